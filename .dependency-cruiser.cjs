@@ -1,0 +1,69 @@
+/**
+ * Who may import whom (docs/architecture.md). Each folder of src has the full list of the folders it may
+ * use; anything else is an error, and so is a cycle.
+ */
+const MAY_USE = {
+  server: ['app', 'context', 'config', 'sockets', 'utils'],
+  app: ['context', 'config', 'routes', 'middleware', 'utils'],
+  context: ['services', 'db', 'config', 'models', 'utils'],
+  routes: ['context', 'controllers', 'middleware', 'models', 'config', 'utils'],
+  controllers: ['context', 'services', 'models', 'utils'],
+  middleware: ['context', 'services', 'models', 'config', 'utils'],
+  sockets: ['context', 'services', 'models', 'config', 'utils'],
+  services: ['db', 'models', 'utils'],
+  db: ['models', 'utils'],
+  models: ['utils'],
+  config: ['utils'],
+  utils: [],
+  scripts: ['context', 'config', 'services', 'utils'],
+};
+const part = (name) => `^src/${name}(/|\\.ts$)`;
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...Object.entries(MAY_USE).map(([from, allowed]) => ({
+      name: `${from}-imports`,
+      severity: 'error',
+      from: { path: part(from) },
+      to: { path: '^src/', pathNot: [from, ...allowed].map(part) },
+    })),
+    {
+      name: 'services-know-no-transport',
+      severity: 'error',
+      from: { path: '^src/(services|db|models)/' },
+      to: { path: 'node_modules/(express|socket\\.io|engine\\.io|peer|ws)/' },
+    },
+    {
+      name: 'embedded-store-stands-alone',
+      comment: 'The embedded store imports nothing else of src.',
+      severity: 'error',
+      from: { path: '^src/db/embedded/' },
+      to: { path: '^src/', pathNot: '^src/db/embedded/' },
+    },
+    {
+      name: 'embedded-store-only-through-mongodb-ts',
+      comment: 'Only db/mongodb.ts starts the embedded store (and the script that serves it on a port).',
+      severity: 'error',
+      from: {
+        path: '^src/',
+        pathNot: '^src/(db/embedded/|db/mongodb\\.ts$|scripts/embedded-db\\.ts$|__tests__/)',
+      },
+      to: { path: '^src/db/embedded/' },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-undeclared-packages',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/__tests__/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'unknown'], pathNot: '@types/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^src/__tests__/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['require', 'node', 'default'] },
+  },
+};
