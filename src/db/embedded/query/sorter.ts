@@ -1,0 +1,63 @@
+import type { Document } from '../bson/types';
+import { StoreError } from '../errors';
+import type { DocumentMeta, Sort } from './sort';
+import type { KeyValues } from './sort-keys';
+
+/** The memory in bytes that MongoDB gives one sort. */
+export const SORT_MEMORY_LIMIT = 100 * 1024 * 1024;
+/** Below this, cutting the collected entries down to the limit more often would not save memory worth having. */
+const MIN_BUFFER = 1024;
+
+interface Entry<T> {
+  readonly key: KeyValues;
+  readonly item: T;
+  readonly size: number;
+}
+
+/** Collects what a query found and gives it back in order; equal items keep the order in which they came. */
+export class Sorter<T> {
+  private entries: Entry<T>[] = [];
+  private bytes = 0;
+  private readonly limit: number;
+
+  /**
+   * @param options.limit How many of the first items are wanted; the others are forgotten on the way.
+   * @param options.memoryLimit In bytes; Infinity where the client allows the use of the disk.
+   */
+  constructor(
+    private readonly sort: Sort,
+    private readonly options: { limit?: number | undefined; memoryLimit?: number | undefined } = {},
+  ) {
+    this.limit = options.limit ?? Infinity;
+  }
+
+  /**
+   * @param size The size of the item in bytes, counted against the memory limit.
+   * @throws StoreError QueryExceededMemoryLimitNoDiskUseAllowed
+   */
+  add(item: T, document: Document, size: number, meta?: DocumentMeta): void {
+    this.entries.push({ key: this.sort.key(document, meta), item, size });
+    this.bytes += size;
+    if (this.entries.length >= 2 * Math.max(this.limit, MIN_BUFFER)) this.cut();
+    const allowed = this.options.memoryLimit ?? SORT_MEMORY_LIMIT;
+    if (this.bytes <= allowed) return;
+    if (this.entries.length > this.limit) this.cut();
+    if (this.bytes <= allowed) return;
+    throw new StoreError(
+      'QueryExceededMemoryLimitNoDiskUseAllowed',
+      `Executor error during find command :: caused by :: Sort exceeded memory limit of ${allowed} bytes, ` +
+        'but did not opt in to external sorting.',
+    );
+  }
+
+  /** The items in order, at most `limit` of them. */
+  finish(): T[] {
+    this.cut();
+    return this.entries.map(({ item }) => item);
+  }
+
+  private cut(): void {
+    this.entries.sort((a, b) => this.sort.compareKeys(a.key, b.key));
+    for (const { size } of this.entries.splice(Math.min(this.limit, this.entries.length))) this.bytes -= size;
+  }
+}

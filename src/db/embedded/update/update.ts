@@ -1,0 +1,162 @@
+import type { Document, Value } from '../bson/types';
+import { typeName } from '../bson/compare';
+import { StoreError } from '../errors';
+import type { Collator } from '../query/collation';
+import { applyTree } from './apply';
+import { compileArrayFilters } from './array-filters';
+import { describe } from './describe';
+import { identical } from './identical';
+import { MODIFIERS } from './modifiers';
+import { compileUpdatePipeline } from './pipeline';
+import { addRename } from './rename';
+import { replaceDocument } from './replacement';
+import { addToTree, sortTree, type ObjectNode } from './tree';
+
+/** Settings of an update statement. */
+export interface UpdateOptions {
+  readonly arrayFilters?: readonly Value[] | undefined;
+  readonly collator?: Collator | undefined;
+  /** The statement's `c` and the command's `let`: constants for a pipeline. */
+  readonly variables?: Document | undefined;
+  readonly multi?: boolean | undefined;
+}
+
+/** How one document is updated. */
+export interface UpdateContext {
+  /** Index of the array element that the query matched, for `$`. */
+  readonly positional?: number | undefined;
+  /** Whether the update makes a new document (`upsertDocument` asks for this). */
+  readonly insert: boolean;
+  readonly now: Date;
+}
+
+/** A compiled update. */
+export interface Update {
+  /** Whether the update is a whole new document instead of operators or a pipeline. */
+  readonly replacement: boolean;
+  /** Whether the update needs the position of the element that the query matched. */
+  readonly positional: boolean;
+  /**
+   * Gives the updated document, or the same reference if the update changes nothing. The given document is
+   * not changed; the two may share parts.
+   *
+   * @throws StoreError such as PathNotViable, TypeMismatch, ImmutableField.
+   */
+  apply(document: Document, context: UpdateContext): Document;
+}
+
+/**
+ * Compiles an update: a document of update operators, a replacement, or an aggregation pipeline.
+ *
+ * @throws StoreError FailedToParse, BadValue, ConflictingUpdateOperators …
+ * @see https://www.mongodb.com/docs/manual/reference/operator/update/
+ */
+export function compileUpdate(update: Document | readonly Value[], options: UpdateOptions = {}): Update {
+  const filters = options.arrayFilters ?? [];
+  if (!(update instanceof Map)) {
+    if (filters.length > 0) {
+      throw new StoreError('FailedToParse', 'arrayFilters may not be specified for pipeline-style updates');
+    }
+    return { replacement: false, positional: false, ...compileUpdatePipeline(update, options) };
+  }
+  if (options.variables && options.variables.size > 0 && options.variables.has('$constants')) {
+    throw new StoreError(51198, 'Constant values may only be specified for pipeline updates');
+  }
+  return update.keys().next().value?.startsWith('$')
+    ? compileOperators(update, options)
+    : compileReplacement(update, options);
+}
+
+function compileReplacement(replacement: Document, { multi }: UpdateOptions): Update {
+  if (multi) {
+    throw new StoreError('FailedToParse', 'multi update is not supported for replacement-style update');
+  }
+  return {
+    replacement: true,
+    positional: false,
+    apply: (document, { now }) => replaceDocument(document, replacement, now),
+  };
+}
+
+function compileOperators(update: Document, { arrayFilters, collator }: UpdateOptions): Update {
+  const filters = compileArrayFilters(arrayFilters ?? [], collator);
+  const unused = new Set(filters.identifiers);
+  const root: ObjectNode = { kind: 'object', children: new Map() };
+  let positional = false;
+  for (const [operator, fields] of update) {
+    for (const [path, argument] of operands(operator, fields)) {
+      if (operator === '$rename') {
+        addRename(root, path, argument);
+        continue;
+      }
+      const leaf = modifier(operator)(path, argument, { collator });
+      for (const part of addToTree(root, path, leaf)) {
+        if (part.kind === 'positional') positional = true;
+        if (part.kind !== 'elements' || part.identifier === '') continue;
+        requireFilter(filters.identifiers, part.identifier, path);
+        unused.delete(part.identifier);
+      }
+    }
+  }
+  const [leftOver] = unused;
+  if (leftOver !== undefined) {
+    throw new StoreError(
+      'FailedToParse',
+      `The array filter for identifier '${leftOver}' was not used in the update ${describe(update)}`,
+    );
+  }
+  sortTree(root);
+  return {
+    replacement: false,
+    positional,
+    apply(document, context) {
+      const { insert, now } = context;
+      const environment = { document, insert, now, positional: context.positional, passes: filters.passes };
+      const result = applyTree(root, environment);
+      requireSameId(document, result);
+      return result;
+    },
+  };
+}
+
+function modifier(operator: string) {
+  const found = MODIFIERS.get(operator);
+  if (found) return found;
+  throw new StoreError(
+    'FailedToParse',
+    `Unknown modifier: ${operator}. Expected a valid update modifier or pipeline-style update specified as an array`,
+  );
+}
+
+/** The fields under an operator. The recorded server refuses an operator without any; 5.0 and later ignore it. */
+function operands(operator: string, fields: Value): Document {
+  if (operator !== '$rename') modifier(operator);
+  if (!(fields instanceof Map)) {
+    throw new StoreError(
+      'FailedToParse',
+      `Modifiers operate on fields but we found type ${typeName(fields)} instead. For example: ` +
+        `{$mod: {<field>: ...}} not {${operator}: ${describe(fields)}}`,
+    );
+  }
+  if (fields.size === 0) {
+    throw new StoreError(
+      'FailedToParse',
+      `'${operator}' is empty. You must specify a field like so: {${operator}: {<field>: ...}}`,
+    );
+  }
+  return fields;
+}
+
+function requireFilter(identifiers: readonly string[], identifier: string, path: string): void {
+  if (identifiers.includes(identifier)) return;
+  throw new StoreError('BadValue', `No array filter found for identifier '${identifier}' in path '${path}'`);
+}
+
+function requireSameId(before: Document, after: Document): void {
+  const id = before.get('_id');
+  if (id === undefined || before === after || identical(id, after.get('_id'))) return;
+  throw new StoreError(
+    'ImmutableField',
+    "Performing an update on the path '_id' would modify the immutable field '_id'",
+  );
+}
