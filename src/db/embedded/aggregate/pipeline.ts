@@ -1,0 +1,118 @@
+import type { Document, Value } from '../bson/types';
+import { StoreError } from '../errors';
+import type { Collator } from '../query/collation';
+import { typeOf } from './arguments';
+import type { Variables } from './expression';
+import { type Prefix, splitPrefix } from './prefix';
+import type { Access, NestedPipeline, PipelineContext, Stage, Steps } from './stage';
+import { STAGES } from './stages';
+
+/** Settings of a pipeline. */
+export interface PipelineOptions {
+  collator?: Collator | undefined;
+  /** The command's `let`: names and constant values. */
+  variables?: Variables | undefined;
+  /** The command's time for $$NOW. */
+  now?: Date | undefined;
+}
+
+/** A compiled aggregation pipeline. */
+export interface Pipeline {
+  /** What its first stages ask of the collection; the source given to `run` must be that already. */
+  readonly prefix: Prefix;
+  /** Names of the stages that are left after the prefix. */
+  readonly stages: readonly string[];
+  /** Runs the stages after the prefix. */
+  run(source: Iterable<Document>, access: Access): Iterable<Document>;
+  /** As `run`, but with pauses (undefined) at which the caller may let other work run. */
+  steps(source: Steps, access: Access): Steps;
+}
+
+/**
+ * Compiles a pipeline (https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/). All
+ * mistakes that MongoDB finds when it parses are found here, even if no document is ever read.
+ */
+export function compilePipeline(stages: readonly Value[], options: PipelineOptions = {}): Pipeline {
+  const now = options.now ?? new Date();
+  const context = makeContext(options.collator, options.variables ?? new Map<string, Value>(), now, 'top');
+  const { prefix, rest } = compileStages(stages, context);
+  const steps = (source: Steps, access: Access): Steps => chain(rest, source, access);
+  return {
+    prefix,
+    stages: rest.map(({ name }) => name),
+    steps,
+    *run(source, access) {
+      for (const document of steps(source, access)) {
+        if (document !== undefined) yield document;
+      }
+    },
+  };
+}
+
+function makeContext(
+  collator: Collator | undefined,
+  variables: Variables,
+  now: Date,
+  place: PipelineContext['place'],
+): PipelineContext {
+  return {
+    collator,
+    collation: collator?.spec,
+    variables,
+    now,
+    place,
+    nested(stages, inner, more = new Map()) {
+      return nestedPipeline(stages, makeContext(collator, new Map([...variables, ...more]), now, inner));
+    },
+  };
+}
+
+function nestedPipeline(stages: Value, context: PipelineContext): NestedPipeline {
+  if (!Array.isArray(stages)) {
+    throw new StoreError('TypeMismatch', `a pipeline must be an array, found ${typeOf(stages)}`);
+  }
+  const { all, prefix, rest } = compileStages(stages, context);
+  return {
+    over: (source, access) => chain(all, source, access),
+    on(collection, access) {
+      const source =
+        collection === undefined
+          ? []
+          : access.find(collection, prefix.filter ?? new Map<string, Value>(), {
+              sort: prefix.sort,
+              skip: prefix.skip,
+              limit: prefix.limit,
+              collation: context.collation,
+              variables: context.variables,
+            });
+      return chain(rest, source, access);
+    },
+  };
+}
+
+function compileStages(
+  stages: readonly Value[],
+  context: PipelineContext,
+): { all: Stage[]; prefix: Prefix; rest: Stage[] } {
+  const all = stages.map((stage) => compileStage(stage, context));
+  const prefix = splitPrefix(stages as Document[]);
+  return { all, prefix, rest: all.slice(prefix.stages) };
+}
+
+function compileStage(stage: Value, context: PipelineContext): Stage {
+  if (!(stage instanceof Map)) {
+    throw new StoreError('TypeMismatch', `Each element of the 'pipeline' array must be an object`);
+  }
+  const [entry, ...others] = [...stage];
+  if (entry === undefined || others.length > 0) {
+    throw new StoreError(40323, 'A pipeline stage specification object must contain exactly one field.');
+  }
+  const [name, spec] = entry;
+  const compile = STAGES.get(name);
+  if (compile === undefined) throw new StoreError(40324, `Unrecognized pipeline stage name: '${name}'`);
+  return compile(spec, context, name);
+}
+
+function chain(stages: readonly Stage[], source: Steps, access: Access): Steps {
+  return stages.reduce((steps, stage) => stage.run(steps, access), source);
+}

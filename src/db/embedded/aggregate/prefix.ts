@@ -1,0 +1,52 @@
+import type { Document, Value } from '../bson/types';
+import { sortSpec, stageCount } from './stages/flow';
+
+/** What of a pipeline's beginning a find can do, and so the query planner with its indexes. */
+export interface Prefix {
+  filter?: Document | undefined;
+  sort?: Document | undefined;
+  skip?: number | undefined;
+  limit?: number | undefined;
+  /** How many stages of the pipeline this stands for. */
+  stages: number;
+}
+
+/** Takes the leading $match, $sort, $skip and $limit stages of a pipeline together. */
+export function splitPrefix(stages: readonly Document[]): Prefix {
+  const filters: Document[] = [];
+  const prefix: Prefix = { stages: 0 };
+  for (const stage of stages) {
+    const [name, spec] = [...stage][0] as [string, Value];
+    if (!absorb(prefix, filters, name, spec)) break;
+    prefix.stages++;
+  }
+  const [first, ...others] = filters;
+  prefix.filter = others.length === 0 ? first : new Map([['$and', filters]]);
+  return prefix;
+}
+
+function absorb(prefix: Prefix, filters: Document[], name: string, spec: Value): boolean {
+  const cut = prefix.skip !== undefined || prefix.limit !== undefined;
+  if (name === '$match' && !cut) {
+    // A filter may go before the sort: it leaves the order alone.
+    filters.push(spec as Document);
+    return true;
+  }
+  if (name === '$sort' && !cut && prefix.sort === undefined) {
+    prefix.sort = sortSpec(spec);
+    return true;
+  }
+  if (name === '$skip') {
+    const count = stageCount(spec, name);
+    // Nothing would be left of the limit, and a limit of 0 means none.
+    if (prefix.limit !== undefined && count >= prefix.limit) return false;
+    if (prefix.limit !== undefined) prefix.limit -= count;
+    prefix.skip = (prefix.skip ?? 0) + count;
+    return true;
+  }
+  if (name === '$limit') {
+    prefix.limit = Math.min(prefix.limit ?? Number.POSITIVE_INFINITY, stageCount(spec, name));
+    return true;
+  }
+  return false;
+}

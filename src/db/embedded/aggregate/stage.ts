@@ -1,0 +1,101 @@
+import type { Document, Value } from '../bson/types';
+import { StoreError } from '../errors';
+import type { Collator } from '../query/collation';
+import { type Expression, type Variables, compileExpression } from './expression';
+
+/**
+ * What flows between stages. An undefined is a pause: nothing is ready yet, but the consumer may let other
+ * work run before it asks again; stages hand pauses on.
+ */
+export type Steps = Iterable<Document | undefined>;
+
+/** What stages such as $lookup need of the database that the pipeline runs on. */
+export interface Access {
+  /** The documents of a collection of the same database that match a filter, in natural order. */
+  find(collection: string, filter: Document, options: FindOptions): Steps;
+}
+
+/** How a stage wants to read a collection. */
+export interface FindOptions {
+  sort?: Document | undefined;
+  skip?: number | undefined;
+  limit?: number | undefined;
+  collation?: Document | undefined;
+  /** Values of the variables that the filter may name in $expr. */
+  variables?: Variables | undefined;
+}
+
+/** A compiled stage. */
+export interface Stage {
+  readonly name: string;
+  run(source: Steps, access: Access): Steps;
+}
+
+/** Where a pipeline stands: some stages are only allowed in some places. */
+export interface PipelineContext {
+  readonly collator: Collator | undefined;
+  readonly collation: Document | undefined;
+  /** Variables with their values: the command's `let`, and those of $lookup. */
+  readonly variables: Variables;
+  readonly now: Date;
+  /** What the pipeline is part of. */
+  readonly place: 'top' | 'lookup' | 'facet' | 'union';
+  /** Compiles a pipeline within this one. */
+  nested(stages: Value, place: PipelineContext['place'], variables?: Variables): NestedPipeline;
+}
+
+/** A pipeline inside a stage. */
+export interface NestedPipeline {
+  /** Runs the stages over given documents. */
+  over(source: Steps, access: Access): Steps;
+  /** Runs over a collection, its leading stages given to the query planner. */
+  on(collection: string | undefined, access: Access): Steps;
+}
+
+/** Compiles the specification of one stage. */
+export type StageCompiler = (spec: Value, context: PipelineContext, name: string) => Stage;
+
+/** A table of stages, by name with the dollar. */
+export type StageTable = Readonly<Record<string, StageCompiler>>;
+
+/** An expression in the context of a pipeline. */
+export function stageExpression(expression: Value, context: PipelineContext): Expression {
+  return compileExpression(expression, {
+    collator: context.collator,
+    variables: context.variables,
+    now: context.now,
+  });
+}
+
+/** A stage that turns each document into any number of others. */
+export function mapStage(name: string, each: (document: Document) => Iterable<Document>): Stage {
+  return {
+    name,
+    *run(source) {
+      for (const document of source) {
+        if (document === undefined) yield undefined;
+        else yield* each(document);
+      }
+    },
+  };
+}
+
+/** A stage that turns each document into one other. */
+export function transformStage(name: string, transform: (document: Document) => Document): Stage {
+  return {
+    name,
+    *run(source) {
+      for (const document of source) yield document === undefined ? undefined : transform(document);
+    },
+  };
+}
+
+/** The document that a specification is, or an error with `code`. */
+export function specDocument(
+  spec: Value | undefined,
+  code: number | 'FailedToParse',
+  message: string,
+): Document {
+  if (spec instanceof Map) return spec;
+  throw new StoreError(code, message);
+}
