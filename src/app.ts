@@ -1,0 +1,44 @@
+import cors from 'cors';
+import express, { type Express } from 'express';
+import helmet from 'helmet';
+import type { Context } from './context';
+import { authenticate } from './middleware/auth.middleware';
+import { handleError, routeNotFound } from './middleware/error.middleware';
+import { requestLog } from './middleware/request-log.middleware';
+import { apiRoutes } from './routes';
+import { mountRoutes } from './routes/api-route';
+import { apiDocsPage } from './routes/openapi.routes';
+import { VERSION } from './utils/version';
+
+/** The longest JSON body. A message of 8,000 characters needs at most 48 kB when all are escaped. */
+const BODY_LIMIT = '128kb';
+
+/**
+ * The REST side of Parley.
+ * @param parts further routers, mounted after the API: the HTTP side of PeerJS.
+ */
+export function createApp(context: Context, parts: Record<string, express.RequestHandler> = {}): Express {
+  const { config, logger, services } = context;
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('trust proxy', config.http.trustProxy);
+
+  app.use(requestLog(logger));
+  app.use(
+    helmet({
+      // Over plain HTTP these two would send the browser to an HTTPS address that nobody serves.
+      strictTransportSecurity: config.http.publicUrl?.startsWith('https:') ?? false,
+      contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    }),
+  );
+  if (config.http.corsOrigins.length > 0) {
+    app.use(cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id'], maxAge: 600 }));
+  }
+  app.use(express.json({ limit: BODY_LIMIT }));
+  app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.auth)));
+  app.use(apiDocsPage());
+  for (const [path, part] of Object.entries(parts)) app.use(path, part);
+  app.use(routeNotFound);
+  app.use(handleError);
+  return app;
+}

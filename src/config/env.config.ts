@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { parse as parseDotenv } from 'dotenv';
+import { z } from 'zod';
+import { nearestName } from '../utils/edit-distance';
+
+/** A wrong setting. The message is one line and names the setting. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
+
+const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
+
+const origins = z.string().transform((text, context) => {
+  const list = text
+    .split(',')
+    .map((origin) => origin.trim())
+    .filter(Boolean);
+  for (const origin of list) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      context.addIssue({
+        code: 'custom',
+        message: `must list origins such as https://chat.example.org, not ${origin}`,
+      });
+    }
+  }
+  return list;
+});
+
+/** `true`/`false`, a number of proxies, or addresses and subnets, as Express takes them. */
+const trustProxy = z.string().transform((text): boolean | number | string => {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^\d+$/.test(text) ? Number(text) : text;
+});
+
+/**
+ * Every setting, as it stands in the environment or in `.env`. `.env.example` documents each, and a test
+ * keeps the two in step.
+ */
+const settingsSchema = z.object({
+  NODE_ENV: z
+    .enum(['development', 'production', 'test'], 'must be development, production or test')
+    .default('development'),
+  HOST: z.string().min(1).optional(),
+  PORT: wholeNumber(0, 65535).default(3000),
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
+  DATA_DIR: z.string().min(1).default('./data'),
+  MONGODB_URI: z
+    .string()
+    .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
+    .optional(),
+  MONGODB_DATABASE: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,38}$/, 'must be 1 to 38 letters, digits, - or _')
+    .default('parley'),
+  JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
+  ACCESS_TOKEN_MINUTES: wholeNumber(1, 1440).default(15),
+  REFRESH_TOKEN_DAYS: wholeNumber(1, 365).default(30),
+  BCRYPT_COST: wholeNumber(4, 16).default(12),
+  CORS_ORIGINS: origins.default([]),
+  TRUST_PROXY: trustProxy.default(false),
+  PEERJS_ENABLED: flag.default(true),
+  LOG_LEVEL: z
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'must be a level from trace to silent',
+    )
+    .default('info'),
+});
+
+/** The names of all settings, in the order in which they are documented. */
+export const SETTING_NAMES = Object.keys(settingsSchema.shape);
+
+export interface Config {
+  environment: 'development' | 'production' | 'test';
+  http: {
+    host: string;
+    /** 0 lets the system choose. */
+    port: number;
+    /** Where people reach the server, if that is not the address it listens on. */
+    publicUrl: string | undefined;
+    /** Origins of browser clients that may call the API; none means same-origin only. */
+    corsOrigins: string[];
+    trustProxy: boolean | number | string;
+  };
+  dataDir: string;
+  database: {
+    /** Undefined: the embedded store on `dataDir`. */
+    uri: string | undefined;
+    name: string;
+  };
+  auth: {
+    jwtSecret: string;
+    accessTokenSeconds: number;
+    refreshTokenSeconds: number;
+    bcryptCost: number;
+  };
+  peerjs: { enabled: boolean };
+  logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the configuration: process.env first, then the file `.env` in the working directory.
+ * Makes the data folder, and in development a signing secret in it.
+ * @throws ConfigError that names the setting which is unknown, malformed or missing.
+ */
+export function loadConfig(environment: Environment = process.env, workingDirectory = process.cwd()): Config {
+  const file = readEnvFile(join(workingDirectory, '.env'));
+  rejectUnknown(file, environment);
+  const settings = parseSettings({ ...file, ...definedSettings(environment) });
+
+  const production = settings.NODE_ENV === 'production';
+  if (production && settings.BCRYPT_COST < 10) {
+    throw new ConfigError('BCRYPT_COST must be at least 10 in production.');
+  }
+  const dataDir = isAbsolute(settings.DATA_DIR)
+    ? settings.DATA_DIR
+    : resolve(workingDirectory, settings.DATA_DIR);
+  prepareDataDir(dataDir);
+
+  return {
+    environment: settings.NODE_ENV,
+    http: {
+      host: settings.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
+      port: settings.PORT,
+      publicUrl: settings.PUBLIC_URL?.replace(/\/+$/, ''),
+      corsOrigins: settings.CORS_ORIGINS,
+      trustProxy: settings.TRUST_PROXY,
+    },
+    dataDir,
+    database: { uri: settings.MONGODB_URI, name: settings.MONGODB_DATABASE },
+    auth: {
+      jwtSecret: settings.JWT_SECRET ?? developmentSecret(dataDir, production),
+      accessTokenSeconds: settings.ACCESS_TOKEN_MINUTES * 60,
+      refreshTokenSeconds: settings.REFRESH_TOKEN_DAYS * 24 * 60 * 60,
+      bcryptCost: settings.BCRYPT_COST,
+    },
+    peerjs: { enabled: settings.PEERJS_ENABLED },
+    logLevel: settings.LOG_LEVEL,
+  };
+}
+
+function readEnvFile(path: string): Record<string, string> {
+  if (!existsSync(path)) return {};
+  try {
+    return parseDotenv(readFileSync(path));
+  } catch (error) {
+    throw new ConfigError(`.env cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** An empty variable counts as not set, as it does in compose files and shells that cannot unset one. */
+function definedSettings(environment: Environment): Record<string, string> {
+  const entries = SETTING_NAMES.map((name) => [name, environment[name]] as const);
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => Boolean(entry[1])));
+}
+
+/**
+ * In `.env` every unknown name is an error. The process environment holds other programs' variables too, so
+ * there only a name that is one of Parley's but for its spelling is.
+ */
+function rejectUnknown(file: Record<string, string>, environment: Environment): void {
+  for (const name of Object.keys(file)) {
+    if (SETTING_NAMES.includes(name)) continue;
+    const meant = nearestName(name, SETTING_NAMES, 3);
+    throw new ConfigError(
+      `${name} in .env is not a setting of Parley.${meant ? ` Did you mean ${meant}?` : ''}`,
+    );
+  }
+  const plain = (name: string) => name.replaceAll('_', '').toUpperCase();
+  for (const name of Object.keys(environment)) {
+    if (SETTING_NAMES.includes(name) || name.length < 6) continue;
+    const meant =
+      SETTING_NAMES.find((known) => plain(known) === plain(name)) ?? nearestName(name, longNames, 1);
+    if (meant) throw new ConfigError(`${name} is not a setting of Parley. Did you mean ${meant}?`);
+    if (name.startsWith('PARLEY_')) throw new ConfigError(`${name} is not a setting of Parley.`);
+  }
+}
+
+const longNames = SETTING_NAMES.filter((name) => name.length >= 7);
+
+function parseSettings(raw: Record<string, string>): z.infer<typeof settingsSchema> {
+  const present = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== ''));
+  const result = settingsSchema.safeParse(present);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new ConfigError(`${String(issue?.path[0])} ${issue?.message ?? 'is not valid'}.`);
+}
+
+function prepareDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new ConfigError(`DATA_DIR ${dataDir} cannot be written: ${(error as Error).message}`);
+  }
+}
+
+/** The signing secret that development makes for itself, kept so that a restart does not log people out. */
+function developmentSecret(dataDir: string, production: boolean): string {
+  if (production) {
+    throw new ConfigError('JWT_SECRET must be set in production (openssl rand -base64 48 makes one).');
+  }
+  const path = join(dataDir, 'jwt-secret');
+  try {
+    if (!existsSync(path))
+      writeFileSync(path, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx' });
+    const secret = readFileSync(path, 'utf8').trim();
+    if (secret.length >= 32) return secret;
+  } catch (error) {
+    throw new ConfigError(`DATA_DIR ${dataDir} cannot hold the signing secret: ${(error as Error).message}`);
+  }
+  throw new ConfigError(`The signing secret in ${path} is damaged; delete the file or set JWT_SECRET.`);
+}

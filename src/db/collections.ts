@@ -1,0 +1,40 @@
+import type { Collection, Db, ObjectId } from 'mongodb';
+import type { ChannelDocument, ChannelMemberDocument, ChannelPurgeDocument } from '../models/channel.model';
+import type { GroupDocument, MembershipDocument } from '../models/group.model';
+import type { MessageDocument } from '../models/message.model';
+import type { SessionDocument } from '../models/session.model';
+import type { UserDocument } from '../models/user.model';
+
+/** A fact about the whole installation, one document each. */
+export interface InstallationDocument {
+  /** `first_account`: who registered first, and so became super admin. */
+  _id: 'first_account';
+  userId: ObjectId;
+}
+
+/** The typed collections of the database. */
+export interface Collections {
+  users: Collection<UserDocument>;
+  sessions: Collection<SessionDocument>;
+  groups: Collection<GroupDocument>;
+  memberships: Collection<MembershipDocument>;
+  channels: Collection<ChannelDocument>;
+  channelMembers: Collection<ChannelMemberDocument>;
+  channelPurges: Collection<ChannelPurgeDocument>;
+  messages: Collection<MessageDocument>;
+  installation: Collection<InstallationDocument>;
+}
+
+export function collectionsOf(db: Db): Collections {
+  return {
+    users: db.collection('users'),
+    sessions: db.collection('sessions'),
+    groups: db.collection('groups'),
+    memberships: db.collection('memberships'),
+    channels: db.collection('channels'),
+    channelMembers: db.collection('channel_members'),
+    channelPurges: db.collection('channel_purges'),
+    messages: db.collection('messages'),
+    installation: db.collection('installation'),
+  };
+}

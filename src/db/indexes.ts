@@ -1,0 +1,55 @@
+import type { CollationOptions, Db, IndexDescription } from 'mongodb';
+
+/**
+ * How names are compared where case does not count: users' names and addresses, groups' and channels' names.
+ * A query uses the case-insensitive index only if it asks with the same collation.
+ */
+export const CASE_INSENSITIVE: CollationOptions = { locale: 'en', strength: 2 };
+
+/** Every index, by collection. The name of a unique one is what a duplicate key error is recognised by. */
+const INDEXES: Record<string, IndexDescription[]> = {
+  users: [
+    { name: 'username_unique', key: { username: 1 }, unique: true, collation: CASE_INSENSITIVE },
+    { name: 'email_unique', key: { email: 1 }, unique: true, collation: CASE_INSENSITIVE },
+  ],
+  sessions: [
+    { name: 'user', key: { userId: 1 } },
+    { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+  ],
+  groups: [
+    { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
+    { name: 'creator', key: { createdBy: 1 } },
+  ],
+  memberships: [
+    { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },
+    { name: 'group_order', key: { groupId: 1, _id: 1 } },
+    { name: 'group_role', key: { groupId: 1, role: 1 } },
+    { name: 'user_order', key: { userId: 1, groupId: 1 } },
+  ],
+  channels: [
+    { name: 'group_name_unique', key: { groupId: 1, name: 1 }, unique: true, collation: CASE_INSENSITIVE },
+    { name: 'group_order', key: { groupId: 1, _id: 1 } },
+  ],
+  channel_members: [
+    { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
+    { name: 'user_group', key: { userId: 1, groupId: 1 } },
+  ],
+  messages: [
+    { name: 'channel_seq_unique', key: { channelId: 1, seq: 1 }, unique: true },
+    { name: 'channel_revision_unique', key: { channelId: 1, revision: 1 }, unique: true },
+    { name: 'channel_created', key: { channelId: 1, createdAt: 1 } },
+    {
+      name: 'sender_client_id_unique',
+      key: { senderId: 1, clientMessageId: 1 },
+      unique: true,
+      partialFilterExpression: { clientMessageId: { $exists: true } },
+    },
+  ],
+};
+
+/** Creates what is missing; existing indexes are left as they are. */
+export async function createIndexes(db: Db): Promise<void> {
+  for (const [collection, indexes] of Object.entries(INDEXES)) {
+    await db.collection(collection).createIndexes(indexes);
+  }
+}

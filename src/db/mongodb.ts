@@ -1,0 +1,71 @@
+import { MongoClient, MongoServerError, type Db } from 'mongodb';
+import { collectionsOf, type Collections } from './collections';
+import { startEmbeddedStore } from './embedded';
+import { createIndexes } from './indexes';
+import { createTransactionRunner, type RunTransaction } from './transaction';
+
+/** The open database. */
+export interface Database {
+  db: Db;
+  collections: Collections;
+  runTransaction: RunTransaction;
+  /** Where the data is, for people: the folder of the embedded store, or the server without credentials. */
+  location: string;
+  /** Resolves when the database answers. */
+  ping(): Promise<void>;
+  /** Called when the embedded store has ended by itself: nothing can be read or written from then on. */
+  onLost(listener: (error: Error) => void): void;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** Undefined: the embedded store on `dataDir`. */
+  uri: string | undefined;
+  name: string;
+  dataDir: string;
+}
+
+/**
+ * Connects to MongoDB, or starts the embedded store and connects to that, and creates the indexes.
+ * Every write is acknowledged by a majority and from the journal: what was answered is on disk.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const store =
+    options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
+  const client = new MongoClient(store?.uri ?? options.uri ?? '', {
+    appName: 'parley',
+    writeConcern: { w: 'majority', journal: true },
+    readConcernLevel: 'majority',
+    maxPoolSize: 50,
+    serverSelectionTimeoutMS: 10_000,
+  });
+  try {
+    await client.connect();
+    const db = client.db(options.name);
+    await createIndexes(db);
+    return {
+      db,
+      collections: collectionsOf(db),
+      runTransaction: await createTransactionRunner(client),
+      location: store ? options.dataDir : client.options.hosts.join(', '),
+      ping: async () => {
+        await db.command({ ping: 1 });
+      },
+      onLost: (listener) => store?.onExit(listener),
+      close: async () => {
+        await client.close();
+        await store?.close();
+      },
+    };
+  } catch (error) {
+    await client.close().catch(() => undefined);
+    await store?.close();
+    throw error;
+  }
+}
+
+/** The name of the unique index that refused a write, or undefined if the error is another one. */
+export function duplicateIndex(error: unknown): string | undefined {
+  if (!(error instanceof MongoServerError) || error.code !== 11000) return undefined;
+  return /index: ([^\s]+)/.exec(error.message)?.[1] ?? '';
+}

@@ -1,0 +1,33 @@
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { AppError, toPublicError } from '../utils/errors';
+
+/** The last route: everything that no other one answers. */
+export const routeNotFound: RequestHandler = (request, _response, next) => {
+  next(new AppError('route_not_found', `There is no ${request.method} ${request.path}.`));
+};
+
+/** Turns what was thrown into the one form of an error answer. The cause of a 500 goes to the log only. */
+export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
+  const error = fromParser(thrown) ?? thrown;
+  const status = error instanceof AppError ? error.status : 500;
+  if (status === 500) request.log.error({ err: thrown }, 'request failed');
+  if (response.headersSent) {
+    next(error);
+    return;
+  }
+  if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
+  response.status(status).json({ error: { ...toPublicError(error), requestId: request.id } });
+};
+
+/** What Express and its body parser complain of, by their `type` or `status`. */
+function fromParser(thrown: unknown): AppError | undefined {
+  if (!(thrown instanceof Error) || thrown instanceof AppError) return undefined;
+  const { type, status } = thrown as Error & { type?: string; status?: number };
+  if (type === 'entity.parse.failed') return new AppError('malformed_json', 'The body is not valid JSON.');
+  if (status === 413) return new AppError('payload_too_large', 'The body is too large.');
+  if (status === 415) return new AppError('unsupported_media_type', 'The body has an unsupported encoding.');
+  if (status !== undefined && status >= 400 && status < 500) {
+    return new AppError('bad_request', 'The request is malformed.');
+  }
+  return undefined;
+}

@@ -1,0 +1,40 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { z } from 'zod';
+import { AppError } from '../utils/errors';
+import { parseInput } from '../utils/validation';
+
+/** The schemas of a route's input. What has no schema is not looked at. */
+export interface InputSchemas {
+  params?: z.ZodType;
+  query?: z.ZodType;
+  body?: z.ZodType;
+}
+
+export interface ValidInput {
+  params: unknown;
+  query: unknown;
+  body: unknown;
+}
+
+/** Parses what the route takes. @throws AppError validation_failed, unsupported_media_type */
+export function validate(schemas: InputSchemas): RequestHandler {
+  return (request, response, next) => {
+    if (schemas.body && hasForeignBody(request)) {
+      throw new AppError('unsupported_media_type', 'The body must be application/json.');
+    }
+    response.locals['input'] = {
+      params: schemas.params && parseInput(schemas.params, request.params),
+      query: schemas.query && parseInput(schemas.query, request.query),
+      body: schemas.body && parseInput(schemas.body, request.body),
+    } satisfies ValidInput;
+    next();
+  };
+}
+
+export function inputOf(response: Response): ValidInput {
+  return response.locals['input'] as ValidInput;
+}
+
+function hasForeignBody(request: Request): boolean {
+  return request.body === undefined && request.is('json') === false;
+}

@@ -1,0 +1,88 @@
+import { Router, type RequestHandler } from 'express';
+import type { z } from 'zod';
+import type { CallerRequest, PublicRequest, Reply } from '../controllers/controller.types';
+import { callerOf } from '../middleware/auth.middleware';
+import { inputOf, validate } from '../middleware/validate.middleware';
+
+export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
+
+/** What a route is, for Express and for the OpenAPI document alike. */
+export interface ApiRoute {
+  method: Method;
+  /** The whole path as Express writes it: `/api/groups/:groupId`. */
+  path: string;
+  /** The name of the operation in generated clients. */
+  operationId: string;
+  tag: string;
+  summary: string;
+  /** Whether it takes an access token. */
+  authenticated: boolean;
+  params?: z.ZodObject;
+  query?: z.ZodType;
+  body?: z.ZodType;
+  /** What it answers when it succeeds, by status. */
+  replies: Record<number, ReplySpec>;
+  handle: (input: never) => Promise<Reply>;
+}
+
+export interface ReplySpec {
+  description: string;
+  schema?: z.ZodType;
+  /** application/json unless it says otherwise. */
+  contentType?: string;
+}
+
+type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+type RouteOf<Params, Query, Body, Request> = Omit<
+  ApiRoute,
+  'params' | 'query' | 'body' | 'handle' | 'authenticated'
+> & {
+  params?: Params;
+  query?: Query;
+  body?: Body;
+  handle: (request: Request) => Promise<Reply>;
+};
+
+/** Declares a route that takes an access token. The handler's types follow from the schemas. */
+export function callerRoute<
+  Params extends z.ZodObject | undefined = undefined,
+  Query extends z.ZodType | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+>(route: RouteOf<Params, Query, Body, CallerRequest<Output<Params>, Output<Query>, Output<Body>>>): ApiRoute {
+  return { ...route, authenticated: true } as ApiRoute;
+}
+
+/** Declares a route that anybody may call. */
+export function publicRoute<
+  Params extends z.ZodObject | undefined = undefined,
+  Query extends z.ZodType | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+>(route: RouteOf<Params, Query, Body, PublicRequest<Output<Params>, Output<Query>, Output<Body>>>): ApiRoute {
+  return { ...route, authenticated: false } as ApiRoute;
+}
+
+/**
+ * Mounts routes: guard, validation, controller, answer.
+ * @param authenticate guards the routes that take an access token.
+ */
+export function mountRoutes(routes: readonly ApiRoute[], authenticate: RequestHandler): Router {
+  const router = Router();
+  for (const route of routes) {
+    const guards = route.authenticated ? [authenticate] : [];
+    router[route.method](route.path, ...guards, validate(route), answer(route));
+  }
+  return router;
+}
+
+function answer(route: ApiRoute): RequestHandler {
+  const handle = route.handle as (input: unknown) => Promise<Reply>;
+  return async (_request, response) => {
+    const caller = route.authenticated ? { caller: callerOf(response) } : {};
+    const { status, body } = await handle({ ...inputOf(response), ...caller });
+    response.status(status);
+    if (body === undefined) response.end();
+    else if (typeof body === 'string') response.type(route.replies[status]?.contentType ?? 'text').send(body);
+    else response.json(body);
+  };
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { publicRoute, type ApiRoute } from './api-route';
+
+const liveReply = z.strictObject({ status: z.literal('ok') });
+const state = z.enum(['ok', 'failed']);
+const readyReply = z.strictObject({
+  status: state,
+  checks: z.strictObject({
+    database: state,
+    accepting: state.meta({ description: 'Failed while the server is shutting down.' }),
+  }),
+});
+
+export interface HealthProbes {
+  /** Resolves when the database answers. */
+  pingDatabase(): Promise<void>;
+  isAccepting(): boolean;
+}
+
+/** How long the database may take to answer before the server counts as not ready, in milliseconds. */
+const PING_TIMEOUT = 2000;
+
+export function healthRoutes(probes: HealthProbes): ApiRoute[] {
+  const tag = 'Health';
+  return [
+    publicRoute({
+      method: 'get',
+      path: '/health/live',
+      operationId: 'isLive',
+      tag,
+      summary: 'Does the process answer at all?',
+      replies: { 200: { description: 'It does.', schema: liveReply } },
+      handle: () => Promise.resolve({ status: 200, body: { status: 'ok' } }),
+    }),
+    publicRoute({
+      method: 'get',
+      path: '/health/ready',
+      operationId: 'isReady',
+      tag,
+      summary: 'Can it take requests now?',
+      replies: {
+        200: { description: 'It can.', schema: readyReply },
+        503: { description: 'It cannot; `checks` tells why.', schema: readyReply },
+      },
+      handle: async () => {
+        const database = (await answersInTime(probes.pingDatabase())) ? 'ok' : 'failed';
+        const accepting = probes.isAccepting() ? 'ok' : 'failed';
+        const ready = database === 'ok' && accepting === 'ok';
+        return {
+          status: ready ? 200 : 503,
+          body: { status: ready ? 'ok' : 'failed', checks: { database, accepting } },
+        };
+      },
+    }),
+  ];
+}
+
+async function answersInTime(ping: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), PING_TIMEOUT);
+  });
+  const answered = ping.then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answered, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,28 @@
+import type { Context } from '../context';
+import type { ApiRoute } from './api-route';
+import { authRoutes } from './auth.routes';
+import { channelRoutes } from './channels.routes';
+import { groupRoutes } from './groups.routes';
+import { healthRoutes } from './health.routes';
+import { homeRoute } from './home.routes';
+import { messageRoutes } from './messages.routes';
+import { buildOpenApi, openApiRoute } from './openapi.routes';
+import { userRoutes } from './users.routes';
+
+/** Every route of the REST API. The OpenAPI document describes exactly these. */
+export function apiRoutes(context: Context, version: string): ApiRoute[] {
+  const { config, services, database } = context;
+  const url = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
+  let document: object | undefined;
+  const routes: ApiRoute[] = [
+    homeRoute(version, url),
+    openApiRoute(() => (document ??= buildOpenApi(routes, version))),
+    ...healthRoutes({ pingDatabase: () => database.ping(), isAccepting: () => context.accepting }),
+    ...authRoutes(services.auth),
+    ...userRoutes(services.users),
+    ...groupRoutes(services.groups),
+    ...channelRoutes(services.channels),
+    ...messageRoutes(services.messages),
+  ];
+  return routes;
+}

@@ -1,0 +1,84 @@
+import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
+import { Router } from 'express';
+import swaggerUi from 'swagger-ui-express';
+import { errorReply } from '../models/error.model';
+import { publicRoute, type ApiRoute, type ReplySpec } from './api-route';
+
+export const OPENAPI_PATH = '/openapi.json';
+export const API_DOCS_PATH = '/api-docs';
+
+/** The OpenAPI 3.1 document, made from the routes as they are mounted and the schemas that validate them. */
+export function buildOpenApi(routes: readonly ApiRoute[], version: string): object {
+  const registry = new OpenAPIRegistry();
+  const { name: scheme } = registry.registerComponent('securitySchemes', 'accessToken', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+  });
+  for (const route of routes) registry.registerPath(describe(route, scheme));
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Parley',
+      version,
+      description:
+        'REST API of the Parley chat server. Live events come over Socket.IO; see docs/realtime.md of the project.',
+    },
+    servers: [{ url: '/' }],
+  });
+}
+
+/** `GET /openapi.json`. */
+export function openApiRoute(document: () => object): ApiRoute {
+  return publicRoute({
+    method: 'get',
+    path: OPENAPI_PATH,
+    operationId: 'getOpenApi',
+    tag: 'Documentation',
+    summary: 'This document.',
+    replies: { 200: { description: 'The OpenAPI 3.1 document.' } },
+    handle: () => Promise.resolve({ status: 200, body: document() }),
+  });
+}
+
+/** The page that shows the document: static files, so not a route of the API itself. */
+export function apiDocsPage(): Router {
+  const router = Router();
+  router.use(
+    API_DOCS_PATH,
+    swaggerUi.serve,
+    swaggerUi.setup(undefined, { swaggerOptions: { url: OPENAPI_PATH } }),
+  );
+  return router;
+}
+
+function describe(route: ApiRoute, scheme: string): RouteConfig {
+  return {
+    method: route.method,
+    path: route.path.replace(/:(\w+)/g, '{$1}'),
+    operationId: route.operationId,
+    tags: [route.tag],
+    summary: route.summary,
+    security: route.authenticated ? [{ [scheme]: [] }] : [],
+    request: {
+      ...(route.params && { params: route.params }),
+      ...(route.query && { query: route.query as NonNullable<RouteConfig['request']>['query'] }),
+      ...(route.body && {
+        body: { required: true, content: { 'application/json': { schema: route.body } } },
+      }),
+    },
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(route.replies).map(([status, reply]) => [status, describeReply(reply)]),
+      ),
+      default: {
+        description: 'An error; its code tells which.',
+        content: { 'application/json': { schema: errorReply } },
+      },
+    },
+  };
+}
+
+function describeReply({ description, schema, contentType = 'application/json' }: ReplySpec) {
+  return schema ? { description, content: { [contentType]: { schema } } } : { description };
+}

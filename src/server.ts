@@ -1,0 +1,156 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createApp } from './app';
+import { ConfigError, loadConfig, type Config } from './config/env.config';
+import { peerjsConfig } from './config/peerjs.config';
+import { createContext, type Context } from './context';
+import { createPeerServer } from './sockets/peer.server';
+import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
+import { createUpgradeRouter, pathOf } from './sockets/upgrade.router';
+import { VERSION } from './utils/version';
+
+/** How long requests in flight may take to end before the process exits all the same, in milliseconds. */
+const SHUTDOWN_TIMEOUT = 8000;
+
+export interface RunningServer {
+  /** Where it listens: `http://127.0.0.1:3000`. */
+  url: string;
+  /** Stops intake, finishes what is in flight, closes sockets. The context stays open. */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts REST, Socket.IO and PeerJS on one listener. Every request and every upgrade goes to exactly one of them,
+ * by its path.
+ * @throws the error of `listen`, such as EADDRINUSE.
+ */
+export async function startServer(context: Context): Promise<RunningServer> {
+  const { config, logger } = context;
+  const sockets = createSocketServer(context);
+  const peers = config.peerjs.enabled ? createPeerServer(config.http.corsOrigins, logger) : undefined;
+  const app = createApp(context, peers && { [peerjsConfig.mountPath]: peers.app });
+  const listener = createServer((request, response) => {
+    if (pathOf(request)?.startsWith(SOCKET_IO_PATH)) sockets.handleRequest(request, response);
+    else app(request, response);
+  });
+  listener.on(
+    'upgrade',
+    createUpgradeRouter({
+      [SOCKET_IO_PATH]: sockets.handleUpgrade,
+      ...(peers && { [peerjsConfig.webSocketPath]: peers.handleUpgrade }),
+    }),
+  );
+  try {
+    await listen(listener, config.http.port, config.http.host);
+  } catch (error) {
+    await Promise.all([sockets.close(), peers?.close()]);
+    throw error;
+  }
+  return {
+    url: urlOf(listener.address() as AddressInfo),
+    close: async () => {
+      context.accepting = false;
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      listener.closeIdleConnections();
+      await Promise.all([sockets.close(), peers?.close()]);
+      const force = setTimeout(() => listener.closeAllConnections(), SHUTDOWN_TIMEOUT);
+      await closed.finally(() => clearTimeout(force));
+    },
+  };
+}
+
+function listen(listener: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once('error', reject);
+    listener.listen(port, host, () => {
+      listener.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+function announce(config: Config, context: Context, server: RunningServer): void {
+  const url =
+    config.http.publicUrl ?? server.url.replace('127.0.0.1', 'localhost').replace('0.0.0.0', 'localhost');
+  const facts = {
+    url,
+    apiDocs: `${url}/api-docs`,
+    data: context.database.location,
+  };
+  if (config.environment === 'production') {
+    context.logger.info({ ...facts, version: VERSION }, 'listening');
+    return;
+  }
+  process.stdout.write(
+    [
+      `Parley ${VERSION} is running.`,
+      `  URL            ${facts.url}`,
+      `  API docs       ${facts.apiDocs}`,
+      `  Data           ${facts.data}`,
+      `  First account  The first one to register (POST ${url}/api/auth/register) becomes super admin.`,
+      '',
+    ].join('\n'),
+  );
+}
+
+/** What a failed start says: one line for what the operator can mend, the whole error for the rest. */
+function explain(error: unknown, config: Config | undefined): string {
+  if (error instanceof ConfigError) return error.message;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE')
+    return `PORT ${config?.http.port} is taken by another program. Set another PORT.`;
+  if (code === 'EACCES') return `PORT ${config?.http.port} may not be used by this user. Set another PORT.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return `HOST ${config?.http.host} is not an address of this machine.`;
+  }
+  return message;
+}
+
+async function main(): Promise<void> {
+  let config: Config | undefined;
+  let context: Context | undefined;
+  try {
+    config = loadConfig();
+    context = await createContext(config);
+    const server = await startServer(context);
+    endOnSignal(context, server);
+    announce(config, context, server);
+  } catch (error) {
+    await context?.close().catch(() => undefined);
+    process.stderr.write(`Parley cannot start: ${explain(error, config)}\n`);
+    process.exit(1);
+  }
+}
+
+function endOnSignal(context: Context, server: RunningServer): void {
+  const { logger } = context;
+  let ending = false;
+  const end = (reason: string, exitCode: number) => {
+    if (ending) return;
+    ending = true;
+    logger.info({ reason }, 'shutting down');
+    const force = setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT + 1500);
+    force.unref();
+    server
+      .close()
+      .then(() => context.close())
+      .then(
+        () => process.exit(exitCode),
+        (error: unknown) => {
+          logger.error({ err: error }, 'shutdown failed');
+          process.exit(1);
+        },
+      );
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal, 0));
+  context.database.onLost((error) => {
+    logger.fatal({ err: error }, 'the embedded store has ended');
+    end('store lost', 1);
+  });
+}
+
+if (require.main === module) void main();

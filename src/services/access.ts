@@ -1,0 +1,132 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { ChannelDocument } from '../models/channel.model';
+import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
+import type { Caller } from '../models/session.model';
+import { AppError } from '../utils/errors';
+import type { Audience } from './event-bus';
+
+const RANK: Record<GroupRole, number> = { owner: 3, admin: 2, moderator: 1, member: 0 };
+
+/** Whether a role in a group has at least the rights of another. */
+export function hasRank(role: GroupRole | undefined, atLeast: GroupRole): boolean {
+  return role !== undefined && RANK[role] >= RANK[atLeast];
+}
+
+/** A group, and what the caller is in it. */
+export interface GroupAccess {
+  group: GroupDocument;
+  membership: MembershipDocument | null;
+}
+
+/** A channel that the caller may read. */
+export interface ChannelAccess {
+  channel: ChannelDocument;
+  membership: MembershipDocument;
+}
+
+/** What a user hears. A private channel counts only while they are a member of its group. */
+export interface UserAudiences {
+  groupIds: ObjectId[];
+  privateChannels: { channelId: ObjectId; groupId: ObjectId }[];
+}
+
+/**
+ * The one place that decides who may do what. What the caller may not know to exist is answered with
+ * `not_found`, never with `forbidden`.
+ */
+export class Access {
+  constructor(private readonly collections: Collections) {}
+
+  /**
+   * A group that the caller may see: a public one, or one they are a member of.
+   * @throws AppError not_found
+   */
+  async seeGroup(caller: Caller, groupId: string): Promise<GroupAccess> {
+    const _id = new ObjectId(groupId);
+    const [group, membership] = await Promise.all([
+      this.collections.groups.findOne({ _id }),
+      this.collections.memberships.findOne({ groupId: _id, userId: caller.userId }),
+    ]);
+    if (!group || (group.visibility === 'private' && !membership)) {
+      throw new AppError('not_found', 'There is no such group.');
+    }
+    return { group, membership };
+  }
+
+  /**
+   * A group in which the caller has at least the given role.
+   * @throws AppError not_found, not_a_member, forbidden
+   */
+  async requireGroupRole(
+    caller: Caller,
+    groupId: string,
+    atLeast: GroupRole,
+  ): Promise<GroupAccess & { membership: MembershipDocument }> {
+    const { group, membership } = await this.seeGroup(caller, groupId);
+    if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
+    if (!hasRank(membership.role, atLeast)) {
+      throw new AppError('forbidden', `This takes the role ${atLeast} in the group.`);
+    }
+    return { group, membership };
+  }
+
+  /**
+   * A channel that the caller may read: they are a member of its group and, if it is private, of the channel.
+   * @throws AppError not_found
+   */
+  async readChannel(caller: Caller, channelId: ObjectId): Promise<ChannelAccess> {
+    const channel = await this.collections.channels.findOne({ _id: channelId });
+    if (!channel) throw noChannel();
+    const [membership, channelMember] = await Promise.all([
+      this.collections.memberships.findOne({ groupId: channel.groupId, userId: caller.userId }),
+      channel.visibility === 'private'
+        ? this.collections.channelMembers.findOne({ channelId, userId: caller.userId })
+        : undefined,
+    ]);
+    if (!membership || channelMember === null) throw noChannel();
+    return { channel, membership };
+  }
+
+  /**
+   * A channel that the caller may change or delete: they can read it, and made it or administer its group.
+   * @throws AppError not_found, forbidden
+   */
+  async manageChannel(caller: Caller, channelId: ObjectId): Promise<ChannelAccess> {
+    const access = await this.readChannel(caller, channelId);
+    if (!access.channel.createdBy.equals(caller.userId) && !hasRank(access.membership.role, 'admin')) {
+      throw new AppError('forbidden', 'Only the creator of the channel and admins of its group may do this.');
+    }
+    return access;
+  }
+
+  /** The private channels of a group that the caller is a member of. */
+  async privateChannelIds(caller: Caller, groupId: ObjectId): Promise<ObjectId[]> {
+    const rows = await this.collections.channelMembers
+      .find({ userId: caller.userId, groupId }, { projection: { channelId: 1 } })
+      .toArray();
+    return rows.map((row) => row.channelId);
+  }
+
+  /** Everything that a user hears: their groups, and the private channels in them that they are a member of. */
+  async audiencesOf(userId: ObjectId): Promise<UserAudiences> {
+    const [memberships, channelMembers] = await Promise.all([
+      this.collections.memberships.find({ userId }, { projection: { groupId: 1 } }).toArray(),
+      this.collections.channelMembers
+        .find({ userId }, { projection: { channelId: 1, groupId: 1 } })
+        .toArray(),
+    ]);
+    return { groupIds: memberships.map(({ groupId }) => groupId), privateChannels: channelMembers };
+  }
+}
+
+/** Who hears what happens in a channel. */
+export function audienceOfChannel(channel: ChannelDocument): Audience {
+  return channel.visibility === 'public'
+    ? { kind: 'group', groupId: channel.groupId }
+    : { kind: 'channel', channelId: channel._id };
+}
+
+export function noChannel(): AppError {
+  return new AppError('not_found', 'There is no such channel.');
+}

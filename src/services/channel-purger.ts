@@ -1,0 +1,65 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { Logger } from '../utils/logger';
+
+/** Messages removed at a time, so that other work gets its turn in between. */
+const SLICE = 1000;
+
+/**
+ * Removes the messages of deleted channels from the disk. A channel is gone for everybody when its deletion
+ * commits; this only gives the space back, and goes on after a restart where it stopped.
+ */
+export class ChannelPurger {
+  private stopped = false;
+  private working: Promise<void> | undefined;
+  private again = false;
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Starts removing what is noted in `channel_purges`. */
+  start(): void {
+    if (this.working) {
+      this.again = true;
+      return;
+    }
+    this.working = this.purgeAll()
+      .catch((error: unknown) => this.logger.error({ err: error }, 'purging deleted channels failed'))
+      .finally(() => {
+        this.working = undefined;
+        if (this.again && !this.stopped) {
+          this.again = false;
+          this.start();
+        }
+      });
+  }
+
+  /** Resolves when no purge is under way; what is left is done at the next start. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.working;
+  }
+
+  private async purgeAll(): Promise<void> {
+    for (const { _id } of await this.collections.channelPurges.find().toArray()) {
+      if (!(await this.purge(_id))) return;
+      await this.collections.channelPurges.deleteOne({ _id });
+    }
+  }
+
+  /** @returns false when it was stopped before the end. */
+  private async purge(channelId: ObjectId): Promise<boolean> {
+    const { messages } = this.collections;
+    while (!this.stopped) {
+      const slice = await messages
+        .find({ channelId }, { projection: { _id: 1 } })
+        .limit(SLICE)
+        .toArray();
+      if (slice.length === 0) return true;
+      await messages.deleteMany({ _id: { $in: slice.map(({ _id }) => _id) } });
+    }
+    return false;
+  }
+}

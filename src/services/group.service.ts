@@ -1,0 +1,207 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import { duplicateIndex } from '../db/mongodb';
+import type { RunTransaction } from '../db/transaction';
+import type { PageQuery } from '../models/common.model';
+import {
+  toGroup,
+  toMember,
+  type CreateGroupInput,
+  type Group,
+  type GroupDocument,
+  type Member,
+  type MembershipDocument,
+} from '../models/group.model';
+import type { Caller } from '../models/session.model';
+import type { UserDocument } from '../models/user.model';
+import { cutPage, type Page } from '../utils/cursor';
+import { AppError } from '../utils/errors';
+import { hasRank, type Access } from './access';
+import type { EventBus } from './event-bus';
+import type { UserService } from './user.service';
+
+/** Groups and who is in them. */
+export class GroupService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly runTransaction: RunTransaction,
+    private readonly access: Access,
+    private readonly users: UserService,
+    private readonly bus: EventBus,
+  ) {}
+
+  /** Makes a group with the caller as its owner. @throws AppError group_name_taken */
+  async create(caller: Caller, input: CreateGroupInput): Promise<Group> {
+    const now = new Date();
+    const group: GroupDocument = {
+      _id: new ObjectId(),
+      name: input.name,
+      description: input.description,
+      visibility: input.visibility,
+      createdBy: caller.userId,
+      memberCount: 1,
+      createdAt: now,
+      updatedAt: now,
+    };
+    const owner: MembershipDocument = {
+      _id: new ObjectId(),
+      groupId: group._id,
+      userId: caller.userId,
+      role: 'owner',
+      joinedAt: now,
+    };
+    try {
+      await this.runTransaction(async (session) => {
+        await this.collections.memberships.insertOne(owner, session && { session });
+        await this.collections.groups.insertOne(group, session && { session });
+      });
+    } catch (error) {
+      if (duplicateIndex(error) === 'name_unique') {
+        throw new AppError('group_name_taken', 'A group with this name exists.');
+      }
+      throw error;
+    }
+    await this.bus.publish({ type: 'member.added', groupId: group._id, userId: caller.userId });
+    return toGroup(group, 'owner');
+  }
+
+  /** The groups that the caller is a member of, in the order of their ids. */
+  async listMine(caller: Caller, query: PageQuery): Promise<Page<Group>> {
+    const memberships = await this.collections.memberships
+      .find({
+        userId: caller.userId,
+        ...(query.cursor && { groupId: { $gt: new ObjectId(query.cursor) } }),
+      })
+      .sort({ groupId: 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(memberships, query.limit, (last) => last.groupId.toHexString());
+    const roles = new Map(page.items.map(({ groupId, role }) => [groupId.toHexString(), role]));
+    const groups = await this.collections.groups
+      .find({ _id: { $in: page.items.map(({ groupId }) => groupId) } })
+      .sort({ _id: 1 })
+      .toArray();
+    return {
+      items: groups.map((group) => toGroup(group, roles.get(group._id.toHexString()) ?? null)),
+      nextCursor: page.nextCursor,
+    };
+  }
+
+  /** @throws AppError not_found */
+  async get(caller: Caller, groupId: string): Promise<Group> {
+    const { group, membership } = await this.access.seeGroup(caller, groupId);
+    return toGroup(group, membership?.role ?? null);
+  }
+
+  /** Joins a public group; joining again changes nothing. @throws AppError not_found */
+  async join(caller: Caller, groupId: string): Promise<Group> {
+    const { group, membership } = await this.access.seeGroup(caller, groupId);
+    if (membership) return toGroup(group, membership.role);
+    await this.insertMember(group._id, caller.userId);
+    return this.get(caller, groupId);
+  }
+
+  /** @throws AppError not_found, not_a_member, last_owner */
+  async leave(caller: Caller, groupId: string): Promise<void> {
+    const { membership } = await this.access.requireGroupRole(caller, groupId, 'member');
+    await this.deleteMember(membership);
+  }
+
+  /** The members of a group in the order in which they joined. @throws AppError not_found, not_a_member */
+  async listMembers(caller: Caller, groupId: string, query: PageQuery): Promise<Page<Member>> {
+    const { group } = await this.access.requireGroupRole(caller, groupId, 'member');
+    const memberships = await this.collections.memberships
+      .find({ groupId: group._id, ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }) })
+      .sort({ _id: 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(memberships, query.limit, (last) => last._id.toHexString());
+    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
+    const withUser = page.items.flatMap((membership): [MembershipDocument, UserDocument][] => {
+      const user = users.get(membership.userId.toHexString());
+      return user ? [[membership, user]] : [];
+    });
+    return {
+      items: withUser.map(([membership, user]) => toMember(membership, user)),
+      nextCursor: page.nextCursor,
+    };
+  }
+
+  /**
+   * Takes a user in; takes the role admin. A user who is a member already stays what they are.
+   * @returns the member, and whether they are new.
+   * @throws AppError not_found, not_a_member, forbidden
+   */
+  async addMember(
+    caller: Caller,
+    groupId: string,
+    userId: string,
+  ): Promise<{ member: Member; added: boolean }> {
+    const { group } = await this.access.requireGroupRole(caller, groupId, 'admin');
+    const user = await this.users.requireUser(userId);
+    const added = await this.insertMember(group._id, user._id);
+    const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
+    if (!membership) throw new AppError('not_found', 'The user has just left the group.');
+    return { member: toMember(membership, user), added };
+  }
+
+  /**
+   * Removes a user: takes the role admin, and a role above theirs unless they remove themselves. When this
+   * resolves, the user hears nothing more of the group on any device.
+   * @throws AppError not_found, not_a_member, forbidden, last_owner
+   */
+  async removeMember(caller: Caller, groupId: string, userId: string): Promise<void> {
+    const target = new ObjectId(userId);
+    if (target.equals(caller.userId)) {
+      await this.leave(caller, groupId);
+      return;
+    }
+    const { group, membership: own } = await this.access.requireGroupRole(caller, groupId, 'admin');
+    const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: target });
+    if (!membership) throw new AppError('not_found', 'The user is not a member of the group.');
+    if (own.role !== 'owner' && hasRank(membership.role, own.role)) {
+      throw new AppError('forbidden', 'Only a higher role may remove this member.');
+    }
+    await this.deleteMember(membership);
+  }
+
+  /** @returns false if the user was a member before. */
+  private async insertMember(groupId: ObjectId, userId: ObjectId): Promise<boolean> {
+    const now = new Date();
+    const added = await this.runTransaction(async (session) => {
+      const options = session ? { session } : {};
+      const result = await this.collections.memberships.updateOne(
+        { groupId, userId },
+        { $setOnInsert: { role: 'member', joinedAt: now } },
+        { upsert: true, ...options },
+      );
+      if (result.upsertedCount === 0) return false;
+      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: 1 } }, options);
+      return true;
+    });
+    if (added) await this.bus.publish({ type: 'member.added', groupId, userId });
+    return added;
+  }
+
+  private async deleteMember({ _id, groupId, userId }: MembershipDocument): Promise<void> {
+    const removed = await this.runTransaction(async (session) => {
+      const options = session ? { session } : {};
+      const membership = await this.collections.memberships.findOne({ _id }, options);
+      if (!membership) return false;
+      if (membership.role === 'owner' && !(await this.hasOtherOwner(membership, options))) {
+        throw new AppError('last_owner', 'The last owner cannot leave the group.');
+      }
+      // Both owners of a group who leave at once write this document: one of them has to look again.
+      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } }, options);
+      await this.collections.memberships.deleteOne({ _id }, options);
+      await this.collections.channelMembers.deleteMany({ groupId, userId }, options);
+      return true;
+    });
+    if (removed) await this.bus.publish({ type: 'member.removed', groupId, userId });
+  }
+
+  private async hasOtherOwner({ groupId, userId }: MembershipDocument, options: object): Promise<boolean> {
+    const owners = this.collections.memberships;
+    return (await owners.findOne({ groupId, role: 'owner', userId: { $ne: userId } }, options)) !== null;
+  }
+}

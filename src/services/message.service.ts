@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { ObjectId, type Filter } from 'mongodb';
+import type { Collections } from '../db/collections';
+import {
+  toMessage,
+  type EditMessageInput,
+  type HistoryQuery,
+  type Message,
+  type MessageDocument,
+  type MessagesReply,
+  type SendMessageInput,
+} from '../models/message.model';
+import type { ChannelDocument } from '../models/channel.model';
+import type { Caller } from '../models/session.model';
+import { AppError } from '../utils/errors';
+import { audienceOfChannel, hasRank, noChannel, type Access } from './access';
+import type { ChannelQueue } from './channel-queue';
+import type { EventBus } from './event-bus';
+import type { MessageDraft, SentMessage } from './message-writer';
+
+/** Sending, changing and reading messages. */
+export class MessageService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
+    private readonly bus: EventBus,
+  ) {}
+
+  /**
+   * Sends a message. It resolves once the message is on disk and has gone out to those who hear the channel.
+   * The same `clientMessageId` again resolves to the first message, with `created` false, and changes nothing.
+   * @throws AppError not_found, client_message_id_reused
+   */
+  async send(caller: Caller, channelId: string, input: SendMessageInput): Promise<SentMessage> {
+    const id = new ObjectId(channelId);
+    await this.access.readChannel(caller, id);
+    return this.queue.add(id, {
+      senderId: caller.userId,
+      clientMessageId: input.clientMessageId,
+      body: input.body,
+      digest: createHash('sha256').update(`${id.toHexString()}\n${input.body}`).digest('base64url'),
+    });
+  }
+
+  /** Changes the text of one's own message. @throws AppError not_found, forbidden, message_deleted */
+  async edit(caller: Caller, messageId: string, input: EditMessageInput): Promise<Message> {
+    const { message } = await this.readMessage(caller, messageId);
+    if (!message.senderId.equals(caller.userId)) {
+      throw new AppError('forbidden', 'Only its author may edit a message.');
+    }
+    return this.change(message, (current) => {
+      if (current.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
+      return current.body === input.body ? undefined : { body: input.body, editedAt: new Date() };
+    });
+  }
+
+  /**
+   * Deletes a message: its author may, and moderators of the group. The place in the channel stays, without
+   * the text. Deleting again changes nothing.
+   * @throws AppError not_found, forbidden
+   */
+  async delete(caller: Caller, messageId: string): Promise<Message> {
+    const { message, role } = await this.readMessage(caller, messageId);
+    if (!message.senderId.equals(caller.userId) && !hasRank(role, 'moderator')) {
+      throw new AppError('forbidden', 'Only its author and moderators may delete a message.');
+    }
+    return this.change(message, (current) =>
+      current.deletedAt ? undefined : { body: '', deletedAt: new Date() },
+    );
+  }
+
+  /** A page of a channel's history by `seq`. @throws AppError not_found */
+  async history(caller: Caller, channelId: string, query: HistoryQuery): Promise<MessagesReply> {
+    const id = new ObjectId(channelId);
+    await this.access.readChannel(caller, id);
+    const filter: Filter<MessageDocument> = { channelId: id };
+    if (query.before !== undefined) filter.seq = { $lt: query.before };
+    if (query.after !== undefined) filter.seq = { $gt: query.after };
+    const rows = await this.collections.messages
+      .find(filter)
+      .sort({ seq: query.after === undefined ? -1 : 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = rows.slice(0, query.limit);
+    return {
+      messages: page.map(toMessage),
+      nextCursor: rows.length > query.limit ? (page.at(-1)?.seq ?? null) : null,
+    };
+  }
+
+  private async readMessage(caller: Caller, messageId: string) {
+    const message = await this.collections.messages.findOne({ _id: new ObjectId(messageId) });
+    if (!message) throw noMessage();
+    try {
+      const { membership } = await this.access.readChannel(caller, message.channelId);
+      return { message, role: membership.role };
+    } catch (error) {
+      // The caller asked for a message, and may not learn that its channel exists.
+      throw error instanceof AppError ? noMessage() : error;
+    }
+  }
+
+  /**
+   * Applies a change in the channel's line, under the channel's next revision.
+   * @param decide sees the message as it is when its turn comes; undefined leaves it as it is.
+   */
+  private change(
+    { _id, channelId }: MessageDocument,
+    decide: (current: MessageDocument) => Partial<MessageDocument> | undefined,
+  ): Promise<Message> {
+    return this.queue.alone(channelId, async () => {
+      const current = await this.collections.messages.findOne({ _id });
+      if (!current) throw noMessage();
+      const fields = decide(current);
+      if (!fields) return toMessage(current);
+      const channel = await this.nextRevision(channelId);
+      const changed = await this.collections.messages.findOneAndUpdate(
+        { _id },
+        { $set: { ...fields, revision: channel.revision } },
+        { returnDocument: 'after' },
+      );
+      if (!changed) throw noMessage();
+      const message = toMessage(changed);
+      await this.bus.publish({
+        type: changed.deletedAt ? 'message.deleted' : 'message.updated',
+        message,
+        audience: audienceOfChannel(channel),
+      });
+      return message;
+    });
+  }
+
+  private async nextRevision(channelId: ObjectId): Promise<ChannelDocument> {
+    const channel = await this.collections.channels.findOneAndUpdate(
+      { _id: channelId },
+      { $inc: { revision: 1 } },
+      { returnDocument: 'after' },
+    );
+    if (!channel) throw noChannel();
+    return channel;
+  }
+}
+
+function noMessage(): AppError {
+  return new AppError('not_found', 'There is no such message.');
+}

@@ -1,0 +1,144 @@
+import type { ObjectId } from 'mongodb';
+import type { UserAudiences } from '../services/access';
+import type { Audience, DomainEvent, EventBus } from '../services/event-bus';
+import type { ParleyServer, ParleySocket } from './socket.types';
+
+const SERVER_EVENT = {
+  'message.created': 'message:created',
+  'message.updated': 'message:updated',
+  'message.deleted': 'message:deleted',
+} as const;
+
+const userRoom = (id: ObjectId) => `user:${id.toHexString()}`;
+const sessionRoom = (id: ObjectId) => `session:${id.toHexString()}`;
+const groupRoom = (id: ObjectId | string) => `group:${id.toString()}`;
+const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
+
+const roomOf = (audience: Audience) =>
+  audience.kind === 'group' ? groupRoom(audience.groupId) : channelRoom(audience.channelId);
+
+/**
+ * Carries domain events to open sockets. The only place that knows rooms: a socket is in one for its user, its
+ * session, each group and each private channel of the user, and events go to rooms.
+ *
+ * Every listener does its work synchronously, so a socket that an event shuts out hears nothing that is
+ * published after it.
+ */
+export class Broadcaster {
+  /** Counts the changes of what anybody may hear. */
+  private epoch = 0;
+  /** The epoch at which it last changed for each user. */
+  private readonly changedAt = new Map<string, number>();
+  /** For users who are not in `changedAt` it may have changed up to here. */
+  private forgottenUpTo = 0;
+  private readonly unsubscribe: () => void;
+
+  constructor(
+    private readonly io: ParleyServer,
+    bus: EventBus,
+  ) {
+    this.unsubscribe = bus.subscribe((event) => this.handle(event));
+  }
+
+  stop(): void {
+    this.unsubscribe();
+  }
+
+  /** Taken before a socket's rights are read; `enter` tells whether they may have changed since. */
+  mark(): number {
+    return this.epoch;
+  }
+
+  /**
+   * Lets a socket hear what its user may hear.
+   * @param audiences as read after `mark` was taken.
+   * @returns false, and lets it hear nothing, if what the user may hear has changed since then.
+   */
+  enter(socket: ParleySocket, audiences: UserAudiences, mark: number): boolean {
+    const { userId, sessionId } = socket.data.caller;
+    const changed = this.changedAt.get(userId.toHexString()) ?? this.forgottenUpTo;
+    if (changed > mark) return false;
+    void socket.join([userRoom(userId), sessionRoom(sessionId), ...audiences.groupIds.map(groupRoom)]);
+    for (const { channelId, groupId } of audiences.privateChannels) {
+      joinPrivateChannel(socket, channelId, groupId);
+    }
+    return true;
+  }
+
+  private handle(event: DomainEvent): void {
+    switch (event.type) {
+      case 'message.created':
+      case 'message.updated':
+      case 'message.deleted':
+        this.io.to(roomOf(event.audience)).emit(SERVER_EVENT[event.type], { message: event.message });
+        break;
+      case 'member.added':
+        this.noteChange(event.userId);
+        this.io.in(userRoom(event.userId)).socketsJoin(groupRoom(event.groupId));
+        break;
+      case 'member.removed':
+        this.noteChange(event.userId);
+        for (const socket of this.socketsOf(event.userId)) leaveGroup(socket, event.groupId);
+        break;
+      case 'channel_member.added':
+        this.noteChange(event.userId);
+        for (const socket of this.socketsOf(event.userId)) {
+          joinPrivateChannel(socket, event.channelId, event.groupId);
+        }
+        break;
+      case 'channel_member.removed':
+        this.noteChange(event.userId);
+        for (const socket of this.socketsOf(event.userId))
+          leaveChannel(socket, event.channelId.toHexString());
+        break;
+      case 'channel_members.cleared':
+        for (const socket of this.socketsIn(channelRoom(event.channelId))) {
+          this.noteChange(socket.data.caller.userId);
+          leaveChannel(socket, event.channelId.toHexString());
+        }
+        break;
+      case 'session.revoked':
+        this.noteChange(event.userId);
+        this.io.in(sessionRoom(event.sessionId)).disconnectSockets(true);
+        break;
+    }
+  }
+
+  /** Bounded: when too many users are remembered, all are forgotten, and count as changed just now. */
+  private noteChange(userId: ObjectId): void {
+    this.epoch++;
+    if (this.changedAt.size >= 10_000) {
+      this.changedAt.clear();
+      this.forgottenUpTo = this.epoch;
+    }
+    this.changedAt.set(userId.toHexString(), this.epoch);
+  }
+
+  private socketsOf(userId: ObjectId): ParleySocket[] {
+    return this.socketsIn(userRoom(userId));
+  }
+
+  private socketsIn(room: string): ParleySocket[] {
+    const { adapter, sockets } = this.io.of('/');
+    return [...(adapter.rooms.get(room) ?? [])].flatMap((id) => sockets.get(id) ?? []);
+  }
+}
+
+/** A private channel is heard only by those who hear its group: the two may come in either order. */
+function joinPrivateChannel(socket: ParleySocket, channelId: ObjectId, groupId: ObjectId): void {
+  if (!socket.rooms.has(groupRoom(groupId))) return;
+  socket.data.privateChannels.set(channelId.toHexString(), groupId.toHexString());
+  void socket.join(channelRoom(channelId));
+}
+
+function leaveChannel(socket: ParleySocket, channelId: string): void {
+  socket.data.privateChannels.delete(channelId);
+  void socket.leave(channelRoom(channelId));
+}
+
+function leaveGroup(socket: ParleySocket, groupId: ObjectId): void {
+  void socket.leave(groupRoom(groupId));
+  for (const [channelId, itsGroup] of socket.data.privateChannels) {
+    if (itsGroup === groupId.toHexString()) leaveChannel(socket, channelId);
+  }
+}

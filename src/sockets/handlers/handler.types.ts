@@ -1,0 +1,7 @@
+import type { Caller } from '../../models/session.model';
+import type { ClientEvent, DataOf, PayloadOf } from '../socket.types';
+
+/** For each client event, what answers it: one service call with a valid payload. */
+export type Handlers = {
+  [Event in ClientEvent]: (caller: Caller, payload: PayloadOf<Event>) => Promise<DataOf<Event>>;
+};

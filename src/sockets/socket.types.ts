@@ -1,0 +1,53 @@
+import type { Server, Socket } from 'socket.io';
+import type { z } from 'zod';
+import {
+  deleteMessageEvent,
+  editMessageEvent,
+  messageReply,
+  sendMessageEvent,
+  type MessageReply,
+} from '../models/message.model';
+import type { Caller } from '../models/session.model';
+import type { PublicError } from '../utils/errors';
+
+/**
+ * Every event that a client sends: the schema of its payload and of the data in its acknowledgement.
+ * The TypeScript types of clients and tests follow from it.
+ */
+export const CLIENT_EVENTS = {
+  'message:send': { payload: sendMessageEvent, data: messageReply },
+  'message:edit': { payload: editMessageEvent, data: messageReply },
+  'message:delete': { payload: deleteMessageEvent, data: messageReply },
+} as const satisfies Record<string, { payload: z.ZodType; data: z.ZodType }>;
+
+export type ClientEvent = keyof typeof CLIENT_EVENTS;
+export type PayloadOf<Event extends ClientEvent> = z.output<(typeof CLIENT_EVENTS)[Event]['payload']>;
+export type DataOf<Event extends ClientEvent> = z.output<(typeof CLIENT_EVENTS)[Event]['data']>;
+
+/** What an event is acknowledged with. */
+export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: PublicError };
+
+export type ClientToServerEvents = {
+  [Event in ClientEvent]: (
+    payload: z.input<(typeof CLIENT_EVENTS)[Event]['payload']>,
+    ack: (answer: Ack<DataOf<Event>>) => void,
+  ) => void;
+};
+
+/** Every event that the server sends, to all who may read the channel, on all their devices. */
+export interface ServerToClientEvents {
+  'message:created': (event: MessageReply) => void;
+  'message:updated': (event: MessageReply) => void;
+  'message:deleted': (event: MessageReply) => void;
+}
+
+/** What a server keeps about an open socket. */
+export interface SocketData {
+  caller: Caller;
+  /** The private channels that it hears, and the group of each. */
+  privateChannels: Map<string, string>;
+}
+
+type NoEvents = Record<string, never>;
+export type ParleyServer = Server<ClientToServerEvents, ServerToClientEvents, NoEvents, SocketData>;
+export type ParleySocket = Socket<ClientToServerEvents, ServerToClientEvents, NoEvents, SocketData>;

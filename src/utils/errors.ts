@@ -1,0 +1,72 @@
+/**
+ * The error catalogue: every code that Parley answers with, and its HTTP status. REST responses and socket
+ * acknowledgements use the same codes. Codes are stable: clients may switch on them; messages may change.
+ */
+export const ERROR_STATUS = {
+  validation_failed: 400,
+  malformed_json: 400,
+  bad_request: 400,
+  unauthenticated: 401,
+  token_invalid: 401,
+  token_expired: 401,
+  session_revoked: 401,
+  invalid_credentials: 401,
+  refresh_token_invalid: 401,
+  refresh_token_reused: 401,
+  forbidden: 403,
+  not_a_member: 403,
+  not_found: 404,
+  route_not_found: 404,
+  unknown_event: 404,
+  username_taken: 409,
+  email_taken: 409,
+  group_name_taken: 409,
+  channel_name_taken: 409,
+  last_owner: 409,
+  message_deleted: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  client_message_id_reused: 422,
+  internal_error: 500,
+  unavailable: 503,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+/** What a caller may know of an error. */
+export interface PublicError {
+  code: ErrorCode;
+  message: string;
+  details?: unknown;
+}
+
+/** An error that the caller is meant to see. Anything else that is thrown becomes `internal_error`. */
+export class AppError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly details?: unknown,
+  ) {
+    super(message);
+    this.name = 'AppError';
+  }
+
+  get status(): number {
+    return ERROR_STATUS[this.code];
+  }
+}
+
+/**
+ * The part of an error that may leave the server. An error that is not an AppError shows nothing of itself:
+ * log it where this is called.
+ */
+export function toPublicError(error: unknown): PublicError {
+  if (!(error instanceof AppError)) {
+    return { code: 'internal_error', message: 'Something went wrong on the server.' };
+  }
+  return {
+    code: error.code,
+    message: error.message,
+    ...(error.details === undefined ? {} : { details: error.details }),
+  };
+}
