@@ -1,0 +1,78 @@
+import type { Document } from '../bson/types';
+import { StoreError } from '../errors';
+import type { Node } from './ast';
+import type { Collator } from './collation';
+import { compileNode, positionOf } from './evaluate';
+import { parseFilter } from './parse';
+import { decode, decodeFields } from '../bson/codec';
+
+/** A compiled query filter. */
+export interface Filter {
+  /** The parsed filter, for the planner. */
+  readonly root: Node;
+  /** The document of the $text clause, if there is one; the text index answers it, `matches` ignores it. */
+  readonly text?: Document;
+  /** Names of the top-level fields that decide the match; undefined when all may. */
+  readonly fields: ReadonlySet<string> | undefined;
+  matches(document: Document): boolean;
+  /** Matches stored BSON and decodes no more of it than the filter needs. */
+  matchesBytes(bytes: Uint8Array): boolean;
+  /** Position matched in the first array met, for positional `$`; undefined when no array was involved. */
+  positional(document: Document): number | undefined;
+}
+
+export interface FilterOptions {
+  collator?: Collator | undefined;
+  /** Constants of the command (`let`), for $expr. */
+  variables?: Document | undefined;
+  /** False where $text cannot be answered, as in a validator or an array filter. */
+  text?: boolean;
+}
+
+/**
+ * Compiles a query filter with MongoDB's matching semantics
+ * (https://www.mongodb.com/docs/manual/reference/operator/query/). Throws MongoDB's parse errors, mostly BadValue.
+ */
+export function compileFilter(filter: Document, options: FilterOptions = {}): Filter {
+  const root = parseFilter(filter, options);
+  const clauses = textClauses(root);
+  if (clauses.length > 1) throw new StoreError('BadValue', 'Too many text expressions');
+  if (clauses.length > 0 && options.text === false) {
+    throw new StoreError('BadValue', '$text is not allowed in this context');
+  }
+  const matches = compileNode(root);
+  const names = new Set<string>();
+  const fields = collectFields(root, names) ? names : undefined;
+  return {
+    root,
+    ...(clauses[0] === undefined ? {} : { text: clauses[0] }),
+    fields,
+    matches,
+    matchesBytes: (bytes) => matches(fields === undefined ? decode(bytes) : decodeFields(bytes, fields)),
+    positional: (document) => positionOf(root, document),
+  };
+}
+
+function textClauses(node: Node): Document[] {
+  if (node.kind === 'text') return [node.clause];
+  return node.kind === 'and' ? node.children.flatMap(textClauses) : [];
+}
+
+/** Collects the top-level fields that a filter reads; false when it may read any. */
+function collectFields(node: Node, names: Set<string>): boolean {
+  switch (node.kind) {
+    case 'leaf':
+      names.add(node.parts[0] as string);
+      return true;
+    case 'document':
+      return false;
+    case 'not':
+      return collectFields(node.child, names);
+    case 'and':
+    case 'or':
+    case 'nor':
+      return node.children.every((child) => collectFields(child, names));
+    default:
+      return true;
+  }
+}
