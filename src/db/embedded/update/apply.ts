@@ -16,7 +16,7 @@ export interface ApplyEnvironment {
   readonly insert: boolean;
   readonly now: Date;
   /** Whether an element passes the array filter of this identifier. */
-  passes(identifier: string, element: Value): boolean;
+  readonly passes: (identifier: string, element: Value) => boolean;
 }
 
 interface Place {

@@ -10,7 +10,7 @@ const BRANCHES = new Set(['$and', '$or', '$nor']);
 /** The filters of an update's `$[identifier]` steps. */
 export interface ArrayFilters {
   readonly identifiers: readonly string[];
-  passes(identifier: string, element: Value): boolean;
+  readonly passes: (identifier: string, element: Value) => boolean;
 }
 
 /**
