@@ -428,6 +428,44 @@ describe('$currentDate', () => {
   );
 });
 
+describe('pipelines', () => {
+  test('compute from the document as it was', () => {
+    expectUpdate({ _id: 1, a: 1, b: 2 }, [{ $set: { a: '$b', c: { $add: ['$a', 1] } } }, { $unset: 'b' }], {
+      _id: 1,
+      a: 2,
+      c: 2,
+    });
+    expectUpdate({ _id: 1, a: { x: 1 } }, [{ $replaceWith: '$a' }], { _id: 1, x: 1 });
+    expectUpdate({ _id: 1, a: 1, b: 2 }, [{ $project: { b: 1 } }], { _id: 1, b: 2 });
+    expectUpdate(
+      { _id: 1, a: 1 },
+      [{ $set: { b: '$$step' } }],
+      { _id: 1, a: 1, b: 7 },
+      {
+        variables: doc({ step: 7 }),
+      },
+    );
+  });
+
+  test('that change nothing give the same document', () => {
+    expect(unchanged({ _id: 1, a: 1 }, [{ $set: { a: '$a' } }])).toBe(true);
+  });
+
+  test.each<[string, number, unknown[]]>([
+    ['a stage that updates may not have', 72, [{ $match: { a: 1 } }]],
+    ['an unknown stage', 40324, [{ $frob: 1 }]],
+    ['another _id', 66, [{ $set: { _id: 2 } }]],
+    ['a root that is no document', 40228, [{ $replaceWith: '$a' }]],
+  ])('refuse %s', (_name, code, stages) => expect(refusal({ _id: 1, a: 1 }, stages)).toBe(code));
+
+  test('upsert from the equalities of the filter', () => {
+    const update = compileUpdate(fromPlain([{ $set: { b: { $add: ['$a', 1] } } }]) as Value[]);
+    expect(show(upsertDocument(doc({ _id: 1, a: 1 }), update, now))).toBe(
+      show(fromPlain({ _id: 1, a: 1, b: 2 })),
+    );
+  });
+});
+
 describe('replacement', () => {
   test('keeps the _id and puts it first', () => {
     expectUpdate({ _id: 1, a: 1 }, { b: 2 }, { _id: 1, b: 2 });

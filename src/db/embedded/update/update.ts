@@ -59,9 +59,6 @@ export function compileUpdate(update: Document | readonly Value[], options: Upda
     }
     return { replacement: false, positional: false, ...compileUpdatePipeline(update, options) };
   }
-  if (options.variables && options.variables.size > 0 && options.variables.has('$constants')) {
-    throw new StoreError(51198, 'Constant values may only be specified for pipeline updates');
-  }
   return update.keys().next().value?.startsWith('$')
     ? compileOperators(update, options)
     : compileReplacement(update, options);
