@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'data/', 'uploads/', 'coverage/', 'src/__tests__/fixtures/'] },
+  { ignores: ['dist/', 'data/', 'uploads/', 'coverage/', 'src/__tests__/fixtures/golden/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -88,6 +88,20 @@ export class Access {
     return { channel, membership };
   }
 
+  /** Those of the users who may write in a channel, by id in hexadecimal digits: they are who may read it. */
+  async writersOf(channel: ChannelDocument, userIds: ObjectId[]): Promise<Set<string>> {
+    const among = { $in: userIds };
+    const [memberships, channelMembers] = await Promise.all([
+      this.collections.memberships.find({ groupId: channel.groupId, userId: among }).toArray(),
+      channel.visibility === 'private'
+        ? this.collections.channelMembers.find({ channelId: channel._id, userId: among }).toArray()
+        : undefined,
+    ]);
+    const inGroup = new Set(memberships.map(({ userId }) => userId.toHexString()));
+    if (!channelMembers) return inGroup;
+    return new Set(channelMembers.map(({ userId }) => userId.toHexString()).filter((id) => inGroup.has(id)));
+  }
+
   /**
    * A channel that the caller may change or delete: they can read it, and made it or administer its group.
    * @throws AppError not_found, forbidden

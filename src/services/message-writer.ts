@@ -2,7 +2,7 @@ import { MongoBulkWriteError, ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import { AppError } from '../utils/errors';
-import { audienceOfChannel, noChannel } from './access';
+import { audienceOfChannel, noChannel, type Access } from './access';
 import type { EventBus } from './event-bus';
 
 /** A message that waits to be written. */
@@ -27,40 +27,29 @@ const keyOf = (draft: { senderId: ObjectId; clientMessageId: string }) =>
   `${draft.senderId.toHexString()} ${draft.clientMessageId}`;
 
 /**
- * Writes a batch of sends to one channel: one reservation of sequence numbers, one insert. Must not run twice
- * at once for a channel (ChannelQueue sees to that): numbers and events keep the order of the batch.
+ * Writes a batch of sends to one channel: one look at who may write, one reservation of sequence numbers, one
+ * insert. Must not run twice at once for a channel (ChannelQueue sees to that): numbers and events keep the
+ * order of the batch.
  *
  * The numbers are reserved before the insert, so a crash in between leaves a hole, never a double.
  */
 export class MessageWriter {
   constructor(
     private readonly collections: Collections,
+    private readonly access: Access,
     private readonly bus: EventBus,
   ) {}
 
   /** @returns an outcome for each draft, in their order. */
   async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Outcome[]> {
-    const known = await this.findSent(drafts);
-    const fresh = new Map<string, MessageDraft>();
-    for (const draft of drafts) {
-      const key = keyOf(draft);
-      if (!known.has(key) && !fresh.has(key)) fresh.set(key, draft);
-    }
-    const created = new Set<string>();
-    const failures = new Map<string, unknown>();
-    if (fresh.size > 0) {
-      for (const document of await this.insert(channelId, [...fresh.values()], failures)) {
-        known.set(keyOf(document), document);
-        created.add(keyOf(document));
-      }
-      // What was refused as a duplicate has been sent at the same moment elsewhere: it is that message.
-      for (const [key, document] of await this.findSent(
-        [...fresh.values()].filter((d) => !known.has(keyOf(d))),
-      )) {
-        known.set(key, document);
-      }
-    }
+    const channel = await this.collections.channels.findOne({ _id: channelId });
+    if (!channel) throw noChannel();
+    const senders = new Map(drafts.map(({ senderId }) => [senderId.toHexString(), senderId]));
+    const writers = await this.access.writersOf(channel, [...senders.values()]);
+    const allowed = drafts.filter(({ senderId }) => writers.has(senderId.toHexString()));
+    const { known, created, failures } = await this.write(channelId, allowed);
     return drafts.map((draft): Outcome => {
+      if (!writers.has(draft.senderId.toHexString())) return { status: 'rejected', reason: noChannel() };
       const key = keyOf(draft);
       const document = known.get(key);
       if (!document) return { status: 'rejected', reason: failures.get(key) };
@@ -68,6 +57,27 @@ export class MessageWriter {
       // Of two equal sends in one batch the first is the one that made the message.
       return { status: 'fulfilled', value: { message: toMessage(document), created: created.delete(key) } };
     });
+  }
+
+  private async write(channelId: ObjectId, drafts: readonly MessageDraft[]) {
+    const known = await this.findSent(drafts);
+    const created = new Set<string>();
+    const failures = new Map<string, unknown>();
+    const fresh = new Map<string, MessageDraft>();
+    for (const draft of drafts) {
+      const key = keyOf(draft);
+      if (!known.has(key) && !fresh.has(key)) fresh.set(key, draft);
+    }
+    if (fresh.size > 0) {
+      for (const document of await this.insert(channelId, [...fresh.values()], failures)) {
+        known.set(keyOf(document), document);
+        created.add(keyOf(document));
+      }
+      // What was refused as a duplicate has been sent at the same moment elsewhere: it is that message.
+      const refused = [...fresh.values()].filter((draft) => !known.has(keyOf(draft)));
+      for (const [key, document] of await this.findSent(refused)) known.set(key, document);
+    }
+    return { known, created, failures };
   }
 
   /** Numbers, inserts and publishes messages. Those that fail are put into `failures`. */

@@ -30,11 +30,13 @@ export class MessageService {
   /**
    * Sends a message. It resolves once the message is on disk and has gone out to those who hear the channel.
    * The same `clientMessageId` again resolves to the first message, with `created` false, and changes nothing.
+   *
+   * The message takes its place in the channel's line at once, so messages that one client sends behind each
+   * other keep their order; whether the caller may write there is decided when it is written.
    * @throws AppError not_found, client_message_id_reused
    */
-  async send(caller: Caller, channelId: string, input: SendMessageInput): Promise<SentMessage> {
+  send(caller: Caller, channelId: string, input: SendMessageInput): Promise<SentMessage> {
     const id = new ObjectId(channelId);
-    await this.access.readChannel(caller, id);
     return this.queue.add(id, {
       senderId: caller.userId,
       clientMessageId: input.clientMessageId,

@@ -1,0 +1,40 @@
+import { createInterface } from 'node:readline/promises';
+import { parseArgs } from 'node:util';
+import { runScript } from './run-script';
+
+const HELP = `Deletes everything in the database: users, groups, channels and messages.
+
+  npm run clear            asks first
+  npm run clear -- --yes   does not ask
+
+It refuses to run in production.`;
+
+const { values } = parseArgs({
+  options: { yes: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+});
+
+if (values.help) {
+  console.log(HELP);
+} else {
+  void runScript(async ({ config, database }) => {
+    if (config.environment === 'production') {
+      throw new Error('clear does not run in production (NODE_ENV=production).');
+    }
+    const where = `the database "${config.database.name}" in ${database.location}`;
+    if (!values.yes && !(await confirm(`Delete everything in ${where}? Type yes: `))) {
+      throw new Error('Nothing was deleted.');
+    }
+    await database.db.dropDatabase();
+    console.log(`Deleted everything in ${where}.`);
+  });
+}
+
+async function confirm(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) throw new Error('There is nobody to ask; --yes deletes without asking.');
+  const prompt = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return (await prompt.question(question)).trim().toLowerCase() === 'yes';
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,167 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { Caller } from '../models/session.model';
+import { registerInput } from '../models/user.model';
+import { AppError } from '../utils/errors';
+import { SeededRandom } from '../utils/random';
+import type { AuthService } from './auth.service';
+import type { ChannelService } from './channel.service';
+import type { GroupService } from './group.service';
+import type { MessageService } from './message.service';
+import { CHANNELS, GROUPS, OPENINGS, PEOPLE, SUBJECTS, TAILS } from './seed-texts';
+
+/** The password of every account that the seeder makes. */
+export const SEED_PASSWORD = 'parley-sample-data';
+
+export interface SeedPlan {
+  /** The same seed gives the same people, groups, channels and texts. */
+  seed: number;
+  users: number;
+  messages: number;
+}
+
+export interface SeedSummary {
+  users: number;
+  groups: number;
+  channels: number;
+  messages: number;
+  /** Log in as this user to see the most. */
+  firstUsername: string;
+}
+
+interface SeededUser {
+  id: string;
+  username: string;
+  caller: Caller;
+}
+
+interface SeededChannel {
+  id: string;
+  members: [SeededUser, ...SeededUser[]];
+}
+
+/** Sends of different channels that run side by side, so that they share disk flushes. */
+const PARALLEL_CHANNELS = 8;
+
+/** Fills an empty database with people who talk, through the same services that clients reach. */
+export class DatabaseSeeder {
+  constructor(
+    private readonly collections: Collections,
+    private readonly services: {
+      auth: AuthService;
+      groups: GroupService;
+      channels: ChannelService;
+      messages: MessageService;
+    },
+  ) {}
+
+  /**
+   * @param onProgress is told how many of all steps are done.
+   * @throws AppError bad_request if there are accounts already
+   */
+  async seed(
+    plan: SeedPlan,
+    onProgress: (done: number, all: number) => void = () => {},
+  ): Promise<SeedSummary> {
+    if (await this.collections.users.findOne({}, { projection: { _id: 1 } })) {
+      throw new AppError('bad_request', 'The database has accounts already; `npm run clear` empties it.');
+    }
+    const random = new SeededRandom(plan.seed);
+    const all = plan.users + GROUPS.length + plan.messages;
+    let done = 0;
+    const step = () => onProgress(++done, all);
+
+    const users = await this.createUsers(plan.users, step);
+    const channels: SeededChannel[] = [];
+    for (const group of GROUPS) {
+      channels.push(...(await this.createGroup(group, users, random)));
+      step();
+    }
+    await this.writeMessages(channels, plan, random, step);
+    return {
+      users: users.length,
+      groups: GROUPS.length,
+      channels: channels.length,
+      messages: plan.messages,
+      firstUsername: users[0].username,
+    };
+  }
+
+  private async createUsers(count: number, step: () => void): Promise<[SeededUser, ...SeededUser[]]> {
+    const users: SeededUser[] = [];
+    for (let index = 0; index < Math.max(count, 2); index++) {
+      const [first, last] = PEOPLE[index % PEOPLE.length] as [string, string];
+      const round = Math.floor(index / PEOPLE.length);
+      const username = `${first}.${last}${round === 0 ? '' : round}`.toLowerCase();
+      const { user } = await this.services.auth.register(
+        registerInput.parse({
+          username,
+          email: `${username}@example.org`,
+          password: SEED_PASSWORD,
+          displayName: `${first} ${last}`,
+        }),
+      );
+      // The services ask only who calls. The seeder speaks for everybody without a session of theirs.
+      const caller = { userId: new ObjectId(user.id), sessionId: new ObjectId(), role: user.role };
+      users.push({ id: user.id, username, caller });
+      step();
+    }
+    return users as [SeededUser, ...SeededUser[]];
+  }
+
+  /** The first user owns every group; the others join about half of them. */
+  private async createGroup(
+    { name, description, visibility }: (typeof GROUPS)[number],
+    users: [SeededUser, ...SeededUser[]],
+    random: SeededRandom,
+  ): Promise<SeededChannel[]> {
+    const [owner, ...others] = users;
+    const group = await this.services.groups.create(owner.caller, { name, description, visibility });
+    const members: [SeededUser, ...SeededUser[]] = [owner];
+    for (const user of others) {
+      if (random.next() < 0.5 && user !== others[0]) continue;
+      await this.services.groups.addMember(owner.caller, group.id, user.id);
+      members.push(user);
+    }
+    const channels: SeededChannel[] = [];
+    for (const channel of CHANNELS) {
+      const { id } = await this.services.channels.create(owner.caller, { groupId: group.id, ...channel });
+      const isPrivate = channel.visibility === 'private';
+      const insiders = isPrivate ? members.slice(1, 3) : [];
+      for (const user of insiders) await this.services.channels.addMember(owner.caller, id, user.id);
+      channels.push({ id, members: isPrivate ? [owner, ...insiders] : members });
+    }
+    return channels;
+  }
+
+  /** Texts are drawn before anything is sent, so that timing has no say in them. */
+  private async writeMessages(
+    channels: SeededChannel[],
+    plan: SeedPlan,
+    random: SeededRandom,
+    step: () => void,
+  ): Promise<void> {
+    const lines = new Map<SeededChannel, { sender: SeededUser; clientMessageId: string; body: string }[]>();
+    for (let index = 0; index < plan.messages; index++) {
+      const channel = random.pick(channels as [SeededChannel, ...SeededChannel[]]);
+      const line = lines.get(channel) ?? [];
+      line.push({
+        sender: random.pick(channel.members),
+        clientMessageId: `seed-${plan.seed}-${index}`,
+        body: `${random.pick(OPENINGS)} ${random.pick(SUBJECTS)} ${random.pick(TAILS)}`,
+      });
+      lines.set(channel, line);
+    }
+    const waiting = [...lines];
+    const work = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const [channel, line] = next;
+        for (const { sender, ...input } of line) {
+          await this.services.messages.send(sender.caller, channel.id, input);
+          step();
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL_CHANNELS }, work));
+  }
+}
