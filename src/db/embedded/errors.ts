@@ -2,6 +2,7 @@
 export const CODES = {
   InternalError: 1,
   BadValue: 2,
+  NoSuchKey: 4,
   HostUnreachable: 6,
   FailedToParse: 9,
   Unauthorized: 13,
@@ -43,6 +44,17 @@ export const CODES = {
   DollarPrefixedFieldName: 52,
   DuplicateKey: 11000,
   BSONObjectTooLarge: 10334,
+  ProtocolError: 17,
+  InvalidLength: 16,
+  DataCorruptionDetected: 328,
+  ShutdownInProgress: 91,
+  QueryPlanKilled: 175,
+  CursorInUse: 12051,
+  InvalidIndexSpecificationOption: 197,
+  IllegalOpMsgFlag: 223,
+  UnsupportedOpQueryCommand: 352,
+  SnapshotUnavailable: 246,
+  LockBusy: 46,
   OutOfDiskSpace: 14031,
 } as const;
 

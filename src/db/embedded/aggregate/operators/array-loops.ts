@@ -16,6 +16,11 @@ import { sortArray } from '../sort-array';
 import { truthy } from '../truth';
 import { checkUserVariable } from '../variables';
 
+const N_SHAPE = {
+  required: ['input', 'n'],
+  codes: { object: 5787801, unknown: 5787901, missing: 5787906 },
+} as const;
+
 /** Operators that evaluate an expression for each element, and $sortArray and $zip. */
 export const ARRAY_LOOPS: OperatorTable = {
   $filter: compileFilterArray,
@@ -202,11 +207,6 @@ function compileZip(argument: Value, context: Context): Node {
     return Array.from({ length }, (_, row) => lists.map((list, i) => list[row] ?? fill[i] ?? null));
   });
 }
-
-const N_SHAPE = {
-  required: ['input', 'n'],
-  codes: { object: 5787801, unknown: 5787901, missing: 5787906 },
-} as const;
 
 /** The count that $firstN and its kin take: a positive integer. */
 export function countOf(n: Value | undefined, name: string): number {

@@ -111,13 +111,13 @@ function bits(combine: (a: bigint, b: bigint) => bigint, identity: number): Oper
     variadicBits(argument, context, name, combine, identity);
 }
 
-const variadicBits = (
+function variadicBits(
   argument: Value,
   context: Parameters<OperatorCompiler>[1],
   name: string,
   combine: (a: bigint, b: bigint) => bigint,
   identity: number,
-): ReturnType<OperatorCompiler> => {
+): ReturnType<OperatorCompiler> {
   const nodes = (Array.isArray(argument) ? argument : [argument]).map((item) => context.compile(item));
   return {
     constant: false,
@@ -136,7 +136,7 @@ const variadicBits = (
       return wide ? Long.fromBigInt(result) : new Int32(Number(result));
     },
   };
-};
+}
 
 function power(base: Value | undefined, exponent: Value | undefined): Value {
   if (isNullish(base) || isNullish(exponent)) return null;
