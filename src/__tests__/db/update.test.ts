@@ -259,6 +259,12 @@ describe('arrays', () => {
       [5, { a: { b: 1 } }, { a: { b: 2 } }],
     ],
     [
+      'sort by a field takes an array as a whole',
+      [{ k: [1, 9] }, { k: [1, 2] }, { k: 3 }],
+      { $push: { a: { $each: [], $sort: { k: 1 } } } },
+      [{ k: 3 }, { k: [1, 2] }, { k: [1, 9] }],
+    ],
+    [
       'addToSet takes equal numbers for one',
       [1],
       { $addToSet: { a: { $each: [new Double(1), 2, Long.fromNumber(2)] } } },
