@@ -1,0 +1,149 @@
+import { integral } from '../bson/numbers';
+import { typeName } from '../bson/compare';
+import type { Document, Value } from '../bson/types';
+import { StoreError } from '../errors';
+
+/** Reads the fields of a command, with MongoDB's errors for a value of the wrong type. */
+export class Arguments {
+  constructor(
+    readonly command: Document,
+    /** The name that errors call the command by, such as `find` or `update.updates`. */
+    readonly name: string,
+  ) {}
+
+  /** Whether the field is there and not null. */
+  has(field: string): boolean {
+    return this.#value(field) !== undefined;
+  }
+
+  any(field: string): Value | undefined {
+    return this.#value(field);
+  }
+
+  document(field: string): Document | undefined {
+    const value = this.#value(field);
+    if (value === undefined || value instanceof Map) return value;
+    throw this.#wrongType(field, value, 'object');
+  }
+
+  requiredDocument(field: string): Document {
+    return this.document(field) ?? this.#missing(field);
+  }
+
+  string(field: string): string | undefined {
+    const value = this.#value(field);
+    if (value === undefined || typeof value === 'string') return value;
+    throw this.#wrongType(field, value, 'string');
+  }
+
+  requiredString(field: string): string {
+    return this.string(field) ?? this.#missing(field);
+  }
+
+  array(field: string): Value[] | undefined {
+    const value = this.#value(field);
+    if (value === undefined || Array.isArray(value)) return value;
+    throw this.#wrongType(field, value, 'array');
+  }
+
+  requiredArray(field: string): Value[] {
+    return this.array(field) ?? this.#missing(field);
+  }
+
+  /** An array field whose elements must all be documents. */
+  documents(field: string): Document[] | undefined {
+    return this.array(field)?.map((element, position) => {
+      if (element instanceof Map) return element;
+      throw this.#wrongType(`${field}.${position}`, element, 'object');
+    });
+  }
+
+  /** A boolean; numbers count as MongoDB's "safe bool" does. */
+  boolean(field: string, fallback = false): boolean {
+    const value = this.#value(field);
+    if (value === undefined) return fallback;
+    if (typeof value === 'boolean') return value;
+    const number = numberOf(value);
+    if (number !== undefined) return number !== 0;
+    throw this.#wrongType(field, value, 'bool');
+  }
+
+  /** A whole number within `±2^53`, rounded towards zero; undefined when missing. */
+  integer(field: string, minimum = Number.MIN_SAFE_INTEGER): number | undefined {
+    const value = this.#value(field);
+    if (value === undefined) return undefined;
+    const number = numberOf(value);
+    if (number === undefined) throw this.#wrongType(field, value, 'number');
+    const whole = Math.trunc(number);
+    if (!Number.isFinite(number) || whole < minimum) {
+      throw new StoreError(
+        Number.isNaN(number) || whole >= minimum ? 'BadValue' : 51024,
+        `BSON field '${this.name}.${field}' value must be >= ${minimum}, actual value '${number}'`,
+      );
+    }
+    return whole;
+  }
+
+  /** Refuses fields that the command does not know, as MongoDB's parser does. */
+  allow(fields: ReadonlySet<string>): void {
+    for (const field of this.command.keys()) {
+      if (!fields.has(field) && !GENERIC_FIELDS.has(field)) {
+        throw new StoreError(40415, `BSON field '${this.name}.${field}' is an unknown field.`);
+      }
+    }
+  }
+
+  #value(field: string): Value | undefined {
+    return this.command.get(field) ?? undefined;
+  }
+
+  #missing(field: string): never {
+    throw new StoreError(40414, `BSON field '${this.name}.${field}' is missing but a required field`);
+  }
+
+  #wrongType(field: string, value: Value, expected: string): StoreError {
+    return new StoreError(
+      'TypeMismatch',
+      `BSON field '${this.name}.${field}' is the wrong type '${typeName(value)}', expected type '${expected}'`,
+    );
+  }
+}
+
+/** Fields that every command takes. */
+const GENERIC_FIELDS = new Set([
+  '$db',
+  'lsid',
+  'txnNumber',
+  'autocommit',
+  'startTransaction',
+  'stmtId',
+  'stmtIds',
+  'readConcern',
+  'writeConcern',
+  'maxTimeMS',
+  'comment',
+  '$readPreference',
+  '$clusterTime',
+  'apiVersion',
+  'apiStrict',
+  'apiDeprecationErrors',
+  '$audit',
+  '$client',
+  '$configServerState',
+  'mayBypassWriteBlocking',
+  'allowImplicitCollectionCreation',
+  'databaseVersion',
+  'shardVersion',
+  'help',
+]);
+
+/** A number of any BSON type as a JavaScript number; undefined for anything else. */
+export function numberOf(value: Value | undefined): number | undefined {
+  const whole = integral(value);
+  if (whole !== undefined) return Number(whole);
+  if (typeof value === 'object' && value !== null && '_bsontype' in value) {
+    if (value._bsontype === 'Double') return value.value;
+    if (value._bsontype === 'Decimal128') return Number(value.toString());
+  }
+  return undefined;
+}

@@ -1,0 +1,35 @@
+import type { Document } from '../bson/types';
+import type { Session } from '../session/sessions';
+import type { Transaction } from '../session/transaction';
+import type { Engine } from '../engine';
+import type { Connection } from '../wire/listener';
+import type { Arguments } from './arguments';
+
+/** What a command is given. */
+export interface CommandContext {
+  engine: Engine;
+  database: string;
+  args: Arguments;
+  /** Documents that came outside of the command document, by field name. */
+  sequences: ReadonlyMap<string, Uint8Array[]>;
+  connection: Connection;
+  session: Session | undefined;
+  /** The open multi-document transaction that the command is part of. */
+  transaction: Transaction | undefined;
+  /** The number of a retryable write, outside of transactions. */
+  txnNumber: bigint | undefined;
+  /** `performance.now()` after which the command fails with MaxTimeMSExpired. */
+  deadline: number | undefined;
+}
+
+/** A reply without `ok`, which the dispatcher adds, or a finished BSON document. */
+export type Reply = Document | Uint8Array;
+
+/** One command. */
+export interface Command {
+  /** Allowed in a multi-document transaction. */
+  inTransaction?: boolean;
+  /** Only on the `admin` database. */
+  adminOnly?: boolean;
+  run(context: CommandContext): Reply | Promise<Reply>;
+}

@@ -1,0 +1,40 @@
+import { Int32, Long } from 'bson';
+import type { Document, Value } from '../bson/types';
+import { compileCollation } from '../query/collation';
+import { Selection } from '../storage/selection';
+import type { Command } from './command';
+import { readHint } from './find';
+import { collectionName } from './namespaces';
+import { EMPTY, readAll, withSource } from './reading';
+import { collationOf, statementSpec } from './writing';
+
+const FIELDS = new Set(['count', 'query', 'limit', 'skip', 'hint', 'collation', 'fields']);
+
+/** https://www.mongodb.com/docs/manual/reference/command/count/ */
+export const countCommand: Command = {
+  async run(context) {
+    const { args, engine, database } = context;
+    args.allow(FIELDS);
+    const name = collectionName(context, 'count');
+    const query = args.document('query') ?? EMPTY;
+    const collection = engine.catalog.find(database, name);
+    const collator = compileCollation(collationOf(collection, args.document('collation')));
+    const spec = statementSpec(query, collator, undefined, readHint(args));
+    // A negative limit means the same as its absolute value.
+    const limit = Math.abs(args.integer('limit') ?? 0) || undefined;
+    const skip = args.integer('skip', 0) ?? 0;
+    if (!collection) return countReply(0);
+    if (query.size === 0)
+      return countReply(Math.min(limit ?? Infinity, Math.max(0, collection.count - skip)));
+    let n = 0;
+    await withSource(context, (source) => {
+      const selection = new Selection(engine, collection, { ...spec, skip, limit }, source);
+      return readAll(selection, context.deadline, () => void n++);
+    });
+    return countReply(n);
+  },
+};
+
+function countReply(n: number): Document {
+  return new Map<string, Value>([['n', n < 2 ** 31 ? new Int32(n) : Long.fromNumber(n)]]);
+}

@@ -1,0 +1,124 @@
+import { encode } from '../bson/codec';
+import { StoreError } from '../errors';
+import { compileCollation } from '../query/collation';
+import { compileFilter } from '../query/matcher';
+import { compileProjection } from '../query/projection';
+import { compileSort } from '../query/sort';
+import { Selection } from '../storage/selection';
+import type { Selected, SelectionSpec, Source } from '../storage/selection';
+import type { Collection } from '../storage/catalog';
+import { cursorReply } from '../wire/raw';
+import type { Arguments } from './arguments';
+import type { Command, CommandContext, Reply } from './command';
+import { collectionName } from './namespaces';
+import { EMPTY, SelectionBatches, transactionSource } from './reading';
+import type { BatchSource } from '../session/cursors';
+
+const FIELDS = new Set(
+  'find filter sort projection hint skip limit batchSize singleBatch allowDiskUse min max returnKey showRecordId tailable awaitData oplogReplay noCursorTimeout allowPartialResults collation let ntoreturn'.split(
+    ' ',
+  ),
+);
+const DEFAULT_FIRST_BATCH = 101;
+const REFUSED = ['returnKey', 'showRecordId', 'tailable', 'awaitData'];
+
+/** https://www.mongodb.com/docs/manual/reference/command/find/ */
+export const findCommand: Command = {
+  inTransaction: true,
+  async run(context) {
+    const { args, engine, database } = context;
+    args.allow(FIELDS);
+    const name = collectionName(context, 'find');
+    const query = readFind(args, context);
+    const batchSize = args.integer('batchSize', 0) ?? DEFAULT_FIRST_BATCH;
+    const collection = engine.catalog.find(database, name);
+    const namespace = `${database}.${name}`;
+    if (!collection) {
+      return cursorReply({ batch: 'firstBatch', documents: [], id: 0n, namespace });
+    }
+    const batches = openFind(context, collection, query);
+    return firstBatch(context, namespace, batches, batchSize, args.boolean('singleBatch'));
+  },
+};
+
+/** What find and explain make of the fields of a find. */
+export interface FindQuery {
+  spec: SelectionSpec;
+  shape: (item: Selected) => Uint8Array;
+}
+
+/** Reads and checks the fields of a find; errors do not depend on whether the collection exists. */
+export function readFind(args: Arguments, context: Pick<CommandContext, 'database'>): FindQuery {
+  void context;
+  for (const field of REFUSED) {
+    if (args.boolean(field))
+      throw new StoreError('CommandNotSupported', `find option '${field}' is not supported`);
+  }
+  const collator = compileCollation(args.document('collation'));
+  const variables = args.document('let');
+  const filterDocument = args.document('filter') ?? EMPTY;
+  const filter = compileFilter(filterDocument, { collator, variables });
+  const sortDocument = args.document('sort');
+  const projectionDocument = args.document('projection');
+  const projection = compileProjection(projectionDocument, { filter, collator, variables });
+  const limit = args.integer('limit', 0) || undefined;
+  return {
+    spec: {
+      filterDocument,
+      filter,
+      sortDocument: sortDocument?.size ? sortDocument : undefined,
+      sort:
+        sortDocument?.size && !sortDocument.has('$natural')
+          ? compileSort(sortDocument, { collator })
+          : undefined,
+      projection: projectionDocument,
+      skip: args.integer('skip', 0) ?? 0,
+      limit,
+      hint: readHint(args),
+      min: args.document('min'),
+      max: args.document('max'),
+      collator,
+      allowDiskUse: args.boolean('allowDiskUse'),
+    },
+    shape: projection.isIdentity
+      ? ({ stored }) => stored.bytes
+      : ({ stored, score }) => encode(projection.apply(stored.document, { textScore: score })),
+  };
+}
+
+/** The `hint` of a command: an index name or key pattern. */
+export function readHint(args: Arguments): SelectionSpec['hint'] {
+  const hint = args.any('hint');
+  if (hint === undefined || typeof hint === 'string') return hint;
+  if (hint instanceof Map) return hint.size === 0 ? undefined : hint;
+  throw new StoreError('FailedToParse', 'Hint must be a string or an object');
+}
+
+function openFind(context: CommandContext, collection: Collection, query: FindQuery): BatchSource {
+  const { engine, transaction } = context;
+  const source: Source = transaction ? transactionSource(transaction) : { view: {} };
+  const selection = new Selection(engine, collection, query.spec, source);
+  return new SelectionBatches({ engine, transaction }, selection, source, query.shape);
+}
+
+/** Answers the first batch, and registers a cursor if there is more. */
+export async function firstBatch(
+  context: CommandContext,
+  namespace: string,
+  source: BatchSource,
+  batchSize: number,
+  singleBatch: boolean,
+): Promise<Reply> {
+  const { documents, ended } = await source.next(batchSize, context.deadline);
+  let id = 0n;
+  if (ended || singleBatch) source.close();
+  else {
+    id = context.engine.cursors.add({
+      namespace,
+      source,
+      owner: context.session?.id,
+      keepForever: context.args.boolean('noCursorTimeout'),
+    });
+  }
+  return cursorReply({ batch: 'firstBatch', documents, id, namespace });
+}

@@ -1,0 +1,77 @@
+import { Binary, Int32, ObjectId } from 'bson';
+import { fromPlain } from '../bson/codec';
+import type { Document } from '../bson/types';
+import { SESSION_TIMEOUT_MINUTES } from '../session/sessions';
+import { MAX_MESSAGE_BYTES } from '../wire/protocol';
+import type { Command, CommandContext } from './command';
+
+/** Wire versions as MongoDB 7.0 announces them; drivers 6 and 7 ask for at least 9. */
+const MAX_WIRE_VERSION = 21;
+const REPLICA_SET = 'parley';
+const PROCESS_ID = new ObjectId();
+
+/**
+ * The handshake of drivers (https://www.mongodb.com/docs/manual/reference/command/hello/): a primary of a
+ * replica set with one member, so that sessions and transactions are used. `topologyVersion` is left out,
+ * because with it drivers would ask for streamed answers.
+ */
+export function hello(context: CommandContext, primaryField: 'isWritablePrimary' | 'ismaster'): Document {
+  const { address } = context.engine;
+  return fromPlain({
+    helloOk: true,
+    [primaryField]: true,
+    secondary: false,
+    setName: REPLICA_SET,
+    setVersion: new Int32(1),
+    hosts: [address],
+    primary: address,
+    me: address,
+    electionId: PROCESS_ID,
+    maxBsonObjectSize: new Int32(16 * 1024 * 1024),
+    maxMessageSizeBytes: new Int32(MAX_MESSAGE_BYTES),
+    maxWriteBatchSize: new Int32(100_000),
+    localTime: new Date(),
+    logicalSessionTimeoutMinutes: new Int32(SESSION_TIMEOUT_MINUTES),
+    connectionId: new Int32(context.connection.id),
+    minWireVersion: new Int32(0),
+    maxWireVersion: new Int32(MAX_WIRE_VERSION),
+    readOnly: false,
+  }) as Document;
+}
+
+export const helloCommand: Command = { run: (context) => hello(context, 'isWritablePrimary') };
+export const legacyHelloCommand: Command = { run: (context) => hello(context, 'ismaster') };
+
+export const pingCommand: Command = { run: () => new Map() };
+
+/** What the store says it is: the MongoDB version whose rules it follows. */
+export const VERSION = '7.0.0';
+
+export const buildInfoCommand: Command = {
+  run: () =>
+    fromPlain({
+      version: VERSION,
+      gitVersion: 'parley-embedded-store',
+      modules: ['parley-embedded-store'],
+      sysInfo: 'deprecated',
+      versionArray: [7, 0, 0, 0].map((part) => new Int32(part)),
+      bits: new Int32(64),
+      debug: false,
+      maxBsonObjectSize: new Int32(16 * 1024 * 1024),
+      storageEngines: ['lmdb'],
+    }) as Document,
+};
+
+export const connectionStatusCommand: Command = {
+  run: () => fromPlain({ authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] } }) as Document,
+};
+
+export const endSessionsCommand: Command = {
+  run({ engine, args }) {
+    for (const lsid of args.array('endSessions') ?? []) {
+      const id = lsid instanceof Map ? lsid.get('id') : undefined;
+      if (id instanceof Binary) engine.sessions.end(Buffer.from(id.value()).toString('hex'));
+    }
+    return new Map();
+  },
+};

@@ -1,0 +1,138 @@
+import { Int32 } from 'bson';
+import type { Document, Value } from '../bson/types';
+import { StoreError } from '../errors';
+import { compileCollation } from '../query/collation';
+import { compileFilter } from '../query/matcher';
+import { Arguments, numberOf } from './arguments';
+
+const FIELDS = new Set(
+  'v key name ns unique sparse partialFilterExpression expireAfterSeconds collation background hidden weights default_language language_override textIndexVersion dropDups storageEngine'.split(
+    ' ',
+  ),
+);
+const MAX_FIELDS = 32;
+/** Seconds that MongoDB allows at most: what fits in a signed 32-bit number. */
+const MAX_EXPIRE = 2 ** 31 - 1;
+
+/**
+ * Checks an index specification of createIndexes and completes it as listIndexes shows it.
+ * `inherited` is the collation of the collection.
+ */
+export function readIndexSpec(spec: Document, inherited: Document | undefined): Document {
+  const args = new Arguments(spec, 'createIndexes.indexes');
+  for (const field of spec.keys()) {
+    if (!FIELDS.has(field)) {
+      throw new StoreError(
+        'InvalidIndexSpecificationOption',
+        `The field '${field}' is not valid for an index specification.`,
+      );
+    }
+  }
+  const key = readKey(args.document('key'));
+  const result: Document = new Map<string, Value>([
+    ['v', new Int32(2)],
+    ['key', key],
+    ['name', args.string('name') || autoName(key)],
+  ]);
+  if (args.boolean('unique')) result.set('unique', true);
+  if (args.boolean('sparse')) result.set('sparse', true);
+  if (args.boolean('hidden')) throw new StoreError('CommandNotSupported', 'hidden indexes are not supported');
+  readPartial(args, result);
+  readExpiry(args, key, result);
+  const isText = [...key.values()].includes('text');
+  const collation = compileCollation(args.document('collation') ?? (isText ? undefined : inherited));
+  if (collation && isText) throw new StoreError('CannotCreateIndex', 'text indexes do not support collation');
+  if (collation) result.set('collation', collation.spec);
+  if (isText) readTextOptions(args, key, result);
+  return result;
+}
+
+function readKey(key: Document | undefined): Document {
+  if (!key)
+    throw new StoreError('FailedToParse', "The 'key' field is a required property of an index specification");
+  if (key.size === 0) throw new StoreError('CannotCreateIndex', 'Index keys cannot be an empty object');
+  if (key.size > MAX_FIELDS) throw new StoreError(13103, 'too many compound keys');
+  for (const [field, order] of key) {
+    if (field === '' || field.startsWith('.') || field.endsWith('.') || field.includes('..')) {
+      throw new StoreError('CannotCreateIndex', `Index key contains an illegal field name: '${field}'`);
+    }
+    if (field.startsWith('$') && !field.startsWith('$**')) {
+      throw new StoreError(
+        'CannotCreateIndex',
+        `Index key contains an illegal field name: field name starts with '$'.`,
+      );
+    }
+    if (field.includes('$**'))
+      throw new StoreError('CannotCreateIndex', 'wildcard indexes are not supported');
+    checkOrder(field, order);
+  }
+  return key;
+}
+
+function checkOrder(field: string, order: Value): void {
+  const number = numberOf(order);
+  if (number !== undefined) {
+    if (number === 0 || Number.isNaN(number)) {
+      throw new StoreError(
+        'CannotCreateIndex',
+        `Values in the index key pattern cannot be 0. Field: ${field}`,
+      );
+    }
+    return;
+  }
+  if (order === 'text') return;
+  throw new StoreError(
+    'CannotCreateIndex',
+    typeof order === 'string'
+      ? `Unknown index plugin '${order}'`
+      : 'Values in v:2 index key pattern can only be numbers greater than 0, numbers less than 0, or strings',
+  );
+}
+
+function autoName(key: Document): string {
+  return [...key]
+    .map(([field, order]) => `${field}_${typeof order === 'string' ? order : numberOf(order)}`)
+    .join('_');
+}
+
+function readPartial(args: Arguments, result: Document): void {
+  const partial = args.document('partialFilterExpression');
+  if (!partial) return;
+  if (args.boolean('sparse')) {
+    throw new StoreError('CannotCreateIndex', 'cannot mix "partialFilterExpression" and "sparse" options');
+  }
+  compileFilter(partial, { text: false });
+  result.set('partialFilterExpression', partial);
+}
+
+function readExpiry(args: Arguments, key: Document, result: Document): void {
+  const seconds = args.any('expireAfterSeconds');
+  if (seconds === undefined) return;
+  const number = numberOf(seconds);
+  if (number === undefined) throw new StoreError('TypeMismatch', 'expireAfterSeconds must be a number');
+  if (number < 0 || number > MAX_EXPIRE) {
+    throw new StoreError('CannotCreateIndex', 'TTL index expireAfterSeconds is out of range');
+  }
+  if (key.size > 1) {
+    throw new StoreError(
+      'CannotCreateIndex',
+      'TTL indexes are single-field indexes, compound indexes do not support TTL',
+    );
+  }
+  if (key.has('_id'))
+    throw new StoreError(
+      'CannotCreateIndex',
+      "The field 'expireAfterSeconds' is not valid for an _id index specification",
+    );
+  result.set('expireAfterSeconds', seconds);
+}
+
+function readTextOptions(args: Arguments, key: Document, result: Document): void {
+  const weights: Document = new Map(args.document('weights') ?? []);
+  for (const [field, order] of key)
+    if (order === 'text' && !weights.has(field)) weights.set(field, new Int32(1));
+  result.set('weights', new Map([...weights].sort(([a], [b]) => (a < b ? -1 : 1))));
+  result.set('default_language', args.string('default_language') ?? 'english');
+  result.set('language_override', args.string('language_override') ?? 'language');
+  result.set('textIndexVersion', new Int32(3));
+}

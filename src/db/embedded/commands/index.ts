@@ -1,0 +1,61 @@
+import type { Command } from './command';
+import {
+  createCommand,
+  dropCommand,
+  dropDatabaseCommand,
+  listCollectionsCommand,
+  listDatabasesCommand,
+  renameCollectionCommand,
+} from './collections';
+import { countCommand } from './count';
+import { getMoreCommand, killCursorsCommand } from './cursors';
+import { deleteCommand } from './delete';
+import { distinctCommand } from './distinct';
+import { findCommand } from './find';
+import { findAndModifyCommand } from './find-and-modify';
+import {
+  buildInfoCommand,
+  connectionStatusCommand,
+  endSessionsCommand,
+  helloCommand,
+  legacyHelloCommand,
+  pingCommand,
+} from './hello';
+import { createIndexesCommand, dropIndexesCommand, listIndexesCommand } from './indexes';
+import { insertCommand } from './insert';
+import { abortTransactionCommand, commitTransactionCommand } from './transactions';
+import { updateCommand } from './update';
+
+/** Every command of the store by the name that clients call it. */
+export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ['hello', helloCommand],
+  ['isMaster', legacyHelloCommand],
+  ['ismaster', legacyHelloCommand],
+  ['ping', pingCommand],
+  ['buildInfo', buildInfoCommand],
+  ['buildinfo', buildInfoCommand],
+  ['connectionStatus', connectionStatusCommand],
+  ['endSessions', endSessionsCommand],
+  ['insert', insertCommand],
+  ['find', findCommand],
+  ['getMore', getMoreCommand],
+  ['killCursors', killCursorsCommand],
+  ['update', updateCommand],
+  ['delete', deleteCommand],
+  ['findAndModify', findAndModifyCommand],
+  ['findandmodify', findAndModifyCommand],
+  ['count', countCommand],
+  ['distinct', distinctCommand],
+  ['create', createCommand],
+  ['drop', dropCommand],
+  ['dropDatabase', dropDatabaseCommand],
+  ['listCollections', listCollectionsCommand],
+  ['listDatabases', listDatabasesCommand],
+  ['renameCollection', renameCollectionCommand],
+  ['createIndexes', createIndexesCommand],
+  ['listIndexes', listIndexesCommand],
+  ['dropIndexes', dropIndexesCommand],
+  ['deleteIndexes', dropIndexesCommand],
+  ['commitTransaction', commitTransactionCommand],
+  ['abortTransaction', abortTransactionCommand],
+]);

@@ -1,0 +1,34 @@
+import type { Value } from '../bson/types';
+import { StoreError } from '../errors';
+import type { CommandContext } from './command';
+
+const MAX_NAMESPACE_BYTES = 255;
+const MAX_DATABASE_BYTES = 63;
+
+/** Refuses names of databases that MongoDB refuses (manual: limits, naming restrictions). */
+export function checkDatabaseName(name: string): void {
+  if (name === '' || Buffer.byteLength(name) > MAX_DATABASE_BYTES || /[/\\. "$\0]/.test(name)) {
+    throw new StoreError('InvalidNamespace', `Invalid database name: '${name}'`);
+  }
+}
+
+/** Refuses names of collections that MongoDB refuses. */
+export function checkCollectionName(database: string, name: string): void {
+  const bad =
+    name === '' || name.startsWith('.') || name.endsWith('.') || name.includes('\0') || name.includes('$');
+  if (bad) throw new StoreError('InvalidNamespace', `Invalid namespace specified '${database}.${name}'`);
+  if (Buffer.byteLength(`${database}.${name}`) > MAX_NAMESPACE_BYTES) {
+    throw new StoreError('InvalidNamespace', `Fully qualified namespace is too long: ${database}.${name}`);
+  }
+}
+
+/** The collection name in the first field of a command. Throws InvalidNamespace if it is none. */
+export function collectionName(context: CommandContext, field: string): string {
+  const name: Value | undefined = context.args.any(field);
+  if (typeof name !== 'string') {
+    throw new StoreError('InvalidNamespace', `collection name has invalid type for ${field}`);
+  }
+  checkDatabaseName(context.database);
+  checkCollectionName(context.database, name);
+  return name;
+}

@@ -1,0 +1,128 @@
+import type { Document } from '../bson/types';
+import type { Source , Selection} from '../storage/selection';
+import { timeLimitExceeded } from '../storage/selection';
+import type { Selected } from '../storage/selection';
+import type { Batch, BatchSource } from '../session/cursors';
+import type { CommandContext } from './command';
+
+/** Milliseconds that a scan runs before other connections get their turn. */
+const SLICE_MS = 8;
+/** Bytes of documents in one batch at most. */
+const BATCH_BYTES = 16 * 1024 * 1024;
+
+/** Lets the event loop serve others. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Keeps the time of a long read: when to breathe, and when the client's limit is reached. */
+export class Pace {
+  #sliceEnd = performance.now() + SLICE_MS;
+
+  constructor(private readonly deadline: number | undefined) {}
+
+  /** Whether it is time to breathe. Throws MaxTimeMSExpired. */
+  get due(): boolean {
+    const now = performance.now();
+    if (this.deadline !== undefined && now > this.deadline) throw timeLimitExceeded();
+    return now > this.#sliceEnd;
+  }
+
+  async rest(): Promise<void> {
+    await breathe();
+    this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+}
+
+/** Runs `read` on a view of now (a transaction's own view inside of one), which is let go afterwards. */
+export async function withSource<T>(
+  context: CommandContext,
+  read: (source: Source) => Promise<T>,
+): Promise<T> {
+  const { transaction } = context;
+  if (transaction) return read(transactionSource(transaction));
+  const snapshot = context.engine.environment.snapshot();
+  try {
+    return await read({ view: snapshot });
+  } finally {
+    snapshot.release();
+  }
+}
+
+/** Where the commands of a transaction read. */
+export function transactionSource(transaction: NonNullable<CommandContext['transaction']>): Source {
+  return { view: transaction.snapshot, changes: (collection) => transaction.changes(collection) };
+}
+
+/** Reads a selection to its end, or until `take` answers false. */
+export async function readAll(
+  selection: Selection,
+  deadline: number | undefined,
+  take: (item: Selected) => boolean | void,
+): Promise<void> {
+  const pace = new Pace(deadline);
+  for (let item = selection.next(); item !== null; item = selection.next()) {
+    if (item) {
+      if (take(item) === false) return;
+    } else if (pace.due) await pace.rest();
+  }
+}
+
+/** The batches of a selection. Between batches nothing of the data file is held, outside of transactions. */
+export class SelectionBatches implements BatchSource {
+  /** A document that did not fit into the last batch. */
+  #left: Uint8Array | undefined;
+
+  constructor(
+    private readonly context: Pick<CommandContext, 'engine' | 'transaction'>,
+    private readonly selection: Selection,
+    private readonly source: Source,
+    private readonly shape: (item: Selected) => Uint8Array,
+  ) {}
+
+  async next(limit: number | undefined, deadline: number | undefined): Promise<Batch> {
+    const { transaction, engine } = this.context;
+    const snapshot = transaction ? undefined : engine.environment.snapshot();
+    if (snapshot) this.source.view = snapshot;
+    try {
+      return await this.#fill(limit ?? Infinity, deadline);
+    } finally {
+      this.selection.pause();
+      snapshot?.release();
+    }
+  }
+
+  close(): void {
+    this.selection.pause();
+  }
+
+  async #fill(limit: number, deadline: number | undefined): Promise<Batch> {
+    const documents: Uint8Array[] = [];
+    let bytes = 0;
+    const pace = new Pace(deadline);
+    if (this.#left && limit > 0) {
+      documents.push(this.#left);
+      bytes += this.#left.length;
+      this.#left = undefined;
+    }
+    while (documents.length < limit) {
+      const item = this.selection.next();
+      if (item === null) return { documents, ended: true };
+      if (item === undefined) {
+        if (pace.due) await pace.rest();
+        continue;
+      }
+      const shaped = this.shape(item);
+      if (documents.length > 0 && bytes + shaped.length > BATCH_BYTES) {
+        this.#left = shaped;
+        return { documents, ended: false };
+      }
+      documents.push(shaped);
+      bytes += shaped.length;
+    }
+    return { documents, ended: this.selection.ended && this.#left === undefined };
+  }
+}
+
+/** An empty filter or document. */
+export const EMPTY: Document = new Map();

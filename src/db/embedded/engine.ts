@@ -1,0 +1,51 @@
+import { Cursors } from './session/cursors';
+import { LockTable } from './session/locks';
+import { Retries } from './session/retries';
+import { Sessions } from './session/sessions';
+import { Transaction } from './session/transaction';
+import { Catalog } from './storage/catalog';
+import { openEnvironment } from './storage/environment';
+import type { Environment } from './storage/environment';
+import { Records } from './storage/records';
+import { Writer } from './storage/writer';
+
+/** The store without its wire: everything that commands work with. */
+export class Engine {
+  readonly environment: Environment;
+  readonly catalog: Catalog;
+  readonly records: Records;
+  readonly writer: Writer;
+  readonly locks = new LockTable();
+  readonly sessions = new Sessions();
+  readonly cursors = new Cursors();
+  readonly retries: Retries;
+  readonly startedAt = Date.now();
+  /** What the listener is called by clients; known once it listens. */
+  address = '';
+
+  /** Opens the data file in `dataDir`. */
+  constructor(readonly dataDir: string) {
+    this.environment = openEnvironment(dataDir);
+    const noteMutation = () => this.writer.noteMutation();
+    this.catalog = new Catalog(this.environment, noteMutation);
+    this.records = new Records(this.environment, this.catalog, noteMutation, this.locks);
+    this.retries = new Retries(this.environment.meta);
+    this.writer = new Writer(this.environment, {
+      beforeCommit: () => this.catalog.storeCounters(),
+      afterAbort: () => this.catalog.load(),
+    });
+    this.catalog.load();
+  }
+
+  /** Begins a multi-document transaction on a snapshot of now. */
+  beginTransaction(): Transaction {
+    return new Transaction(this);
+  }
+
+  /** Finishes queued writes, aborts open transactions and closes the data file. */
+  async close(): Promise<void> {
+    this.sessions.endAll();
+    await this.writer.close();
+    await this.environment.close();
+  }
+}

@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { WorkerMessage } from './worker';
+
+/** How to start the store. */
+export interface EmbeddedStoreOptions {
+  /** Folder of the data file; made if it does not exist. */
+  dataDir: string;
+  /** A TCP port on the loopback interface (0 = any free one), in place of a Unix socket in `dataDir`. */
+  port?: number;
+  host?: '127.0.0.1';
+  /** Told of errors inside the store that clients see only as "internal error". */
+  onError?: (message: string) => void;
+}
+
+/** A store that runs in a worker thread. */
+export interface EmbeddedStore {
+  /** Connection string for MongoDB drivers. */
+  uri: string;
+  /** Finishes what is being written and ends the worker. */
+  close(): Promise<void>;
+  /** Calls back once if the worker ends without `close`; connections to it break then. */
+  onExit(callback: (error: Error) => void): void;
+}
+
+/**
+ * Starts a durable single-node database on `dataDir` that speaks MongoDB's wire protocol. Rejects when the
+ * folder is in use by another process, not writable, or holds a damaged data file.
+ */
+export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+  const worker = startWorker({ dataDir: options.dataDir, port: options.port });
+  const exitCallbacks: ((error: Error) => void)[] = [];
+  let failure: Error | undefined;
+  let closing = false;
+  const exited = new Promise<void>((resolve) => {
+    worker.once('error', (error: Error) => (failure = error));
+    worker.once('exit', (code) => {
+      failure ??= new Error(`the embedded store ended with code ${code}`);
+      if (!closing) for (const callback of exitCallbacks) callback(failure);
+      resolve();
+    });
+  });
+  worker.on('message', (message: WorkerMessage) => {
+    if (message.kind === 'reported') options.onError?.(message.message);
+  });
+  const uri = await new Promise<string>((resolve, reject) => {
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.kind === 'ready') resolve(message.uri);
+      if (message.kind === 'failed') reject(new Error(message.message));
+    });
+    void exited.then(() => reject(failure ?? new Error('the embedded store did not start')));
+  });
+  return {
+    uri,
+    async close() {
+      closing = true;
+      worker.postMessage('close');
+      await exited;
+    },
+    onExit: (callback) => void exitCallbacks.push(callback),
+  };
+}
+
+function startWorker(workerData: { dataDir: string; port: number | undefined }): Worker {
+  const compiled = join(__dirname, 'worker.js');
+  if (existsSync(compiled)) return new Worker(compiled, { workerData });
+  return new Worker(join(__dirname, 'worker.ts'), {
+    workerData,
+    execArgv: ['--require', 'ts-node/register/transpile-only'],
+  });
+}

@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { Engine } from './engine';
+import { createHandler } from './wire/dispatch';
+import type { Report } from './wire/dispatch';
+import { listen } from './wire/listener';
+
+/** Longest path that a Unix socket may have on all systems, with some room. */
+const MAX_SOCKET_PATH = 100;
+
+/** Where and how to serve. */
+export interface ServeOptions {
+  /** Folder of the data file; made if it does not exist. */
+  dataDir: string;
+  /** A TCP port on the loopback interface (0 = any free one); without it a Unix socket is used where there is one. */
+  port?: number | undefined;
+  /** Told of errors that the store did not foresee. */
+  report?: Report | undefined;
+}
+
+/** A store that serves. */
+export interface ServedStore {
+  /** Connection string for MongoDB drivers. */
+  uri: string;
+  close(): Promise<void>;
+}
+
+/** Opens the store and answers MongoDB's wire protocol in this thread. */
+export async function serve(options: ServeOptions): Promise<ServedStore> {
+  const engine = new Engine(options.dataDir);
+  try {
+    const report = options.report ?? (() => undefined);
+    const handler = createHandler(engine, report);
+    const socketPath = socketPathFor(options);
+    const listener = await listen(
+      socketPath === undefined ? { port: options.port ?? 0, host: '127.0.0.1' } : { path: socketPath },
+      handler,
+    );
+    const address = listener.server.address() as AddressInfo | string;
+    engine.address = typeof address === 'string' ? address : `127.0.0.1:${address.port}`;
+    return {
+      uri: `mongodb://${typeof address === 'string' ? encodeURIComponent(address) : engine.address}/`,
+      async close() {
+        await listener.close();
+        await engine.close();
+      },
+    };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function socketPathFor({ dataDir, port }: ServeOptions): string | undefined {
+  if (port !== undefined || process.platform === 'win32') return undefined;
+  let path = join(dataDir, 'store.sock');
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+    path = join(tmpdir(), `parley-${randomBytes(6).toString('hex')}.sock`);
+  }
+  rmSync(path, { force: true });
+  return path;
+}

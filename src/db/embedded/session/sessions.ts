@@ -1,0 +1,98 @@
+import type { Connection } from '../wire/listener';
+import { noSuchTransaction } from './transaction';
+import type { Transaction } from './transaction';
+
+/** Minutes without use after which a session ends, as hello tells the drivers. */
+export const SESSION_TIMEOUT_MINUTES = 30;
+/** Milliseconds that a transaction may take, as MongoDB's transactionLifetimeLimitSeconds. */
+const TRANSACTION_LIFETIME_MS = 60_000;
+
+/** The transaction of a session that was begun last. */
+interface SessionTransaction {
+  txnNumber: bigint;
+  transaction: Transaction;
+  timer: NodeJS.Timeout;
+  connections: Set<Connection>;
+}
+
+/** A logical session (https://www.mongodb.com/docs/manual/reference/server-sessions/). */
+export class Session {
+  lastUsed = Date.now();
+  /** The highest transaction number that was seen. */
+  txnNumber = -1n;
+  /** Serialises commits, so that a retried commit waits for the first. */
+  committing: Promise<unknown> | undefined;
+  #transaction: SessionTransaction | undefined;
+
+  constructor(readonly id: string) {}
+
+  /** Registers a transaction that has begun; it ends by itself after its lifetime. */
+  begin(txnNumber: bigint, transaction: Transaction): void {
+    this.abort();
+    const timer = setTimeout(() => transaction.abort(), TRANSACTION_LIFETIME_MS);
+    timer.unref();
+    this.txnNumber = txnNumber;
+    this.#transaction = { txnNumber, transaction, timer, connections: new Set() };
+    void transaction.ended.then(() => clearTimeout(timer));
+  }
+
+  /** The transaction with this number, open or ended; undefined if it is not the last one. */
+  last(txnNumber: bigint): Transaction | undefined {
+    return this.#transaction?.txnNumber === txnNumber ? this.#transaction.transaction : undefined;
+  }
+
+  /** The open transaction with this number. Throws NoSuchTransaction. */
+  open(txnNumber: bigint): Transaction {
+    const transaction = this.last(txnNumber);
+    if (transaction?.state !== 'open') throw noSuchTransaction(txnNumber);
+    return transaction;
+  }
+
+  /** Ends the transaction when all connections that it was used on are gone. */
+  usedOn(connection: Connection): void {
+    const current = this.#transaction;
+    if (!current || current.connections.has(connection)) return;
+    current.connections.add(connection);
+    connection.closed.addEventListener('abort', () => {
+      current.connections.delete(connection);
+      if (current.connections.size === 0) current.transaction.abort();
+    });
+  }
+
+  abort(): void {
+    this.#transaction?.transaction.abort();
+  }
+}
+
+/** The sessions of all clients by id. */
+export class Sessions {
+  #sessions = new Map<string, Session>();
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** The session with this id, made if it is new. */
+  get(id: string): Session {
+    let session = this.#sessions.get(id);
+    if (!session) this.#sessions.set(id, (session = new Session(id)));
+    session.lastUsed = Date.now();
+    return session;
+  }
+
+  end(id: string): void {
+    this.#sessions.get(id)?.abort();
+    this.#sessions.delete(id);
+  }
+
+  endAll(): void {
+    for (const id of this.#sessions.keys()) this.end(id);
+  }
+
+  /** Ends sessions that nobody has used for the timeout. */
+  sweep(now: number): void {
+    for (const session of this.#sessions.values()) {
+      if (now - session.lastUsed > SESSION_TIMEOUT_MINUTES * 60_000) this.end(session.id);
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import { StoreError } from '../errors';
+import type { Catalog, Collection } from '../storage/catalog';
+import type { Environment, Snapshot } from '../storage/environment';
+import { entryKey } from '../storage/keys';
+import { duplicateKey, isUnique, keysOf, StoredDocument } from '../storage/records';
+import type { Records, WriteTarget } from '../storage/records';
+import type { Writer } from '../storage/writer';
+import { writeConflict } from './locks';
+import type { LockOwner, LockTable } from './locks';
+
+/** What a transaction works on. */
+export interface TransactionServices {
+  environment: Environment;
+  catalog: Catalog;
+  records: Records;
+  locks: LockTable;
+  writer: Writer;
+}
+
+/** A changed document: what the snapshot has of it, and what the transaction made of it (undefined = gone). */
+interface Change {
+  collection: Collection;
+  base: StoredDocument | undefined;
+  current: StoredDocument | undefined;
+}
+
+/** The changed documents of one collection by record id; undefined stands for a deleted one. */
+export type Changes = ReadonlyMap<number, StoredDocument | undefined>;
+
+/**
+ * A multi-document transaction: a snapshot to read from, its own changes in memory, and locks on what it
+ * changed. Nothing of it is in the data file before `commit`.
+ */
+export class Transaction implements WriteTarget, LockOwner {
+  readonly snapshot: Snapshot;
+  readonly sequence: number;
+  readonly catalogVersion: number;
+  readonly ended: Promise<unknown>;
+  /** Collections that it made, to be removed when it is aborted. */
+  readonly created = new Set<Collection>();
+  state: 'open' | 'committed' | 'aborted' = 'open';
+  #end: () => void = () => undefined;
+  #changes = new Map<string, Change>();
+  #byCollection = new Map<Collection, Map<number, StoredDocument | undefined>>();
+  /** Unique keys that its own documents hold now, by entry key. */
+  #heldKeys = new Map<string, number>();
+
+  constructor(private readonly services: TransactionServices) {
+    this.snapshot = services.environment.snapshot();
+    this.sequence = services.locks.sequence;
+    this.catalogVersion = services.catalog.version;
+    this.ended = new Promise<void>((resolve) => (this.#end = resolve));
+    services.locks.opened(this);
+  }
+
+  /** Its own changes to a collection, which a read lays over the snapshot. */
+  changes(collection: Collection): Changes | undefined {
+    return this.#byCollection.get(collection);
+  }
+
+  insert(collection: Collection, bytes: Uint8Array): void {
+    const document = new StoredDocument(collection.nextRecordId, bytes);
+    this.#takeKeys(collection, undefined, document);
+    collection.nextRecordId++;
+    this.#note(collection, undefined, document);
+  }
+
+  replace(collection: Collection, old: StoredDocument, document: StoredDocument): void {
+    this.services.locks.lockDocument(this, collection, old.recordId);
+    this.#takeKeys(collection, old, document);
+    this.#note(collection, old, document);
+  }
+
+  remove(collection: Collection, old: StoredDocument): void {
+    this.services.locks.lockDocument(this, collection, old.recordId);
+    this.#takeKeys(collection, old, undefined);
+    this.#note(collection, old, undefined);
+  }
+
+  /**
+   * Writes the changes in one piece; `also` runs in the same write transaction. Durable when the promise
+   * resolves; when it rejects, nothing is written and the transaction is aborted.
+   */
+  async commit(also: () => void): Promise<void> {
+    const { writer } = this.services;
+    const steps = () => this.#write(also);
+    try {
+      await writer.submit(function* () {
+        steps();
+        yield* [];
+      });
+      this.#finish('committed');
+    } catch (error) {
+      this.abort();
+      throw error;
+    }
+  }
+
+  /** Forgets the changes. */
+  abort(): void {
+    if (this.state === 'open') this.#finish('aborted');
+  }
+
+  #write(also: () => void): void {
+    const { records, locks, catalog } = this.services;
+    const changes = [...this.#changes.values()];
+    if (changes.some(({ collection }) => !catalog.isCurrent(collection))) throw writeConflict();
+    locks.committing(this, () => {
+      // All removals come first: a unique key may move from one document to another.
+      for (const { collection, base } of changes) if (base) records.remove(collection, base);
+      for (const { collection, current } of changes) {
+        if (current) records.insert(collection, current.bytes, current.recordId);
+      }
+    });
+    also();
+  }
+
+  #finish(state: 'committed' | 'aborted'): void {
+    this.state = state;
+    this.snapshot.release();
+    this.services.locks.closed(this);
+    this.#changes.clear();
+    this.#byCollection.clear();
+    this.#end();
+  }
+
+  #note(collection: Collection, old: StoredDocument | undefined, current: StoredDocument | undefined): void {
+    const recordId = (current ?? old)?.recordId ?? 0;
+    const name = `${collection.number}:${recordId}`;
+    const known = this.#changes.get(name);
+    this.#changes.set(name, { collection, base: known ? known.base : old, current });
+    let changed = this.#byCollection.get(collection);
+    if (!changed) this.#byCollection.set(collection, (changed = new Map<number, StoredDocument | undefined>()));
+    changed.set(recordId, current);
+  }
+
+  /** Locks the unique keys that a change adds or gives up. Throws DuplicateKey or WriteConflict. */
+  #takeKeys(collection: Collection, old: StoredDocument | undefined, next: StoredDocument | undefined): void {
+    const recordId = (next ?? old)?.recordId ?? 0;
+    const gained: string[] = [];
+    const lost: string[] = [];
+    for (const index of collection.indexes) {
+      if (!isUnique(collection, index)) continue;
+      const before = old ? keysOf(index, old).keys : [];
+      const after = next ? keysOf(index, next).keys : [];
+      for (const key of after) {
+        if (before.some((other) => other.equals(key))) continue;
+        const name = entryKey(index.number, key);
+        const holder = this.#heldKeys.get(name.toString('latin1'));
+        const taken =
+          (holder !== undefined && holder !== recordId) ||
+          this.services.records
+            .holders(collection, index, key, this.snapshot)
+            .some((other) => other !== recordId && !this.#gaveUp(collection, other, name));
+        if (taken && next) throw duplicateKey(collection, index, next.document);
+        this.services.locks.lockKey(this, name);
+        gained.push(name.toString('latin1'));
+      }
+      for (const key of before) {
+        const name = entryKey(index.number, key);
+        if (after.some((other) => other.equals(key))) continue;
+        this.services.locks.lockKey(this, name);
+        lost.push(name.toString('latin1'));
+      }
+    }
+    for (const name of lost) if (this.#heldKeys.get(name) === recordId) this.#heldKeys.delete(name);
+    for (const name of gained) this.#heldKeys.set(name, recordId);
+  }
+
+  /** Whether a holder of a key in the snapshot holds it no more, by this transaction's own doing. */
+  #gaveUp(collection: Collection, recordId: number, key: Buffer): boolean {
+    const changed = this.#byCollection.get(collection);
+    if (!changed?.has(recordId)) return false;
+    const current = changed.get(recordId);
+    if (!current) return true;
+    return !collection.indexes.some(
+      (index) =>
+        isUnique(collection, index) &&
+        keysOf(index, current).keys.some((other) => entryKey(index.number, other).equals(key)),
+    );
+  }
+}
+
+/** The error of a command whose transaction does not exist (any more). */
+export function noSuchTransaction(txnNumber: bigint): StoreError {
+  return new StoreError(
+    'NoSuchTransaction',
+    `Given transaction number ${txnNumber} does not match any in-progress transactions.`,
+    { labels: ['TransientTransactionError'] },
+  );
+}

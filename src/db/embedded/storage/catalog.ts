@@ -1,0 +1,286 @@
+import { randomUUID } from 'node:crypto';
+import type { Binary, Long} from 'bson';
+import { Int32, UUID } from 'bson';
+import { decode, encode } from '../bson/codec';
+import type { Document, Value } from '../bson/types';
+import { compileIndex } from './indexes';
+import type { CompiledIndex } from './indexes';
+import { readDefinition } from './definition';
+import type { Environment } from './environment';
+import { prefixKey, readRecordId } from './keys';
+
+/** An index of a collection: its number in the tree of entries, and its definition as it was asked for. */
+export interface IndexState {
+  number: number;
+  /** The document that listIndexes answers. */
+  spec: Document;
+  compiled: CompiledIndex;
+}
+
+/** A collection. Counters and flags change in memory with every write and are stored with its batch. */
+export interface Collection {
+  number: number;
+  database: string;
+  name: string;
+  uuid: Binary;
+  /** The options that create was given. */
+  options: Document;
+  /** The `_id` index is the first. */
+  indexes: IndexState[];
+  /** Documents in it. */
+  count: number;
+  /** Bytes of their BSON. */
+  size: number;
+  nextRecordId: number;
+}
+
+const COLLECTION_KEYS = { first: Buffer.from('c'), last: Buffer.from('d') };
+const COUNTER_BYTES = 16;
+/** Numbers of dropped collections and indexes whose records are still to be removed. */
+const DROPPED_KEYS = { first: Buffer.from('x'), last: Buffer.from('y') };
+
+/** What is left of a dropped collection or index: keys with this number in one of the trees. */
+export interface Dropped {
+  tree: 'documents' | 'entries';
+  number: number;
+}
+
+/** Name of a collection as MongoDB writes it: `database.collection`. */
+export function namespaceOf(collection: Collection): string {
+  return `${collection.database}.${collection.name}`;
+}
+
+function collectionKey(number: number): Buffer {
+  return Buffer.concat([COLLECTION_KEYS.first, prefixKey(number)]);
+}
+
+function countersKey(number: number): Buffer {
+  return Buffer.concat([Buffer.from('s'), prefixKey(number)]);
+}
+
+function droppedKey({ tree, number }: Dropped): Buffer {
+  return Buffer.concat([DROPPED_KEYS.first, Buffer.from(tree[0] ?? ''), prefixKey(number)]);
+}
+
+/**
+ * The collections and their indexes, in memory and in the data file. Every change happens in the writer;
+ * after a batch that was thrown away `load` brings the state of the data file back.
+ */
+export class Catalog {
+  #databases = new Map<string, Map<string, Collection>>();
+  #nextNumber = 1;
+  #dirty = new Set<Collection>();
+  /** Grows with each change of collections or indexes, so that plans and cursors notice. */
+  version = 0;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly noteMutation: () => void,
+  ) {}
+
+  /** Reads the catalog from the data file, in place of what is in memory. */
+  load(): void {
+    this.#databases = new Map();
+    this.#dirty.clear();
+    this.#nextNumber = 1;
+    this.version++;
+    const { meta } = this.environment;
+    for (const { key, value } of meta.getRange({ start: COLLECTION_KEYS.first, end: COLLECTION_KEYS.last })) {
+      this.#add(this.#read(key.readUInt32BE(1), decode(value)));
+    }
+    for (const { number } of this.dropped()) this.#reserve(number);
+  }
+
+  databaseNames(): string[] {
+    return [...this.#databases.keys()].sort();
+  }
+
+  collections(database: string): Collection[] {
+    return [...(this.#databases.get(database)?.values() ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  find(database: string, name: string): Collection | undefined {
+    return this.#databases.get(database)?.get(name);
+  }
+
+  /** Whether this object is still the collection of its name (and not dropped or read anew). */
+  isCurrent(collection: Collection): boolean {
+    return this.find(collection.database, collection.name) === collection;
+  }
+
+  /** Creates a collection with its `_id` index; the caller has checked names and options. */
+  create(database: string, name: string, options: Document): Collection {
+    const collection: Collection = {
+      number: this.#take(),
+      database,
+      name,
+      uuid: new UUID(randomUUID()),
+      options,
+      indexes: [],
+      count: 0,
+      size: 0,
+      nextRecordId: 1,
+    };
+    const spec: Document = new Map<string, Value>([
+      ['v', new Int32(2)],
+      ['key', new Map([['_id', new Int32(1)]])],
+      ['name', '_id_'],
+    ]);
+    const collation = options.get('collation');
+    if (collation !== undefined) spec.set('collation', collation);
+    this.#add(collection);
+    this.addIndex(collection, spec);
+    return collection;
+  }
+
+  /** Adds an index without entries; the caller fills it. */
+  addIndex(collection: Collection, spec: Document): IndexState {
+    const index = { number: this.#take(), spec, compiled: compileIndex(readDefinition(spec)) };
+    collection.indexes.push(index);
+    this.save(collection);
+    return index;
+  }
+
+  /** Takes an index out; its entries are removed later by the sweeper. */
+  removeIndex(collection: Collection, index: IndexState): void {
+    collection.indexes = collection.indexes.filter((other) => other !== index);
+    this.#noteDropped({ tree: 'entries', number: index.number });
+    this.save(collection);
+  }
+
+  /** Takes a collection out; its documents and entries are removed later by the sweeper. */
+  drop(collection: Collection): void {
+    const { meta } = this.environment;
+    meta.putSync(droppedKey({ tree: 'documents', number: collection.number }), Buffer.alloc(0));
+    for (const index of collection.indexes) this.#noteDropped({ tree: 'entries', number: index.number });
+    meta.removeSync(collectionKey(collection.number));
+    meta.removeSync(countersKey(collection.number));
+    this.#remove(collection);
+    this.#changed();
+  }
+
+  /** Gives a collection another name, which must be free. */
+  rename(collection: Collection, database: string, name: string): void {
+    this.#remove(collection);
+    collection.database = database;
+    collection.name = name;
+    this.#add(collection);
+    this.save(collection);
+  }
+
+  /** Stores the definition of a collection after a change to it. */
+  save(collection: Collection): void {
+    const indexes = collection.indexes.map(
+      ({ number, spec, compiled }) =>
+        new Map<string, Value>([
+          ['number', new Int32(number)],
+          ['spec', spec],
+          ['multikey', compiled.multikey],
+          ['truncated', compiled.truncated],
+        ]),
+    );
+    const entry: Document = new Map<string, Value>([
+      ['database', collection.database],
+      ['name', collection.name],
+      ['uuid', collection.uuid],
+      ['options', collection.options],
+      ['indexes', indexes],
+    ]);
+    this.environment.meta.putSync(collectionKey(collection.number), Buffer.from(encode(entry)));
+    this.touch(collection);
+    this.#changed();
+  }
+
+  /** Tells that counters of the collection have changed. */
+  touch(collection: Collection): void {
+    this.#dirty.add(collection);
+  }
+
+  /** Stores changed counters; part of every write transaction. */
+  storeCounters(): void {
+    for (const collection of this.#dirty) {
+      if (!this.isCurrent(collection)) continue;
+      const bytes = Buffer.allocUnsafe(COUNTER_BYTES);
+      bytes.writeDoubleLE(collection.count, 0);
+      bytes.writeDoubleLE(collection.size, 8);
+      this.environment.meta.putSync(countersKey(collection.number), bytes);
+    }
+    this.#dirty.clear();
+  }
+
+  /** What dropped collections and indexes left behind. */
+  dropped(): Dropped[] {
+    const found: Dropped[] = [];
+    for (const key of this.environment.meta.getKeys({ start: DROPPED_KEYS.first, end: DROPPED_KEYS.last })) {
+      const tree = key[1] === 'd'.charCodeAt(0) ? 'documents' : 'entries';
+      found.push({ tree, number: key.readUInt32BE(2) });
+    }
+    return found;
+  }
+
+  /** Tells that nothing is left of a dropped collection or index. */
+  forgetDropped(dropped: Dropped): void {
+    this.environment.meta.removeSync(droppedKey(dropped));
+    this.noteMutation();
+  }
+
+  #noteDropped(dropped: Dropped): void {
+    this.environment.meta.putSync(droppedKey(dropped), Buffer.alloc(0));
+  }
+
+  #changed(): void {
+    this.version++;
+    this.noteMutation();
+  }
+
+  #take(): number {
+    return this.#nextNumber++;
+  }
+
+  #reserve(number: number): void {
+    this.#nextNumber = Math.max(this.#nextNumber, number + 1);
+  }
+
+  #add(collection: Collection): void {
+    let database = this.#databases.get(collection.database);
+    if (!database) this.#databases.set(collection.database, (database = new Map<string, Collection>()));
+    database.set(collection.name, collection);
+  }
+
+  #remove(collection: Collection): void {
+    const database = this.#databases.get(collection.database);
+    database?.delete(collection.name);
+    if (database?.size === 0) this.#databases.delete(collection.database);
+  }
+
+  #read(number: number, entry: Document): Collection {
+    this.#reserve(number);
+    const counters = this.environment.meta.get(countersKey(number));
+    const indexes = (entry.get('indexes') as Document[]).map((stored) => {
+      const spec = stored.get('spec') as Document;
+      const compiled = compileIndex(readDefinition(spec));
+      compiled.multikey = stored.get('multikey') === true;
+      compiled.truncated = stored.get('truncated') === true;
+      const state = { number: Number(stored.get('number')), spec, compiled };
+      this.#reserve(state.number);
+      return state;
+    });
+    return {
+      number,
+      database: entry.get('database') as string,
+      name: entry.get('name') as string,
+      uuid: entry.get('uuid') as Binary,
+      options: entry.get('options') as Document,
+      indexes,
+      count: counters?.readDoubleLE(0) ?? 0,
+      size: counters?.readDoubleLE(8) ?? 0,
+      nextRecordId: this.#lastRecordId(number) + 1,
+    };
+  }
+
+  #lastRecordId(number: number): number {
+    const range = { start: prefixKey(number + 1), end: prefixKey(number), reverse: true, limit: 1 };
+    for (const key of this.environment.documents.getKeys(range)) return readRecordId(key);
+    return 0;
+  }
+}

@@ -1,0 +1,80 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { open } from 'lmdb';
+import type { Database, RootDatabase, Transaction } from 'lmdb';
+import { StoreError } from '../errors';
+
+/** The version of the layout that storage/keys.ts and storage/catalog.ts describe. */
+const FORMAT_VERSION = 1;
+const FORMAT_KEY = Buffer.from('format');
+const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
+
+/** One of the ordered maps of the data file: Buffer keys, Buffer values. */
+export type Tree = Database<Buffer, Buffer>;
+
+/** Where a read looks: a snapshot, or (without one) the running write transaction. */
+export interface View {
+  transaction?: Transaction;
+}
+
+/** A frozen state of the data file. It must be released, because pages that it sees are not reused. */
+export interface Snapshot extends View {
+  transaction: Transaction;
+  release(): void;
+}
+
+/** The data file: three ordered maps, snapshots to read from and one write transaction at a time. */
+export interface Environment {
+  /** Catalog, counters and the table of retryable writes. */
+  readonly meta: Tree;
+  /** Documents by collection and record id. */
+  readonly documents: Tree;
+  /** The entries of all indexes. */
+  readonly entries: Tree;
+  snapshot(): Snapshot;
+  /** Runs `work` in a write transaction: durable when it returns, without effect when it throws. */
+  write(work: () => void): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens (or creates) the data file in `dataDir`. Throws when it is not writable, damaged or of another
+ * format version.
+ */
+export function openEnvironment(dataDir: string): Environment {
+  mkdirSync(dataDir, { recursive: true });
+  const root: RootDatabase = open({ path: join(dataDir, 'store.mdb'), maxDbs: 8, ...BINARY });
+  const meta: Tree = root.openDB('meta', BINARY);
+  checkFormat(meta);
+  const documents: Tree = root.openDB('documents', BINARY);
+  const entries: Tree = root.openDB('entries', BINARY);
+  return {
+    meta,
+    documents,
+    entries,
+    snapshot() {
+      const transaction = root.useReadTransaction();
+      let open = true;
+      return {
+        transaction,
+        release() {
+          if (open) transaction.done();
+          open = false;
+        },
+      };
+    },
+    write: (work) => root.transactionSync(work),
+    close: () => root.close(),
+  };
+}
+
+function checkFormat(meta: Tree): void {
+  const found = meta.get(FORMAT_KEY);
+  if (found === undefined) meta.putSync(FORMAT_KEY, Buffer.from([FORMAT_VERSION]));
+  else if (found[0] !== FORMAT_VERSION) {
+    throw new StoreError(
+      'InternalError',
+      `the data file has format version ${found[0]}, this program reads version ${FORMAT_VERSION}`,
+    );
+  }
+}

@@ -1,0 +1,75 @@
+import { crc32 } from 'node:zlib';
+import { StoreError } from '../errors';
+
+/** Bytes of a record id at the end of an index entry. */
+const RECORD_ID_BYTES = 8;
+const PREFIX_BYTES = 4;
+const CHECKSUM_BYTES = 4;
+
+function writeRecordId(target: Buffer, recordId: number, offset: number): void {
+  target.writeUInt32BE(Math.floor(recordId / 0x1_0000_0000), offset);
+  target.writeUInt32BE(recordId % 0x1_0000_0000, offset + 4);
+}
+
+/** The record id in the last eight bytes of an entry's key (or in the value of an `_id` entry). */
+export function readRecordId(bytes: Buffer): number {
+  const end = bytes.length;
+  return bytes.readUInt32BE(end - 8) * 0x1_0000_0000 + bytes.readUInt32BE(end - 4);
+}
+
+/** The value of an `_id` index entry. */
+export function recordIdBytes(recordId: number): Buffer {
+  const bytes = Buffer.allocUnsafe(RECORD_ID_BYTES);
+  writeRecordId(bytes, recordId, 0);
+  return bytes;
+}
+
+/** Key of a document: collection number, then record id, both big-endian, so that they sort as numbers. */
+export function documentKey(collection: number, recordId: number): Buffer {
+  const key = Buffer.allocUnsafe(PREFIX_BYTES + RECORD_ID_BYTES);
+  key.writeUInt32BE(collection, 0);
+  writeRecordId(key, recordId, PREFIX_BYTES);
+  return key;
+}
+
+/** Key of an index entry: index number, encoded values, and for all but `_id` the record id. */
+export function entryKey(index: number, encoded: Buffer, recordId?: number): Buffer {
+  const length = PREFIX_BYTES + encoded.length;
+  const key = Buffer.allocUnsafe(recordId === undefined ? length : length + RECORD_ID_BYTES);
+  key.writeUInt32BE(index, 0);
+  encoded.copy(key, PREFIX_BYTES);
+  if (recordId !== undefined) writeRecordId(key, recordId, length);
+  return key;
+}
+
+/** The encoded values of an entry's key, without index number and record id. */
+export function entryValues(key: Buffer, hasRecordId: boolean): Buffer {
+  return key.subarray(PREFIX_BYTES, hasRecordId ? key.length - RECORD_ID_BYTES : key.length);
+}
+
+/** First key of a collection or index (its number); the first key of the next number ends it. */
+export function prefixKey(number: number): Buffer {
+  const key = Buffer.allocUnsafe(PREFIX_BYTES);
+  key.writeUInt32BE(number, 0);
+  return key;
+}
+
+/** A document as it is stored: checksum, then the BSON bytes. */
+export function sealDocument(bytes: Uint8Array): Buffer {
+  const sealed = Buffer.allocUnsafe(CHECKSUM_BYTES + bytes.length);
+  sealed.writeUInt32LE(crc32(bytes), 0);
+  sealed.set(bytes, CHECKSUM_BYTES);
+  return sealed;
+}
+
+/** The BSON bytes of a stored document. Throws when they are not those that were written. */
+export function openDocument(sealed: Buffer): Buffer {
+  const bytes = sealed.subarray(CHECKSUM_BYTES);
+  if (sealed.length < CHECKSUM_BYTES + 5 || crc32(bytes) !== sealed.readUInt32LE(0)) {
+    throw new StoreError(
+      'DataCorruptionDetected',
+      'a stored document does not have the checksum it was written with',
+    );
+  }
+  return bytes;
+}

@@ -1,0 +1,84 @@
+import type { Tree, View } from './environment';
+
+/** One entry of a tree. */
+export interface Entry {
+  key: Buffer;
+  value: Buffer;
+}
+
+/** A half-open range of keys, `lower` in and `upper` out, walked upwards or (reverse) downwards. */
+export interface KeyRange {
+  lower: Buffer;
+  upper: Buffer;
+  reverse: boolean;
+}
+
+/** The current view of a query. It changes between two batches of a cursor, which hold no snapshot. */
+export interface ViewHolder {
+  view: View;
+}
+
+/**
+ * Walks a range of a tree. After `pause` it holds nothing of the data file, and the next step goes on
+ * behind the last key in whatever view the holder has then.
+ */
+export class Scanner {
+  #iterator: Iterator<Entry> | undefined;
+  #last: Buffer | undefined;
+  #done = false;
+
+  constructor(
+    private readonly tree: Tree,
+    private readonly range: KeyRange,
+    private readonly holder: ViewHolder,
+    private readonly withValues: boolean,
+  ) {}
+
+  /** The next entry (its value is empty unless asked for), or undefined at the end. */
+  next(): Entry | undefined {
+    if (this.#done) return undefined;
+    this.#iterator ??= this.#open();
+    const step = this.#iterator.next();
+    if (step.done) {
+      this.#done = true;
+      this.#iterator = undefined;
+      return undefined;
+    }
+    this.#last = step.value.key;
+    return step.value;
+  }
+
+  /** Lets go of the data file; `next` goes on where it stopped. */
+  pause(): void {
+    this.#iterator?.return?.();
+    this.#iterator = undefined;
+  }
+
+  #open(): Iterator<Entry> {
+    const { lower, upper, reverse } = this.range;
+    const options = { ...this.holder.view, reverse };
+    const bounds = reverse
+      ? { start: this.#last ?? upper, exclusiveStart: true, end: lower, inclusiveEnd: true }
+      : { start: this.#last ?? lower, exclusiveStart: this.#last !== undefined, end: upper };
+    if (this.withValues) return this.tree.getRange({ ...options, ...bounds })[Symbol.iterator]();
+    const keys = this.tree.getKeys({ ...options, ...bounds })[Symbol.iterator]();
+    return keysAsEntries(keys);
+  }
+}
+
+const NO_VALUE = Buffer.alloc(0);
+
+function keysAsEntries(keys: Iterator<Buffer>): Iterator<Entry> {
+  return {
+    next() {
+      const step = keys.next();
+      return step.done
+        ? { done: true, value: undefined }
+        : { done: false, value: { key: step.value, value: NO_VALUE } };
+    },
+    return() {
+      keys.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+}

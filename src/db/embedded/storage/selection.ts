@@ -1,0 +1,172 @@
+import type { Document } from '../bson/types';
+import { StoreError } from '../errors';
+import type { Collator } from '../query/collation';
+import type { Filter } from '../query/matcher';
+import { SORT_MEMORY_LIMIT, Sorter } from '../query/sorter';
+import type { Sort } from '../query/sort';
+import type { Changes } from '../session/transaction';
+import type { Collection } from './catalog';
+import { scanPlan } from './plan-scan';
+import type { PlanScan, ScanServices } from './plan-scan';
+import type { StoredDocument } from './records';
+import type { ViewHolder } from './scanner';
+
+/** Documents looked at between two ticks, at which the caller may look at the clock. */
+const TICK = 64;
+
+/** Which documents of a collection are wanted, in which order. */
+export interface SelectionSpec {
+  filterDocument: Document;
+  filter: Filter;
+  sortDocument: Document | undefined;
+  sort: Sort | undefined;
+  projection: Document | undefined;
+  skip: number;
+  limit: number | undefined;
+  hint: Document | string | undefined;
+  min: Document | undefined;
+  max: Document | undefined;
+  collator: Collator | undefined;
+  allowDiskUse: boolean;
+}
+
+/** A selected document with its text score, if the filter has a `$text`. */
+export interface Selected {
+  stored: StoredDocument;
+  score: number | undefined;
+}
+
+/** Where a selection reads: a view, and the changes of an open transaction laid over it. */
+export interface Source extends ViewHolder {
+  changes?: ((collection: Collection) => Changes | undefined) | undefined;
+}
+
+/** A selection without conditions; the caller fills in what it has. */
+export function selectAll(filterDocument: Document, filter: Filter): SelectionSpec {
+  return {
+    filterDocument,
+    filter,
+    sortDocument: undefined,
+    sort: undefined,
+    projection: undefined,
+    skip: 0,
+    limit: undefined,
+    hint: undefined,
+    min: undefined,
+    max: undefined,
+    collator: undefined,
+    allowDiskUse: false,
+  };
+}
+
+/** Finds documents by the best plan, one at a time. */
+export class Selection {
+  readonly scan: PlanScan;
+  #steps: Iterator<Selected | undefined>;
+  #taken = 0;
+  #ended = false;
+
+  constructor(
+    services: ScanServices,
+    readonly collection: Collection,
+    readonly spec: SelectionSpec,
+    private readonly source: Source,
+  ) {
+    this.scan = scanPlan(services, collection, spec, source);
+    this.#steps = this.#run();
+  }
+
+  /** Whether it is known that nothing follows; a scan learns that only by going on. */
+  get ended(): boolean {
+    return this.#ended || (this.spec.limit !== undefined && this.#taken >= this.spec.limit);
+  }
+
+  /** The next document; undefined at a tick, where nothing was found yet; null at the end. */
+  next(): Selected | undefined | null {
+    if (this.ended) return null;
+    const step = this.#steps.next();
+    if (step.done) {
+      this.#ended = true;
+      return null;
+    }
+    if (step.value) this.#taken++;
+    return step.value;
+  }
+
+  /** Lets go of the data file between two batches. */
+  pause(): void {
+    this.scan.pause();
+  }
+
+  *#run(): Iterator<Selected | undefined> {
+    const { spec } = this;
+    let skip = spec.skip;
+    const changes = this.source.changes?.(this.collection);
+    const sorted = spec.sort === undefined || this.scan.providesSort;
+    const found = changes?.size ? this.#overlaid(changes) : this.#scanned();
+    for (const item of sorted ? found : this.#sorted(found)) {
+      if (item && skip > 0) skip--;
+      else yield item;
+    }
+  }
+
+  *#scanned(): Iterable<Selected | undefined> {
+    const { filter } = this.spec;
+    let untilTick = TICK;
+    for (let item = this.scan.next(); item; item = this.scan.next()) {
+      if (item.matched || filter.matchesBytes(item.stored.bytes)) yield item;
+      if (--untilTick === 0) {
+        untilTick = TICK;
+        yield undefined;
+      }
+    }
+  }
+
+  /** The scan without what the transaction changed, merged with those changed documents that match. */
+  *#overlaid(changes: Changes): Iterable<Selected | undefined> {
+    const { filter, sort } = this.spec;
+    const own: Selected[] = [];
+    for (const stored of changes.values()) {
+      if (stored && filter.matches(stored.document)) own.push({ stored, score: undefined });
+    }
+    const merge = sort && this.scan.providesSort ? sort : undefined;
+    if (merge) own.sort((a, b) => merge.compare(a.stored.document, b.stored.document));
+    else own.sort((a, b) => a.stored.recordId - b.stored.recordId);
+    for (const item of this.#scanned()) {
+      if (item && changes.has(item.stored.recordId)) continue;
+      while (merge && item && own[0] && merge.compare(own[0].stored.document, item.stored.document) < 0) {
+        yield own.shift();
+      }
+      yield item;
+    }
+    yield* own;
+  }
+
+  *#sorted(found: Iterable<Selected | undefined>): Iterable<Selected | undefined> {
+    const { sort, limit, skip, allowDiskUse } = this.spec;
+    if (!sort) return;
+    const sorter = new Sorter<Selected>(sort, {
+      limit: limit === undefined ? undefined : limit + skip,
+      memoryLimit: allowDiskUse ? Infinity : SORT_MEMORY_LIMIT,
+    });
+    for (const item of found) {
+      if (!item) yield undefined;
+      else {
+        const { stored, score } = item;
+        sorter.add(item, stored.document, stored.bytes.length, { textScore: score });
+      }
+    }
+    // All is in memory now, so that the end is known with the last document.
+    const items = sorter.finish();
+    this.scan.pause();
+    for (const [position, item] of items.entries()) {
+      if (position === items.length - 1) this.#ended = true;
+      yield item;
+    }
+  }
+}
+
+/** The error of a command that has used up its `maxTimeMS`. */
+export function timeLimitExceeded(): StoreError {
+  return new StoreError('MaxTimeMSExpired', 'operation exceeded time limit');
+}

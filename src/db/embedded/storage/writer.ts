@@ -1,0 +1,176 @@
+import { StoreError } from '../errors';
+import type { Environment } from './environment';
+
+/**
+ * What a write job yields when it lets others go first: nothing to go on in the next batch, or a promise to
+ * wait for (a document that a transaction holds). What it wrote so far is committed then.
+ */
+export type Pause = Promise<unknown> | undefined;
+export type WriteSteps<T> = Generator<Pause, T, void>;
+
+interface Job {
+  make(): WriteSteps<unknown>;
+  steps: WriteSteps<unknown> | undefined;
+  /** Whether an earlier batch committed a part of it, so that it can't be started again. */
+  partlyCommitted: boolean;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** What came of one job in one batch. */
+type Outcome = { job: Job } & ({ value: unknown } | { error: unknown } | { pause: Pause });
+
+/** A job that failed after it had changed something: the batch can't be committed with it. */
+class DirtyFailure extends Error {
+  constructor(
+    readonly job: Job,
+    override readonly cause: unknown,
+  ) {
+    super('a job failed half-way');
+  }
+}
+
+/** Milliseconds after which a batch takes no more jobs in, so that readers get their turn. */
+const BATCH_MS = 25;
+
+/**
+ * The one writer. Jobs that wait when a batch begins share its write transaction and its flush (group
+ * commit), and every promise settles after that flush.
+ */
+export class Writer {
+  #queue: Job[] = [];
+  #scheduled = false;
+  #running = false;
+  #mutations = 0;
+  #sliceEnd = 0;
+  #closed: Error | undefined;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly hooks: {
+      /** Runs inside the write transaction after the jobs, to store counters that they changed. */
+      beforeCommit(): void;
+      /** Runs when a batch was thrown away, to forget what jobs changed in memory. */
+      afterAbort(): void;
+    },
+  ) {}
+
+  /** Tells that the running job has written, so that a later failure of it undoes the batch. */
+  noteMutation(): void {
+    this.#mutations++;
+  }
+
+  /** Whether the running job has used up its turn and should yield. */
+  get sliceIsOver(): boolean {
+    return performance.now() > this.#sliceEnd;
+  }
+
+  /**
+   * Queues a job. `make` starts it, and may be called again when the batch of another job's failure was
+   * thrown away, so it must keep no state outside of the generator. The promise settles when the job's
+   * changes are durable.
+   */
+  submit<T>(make: () => WriteSteps<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    return new Promise<T>((resolve, reject) => {
+      this.#enqueue({
+        make,
+        steps: undefined,
+        partlyCommitted: false,
+        resolve: resolve,
+        reject,
+      });
+    });
+  }
+
+  /** Refuses new jobs and waits until those in the queue are through. */
+  async close(): Promise<void> {
+    const last = this.submit(function* () {
+      yield undefined;
+    });
+    this.#closed = new StoreError('ShutdownInProgress', 'the store is closing');
+    await last;
+  }
+
+  #enqueue(job: Job): void {
+    this.#queue.push(job);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#running || this.#queue.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#running = true;
+      try {
+        this.#runBatch();
+      } finally {
+        this.#running = false;
+        this.#schedule();
+      }
+    });
+  }
+
+  #runBatch(): void {
+    const taken: Job[] = [];
+    let outcomes: Outcome[] = [];
+    try {
+      this.environment.write(() => {
+        outcomes = [];
+        this.#sliceEnd = performance.now() + BATCH_MS;
+        while (this.#queue.length > 0 && !(taken.length > 0 && this.sliceIsOver)) {
+          const job = this.#queue.shift();
+          if (!job) break;
+          taken.push(job);
+          outcomes.push(this.#step(job));
+        }
+        this.hooks.beforeCommit();
+      });
+    } catch (failure) {
+      this.hooks.afterAbort();
+      this.#undo(taken, failure);
+      return;
+    }
+    for (const outcome of outcomes) this.#settle(outcome);
+  }
+
+  #step(job: Job): Outcome {
+    const before = this.#mutations;
+    try {
+      job.steps ??= job.make();
+      const step = job.steps.next();
+      return step.done ? { job, value: step.value } : { job, pause: step.value };
+    } catch (error) {
+      if (this.#mutations === before) return { job, error };
+      throw new DirtyFailure(job, error);
+    }
+  }
+
+  #settle(outcome: Outcome): void {
+    const { job } = outcome;
+    if ('value' in outcome) job.resolve(outcome.value);
+    else if ('error' in outcome) job.reject(outcome.error);
+    else {
+      job.partlyCommitted = true;
+      const again = () => this.#enqueue(job);
+      if (outcome.pause) outcome.pause.then(again, again);
+      else again();
+    }
+  }
+
+  /** The batch is gone: the job at fault fails, the others start again where that is possible. */
+  #undo(taken: Job[], failure: unknown): void {
+    const culprit = failure instanceof DirtyFailure ? failure.job : undefined;
+    const cause = failure instanceof DirtyFailure ? failure.cause : failure;
+    const again: Job[] = [];
+    for (const job of taken) {
+      if (job === culprit || culprit === undefined || job.partlyCommitted) job.reject(cause);
+      else {
+        job.steps = undefined;
+        again.push(job);
+      }
+    }
+    this.#queue.unshift(...again);
+  }
+}

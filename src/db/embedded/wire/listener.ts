@@ -1,0 +1,93 @@
+import { createServer } from 'node:net';
+import type { ListenOptions, Server, Socket } from 'node:net';
+import { MessageReader, parseRequest, replyHeader } from './protocol';
+import type { Request } from './protocol';
+
+/** One connected client. `closed` aborts what it has open. */
+export interface Connection {
+  id: number;
+  remote: string;
+  closed: AbortSignal;
+}
+
+/** Answers one request with the BSON bytes of a reply. It must not throw. */
+export type Handler = (request: Request, connection: Connection) => Promise<Uint8Array>;
+
+/** A listening socket and its connections. */
+export interface Listener {
+  server: Server;
+  close(): Promise<void>;
+}
+
+let lastConnectionId = 0;
+
+/** Listens on a Unix socket path or a TCP port; resolves when connections are taken. */
+export async function listen(options: ListenOptions, handler: Handler): Promise<Listener> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    serveConnection(socket, handler);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return {
+    server,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+function serveConnection(socket: Socket, handler: Handler): void {
+  const abort = new AbortController();
+  const connection: Connection = {
+    id: ++lastConnectionId,
+    remote: socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local',
+    closed: abort.signal,
+  };
+  const reader = new MessageReader();
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => abort.abort());
+  const waiting: Request[] = [];
+  let busy = false;
+  // One request at a time, as MongoDB serves a connection: a read sees the unacknowledged write before it.
+  const work = async () => {
+    busy = true;
+    for (let request = waiting.shift(); request; request = waiting.shift()) {
+      await answer(socket, request, handler, connection);
+    }
+    busy = false;
+  };
+  socket.on('data', (chunk) => {
+    try {
+      for (const message of reader.push(chunk)) waiting.push(parseRequest(message));
+    } catch {
+      // The stream can't be followed any more: as MongoDB does, hang up.
+      socket.destroy();
+      return;
+    }
+    if (!busy) void work();
+  });
+}
+
+async function answer(
+  socket: Socket,
+  request: Request,
+  handler: Handler,
+  connection: Connection,
+): Promise<void> {
+  const reply = await handler(request, connection);
+  if (request.silent || socket.destroyed) return;
+  socket.cork();
+  socket.write(replyHeader(request, reply.length));
+  socket.write(reply);
+  socket.uncork();
+}

@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { serve } from './serve';
+import type { ServeOptions } from './serve';
+
+/** What the worker tells the thread that started it. */
+export type WorkerMessage =
+  | { kind: 'ready'; uri: string }
+  | { kind: 'failed'; message: string }
+  | { kind: 'reported'; message: string }
+  | { kind: 'closed' };
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+async function main(): Promise<void> {
+  if (!parentPort) throw new Error('this file is the entry of a worker thread');
+  const port = parentPort;
+  const tell = (message: WorkerMessage) => port.postMessage(message);
+  const { dataDir, port: tcpPort } = workerData as ServeOptions;
+  try {
+    const report = (error: unknown) => tell({ kind: 'reported', message: describe(error) });
+    const store = await serve({ dataDir, port: tcpPort, report });
+    port.once('message', () => {
+      void store.close().then(() => {
+        tell({ kind: 'closed' });
+        port.close();
+      });
+    });
+    tell({ kind: 'ready', uri: store.uri });
+  } catch (error) {
+    tell({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+    port.close();
+  }
+}
+
+void main();
