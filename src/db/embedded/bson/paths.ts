@@ -24,7 +24,8 @@ export function fieldOf(value: Value | undefined, name: string): Value | undefin
  * Walks a path with the array semantics of query matching: arrays on the way stand for each of their
  * documents and, if the next part is a number, for that element. `visit` is called with each value at the end of
  * the path (undefined where a document lacks it) and the index taken in the first array met on the way;
- * an array at the end is given whole (the caller looks into it). Stops at the first `visit` that gives true,
+ * an array at the end is given whole, and the caller looks into it, unless `element` says that the path named it
+ * by its position in another array. Stops at the first `visit` that gives true,
  * and gives true then.
  * Elements that are not documents contribute nothing, so `{'a.b': null}` does not match `{a: [1]}` or `{a: []}`.
  */
@@ -32,7 +33,7 @@ export function visitPath(document: Document, path: Path, visit: Visit): boolean
   return walk(document.get(path[0] as string), path, 1, undefined, visit);
 }
 
-type Visit = (value: Value | undefined, arrayIndex: number | undefined) => boolean;
+type Visit = (value: Value | undefined, arrayIndex: number | undefined, element: boolean) => boolean;
 
 /** Continues with path[from] inside `current`. */
 function walk(
@@ -45,9 +46,9 @@ function walk(
   for (let i = from; i < path.length; i++) {
     if (current instanceof Map) current = current.get(path[i] as string);
     else if (Array.isArray(current)) return spread(current, path, i, arrayIndex, visit);
-    else return visit(undefined, arrayIndex);
+    else return visit(undefined, arrayIndex, false);
   }
-  return visit(current, arrayIndex);
+  return visit(current, arrayIndex, false);
 }
 
 /** Continues with path[i] inside an array: through its documents, and through the element that the part may number. */
@@ -68,7 +69,7 @@ function spread(
   if (position >= array.length) return false;
   const element = array[position] as Value;
   const index = arrayIndex ?? position;
-  if (i === path.length - 1) return visit(element, index);
+  if (i === path.length - 1) return visit(element, index, true);
   if (element instanceof Map) return walk(element, path, i + 1, index, visit);
   if (!Array.isArray(element)) return false;
   // An array directly inside an array is entered by position only, never spread.

@@ -19,7 +19,8 @@ function compileLeaf(parts: Path, predicate: Predicate): DocumentTest {
   const test = leafTest(predicate);
   const [first] = parts as [string];
   if (parts.length === 1) return (document) => test(document.get(first));
-  return (document) => visitPath(document, parts, test);
+  return (document) =>
+    visitPath(document, parts, (value, _index, element) => (element ? predicate.test(value) : test(value)));
 }
 
 /** Compiles a filter to a function over documents. */
@@ -132,8 +133,9 @@ export function positionOf(node: Node, document: Document): number | undefined {
 
 function leafPosition(parts: Path, predicate: Predicate, document: Document): number | undefined {
   let found: number | undefined;
-  visitPath(document, parts, (value, arrayIndex) => {
-    if (!leafTest(predicate)(value)) return false;
+  const test = leafTest(predicate);
+  visitPath(document, parts, (value, arrayIndex, element) => {
+    if (!(element ? predicate.test(value) : test(value))) return false;
     found = arrayIndex ?? (Array.isArray(value) ? elementPosition(predicate, value) : undefined);
     return true;
   });

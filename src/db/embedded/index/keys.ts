@@ -1,0 +1,96 @@
+import { decode } from '../bson/codec';
+import type { Document, Value } from '../bson/types';
+import type { Collator } from '../query/collation';
+import type { CompiledIndex, IndexField } from './definition';
+import { KeyWriter } from './encoding';
+import { extractTuples } from './extract';
+import { MAX_KEY_BYTES } from './definition';
+import { rawKey } from './raw-key';
+
+export { compileIndex } from './definition';
+export type { CompiledIndex, IndexDefinition, IndexState } from './definition';
+
+/** The keys of one document in one index, each once, in their order. */
+export interface IndexEntries {
+  keys: Buffer[];
+  /** An array is at one of the indexed paths; the index has to be marked so before it is next used. */
+  multikey: boolean;
+  /** Which fields have arrays, one bit each. */
+  multikeyFields: number;
+  /** A key was cut; the index has to be marked so before it is next used. */
+  truncated: boolean;
+}
+
+const NONE: IndexEntries = { keys: [], multikey: false, multikeyFields: 0, truncated: false };
+const writer = new KeyWriter();
+
+/**
+ * Encodes one tuple of values so that the order of the bytes is the order of the tuples. Descending parts are
+ * turned. Under a collator strings are equal as bytes when they are equal to it; their order means nothing.
+ */
+export function encodeKey(
+  values: readonly (Value | undefined)[],
+  directions: readonly number[],
+  collator?: Collator,
+): Buffer {
+  writer.reset();
+  const limit = Math.floor(MAX_KEY_BYTES / values.length) - 16;
+  values.forEach((value, i) => writer.component(value, directions[i] === -1, limit, collator));
+  return writer.take();
+}
+
+/** The key of an `_id` in the `_id_` index. */
+export function encodeId(id: Value, collator?: Collator): Buffer {
+  return encodeKey([id], [1], collator);
+}
+
+/** Whether the index has an entry for a document at all, as far as its partial filter is concerned. */
+function included(index: CompiledIndex, document: Document): boolean {
+  return index.partial === undefined || index.partial.matches(document);
+}
+
+/**
+ * The keys of a document in an ordered index; none if a partial or sparse index leaves the document out.
+ * Throws CannotIndexParallelArrays. For text indexes, see textEntries.
+ */
+export function indexEntries(index: CompiledIndex, document: Document): IndexEntries {
+  if (!included(index, document)) return NONE;
+  const { tuples, multikeyFields, exists } = extractTuples(
+    document,
+    index.fields.map((field) => field.parts),
+  );
+  if (index.definition.sparse === true && !exists) return NONE;
+  let truncated = false;
+  const keys = tuples.map((tuple) => {
+    const key = encodeTuple(index, tuple);
+    truncated ||= writer.truncated;
+    return key;
+  });
+  return { keys: distinct(keys), multikey: multikeyFields !== 0, multikeyFields, truncated };
+}
+
+/** The same from stored bytes, without decoding where all indexed fields are top-level scalars of common types. */
+export function indexEntriesOfBytes(index: CompiledIndex, bytes: Uint8Array): IndexEntries {
+  if (index.partial === undefined && index.collator === undefined) {
+    const key = rawKey(index, bytes, writer);
+    if (key === 'absent') return NONE;
+    if (key !== undefined)
+      return { keys: [key], multikey: false, multikeyFields: 0, truncated: writer.truncated };
+  }
+  return indexEntries(index, decode(bytes));
+}
+
+function encodeTuple(index: CompiledIndex, tuple: readonly (Value | undefined)[]): Buffer {
+  writer.reset();
+  for (let i = 0; i < tuple.length; i++) {
+    const field = index.fields[i] as IndexField;
+    writer.component(tuple[i], field.descending, index.componentLimit, index.collator);
+  }
+  return writer.take();
+}
+
+function distinct(keys: Buffer[]): Buffer[] {
+  if (keys.length < 2) return keys;
+  keys.sort((a, b) => Buffer.compare(a, b));
+  return keys.filter((key, i) => i === 0 || !key.equals(keys[i - 1] as Buffer));
+}
