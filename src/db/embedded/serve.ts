@@ -42,7 +42,12 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
     const address = listener.server.address() as AddressInfo | string;
     engine.address = typeof address === 'string' ? address : `127.0.0.1:${address.port}`;
     return {
-      uri: `mongodb://${typeof address === 'string' ? encodeURIComponent(address) : engine.address}/`,
+      // Drivers write the addresses that they discover in lower case, which is another path: so they are told
+      // not to discover.
+      uri:
+        typeof address === 'string'
+          ? `mongodb://${encodeURIComponent(address)}/?directConnection=true`
+          : `mongodb://${engine.address}/`,
       async close() {
         await listener.close();
         await engine.close();
