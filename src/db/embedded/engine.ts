@@ -5,6 +5,8 @@ import { Sessions } from './session/sessions';
 import { Transaction } from './session/transaction';
 import { Catalog } from './storage/catalog';
 import { openEnvironment } from './storage/environment';
+import { lockDirectory } from './storage/lock';
+import type { DirectoryLock } from './storage/lock';
 import type { Environment } from './storage/environment';
 import { Records } from './storage/records';
 import { Writer } from './storage/writer';
@@ -23,9 +25,20 @@ export class Engine {
   /** What the listener is called by clients; known once it listens. */
   address = '';
 
-  /** Opens the data file in `dataDir`. */
-  constructor(readonly dataDir: string) {
-    this.environment = openEnvironment(dataDir);
+  readonly #lock: DirectoryLock;
+
+  /** Opens the data file in `dataDir` for this store alone; `lockToken` names the claim on the folder. */
+  constructor(
+    readonly dataDir: string,
+    lockToken: string,
+  ) {
+    this.#lock = lockDirectory(dataDir, lockToken);
+    try {
+      this.environment = openEnvironment(dataDir);
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
     const noteMutation = () => this.writer.noteMutation();
     this.catalog = new Catalog(this.environment, noteMutation);
     this.records = new Records(this.environment, this.catalog, noteMutation, this.locks);
@@ -47,5 +60,6 @@ export class Engine {
     this.sessions.endAll();
     await this.writer.close();
     await this.environment.close();
+    this.#lock.release();
   }
 }

@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { ServeOptions } from './serve';
+import { releaseDirectory } from './storage/lock';
 import type { WorkerMessage } from './worker';
 
 /** How to start the store. */
@@ -29,7 +32,8 @@ export interface EmbeddedStore {
  * folder is in use by another process, not writable, or holds a damaged data file.
  */
 export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
-  const worker = startWorker({ dataDir: options.dataDir, port: options.port });
+  const lockToken = randomBytes(8).toString('hex');
+  const worker = startWorker({ dataDir: options.dataDir, port: options.port, lockToken });
   const exitCallbacks: ((error: Error) => void)[] = [];
   let failure: Error | undefined;
   let closing = false;
@@ -37,6 +41,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     worker.once('error', (error: Error) => (failure = error));
     worker.once('exit', (code) => {
       failure ??= new Error(`the embedded store ended with code ${code}`);
+      releaseDirectory(options.dataDir, lockToken);
       if (!closing) for (const callback of exitCallbacks) callback(failure);
       resolve();
     });
@@ -62,7 +67,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   };
 }
 
-function startWorker(workerData: { dataDir: string; port: number | undefined }): Worker {
+function startWorker(workerData: ServeOptions): Worker {
   const compiled = join(__dirname, 'worker.js');
   if (existsSync(compiled)) return new Worker(compiled, { workerData });
   return new Worker(join(__dirname, 'worker.ts'), {

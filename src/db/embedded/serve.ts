@@ -17,6 +17,8 @@ export interface ServeOptions {
   dataDir: string;
   /** A TCP port on the loopback interface (0 = any free one); without it a Unix socket is used where there is one. */
   port?: number | undefined;
+  /** Name of the claim on the folder, for a caller that may have to release it after a crash. */
+  lockToken?: string | undefined;
   /** Told of errors that the store did not foresee. */
   report?: Report | undefined;
 }
@@ -30,7 +32,7 @@ export interface ServedStore {
 
 /** Opens the store and answers MongoDB's wire protocol in this thread. */
 export async function serve(options: ServeOptions): Promise<ServedStore> {
-  const engine = new Engine(options.dataDir);
+  const engine = new Engine(options.dataDir, options.lockToken ?? randomBytes(8).toString('hex'));
   try {
     const report = options.report ?? (() => undefined);
     const handler = createHandler(engine, report);

@@ -60,20 +60,14 @@ export function checkValidation(options: Document): void {
     if (!(validator instanceof Map)) throw new StoreError('TypeMismatch', "'validator' must be an object");
     compileFilter(validator, { text: false });
   }
-  const level = options.get('validationLevel');
-  if (level !== undefined && !['off', 'strict', 'moderate'].includes(String(level))) {
-    throw new StoreError(
-      'BadValue',
-      `Enumeration value '${String(level)}' for field 'validationLevel' is not valid`,
-    );
-  }
-  const action = options.get('validationAction');
-  if (action !== undefined && !['error', 'warn'].includes(String(action))) {
-    throw new StoreError(
-      'BadValue',
-      `Enumeration value '${String(action)}' for field 'validationAction' is not valid`,
-    );
-  }
+  checkChoice(options, 'validationLevel', ['off', 'strict', 'moderate']);
+  checkChoice(options, 'validationAction', ['error', 'warn']);
+}
+
+function checkChoice(options: Document, field: string, choices: string[]): void {
+  const value = options.get(field);
+  if (value === undefined || (typeof value === 'string' && choices.includes(value))) return;
+  throw new StoreError('BadValue', `Field '${field}' must be one of ${choices.join(', ')}`);
 }
 
 /** The error of a command on a collection that does not exist. */

@@ -1,5 +1,5 @@
 import type { Document } from '../bson/types';
-import type { Source , Selection} from '../storage/selection';
+import type { Source, Selection } from '../storage/selection';
 import { timeLimitExceeded } from '../storage/selection';
 import type { Selected } from '../storage/selection';
 import type { Batch, BatchSource } from '../session/cursors';

@@ -130,7 +130,8 @@ export class Transaction implements WriteTarget, LockOwner {
     const known = this.#changes.get(name);
     this.#changes.set(name, { collection, base: known ? known.base : old, current });
     let changed = this.#byCollection.get(collection);
-    if (!changed) this.#byCollection.set(collection, (changed = new Map<number, StoredDocument | undefined>()));
+    if (!changed)
+      this.#byCollection.set(collection, (changed = new Map<number, StoredDocument | undefined>()));
     changed.set(recordId, current);
   }
 

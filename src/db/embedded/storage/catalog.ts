@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Binary, Long} from 'bson';
+import type { Binary } from 'bson';
 import { Int32, UUID } from 'bson';
 import { decode, encode } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
-import { compileIndex } from './indexes';
-import type { CompiledIndex } from './indexes';
+import { compileIndex } from '../index/keys';
+import type { CompiledIndex } from '../index/keys';
 import { readDefinition } from './definition';
 import type { Environment } from './environment';
 import { prefixKey, readRecordId } from './keys';
@@ -44,6 +44,8 @@ export interface Dropped {
   tree: 'documents' | 'entries';
   number: number;
 }
+
+const EMPTY_INDEX = { multikey: false, multikeyFields: 0, truncated: false };
 
 /** Name of a collection as MongoDB writes it: `database.collection`. */
 export function namespaceOf(collection: Collection): string {
@@ -135,7 +137,7 @@ export class Catalog {
 
   /** Adds an index without entries; the caller fills it. */
   addIndex(collection: Collection, spec: Document): IndexState {
-    const index = { number: this.#take(), spec, compiled: compileIndex(readDefinition(spec)) };
+    const index = { number: this.#take(), spec, compiled: compileIndex(readDefinition(spec), EMPTY_INDEX) };
     collection.indexes.push(index);
     this.save(collection);
     return index;
@@ -176,6 +178,7 @@ export class Catalog {
           ['number', new Int32(number)],
           ['spec', spec],
           ['multikey', compiled.multikey],
+          ['multikeyFields', new Int32(compiled.multikeyFields ?? 0)],
           ['truncated', compiled.truncated],
         ]),
     );
@@ -258,9 +261,11 @@ export class Catalog {
     const counters = this.environment.meta.get(countersKey(number));
     const indexes = (entry.get('indexes') as Document[]).map((stored) => {
       const spec = stored.get('spec') as Document;
-      const compiled = compileIndex(readDefinition(spec));
-      compiled.multikey = stored.get('multikey') === true;
-      compiled.truncated = stored.get('truncated') === true;
+      const compiled = compileIndex(readDefinition(spec), {
+        multikey: stored.get('multikey') === true,
+        multikeyFields: (stored.get('multikeyFields') as Int32).value,
+        truncated: stored.get('truncated') === true,
+      });
       const state = { number: Number(stored.get('number')), spec, compiled };
       this.#reserve(state.number);
       return state;

@@ -1,7 +1,8 @@
 import { decode, encode, toPlain } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
-import { indexEntries } from './indexes';
+import { indexEntries, indexEntriesOfBytes } from '../index/keys';
+import type { IndexEntries } from '../index/keys';
 import type { Catalog, Collection, IndexState } from './catalog';
 import { namespaceOf } from './catalog';
 import type { Environment, View } from './environment';
@@ -54,8 +55,10 @@ export function isUnique(collection: Collection, index: IndexState): boolean {
 }
 
 /** The keys of a document in one index. */
-export function keysOf(index: IndexState, document: StoredDocument): IndexKeys {
-  return indexEntries(index.compiled, document.document);
+export function keysOf(index: IndexState, document: StoredDocument): IndexEntries {
+  const { compiled } = index;
+  const plain = compiled.partial === undefined && compiled.collator === undefined;
+  return plain ? indexEntriesOfBytes(compiled, document.bytes) : indexEntries(compiled, document.document);
 }
 
 /** The error of a second document with a key that must be unique. */
@@ -211,17 +214,21 @@ interface Change {
   removed: [IndexState, Buffer][];
   added: [IndexState, Buffer][];
   uniqueKeys: Buffer[];
-  flags: [IndexState, IndexKeys][];
+  flags: [IndexState, IndexEntries][];
 }
 
-type IndexKeys = ReturnType<typeof indexEntries>;
-const NO_KEYS: IndexKeys = { keys: [], multikey: false, truncated: false };
+const NO_KEYS: IndexEntries = { keys: [], multikey: false, multikeyFields: 0, truncated: false };
 
 /** Marks an index as having such keys; tells whether that is new. */
-function flag({ compiled }: IndexState, keys: IndexKeys): boolean {
-  const grew = (keys.multikey && !compiled.multikey) || (keys.truncated && !compiled.truncated);
+function flag({ compiled }: IndexState, keys: IndexEntries): boolean {
+  const fields = (compiled.multikeyFields ?? 0) | keys.multikeyFields;
+  const grew =
+    (keys.multikey && !compiled.multikey) ||
+    (keys.truncated && !compiled.truncated) ||
+    fields !== compiled.multikeyFields;
   compiled.multikey ||= keys.multikey;
   compiled.truncated ||= keys.truncated;
+  compiled.multikeyFields = fields;
   return grew;
 }
 

@@ -1,0 +1,112 @@
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { StoreError } from '../errors';
+
+/** Who holds the folder: the process, and when it began, because process numbers are used again. */
+interface Holder {
+  pid: number;
+  startedAt: string;
+  token: string;
+}
+
+/** A folder that no other store may open. */
+export interface DirectoryLock {
+  release(): void;
+}
+
+const FILE = 'store.lock';
+
+/**
+ * Claims `dataDir` for one store. A lock that a killed process left behind is taken over. `token` names the
+ * claim, so that the thread which started a worker can release what a crashed worker held.
+ * Throws LockBusy with the folder and the process that has it.
+ */
+export function lockDirectory(dataDir: string, token: string): DirectoryLock {
+  mkdirSync(dataDir, { recursive: true });
+  const path = join(dataDir, FILE);
+  const own: Holder = { pid: process.pid, startedAt: processStart(process.pid) ?? '', token };
+  const draft = `${path}.${process.pid}.${token}`;
+  writeFileSync(draft, JSON.stringify(own));
+  try {
+    // Linking is the one step that either makes the lock whole or finds another's.
+    while (!tryLink(draft, path)) {
+      const found = readHolder(path);
+      if (!found) continue;
+      if (isAlive(found.holder)) throw busy(dataDir, found.holder);
+      removeStale(path, draft, found.text);
+    }
+  } finally {
+    unlinkSync(draft);
+  }
+  return { release: () => releaseDirectory(dataDir, token) };
+}
+
+/** Removes the lock if it is the one that was claimed with this token. */
+export function releaseDirectory(dataDir: string, token: string): void {
+  const path = join(dataDir, FILE);
+  if (readHolder(path)?.holder.token === token) rmSync(path, { force: true });
+}
+
+function busy(dataDir: string, holder: Holder): StoreError {
+  return new StoreError(
+    'LockBusy',
+    `the data folder ${dataDir} is in use by process ${holder.pid}; stop that process or choose another folder`,
+  );
+}
+
+function tryLink(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function readHolder(path: string): { holder: Holder; text: string } | undefined {
+  try {
+    const text = readFileSync(path, 'utf8');
+    return { holder: JSON.parse(text) as Holder, text };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (error instanceof SyntaxError) return { holder: { pid: 0, startedAt: '', token: '' }, text: '' };
+    throw error;
+  }
+}
+
+function isAlive({ pid, startedAt }: Holder): boolean {
+  if (pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  const start = processStart(pid);
+  return start === undefined || startedAt === '' || start === startedAt;
+}
+
+/** Moves a stale lock away; puts it back if somebody has claimed the folder in the meantime. */
+function removeStale(path: string, draft: string, expected: string): void {
+  const aside = `${draft}.stale`;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  const moved = readHolder(aside);
+  if (moved && moved.text !== expected) tryLink(aside, path);
+  rmSync(aside, { force: true });
+}
+
+/** When a process began, as the system counts it (Linux); undefined where that can't be told. */
+function processStart(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program, in parentheses, may hold spaces; start time is the 20th field behind it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
