@@ -30,6 +30,7 @@ export const CODES = {
   NotExactValueField: 111,
   CannotBackfillArray: 34,
   QueryFeatureNotAllowed: 224,
+  ConversionFailure: 241,
   QueryExceededMemoryLimitNoDiskUseAllowed: 292,
   NoSuchTransaction: 251,
   TransactionTooOld: 225,

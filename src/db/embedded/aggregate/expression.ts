@@ -97,8 +97,8 @@ function pathNode(variable: string, parts: string[], context: Context): Node {
 
 function compileObject(expression: Document, context: Context): Node {
   const entries = [...expression];
-  const operator = entries.find(([key]) => key.startsWith('$'));
-  if (operator === undefined) {
+  const [operator] = entries;
+  if (operator === undefined || !operator[0].startsWith('$')) {
     const fields = entries.map(([key, value]) => {
       checkFieldName(key);
       return [key, context.compile(value)] as const;

@@ -22,25 +22,9 @@ export type Transform = (document: Document) => Document;
 /** Compiles the specification of $project (https://www.mongodb.com/docs/manual/reference/operator/aggregation/project/). */
 export function compileProject(spec: Document, compile: CompileExpression): Transform {
   const level = parseLevel(spec, compile, false);
-  const kinds = new Set<Field['kind']>();
-  collectKinds(level, kinds, true);
-  const id = level.fields.get('_id')?.kind;
-  const inclusion = kinds.has('include') || kinds.has('compute') || (kinds.size === 0 && id !== 'exclude');
-  if (inclusion && kinds.has('exclude')) {
-    const first = firstKind(level);
-    if (first === 'exclude') {
-      throw new StoreError(
-        40179,
-        'Bad projection specification, cannot include fields or add computed fields during an exclusion projection',
-      );
-    }
-    throw new StoreError(
-      40178,
-      "Bad projection specification, cannot exclude fields other than '_id' in an inclusion projection",
-    );
-  }
+  const inclusion = isInclusion(spec);
   if (!inclusion) return (document) => excludeFrom(document, level);
-  if (id === undefined) level.fields.set('_id', { kind: 'include' });
+  if (!level.fields.has('_id')) level.fields.set('_id', { kind: 'include' });
   return (document) => addTo(includeFrom(document, level), level, document);
 }
 
@@ -131,20 +115,40 @@ function collision(name: string): never {
   );
 }
 
-/** The kinds in use; whether _id is dropped says nothing about the rest. */
-function collectKinds(level: Level, kinds: Set<Field['kind']>, top: boolean): void {
-  for (const [name, field] of level.fields) {
-    if (field.kind === 'nest') collectKinds(field.level, kinds, false);
-    else if (!(top && name === '_id' && field.kind === 'exclude')) kinds.add(field.kind);
-  }
+/**
+ * Whether a $project takes fields rather than dropping them: the first field that says so decides, and one that
+ * says otherwise is an error. Dropping the top-level _id goes with both.
+ */
+function isInclusion(spec: Document): boolean {
+  let inclusion: boolean | undefined;
+  const decide = (wanted: boolean, code: number): void => {
+    if (inclusion !== undefined && inclusion !== wanted) {
+      throw new StoreError(
+        code,
+        wanted
+          ? 'Bad projection specification, cannot include fields or add computed fields during an exclusion projection'
+          : "Bad projection specification, cannot exclude fields other than '_id' in an inclusion projection",
+      );
+    }
+    inclusion = wanted;
+  };
+  const visit = (path: string, value: Value): void => {
+    if (!(value instanceof Map)) {
+      if (!isFalse(value)) decide(true, 40179);
+      else if (path !== '_id') decide(false, 40178);
+      return;
+    }
+    for (const [key, inner] of value) {
+      if (key.startsWith('$')) decide(true, 40182);
+      else visit(`${path}.${key}`, inner);
+    }
+  };
+  for (const [path, value] of spec) visit(path, value);
+  return inclusion ?? !(spec.size === 1 && isFalse(spec.get('_id')));
 }
 
-function firstKind(level: Level): Field['kind'] | undefined {
-  for (const [name, field] of level.fields) {
-    if (field.kind === 'nest') return firstKind(field.level);
-    if (name !== '_id') return field.kind;
-  }
-  return undefined;
+function isFalse(value: Value | undefined): boolean {
+  return value === false || (isNumber(value) && toNumber(value) === 0);
 }
 
 function includeFrom(document: Document, level: Level): Document {

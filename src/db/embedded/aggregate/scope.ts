@@ -45,6 +45,11 @@ export function foldedNode(children: readonly Node[], evaluate: Evaluate): Node 
   return constantNode(evaluate({ root: undefined, slots: [] }));
 }
 
+/** A node that MongoDB does not evaluate before there is a document, so that its errors come late. */
+export function lazyNode(evaluate: Evaluate): Node {
+  return { evaluate, constant: false };
+}
+
 /** The value of a node that is constant. */
 export function constantValue(node: Node): Value | undefined {
   return node.evaluate({ root: undefined, slots: [] });

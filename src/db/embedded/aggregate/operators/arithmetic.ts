@@ -1,4 +1,4 @@
-import { Double, Int32, Long } from 'bson';
+import { Decimal128, Double, Int32, Long } from 'bson';
 import {
   type NumberValue,
   divide,
@@ -20,17 +20,7 @@ import { Summation } from '../summation';
 export const ARITHMETIC: OperatorTable = {
   $add: variadic(sum),
   $subtract: fixed(2, ([a, b]) => difference(a, b)),
-  $multiply: variadic((values) => {
-    let product: NumberValue = new Int32(1);
-    for (const value of values) {
-      if (isNullish(value)) return null;
-      if (!isNumber(value)) {
-        throw new StoreError('TypeMismatch', `$multiply only supports numeric types, not ${typeOf(value)}`);
-      }
-      product = widened(multiply, product, value);
-    }
-    return product;
-  }),
+  $multiply: variadic(product),
   $divide: fixed(2, ([a, b]) => {
     if (isNullish(a) || isNullish(b)) return null;
     if (!isNumber(a) || !isNumber(b)) {
@@ -45,20 +35,15 @@ export const ARITHMETIC: OperatorTable = {
       throw new StoreError(16611, `$mod only supports numeric types, not ${typeOf(a)} and ${typeOf(b)}`);
     }
     if (toNumber(b) === 0) throw new StoreError(16610, "can't $mod by zero");
-    // A whole double in the place of an integer is taken as one.
-    const left = integerTwin(a, b);
-    const right = integerTwin(b, a);
-    return left !== undefined && right !== undefined ? mod(left, right) : mod(a, b);
+    // A whole double is taken as an integer where the other side is one, but only on the right.
+    const right = b instanceof Double && !(a instanceof Double) ? integerTwin(b) : b;
+    return mod(a, right);
   }),
 };
 
-function integerTwin(value: NumberValue, other: NumberValue): NumberValue | undefined {
-  if (value instanceof Int32 || value instanceof Long) return value;
-  if (!(value instanceof Double) || !(other instanceof Int32 || other instanceof Long)) return undefined;
+function integerTwin(value: Double): NumberValue {
   const whole = integral(value);
-  return whole !== undefined && whole >= -(2n ** 31n) && whole < 2n ** 31n
-    ? new Int32(Number(whole))
-    : undefined;
+  return whole !== undefined && whole >= -(2n ** 31n) && whole < 2n ** 31n ? new Int32(Number(whole)) : value;
 }
 
 /** Arithmetic on 64-bit integers goes over to doubles where the result no longer fits. */
@@ -86,7 +71,7 @@ function sum(values: (Value | undefined)[]): Value {
     } else if (isNumber(value)) {
       total.add(value);
     } else {
-      throw new StoreError('TypeMismatch', `$add only supports numeric or date types, not ${typeOf(value)}`);
+      throw new StoreError(16554, `$add only supports numeric or date types, not ${typeOf(value)}`);
     }
   }
   return date === undefined ? total.total() : dateFrom(date.getTime() + millis(total.total()));
@@ -98,6 +83,31 @@ function millis(value: NumberValue): number {
   return Number.isInteger(number) ? number : Math.sign(number) * Math.round(Math.abs(number));
 }
 
+function product(values: (Value | undefined)[]): Value {
+  let result: NumberValue = new Int32(1);
+  // Beside the exact product of integers: what it would be in doubles, should a double come or it grow too large.
+  let inDoubles = 1;
+  for (const value of values) {
+    if (isNullish(value)) return null;
+    if (!isNumber(value)) {
+      throw new StoreError(16555, `$multiply only supports numeric types, not ${typeOf(value)}`);
+    }
+    if (value instanceof Decimal128 || result instanceof Decimal128) {
+      result = multiply(result, value);
+      continue;
+    }
+    inDoubles *= toNumber(value);
+    const exact = value instanceof Double || result instanceof Double ? undefined : integers(result, value);
+    result = exact ?? new Double(inDoubles);
+  }
+  return result;
+}
+
+function integers(a: NumberValue, b: NumberValue): NumberValue | undefined {
+  const result = widened(multiply, a, b);
+  return result instanceof Double ? undefined : result;
+}
+
 function difference(a: Value | undefined, b: Value | undefined): Value {
   if (isNullish(a) || isNullish(b)) return null;
   if (a instanceof Date) {
@@ -105,7 +115,8 @@ function difference(a: Value | undefined, b: Value | undefined): Value {
     if (isNumber(b)) return dateFrom(a.getTime() - millis(b));
   }
   if (!isNumber(a) || !isNumber(b)) {
-    throw new StoreError('TypeMismatch', `can't $subtract ${typeOf(b)} from ${typeOf(a)}`);
+    const code = a instanceof Date ? 16613 : 16556;
+    throw new StoreError(code, `cant $subtract a ${typeOf(b)} from a ${typeOf(a)}`);
   }
   return widened(subtract, a, b);
 }

@@ -9,6 +9,7 @@ import {
   foldedNode,
   isDocument,
   isNullish,
+  lazyNode,
   named,
   namedValues,
 } from '../scope';
@@ -90,7 +91,7 @@ function compileFilterArray(argument: Value, context: Context, name: string): No
   const cond = bound.context.compile(given.get('cond') as Value);
   const limitArgument = given.get('limit');
   const limit = limitArgument === undefined ? undefined : context.compile(limitArgument);
-  return foldedNode([input, cond, ...(limit ? [limit] : [])], (scope) => {
+  return lazyNode((scope) => {
     const list = listOf(input, scope, 28651, name);
     if (list === null) return null;
     const most = limit?.evaluate(scope);
@@ -122,7 +123,7 @@ function compileMap(argument: Value, context: Context, name: string): Node {
   const bound = context.bind([loopName(given, 16881)]);
   const slot = bound.slots[0] as number;
   const body = bound.context.compile(given.get('in') as Value);
-  return foldedNode([input, body], (scope) => {
+  return lazyNode((scope) => {
     const list = listOf(input, scope, 16883, name);
     return (
       list?.map((item) => {
@@ -146,7 +147,7 @@ function compileReduce(argument: Value, context: Context, name: string): Node {
   const bound = context.bind(['this', 'value']);
   const [thisSlot, valueSlot] = bound.slots as [number, number];
   const body = bound.context.compile(given.get('in') as Value);
-  return foldedNode([input, initial, body], (scope) => {
+  return lazyNode((scope) => {
     const list = listOf(input, scope, 40080, name);
     if (list === null) return null;
     let value = initial.evaluate(scope);
@@ -191,7 +192,7 @@ function compileZip(argument: Value, context: Context): Node {
   }
   const inputNodes = inputs.map((item) => context.compile(item));
   const defaultNodes = (defaults ?? []).map((item) => context.compile(item));
-  return foldedNode([...inputNodes, ...defaultNodes], (scope) => {
+  return lazyNode((scope) => {
     const lists: Value[][] = [];
     for (const node of inputNodes) {
       const list = node.evaluate(scope);

@@ -9,6 +9,7 @@ import {
   foldedNode,
   isDocument,
   isNullish,
+  lazyNode,
 } from '../scope';
 import { truthy } from '../truth';
 import { checkUserVariable } from '../variables';
@@ -60,7 +61,10 @@ function compileCond(argument: Value, context: Context, name: string): Node {
 function compileIfNull(argument: Value, context: Context): Node {
   const children = argumentList(argument).map((item) => context.compile(item));
   if (children.length < 2) {
-    throw new StoreError(1257300, `$ifNull needs at least two arguments, had: ${children.length}`);
+    throw new StoreError(
+      16020,
+      `Expression $ifNull takes at least 2 arguments. ${children.length} were passed in.`,
+    );
   }
   return foldedNode(children, (scope) => {
     let value: Value | undefined;
@@ -89,11 +93,7 @@ function compileSwitch(argument: Value, context: Context): Node {
   if (branches.length === 0) throw new StoreError(40068, '$switch requires at least one branch.');
   const otherwise = argument.get('default');
   const fallback = otherwise === undefined ? undefined : context.compile(otherwise);
-  const children = [
-    ...branches.flatMap(({ test, result }) => [test, result]),
-    ...(fallback ? [fallback] : []),
-  ];
-  return foldedNode(children, (scope) => {
+  return lazyNode((scope) => {
     for (const { test, result } of branches) {
       if (truthy(test.evaluate(scope))) return result.evaluate(scope);
     }
@@ -139,16 +139,13 @@ function compileLet(argument: Value, context: Context): Node {
   }
   const { nodes, bound } = compileBindings(vars, context);
   const inner = bound.context.compile(body);
-  return {
-    constant: inner.constant && nodes.every((node) => node.constant),
-    evaluate(scope) {
-      const values = nodes.map((node) => node.evaluate(scope));
-      values.forEach((value, i) => {
-        scope.slots[bound.slots[i] as number] = value;
-      });
-      return inner.evaluate(scope);
-    },
-  };
+  return lazyNode((scope) => {
+    const values = nodes.map((node) => node.evaluate(scope));
+    values.forEach((value, i) => {
+      scope.slots[bound.slots[i] as number] = value;
+    });
+    return inner.evaluate(scope);
+  });
 }
 
 function compileBindings(

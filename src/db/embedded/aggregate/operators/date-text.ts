@@ -14,25 +14,16 @@ export const DATE_TEXT: OperatorTable = {
       codes: { object: 18629, unknown: 18534, missing: 18628 },
     });
     const { date, format, timezone, onNull } = nodes;
-    if (format?.constant) {
-      const text = format.evaluate({ root: undefined, slots: [] });
-      if (!isNullish(text)) checkedFormat(text);
-    }
     const children = [date, format, timezone, onNull].map((node) => node ?? constantNode(null));
     return foldedNode(children, (scope) => {
-      const nothing = onNull === undefined ? null : onNull.evaluate(scope);
       const value = date?.evaluate(scope);
-      const zone = zoneArgument(timezone?.evaluate(scope), timezone !== undefined);
       const text = format?.evaluate(scope);
-      if (format !== undefined && isNullish(text)) return null;
-      if (isNullish(value)) return nothing;
-      if (zone === null) return null;
-      const pattern = isNullish(text)
-        ? zone.utc
-          ? DEFAULT_FORMAT
-          : DEFAULT_FORMAT.slice(0, -1)
-        : checkedFormat(text);
-      return formatDate(toDate(value), pattern, zone);
+      // Format and zone are checked even where the date is null.
+      const pattern = isNullish(text) ? null : checkedFormat(text);
+      const zone = zoneArgument(timezone?.evaluate(scope), timezone !== undefined);
+      if (isNullish(value)) return onNull === undefined ? null : onNull.evaluate(scope);
+      if (zone === null || (format !== undefined && pattern === null)) return null;
+      return formatDate(toDate(value), pattern ?? DEFAULT_FORMAT, zone);
     });
   },
   $dateToParts: named(

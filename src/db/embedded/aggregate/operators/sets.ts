@@ -1,7 +1,8 @@
 import type { Value } from '../../bson/types';
+import { StoreError } from '../../errors';
 import type { Collator } from '../../query/collation';
 import { array } from '../arguments';
-import { type OperatorTable, fixed, isNullish, ranged, variadic } from '../scope';
+import { type OperatorTable, fixed, isNullish, variadic } from '../scope';
 import { truthy } from '../truth';
 import { ValueSet } from '../value-set';
 
@@ -21,7 +22,10 @@ export const SETS: OperatorTable = {
     const taken = setOf(array(b, 17049, 'both operands of $setDifference'), collator);
     return left.filter((item) => taken.add(item));
   }),
-  $setEquals: ranged(2, Number.POSITIVE_INFINITY, (lists, { collator }) => {
+  $setEquals: variadic((lists, { collator }) => {
+    if (lists.length < 2) {
+      throw new StoreError(17045, `$setEquals needs at least two arguments had: ${lists.length}`);
+    }
     const sets = lists.map((list) => setOf(array(list, 17044, 'All operands of $setEquals'), collator));
     const [first, ...others] = sets;
     return others.every((set) => set.size === first?.size && set.values().every((item) => first.has(item)));

@@ -80,11 +80,14 @@ export const STRINGS: OperatorTable = {
     if (found === null) return null;
     const points = [...found.text];
     const end = Math.min(found.end ?? points.length, points.length);
-    if (found.start > end) return new Int32(-1);
-    const at = points.slice(found.start, end).join('').indexOf(found.wanted);
-    if (at < 0) return new Int32(-1);
-    const before = points.slice(found.start, end).join('').slice(0, at);
-    return new Int32(found.start + [...before].length);
+    if (points.length === 0 && found.wanted === '') return new Int32(0);
+    // The end bounds where a match may start, not how far it reaches.
+    let rest = points.slice(found.start).join('');
+    for (let i = found.start; i < end; i++) {
+      if (rest.startsWith(found.wanted)) return new Int32(i);
+      rest = rest.slice((points[i] as string).length);
+    }
+    return new Int32(-1);
   }),
   $trim: trim(true, true),
   $ltrim: trim(true, false),

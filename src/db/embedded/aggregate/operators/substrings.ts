@@ -1,3 +1,4 @@
+import { Decimal128 } from 'bson';
 import { isNumber, toNumber } from '../../bson/numbers';
 import type { Value } from '../../bson/types';
 import { StoreError } from '../../errors';
@@ -30,13 +31,13 @@ function codePointCount(value: Value | undefined, what: string, code: number): n
 
 function substringBytes(text: Value | undefined, from: Value | undefined, length: Value | undefined): string {
   const bytes = Buffer.from(coerceToString(text));
-  if (!isNumber(from)) {
+  if (!isNumber(from) || from instanceof Decimal128) {
     throw new StoreError(
       16034,
       `$substrBytes: starting index must be a numeric type (is BSON type ${typeOf(from)})`,
     );
   }
-  if (!isNumber(length)) {
+  if (!isNumber(length) || length instanceof Decimal128) {
     throw new StoreError(
       16035,
       `$substrBytes: length must be a numeric type (is BSON type ${typeOf(length)})`,
