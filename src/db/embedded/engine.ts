@@ -1,5 +1,6 @@
 import { Cursors } from './session/cursors';
 import { LockTable } from './session/locks';
+import { Operations } from './session/operations';
 import { Retries } from './session/retries';
 import { Sessions } from './session/sessions';
 import { Transaction } from './session/transaction';
@@ -20,6 +21,7 @@ export class Engine {
   readonly locks = new LockTable();
   readonly sessions = new Sessions();
   readonly cursors = new Cursors();
+  readonly operations = new Operations();
   readonly retries: Retries;
   readonly startedAt = Date.now();
   /** What the listener is called by clients; known once it listens. */

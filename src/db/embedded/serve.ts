@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { Engine } from './engine';
+import { startBackground } from './session/background';
 import { createHandler } from './wire/dispatch';
 import type { Report } from './wire/dispatch';
 import { listen } from './wire/listener';
@@ -35,6 +36,7 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
   const engine = new Engine(options.dataDir, options.lockToken ?? randomBytes(8).toString('hex'));
   try {
     const report = options.report ?? (() => undefined);
+    const background = startBackground(engine, report);
     const handler = createHandler(engine, report);
     const socketPath = socketPathFor(options);
     const listener = await listen(
@@ -52,6 +54,7 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
           : `mongodb://${engine.address}/`,
       async close() {
         await listener.close();
+        await background.stop();
         await engine.close();
       },
     };

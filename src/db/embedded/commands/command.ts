@@ -1,4 +1,5 @@
 import type { Document } from '../bson/types';
+import type { Operation } from '../session/operations';
 import type { Session } from '../session/sessions';
 import type { Transaction } from '../session/transaction';
 import type { Engine } from '../engine';
@@ -18,8 +19,8 @@ export interface CommandContext {
   transaction: Transaction | undefined;
   /** The number of a retryable write, outside of transactions. */
   txnNumber: bigint | undefined;
-  /** `performance.now()` after which the command fails with MaxTimeMSExpired. */
-  deadline: number | undefined;
+  /** The command as something that runs, and may be killed. */
+  operation: Operation;
 }
 
 /** A reply without `ok`, which the dispatcher adds, or a finished BSON document. */

@@ -29,7 +29,7 @@ export const countCommand: Command = {
     let n = 0;
     await withSource(context, (source) => {
       const selection = new Selection(engine, collection, { ...spec, skip, limit }, source);
-      return readAll(selection, context.deadline, () => void n++);
+      return readAll(selection, context.operation, () => void n++);
     });
     return countReply(n);
   },

@@ -1,5 +1,4 @@
-import { Long } from 'bson';
-import { integral } from '../bson/numbers';
+import { Long, Timestamp } from 'bson';
 import type { Value } from '../bson/types';
 import { StoreError } from '../errors';
 import { cursorReply } from '../wire/raw';
@@ -12,7 +11,7 @@ export const getMoreCommand: Command = {
   async run(context) {
     const { args, engine, database } = context;
     args.allow(new Set(['getMore', 'collection', 'batchSize', 'term', 'lastKnownCommittedOpTime']));
-    const id = integral(args.any('getMore'));
+    const id = cursorId(args.any('getMore'));
     if (id === undefined) throw new StoreError('TypeMismatch', "Field 'getMore' must be of type long");
     const namespace = `${database}.${args.requiredString('collection')}`;
     const batchSize = args.integer('batchSize', 0) || undefined;
@@ -20,7 +19,7 @@ export const getMoreCommand: Command = {
     if (cursor.busy) throw new StoreError('CursorInUse', `cursor id ${id} is already in use`);
     cursor.busy = true;
     try {
-      const { documents, ended } = await cursor.source.next(batchSize, context.deadline);
+      const { documents, ended } = await cursor.source.next(batchSize, context.operation);
       if (ended) engine.cursors.remove(id);
       return cursorReply({ batch: 'nextBatch', documents, id: ended ? 0n : id, namespace });
     } catch (error) {
@@ -42,9 +41,10 @@ export const killCursorsCommand: Command = {
     const killed: Value[] = [];
     const unknown: Value[] = [];
     for (const value of args.requiredArray('cursors')) {
-      const id = integral(value);
-      if (id === undefined)
-        throw new StoreError('TypeMismatch', "Field 'cursors' must hold values of type long");
+      const id = cursorId(value);
+      if (id === undefined) {
+        throw new StoreError('FailedToParse', "Field 'cursors' contains an element that is not of type long");
+      }
       (engine.cursors.remove(id) ? killed : unknown).push(Long.fromBigInt(id));
     }
     return new Map<string, Value>([
@@ -55,3 +55,8 @@ export const killCursorsCommand: Command = {
     ]);
   },
 };
+
+/** MongoDB takes an id as a long and not as another number of the same value. */
+function cursorId(value: Value | undefined): bigint | undefined {
+  return value instanceof Long && !(value instanceof Timestamp) ? value.toBigInt() : undefined;
+}

@@ -30,7 +30,7 @@ export const distinctCommand: Command = {
     let bytes = 0;
     await withSource(context, (source) => {
       const selection = new Selection(engine, collection, spec, source);
-      return readAll(selection, context.deadline, ({ stored }) => {
+      return readAll(selection, context.operation, ({ stored }) => {
         visitPath(stored.document, path, (value) => {
           for (const element of Array.isArray(value) ? value : [value]) {
             if (element === undefined || !seen.add(element)) continue;

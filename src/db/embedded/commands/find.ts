@@ -1,4 +1,6 @@
+import { Long } from 'bson';
 import { encode } from '../bson/codec';
+import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import { compileCollation } from '../query/collation';
 import { compileFilter } from '../query/matcher';
@@ -34,12 +36,26 @@ export const findCommand: Command = {
     const collection = engine.catalog.find(database, name);
     const namespace = `${database}.${name}`;
     if (!collection) {
-      return cursorReply({ batch: 'firstBatch', documents: [], id: 0n, namespace });
+      return emptyCursor(namespace);
     }
     const batches = openFind(context, collection, query);
     return firstBatch(context, namespace, batches, batchSize, args.boolean('singleBatch'));
   },
 };
+
+/** The reply of a find on a collection that does not exist, with its fields in another order, as MongoDB's. */
+function emptyCursor(namespace: string): Document {
+  return new Map([
+    [
+      'cursor',
+      new Map<string, Value>([
+        ['id', Long.ZERO],
+        ['ns', namespace],
+        ['firstBatch', []],
+      ]),
+    ],
+  ]);
+}
 
 /** What find and explain make of the fields of a find. */
 export interface FindQuery {
@@ -109,7 +125,7 @@ export async function firstBatch(
   batchSize: number,
   singleBatch: boolean,
 ): Promise<Reply> {
-  const { documents, ended } = await source.next(batchSize, context.deadline);
+  const { documents, ended } = await source.next(batchSize, context.operation);
   let id = 0n;
   if (ended || singleBatch) source.close();
   else {

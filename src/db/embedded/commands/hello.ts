@@ -1,4 +1,4 @@
-import { Binary, Int32, ObjectId } from 'bson';
+import { Int32, ObjectId } from 'bson';
 import { fromPlain } from '../bson/codec';
 import type { Document } from '../bson/types';
 import { SESSION_TIMEOUT_MINUTES } from '../session/sessions';
@@ -64,14 +64,4 @@ export const buildInfoCommand: Command = {
 
 export const connectionStatusCommand: Command = {
   run: () => fromPlain({ authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] } }) as Document,
-};
-
-export const endSessionsCommand: Command = {
-  run({ engine, args }) {
-    for (const lsid of args.array('endSessions') ?? []) {
-      const id = lsid instanceof Map ? lsid.get('id') : undefined;
-      if (id instanceof Binary) engine.sessions.end(Buffer.from(id.value()).toString('hex'));
-    }
-    return new Map();
-  },
 };

@@ -1,3 +1,4 @@
+import { aggregateCommand } from './aggregate';
 import type { Command } from './command';
 import {
   createCommand,
@@ -10,19 +11,36 @@ import {
 import { countCommand } from './count';
 import { getMoreCommand, killCursorsCommand } from './cursors';
 import { deleteCommand } from './delete';
+import {
+  currentOpCommand,
+  getCmdLineOptsCommand,
+  getLogCommand,
+  getParameterCommand,
+  hostInfoCommand,
+  killOpCommand,
+  whatsMyUriCommand,
+} from './diagnostics';
 import { distinctCommand } from './distinct';
 import { findCommand } from './find';
 import { findAndModifyCommand } from './find-and-modify';
 import {
   buildInfoCommand,
   connectionStatusCommand,
-  endSessionsCommand,
   helloCommand,
   legacyHelloCommand,
   pingCommand,
 } from './hello';
 import { createIndexesCommand, dropIndexesCommand, listIndexesCommand } from './indexes';
 import { insertCommand } from './insert';
+import { collModCommand, validateCommand } from './maintenance';
+import {
+  endSessionsCommand,
+  killAllSessionsCommand,
+  killSessionsCommand,
+  refreshSessionsCommand,
+  startSessionCommand,
+} from './sessions';
+import { collStatsCommand, dbStatsCommand, serverStatusCommand } from './statistics';
 import { abortTransactionCommand, commitTransactionCommand } from './transactions';
 import { updateCommand } from './update';
 
@@ -36,6 +54,24 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['buildinfo', buildInfoCommand],
   ['connectionStatus', connectionStatusCommand],
   ['endSessions', endSessionsCommand],
+  ['startSession', startSessionCommand],
+  ['refreshSessions', refreshSessionsCommand],
+  ['killSessions', killSessionsCommand],
+  ['killAllSessions', killAllSessionsCommand],
+  ['currentOp', currentOpCommand],
+  ['killOp', killOpCommand],
+  ['getParameter', getParameterCommand],
+  ['getCmdLineOpts', getCmdLineOptsCommand],
+  ['getLog', getLogCommand],
+  ['hostInfo', hostInfoCommand],
+  ['whatsmyuri', whatsMyUriCommand],
+  ['serverStatus', serverStatusCommand],
+  ['dbStats', dbStatsCommand],
+  ['dbstats', dbStatsCommand],
+  ['collStats', collStatsCommand],
+  ['collstats', collStatsCommand],
+  ['collMod', collModCommand],
+  ['validate', validateCommand],
   ['insert', insertCommand],
   ['find', findCommand],
   ['getMore', getMoreCommand],
@@ -44,6 +80,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['delete', deleteCommand],
   ['findAndModify', findAndModifyCommand],
   ['findandmodify', findAndModifyCommand],
+  ['aggregate', aggregateCommand],
   ['count', countCommand],
   ['distinct', distinctCommand],
   ['create', createCommand],

@@ -1,8 +1,8 @@
 import type { Document } from '../bson/types';
 import type { Source, Selection } from '../storage/selection';
-import { timeLimitExceeded } from '../storage/selection';
 import type { Selected } from '../storage/selection';
 import type { Batch, BatchSource } from '../session/cursors';
+import type { Operation } from '../session/operations';
 import type { CommandContext } from './command';
 
 /** Milliseconds that a scan runs before other connections get their turn. */
@@ -19,12 +19,12 @@ export function breathe(): Promise<void> {
 export class Pace {
   #sliceEnd = performance.now() + SLICE_MS;
 
-  constructor(private readonly deadline: number | undefined) {}
+  constructor(private readonly operation: Operation) {}
 
-  /** Whether it is time to breathe. Throws MaxTimeMSExpired. */
+  /** Whether it is time to breathe. Throws when the operation is to end. */
   get due(): boolean {
     const now = performance.now();
-    if (this.deadline !== undefined && now > this.deadline) throw timeLimitExceeded();
+    this.operation.check(now);
     return now > this.#sliceEnd;
   }
 
@@ -57,10 +57,10 @@ export function transactionSource(transaction: NonNullable<CommandContext['trans
 /** Reads a selection to its end, or until `take` answers false. */
 export async function readAll(
   selection: Selection,
-  deadline: number | undefined,
+  operation: Operation,
   take: (item: Selected) => boolean | void,
 ): Promise<void> {
-  const pace = new Pace(deadline);
+  const pace = new Pace(operation);
   for (let item = selection.next(); item !== null; item = selection.next()) {
     if (item) {
       if (take(item) === false) return;
@@ -80,12 +80,12 @@ export class SelectionBatches implements BatchSource {
     private readonly shape: (item: Selected) => Uint8Array,
   ) {}
 
-  async next(limit: number | undefined, deadline: number | undefined): Promise<Batch> {
+  async next(limit: number | undefined, operation: Operation): Promise<Batch> {
     const { transaction, engine } = this.context;
     const snapshot = transaction ? undefined : engine.environment.snapshot();
     if (snapshot) this.source.view = snapshot;
     try {
-      return await this.#fill(limit ?? Infinity, deadline);
+      return await this.#fill(limit ?? Infinity, operation);
     } finally {
       this.selection.pause();
       snapshot?.release();
@@ -96,10 +96,10 @@ export class SelectionBatches implements BatchSource {
     this.selection.pause();
   }
 
-  async #fill(limit: number, deadline: number | undefined): Promise<Batch> {
+  async #fill(limit: number, operation: Operation): Promise<Batch> {
     const documents: Uint8Array[] = [];
     let bytes = 0;
-    const pace = new Pace(deadline);
+    const pace = new Pace(operation);
     if (this.#left && limit > 0) {
       documents.push(this.#left);
       bytes += this.#left.length;

@@ -216,7 +216,7 @@ function applyChange(
   else if (after !== before) {
     const stored = StoredDocument.of(item.stored.recordId, after);
     checkSize(stored.bytes);
-    validate(scope, collection, () => after);
+    validate(scope, collection, () => after, before);
     scope.target.replace(collection, item.stored, stored);
   }
   outcome.matched++;
@@ -248,12 +248,13 @@ export function* upsert(
   return document;
 }
 
-function validate(scope: WriteScope, collection: Collection, document: () => Document): void {
-  const validator = collection.options.get('validator');
-  if (!(validator instanceof Map) || validator.size === 0 || scope.bypassValidation) return;
-  if (collection.options.get('validationLevel') === 'off') return;
-  if (collection.options.get('validationAction') === 'warn') return;
-  validateDocument(document(), compileFilter(validator, { text: false }));
+function validate(
+  scope: WriteScope,
+  { options }: Collection,
+  document: () => Document,
+  before?: Document,
+): void {
+  if (options.has('validator') && !scope.bypassValidation) validateDocument(options, document(), before);
 }
 
 /** The collation of a statement, or else of its collection. */

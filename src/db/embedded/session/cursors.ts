@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { StoreError } from '../errors';
+import type { Operation } from './operations';
 
 /** Milliseconds without a getMore after which a cursor is closed, as MongoDB's cursorTimeoutMillis. */
 const IDLE_LIMIT_MS = 10 * 60_000;
@@ -14,7 +15,7 @@ export interface Batch {
 /** What fills the batches of a cursor. */
 export interface BatchSource {
   /** Up to `limit` documents (undefined = as many as fit in 16 MB). */
-  next(limit: number | undefined, deadline: number | undefined): Promise<Batch>;
+  next(limit: number | undefined, operation: Operation): Promise<Batch>;
   close(): void;
 }
 
@@ -43,7 +44,8 @@ export class Cursors {
   /** Registers a cursor and returns its id. */
   add(cursor: Pick<OpenCursor, 'namespace' | 'source' | 'owner' | 'keepForever'>): bigint {
     let id: bigint;
-    do id = randomBytes(8).readBigUInt64LE() >> 1n;
+    // Below 2^53, so that a client that reads it as a JavaScript number loses nothing.
+    do id = randomBytes(8).readBigUInt64LE() >> 11n;
     while (id === 0n || this.#open.has(id));
     this.#open.set(id, { ...cursor, id, lastUsed: Date.now(), busy: false, killed: undefined });
     return id;

@@ -1,5 +1,4 @@
 import type { Document } from '../bson/types';
-import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
 import type { Filter } from '../query/matcher';
 import { SORT_MEMORY_LIMIT, Sorter } from '../query/sorter';
@@ -164,9 +163,4 @@ export class Selection {
       yield item;
     }
   }
-}
-
-/** The error of a command that has used up its `maxTimeMS`. */
-export function timeLimitExceeded(): StoreError {
-  return new StoreError('MaxTimeMSExpired', 'operation exceeded time limit');
 }

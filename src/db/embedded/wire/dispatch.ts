@@ -23,13 +23,14 @@ export type Report = (error: unknown) => void;
 /** Makes the function that answers requests: one command each, always with a reply. */
 export function createHandler(engine: Engine, report: Report): Handler {
   return async (request, connection) => {
+    let context: (CommandContext & { command: Command }) | undefined;
     try {
-      const context = readRequest(engine, request, connection);
-      const { command } = context;
-      const reply = await command.run(context);
-      return finish(reply);
+      context = readRequest(engine, request, connection);
+      return finish(await context.command.run(context));
     } catch (error) {
       return encode(errorReply(error, report));
+    } finally {
+      if (context) engine.operations.end(context.operation);
     }
   };
 }
@@ -65,7 +66,11 @@ function asStoreError(error: unknown, report: Report): StoreError {
   return new StoreError('InternalError', 'an internal error of the store; its log tells more');
 }
 
-function readRequest(engine: Engine, request: Request, connection: Connection) {
+function readRequest(
+  engine: Engine,
+  request: Request,
+  connection: Connection,
+): CommandContext & { command: Command } {
   const { body, documents } = readBody(request);
   const [name = ''] = body.keys();
   const found = COMMANDS.get(name);
@@ -82,17 +87,21 @@ function readRequest(engine: Engine, request: Request, connection: Connection) {
   const sequences = documents ? new Map([...request.sequences, documents]) : request.sequences;
   const maxTime = args.integer('maxTimeMS', 0);
   const sessionState = readSession(engine, args, found, name, connection);
-  const context: CommandContext & { command: Command } = {
+  return {
     engine,
     database,
     args,
     sequences,
     connection,
-    deadline: maxTime ? performance.now() + maxTime : undefined,
+    operation: engine.operations.start(
+      name,
+      database,
+      connection,
+      maxTime ? performance.now() + maxTime : undefined,
+    ),
     command: found,
     ...sessionState,
   };
-  return context;
 }
 
 function readBody(request: Request): { body: Document; documents?: [string, Buffer[]] } {

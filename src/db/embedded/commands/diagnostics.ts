@@ -1,0 +1,94 @@
+import { Int32, Long } from 'bson';
+import { hostname, arch, cpus, totalmem, type as osType } from 'node:os';
+import { fromPlain } from '../bson/codec';
+import type { Document, Value } from '../bson/types';
+import { StoreError } from '../errors';
+import type { Command } from './command';
+
+/** Answers to what shells and graphical clients ask when they connect. */
+
+export const getParameterCommand: Command = {
+  adminOnly: true,
+  run({ args }) {
+    const known: Record<string, unknown> = {
+      featureCompatibilityVersion: { version: '7.0' },
+      ttlMonitorEnabled: true,
+      transactionLifetimeLimitSeconds: new Int32(60),
+    };
+    const all = args.any('getParameter') === '*';
+    const reply: Document = new Map();
+    for (const [name, value] of Object.entries(known)) {
+      if (all || args.has(name)) reply.set(name, fromPlain(value));
+    }
+    if (reply.size === 0) throw new StoreError('InvalidOptions', 'no option found to get');
+    return reply;
+  },
+};
+
+export const getCmdLineOptsCommand: Command = {
+  adminOnly: true,
+  run: () => fromPlain({ argv: ['parley-embedded-store'], parsed: {} }) as Document,
+};
+
+export const getLogCommand: Command = {
+  adminOnly: true,
+  run({ args }) {
+    if (args.any('getLog') === '*') return new Map([['names', ['global', 'startupWarnings']]]);
+    return fromPlain({ totalLinesWritten: new Int32(0), log: [] }) as Document;
+  },
+};
+
+export const hostInfoCommand: Command = {
+  run: () =>
+    fromPlain({
+      system: {
+        currentTime: new Date(),
+        hostname: hostname(),
+        cpuAddrSize: new Int32(64),
+        memSizeMB: Long.fromNumber(Math.round(totalmem() / 1024 / 1024)),
+        numCores: new Int32(cpus().length),
+        cpuArch: arch(),
+      },
+      os: { type: osType(), name: osType() },
+      extra: {},
+    }) as Document,
+};
+
+export const whatsMyUriCommand: Command = {
+  run: ({ connection }) => new Map<string, Value>([['you', connection.remote]]),
+};
+
+/** https://www.mongodb.com/docs/manual/reference/command/currentOp/ */
+export const currentOpCommand: Command = {
+  adminOnly: true,
+  run({ engine }) {
+    const now = performance.now();
+    const inprog = engine.operations.list().map((operation) => ({
+      type: 'op',
+      active: true,
+      opid: new Int32(operation.id),
+      op: 'command',
+      ns: operation.namespace,
+      command: { [operation.command]: new Int32(1) },
+      client: operation.connection.remote,
+      connectionId: Long.fromNumber(operation.connection.id),
+      secs_running: Long.fromNumber(Math.floor((now - operation.startedAt) / 1000)),
+      microsecs_running: Long.fromNumber(Math.round((now - operation.startedAt) * 1000)),
+    }));
+    return fromPlain({ inprog }) as Document;
+  },
+};
+
+/**
+ * https://www.mongodb.com/docs/manual/reference/command/killOp/. A read ends at its next time slice; writes
+ * are short or shared with others' and are not stopped half-way.
+ */
+export const killOpCommand: Command = {
+  adminOnly: true,
+  run({ args, engine }) {
+    const id = args.integer('op');
+    if (id === undefined) throw new StoreError('FailedToParse', 'missing "op" field');
+    engine.operations.find(id)?.kill();
+    return new Map<string, Value>([['info', 'attempting to kill op']]);
+  },
+};

@@ -1,0 +1,60 @@
+import type { Engine } from '../engine';
+import { sweepDropped } from '../storage/sweeper';
+import type { WriteSteps } from '../storage/writer';
+import { SESSION_TIMEOUT_MINUTES } from './sessions';
+import { expireDocuments } from './ttl';
+
+/** Milliseconds between two rounds, as MongoDB's ttlMonitorSleepSecs. */
+const ROUND_MS = 60_000;
+const RETRIES_AT_ONCE = 1_000;
+
+/** What the store does by itself. */
+export interface Background {
+  /** Does a round now; resolves when it is through. */
+  round(): Promise<void>;
+  /** Removes what was dropped, soon. */
+  sweepSoon(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts the rounds: expired documents, idle cursors and sessions, old retry records, what was dropped. */
+export function startBackground(engine: Engine, report: (error: unknown) => void): Background {
+  let last: Promise<void> = Promise.resolve();
+  let stopped = false;
+  const queue = (work: () => Promise<void>) => {
+    last = last.then(() => (stopped ? undefined : work())).catch(report);
+    return last;
+  };
+  const round = () => queue(() => oneRound(engine));
+  const timer = setInterval(() => void round(), ROUND_MS);
+  timer.unref();
+  void queue(() => sweepDropped(engine));
+  return {
+    round,
+    sweepSoon: () => void queue(() => sweepDropped(engine)),
+    async stop() {
+      stopped = true;
+      clearInterval(timer);
+      await last;
+    },
+  };
+}
+
+async function oneRound(engine: Engine): Promise<void> {
+  const now = Date.now();
+  engine.cursors.sweep(now);
+  engine.sessions.sweep(now);
+  await expireDocuments(engine, new Date(now));
+  await expireRetries(engine, now - SESSION_TIMEOUT_MINUTES * 60_000);
+  await sweepDropped(engine);
+}
+
+async function expireRetries(engine: Engine, before: number): Promise<void> {
+  await engine.writer.submit(function* (): WriteSteps<void> {
+    while (engine.retries.expire(before, RETRIES_AT_ONCE) === RETRIES_AT_ONCE) {
+      engine.writer.noteMutation();
+      yield undefined;
+    }
+    engine.writer.noteMutation();
+  });
+}

@@ -1,0 +1,25 @@
+import type { Engine } from '../engine';
+import type { WriteSteps } from './writer';
+import { prefixKey } from './keys';
+
+/** Keys that are removed in one go, so that writers behind it wait no longer than for a large insert. */
+const CHUNK = 5_000;
+
+/** Removes what dropped collections and indexes left behind; resolves when nothing is left. */
+export async function sweepDropped(engine: Engine): Promise<void> {
+  if (engine.catalog.dropped().length === 0) return;
+  await engine.writer.submit(function* (): WriteSteps<void> {
+    for (const dropped of engine.catalog.dropped()) {
+      const tree = engine.environment[dropped.tree];
+      const range = { start: prefixKey(dropped.number), end: prefixKey(dropped.number + 1), limit: CHUNK };
+      for (;;) {
+        const keys = [...tree.getKeys({ ...range })];
+        for (const key of keys) tree.removeSync(key);
+        engine.writer.noteMutation();
+        if (keys.length < CHUNK) break;
+        yield undefined;
+      }
+      engine.catalog.forgetDropped(dropped);
+    }
+  });
+}
