@@ -23,7 +23,7 @@ const page = (version: string, url: string) => `<!doctype html>
 <title>Parley</title>
 <style>
   :root { color-scheme: light dark; }
-  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; }
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 54rem; margin: 3rem auto; padding: 0 1rem; }
   pre { padding: 1rem; overflow-x: auto; border: 1px solid #8886; border-radius: .5rem; }
 </style>
 </head>
