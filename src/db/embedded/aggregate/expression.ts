@@ -9,6 +9,12 @@ import { checkVariableRead } from './variables';
 /** Values of variables by name; undefined for one that is bound to a missing value. */
 export type Variables = ReadonlyMap<string, Value | undefined>;
 
+/** What of the document some expressions read: top-level fields, or the whole of it. */
+export interface Uses {
+  fields: Set<string>;
+  whole: boolean;
+}
+
 /** Settings of an expression. */
 export interface ExpressionOptions {
   collator?: Collator | undefined;
@@ -16,6 +22,8 @@ export interface ExpressionOptions {
   variables?: Variables | undefined;
   /** Names of variables whose values come with each run. */
   names?: readonly string[] | undefined;
+  /** Collects what the expression reads. */
+  uses?: Uses | undefined;
   /** The command's time for $$NOW; by default the time of each evaluation. */
   now?: Date | undefined;
 }
@@ -33,7 +41,7 @@ export function compileExpression(expression: Value, options: ExpressionOptions 
   const slots = { count: 0 };
   const names = new Map<string, number>();
   for (const name of ['ROOT', 'CURRENT', 'NOW', ...outer]) names.set(name, slots.count++);
-  const context = makeContext(options.collator, names, slots);
+  const context = makeContext(options.collator, names, slots, options.uses);
   const node = context.compile(expression);
   return (root, vars) => {
     const scope: Scope = { root, slots: new Array<Value | undefined>(slots.count) };
@@ -46,21 +54,26 @@ export function compileExpression(expression: Value, options: ExpressionOptions 
   };
 }
 
+/** ROOT and CURRENT. */
+const DOCUMENT_SLOTS = 2;
+
 function makeContext(
   collator: Collator | undefined,
   variables: ReadonlyMap<string, number>,
   slots: { count: number },
+  uses: Uses | undefined,
 ): Context {
   const context: Context = {
     collator,
     variables,
     slots,
+    uses,
     compile: (expression) => compileNode(expression, context),
     bind(names) {
       const bound = names.map(() => slots.count++);
       const inner = new Map(variables);
       names.forEach((name, i) => inner.set(name, bound[i] as number));
-      return { context: makeContext(collator, inner, slots), slots: bound };
+      return { context: makeContext(collator, inner, slots, uses), slots: bound };
     },
   };
   return context;
@@ -91,8 +104,16 @@ function compilePath(text: string, context: Context): Node {
 function pathNode(variable: string, parts: string[], context: Context): Node {
   const slot = context.variables.get(variable);
   if (slot === undefined) throw new StoreError(17276, `Use of undefined variable: ${variable}`);
-  if (parts.length === 0) return { evaluate: ({ slots }) => slots[slot], constant: false };
+  const [first] = parts;
+  if (slot < DOCUMENT_SLOTS) note(context.uses, first);
+  if (first === undefined) return { evaluate: ({ slots }) => slots[slot], constant: false };
   return { evaluate: ({ slots }) => readPath(slots[slot], parts), constant: false };
+}
+
+function note(uses: Uses | undefined, field: string | undefined): void {
+  if (uses === undefined) return;
+  if (field === undefined) uses.whole = true;
+  else uses.fields.add(field);
 }
 
 function compileObject(expression: Document, context: Context): Node {

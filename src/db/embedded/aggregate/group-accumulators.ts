@@ -4,6 +4,7 @@ import { StoreError } from '../errors';
 import { ACCUMULATORS, type AccumulatorFactory } from './accumulators';
 import { int32 } from './arguments';
 import type { Expression } from './expression';
+import { parsePath } from './field-path';
 import { isDocument } from './scope';
 import { valueOrder } from './sort-array';
 import type { PipelineContext } from './stage';
@@ -143,6 +144,7 @@ function ranked(many: boolean, sign: number): SpecialCompiler {
     const given = namedArguments(argument, name, many ? ['sortBy', 'output', 'n'] : ['sortBy', 'output']);
     const sortBy = given.get('sortBy') as Value;
     if (!isDocument(sortBy)) throw new StoreError(5788604, `'sortBy' for ${name} must be an object`);
+    for (const path of sortBy.keys()) context.uses.fields.add(parsePath(path)[0] as string);
     const order = valueOrder(sortBy, context.collator);
     const output = stageExpression(given.get('output') as Value, context);
     const n = many ? stageExpression(given.get('n') as Value, context) : undefined;

@@ -2,7 +2,7 @@ import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
 import { typeOf } from './arguments';
-import type { Variables } from './expression';
+import type { Uses, Variables } from './expression';
 import { type Prefix, splitPrefix } from './prefix';
 import type { Access, NestedPipeline, PipelineContext, Stage, Steps } from './stage';
 import { STAGES } from './stages';
@@ -22,6 +22,8 @@ export interface Pipeline {
   readonly prefix: Prefix;
   /** Names of the stages that are left after the prefix. */
   readonly stages: readonly string[];
+  /** The top-level fields that those stages read; undefined when they need whole documents. */
+  readonly fields: ReadonlySet<string> | undefined;
   /** Runs the stages after the prefix. */
   run(source: Iterable<Document>, access: Access): Iterable<Document>;
   /** As `run`, but with pauses (undefined) at which the caller may let other work run. */
@@ -40,6 +42,7 @@ export function compilePipeline(stages: readonly Value[], options: PipelineOptio
   return {
     prefix,
     stages: rest.map(({ name }) => name),
+    fields: fieldsOf(rest[0]),
     steps,
     *run(source, access) {
       for (const document of steps(source, access)) {
@@ -60,6 +63,7 @@ function makeContext(
     collation: collator?.spec,
     variables,
     now,
+    uses: { fields: new Set(), whole: false },
     place,
     nested(stages, inner, more = new Map()) {
       return nestedPipeline(stages, makeContext(collator, new Map([...variables, ...more]), now, inner));
@@ -90,11 +94,22 @@ function nestedPipeline(stages: Value, context: PipelineContext): NestedPipeline
   };
 }
 
+/** A stage, and what its expressions read. */
+type Compiled = Stage & { uses: Uses };
+
+function fieldsOf(first: Compiled | undefined): ReadonlySet<string> | undefined {
+  if (first?.exhaustive !== true || first.uses.whole) return undefined;
+  return first.uses.fields;
+}
+
 function compileStages(
   stages: readonly Value[],
   context: PipelineContext,
-): { all: Stage[]; prefix: Prefix; rest: Stage[] } {
-  const all = stages.map((stage) => compileStage(stage, context));
+): { all: Compiled[]; prefix: Prefix; rest: Compiled[] } {
+  const all = stages.map((stage) => {
+    const uses: Uses = { fields: new Set(), whole: false };
+    return { ...compileStage(stage, { ...context, uses }), uses };
+  });
   const prefix = splitPrefix(stages as Document[]);
   return { all, prefix, rest: all.slice(prefix.stages) };
 }

@@ -21,6 +21,8 @@ export interface Node {
 export interface Context {
   readonly collator: Collator | undefined;
   readonly variables: ReadonlyMap<string, number>;
+  /** Collects what of the document is read. */
+  readonly uses: { fields: Set<string>; whole: boolean } | undefined;
   /** Number of slots in use by the whole compilation. */
   readonly slots: { count: number };
   compile(expression: Value): Node;

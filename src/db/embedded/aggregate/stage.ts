@@ -1,7 +1,7 @@
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
-import { type Expression, type Variables, compileExpression } from './expression';
+import { type Expression, type Uses, type Variables, compileExpression } from './expression';
 
 /**
  * What flows between stages. An undefined is a pause: nothing is ready yet, but the consumer may let other
@@ -28,6 +28,8 @@ export interface FindOptions {
 /** A compiled stage. */
 export interface Stage {
   readonly name: string;
+  /** It makes new documents out of what its expressions read, and of nothing else. */
+  readonly exhaustive?: boolean;
   run(source: Steps, access: Access): Steps;
 }
 
@@ -38,6 +40,8 @@ export interface PipelineContext {
   /** Variables with their values: the command's `let`, and those of $lookup. */
   readonly variables: Variables;
   readonly now: Date;
+  /** Collects what the stage's expressions read. */
+  readonly uses: Uses;
   /** What the pipeline is part of. */
   readonly place: 'top' | 'lookup' | 'facet' | 'union';
   /** Compiles a pipeline within this one. */
@@ -64,6 +68,7 @@ export function stageExpression(expression: Value, context: PipelineContext): Ex
     collator: context.collator,
     variables: context.variables,
     now: context.now,
+    uses: context.uses,
   });
 }
 

@@ -12,6 +12,7 @@ import { valueKey } from '../value-key';
 function groupStage(name: string, id: Expression, fields: GroupFields, context: PipelineContext): Stage {
   return {
     name,
+    exhaustive: true,
     *run(source) {
       const groups = new Map<string, Group>();
       for (const document of source) {
@@ -66,6 +67,7 @@ function sortByCount(spec: Value, context: PipelineContext, name: string): Stage
   const group = groupStage(name, stageExpression(spec, context), fields, context);
   return {
     name,
+    exhaustive: true,
     *run(source, access) {
       const counted: Document[] = [];
       for (const document of group.run(source, access)) {

@@ -1,11 +1,19 @@
 import type { StageCompiler, StageTable } from '../stage';
+import { BUCKET_STAGES } from './bucket';
 import { FACET_STAGES } from './facet';
 import { FLOW_STAGES } from './flow';
 import { GROUP_STAGES } from './group';
 import { JOIN_STAGES } from './join';
 import { SHAPE_STAGES } from './shape';
 
-const TABLES: readonly StageTable[] = [FACET_STAGES, FLOW_STAGES, GROUP_STAGES, JOIN_STAGES, SHAPE_STAGES];
+const TABLES: readonly StageTable[] = [
+  BUCKET_STAGES,
+  FACET_STAGES,
+  FLOW_STAGES,
+  GROUP_STAGES,
+  JOIN_STAGES,
+  SHAPE_STAGES,
+];
 
 /** All aggregation stages by name. */
 export const STAGES: ReadonlyMap<string, StageCompiler> = new Map(

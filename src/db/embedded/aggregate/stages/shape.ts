@@ -161,6 +161,7 @@ function count(spec: Value, _context: PipelineContext, name: string): Stage {
   if (spec.includes('.')) throw new StoreError(40160, "the count field cannot contain '.'");
   return {
     name,
+    exhaustive: true,
     *run(source) {
       let total = 0;
       for (const document of source) {

@@ -1,0 +1,233 @@
+import { decodeFields, encode } from '../bson/codec';
+import { setTextScore } from '../aggregate/metadata';
+import { type Pipeline, compilePipeline } from '../aggregate/pipeline';
+import type { Prefix } from '../aggregate/prefix';
+import type { Access, FindOptions, Steps } from '../aggregate/stage';
+import type { Document } from '../bson/types';
+import { StoreError } from '../errors';
+import { type Collator, compileCollation } from '../query/collation';
+import { compileFilter } from '../query/matcher';
+import { compileSort } from '../query/sort';
+import type { Batch, BatchSource } from '../session/cursors';
+import type { Operation } from '../session/operations';
+import type { Collection } from '../storage/catalog';
+import { type Selected, Selection, type SelectionSpec, type Source, selectAll } from '../storage/selection';
+import { checkSize } from '../update/document';
+import { numberOf } from './arguments';
+import type { Command, CommandContext } from './command';
+import { firstBatch, readHint } from './find';
+import { collectionName } from './namespaces';
+import { EMPTY, Pace, transactionSource } from './reading';
+import { collationOf } from './writing';
+
+const FIELDS = new Set([
+  'aggregate',
+  'pipeline',
+  'cursor',
+  'explain',
+  'allowDiskUse',
+  'bypassDocumentValidation',
+  'hint',
+  'collation',
+  'let',
+]);
+const DEFAULT_FIRST_BATCH = 101;
+const BATCH_BYTES = 16 * 1024 * 1024;
+
+/** https://www.mongodb.com/docs/manual/reference/command/aggregate/ */
+export const aggregateCommand: Command = {
+  inTransaction: true,
+  async run(context) {
+    const { args, engine, database } = context;
+    args.allow(FIELDS);
+    const name = collectionName(context, 'aggregate');
+    const cursor = args.document('cursor');
+    if (cursor === undefined) {
+      throw new StoreError(
+        'FailedToParse',
+        "The 'cursor' option is required, except for aggregate with the explain argument",
+      );
+    }
+    const collection = engine.catalog.find(database, name);
+    const query = readAggregate(context, collection);
+    const batches = new PipelineBatches(context, collection, query);
+    return firstBatch(context, `${database}.${name}`, batches, batchSizeOf(cursor), false);
+  },
+};
+
+/** What aggregate and explain make of the fields of an aggregate. */
+export interface AggregateQuery {
+  pipeline: Pipeline;
+  /** What the leading stages ask of the collection. */
+  spec: SelectionSpec;
+  collator: Collator | undefined;
+}
+
+/** Reads and checks the fields of an aggregate. */
+export function readAggregate(
+  { args }: Pick<CommandContext, 'args'>,
+  collection: Collection | undefined,
+): AggregateQuery {
+  const stages = args.requiredArray('pipeline');
+  const variables = args.document('let');
+  const collator = compileCollation(collationOf(collection, args.document('collation')));
+  const pipeline = compilePipeline(stages, { collator, variables });
+  const spec = selectionOf(pipeline.prefix, { collator, variables });
+  spec.hint = readHint(args);
+  spec.allowDiskUse = args.boolean('allowDiskUse');
+  return { pipeline, spec, collator };
+}
+
+function batchSizeOf(cursor: Document): number {
+  for (const key of cursor.keys()) {
+    if (key !== 'batchSize') {
+      throw new StoreError('FailedToParse', `cursor object can't contain fields other than batchSize`);
+    }
+  }
+  const given = cursor.get('batchSize');
+  if (given === undefined || given === null) return DEFAULT_FIRST_BATCH;
+  const size = numberOf(given);
+  if (size === undefined) throw new StoreError('TypeMismatch', 'cursor.batchSize field must be a number');
+  if (size < 0) throw new StoreError('BadValue', 'cursor.batchSize must not be negative');
+  return Math.trunc(size);
+}
+
+/** What part of a find's specification a pipeline's prefix (or a stage that reads a collection) gives. */
+function selectionOf(
+  { filter: filterDocument = EMPTY, sort, skip, limit }: Omit<Prefix, 'stages'>,
+  { collator, variables }: { collator: Collator | undefined; variables: FindOptions['variables'] },
+): SelectionSpec {
+  const filter = compileFilter(filterDocument, { collator, variables: variables as Document | undefined });
+  return {
+    ...selectAll(filterDocument, filter),
+    sortDocument: sort,
+    sort: sort && compileSort(sort, { collator }),
+    skip: skip ?? 0,
+    limit,
+    collator,
+  };
+}
+
+/** The batches of a pipeline's result. Between batches nothing of the data file is held, outside of transactions. */
+class PipelineBatches implements BatchSource {
+  readonly #source: Source;
+  readonly #open = new Set<Selection>();
+  readonly #results: Iterator<Uint8Array | undefined, undefined>;
+  /** A document that did not fit into the last batch. */
+  #left: Uint8Array | undefined;
+
+  constructor(
+    private readonly context: CommandContext,
+    private readonly collection: Collection | undefined,
+    private readonly query: AggregateQuery,
+  ) {
+    const { transaction } = context;
+    this.#source = transaction ? transactionSource(transaction) : { view: {} };
+    this.#results = this.#run();
+  }
+
+  async next(limit: number | undefined, operation: Operation): Promise<Batch> {
+    const { transaction, engine } = this.context;
+    const snapshot = transaction ? undefined : engine.environment.snapshot();
+    if (snapshot) this.#source.view = snapshot;
+    try {
+      return await this.#fill(limit ?? Infinity, operation);
+    } finally {
+      this.#pause();
+      snapshot?.release();
+    }
+  }
+
+  close(): void {
+    this.#pause();
+  }
+
+  #pause(): void {
+    for (const selection of this.#open) selection.pause();
+  }
+
+  async #fill(limit: number, operation: Operation): Promise<Batch> {
+    const documents: Uint8Array[] = [];
+    let bytes = 0;
+    const pace = new Pace(operation);
+    while (documents.length < limit) {
+      const step = this.#step();
+      if (step.done === true) return { documents, ended: true };
+      const document = step.value;
+      if (document === undefined) {
+        if (pace.due) await pace.rest();
+        continue;
+      }
+      if (documents.length > 0 && bytes + document.length > BATCH_BYTES) {
+        this.#left = document;
+        break;
+      }
+      documents.push(document);
+      bytes += document.length;
+    }
+    return { documents, ended: false };
+  }
+
+  #step(): IteratorResult<Uint8Array | undefined, undefined> {
+    const left = this.#left;
+    this.#left = undefined;
+    return left === undefined ? this.#results.next() : { done: false, value: left };
+  }
+
+  *#run(): Iterator<Uint8Array | undefined, undefined> {
+    const { pipeline, spec } = this.query;
+    const found = this.collection === undefined ? [] : this.#select(this.collection, spec);
+    if (pipeline.stages.length === 0) {
+      for (const item of found) yield item?.stored.bytes;
+      return undefined;
+    }
+    const source = documentsOf(found, pipeline.fields);
+    for (const document of pipeline.steps(source, this.#access())) {
+      if (document === undefined) {
+        yield undefined;
+        continue;
+      }
+      const bytes = encode(document);
+      checkSize(bytes);
+      yield bytes;
+    }
+    return undefined;
+  }
+
+  *#select(collection: Collection, spec: SelectionSpec): Iterable<Selected | undefined> {
+    const selection = new Selection(this.context.engine, collection, spec, this.#source);
+    this.#open.add(selection);
+    try {
+      for (let item = selection.next(); item !== null; item = selection.next()) yield item;
+    } finally {
+      selection.pause();
+      this.#open.delete(selection);
+    }
+  }
+
+  #access(): Access {
+    const { engine, database } = this.context;
+    return {
+      find: (name, filter, options) => {
+        const collection = engine.catalog.find(database, name);
+        if (collection === undefined) return [];
+        const { collator } = this.query;
+        const spec = selectionOf({ filter, ...options }, { collator, variables: options.variables });
+        return documentsOf(this.#select(collection, spec), undefined);
+      },
+    };
+  }
+}
+
+function* documentsOf(found: Iterable<Selected | undefined>, fields: ReadonlySet<string> | undefined): Steps {
+  for (const item of found) {
+    if (item === undefined) {
+      yield undefined;
+      continue;
+    }
+    const { stored, score } = item;
+    const document = fields === undefined ? stored.document : decodeFields(stored.bytes, fields);
+    if (score !== undefined) setTextScore(document, score);
+    yield document;
+  }
+}
