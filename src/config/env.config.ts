@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
@@ -28,7 +29,7 @@ const origins = z.string().transform((text, context) => {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
       context.addIssue({
         code: 'custom',
-        message: `must list origins such as https://chat.example.org, not ${origin}`,
+        message: `must list origins such as https://chat.example.org, not ${JSON.stringify(origin)}`,
       });
     }
   }
@@ -36,10 +37,26 @@ const origins = z.string().transform((text, context) => {
 });
 
 /** `true`/`false`, a number of proxies, or addresses and subnets, as Express takes them. */
-const trustProxy = z.string().transform((text): boolean | number | string => {
+const trustProxy = z.string().transform((text, context): boolean | number | string => {
   if (text === 'true' || text === 'false') return text === 'true';
-  return /^\d+$/.test(text) ? Number(text) : text;
+  if (/^\d+$/.test(text)) return Number(text);
+  if (!text.split(',').every((part) => isProxyAddress(part.trim()))) {
+    context.addIssue({
+      code: 'custom',
+      message: 'must be true, false, a number of proxies, or addresses and subnets such as 10.0.0.0/8',
+    });
+  }
+  return text;
 });
+
+/** Whether Express knows what it means: an address, a subnet or the name of one. */
+function isProxyAddress(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [, address = '', prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = isIP(address);
+  const longest = family === 4 ? 32 : 128;
+  return family !== 0 && (prefix === undefined || (Number(prefix) >= 1 && Number(prefix) <= longest));
+}
 
 /**
  * Every setting, as it stands in the environment or in `.env`. `.env.example` documents each, and a test

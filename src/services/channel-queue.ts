@@ -41,7 +41,9 @@ export class ChannelQueue<Item, Result> {
   /** Runs a change of the channel after all that came before it, and before all that comes after. */
   alone<Value>(channelId: ObjectId, change: () => Promise<Value>): Promise<Value> {
     return new Promise<Value>((resolve, reject) => {
-      this.push(channelId, { kind: 'alone', run: () => change().then(resolve, reject) });
+      // Called inside a promise: a change that throws before its first await must not stop the line.
+      const run = () => Promise.resolve().then(change).then(resolve, reject);
+      this.push(channelId, { kind: 'alone', run });
     });
   }
 

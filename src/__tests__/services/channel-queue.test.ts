@@ -1,0 +1,206 @@
+import fc from 'fast-check';
+import { ObjectId } from 'mongodb';
+import { ChannelQueue } from '../../services/channel-queue';
+
+/** What a test gives the queue to do. An `add` is a message, `alone` an edit or a deletion. */
+interface Step {
+  channel: number;
+  kind: 'add' | 'alone';
+  /** bad: the item (or the change) fails. poison: the whole batch that it is in fails. */
+  fate: 'good' | 'bad' | 'poison';
+}
+
+interface Item extends Step {
+  index: number;
+}
+
+/** One thing that the queue did: a batch, or a change alone. */
+interface Work {
+  channel: string;
+  kind: 'batch' | 'alone';
+  indexes: number[];
+}
+
+const MAX_BATCH = 256;
+const CHANNELS = Array.from({ length: 3 }, () => new ObjectId());
+const channelOf = (step: Step) => CHANNELS[step.channel]!;
+
+const step: fc.Arbitrary<Step> = fc.record({
+  channel: fc.nat({ max: CHANNELS.length - 1 }),
+  kind: fc.constantFrom('add', 'add', 'add', 'alone'),
+  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison'),
+});
+
+/** Runs steps through a queue whose writes end when the scheduler says, and notes everything. */
+function observe(scheduler: fc.Scheduler) {
+  const work: Work[] = [];
+  const settlements = new Map<number, string[]>();
+  const busy = new Set<string>();
+
+  /** Fails the test when two writers are in one channel at once. */
+  async function inside<Value>(entry: Work, write: () => Promise<Value>): Promise<Value> {
+    expect(busy.has(entry.channel)).toBe(false);
+    busy.add(entry.channel);
+    work.push(entry);
+    try {
+      return await write();
+    } finally {
+      busy.delete(entry.channel);
+    }
+  }
+
+  const queue = new ChannelQueue<Item, string>((channelId, items) => {
+    const entry: Work = {
+      channel: channelId.toHexString(),
+      kind: 'batch',
+      indexes: items.map((i) => i.index),
+    };
+    return inside(entry, async () => {
+      await scheduler.schedule(Promise.resolve(), 'commit');
+      if (items.some(({ fate }) => fate === 'poison')) throw new Error('batch');
+      return items.map(({ fate, index }) =>
+        fate === 'good'
+          ? { status: 'fulfilled', value: `written ${index}` }
+          : { status: 'rejected', reason: new Error(`item ${index}`) },
+      );
+    });
+  });
+
+  function start(item: Item): Promise<void> {
+    const channelId = channelOf(item);
+    const result =
+      item.kind === 'add'
+        ? queue.add(channelId, item)
+        : queue.alone(channelId, () =>
+            inside({ channel: channelId.toHexString(), kind: 'alone', indexes: [item.index] }, async () => {
+              await scheduler.schedule(Promise.resolve(), 'alone');
+              if (item.fate !== 'good') throw new Error(`change ${item.index}`);
+              return `changed ${item.index}`;
+            }),
+          );
+    const note = (text: string) =>
+      void settlements.set(item.index, [...(settlements.get(item.index) ?? []), text]);
+    return result.then(
+      (value) => note(value),
+      (error: Error) => note(`failed: ${error.message}`),
+    );
+  }
+
+  return { work, settlements, start };
+}
+
+/** What each step must come to, given the batches that were made. */
+function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
+  if (item.kind === 'alone')
+    return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
+  const batch = work.find(({ kind, indexes }) => kind === 'batch' && indexes.includes(item.index))!;
+  if (batch.indexes.some((index) => items[index]!.fate === 'poison')) return 'failed: batch';
+  return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
+}
+
+describe('the line of a channel', () => {
+  it('keeps the order, settles every item once, and never has two writers in one channel', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.scheduler(),
+        fc.array(fc.nat(3), { maxLength: 20 }),
+        async (steps, scheduler, gaps) => {
+          const { work, settlements, start } = observe(scheduler);
+          const items = steps.map((each, index) => ({ ...each, index }));
+          const running: Promise<void>[] = [];
+          for (const item of items) {
+            running.push(start(item));
+            // Some arrive together, others after writes have ended.
+            for (let wait = gaps[item.index % Math.max(gaps.length, 1)] ?? 0; wait > 0; wait--) {
+              if (scheduler.count() > 0) await scheduler.waitOne();
+            }
+          }
+          await scheduler.waitFor(Promise.all(running));
+
+          for (const [number, channel] of CHANNELS.entries()) {
+            const done = work.filter((each) => each.channel === channel.toHexString());
+            expect(done.flatMap(({ indexes }) => indexes)).toEqual(
+              items.filter((item) => item.channel === number).map(({ index }) => index),
+            );
+          }
+          for (const item of items) {
+            expect(settlements.get(item.index)).toEqual([expectedOutcome(item, work, items)]);
+          }
+        },
+      ),
+      { seed: 20261, numRuns: 300 },
+    );
+  });
+
+  it('hands over what waits together in one batch, up to the largest batch and the next change alone', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 600 }), { minLength: 1, maxLength: 4 }),
+        fc.scheduler(),
+        async (runs, scheduler) => {
+          const { work, start } = observe(scheduler);
+          const running: Promise<void>[] = [];
+          const push = (kind: Step['kind']) =>
+            running.push(start({ channel: 0, kind, fate: 'good', index: running.length }));
+          // A change that is under way lets everything behind it gather.
+          push('alone');
+          const expected: [Work['kind'], number][] = [['alone', 1]];
+          for (const length of runs) {
+            for (let count = 0; count < length; count++) push('add');
+            for (let left = length; left > 0; left -= MAX_BATCH)
+              expected.push(['batch', Math.min(left, MAX_BATCH)]);
+            push('alone');
+            expected.push(['alone', 1]);
+          }
+          await scheduler.waitFor(Promise.all(running));
+          expect(work.map(({ kind, indexes }) => [kind, indexes.length])).toEqual(expected);
+        },
+      ),
+      { seed: 20262, numRuns: 40 },
+    );
+  });
+});
+
+describe('one channel and another', () => {
+  it('do not wait for each other', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const [slow, quick] = CHANNELS as [ObjectId, ObjectId];
+    const queue = new ChannelQueue<string, string>(async (channelId, items) => {
+      if (channelId.equals(slow)) await held;
+      return items.map((value) => ({ status: 'fulfilled', value }));
+    });
+    const first = queue.add(slow, 'slow');
+    await expect(queue.add(quick, 'quick')).resolves.toBe('quick');
+    release();
+    await expect(first).resolves.toBe('slow');
+  });
+});
+
+describe('a channel after a failure', () => {
+  const [channel] = CHANNELS as [ObjectId];
+
+  it('goes on after a change that throws before it returns a promise', async () => {
+    const queue = new ChannelQueue<string, string>((_channelId, items) =>
+      Promise.resolve(items.map((value) => ({ status: 'fulfilled', value }))),
+    );
+    const broken = queue.alone(channel, () => {
+      throw new Error('at once');
+    });
+    await expect(broken).rejects.toThrow('at once');
+    await expect(queue.add(channel, 'next')).resolves.toBe('next');
+  });
+
+  it('fails an item for which the write gives no answer, and only that', async () => {
+    const queue = new ChannelQueue<string, string>((_channelId, items) =>
+      Promise.resolve(items.slice(0, 1).map((value) => ({ status: 'fulfilled', value }))),
+    );
+    const opening = queue.alone(channel, () => Promise.resolve());
+    const answered = queue.add(channel, 'answered');
+    const forgotten = queue.add(channel, 'forgotten');
+    await opening;
+    await expect(answered).resolves.toBe('answered');
+    await expect(forgotten).rejects.toThrow('without an answer');
+  });
+});

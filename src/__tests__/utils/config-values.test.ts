@@ -1,0 +1,92 @@
+import { SETTING_NAMES } from '../../config/env.config';
+import { emptyFolder, load, refusal, removeFolders } from '../fixtures/config';
+
+const SECRET = 'a secret of more than 32 characters, for tests';
+
+afterAll(removeFolders);
+
+describe('a good value', () => {
+  const dataDir = emptyFolder();
+  const cases: [Record<string, string>, object][] = [
+    [
+      { NODE_ENV: 'production', JWT_SECRET: SECRET },
+      { environment: 'production', http: { host: '0.0.0.0' } },
+    ],
+    [{ HOST: '::1' }, { http: { host: '::1' } }],
+    [{ PORT: '0' }, { http: { port: 0 } }],
+    [{ PORT: '65535' }, { http: { port: 65535 } }],
+    [{ PUBLIC_URL: 'https://chat.example.org/' }, { http: { publicUrl: 'https://chat.example.org' } }],
+    [{ DATA_DIR: dataDir }, { dataDir }],
+    [
+      { MONGODB_URI: 'mongodb+srv://db.example.org', MONGODB_DATABASE: 'chat_2' },
+      { database: { uri: 'mongodb+srv://db.example.org', name: 'chat_2' } },
+    ],
+    [{ JWT_SECRET: SECRET }, { auth: { jwtSecret: SECRET } }],
+    [{ ACCESS_TOKEN_MINUTES: '1' }, { auth: { accessTokenSeconds: 60 } }],
+    [{ REFRESH_TOKEN_DAYS: '365' }, { auth: { refreshTokenSeconds: 365 * 86400 } }],
+    [{ BCRYPT_COST: '4' }, { auth: { bcryptCost: 4 } }],
+    [
+      { CORS_ORIGINS: ' https://a.example, http://localhost:4200,' },
+      { http: { corsOrigins: ['https://a.example', 'http://localhost:4200'] } },
+    ],
+    [{ TRUST_PROXY: 'true' }, { http: { trustProxy: true } }],
+    [{ TRUST_PROXY: '2' }, { http: { trustProxy: 2 } }],
+    [
+      { TRUST_PROXY: 'loopback, 10.0.0.0/8, fd00::/8' },
+      { http: { trustProxy: 'loopback, 10.0.0.0/8, fd00::/8' } },
+    ],
+    [{ PEERJS_ENABLED: 'false' }, { peerjs: { enabled: false } }],
+    [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
+  ];
+
+  it.each(cases)('%j is taken, from the environment and from .env', (settings, expected) => {
+    expect(load(settings).config).toMatchObject(expected);
+    const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'`);
+    expect(load({}, lines.join('\n')).config).toMatchObject(expected);
+  });
+
+  it('is listed here for every setting', () => {
+    const named = new Set(cases.flatMap(([settings]) => Object.keys(settings)));
+    expect([...named].sort()).toEqual([...SETTING_NAMES].sort());
+  });
+});
+
+describe('a malformed value', () => {
+  const cases: Record<string, string[]> = {
+    NODE_ENV: ['prod', 'Production'],
+    PORT: ['-1', '65536', '3000.5', '0x50', ' 80', 'http', '1e3'],
+    PUBLIC_URL: ['chat.example.org', 'ftp://chat.example.org', 'javascript:alert(1)'],
+    MONGODB_URI: ['localhost:27017', 'postgres://localhost', 'mongodb:/localhost'],
+    MONGODB_DATABASE: ['a.b', 'a b', '$a', 'x'.repeat(39), 'a/b'],
+    JWT_SECRET: ['x'.repeat(31)],
+    ACCESS_TOKEN_MINUTES: ['0', '1441', 'fifteen'],
+    REFRESH_TOKEN_DAYS: ['0', '366', '-30'],
+    BCRYPT_COST: ['3', '17', '12.0'],
+    CORS_ORIGINS: [
+      '*',
+      'chat.example.org',
+      'https://chat.example.org/',
+      'https://a.example,nonsense',
+      'a\nb',
+    ],
+    TRUST_PROXY: ['yes', '10.0.0.0/33', 'fd00::/129', '10.0.0', 'loopback,', '-1', 'True', '10.0.0.1/8/8'],
+    PEERJS_ENABLED: ['yes', '1', 'TRUE'],
+    LOG_LEVEL: ['verbose', 'INFO'],
+  };
+
+  it.each(Object.entries(cases))('of %s is refused by the name of the setting', (name, values) => {
+    for (const value of values) {
+      expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name} must `));
+      // A quoted value may hold anything but its own quotation mark.
+      expect(refusal({}, `${name}='${value}'`)).toMatch(new RegExp(`^${name} must `));
+    }
+  });
+
+  it('exists for every setting but those that take any text', () => {
+    expect([...Object.keys(cases), 'HOST', 'DATA_DIR'].sort()).toEqual([...SETTING_NAMES].sort());
+  });
+
+  it('never shows the secret that was too short', () => {
+    expect(refusal({ JWT_SECRET: 'hunter2hunter2' })).not.toContain('hunter2');
+  });
+});

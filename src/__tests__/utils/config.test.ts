@@ -1,0 +1,161 @@
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadConfig, SETTING_NAMES } from '../../config/env.config';
+import { emptyFolder, load, refusal, removeFolders } from '../fixtures/config';
+
+const SECRET = 'a secret of more than 32 characters, for tests';
+const PROJECT = join(__dirname, '..', '..', '..');
+
+afterAll(removeFolders);
+
+describe('without any setting', () => {
+  it('takes the defaults', () => {
+    const { config, folder } = load();
+    expect(config).toEqual({
+      environment: 'development',
+      http: {
+        host: '127.0.0.1',
+        port: 3000,
+        publicUrl: undefined,
+        corsOrigins: [],
+        trustProxy: false,
+      },
+      dataDir: join(folder, 'data'),
+      database: { uri: undefined, name: 'parley' },
+      auth: {
+        jwtSecret: expect.any(String),
+        accessTokenSeconds: 15 * 60,
+        refreshTokenSeconds: 30 * 24 * 60 * 60,
+        bcryptCost: 12,
+      },
+      peerjs: { enabled: true },
+      logLevel: 'info',
+    });
+  });
+
+  it('makes the data folder for its owner alone, and a signing secret in it that stays', () => {
+    const { config, folder } = load();
+    const path = join(folder, 'data', 'jwt-secret');
+    expect(statSync(join(folder, 'data')).mode & 0o777).toBe(0o700);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(config.auth.jwtSecret.length).toBeGreaterThanOrEqual(32);
+    expect(readFileSync(path, 'utf8')).toBe(config.auth.jwtSecret);
+    expect(loadConfig({}, folder).auth.jwtSecret).toBe(config.auth.jwtSecret);
+    expect(load().config.auth.jwtSecret).not.toBe(config.auth.jwtSecret);
+  });
+
+  it('says so when the kept signing secret is damaged', () => {
+    const { folder } = load();
+    writeFileSync(join(folder, 'data', 'jwt-secret'), 'short');
+    expect(refusal({}, undefined, folder)).toMatch(/jwt-secret is damaged/);
+  });
+});
+
+describe('an empty value', () => {
+  it.each(SETTING_NAMES)('of %s counts as not set', (name) => {
+    expect(load({ [name]: '' }).config).toMatchObject({ http: { port: 3000, host: '127.0.0.1' } });
+    expect(load({}, `${name}=`).config).toMatchObject({ http: { port: 3000, host: '127.0.0.1' } });
+  });
+
+  it('of the environment leaves the one in .env standing', () => {
+    expect(load({ PORT: '' }, 'PORT=4000').config.http.port).toBe(4000);
+  });
+});
+
+describe('an unknown name', () => {
+  it('stops the start wherever it stands in .env, with what was meant', () => {
+    expect(refusal({}, 'PORT=1\nPROT=80')).toBe(
+      'PROT in .env is not a setting of Parley. Did you mean PORT?',
+    );
+    expect(refusal({}, 'FAVOURITE_COLOUR=blue')).toBe('FAVOURITE_COLOUR in .env is not a setting of Parley.');
+  });
+
+  it.each([
+    ['JWTSECRET', 'JWT_SECRET'],
+    ['jwt_secret', 'JWT_SECRET'],
+    ['DATA_DIRS', 'DATA_DIR'],
+    ['LOG_LEVL', 'LOG_LEVEL'],
+    ['MONGO_DB_URI', 'MONGODB_URI'],
+    ['CORS_ORIGIN', 'CORS_ORIGINS'],
+  ])('%s in the environment is taken for a misspelt %s', (name, meant) => {
+    expect(refusal({ [name]: 'x' })).toBe(`${name} is not a setting of Parley. Did you mean ${meant}?`);
+  });
+
+  it('with the prefix PARLEY_ stops the start, even where nothing similar exists', () => {
+    expect(refusal({ PARLEY_COLOUR: 'blue' })).toBe('PARLEY_COLOUR is not a setting of Parley.');
+  });
+
+  it("of another program's is none of Parley's business", () => {
+    const others = {
+      PATH: '/bin',
+      HOME: '/root',
+      PWD: '/',
+      npm_config_loglevel: 'warn',
+      REPORT: '1',
+      POST: '',
+    };
+    expect(
+      load({ ...others, HOSTNAME: 'box', NODE_OPTIONS: '', TEST_MONGODB_URI: 'x' }).config.http.port,
+    ).toBe(3000);
+  });
+});
+
+describe('the file .env', () => {
+  it('is overruled by the environment', () => {
+    expect(load({ PORT: '5000' }, 'PORT=4000\nLOG_LEVEL=warn').config).toMatchObject({
+      http: { port: 5000 },
+      logLevel: 'warn',
+    });
+  });
+
+  it('that cannot be read stops the start', () => {
+    const folder = emptyFolder();
+    mkdirSync(join(folder, '.env'));
+    expect(refusal({}, undefined, folder)).toMatch(/^\.env cannot be read: /);
+  });
+});
+
+describe('DATA_DIR', () => {
+  it('that is a file, or below one, is refused by name', () => {
+    const folder = emptyFolder();
+    writeFileSync(join(folder, 'file'), '');
+    for (const path of [join(folder, 'file'), join(folder, 'file', 'below')]) {
+      expect(refusal({ DATA_DIR: path })).toContain(`DATA_DIR ${path} cannot be written: `);
+    }
+  });
+
+  // The superuser may write anywhere, so for them there is no such folder.
+  (process.getuid?.() === 0 ? it.skip : it)('that may not be written is refused by name', () => {
+    const folder = emptyFolder();
+    chmodSync(folder, 0o500);
+    expect(refusal({ DATA_DIR: folder })).toContain(`DATA_DIR ${folder} cannot be written: `);
+  });
+});
+
+describe('production', () => {
+  it('refuses to start without JWT_SECRET, and with cheap password hashes', () => {
+    expect(refusal({ NODE_ENV: 'production' })).toMatch(/^JWT_SECRET must be set in production/);
+    const settings = { NODE_ENV: 'production', JWT_SECRET: SECRET };
+    expect(refusal({ ...settings, BCRYPT_COST: '9' })).toMatch(/^BCRYPT_COST must be at least 10/);
+    expect(load({ ...settings, BCRYPT_COST: '10' }).config.auth.bcryptCost).toBe(10);
+  });
+});
+
+describe('.env.example', () => {
+  const text = readFileSync(join(PROJECT, '.env.example'), 'utf8');
+
+  it('lists exactly the settings, in their order', () => {
+    const names = [...text.matchAll(/^#?([A-Z_]+)=/gm)].map(([, name]) => name);
+    expect(names).toEqual(SETTING_NAMES);
+  });
+
+  it('shows the defaults', () => {
+    const { config, folder } = load({}, text);
+    rmSync(join(folder, '.env'));
+    expect(config).toEqual(loadConfig({}, folder));
+  });
+
+  it('has examples that are taken as they stand', () => {
+    expect(() => load({}, text.replace(/^#(?=[A-Z_]+=)/gm, ''))).not.toThrow();
+  });
+});
