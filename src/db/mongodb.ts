@@ -23,6 +23,8 @@ export interface DatabaseOptions {
   uri: string | undefined;
   name: string;
   dataDir: string;
+  /** Whether the client emits an event for each command: for tests that count or explain them. */
+  monitorCommands?: boolean;
 }
 
 /**
@@ -34,6 +36,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
   const client = new MongoClient(store?.uri ?? options.uri ?? '', {
     appName: 'parley',
+    monitorCommands: options.monitorCommands ?? false,
     writeConcern: { w: 'majority', journal: true },
     readConcernLevel: 'majority',
     maxPoolSize: 50,

@@ -1,0 +1,97 @@
+import type { CommandStartedEvent, Document } from 'mongodb';
+import { createRoom, PASSWORD, signUp } from '../fixtures/people';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+/** Commands whose cost depends on how many documents they look at. */
+const QUERIES = new Set(['find', 'aggregate', 'count', 'distinct', 'update', 'delete', 'findAndModify']);
+/** Read whole on purpose: it holds only what is being removed. */
+const SMALL_COLLECTIONS = new Set(['channel_purges']);
+
+let server: TestServer;
+const commands: Document[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer({}, { monitorCommands: true });
+  const { client } = server.context.database.db;
+  client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
+    if (QUERIES.has(commandName)) commands.push(command);
+  });
+});
+afterAll(() => server.close());
+
+/** Calls every route that reads or writes, as clients do. */
+async function useEverything(): Promise<void> {
+  const { api } = server;
+  const [ada, bruno, chiara] = [
+    await signUp(api, 'ada'),
+    await signUp(api, 'bruno'),
+    await signUp(api, 'chiara'),
+  ];
+  await api.post('/api/auth/login', { identifier: ada.username, password: PASSWORD });
+  await api.post('/api/auth/login', { identifier: `${bruno.username}@example.org`, password: PASSWORD });
+  await api.post('/api/auth/refresh', { refreshToken: chiara.refreshToken });
+  await api.post('/api/auth/refresh', { refreshToken: chiara.refreshToken });
+  await api.get('/api/auth/me', ada.token);
+  await api.get(`/api/users/${bruno.id}`, ada.token);
+
+  const { groupId, channelId } = await createRoom(api, ada, [bruno], 'public');
+  await api.get('/api/groups', ada.token, { limit: 1, cursor: '0'.repeat(24) });
+  await api.get(`/api/groups/${groupId}`, ada.token);
+  await api.get(`/api/groups/${groupId}/members`, ada.token, { cursor: '0'.repeat(24) });
+  await api.get('/api/channels', ada.token, { groupId, cursor: '0'.repeat(24) });
+  await api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, ada.token);
+  await api.post(`/api/channels/${channelId}/members`, { userId: bruno.id }, ada.token);
+
+  const path = `/api/channels/${channelId}/messages`;
+  const sent = await Promise.all(
+    [ada, bruno, ada].map((sender, index) =>
+      api.post(path, { clientMessageId: `m${index}`, body: 'Hello' }, sender.token),
+    ),
+  );
+  await api.post(path, { clientMessageId: 'm0', body: 'Hello' }, ada.token);
+  for (const query of [{}, { before: 3 }, { after: 1 }]) await api.get(path, ada.token, query);
+  const messageId: string = sent[0]!.body.message.id;
+  await api.patch(`/api/messages/${messageId}`, { body: 'Edited' }, ada.token);
+  await api.delete(`/api/messages/${messageId}`, ada.token);
+
+  await api.delete(`/api/channels/${channelId}/members/${bruno.id}`, ada.token);
+  await api.patch(`/api/channels/${channelId}`, { visibility: 'public' }, ada.token);
+  await api.delete(`/api/channels/${channelId}`, ada.token);
+  await api.post(`/api/groups/${groupId}/leave`, undefined, ada.token);
+  await api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
+  await api.post(`/api/groups/${groupId}/join`, undefined, bruno.token);
+  await api.post('/api/auth/logout', undefined, ada.token);
+}
+
+/** The parts of a command that explain takes; what belongs to the call it was made in is left out. */
+function explainable(command: Document): Document {
+  const rest = Object.entries(command).filter(
+    ([key]) => !/^(lsid|txnNumber|startTransaction|autocommit|\$.*|writeConcern|readConcern)$/.test(key),
+  );
+  return Object.fromEntries(rest);
+}
+
+function stagesOf(plan: unknown): string[] {
+  if (Array.isArray(plan)) return plan.flatMap(stagesOf);
+  if (typeof plan !== 'object' || plan === null) return [];
+  return Object.entries(plan).flatMap(([key, value]) =>
+    key === 'stage' && typeof value === 'string' ? [value] : stagesOf(value),
+  );
+}
+
+test('no query of the whole API reads a collection from end to end', async () => {
+  await useEverything();
+  const { db } = server.context.database;
+  const seen = commands.splice(0);
+  const scans: unknown[] = [];
+  for (const command of seen) {
+    const [name, collection] = Object.entries(command)[0] as [string, string];
+    if (SMALL_COLLECTIONS.has(collection)) continue;
+    const { queryPlanner } = await db.command({ explain: explainable(command), verbosity: 'queryPlanner' });
+    const stages = stagesOf(queryPlanner.winningPlan);
+    expect(stages.length).toBeGreaterThan(0);
+    if (stages.includes('COLLSCAN')) scans.push({ [name]: collection, ...explainable(command) });
+  }
+  expect(scans).toEqual([]);
+  expect(seen.length).toBeGreaterThan(100);
+});
