@@ -44,9 +44,9 @@ export class Cursors {
   /** Registers a cursor and returns its id. */
   add(cursor: Pick<OpenCursor, 'namespace' | 'source' | 'owner' | 'keepForever'>): bigint {
     let id: bigint;
-    // Below 2^53, so that a client that reads it as a JavaScript number loses nothing.
-    do id = randomBytes(8).readBigUInt64LE() >> 11n;
-    while (id === 0n || this.#open.has(id));
+    // Above 2^53, where drivers keep a long as it is; a smaller one they would send back as a double.
+    do id = (randomBytes(8).readBigUInt64LE() >> 2n) | (1n << 61n);
+    while (this.#open.has(id));
     this.#open.set(id, { ...cursor, id, lastUsed: Date.now(), busy: false, killed: undefined });
     return id;
   }
