@@ -525,6 +525,7 @@ describe('upsert', () => {
     ['a path and its parent', 54, { a: { b: 1 }, 'a.c': 1 }, { $set: { v: 1 } }],
     ['two values by $all', 54, { a: { $all: [1, 2] } }, { $set: { v: 1 } }],
     ['another _id', 66, { _id: 1 }, { $set: { _id: 2 } }],
+    ['an _id that is an array', 53, { _id: [1] }, { $set: { a: 1 } }],
     ['another _id in a replacement', 66, { _id: 1 }, { _id: 2 }],
     ['a part of an _id', 111, { '_id.a': 1 }, { v: 1 }],
     ['an operator that does not fit', 14, { a: 'x' }, { $inc: { a: 1 } }],

@@ -17,6 +17,7 @@ import type { Update } from '../update/update';
 import { upsertDocument } from '../update/upsert';
 import { validateDocument } from '../update/validate-document';
 import type { CommandContext } from './command';
+import { WriteProgress } from './statements';
 import { breathe, EMPTY, transactionSource } from './reading';
 
 /** What the statements of a write command work on. */
@@ -26,6 +27,9 @@ export interface WriteScope {
   source: Source;
   now: Date;
   bypassValidation: boolean;
+  progress: WriteProgress;
+  /** A collection as this write may see it. */
+  find(database: string, name: string): Collection | undefined;
 }
 
 /** Steps of a whole write command, on the scope that they are given. */
@@ -41,27 +45,64 @@ export async function runWrite(
   createsCollection: boolean,
   work: WriteWork,
 ): Promise<Document | Uint8Array> {
-  const { engine, transaction, session, txnNumber, database, args } = context;
-  const bypassValidation = args.boolean('bypassDocumentValidation');
+  const { engine, transaction } = context;
   if (transaction) {
     if (createsCollection) await createForTransaction(context, collectionName);
-    const source = transactionSource(transaction);
-    const scope = { engine, target: transaction, source, now: new Date(), bypassValidation };
-    return runInTransaction(context, work(scope));
+    return runInTransaction(context, work(scopeOf(context, transaction, transactionSource(transaction))));
   }
-  void database;
-  return engine.writer.submit(function* (): WriteSteps<Document | Uint8Array> {
-    const retryable = session && txnNumber !== undefined;
-    const before = retryable ? engine.retries.find(session.id, txnNumber) : undefined;
-    if (before) return before;
-    const source: Source = { view: {} };
-    const reply = yield* work({ engine, target: engine.records, source, now: new Date(), bypassValidation });
-    if (!retryable) return reply;
-    const bytes = encode(reply.set('ok', new Double(1)));
-    engine.retries.store(session.id, txnNumber, bytes);
-    engine.writer.noteMutation();
-    return bytes;
-  });
+  return engine.writer.submit(() => retryable(context, work));
+}
+
+function scopeOf(context: CommandContext, target: WriteTarget, source: Source): WriteScope {
+  const { engine, transaction, args } = context;
+  return {
+    engine,
+    target,
+    source,
+    now: new Date(),
+    bypassValidation: args.boolean('bypassDocumentValidation'),
+    progress: new WriteProgress(),
+    find: (database, name) =>
+      transaction ? transaction.find(database, name) : engine.catalog.find(database, name),
+  };
+}
+
+/** A scope for what the store changes by itself, inside of the writer. */
+export function plainScope(engine: Engine): WriteScope {
+  return {
+    engine,
+    target: engine.records,
+    source: { view: {} },
+    now: new Date(),
+    bypassValidation: true,
+    progress: new WriteProgress(),
+    find: (database, name) => engine.catalog.find(database, name),
+  };
+}
+
+/** The job of a write outside of transactions: done once, however often it is sent with one number. */
+function* retryable(context: CommandContext, work: WriteWork): WriteSteps<Document | Uint8Array> {
+  const { engine, session, txnNumber } = context;
+  const scope = scopeOf(context, engine.records, { view: {} });
+  if (!session || txnNumber === undefined) return yield* work(scope);
+  const known = engine.retries.find(session.id, txnNumber);
+  if (known?.done) return known.reply;
+  if (known) scope.progress = WriteProgress.read(known.progress);
+  const steps = work(scope);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) {
+      const bytes = encode(step.value.set('ok', new Double(1)));
+      engine.retries.store(session.id, txnNumber, bytes);
+      engine.writer.noteMutation();
+      return bytes;
+    }
+    if (scope.progress.next > 0) {
+      engine.retries.store(session.id, txnNumber, encode(scope.progress.toDocument()), false);
+      engine.writer.noteMutation();
+    }
+    yield step.value;
+  }
 }
 
 async function runInTransaction(context: CommandContext, steps: WriteSteps<Document>): Promise<Document> {
@@ -84,7 +125,7 @@ async function runInTransaction(context: CommandContext, steps: WriteSteps<Docum
 /** A collection that a transaction inserts into comes into being before, and goes again if it aborts. */
 async function createForTransaction(context: CommandContext, name: string): Promise<void> {
   const { engine, database, transaction } = context;
-  if (engine.catalog.find(database, name)) return;
+  if (transaction?.find(database, name)) return;
   const created = await engine.writer.submit(function* (): WriteSteps<Collection | undefined> {
     yield* [];
     return engine.catalog.find(database, name) ? undefined : engine.catalog.create(database, name, new Map());
@@ -94,7 +135,7 @@ async function createForTransaction(context: CommandContext, name: string): Prom
 
 /** The collection of this name, made if it does not exist. Only inside of the writer or a transaction. */
 export function ensureCollection(scope: WriteScope, database: string, name: string): Collection {
-  return scope.engine.catalog.find(database, name) ?? scope.engine.catalog.create(database, name, new Map());
+  return scope.find(database, name) ?? scope.engine.catalog.create(database, name, new Map());
 }
 
 /** Tries until no open transaction of others holds what `action` wants to change. */

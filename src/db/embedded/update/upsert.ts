@@ -2,6 +2,7 @@ import { BSONRegExp } from 'bson';
 import { compareValues } from '../bson/compare';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
+import { checkIdValue } from './document';
 import { identical } from './identical';
 import { withIdFirst } from './replacement';
 import { checkStorableDocument } from './storable';
@@ -12,7 +13,7 @@ import type { Update } from './update';
  * update. Of a replacement only `_id` comes from the filter. The caller makes an `_id` if there is none.
  *
  * @throws StoreError NotSingleValueField if the filter gives a field two values, ImmutableField if the
- *   update and the filter disagree about `_id`, and whatever the update refuses.
+ *   update and the filter disagree about `_id`, InvalidIdField, and whatever the update refuses.
  * @see https://www.mongodb.com/docs/manual/reference/method/db.collection.update/#upsert-behavior
  */
 export function upsertDocument(filter: Document, update: Update, now: Date): Document {
@@ -24,6 +25,8 @@ export function upsertDocument(filter: Document, update: Update, now: Date): Doc
   const start: Document = new Map();
   for (const [path, value] of wanted) setAt(start, path.split('.'), value);
   const result = withIdFirst(update.apply(start, { insert: true, now }));
+  const id = result.get('_id');
+  if (id !== undefined) checkIdValue(id);
   checkStorableDocument(result);
   return result;
 }
