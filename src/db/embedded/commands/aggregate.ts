@@ -110,6 +110,7 @@ function selectionOf(
 
 /** The batches of a pipeline's result. Between batches nothing of the data file is held, outside of transactions. */
 class PipelineBatches implements BatchSource {
+  readonly largeId = true;
   readonly #source: Source;
   readonly #open = new Set<Selection>();
   readonly #results: Iterator<Uint8Array | undefined, undefined>;

@@ -17,6 +17,12 @@ export interface BatchSource {
   /** Up to `limit` documents (undefined = as many as fit in 16 MB). */
   next(limit: number | undefined, operation: Operation): Promise<Batch>;
   close(): void;
+  /** The id is to lie above 2^53 (as MongoDB's do for aggregate), where drivers keep it a long by themselves. */
+  readonly largeId?: boolean;
+}
+
+function largeId(): bigint {
+  return (randomBytes(8).readBigUInt64LE() >> 2n) | (1n << 61n);
 }
 
 /** An open cursor. */
@@ -44,9 +50,8 @@ export class Cursors {
   /** Registers a cursor and returns its id. */
   add(cursor: Pick<OpenCursor, 'namespace' | 'source' | 'owner' | 'keepForever'>): bigint {
     let id: bigint;
-    // Above 2^53, where drivers keep a long as it is; a smaller one they would send back as a double.
-    do id = (randomBytes(8).readBigUInt64LE() >> 2n) | (1n << 61n);
-    while (this.#open.has(id));
+    do id = cursor.source.largeId === true ? largeId() : randomBytes(8).readBigUInt64LE() >> 11n;
+    while (id === 0n || this.#open.has(id));
     this.#open.set(id, { ...cursor, id, lastUsed: Date.now(), busy: false, killed: undefined });
     return id;
   }
