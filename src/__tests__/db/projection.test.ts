@@ -119,6 +119,7 @@ test.each<[string, number, unknown]>([
   ['a positional that excludes', 2, { 'r.$': 0 }],
   ['a positional in the middle', 2, { 'd.$.k': 1 }],
   ['a positional without a filter', 2, { 'r.$': 1 }],
+  ['an unknown operator', 2, { s: { $frob: 1 } }],
   ['an unknown $meta', 2, { s: { $meta: 'frob' } }],
   ['the score without a text query', 40218, { s: { $meta: 'textScore' } }],
   ['an empty part', 15998, { 'a..b': 1 }],

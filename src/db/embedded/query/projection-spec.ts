@@ -40,6 +40,8 @@ interface ParseState {
   usesTextScore: boolean;
 }
 
+/** InvalidPipelineOperator, which a find does not speak of. */
+const UNKNOWN_OPERATOR = 168;
 const DB_REF_FIELDS = new Set(['$ref', '$id', '$db']);
 
 /**
@@ -165,7 +167,12 @@ function parsePositional(state: ParseState, path: string, value: Value): void {
 
 function computed(state: ParseState, value: Value): ProjectionLeaf {
   const { collator, variables } = state;
-  return { kind: 'computed', expression: compileExpression(value, { collator, variables }) };
+  try {
+    return { kind: 'computed', expression: compileExpression(value, { collator, variables }) };
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== UNKNOWN_OPERATOR) throw error;
+    throw bad(`Unsupported projection option: ${error.message}`);
+  }
 }
 
 function setMode(state: ParseState, inclusion: boolean, path: string): void {
