@@ -4,7 +4,7 @@ import { compileCollation } from '../query/collation';
 import { Selection } from '../storage/selection';
 import type { Command } from './command';
 import { readHint } from './find';
-import { collectionName } from './namespaces';
+import { collectionName, findCollection } from './namespaces';
 import { EMPTY, readAll, withSource } from './reading';
 import { collationOf, statementSpec } from './writing';
 
@@ -13,11 +13,11 @@ const FIELDS = new Set(['count', 'query', 'limit', 'skip', 'hint', 'collation', 
 /** https://www.mongodb.com/docs/manual/reference/command/count/ */
 export const countCommand: Command = {
   async run(context) {
-    const { args, engine, database } = context;
+    const { args, engine } = context;
     args.allow(FIELDS);
     const name = collectionName(context, 'count');
     const query = args.document('query') ?? EMPTY;
-    const collection = engine.catalog.find(database, name);
+    const collection = findCollection(context, name);
     const collator = compileCollation(collationOf(collection, args.document('collation')));
     const spec = statementSpec(query, collator, undefined, readHint(args));
     // A negative limit means the same as its absolute value.

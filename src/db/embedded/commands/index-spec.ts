@@ -3,6 +3,7 @@ import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import { compileCollation } from '../query/collation';
 import { compileFilter } from '../query/matcher';
+import { completeTextSpec } from '../text/text-index';
 import { Arguments, numberOf } from './arguments';
 
 const FIELDS = new Set(
@@ -11,6 +12,7 @@ const FIELDS = new Set(
   ),
 );
 const MAX_FIELDS = 32;
+const TEXT_OPTIONS = ['weights', 'default_language', 'language_override', 'textIndexVersion'];
 /** Seconds that MongoDB allows at most: what fits in a signed 32-bit number. */
 const MAX_EXPIRE = 2 ** 31 - 1;
 
@@ -43,8 +45,12 @@ export function readIndexSpec(spec: Document, inherited: Document | undefined): 
   const collation = compileCollation(args.document('collation') ?? (isText ? undefined : inherited));
   if (collation && isText) throw new StoreError('CannotCreateIndex', 'text indexes do not support collation');
   if (collation) result.set('collation', collation.spec);
-  if (isText) readTextOptions(args, key, result);
-  return result;
+  if (!isText) return result;
+  for (const option of TEXT_OPTIONS) {
+    const value = args.any(option);
+    if (value !== undefined) result.set(option, value);
+  }
+  return completeTextSpec(result);
 }
 
 function readKey(key: Document | undefined): Document {
@@ -125,14 +131,4 @@ function readExpiry(args: Arguments, key: Document, result: Document): void {
       "The field 'expireAfterSeconds' is not valid for an _id index specification",
     );
   result.set('expireAfterSeconds', seconds);
-}
-
-function readTextOptions(args: Arguments, key: Document, result: Document): void {
-  const weights: Document = new Map(args.document('weights') ?? []);
-  for (const [field, order] of key)
-    if (order === 'text' && !weights.has(field)) weights.set(field, new Int32(1));
-  result.set('weights', new Map([...weights].sort(([a], [b]) => (a < b ? -1 : 1))));
-  result.set('default_language', args.string('default_language') ?? 'english');
-  result.set('language_override', args.string('language_override') ?? 'language');
-  result.set('textIndexVersion', new Int32(3));
 }

@@ -5,7 +5,7 @@ import { StoredDocument } from './records';
 import type { Records } from './records';
 import { Scanner } from './scanner';
 import type { ViewHolder } from './scanner';
-import type { SelectionSpec } from './selection';
+import type { SelectionSpec } from './selection-spec';
 
 /** What a scan reads with. */
 export interface ScanServices {
