@@ -68,7 +68,7 @@ function readKey(key: Document | undefined): Document {
         `Index key contains an illegal field name: field name starts with '$'.`,
       );
     }
-    if (field.includes('$**'))
+    if (field.includes('$**') && !(field === '$**' && order === 'text'))
       throw new StoreError('CannotCreateIndex', 'wildcard indexes are not supported');
     checkOrder(field, order);
   }

@@ -1,31 +1,13 @@
 import type { Collection } from './catalog';
-import type { Environment } from './environment';
 import { prefixKey, openDocument, readRecordId } from './keys';
 import { StoredDocument } from './records';
-import type { Records } from './records';
+import type { PlanScan, ScanServices } from './plan-types';
 import { Scanner } from './scanner';
 import type { ViewHolder } from './scanner';
 import type { SelectionSpec } from './selection-spec';
+import { textScan } from './text-scan';
 
-/** What a scan reads with. */
-export interface ScanServices {
-  environment: Environment;
-  records: Records;
-}
-
-/** A document that a scan found; `matched` where the bounds alone prove that it fits the filter. */
-export interface ScanItem {
-  stored: StoredDocument;
-  score: number | undefined;
-  matched: boolean;
-}
-
-/** The documents that a plan reaches, in its order. */
-export interface PlanScan {
-  providesSort: boolean;
-  next(): ScanItem | undefined;
-  pause(): void;
-}
+export type { PlanScan, ScanItem, ScanServices } from './plan-types';
 
 /** Chooses a plan and opens it. */
 export function scanPlan(
@@ -34,6 +16,7 @@ export function scanPlan(
   spec: SelectionSpec,
   holder: ViewHolder,
 ): PlanScan {
+  if (spec.filter.text) return textScan(services, collection, spec.filter.text, spec, holder);
   const scanner = new Scanner(
     services.environment.documents,
     { lower: prefixKey(collection.number), upper: prefixKey(collection.number + 1), reverse: false },

@@ -1,4 +1,5 @@
 import { SORT_MEMORY_LIMIT, Sorter } from '../query/sorter';
+import type { Sort } from '../query/sort';
 import type { Changes } from '../session/transaction';
 import type { Collection } from './catalog';
 import type { Selected, SelectionSpec, Source } from './selection-spec';
@@ -61,6 +62,7 @@ export class Selection {
 
   *#scanned(): Iterable<Selected | undefined> {
     const { filter } = this.spec;
+    yield* this.scan.prepare?.() ?? [];
     let untilTick = TICK;
     for (let item = this.scan.next(); item; item = this.scan.next()) {
       if (item.matched || filter.matchesBytes(item.stored.bytes)) yield item;
@@ -76,14 +78,18 @@ export class Selection {
     const { filter, sort } = this.spec;
     const own: Selected[] = [];
     for (const stored of changes.values()) {
-      if (stored && filter.matches(stored.document)) own.push({ stored, score: undefined });
+      if (!stored || !filter.matches(stored.document)) continue;
+      const score = this.scan.judge?.(stored);
+      if (!this.scan.judge || score !== undefined) own.push({ stored, score });
     }
     const merge = sort && this.scan.providesSort ? sort : undefined;
-    if (merge) own.sort((a, b) => merge.compare(a.stored.document, b.stored.document));
+    const compare = (a: Selected, b: Selected): number =>
+      merge ? merge.compareKeys(keyOf(merge, a), keyOf(merge, b)) : 0;
+    if (merge) own.sort(compare);
     else own.sort((a, b) => a.stored.recordId - b.stored.recordId);
     for (const item of this.#scanned()) {
       if (item && changes.has(item.stored.recordId)) continue;
-      while (merge && item && own[0] && merge.compare(own[0].stored.document, item.stored.document) < 0) {
+      while (merge && item && own[0] && compare(own[0], item) < 0) {
         yield own.shift();
       }
       yield item;
@@ -113,4 +119,8 @@ export class Selection {
       yield item;
     }
   }
+}
+
+function keyOf(sort: Sort, { stored, score }: Selected): ReturnType<Sort['key']> {
+  return sort.key(stored.document, { textScore: score });
 }
