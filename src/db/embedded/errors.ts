@@ -56,6 +56,7 @@ export const CODES = {
   UnsupportedOpQueryCommand: 352,
   SnapshotUnavailable: 246,
   LockBusy: 46,
+  IndexBuildAborted: 276,
   OutOfDiskSpace: 14031,
 } as const;
 

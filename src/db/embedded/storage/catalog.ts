@@ -16,6 +16,8 @@ export interface IndexState {
   /** The document that listIndexes answers. */
   spec: Document;
   compiled: CompiledIndex;
+  /** Whether it is still being filled, so that writers keep it and readers must not use it. */
+  building: boolean;
 }
 
 /** A collection. Counters and flags change in memory with every write and are stored with its batch. */
@@ -162,12 +164,24 @@ export class Catalog {
   }
 
   /** Adds an index without entries; the caller fills it. */
-  addIndex(collection: Collection, spec: Document): IndexState {
-    const index = { number: this.#take(), spec, compiled: compileIndex(readDefinition(spec), EMPTY_INDEX) };
+  addIndex(collection: Collection, spec: Document, building = false): IndexState {
+    const index = {
+      number: this.#take(),
+      spec,
+      compiled: compileIndex(readDefinition(spec), EMPTY_INDEX),
+      building,
+    };
     collection.indexes.push(index);
     this.#structureChanged(collection);
     this.save(collection);
     return index;
+  }
+
+  /** Makes indexes that are filled known to readers. */
+  finishBuilds(collection: Collection, numbers: readonly number[]): void {
+    for (const index of collection.indexes) if (numbers.includes(index.number)) index.building = false;
+    this.#structureChanged(collection);
+    this.save(collection);
   }
 
   /** Takes an index out; its entries are removed later by the sweeper. */
@@ -204,13 +218,14 @@ export class Catalog {
   /** Stores the definition of a collection after a change to it. */
   save(collection: Collection): void {
     const indexes = collection.indexes.map(
-      ({ number, spec, compiled }) =>
+      ({ number, spec, compiled, building }) =>
         new Map<string, Value>([
           ['number', new Int32(number)],
           ['spec', spec],
           ['multikey', compiled.multikey],
           ['multikeyFields', new Int32(compiled.multikeyFields ?? 0)],
           ['truncated', compiled.truncated],
+          ['building', building],
         ]),
     );
     const entry: Document = new Map<string, Value>([
@@ -296,7 +311,12 @@ export class Catalog {
         multikeyFields: (stored.get('multikeyFields') as Int32).value,
         truncated: stored.get('truncated') === true,
       });
-      const state = { number: Number(stored.get('number')), spec, compiled };
+      const state = {
+        number: Number(stored.get('number')),
+        spec,
+        compiled,
+        building: stored.get('building') === true,
+      };
       this.#reserve(state.number);
       return state;
     });
