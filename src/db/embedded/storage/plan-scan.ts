@@ -2,6 +2,7 @@ import type { Collection } from './catalog';
 import { prefixKey, openDocument, readRecordId } from './keys';
 import { StoredDocument } from './records';
 import type { PlanScan, ScanServices } from './plan-types';
+import { idScan, wantedId } from './id-scan';
 import { Scanner } from './scanner';
 import type { ViewHolder } from './scanner';
 import type { SelectionSpec } from './selection-spec';
@@ -17,6 +18,10 @@ export function scanPlan(
   holder: ViewHolder,
 ): PlanScan {
   if (spec.filter.text) return textScan(services, collection, spec.filter.text, spec, holder);
+  const id = spec.hint === undefined ? wantedId(spec.filterDocument) : undefined;
+  if (id !== undefined && collection.indexes[0]?.compiled.collator === spec.collator) {
+    return idScan(services, collection, id, spec, holder);
+  }
   const scanner = new Scanner(
     services.environment.documents,
     { lower: prefixKey(collection.number), upper: prefixKey(collection.number + 1), reverse: false },
