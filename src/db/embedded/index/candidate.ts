@@ -39,7 +39,7 @@ export function indexCandidate(
     residual: nodes.some((node) => !settled.has(node)),
     providesSort,
     mergeSort: merged && providesSort && sort !== undefined,
-    deduplicate: bounds.some((field) => field.multikey && !isPoint(field)),
+    deduplicate: bounds.some((field, i) => field.multikey && (i >= points || !isPoint(field))),
   };
   const ordered = sort !== undefined && order !== undefined && providesSort;
   return { scan, score: score(index, bounds, points, scan, ordered) };
