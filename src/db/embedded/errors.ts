@@ -31,6 +31,7 @@ export const CODES = {
   CannotBackfillArray: 34,
   QueryFeatureNotAllowed: 224,
   ConversionFailure: 241,
+  MergeStageNoMatchingDocument: 13113,
   QueryExceededMemoryLimitNoDiskUseAllowed: 292,
   NoSuchTransaction: 251,
   TransactionTooOld: 225,
