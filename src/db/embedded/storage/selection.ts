@@ -31,6 +31,19 @@ export class Selection {
     return this.#ended || (this.spec.limit !== undefined && this.#taken >= this.spec.limit);
   }
 
+  /** Whether documents can be gone past, and counted, without being read. */
+  get passes(): boolean {
+    const sorted = this.spec.sort === undefined || this.scan.providesSort;
+    return this.scan.pass !== undefined && sorted && !this.source.changes?.(this.collection)?.size;
+  }
+
+  /** Counts a document without reading it; false at the end. Only where `passes`. */
+  pass(): boolean {
+    if (this.ended || !this.scan.pass?.()) return false;
+    this.#taken++;
+    return true;
+  }
+
   /** The next document; undefined at a tick, where nothing was found yet; null at the end. */
   next(): Selected | undefined | null {
     if (this.ended) return null;
@@ -53,6 +66,10 @@ export class Selection {
     let skip = spec.skip;
     const changes = this.source.changes?.(this.collection);
     const sorted = spec.sort === undefined || this.scan.providesSort;
+    if (this.passes) {
+      for (; skip > 0 && this.scan.pass?.(); skip--) if (skip % TICK === 0) yield undefined;
+      if (skip > 0) return;
+    }
     const found = changes?.size ? this.#overlaid(changes) : this.#scanned();
     for (const item of sorted ? found : this.#sorted(found)) {
       if (item && skip > 0) skip--;

@@ -8,7 +8,7 @@ import { type TextQuery, checkTextSpec, parseTextQuery } from '../text/query';
 import type { TextIndex } from '../text/text-index';
 import type { Collection, IndexState } from './catalog';
 import { entryKey, readRecordId } from './keys';
-import type { PlanScan, ScanItem, ScanServices } from './plan-types';
+import type { PlanScan, ScanItem, ScanServices, ScanStatistics } from './plan-types';
 import type { StoredDocument } from './records';
 import { type KeyRange, Scanner, type ViewHolder } from './scanner';
 import type { SelectionSpec } from './selection-spec';
@@ -71,6 +71,8 @@ interface Search {
  * that a search for one term reads only as far as somebody asks; lists of several terms are added up first.
  */
 export class TextScan implements PlanScan {
+  readonly plan = undefined;
+  readonly statistics: ScanStatistics = { keys: 0, documents: 0 };
   readonly providesSort: boolean;
   #hits: Iterator<Hit> | undefined;
   #scanner: Scanner | undefined;
@@ -135,6 +137,7 @@ export class TextScan implements PlanScan {
     const range: KeyRange = { lower, upper: after(lower), reverse: false };
     this.#scanner = new Scanner(this.services.environment.entries, range, this.holder, false);
     for (let entry = this.#scanner.next(); entry; entry = this.#scanner.next()) {
+      this.statistics.keys++;
       yield { recordId: readRecordId(entry.key), score: readScore(entry.key, lower.length) };
     }
   }
@@ -146,6 +149,7 @@ export class TextScan implements PlanScan {
       const stored = this.services.records.get(this.collection, recordId, this.holder.view);
       // Gone since an earlier batch.
       if (stored === undefined) continue;
+      this.statistics.documents++;
       if (query.needsDocument && !matchText(query, text, stored.document)) continue;
       return { stored, score, matched: false };
     }
