@@ -117,10 +117,10 @@ function disorder(
   plan: Plan,
 ): string | undefined {
   if (sort === undefined || sort.size === 0 || !plan.providesSort) return undefined;
-  const { compare } = compileSort(sort, { collator });
+  const order = compileSort(sort, { collator });
   for (let i = 1; i < found.length; i++) {
     const [a, b] = [documents[found[i - 1] as number] as Document, documents[found[i] as number] as Document];
-    if (compare(a, b) > 0) return `out of order: ${show(toPlain(a))} before ${show(toPlain(b))}`;
+    if (order.compare(a, b) > 0) return `out of order: ${show(toPlain(a))} before ${show(toPlain(b))}`;
   }
   return undefined;
 }

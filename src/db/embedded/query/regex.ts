@@ -1,20 +1,27 @@
-import { StoreError } from '../errors';
+import { invalidRegex } from './regex-escapes';
+import { translateRegex } from './regex-translate';
+
+const CACHE_LIMIT = 500;
+const cache = new Map<string, RegExp>();
 
 /**
- * Compiles a regular expression of the PCRE dialect that MongoDB uses. Flags: i, m, s, x, u.
- * Throws Location51091 for an invalid expression.
+ * Compiles a regular expression of the Perl-compatible dialect that MongoDB uses. Flags: i, m, s, x, u.
+ * Throws Location51091 for an invalid expression, and for what JavaScript cannot do.
  */
 export function compileRegex(pattern: string, options: string): RegExp {
-  const flags = [...new Set(options)].filter((flag) => 'ims'.includes(flag)).join('');
-  try {
-    return new RegExp(pattern, `${flags}u`);
-  } catch {
+  const id = `${options}/${pattern}`;
+  let compiled = cache.get(id);
+  if (compiled === undefined) {
+    const { source, flags } = translateRegex(pattern, options);
     try {
-      return new RegExp(pattern, flags);
+      compiled = new RegExp(source, flags);
     } catch (error) {
-      throw new StoreError(51091, `Regular expression is invalid: ${(error as Error).message}`);
+      throw invalidRegex((error as Error).message);
     }
+    if (cache.size >= CACHE_LIMIT) cache.clear();
+    cache.set(id, compiled);
   }
+  return compiled;
 }
 
 /** What a regular expression says about how its matches begin. */
