@@ -120,6 +120,8 @@ export class Selection {
     const sorter = new Sorter<Selected>(sort, {
       limit: limit === undefined ? undefined : limit + skip,
       memoryLimit: allowDiskUse ? Infinity : SORT_MEMORY_LIMIT,
+      // Whatever index was scanned, equal documents come in the order of storage.
+      ties: (a, b) => a.stored.recordId - b.stored.recordId,
     });
     for (const item of found) {
       if (!item) yield undefined;
