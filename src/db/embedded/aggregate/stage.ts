@@ -45,6 +45,7 @@ export interface PipelineContext {
   /** Variables with their values: the command's `let`, and those of $lookup. */
   readonly variables: Variables;
   readonly now: Date;
+  readonly allowDiskUse: boolean;
   /** Collects what the stage's expressions read. */
   readonly uses: Uses;
   /** What the pipeline is part of. */

@@ -96,20 +96,24 @@ export function readAggregate(
   { args }: Pick<CommandContext, 'args'>,
   collection: Collection | undefined,
 ): AggregateQuery {
-  const stages = args.requiredArray('pipeline');
+  const stages = args.array('pipeline');
+  if (stages === undefined) {
+    throw new StoreError('TypeMismatch', "'pipeline' option must be specified as an array");
+  }
   const variables = args.document('let');
+  const allowDiskUse = args.boolean('allowDiskUse');
   const collator = compileCollation(collationOf(collection, args.document('collation')));
-  const pipeline = compilePipeline(stages, { collator, variables });
+  const pipeline = compilePipeline(stages, { collator, variables, allowDiskUse });
   const spec = selectionOf(pipeline.prefix, { collator, variables });
   spec.hint = readHint(args);
-  spec.allowDiskUse = args.boolean('allowDiskUse');
+  spec.allowDiskUse = allowDiskUse;
   return { pipeline, spec, collator };
 }
 
 function batchSizeOf(cursor: Document): number {
   for (const key of cursor.keys()) {
     if (key !== 'batchSize') {
-      throw new StoreError('FailedToParse', `cursor object can't contain fields other than batchSize`);
+      throw new StoreError('BadValue', `cursor object can't contain fields other than batchSize`);
     }
   }
   const given = cursor.get('batchSize');
