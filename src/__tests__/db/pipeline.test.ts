@@ -314,10 +314,9 @@ describe('the prefix of a pipeline', () => {
     const { prefix } = compilePipeline(fromPlain(stages) as Value[]);
     return numbersOf(
       Object.fromEntries(
-        Object.entries(prefix).map(([key, value]) => [
-          key,
-          value instanceof Map ? toPlain(value) : (value as unknown),
-        ]),
+        Object.entries(prefix)
+          .filter(([, value]) => value !== undefined)
+          .map(([key, value]) => [key, value instanceof Map ? toPlain(value) : (value as unknown)]),
       ),
     );
   };
