@@ -8,7 +8,7 @@ import type { Batch, BatchSource } from '../session/cursors';
 import type { Operation } from '../session/operations';
 import type { Collection } from '../storage/catalog';
 import { Selection } from '../storage/selection';
-import type { Selected, Source } from '../storage/selection-spec';
+import type { Selected, SelectionSpec, Source } from '../storage/selection-spec';
 import { checkSize } from '../update/document';
 import { numberOf } from './arguments';
 import { writeOutput } from './aggregate-output';
