@@ -14,6 +14,8 @@ export type Steps = Iterable<Document | undefined>;
 export interface Access {
   /** The documents of a collection of the same database that match a filter, in natural order. */
   find(collection: string, filter: Document, options: FindOptions): Steps;
+  /** The figures of the pipeline's own collection, as collStats has them; sizes in units of `scale` bytes. */
+  statistics?(scale: number): Document;
 }
 
 /** How a stage wants to read a collection. */

@@ -19,6 +19,7 @@ import type { Command, CommandContext, Reply } from './command';
 import { firstBatch } from './find';
 import { collectionName, findCollection } from './namespaces';
 import { Pace, transactionSource } from './reading';
+import { namedStatistics } from './statistics';
 
 const FIELDS = new Set([
   'aggregate',
@@ -202,6 +203,7 @@ class PipelineBatches implements BatchSource {
         const spec = selectionOf({ filter, ...options }, { collator, variables: options.variables });
         return documentsOf(this.#select(collection, spec), undefined);
       },
+      statistics: (scale) => namedStatistics(this.context, collectionName(this.context, 'aggregate'), scale),
     };
   }
 }
