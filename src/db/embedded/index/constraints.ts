@@ -1,3 +1,4 @@
+import { isArrayIndex, splitPath } from '../bson/paths';
 import type { Node } from '../query/ast';
 import { boundsOf, type Bounds, type Component } from './bounds';
 import { complement, union } from './interval';
@@ -69,6 +70,10 @@ function leafConstraints(
   counter: { next: number },
 ): Constraint[] {
   const full = joinPath(scope.prefix, path);
+  const isElemMatch = predicate.kind === 'elemMatchValue' || predicate.kind === 'elemMatchObject';
+  // The elements of an array inside the array have no keys of their own, and a number names one of them.
+  if (scope.element !== undefined && isElemMatch) return [];
+  if (scope.subdocument !== undefined && isArrayIndex(splitPath(path)[0] as string)) return [];
   if (predicate.kind === 'elemMatchValue') {
     const inner = { ...scope, prefix: full, element: counter.next++ };
     return constraintsOf(predicate.child, inner, counter).filter(
