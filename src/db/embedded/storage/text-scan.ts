@@ -9,6 +9,7 @@ import { type TextQuery, checkTextSpec, parseTextQuery } from '../text/query';
 import type { TextIndex } from '../text/text-index';
 import type { Collection, IndexState } from './catalog';
 import { entryKey, readRecordId } from './keys';
+import { type Hit, bestOfLists } from './text-top';
 import type { PlanScan, ScanItem, ScanServices, ScanStatistics } from './plan-types';
 import type { StoredDocument } from './records';
 import { type KeyRange, Scanner, type ViewHolder } from './scanner';
@@ -17,11 +18,10 @@ import type { SelectionSpec } from './selection-spec';
 /** Index entries read between two ticks. */
 const TICK = 256;
 
-/** A document that the index gives for a search, before it is fetched. */
-interface Hit {
-  recordId: number;
-  score: number;
-}
+/** Documents by score at most that are looked for without reading the posting lists to their end. */
+const MAX_TOP = 1000;
+/** More terms than this do not fit the bits that the search for the top keeps for them. */
+const MAX_LISTS = 30;
 
 /** Opens the scan that answers the $text of a filter. Throws IndexNotFound without a text index. */
 export function textScan(
@@ -84,7 +84,7 @@ export class TextScan implements PlanScan {
   readonly statistics: ScanStatistics = { keys: 0, documents: 0 };
   readonly providesSort: boolean;
   #hits: Iterator<Hit> | undefined;
-  #scanner: Scanner | undefined;
+  readonly #scanners: Scanner[] = [];
   /** Documents of one score, in the order of what the sort has after the score. */
   #ties: ScanItem[] = [];
   #ahead: ScanItem | undefined;
@@ -104,6 +104,11 @@ export class TextScan implements PlanScan {
     const terms = [...this.search.query.lookupTerms];
     if (terms.length === 1) {
       this.#hits = this.#postings(terms[0] as string);
+      return;
+    }
+    const top = yield* this.#top(terms);
+    if (top !== undefined) {
+      this.#hits = top.values();
       return;
     }
     const scores = new Map<number, number>();
@@ -127,25 +132,76 @@ export class TextScan implements PlanScan {
   }
 
   pause(): void {
-    this.#scanner?.pause();
+    for (const scanner of this.#scanners) scanner.pause();
   }
 
   /** The score of a document that is not in the index, such as one of an open transaction; undefined without a hit. */
   judge(stored: StoredDocument): number | undefined {
     const { query, text } = this.search;
     let sum: number | undefined;
-    for (const [term, score] of textTerms(text, stored.document)) {
-      if (query.lookupTerms.has(term)) sum = (sum ?? 0) + score;
+    const scores = textTerms(text, stored.document);
+    // In the order in which the posting lists are added up, so that the sums are equal to the last bit.
+    for (const term of query.lookupTerms) {
+      const score = scores.get(term);
+      if (score !== undefined) sum = (sum ?? 0) + score;
     }
     return sum !== undefined && matchText(query, text, stored.document) ? sum : undefined;
+  }
+
+  /**
+   * The hits of a page by score, if one is asked for and the lists need not be read to their end for it; those that
+   * only follow at the last score are among them when the sort has more to say about their order.
+   */
+  *#top(terms: readonly string[]): Generator<undefined, Hit[] | undefined> {
+    const wanted = this.#wanted(terms);
+    if (wanted === undefined) return undefined;
+    const { records } = this.services;
+    const ranking = bestOfLists(
+      terms.map((term) => this.#postings(term)),
+      (recordId) => {
+        const stored = records.get(this.collection, recordId, this.holder.view);
+        this.statistics.documents++;
+        return stored && this.spec.filter.matches(stored.document) ? this.judge(stored) : undefined;
+      },
+    );
+    const ties = (this.spec.sortDocument?.size ?? 0) > 1;
+    const hits: Hit[] = [];
+    for (let step = ranking.next(); ; step = ranking.next()) {
+      if (step.done === true) {
+        this.pause();
+        return step.value === 'end' ? hits : undefined;
+      }
+      if (step.value === undefined) {
+        yield undefined;
+        continue;
+      }
+      if (hits.length >= wanted && (!ties || step.value.score < (hits.at(-1)?.score ?? 0))) {
+        this.pause();
+        return hits;
+      }
+      hits.push(step.value);
+      if (hits.length >= wanted && !ties) {
+        this.pause();
+        return hits;
+      }
+    }
+  }
+
+  /** How many hits are enough; undefined where all have to be known. */
+  #wanted(terms: readonly string[]): number | undefined {
+    const { sort, limit, skip } = this.spec;
+    const overlaid = 'changes' in this.holder && this.holder.changes !== undefined;
+    if (sort === undefined || !this.providesSort || limit === undefined || overlaid) return undefined;
+    return terms.length <= MAX_LISTS && skip + limit <= MAX_TOP ? skip + limit : undefined;
   }
 
   *#postings(term: string): Generator<Hit> {
     const { index, prefix } = this.search;
     const lower = entryKey(index.number, postingPrefix(prefix, term));
     const range: KeyRange = { lower, upper: after(lower), reverse: false };
-    this.#scanner = new Scanner(this.services.environment.entries, range, this.holder, false);
-    for (let entry = this.#scanner.next(); entry; entry = this.#scanner.next()) {
+    const scanner = new Scanner(this.services.environment.entries, range, this.holder, false);
+    this.#scanners.push(scanner);
+    for (let entry = scanner.next(); entry; entry = scanner.next()) {
       this.statistics.keys++;
       yield { recordId: readRecordId(entry.key), score: readScore(entry.key, lower.length) };
     }
