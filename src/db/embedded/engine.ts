@@ -1,3 +1,4 @@
+import { StoreError } from './errors';
 import { Cursors } from './session/cursors';
 import { LockTable } from './session/locks';
 import { Operations } from './session/operations';
@@ -35,7 +36,7 @@ export class Engine {
     readonly dataDir: string,
     lockToken: string,
   ) {
-    this.#lock = lockDirectory(dataDir, lockToken);
+    this.#lock = claim(dataDir, lockToken);
     try {
       this.environment = openEnvironment(dataDir);
     } catch (error) {
@@ -65,5 +66,16 @@ export class Engine {
     await this.writer.close();
     await this.environment.close();
     this.#lock.release();
+  }
+}
+
+/** Locks the folder. Throws with the folder's name where it can't be written. */
+function claim(dataDir: string, lockToken: string): DirectoryLock {
+  try {
+    return lockDirectory(dataDir, lockToken);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new StoreError('OperationFailed', `the data folder ${dataDir} can't be written: ${cause}`);
   }
 }

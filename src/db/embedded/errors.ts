@@ -58,6 +58,7 @@ export const CODES = {
   SnapshotUnavailable: 246,
   LockBusy: 46,
   IndexBuildAborted: 276,
+  OperationFailed: 96,
   OutOfDiskSpace: 14031,
 } as const;
 

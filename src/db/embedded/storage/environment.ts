@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase, Transaction } from 'lmdb';
 import { StoreError } from '../errors';
+import { checkDataFile } from './file-check';
 
 /** The version of the layout that storage/keys.ts and storage/catalog.ts describe. */
 const FORMAT_VERSION = 1;
@@ -42,8 +43,9 @@ export interface Environment {
  * format version.
  */
 export function openEnvironment(dataDir: string): Environment {
-  mkdirSync(dataDir, { recursive: true });
-  const root: RootDatabase = open({ path: join(dataDir, 'store.mdb'), maxDbs: 8, ...BINARY });
+  const path = join(dataDir, 'store.mdb');
+  checkDataFile(path);
+  const root: RootDatabase = open({ path, maxDbs: 8, ...BINARY });
   const meta: Tree = root.openDB('meta', BINARY);
   checkFormat(meta);
   const documents: Tree = root.openDB('documents', BINARY);
@@ -63,9 +65,33 @@ export function openEnvironment(dataDir: string): Environment {
         },
       };
     },
-    write: (work) => root.transactionSync(work),
+    write(work) {
+      try {
+        root.transactionSync(work);
+      } catch (error) {
+        throw isDiskFull(error, dataDir)
+          ? new StoreError(
+              'OutOfDiskSpace',
+              `no space is left for the data folder ${dataDir}; nothing was written`,
+            )
+          : error;
+      }
+    },
     close: () => root.close(),
   };
+}
+
+const EIO = 5;
+const ENOSPC = 28;
+/** Bytes below which a disk counts as full: a write that does not fit ends half-way, as an input/output error. */
+const FULL_BYTES = 1024 * 1024;
+
+function isDiskFull(error: unknown, dataDir: string): boolean {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === ENOSPC) return true;
+  if (code !== EIO) return false;
+  const { bavail, bsize } = statfsSync(dataDir);
+  return bavail * bsize < FULL_BYTES;
 }
 
 function checkFormat(meta: Tree): void {

@@ -26,7 +26,7 @@ export function lockDirectory(dataDir: string, token: string): DirectoryLock {
   const path = join(dataDir, FILE);
   const own: Holder = { pid: process.pid, startedAt: processStart(process.pid) ?? '', token };
   const draft = `${path}.${process.pid}.${token}`;
-  writeFileSync(draft, JSON.stringify(own));
+  writeFileSync(draft, JSON.stringify(own), { flag: 'wx' });
   try {
     // Linking is the one step that either makes the lock whole or finds another's.
     while (!tryLink(draft, path)) {

@@ -1,0 +1,162 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { StoreError } from '../errors';
+
+/**
+ * LMDB maps the data file into memory and trusts what it finds there: a cut or overwritten file would end
+ * the process, or be served. This check reads the file beforehand and follows its trees from the newest meta
+ * page. Layout: struct MDB_page, MDB_node, MDB_meta and MDB_db of the LMDB that lmdb-js brings.
+ */
+
+const HEADER = 24;
+const FLAGS_AT = 0x12;
+const LOWER_AT = 0x14;
+const UPPER_AT = 0x16;
+const BRANCH = 0x01;
+const LEAF = 0x02;
+const OVERFLOW = 0x04;
+const META = 0x08;
+const MAGIC = 0xbeefc0de;
+const MAIN_TREE_AT = 0x60;
+const FREE_TREE_AT = 0x30;
+const ROOT_AT = 40;
+const DEPTH_AT = 6;
+const LAST_PAGE_AT = 0x90;
+const TRANSACTION_AT = 0x98;
+const NODE = 8;
+const NODE_BIG = 0x01;
+const NODE_TREE = 0x02;
+const NO_PAGE = 0xffff_ffff_ffff_ffffn;
+/** Files up to this size are checked to the last leaf, larger ones to the branches: opening has to be quick. */
+const WHOLE_CHECK_BYTES = 64 * 1024 * 1024;
+
+/** Throws DataCorruptionDetected when the file can't be a whole LMDB file. A file that does not exist is fine. */
+export function checkDataFile(path: string): void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    const { size } = fstatSync(descriptor);
+    if (size > 0) new FileCheck(descriptor, size, path).run();
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+class FileCheck {
+  #pageSize = 4096;
+  #lastPage = 0;
+
+  constructor(
+    private readonly descriptor: number,
+    private readonly size: number,
+    private readonly path: string,
+  ) {}
+
+  run(): void {
+    const meta = this.#newestMeta();
+    this.#lastPage = Number(meta.readBigUInt64LE(LAST_PAGE_AT));
+    this.#checkTree(meta.subarray(FREE_TREE_AT), 'leaf');
+    this.#checkTree(meta.subarray(MAIN_TREE_AT), 'tree of trees');
+  }
+
+  #newestMeta(): Buffer {
+    const first = this.#read(0, 256);
+    this.#pageSize = first.readUInt32LE(FREE_TREE_AT);
+    const valid = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536].includes(this.#pageSize);
+    if (!isMeta(first) || !valid) throw this.#damaged('its first page is not that of a data file');
+    const second = this.#read(this.#pageSize, 256);
+    if (!isMeta(second)) throw this.#damaged('its second page is not that of a data file');
+    const newer = second.readBigUInt64LE(TRANSACTION_AT) > first.readBigUInt64LE(TRANSACTION_AT);
+    return newer ? second : first;
+  }
+
+  /** Follows a tree from its record; trees of the main tree are followed too. */
+  #checkTree(record: Buffer, kind: 'leaf' | 'tree of trees'): void {
+    const root = record.readBigUInt64LE(ROOT_AT);
+    if (root !== NO_PAGE) this.#checkPage(root, record.readUInt16LE(DEPTH_AT), kind);
+  }
+
+  #checkPage(number: bigint, depth: number, kind: 'leaf' | 'tree of trees'): void {
+    if (depth === 1 && kind === 'leaf' && this.size > WHOLE_CHECK_BYTES) {
+      this.#checkNumber(number);
+      return;
+    }
+    const page = this.#page(number);
+    const flags = page.readUInt16LE(FLAGS_AT);
+    const lower = page.readUInt16LE(LOWER_AT);
+    const upper = page.readUInt16LE(UPPER_AT);
+    const isBranch = (flags & BRANCH) !== 0;
+    const fits = page.readBigUInt64LE(0) === number && lower <= upper && HEADER + upper <= this.#pageSize;
+    if (!fits || depth < 1 || isBranch !== depth > 1 || (flags & (BRANCH | LEAF)) === 0) {
+      throw this.#damaged(`page ${number} is not a page of its tree`);
+    }
+    for (let pointer = HEADER; pointer < HEADER + lower; pointer += 2) {
+      const at = page.readUInt16LE(pointer) + HEADER;
+      if (at < HEADER + lower || at + NODE > this.#pageSize)
+        throw this.#damaged(`page ${number} has a bad node`);
+      if (isBranch) this.#checkPage(childOf(page, at), depth - 1, kind);
+      else this.#checkLeafNode(page, at, number, kind);
+    }
+  }
+
+  #checkLeafNode(page: Buffer, at: number, number: bigint, kind: 'leaf' | 'tree of trees'): void {
+    const flags = page.readUInt16LE(at + 4);
+    const dataAt = at + NODE + page.readUInt16LE(at + 6);
+    const dataSize = page.readUInt16LE(at) + page.readUInt16LE(at + 2) * 0x1_0000;
+    const end = dataAt + ((flags & NODE_BIG) !== 0 ? 8 : dataSize);
+    if (end > this.#pageSize) throw this.#damaged(`page ${number} has a node beyond its end`);
+    if ((flags & NODE_BIG) !== 0) this.#checkOverflow(page.readBigUInt64LE(dataAt));
+    else if ((flags & NODE_TREE) !== 0 && kind === 'tree of trees') {
+      this.#checkTree(page.subarray(dataAt, dataAt + dataSize), 'leaf');
+    }
+  }
+
+  #checkOverflow(number: bigint): void {
+    const page = this.#page(number);
+    const last = Number(number) + page.readUInt32LE(LOWER_AT) - 1;
+    const fits = page.readBigUInt64LE(0) === number && (page.readUInt16LE(FLAGS_AT) & OVERFLOW) !== 0;
+    if (!fits || last > this.#lastPage || (last + 1) * this.#pageSize > this.size) {
+      throw this.#damaged(`page ${number} does not begin a large document`);
+    }
+  }
+
+  #checkNumber(number: bigint): void {
+    if (number > BigInt(this.#lastPage) || Number(number + 1n) * this.#pageSize > this.size) {
+      throw this.#damaged(`page ${number} is missing; the file is shorter than it was`);
+    }
+  }
+
+  #page(number: bigint): Buffer {
+    this.#checkNumber(number);
+    return this.#read(Number(number) * this.#pageSize, this.#pageSize);
+  }
+
+  #read(position: number, length: number): Buffer {
+    const buffer = Buffer.allocUnsafe(length);
+    if (readSync(this.descriptor, buffer, 0, length, position) < length) {
+      throw this.#damaged('it is shorter than it was');
+    }
+    return buffer;
+  }
+
+  #damaged(what: string): StoreError {
+    return new StoreError(
+      'DataCorruptionDetected',
+      `the data file ${this.path} is damaged: ${what}. Restore it from a backup; it was left as it is.`,
+    );
+  }
+}
+
+function isMeta(page: Buffer): boolean {
+  return (page.readUInt16LE(FLAGS_AT) & META) !== 0 && page.readUInt32LE(HEADER) === MAGIC;
+}
+
+/** The page that a branch node points to: 48 bits over three fields of the node. */
+function childOf(page: Buffer, at: number): bigint {
+  const low = page.readUInt16LE(at) + page.readUInt16LE(at + 2) * 0x1_0000;
+  return BigInt(low) + (BigInt(page.readUInt16LE(at + 4)) << 32n);
+}
