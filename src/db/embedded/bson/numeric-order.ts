@@ -22,7 +22,8 @@ export function exactDouble(value: NumberValue): number | undefined {
       return value.value;
     case 'Long': {
       const near = value.toNumber();
-      if (near >= -TWO_53 && near <= TWO_53) return near;
+      // 2^53 itself may be what a neighbour was rounded to.
+      if (near > -TWO_53 && near < TWO_53) return near;
       // 2^63 is no Long, so the way back must not saturate.
       return near < 2 ** 63 && BigInt(near) === value.toBigInt() ? near : undefined;
     }
