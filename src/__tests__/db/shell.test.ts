@@ -94,3 +94,24 @@ test('db.c.find().explain()', async () => {
     executionStats: { nReturned: 1 },
   });
 });
+
+test('db.currentOp(), rs.status(), show users, show profile', async () => {
+  const [operation] = await admin.aggregate([{ $currentOp: { allUsers: true } }]).toArray();
+  expect(operation).toMatchObject({ op: 'command', command: { aggregate: 1 } });
+  await expect(
+    db
+      .collection('c')
+      .aggregate([{ $currentOp: {} }])
+      .toArray(),
+  ).rejects.toMatchObject({ code: 73 });
+  await expect(db.aggregate([{ $match: {} }]).toArray()).rejects.toMatchObject({ code: 73 });
+  expect(await db.aggregate([{ $documents: [{ a: 1 }] }]).toArray()).toEqual([{ a: 1 }]);
+  await expect(db.collection('c').watch().next()).rejects.toMatchObject({ code: 40324 });
+  expect(await admin.command({ replSetGetStatus: 1 })).toMatchObject({
+    myState: 1,
+    members: [{ stateStr: 'PRIMARY' }],
+  });
+  expect(await db.command({ usersInfo: 1 })).toMatchObject({ users: [] });
+  expect(await db.command({ profile: -1 })).toMatchObject({ was: 0 });
+  await expect(db.command({ profile: 2 })).rejects.toMatchObject({ code: 115 });
+});

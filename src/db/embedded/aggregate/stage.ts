@@ -16,6 +16,8 @@ export interface Access {
   find(collection: string, filter: Document, options: FindOptions): Steps;
   /** The figures of the pipeline's own collection, as collStats has them; sizes in units of `scale` bytes. */
   statistics?(scale: number): Document;
+  /** The commands that run now, for $currentOp. */
+  operations?(): readonly Document[];
 }
 
 /** How a stage wants to read a collection. */

@@ -2,6 +2,7 @@ import { decode, decodeFields, encode } from '../bson/codec';
 import { setTextScore } from '../aggregate/metadata';
 import type { Output } from '../aggregate/output';
 import type { Access, Steps } from '../aggregate/stage';
+import { integral } from '../bson/numbers';
 import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Batch, BatchSource } from '../session/cursors';
@@ -14,6 +15,7 @@ import { numberOf } from './arguments';
 import { writeOutput } from './aggregate-output';
 import { cursorReply } from '../wire/raw';
 import { type AggregateQuery, readAggregate, selectionOf } from './aggregate-query';
+import { runningOperations } from './diagnostics';
 import { explain } from './explain';
 import type { Command, CommandContext, Reply } from './command';
 import { firstBatch } from './find';
@@ -32,6 +34,8 @@ const FIELDS = new Set([
   'collation',
   'let',
 ]);
+/** Stages that may begin the pipeline of an aggregate without a collection. */
+const OWN_SOURCES = new Set(['$documents', '$currentOp']);
 const DEFAULT_FIRST_BATCH = 101;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
@@ -41,7 +45,7 @@ export const aggregateCommand: Command = {
   async run(context) {
     const { args, database } = context;
     args.allow(FIELDS);
-    const name = collectionName(context, 'aggregate');
+    const name = integral(args.any('aggregate')) === 1n ? undefined : collectionName(context, 'aggregate');
     if (args.boolean('explain')) return explain(context, args, 'queryPlanner');
     const cursor = args.document('cursor');
     if (cursor === undefined) {
@@ -50,14 +54,33 @@ export const aggregateCommand: Command = {
         "The 'cursor' option is required, except for aggregate with the explain argument",
       );
     }
-    const collection = findCollection(context, name);
+    const collection = name === undefined ? undefined : findCollection(context, name);
     const query = readAggregate(context, collection);
+    checkSource(query, name, database);
+    const namespace = `${database}.${name ?? '$cmd.aggregate'}`;
     const { output } = query.pipeline;
     const batches = new PipelineBatches(context, collection, query);
-    if (output !== undefined) return writeOut(context, output, batches, `${database}.${name}`);
-    return firstBatch(context, `${database}.${name}`, batches, batchSizeOf(cursor), false);
+    if (output !== undefined) return writeOut(context, output, batches, namespace);
+    return firstBatch(context, namespace, batches, batchSizeOf(cursor), false);
   },
 };
+
+/** Refuses a pipeline without a collection that needs one, and one with a collection that must have none. */
+function checkSource({ pipeline }: AggregateQuery, collection: string | undefined, database: string): void {
+  const first = pipeline.prefix.stages === 0 ? pipeline.stages[0] : undefined;
+  if (first === '$currentOp' && (collection !== undefined || database !== 'admin')) {
+    throw new StoreError(
+      'InvalidNamespace',
+      "$currentOp must be run against the 'admin' database with {aggregate: 1}",
+    );
+  }
+  if (collection === undefined && !(first !== undefined && OWN_SOURCES.has(first))) {
+    throw new StoreError(
+      'InvalidNamespace',
+      `{aggregate: 1} is not valid for '${first ?? 'this pipeline'}'; a collection is required.`,
+    );
+  }
+}
 
 async function writeOut(
   context: CommandContext,
@@ -203,6 +226,7 @@ class PipelineBatches implements BatchSource {
         const spec = selectionOf({ filter, ...options }, { collator, variables: options.variables });
         return documentsOf(this.#select(collection, spec), undefined);
       },
+      operations: () => runningOperations(engine),
       statistics: (scale) => namedStatistics(this.context, collectionName(this.context, 'aggregate'), scale),
     };
   }

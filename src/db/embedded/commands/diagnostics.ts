@@ -1,9 +1,11 @@
-import { Int32, Long } from 'bson';
+import { Double, Int32, Long } from 'bson';
 import { hostname, arch, cpus, totalmem, type as osType } from 'node:os';
 import { fromPlain } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
+import type { Engine } from '../engine';
 import type { Command } from './command';
+import { REPLICA_SET } from './hello';
 
 /** Answers to what shells and graphical clients ask when they connect. */
 
@@ -58,25 +60,30 @@ export const whatsMyUriCommand: Command = {
   run: ({ connection }) => new Map<string, Value>([['you', connection.remote]]),
 };
 
+/** The commands that run now, each as a document, also for the aggregation stage. */
+export function runningOperations(engine: Engine): Document[] {
+  const now = performance.now();
+  return engine.operations.list().map(
+    (operation) =>
+      fromPlain({
+        type: 'op',
+        active: true,
+        opid: new Int32(operation.id),
+        op: 'command',
+        ns: operation.namespace,
+        command: { [operation.command]: new Int32(1) },
+        client: operation.connection.remote,
+        connectionId: Long.fromNumber(operation.connection.id),
+        secs_running: Long.fromNumber(Math.floor((now - operation.startedAt) / 1000)),
+        microsecs_running: Long.fromNumber(Math.round((now - operation.startedAt) * 1000)),
+      }) as Document,
+  );
+}
+
 /** https://www.mongodb.com/docs/manual/reference/command/currentOp/ */
 export const currentOpCommand: Command = {
   adminOnly: true,
-  run({ engine }) {
-    const now = performance.now();
-    const inprog = engine.operations.list().map((operation) => ({
-      type: 'op',
-      active: true,
-      opid: new Int32(operation.id),
-      op: 'command',
-      ns: operation.namespace,
-      command: { [operation.command]: new Int32(1) },
-      client: operation.connection.remote,
-      connectionId: Long.fromNumber(operation.connection.id),
-      secs_running: Long.fromNumber(Math.floor((now - operation.startedAt) / 1000)),
-      microsecs_running: Long.fromNumber(Math.round((now - operation.startedAt) * 1000)),
-    }));
-    return fromPlain({ inprog }) as Document;
-  },
+  run: ({ engine }) => new Map<string, Value>([['inprog', runningOperations(engine)]]),
 };
 
 /**
@@ -90,5 +97,46 @@ export const killOpCommand: Command = {
     if (id === undefined) throw new StoreError('FailedToParse', 'missing "op" field');
     engine.operations.find(id)?.kill();
     return new Map<string, Value>([['info', 'attempting to kill op']]);
+  },
+};
+
+/** https://www.mongodb.com/docs/manual/reference/command/profile/: there is no profiler to turn on. */
+export const profileCommand: Command = {
+  run({ args }) {
+    const level = args.integer('profile');
+    if (level === 1 || level === 2) {
+      throw new StoreError('CommandNotSupported', 'the store has no profiler');
+    }
+    return fromPlain({ was: new Int32(0), slowms: new Int32(100), sampleRate: new Double(1) }) as Document;
+  },
+};
+
+/** The store has no users: whoever reaches it may do all. */
+export const usersInfoCommand: Command = { run: () => new Map([['users', []]]) };
+
+/** The store has no roles. */
+export const rolesInfoCommand: Command = { run: () => new Map([['roles', []]]) };
+
+/** https://www.mongodb.com/docs/manual/reference/command/replSetGetStatus/ of a set with one member. */
+export const replSetGetStatusCommand: Command = {
+  adminOnly: true,
+  run({ engine }) {
+    const uptime = Math.round((Date.now() - engine.startedAt) / 1000);
+    return fromPlain({
+      set: REPLICA_SET,
+      date: new Date(),
+      myState: new Int32(1),
+      members: [
+        {
+          _id: new Int32(0),
+          name: engine.address,
+          health: new Double(1),
+          state: new Int32(1),
+          stateStr: 'PRIMARY',
+          uptime: new Int32(uptime),
+          self: true,
+        },
+      ],
+    }) as Document;
   },
 };

@@ -7,7 +7,8 @@ import type { Command, CommandContext } from './command';
 
 /** Wire versions as MongoDB 7.0 announces them; drivers 6 and 7 ask for at least 9. */
 const MAX_WIRE_VERSION = 21;
-const REPLICA_SET = 'parley';
+/** The name of the replica set with one member that the store says it is. */
+export const REPLICA_SET = 'parley';
 const PROCESS_ID = new ObjectId();
 
 /**

@@ -18,6 +18,10 @@ import {
   getParameterCommand,
   hostInfoCommand,
   killOpCommand,
+  profileCommand,
+  replSetGetStatusCommand,
+  rolesInfoCommand,
+  usersInfoCommand,
   whatsMyUriCommand,
 } from './diagnostics';
 import { distinctCommand } from './distinct';
@@ -65,6 +69,10 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['getCmdLineOpts', getCmdLineOptsCommand],
   ['getLog', getLogCommand],
   ['hostInfo', hostInfoCommand],
+  ['profile', profileCommand],
+  ['usersInfo', usersInfoCommand],
+  ['rolesInfo', rolesInfoCommand],
+  ['replSetGetStatus', replSetGetStatusCommand],
   ['whatsmyuri', whatsMyUriCommand],
   ['serverStatus', serverStatusCommand],
   ['dbStats', dbStatsCommand],

@@ -65,5 +65,20 @@ function collStats(spec: Value, context: PipelineContext, name: string): Stage {
   };
 }
 
-/** $collStats. */
-export const STATISTICS_STAGES: StageTable = { $collStats: collStats };
+/** https://www.mongodb.com/docs/manual/reference/operator/aggregation/currentOp/ */
+function currentOp(spec: Value, _context: PipelineContext, name: string): Stage {
+  specDocument(
+    spec,
+    'FailedToParse',
+    `$currentOp options must be specified in an object, but found: ${typeOf(spec)}`,
+  );
+  return {
+    name,
+    *run(_source, access) {
+      yield* access.operations?.() ?? [];
+    },
+  };
+}
+
+/** $collStats, $currentOp. */
+export const STATISTICS_STAGES: StageTable = { $collStats: collStats, $currentOp: currentOp };
