@@ -28,7 +28,7 @@ export class MemoryMeter {
 const FLAT = 16;
 
 /** About how many bytes a value would take as BSON. */
-export function sizeOf(value: Value | undefined): number {
+function sizeOf(value: Value | undefined): number {
   if (typeof value === 'string') return FLAT + value.length;
   if (Array.isArray(value)) return value.reduce((sum: number, item) => sum + sizeOf(item), FLAT);
   if (!(value instanceof Map)) return FLAT;

@@ -5,7 +5,7 @@ import type { Expression } from './expression';
 export type Output = OutOutput | MergeOutput;
 
 /** $out: the documents become the collection's only ones. The database is the pipeline's own if not given. */
-export interface OutOutput {
+interface OutOutput {
   kind: 'out';
   database: string | undefined;
   collection: string;

@@ -1,8 +1,5 @@
 import { StoreError } from '../errors';
 
-/** Names that MongoDB gives a meaning; only CURRENT may be bound anew by a pipeline. */
-export const SYSTEM_VARIABLES = ['ROOT', 'CURRENT', 'REMOVE', 'NOW'] as const;
-
 const NAME = /^[a-zA-Z\u0080-\uffff][a-zA-Z0-9_\u0080-\uffff]*$/u;
 
 /**

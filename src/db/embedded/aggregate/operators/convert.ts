@@ -25,7 +25,7 @@ const INT = { min: -(2n ** 31n), max: 2n ** 31n - 1n };
 const LONG = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
 /** A value that cannot be converted: what `onError` of $convert catches. */
-export function conversionFailure(message: string): StoreError {
+function conversionFailure(message: string): StoreError {
   return new StoreError('ConversionFailure', message);
 }
 

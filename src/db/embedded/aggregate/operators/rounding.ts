@@ -140,8 +140,3 @@ function smallRest(value: bigint, mode: Mode): bigint {
   if (mode === 'floor' && value < 0n) return -1n;
   return mode === 'ceil' && value > 0n ? 1n : 0n;
 }
-
-/** The value of a number as a double, for functions that only doubles have. */
-export function asDouble(value: Value, name: string): number {
-  return toNumber(numeric(value, name));
-}

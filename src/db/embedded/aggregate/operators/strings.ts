@@ -22,7 +22,7 @@ export function coerceToString(value: Value | undefined): string {
 }
 
 /** The string that a value is, or an error. */
-export function stringArgument(value: Value | undefined, code: number, what: string): string {
+function stringArgument(value: Value | undefined, code: number, what: string): string {
   if (typeof value === 'string') return value;
   throw new StoreError(code, `${what} must be a string, but was of type: ${typeOf(value)}`);
 }

@@ -37,7 +37,7 @@ function groupStage(name: string, id: Expression, fields: GroupFields, context: 
 }
 
 /** Checks the name of an output field of $group. */
-export function checkGroupFieldName(field: string): void {
+function checkGroupFieldName(field: string): void {
   if (field.includes('.')) {
     throw new StoreError(40235, `The field name '${field}' cannot contain '.'`);
   }
