@@ -127,7 +127,7 @@ function operators(random: Random, taste: Taste, depth: number): Value {
         return [
           '$elemMatch',
           new Map([
-            [random.pick(NAMES), operators(random, taste, depth + 1)],
+            [random.pick([...NAMES, 'x.y', 'y.0']), operators(random, taste, depth + 1)],
             ['y', constant()],
           ]),
         ];
