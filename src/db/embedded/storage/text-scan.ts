@@ -1,5 +1,6 @@
 import type { Document, Value } from '../bson/types';
 import { implies } from '../index/implication';
+import { successor } from '../index/interval';
 import { postingPrefix, readScore } from '../index/text-keys';
 import { StoreError } from '../errors';
 import type { Node } from '../query/ast';
@@ -9,7 +10,7 @@ import { type TextQuery, checkTextSpec, parseTextQuery } from '../text/query';
 import type { TextIndex } from '../text/text-index';
 import type { Collection, IndexState } from './catalog';
 import { entryKey, readRecordId } from './keys';
-import { type Hit, bestOfLists } from './text-top';
+import { type Hit, bestOfLists, byScore } from './text-top';
 import type { PlanScan, ScanItem, ScanServices, ScanStatistics } from './plan-types';
 import type { StoredDocument } from './records';
 import { type KeyRange, Scanner, type ViewHolder } from './scanner';
@@ -121,7 +122,7 @@ export class TextScan implements PlanScan {
         yield undefined;
       }
     }
-    this.#hits = best(scores);
+    this.#hits = byScore(scores);
   }
 
   next(): ScanItem | undefined {
@@ -198,7 +199,7 @@ export class TextScan implements PlanScan {
   *#postings(term: string): Generator<Hit> {
     const { index, prefix } = this.search;
     const lower = entryKey(index.number, postingPrefix(prefix, term));
-    const range: KeyRange = { lower, upper: after(lower), reverse: false };
+    const range: KeyRange = { lower, upper: successor(lower), reverse: false };
     const scanner = new Scanner(this.services.environment.entries, range, this.holder, false);
     this.#scanners.push(scanner);
     for (let entry = scanner.next(); entry; entry = scanner.next()) {
@@ -247,31 +248,4 @@ export class TextScan implements PlanScan {
 function sortsByScoreFirst(sort: Document | undefined): boolean {
   const [first] = sort?.values() ?? [];
   return first instanceof Map;
-}
-
-/** The hits by falling score. */
-function best(scores: ReadonlyMap<number, number>): Iterator<Hit> {
-  const ids = Float64Array.from(scores.keys());
-  ids.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0));
-  let at = 0;
-  return {
-    next() {
-      const recordId = ids[at++];
-      if (recordId === undefined) return { done: true, value: undefined };
-      return { done: false, value: { recordId, score: scores.get(recordId) ?? 0 } };
-    },
-  };
-}
-
-/** The first key behind all that begin with `prefix`. */
-function after(prefix: Buffer): Buffer {
-  const upper = Buffer.from(prefix);
-  for (let i = upper.length - 1; i >= 0; i--) {
-    const byte = upper[i] as number;
-    if (byte < 0xff) {
-      upper[i] = byte + 1;
-      return upper.subarray(0, i + 1);
-    }
-  }
-  return upper;
 }

@@ -138,3 +138,17 @@ class Heap {
     items[at] = last;
   }
 }
+
+/** The hits by falling score. */
+export function byScore(scores: ReadonlyMap<number, number>): Iterator<Hit> {
+  const ids = Float64Array.from(scores.keys());
+  ids.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0));
+  let at = 0;
+  return {
+    next() {
+      const recordId = ids[at++];
+      if (recordId === undefined) return { done: true, value: undefined };
+      return { done: false, value: { recordId, score: scores.get(recordId) ?? 0 } };
+    },
+  };
+}

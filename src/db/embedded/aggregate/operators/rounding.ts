@@ -1,6 +1,6 @@
 import { Decimal128, Double, Int32, Long } from 'bson';
 import { parseDecimal, toDecimal128, tenTo } from '../../bson/decimal';
-import { type NumberValue, integerValue, integral, isNumber, toNumber } from '../../bson/numbers';
+import { type NumberValue, integerValue, integral, isNumber } from '../../bson/numbers';
 import type { Value } from '../../bson/types';
 import { StoreError } from '../../errors';
 import { typeOf } from '../arguments';

@@ -2,6 +2,7 @@ import type { StageCompiler, StageTable } from '../stage';
 import { BUCKET_STAGES } from './bucket';
 import { FACET_STAGES } from './facet';
 import { FLOW_STAGES } from './flow';
+import { GRAPH_STAGES } from './graph';
 import { GROUP_STAGES } from './group';
 import { JOIN_STAGES } from './join';
 import { OUTPUT_STAGES } from './output';
@@ -13,6 +14,7 @@ const TABLES: readonly StageTable[] = [
   BUCKET_STAGES,
   FACET_STAGES,
   FLOW_STAGES,
+  GRAPH_STAGES,
   GROUP_STAGES,
   JOIN_STAGES,
   OUTPUT_STAGES,
