@@ -138,6 +138,21 @@ test('a collation has to be the index’s own where strings are compared', () =>
   expect(scan({ a: 'x' }, [ci], { collation, sort: { a: 1 } })).toMatchObject({ providesSort: false });
 });
 
+test('an _id is looked up under the collation of its index only', () => {
+  const collation = { locale: 'en', strength: 2 };
+  const own = index({ _id: 1 }, { name: '_id_', collation: doc(collation) });
+  const stage = (id: unknown, options: { collation?: object }): string =>
+    planQuery({
+      filter: doc({ _id: id }),
+      indexes: [own],
+      collator: options.collation && compileCollation(doc(options.collation)),
+    }).stage;
+  expect(stage('Ann', { collation })).toBe('IDHACK');
+  expect(stage('Ann', {})).toBe('COLLSCAN');
+  expect(stage(5, {})).toBe('IDHACK');
+  expect(chosen({ _id: 'Ann' }, [], { collation })).toBe('COLLSCAN');
+});
+
 test('arrays loosen bounds', () => {
   const tags = index({ tags: 1, at: -1 }, { multikeyFields: 1 });
   expect(scan({ tags: 'x' }, [tags], { sort: { at: -1 } })).toMatchObject({

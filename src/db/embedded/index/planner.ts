@@ -33,6 +33,7 @@ export interface PlanRequest {
 }
 
 const NO_QUERY_EXECUTION_PLANS = 291;
+const ID_INDEX = '_id_';
 
 /**
  * Chooses how to find the documents that a filter matches, in the order of `sort` if an index has it. Never takes an
@@ -81,16 +82,17 @@ function naturalOrder(spec: string | Document | undefined): boolean | undefined 
   return isNumber(direction) ? toNumber(direction) < 0 : undefined;
 }
 
-function idLookup({ nodes }: Conjuncts, { collator }: PlanRequest): IdLookup | undefined {
+function idLookup({ nodes }: Conjuncts, { indexes, collator }: PlanRequest): IdLookup | undefined {
+  const own = indexes.find((index) => index.definition.name === ID_INDEX)?.collator;
   for (const node of nodes) {
     if (node.kind !== 'leaf' || node.path !== '_id' || node.predicate.kind !== 'compare') continue;
     const { op, value } = node.predicate;
     if (op !== 'eq' || Array.isArray(value) || value === null || value instanceof BSONRegExp) continue;
-    if (collator !== undefined && holdsStrings(value)) continue;
+    if (own !== collator && holdsStrings(value)) continue;
     return {
       stage: 'IDHACK',
       id: value,
-      key: encodeId(value),
+      key: encodeId(value, own),
       residual: nodes.length > 1,
       providesSort: true,
     };
