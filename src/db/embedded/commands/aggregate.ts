@@ -20,7 +20,7 @@ import { explain } from './explain';
 import type { Command, CommandContext, Reply } from './command';
 import { firstBatch } from './find';
 import { collectionName, findCollection } from './namespaces';
-import { Pace, transactionSource } from './reading';
+import { EMPTY, Pace, transactionSource } from './reading';
 import { namedStatistics } from './statistics';
 
 const FIELDS = new Set([
@@ -37,6 +37,8 @@ const FIELDS = new Set([
 /** Stages that may begin the pipeline of an aggregate without a collection. */
 const OWN_SOURCES = new Set(['$documents', '$currentOp']);
 const DEFAULT_FIRST_BATCH = 101;
+/** Documents counted between two pauses. */
+const TICK = 256;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
 /** https://www.mongodb.com/docs/manual/reference/command/aggregate/ */
@@ -192,7 +194,9 @@ class PipelineBatches implements BatchSource {
       for (const item of found) yield item?.stored.bytes;
       return undefined;
     }
-    const source = documentsOf(found, pipeline.fields);
+    const counts = this.collection !== undefined && pipeline.fields?.size === 0;
+    const source =
+      counts && this.collection ? this.#counted(this.collection, spec) : documentsOf(found, pipeline.fields);
     for (const document of pipeline.steps(source, this.#access())) {
       if (document === undefined) {
         yield undefined;
@@ -203,6 +207,26 @@ class PipelineBatches implements BatchSource {
       yield bytes;
     }
     return undefined;
+  }
+
+  /** An empty document for each one selected: all that a pipeline needs which only counts. */
+  *#counted(collection: Collection, spec: SelectionSpec): Steps {
+    const selection = new Selection(this.context.engine, collection, spec, this.#source);
+    if (!selection.passes || spec.skip > 0) {
+      selection.pause();
+      yield* documentsOf(this.#select(collection, spec), new Set());
+      return;
+    }
+    this.#open.add(selection);
+    try {
+      for (let seen = 1; selection.pass(); seen++) {
+        yield EMPTY;
+        if (seen % TICK === 0) yield undefined;
+      }
+    } finally {
+      selection.pause();
+      this.#open.delete(selection);
+    }
   }
 
   *#select(collection: Collection, spec: SelectionSpec): Iterable<Selected | undefined> {
