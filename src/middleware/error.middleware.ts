@@ -1,5 +1,5 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
-import { AppError, toPublicError } from '../utils/errors';
+import { AppError, statusOf, toPublicError } from '../utils/errors';
 
 /** The last route: everything that no other one answers. */
 export const routeNotFound: RequestHandler = (request, _response, next) => {
@@ -9,8 +9,8 @@ export const routeNotFound: RequestHandler = (request, _response, next) => {
 /** Turns what was thrown into the one form of an error answer. The cause of a 500 goes to the log only. */
 export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
   const error = fromParser(thrown) ?? thrown;
-  const status = error instanceof AppError ? error.status : 500;
-  if (status === 500) request.log.error({ err: thrown }, 'request failed');
+  const status = statusOf(error);
+  if (status >= 500) request.log.error({ err: thrown }, 'request failed');
   if (response.headersSent) {
     next(error);
     return;

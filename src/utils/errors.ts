@@ -50,23 +50,37 @@ export class AppError extends Error {
     super(message);
     this.name = 'AppError';
   }
-
-  get status(): number {
-    return ERROR_STATUS[this.code];
-  }
 }
+
+/** The driver's errors that say nothing but that the database cannot be reached, by name. */
+const DATABASE_AWAY = new Set([
+  'MongoNetworkError',
+  'MongoNetworkTimeoutError',
+  'MongoServerSelectionError',
+  'MongoPoolClearedError',
+  'MongoNotConnectedError',
+  'MongoTopologyClosedError',
+]);
 
 /**
  * The part of an error that may leave the server. An error that is not an AppError shows nothing of itself:
  * log it where this is called.
  */
 export function toPublicError(error: unknown): PublicError {
-  if (!(error instanceof AppError)) {
-    return { code: 'internal_error', message: 'Something went wrong on the server.' };
+  if (error instanceof AppError) {
+    const { code, message, details } = error;
+    return { code, message, ...(details === undefined ? {} : { details }) };
   }
-  return {
-    code: error.code,
-    message: error.message,
-    ...(error.details === undefined ? {} : { details: error.details }),
-  };
+  return isDatabaseAway(error)
+    ? { code: 'unavailable', message: 'The database cannot be reached. Try again.' }
+    : { code: 'internal_error', message: 'Something went wrong on the server.' };
+}
+
+/** The HTTP status of an error's answer. */
+export function statusOf(error: unknown): number {
+  return ERROR_STATUS[toPublicError(error).code];
+}
+
+function isDatabaseAway(error: unknown): boolean {
+  return error instanceof Error && DATABASE_AWAY.has(error.name);
 }

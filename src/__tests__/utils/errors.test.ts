@@ -1,0 +1,30 @@
+import { MongoNetworkError, MongoServerSelectionError } from 'mongodb';
+import { AppError, statusOf, toPublicError } from '../../utils/errors';
+
+test('an error of the catalogue shows its code, message and details', () => {
+  const error = new AppError('validation_failed', 'name: too long', [{ path: 'name' }]);
+  expect(toPublicError(error)).toEqual({
+    code: 'validation_failed',
+    message: 'name: too long',
+    details: [{ path: 'name' }],
+  });
+  expect(statusOf(error)).toBe(400);
+});
+
+test('any other error shows nothing of itself', () => {
+  const error = new Error('secret detail');
+  expect(toPublicError(error)).toEqual({
+    code: 'internal_error',
+    message: 'Something went wrong on the server.',
+  });
+  expect(statusOf(error)).toBe(500);
+});
+
+test('a database that is away is said to be away, so that clients try again', () => {
+  const reason = { servers: new Map() } as never;
+  for (const error of [new MongoNetworkError('gone'), new MongoServerSelectionError('none', reason)]) {
+    expect(toPublicError(error).code).toBe('unavailable');
+    expect(toPublicError(error).message).not.toMatch(/gone|none/);
+    expect(statusOf(error)).toBe(503);
+  }
+});
