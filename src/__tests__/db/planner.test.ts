@@ -178,7 +178,7 @@ test('hints, min and max', () => {
   });
   const range = scan({}, [ab], { hint: 'a_1_b_-1', min: { a: 1, b: 5 }, max: { a: 2, b: 5 } }).ranges[0]!;
   expect(range.lower).toEqual(encodeKey([new Int32(1), new Int32(5)], [1, -1]));
-  const code = (value: number): unknown => expect.objectContaining({ code: value });
+  const code = (value: number): Error => expect.objectContaining({ code: value });
   expect(() => plan({}, [ab], { hint: 'nope' })).toThrow(code(2));
   expect(() => plan({}, [ab], { hint: { a: 1 } })).toThrow(code(2));
   expect(() => plan({}, [ab], { min: { a: 1, b: 1 } })).toThrow(code(51173));

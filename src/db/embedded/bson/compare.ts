@@ -94,7 +94,7 @@ export function typeName(value: Value | undefined): string {
 }
 
 /** Compares strings by code point, which is the order of their UTF-8 bytes, and not that of JavaScript's `<`. */
-export function compareStrings(a: string, b: string): number {
+function compareStrings(a: string, b: string): number {
   if (a === b) return 0;
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {

@@ -5,7 +5,7 @@ import * as decimals from './decimal-arithmetic';
 import { asDecimal, type NumberValue } from './numeric-order';
 import type { Value } from './types';
 
-export { compareNumbers, exactDouble, isNumber, type NumberValue } from './numeric-order';
+export { isNumber, type NumberValue } from './numeric-order';
 
 const INT_MIN = -(2n ** 31n);
 const INT_MAX = 2n ** 31n - 1n;

@@ -76,26 +76,3 @@ function spread(
   const inner = path[i + 1] as string;
   return walk(isArrayIndex(inner) ? element[Number(inner)] : undefined, path, i + 2, index, visit);
 }
-
-/**
- * All values at a path, arrays on the way spread as in matching and arrays at the end expanded into their elements as
- * well as given whole: what `distinct` and equality look at. Missing values are left out.
- */
-export function lookup(document: Document, path: string | Path): Value[] {
-  const found: Value[] = [];
-  visitPath(document, typeof path === 'string' ? splitPath(path) : path, (value) => {
-    if (value !== undefined) found.push(value);
-    return false;
-  });
-  return found;
-}
-
-/**
- * The one value at a path that crosses no array: plain descent through documents; undefined when it is missing
- * or an array is in the way (an array at the end is given).
- */
-export function valueAt(document: Document, path: string | Path): Value | undefined {
-  let current: Value | undefined = document;
-  for (const part of typeof path === 'string' ? splitPath(path) : path) current = fieldOf(current, part);
-  return current;
-}

@@ -46,7 +46,7 @@ export function indexCandidate(
 }
 
 /** Whether a field is bounded to one single value. */
-export function isPoint(field: FieldBounds): boolean {
+function isPoint(field: FieldBounds): boolean {
   return field.intervals.length === 1 && (field.intervals[0] as Interval).point;
 }
 

@@ -2,9 +2,10 @@ import { splitPath, type Path } from '../bson/paths';
 import type { Document } from '../bson/types';
 import { compileCollation, type Collator } from '../query/collation';
 import { compileFilter, type Filter } from '../query/matcher';
+import { DIGEST_BYTES } from './encoding';
 import { compileTextIndex, type TextIndex } from '../text/text-index';
 
-export type IndexDirection = 1 | -1 | 'text';
+type IndexDirection = 1 | -1 | 'text';
 
 /** What createIndexes was told about an index. */
 export interface IndexDefinition {
@@ -53,7 +54,11 @@ export interface CompiledIndex extends IndexState {
 
 /** Bytes of an encoded key at most; with storage's own prefix and suffix it has to fit LMDB's 1978. */
 export const MAX_KEY_BYTES = 1900;
-const DIGEST_BYTES = 16;
+
+/** Bytes that one of `fields` components of a key may have before it is cut. */
+export function componentLimit(fields: number): number {
+  return Math.floor(MAX_KEY_BYTES / Math.max(fields, 1)) - DIGEST_BYTES;
+}
 
 /**
  * Prepares an index for use. `state` is what storage knows of its contents; the result's `multikey` and
@@ -78,7 +83,7 @@ export function compileIndex(
     text: ordered.length < definition.key.length ? compileTextIndex(definition) : undefined,
     collator,
     partial: partial === undefined ? undefined : compileFilter(partial, { collator, text: false }),
-    componentLimit: Math.floor(MAX_KEY_BYTES / Math.max(fields.length, 1)) - DIGEST_BYTES,
+    componentLimit: componentLimit(fields.length),
     ...state,
   };
 }

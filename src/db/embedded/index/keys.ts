@@ -4,12 +4,12 @@ import type { Collator } from '../query/collation';
 import type { CompiledIndex, IndexField } from './definition';
 import { KeyWriter } from './encoding';
 import { extractTuples } from './extract';
-import { MAX_KEY_BYTES } from './definition';
+import { componentLimit } from './definition';
 import { rawKey } from './raw-key';
 import { textKeys } from './text-keys';
 
 export { compileIndex } from './definition';
-export type { CompiledIndex, IndexDefinition, IndexState } from './definition';
+export type { CompiledIndex, IndexDefinition } from './definition';
 
 /** The keys of one document in one index, each once, in their order. */
 export interface IndexEntries {
@@ -35,7 +35,7 @@ export function encodeKey(
   collator?: Collator,
 ): Buffer {
   writer.reset();
-  const limit = Math.floor(MAX_KEY_BYTES / values.length) - 16;
+  const limit = componentLimit(values.length);
   values.forEach((value, i) => writer.component(value, directions[i] === -1, limit, collator));
   return writer.take();
 }

@@ -44,7 +44,7 @@ export interface CollectionScan {
 }
 
 /** The text index answers the $text clause among the documents with these values in its leading fields. */
-export interface TextScan {
+interface TextScan {
   stage: 'TEXT';
   index: CompiledIndex;
   prefix: Value[];
@@ -62,7 +62,7 @@ export interface UnionScan {
 }
 
 /** Nothing can match. */
-export interface NoScan {
+interface NoScan {
   stage: 'EOF';
   residual: false;
   providesSort: true;

@@ -17,7 +17,7 @@ import { minMaxScan } from './min-max';
 import type { CollectionScan, IdLookup, IndexScan, Plan, UnionScan } from './plan';
 import { sortParts, type SortPart } from './sort-order';
 
-export type { CollectionScan, IdLookup, IndexScan, KeyRange, Plan, TextScan, UnionScan } from './plan';
+export type { IndexScan, Plan } from './plan';
 
 export interface PlanRequest {
   filter: Document;

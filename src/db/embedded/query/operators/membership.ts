@@ -27,7 +27,7 @@ function contains(sorted: readonly Value[], value: Value, collator: Collator | u
 }
 
 /** Membership in a list, in which a regular expression stands for the strings it matches and null also for missing. */
-export function membership(list: readonly Value[], collator: Collator | undefined): Predicate {
+function membership(list: readonly Value[], collator: Collator | undefined): Predicate {
   const regexes = list.filter((value) => value instanceof BSONRegExp);
   const values = distinctSorted(
     list.filter((value) => !(value instanceof BSONRegExp)),
