@@ -85,7 +85,6 @@ export type MessagesReply = z.output<typeof messagesReply>;
 /** The payloads of the socket events. */
 export const sendMessageEvent = z.strictObject({ channelId: idSchema, clientMessageId, body });
 export const editMessageEvent = z.strictObject({ messageId: idSchema, body });
-export const deleteMessageEvent = messageParams;
 
 export function toMessage(message: MessageDocument): Message {
   return {

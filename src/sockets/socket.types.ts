@@ -1,8 +1,8 @@
 import type { Server, Socket } from 'socket.io';
 import type { z } from 'zod';
 import {
-  deleteMessageEvent,
   editMessageEvent,
+  messageParams,
   messageReply,
   sendMessageEvent,
   type MessageReply,
@@ -17,7 +17,7 @@ import type { PublicError } from '../utils/errors';
 export const CLIENT_EVENTS = {
   'message:send': { payload: sendMessageEvent, data: messageReply },
   'message:edit': { payload: editMessageEvent, data: messageReply },
-  'message:delete': { payload: deleteMessageEvent, data: messageReply },
+  'message:delete': { payload: messageParams, data: messageReply },
 } as const satisfies Record<string, { payload: z.ZodType; data: z.ZodType }>;
 
 export type ClientEvent = keyof typeof CLIENT_EVENTS;
