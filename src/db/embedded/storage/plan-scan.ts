@@ -57,17 +57,13 @@ function collectionScan(
   holder: ViewHolder,
   statistics: ScanStatistics,
 ): PlanScan {
-  const scanner = new Scanner(
-    environment.documents,
-    {
-      lower: prefixKey(collection.number),
-      upper: prefixKey(collection.number + 1),
-      reverse: plan.reverse,
-    },
-    holder,
-    true,
-  );
-  return {
+  const range = {
+    lower: prefixKey(collection.number),
+    upper: prefixKey(collection.number + 1),
+    reverse: plan.reverse,
+  };
+  const scanner = new Scanner(environment.documents, range, holder, true);
+  const scan: PlanScan = {
     plan,
     statistics,
     providesSort: plan.providesSort,
@@ -80,6 +76,8 @@ function collectionScan(
     },
     pause: () => scanner.pause(),
   };
+  if (!plan.residual) scan.pass = () => scanner.next() !== undefined;
+  return scan;
 }
 
 function recordSource(
