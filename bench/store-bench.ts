@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MongoClient, ObjectId } from 'mongodb';
+import type { Collection } from 'mongodb';
+
+/**
+ * `npm run bench:store [-- --large DOCUMENTS]`: the embedded store in a process of its own, measured through
+ * the driver, beside what the disk itself can do: appending to a file with fdatasync.
+ */
+
+const largeAt = process.argv.indexOf('--large');
+const LARGE = largeAt < 0 ? 1_000_000 : Number(process.argv[largeAt + 1]);
+const WORDS = 'the quick brown fox jumps over lazy dogs while people chat about running servers'.split(' ');
+
+interface Message {
+  _id: ObjectId;
+  channel: number;
+  seq: number;
+  body: string;
+  at: Date;
+}
+
+const rows: [string, string, string][] = [];
+
+function note(what: string, figure: string, compared = ''): void {
+  rows.push([what, figure, compared]);
+  console.log(`${what.padEnd(52)} ${figure.padStart(16)}  ${compared}`);
+}
+
+async function milliseconds(work: () => Promise<unknown> | void): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return performance.now() - begun;
+}
+
+/** Operations per second of `total` calls, `parallel` of them at a time. */
+async function rate(total: number, parallel: number, work: (i: number) => Promise<unknown>): Promise<number> {
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < total; i = next++) await work(i);
+  };
+  const spent = await milliseconds(() => Promise.all(Array.from({ length: parallel }, worker)));
+  return total / (spent / 1000);
+}
+
+interface Server {
+  uri: string;
+  pid: number;
+  openMs: number;
+  stop(): Promise<void>;
+}
+
+async function startServer(dataDir: string): Promise<Server> {
+  const begun = performance.now();
+  const script = join(__dirname, '../dist/scripts/embedded-db.js');
+  const child = spawn(process.execPath, [script, '--port', '0', '--data', dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const uri = await new Promise<string>((resolve, reject) => {
+    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
+    child.once('exit', (code) => reject(new Error(`the store ended with ${code}`)));
+  });
+  return {
+    uri,
+    pid: child.pid ?? 0,
+    openMs: performance.now() - begun,
+    stop: () =>
+      new Promise((resolve) => {
+        child.once('exit', () => resolve());
+        child.kill('SIGTERM');
+      }),
+  };
+}
+
+/** Appends of 250 bytes to a plain file, each flushed: what one durable write costs on this disk. */
+function plainAppends(folder: string): number {
+  const file = openSync(join(folder, 'plain'), 'a');
+  const record = Buffer.alloc(250, 1);
+  const count = 300;
+  const begun = performance.now();
+  for (let i = 0; i < count; i++) {
+    writeSync(file, record);
+    fdatasyncSync(file);
+  }
+  closeSync(file);
+  return count / ((performance.now() - begun) / 1000);
+}
+
+function message(seq: number): Message {
+  const body = Array.from({ length: 8 }, (_, i) => WORDS[(seq * 7 + i * i) % WORDS.length]).join(' ');
+  const rare = seq % 10_000 === 0 ? ' zeppelin' : '';
+  return { _id: new ObjectId(), channel: seq % 10, seq, body: body + rare, at: new Date() };
+}
+
+async function writes(client: MongoClient, folder: string): Promise<void> {
+  const messages = client.db('bench').collection<Message>('writes');
+  await messages.createIndex({ channel: 1, seq: -1 }, { unique: true });
+  const plain = plainAppends(folder);
+  note('append 250 bytes + fdatasync, plain file', `${plain.toFixed(0)}/s`);
+  const alone = await rate(500, 1, (i) => messages.insertOne(message(i)));
+  note('insertOne, one at a time', `${alone.toFixed(0)}/s`, `${(alone / plain).toFixed(2)} × plain file`);
+  const many = await rate(10_000, 64, (i) => messages.insertOne(message(1_000 + i)));
+  note('insertOne, 64 at once', `${many.toFixed(0)}/s`, `${(many / plain).toFixed(2)} × plain file`);
+  const counters = client.db('bench').collection<{ _id: string; n: number }>('counters');
+  await counters.insertOne({ _id: 'c', n: 0 });
+  const increments = await rate(3_000, 32, () => counters.findOneAndUpdate({ _id: 'c' }, { $inc: { n: 1 } }));
+  note('$inc by findOneAndUpdate, 32 at once', `${increments.toFixed(0)}/s`);
+  const found = await messages.findOne({});
+  const byId = await rate(3_000, 1, () => messages.findOne({ _id: found?._id ?? new ObjectId() }));
+  note('findOne by _id', `${byId.toFixed(0)}/s`);
+}
+
+async function pages(messages: Collection<Message>, highest: number): Promise<number> {
+  const read = (i: number) =>
+    messages
+      .find({ channel: i % 10, seq: { $lt: highest - ((i * 37) % (highest / 2)) } })
+      .sort({ seq: -1 })
+      .limit(50)
+      .toArray();
+  await rate(200, 1, read);
+  return 1000 / (await rate(1_000, 1, read));
+}
+
+async function fill(messages: Collection<Message>, count: number): Promise<void> {
+  const batch = 2_000;
+  await rate(Math.ceil(count / batch), 2, (i) =>
+    messages.insertMany(
+      Array.from({ length: Math.min(batch, count - i * batch) }, (_, k) => message(i * batch + k)),
+    ),
+  );
+}
+
+async function reading(client: MongoClient): Promise<void> {
+  const small = client.db('bench').collection<Message>('thousand');
+  const large = client.db('bench').collection<Message>('large');
+  for (const collection of [small, large]) await collection.createIndex({ channel: 1, seq: -1 });
+  await fill(small, 1_000);
+  const filled = await milliseconds(() => fill(large, LARGE));
+  note(`insertMany of ${LARGE} documents`, `${((LARGE / filled) * 1000).toFixed(0)}/s`);
+  const few = await pages(small, 1_000);
+  const many = await pages(large, LARGE);
+  note('page of 50 out of a thousand', `${few.toFixed(2)} ms`);
+  note(`page of 50 out of ${LARGE}`, `${many.toFixed(2)} ms`, `${(many / few).toFixed(2)} × a thousand`);
+  const built = await milliseconds(() => large.createIndex({ body: 'text' }));
+  note('build of the text index', `${(built / 1000).toFixed(1)} s`);
+  const search = (words: string) => () =>
+    large
+      .find({ $text: { $search: words } }, { projection: { score: { $meta: 'textScore' } } })
+      .sort({ score: { $meta: 'textScore' } })
+      .limit(50)
+      .toArray();
+  for (const [name, words] of [
+    ['a rare word', 'zeppelin'],
+    ['a common word', 'fox'],
+    ['two words', 'brown servers'],
+  ] as const) {
+    note(`text search, ${name}, best 50`, `${(1000 / (await rate(10, 1, search(words)))).toFixed(1)} ms`);
+  }
+}
+
+/** Resident memory of a process in MiB, of its own and with the mapped file (Linux). */
+function memory(pid: number): string {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const kilobytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0);
+    return `${Math.round(kilobytes('RssAnon') / 1024)} MiB own, ${Math.round(kilobytes('VmRSS') / 1024)} MiB with file pages`;
+  } catch {
+    return 'unknown here';
+  }
+}
+
+async function reopening(dataDir: string): Promise<void> {
+  const server = await startServer(dataDir);
+  note(`start of the process on ${LARGE} documents`, `${server.openMs.toFixed(0)} ms`);
+  const client = await new MongoClient(server.uri).connect();
+  await pages(client.db('bench').collection<Message>('large'), LARGE);
+  note('memory after a thousand pages', memory(server.pid));
+  await client.close();
+  await server.stop();
+}
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-bench-'));
+  try {
+    const dataDir = join(folder, 'data');
+    const server = await startServer(dataDir);
+    const client = await new MongoClient(server.uri, {
+      maxPoolSize: 64,
+      writeConcern: { w: 'majority', journal: true },
+    }).connect();
+    await writes(client, folder);
+    await reading(client);
+    note('memory after all this', memory(server.pid));
+    await client.close();
+    await server.stop();
+    await reopening(dataDir);
+    console.log(`\n| what | figure | compared |\n| --- | --- | --- |`);
+    for (const row of rows) console.log(`| ${row.join(' | ')} |`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});
