@@ -40,7 +40,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const bus = new EventBus();
   const access = new Access(collections);
   const tokens = new TokenService(config.auth.jwtSecret, config.auth.accessTokenSeconds);
-  const writer = new MessageWriter(collections, access, bus);
+  const writer = new MessageWriter(collections, runTransaction, access, bus);
   const queue = new ChannelQueue<MessageDraft, SentMessage>((channelId, drafts) =>
     writer.commit(channelId, drafts),
   );

@@ -1,5 +1,8 @@
-import { MongoBulkWriteError, ObjectId } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import { duplicateIndex } from '../db/mongodb';
+import type { RunTransaction } from '../db/transaction';
+import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import { AppError } from '../utils/errors';
 import { audienceOfChannel, noChannel, type Access } from './access';
@@ -27,15 +30,15 @@ const keyOf = (draft: { senderId: ObjectId; clientMessageId: string }) =>
   `${draft.senderId.toHexString()} ${draft.clientMessageId}`;
 
 /**
- * Writes a batch of sends to one channel: one look at who may write, one reservation of sequence numbers, one
- * insert. Must not run twice at once for a channel (ChannelQueue sees to that): numbers and events keep the
- * order of the batch.
- *
- * The numbers are reserved before the insert, so a crash in between leaves a hole, never a double.
+ * Writes a batch of sends to one channel: one look at who may write, and one transaction that reserves the
+ * sequence numbers and inserts the messages. Numbers appear together with their messages, so nobody sees a
+ * later message before an earlier one, and a crash leaves no hole. Must not run twice at once for a channel
+ * (ChannelQueue sees to that): numbers and events keep the order of the batch.
  */
 export class MessageWriter {
   constructor(
     private readonly collections: Collections,
+    private readonly runTransaction: RunTransaction,
     private readonly access: Access,
     private readonly bus: EventBus,
   ) {}
@@ -47,95 +50,80 @@ export class MessageWriter {
     const senders = new Map(drafts.map(({ senderId }) => [senderId.toHexString(), senderId]));
     const writers = await this.access.writersOf(channel, [...senders.values()]);
     const allowed = drafts.filter(({ senderId }) => writers.has(senderId.toHexString()));
-    const { known, created, failures } = await this.write(channelId, allowed);
+    const { known, created } = await this.write(channel, allowed, new Set());
     return drafts.map((draft): Outcome => {
       if (!writers.has(draft.senderId.toHexString())) return { status: 'rejected', reason: noChannel() };
       const key = keyOf(draft);
       const document = known.get(key);
-      if (!document) return { status: 'rejected', reason: failures.get(key) };
-      if (document.sentDigest !== draft.digest) return { status: 'rejected', reason: reused() };
+      if (document?.sentDigest !== draft.digest) return { status: 'rejected', reason: reused() };
       // Of two equal sends in one batch the first is the one that made the message.
       return { status: 'fulfilled', value: { message: toMessage(document), created: created.delete(key) } };
     });
   }
 
-  private async write(channelId: ObjectId, drafts: readonly MessageDraft[]) {
+  /**
+   * Writes what is new among the drafts, and publishes it.
+   * @param attempted ids of messages that this call has tried to insert before.
+   * @returns the message of each draft, and the keys of those that are new.
+   */
+  private async write(
+    channel: ChannelDocument,
+    drafts: readonly MessageDraft[],
+    attempted: Set<string>,
+  ): Promise<{ known: Map<string, MessageDocument>; created: Set<string> }> {
     const known = await this.findSent(drafts);
-    const created = new Set<string>();
-    const failures = new Map<string, unknown>();
     const fresh = new Map<string, MessageDraft>();
     for (const draft of drafts) {
       const key = keyOf(draft);
       if (!known.has(key) && !fresh.has(key)) fresh.set(key, draft);
     }
+    let audience = audienceOfChannel(channel);
     if (fresh.size > 0) {
-      for (const document of await this.insert(channelId, [...fresh.values()], failures)) {
-        known.set(keyOf(document), document);
-        created.add(keyOf(document));
-      }
-      // What was refused as a duplicate has been sent at the same moment elsewhere: it is that message.
-      const refused = [...fresh.values()].filter((draft) => !known.has(keyOf(draft)));
-      for (const [key, document] of await this.findSent(refused)) known.set(key, document);
+      const inserted = await this.insert(channel._id, [...fresh.values()], attempted);
+      if (!inserted) return this.write(channel, drafts, attempted);
+      for (const document of inserted.documents) known.set(keyOf(document), document);
+      audience = audienceOfChannel(inserted.channel);
     }
-    return { known, created, failures };
+    const created = [...known.values()]
+      .filter(({ _id }) => attempted.has(_id.toHexString()))
+      .sort((one, other) => one.seq - other.seq);
+    for (const document of created) {
+      await this.bus.publish({ type: 'message.created', message: toMessage(document), audience });
+    }
+    return { known, created: new Set(created.map(keyOf)) };
   }
 
-  /** Numbers, inserts and publishes messages. Those that fail are put into `failures`. */
+  /**
+   * Numbers and inserts messages.
+   * @returns undefined when one of them has been sent at the same moment elsewhere, so that a new look is due.
+   */
   private async insert(
     channelId: ObjectId,
     drafts: MessageDraft[],
-    failures: Map<string, unknown>,
-  ): Promise<MessageDocument[]> {
+    attempted: Set<string>,
+  ): Promise<{ channel: ChannelDocument; documents: MessageDocument[] } | undefined> {
     const count = drafts.length;
-    const channel = await this.collections.channels.findOneAndUpdate(
-      { _id: channelId },
-      { $inc: { seq: count, revision: count } },
-      { returnDocument: 'after' },
-    );
-    if (!channel) throw noChannel();
-    const createdAt = new Date();
-    const documents = drafts.map((draft, index): MessageDocument => {
-      const behind = count - 1 - index;
-      return {
-        _id: new ObjectId(),
-        channelId,
-        seq: channel.seq - behind,
-        revision: channel.revision - behind,
-        senderId: draft.senderId,
-        clientMessageId: draft.clientMessageId,
-        sentDigest: draft.digest,
-        body: draft.body,
-        createdAt,
-        editedAt: null,
-        deletedAt: null,
-      };
-    });
-    const written = await this.insertEach(documents, failures);
-    for (const document of written) {
-      await this.bus.publish({
-        type: 'message.created',
-        message: toMessage(document),
-        audience: audienceOfChannel(channel),
-      });
-    }
-    return written;
-  }
-
-  private async insertEach(
-    documents: MessageDocument[],
-    failures: Map<string, unknown>,
-  ): Promise<MessageDocument[]> {
     try {
-      await this.collections.messages.insertMany(documents, { ordered: false });
-      return documents;
+      return await this.runTransaction(async (session) => {
+        const channel = await this.collections.channels.findOneAndUpdate(
+          { _id: channelId },
+          { $inc: { seq: count, revision: count } },
+          { returnDocument: 'after', ...(session && { session }) },
+        );
+        if (!channel) throw noChannel();
+        const createdAt = new Date();
+        const documents = drafts.map((draft, index) => {
+          const behind = count - 1 - index;
+          const numbers = { seq: channel.seq - behind, revision: channel.revision - behind };
+          return newMessage(channelId, draft, numbers, createdAt);
+        });
+        for (const { _id } of documents) attempted.add(_id.toHexString());
+        await this.collections.messages.insertMany(documents, session && { session });
+        return { channel, documents };
+      });
     } catch (error) {
-      if (!(error instanceof MongoBulkWriteError) || error.result.getWriteErrorCount() === 0) throw error;
-      const failed = new Map(error.result.getWriteErrors().map((each) => [each.index, each]));
-      for (const [index, each] of failed) {
-        const document = documents[index];
-        if (document) failures.set(keyOf(document), each);
-      }
-      return documents.filter((_, index) => !failed.has(index));
+      if (duplicateIndex(error) === 'sender_client_id_unique') return undefined;
+      throw error;
     }
   }
 
@@ -154,6 +142,26 @@ export class MessageWriter {
     );
     return new Map(found.flat().map((document) => [keyOf(document), document]));
   }
+}
+
+function newMessage(
+  channelId: ObjectId,
+  { senderId, clientMessageId, digest, body }: MessageDraft,
+  numbers: { seq: number; revision: number },
+  createdAt: Date,
+): MessageDocument {
+  return {
+    _id: new ObjectId(),
+    channelId,
+    ...numbers,
+    senderId,
+    clientMessageId,
+    sentDigest: digest,
+    body,
+    createdAt,
+    editedAt: null,
+    deletedAt: null,
+  };
 }
 
 function reused(): AppError {
