@@ -16,7 +16,7 @@ export function* runStatements<S>(
   statements: readonly S[],
   run: (statement: S, index: number) => WriteSteps<void>,
 ): WriteSteps<void> {
-  const { progress, engine } = scope;
+  const { progress } = scope;
   const goesOn = !context.args.boolean('ordered', true) && !context.transaction;
   while (progress.next < statements.length) {
     const index = progress.next;
@@ -29,7 +29,7 @@ export function* runStatements<S>(
       if (!goesOn) break;
     }
     progress.next++;
-    if (engine.writer.sliceIsOver && progress.next < statements.length) yield undefined;
+    if (scope.turnIsOver() && progress.next < statements.length) yield undefined;
   }
 }
 

@@ -46,6 +46,8 @@ export interface WriteScope {
   now: Date;
   bypassValidation: boolean;
   progress: WriteProgress;
+  /** Whether this write has had its turn and should let others go on. */
+  turnIsOver(): boolean;
   /** A collection as this write may see it. */
   find(database: string, name: string): Collection | undefined;
 }

@@ -51,8 +51,22 @@ function scopeOf(context: CommandContext, target: WriteTarget, source: Source): 
     now: new Date(),
     bypassValidation: args.boolean('bypassDocumentValidation'),
     progress: new WriteProgress(),
+    turnIsOver: transaction ? turns() : () => engine.writer.sliceIsOver,
     find: (database, name) =>
       transaction ? transaction.find(database, name) : engine.catalog.find(database, name),
+  };
+}
+
+/** Milliseconds that a write of a transaction, which the writer does not time, runs in one go. */
+const TURN_MS = 8;
+
+function turns(): () => boolean {
+  let end = performance.now() + TURN_MS;
+  return () => {
+    const now = performance.now();
+    if (now <= end) return false;
+    end = now + TURN_MS;
+    return true;
   };
 }
 
@@ -65,6 +79,7 @@ export function plainScope(engine: Engine): WriteScope {
     now: new Date(),
     bypassValidation: true,
     progress: new WriteProgress(),
+    turnIsOver: () => engine.writer.sliceIsOver,
     find: (database, name) => engine.catalog.find(database, name),
   };
 }
@@ -172,16 +187,17 @@ export function* changeMatching(
 ): WriteSteps<Outcome> {
   const outcome: Outcome = { matched: 0, modified: 0, first: undefined };
   do {
-    const { found, paused } = yield* gather(scope, collection, multi ? spec : { ...spec, limit: 1 });
+    const { found, rest, paused } = yield* gather(scope, collection, multi ? spec : { ...spec, limit: 1 });
     if (found.length === 0) break;
     let stale = paused;
-    for (const item of found) {
-      if (scope.engine.writer.sliceIsOver && multi) {
+    for (const item of chain(found, rest)) {
+      if (multi && scope.turnIsOver()) {
         yield undefined;
         stale = true;
       }
       for (;;) {
-        const current = stale ? refresh(scope, collection, spec, item) : item;
+        const fresh = !stale && typeof item !== 'number';
+        const current = fresh ? item : refresh(scope, collection, spec, item);
         if (!current) break;
         try {
           applyChange(scope, collection, current, change, outcome);
@@ -198,24 +214,38 @@ export function* changeMatching(
   return outcome;
 }
 
-function* gather(
-  scope: WriteScope,
-  collection: Collection,
-  spec: SelectionSpec,
-): WriteSteps<{ found: Selected[]; paused: boolean }> {
+/** Documents that are kept in memory between finding and changing them; of others only the record id is. */
+const KEPT_DOCUMENTS = 1_000;
+
+interface Gathered {
+  found: Selected[];
+  /** Record ids of what else was found. */
+  rest: number[];
+  paused: boolean;
+}
+
+function* chain(found: Selected[], rest: number[]): Iterable<Selected | number> {
+  yield* found;
+  yield* rest;
+}
+
+function* gather(scope: WriteScope, collection: Collection, spec: SelectionSpec): WriteSteps<Gathered> {
   const selection = new Selection(scope.engine, collection, spec, scope.source);
   const found: Selected[] = [];
+  const rest: number[] = [];
   let paused = false;
   for (let item = selection.next(); item !== null; item = selection.next()) {
-    if (item) found.push(item);
-    else if (scope.engine.writer.sliceIsOver) {
+    if (item) {
+      if (found.length < KEPT_DOCUMENTS) found.push(item);
+      else rest.push(item.stored.recordId);
+    } else if (scope.turnIsOver()) {
       selection.pause();
       yield undefined;
       paused = true;
     }
   }
   selection.pause();
-  return { found, paused };
+  return { found, rest, paused };
 }
 
 /** The document of an earlier look as it is now; undefined if it is gone or fits no more. */
@@ -223,14 +253,14 @@ function refresh(
   scope: WriteScope,
   collection: Collection,
   spec: SelectionSpec,
-  item: Selected,
+  item: Selected | number,
 ): Selected | undefined {
-  const { recordId } = item.stored;
+  const recordId = typeof item === 'number' ? item : item.stored.recordId;
   const changes = scope.source.changes?.(collection);
   const stored = changes?.has(recordId)
     ? changes.get(recordId)
     : scope.engine.records.get(collection, recordId, scope.source.view);
-  return stored && spec.filter.matches(stored.document) ? { ...item, stored } : undefined;
+  return stored && spec.filter.matches(stored.document) ? { stored, score: undefined } : undefined;
 }
 
 function applyChange(
