@@ -215,6 +215,8 @@ function parseSettings(raw: Record<string, string>): z.infer<typeof settingsSche
 }
 
 function prepareDataDir(dataDir: string): void {
+  // What this process writes is for its own user, also in a folder that others may read.
+  process.umask(0o077);
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);

@@ -12,6 +12,8 @@ async function main(): Promise<void> {
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new Error(`--port ${values.port} is not a port`);
+  // The data is for the user who runs this alone, also in a folder that others may read.
+  process.umask(0o077);
   const store = await serve({ dataDir: values.data, port, report: (error) => console.error(error) });
   console.log(store.uri);
   let stopping = false;

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
@@ -38,6 +38,19 @@ it('tells where it listens, where the docs and the data are, and how the first a
   });
   expect(body.user.role).toBe('super_admin');
   expect(server.stderr).toBe('');
+  await server.end('SIGTERM');
+});
+
+it('keeps its files from other users, also in a folder that they may read', async () => {
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, 'shared'), { mode: 0o755 });
+  const server = await spawnServer({ DATA_DIR: 'shared' }, folder);
+  await server.listening();
+  const names = await readdir(join(folder, 'shared'));
+  expect(names).toContain('store.mdb');
+  for (const name of names) {
+    expect([name, (await stat(join(folder, 'shared', name))).mode & 0o077]).toEqual([name, 0]);
+  }
   await server.end('SIGTERM');
 });
 
