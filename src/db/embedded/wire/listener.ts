@@ -21,6 +21,9 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Replies up to this size are copied behind their header, which costs less than writing two pieces. */
+const SMALL_REPLY_BYTES = 64 * 1024;
+
 let lastConnectionId = 0;
 
 /** Listens on a Unix socket path or a TCP port; resolves when connections are taken. */
@@ -92,8 +95,13 @@ async function answer(
 ): Promise<void> {
   const reply = await handler(request, connection);
   if (request.silent || socket.destroyed) return;
+  const header = replyHeader(request, reply.length);
+  if (reply.length <= SMALL_REPLY_BYTES) {
+    socket.write(Buffer.concat([header, reply]));
+    return;
+  }
   socket.cork();
-  socket.write(replyHeader(request, reply.length));
+  socket.write(header);
   socket.write(reply);
   socket.uncork();
 }
