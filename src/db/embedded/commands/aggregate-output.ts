@@ -12,7 +12,8 @@ import type { CommandContext } from './command';
 import { checkCollectionName, checkDatabaseName } from './namespaces';
 import { EMPTY } from './reading';
 import type { WriteScope } from './write-scope';
-import { changeMatching, ensureCollection, insertOne, runWrite } from './writing';
+import { runWrite } from './run-write';
+import { changeMatching, ensureCollection, insertOne } from './writing';
 
 /** Writes what came out of a pipeline to where its $out or $merge wants it, as one write. */
 export async function writeOutput(

@@ -7,7 +7,8 @@ import { collectionName } from './namespaces';
 import { runStatements, writeReply } from './statements';
 import { statementsOf } from './update';
 
-import { changeMatching, collationOf, runWrite, statementSpec } from './writing';
+import { runWrite } from './run-write';
+import { changeMatching, collationOf, statementSpec } from './writing';
 
 const FIELDS = new Set(['delete', 'deletes', 'ordered', 'bypassDocumentValidation', 'let']);
 const STATEMENT_FIELDS = new Set(['q', 'limit', 'collation', 'hint']);

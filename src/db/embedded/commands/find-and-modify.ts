@@ -13,15 +13,8 @@ import { readHint } from './find';
 import { collectionName } from './namespaces';
 import { EMPTY } from './reading';
 import { readUpdate } from './update';
-import {
-  changeMatching,
-  collationOf,
-  ensureCollection,
-  runWrite,
-  statementSpec,
-  updating,
-  upsert,
-} from './writing';
+import { runWrite } from './run-write';
+import { changeMatching, collationOf, ensureCollection, statementSpec, updating, upsert } from './writing';
 import type { WriteScope } from './write-scope';
 
 const FIELDS = new Set(

@@ -2,7 +2,8 @@ import { encode } from '../bson/codec';
 import type { Command } from './command';
 import { collectionName } from './namespaces';
 import { runStatements, writeReply } from './statements';
-import { checkBatchSize, ensureCollection, insertOne, runWrite } from './writing';
+import { runWrite } from './run-write';
+import { checkBatchSize, ensureCollection, insertOne } from './writing';
 
 const FIELDS = new Set(['insert', 'documents', 'ordered', 'bypassDocumentValidation']);
 

@@ -11,12 +11,12 @@ import type { Command, CommandContext } from './command';
 import { readHint } from './find';
 import { collectionName } from './namespaces';
 import { runStatements, writeReply } from './statements';
+import { runWrite } from './run-write';
 import {
   changeMatching,
   checkBatchSize,
   collationOf,
   ensureCollection,
-  runWrite,
   statementSpec,
   updating,
   upsert,

@@ -1,141 +1,21 @@
-import { Double, ObjectId } from 'bson';
+import { ObjectId } from 'bson';
 import { encode } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
-import type { Engine } from '../engine';
 import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
 import { compileFilter } from '../query/matcher';
 import { Locked } from '../session/locks';
 import type { Collection } from '../storage/catalog';
 import { Selection } from '../storage/selection';
-import type { Selected, SelectionSpec, Source } from '../storage/selection-spec';
+import type { Selected, SelectionSpec } from '../storage/selection-spec';
 import { StoredDocument } from '../storage/records';
-import type { WriteTarget } from '../storage/records';
 import type { WriteSteps } from '../storage/writer';
 import { checkSize, prepareInsert } from '../update/document';
 import type { Update } from '../update/update';
 import { upsertDocument } from '../update/upsert';
 import { validateDocument } from '../update/validate-document';
-import type { CommandContext } from './command';
-import { WriteProgress } from './write-scope';
 import type { WriteScope } from './write-scope';
-import { breathe, EMPTY, transactionSource } from './reading';
-
-/** Steps of a whole write command, on the scope that they are given. */
-export type WriteWork = (scope: WriteScope) => WriteSteps<Document>;
-
-/**
- * Runs a write command: in the open transaction, or as a job of the writer, where a retried command
- * answers what it answered before. Resolves when the write is durable (in a transaction: when it is noted).
- */
-export async function runWrite(
-  context: CommandContext,
-  collectionName: string,
-  createsCollection: boolean,
-  work: WriteWork,
-): Promise<Document | Uint8Array> {
-  const { engine, transaction } = context;
-  if (transaction) {
-    if (createsCollection) await createForTransaction(context, collectionName);
-    return runInTransaction(context, work(scopeOf(context, transaction, transactionSource(transaction))));
-  }
-  return engine.writer.submit(() => retryable(context, work));
-}
-
-function scopeOf(context: CommandContext, target: WriteTarget, source: Source): WriteScope {
-  const { engine, transaction, args } = context;
-  return {
-    engine,
-    target,
-    source,
-    now: new Date(),
-    bypassValidation: args.boolean('bypassDocumentValidation'),
-    progress: new WriteProgress(),
-    turnIsOver: transaction ? turns() : () => engine.writer.sliceIsOver,
-    find: (database, name) =>
-      transaction ? transaction.find(database, name) : engine.catalog.find(database, name),
-  };
-}
-
-/** Milliseconds that a write of a transaction, which the writer does not time, runs in one go. */
-const TURN_MS = 8;
-
-function turns(): () => boolean {
-  let end = performance.now() + TURN_MS;
-  return () => {
-    const now = performance.now();
-    if (now <= end) return false;
-    end = now + TURN_MS;
-    return true;
-  };
-}
-
-/** A scope for what the store changes by itself, inside of the writer. */
-export function plainScope(engine: Engine): WriteScope {
-  return {
-    engine,
-    target: engine.records,
-    source: { view: {} },
-    now: new Date(),
-    bypassValidation: true,
-    progress: new WriteProgress(),
-    turnIsOver: () => engine.writer.sliceIsOver,
-    find: (database, name) => engine.catalog.find(database, name),
-  };
-}
-
-/** The job of a write outside of transactions: done once, however often it is sent with one number. */
-function* retryable(context: CommandContext, work: WriteWork): WriteSteps<Document | Uint8Array> {
-  const { engine, session, txnNumber } = context;
-  const scope = scopeOf(context, engine.records, { view: {} });
-  if (!session || txnNumber === undefined) return yield* work(scope);
-  const known = engine.retries.find(session.id, txnNumber);
-  if (known?.done) return known.reply;
-  if (known) scope.progress = WriteProgress.read(known.progress);
-  const steps = work(scope);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) {
-      const bytes = encode(step.value.set('ok', new Double(1)));
-      engine.retries.store(session.id, txnNumber, bytes);
-      engine.writer.noteMutation();
-      return bytes;
-    }
-    if (scope.progress.next > 0) {
-      engine.retries.store(session.id, txnNumber, encode(scope.progress.toDocument()), false);
-      engine.writer.noteMutation();
-    }
-    yield step.value;
-  }
-}
-
-async function runInTransaction(context: CommandContext, steps: WriteSteps<Document>): Promise<Document> {
-  const { transaction } = context;
-  try {
-    for (;;) {
-      const step = steps.next();
-      if (step.done) {
-        if (step.value.has('writeErrors')) transaction?.abort();
-        return step.value;
-      }
-      await (step.value ?? breathe());
-    }
-  } catch (error) {
-    transaction?.abort();
-    throw error;
-  }
-}
-
-/** A collection that a transaction inserts into comes into being before, and goes again if it aborts. */
-async function createForTransaction(context: CommandContext, name: string): Promise<void> {
-  const { engine, database, transaction } = context;
-  if (transaction?.find(database, name)) return;
-  const created = await engine.writer.submit(function* (): WriteSteps<Collection | undefined> {
-    yield* [];
-    return engine.catalog.find(database, name) ? undefined : engine.catalog.create(database, name, new Map());
-  });
-  if (created) transaction?.created.add(created);
-}
+import { EMPTY } from './reading';
 
 /** The collection of this name, made if it does not exist. Only inside of the writer or a transaction. */
 export function ensureCollection(scope: WriteScope, database: string, name: string): Collection {

@@ -1,5 +1,6 @@
 import type { Document, Value } from '../bson/types';
-import { changeMatching, plainScope, statementSpec } from '../commands/writing';
+import { plainScope } from '../commands/run-write';
+import { changeMatching, statementSpec } from '../commands/writing';
 import type { Engine } from '../engine';
 import type { Collection } from '../storage/catalog';
 import type { WriteSteps } from '../storage/writer';

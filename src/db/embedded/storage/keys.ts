@@ -42,11 +42,6 @@ export function entryKey(index: number, encoded: Buffer, recordId?: number): Buf
   return key;
 }
 
-/** The encoded values of an entry's key, without index number and record id. */
-export function entryValues(key: Buffer, hasRecordId: boolean): Buffer {
-  return key.subarray(PREFIX_BYTES, hasRecordId ? key.length - RECORD_ID_BYTES : key.length);
-}
-
 /** First key of a collection or index (its number); the first key of the next number ends it. */
 export function prefixKey(number: number): Buffer {
   const key = Buffer.allocUnsafe(PREFIX_BYTES);

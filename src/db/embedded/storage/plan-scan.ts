@@ -13,7 +13,7 @@ import type { ViewHolder } from './scanner';
 import type { SelectionSpec } from './selection-spec';
 import { textScan } from './text-scan';
 
-export type { PlanScan, ScanItem, ScanServices } from './plan-types';
+export type { PlanScan, ScanServices } from './plan-types';
 
 /** Chooses a plan and opens it. */
 export function scanPlan(
