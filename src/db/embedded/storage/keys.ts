@@ -11,13 +11,13 @@ function writeRecordId(target: Buffer, recordId: number, offset: number): void {
   target.writeUInt32BE(recordId % 0x1_0000_0000, offset + 4);
 }
 
-/** The record id in the last eight bytes of an entry's key (or in the value of an `_id` entry). */
+/** The record id in the last eight bytes of an entry's key (or in the value of a unique one). */
 export function readRecordId(bytes: Buffer): number {
   const end = bytes.length;
   return bytes.readUInt32BE(end - 8) * 0x1_0000_0000 + bytes.readUInt32BE(end - 4);
 }
 
-/** The value of an `_id` index entry. */
+/** The value of an entry of a unique index. */
 export function recordIdBytes(recordId: number): Buffer {
   const bytes = Buffer.allocUnsafe(RECORD_ID_BYTES);
   writeRecordId(bytes, recordId, 0);
@@ -32,7 +32,7 @@ export function documentKey(collection: number, recordId: number): Buffer {
   return key;
 }
 
-/** Key of an index entry: index number, encoded values, and for all but `_id` the record id. */
+/** Key of an index entry: index number, encoded values, and for all but unique keys the record id. */
 export function entryKey(index: number, encoded: Buffer, recordId?: number): Buffer {
   const length = PREFIX_BYTES + encoded.length;
   const key = Buffer.allocUnsafe(recordId === undefined ? length : length + RECORD_ID_BYTES);

@@ -27,7 +27,9 @@ export function scanPlan(
   const statistics: ScanStatistics = { keys: 0, documents: 0 };
   if (plan.stage === 'COLLSCAN') return collectionScan(services, collection, plan, holder, statistics);
   const source = recordSource(services, collection, plan, holder, statistics);
-  return documentScan(services, collection, plan, source, holder, statistics);
+  // What a filter drops or a sort gathers would keep the memory that documents share with it.
+  const isBrief = !plan.residual && (spec.sort === undefined || plan.providesSort);
+  return documentScan(services, collection, plan, source, holder, statistics, isBrief);
 }
 
 /** The plan for a selection, over the indexes that may be read. */
@@ -123,6 +125,7 @@ function documentScan(
   source: RecordSource,
   holder: ViewHolder,
   statistics: ScanStatistics,
+  isBrief: boolean,
 ): PlanScan {
   const scan: PlanScan = {
     plan,
@@ -131,7 +134,9 @@ function documentScan(
     next() {
       const recordId = source.next();
       if (recordId === undefined) return undefined;
-      const stored = records.get(collection, recordId, holder.view);
+      const stored = isBrief
+        ? records.getBriefly(collection, recordId, holder.view)
+        : records.get(collection, recordId, holder.view);
       if (!stored) {
         throw new StoreError(
           'DataCorruptionDetected',

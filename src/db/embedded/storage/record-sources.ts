@@ -1,6 +1,6 @@
 import type { IndexScan } from '../index/plan';
 import type { Collection, IndexState } from './catalog';
-import { isIdIndex } from './records';
+import { hasIdInValue } from './records';
 import { entryKey, prefixKey, readRecordId } from './keys';
 import type { ScanServices, ScanStatistics } from './plan-types';
 import { Scanner } from './scanner';
@@ -21,7 +21,7 @@ export function indexSource(
   holder: ViewHolder,
   statistics: ScanStatistics,
 ): RecordSource {
-  const inValue = isIdIndex(collection, index);
+  const inValue = hasIdInValue(collection, index);
   const ranges = scan.ranges.map(({ lower, upper, skip }) => ({
     skip: skip + prefixKey(index.number).length,
     scanner: new Scanner(

@@ -5,6 +5,7 @@ import { indexEntries, indexEntriesOfBytes } from '../index/keys';
 import type { IndexEntries } from '../index/keys';
 import type { Catalog, Collection, IndexState } from './catalog';
 import { namespaceOf } from './catalog';
+import { peek } from './environment';
 import type { Environment, View } from './environment';
 import { documentKey, entryKey, openDocument, readRecordId, recordIdBytes, sealDocument } from './keys';
 
@@ -38,20 +39,33 @@ export interface WriteTarget {
 
 /** Who else may hold documents and unique keys: open transactions. */
 export interface Guard {
+  /** Whether nobody is there to be told of unique keys. */
+  readonly isIdle: boolean;
   /** Throws (or lets through) before anything of `collection` is changed. */
   beforeWrite(collection: Collection, recordId: number | undefined, uniqueKeys: Buffer[]): void;
   /** Notes a change that open snapshots do not see. */
   afterWrite(collection: Collection, recordId: number, uniqueKeys: Buffer[]): void;
 }
 
-/** Whether this index holds one entry per key without a record id in it. */
-export function isIdIndex(collection: Collection, index: IndexState): boolean {
-  return collection.indexes[0] === index;
-}
-
 /** Whether two documents must not share a key of this index. */
 export function isUnique(collection: Collection, index: IndexState): boolean {
-  return isIdIndex(collection, index) || index.compiled.definition.unique === true;
+  return collection.indexes[0] === index || index.compiled.definition.unique === true;
+}
+
+/**
+ * Whether the record id is the value of an entry and not the end of its key. Unique keys are stored so, because
+ * the holder of a key is then found by a single look, many times faster than by a scan. Text search reads its
+ * entries by their keys alone.
+ */
+export function hasIdInValue(collection: Collection, index: IndexState): boolean {
+  return isUnique(collection, index) && !index.compiled.isText;
+}
+
+/** The key in the tree of entries of a document's key in an index. */
+export function treeKey(collection: Collection, index: IndexState, key: Buffer, recordId: number): Buffer {
+  return hasIdInValue(collection, index)
+    ? entryKey(index.number, key)
+    : entryKey(index.number, key, recordId);
 }
 
 /** The keys of a document in one index. */
@@ -98,20 +112,31 @@ export class Records implements WriteTarget {
     return sealed && new StoredDocument(recordId, openDocument(sealed));
   }
 
+  /**
+   * The same for a document that is soon let go, as one of a batch: its bytes share memory with those of others
+   * that are read at the time, which is faster, but one that is kept keeps some kilobytes.
+   */
+  getBriefly(collection: Collection, recordId: number, view: View): StoredDocument | undefined {
+    const found = peek(this.environment.documents, documentKey(collection.number, recordId), view);
+    if (!found) return undefined;
+    const sealed = Buffer.allocUnsafe(found.length);
+    sealed.set(found.subarray(0, found.length));
+    return new StoredDocument(recordId, openDocument(sealed));
+  }
+
   /** The record id that the `_id` index has for an encoded key. */
   recordIdOf(collection: Collection, encoded: Buffer, view: View): number | undefined {
     const index = collection.indexes[0];
-    const found = index && this.environment.entries.get(entryKey(index.number, encoded), view);
-    return found && readRecordId(found);
+    return index && this.#holder(entryKey(index.number, encoded), view);
   }
 
   /** The record ids that a unique index has for a key, in `view`. */
   holders(collection: Collection, index: IndexState, encoded: Buffer, view: View): number[] {
-    if (isIdIndex(collection, index)) {
-      const recordId = this.recordIdOf(collection, encoded, view);
+    const start = entryKey(index.number, encoded);
+    if (hasIdInValue(collection, index)) {
+      const recordId = this.#holder(start, view);
       return recordId === undefined ? [] : [recordId];
     }
-    const start = entryKey(index.number, encoded);
     const end = Buffer.concat([start, LAST]);
     const found: number[] = [];
     for (const key of this.environment.entries.getKeys({ ...view, start, end })) {
@@ -178,6 +203,12 @@ export class Records implements WriteTarget {
     if (flag(index, keys)) this.catalog.save(collection);
   }
 
+  /** The record id that is the value of an entry. */
+  #holder(key: Buffer, view: View): number | undefined {
+    const found = peek(this.environment.entries, key, view);
+    return found && readRecordId(found);
+  }
+
   #plan(collection: Collection, old: StoredDocument | undefined, next: StoredDocument | undefined): Change {
     const recordId = (old ?? next)?.recordId ?? 0;
     const change: Change = { recordId, removed: [], added: [], uniqueKeys: [], flags: [] };
@@ -191,7 +222,7 @@ export class Records implements WriteTarget {
       if (unique && next) this.#checkUnique(collection, index, added, next);
       for (const key of added) change.added.push([index, key]);
       for (const key of removed) change.removed.push([index, key]);
-      if (unique)
+      if (unique && !this.guard.isIdle)
         for (const key of [...added, ...removed]) change.uniqueKeys.push(entryKey(index.number, key));
     }
     this.guard.beforeWrite(collection, old?.recordId, change.uniqueKeys);
@@ -207,19 +238,21 @@ export class Records implements WriteTarget {
     if (this.touched.size > 0) {
       for (const { number } of collection.indexes) this.touched.get(number)?.add(change.recordId);
     }
-    for (const [index, key] of change.removed) {
-      this.environment.entries.removeSync(this.#entryKey(collection, index, key, change.recordId));
-    }
+    for (const [index, key] of change.removed) this.#removeEntry(collection, index, key, change.recordId);
     for (const [index, key] of change.added) this.#putEntry(collection, index, key, change.recordId);
   }
 
-  #entryKey(collection: Collection, index: IndexState, key: Buffer, recordId: number): Buffer {
-    return isIdIndex(collection, index) ? entryKey(index.number, key) : entryKey(index.number, key, recordId);
+  #removeEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
+    const entry = treeKey(collection, index, key, recordId);
+    // While a unique index is being filled, two documents may have a key, of which one has the entry.
+    const isOthers =
+      index.building && hasIdInValue(collection, index) && this.#holder(entry, {}) !== recordId;
+    if (!isOthers) this.environment.entries.removeSync(entry);
   }
 
   #putEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
-    const value = isIdIndex(collection, index) ? recordIdBytes(recordId) : NOTHING;
-    this.environment.entries.putSync(this.#entryKey(collection, index, key, recordId), value);
+    const value = hasIdInValue(collection, index) ? recordIdBytes(recordId) : NOTHING;
+    this.environment.entries.putSync(treeKey(collection, index, key, recordId), value);
     this.noteMutation();
   }
 

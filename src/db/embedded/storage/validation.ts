@@ -1,8 +1,8 @@
 import { decode } from '../bson/codec';
 import type { Collection, IndexState } from './catalog';
 import type { Environment, View } from './environment';
-import { documentKey, entryKey, openDocument, prefixKey, readRecordId } from './keys';
-import { isIdIndex, keysOf, StoredDocument } from './records';
+import { documentKey, openDocument, prefixKey, readRecordId } from './keys';
+import { hasIdInValue, keysOf, StoredDocument, treeKey } from './records';
 import { Scanner } from './scanner';
 
 /** What a check of a collection against its indexes found. */
@@ -88,11 +88,8 @@ function hasEntry(
   recordId: number,
   view: View,
 ): boolean {
-  if (!isIdIndex(collection, index)) {
-    return environment.entries.get(entryKey(index.number, key, recordId), view) !== undefined;
-  }
-  const found = environment.entries.get(entryKey(index.number, key), view);
-  return found !== undefined && readRecordId(found) === recordId;
+  const found = environment.entries.get(treeKey(collection, index, key, recordId), view);
+  return found !== undefined && (!hasIdInValue(collection, index) || readRecordId(found) === recordId);
 }
 
 function* countEntries(
@@ -102,7 +99,7 @@ function* countEntries(
   view: View,
   note: (text: string) => void,
 ): Generator<undefined, number, void> {
-  const withValues = isIdIndex(collection, index);
+  const withValues = hasIdInValue(collection, index);
   const scanner = new Scanner(environment.entries, rangeOf(index.number), { view }, withValues);
   let found = 0;
   for (let entry = scanner.next(); entry; entry = scanner.next()) {
