@@ -35,7 +35,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
     app.use(cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id'], maxAge: 600 }));
   }
   app.use(express.json({ limit: BODY_LIMIT }));
-  app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.auth)));
+  app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.sessions)));
   app.use(apiDocsPage());
   for (const [path, part] of Object.entries(parts)) app.use(path, part);
   app.use(routeNotFound);

@@ -38,6 +38,11 @@ export interface UserAudiences {
 export class Access {
   constructor(private readonly collections: Collections) {}
 
+  /** @throws AppError forbidden */
+  requireSuperAdmin(caller: Caller): void {
+    if (caller.role !== 'super_admin') throw new AppError('forbidden', 'Only super admins may do this.');
+  }
+
   /**
    * A group that the caller may see: a public one, or one they are a member of.
    * @throws AppError not_found
