@@ -41,9 +41,18 @@ export const idOut = z
 /** A time in an answer: ISO 8601 in UTC with milliseconds. */
 export const timeOut = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' });
 
+/**
+ * A whole number in a query string: digits and nothing else. Number() would take the empty string for 0, and
+ * so an empty `before` for the end of the history.
+ */
+export const wholeNumberText = (min: number, max: number) =>
+  z.preprocess(
+    (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
+    z.number('must be a whole number').int().min(min).max(max),
+  );
+
 /** The page size in a query string. */
-export const limitSchema = (byDefault: number, max: number) =>
-  z.coerce.number().int().min(1).max(max).default(byDefault);
+export const limitSchema = (byDefault: number, max: number) => wholeNumberText(1, max).default(byDefault);
 
 /** The query of a list that pages by an opaque cursor. */
 export const pageQuery = z.strictObject({

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, limitSchema, multilineText, timeOut } from './common.model';
+import { idOut, idSchema, limitSchema, multilineText, timeOut, wholeNumberText } from './common.model';
 
 /** The longest message, in UTF-16 code units. */
 export const MAX_MESSAGE_LENGTH = 8000;
@@ -39,7 +39,7 @@ export type EditMessageInput = z.output<typeof editMessageInput>;
 
 export const messageParams = z.strictObject({ messageId: idSchema });
 
-const seqBound = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const seqBound = wholeNumberText(0, Number.MAX_SAFE_INTEGER);
 
 export const historyQuery = z
   .strictObject({

@@ -172,7 +172,8 @@ export class GroupService {
       const options = session ? { session } : {};
       const result = await this.collections.memberships.updateOne(
         { groupId, userId },
-        { $setOnInsert: { role: 'member', joinedAt: now } },
+        // An id made by the database would not follow those made here, and members are listed by id.
+        { $setOnInsert: { _id: new ObjectId(), role: 'member', joinedAt: now } },
         { upsert: true, ...options },
       );
       if (result.upsertedCount === 0) return false;

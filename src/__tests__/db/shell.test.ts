@@ -65,7 +65,7 @@ test('show dbs, show collections', async () => {
 });
 
 test('db.c.find() in batches of 20', async () => {
-  const first = await db.command({ find: 'c', filter: {}, batchSize: 20 });
+  const first = await db.command({ find: 'c', filter: {}, batchSize: 20 }, { promoteLongs: false });
   expect(first.cursor.firstBatch).toHaveLength(20);
   const next = await db.command({ getMore: first.cursor.id, collection: 'c', batchSize: 20 });
   expect(next.cursor.nextBatch).toHaveLength(20);

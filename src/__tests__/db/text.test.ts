@@ -1,5 +1,6 @@
 import { decode, encode, fromPlain } from '../../db/embedded/bson/codec';
 import type { Document } from '../../db/embedded/bson/types';
+import { readDefinition } from '../../db/embedded/storage/definition';
 import { textIndexEntries, textTerms } from '../../db/embedded/text/entries';
 import { matchText } from '../../db/embedded/text/match';
 import { parseTextQuery } from '../../db/embedded/text/query';
@@ -7,7 +8,7 @@ import { searchText } from '../../db/embedded/text/search';
 import { compileTextIndex, completeTextSpec } from '../../db/embedded/text/text-index';
 
 const document = (plain: object): Document => fromPlain(plain) as Document;
-const indexOn = (spec: object) => compileTextIndex(completeTextSpec(document(spec)));
+const indexOn = (spec: object) => compileTextIndex(readDefinition(completeTextSpec(document(spec))));
 const body = indexOn({ key: { b: 'text' } });
 
 /** A search over documents held in memory: found ids and their scores, best first. */

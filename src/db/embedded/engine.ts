@@ -5,6 +5,7 @@ import { Retries } from './session/retries';
 import { Sessions } from './session/sessions';
 import { Transaction } from './session/transaction';
 import { Catalog } from './storage/catalog';
+import { removeUnfinished } from './storage/index-build';
 import { openEnvironment } from './storage/environment';
 import { lockDirectory } from './storage/lock';
 import type { DirectoryLock } from './storage/lock';
@@ -50,6 +51,7 @@ export class Engine {
       afterAbort: () => this.catalog.load(),
     });
     this.catalog.load();
+    this.environment.write(() => removeUnfinished(this.catalog));
   }
 
   /** Begins a multi-document transaction on a snapshot of now. */

@@ -31,6 +31,7 @@ export const CODES = {
   CannotBackfillArray: 34,
   QueryFeatureNotAllowed: 224,
   ConversionFailure: 241,
+  MergeStageNoMatchingDocument: 13113,
   QueryExceededMemoryLimitNoDiskUseAllowed: 292,
   NoSuchTransaction: 251,
   TransactionTooOld: 225,
@@ -56,6 +57,7 @@ export const CODES = {
   UnsupportedOpQueryCommand: 352,
   SnapshotUnavailable: 246,
   LockBusy: 46,
+  IndexBuildAborted: 276,
   OutOfDiskSpace: 14031,
 } as const;
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ServeOptions } from './serve';
@@ -67,9 +67,25 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   };
 }
 
+/**
+ * The compiled worker: beside this file in a build, else that of a build which is newer than every source of
+ * the store, because starting from sources takes seconds.
+ */
+function compiledWorker(): string | undefined {
+  const beside = join(__dirname, 'worker.js');
+  if (existsSync(beside)) return beside;
+  const built = join(__dirname, '../../../dist/db/embedded/worker.js');
+  return existsSync(built) && statSync(built).mtimeMs > newestChange(__dirname) ? built : undefined;
+}
+
+function newestChange(folder: string): number {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return Math.max(...paths.map((path) => statSync(join(folder, path)).mtimeMs));
+}
+
 function startWorker(workerData: ServeOptions): Worker {
-  const compiled = join(__dirname, 'worker.js');
-  if (existsSync(compiled)) return new Worker(compiled, { workerData });
+  const compiled = compiledWorker();
+  if (compiled !== undefined) return new Worker(compiled, { workerData });
   return new Worker(join(__dirname, 'worker.ts'), {
     workerData,
     execArgv: ['--require', 'ts-node/register/transpile-only'],

@@ -3,6 +3,8 @@ import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
 import { typeOf } from './arguments';
 import type { Uses, Variables } from './expression';
+import type { Output } from './output';
+import { checkPlaces } from './places';
 import { type Prefix, splitPrefix } from './prefix';
 import type { Access, NestedPipeline, PipelineContext, Stage, Steps } from './stage';
 import { STAGES } from './stages';
@@ -24,6 +26,8 @@ export interface Pipeline {
   readonly stages: readonly string[];
   /** The top-level fields that those stages read; undefined when they need whole documents. */
   readonly fields: ReadonlySet<string> | undefined;
+  /** Where the documents are to be written instead of being answered. */
+  readonly output: Output | undefined;
   /** Runs the stages after the prefix. */
   run(source: Iterable<Document>, access: Access): Iterable<Document>;
   /** As `run`, but with pauses (undefined) at which the caller may let other work run. */
@@ -43,6 +47,7 @@ export function compilePipeline(stages: readonly Value[], options: PipelineOptio
     prefix,
     stages: rest.map(({ name }) => name),
     fields: fieldsOf(rest[0]),
+    output: rest.at(-1)?.output,
     steps,
     *run(source, access) {
       for (const document of steps(source, access)) {
@@ -110,6 +115,14 @@ function compileStages(
     const uses: Uses = { fields: new Set(), whole: false };
     return { ...compileStage(stage, { ...context, uses }), uses };
   });
+  checkPlaces(
+    all.map(({ name }) => name),
+    context.place,
+  );
+  const misplaced = all.findIndex(({ text }) => text === true);
+  if (misplaced > 0 || (misplaced === 0 && context.place === 'facet')) {
+    throw new StoreError(17313, '$match with $text is only allowed as the first pipeline stage');
+  }
   const prefix = splitPrefix(stages as Document[]);
   return { all, prefix, rest: all.slice(prefix.stages) };
 }

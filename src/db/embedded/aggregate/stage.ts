@@ -1,6 +1,7 @@
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
+import type { Output } from './output';
 import { type Expression, type Uses, type Variables, compileExpression } from './expression';
 
 /**
@@ -30,6 +31,10 @@ export interface Stage {
   readonly name: string;
   /** It makes new documents out of what its expressions read, and of nothing else. */
   readonly exhaustive?: boolean;
+  /** Where the pipeline's documents are to be written, for $out and $merge. */
+  readonly output?: Output;
+  /** A $match with $text, which only the index can answer. */
+  readonly text?: boolean;
   run(source: Steps, access: Access): Steps;
 }
 
@@ -62,11 +67,16 @@ export type StageCompiler = (spec: Value, context: PipelineContext, name: string
 /** A table of stages, by name with the dollar. */
 export type StageTable = Readonly<Record<string, StageCompiler>>;
 
-/** An expression in the context of a pipeline. */
-export function stageExpression(expression: Value, context: PipelineContext): Expression {
+/** An expression in the context of a pipeline; values of `names` come with each run. */
+export function stageExpression(
+  expression: Value,
+  context: PipelineContext,
+  names?: readonly string[],
+): Expression {
   return compileExpression(expression, {
     collator: context.collator,
     variables: context.variables,
+    names,
     now: context.now,
     uses: context.uses,
   });

@@ -1,4 +1,4 @@
-import { Double, Int32, Long, BSONRegExp, Binary } from 'bson';
+import { Binary, BSONRegExp, Code, Double, Int32, Long } from 'bson';
 import type { Document, Value } from './types';
 
 const INT_MIN = -(2 ** 31);
@@ -55,6 +55,7 @@ function fromObject(plain: unknown): Value {
     const options = [...plain.flags].filter((flag) => 'imsu'.includes(flag)).join('');
     return new BSONRegExp(plain.source, options);
   }
+  if (plain instanceof Code && plain.scope !== null) return new Code(plain.code, fromObject(plain.scope) as Document);
   if (typeof plain === 'object' && '_bsontype' in plain) return plain as Value;
   return fromEntries(Object.entries(plain as Record<string, unknown>));
 }

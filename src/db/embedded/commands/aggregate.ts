@@ -1,5 +1,6 @@
-import { decodeFields, encode } from '../bson/codec';
+import { decode, decodeFields, encode } from '../bson/codec';
 import { setTextScore } from '../aggregate/metadata';
+import type { Output } from '../aggregate/output';
 import { type Pipeline, compilePipeline } from '../aggregate/pipeline';
 import type { Prefix } from '../aggregate/prefix';
 import type { Access, FindOptions, Steps } from '../aggregate/stage';
@@ -11,10 +12,13 @@ import { compileSort } from '../query/sort';
 import type { Batch, BatchSource } from '../session/cursors';
 import type { Operation } from '../session/operations';
 import type { Collection } from '../storage/catalog';
-import { type Selected, Selection, type SelectionSpec, type Source, selectAll } from '../storage/selection';
+import { Selection } from '../storage/selection';
+import { selectAll, type Selected, type SelectionSpec, type Source } from '../storage/selection-spec';
 import { checkSize } from '../update/document';
 import { numberOf } from './arguments';
-import type { Command, CommandContext } from './command';
+import { writeOutput } from './aggregate-output';
+import { cursorReply } from '../wire/raw';
+import type { Command, CommandContext, Reply } from './command';
 import { firstBatch, readHint } from './find';
 import { collectionName } from './namespaces';
 import { EMPTY, Pace, transactionSource } from './reading';
@@ -50,10 +54,34 @@ export const aggregateCommand: Command = {
     }
     const collection = engine.catalog.find(database, name);
     const query = readAggregate(context, collection);
+    const { output } = query.pipeline;
     const batches = new PipelineBatches(context, collection, query);
+    if (output !== undefined) return writeOut(context, output, batches, `${database}.${name}`);
     return firstBatch(context, `${database}.${name}`, batches, batchSizeOf(cursor), false);
   },
 };
+
+async function writeOut(
+  context: CommandContext,
+  output: Output,
+  batches: PipelineBatches,
+  namespace: string,
+): Promise<Reply> {
+  if (context.transaction) {
+    throw new StoreError(
+      'OperationNotSupportedInTransaction',
+      'Stage not supported inside of a multi-document transaction: $out and $merge',
+    );
+  }
+  const documents: Document[] = [];
+  for (let ended = false; !ended;) {
+    const batch = await batches.next(undefined, context.operation);
+    for (const bytes of batch.documents) documents.push(decode(bytes));
+    ended = batch.ended;
+  }
+  await writeOutput(context, output, documents);
+  return cursorReply({ batch: 'firstBatch', documents: [], id: 0n, namespace });
+}
 
 /** What aggregate and explain make of the fields of an aggregate. */
 export interface AggregateQuery {
@@ -97,7 +125,7 @@ function selectionOf(
   { filter: filterDocument = EMPTY, sort, skip, limit }: Omit<Prefix, 'stages'>,
   { collator, variables }: { collator: Collator | undefined; variables: FindOptions['variables'] },
 ): SelectionSpec {
-  const filter = compileFilter(filterDocument, { collator, variables: variables as Document | undefined });
+  const filter = compileFilter(filterDocument, { collator, variables });
   return {
     ...selectAll(filterDocument, filter),
     sortDocument: sort,

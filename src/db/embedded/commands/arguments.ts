@@ -1,7 +1,24 @@
 import { integral } from '../bson/numbers';
 import { typeName } from '../bson/compare';
 import type { Document, Value } from '../bson/types';
-import { StoreError } from '../errors';
+import { StoreError, type CodeName } from '../errors';
+
+/** The codes of the errors that a command's fields can have. */
+interface ArgumentCodes {
+  readonly wrongType: CodeName;
+  readonly unknownField: CodeName | number;
+  readonly belowMinimum: CodeName | number;
+}
+
+const CODES: ArgumentCodes = { wrongType: 'TypeMismatch', unknownField: 40415, belowMinimum: 51024 };
+
+/** Commands whose fields MongoDB read by hand, with other codes, before it had one parser for all. */
+const OLDER_CODES: ReadonlyMap<string, ArgumentCodes> = new Map<string, ArgumentCodes>([
+  ['find', { wrongType: 'FailedToParse', unknownField: 'FailedToParse', belowMinimum: 'BadValue' }],
+  ['getMore', { wrongType: 'TypeMismatch', unknownField: 'FailedToParse', belowMinimum: 'BadValue' }],
+  ['aggregate', { wrongType: 'TypeMismatch', unknownField: 'FailedToParse', belowMinimum: 'BadValue' }],
+  ['count', { wrongType: 'BadValue', unknownField: 40415, belowMinimum: 'BadValue' }],
+]);
 
 /** Reads the fields of a command, with MongoDB's errors for a value of the wrong type. */
 export class Arguments {
@@ -76,8 +93,9 @@ export class Arguments {
     if (number === undefined) throw this.#wrongType(field, value, 'number');
     const whole = Math.trunc(number);
     if (!Number.isFinite(number) || whole < minimum) {
+      const outside = field === 'maxTimeMS' || whole >= minimum || Number.isNaN(number);
       throw new StoreError(
-        Number.isNaN(number) || whole >= minimum ? 'BadValue' : 51024,
+        outside ? 'BadValue' : this.#codes.belowMinimum,
         `BSON field '${this.name}.${field}' value must be >= ${minimum}, actual value '${number}'`,
       );
     }
@@ -88,9 +106,16 @@ export class Arguments {
   allow(fields: ReadonlySet<string>): void {
     for (const field of this.command.keys()) {
       if (!fields.has(field) && !GENERIC_FIELDS.has(field)) {
-        throw new StoreError(40415, `BSON field '${this.name}.${field}' is an unknown field.`);
+        throw new StoreError(
+          this.#codes.unknownField,
+          `BSON field '${this.name}.${field}' is an unknown field.`,
+        );
       }
     }
+  }
+
+  get #codes(): ArgumentCodes {
+    return OLDER_CODES.get(this.name) ?? CODES;
   }
 
   #value(field: string): Value | undefined {
@@ -103,7 +128,7 @@ export class Arguments {
 
   #wrongType(field: string, value: Value, expected: string): StoreError {
     return new StoreError(
-      'TypeMismatch',
+      this.#codes.wrongType,
       `BSON field '${this.name}.${field}' is the wrong type '${typeName(value)}', expected type '${expected}'`,
     );
   }

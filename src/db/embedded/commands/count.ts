@@ -2,10 +2,10 @@ import { Int32, Long } from 'bson';
 import type { Document, Value } from '../bson/types';
 import { compileCollation } from '../query/collation';
 import { Selection } from '../storage/selection';
-import type { Command } from './command';
+import type { Command, CommandContext } from './command';
 import { readHint } from './find';
-import { collectionName } from './namespaces';
-import { EMPTY, readAll, withSource } from './reading';
+import { collectionName, findCollection } from './namespaces';
+import { EMPTY, Pace, readAll, withSource } from './reading';
 import { collationOf, statementSpec } from './writing';
 
 const FIELDS = new Set(['count', 'query', 'limit', 'skip', 'hint', 'collation', 'fields']);
@@ -13,11 +13,11 @@ const FIELDS = new Set(['count', 'query', 'limit', 'skip', 'hint', 'collation', 
 /** https://www.mongodb.com/docs/manual/reference/command/count/ */
 export const countCommand: Command = {
   async run(context) {
-    const { args, engine, database } = context;
+    const { args, engine } = context;
     args.allow(FIELDS);
     const name = collectionName(context, 'count');
     const query = args.document('query') ?? EMPTY;
-    const collection = engine.catalog.find(database, name);
+    const collection = findCollection(context, name);
     const collator = compileCollation(collationOf(collection, args.document('collation')));
     const spec = statementSpec(query, collator, undefined, readHint(args));
     // A negative limit means the same as its absolute value.
@@ -29,11 +29,26 @@ export const countCommand: Command = {
     let n = 0;
     await withSource(context, (source) => {
       const selection = new Selection(engine, collection, { ...spec, skip, limit }, source);
-      return readAll(selection, context.operation, () => void n++);
+      return selection.passes && skip === 0
+        ? countKeys(selection, context, () => void n++)
+        : readAll(selection, context.operation, () => void n++);
     });
     return countReply(n);
   },
 };
+
+/** Counts by the index alone. */
+async function countKeys(
+  selection: Selection,
+  { operation }: CommandContext,
+  add: () => void,
+): Promise<void> {
+  const pace = new Pace(operation);
+  for (let seen = 1; selection.pass(); seen++) {
+    add();
+    if (seen % 256 === 0 && pace.due) await pace.rest();
+  }
+}
 
 function countReply(n: number): Document {
   return new Map<string, Value>([['n', n < 2 ** 31 ? new Int32(n) : Long.fromNumber(n)]]);

@@ -6,7 +6,7 @@ import { compileCollation } from '../query/collation';
 import { Selection } from '../storage/selection';
 import type { Command } from './command';
 import { readHint } from './find';
-import { collectionName } from './namespaces';
+import { collectionName, findCollection } from './namespaces';
 import { EMPTY, readAll, withSource } from './reading';
 import { collationOf, statementSpec } from './writing';
 
@@ -17,11 +17,11 @@ const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 export const distinctCommand: Command = {
   inTransaction: true,
   async run(context) {
-    const { args, engine, database } = context;
+    const { args, engine } = context;
     args.allow(FIELDS);
     const name = collectionName(context, 'distinct');
     const path = splitPath(args.requiredString('key'));
-    const collection = engine.catalog.find(database, name);
+    const collection = findCollection(context, name);
     const collator = compileCollation(collationOf(collection, args.document('collation')));
     const spec = statementSpec(args.document('query') ?? EMPTY, collator, undefined, readHint(args));
     const values: Value[] = [];

@@ -22,7 +22,7 @@ import {
   updating,
   upsert,
 } from './writing';
-import type { WriteScope } from './writing';
+import type { WriteScope } from './write-scope';
 
 const FIELDS = new Set(
   'findAndModify findandmodify query sort remove update new fields upsert bypassDocumentValidation collation arrayFilters hint let'.split(
@@ -56,7 +56,7 @@ function checkCombination(args: Arguments): void {
 }
 
 function* modify(scope: WriteScope, args: Arguments, database: string, name: string): WriteSteps<Document> {
-  const collection = scope.engine.catalog.find(database, name);
+  const collection = scope.find(database, name);
   const collator = compileCollation(collationOf(collection, args.document('collation')));
   const variables = args.document('let');
   const filterDocument = args.document('query') ?? EMPTY;

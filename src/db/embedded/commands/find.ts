@@ -5,14 +5,14 @@ import { StoreError } from '../errors';
 import { compileCollation } from '../query/collation';
 import { compileFilter } from '../query/matcher';
 import { compileProjection } from '../query/projection';
-import { compileSort } from '../query/sort';
+import { compileSort, isNaturalOrder } from '../query/sort';
 import { Selection } from '../storage/selection';
-import type { Selected, SelectionSpec, Source } from '../storage/selection';
+import type { Selected, SelectionSpec, Source } from '../storage/selection-spec';
 import type { Collection } from '../storage/catalog';
 import { cursorReply } from '../wire/raw';
 import type { Arguments } from './arguments';
 import type { Command, CommandContext, Reply } from './command';
-import { collectionName } from './namespaces';
+import { collectionName, findCollection } from './namespaces';
 import { EMPTY, SelectionBatches, transactionSource } from './reading';
 import type { BatchSource } from '../session/cursors';
 
@@ -28,12 +28,12 @@ const REFUSED = ['returnKey', 'showRecordId', 'tailable', 'awaitData'];
 export const findCommand: Command = {
   inTransaction: true,
   async run(context) {
-    const { args, engine, database } = context;
+    const { args, database } = context;
     args.allow(FIELDS);
     const name = collectionName(context, 'find');
     const query = readFind(args, context);
     const batchSize = args.integer('batchSize', 0) ?? DEFAULT_FIRST_BATCH;
-    const collection = engine.catalog.find(database, name);
+    const collection = findCollection(context, name);
     const namespace = `${database}.${name}`;
     if (!collection) {
       return emptyCursor(namespace);
@@ -77,16 +77,18 @@ export function readFind(args: Arguments, context: Pick<CommandContext, 'databas
   const sortDocument = args.document('sort');
   const projectionDocument = args.document('projection');
   const projection = compileProjection(projectionDocument, { filter, collator, variables });
+  const sort =
+    sortDocument?.size && !isNaturalOrder(sortDocument) ? compileSort(sortDocument, { collator }) : undefined;
+  if (!filter.text && (sort?.usesTextScore || projection.usesTextScore)) {
+    throw new StoreError(40218, 'query requires text score metadata, but it is not available');
+  }
   const limit = args.integer('limit', 0) || undefined;
   return {
     spec: {
       filterDocument,
       filter,
       sortDocument: sortDocument?.size ? sortDocument : undefined,
-      sort:
-        sortDocument?.size && !sortDocument.has('$natural')
-          ? compileSort(sortDocument, { collator })
-          : undefined,
+      sort,
       projection: projectionDocument,
       skip: args.integer('skip', 0) ?? 0,
       limit,

@@ -1,8 +1,10 @@
 import { Int32 } from 'bson';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
+import type { Node } from '../query/ast';
 import { compileCollation } from '../query/collation';
 import { compileFilter } from '../query/matcher';
+import { completeTextSpec } from '../text/text-index';
 import { Arguments, numberOf } from './arguments';
 
 const FIELDS = new Set(
@@ -10,7 +12,9 @@ const FIELDS = new Set(
     ' ',
   ),
 );
+const ID_INDEX_FIELDS = new Set(['collation', 'key', 'name', 'ns', 'v']);
 const MAX_FIELDS = 32;
+const TEXT_OPTIONS = ['weights', 'default_language', 'language_override', 'textIndexVersion'];
 /** Seconds that MongoDB allows at most: what fits in a signed 32-bit number. */
 const MAX_EXPIRE = 2 ** 31 - 1;
 
@@ -29,10 +33,11 @@ export function readIndexSpec(spec: Document, inherited: Document | undefined): 
     }
   }
   const key = readKey(args.document('key'));
+  if (isIdKey(key)) checkIdIndex(spec);
   const result: Document = new Map<string, Value>([
     ['v', new Int32(2)],
     ['key', key],
-    ['name', args.string('name') || autoName(key)],
+    ['name', readName(args, key)],
   ]);
   if (args.boolean('unique')) result.set('unique', true);
   if (args.boolean('sparse')) result.set('sparse', true);
@@ -43,8 +48,22 @@ export function readIndexSpec(spec: Document, inherited: Document | undefined): 
   const collation = compileCollation(args.document('collation') ?? (isText ? undefined : inherited));
   if (collation && isText) throw new StoreError('CannotCreateIndex', 'text indexes do not support collation');
   if (collation) result.set('collation', collation.spec);
-  if (isText) readTextOptions(args, key, result);
-  return result;
+  if (!isText) return result;
+  for (const option of TEXT_OPTIONS) {
+    const value = args.any(option);
+    if (value !== undefined) result.set(option, value);
+  }
+  return completeTextSpec(result);
+}
+
+function checkIdIndex(spec: Document): void {
+  for (const field of spec.keys()) {
+    if (ID_INDEX_FIELDS.has(field)) continue;
+    throw new StoreError(
+      'InvalidIndexSpecificationOption',
+      `The field '${field}' is not valid for an _id index specification.`,
+    );
+  }
 }
 
 function readKey(key: Document | undefined): Document {
@@ -62,7 +81,7 @@ function readKey(key: Document | undefined): Document {
         `Index key contains an illegal field name: field name starts with '$'.`,
       );
     }
-    if (field.includes('$**'))
+    if (field.includes('$**') && !(field === '$**' && order === 'text'))
       throw new StoreError('CannotCreateIndex', 'wildcard indexes are not supported');
     checkOrder(field, order);
   }
@@ -89,10 +108,21 @@ function checkOrder(field: string, order: Value): void {
   );
 }
 
-function autoName(key: Document): string {
-  return [...key]
-    .map(([field, order]) => `${field}_${typeof order === 'string' ? order : numberOf(order)}`)
-    .join('_');
+function readName(args: Arguments, key: Document): string {
+  const name = args.string('name');
+  if (name === undefined) {
+    throw new StoreError(
+      'FailedToParse',
+      "The 'name' field is a required property of an index specification",
+    );
+  }
+  if (name === '') throw new StoreError('CannotCreateIndex', 'index name cannot be empty');
+  // The index on _id has one name, whatever it is called.
+  return isIdKey(key) ? '_id_' : name;
+}
+
+function isIdKey(key: Document): boolean {
+  return key.size === 1 && numberOf(key.get('_id')) === 1;
 }
 
 function readPartial(args: Arguments, result: Document): void {
@@ -101,15 +131,28 @@ function readPartial(args: Arguments, result: Document): void {
   if (args.boolean('sparse')) {
     throw new StoreError('CannotCreateIndex', 'cannot mix "partialFilterExpression" and "sparse" options');
   }
-  compileFilter(partial, { text: false });
+  if (!isIndexable(compileFilter(partial, { text: false }).root)) {
+    throw new StoreError('CannotCreateIndex', 'Expression not supported in partial index');
+  }
   result.set('partialFilterExpression', partial);
+}
+
+const INDEXABLE = new Set(['compare', 'in', 'exists', 'type']);
+
+/** Whether a partial index may have this filter (https://www.mongodb.com/docs/manual/core/index-partial/). */
+function isIndexable(node: Node): boolean {
+  if (node.kind === 'and' || node.kind === 'or') return node.children.every(isIndexable);
+  if (node.kind !== 'leaf') return node.kind === 'always';
+  const { predicate } = node;
+  return INDEXABLE.has(predicate.kind) && !(predicate.kind === 'in' && predicate.regexes.length > 0);
 }
 
 function readExpiry(args: Arguments, key: Document, result: Document): void {
   const seconds = args.any('expireAfterSeconds');
   if (seconds === undefined) return;
   const number = numberOf(seconds);
-  if (number === undefined) throw new StoreError('TypeMismatch', 'expireAfterSeconds must be a number');
+  if (number === undefined)
+    throw new StoreError('CannotCreateIndex', 'TTL index expireAfterSeconds must be numeric');
   if (number < 0 || number > MAX_EXPIRE) {
     throw new StoreError('CannotCreateIndex', 'TTL index expireAfterSeconds is out of range');
   }
@@ -119,20 +162,5 @@ function readExpiry(args: Arguments, key: Document, result: Document): void {
       'TTL indexes are single-field indexes, compound indexes do not support TTL',
     );
   }
-  if (key.has('_id'))
-    throw new StoreError(
-      'CannotCreateIndex',
-      "The field 'expireAfterSeconds' is not valid for an _id index specification",
-    );
   result.set('expireAfterSeconds', seconds);
-}
-
-function readTextOptions(args: Arguments, key: Document, result: Document): void {
-  const weights: Document = new Map(args.document('weights') ?? []);
-  for (const [field, order] of key)
-    if (order === 'text' && !weights.has(field)) weights.set(field, new Int32(1));
-  result.set('weights', new Map([...weights].sort(([a], [b]) => (a < b ? -1 : 1))));
-  result.set('default_language', args.string('default_language') ?? 'english');
-  result.set('language_override', args.string('language_override') ?? 'language');
-  result.set('textIndexVersion', new Int32(3));
 }

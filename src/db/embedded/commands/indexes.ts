@@ -4,13 +4,14 @@ import { equalValues } from '../bson/compare';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Collection, IndexState } from '../storage/catalog';
-import { buildIndex } from '../storage/index-build';
+import { buildIndexes } from '../storage/index-build';
 import type { WriteSteps } from '../storage/writer';
 import type { Command } from './command';
 import { existing } from './collections';
 import { documentCursor } from './document-cursor';
 import { readIndexSpec } from './index-spec';
 import { collectionName } from './namespaces';
+import { Pace } from './reading';
 
 const CREATE_FIELDS = new Set(['createIndexes', 'indexes', 'commitQuorum', 'ignoreUnknownIndexOptions']);
 
@@ -24,20 +25,20 @@ export const createIndexesCommand: Command = {
     if (asked.length === 0) throw new StoreError('BadValue', 'Must specify at least one index to create');
     const inherited = engine.catalog.find(database, name)?.options.get('collation');
     const specs = asked.map((spec) => readIndexSpec(spec, inherited instanceof Map ? inherited : undefined));
-    return engine.writer.submit(function* (): WriteSteps<Document> {
+    const reply: Document = new Map();
+    const prepare = () => {
       const known = engine.catalog.find(database, name);
       const before = known?.indexes.length ?? 1;
       const missing = specs.filter((spec) => !known || !findEqual(known, spec));
       const collection = known ?? engine.catalog.create(database, name, new Map());
-      yield* buildIndex(engine, collection, missing);
-      const reply: Document = new Map<string, Value>([
-        ['numIndexesBefore', new Int32(before)],
-        ['numIndexesAfter', new Int32(collection.indexes.length)],
-        ['createdCollectionAutomatically', known === undefined],
-      ]);
+      reply.set('numIndexesBefore', new Int32(before));
+      reply.set('numIndexesAfter', new Int32(before + missing.length));
+      reply.set('createdCollectionAutomatically', known === undefined);
       if (missing.length === 0) reply.set('note', 'all indexes already exist');
-      return reply;
-    });
+      return { collection, specs: missing };
+    };
+    await buildIndexes(engine, { database, name }, prepare, new Pace(context.operation));
+    return reply;
   },
 };
 
@@ -91,7 +92,7 @@ export const listIndexesCommand: Command = {
   run(context) {
     const name = collectionName(context, 'listIndexes');
     const collection = existing(context, name);
-    const specs = collection.indexes.map(({ spec }) => encode(spec));
+    const specs = collection.indexes.filter(({ building }) => !building).map(({ spec }) => encode(spec));
     return documentCursor(context, `${context.database}.${name}`, specs);
   },
 };

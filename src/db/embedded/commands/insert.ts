@@ -1,9 +1,7 @@
-import { Int32 } from 'bson';
 import { encode } from '../bson/codec';
-import type { Document, Value } from '../bson/types';
 import type { Command } from './command';
 import { collectionName } from './namespaces';
-import { WriteErrors } from './write-errors';
+import { runStatements, writeReply } from './statements';
 import { checkBatchSize, ensureCollection, insertOne, runWrite } from './writing';
 
 const FIELDS = new Set(['insert', 'documents', 'ordered', 'bypassDocumentValidation']);
@@ -17,20 +15,12 @@ export const insertCommand: Command = {
     const name = collectionName(context, 'insert');
     const documents = context.sequences.get('documents') ?? (args.documents('documents') ?? []).map(encode);
     checkBatchSize(documents.length);
-    const ordered = args.boolean('ordered', true);
     return runWrite(context, name, true, function* (scope) {
-      const collection = ensureCollection(scope, database, name);
-      const errors = new WriteErrors(context, ordered);
-      let inserted = 0;
-      for (const [index, bytes] of documents.entries()) {
-        const goOn = yield* errors.guard(index, function* () {
-          yield* insertOne(scope, collection, bytes);
-          inserted++;
-        });
-        if (!goOn) break;
-      }
-      const reply: Document = new Map<string, Value>([['n', new Int32(inserted)]]);
-      return errors.addTo(reply);
+      yield* runStatements(scope, context, documents, function* (bytes) {
+        yield* insertOne(scope, ensureCollection(scope, database, name), bytes);
+        scope.progress.matched++;
+      });
+      return writeReply(scope, false);
     });
   },
 };

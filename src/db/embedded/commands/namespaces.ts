@@ -1,5 +1,6 @@
 import type { Value } from '../bson/types';
 import { StoreError } from '../errors';
+import type { Collection } from '../storage/catalog';
 import type { CommandContext } from './command';
 
 const MAX_NAMESPACE_BYTES = 255;
@@ -31,4 +32,10 @@ export function collectionName(context: CommandContext, field: string): string {
   checkDatabaseName(context.database);
   checkCollectionName(context.database, name);
   return name;
+}
+
+/** The collection of this name, in a transaction as its snapshot may see it. */
+export function findCollection(context: CommandContext, name: string): Collection | undefined {
+  const { engine, transaction, database } = context;
+  return transaction ? transaction.find(database, name) : engine.catalog.find(database, name);
 }

@@ -1,6 +1,7 @@
 import type { Document } from '../bson/types';
-import type { Source, Selection } from '../storage/selection';
-import type { Selected } from '../storage/selection';
+import type { Selection } from '../storage/selection';
+import type { Source } from '../storage/selection-spec';
+import type { Selected } from '../storage/selection-spec';
 import type { Batch, BatchSource } from '../session/cursors';
 import type { Operation } from '../session/operations';
 import type { CommandContext } from './command';

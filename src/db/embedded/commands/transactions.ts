@@ -38,7 +38,7 @@ export const commitTransactionCommand: Command = {
 /** A commit that is tried again after a restart: the table of retries knows it, or it never happened. */
 function committedBefore(context: CommandContext, session: string, txnNumber: bigint): Reply {
   const stored = context.engine.retries.find(session, txnNumber);
-  if (!stored) throw noSuchTransaction(txnNumber);
+  if (!stored?.done) throw noSuchTransaction(txnNumber);
   return new Map();
 }
 

@@ -10,7 +10,7 @@ import { Arguments } from './arguments';
 import type { Command, CommandContext } from './command';
 import { readHint } from './find';
 import { collectionName } from './namespaces';
-import { WriteErrors } from './write-errors';
+import { runStatements, writeReply } from './statements';
 import {
   changeMatching,
   checkBatchSize,
@@ -21,7 +21,7 @@ import {
   updating,
   upsert,
 } from './writing';
-import type { WriteScope } from './writing';
+import type { WriteScope } from './write-scope';
 import type { WriteSteps } from '../storage/writer';
 
 const FIELDS = new Set(['update', 'updates', 'ordered', 'bypassDocumentValidation', 'let']);
@@ -45,24 +45,13 @@ export const updateCommand: Command = {
     args.allow(FIELDS);
     const name = collectionName(context, 'update');
     const statements = statementsOf(context, 'updates', STATEMENT_FIELDS);
-    const ordered = args.boolean('ordered', true);
     const variables = args.document('let');
     const upserts = statements.some((statement) => statement.boolean('upsert'));
     return runWrite(context, name, upserts, function* (scope) {
-      const errors = new WriteErrors(context, ordered);
-      const totals: Totals = { matched: 0, modified: 0, upserted: [] };
-      for (const [index, statement] of statements.entries()) {
-        const goOn = yield* errors.guard(index, () =>
-          runStatement(scope, { database: context.database, name, variables, statement, index }, totals),
-        );
-        if (!goOn) break;
-      }
-      const reply: Document = new Map<string, Value>([
-        ['n', new Int32(totals.matched)],
-        ['nModified', new Int32(totals.modified)],
-      ]);
-      if (totals.upserted.length > 0) reply.set('upserted', totals.upserted);
-      return errors.addTo(reply);
+      yield* runStatements(scope, context, statements, (statement, index) =>
+        runStatement(scope, { database: context.database, name, variables, statement, index }),
+      );
+      return writeReply(scope, true);
     });
   },
 };
@@ -83,12 +72,6 @@ export function statementsOf(
   });
 }
 
-interface Totals {
-  matched: number;
-  modified: number;
-  upserted: Document[];
-}
-
 interface UpdateStatement {
   database: string;
   name: string;
@@ -97,9 +80,9 @@ interface UpdateStatement {
   index: number;
 }
 
-function* runStatement(scope: WriteScope, request: UpdateStatement, totals: Totals): WriteSteps<void> {
+function* runStatement(scope: WriteScope, request: UpdateStatement): WriteSteps<void> {
   const { database, name, variables, statement } = request;
-  const existing: Collection | undefined = scope.engine.catalog.find(database, name);
+  const existing: Collection | undefined = scope.find(database, name);
   const collator = compileCollation(collationOf(existing, statement.document('collation')));
   const filterDocument = statement.requiredDocument('q');
   const multi = statement.boolean('multi');
@@ -114,14 +97,14 @@ function* runStatement(scope: WriteScope, request: UpdateStatement, totals: Tota
   const spec = statementSpec(filterDocument, collator, variables, readHint(statement));
   if (existing) {
     const outcome = yield* changeMatching(scope, existing, spec, multi, updating(update, spec, scope.now));
-    totals.matched += outcome.matched;
-    totals.modified += outcome.modified;
+    scope.progress.matched += outcome.matched;
+    scope.progress.modified += outcome.modified;
     if (outcome.matched > 0) return;
   }
   if (!upserting) return;
   const made = yield* upsert(scope, ensureCollection(scope, database, name), filterDocument, update);
-  totals.matched++;
-  totals.upserted.push(
+  scope.progress.matched++;
+  scope.progress.upserted.push(
     new Map<string, Value>([
       ['index', new Int32(request.index)],
       ['_id', made.get('_id') ?? null],

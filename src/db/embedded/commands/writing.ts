@@ -8,7 +8,7 @@ import { compileFilter } from '../query/matcher';
 import { Locked } from '../session/locks';
 import type { Collection } from '../storage/catalog';
 import { Selection } from '../storage/selection';
-import type { Selected, SelectionSpec, Source } from '../storage/selection';
+import type { Selected, SelectionSpec, Source } from '../storage/selection-spec';
 import { StoredDocument } from '../storage/records';
 import type { WriteTarget } from '../storage/records';
 import type { WriteSteps } from '../storage/writer';
@@ -17,20 +17,9 @@ import type { Update } from '../update/update';
 import { upsertDocument } from '../update/upsert';
 import { validateDocument } from '../update/validate-document';
 import type { CommandContext } from './command';
-import { WriteProgress } from './statements';
+import { WriteProgress } from './write-scope';
+import type { WriteScope } from './write-scope';
 import { breathe, EMPTY, transactionSource } from './reading';
-
-/** What the statements of a write command work on. */
-export interface WriteScope {
-  engine: Engine;
-  target: WriteTarget;
-  source: Source;
-  now: Date;
-  bypassValidation: boolean;
-  progress: WriteProgress;
-  /** A collection as this write may see it. */
-  find(database: string, name: string): Collection | undefined;
-}
 
 /** Steps of a whole write command, on the scope that they are given. */
 export type WriteWork = (scope: WriteScope) => WriteSteps<Document>;

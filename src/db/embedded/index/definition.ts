@@ -2,6 +2,7 @@ import { splitPath, type Path } from '../bson/paths';
 import type { Document } from '../bson/types';
 import { compileCollation, type Collator } from '../query/collation';
 import { compileFilter, type Filter } from '../query/matcher';
+import { compileTextIndex, type TextIndex } from '../text/text-index';
 
 export type IndexDirection = 1 | -1 | 'text';
 
@@ -42,6 +43,8 @@ export interface CompiledIndex extends IndexState {
   /** The ordered fields; without the text fields of a text index. */
   readonly fields: readonly IndexField[];
   readonly isText: boolean;
+  /** What a text index takes for words; undefined for other indexes. */
+  readonly text: TextIndex | undefined;
   readonly collator: Collator | undefined;
   readonly partial: Filter | undefined;
   /** Bytes of one component before it is cut. */
@@ -72,6 +75,7 @@ export function compileIndex(
     definition,
     fields,
     isText: ordered.length < definition.key.length,
+    text: ordered.length < definition.key.length ? compileTextIndex(definition) : undefined,
     collator,
     partial: partial === undefined ? undefined : compileFilter(partial, { collator, text: false }),
     componentLimit: Math.floor(MAX_KEY_BYTES / Math.max(fields.length, 1)) - DIGEST_BYTES,

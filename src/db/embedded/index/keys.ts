@@ -6,6 +6,7 @@ import { KeyWriter } from './encoding';
 import { extractTuples } from './extract';
 import { MAX_KEY_BYTES } from './definition';
 import { rawKey } from './raw-key';
+import { textKeys } from './text-keys';
 
 export { compileIndex } from './definition';
 export type { CompiledIndex, IndexDefinition, IndexState } from './definition';
@@ -51,10 +52,11 @@ function included(index: CompiledIndex, document: Document): boolean {
 
 /**
  * The keys of a document in an ordered index; none if a partial or sparse index leaves the document out.
- * Throws CannotIndexParallelArrays. For text indexes, see textEntries.
+ * Throws CannotIndexParallelArrays.
  */
 export function indexEntries(index: CompiledIndex, document: Document): IndexEntries {
   if (!included(index, document)) return NONE;
+  if (index.text !== undefined) return { ...NONE, keys: distinct(textKeys(index.text, document)) };
   const { tuples, multikeyFields, exists } = extractTuples(
     document,
     index.fields.map((field) => field.parts),
@@ -71,7 +73,7 @@ export function indexEntries(index: CompiledIndex, document: Document): IndexEnt
 
 /** The same from stored bytes, without decoding where all indexed fields are top-level scalars of common types. */
 export function indexEntriesOfBytes(index: CompiledIndex, bytes: Uint8Array): IndexEntries {
-  if (index.partial === undefined && index.collator === undefined) {
+  if (index.partial === undefined && index.collator === undefined && !index.isText) {
     const key = rawKey(index, bytes, writer);
     if (key === 'absent') return NONE;
     if (key !== undefined)

@@ -1,3 +1,4 @@
+import type { Variables } from '../aggregate/expression';
 import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Node } from './ast';
@@ -24,7 +25,7 @@ export interface Filter {
 export interface FilterOptions {
   collator?: Collator | undefined;
   /** Constants of the command (`let`), for $expr. */
-  variables?: Document | undefined;
+  variables?: Variables | undefined;
   /** False where $text cannot be answered, as in a validator or an array filter. */
   text?: boolean;
 }

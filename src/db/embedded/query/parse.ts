@@ -2,7 +2,7 @@ import { BSONRegExp } from 'bson';
 import { typeName } from '../bson/compare';
 import { integral } from '../bson/numbers';
 import type { Document, Value } from '../bson/types';
-import { compileExpression } from '../aggregate/expression';
+import { compileExpression, type Variables } from '../aggregate/expression';
 import { truthy } from '../aggregate/truth';
 import { StoreError } from '../errors';
 import { ALWAYS, conjunction, NEVER, type Node } from './ast';
@@ -16,7 +16,7 @@ import { compileSchema } from './schema';
 export interface ParseOptions {
   collator?: Collator | undefined;
   /** Constants of the command (`let`), for $expr. */
-  variables?: Document | undefined;
+  variables?: Variables | undefined;
 }
 
 type Where = 'root' | 'conjunct' | 'nested';

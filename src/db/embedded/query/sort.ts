@@ -72,6 +72,19 @@ export function compileSort(spec: Document, options: { collator?: Collator | und
   };
 }
 
+/**
+ * Whether a sort is `{$natural: 1}` or `{$natural: -1}`, the order of storage, which is no sort.
+ *
+ * @throws StoreError BadValue for another direction, or other fields beside it.
+ */
+export function isNaturalOrder(spec: Document): boolean {
+  const order = spec.get('$natural');
+  if (order === undefined) return false;
+  const direction = isNumber(order) ? toNumber(order) : 0;
+  if (spec.size === 1 && (direction === 1 || direction === -1)) return true;
+  throw new StoreError('BadValue', '$natural sort cannot be set to a value other than -1 or 1.');
+}
+
 /** The key of a document whose sorted fields are all at the top level and no arrays; undefined for others. */
 function simpleKey(document: Document, names: readonly (string | undefined)[]): KeyValues | undefined {
   const values: Value[] = [];

@@ -14,19 +14,25 @@ interface Entry<T> {
   readonly size: number;
 }
 
-/** Collects what a query found and gives it back in order; equal items keep the order in which they came. */
+/** How to sort. */
+export interface SorterOptions<T> {
+  /** How many of the first items are wanted; the others are forgotten on the way. */
+  readonly limit?: number | undefined;
+  /** In bytes; Infinity where the client allows the use of the disk. */
+  readonly memoryLimit?: number | undefined;
+  /** Compares items that the sort holds equal; without it they keep the order in which they came. */
+  readonly ties?: (a: T, b: T) => number;
+}
+
+/** Collects what a query found and gives it back in order. */
 export class Sorter<T> {
   private entries: Entry<T>[] = [];
   private bytes = 0;
   private readonly limit: number;
 
-  /**
-   * @param options.limit How many of the first items are wanted; the others are forgotten on the way.
-   * @param options.memoryLimit In bytes; Infinity where the client allows the use of the disk.
-   */
   constructor(
     private readonly sort: Sort,
-    private readonly options: { limit?: number | undefined; memoryLimit?: number | undefined } = {},
+    private readonly options: SorterOptions<T> = {},
   ) {
     this.limit = options.limit ?? Infinity;
   }
@@ -57,7 +63,11 @@ export class Sorter<T> {
   }
 
   private cut(): void {
-    this.entries.sort((a, b) => this.sort.compareKeys(a.key, b.key));
+    const { ties } = this.options;
+    this.entries.sort((a, b) => {
+      const order = this.sort.compareKeys(a.key, b.key);
+      return order !== 0 || !ties ? order : ties(a.item, b.item);
+    });
     for (const { size } of this.entries.splice(Math.min(this.limit, this.entries.length))) this.bytes -= size;
   }
 }

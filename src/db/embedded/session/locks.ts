@@ -47,6 +47,11 @@ export class LockTable implements Guard {
     return this.#sequence;
   }
 
+  /** Whether any transaction is open. */
+  get isIdle(): boolean {
+    return this.#open.size === 0;
+  }
+
   opened(owner: LockOwner): void {
     this.#open.add(owner);
   }

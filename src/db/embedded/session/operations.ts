@@ -24,7 +24,7 @@ export class Operation {
     if (this.deadline !== undefined && now > this.deadline) {
       throw new StoreError('MaxTimeMSExpired', 'operation exceeded time limit');
     }
-    if (this.#killed || this.connection.closed.aborted) {
+    if (this.#killed || this.connection.isClosed) {
       throw new StoreError('Interrupted', 'operation was interrupted');
     }
   }

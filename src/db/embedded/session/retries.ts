@@ -1,60 +1,55 @@
 import { StoreError } from '../errors';
+import { decode } from '../bson/codec';
+import type { Document } from '../bson/types';
 import type { Tree } from '../storage/environment';
 
 const FIRST = Buffer.from('r');
 const END = Buffer.from('s');
-const HEADER_BYTES = 16;
+const HEADER_BYTES = 17;
 
-/** The last retryable write (or commit) of a session, and what it answered. */
-export interface Retry {
-  txnNumber: bigint;
-  reply: Buffer;
-  /** Milliseconds since 1970, for expiry. */
-  at: number;
-}
+/** What is known of a retryable write: its reply, or how far it came before the process ended. */
+export type Retry = { done: true; reply: Buffer } | { done: false; progress: Document };
 
 function keyOf(session: string): Buffer {
   return Buffer.concat([FIRST, Buffer.from(session, 'latin1')]);
 }
 
-function read(value: Buffer): Retry {
-  return {
-    txnNumber: value.readBigInt64LE(0),
-    at: value.readDoubleLE(8),
-    reply: value.subarray(HEADER_BYTES),
-  };
-}
-
 /**
  * What each session's last write answered, so that a retry of it answers the same and changes nothing. An
  * entry is stored in the write transaction of its write, and so lives exactly if the write does.
+ * An entry is: number, time in milliseconds, 1 if done, then BSON.
  */
 export class Retries {
   constructor(private readonly meta: Tree) {}
 
   /**
-   * The stored reply of a write that was done already; undefined for a new one. To be asked inside the
-   * writer. Throws TransactionTooOld when the session has gone on to a later number.
+   * What is known of a write; undefined for a new one. To be asked inside the writer. Throws
+   * TransactionTooOld when the session has gone on to a later number.
    */
-  find(session: string, txnNumber: bigint): Buffer | undefined {
+  find(session: string, txnNumber: bigint): Retry | undefined {
     const value = this.meta.get(keyOf(session));
     if (!value) return undefined;
-    const last = read(value);
-    if (last.txnNumber > txnNumber) {
+    const last = value.readBigInt64LE(0);
+    if (last > txnNumber) {
       throw new StoreError(
         'TransactionTooOld',
-        `Cannot start transaction ${txnNumber} on session because a newer transaction ${last.txnNumber} has already started.`,
+        `Cannot start transaction ${txnNumber} on session because a newer transaction ${last} has already started.`,
       );
     }
-    return last.txnNumber === txnNumber ? last.reply : undefined;
+    if (last < txnNumber) return undefined;
+    const stored = value.subarray(HEADER_BYTES);
+    return value[HEADER_BYTES - 1] === 1
+      ? { done: true, reply: stored }
+      : { done: false, progress: decode(stored) };
   }
 
-  /** Stores the reply of a write, inside its write transaction. */
-  store(session: string, txnNumber: bigint, reply: Uint8Array): void {
-    const value = Buffer.allocUnsafe(HEADER_BYTES + reply.length);
+  /** Stores the reply of a write, or (not done) how far it came, inside its write transaction. */
+  store(session: string, txnNumber: bigint, bytes: Uint8Array, done = true): void {
+    const value = Buffer.allocUnsafe(HEADER_BYTES + bytes.length);
     value.writeBigInt64LE(txnNumber, 0);
     value.writeDoubleLE(Date.now(), 8);
-    value.set(reply, HEADER_BYTES);
+    value[HEADER_BYTES - 1] = done ? 1 : 0;
+    value.set(bytes, HEADER_BYTES);
     this.meta.putSync(keyOf(session), value);
   }
 
@@ -62,7 +57,7 @@ export class Retries {
   expire(time: number, limit: number): number {
     const old: Buffer[] = [];
     for (const { key, value } of this.meta.getRange({ start: FIRST, end: END })) {
-      if (read(value).at < time) old.push(key);
+      if (value.readDoubleLE(8) < time) old.push(key);
       if (old.length >= limit) break;
     }
     for (const key of old) this.meta.removeSync(key);

@@ -53,10 +53,12 @@ export class Session {
     const current = this.#transaction;
     if (!current || current.connections.has(connection)) return;
     current.connections.add(connection);
-    connection.closed.addEventListener('abort', () => {
+    const leave = () => {
       current.connections.delete(connection);
       if (current.connections.size === 0) current.transaction.abort();
-    });
+    };
+    connection.whenClosed.add(leave);
+    void current.transaction.ended.then(() => connection.whenClosed.delete(leave));
   }
 
   abort(): void {

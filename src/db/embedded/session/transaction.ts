@@ -4,7 +4,7 @@ import type { Environment, Snapshot } from '../storage/environment';
 import { entryKey } from '../storage/keys';
 import { duplicateKey, isUnique, keysOf, StoredDocument } from '../storage/records';
 import type { Records, WriteTarget } from '../storage/records';
-import type { Writer } from '../storage/writer';
+import type { Writer, WriteSteps } from '../storage/writer';
 import { writeConflict } from './locks';
 import type { LockOwner, LockTable } from './locks';
 
@@ -38,7 +38,7 @@ export class Transaction implements WriteTarget, LockOwner {
   readonly ended: Promise<unknown>;
   /** Collections that it made, to be removed when it is aborted. */
   readonly created = new Set<Collection>();
-  state: 'open' | 'committed' | 'aborted' = 'open';
+  state: 'open' | 'committing' | 'committed' | 'aborted' = 'open';
   #end: () => void = () => undefined;
   #changes = new Map<string, Change>();
   #byCollection = new Map<Collection, Map<number, StoredDocument | undefined>>();
@@ -46,11 +46,20 @@ export class Transaction implements WriteTarget, LockOwner {
   #heldKeys = new Map<string, number>();
 
   constructor(private readonly services: TransactionServices) {
+    if (services.locks.isIdle) services.catalog.forgetGone();
     this.snapshot = services.environment.snapshot();
     this.sequence = services.locks.sequence;
     this.catalogVersion = services.catalog.version;
     this.ended = new Promise<void>((resolve) => (this.#end = resolve));
     services.locks.opened(this);
+  }
+
+  /** A collection as the transaction may use it. Throws SnapshotUnavailable when it changed in the meantime. */
+  find(database: string, name: string): Collection | undefined {
+    const { catalog } = this.services;
+    const current = catalog.find(database, name);
+    if (current && this.created.has(current)) return current;
+    return catalog.findSince(database, name, this.catalogVersion);
   }
 
   /** Its own changes to a collection, which a read lays over the snapshot. */
@@ -83,6 +92,7 @@ export class Transaction implements WriteTarget, LockOwner {
    */
   async commit(also: () => void): Promise<void> {
     const { writer } = this.services;
+    this.state = 'committing';
     const steps = () => this.#write(also);
     try {
       await writer.submit(function* () {
@@ -91,12 +101,12 @@ export class Transaction implements WriteTarget, LockOwner {
       });
       this.#finish('committed');
     } catch (error) {
-      this.abort();
+      this.#finish('aborted');
       throw error;
     }
   }
 
-  /** Forgets the changes. */
+  /** Forgets the changes, unless they are being written. */
   abort(): void {
     if (this.state === 'open') this.#finish('aborted');
   }
@@ -119,9 +129,26 @@ export class Transaction implements WriteTarget, LockOwner {
     this.state = state;
     this.snapshot.release();
     this.services.locks.closed(this);
+    if (state === 'aborted') this.#dropCreated();
     this.#changes.clear();
     this.#byCollection.clear();
     this.#end();
+  }
+
+  /** Takes the collections out again that only this transaction wanted. */
+  #dropCreated(): void {
+    const { catalog, writer } = this.services;
+    const created = [...this.created];
+    if (created.length === 0) return;
+    const drop = writer.submit(function* (): WriteSteps<void> {
+      yield* [];
+      for (const collection of created) {
+        const unused = collection.count === 0 && collection.indexes.length === 1;
+        if (catalog.isCurrent(collection) && unused) catalog.drop(collection);
+      }
+    });
+    // While the store closes an empty collection may stay; it harms nobody.
+    drop.catch(() => undefined);
   }
 
   #note(collection: Collection, old: StoredDocument | undefined, current: StoredDocument | undefined): void {

@@ -1,5 +1,5 @@
 import type { Document, Value } from '../bson/types';
-import { changeMatching, statementSpec } from '../commands/writing';
+import { changeMatching, plainScope, statementSpec } from '../commands/writing';
 import type { Engine } from '../engine';
 import type { Collection } from '../storage/catalog';
 import type { WriteSteps } from '../storage/writer';
@@ -45,13 +45,6 @@ async function removeOlder(
   await engine.writer.submit(function* (): WriteSteps<void> {
     // The collection may have been dropped, or read anew, since it was listed.
     if (!engine.catalog.isCurrent(collection)) return;
-    const scope = {
-      engine,
-      target: engine.records,
-      source: { view: {} },
-      now: new Date(),
-      bypassValidation: true,
-    };
-    yield* changeMatching(scope, collection, spec, true, () => undefined);
+    yield* changeMatching(plainScope(engine), collection, spec, true, () => undefined);
   });
 }

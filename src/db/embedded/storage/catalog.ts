@@ -6,6 +6,7 @@ import type { Document, Value } from '../bson/types';
 import { compileIndex } from '../index/keys';
 import type { CompiledIndex } from '../index/keys';
 import { readDefinition } from './definition';
+import { StoreError } from '../errors';
 import type { Environment } from './environment';
 import { prefixKey, readRecordId } from './keys';
 
@@ -15,6 +16,8 @@ export interface IndexState {
   /** The document that listIndexes answers. */
   spec: Document;
   compiled: CompiledIndex;
+  /** Whether it is still being filled, so that writers keep it and readers must not use it. */
+  building: boolean;
 }
 
 /** A collection. Counters and flags change in memory with every write and are stored with its batch. */
@@ -32,6 +35,8 @@ export interface Collection {
   /** Bytes of their BSON. */
   size: number;
   nextRecordId: number;
+  /** The catalog's version when the collection or its indexes last changed; open snapshots may be older. */
+  changedAt: number;
 }
 
 const COLLECTION_KEYS = { first: Buffer.from('c'), last: Buffer.from('d') };
@@ -72,8 +77,10 @@ export class Catalog {
   #databases = new Map<string, Map<string, Collection>>();
   #nextNumber = 1;
   #dirty = new Set<Collection>();
-  /** Grows with each change of collections or indexes, so that plans and cursors notice. */
+  /** Grows with each change of collections or indexes, so that snapshots and plans notice. */
   version = 0;
+  /** When namespaces ceased to exist, for the transactions that are open. */
+  #gone = new Map<string, number>();
 
   constructor(
     private readonly environment: Environment,
@@ -105,6 +112,26 @@ export class Catalog {
     return this.#databases.get(database)?.get(name);
   }
 
+  /**
+   * The collection as a snapshot of catalog version `since` may see it. Throws SnapshotUnavailable when it
+   * has changed, come or gone since: the documents of then and the indexes of now do not fit.
+   */
+  findSince(database: string, name: string, since: number): Collection | undefined {
+    const collection = this.find(database, name);
+    const changedAt = collection?.changedAt ?? this.#gone.get(`${database}.${name}`) ?? 0;
+    if (changedAt <= since) return collection;
+    throw new StoreError(
+      'SnapshotUnavailable',
+      'Unable to read from a snapshot due to pending collection catalog changes; please retry the operation.',
+      { labels: ['TransientTransactionError'] },
+    );
+  }
+
+  /** Forgets when namespaces ceased to exist; for the time when no transaction is open. */
+  forgetGone(): void {
+    this.#gone.clear();
+  }
+
   /** Whether this object is still the collection of its name (and not dropped or read anew). */
   isCurrent(collection: Collection): boolean {
     return this.find(collection.database, collection.name) === collection;
@@ -122,6 +149,7 @@ export class Catalog {
       count: 0,
       size: 0,
       nextRecordId: 1,
+      changedAt: this.version,
     };
     const spec: Document = new Map<string, Value>([
       ['v', new Int32(2)],
@@ -136,17 +164,31 @@ export class Catalog {
   }
 
   /** Adds an index without entries; the caller fills it. */
-  addIndex(collection: Collection, spec: Document): IndexState {
-    const index = { number: this.#take(), spec, compiled: compileIndex(readDefinition(spec), EMPTY_INDEX) };
+  addIndex(collection: Collection, spec: Document, building = false): IndexState {
+    const index = {
+      number: this.#take(),
+      spec,
+      compiled: compileIndex(readDefinition(spec), EMPTY_INDEX),
+      building,
+    };
     collection.indexes.push(index);
+    this.#structureChanged(collection);
     this.save(collection);
     return index;
+  }
+
+  /** Makes indexes that are filled known to readers. */
+  finishBuilds(collection: Collection, numbers: readonly number[]): void {
+    for (const index of collection.indexes) if (numbers.includes(index.number)) index.building = false;
+    this.#structureChanged(collection);
+    this.save(collection);
   }
 
   /** Takes an index out; its entries are removed later by the sweeper. */
   removeIndex(collection: Collection, index: IndexState): void {
     collection.indexes = collection.indexes.filter((other) => other !== index);
     this.#noteDropped({ tree: 'entries', number: index.number });
+    this.#structureChanged(collection);
     this.save(collection);
   }
 
@@ -158,12 +200,15 @@ export class Catalog {
     meta.removeSync(collectionKey(collection.number));
     meta.removeSync(countersKey(collection.number));
     this.#remove(collection);
-    this.#changed();
+    this.#gone.set(namespaceOf(collection), ++this.version);
+    this.noteMutation();
   }
 
   /** Gives a collection another name, which must be free. */
   rename(collection: Collection, database: string, name: string): void {
     this.#remove(collection);
+    this.#gone.set(namespaceOf(collection), ++this.version);
+    this.#structureChanged(collection);
     collection.database = database;
     collection.name = name;
     this.#add(collection);
@@ -173,13 +218,14 @@ export class Catalog {
   /** Stores the definition of a collection after a change to it. */
   save(collection: Collection): void {
     const indexes = collection.indexes.map(
-      ({ number, spec, compiled }) =>
+      ({ number, spec, compiled, building }) =>
         new Map<string, Value>([
           ['number', new Int32(number)],
           ['spec', spec],
           ['multikey', compiled.multikey],
           ['multikeyFields', new Int32(compiled.multikeyFields ?? 0)],
           ['truncated', compiled.truncated],
+          ['building', building],
         ]),
     );
     const entry: Document = new Map<string, Value>([
@@ -191,7 +237,7 @@ export class Catalog {
     ]);
     this.environment.meta.putSync(collectionKey(collection.number), Buffer.from(encode(entry)));
     this.touch(collection);
-    this.#changed();
+    this.noteMutation();
   }
 
   /** Tells that counters of the collection have changed. */
@@ -231,9 +277,8 @@ export class Catalog {
     this.environment.meta.putSync(droppedKey(dropped), Buffer.alloc(0));
   }
 
-  #changed(): void {
-    this.version++;
-    this.noteMutation();
+  #structureChanged(collection: Collection): void {
+    collection.changedAt = ++this.version;
   }
 
   #take(): number {
@@ -266,7 +311,12 @@ export class Catalog {
         multikeyFields: (stored.get('multikeyFields') as Int32).value,
         truncated: stored.get('truncated') === true,
       });
-      const state = { number: Number(stored.get('number')), spec, compiled };
+      const state = {
+        number: Number(stored.get('number')),
+        spec,
+        compiled,
+        building: stored.get('building') === true,
+      };
       this.#reserve(state.number);
       return state;
     });
@@ -280,6 +330,7 @@ export class Catalog {
       count: counters?.readDoubleLE(0) ?? 0,
       size: counters?.readDoubleLE(8) ?? 0,
       nextRecordId: this.#lastRecordId(number) + 1,
+      changedAt: this.version,
     };
   }
 

@@ -6,7 +6,10 @@ import type { IndexDefinition } from '../index/keys';
 export function readDefinition(spec: Document): IndexDefinition {
   const definition: IndexDefinition = {
     name: spec.get('name') as string,
-    key: [...(spec.get('key') as Document)].map(([field, order]) => [field, direction(order)]),
+    // The second half of a text index's key, `_ftsx`, says nothing.
+    key: [...(spec.get('key') as Document)]
+      .filter(([field]) => field !== '_ftsx')
+      .map(([field, order]) => [field, direction(order)]),
   };
   if (spec.get('unique') === true) definition.unique = true;
   if (spec.get('sparse') === true) definition.sparse = true;

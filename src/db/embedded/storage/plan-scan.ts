@@ -1,31 +1,19 @@
-import type { Collection } from './catalog';
-import type { Environment } from './environment';
-import { prefixKey, openDocument, readRecordId } from './keys';
+import { StoreError } from '../errors';
+import { encodeId } from '../index/keys';
+import type { CollectionScan, IdLookup, IndexScan, Plan } from '../index/plan';
+import { planQuery } from '../index/planner';
+import type { Collection, IndexState } from './catalog';
+import { openDocument, prefixKey, readRecordId } from './keys';
+import type { PlanScan, ScanServices, ScanStatistics } from './plan-types';
+import { chained, distinct, idSource, indexSource } from './record-sources';
+import type { RecordSource } from './record-sources';
 import { StoredDocument } from './records';
-import type { Records } from './records';
 import { Scanner } from './scanner';
 import type { ViewHolder } from './scanner';
-import type { SelectionSpec } from './selection';
+import type { SelectionSpec } from './selection-spec';
+import { textScan } from './text-scan';
 
-/** What a scan reads with. */
-export interface ScanServices {
-  environment: Environment;
-  records: Records;
-}
-
-/** A document that a scan found; `matched` where the bounds alone prove that it fits the filter. */
-export interface ScanItem {
-  stored: StoredDocument;
-  score: number | undefined;
-  matched: boolean;
-}
-
-/** The documents that a plan reaches, in its order. */
-export interface PlanScan {
-  providesSort: boolean;
-  next(): ScanItem | undefined;
-  pause(): void;
-}
+export type { PlanScan, ScanItem, ScanServices } from './plan-types';
 
 /** Chooses a plan and opens it. */
 export function scanPlan(
@@ -34,20 +22,129 @@ export function scanPlan(
   spec: SelectionSpec,
   holder: ViewHolder,
 ): PlanScan {
+  if (spec.filter.text) return textScan(services, collection, spec.filter.text, spec, holder);
+  const plan = choosePlan(collection, spec);
+  const statistics: ScanStatistics = { keys: 0, documents: 0 };
+  if (plan.stage === 'COLLSCAN') return collectionScan(services, collection, plan, holder, statistics);
+  const source = recordSource(services, collection, plan, holder, statistics);
+  return documentScan(services, collection, plan, source, holder, statistics);
+}
+
+/** The plan for a selection, over the indexes that may be read. */
+export function choosePlan(collection: Collection, spec: SelectionSpec): Plan {
+  const plan = planQuery({
+    filter: spec.filterDocument,
+    compiled: spec.filter,
+    sort: spec.sortDocument,
+    indexes: collection.indexes.filter(({ building }) => !building).map(({ compiled }) => compiled),
+    hint: spec.hint,
+    min: spec.min,
+    max: spec.max,
+    collator: spec.collator,
+  });
+  const idCollator = collection.indexes[0]?.compiled.collator;
+  // Under a collation of the collection, `_id` strings are not found by their own bytes.
+  if (plan.stage === 'IDHACK' && idCollator !== undefined && idCollator !== spec.collator) {
+    return { stage: 'COLLSCAN', reverse: false, residual: true, providesSort: spec.sort === undefined };
+  }
+  return plan;
+}
+
+function collectionScan(
+  { environment }: ScanServices,
+  collection: Collection,
+  plan: CollectionScan,
+  holder: ViewHolder,
+  statistics: ScanStatistics,
+): PlanScan {
   const scanner = new Scanner(
-    services.environment.documents,
-    { lower: prefixKey(collection.number), upper: prefixKey(collection.number + 1), reverse: false },
+    environment.documents,
+    {
+      lower: prefixKey(collection.number),
+      upper: prefixKey(collection.number + 1),
+      reverse: plan.reverse,
+    },
     holder,
     true,
   );
   return {
-    providesSort: spec.sort === undefined,
+    plan,
+    statistics,
+    providesSort: plan.providesSort,
     next() {
       const entry = scanner.next();
       if (!entry) return undefined;
+      statistics.documents++;
       const stored = new StoredDocument(readRecordId(entry.key), openDocument(entry.value));
-      return { stored, score: undefined, matched: false };
+      return { stored, score: undefined, matched: !plan.residual };
     },
     pause: () => scanner.pause(),
   };
+}
+
+function recordSource(
+  services: ScanServices,
+  collection: Collection,
+  plan: Exclude<Plan, CollectionScan>,
+  holder: ViewHolder,
+  statistics: ScanStatistics,
+): RecordSource {
+  const branch = (one: IndexScan | IdLookup) =>
+    one.stage === 'IDHACK'
+      ? idSource(
+          services,
+          collection,
+          encodeId(one.id, collection.indexes[0]?.compiled.collator),
+          holder,
+          statistics,
+        )
+      : indexSource(services, collection, stateOf(collection, one), one, holder, statistics);
+  switch (plan.stage) {
+    case 'IDHACK':
+    case 'IXSCAN':
+      return branch(plan);
+    case 'OR':
+      return distinct(chained(plan.branches.map(branch)));
+    case 'EOF':
+      return chained([]);
+    case 'TEXT':
+      throw new StoreError('InternalError', 'a text search has a scan of its own');
+  }
+}
+
+function stateOf(collection: Collection, { index }: IndexScan): IndexState {
+  const found = collection.indexes.find(({ compiled }) => compiled === index);
+  if (!found) throw new StoreError('InternalError', 'the plan names an unknown index');
+  return found;
+}
+
+function documentScan(
+  { records }: ScanServices,
+  collection: Collection,
+  plan: Exclude<Plan, CollectionScan>,
+  source: RecordSource,
+  holder: ViewHolder,
+  statistics: ScanStatistics,
+): PlanScan {
+  const scan: PlanScan = {
+    plan,
+    statistics,
+    providesSort: plan.providesSort,
+    next() {
+      const recordId = source.next();
+      if (recordId === undefined) return undefined;
+      const stored = records.get(collection, recordId, holder.view);
+      if (!stored) {
+        throw new StoreError(
+          'DataCorruptionDetected',
+          `an index of ${collection.database}.${collection.name} has an entry without its document`,
+        );
+      }
+      statistics.documents++;
+      return { stored, score: undefined, matched: !plan.residual };
+    },
+    pause: () => source.pause(),
+  };
+  if (!plan.residual) scan.pass = () => source.next() !== undefined;
+  return scan;
 }

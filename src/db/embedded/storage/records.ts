@@ -82,6 +82,9 @@ function valueAt(document: Document, path: string): Value {
 
 /** Reads and writes documents together with their index entries. Writing needs a running write transaction. */
 export class Records implements WriteTarget {
+  /** Records that were written while an index was being filled, by the index's number. */
+  readonly touched = new Map<number, Set<number>>();
+
   constructor(
     private readonly environment: Environment,
     private readonly catalog: Catalog,
@@ -153,8 +156,26 @@ export class Records implements WriteTarget {
     const found = keysOf(index, document);
     const { keys } = found;
     if (isUnique(collection, index)) this.#checkUnique(collection, index, keys, document);
-    if (flag(index, found)) this.catalog.save(collection);
+    this.markIndex({ collection, index }, found);
     for (const key of keys) this.#putEntry(collection, index, key, document.recordId);
+  }
+
+  /** Adds one entry of a document that is known to have this key. Throws DuplicateKey. */
+  putIndexEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
+    if (isUnique(collection, index)) {
+      const taken = this.holders(collection, index, key, {}).some((other) => other !== recordId);
+      const document = taken ? this.get(collection, recordId, {}) : undefined;
+      if (document) throw duplicateKey(collection, index, document.document);
+    }
+    this.#putEntry(collection, index, key, recordId);
+  }
+
+  /** Marks an index as having arrays or cut keys, if that is new. */
+  markIndex(
+    { collection, index }: { collection: Collection; index: IndexState },
+    keys: Pick<IndexEntries, 'multikey' | 'multikeyFields' | 'truncated'>,
+  ): void {
+    if (flag(index, keys)) this.catalog.save(collection);
   }
 
   #plan(collection: Collection, old: StoredDocument | undefined, next: StoredDocument | undefined): Change {
@@ -183,6 +204,9 @@ export class Records implements WriteTarget {
     const grew = change.flags.filter(([index, keys]) => flag(index, keys)).length > 0;
     if (grew) this.catalog.save(collection);
     else this.catalog.touch(collection);
+    if (this.touched.size > 0) {
+      for (const { number } of collection.indexes) this.touched.get(number)?.add(change.recordId);
+    }
     for (const [index, key] of change.removed) {
       this.environment.entries.removeSync(this.#entryKey(collection, index, key, change.recordId));
     }
@@ -220,7 +244,10 @@ interface Change {
 const NO_KEYS: IndexEntries = { keys: [], multikey: false, multikeyFields: 0, truncated: false };
 
 /** Marks an index as having such keys; tells whether that is new. */
-function flag({ compiled }: IndexState, keys: IndexEntries): boolean {
+function flag(
+  { compiled }: IndexState,
+  keys: Pick<IndexEntries, 'multikey' | 'multikeyFields' | 'truncated'>,
+): boolean {
   const fields = (compiled.multikeyFields ?? 0) | keys.multikeyFields;
   const grew =
     (keys.multikey && !compiled.multikey) ||
@@ -237,5 +264,8 @@ const NOTHING = Buffer.alloc(0);
 const LAST = Buffer.alloc(9, 0xff);
 
 function without(keys: Buffer[], others: Buffer[]): Buffer[] {
-  return keys.filter((key) => !others.some((other) => other.equals(key)));
+  if (keys.length * others.length < 64)
+    return keys.filter((key) => !others.some((other) => other.equals(key)));
+  const names = new Set(others.map((other) => other.toString('latin1')));
+  return keys.filter((key) => !names.has(key.toString('latin1')));
 }

@@ -25,6 +25,8 @@ export interface ViewHolder {
 export class Scanner {
   #iterator: Iterator<Entry> | undefined;
   #last: Buffer | undefined;
+  /** The key before the last, for `unread`. */
+  #previous: Buffer | undefined;
   #done = false;
 
   constructor(
@@ -44,6 +46,7 @@ export class Scanner {
       this.#iterator = undefined;
       return undefined;
     }
+    this.#previous = this.#last;
     this.#last = step.value.key;
     return step.value;
   }
@@ -52,6 +55,13 @@ export class Scanner {
   pause(): void {
     this.#iterator?.return?.();
     this.#iterator = undefined;
+  }
+
+  /** Takes the last step back: the next one gives what is there then. */
+  unread(): void {
+    this.pause();
+    this.#last = this.#previous;
+    this.#done = false;
   }
 
   #open(): Iterator<Entry> {

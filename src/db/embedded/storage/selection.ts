@@ -1,62 +1,13 @@
-import type { Document } from '../bson/types';
-import type { Collator } from '../query/collation';
-import type { Filter } from '../query/matcher';
 import { SORT_MEMORY_LIMIT, Sorter } from '../query/sorter';
 import type { Sort } from '../query/sort';
 import type { Changes } from '../session/transaction';
 import type { Collection } from './catalog';
+import type { Selected, SelectionSpec, Source } from './selection-spec';
 import { scanPlan } from './plan-scan';
 import type { PlanScan, ScanServices } from './plan-scan';
-import type { StoredDocument } from './records';
-import type { ViewHolder } from './scanner';
 
 /** Documents looked at between two ticks, at which the caller may look at the clock. */
 const TICK = 64;
-
-/** Which documents of a collection are wanted, in which order. */
-export interface SelectionSpec {
-  filterDocument: Document;
-  filter: Filter;
-  sortDocument: Document | undefined;
-  sort: Sort | undefined;
-  projection: Document | undefined;
-  skip: number;
-  limit: number | undefined;
-  hint: Document | string | undefined;
-  min: Document | undefined;
-  max: Document | undefined;
-  collator: Collator | undefined;
-  allowDiskUse: boolean;
-}
-
-/** A selected document with its text score, if the filter has a `$text`. */
-export interface Selected {
-  stored: StoredDocument;
-  score: number | undefined;
-}
-
-/** Where a selection reads: a view, and the changes of an open transaction laid over it. */
-export interface Source extends ViewHolder {
-  changes?: ((collection: Collection) => Changes | undefined) | undefined;
-}
-
-/** A selection without conditions; the caller fills in what it has. */
-export function selectAll(filterDocument: Document, filter: Filter): SelectionSpec {
-  return {
-    filterDocument,
-    filter,
-    sortDocument: undefined,
-    sort: undefined,
-    projection: undefined,
-    skip: 0,
-    limit: undefined,
-    hint: undefined,
-    min: undefined,
-    max: undefined,
-    collator: undefined,
-    allowDiskUse: false,
-  };
-}
 
 /** Finds documents by the best plan, one at a time. */
 export class Selection {
@@ -78,6 +29,19 @@ export class Selection {
   /** Whether it is known that nothing follows; a scan learns that only by going on. */
   get ended(): boolean {
     return this.#ended || (this.spec.limit !== undefined && this.#taken >= this.spec.limit);
+  }
+
+  /** Whether documents can be gone past, and counted, without being read. */
+  get passes(): boolean {
+    const sorted = this.spec.sort === undefined || this.scan.providesSort;
+    return this.scan.pass !== undefined && sorted && !this.source.changes?.(this.collection)?.size;
+  }
+
+  /** Counts a document without reading it; false at the end. Only where `passes`. */
+  pass(): boolean {
+    if (this.ended || !this.scan.pass?.()) return false;
+    this.#taken++;
+    return true;
   }
 
   /** The next document; undefined at a tick, where nothing was found yet; null at the end. */
@@ -102,6 +66,10 @@ export class Selection {
     let skip = spec.skip;
     const changes = this.source.changes?.(this.collection);
     const sorted = spec.sort === undefined || this.scan.providesSort;
+    if (this.passes) {
+      for (; skip > 0 && this.scan.pass?.(); skip--) if (skip % TICK === 0) yield undefined;
+      if (skip > 0) return;
+    }
     const found = changes?.size ? this.#overlaid(changes) : this.#scanned();
     for (const item of sorted ? found : this.#sorted(found)) {
       if (item && skip > 0) skip--;
@@ -111,6 +79,7 @@ export class Selection {
 
   *#scanned(): Iterable<Selected | undefined> {
     const { filter } = this.spec;
+    yield* this.scan.prepare?.() ?? [];
     let untilTick = TICK;
     for (let item = this.scan.next(); item; item = this.scan.next()) {
       if (item.matched || filter.matchesBytes(item.stored.bytes)) yield item;
@@ -126,14 +95,18 @@ export class Selection {
     const { filter, sort } = this.spec;
     const own: Selected[] = [];
     for (const stored of changes.values()) {
-      if (stored && filter.matches(stored.document)) own.push({ stored, score: undefined });
+      if (!stored || !filter.matches(stored.document)) continue;
+      const score = this.scan.judge?.(stored);
+      if (!this.scan.judge || score !== undefined) own.push({ stored, score });
     }
     const merge = sort && this.scan.providesSort ? sort : undefined;
-    if (merge) own.sort((a, b) => merge.compare(a.stored.document, b.stored.document));
+    const compare = (a: Selected, b: Selected): number =>
+      merge ? merge.compareKeys(keyOf(merge, a), keyOf(merge, b)) : 0;
+    if (merge) own.sort(compare);
     else own.sort((a, b) => a.stored.recordId - b.stored.recordId);
     for (const item of this.#scanned()) {
       if (item && changes.has(item.stored.recordId)) continue;
-      while (merge && item && own[0] && merge.compare(own[0].stored.document, item.stored.document) < 0) {
+      while (merge && item && own[0] && compare(own[0], item) < 0) {
         yield own.shift();
       }
       yield item;
@@ -147,6 +120,8 @@ export class Selection {
     const sorter = new Sorter<Selected>(sort, {
       limit: limit === undefined ? undefined : limit + skip,
       memoryLimit: allowDiskUse ? Infinity : SORT_MEMORY_LIMIT,
+      // Whatever index was scanned, equal documents come in the order of storage.
+      ties: (a, b) => a.stored.recordId - b.stored.recordId,
     });
     for (const item of found) {
       if (!item) yield undefined;
@@ -163,4 +138,8 @@ export class Selection {
       yield item;
     }
   }
+}
+
+function keyOf(sort: Sort, { stored, score }: Selected): ReturnType<Sort['key']> {
+  return sort.key(stored.document, { textScore: score });
 }

@@ -33,6 +33,35 @@ class DirtyFailure extends Error {
 /** Milliseconds after which a batch takes no more jobs in, so that readers get their turn. */
 const BATCH_MS = 25;
 
+/** Weight of the latest batch in what is expected of the next. */
+const LEARNING = 0.2;
+const MAX_WAIT_MS = 4;
+
+/**
+ * Decides how long a batch waits for company. Writers that were answered together write again at about the
+ * same time; a flush that starts with the first of them makes the others wait for the next one. A writer that
+ * is alone does not wait.
+ */
+class Gathering {
+  #expected = 1;
+  #flushMs = 0;
+  #deadline = 0;
+
+  begin(): void {
+    this.#deadline = performance.now() + Math.min(this.#flushMs / 2, MAX_WAIT_MS);
+  }
+
+  waits(queued: number): boolean {
+    return queued < this.#expected * 0.8 && performance.now() < this.#deadline;
+  }
+
+  learn(jobs: number, flushMs: number): void {
+    // After growing at once the expectation sinks slowly, so that one straggler does not end the waiting.
+    this.#expected = Math.max(jobs, this.#expected + (jobs - this.#expected) * LEARNING);
+    this.#flushMs += (flushMs - this.#flushMs) * LEARNING;
+  }
+}
+
 /**
  * The one writer. Jobs that wait when a batch begins share its write transaction and its flush (group
  * commit), and every promise settles after that flush.
@@ -43,6 +72,7 @@ export class Writer {
   #running = false;
   #mutations = 0;
   #sliceEnd = 0;
+  readonly #gathering = new Gathering();
   #closed: Error | undefined;
 
   constructor(
@@ -100,21 +130,29 @@ export class Writer {
   #schedule(): void {
     if (this.#scheduled || this.#running || this.#queue.length === 0) return;
     this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#running = true;
-      try {
-        this.#runBatch();
-      } finally {
-        this.#running = false;
-        this.#schedule();
-      }
-    });
+    this.#gathering.begin();
+    const turn = () => {
+      if (this.#gathering.waits(this.#queue.length)) setImmediate(turn);
+      else this.#takeTurn();
+    };
+    setImmediate(turn);
+  }
+
+  #takeTurn(): void {
+    this.#scheduled = false;
+    this.#running = true;
+    try {
+      this.#runBatch();
+    } finally {
+      this.#running = false;
+      this.#schedule();
+    }
   }
 
   #runBatch(): void {
     const taken: Job[] = [];
     let outcomes: Outcome[] = [];
+    let worked = 0;
     try {
       this.environment.write(() => {
         outcomes = [];
@@ -126,7 +164,9 @@ export class Writer {
           outcomes.push(this.#step(job));
         }
         this.hooks.beforeCommit();
+        worked = performance.now();
       });
+      this.#gathering.learn(taken.length, performance.now() - worked);
     } catch (failure) {
       this.hooks.afterAbort();
       this.#undo(taken, failure);

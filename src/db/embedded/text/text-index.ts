@@ -108,27 +108,28 @@ function refuse(message: string): never {
   throw new StoreError('CannotCreateIndex', message);
 }
 
-/** Reads a completed specification (as listIndexes shows it). */
-export function compileTextIndex(spec: Document): TextIndex {
-  const before: string[] = [];
-  const after: string[] = [];
-  let passed = false;
-  for (const [field] of spec.get('key') as Document) {
-    if (field === '_fts' || field === '_ftsx') passed = true;
-    else (passed ? after : before).push(field);
-  }
+/** What is known of a text index: its key with one 'text' in the place of the text part, and its options. */
+export interface TextDefinition {
+  key: readonly (readonly [field: string, direction: 1 | -1 | 'text'])[];
+  weights?: Document;
+  default_language?: string;
+  language_override?: string;
+}
+
+/** Prepares a text index for use. */
+export function compileTextIndex(definition: TextDefinition): TextIndex {
+  const at = definition.key.findIndex(([, direction]) => direction === 'text');
+  const fields = definition.key.map(([field]) => field);
   const weights = new Map<string, number>();
-  for (const [field, weight] of spec.get('weights') as Map<string, Int32>) {
-    weights.set(field, toNumber(weight));
-  }
-  const language = findLanguage(spec.get('default_language') as string);
+  for (const [field, weight] of definition.weights ?? []) weights.set(field, toNumber(weight as Int32));
+  const language = findLanguage(definition.default_language ?? 'english');
   if (language === undefined) throw new StoreError('InternalError', 'found invalid spec for text index');
   return {
-    before,
-    after,
+    before: fields.slice(0, at),
+    after: fields.slice(at + 1),
     weights,
     wildcard: weights.has(WILDCARD),
     language,
-    languageField: spec.get('language_override') as string,
+    languageField: definition.language_override ?? 'language',
   };
 }

@@ -1,3 +1,4 @@
+import type { Variables } from '../aggregate/expression';
 import type { Document, Value } from '../bson/types';
 import { typeName } from '../bson/compare';
 import { StoreError } from '../errors';
@@ -17,7 +18,7 @@ export interface UpdateOptions {
   readonly arrayFilters?: readonly Value[] | undefined;
   readonly collator?: Collator | undefined;
   /** The statement's `c` and the command's `let`: constants for a pipeline. */
-  readonly variables?: Document | undefined;
+  readonly variables?: Variables | undefined;
   readonly multi?: boolean | undefined;
 }
 

@@ -4,6 +4,7 @@ import type { Document, Value } from '../bson/types';
 import { Arguments } from '../commands/arguments';
 import { COMMANDS } from '../commands';
 import type { Command, CommandContext, Reply } from '../commands/command';
+import { checkConcerns, writeConcernError } from '../commands/concerns';
 import { checkDatabaseName } from '../commands/namespaces';
 import type { Engine } from '../engine';
 import { StoreError } from '../errors';
@@ -26,7 +27,7 @@ export function createHandler(engine: Engine, report: Report): Handler {
     let context: (CommandContext & { command: Command }) | undefined;
     try {
       context = readRequest(engine, request, connection);
-      return finish(await context.command.run(context));
+      return finish(await context.command.run(context), writeConcernError(context.args));
     } catch (error) {
       return encode(errorReply(error, report));
     } finally {
@@ -35,8 +36,10 @@ export function createHandler(engine: Engine, report: Report): Handler {
   };
 }
 
-function finish(reply: Reply): Uint8Array {
+function finish(answer: Reply, concernError: Document | undefined): Uint8Array {
+  const reply = concernError && !(answer instanceof Map) ? decode(answer) : answer;
   if (!(reply instanceof Map)) return reply;
+  if (concernError) reply.set('writeConcernError', concernError);
   if (!reply.has('ok')) reply.set('ok', new Double(1));
   return encode(reply);
 }
@@ -86,6 +89,7 @@ function readRequest(
   const args = new Arguments(body, name);
   const sequences = documents ? new Map([...request.sequences, documents]) : request.sequences;
   const maxTime = args.integer('maxTimeMS', 0);
+  checkConcerns(args);
   const sessionState = readSession(engine, args, found, name, connection);
   return {
     engine,

@@ -3,11 +3,13 @@ import type { ListenOptions, Server, Socket } from 'node:net';
 import { MessageReader, parseRequest, replyHeader } from './protocol';
 import type { Request } from './protocol';
 
-/** One connected client. `closed` aborts what it has open. */
+/** One connected client. */
 export interface Connection {
   id: number;
   remote: string;
-  closed: AbortSignal;
+  isClosed: boolean;
+  /** What is to be ended when the client is gone. */
+  whenClosed: Set<() => void>;
 }
 
 /** Answers one request with the BSON bytes of a reply. It must not throw. */
@@ -47,15 +49,19 @@ export async function listen(options: ListenOptions, handler: Handler): Promise<
 }
 
 function serveConnection(socket: Socket, handler: Handler): void {
-  const abort = new AbortController();
   const connection: Connection = {
     id: ++lastConnectionId,
     remote: socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local',
-    closed: abort.signal,
+    isClosed: false,
+    whenClosed: new Set(),
   };
   const reader = new MessageReader();
   socket.on('error', () => socket.destroy());
-  socket.on('close', () => abort.abort());
+  socket.on('close', () => {
+    connection.isClosed = true;
+    for (const end of connection.whenClosed) end();
+    connection.whenClosed.clear();
+  });
   const waiting: Request[] = [];
   let busy = false;
   // One request at a time, as MongoDB serves a connection: a read sees the unacknowledged write before it.

@@ -7,6 +7,7 @@ import { BOOLEAN } from './boolean';
 import { COMPARISON } from './comparison';
 import { CONDITIONAL } from './conditional';
 import { CONVERT } from './convert';
+import { DATE_ARITHMETIC } from './date-arithmetic';
 import { DATE_BUILD } from './date-build';
 import { DATE_FIELDS } from './date-fields';
 import { DATE_TEXT } from './date-text';
@@ -28,6 +29,7 @@ const TABLES: readonly OperatorTable[] = [
   COMPARISON,
   CONDITIONAL,
   CONVERT,
+  DATE_ARITHMETIC,
   DATE_BUILD,
   DATE_FIELDS,
   DATE_TEXT,

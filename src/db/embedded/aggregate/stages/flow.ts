@@ -79,10 +79,11 @@ export const FLOW_STAGES: StageTable = {
     const filter = specDocument(spec, 15959, 'the match filter must be an expression in an object');
     const compiled = compileFilter(filter, {
       collator: context.collator,
-      variables: context.variables as Document,
+      variables: context.variables,
     });
     return {
       name,
+      text: compiled.text !== undefined,
       *run(source) {
         for (const document of source) {
           if (document === undefined || compiled.matches(document)) yield document;

@@ -4,7 +4,9 @@ import { FACET_STAGES } from './facet';
 import { FLOW_STAGES } from './flow';
 import { GROUP_STAGES } from './group';
 import { JOIN_STAGES } from './join';
+import { OUTPUT_STAGES } from './output';
 import { SHAPE_STAGES } from './shape';
+import { UNION_STAGES } from './union';
 
 const TABLES: readonly StageTable[] = [
   BUCKET_STAGES,
@@ -12,7 +14,9 @@ const TABLES: readonly StageTable[] = [
   FLOW_STAGES,
   GROUP_STAGES,
   JOIN_STAGES,
+  OUTPUT_STAGES,
   SHAPE_STAGES,
+  UNION_STAGES,
 ];
 
 /** All aggregation stages by name. */

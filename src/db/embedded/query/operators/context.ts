@@ -1,3 +1,4 @@
+import type { Variables } from '../../aggregate/expression';
 import type { Collator } from '../collation';
 import type { Node, Predicate } from '../ast';
 import { splitPath } from '../../bson/paths';
@@ -8,7 +9,7 @@ import { StoreError } from '../../errors';
 export interface ParseContext {
   readonly collator: Collator | undefined;
   /** Constants of the command (`let`), for $expr. */
-  readonly variables: Document | undefined;
+  readonly variables: Variables | undefined;
   /** Parses a whole filter, as inside $elemMatch. */
   filter(filter: Document): Node;
   /** Parses the operators of one path; the path is '' for the elements of $elemMatch. */

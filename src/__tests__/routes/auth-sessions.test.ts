@@ -1,0 +1,208 @@
+import jwt from 'jsonwebtoken';
+import { ObjectId } from 'mongodb';
+import { signUp, type Person } from '../fixtures/people';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+
+const refresh = (refreshToken: string) => server.api.post('/api/auth/refresh', { refreshToken });
+const me = (token?: string) => server.api.get('/api/auth/me', token);
+const logout = (token: string) => server.api.post('/api/auth/logout', undefined, token);
+const refusedAs = (code: string) => ({ status: 401, body: { error: { code } } });
+const sessions = () => server.context.database.collections.sessions;
+
+async function sessionOf(person: Person) {
+  const session = await sessions().findOne({ userId: new ObjectId(person.id) });
+  return session!;
+}
+
+describe('a refresh token', () => {
+  it('buys a new pair, again and again, and the access tokens before stay good', async () => {
+    const person = await signUp(server.api);
+    let { refreshToken } = person;
+    for (let round = 0; round < 3; round++) {
+      const { status, body } = await refresh(refreshToken);
+      expect(status).toBe(200);
+      expect(body.user.id).toBe(person.id);
+      expect(body.refreshToken).not.toBe(refreshToken);
+      expect((await me(body.accessToken)).status).toBe(200);
+      refreshToken = body.refreshToken;
+    }
+    expect((await me(person.token)).status).toBe(200);
+  });
+
+  it('used a second time ends the session for all who hold its tokens', async () => {
+    const person = await signUp(server.api);
+    const second = (await refresh(person.refreshToken)).body;
+    const third = (await refresh(second.refreshToken)).body;
+    expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_reused'));
+    for (const token of [person.token, second.accessToken, third.accessToken]) {
+      expect(await me(token)).toMatchObject(refusedAs('session_revoked'));
+    }
+    for (const token of [person.refreshToken, second.refreshToken, third.refreshToken]) {
+      expect(await refresh(token)).toMatchObject(refusedAs('refresh_token_invalid'));
+    }
+  });
+
+  it('ends only the session that it belongs to', async () => {
+    const person = await signUp(server.api);
+    const { body: other } = await server.api.post('/api/auth/login', {
+      identifier: person.username,
+      password: 'correct horse battery',
+    });
+    await refresh(person.refreshToken);
+    await refresh(person.refreshToken);
+    expect((await me(other.accessToken)).status).toBe(200);
+    expect((await refresh(other.refreshToken)).status).toBe(200);
+  });
+
+  it('used twice at once is good once, and ends the session', async () => {
+    const { refreshToken } = await signUp(server.api);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => refresh(refreshToken)));
+    const good = answers.filter(({ status }) => status === 200);
+    expect(good).toHaveLength(1);
+    expect(await me(good[0]!.body.accessToken)).toMatchObject(refusedAs('session_revoked'));
+    expect(await refresh(good[0]!.body.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+  });
+
+  it('that was never issued ends nobody’s session', async () => {
+    const person = await signUp(server.api);
+    const [id, secret, seal] = person.refreshToken.split('.') as [string, string, string];
+    const flip = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
+    const invented = [
+      `${id}.${flip(secret)}.${seal}`,
+      `${id}.${secret}.${flip(seal)}`,
+      `${new ObjectId().toHexString()}.${secret}.${seal}`,
+      `${id}.${secret}`,
+      `${person.refreshToken} `,
+      person.token.slice(0, 256),
+      'x',
+    ];
+    for (const token of invented) {
+      expect(await refresh(token)).toMatchObject(refusedAs('refresh_token_invalid'));
+    }
+    expect((await me(person.token)).status).toBe(200);
+    expect((await refresh(person.refreshToken)).status).toBe(200);
+  });
+
+  it('of a session that has run out is refused, and so are its access tokens', async () => {
+    const person = await signUp(server.api);
+    const { _id } = await sessionOf(person);
+    await sessions().updateOne({ _id }, { $set: { expiresAt: new Date(Date.now() - 1000) } });
+    expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+    expect(await me(person.token)).toMatchObject(refusedAs('session_revoked'));
+  });
+
+  it('moves the end of the session', async () => {
+    const person = await signUp(server.api);
+    const { _id } = await sessionOf(person);
+    const soon = new Date(Date.now() + 60_000);
+    await sessions().updateOne({ _id }, { $set: { expiresAt: soon } });
+    await refresh(person.refreshToken);
+    const { expiresAt } = await sessionOf(person);
+    expect(expiresAt.getTime()).toBeGreaterThan(soon.getTime() + 29 * 86_400_000);
+  });
+});
+
+describe('logging out', () => {
+  it('ends the session at once, refresh token included, and can be done once', async () => {
+    const person = await signUp(server.api);
+    const answer = await logout(person.token);
+    expect([answer.status, answer.body]).toEqual([204, {}]);
+    expect(await me(person.token)).toMatchObject(refusedAs('session_revoked'));
+    expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+    expect(await logout(person.token)).toMatchObject(refusedAs('session_revoked'));
+  });
+});
+
+describe('an access token', () => {
+  let person: Person;
+  let claims: jwt.JwtPayload;
+  const secret = () => server.context.config.auth.jwtSecret;
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+  beforeAll(async () => {
+    person = await signUp(server.api);
+    claims = jwt.decode(person.token) as jwt.JwtPayload;
+  });
+
+  it('is missing', async () => {
+    const answer = await me();
+    expect(answer).toMatchObject(refusedAs('unauthenticated'));
+    expect(answer.headers['www-authenticate']).toBe('Bearer');
+  });
+
+  it.each(['Bearer', 'Bearer ', 'Basic YTpi', 'Token x', 'Bearer a b', 'Bearer a, Bearer b'])(
+    'is not in a header %j',
+    async (authorization) => {
+      const answer = await server.api.call('get', '/api/auth/me', { headers: { authorization } });
+      expect(answer).toMatchObject(refusedAs('unauthenticated'));
+    },
+  );
+
+  it('is taken with the scheme in any case, and not from the query or a cookie', async () => {
+    const call = (headers: Record<string, string>, query = {}) =>
+      server.api.call('get', '/api/auth/me', { headers, query });
+    expect((await call({ authorization: `bearer ${person.token}` })).status).toBe(200);
+    expect((await call({ cookie: `token=${person.token}` })).status).toBe(401);
+    expect((await call({}, { token: person.token, access_token: person.token })).status).toBe(401);
+  });
+
+  it('signed as the server signs it is good: the forgeries below differ in one thing each', async () => {
+    expect((await me(jwt.sign(claims, secret(), { algorithm: 'HS256' }))).status).toBe(200);
+  });
+
+  it.each<[string, () => string]>([
+    [
+      'has another payload',
+      () => {
+        const [header, , signature] = person.token.split('.');
+        return [header, encode({ ...claims, role: 'super_admin' }), signature].join('.');
+      },
+    ],
+    ['says that it is not signed', () => `${encode({ alg: 'none', typ: 'JWT' })}.${encode(claims)}.`],
+    ['says so in other letters', () => `${encode({ alg: 'nOnE', typ: 'JWT' })}.${encode(claims)}.`],
+    ['has no signature', () => person.token.split('.').slice(0, 2).join('.') + '.'],
+    ['is signed with another secret', () => jwt.sign(claims, 'x'.repeat(48))],
+    ['is signed with no secret', () => jwt.sign(claims, '', { algorithm: 'none' })],
+    ['is signed by another algorithm', () => jwt.sign(claims, secret(), { algorithm: 'HS512' })],
+    ['comes from another issuer', () => jwt.sign({ ...claims, iss: 'other' }, secret())],
+    ['is for another audience', () => jwt.sign({ ...claims, aud: 'parley:refresh' }, secret())],
+    ['names no session', () => jwt.sign({ ...claims, sid: undefined }, secret())],
+    ['names an operator as session', () => jwt.sign({ ...claims, sid: { $ne: null } }, secret())],
+    ['is not yet good', () => jwt.sign({ ...claims, nbf: claims.iat! + 3600 }, secret())],
+    ['is a refresh token', () => person.refreshToken],
+    ['is nonsense', () => 'a.b.c'],
+  ])('that %s is refused', async (_, forge) => {
+    expect(await me(forge())).toMatchObject(refusedAs('token_invalid'));
+  });
+
+  it('that has expired is refused, by a code of its own', async () => {
+    const past = { ...claims, iat: claims.iat! - 7200, exp: claims.iat! - 1 };
+    expect(await me(jwt.sign(past, secret()))).toMatchObject(refusedAs('token_expired'));
+    const lifetime = claims.exp! - claims.iat!;
+    expect(lifetime).toBe(server.context.config.auth.accessTokenSeconds);
+  });
+
+  it('of another user with this session, or of a session that never was, is refused', async () => {
+    const other = await signUp(server.api);
+    expect(await me(jwt.sign({ ...claims, sub: other.id }, secret()))).toMatchObject(
+      refusedAs('session_revoked'),
+    );
+    const nowhere = { ...claims, sid: new ObjectId().toHexString() };
+    expect(await me(jwt.sign(nowhere, secret()))).toMatchObject(refusedAs('session_revoked'));
+  });
+
+  it('of an account that is gone is refused, and so is its refresh token', async () => {
+    const { users } = server.context.database.collections;
+    const { _id } = (await users.findOne({ username: person.username }))!;
+    await users.deleteOne({ _id });
+    expect(await me(person.token)).toMatchObject(refusedAs('session_revoked'));
+    expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+  });
+});

@@ -1,0 +1,196 @@
+import { ObjectId } from 'mongodb';
+import { request } from 'node:http';
+import { pino } from 'pino';
+import supertest from 'supertest';
+import { gzipSync } from 'node:zlib';
+import { createContext } from '../../context';
+import { startServer } from '../../server';
+import { createApi } from '../fixtures/api';
+import { signUp, type Person } from '../fixtures/people';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+let server: TestServer;
+let person: Person;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  person = await signUp(server.api);
+});
+afterAll(() => server.close());
+
+const REGISTER = '/api/auth/register';
+
+/** Sends a body exactly as it is. The form of the answer is checked here, as the API client does elsewhere. */
+async function sendRaw(body: string | Buffer, headers: Record<string, string> = {}, path = REGISTER) {
+  const call = supertest(server.url)
+    .post(path)
+    .set({ 'Content-Type': 'application/json', ...headers });
+  // Otherwise supertest would turn the bytes into JSON once more.
+  call.serialize((content) => content as string);
+  const answer = await call.send(body as string);
+  expect(answer.body).toEqual({
+    error: {
+      code: expect.any(String),
+      message: expect.any(String),
+      requestId: answer.headers['x-request-id'],
+      ...(answer.body.error?.details && { details: expect.any(Array) }),
+    },
+  });
+  return { status: answer.status, code: answer.body.error.code as string };
+}
+
+describe('a body', () => {
+  it.each(['{', '{"a":1,}', "{'a':1}", 'null', '"text"', '1', 'undefined', '{"a":1}{"b":2}', '['])(
+    '%j is malformed',
+    async (body) => {
+      expect(await sendRaw(body)).toEqual({ status: 400, code: 'malformed_json' });
+    },
+  );
+
+  it('is malformed even where none is wanted', async () => {
+    expect(await sendRaw('{', { Authorization: `Bearer ${person.token}` }, '/api/auth/logout')).toEqual({
+      status: 400,
+      code: 'malformed_json',
+    });
+  });
+
+  it.each(['[]', '{}', '[[{}]]', '[1]'])('%j is not what is asked for', async (body) => {
+    expect(await sendRaw(body)).toEqual({ status: 400, code: 'validation_failed' });
+  });
+
+  it('of more than 128 kB is too large, up to there it is looked at', async () => {
+    const bodyOf = (bytes: number) => JSON.stringify({ a: 'x'.repeat(bytes - '{"a":""}'.length) });
+    expect(await sendRaw(bodyOf(128 * 1024))).toEqual({ status: 400, code: 'validation_failed' });
+    expect(await sendRaw(bodyOf(128 * 1024 + 1))).toEqual({ status: 413, code: 'payload_too_large' });
+  });
+
+  it('that only unpacks to more than that is too large as well', async () => {
+    const packed = gzipSync(JSON.stringify({ a: 'x'.repeat(10_000_000) }));
+    expect(packed.length).toBeLessThan(20_000);
+    expect(await sendRaw(packed, { 'Content-Encoding': 'gzip' })).toEqual({
+      status: 413,
+      code: 'payload_too_large',
+    });
+  });
+
+  it('is taken packed', async () => {
+    const packed = gzipSync(JSON.stringify({ username: 'x' }));
+    expect((await sendRaw(packed, { 'Content-Encoding': 'gzip' })).code).toBe('validation_failed');
+  });
+
+  it('that is not packed as it says is malformed', async () => {
+    const { status } = await sendRaw('{}', { 'Content-Encoding': 'gzip' });
+    expect(status).toBe(400);
+  });
+
+  it.each([
+    ['text/plain', {}],
+    ['application/x-www-form-urlencoded', {}],
+    ['application/xml', {}],
+    ['multipart/form-data; boundary=x', {}],
+    ['nonsense', {}],
+    ['application/json; charset=latin1', {}],
+    ['application/json', { 'Content-Encoding': 'compress' }],
+  ])('as %s %j is not understood', async (type, headers) => {
+    expect(await sendRaw('{"username":"x"}', { 'Content-Type': type, ...headers })).toEqual({
+      status: 415,
+      code: 'unsupported_media_type',
+    });
+  });
+
+  it('nested a hundred thousand deep does no harm', async () => {
+    const deep = '['.repeat(60_000) + ']'.repeat(60_000);
+    expect(await sendRaw(deep)).toEqual({ status: 400, code: 'validation_failed' });
+    const inField = `{"username":${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}}`;
+    expect(await sendRaw(inField)).toEqual({ status: 400, code: 'validation_failed' });
+  });
+});
+
+describe('an address', () => {
+  it.each([
+    ['get', '/nowhere'],
+    ['get', '/api'],
+    ['get', '/api/groups/x/y/z'],
+    ['put', '/api/groups'],
+    ['delete', '/health/live'],
+    ['get', '/api/auth/login'],
+    ['get', '/.env'],
+    ['get', '/../package.json'],
+  ] as const)('that no route has: %s %s', async (method, path) => {
+    const answer = await server.api.call(method, path, { token: person.token });
+    expect(answer).toMatchObject({ status: 404, body: { error: { code: 'route_not_found' } } });
+  });
+
+  it.each(['/api/users/%', '/api/users/%E0%A4%A', '/api/groups/%ff/join'])(
+    'that cannot be read is a bad request: %s',
+    async (path) => {
+      // supertest would refuse to send it.
+      const { hostname, port } = new URL(server.url);
+      const [status, text] = await new Promise<[number, string]>((resolve, reject) => {
+        const method = path.endsWith('join') ? 'POST' : 'GET';
+        const headers = { Authorization: `Bearer ${person.token}` };
+        request({ hostname, port, path, method, headers }, (response) => {
+          let body = '';
+          response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+          response.on('end', () => resolve([response.statusCode!, body]));
+        })
+          .on('error', reject)
+          .end();
+      });
+      expect([status, JSON.parse(text).error.code]).toEqual([400, 'bad_request']);
+    },
+  );
+});
+
+describe('a request id', () => {
+  const idFor = async (given?: string) => {
+    const headers = given === undefined ? {} : { 'X-Request-Id': given };
+    const answer = await server.api.call('get', '/nowhere', { headers });
+    expect(answer.body.error.requestId).toBe(answer.headers['x-request-id']);
+    return answer.headers['x-request-id']!;
+  };
+
+  it('is made for each request', async () => {
+    const [one, two] = [await idFor(), await idFor()];
+    expect(one).toMatch(/^[0-9a-f-]{36}$/);
+    expect(two).not.toBe(one);
+  });
+
+  it('is taken from a proxy, if it is a plain one', async () => {
+    expect(await idFor('trace-42_a')).toBe('trace-42_a');
+    for (const wrong of ['x'.repeat(65), 'a b', '{"a":1}', '<b>', '']) {
+      expect(await idFor(wrong)).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+});
+
+describe('a fault of the server', () => {
+  it('shows nothing of its cause to the caller, and everything to the log, under the request id', async () => {
+    const lines: any[] = [];
+    const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const { config, database } = server.context;
+    const context = await createContext(config, { database, logger });
+    const logged = await startServer(context);
+    const api = await createApi(logged.url);
+    // A document that no version of the server would have written.
+    const _id = new ObjectId();
+    await database.db.collection('users').insertOne({ _id, username: 'broken', email: 'broken@example.org' });
+
+    const answer = await api.get(`/api/users/${_id.toHexString()}`, person.token);
+    expect(answer.status).toBe(500);
+    expect(answer.body).toEqual({
+      error: {
+        code: 'internal_error',
+        message: expect.any(String),
+        requestId: answer.headers['x-request-id'],
+      },
+    });
+    const failure = lines.find(({ msg }) => msg === 'request failed');
+    expect(failure).toMatchObject({ level: 50, req: { id: answer.headers['x-request-id'] } });
+    expect(failure.err.stack).toContain('toPublicUser');
+    expect(JSON.stringify(answer.body)).not.toContain(failure.err.message);
+    expect(JSON.stringify(lines)).not.toContain(person.token);
+    await logged.close();
+    await context.close();
+  });
+});

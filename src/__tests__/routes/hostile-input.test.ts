@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { ObjectId } from 'mongodb';
+import { hostileBody, hostileQuery, hostileSegment } from '../fixtures/hostile';
+import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
+import { fillPath, operationsOf, type Operation } from '../fixtures/routes';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+/** Good bodies, by operation. What the test makes of them is not good. */
+const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
+  register: () => ({
+    username: `h${randomUUID().slice(0, 20)}`,
+    email: `${randomUUID()}@example.org`,
+    password: PASSWORD,
+    displayName: 'Somebody',
+  }),
+  login: ({ person }) => ({ identifier: person.username, password: PASSWORD }),
+  refresh: () => ({ refreshToken: `${'0'.repeat(24)}.${'x'.repeat(43)}.${'x'.repeat(43)}` }),
+  createGroup: () => ({ name: randomUUID(), description: 'd', visibility: 'private' }),
+  addMember: ({ guest }) => ({ userId: guest.id }),
+  createChannel: ({ groupId }) => ({ groupId, name: randomUUID(), topic: 't', visibility: 'public' }),
+  updateChannel: () => ({ name: randomUUID(), topic: 't', visibility: 'private' }),
+  addChannelMember: ({ guest }) => ({ userId: guest.id }),
+  sendMessage: () => ({ clientMessageId: randomUUID(), body: 'hello' }),
+  editMessage: () => ({ body: `hello ${randomUUID()}` }),
+};
+
+/** Calls that would take away what the next call needs. They get hostile paths only. */
+const ENDING = ['logout', 'leaveGroup', 'removeMember', 'deleteChannel', 'removeChannelMember'];
+
+interface Stage {
+  person: Person;
+  guest: Person;
+  groupId: string;
+  channelId: string;
+  messageId: string;
+  userId: string;
+}
+
+const server: Promise<TestServer> = startTestServer();
+
+afterAll(async () => (await server).close());
+
+async function setStage(): Promise<Stage> {
+  const { api } = await server;
+  const [person, guest] = [await signUp(api), await signUp(api)];
+  const { groupId, channelId } = await createRoom(api, person, [guest]);
+  const input = { clientMessageId: randomUUID(), body: 'hello' };
+  const sent = await api.post(`/api/channels/${channelId}/messages`, input, person.token);
+  return { person, guest, groupId, channelId, messageId: sent.body.message.id, userId: guest.id };
+}
+
+interface Attack {
+  path: string;
+  query?: string;
+  body?: unknown;
+}
+
+/** Calls of an operation with something wrong in the path, the query or the body. */
+function attacksOn(operation: Operation, stage: Stage): fc.Arbitrary<Attack> {
+  const values = stage as unknown as Record<string, string>;
+  const good = fillPath(operation.path, values);
+  const goodBody = BODIES[operation.operationId]?.(stage);
+  const paths = operation.params.map((wrong) =>
+    hostileSegment.map((segment): Attack => ({
+      path: operation.path.replace(/\{(\w+)\}/g, (_, name: string) =>
+        name === wrong ? segment : values[name]!,
+      ),
+      body: goodBody,
+    })),
+  );
+  if (ENDING.includes(operation.operationId) && paths.length > 0) return fc.oneof(...paths);
+  const queries = hostileQuery(operation.query).map((query): Attack => ({
+    path: good,
+    query,
+    body: goodBody,
+  }));
+  const bodies = hostileBody(goodBody ?? {}).map((body): Attack => ({ path: good, body }));
+  return fc.oneof(...paths, queries, bodies);
+}
+
+// The names of the tests have to be known before a server runs; `covers every operation` keeps the list whole.
+const OPERATION_IDS = [
+  'home',
+  'getOpenApi',
+  'isLive',
+  'isReady',
+  'register',
+  'login',
+  'refresh',
+  'logout',
+  'me',
+  'getUser',
+  'createGroup',
+  'listMyGroups',
+  'getGroup',
+  'joinGroup',
+  'leaveGroup',
+  'listMembers',
+  'addMember',
+  'removeMember',
+  'createChannel',
+  'listChannels',
+  'getChannel',
+  'updateChannel',
+  'deleteChannel',
+  'addChannelMember',
+  'removeChannelMember',
+  'sendMessage',
+  'listMessages',
+  'editMessage',
+  'deleteMessage',
+];
+
+async function allOperations(): Promise<Operation[]> {
+  return operationsOf((await (await server).api.get('/openapi.json')).body);
+}
+
+describe('whatever is sent, nothing fails in the server', () => {
+  it('covers every operation', async () => {
+    const operations = await allOperations();
+    expect(operations.map(({ operationId }) => operationId).sort()).toEqual([...OPERATION_IDS].sort());
+    const withBody = operations.filter(({ hasBody }) => hasBody).map(({ operationId }) => operationId);
+    expect(withBody.sort()).toEqual(Object.keys(BODIES).sort());
+  });
+
+  it.each(OPERATION_IDS)('%s', async (id) => {
+    const { api } = await server;
+    const operation = (await allOperations()).find(({ operationId }) => operationId === id)!;
+    const stage = await setStage();
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(attacksOn(operation, stage), async ({ path, query, body }) => {
+        const { status } = await api.call(operation.method, query ? `${path}?${query}` : path, {
+          token: operation.authenticated ? stage.person.token : undefined,
+          body: JSON.stringify(body),
+          headers: { 'Content-Type': 'application/json' },
+        });
+        // The API client has checked that the answer has the form of the document, errors included.
+        expect(status).toBeLessThan(500);
+        if (status >= 400) refused++;
+      }),
+      { seed: 2026, numRuns: 60 },
+    );
+    // A route without input refuses at most what is not JSON; every other one has seen real trouble.
+    if (operation.params.length > 0 || operation.hasBody) expect(refused).toBeGreaterThan(20);
+    if (operation.authenticated && id !== 'logout') {
+      expect((await api.get('/api/auth/me', stage.person.token)).status).toBe(200);
+    }
+  });
+});
+
+describe('and after all of it', () => {
+  it('what is stored is whole and true', async () => {
+    const { collections } = (await server).context.database;
+    const groups = await collections.groups.find().toArray();
+    expect(groups.length).toBeGreaterThan(OPERATION_IDS.length - 1);
+    for (const { _id, memberCount, name, visibility } of groups) {
+      expect(await collections.memberships.countDocuments({ groupId: _id })).toBe(memberCount);
+      expect(await collections.memberships.countDocuments({ groupId: _id, role: 'owner' })).toBe(1);
+      expect([typeof name, ['public', 'private'].includes(visibility)]).toEqual(['string', true]);
+    }
+    for (const { _id, seq, revision, groupId } of await collections.channels.find().toArray()) {
+      const messages = await collections.messages.find({ channelId: _id }).sort({ seq: 1 }).toArray();
+      expect(messages.map((message) => message.seq)).toEqual(messages.map((_, index) => index + 1));
+      expect(seq).toBe(messages.length);
+      expect(revision).toBeGreaterThanOrEqual(seq);
+      for (const { senderId, body } of messages) {
+        expect([senderId instanceof ObjectId, typeof body]).toEqual([true, 'string']);
+      }
+      expect(await collections.groups.countDocuments({ _id: groupId })).toBe(1);
+    }
+    expect(await collections.users.countDocuments({ role: 'super_admin' })).toBe(1);
+    expect(await collections.users.countDocuments({ username: { $not: { $type: 'string' } } })).toBe(0);
+    expect(({} as { admin?: unknown }).admin).toBeUndefined();
+  });
+});

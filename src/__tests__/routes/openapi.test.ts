@@ -1,0 +1,133 @@
+import type { Express } from 'express';
+import supertest from 'supertest';
+import { createApp } from '../../app';
+import { fillPath, operationsOf, type Operation } from '../fixtures/routes';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+let server: TestServer;
+let document: any;
+let operations: Operation[];
+
+beforeAll(async () => {
+  server = await startTestServer();
+  ({ body: document } = await server.api.get('/openapi.json'));
+  operations = operationsOf(document);
+});
+afterAll(() => server.close());
+
+/** Every route that an Express app has, as `GET /api/groups/{groupId}`, found in what Express itself keeps. */
+function mountedRoutes(app: Express): string[] {
+  const walk = (stack: any[]): string[] =>
+    stack.flatMap(({ route, handle }) => {
+      if (route) {
+        const path = (route.path as string).replace(/:(\w+)/g, '{$1}');
+        return Object.keys(route.methods).map((method) => `${method.toUpperCase()} ${path}`);
+      }
+      return Array.isArray(handle.stack) ? walk(handle.stack) : [];
+    });
+  return walk(app.router.stack).sort();
+}
+
+const described = () => operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort();
+
+describe('the OpenAPI document', () => {
+  it('describes every route that is mounted, and no other', () => {
+    expect(mountedRoutes(createApp(server.context))).toEqual(described());
+  });
+
+  it('would be found out if a route were missing', () => {
+    const app = createApp(server.context);
+    app.get('/api/forgotten/:id', () => {});
+    expect(mountedRoutes(app).filter((route) => !described().includes(route))).toEqual([
+      'GET /api/forgotten/{id}',
+    ]);
+  });
+
+  it('describes what the contract names', () => {
+    for (const route of CONTRACT) expect(described()).toContain(route);
+  });
+
+  it('is version 3.1 and whole: each operation has a name of its own, and each reference leads somewhere', () => {
+    expect(document.openapi).toBe('3.1.0');
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(
+      ([, path]) => path!,
+    );
+    expect(references.length).toBeGreaterThan(0);
+    for (const path of references) {
+      const target = path.split('/').reduce((node: any, key) => node?.[key], document);
+      expect([path, typeof target]).toEqual([path, 'object']);
+    }
+    for (const { path, params } of operations) {
+      expect([...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)).toEqual(params);
+    }
+  });
+
+  it('describes an answer for success and one for errors in each operation', () => {
+    for (const { method, path } of operations) {
+      const { responses } = document.paths[path][method];
+      expect(Object.keys(responses).some((status) => /^2\d\d$/.test(status))).toBe(true);
+      const error = responses.default.content['application/json'].schema;
+      expect(error).toEqual({ $ref: '#/components/schemas/Error' });
+    }
+  });
+
+  it('says of each route whether it takes a token, and each route keeps to it', async () => {
+    const open = operations
+      .filter(({ authenticated }) => !authenticated)
+      .map(({ operationId }) => operationId);
+    expect(open.sort()).toEqual(['getOpenApi', 'home', 'isLive', 'isReady', 'login', 'refresh', 'register']);
+    for (const { method, path, params, authenticated } of operations) {
+      const values = Object.fromEntries(params.map((name) => [name, '0'.repeat(24)]));
+      const answer = await server.api.call(method, fillPath(path, values));
+      const refused = answer.body.error?.code === 'unauthenticated';
+      expect([path, refused]).toEqual([path, authenticated]);
+    }
+  });
+});
+
+describe('the page that shows it', () => {
+  it('is there, and loads this document', async () => {
+    const page = await supertest(server.url).get('/api-docs/').expect(200).expect('Content-Type', /html/);
+    expect(page.text).toContain('swagger-ui');
+    const script = await supertest(server.url).get('/api-docs/swagger-ui-init.js').expect(200);
+    expect(script.text).toContain('/openapi.json');
+    await supertest(server.url).get('/api-docs/swagger-ui-bundle.js').expect(200);
+  });
+
+  it('is linked from the first page', async () => {
+    const page = await supertest(server.url).get('/').expect(200).expect('Content-Type', /html/);
+    expect(page.text).toContain('href="/api-docs"');
+    await supertest(server.url).get('/api-docs').redirects(1).expect(200);
+  });
+});
+
+const CONTRACT = `
+POST /api/auth/register
+POST /api/auth/login
+POST /api/auth/refresh
+POST /api/auth/logout
+GET /api/auth/me
+POST /api/groups
+GET /api/groups
+GET /api/groups/{groupId}
+POST /api/groups/{groupId}/join
+POST /api/groups/{groupId}/leave
+GET /api/groups/{groupId}/members
+POST /api/groups/{groupId}/members
+DELETE /api/groups/{groupId}/members/{userId}
+POST /api/channels
+GET /api/channels
+GET /api/channels/{channelId}
+PATCH /api/channels/{channelId}
+DELETE /api/channels/{channelId}
+POST /api/channels/{channelId}/messages
+GET /api/channels/{channelId}/messages
+PATCH /api/messages/{messageId}
+DELETE /api/messages/{messageId}
+GET /openapi.json
+GET /health/live
+GET /health/ready`
+  .trim()
+  .split('\n');

@@ -1,0 +1,53 @@
+import { Int32 } from 'bson';
+import { fromPlain } from '../bson/codec';
+import type { Document, Value } from '../bson/types';
+import { StoreError } from '../errors';
+import type { WriteSteps } from '../storage/writer';
+import type { CommandContext } from './command';
+import type { WriteScope } from './write-scope';
+
+/**
+ * Runs the statements of a write command in order. Errors of single statements are noted beside what
+ * succeeded; errors that concern a whole transaction are thrown.
+ */
+export function* runStatements<S>(
+  scope: WriteScope,
+  context: CommandContext,
+  statements: readonly S[],
+  run: (statement: S, index: number) => WriteSteps<void>,
+): WriteSteps<void> {
+  const { progress, engine } = scope;
+  const goesOn = !context.args.boolean('ordered', true) && !context.transaction;
+  while (progress.next < statements.length) {
+    const index = progress.next;
+    try {
+      yield* run(statements[index] as S, index);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (context.transaction && error.details.labels) throw error;
+      progress.errors.push(describeError(error, index));
+      if (!goesOn) break;
+    }
+    progress.next++;
+    if (engine.writer.sliceIsOver && progress.next < statements.length) yield undefined;
+  }
+}
+
+function describeError(error: StoreError, index: number): Document {
+  const entry: Document = new Map<string, Value>([
+    ['index', new Int32(index)],
+    ['code', new Int32(error.code)],
+    ['errmsg', error.message],
+  ]);
+  for (const [name, value] of Object.entries(error.details.extra ?? {})) entry.set(name, fromPlain(value));
+  return entry;
+}
+
+/** The reply of a write command. */
+export function writeReply({ progress }: WriteScope, isUpdate: boolean): Document {
+  const reply: Document = new Map<string, Value>([['n', new Int32(progress.matched)]]);
+  if (isUpdate) reply.set('nModified', new Int32(progress.modified));
+  if (progress.upserted.length > 0) reply.set('upserted', progress.upserted);
+  if (progress.errors.length > 0) reply.set('writeErrors', progress.errors);
+  return reply;
+}

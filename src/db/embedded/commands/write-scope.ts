@@ -1,0 +1,51 @@
+import { Int32 } from 'bson';
+import type { Document, Value } from '../bson/types';
+import type { Engine } from '../engine';
+import type { Collection } from '../storage/catalog';
+import type { WriteTarget } from '../storage/records';
+import type { Source } from '../storage/selection-spec';
+
+/**
+ * How far a write command has come. It is stored with what was written when the command is interrupted
+ * between two statements, so that a retry after a crash goes on instead of beginning again.
+ */
+export class WriteProgress {
+  /** Position of the next statement. */
+  next = 0;
+  matched = 0;
+  modified = 0;
+  upserted: Document[] = [];
+  errors: Document[] = [];
+
+  static read(document: Document): WriteProgress {
+    const progress = new WriteProgress();
+    progress.next = (document.get('next') as Int32).value;
+    progress.matched = (document.get('matched') as Int32).value;
+    progress.modified = (document.get('modified') as Int32).value;
+    progress.upserted = document.get('upserted') as Document[];
+    progress.errors = document.get('errors') as Document[];
+    return progress;
+  }
+
+  toDocument(): Document {
+    return new Map<string, Value>([
+      ['next', new Int32(this.next)],
+      ['matched', new Int32(this.matched)],
+      ['modified', new Int32(this.modified)],
+      ['upserted', this.upserted],
+      ['errors', this.errors],
+    ]);
+  }
+}
+
+/** What the statements of a write command work on. */
+export interface WriteScope {
+  engine: Engine;
+  target: WriteTarget;
+  source: Source;
+  now: Date;
+  bypassValidation: boolean;
+  progress: WriteProgress;
+  /** A collection as this write may see it. */
+  find(database: string, name: string): Collection | undefined;
+}

@@ -1,0 +1,130 @@
+import type { Node } from '../query/ast';
+import { boundsOf, type Bounds, type Component } from './bounds';
+import { complement, union } from './interval';
+
+/** What one part of a filter says about the values at one path. Every matching document has a key inside the bounds. */
+export interface Constraint {
+  readonly path: string;
+  bounds(component: Component): Bounds | undefined;
+  /** The conjunct that the bounds stand for whole, if they do; it needs no further check when they are exact. */
+  readonly node?: Node;
+  /** True only of documents without an array at the path. */
+  readonly scalarOnly?: true;
+  /** Constraints with one number here are about one and the same array element. */
+  readonly element?: number;
+  /** Constraints on different fields with one number here are about one and the same subdocument. */
+  readonly subdocument?: number;
+}
+
+interface Scope {
+  readonly prefix: string;
+  readonly element?: number;
+  readonly subdocument?: number;
+}
+
+/** A filter as the planner sees it: a conjunction of constraints, and how many conjuncts there are in all. */
+export interface Conjuncts {
+  readonly constraints: readonly Constraint[];
+  readonly nodes: readonly Node[];
+}
+
+/** Takes a filter apart into constraints on paths. */
+export function collectConjuncts(root: Node): Conjuncts {
+  const nodes = root.kind === 'and' ? root.children : root.kind === 'always' && root.value ? [] : [root];
+  const counter = { next: 1 };
+  const constraints = nodes.flatMap((node) =>
+    constraintsOf(node, { prefix: '' }, counter).map((constraint) =>
+      node.kind === 'leaf' || node.kind === 'not' ? { ...constraint, node } : constraint,
+    ),
+  );
+  return { nodes, constraints };
+}
+
+function constraintsOf(node: Node, scope: Scope, counter: { next: number }): Constraint[] {
+  switch (node.kind) {
+    case 'and':
+      return node.children.flatMap((child) => constraintsOf(child, scope, counter));
+    case 'or':
+      return alternatives(node.children.map((child) => constraintsOf(child, scope, counter)));
+    case 'nor':
+      return node.children.flatMap((child) => negated(child, scope));
+    case 'not':
+      return negated(node.child, scope);
+    case 'leaf':
+      return leafConstraints(node, scope, counter);
+    default:
+      return [];
+  }
+}
+
+function joinPath(prefix: string, path: string): string {
+  return prefix === '' ? path : path === '' ? prefix : `${prefix}.${path}`;
+}
+
+function leafConstraints(
+  { path, predicate }: Extract<Node, { kind: 'leaf' }>,
+  scope: Scope,
+  counter: { next: number },
+): Constraint[] {
+  const full = joinPath(scope.prefix, path);
+  if (predicate.kind === 'elemMatchValue') {
+    const inner = { ...scope, prefix: full, element: counter.next++ };
+    return constraintsOf(predicate.child, inner, counter).filter(
+      (constraint) => constraint.scalarOnly !== true,
+    );
+  }
+  if (predicate.kind === 'elemMatchObject') {
+    return constraintsOf(predicate.child, { prefix: full, subdocument: counter.next++ }, counter);
+  }
+  // Below the subdocument there may be another array, whose elements need not be the same.
+  const { subdocument } = path.includes('.') ? { subdocument: undefined } : scope;
+  return [
+    {
+      path: full,
+      bounds: (component) => boundsOf(predicate, component),
+      ...(scope.element === undefined ? {} : { element: scope.element }),
+      ...(subdocument === undefined ? {} : { subdocument }),
+    },
+  ];
+}
+
+/** Keys outside exact bounds; where arrays are, a value outside says nothing about the others. */
+function negated(child: Node, scope: Scope): Constraint[] {
+  if (child.kind !== 'leaf' || scope.prefix !== '') return [];
+  const { predicate } = child;
+  const bounds = (component: Component): Bounds | undefined => {
+    const inner = boundsOf(predicate, component);
+    return inner?.exact === true ? { intervals: complement(inner.intervals), exact: true } : undefined;
+  };
+  return [{ path: child.path, scalarOnly: true, bounds }];
+}
+
+/** Paths that every branch of an $or constrains: a matching document is inside the bounds of one of them. */
+function alternatives(branches: readonly (readonly Constraint[])[]): Constraint[] {
+  const [first = [], ...others] = branches;
+  const paths = new Set(first.map((constraint) => constraint.path));
+  return [...paths]
+    .filter((path) => others.every((branch) => branch.some((constraint) => constraint.path === path)))
+    .map((path) => alternative(path, branches));
+}
+
+function alternative(path: string, branches: readonly (readonly Constraint[])[]): Constraint {
+  const choices = branches.map((branch) => branch.filter((constraint) => constraint.path === path));
+  const bounds = (component: Component): Bounds | undefined => {
+    const parts = choices.map((choice) => firstBounds(choice, component));
+    if (parts.includes(undefined)) return undefined;
+    return { intervals: union(parts.flatMap((part) => part?.intervals ?? [])), exact: false };
+  };
+  const scalarOnly = choices.some((choice) => choice.every((constraint) => constraint.scalarOnly === true));
+  return { path, bounds, ...(scalarOnly ? { scalarOnly } : {}) };
+}
+
+/** Bounds that hold with arrays too are taken first, so that the whole can be used with them. */
+function firstBounds(choice: readonly Constraint[], component: Component): Bounds | undefined {
+  const general = choice.filter((constraint) => constraint.scalarOnly !== true);
+  for (const constraint of general.length > 0 ? general : choice) {
+    const bounds = constraint.bounds(component);
+    if (bounds !== undefined) return bounds;
+  }
+  return undefined;
+}

@@ -1,0 +1,45 @@
+import type { Document, Value } from '../bson/types';
+import { textIndexEntries } from '../text/entries';
+import type { TextIndex } from '../text/text-index';
+import { MAX_KEY_BYTES } from './definition';
+import { KeyWriter } from './encoding';
+
+const SCORE_BYTES = 8;
+/** A term with its tag and its end, and the score behind it. */
+const TERM_BYTES = 300;
+const writer = new KeyWriter();
+
+/**
+ * The keys of a document in a text index: for each term the values before the text part, the term, and the score
+ * turned so that the highest comes first.
+ */
+export function textKeys(index: TextIndex, document: Document): Buffer[] {
+  return textIndexEntries(index, document).map(({ prefix, term, score }) =>
+    Buffer.concat([postingPrefix(prefix, term), scoreBytes(score)]),
+  );
+}
+
+/** What the keys of all documents with a term begin with; the score and the record id follow. */
+export function postingPrefix(prefix: readonly Value[], term: string): Buffer {
+  writer.reset();
+  const limit = Math.floor((MAX_KEY_BYTES - TERM_BYTES) / Math.max(prefix.length, 1)) - 16;
+  for (const value of prefix) writer.component(value, false, limit, undefined);
+  writer.component(term, false, TERM_BYTES, undefined);
+  return writer.take();
+}
+
+function scoreBytes(score: number): Buffer {
+  const bytes = Buffer.allocUnsafe(SCORE_BYTES);
+  bytes.writeDoubleBE(score);
+  for (let i = 0; i < SCORE_BYTES; i++) bytes[i] = 0xff - (bytes[i] as number);
+  return bytes;
+}
+
+/** The score in a key, which begins `at` bytes into it. */
+export function readScore(key: Buffer, at: number): number {
+  turned.set(key.subarray(at, at + SCORE_BYTES));
+  for (let i = 0; i < SCORE_BYTES; i++) turned[i] = 0xff - (turned[i] as number);
+  return turned.readDoubleBE();
+}
+
+const turned = Buffer.alloc(SCORE_BYTES);

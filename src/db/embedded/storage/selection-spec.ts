@@ -1,0 +1,53 @@
+import type { Document } from '../bson/types';
+import type { Collator } from '../query/collation';
+import type { Filter } from '../query/matcher';
+import type { Sort } from '../query/sort';
+import type { Changes } from '../session/transaction';
+import type { Collection } from './catalog';
+import type { StoredDocument } from './records';
+import type { ViewHolder } from './scanner';
+
+/** Which documents of a collection are wanted, in which order. */
+export interface SelectionSpec {
+  filterDocument: Document;
+  filter: Filter;
+  sortDocument: Document | undefined;
+  sort: Sort | undefined;
+  projection: Document | undefined;
+  skip: number;
+  limit: number | undefined;
+  hint: Document | string | undefined;
+  min: Document | undefined;
+  max: Document | undefined;
+  collator: Collator | undefined;
+  allowDiskUse: boolean;
+}
+
+/** A selected document with its text score, if the filter has a `$text`. */
+export interface Selected {
+  stored: StoredDocument;
+  score: number | undefined;
+}
+
+/** Where a selection reads: a view, and the changes of an open transaction laid over it. */
+export interface Source extends ViewHolder {
+  changes?: ((collection: Collection) => Changes | undefined) | undefined;
+}
+
+/** A selection without conditions; the caller fills in what it has. */
+export function selectAll(filterDocument: Document, filter: Filter): SelectionSpec {
+  return {
+    filterDocument,
+    filter,
+    sortDocument: undefined,
+    sort: undefined,
+    projection: undefined,
+    skip: 0,
+    limit: undefined,
+    hint: undefined,
+    min: undefined,
+    max: undefined,
+    collator: undefined,
+    allowDiskUse: false,
+  };
+}
