@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app';
 import { ConfigError, loadConfig, type Config } from './config/env.config';
@@ -29,7 +29,11 @@ export async function startServer(context: Context): Promise<RunningServer> {
   const sockets = createSocketServer(context);
   const peers = config.peerjs.enabled ? createPeerServer(config.http.corsOrigins, logger) : undefined;
   const app = createApp(context, peers && { [peerjsConfig.mountPath]: peers.app });
+  const inFlight = new Set<ServerResponse>();
   const listener = createServer((request, response) => {
+    inFlight.add(response);
+    response.once('close', () => inFlight.delete(response));
+    if (!context.accepting) endConnectionAfter(response);
     if (pathOf(request)?.startsWith(SOCKET_IO_PATH)) sockets.handleRequest(request, response);
     else app(request, response);
   });
@@ -52,11 +56,18 @@ export async function startServer(context: Context): Promise<RunningServer> {
       context.accepting = false;
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       listener.closeIdleConnections();
+      // Otherwise a client that keeps its connection open would hold the end up until that times out.
+      for (const response of inFlight) endConnectionAfter(response);
       await Promise.all([sockets.close(), peers?.close()]);
       const force = setTimeout(() => listener.closeAllConnections(), SHUTDOWN_TIMEOUT);
       await closed.finally(() => clearTimeout(force));
     },
   };
+}
+
+/** Tells the client to come again on another connection, and closes this one after the answer. */
+function endConnectionAfter(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('Connection', 'close');
 }
 
 function listen(listener: Server, port: number, host: string): Promise<void> {
@@ -98,13 +109,15 @@ function announce(config: Config, context: Context, server: RunningServer): void
 }
 
 /** What a failed start says: one line for what the operator can mend, the whole error for the rest. */
-function explain(error: unknown, config: Config | undefined): string {
+function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boolean): string {
   if (error instanceof ConfigError) return error.message;
   const { code, message } = error as NodeJS.ErrnoException;
+  // Before anything listens, what fails is the database: what its driver says does not name the setting.
+  if (!isDatabaseOpen && config?.database.uri !== undefined) return `MONGODB_URI cannot be used: ${message}`;
   if (code === 'EADDRINUSE')
     return `PORT ${config?.http.port} is taken by another program. Set another PORT.`;
   if (code === 'EACCES') return `PORT ${config?.http.port} may not be used by this user. Set another PORT.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     return `HOST ${config?.http.host} is not an address of this machine.`;
   }
   return message;
@@ -121,7 +134,8 @@ async function main(): Promise<void> {
     announce(config, context, server);
   } catch (error) {
     await context?.close().catch(() => undefined);
-    process.stderr.write(`Parley cannot start: ${explain(error, config)}\n`);
+    const reason = explain(error, config, context !== undefined).replace(/\s*\n\s*/g, ' ');
+    process.stderr.write(`Parley cannot start: ${reason}\n`);
     process.exit(1);
   }
 }

@@ -4,7 +4,8 @@ import type { Document, Value } from '../../db/embedded/bson/types';
 import { compileCollation } from '../../db/embedded/query/collation';
 import { compileFilter } from '../../db/embedded/query/matcher';
 import { refuseExprInUpsert, upsertDocument } from '../../db/embedded/update/upsert';
-import { compileUpdate, type UpdateOptions } from '../../db/embedded/update/update';
+import type { UpdateOptions } from '../../db/embedded/update/types';
+import { compileUpdate } from '../../db/embedded/update/update';
 
 const now = new Date('2026-01-02T03:04:05.678Z');
 const doc = (plain: unknown) => fromPlain(plain) as Document;

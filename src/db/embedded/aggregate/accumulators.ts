@@ -5,6 +5,7 @@ import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
 import { typeOf } from './arguments';
+import type { MemoryMeter } from './memory';
 import { isDocument, isNullish } from './scope';
 import { Summation } from './summation';
 import { ValueSet } from './value-set';
@@ -17,7 +18,7 @@ export interface Accumulator {
 }
 
 /** Makes an accumulator for a new group. */
-export type AccumulatorFactory = (collator: Collator | undefined) => Accumulator;
+export type AccumulatorFactory = (collator: Collator | undefined, memory?: MemoryMeter) => Accumulator;
 
 function sum(): Accumulator {
   const total = new Summation();
@@ -96,21 +97,23 @@ function mergeObjects(): Accumulator {
   };
 }
 
-function addToSet(collator: Collator | undefined): Accumulator {
+function addToSet(collator: Collator | undefined, memory?: MemoryMeter): Accumulator {
   const set = new ValueSet(collator);
   return {
     add(value) {
-      if (value !== undefined) set.add(value);
+      if (value !== undefined && set.add(value)) memory?.keep(value);
     },
     result: () => set.values(),
   };
 }
 
-function push(): Accumulator {
+function push(_collator: Collator | undefined, memory?: MemoryMeter): Accumulator {
   const list: Value[] = [];
   return {
     add(value) {
-      if (value !== undefined) list.push(value);
+      if (value === undefined) return;
+      list.push(value);
+      memory?.keep(value);
     },
     result: () => list,
   };

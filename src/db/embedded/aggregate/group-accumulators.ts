@@ -5,6 +5,7 @@ import { ACCUMULATORS, type AccumulatorFactory } from './accumulators';
 import { int32 } from './arguments';
 import type { Expression } from './expression';
 import { parsePath } from './field-path';
+import type { MemoryMeter } from './memory';
 import { isDocument } from './scope';
 import { valueOrder } from './sort-array';
 import type { PipelineContext } from './stage';
@@ -19,7 +20,7 @@ export interface GroupAccumulator {
 }
 
 /** A compiled output field of $group: makes an accumulator for each new group. */
-export type GroupField = (groupKey: Value) => GroupAccumulator;
+export type GroupField = (groupKey: Value, memory?: MemoryMeter) => GroupAccumulator;
 
 /** Compiles `{ $sum: … }` of a $group, $bucket or $setWindowFields output field. */
 export function compileGroupField(field: string, spec: Value, context: PipelineContext): GroupField {
@@ -47,8 +48,8 @@ function simple(
     [input] = argument as [Value];
   }
   const compute = stageExpression(input, context);
-  return () => {
-    const accumulator = create(context.collator);
+  return (_key, memory) => {
+    const accumulator = create(context.collator, memory);
     return { add: (document) => accumulator.add(compute(document)), result: () => accumulator.result() };
   };
 }

@@ -1,5 +1,6 @@
 import type { Document, Value } from '../bson/types';
 import type { GroupAccumulator, GroupField } from './group-accumulators';
+import type { MemoryMeter } from './memory';
 
 /** The output fields of a grouping stage, in their order. */
 export type GroupFields = (readonly [name: string, field: GroupField])[];
@@ -11,8 +12,10 @@ export interface Group {
 }
 
 /** Starts a group. */
-export function newGroup(key: Value, fields: GroupFields): Group {
-  return { key, fields: fields.map(([, field]) => field(key)) };
+export function newGroup(key: Value, fields: GroupFields, memory: MemoryMeter): Group {
+  memory.keep(key);
+  for (let i = 0; i < fields.length; i++) memory.keep(null);
+  return { key, fields: fields.map(([, field]) => field(key, memory)) };
 }
 
 /** Adds a document to a group. */

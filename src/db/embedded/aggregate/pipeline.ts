@@ -14,6 +14,8 @@ export interface PipelineOptions {
   collator?: Collator | undefined;
   /** The command's `let`: names and constant values. */
   variables?: Variables | undefined;
+  /** Lets stages keep more in memory than MongoDB's limit for those that may not use the disk. */
+  allowDiskUse?: boolean | undefined;
   /** The command's time for $$NOW. */
   now?: Date | undefined;
 }
@@ -40,7 +42,8 @@ export interface Pipeline {
  */
 export function compilePipeline(stages: readonly Value[], options: PipelineOptions = {}): Pipeline {
   const now = options.now ?? new Date();
-  const context = makeContext(options.collator, options.variables ?? new Map<string, Value>(), now, 'top');
+  const { collator, variables = NO_VARIABLES, allowDiskUse = false } = options;
+  const context = makeContext({ collator, variables, now, allowDiskUse, place: 'top' });
   const { prefix, rest } = compileStages(stages, context);
   const steps = (source: Steps, access: Access): Steps => chain(rest, source, access);
   return {
@@ -57,21 +60,21 @@ export function compilePipeline(stages: readonly Value[], options: PipelineOptio
   };
 }
 
-function makeContext(
-  collator: Collator | undefined,
-  variables: Variables,
-  now: Date,
-  place: PipelineContext['place'],
-): PipelineContext {
+const NO_VARIABLES: Variables = new Map<string, Value>();
+
+type Settings = Pick<PipelineContext, 'collator' | 'variables' | 'now' | 'allowDiskUse' | 'place'>;
+
+function makeContext(settings: Settings): PipelineContext {
+  const { collator, variables } = settings;
   return {
-    collator,
+    ...settings,
     collation: collator?.spec,
-    variables,
-    now,
     uses: { fields: new Set(), whole: false },
-    place,
-    nested(stages, inner, more = new Map()) {
-      return nestedPipeline(stages, makeContext(collator, new Map([...variables, ...more]), now, inner));
+    nested(stages, place, more = NO_VARIABLES) {
+      return nestedPipeline(
+        stages,
+        makeContext({ ...settings, place, variables: new Map([...variables, ...more]) }),
+      );
     },
   };
 }
@@ -123,7 +126,7 @@ function compileStages(
   if (misplaced > 0 || (misplaced === 0 && context.place === 'facet')) {
     throw new StoreError(17313, '$match with $text is only allowed as the first pipeline stage');
   }
-  const prefix = splitPrefix(stages as Document[]);
+  const prefix = splitPrefix(stages as Document[], context.variables);
   return { all, prefix, rest: all.slice(prefix.stages) };
 }
 

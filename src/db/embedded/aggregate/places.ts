@@ -2,9 +2,9 @@ import { StoreError } from '../errors';
 import type { PipelineContext } from './stage';
 
 const LAST = new Set(['$out', '$merge']);
-const FIRST = new Set(['$documents']);
+const FIRST = new Set(['$documents', '$collStats']);
 /** What MongoDB does not allow within $facet. */
-const NOT_IN_FACET = new Set(['$facet', '$out', '$merge', '$documents']);
+const NOT_IN_FACET = new Set(['$facet', '$out', '$merge', '$documents', '$collStats']);
 
 /** Checks that each stage of a pipeline may stand where it does. */
 export function checkPlaces(names: readonly string[], place: PipelineContext['place']): void {

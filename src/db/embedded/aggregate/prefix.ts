@@ -1,4 +1,6 @@
 import type { Document, Value } from '../bson/types';
+import { withEqualities } from './expr-equality';
+import type { Variables } from './expression';
 import { sortSpec, stageCount } from './stages/flow';
 
 /** What of a pipeline's beginning a find can do, and so the query planner with its indexes. */
@@ -12,7 +14,7 @@ export interface Prefix {
 }
 
 /** Takes the leading $match, $sort, $skip and $limit stages of a pipeline together. */
-export function splitPrefix(stages: readonly Document[]): Prefix {
+export function splitPrefix(stages: readonly Document[], variables: Variables): Prefix {
   const filters: Document[] = [];
   const prefix: Prefix = { stages: 0 };
   for (const stage of stages) {
@@ -21,7 +23,8 @@ export function splitPrefix(stages: readonly Document[]): Prefix {
     prefix.stages++;
   }
   const [first, ...others] = filters;
-  prefix.filter = others.length === 0 ? first : new Map([['$and', filters]]);
+  const filter = others.length === 0 ? first : new Map([['$and', filters]]);
+  prefix.filter = filter && withEqualities(filter, variables);
   return prefix;
 }
 

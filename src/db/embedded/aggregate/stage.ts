@@ -14,6 +14,8 @@ export type Steps = Iterable<Document | undefined>;
 export interface Access {
   /** The documents of a collection of the same database that match a filter, in natural order. */
   find(collection: string, filter: Document, options: FindOptions): Steps;
+  /** The figures of the pipeline's own collection, as collStats has them; sizes in units of `scale` bytes. */
+  statistics?(scale: number): Document;
 }
 
 /** How a stage wants to read a collection. */
@@ -45,6 +47,7 @@ export interface PipelineContext {
   /** Variables with their values: the command's `let`, and those of $lookup. */
   readonly variables: Variables;
   readonly now: Date;
+  readonly allowDiskUse: boolean;
   /** Collects what the stage's expressions read. */
   readonly uses: Uses;
   /** What the pipeline is part of. */

@@ -1,6 +1,6 @@
 import { Code, Int32 } from 'bson';
 import type { Binary, BSONRegExp, BSONSymbol, DBRef, ObjectId, Timestamp } from 'bson';
-import type { Collator } from '../query/collation';
+import type { Collator } from './collator';
 import { compareNumbers } from './numeric-order';
 import type { Document, Value } from './types';
 

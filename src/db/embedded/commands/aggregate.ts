@@ -1,28 +1,25 @@
 import { decode, decodeFields, encode } from '../bson/codec';
 import { setTextScore } from '../aggregate/metadata';
 import type { Output } from '../aggregate/output';
-import { type Pipeline, compilePipeline } from '../aggregate/pipeline';
-import type { Prefix } from '../aggregate/prefix';
-import type { Access, FindOptions, Steps } from '../aggregate/stage';
+import type { Access, Steps } from '../aggregate/stage';
 import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
-import { type Collator, compileCollation } from '../query/collation';
-import { compileFilter } from '../query/matcher';
-import { compileSort } from '../query/sort';
 import type { Batch, BatchSource } from '../session/cursors';
 import type { Operation } from '../session/operations';
 import type { Collection } from '../storage/catalog';
 import { Selection } from '../storage/selection';
-import { selectAll, type Selected, type SelectionSpec, type Source } from '../storage/selection-spec';
+import type { Selected, SelectionSpec, Source } from '../storage/selection-spec';
 import { checkSize } from '../update/document';
 import { numberOf } from './arguments';
 import { writeOutput } from './aggregate-output';
 import { cursorReply } from '../wire/raw';
+import { type AggregateQuery, readAggregate, selectionOf } from './aggregate-query';
+import { explain } from './explain';
 import type { Command, CommandContext, Reply } from './command';
-import { firstBatch, readHint } from './find';
-import { collectionName } from './namespaces';
-import { EMPTY, Pace, transactionSource } from './reading';
-import { collationOf } from './writing';
+import { firstBatch } from './find';
+import { collectionName, findCollection } from './namespaces';
+import { Pace, transactionSource } from './reading';
+import { namedStatistics } from './statistics';
 
 const FIELDS = new Set([
   'aggregate',
@@ -42,9 +39,10 @@ const BATCH_BYTES = 16 * 1024 * 1024;
 export const aggregateCommand: Command = {
   inTransaction: true,
   async run(context) {
-    const { args, engine, database } = context;
+    const { args, database } = context;
     args.allow(FIELDS);
     const name = collectionName(context, 'aggregate');
+    if (args.boolean('explain')) return explain(context, args, 'queryPlanner');
     const cursor = args.document('cursor');
     if (cursor === undefined) {
       throw new StoreError(
@@ -52,7 +50,7 @@ export const aggregateCommand: Command = {
         "The 'cursor' option is required, except for aggregate with the explain argument",
       );
     }
-    const collection = engine.catalog.find(database, name);
+    const collection = findCollection(context, name);
     const query = readAggregate(context, collection);
     const { output } = query.pipeline;
     const batches = new PipelineBatches(context, collection, query);
@@ -83,33 +81,10 @@ async function writeOut(
   return cursorReply({ batch: 'firstBatch', documents: [], id: 0n, namespace });
 }
 
-/** What aggregate and explain make of the fields of an aggregate. */
-export interface AggregateQuery {
-  pipeline: Pipeline;
-  /** What the leading stages ask of the collection. */
-  spec: SelectionSpec;
-  collator: Collator | undefined;
-}
-
-/** Reads and checks the fields of an aggregate. */
-export function readAggregate(
-  { args }: Pick<CommandContext, 'args'>,
-  collection: Collection | undefined,
-): AggregateQuery {
-  const stages = args.requiredArray('pipeline');
-  const variables = args.document('let');
-  const collator = compileCollation(collationOf(collection, args.document('collation')));
-  const pipeline = compilePipeline(stages, { collator, variables });
-  const spec = selectionOf(pipeline.prefix, { collator, variables });
-  spec.hint = readHint(args);
-  spec.allowDiskUse = args.boolean('allowDiskUse');
-  return { pipeline, spec, collator };
-}
-
 function batchSizeOf(cursor: Document): number {
   for (const key of cursor.keys()) {
     if (key !== 'batchSize') {
-      throw new StoreError('FailedToParse', `cursor object can't contain fields other than batchSize`);
+      throw new StoreError('BadValue', `cursor object can't contain fields other than batchSize`);
     }
   }
   const given = cursor.get('batchSize');
@@ -118,22 +93,6 @@ function batchSizeOf(cursor: Document): number {
   if (size === undefined) throw new StoreError('TypeMismatch', 'cursor.batchSize field must be a number');
   if (size < 0) throw new StoreError('BadValue', 'cursor.batchSize must not be negative');
   return Math.trunc(size);
-}
-
-/** What part of a find's specification a pipeline's prefix (or a stage that reads a collection) gives. */
-function selectionOf(
-  { filter: filterDocument = EMPTY, sort, skip, limit }: Omit<Prefix, 'stages'>,
-  { collator, variables }: { collator: Collator | undefined; variables: FindOptions['variables'] },
-): SelectionSpec {
-  const filter = compileFilter(filterDocument, { collator, variables });
-  return {
-    ...selectAll(filterDocument, filter),
-    sortDocument: sort,
-    sort: sort && compileSort(sort, { collator }),
-    skip: skip ?? 0,
-    limit,
-    collator,
-  };
 }
 
 /** The batches of a pipeline's result. Between batches nothing of the data file is held, outside of transactions. */
@@ -244,6 +203,7 @@ class PipelineBatches implements BatchSource {
         const spec = selectionOf({ filter, ...options }, { collator, variables: options.variables });
         return documentsOf(this.#select(collection, spec), undefined);
       },
+      statistics: (scale) => namedStatistics(this.context, collectionName(this.context, 'aggregate'), scale),
     };
   }
 }

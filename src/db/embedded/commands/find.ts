@@ -14,6 +14,7 @@ import type { Arguments } from './arguments';
 import type { Command, CommandContext, Reply } from './command';
 import { collectionName, findCollection } from './namespaces';
 import { EMPTY, SelectionBatches, transactionSource } from './reading';
+import { collationOf } from './writing';
 import type { BatchSource } from '../session/cursors';
 
 const FIELDS = new Set(
@@ -31,9 +32,9 @@ export const findCommand: Command = {
     const { args, database } = context;
     args.allow(FIELDS);
     const name = collectionName(context, 'find');
-    const query = readFind(args, context);
     const batchSize = args.integer('batchSize', 0) ?? DEFAULT_FIRST_BATCH;
     const collection = findCollection(context, name);
+    const query = readFind(args, collection);
     const namespace = `${database}.${name}`;
     if (!collection) {
       return emptyCursor(namespace);
@@ -64,13 +65,12 @@ export interface FindQuery {
 }
 
 /** Reads and checks the fields of a find; errors do not depend on whether the collection exists. */
-export function readFind(args: Arguments, context: Pick<CommandContext, 'database'>): FindQuery {
-  void context;
+export function readFind(args: Arguments, collection: Collection | undefined): FindQuery {
   for (const field of REFUSED) {
     if (args.boolean(field))
       throw new StoreError('CommandNotSupported', `find option '${field}' is not supported`);
   }
-  const collator = compileCollation(args.document('collation'));
+  const collator = compileCollation(collationOf(collection, args.document('collation')));
   const variables = args.document('let');
   const filterDocument = args.document('filter') ?? EMPTY;
   const filter = compileFilter(filterDocument, { collator, variables });

@@ -21,6 +21,7 @@ import {
   whatsMyUriCommand,
 } from './diagnostics';
 import { distinctCommand } from './distinct';
+import { explainCommand } from './explain';
 import { findCommand } from './find';
 import { findAndModifyCommand } from './find-and-modify';
 import {
@@ -72,6 +73,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['collstats', collStatsCommand],
   ['collMod', collModCommand],
   ['validate', validateCommand],
+  ['explain', explainCommand],
   ['insert', insertCommand],
   ['find', findCommand],
   ['getMore', getMoreCommand],

@@ -6,6 +6,7 @@ import { StoreError } from '../errors';
 import type { Collection, IndexState } from '../storage/catalog';
 import { buildIndexes } from '../storage/index-build';
 import type { WriteSteps } from '../storage/writer';
+import { hasTextKey } from '../text/text-index';
 import type { Command } from './command';
 import { existing } from './collections';
 import { documentCursor } from './document-cursor';
@@ -30,6 +31,7 @@ export const createIndexesCommand: Command = {
       const known = engine.catalog.find(database, name);
       const before = known?.indexes.length ?? 1;
       const missing = specs.filter((spec) => !known || !findEqual(known, spec));
+      checkTextIndexes(known?.indexes.map(({ spec }) => spec) ?? [], missing);
       const collection = known ?? engine.catalog.create(database, name, new Map());
       reply.set('numIndexesBefore', new Int32(before));
       reply.set('numIndexesAfter', new Int32(before + missing.length));
@@ -41,6 +43,15 @@ export const createIndexesCommand: Command = {
     return reply;
   },
 };
+
+/** Refuses a second text index: $text does not say which one it means. */
+function checkTextIndexes(present: readonly Document[], added: readonly Document[]): void {
+  const isText = (spec: Document): boolean => hasTextKey(spec.get('key') as Document);
+  const count = [...present, ...added].filter(isText).length;
+  if (count > 1 && added.some(isText)) {
+    throw new StoreError('CannotCreateIndex', 'only one text index per collection allowed');
+  }
+}
 
 /**
  * Whether the collection has this very index. Throws IndexOptionsConflict or IndexKeySpecsConflict when one

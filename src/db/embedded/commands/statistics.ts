@@ -26,18 +26,22 @@ export const collStatsCommand: Command = {
   run(context) {
     const name = collectionName(context, context.args.name);
     const scale = scaleOf(context);
-    const collection = context.engine.catalog.find(context.database, name);
-    const stats = collectionStatistics(context.engine, collection, scale);
-    return new Map<string, Value>([['ns', `${context.database}.${name}`], ...stats]);
+    return namedStatistics(context, name, scale);
   },
 };
 
-/** The figures of collStats, also for the aggregation stage. Index sizes are shares of one common tree. */
-export function collectionStatistics(
-  engine: Engine,
-  collection: Collection | undefined,
+/** The reply of collStats, also for the aggregation stage. */
+export function namedStatistics(
+  { engine, database }: Pick<CommandContext, 'engine' | 'database'>,
+  name: string,
   scale: number,
 ): Document {
+  const statistics = collectionStatistics(engine, engine.catalog.find(database, name), scale);
+  return new Map<string, Value>([['ns', `${database}.${name}`], ...statistics]);
+}
+
+/** The figures of a collection. Index sizes are shares of one common tree. */
+function collectionStatistics(engine: Engine, collection: Collection | undefined, scale: number): Document {
   if (!collection) {
     return new Map<string, Value>([
       ...(['size', 'count', 'storageSize', 'nindexes', 'totalIndexSize'] as const).map(

@@ -10,6 +10,8 @@ export interface Constraint {
   readonly node?: Node;
   /** True only of documents without an array at the path. */
   readonly scalarOnly?: true;
+  /** It holds of documents that have nothing at the path. */
+  readonly acceptsMissing: boolean;
   /** Constraints with one number here are about one and the same array element. */
   readonly element?: number;
   /** Constraints on different fields with one number here are about one and the same subdocument. */
@@ -82,6 +84,7 @@ function leafConstraints(
     {
       path: full,
       bounds: (component) => boundsOf(predicate, component),
+      acceptsMissing: predicate.test(undefined),
       ...(scope.element === undefined ? {} : { element: scope.element }),
       ...(subdocument === undefined ? {} : { subdocument }),
     },
@@ -96,7 +99,7 @@ function negated(child: Node, scope: Scope): Constraint[] {
     const inner = boundsOf(predicate, component);
     return inner?.exact === true ? { intervals: complement(inner.intervals), exact: true } : undefined;
   };
-  return [{ path: child.path, scalarOnly: true, bounds }];
+  return [{ path: child.path, scalarOnly: true, acceptsMissing: !predicate.test(undefined), bounds }];
 }
 
 /** Paths that every branch of an $or constrains: a matching document is inside the bounds of one of them. */
@@ -116,7 +119,8 @@ function alternative(path: string, branches: readonly (readonly Constraint[])[])
     return { intervals: union(parts.flatMap((part) => part?.intervals ?? [])), exact: false };
   };
   const scalarOnly = choices.some((choice) => choice.every((constraint) => constraint.scalarOnly === true));
-  return { path, bounds, ...(scalarOnly ? { scalarOnly } : {}) };
+  const acceptsMissing = choices.some((choice) => choice.some((constraint) => constraint.acceptsMissing));
+  return { path, bounds, acceptsMissing, ...(scalarOnly ? { scalarOnly } : {}) };
 }
 
 /** Bounds that hold with arrays too are taken first, so that the whole can be used with them. */

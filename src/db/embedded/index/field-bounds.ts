@@ -42,7 +42,11 @@ export function fieldBounds(
   };
   const used = new Map<string, number | undefined>();
   return index.fields.map((field, position) => {
-    const own = constraints.filter((constraint) => constraint.path === field.path);
+    const positional = field.parts.some(isArrayIndex);
+    const own = constraints.filter(
+      // `{'a.0': null}` matches where some element is a document without the field "0", which the index does not say.
+      (constraint) => constraint.path === field.path && !(positional && constraint.acceptsMissing),
+    );
     if (!isMultikeyField(index, position)) return scalarBounds(own, component);
     const top = field.parts[0] as string;
     const choices = arrayChoices(own, component).filter(

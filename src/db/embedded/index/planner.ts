@@ -117,7 +117,10 @@ function candidateOf(
 
 function bestCandidate(wanted: Wanted, root: Node, conjuncts: Conjuncts): Candidate | undefined {
   let best: Candidate | undefined;
+  const paths = new Set(conjuncts.constraints.map((constraint) => constraint.path));
   for (const index of wanted.request.indexes) {
+    const first = index.fields[0]?.path ?? '';
+    if (!paths.has(first) && wanted.sort?.[0]?.path !== first) continue;
     if (index.isText || !isComplete(index, root, wanted.request.collator)) continue;
     const candidate = candidateOf(index, conjuncts, wanted);
     if (candidate.score > (best?.score ?? 0)) best = candidate;

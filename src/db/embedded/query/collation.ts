@@ -1,18 +1,11 @@
+import type { Collator } from '../bson/collator';
 import { toPlain } from '../bson/plain';
 import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
 import { parseCollation } from './collation-spec';
 import { canonicalForm } from './collation-key';
 
-/** How strings compare under a collation other than simple binary comparison. */
-export interface Collator {
-  /** The collation with all its options filled in, as listIndexes shows it. */
-  readonly spec: Document;
-  /** Negative, zero or positive; 0 for all strings that the collation holds equal. */
-  compare(a: string, b: string): number;
-  /** A form of the string that is equal exactly when the strings compare as equal; its order means nothing. */
-  key(s: string): string;
-}
+export type { Collator } from '../bson/collator';
 
 const CACHE_LIMIT = 50;
 const cache = new Map<string, Collator>();

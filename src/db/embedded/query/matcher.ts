@@ -37,6 +37,9 @@ export interface FilterOptions {
 export function compileFilter(filter: Document, options: FilterOptions = {}): Filter {
   const root = parseFilter(filter, options);
   const clauses = textClauses(root);
+  if (countText(root) > clauses.length) {
+    throw new StoreError('BadValue', '$text is only supported as a condition of the whole query');
+  }
   if (clauses.length > 1) throw new StoreError('BadValue', 'Too many text expressions');
   if (clauses.length > 0 && options.text === false) {
     throw new StoreError('BadValue', '$text is not allowed in this context');
@@ -57,6 +60,13 @@ export function compileFilter(filter: Document, options: FilterOptions = {}): Fi
 function textClauses(node: Node): Document[] {
   if (node.kind === 'text') return [node.clause];
   return node.kind === 'and' ? node.children.flatMap(textClauses) : [];
+}
+
+/** How often $text stands anywhere in a filter. */
+function countText(node: Node): number {
+  if (node.kind === 'text') return 1;
+  if (node.kind === 'not') return countText(node.child);
+  return 'children' in node ? node.children.reduce((sum, child) => sum + countText(child), 0) : 0;
 }
 
 /** Collects the top-level fields that a filter reads; false when it may read any. */

@@ -1,4 +1,5 @@
 import type { Document, Value } from '../bson/types';
+import { implies } from '../index/implication';
 import { postingPrefix, readScore } from '../index/text-keys';
 import { StoreError } from '../errors';
 import type { Node } from '../query/ast';
@@ -37,10 +38,14 @@ export function textScan(
   if (spec.sortDocument?.has('$natural') === true) {
     throw new StoreError('BadValue', 'text expression not allowed with $natural sort order');
   }
-  const index = collection.indexes.find(({ compiled }) => compiled.text !== undefined);
+  const index = collection.indexes.find(({ building, compiled }) => !building && compiled.text !== undefined);
   const text = index?.compiled.text;
   if (index === undefined || text === undefined) {
     throw new StoreError('IndexNotFound', 'text index required for $text query');
+  }
+  const { partial } = index.compiled;
+  if (partial !== undefined && !implies(spec.filter.root, partial.root, spec.collator === undefined)) {
+    throw noPlan();
   }
   const prefix = text.before.map((path) => equalityOn(spec.filter.root, path));
   const query = parseTextQuery(clause, text.language);
@@ -53,7 +58,11 @@ function equalityOn(root: Node, path: string): Value {
     if (node.kind !== 'leaf' || node.path !== path) continue;
     if (node.predicate.kind === 'compare' && node.predicate.op === 'eq') return node.predicate.value;
   }
-  throw new StoreError(
+  throw noPlan();
+}
+
+function noPlan(): StoreError {
+  return new StoreError(
     'BadValue',
     'failed to use text index to satisfy $text query (if text index is compound, are equality predicates given for all prefix fields?)',
   );

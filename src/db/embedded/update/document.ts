@@ -8,7 +8,7 @@ import { readElements, type RawElement } from './raw';
 import { checkStorableDocument } from './storable';
 
 /** The greatest size in bytes of a stored document. */
-export const MAX_DOCUMENT_SIZE = 16 * 1024 * 1024;
+const MAX_DOCUMENT_SIZE = 16 * 1024 * 1024;
 
 const ID_TYPES_REFUSED = new Map<number, string>([
   [TYPE.regex, 'regex'],
@@ -42,16 +42,6 @@ export function prepareInsert(bytes: Uint8Array, now: Date): Uint8Array {
   if (ids[0]) checkId(bytes, ids[0]);
   const filled = fillTimestamps(bytes, elements, now);
   return ids[0] ? moveFirst(filled, ids[0]) : prependId(filled, new ObjectId());
-}
-
-/**
- * Gives the document's bytes with `_id` as its first field, a new ObjectId if it had none.
- *
- * @throws StoreError InvalidBSON
- */
-export function ensureId(bytes: Uint8Array): Uint8Array {
-  const id = readElements(bytes).find(({ name }) => name === '_id');
-  return id ? moveFirst(bytes, id) : prependId(bytes, new ObjectId());
 }
 
 /**

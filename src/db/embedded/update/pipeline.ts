@@ -6,7 +6,7 @@ import type { Access } from '../aggregate/stage';
 import { identical } from './identical';
 import { withIdFirst } from './replacement';
 import { checkStorableDocument } from './storable';
-import type { Update, UpdateOptions } from './update';
+import type { Update, UpdateOptions } from './types';
 
 /** The stages that MongoDB allows in an update. */
 const STAGES = new Set(['$addFields', '$set', '$unset', '$project', '$replaceRoot', '$replaceWith']);

@@ -15,7 +15,7 @@ export function withIdFirst(document: Document): Document {
 }
 
 /** Gives the empty timestamps among the top-level fields (but for `_id`) the current time. */
-export function fillTimestamps(document: Document, now: Date): Document {
+function fillTimestamps(document: Document, now: Date): Document {
   let result = document;
   for (const [name, value] of document) {
     if (name === '_id' || !(value instanceof Timestamp) || !value.isZero()) continue;

@@ -1,8 +1,6 @@
-import type { Variables } from '../aggregate/expression';
 import type { Document, Value } from '../bson/types';
 import { typeName } from '../bson/compare';
 import { StoreError } from '../errors';
-import type { Collator } from '../query/collation';
 import { applyTree } from './apply';
 import { compileArrayFilters } from './array-filters';
 import { describe } from './describe';
@@ -12,39 +10,9 @@ import { compileUpdatePipeline } from './pipeline';
 import { addRename } from './rename';
 import { replaceDocument } from './replacement';
 import { addToTree, sortTree, type ObjectNode } from './tree';
+import type { Update, UpdateOptions } from './types';
 
-/** Settings of an update statement. */
-export interface UpdateOptions {
-  readonly arrayFilters?: readonly Value[] | undefined;
-  readonly collator?: Collator | undefined;
-  /** The statement's `c` and the command's `let`: constants for a pipeline. */
-  readonly variables?: Variables | undefined;
-  readonly multi?: boolean | undefined;
-}
-
-/** How one document is updated. */
-export interface UpdateContext {
-  /** Index of the array element that the query matched, for `$`. */
-  readonly positional?: number | undefined;
-  /** Whether the update makes a new document (`upsertDocument` asks for this). */
-  readonly insert: boolean;
-  readonly now: Date;
-}
-
-/** A compiled update. */
-export interface Update {
-  /** Whether the update is a whole new document instead of operators or a pipeline. */
-  readonly replacement: boolean;
-  /** Whether the update needs the position of the element that the query matched. */
-  readonly positional: boolean;
-  /**
-   * Gives the updated document, or the same reference if the update changes nothing. The given document is
-   * not changed; the two may share parts.
-   *
-   * @throws StoreError such as PathNotViable, TypeMismatch, ImmutableField.
-   */
-  apply(document: Document, context: UpdateContext): Document;
-}
+export type { Update } from './types';
 
 /**
  * Compiles an update: a document of update operators, a replacement, or an aggregation pipeline.

@@ -6,7 +6,7 @@ import { checkIdValue } from './document';
 import { identical } from './identical';
 import { withIdFirst } from './replacement';
 import { checkStorableDocument } from './storable';
-import type { Update } from './update';
+import type { Update } from './types';
 
 /**
  * The document that an upsert inserts when its filter matches nothing: the filter's equalities, then the

@@ -5,6 +5,7 @@ import { StoreError } from '../../errors';
 import { typeOf } from '../arguments';
 import { bucketFields, checkGroupBy } from '../bucketing';
 import { compileExpression } from '../expression';
+import { MemoryMeter } from '../memory';
 import { type Group, type GroupFields, addToGroup, groupDocument, newGroup } from '../grouping';
 import { type PipelineContext, type Stage, type StageTable, specDocument, stageExpression } from '../stage';
 
@@ -85,13 +86,14 @@ function bucket(spec: Value, context: PipelineContext, name: string): Stage {
     exhaustive: true,
     *run(source) {
       const groups = new Map<Value, Group>();
+      const memory = new MemoryMeter(name, context.allowDiskUse);
       for (const document of source) {
         if (document === undefined) {
           yield undefined;
           continue;
         }
         const key = keyOf(by(document));
-        const group = groups.get(key) ?? newGroup(key, fields);
+        const group = groups.get(key) ?? newGroup(key, fields, memory);
         groups.set(key, group);
         addToGroup(group, document);
       }
@@ -158,12 +160,17 @@ function bucketAuto(spec: Value, context: PipelineContext, name: string): Stage 
     exhaustive: true,
     *run(source) {
       const keyed: Keyed[] = [];
+      const memory = new MemoryMeter(name, context.allowDiskUse);
       for (const document of source) {
-        if (document === undefined) yield undefined;
-        else keyed.push({ key: by(document) ?? null, document });
+        if (document === undefined) {
+          yield undefined;
+          continue;
+        }
+        memory.keep(document);
+        keyed.push({ key: by(document) ?? null, document });
       }
       keyed.sort((a, b) => compareValues(a.key, b.key, context.collator));
-      yield* buckets(keyed, count, fields, context);
+      yield* buckets(keyed, count, fields, memory, context);
     },
   };
 }
@@ -173,6 +180,7 @@ function* buckets(
   keyed: readonly Keyed[],
   count: number,
   fields: GroupFields,
+  memory: MemoryMeter,
   { collator }: PipelineContext,
 ): Generator<Document> {
   const size = Math.max(1, Math.round(keyed.length / count));
@@ -180,7 +188,7 @@ function* buckets(
   for (let number = 1; number <= count && start < keyed.length; number++) {
     let end = number === count ? keyed.length : Math.min(keyed.length, start + size);
     while (end < keyed.length && compareValues(keyed[end]?.key, keyed[end - 1]?.key, collator) === 0) end++;
-    const group = newGroup(null, fields);
+    const group = newGroup(null, fields, memory);
     for (const { document } of keyed.slice(start, end)) addToGroup(group, document);
     const min = keyed[start]?.key as Value;
     const max = (keyed[end] ?? keyed[end - 1])?.key as Value;

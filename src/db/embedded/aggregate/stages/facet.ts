@@ -2,6 +2,7 @@ import type { Document, Value } from '../../bson/types';
 import { StoreError } from '../../errors';
 import { typeOf } from '../arguments';
 import { checkFieldName } from '../field-path';
+import { MemoryMeter } from '../memory';
 import { type StageTable, specDocument } from '../stage';
 
 /** $facet: several pipelines over the same documents. */
@@ -24,9 +25,14 @@ export const FACET_STAGES: StageTable = {
       name,
       *run(source, access) {
         const documents: Document[] = [];
+        const memory = new MemoryMeter(name, context.allowDiskUse);
         for (const document of source) {
-          if (document === undefined) yield undefined;
-          else documents.push(document);
+          if (document === undefined) {
+            yield undefined;
+            continue;
+          }
+          memory.keep(document);
+          documents.push(document);
         }
         const made: Document = new Map();
         for (const [field, pipeline] of pipelines) {

@@ -4,6 +4,7 @@ import { StoreError } from '../../errors';
 import { compileFilter } from '../../query/matcher';
 import { compileSort } from '../../query/sort';
 import { typeOf } from '../arguments';
+import { MemoryMeter } from '../memory';
 import { textScoreOf } from '../metadata';
 import { type Stage, type StageTable, specDocument } from '../stage';
 
@@ -59,7 +60,10 @@ export function sortSpec(spec: Value): Document {
   );
   if (keys.size === 0) throw new StoreError(15976, '$sort stage must have at least one sort key');
   for (const value of keys.values()) {
-    if (value instanceof Map) continue;
+    if (value instanceof Map) {
+      checkMeta(value);
+      continue;
+    }
     if (!isNumber(value)) {
       throw new StoreError(
         15974,
@@ -71,6 +75,15 @@ export function sortSpec(spec: Value): Document {
     }
   }
   return keys;
+}
+
+function checkMeta(value: Document): void {
+  const meta = value.get('$meta');
+  if (value.size !== 1 || meta === undefined) {
+    throw new StoreError(17312, '$meta is the only expression supported by $sort right now');
+  }
+  if (typeof meta !== 'string') throw new StoreError(17307, '$meta only supports string arguments');
+  if (meta !== 'textScore') throw new StoreError(17308, `Unsupported argument to $meta: ${meta}`);
 }
 
 /** $match, $sort, $limit, $skip. */
@@ -97,9 +110,14 @@ export const FLOW_STAGES: StageTable = {
       name,
       *run(source) {
         const keyed: { document: Document; key: ReturnType<typeof sort.key> }[] = [];
+        const memory = new MemoryMeter(name, context.allowDiskUse);
         for (const document of source) {
-          if (document === undefined) yield undefined;
-          else keyed.push({ document, key: sort.key(document, { textScore: textScoreOf(document) }) });
+          if (document === undefined) {
+            yield undefined;
+            continue;
+          }
+          memory.keep(document);
+          keyed.push({ document, key: sort.key(document, { textScore: textScoreOf(document) }) });
         }
         keyed.sort((a, b) => sort.compareKeys(a.key, b.key));
         for (const { document } of keyed) yield document;

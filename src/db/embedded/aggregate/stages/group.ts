@@ -5,6 +5,7 @@ import { StoreError } from '../../errors';
 import type { Expression } from '../expression';
 import { compileGroupField } from '../group-accumulators';
 import { type Group, type GroupFields, addToGroup, groupDocument, newGroup } from '../grouping';
+import { MemoryMeter } from '../memory';
 import { type PipelineContext, type Stage, type StageTable, specDocument, stageExpression } from '../stage';
 import { valueKey } from '../value-key';
 
@@ -15,6 +16,7 @@ function groupStage(name: string, id: Expression, fields: GroupFields, context: 
     exhaustive: true,
     *run(source) {
       const groups = new Map<string, Group>();
+      const memory = new MemoryMeter(name, context.allowDiskUse);
       for (const document of source) {
         if (document === undefined) {
           yield undefined;
@@ -24,7 +26,7 @@ function groupStage(name: string, id: Expression, fields: GroupFields, context: 
         const key = valueKey(value, context.collator);
         let group = groups.get(key);
         if (group === undefined) {
-          group = newGroup(value, fields);
+          group = newGroup(value, fields, memory);
           groups.set(key, group);
         }
         addToGroup(group, document);

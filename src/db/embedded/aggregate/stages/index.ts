@@ -6,6 +6,7 @@ import { GROUP_STAGES } from './group';
 import { JOIN_STAGES } from './join';
 import { OUTPUT_STAGES } from './output';
 import { SHAPE_STAGES } from './shape';
+import { STATISTICS_STAGES } from './statistics';
 import { UNION_STAGES } from './union';
 
 const TABLES: readonly StageTable[] = [
@@ -16,6 +17,7 @@ const TABLES: readonly StageTable[] = [
   JOIN_STAGES,
   OUTPUT_STAGES,
   SHAPE_STAGES,
+  STATISTICS_STAGES,
   UNION_STAGES,
 ];
 

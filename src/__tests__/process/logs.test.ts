@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createApi } from '../fixtures/api';
+import { createRoom, PASSWORD, signUp } from '../fixtures/people';
+import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { connect } from '../fixtures/sockets';
+
+afterAll(cleanUp);
+
+const SECRET = 'the signing secret of this test, long enough';
+const GUESS = 'a wrong guess at a password';
+
+/** A day in the life of a server. @returns everything that must not be in its logs, and the ids of requests. */
+async function useEverything(url: string) {
+  const api = await createApi(url);
+  const requestIds: string[] = [];
+  const note = (answer: { headers: Record<string, string> }) =>
+    void requestIds.push(answer.headers['x-request-id']!);
+  const ada = await signUp(api, 'ada');
+  const bob = await signUp(api, 'bob');
+  const { channelId } = await createRoom(api, ada, [bob]);
+  const message = { clientMessageId: 'one', body: 'the text of a private message' };
+  const path = `/api/channels/${channelId}/messages`;
+  note(await api.post(path, message, bob.token));
+  note(await api.get(path, ada.token));
+  note(await api.post('/api/auth/login', { identifier: ada.username, password: GUESS }));
+  note(await api.post('/api/auth/login', { identifier: ada.username, password: PASSWORD, extra: 1 }));
+  note(await api.call('post', '/api/auth/login', { body: `{"password":"${GUESS}",`, headers: JSON_TYPE }));
+  // Tokens in all the wrong places.
+  note(await api.get(`/nowhere?token=${ada.token}`));
+  note(await api.get('/api/auth/me', `${ada.token}x`));
+  note(await api.call('get', '/api/auth/me', { headers: { cookie: `token=${ada.token}` } }));
+  note(await api.post('/api/auth/refresh', { refreshToken: `${bob.refreshToken}x` }));
+  const refreshed = await api.post('/api/auth/refresh', { refreshToken: bob.refreshToken });
+  note(await api.post('/api/auth/refresh', { refreshToken: bob.refreshToken }));
+  for (const transport of ['websocket', 'polling']) {
+    const client = await connect(url, ada.token, { transports: [transport] });
+    await client.ask('message:send', { channelId, clientMessageId: transport, body: message.body });
+    client.close();
+    await expect(connect(url, `${ada.token}x`, { transports: [transport] })).rejects.toThrow();
+    const options = { transports: [transport], query: { token: ada.token } };
+    await expect(connect(url, '', options)).rejects.toThrow();
+  }
+  note(await api.post('/api/auth/logout', undefined, ada.token));
+  const { accessToken, refreshToken } = refreshed.body;
+  const tokens = [ada.token, ada.refreshToken, bob.token, bob.refreshToken, accessToken, refreshToken];
+  // Without its signature a token is harmless, and its payload is no secret; the signature is.
+  const parts = tokens.map((token: string) => token.split('.').at(-1)!);
+  return { requestIds, secrets: [PASSWORD, GUESS, SECRET, message.body, ...parts] };
+}
+
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+
+it('are JSON lines with the id of the request, and hold no password, token or message', async () => {
+  const server = await spawnServer({
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    BCRYPT_COST: '10',
+    JWT_SECRET: SECRET,
+    LOG_LEVEL: 'trace',
+  });
+  const { requestIds, secrets } = await useEverything(await server.listening());
+  expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
+
+  const lines = server.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  for (const line of lines) {
+    expect(line).toMatchObject({
+      level: expect.any(String),
+      time: expect.stringMatching(/Z$/),
+      msg: expect.any(String),
+    });
+  }
+  const logged = lines.map(({ req }) => req?.id).filter(Boolean);
+  for (const id of requestIds) expect(logged.filter((each) => each === id)).toHaveLength(1);
+  expect(lines.find(({ req }) => req?.id === requestIds[0])).toMatchObject({
+    level: 'info',
+    req: { method: 'POST', path: expect.stringContaining('/messages') },
+    res: { statusCode: 201 },
+    responseTime: expect.any(Number),
+  });
+  const output = server.stdout + server.stderr;
+  for (const secret of secrets) expect(output).not.toContain(secret);
+  expect(lines.some(({ level }) => level === 'error' || level === 'fatal')).toBe(false);
+});
+
+it('do not hold the secret that development makes for itself either', async () => {
+  const folder = await temporaryFolder();
+  const server = await spawnServer({ DATA_DIR: folder, LOG_LEVEL: 'trace' });
+  await server.listening();
+  await server.end('SIGTERM');
+  const secret = await readFile(join(folder, 'jwt-secret'), 'utf8');
+  expect(secret.length).toBeGreaterThan(32);
+  expect(server.stdout + server.stderr).not.toContain(secret);
+});

@@ -1,0 +1,169 @@
+import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { createApi, type Api } from '../fixtures/api';
+import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
+import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { until } from '../fixtures/until';
+
+afterAll(cleanUp);
+
+// The tests of this file wait for processes most of the time, so they wait together.
+
+/** Whether anything takes connections there. */
+const isListening = (url: string) =>
+  new Promise<boolean>((resolve) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+
+/** Opens a request and stops where its body should come, once the server has said that it waits for that. */
+function openRequest(url: string, person: Person, path: string, body: string, agent: Agent) {
+  const call = request(`${url}${path}`, {
+    method: 'POST',
+    agent,
+    headers: {
+      Authorization: `Bearer ${person.token}`,
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(body),
+      Expect: '100-continue',
+    },
+  });
+  call.flushHeaders();
+  return new Promise<ClientRequest>((resolve, reject) => {
+    call.once('continue', () => resolve(call)).once('error', reject);
+  });
+}
+
+const answerOf = (call: ClientRequest, body: string) =>
+  new Promise<{ status: number; body: any }>((resolve, reject) => {
+    call.once('error', reject).once('response', (response: IncomingMessage) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve({ status: response.statusCode!, body: JSON.parse(text) }));
+    });
+    call.end(body);
+  });
+
+describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
+  it.concurrent('stops intake, finishes what is in flight, and ends cleanly', async () => {
+    const folder = await temporaryFolder();
+    const server = await spawnServer({ DATA_DIR: folder });
+    const url = await server.listening();
+    const api = await createApi(url);
+    const ada = await signUp(api, 'ada');
+    const { channelId } = await createRoom(api, ada);
+    const path = `/api/channels/${channelId}/messages`;
+    const body = JSON.stringify({ clientMessageId: 'late', body: 'sent while the server was ending' });
+    // A client that would hold its connection open must not hold the server up.
+    const agent = new Agent({ keepAlive: true });
+    const call = await openRequest(url, ada, path, body, agent);
+
+    server.signal(signal);
+    await until(async () => !(await isListening(url)));
+    const answer = await answerOf(call, body);
+    const answeredAt = Date.now();
+    expect(answer).toMatchObject({ status: 201, body: { message: { clientMessageId: 'late' } } });
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+    expect(Date.now() - answeredAt).toBeLessThan(3000);
+    expect(server.stderr).toBe('');
+    agent.destroy();
+
+    const again = await spawnServer({ DATA_DIR: folder });
+    const history = await (await createApi(await again.listening())).get(path, ada.token);
+    expect(history.body.messages).toEqual([answer.body.message]);
+    await again.end(signal);
+  });
+
+  it.concurrent('a second time does not break the first off', async () => {
+    const server = await spawnServer({});
+    await server.listening();
+    server.signal(signal);
+    expect(await server.end(signal)).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('a request that never ends', () => {
+  it.concurrent('holds the end up for a while, but not for ever', async () => {
+    const server = await spawnServer({});
+    const url = await server.listening();
+    const api = await createApi(url);
+    const ada = await signUp(api, 'ada');
+    const call = await openRequest(url, ada, '/api/groups', '{"name":"never"}', new Agent());
+    const broken = new Promise((resolve) => call.once('error', resolve));
+    const toldAt = Date.now();
+    const exit = await server.end('SIGTERM');
+    await broken;
+    expect(exit).toEqual({ code: 0, signal: null });
+    expect(Date.now() - toldAt).toBeLessThan(10_000);
+  });
+});
+
+describe('kill -9 at any moment', () => {
+  /** Sends until the server is gone. @returns the messages that were acknowledged. */
+  async function sendUntilKilled(api: Api, person: Person, path: string, kill: () => void) {
+    const acknowledged: any[] = [];
+    const line = async (name: number) => {
+      for (let index = 0; ; index++) {
+        const input = { clientMessageId: `${name}-${index}`, body: `message ${index} of ${name}` };
+        const { body } = await api.post(path, input, person.token);
+        acknowledged.push(body.message);
+        if (acknowledged.length === 60) kill();
+      }
+    };
+    const lines = await Promise.allSettled([0, 1, 2, 3].map(line));
+    for (const { reason } of lines as PromiseRejectedResult[]) {
+      // What ended the lines is the connection, never a wrong answer.
+      expect((reason as NodeJS.ErrnoException).code).toMatch(/^(ECONNRESET|ECONNREFUSED|EPIPE)$/);
+    }
+    return acknowledged;
+  }
+
+  it.concurrent('loses no acknowledged message, no account and no session', async () => {
+    const folder = await temporaryFolder();
+    let server = await spawnServer({ DATA_DIR: folder });
+    let api = await createApi(await server.listening());
+    const ada = await signUp(api, 'ada');
+    const bob = await signUp(api, 'bob');
+    const { groupId, channelId } = await createRoom(api, ada, [bob]);
+    const path = `/api/channels/${channelId}/messages`;
+    const spent = bob.refreshToken;
+    bob.refreshToken = (await api.post('/api/auth/refresh', { refreshToken: spent })).body.refreshToken;
+
+    const acknowledged = await sendUntilKilled(api, ada, path, () => server.signal('SIGKILL'));
+    expect(await server.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(acknowledged.length).toBeGreaterThanOrEqual(60);
+
+    server = await spawnServer({ DATA_DIR: folder });
+    api = await createApi(await server.listening());
+    // Access tokens are good still, refresh tokens too, and one that was spent stays spent.
+    expect((await api.get('/api/auth/me', ada.token)).body.user).toMatchObject({ role: 'super_admin' });
+    expect((await api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).status).toBe(200);
+    expect((await api.post('/api/auth/refresh', { refreshToken: bob.refreshToken })).status).toBe(200);
+    expect((await api.post('/api/auth/refresh', { refreshToken: spent })).body.error.code).toBe(
+      'refresh_token_reused',
+    );
+    const login = { identifier: bob.username, password: PASSWORD };
+    const { body: credentials } = await api.post('/api/auth/login', login);
+    expect(credentials.user).toMatchObject({ id: bob.id, role: 'client' });
+    expect((await api.get(`/api/groups/${groupId}`, ada.token)).body.group.memberCount).toBe(2);
+
+    const stored: any[] = [];
+    for (let before: number | null = Number.MAX_SAFE_INTEGER; before !== null;) {
+      const { body } = await api.get(path, credentials.accessToken, { before, limit: 200 });
+      stored.push(...body.messages);
+      before = body.nextCursor;
+    }
+    const byId = new Map(stored.map((message) => [message.clientMessageId, message]));
+    expect(byId.size).toBe(stored.length);
+    for (const message of acknowledged) expect(byId.get(message.clientMessageId)).toEqual(message);
+    // Sent again, an acknowledged message is the one that is there; a new one goes on behind the last.
+    const { clientMessageId, body } = acknowledged[0];
+    const repeated = await api.post(path, { clientMessageId, body }, ada.token);
+    expect([repeated.status, repeated.body.message]).toEqual([200, acknowledged[0]]);
+    const next = await api.post(path, { clientMessageId: 'next', body: 'next' }, ada.token);
+    expect(next.body.message.seq).toBeGreaterThan(stored[0].seq);
+    await server.end('SIGTERM');
+  });
+});

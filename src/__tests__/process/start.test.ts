@@ -1,0 +1,123 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createApi } from '../fixtures/api';
+import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+
+afterAll(cleanUp);
+
+/** A start that must fail: what the operator reads, which is one line and nothing else. */
+async function refusal(settings: Record<string, string>, workingDirectory?: string): Promise<string> {
+  const server = await spawnServer(settings, workingDirectory);
+  expect({ ...(await server.exited), stdout: server.stdout }).toEqual({ code: 1, signal: null, stdout: '' });
+  expect(server.stderr).toMatch(/^Parley cannot start: .+\n$/);
+  return server.stderr.trim().replace('Parley cannot start: ', '');
+}
+
+it('tells where it listens, where the docs and the data are, and how the first account comes about', async () => {
+  const folder = await temporaryFolder();
+  const server = await spawnServer({}, folder);
+  const url = await server.listening();
+  expect(url).toMatch(/^http:\/\/localhost:\d+$/);
+  expect(server.stdout.split('\n')).toEqual([
+    expect.stringMatching(/^Parley \d+\.\d+\.\d+ is running\.$/),
+    `  URL            ${url}`,
+    `  API docs       ${url}/api-docs`,
+    `  Data           ${join(folder, 'data')}`,
+    `  First account  The first one to register (POST ${url}/api/auth/register) becomes super admin.`,
+    '',
+  ]);
+  // What it tells is so.
+  const api = await createApi(url);
+  expect((await api.get('/health/ready')).status).toBe(200);
+  expect((await fetch(`${url}/api-docs`)).status).toBe(200);
+  const { body } = await api.post('/api/auth/register', {
+    username: 'ada',
+    email: 'ada@example.org',
+    password: 'correct horse battery',
+  });
+  expect(body.user.role).toBe('super_admin');
+  expect(server.stderr).toBe('');
+  await server.end('SIGTERM');
+});
+
+describe('a start that cannot be', () => {
+  it('names a port that is taken', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    expect(await refusal({ PORT: String(port) })).toBe(
+      `PORT ${port} is taken by another program. Set another PORT.`,
+    );
+    other.close();
+  });
+
+  it('names a host that is not of this machine', async () => {
+    // An address kept for documentation: no machine has it.
+    const hosts = ['192.0.2.1', 'no.such.host.invalid'];
+    const lines = await Promise.all(hosts.map((host) => refusal({ HOST: host })));
+    expect(lines).toEqual(hosts.map((host) => `HOST ${host} is not an address of this machine.`));
+  });
+
+  it('names a DATA_DIR that is a file', async () => {
+    const file = join(await temporaryFolder(), 'file');
+    await writeFile(file, '');
+    expect(await refusal({ DATA_DIR: file })).toContain(`DATA_DIR ${file} cannot be written: `);
+  });
+
+  it('names a DATA_DIR that another server has, which goes on', async () => {
+    const folder = await temporaryFolder();
+    const first = await spawnServer({ DATA_DIR: folder });
+    const url = await first.listening();
+    expect(await refusal({ DATA_DIR: folder })).toContain(folder);
+    const api = await createApi(url);
+    expect((await api.get('/health/ready')).status).toBe(200);
+    expect(await first.end('SIGTERM')).toEqual({ code: 0, signal: null });
+    // And its end frees the folder.
+    const next = await spawnServer({ DATA_DIR: folder });
+    await next.listening();
+    await next.end('SIGTERM');
+  });
+
+  it('names a setting that is unknown, malformed or missing', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, '.env'), 'PROT=80\n');
+    const lines = await Promise.all([
+      refusal({ JWT_SECRETS: 'x' }),
+      refusal({ PORT: 'http' }),
+      refusal({}, folder),
+      refusal({ NODE_ENV: 'production', BCRYPT_COST: '10' }),
+    ]);
+    expect(lines).toEqual([
+      'JWT_SECRETS is not a setting of Parley. Did you mean JWT_SECRET?',
+      'PORT must be a whole number from 0 to 65535.',
+      'PROT in .env is not a setting of Parley. Did you mean PORT?',
+      'JWT_SECRET must be set in production (openssl rand -base64 48 makes one).',
+    ]);
+  });
+
+  it('names a MONGODB_URI that cannot be understood, without the password in it', async () => {
+    const wrong = [
+      'mongodb://',
+      'mongodb://%zz',
+      'mongodb://me:hunter2@host:99999/',
+      'mongodb://me:hunter2@host/?ssl=perhaps',
+      'mongodb+srv://me:hunter2@no.such.host.invalid/',
+    ];
+    const lines = await Promise.all(wrong.map((uri) => refusal({ MONGODB_URI: uri })));
+    for (const line of lines) {
+      expect(line).toMatch(/^MONGODB_URI cannot be used: /);
+      expect(line).not.toContain('hunter2');
+    }
+  });
+
+  it('reads .env from the folder it is started in', async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'elsewhere'));
+    await writeFile(join(folder, '.env'), 'DATA_DIR=./elsewhere/data\n');
+    const server = await spawnServer({}, folder);
+    await server.listening();
+    expect(server.stdout).toContain(`Data           ${join(folder, 'elsewhere', 'data')}\n`);
+    await server.end('SIGTERM');
+  });
+});
