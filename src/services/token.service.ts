@@ -1,4 +1,11 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createHash,
+  createHmac,
+  createSecretKey,
+  randomBytes,
+  timingSafeEqual,
+  type KeyObject,
+} from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { ObjectId } from 'mongodb';
 import { z } from 'zod';
@@ -22,9 +29,10 @@ export interface AccessClaims extends Caller {
 
 /** Makes and reads the tokens of a session. */
 export class TokenService {
-  /** The signing key first; then the one before it, whose tokens are still good. By key id. */
-  private readonly keys: Map<string, string>;
+  /** By key id: the signing key, and the one before it, whose tokens are still good. */
+  private readonly keys = new Map<string, KeyObject>();
   private readonly currentKeyId: string;
+  private readonly currentKey: KeyObject;
 
   constructor(
     secret: string,
@@ -32,13 +40,14 @@ export class TokenService {
     private readonly accessTokenSeconds: number,
   ) {
     this.currentKeyId = keyIdOf(secret);
-    this.keys = new Map([[this.currentKeyId, secret]]);
-    if (previousSecret !== undefined) this.keys.set(keyIdOf(previousSecret), previousSecret);
+    this.currentKey = keyOf(secret);
+    if (previousSecret !== undefined) this.keys.set(keyIdOf(previousSecret), keyOf(previousSecret));
+    this.keys.set(this.currentKeyId, this.currentKey);
   }
 
   /** A signed access token: a JWT with `sub` (user), `sid` (session) and `role`. */
   signAccessToken(caller: Caller): string {
-    return jwt.sign({ sid: caller.sessionId.toHexString(), role: caller.role }, this.currentSecret, {
+    return jwt.sign({ sid: caller.sessionId.toHexString(), role: caller.role }, this.currentKey, {
       algorithm: ALGORITHM,
       keyid: this.currentKeyId,
       issuer: ISSUER,
@@ -55,9 +64,9 @@ export class TokenService {
   verifyAccessToken(token: string): AccessClaims {
     try {
       const keyId = jwt.decode(token, { complete: true })?.header.kid;
-      const secret = this.keys.get(keyId ?? '');
-      if (secret === undefined) throw new jwt.JsonWebTokenError('unknown key');
-      const verified = jwt.verify(token, secret, {
+      const key = this.keys.get(keyId ?? '');
+      if (key === undefined) throw new jwt.JsonWebTokenError('unknown key');
+      const verified = jwt.verify(token, key, {
         algorithms: [ALGORITHM],
         issuer: ISSUER,
         audience: AUDIENCE,
@@ -84,7 +93,7 @@ export class TokenService {
    */
   createRefreshToken(sessionId: ObjectId): { token: string; hash: string } {
     const content = `${sessionId.toHexString()}.${randomBytes(32).toString('base64url')}`;
-    const token = `${content}.${seal(content, this.currentSecret)}`;
+    const token = `${content}.${seal(content, this.currentKey)}`;
     return { token, hash: hashToken(token) };
   }
 
@@ -93,14 +102,10 @@ export class TokenService {
     const match = /^(([0-9a-f]{24})\.[A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/.exec(token);
     const [, content, sessionId, given] = match ?? [];
     if (!content || !sessionId || !given) return undefined;
-    const sealed = [...this.keys.values()].some((secret) =>
-      timingSafeEqual(Buffer.from(given), Buffer.from(seal(content, secret))),
+    const sealed = [...this.keys.values()].some((key) =>
+      timingSafeEqual(Buffer.from(given), Buffer.from(seal(content, key))),
     );
     return sealed ? { sessionId: new ObjectId(sessionId), hash: hashToken(token) } : undefined;
-  }
-
-  private get currentSecret(): string {
-    return this.keys.get(this.currentKeyId) ?? '';
   }
 }
 
@@ -113,6 +118,11 @@ function keyIdOf(secret: string): string {
   return createHash('sha256').update(`parley key id ${secret}`).digest('base64url').slice(0, 12);
 }
 
-function seal(content: string, secret: string): string {
-  return createHmac('sha256', secret).update(`refresh:${content}`).digest('base64url');
+/** A key as an object: given as text, jsonwebtoken would try each time whether it is a public key. */
+function keyOf(secret: string): KeyObject {
+  return createSecretKey(Buffer.from(secret));
+}
+
+function seal(content: string, key: KeyObject): string {
+  return createHmac('sha256', key).update(`refresh:${content}`).digest('base64url');
 }
