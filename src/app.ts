@@ -32,7 +32,9 @@ export function createApp(context: Context, parts: Record<string, express.Reques
     }),
   );
   if (config.http.corsOrigins.length > 0) {
-    app.use(cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id'], maxAge: 600 }));
+    app.use(
+      cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id', 'Retry-After'], maxAge: 600 }),
+    );
   }
   app.use(express.json({ limit: BODY_LIMIT }));
   app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.sessions)));

@@ -87,7 +87,6 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     auth: new AuthService(collections, runTransaction, bus, passwords, sessions, totp, throttle, emails),
     sessions,
     credentials,
-    totp,
     emails,
     throttle,
     accounts: new AccountService(collections, runTransaction, bus, sessions, credentials, superAdmins, audit),
@@ -98,6 +97,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     messages: new MessageService(collections, access, queue, bus),
   };
   purger.start();
+  await throttle.start();
 
   return {
     config,
@@ -109,6 +109,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     accepting: true,
     async close(): Promise<void> {
       await purger.stop();
+      await mail.close();
       await throttle.close();
       if (!overrides.database) await database.close();
     },

@@ -16,15 +16,7 @@ type Called<Body> = CallerRequest<undefined, undefined, Body>;
 const NOTHING: Reply = { status: 204 };
 const ACCEPTED: Reply = { status: 202 };
 
-export function createAuthController({
-  auth,
-  sessions,
-  credentials,
-  totp,
-  emails,
-  throttle,
-  users,
-}: Services) {
+export function createAuthController({ auth, sessions, credentials, emails, throttle, users }: Services) {
   return {
     register: async ({ body, origin }: Public<RegisterInput>): Promise<Reply> => ({
       status: 201,
@@ -89,7 +81,7 @@ export function createAuthController({
     }),
     enableTotp: async ({ caller, body, origin }: Called<{ code: string }>): Promise<Reply> => ({
       status: 200,
-      body: { recoveryCodes: await totp.enable(caller, body.code, origin) },
+      body: { recoveryCodes: await credentials.enableTotp(caller, body.code, origin) },
     }),
     disableTotp: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => {
       await credentials.disableTotp(caller, body, origin);

@@ -56,6 +56,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'channel_seq_unique', key: { channelId: 1, seq: 1 }, unique: true },
     { name: 'channel_revision_unique', key: { channelId: 1, revision: 1 }, unique: true },
     { name: 'channel_created', key: { channelId: 1, createdAt: 1 } },
+    { name: 'sender', key: { senderId: 1 } },
     {
       name: 'sender_client_id_unique',
       key: { senderId: 1, clientMessageId: 1 },

@@ -33,7 +33,12 @@ if (values.help) {
 async function readPassword(): Promise<string> {
   const prompt = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    return await prompt.question(process.stdin.isTTY ? 'Password (it shows as you type): ' : '');
+    // At the end of the input a question would wait for ever.
+    const ended = new Promise<never>((_, reject) => {
+      prompt.once('close', () => reject(new Error('The password is missing on standard input.')));
+    });
+    const question = prompt.question(process.stdin.isTTY ? 'Password (it shows as you type): ' : '');
+    return await Promise.race([question, ended]);
   } finally {
     prompt.close();
   }

@@ -1,5 +1,4 @@
-import type { ObjectId} from 'mongodb';
-import { type ClientSession } from 'mongodb';
+import type { ClientSession, ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { RunTransaction } from '../db/transaction';
 import { toGroup } from '../models/group.model';
@@ -39,7 +38,7 @@ export class AccountService {
         session && { session },
       );
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
     await this.sessions.revokeAll(user._id, 'account_deactivated');
   }
 
@@ -59,7 +58,7 @@ export class AccountService {
       );
       return groupIds;
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: 'client' });
     await this.sessions.revokeAll(user._id, 'account_deleted');
     for (const groupId of left) await this.bus.publish({ type: 'member.removed', groupId, userId: user._id });
     await this.collections.sessions.deleteMany({ userId: user._id });

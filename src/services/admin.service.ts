@@ -114,7 +114,7 @@ export class AdminService {
       );
       return updated;
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
     return user;
   }
 }

@@ -5,7 +5,7 @@ import { duplicateIndex } from '../db/mongodb';
 import type { RunTransaction } from '../db/transaction';
 import type { Origin } from '../models/session.model';
 import type { Credentials, GlobalRole, LoginInput, RegisterInput, UserDocument } from '../models/user.model';
-import { AppError } from '../utils/errors';
+import { AppError, invalidCredentials } from '../utils/errors';
 import type { EmailService } from './email.service';
 import type { EventBus } from './event-bus';
 import { refuseCommonPassword, type PasswordHasher } from './password';
@@ -78,31 +78,26 @@ export class AuthService {
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('login', origin.address);
-    await this.throttle.refuseDuringBackoff(input.identifier);
-    try {
-      const user = await this.proveIdentity(input, origin);
-      await this.throttle.forgetFailures(input.identifier);
-      const active = await this.admit(user);
-      const credentials = await this.sessions.open(active, origin);
-      await this.refuseStale(active);
-      return credentials;
-    } catch (error) {
-      const isGuess = error instanceof AppError && /^(invalid_credentials|totp_invalid)$/.test(error.code);
-      if (isGuess) await this.throttle.noteFailure(input.identifier);
-      throw error;
-    }
+    const user = await this.throttle.attempt(input.identifier, () => this.proveIdentity(input, origin));
+    return this.sessions.open(await this.admit(user), origin);
   }
 
   private async proveIdentity(input: LoginInput, origin: Origin): Promise<UserDocument> {
-    const field = input.identifier.includes('@') ? 'email' : 'username';
-    const user = await this.collections.users.findOne(
-      { [field]: input.identifier },
-      { collation: CASE_INSENSITIVE },
-    );
+    const user = await this.findByIdentifier(input.identifier);
     const matches = await this.passwords.matches(input.password, user?.passwordHash);
     if (!user || !matches) throw invalidCredentials();
     await this.totp.check(user, input.code, origin);
     return user;
+  }
+
+  /**
+   * Names and addresses are ASCII. Of other characters the collation ignores some, so that one account could
+   * be tried under ever new names, and the throttle would take each for another account.
+   */
+  private async findByIdentifier(identifier: string): Promise<UserDocument | null> {
+    if (!/^[\x21-\x7e]+$/.test(identifier)) return null;
+    const field = identifier.includes('@') ? 'email' : 'username';
+    return this.collections.users.findOne({ [field]: identifier }, { collation: CASE_INSENSITIVE });
   }
 
   /** Lets a user in whose account is active, or becomes it by this log-in. */
@@ -121,16 +116,8 @@ export class AuthService {
       { returnDocument: 'after' },
     );
     if (!active) throw invalidCredentials();
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: active.role });
     return active;
-  }
-
-  /** A password that changed while it was being checked does not open a session. */
-  private async refuseStale({ _id, passwordHash }: UserDocument): Promise<void> {
-    if (passwordHash === undefined) throw invalidCredentials();
-    if (await this.collections.users.findOne({ _id, passwordHash, state: 'active' })) return;
-    await this.sessions.revokeAll(_id, 'revoked');
-    throw invalidCredentials();
   }
 
   /** Inserts a user; the very first one as super admin, exactly one even if many register at once. */
@@ -151,8 +138,4 @@ export class AuthService {
       await users.insertOne(user, session && { session });
     });
   }
-}
-
-function invalidCredentials(): AppError {
-  return new AppError('invalid_credentials', 'The name or the password is wrong.');
 }

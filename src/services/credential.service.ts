@@ -43,17 +43,12 @@ export class CredentialService {
    */
   async prove(caller: Caller, proof: Proof, origin: Origin): Promise<UserDocument> {
     const user = await this.requireUser(caller.userId);
-    await this.throttle.refuseDuringBackoff(user.username);
-    try {
+    await this.throttle.attempt(user.username, async () => {
       if (!(await this.passwords.matches(proof.password, user.passwordHash))) {
         throw new AppError('password_wrong', 'The password is wrong.');
       }
       await this.totp.check(user, proof.code, origin);
-    } catch (error) {
-      const isGuess = error instanceof AppError && /^(password_wrong|totp_invalid)$/.test(error.code);
-      if (isGuess) await this.throttle.noteFailure(user.username);
-      throw error;
-    }
+    });
     return user;
   }
 
@@ -109,6 +104,12 @@ export class CredentialService {
     return this.totp.setUp(await this.prove(caller, proof, origin));
   }
 
+  /** @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid, rate_limited */
+  async enableTotp(caller: Caller, code: string, origin: Origin): Promise<string[]> {
+    const { username } = await this.requireUser(caller.userId);
+    return this.throttle.attempt(username, () => this.totp.enable(caller, code, origin));
+  }
+
   async disableTotp(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
     await this.prove(caller, proof, origin);
     await this.totp.disable(caller.userId, origin);
@@ -127,6 +128,7 @@ export class CredentialService {
       { returnDocument: 'after' },
     );
     if (!changed) throw new AppError('session_revoked', 'The account no longer exists.');
+    await this.tokens.discard('reset_password', user._id);
     await this.sessions.revokeAll(user._id, 'password_changed');
     return changed;
   }
@@ -135,7 +137,7 @@ export class CredentialService {
     const user = await this.emails.findOwner(email);
     if (!user?.email || user.state === 'deleted' || !(await this.throttle.mayMail(user.email))) return;
     const token = await this.tokens.create('reset_password', user._id, user.email);
-    await this.mail.send({
+    this.mail.send({
       to: user.email,
       subject: 'Reset your password',
       text:

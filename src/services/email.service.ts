@@ -1,4 +1,3 @@
-import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
@@ -40,7 +39,10 @@ export class EmailService {
   /** Asks the owner of a new address to confirm it; until then the old one stands. */
   async startChange(user: UserDocument, email: string): Promise<void> {
     this.mail.requireMail();
-    await this.collections.users.updateOne({ _id: user._id }, { $set: { pendingEmail: email } });
+    await this.collections.users.updateOne(
+      { _id: user._id, state: { $ne: 'deleted' } },
+      { $set: { pendingEmail: email } },
+    );
     await this.askToConfirm(user, email);
   }
 
@@ -63,7 +65,13 @@ export class EmailService {
       if (duplicateIndex(error) === 'email_unique') throw invalidToken();
       throw error;
     }
-    await this.record(userId, email, origin);
+    // Without the address: the log outlives the account, whose personal data is to be erased.
+    await this.audit.record({
+      action: 'user.email_changed',
+      actorId: userId,
+      targetId: userId,
+      address: origin.address,
+    });
   }
 
   /** The account that owns an address. */
@@ -75,7 +83,7 @@ export class EmailService {
     if (!(await this.throttle.mayMail(email))) return;
     const owner = await this.findOwner(email);
     if (owner && !owner._id.equals(user._id)) {
-      await this.mail.send({
+      this.mail.send({
         to: email,
         subject: 'You have an account already',
         text:
@@ -86,23 +94,13 @@ export class EmailService {
       return;
     }
     const token = await this.tokens.create('verify_email', user._id, email);
-    await this.mail.send({
+    this.mail.send({
       to: email,
       subject: 'Confirm your e-mail address',
       text:
         `Confirm that this is the address of your Parley account "${user.username}":\n\n` +
         `${this.publicUrl}/#/verify-email?token=${token}\n\n` +
         'The link is good for a day. If you have no such account, there is nothing to do.',
-    });
-  }
-
-  private record(userId: ObjectId, email: string, { address }: Origin): Promise<void> {
-    return this.audit.record({
-      action: 'user.email_changed',
-      actorId: userId,
-      targetId: userId,
-      address,
-      details: { email },
     });
   }
 }

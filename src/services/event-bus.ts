@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import type { Message } from '../models/message.model';
 import type { RevocationReason } from '../models/session.model';
+import type { GlobalRole } from '../models/user.model';
 
 /** Who an event is for. */
 export type Audience =
@@ -19,7 +20,7 @@ export type DomainEvent =
   | { type: 'channel_members.cleared'; channelId: ObjectId }
   | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
   /** The role or the state of an account is another one now. */
-  | { type: 'user.changed'; userId: ObjectId };
+  | { type: 'user.changed'; userId: ObjectId; role: GlobalRole };
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 

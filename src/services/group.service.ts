@@ -138,7 +138,7 @@ export class GroupService {
     userId: string,
   ): Promise<{ member: Member; added: boolean }> {
     const { group } = await this.access.requireGroupRole(caller, groupId, 'admin');
-    const user = await this.users.requireUser(userId);
+    const user = await this.users.requireLiving(userId);
     const added = await this.insertMember(group._id, user._id);
     const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
     if (!membership) throw new AppError('not_found', 'The user has just left the group.');

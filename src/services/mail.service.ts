@@ -15,16 +15,20 @@ export interface MailOptions {
   toLog: boolean;
 }
 
+/** How long a mail server may keep Parley waiting at any point, in milliseconds. */
+const TIMEOUTS = { connectionTimeout: 5000, greetingTimeout: 5000, dnsTimeout: 5000, socketTimeout: 5000 };
+
 /** Sends mail. */
 export class MailService {
   private readonly transport: Transporter | undefined;
+  private readonly underWay = new Set<Promise<void>>();
 
   constructor(
     private readonly options: MailOptions,
     private readonly logger: Logger,
   ) {
     if (options.smtpUrl !== undefined)
-      this.transport = createTransport(options.smtpUrl, { from: options.from });
+      this.transport = createTransport({ url: options.smtpUrl, ...TIMEOUTS }, { from: options.from });
   }
 
   /** Whether there is a mail server, so that addresses can be verified. */
@@ -39,16 +43,28 @@ export class MailService {
     }
   }
 
-  /** Sends a mail, or writes it to the log. A failure goes to the log: the caller may not learn who has an account. */
-  async send(mail: Mail): Promise<void> {
+  /**
+   * Sends a mail, or writes it to the log. It is not waited for, and a failure goes to the log: neither may
+   * tell the caller who has an account, and a slow mail server holds nobody up.
+   */
+  send(mail: Mail): void {
     if (!this.transport) {
       if (this.options.toLog) this.logger.info({ mail }, 'mail (SMTP_URL is not set)');
       return;
     }
-    try {
-      await this.transport.sendMail(mail);
-    } catch (error) {
-      this.logger.error({ err: error, subject: mail.subject }, 'mail could not be sent');
-    }
+    const sending: Promise<void> = this.transport
+      .sendMail(mail)
+      .then(
+        () => undefined,
+        (error: unknown) =>
+          this.logger.error({ err: error, subject: mail.subject }, 'mail could not be sent'),
+      )
+      .finally(() => this.underWay.delete(sending));
+    this.underWay.add(sending);
+  }
+
+  /** Resolves when no mail is under way any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.underWay);
   }
 }

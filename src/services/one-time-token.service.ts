@@ -17,7 +17,7 @@ export class OneTimeTokenService {
   /** Makes a token; those of the same kind that the user had before are void. */
   async create(kind: Kind, userId: ObjectId, email: string): Promise<string> {
     const token = randomBytes(32).toString('base64url');
-    await this.collections.oneTimeTokens.deleteMany({ userId, kind });
+    await this.discard(kind, userId);
     await this.collections.oneTimeTokens.insertOne({
       _id: new ObjectId(),
       kind,
@@ -27,6 +27,11 @@ export class OneTimeTokenService {
       expiresAt: new Date(Date.now() + LIFETIME[kind]),
     });
     return token;
+  }
+
+  /** Makes the tokens of a user void. */
+  async discard(kind: Kind, userId: ObjectId): Promise<void> {
+    await this.collections.oneTimeTokens.deleteMany({ userId, kind });
   }
 
   /** Spends a token. @throws AppError one_time_token_invalid */

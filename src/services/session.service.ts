@@ -10,7 +10,7 @@ import {
   type SessionDocument,
 } from '../models/session.model';
 import { toUser, type Credentials, type GlobalRole, type UserDocument } from '../models/user.model';
-import { AppError } from '../utils/errors';
+import { AppError, invalidCredentials } from '../utils/errors';
 import { RevocableCache } from '../utils/revocable-cache';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
@@ -46,7 +46,11 @@ export class SessionService {
     });
   }
 
-  /** Starts a session for a user who has proved who they are. */
+  /**
+   * Starts a session for a user who has proved who they are.
+   * @param user as they were when they proved it.
+   * @throws AppError invalid_credentials when the password or the state of the account has changed since then
+   */
   async open(user: UserDocument, origin: Origin): Promise<Credentials> {
     const now = new Date();
     const _id = new ObjectId();
@@ -62,6 +66,15 @@ export class SessionService {
       expiresAt: this.endOfSession(now),
       revokedAt: null,
     });
+    // Whoever changes the account ends its sessions; one that was not there yet has to see for itself.
+    const { passwordHash } = user;
+    const stands =
+      passwordHash !== undefined &&
+      (await this.collections.users.findOne({ _id: user._id, passwordHash, state: 'active' }));
+    if (!stands) {
+      await this.revoke({ _id }, 'revoked');
+      throw invalidCredentials();
+    }
     return this.credentials(user, _id, refresh.token);
   }
 

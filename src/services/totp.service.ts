@@ -30,7 +30,7 @@ export class TotpService {
   async setUp(user: UserDocument): Promise<TotpSetup> {
     const secret = generateSecret();
     const updated = await this.collections.users.updateOne(
-      { _id: user._id, 'totp.enabledAt': null },
+      { _id: user._id, state: { $ne: 'deleted' }, 'totp.enabledAt': null },
       { $set: { totp: { secret, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
     );
     if (updated.matchedCount === 0) {

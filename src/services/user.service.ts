@@ -19,15 +19,25 @@ import { AppError } from '../utils/errors';
 export class UserService {
   constructor(private readonly collections: Collections) {}
 
-  /** @throws AppError not_found */
+  /** A user, or what is left of one who was deleted. @throws AppError not_found */
   async requireUser(userId: string): Promise<UserDocument> {
     const user = await this.collections.users.findOne({ _id: new ObjectId(userId) });
     if (!user) throw noUser();
     return user;
   }
 
+  /** A user with whom something can be done. @throws AppError not_found, also of a deleted one */
+  async requireLiving(userId: string): Promise<UserDocument> {
+    const user = await this.requireUser(userId);
+    if (user.state === 'deleted') throw noUser();
+    return user;
+  }
+
+  /** @throws AppError session_revoked when the account is gone */
   async me(caller: Caller): Promise<User> {
-    return toUser(await this.requireUser(caller.userId.toHexString()));
+    const user = await this.collections.users.findOne({ _id: caller.userId });
+    if (!user) throw noAccount();
+    return toUser(user);
   }
 
   /** A user as others see them. @throws AppError not_found */
@@ -64,20 +74,22 @@ export class UserService {
     return { items: page.items.map(toPublicUser), nextCursor: page.nextCursor };
   }
 
+  /** @throws AppError session_revoked when the account is gone */
   async updateProfile(caller: Caller, input: UpdateProfileInput): Promise<User> {
     const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
     const user = await this.collections.users.findOneAndUpdate(
-      { _id: caller.userId },
+      // A deleted account gets no new personal data from a call that was under way.
+      { _id: caller.userId, state: { $ne: 'deleted' } },
       { $set: { ...fields, updatedAt: new Date() } },
       { returnDocument: 'after' },
     );
-    if (!user) throw noUser();
+    if (!user) throw noAccount();
     return toUser(user);
   }
 
   /** Blocks a user; a second time changes nothing. @throws AppError not_found, bad_request (oneself) */
   async block(caller: Caller, userId: string): Promise<void> {
-    const user = await this.requireUser(userId);
+    const user = await this.requireLiving(userId);
     if (user._id.equals(caller.userId)) throw new AppError('bad_request', 'Nobody blocks themselves.');
     await this.collections.blocks.updateOne(
       { userId: caller.userId, blockedId: user._id },
@@ -102,6 +114,10 @@ export class UserService {
     const items = page.items.flatMap(({ blockedId }) => users.get(blockedId.toHexString()) ?? []);
     return { items: items.map(toPublicUser), nextCursor: page.nextCursor };
   }
+}
+
+function noAccount(): AppError {
+  return new AppError('session_revoked', 'The account no longer exists.');
 }
 
 function noUser(): AppError {

@@ -100,6 +100,9 @@ export class Broadcaster {
         break;
       case 'user.changed':
         this.noteChange(event.userId);
+        for (const { data } of this.socketsOf(event.userId)) {
+          data.caller = { ...data.caller, role: event.role };
+        }
         break;
       case 'session.revoked':
         this.noteChange(event.userId);

@@ -83,3 +83,8 @@ export function toPublicError(error: unknown): PublicError {
     ...(error.details === undefined ? {} : { details: error.details }),
   };
 }
+
+/** The same for an unknown name as for a wrong password. */
+export function invalidCredentials(): AppError {
+  return new AppError('invalid_credentials', 'The name or the password is wrong.');
+}

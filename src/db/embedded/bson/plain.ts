@@ -55,7 +55,8 @@ function fromObject(plain: unknown): Value {
     const options = [...plain.flags].filter((flag) => 'imsu'.includes(flag)).join('');
     return new BSONRegExp(plain.source, options);
   }
-  if (plain instanceof Code && plain.scope !== null) return new Code(plain.code, fromObject(plain.scope) as Document);
+  if (plain instanceof Code && plain.scope !== null)
+    return new Code(plain.code, fromObject(plain.scope) as Document);
   if (typeof plain === 'object' && '_bsontype' in plain) return plain as Value;
   return fromEntries(Object.entries(plain as Record<string, unknown>));
 }
