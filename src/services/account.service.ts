@@ -112,8 +112,8 @@ export class AccountService {
 
   private async erase(user: UserDocument, session: ClientSession | undefined): Promise<void> {
     const options = session ? { session } : {};
-    await this.collections.users.updateOne(
-      { _id: user._id },
+    const erased = await this.collections.users.updateOne(
+      { _id: user._id, state: { $ne: 'deleted' } },
       {
         $set: {
           username: `deleted-${user._id.toHexString()}`,
@@ -132,6 +132,8 @@ export class AccountService {
       },
       options,
     );
+    // Asked twice at once, it is done once.
+    if (erased.matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
     await this.collections.oneTimeTokens.deleteMany({ userId: user._id }, options);
     await this.collections.blocks.deleteMany({ userId: user._id }, options);
     await this.collections.blocks.deleteMany({ blockedId: user._id }, options);

@@ -84,7 +84,7 @@ export class EmailService {
     const owner = await this.findOwner(email);
     if (owner && !owner._id.equals(user._id)) {
       this.mail.send({
-        to: email,
+        to: owner.email ?? email,
         subject: 'You have an account already',
         text:
           `Somebody wanted to use this address for the Parley account "${user.username}". ` +
