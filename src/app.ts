@@ -8,6 +8,7 @@ import { requestLog } from './middleware/request-log.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
 import { apiDocsPage } from './routes/openapi.routes';
+import { trustProxy } from './utils/trust-proxy';
 import { VERSION } from './utils/version';
 
 /** The longest JSON body. A message of 8,000 characters needs at most 48 kB when all are escaped. */
@@ -21,7 +22,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   const { config, logger, services } = context;
   const app = express();
   app.disable('x-powered-by');
-  app.set('trust proxy', config.http.trustProxy);
+  app.set('trust proxy', trustProxy(config.http.trustProxy));
 
   app.use(requestLog(logger));
   app.use(

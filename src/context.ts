@@ -50,12 +50,12 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const { collections, runTransaction } = database;
 
   const bus = new EventBus();
-  const access = new Access(collections);
   const publicUrl = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
   const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds } = config.auth;
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const audit = new AuditService(collections);
+  const access = new Access(collections, audit);
   const throttle = new ThrottleService(config.throttle, logger);
   const mail = new MailService({ ...config.mail, toLog: config.environment !== 'production' }, logger);
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);

@@ -10,7 +10,7 @@ export function authenticate(sessions: SessionService): RequestHandler {
     if (token === undefined) {
       throw new AppError('unauthenticated', 'This takes an access token: Authorization: Bearer …');
     }
-    const { caller } = await sessions.authenticate(token);
+    const { caller } = await sessions.authenticate(token, request.ip ?? '');
     response.locals['caller'] = caller;
     next();
   };

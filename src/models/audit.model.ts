@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { idOut, nextCursorOut, timeOut } from './common.model';
 
 export const AUDIT_ACTIONS = [
+  /** A super admin used a group or channel that they are no member of. */
+  'super_admin.entered',
   'session.token_reused',
   'user.role_changed',
   'user.suspended',
@@ -25,7 +27,7 @@ export interface AuditDocument {
   action: AuditAction;
   /** Who did it; null when it was the server by itself. */
   actorId: ObjectId | null;
-  /** Whom it concerns. */
+  /** Whom or what it concerns. */
   targetId: ObjectId;
   address: string;
   details: Record<string, string | null>;

@@ -28,6 +28,8 @@ export interface Caller {
   userId: ObjectId;
   sessionId: ObjectId;
   role: GlobalRole;
+  /** Where the call comes from, for the audit log. */
+  address: string;
 }
 
 /** What ends a session; its sockets are told. */

@@ -102,7 +102,7 @@ export class DatabaseSeeder {
         }),
       );
       // The services ask only who calls. The seeder speaks for everybody without a session of theirs.
-      const caller = { userId: user._id, sessionId: new ObjectId(), role: user.role };
+      const caller = { userId: user._id, sessionId: new ObjectId(), role: user.role, address: '' };
       users.push({ id: user._id.toHexString(), username, caller });
       step();
     }

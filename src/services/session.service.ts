@@ -116,7 +116,7 @@ export class SessionService {
    * Tells who holds an access token.
    * @throws AppError token_expired, token_invalid, session_revoked
    */
-  async authenticate(accessToken: string): Promise<Authenticated> {
+  async authenticate(accessToken: string, address: string): Promise<Authenticated> {
     const { expiresAt: tokenExpiresAt, ...claimed } = this.tokens.verifyAccessToken(accessToken);
     const [session, user] = await Promise.all([
       this.findSession(claimed.sessionId),
@@ -127,7 +127,7 @@ export class SessionService {
       throw new AppError('session_revoked', 'The session has ended.');
     }
     await this.noteUse(session, now);
-    return { caller: { ...claimed, role: user.role }, tokenExpiresAt };
+    return { caller: { ...claimed, role: user.role, address }, tokenExpiresAt };
   }
 
   /** The caller's sessions, the one last used first. */

@@ -22,8 +22,11 @@ const CLOCK_SKEW = 5;
 const hexId = z.string().regex(/^[0-9a-f]{24}$/);
 const claimsSchema = z.object({ sub: hexId, sid: hexId, role: z.enum(GLOBAL_ROLES), exp: z.number() });
 
+/** Whom an access token is for. */
+export type TokenHolder = Omit<Caller, 'address'>;
+
 /** What an access token says, before anybody has looked whether its session still stands. */
-export interface AccessClaims extends Caller {
+export interface AccessClaims extends TokenHolder {
   expiresAt: Date;
 }
 
@@ -46,13 +49,13 @@ export class TokenService {
   }
 
   /** A signed access token: a JWT with `sub` (user), `sid` (session) and `role`. */
-  signAccessToken(caller: Caller): string {
-    return jwt.sign({ sid: caller.sessionId.toHexString(), role: caller.role }, this.currentKey, {
+  signAccessToken(holder: TokenHolder): string {
+    return jwt.sign({ sid: holder.sessionId.toHexString(), role: holder.role }, this.currentKey, {
       algorithm: ALGORITHM,
       keyid: this.currentKeyId,
       issuer: ISSUER,
       audience: AUDIENCE,
-      subject: caller.userId.toHexString(),
+      subject: holder.userId.toHexString(),
       expiresIn: this.accessTokenSeconds,
     });
   }

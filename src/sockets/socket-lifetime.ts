@@ -29,7 +29,10 @@ export class SocketLifetime {
    * @throws AppError token_invalid, token_expired, session_revoked, forbidden (of another session)
    */
   async renew(token: string): Promise<Date> {
-    const { caller, tokenExpiresAt } = await this.sessions.authenticate(token);
+    const { caller, tokenExpiresAt } = await this.sessions.authenticate(
+      token,
+      this.socket.data.caller.address,
+    );
     if (!caller.sessionId.equals(this.socket.data.caller.sessionId)) {
       throw new AppError('forbidden', 'The token is of another session; connect anew with it.');
     }

@@ -4,6 +4,7 @@ import { Server } from 'socket.io';
 import type { Context } from '../context';
 import type { UserAudiences } from '../services/access';
 import { AppError, toPublicError } from '../utils/errors';
+import { clientAddress, trustProxy } from '../utils/trust-proxy';
 import { Broadcaster } from './broadcast';
 import { dispatchEvents } from './handlers/dispatch';
 import { authHandlers } from './handlers/auth.handlers';
@@ -47,6 +48,7 @@ export function createSocketServer(context: Context): SocketServer {
   const engine = new EngineServer({ maxHttpBufferSize: MAX_PACKET, ...options });
   const io: ParleyServer = new Server(options);
   io.bind(engine);
+  const trust = trustProxy(config.http.trustProxy);
   const broadcaster = new Broadcaster(io, bus);
   const messages = messageHandlers(services.messages);
   const admissions = new WeakMap<ParleySocket, Admission>();
@@ -68,7 +70,10 @@ export function createSocketServer(context: Context): SocketServer {
       throw new AppError('unauthenticated', 'This takes an access token: auth: {token}.');
     }
     const mark = broadcaster.mark();
-    const { caller, tokenExpiresAt } = await services.sessions.authenticate(token);
+    const { caller, tokenExpiresAt } = await services.sessions.authenticate(
+      token,
+      clientAddress(socket.request, trust),
+    );
     socket.data.caller = caller;
     socket.data.privateChannels = new Map();
     const audiences = await services.access.audiencesOf(caller.userId);
