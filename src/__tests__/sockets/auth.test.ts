@@ -83,9 +83,10 @@ describe('whatever ends a session closes its sockets, tells them why, and lets t
     expect(Math.floor((await act()).status / 100)).toBe(2);
 
     // The call has returned: what happens from now on is not for these sockets.
-    const clientMessageId = 'afterwards';
-    await post(`/api/channels/${channelId}/messages`, { clientMessageId, body: 'Is she gone?' }, admin);
-    await witness.hears(({ message }) => message.clientMessageId === clientMessageId);
+    const clientMessageId = `after-${ada.id}`;
+    const message = { clientMessageId, body: 'Is she gone?' };
+    expect((await post(`/api/channels/${channelId}/messages`, message, admin)).status).toBe(201);
+    await witness.hears((heard) => heard.message.clientMessageId === clientMessageId);
     const end = { told: reason, how: 'io server disconnect' };
     expect(await ends).toEqual([end, end]);
     for (const { heard } of [socket, polling]) expect(heard).toEqual([]);
