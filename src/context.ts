@@ -85,6 +85,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const services = {
     access,
     auth: new AuthService(collections, runTransaction, bus, passwords, sessions, totp, throttle, emails),
+    audit,
     sessions,
     credentials,
     emails,

@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline/promises';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { registerInput } from '../models/user.model';
 import { parseInput } from '../utils/validation';
@@ -26,20 +26,19 @@ if (values.help) {
     if (!username || !email) throw new Error('--username and --email are needed; --help tells more.');
     const input = parseInput(registerInput, { username, email, password: await readPassword() });
     const user = await services.auth.createAccount(input, 'super_admin');
+    await services.audit.record({
+      action: 'user.role_changed',
+      actorId: null,
+      targetId: user._id,
+      address: 'console',
+      details: { role: user.role },
+    });
     console.log(`${user.username} is super admin.`);
   });
 }
 
 async function readPassword(): Promise<string> {
-  const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    // At the end of the input a question would wait for ever.
-    const ended = new Promise<never>((_, reject) => {
-      prompt.once('close', () => reject(new Error('The password is missing on standard input.')));
-    });
-    const question = prompt.question(process.stdin.isTTY ? 'Password (it shows as you type): ' : '');
-    return await Promise.race([question, ended]);
-  } finally {
-    prompt.close();
-  }
+  if (process.stdin.isTTY) process.stdout.write('Password (it shows as you type): ');
+  for await (const line of createInterface({ input: process.stdin })) return line;
+  throw new Error('The password is missing on standard input.');
 }
