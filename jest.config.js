@@ -5,7 +5,15 @@ module.exports = {
   testMatch: ['**/__tests__/**/*.test.ts'],
   globalSetup: '<rootDir>/src/__tests__/fixtures/global-setup.ts',
   globalTeardown: '<rootDir>/src/__tests__/fixtures/global-teardown.ts',
-  // Types are checked by `npm run check`; here they are only stripped.
-  transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json', diagnostics: false }] },
+  transform: {
+    // Types are checked by `npm run check`; here they are only stripped.
+    '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json', diagnostics: false }],
+    // otplib needs these two, which are ES modules only; Node can require them, Jest on Node 20 cannot.
+    '/node_modules/@(scure|noble)/.+\\.js$': [
+      'ts-jest',
+      { tsconfig: { allowJs: true, module: 'commonjs', target: 'ES2022' }, diagnostics: false },
+    ],
+  },
+  transformIgnorePatterns: ['/node_modules/(?!.*@(scure|noble)/)'],
   testTimeout: 30_000,
 };

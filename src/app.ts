@@ -8,6 +8,7 @@ import { requestLog } from './middleware/request-log.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
 import { apiDocsPage } from './routes/openapi.routes';
+import { trustProxy } from './utils/trust-proxy';
 import { VERSION } from './utils/version';
 
 /** The longest JSON body. A message of 8,000 characters needs at most 48 kB when all are escaped. */
@@ -21,7 +22,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   const { config, logger, services } = context;
   const app = express();
   app.disable('x-powered-by');
-  app.set('trust proxy', config.http.trustProxy);
+  app.set('trust proxy', trustProxy(config.http.trustProxy));
 
   app.use(requestLog(logger));
   app.use(
@@ -32,10 +33,12 @@ export function createApp(context: Context, parts: Record<string, express.Reques
     }),
   );
   if (config.http.corsOrigins.length > 0) {
-    app.use(cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id'], maxAge: 600 }));
+    app.use(
+      cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id', 'Retry-After'], maxAge: 600 }),
+    );
   }
   app.use(express.json({ limit: BODY_LIMIT }));
-  app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.auth)));
+  app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.sessions)));
   app.use(apiDocsPage());
   for (const [path, part] of Object.entries(parts)) app.use(path, part);
   app.use(routeNotFound);

@@ -1,15 +1,27 @@
 import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
+import { AccountService } from './services/account.service';
+import { AdminService } from './services/admin.service';
+import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
 import { ChannelPurger } from './services/channel-purger';
 import { ChannelQueue } from './services/channel-queue';
 import { ChannelService } from './services/channel.service';
+import { CredentialService } from './services/credential.service';
+import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { GroupService } from './services/group.service';
+import { MailService } from './services/mail.service';
 import { MessageWriter, type MessageDraft, type SentMessage } from './services/message-writer';
 import { MessageService } from './services/message.service';
+import { OneTimeTokenService } from './services/one-time-token.service';
+import { PasswordHasher } from './services/password';
+import { SessionService } from './services/session.service';
+import { SuperAdmins } from './services/super-admins';
+import { ThrottleService } from './services/throttle.service';
 import { TokenService } from './services/token.service';
+import { TotpService } from './services/totp.service';
 import { UserService } from './services/user.service';
 import { createLogger, type Logger } from './utils/logger';
 
@@ -38,23 +50,55 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const { collections, runTransaction } = database;
 
   const bus = new EventBus();
-  const access = new Access(collections);
-  const tokens = new TokenService(config.auth.jwtSecret, config.auth.accessTokenSeconds);
+  const publicUrl = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
+  const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds } = config.auth;
+  const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
+  const oneTimeTokens = new OneTimeTokenService(collections);
+  const audit = new AuditService(collections);
+  const access = new Access(collections, audit);
+  const throttle = new ThrottleService(config.throttle, logger);
+  const mail = new MailService({ ...config.mail, toLog: config.environment !== 'production' }, logger);
+  const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
+  const passwords = new PasswordHasher(config.auth.bcryptCost);
+  const sessions = new SessionService(collections, bus, tokens, audit, refreshTokenSeconds);
+  const totp = new TotpService(collections, audit);
+  const superAdmins = new SuperAdmins(collections);
   const writer = new MessageWriter(collections, runTransaction, access, bus);
   const queue = new ChannelQueue<MessageDraft, SentMessage>((channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
   const purger = new ChannelPurger(collections, logger);
   const users = new UserService(collections);
+  const credentials = new CredentialService(
+    collections,
+    passwords,
+    sessions,
+    totp,
+    emails,
+    mail,
+    oneTimeTokens,
+    throttle,
+    audit,
+    logger,
+    publicUrl,
+  );
   const services = {
     access,
-    auth: new AuthService(collections, runTransaction, bus, tokens, config.auth),
+    auth: new AuthService(collections, runTransaction, bus, passwords, sessions, totp, throttle, emails),
+    audit,
+    sessions,
+    credentials,
+    emails,
+    throttle,
+    accounts: new AccountService(collections, runTransaction, bus, sessions, credentials, superAdmins, audit),
+    admin: new AdminService(collections, runTransaction, access, bus, sessions, superAdmins, audit),
     users,
     groups: new GroupService(collections, runTransaction, access, users, bus),
     channels: new ChannelService(collections, runTransaction, access, queue, purger, bus),
     messages: new MessageService(collections, access, queue, bus),
   };
   purger.start();
+  await throttle.start();
 
   return {
     config,
@@ -66,6 +110,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     accepting: true,
     async close(): Promise<void> {
       await purger.stop();
+      await mail.close();
+      await throttle.close();
       if (!overrides.database) await database.close();
     },
   };

@@ -79,9 +79,20 @@ const settingsSchema = z.object({
     .regex(/^[A-Za-z0-9_-]{1,38}$/, 'must be 1 to 38 letters, digits, - or _')
     .default('parley'),
   JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
-  ACCESS_TOKEN_MINUTES: wholeNumber(1, 1440).default(15),
+  JWT_PREVIOUS_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
+  ACCESS_TOKEN_SECONDS: wholeNumber(4, 86_400).default(900),
   REFRESH_TOKEN_DAYS: wholeNumber(1, 365).default(30),
   BCRYPT_COST: wholeNumber(4, 16).default(12),
+  THROTTLE_ENABLED: flag.default(true),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'must start with redis:// or rediss://')
+    .optional(),
+  SMTP_URL: z
+    .string()
+    .regex(/^smtps?:\/\//, 'must start with smtp:// or smtps://')
+    .optional(),
+  MAIL_FROM: z.string().min(3).default('Parley <parley@localhost>'),
   CORS_ORIGINS: origins.default([]),
   TRUST_PROXY: trustProxy.default(false),
   PEERJS_ENABLED: flag.default(true),
@@ -116,9 +127,17 @@ export interface Config {
   };
   auth: {
     jwtSecret: string;
+    /** The secret before a rotation: tokens that it signed are good until they expire. */
+    previousJwtSecret: string | undefined;
     accessTokenSeconds: number;
     refreshTokenSeconds: number;
     bcryptCost: number;
+  };
+  throttle: { enabled: boolean; redisUrl: string | undefined };
+  mail: {
+    /** Undefined: mail goes to the log in development, and is refused in production. */
+    smtpUrl: string | undefined;
+    from: string;
   };
   peerjs: { enabled: boolean };
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
@@ -158,10 +177,13 @@ export function loadConfig(environment: Environment = process.env, workingDirect
     database: { uri: settings.MONGODB_URI, name: settings.MONGODB_DATABASE },
     auth: {
       jwtSecret: settings.JWT_SECRET ?? developmentSecret(dataDir, production),
-      accessTokenSeconds: settings.ACCESS_TOKEN_MINUTES * 60,
+      previousJwtSecret: settings.JWT_PREVIOUS_SECRET,
+      accessTokenSeconds: settings.ACCESS_TOKEN_SECONDS,
       refreshTokenSeconds: settings.REFRESH_TOKEN_DAYS * 24 * 60 * 60,
       bcryptCost: settings.BCRYPT_COST,
     },
+    throttle: { enabled: settings.THROTTLE_ENABLED, redisUrl: settings.REDIS_URL },
+    mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },
     peerjs: { enabled: settings.PEERJS_ENABLED },
     logLevel: settings.LOG_LEVEL,
   };

@@ -1,31 +1,95 @@
+import type { Services } from '../context';
 import type { RefreshInput } from '../models/session.model';
-import type { LoginInput, RegisterInput } from '../models/user.model';
-import type { AuthService } from '../services/auth.service';
+import type {
+  ChangeEmailInput,
+  ChangePasswordInput,
+  LoginInput,
+  Proof,
+  RegisterInput,
+  ResetPasswordInput,
+} from '../models/user.model';
 import type { CallerRequest, PublicRequest, Reply } from './controller.types';
 
-type WithBody<Body> = PublicRequest<undefined, undefined, Body>;
+type Public<Body> = PublicRequest<undefined, undefined, Body>;
+type Called<Body> = CallerRequest<undefined, undefined, Body>;
 
-export function createAuthController(auth: AuthService) {
+const NOTHING: Reply = { status: 204 };
+const ACCEPTED: Reply = { status: 202 };
+
+export function createAuthController({ auth, sessions, credentials, emails, throttle, users }: Services) {
   return {
-    register: async ({ body }: WithBody<RegisterInput>): Promise<Reply> => ({
+    register: async ({ body, origin }: Public<RegisterInput>): Promise<Reply> => ({
       status: 201,
-      body: await auth.register(body),
+      body: await auth.register(body, origin),
     }),
-    login: async ({ body }: WithBody<LoginInput>): Promise<Reply> => ({
+    login: async ({ body, origin }: Public<LoginInput>): Promise<Reply> => ({
       status: 200,
-      body: await auth.login(body),
+      body: await auth.login(body, origin),
     }),
-    refresh: async ({ body }: WithBody<RefreshInput>): Promise<Reply> => ({
-      status: 200,
-      body: await auth.refresh(body),
-    }),
+    refresh: async ({ body, origin }: Public<RefreshInput>): Promise<Reply> => {
+      await throttle.countCall('refresh', origin.address);
+      return { status: 200, body: await sessions.refresh(body, origin) };
+    },
     logout: async ({ caller }: CallerRequest): Promise<Reply> => {
-      await auth.logout(caller);
-      return { status: 204 };
+      await sessions.revokeOwn(caller, caller.sessionId.toHexString(), 'logged_out');
+      return NOTHING;
+    },
+    logoutEverywhere: async ({ caller }: CallerRequest): Promise<Reply> => {
+      await sessions.revokeAll(caller.userId, 'logged_out');
+      return NOTHING;
     },
     me: async ({ caller }: CallerRequest): Promise<Reply> => ({
       status: 200,
-      body: { user: await auth.me(caller) },
+      body: { user: await users.me(caller) },
+    }),
+    listSessions: async ({ caller }: CallerRequest): Promise<Reply> => ({
+      status: 200,
+      body: { sessions: await sessions.list(caller) },
+    }),
+    revokeSession: async ({ caller, params }: CallerRequest<{ sessionId: string }>): Promise<Reply> => {
+      await sessions.revokeOwn(caller, params.sessionId, 'revoked');
+      return NOTHING;
+    },
+    changePassword: async ({ caller, body, origin }: Called<ChangePasswordInput>): Promise<Reply> => ({
+      status: 200,
+      body: await credentials.changePassword(caller, body, origin),
+    }),
+    forgotPassword: async ({ body, origin }: Public<{ email: string }>): Promise<Reply> => {
+      await credentials.forgotPassword(body.email, origin);
+      return ACCEPTED;
+    },
+    resetPassword: async ({ body, origin }: Public<ResetPasswordInput>): Promise<Reply> => {
+      await credentials.resetPassword(body, origin);
+      return NOTHING;
+    },
+    changeEmail: async ({ caller, body, origin }: Called<ChangeEmailInput>): Promise<Reply> => {
+      await credentials.changeEmail(caller, body, origin);
+      return ACCEPTED;
+    },
+    resendVerification: async ({ caller }: CallerRequest): Promise<Reply> => {
+      await credentials.resendVerification(caller);
+      return ACCEPTED;
+    },
+    verifyEmail: async ({ body, origin }: Public<{ token: string }>): Promise<Reply> => {
+      await throttle.countCall('reset', origin.address);
+      await emails.verify(body.token, origin);
+      return NOTHING;
+    },
+    setUpTotp: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => ({
+      status: 200,
+      body: await credentials.setUpTotp(caller, body, origin),
+    }),
+    enableTotp: async ({ caller, body, origin }: Called<{ code: string }>): Promise<Reply> => ({
+      status: 200,
+      body: { recoveryCodes: await credentials.enableTotp(caller, body.code, origin) },
+    }),
+    disableTotp: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => {
+      await credentials.disableTotp(caller, body, origin);
+      return NOTHING;
+    },
+    renewRecoveryCodes: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => ({
+      status: 200,
+      body: { recoveryCodes: await credentials.renewRecoveryCodes(caller, body, origin) },
     }),
   };
 }

@@ -1,7 +1,10 @@
 import type { Collection, Db, ObjectId } from 'mongodb';
+import type { AuditDocument } from '../models/audit.model';
+import type { BlockDocument } from '../models/block.model';
 import type { ChannelDocument, ChannelMemberDocument, ChannelPurgeDocument } from '../models/channel.model';
 import type { GroupDocument, MembershipDocument } from '../models/group.model';
 import type { MessageDocument } from '../models/message.model';
+import type { OneTimeTokenDocument } from '../models/one-time-token.model';
 import type { SessionDocument } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 
@@ -10,12 +13,17 @@ export interface InstallationDocument {
   /** `first_account`: who registered first, and so became super admin. */
   _id: 'first_account';
   userId: ObjectId;
+  /** Counts who was made or unmade super admin, so that two such changes at once cannot pass each other. */
+  superAdminChanges?: number;
 }
 
 /** The typed collections of the database. */
 export interface Collections {
   users: Collection<UserDocument>;
   sessions: Collection<SessionDocument>;
+  oneTimeTokens: Collection<OneTimeTokenDocument>;
+  blocks: Collection<BlockDocument>;
+  auditLog: Collection<AuditDocument>;
   groups: Collection<GroupDocument>;
   memberships: Collection<MembershipDocument>;
   channels: Collection<ChannelDocument>;
@@ -29,6 +37,9 @@ export function collectionsOf(db: Db): Collections {
   return {
     users: db.collection('users'),
     sessions: db.collection('sessions'),
+    oneTimeTokens: db.collection('one_time_tokens'),
+    blocks: db.collection('blocks'),
+    auditLog: db.collection('audit_log'),
     groups: db.collection('groups'),
     memberships: db.collection('memberships'),
     channels: db.collection('channels'),

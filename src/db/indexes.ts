@@ -10,11 +10,29 @@ export const CASE_INSENSITIVE: CollationOptions = { locale: 'en', strength: 2 };
 const INDEXES: Record<string, IndexDescription[]> = {
   users: [
     { name: 'username_unique', key: { username: 1 }, unique: true, collation: CASE_INSENSITIVE },
-    { name: 'email_unique', key: { email: 1 }, unique: true, collation: CASE_INSENSITIVE },
+    {
+      name: 'email_unique',
+      key: { email: 1 },
+      unique: true,
+      collation: CASE_INSENSITIVE,
+      // An account without a confirmed address, and a deleted one, has none.
+      partialFilterExpression: { email: { $exists: true } },
+    },
+    { name: 'role', key: { role: 1, state: 1 } },
   ],
   sessions: [
     { name: 'user', key: { userId: 1 } },
     { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+  ],
+  one_time_tokens: [
+    { name: 'hash_unique', key: { hash: 1 }, unique: true },
+    { name: 'user_kind', key: { userId: 1, kind: 1 } },
+    { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+  ],
+  blocks: [
+    { name: 'user_blocked_unique', key: { userId: 1, blockedId: 1 }, unique: true },
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
+    { name: 'blocked', key: { blockedId: 1 } },
   ],
   groups: [
     { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
@@ -38,6 +56,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'channel_seq_unique', key: { channelId: 1, seq: 1 }, unique: true },
     { name: 'channel_revision_unique', key: { channelId: 1, revision: 1 }, unique: true },
     { name: 'channel_created', key: { channelId: 1, createdAt: 1 } },
+    { name: 'sender', key: { senderId: 1 } },
     {
       name: 'sender_client_id_unique',
       key: { senderId: 1, clientMessageId: 1 },

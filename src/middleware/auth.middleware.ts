@@ -1,16 +1,17 @@
 import type { RequestHandler, Response } from 'express';
 import type { Caller } from '../models/session.model';
-import type { AuthService } from '../services/auth.service';
+import type { SessionService } from '../services/session.service';
 import { AppError } from '../utils/errors';
 
 /** Lets a request through if it carries a good access token, and notes who makes it. */
-export function authenticate(auth: AuthService): RequestHandler {
+export function authenticate(sessions: SessionService): RequestHandler {
   return async (request, response, next) => {
     const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) {
       throw new AppError('unauthenticated', 'This takes an access token: Authorization: Bearer …');
     }
-    response.locals['caller'] = await auth.authenticate(token);
+    const { caller } = await sessions.authenticate(token, request.ip ?? '');
+    response.locals['caller'] = caller;
     next();
   };
 }

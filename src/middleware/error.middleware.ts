@@ -15,6 +15,9 @@ export const handleError: ErrorRequestHandler = (thrown: unknown, request, respo
     next(error);
     return;
   }
+  if (error instanceof AppError && error.retryAfter !== undefined) {
+    response.setHeader('Retry-After', String(error.retryAfter));
+  }
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   response.status(status).json({ error: { ...toPublicError(error), requestId: request.id } });
 };

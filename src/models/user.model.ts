@@ -1,24 +1,54 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, lineOfText, timeOut } from './common.model';
+import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
 
 export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
 export type GlobalRole = (typeof GLOBAL_ROLES)[number];
+
+/**
+ * `deactivated` ends with the next log-in. A `deleted` user is only a name under what they wrote.
+ */
+export const USER_STATES = ['active', 'suspended', 'deactivated', 'deleted'] as const;
+export type UserState = (typeof USER_STATES)[number];
 
 export interface UserDocument {
   _id: ObjectId;
   /** Unique without regard to case, as is `email`. */
   username: string;
-  email: string;
+  /** Missing until it is verified (where mail is set up), and when the user is deleted. */
+  email?: string;
+  /** An address that its owner has yet to confirm. Several accounts may wait for the same one. */
+  pendingEmail?: string;
+  emailVerifiedAt: Date | null;
   displayName: string;
-  passwordHash: string;
+  bio: string;
+  statusText: string;
+  /** An IANA name such as Europe/Lisbon. */
+  timeZone: string;
+  /** Missing when the user is deleted. */
+  passwordHash?: string;
   role: GlobalRole;
+  state: UserState;
+  suspension: { reason: string; until: Date | null } | null;
+  totp: TotpState | null;
   createdAt: Date;
   updatedAt: Date;
 }
 
 /** bcrypt reads 72 bytes of a password and no more; longer ones are refused rather than cut. */
 const MAX_PASSWORD_BYTES = 72;
+
+/** The second factor of an account. */
+export interface TotpState {
+  /** Base32, as authenticator apps take it. */
+  secret: string;
+  /** Null until the user has shown a first code. */
+  enabledAt: Date | null;
+  /** The time step of the last code that was accepted: no code is good twice. */
+  lastStep: number;
+  /** SHA-256 of the recovery codes that are left. */
+  recoveryHashes: string[];
+}
 
 const username = z
   .string()
@@ -27,7 +57,7 @@ const username = z
     'must be 3 to 32 letters, digits, dots, dashes or underscores, and start and end with a letter or digit',
   );
 
-const newPassword = z
+export const newPassword = z
   .string()
   .min(10, 'must have at least 10 characters')
   .refine(
@@ -36,10 +66,23 @@ const newPassword = z
   )
   .refine((text) => !text.includes('\0'), 'must not contain NUL characters');
 
+/** A password that is to be compared: whatever it is, it is either right or wrong. */
+export const oldPassword = z.string().min(1).max(1024);
+
+export const secondFactor = z
+  .string()
+  .min(6)
+  .max(32)
+  .meta({ description: 'Six digits of the authenticator app, or a recovery code.' });
+
+const emailAddress = z.email().max(254);
+
+const timeZone = z.string().refine(isTimeZone, 'must be an IANA time zone such as Europe/Lisbon');
+
 export const registerInput = z
   .strictObject({
     username,
-    email: z.email().max(254),
+    email: emailAddress,
     password: newPassword,
     displayName: lineOfText(1, 80).optional(),
   })
@@ -49,15 +92,62 @@ export type RegisterInput = z.output<typeof registerInput>;
 export const loginInput = z
   .strictObject({
     identifier: z.string().min(1).max(254).meta({ description: 'The username or the e-mail address.' }),
-    password: z.string().min(1).max(1024),
+    password: oldPassword,
+    code: secondFactor.optional(),
   })
   .meta({ id: 'LoginInput' });
 export type LoginInput = z.output<typeof loginInput>;
+
+export const updateProfileInput = z
+  .strictObject({
+    displayName: lineOfText(1, 80).optional(),
+    bio: lineOfText(0, 500).optional(),
+    statusText: lineOfText(0, 100).optional(),
+    timeZone: timeZone.optional(),
+  })
+  .refine((input) => Object.values(input).some((value) => value !== undefined), 'must change something')
+  .meta({ id: 'UpdateProfileInput' });
+export type UpdateProfileInput = z.output<typeof updateProfileInput>;
+
+/** What is asked again before a dangerous act. */
+const proofFields = { password: oldPassword, code: secondFactor.optional() };
+export const proofInput = z.strictObject(proofFields).meta({ id: 'ProofInput' });
+export type Proof = z.output<typeof proofInput>;
+
+export const changePasswordInput = z
+  .strictObject({ ...proofFields, newPassword })
+  .meta({ id: 'ChangePasswordInput' });
+export type ChangePasswordInput = z.output<typeof changePasswordInput>;
+
+export const changeEmailInput = z
+  .strictObject({ ...proofFields, email: emailAddress })
+  .meta({ id: 'ChangeEmailInput' });
+export type ChangeEmailInput = z.output<typeof changeEmailInput>;
+
+export const forgotPasswordInput = z
+  .strictObject({ email: emailAddress })
+  .meta({ id: 'ForgotPasswordInput' });
+
+const oneTimeToken = z.string().min(1).max(256);
+export const verifyEmailInput = z.strictObject({ token: oneTimeToken }).meta({ id: 'VerifyEmailInput' });
+export const resetPasswordInput = z
+  .strictObject({ token: oneTimeToken, newPassword })
+  .meta({ id: 'ResetPasswordInput' });
+export type ResetPasswordInput = z.output<typeof resetPasswordInput>;
+
+export const totpCodeInput = z.strictObject({ code: secondFactor }).meta({ id: 'TotpCodeInput' });
+
+export const userSearchQuery = pageQuery.extend({ query: lineOfText(1, 80) });
+export type UserSearchQuery = z.output<typeof userSearchQuery>;
 
 const publicUserFields = {
   id: idOut,
   username: z.string(),
   displayName: z.string(),
+  bio: z.string(),
+  statusText: z.string(),
+  timeZone: z.string(),
+  deleted: z.boolean(),
   createdAt: timeOut,
 };
 
@@ -67,11 +157,29 @@ export type PublicUser = z.output<typeof publicUserSchema>;
 
 /** A user as they see themselves. */
 export const userSchema = z
-  .strictObject({ ...publicUserFields, email: z.string(), role: z.enum(GLOBAL_ROLES) })
+  .strictObject({
+    ...publicUserFields,
+    email: z.string().meta({ description: 'The address given; see `emailVerified`.' }),
+    emailVerified: z.boolean(),
+    role: z.enum(GLOBAL_ROLES),
+    totpEnabled: z.boolean(),
+  })
   .meta({ id: 'User' });
 export type User = z.output<typeof userSchema>;
 
 export const userParams = z.strictObject({ userId: idSchema });
+export const publicUsersReply = z.strictObject({
+  users: z.array(publicUserSchema),
+  nextCursor: nextCursorOut,
+});
+export const totpSetupReply = z.strictObject({
+  secret: z.string().meta({ description: 'Base32, for typing in.' }),
+  otpauthUrl: z.string(),
+  qrCode: z.string().meta({ description: 'The same as a PNG image in a data URL.' }),
+});
+export const recoveryCodesReply = z.strictObject({
+  recoveryCodes: z.array(z.string()).meta({ description: 'Each is good once. They are shown only now.' }),
+});
 export const publicUserReply = z.strictObject({ user: publicUserSchema });
 export const userReply = z.strictObject({ user: userSchema });
 
@@ -89,10 +197,29 @@ export function toPublicUser(user: UserDocument): PublicUser {
     id: user._id.toHexString(),
     username: user.username,
     displayName: user.displayName,
+    bio: user.bio,
+    statusText: user.statusText,
+    timeZone: user.timeZone,
+    deleted: user.state === 'deleted',
     createdAt: user.createdAt.toISOString(),
   };
 }
 
 export function toUser(user: UserDocument): User {
-  return { ...toPublicUser(user), email: user.email, role: user.role };
+  return {
+    ...toPublicUser(user),
+    email: user.email ?? user.pendingEmail ?? '',
+    emailVerified: user.email !== undefined && user.emailVerifiedAt !== null,
+    role: user.role,
+    totpEnabled: user.totp !== null && user.totp.enabledAt !== null,
+  };
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
 }

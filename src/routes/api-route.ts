@@ -1,7 +1,9 @@
-import { Router, type RequestHandler } from 'express';
+import { Router, type Request, type RequestHandler, type Response } from 'express';
+import { once } from 'node:events';
 import type { z } from 'zod';
 import type { CallerRequest, PublicRequest, Reply } from '../controllers/controller.types';
 import { callerOf } from '../middleware/auth.middleware';
+import type { Origin } from '../models/session.model';
 import { inputOf, validate } from '../middleware/validate.middleware';
 
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
@@ -77,12 +79,32 @@ export function mountRoutes(routes: readonly ApiRoute[], authenticate: RequestHa
 
 function answer(route: ApiRoute): RequestHandler {
   const handle = route.handle as (input: unknown) => Promise<Reply>;
-  return async (_request, response) => {
+  return async (request, response) => {
     const caller = route.authenticated ? { caller: callerOf(response) } : {};
-    const { status, body } = await handle({ ...inputOf(response), ...caller });
+    const { status, body } = await handle({ ...inputOf(response), ...caller, origin: originOf(request) });
     response.status(status);
     if (body === undefined) response.end();
+    else if (isAsyncIterable(body)) await sendLines(body, response.type('application/x-ndjson'));
     else if (typeof body === 'string') response.type(route.replies[status]?.contentType ?? 'text').send(body);
     else response.json(body);
   };
+}
+
+function originOf(request: Request): Origin {
+  return { address: request.ip ?? '', userAgent: request.get('user-agent') ?? '' };
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+/** Sends one JSON line for each item, no faster than the client takes them. */
+async function sendLines(items: AsyncIterable<unknown>, response: Response): Promise<void> {
+  for await (const item of items) {
+    if (response.destroyed) return;
+    if (!response.write(`${JSON.stringify(item)}\n`)) {
+      await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    }
+  }
+  response.end();
 }

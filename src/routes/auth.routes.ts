@@ -1,11 +1,25 @@
 import type { Services } from '../context';
 import { createAuthController } from '../controllers/auth.controller.mongodb';
-import { refreshInput } from '../models/session.model';
-import { credentialsReply, loginInput, registerInput, userReply } from '../models/user.model';
+import { refreshInput, sessionParams, sessionsReply } from '../models/session.model';
+import {
+  changeEmailInput,
+  changePasswordInput,
+  credentialsReply,
+  forgotPasswordInput,
+  loginInput,
+  proofInput,
+  recoveryCodesReply,
+  registerInput,
+  resetPasswordInput,
+  totpCodeInput,
+  totpSetupReply,
+  userReply,
+  verifyEmailInput,
+} from '../models/user.model';
 import { callerRoute, publicRoute, type ApiRoute } from './api-route';
 
-export function authRoutes(service: Services['auth']): ApiRoute[] {
-  const auth = createAuthController(service);
+export function authRoutes(services: Services): ApiRoute[] {
+  const auth = createAuthController(services);
   const tag = 'Authentication';
   return [
     publicRoute({
@@ -15,7 +29,9 @@ export function authRoutes(service: Services['auth']): ApiRoute[] {
       tag,
       summary: 'Make an account and log in. The first account of an installation is super admin.',
       body: registerInput,
-      replies: { 201: { description: 'The account and its first tokens.', schema: credentialsReply } },
+      replies: {
+        201: { description: 'The account and its first tokens.', schema: credentialsReply },
+      },
       handle: auth.register,
     }),
     publicRoute({
@@ -23,9 +39,11 @@ export function authRoutes(service: Services['auth']): ApiRoute[] {
       path: '/api/auth/login',
       operationId: 'login',
       tag,
-      summary: 'Log in with the username or the e-mail address.',
+      summary: 'Log in with the username or the e-mail address, and a code where there is a second factor.',
       body: loginInput,
-      replies: { 200: { description: 'Tokens of a new session.', schema: credentialsReply } },
+      replies: {
+        200: { description: 'Tokens of a new session.', schema: credentialsReply },
+      },
       handle: auth.login,
     }),
     publicRoute({
@@ -36,7 +54,9 @@ export function authRoutes(service: Services['auth']): ApiRoute[] {
       summary:
         'Exchange the refresh token for a new pair. The old one is spent; used again, it ends the session.',
       body: refreshInput,
-      replies: { 200: { description: 'The new pair.', schema: credentialsReply } },
+      replies: {
+        200: { description: 'The new pair.', schema: credentialsReply },
+      },
       handle: auth.refresh,
     }),
     callerRoute({
@@ -45,8 +65,21 @@ export function authRoutes(service: Services['auth']): ApiRoute[] {
       operationId: 'logout',
       tag,
       summary: 'End the session: its tokens are refused and its sockets closed.',
-      replies: { 204: { description: 'The session has ended.' } },
+      replies: {
+        204: { description: 'The session has ended.' },
+      },
       handle: auth.logout,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/logout-everywhere',
+      operationId: 'logoutEverywhere',
+      tag,
+      summary: 'End all sessions of the caller, this one too.',
+      replies: {
+        204: { description: 'All sessions have ended.' },
+      },
+      handle: auth.logoutEverywhere,
     }),
     callerRoute({
       method: 'get',
@@ -54,8 +87,152 @@ export function authRoutes(service: Services['auth']): ApiRoute[] {
       operationId: 'me',
       tag,
       summary: 'Who am I?',
-      replies: { 200: { description: 'The caller.', schema: userReply } },
+      replies: {
+        200: { description: 'The caller.', schema: userReply },
+      },
       handle: auth.me,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/auth/sessions',
+      operationId: 'listSessions',
+      tag,
+      summary: 'Where the caller is logged in.',
+      replies: {
+        200: { description: 'The sessions, the one last used first.', schema: sessionsReply },
+      },
+      handle: auth.listSessions,
+    }),
+    callerRoute({
+      method: 'delete',
+      path: '/api/auth/sessions/:sessionId',
+      operationId: 'revokeSession',
+      tag,
+      summary: 'End one session of the caller.',
+      params: sessionParams,
+      replies: {
+        204: { description: 'The session has ended.' },
+      },
+      handle: auth.revokeSession,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/password',
+      operationId: 'changePassword',
+      tag,
+      summary: 'Change the password. Every session ends; the answer begins a new one.',
+      body: changePasswordInput,
+      replies: {
+        200: { description: 'Tokens of a new session.', schema: credentialsReply },
+      },
+      handle: auth.changePassword,
+    }),
+    publicRoute({
+      method: 'post',
+      path: '/api/auth/password/forgot',
+      operationId: 'forgotPassword',
+      tag,
+      summary: 'Ask for a link to set a new password. The answer is the same for an unknown address.',
+      body: forgotPasswordInput,
+      replies: {
+        202: { description: 'If the address has an account, a mail is on its way.' },
+      },
+      handle: auth.forgotPassword,
+    }),
+    publicRoute({
+      method: 'post',
+      path: '/api/auth/password/reset',
+      operationId: 'resetPassword',
+      tag,
+      summary: 'Set a new password with the token of the mail. Every session ends.',
+      body: resetPasswordInput,
+      replies: {
+        204: { description: 'The new password counts.' },
+      },
+      handle: auth.resetPassword,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/email',
+      operationId: 'changeEmail',
+      tag,
+      summary: 'Change the e-mail address: a link goes to the new one, and following it makes the change.',
+      body: changeEmailInput,
+      replies: {
+        202: { description: 'A mail is on its way.' },
+      },
+      handle: auth.changeEmail,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/email/resend',
+      operationId: 'resendVerification',
+      tag,
+      summary: 'Send the link that confirms the address again.',
+      replies: {
+        202: { description: 'A mail is on its way if there is something to confirm.' },
+      },
+      handle: auth.resendVerification,
+    }),
+    publicRoute({
+      method: 'post',
+      path: '/api/auth/email/verify',
+      operationId: 'verifyEmail',
+      tag,
+      summary: 'Confirm an address with the token of the mail.',
+      body: verifyEmailInput,
+      replies: {
+        204: { description: 'The address is confirmed.' },
+      },
+      handle: auth.verifyEmail,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/totp/setup',
+      operationId: 'setUpTotp',
+      tag,
+      summary: 'Begin to set up the second factor.',
+      body: proofInput,
+      replies: {
+        200: { description: 'The secret, for the authenticator app.', schema: totpSetupReply },
+      },
+      handle: auth.setUpTotp,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/totp/enable',
+      operationId: 'enableTotp',
+      tag,
+      summary: 'Turn the second factor on with a first code.',
+      body: totpCodeInput,
+      replies: {
+        200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
+      },
+      handle: auth.enableTotp,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/totp/disable',
+      operationId: 'disableTotp',
+      tag,
+      summary: 'Turn the second factor off.',
+      body: proofInput,
+      replies: {
+        204: { description: 'The second factor is off.' },
+      },
+      handle: auth.disableTotp,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/auth/totp/recovery-codes',
+      operationId: 'renewRecoveryCodes',
+      tag,
+      summary: 'New recovery codes; the old ones are void.',
+      body: proofInput,
+      replies: {
+        200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
+      },
+      handle: auth.renewRecoveryCodes,
     }),
   ];
 }

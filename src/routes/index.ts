@@ -1,4 +1,5 @@
 import type { Context } from '../context';
+import { adminRoutes } from './admin.routes';
 import type { ApiRoute } from './api-route';
 import { authRoutes } from './auth.routes';
 import { channelRoutes } from './channels.routes';
@@ -18,8 +19,9 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     homeRoute(version, url),
     openApiRoute(() => (document ??= buildOpenApi(routes, version))),
     ...healthRoutes({ pingDatabase: () => database.ping(), isAccepting: () => context.accepting }),
-    ...authRoutes(services.auth),
-    ...userRoutes(services.users),
+    ...authRoutes(services),
+    ...userRoutes(services),
+    ...adminRoutes(services),
     ...groupRoutes(services.groups),
     ...channelRoutes(services.channels),
     ...messageRoutes(services.messages),

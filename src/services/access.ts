@@ -4,6 +4,7 @@ import type { ChannelDocument } from '../models/channel.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
+import type { AuditService } from './audit.service';
 import type { Audience } from './event-bus';
 
 const RANK: Record<GroupRole, number> = { owner: 3, admin: 2, moderator: 1, member: 0 };
@@ -17,12 +18,14 @@ export function hasRank(role: GroupRole | undefined, atLeast: GroupRole): boolea
 export interface GroupAccess {
   group: GroupDocument;
   membership: MembershipDocument | null;
+  /** What the caller may do there: their role as a member; a super admin is as good as an owner. */
+  role: GroupRole | null;
 }
 
-/** A channel that the caller may read. */
+/** A channel that the caller may read, and what they are in its group. */
 export interface ChannelAccess {
   channel: ChannelDocument;
-  membership: MembershipDocument;
+  role: GroupRole;
 }
 
 /** What a user hears. A private channel counts only while they are a member of its group. */
@@ -33,25 +36,29 @@ export interface UserAudiences {
 
 /**
  * The one place that decides who may do what. What the caller may not know to exist is answered with
- * `not_found`, never with `forbidden`.
+ * `not_found`, never with `forbidden`. A super admin passes everywhere, and where no other rule lets them in,
+ * the audit log says so first.
  */
 export class Access {
-  constructor(private readonly collections: Collections) {}
+  constructor(
+    private readonly collections: Collections,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** @throws AppError forbidden */
+  requireSuperAdmin(caller: Caller): void {
+    if (!isSuperAdmin(caller)) throw new AppError('forbidden', 'Only super admins may do this.');
+  }
 
   /**
    * A group that the caller may see: a public one, or one they are a member of.
    * @throws AppError not_found
    */
   async seeGroup(caller: Caller, groupId: string): Promise<GroupAccess> {
-    const _id = new ObjectId(groupId);
-    const [group, membership] = await Promise.all([
-      this.collections.groups.findOne({ _id }),
-      this.collections.memberships.findOne({ groupId: _id, userId: caller.userId }),
-    ]);
-    if (!group || (group.visibility === 'private' && !membership)) {
-      throw new AppError('not_found', 'There is no such group.');
-    }
-    return { group, membership };
+    const access = await this.findGroup(caller, groupId);
+    if (access.group.visibility === 'private' && !access.membership)
+      await this.passAsSuperAdmin(caller, access.group);
+    return access;
   }
 
   /**
@@ -62,13 +69,16 @@ export class Access {
     caller: Caller,
     groupId: string,
     atLeast: GroupRole,
-  ): Promise<GroupAccess & { membership: MembershipDocument }> {
-    const { group, membership } = await this.seeGroup(caller, groupId);
-    if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
-    if (!hasRank(membership.role, atLeast)) {
+  ): Promise<GroupAccess & { role: GroupRole }> {
+    const { group, membership, role } = await this.findGroup(caller, groupId);
+    if (!hasRank(membership?.role, atLeast) && isSuperAdmin(caller))
+      await this.passAsSuperAdmin(caller, group);
+    else if (!membership && group.visibility === 'private') throw noGroup();
+    else if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
+    else if (!hasRank(membership.role, atLeast)) {
       throw new AppError('forbidden', `This takes the role ${atLeast} in the group.`);
     }
-    return { group, membership };
+    return { group, membership, role: role ?? 'owner' };
   }
 
   /**
@@ -84,8 +94,11 @@ export class Access {
         ? this.collections.channelMembers.findOne({ channelId, userId: caller.userId })
         : undefined,
     ]);
-    if (!membership || channelMember === null) throw noChannel();
-    return { channel, membership };
+    if (!membership || channelMember === null) {
+      if (!isSuperAdmin(caller)) throw noChannel();
+      await this.passAsSuperAdmin(caller, channel);
+    }
+    return { channel, role: membership?.role ?? 'owner' };
   }
 
   /** Those of the users who may write in a channel, by id in hexadecimal digits: they are who may read it. */
@@ -108,10 +121,16 @@ export class Access {
    */
   async manageChannel(caller: Caller, channelId: ObjectId): Promise<ChannelAccess> {
     const access = await this.readChannel(caller, channelId);
-    if (!access.channel.createdBy.equals(caller.userId) && !hasRank(access.membership.role, 'admin')) {
-      throw new AppError('forbidden', 'Only the creator of the channel and admins of its group may do this.');
-    }
+    if (!access.channel.createdBy.equals(caller.userId)) await this.requireRank(caller, access, 'admin');
     return access;
+  }
+
+  /** Asks for a role in the group of a channel that the caller can read. @throws AppError forbidden */
+  async requireRank(caller: Caller, { channel, role }: ChannelAccess, atLeast: GroupRole): Promise<void> {
+    if (hasRank(role, atLeast)) return;
+    if (!isSuperAdmin(caller))
+      throw new AppError('forbidden', `This takes the role ${atLeast} in the group.`);
+    await this.passAsSuperAdmin(caller, channel);
   }
 
   /** The private channels of a group that the caller is a member of. */
@@ -132,6 +151,37 @@ export class Access {
     ]);
     return { groupIds: memberships.map(({ groupId }) => groupId), privateChannels: channelMembers };
   }
+
+  private async findGroup(caller: Caller, groupId: string): Promise<GroupAccess> {
+    const _id = new ObjectId(groupId);
+    const [group, membership] = await Promise.all([
+      this.collections.groups.findOne({ _id }),
+      this.collections.memberships.findOne({ groupId: _id, userId: caller.userId }),
+    ]);
+    if (!group) throw noGroup();
+    return { group, membership, role: isSuperAdmin(caller) ? 'owner' : (membership?.role ?? null) };
+  }
+
+  /** Lets a super admin in where they are no member, after the audit log has it. @throws AppError not_found */
+  private async passAsSuperAdmin(caller: Caller, resource: GroupDocument | ChannelDocument): Promise<void> {
+    const kind = 'groupId' in resource ? 'channel' : 'group';
+    if (!isSuperAdmin(caller)) throw kind === 'group' ? noGroup() : noChannel();
+    await this.audit.record({
+      action: 'super_admin.entered',
+      actorId: caller.userId,
+      targetId: resource._id,
+      address: caller.address,
+      details: { kind },
+    });
+  }
+}
+
+function isSuperAdmin(caller: Caller): boolean {
+  return caller.role === 'super_admin';
+}
+
+function noGroup(): AppError {
+  return new AppError('not_found', 'There is no such group.');
 }
 
 /** Who hears what happens in a channel. */

@@ -1,53 +1,63 @@
-import bcrypt from 'bcrypt';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { duplicateIndex } from '../db/mongodb';
 import { CASE_INSENSITIVE } from '../db/indexes';
+import { duplicateIndex } from '../db/mongodb';
 import type { RunTransaction } from '../db/transaction';
-import type { Caller, RefreshInput } from '../models/session.model';
-import {
-  toUser,
-  type Credentials,
-  type LoginInput,
-  type RegisterInput,
-  type User,
-  type UserDocument,
-} from '../models/user.model';
-import { AppError } from '../utils/errors';
+import type { Origin } from '../models/session.model';
+import type { Credentials, GlobalRole, LoginInput, RegisterInput, UserDocument } from '../models/user.model';
+import { AppError, invalidCredentials } from '../utils/errors';
+import type { EmailService } from './email.service';
 import type { EventBus } from './event-bus';
-import type { TokenService } from './token.service';
+import { refuseCommonPassword, type PasswordHasher } from './password';
+import type { SessionService } from './session.service';
+import type { ThrottleService } from './throttle.service';
+import type { TotpService } from './totp.service';
 
-export interface AuthOptions {
-  bcryptCost: number;
-  refreshTokenSeconds: number;
-}
-
-/** Accounts and sessions: who somebody is, and how they prove it. */
+/** Registering and logging in. */
 export class AuthService {
-  /** A hash of no known password at the same cost: unknown users take as long to refuse as known ones. */
-  private decoyHash: Promise<string> | undefined;
-
   constructor(
     private readonly collections: Collections,
     private readonly runTransaction: RunTransaction,
     private readonly bus: EventBus,
-    private readonly tokens: TokenService,
-    private readonly options: AuthOptions,
+    private readonly passwords: PasswordHasher,
+    private readonly sessions: SessionService,
+    private readonly totp: TotpService,
+    private readonly throttle: ThrottleService,
+    private readonly emails: EmailService,
   ) {}
 
   /**
    * Makes an account and logs it in. The first account of an installation becomes super admin.
-   * @throws AppError username_taken, email_taken
+   * @throws AppError username_taken, email_taken (without a mail server), password_too_common, rate_limited
    */
-  async register(input: RegisterInput): Promise<Credentials> {
+  async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
+    await this.throttle.countCall('register', origin.address);
+    const user = await this.createAccount(input);
+    await this.emails.startVerification(user);
+    return this.sessions.open(user, origin);
+  }
+
+  /**
+   * Makes an account without logging it in.
+   * @param role what it becomes unless it is the first account.
+   */
+  async createAccount(input: RegisterInput, role: GlobalRole = 'client'): Promise<UserDocument> {
+    refuseCommonPassword(input.password, input.username);
     const now = new Date();
     const user: UserDocument = {
       _id: new ObjectId(),
       username: input.username,
-      email: input.email,
+      ...this.emails.ofNewAccount(input.email),
+      emailVerifiedAt: null,
       displayName: input.displayName ?? input.username,
-      passwordHash: await bcrypt.hash(input.password, this.options.bcryptCost),
-      role: 'client',
+      bio: '',
+      statusText: '',
+      timeZone: 'UTC',
+      passwordHash: await this.passwords.hash(input.password),
+      role,
+      state: 'active',
+      suspension: null,
+      totp: null,
       createdAt: now,
       updatedAt: now,
     };
@@ -59,74 +69,55 @@ export class AuthService {
       if (index === 'email_unique') throw new AppError('email_taken', 'This e-mail address has an account.');
       throw error;
     }
-    return this.openSession(user);
-  }
-
-  /** @throws AppError invalid_credentials, the same for an unknown user and a wrong password */
-  async login(input: LoginInput): Promise<Credentials> {
-    const field = input.identifier.includes('@') ? 'email' : 'username';
-    const user = await this.collections.users.findOne(
-      { [field]: input.identifier },
-      { collation: CASE_INSENSITIVE },
-    );
-    this.decoyHash ??= bcrypt.hash('no password has this hash', this.options.bcryptCost);
-    const matches = await bcrypt.compare(input.password, user?.passwordHash ?? (await this.decoyHash));
-    if (!user || !matches) {
-      throw new AppError('invalid_credentials', 'The name or the password is wrong.');
-    }
-    return this.openSession(user);
+    return user;
   }
 
   /**
-   * Exchanges a refresh token for a new pair; the old one is spent. A token that comes a second time has been
-   * stolen from one of the two who hold it, so its session ends for both.
-   * @throws AppError refresh_token_invalid, refresh_token_reused
+   * @throws AppError invalid_credentials (the same for an unknown user and a wrong password), totp_required,
+   *   totp_invalid, account_suspended, rate_limited
    */
-  async refresh(input: RefreshInput): Promise<Credentials> {
-    const presented = this.tokens.readRefreshToken(input.refreshToken);
-    if (!presented) throw invalidRefreshToken();
-    const next = this.tokens.createRefreshToken(presented.sessionId);
-    const now = new Date();
-    const session = await this.collections.sessions.findOneAndUpdate(
-      {
-        _id: presented.sessionId,
-        refreshTokenHash: presented.hash,
-        revokedAt: null,
-        expiresAt: { $gt: now },
-      },
-      { $set: { refreshTokenHash: next.hash, lastUsedAt: now, expiresAt: this.sessionEnd(now) } },
-    );
-    if (!session) throw await this.refuseRefresh(presented.sessionId, presented.hash);
-    const user = await this.collections.users.findOne({ _id: session.userId });
-    if (!user) throw invalidRefreshToken();
-    return this.credentials(user, session._id, next.token);
+  async login(input: LoginInput, origin: Origin): Promise<Credentials> {
+    await this.throttle.countCall('login', origin.address);
+    const user = await this.throttle.attempt(input.identifier, () => this.proveIdentity(input, origin));
+    return this.sessions.open(await this.admit(user), origin);
   }
 
-  /** Ends the caller's session: its tokens are refused and its sockets closed when this resolves. */
-  async logout(caller: Caller): Promise<void> {
-    await this.revokeSession(caller.sessionId);
-  }
-
-  async me(caller: Caller): Promise<User> {
-    const user = await this.collections.users.findOne({ _id: caller.userId });
-    if (!user) throw new AppError('session_revoked', 'The account no longer exists.');
-    return toUser(user);
+  private async proveIdentity(input: LoginInput, origin: Origin): Promise<UserDocument> {
+    const user = await this.findByIdentifier(input.identifier);
+    const matches = await this.passwords.matches(input.password, user?.passwordHash);
+    if (!user || !matches) throw invalidCredentials();
+    await this.totp.check(user, input.code, origin);
+    return user;
   }
 
   /**
-   * Tells who holds an access token.
-   * @throws AppError token_expired, token_invalid, session_revoked
+   * Names and addresses are ASCII. Of other characters the collation ignores some, so that one account could
+   * be tried under ever new names, and the throttle would take each for another account.
    */
-  async authenticate(accessToken: string): Promise<Caller> {
-    const claimed = this.tokens.verifyAccessToken(accessToken);
-    const [session, user] = await Promise.all([
-      this.collections.sessions.findOne({ _id: claimed.sessionId, userId: claimed.userId, revokedAt: null }),
-      this.collections.users.findOne({ _id: claimed.userId }, { projection: { role: 1 } }),
-    ]);
-    if (!session || !user || session.expiresAt <= new Date()) {
-      throw new AppError('session_revoked', 'The session has ended.');
+  private async findByIdentifier(identifier: string): Promise<UserDocument | null> {
+    if (!/^[\x21-\x7e]+$/.test(identifier)) return null;
+    const field = identifier.includes('@') ? 'email' : 'username';
+    return this.collections.users.findOne({ [field]: identifier }, { collation: CASE_INSENSITIVE });
+  }
+
+  /** Lets a user in whose account is active, or becomes it by this log-in. */
+  private async admit(user: UserDocument): Promise<UserDocument> {
+    if (user.state === 'active') return user;
+    const { suspension } = user;
+    if (user.state === 'suspended' && !(suspension?.until && suspension.until <= new Date())) {
+      throw new AppError('account_suspended', 'The account is suspended.', {
+        reason: suspension?.reason ?? '',
+        until: suspension?.until?.toISOString() ?? null,
+      });
     }
-    return { ...claimed, role: user.role };
+    const active = await this.collections.users.findOneAndUpdate(
+      { _id: user._id, state: user.state },
+      { $set: { state: 'active', suspension: null, updatedAt: new Date() } },
+      { returnDocument: 'after' },
+    );
+    if (!active) throw invalidCredentials();
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: active.role });
+    return active;
   }
 
   /** Inserts a user; the very first one as super admin, exactly one even if many register at once. */
@@ -136,59 +127,15 @@ export class AuthService {
       await users.insertOne(user);
       return;
     }
+    const { role } = user;
     await this.runTransaction(async (session) => {
       const claim = await installation.updateOne(
         { _id: 'first_account' },
         { $setOnInsert: { userId: user._id } },
         { upsert: true, ...(session && { session }) },
       );
-      user.role = claim.upsertedCount === 1 ? 'super_admin' : 'client';
+      user.role = claim.upsertedCount === 1 ? 'super_admin' : role;
       await users.insertOne(user, session && { session });
     });
   }
-
-  private async openSession(user: UserDocument): Promise<Credentials> {
-    const now = new Date();
-    const _id = new ObjectId();
-    const refresh = this.tokens.createRefreshToken(_id);
-    await this.collections.sessions.insertOne({
-      _id,
-      userId: user._id,
-      refreshTokenHash: refresh.hash,
-      createdAt: now,
-      lastUsedAt: now,
-      expiresAt: this.sessionEnd(now),
-      revokedAt: null,
-    });
-    return this.credentials(user, _id, refresh.token);
-  }
-
-  private credentials(user: UserDocument, sessionId: ObjectId, refreshToken: string): Credentials {
-    const accessToken = this.tokens.signAccessToken({ userId: user._id, sessionId, role: user.role });
-    return { user: toUser(user), accessToken, refreshToken };
-  }
-
-  private sessionEnd(now: Date): Date {
-    return new Date(now.getTime() + this.options.refreshTokenSeconds * 1000);
-  }
-
-  private async refuseRefresh(sessionId: ObjectId, hash: string): Promise<AppError> {
-    const session = await this.collections.sessions.findOne({ _id: sessionId });
-    const isReuse = session && session.revokedAt === null && session.refreshTokenHash !== hash;
-    if (!isReuse) return invalidRefreshToken();
-    await this.revokeSession(sessionId);
-    return new AppError('refresh_token_reused', 'This refresh token was used before; its session has ended.');
-  }
-
-  private async revokeSession(sessionId: ObjectId): Promise<void> {
-    const session = await this.collections.sessions.findOneAndUpdate(
-      { _id: sessionId, revokedAt: null },
-      { $set: { revokedAt: new Date() } },
-    );
-    if (session) await this.bus.publish({ type: 'session.revoked', sessionId, userId: session.userId });
-  }
-}
-
-function invalidRefreshToken(): AppError {
-  return new AppError('refresh_token_invalid', 'The refresh token is not valid.');
 }

@@ -93,7 +93,7 @@ export class DatabaseSeeder {
       const [first, last] = PEOPLE[index % PEOPLE.length] as [string, string];
       const round = Math.floor(index / PEOPLE.length);
       const username = `${first}.${last}${round === 0 ? '' : round}`.toLowerCase();
-      const { user } = await this.services.auth.register(
+      const user = await this.services.auth.createAccount(
         registerInput.parse({
           username,
           email: `${username}@example.org`,
@@ -102,8 +102,8 @@ export class DatabaseSeeder {
         }),
       );
       // The services ask only who calls. The seeder speaks for everybody without a session of theirs.
-      const caller = { userId: new ObjectId(user.id), sessionId: new ObjectId(), role: user.role };
-      users.push({ id: user.id, username, caller });
+      const caller = { userId: user._id, sessionId: new ObjectId(), role: user.role, address: '' };
+      users.push({ id: user._id.toHexString(), username, caller });
       step();
     }
     return users as [SeededUser, ...SeededUser[]];

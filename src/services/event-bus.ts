@@ -1,5 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import type { Message } from '../models/message.model';
+import type { RevocationReason } from '../models/session.model';
+import type { GlobalRole } from '../models/user.model';
 
 /** Who an event is for. */
 export type Audience =
@@ -16,7 +18,9 @@ export type DomainEvent =
   | { type: 'channel_member.removed'; channelId: ObjectId; userId: ObjectId }
   /** The channel is gone, or public from now on: it has no members of its own any more. */
   | { type: 'channel_members.cleared'; channelId: ObjectId }
-  | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId };
+  | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
+  /** The role or the state of an account is another one now. */
+  | { type: 'user.changed'; userId: ObjectId; role: GlobalRole };
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 

@@ -103,7 +103,8 @@ export class GroupService {
 
   /** @throws AppError not_found, not_a_member, last_owner */
   async leave(caller: Caller, groupId: string): Promise<void> {
-    const { membership } = await this.access.requireGroupRole(caller, groupId, 'member');
+    const { membership } = await this.access.seeGroup(caller, groupId);
+    if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
     await this.deleteMember(membership);
   }
 
@@ -138,7 +139,7 @@ export class GroupService {
     userId: string,
   ): Promise<{ member: Member; added: boolean }> {
     const { group } = await this.access.requireGroupRole(caller, groupId, 'admin');
-    const user = await this.users.requireUser(userId);
+    const user = await this.users.requireLiving(userId);
     const added = await this.insertMember(group._id, user._id);
     const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
     if (!membership) throw new AppError('not_found', 'The user has just left the group.');
@@ -156,10 +157,10 @@ export class GroupService {
       await this.leave(caller, groupId);
       return;
     }
-    const { group, membership: own } = await this.access.requireGroupRole(caller, groupId, 'admin');
+    const { group, role } = await this.access.requireGroupRole(caller, groupId, 'admin');
     const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: target });
     if (!membership) throw new AppError('not_found', 'The user is not a member of the group.');
-    if (own.role !== 'owner' && hasRank(membership.role, own.role)) {
+    if (role !== 'owner' && hasRank(membership.role, role)) {
       throw new AppError('forbidden', 'Only a higher role may remove this member.');
     }
     await this.deleteMember(membership);

@@ -13,7 +13,7 @@ import {
 import type { ChannelDocument } from '../models/channel.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
-import { audienceOfChannel, hasRank, noChannel, type Access } from './access';
+import { audienceOfChannel, noChannel, type Access } from './access';
 import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { MessageDraft, SentMessage } from './message-writer';
@@ -63,10 +63,8 @@ export class MessageService {
    * @throws AppError not_found, forbidden
    */
   async delete(caller: Caller, messageId: string): Promise<Message> {
-    const { message, role } = await this.readMessage(caller, messageId);
-    if (!message.senderId.equals(caller.userId) && !hasRank(role, 'moderator')) {
-      throw new AppError('forbidden', 'Only its author and moderators may delete a message.');
-    }
+    const { message, access } = await this.readMessage(caller, messageId);
+    if (!message.senderId.equals(caller.userId)) await this.access.requireRank(caller, access, 'moderator');
     return this.change(message, (current) =>
       current.deletedAt ? undefined : { body: '', deletedAt: new Date() },
     );
@@ -95,8 +93,7 @@ export class MessageService {
     const message = await this.collections.messages.findOne({ _id: new ObjectId(messageId) });
     if (!message) throw noMessage();
     try {
-      const { membership } = await this.access.readChannel(caller, message.channelId);
-      return { message, role: membership.role };
+      return { message, access: await this.access.readChannel(caller, message.channelId) };
     } catch (error) {
       // The caller asked for a message, and may not learn that its channel exists.
       throw error instanceof AppError ? noMessage() : error;

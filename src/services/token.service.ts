@@ -1,4 +1,11 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createHash,
+  createHmac,
+  createSecretKey,
+  randomBytes,
+  timingSafeEqual,
+  type KeyObject,
+} from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { ObjectId } from 'mongodb';
 import { z } from 'zod';
@@ -9,38 +16,72 @@ import { AppError } from '../utils/errors';
 const ALGORITHM = 'HS256';
 const ISSUER = 'parley';
 const AUDIENCE = 'parley:access';
+/** Seconds by which the clocks of two nodes may differ. */
+const CLOCK_SKEW = 5;
 
 const hexId = z.string().regex(/^[0-9a-f]{24}$/);
-const claimsSchema = z.object({ sub: hexId, sid: hexId, role: z.enum(GLOBAL_ROLES) });
+const claimsSchema = z.object({ sub: hexId, sid: hexId, role: z.enum(GLOBAL_ROLES), exp: z.number() });
+
+/** Whom an access token is for. */
+export type TokenHolder = Omit<Caller, 'address'>;
+
+/** What an access token says, before anybody has looked whether its session still stands. */
+export interface AccessClaims extends TokenHolder {
+  expiresAt: Date;
+}
 
 /** Makes and reads the tokens of a session. */
 export class TokenService {
+  /** By key id: the signing key, and the one before it, whose tokens are still good. */
+  private readonly keys = new Map<string, KeyObject>();
+  private readonly currentKeyId: string;
+  private readonly currentKey: KeyObject;
+
   constructor(
-    private readonly secret: string,
+    secret: string,
+    previousSecret: string | undefined,
     private readonly accessTokenSeconds: number,
-  ) {}
+  ) {
+    this.currentKeyId = keyIdOf(secret);
+    this.currentKey = keyOf(secret);
+    if (previousSecret !== undefined) this.keys.set(keyIdOf(previousSecret), keyOf(previousSecret));
+    this.keys.set(this.currentKeyId, this.currentKey);
+  }
 
   /** A signed access token: a JWT with `sub` (user), `sid` (session) and `role`. */
-  signAccessToken(caller: Caller): string {
-    return jwt.sign({ sid: caller.sessionId.toHexString(), role: caller.role }, this.secret, {
+  signAccessToken(holder: TokenHolder): string {
+    return jwt.sign({ sid: holder.sessionId.toHexString(), role: holder.role }, this.currentKey, {
       algorithm: ALGORITHM,
+      keyid: this.currentKeyId,
       issuer: ISSUER,
       audience: AUDIENCE,
-      subject: caller.userId.toHexString(),
+      subject: holder.userId.toHexString(),
       expiresIn: this.accessTokenSeconds,
     });
   }
 
   /**
-   * Reads an access token. That its session still stands is for AuthService to say.
+   * Reads an access token. That its session still stands is for SessionService to say.
    * @throws AppError token_expired, token_invalid
    */
-  verifyAccessToken(token: string): Caller {
+  verifyAccessToken(token: string): AccessClaims {
     try {
-      const claims = claimsSchema.parse(
-        jwt.verify(token, this.secret, { algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE }),
-      );
-      return { userId: new ObjectId(claims.sub), sessionId: new ObjectId(claims.sid), role: claims.role };
+      const keyId = jwt.decode(token, { complete: true })?.header.kid;
+      const key = this.keys.get(keyId ?? '');
+      if (key === undefined) throw new jwt.JsonWebTokenError('unknown key');
+      const verified = jwt.verify(token, key, {
+        algorithms: [ALGORITHM],
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        clockTolerance: CLOCK_SKEW,
+      });
+      const claims = claimsSchema.parse(verified);
+      return {
+        userId: new ObjectId(claims.sub),
+        sessionId: new ObjectId(claims.sid),
+        role: claims.role,
+        expiresAt: new Date(claims.exp * 1000),
+      };
     } catch (error) {
       if (error instanceof jwt.TokenExpiredError) {
         throw new AppError('token_expired', 'The access token has expired.');
@@ -55,24 +96,36 @@ export class TokenService {
    */
   createRefreshToken(sessionId: ObjectId): { token: string; hash: string } {
     const content = `${sessionId.toHexString()}.${randomBytes(32).toString('base64url')}`;
-    const token = `${content}.${this.seal(content)}`;
-    return { token, hash: hashOf(token) };
+    const token = `${content}.${seal(content, this.currentKey)}`;
+    return { token, hash: hashToken(token) };
   }
 
   /** The session for which a refresh token was issued, and its hash; undefined if it never was. */
   readRefreshToken(token: string): { sessionId: ObjectId; hash: string } | undefined {
     const match = /^(([0-9a-f]{24})\.[A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/.exec(token);
-    const [, content, sessionId, seal] = match ?? [];
-    if (!content || !sessionId || !seal) return undefined;
-    if (!timingSafeEqual(Buffer.from(seal), Buffer.from(this.seal(content)))) return undefined;
-    return { sessionId: new ObjectId(sessionId), hash: hashOf(token) };
-  }
-
-  private seal(content: string): string {
-    return createHmac('sha256', this.secret).update(`refresh:${content}`).digest('base64url');
+    const [, content, sessionId, given] = match ?? [];
+    if (!content || !sessionId || !given) return undefined;
+    const sealed = [...this.keys.values()].some((key) =>
+      timingSafeEqual(Buffer.from(given), Buffer.from(seal(content, key))),
+    );
+    return sealed ? { sessionId: new ObjectId(sessionId), hash: hashToken(token) } : undefined;
   }
 }
 
-function hashOf(token: string): string {
+/** What is stored of a secret that somebody else keeps. The secret is random, so a fast hash is enough. */
+export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
+}
+
+function keyIdOf(secret: string): string {
+  return createHash('sha256').update(`parley key id ${secret}`).digest('base64url').slice(0, 12);
+}
+
+/** A key as an object: given as text, jsonwebtoken would try each time whether it is a public key. */
+function keyOf(secret: string): KeyObject {
+  return createSecretKey(Buffer.from(secret));
+}
+
+function seal(content: string, key: KeyObject): string {
+  return createHmac('sha256', key).update(`refresh:${content}`).digest('base64url');
 }

@@ -1,17 +1,43 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { toPublicUser, type PublicUser, type UserDocument } from '../models/user.model';
+import { CASE_INSENSITIVE } from '../db/indexes';
+import type { Caller } from '../models/session.model';
+import {
+  toPublicUser,
+  toUser,
+  type PublicUser,
+  type UpdateProfileInput,
+  type User,
+  type UserDocument,
+  type UserSearchQuery,
+} from '../models/user.model';
+import type { PageQuery } from '../models/common.model';
+import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 
-/** Looks users up for other services and for callers. */
+/** Profiles: one's own and what one sees of others. */
 export class UserService {
   constructor(private readonly collections: Collections) {}
 
-  /** @throws AppError not_found */
+  /** A user, or what is left of one who was deleted. @throws AppError not_found */
   async requireUser(userId: string): Promise<UserDocument> {
     const user = await this.collections.users.findOne({ _id: new ObjectId(userId) });
-    if (!user) throw new AppError('not_found', 'There is no such user.');
+    if (!user) throw noUser();
     return user;
+  }
+
+  /** A user with whom something can be done. @throws AppError not_found, also of a deleted one */
+  async requireLiving(userId: string): Promise<UserDocument> {
+    const user = await this.requireUser(userId);
+    if (user.state === 'deleted') throw noUser();
+    return user;
+  }
+
+  /** @throws AppError session_revoked when the account is gone */
+  async me(caller: Caller): Promise<User> {
+    const user = await this.collections.users.findOne({ _id: caller.userId });
+    if (!user) throw noAccount();
+    return toUser(user);
   }
 
   /** A user as others see them. @throws AppError not_found */
@@ -25,4 +51,75 @@ export class UserService {
     const users = await this.collections.users.find({ _id: { $in: ids } }).toArray();
     return new Map(users.map((user) => [user._id.toHexString(), user]));
   }
+
+  /** Users whose username begins like this, without regard to case, in the order of their names. */
+  async search(query: UserSearchQuery): Promise<Page<PublicUser>> {
+    const after = query.cursor ? (await this.requireUser(query.cursor)).username : undefined;
+    const rows = await this.collections.users
+      .find(
+        {
+          // The greatest character of all ends the range: every name that begins with the query is below it.
+          username: {
+            ...(after === undefined ? { $gte: query.query } : { $gt: after }),
+            $lt: `${query.query}\uffff`,
+          },
+          state: { $in: ['active', 'suspended'] },
+        },
+        { collation: CASE_INSENSITIVE },
+      )
+      .sort({ username: 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    return { items: page.items.map(toPublicUser), nextCursor: page.nextCursor };
+  }
+
+  /** @throws AppError session_revoked when the account is gone */
+  async updateProfile(caller: Caller, input: UpdateProfileInput): Promise<User> {
+    const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+    const user = await this.collections.users.findOneAndUpdate(
+      // A deleted account gets no new personal data from a call that was under way.
+      { _id: caller.userId, state: { $ne: 'deleted' } },
+      { $set: { ...fields, updatedAt: new Date() } },
+      { returnDocument: 'after' },
+    );
+    if (!user) throw noAccount();
+    return toUser(user);
+  }
+
+  /** Blocks a user; a second time changes nothing. @throws AppError not_found, bad_request (oneself) */
+  async block(caller: Caller, userId: string): Promise<void> {
+    const user = await this.requireLiving(userId);
+    if (user._id.equals(caller.userId)) throw new AppError('bad_request', 'Nobody blocks themselves.');
+    await this.collections.blocks.updateOne(
+      { userId: caller.userId, blockedId: user._id },
+      { $setOnInsert: { createdAt: new Date() } },
+      { upsert: true },
+    );
+  }
+
+  async unblock(caller: Caller, userId: string): Promise<void> {
+    await this.collections.blocks.deleteOne({ userId: caller.userId, blockedId: new ObjectId(userId) });
+  }
+
+  /** Whom the caller has blocked, in the order in which they did. */
+  async listBlocked(caller: Caller, query: PageQuery): Promise<Page<PublicUser>> {
+    const rows = await this.collections.blocks
+      .find({ userId: caller.userId, ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }) })
+      .sort({ _id: 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    const users = await this.byIds(page.items.map(({ blockedId }) => blockedId));
+    const items = page.items.flatMap(({ blockedId }) => users.get(blockedId.toHexString()) ?? []);
+    return { items: items.map(toPublicUser), nextCursor: page.nextCursor };
+  }
+}
+
+function noAccount(): AppError {
+  return new AppError('session_revoked', 'The account no longer exists.');
+}
+
+function noUser(): AppError {
+  return new AppError('not_found', 'There is no such user.');
 }

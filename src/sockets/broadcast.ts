@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import type { UserAudiences } from '../services/access';
 import type { Audience, DomainEvent, EventBus } from '../services/event-bus';
+import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 
 const SERVER_EVENT = {
@@ -97,9 +98,15 @@ export class Broadcaster {
           leaveChannel(socket, event.channelId.toHexString());
         }
         break;
+      case 'user.changed':
+        this.noteChange(event.userId);
+        for (const { data } of this.socketsOf(event.userId)) {
+          data.caller = { ...data.caller, role: event.role };
+        }
+        break;
       case 'session.revoked':
         this.noteChange(event.userId);
-        this.io.in(sessionRoom(event.sessionId)).disconnectSockets(true);
+        for (const socket of this.socketsIn(sessionRoom(event.sessionId))) endSocket(socket, event.reason);
         break;
     }
   }

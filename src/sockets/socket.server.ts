@@ -4,10 +4,12 @@ import { Server } from 'socket.io';
 import type { Context } from '../context';
 import type { UserAudiences } from '../services/access';
 import { AppError, toPublicError } from '../utils/errors';
+import { clientAddress, trustProxy } from '../utils/trust-proxy';
 import { Broadcaster } from './broadcast';
 import { dispatchEvents } from './handlers/dispatch';
-import type { Handlers } from './handlers/handler.types';
+import { authHandlers } from './handlers/auth.handlers';
 import { messageHandlers } from './handlers/message.handlers';
+import { SocketLifetime } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 import type { UpgradeHandler } from './upgrade.router';
 
@@ -16,6 +18,13 @@ export const SOCKET_IO_PATH = '/socket.io/';
 
 /** The largest packet of a client, in bytes: a message of 8,000 characters at its longest in JSON. */
 const MAX_PACKET = 128 * 1024;
+
+/** What a handshake found out, for when the connection stands. */
+interface Admission {
+  mark: number;
+  audiences: UserAudiences;
+  tokenExpiresAt: Date;
+}
 
 export interface SocketServer {
   /** Answers the long-polling transport and the handshake. */
@@ -39,9 +48,10 @@ export function createSocketServer(context: Context): SocketServer {
   const engine = new EngineServer({ maxHttpBufferSize: MAX_PACKET, ...options });
   const io: ParleyServer = new Server(options);
   io.bind(engine);
+  const trust = trustProxy(config.http.trustProxy);
   const broadcaster = new Broadcaster(io, bus);
-  const handlers: Handlers = messageHandlers(services.messages);
-  const admissions = new WeakMap<ParleySocket, { mark: number; audiences: UserAudiences }>();
+  const messages = messageHandlers(services.messages);
+  const admissions = new WeakMap<ParleySocket, Admission>();
 
   io.use((socket, next) => {
     admit(socket).then(
@@ -60,10 +70,14 @@ export function createSocketServer(context: Context): SocketServer {
       throw new AppError('unauthenticated', 'This takes an access token: auth: {token}.');
     }
     const mark = broadcaster.mark();
-    const caller = await services.auth.authenticate(token);
+    const { caller, tokenExpiresAt } = await services.sessions.authenticate(
+      token,
+      clientAddress(socket.request, trust),
+    );
     socket.data.caller = caller;
     socket.data.privateChannels = new Map();
-    admissions.set(socket, { mark, audiences: await services.access.audiencesOf(caller.userId) });
+    const audiences = await services.access.audiencesOf(caller.userId);
+    admissions.set(socket, { mark, audiences, tokenExpiresAt });
   }
 
   io.on('connection', (socket) => {
@@ -73,7 +87,8 @@ export function createSocketServer(context: Context): SocketServer {
       socket.conn.close();
       return;
     }
-    dispatchEvents(socket, handlers, logger);
+    const lifetime = new SocketLifetime(socket, services.sessions, admission.tokenExpiresAt);
+    dispatchEvents(socket, { ...messages, ...authHandlers(lifetime) }, logger);
   });
 
   return {

@@ -7,7 +7,13 @@ import {
   sendMessageEvent,
   type MessageReply,
 } from '../models/message.model';
-import type { Caller } from '../models/session.model';
+import {
+  renewTokenEvent,
+  tokenRenewedData,
+  type AuthEndedEvent,
+  type AuthExpiringEvent,
+  type Caller,
+} from '../models/session.model';
 import type { PublicError } from '../utils/errors';
 
 /**
@@ -15,6 +21,7 @@ import type { PublicError } from '../utils/errors';
  * The TypeScript types of clients and tests follow from it.
  */
 export const CLIENT_EVENTS = {
+  'auth:refresh': { payload: renewTokenEvent, data: tokenRenewedData },
   'message:send': { payload: sendMessageEvent, data: messageReply },
   'message:edit': { payload: editMessageEvent, data: messageReply },
   'message:delete': { payload: messageParams, data: messageReply },
@@ -34,8 +41,12 @@ export type ClientToServerEvents = {
   ) => void;
 };
 
-/** Every event that the server sends, to all who may read the channel, on all their devices. */
+/** Every event that the server sends. Those of messages go to all who may read the channel, on all their devices. */
 export interface ServerToClientEvents {
+  /** The access token of this socket ends soon: get a new one and send it with `auth:refresh`. */
+  'auth:expiring': (event: AuthExpiringEvent) => void;
+  /** The server closes this socket, and why. */
+  'auth:ended': (event: AuthEndedEvent) => void;
   'message:created': (event: MessageReply) => void;
   'message:updated': (event: MessageReply) => void;
   'message:deleted': (event: MessageReply) => void;

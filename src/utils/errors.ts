@@ -6,6 +6,8 @@ export const ERROR_STATUS = {
   validation_failed: 400,
   malformed_json: 400,
   bad_request: 400,
+  password_too_common: 400,
+  one_time_token_invalid: 400,
   unauthenticated: 401,
   token_invalid: 401,
   token_expired: 401,
@@ -13,8 +15,13 @@ export const ERROR_STATUS = {
   invalid_credentials: 401,
   refresh_token_invalid: 401,
   refresh_token_reused: 401,
+  totp_required: 401,
+  totp_invalid: 401,
+  password_wrong: 401,
   forbidden: 403,
   not_a_member: 403,
+  account_suspended: 403,
+  last_super_admin: 409,
   not_found: 404,
   route_not_found: 404,
   unknown_event: 404,
@@ -24,11 +31,15 @@ export const ERROR_STATUS = {
   channel_name_taken: 409,
   last_owner: 409,
   message_deleted: 409,
+  totp_already_enabled: 409,
+  totp_not_enabled: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
   client_message_id_reused: 422,
+  rate_limited: 429,
   internal_error: 500,
   unavailable: 503,
+  mail_unavailable: 503,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
@@ -46,6 +57,8 @@ export class AppError extends Error {
     readonly code: ErrorCode,
     message: string,
     readonly details?: unknown,
+    /** Seconds after which it makes sense to try again. */
+    readonly retryAfter?: number,
   ) {
     super(message);
     this.name = 'AppError';
@@ -83,4 +96,9 @@ export function statusOf(error: unknown): number {
 
 function isDatabaseAway(error: unknown): boolean {
   return error instanceof Error && DATABASE_AWAY.has(error.name);
+}
+
+/** The same for an unknown name as for a wrong password. */
+export function invalidCredentials(): AppError {
+  return new AppError('invalid_credentials', 'The name or the password is wrong.');
 }

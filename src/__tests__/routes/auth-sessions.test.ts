@@ -124,6 +124,9 @@ describe('an access token', () => {
   let person: Person;
   let claims: jwt.JwtPayload;
   const secret = () => server.context.config.auth.jwtSecret;
+  const keyid = () => jwt.decode(person.token, { complete: true })!.header.kid!;
+  const sign = (payload: object, key = secret(), algorithm: jwt.Algorithm = 'HS256') =>
+    jwt.sign(payload, key, { algorithm, keyid: keyid() });
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
   beforeAll(async () => {
@@ -154,7 +157,7 @@ describe('an access token', () => {
   });
 
   it('signed as the server signs it is good: the forgeries below differ in one thing each', async () => {
-    expect((await me(jwt.sign(claims, secret(), { algorithm: 'HS256' }))).status).toBe(200);
+    expect((await me(sign(claims))).status).toBe(200);
   });
 
   it.each<[string, () => string]>([
@@ -165,17 +168,26 @@ describe('an access token', () => {
         return [header, encode({ ...claims, role: 'super_admin' }), signature].join('.');
       },
     ],
-    ['says that it is not signed', () => `${encode({ alg: 'none', typ: 'JWT' })}.${encode(claims)}.`],
-    ['says so in other letters', () => `${encode({ alg: 'nOnE', typ: 'JWT' })}.${encode(claims)}.`],
+    [
+      'says that it is not signed',
+      () => `${encode({ alg: 'none', typ: 'JWT', kid: keyid() })}.${encode(claims)}.`,
+    ],
+    [
+      'says so in other letters',
+      () => `${encode({ alg: 'nOnE', typ: 'JWT', kid: keyid() })}.${encode(claims)}.`,
+    ],
     ['has no signature', () => person.token.split('.').slice(0, 2).join('.') + '.'],
-    ['is signed with another secret', () => jwt.sign(claims, 'x'.repeat(48))],
-    ['is signed with no secret', () => jwt.sign(claims, '', { algorithm: 'none' })],
-    ['is signed by another algorithm', () => jwt.sign(claims, secret(), { algorithm: 'HS512' })],
-    ['comes from another issuer', () => jwt.sign({ ...claims, iss: 'other' }, secret())],
-    ['is for another audience', () => jwt.sign({ ...claims, aud: 'parley:refresh' }, secret())],
-    ['names no session', () => jwt.sign({ ...claims, sid: undefined }, secret())],
-    ['names an operator as session', () => jwt.sign({ ...claims, sid: { $ne: null } }, secret())],
-    ['is not yet good', () => jwt.sign({ ...claims, nbf: claims.iat! + 3600 }, secret())],
+    ['is signed with another secret', () => sign(claims, 'x'.repeat(48))],
+    ['is signed with no secret', () => sign(claims, '', 'none')],
+    ['is signed by another algorithm', () => sign(claims, secret(), 'HS512')],
+    ['comes from another issuer', () => sign({ ...claims, iss: 'other' })],
+    ['is for another audience', () => sign({ ...claims, aud: 'parley:refresh' })],
+    ['names no session', () => sign({ ...claims, sid: undefined })],
+    ['names an operator as session', () => sign({ ...claims, sid: { $ne: null } })],
+    ['is not yet good', () => sign({ ...claims, nbf: claims.iat! + 3600 })],
+    ['names no key', () => jwt.sign(claims, secret())],
+    ['names an unknown key', () => jwt.sign(claims, secret(), { keyid: 'another' })],
+    ['names a key that every object has', () => jwt.sign(claims, secret(), { keyid: '__proto__' })],
     ['is a refresh token', () => person.refreshToken],
     ['is nonsense', () => 'a.b.c'],
   ])('that %s is refused', async (_, forge) => {
@@ -183,19 +195,17 @@ describe('an access token', () => {
   });
 
   it('that has expired is refused, by a code of its own', async () => {
-    const past = { ...claims, iat: claims.iat! - 7200, exp: claims.iat! - 1 };
-    expect(await me(jwt.sign(past, secret()))).toMatchObject(refusedAs('token_expired'));
+    const past = { ...claims, iat: claims.iat! - 7200, exp: claims.iat! - 6 };
+    expect(await me(sign(past))).toMatchObject(refusedAs('token_expired'));
     const lifetime = claims.exp! - claims.iat!;
     expect(lifetime).toBe(server.context.config.auth.accessTokenSeconds);
   });
 
   it('of another user with this session, or of a session that never was, is refused', async () => {
     const other = await signUp(server.api);
-    expect(await me(jwt.sign({ ...claims, sub: other.id }, secret()))).toMatchObject(
-      refusedAs('session_revoked'),
-    );
+    expect(await me(sign({ ...claims, sub: other.id }))).toMatchObject(refusedAs('session_revoked'));
     const nowhere = { ...claims, sid: new ObjectId().toHexString() };
-    expect(await me(jwt.sign(nowhere, secret()))).toMatchObject(refusedAs('session_revoked'));
+    expect(await me(sign(nowhere))).toMatchObject(refusedAs('session_revoked'));
   });
 
   it('of an account that is gone is refused, and so is its refresh token', async () => {

@@ -27,6 +27,12 @@ describe('registering', () => {
       username: 'Ada',
       email: 'Ada@example.org',
       displayName: 'Ada Löwe',
+      bio: '',
+      statusText: '',
+      timeZone: 'UTC',
+      deleted: false,
+      emailVerified: false,
+      totpEnabled: false,
       role: 'super_admin',
       createdAt: expect.any(String),
     });
@@ -88,8 +94,16 @@ describe('registering', () => {
     expect(body.error.details.length).toBeGreaterThan(0);
   });
 
+  it.each(['password123', 'QWERTYUIOP', '1234567890', 'aaaaaaaaaaaa', 'abababababab', 'nobody-special'])(
+    'refuses the password %s, which is tried first',
+    async (password) => {
+      const { status, body } = await register(account('nobody-special', { password }));
+      expect([status, body.error.code]).toEqual([400, 'password_too_common']);
+    },
+  );
+
   it('takes the longest that is allowed', async () => {
-    const longest = { displayName: 'x'.repeat(80), password: 'ä'.repeat(36) };
+    const longest = { displayName: 'x'.repeat(80), password: 'äöü'.repeat(12) };
     expect((await register(account('x'.repeat(32), longest))).status).toBe(201);
     expect((await login('X'.repeat(32), longest.password)).status).toBe(200);
   });

@@ -22,6 +22,10 @@ describe('a user as others see them', () => {
         id: ada.id,
         username: ada.username,
         displayName: ada.username,
+        bio: '',
+        statusText: '',
+        timeZone: 'UTC',
+        deleted: false,
         createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       },
     });

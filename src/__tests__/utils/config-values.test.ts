@@ -22,13 +22,18 @@ describe('a good value', () => {
       { database: { uri: 'mongodb+srv://db.example.org', name: 'chat_2' } },
     ],
     [{ JWT_SECRET: SECRET }, { auth: { jwtSecret: SECRET } }],
-    [{ ACCESS_TOKEN_MINUTES: '1' }, { auth: { accessTokenSeconds: 60 } }],
+    [{ JWT_PREVIOUS_SECRET: SECRET }, { auth: { previousJwtSecret: SECRET } }],
+    [{ ACCESS_TOKEN_SECONDS: '4' }, { auth: { accessTokenSeconds: 4 } }],
     [{ REFRESH_TOKEN_DAYS: '365' }, { auth: { refreshTokenSeconds: 365 * 86400 } }],
     [{ BCRYPT_COST: '4' }, { auth: { bcryptCost: 4 } }],
     [
       { CORS_ORIGINS: ' https://a.example, http://localhost:4200,' },
       { http: { corsOrigins: ['https://a.example', 'http://localhost:4200'] } },
     ],
+    [{ THROTTLE_ENABLED: 'false' }, { throttle: { enabled: false } }],
+    [{ REDIS_URL: 'rediss://cache:6380/1' }, { throttle: { redisUrl: 'rediss://cache:6380/1' } }],
+    [{ SMTP_URL: 'smtps://u:p@mail.example' }, { mail: { smtpUrl: 'smtps://u:p@mail.example' } }],
+    [{ MAIL_FROM: 'Chat <chat@example.org>' }, { mail: { from: 'Chat <chat@example.org>' } }],
     [{ TRUST_PROXY: 'true' }, { http: { trustProxy: true } }],
     [{ TRUST_PROXY: '2' }, { http: { trustProxy: 2 } }],
     [
@@ -59,9 +64,13 @@ describe('a malformed value', () => {
     MONGODB_URI: ['localhost:27017', 'postgres://localhost', 'mongodb:/localhost'],
     MONGODB_DATABASE: ['a.b', 'a b', '$a', 'x'.repeat(39), 'a/b'],
     JWT_SECRET: ['x'.repeat(31)],
-    ACCESS_TOKEN_MINUTES: ['0', '1441', 'fifteen'],
+    JWT_PREVIOUS_SECRET: ['x'.repeat(31)],
+    ACCESS_TOKEN_SECONDS: ['3', '86401', 'fifteen'],
     REFRESH_TOKEN_DAYS: ['0', '366', '-30'],
     BCRYPT_COST: ['3', '17', '12.0'],
+    THROTTLE_ENABLED: ['yes', '0'],
+    REDIS_URL: ['localhost:6379', 'http://localhost'],
+    SMTP_URL: ['mail.example.org', 'http://mail.example.org'],
     CORS_ORIGINS: [
       '*',
       'chat.example.org',
@@ -83,7 +92,9 @@ describe('a malformed value', () => {
   });
 
   it('exists for every setting but those that take any text', () => {
-    expect([...Object.keys(cases), 'HOST', 'DATA_DIR'].sort()).toEqual([...SETTING_NAMES].sort());
+    expect([...Object.keys(cases), 'HOST', 'DATA_DIR', 'MAIL_FROM'].sort()).toEqual(
+      [...SETTING_NAMES].sort(),
+    );
   });
 
   it('never shows the secret that was too short', () => {

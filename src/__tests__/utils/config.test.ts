@@ -24,10 +24,13 @@ describe('without any setting', () => {
       database: { uri: undefined, name: 'parley' },
       auth: {
         jwtSecret: expect.any(String),
+        previousJwtSecret: undefined,
         accessTokenSeconds: 15 * 60,
         refreshTokenSeconds: 30 * 24 * 60 * 60,
         bcryptCost: 12,
       },
+      throttle: { enabled: true, redisUrl: undefined },
+      mail: { smtpUrl: undefined, from: 'Parley <parley@localhost>' },
       peerjs: { enabled: true },
       logLevel: 'info',
     });

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { ObjectId } from 'mongodb';
+import { createApp } from '../../app';
+import type { GroupRole } from '../../models/group.model';
+import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../fixtures/access-table';
+import type { Call } from '../fixtures/api';
+import { PASSWORD, signUp, type Person } from '../fixtures/people';
+import { fillPath, mountedRoutes } from '../fixtures/routes';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+let server: TestServer;
+let admin: Person;
+let guest: Person;
+let stranger: Person;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  admin = await signUp(server.api, 'root');
+  guest = await signUp(server.api, 'guest');
+  stranger = await signUp(server.api, 'stranger');
+});
+afterAll(() => server.close());
+
+/** Who calls, and what there is for them to call: the ids are what stands in a path. */
+interface Stage {
+  actor: Person;
+  sessionId: string;
+  /** A member of the group, and of the channel if it is private. */
+  userId: string;
+  groupId: string;
+  channelId: string;
+  /** Of the group's owner. */
+  messageId: string;
+}
+
+/** What a call carries beside its path. Later routes add theirs. */
+const CALLS: Record<string, (stage: Stage) => Call> = {
+  'post /api/auth/register': () => {
+    const username = `r${randomUUID().slice(0, 20)}`;
+    return { body: { username, email: `${username}@example.org`, password: PASSWORD } };
+  },
+  'post /api/auth/login': ({ actor }) => ({ body: { identifier: actor.username, password: PASSWORD } }),
+  'post /api/auth/refresh': ({ actor }) => ({ body: { refreshToken: actor.refreshToken } }),
+  'post /api/auth/password': () => ({ body: { password: PASSWORD, newPassword: `${PASSWORD} 2` } }),
+  'post /api/auth/password/forgot': ({ actor }) => ({ body: { email: `${actor.username}@example.org` } }),
+  'post /api/auth/password/reset': () => ({ body: { token: 'invented', newPassword: `${PASSWORD} 2` } }),
+  'post /api/auth/email': () => ({ body: { password: PASSWORD, email: `${randomUUID()}@example.org` } }),
+  'post /api/auth/email/verify': () => ({ body: { token: 'invented' } }),
+  'post /api/auth/totp/setup': () => ({ body: { password: PASSWORD } }),
+  'post /api/auth/totp/enable': () => ({ body: { code: '123456' } }),
+  'post /api/auth/totp/disable': () => ({ body: { password: PASSWORD } }),
+  'post /api/auth/totp/recovery-codes': () => ({ body: { password: PASSWORD } }),
+  'get /api/users': () => ({ query: { query: 'a' } }),
+  'patch /api/users/me': () => ({ body: { bio: 'Hello' } }),
+  'delete /api/users/me': () => ({ body: { password: PASSWORD } }),
+  'post /api/users/me/deactivate': () => ({ body: { password: PASSWORD } }),
+  'patch /api/admin/users/{userId}/role': () => ({ body: { role: 'group_admin' } }),
+  'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
+  'post /api/groups': () => ({ body: { name: randomUUID(), visibility: 'private' } }),
+  'post /api/groups/{groupId}/members': () => ({ body: { userId: stranger.id } }),
+  'post /api/channels': ({ groupId }) => ({ body: { groupId, name: randomUUID() } }),
+  'get /api/channels': ({ groupId }) => ({ query: { groupId } }),
+  'patch /api/channels/{channelId}': () => ({ body: { topic: 'Another' } }),
+  'post /api/channels/{channelId}/members': ({ userId }) => ({ body: { userId } }),
+  'post /api/channels/{channelId}/messages': () => ({
+    body: { clientMessageId: randomUUID(), body: 'Hello' },
+  }),
+  'patch /api/messages/{messageId}': () => ({ body: { body: 'Edited' } }),
+};
+
+const collections = () => server.context.database.collections;
+const sessionOf = async ({ id }: Person) =>
+  (await collections().sessions.findOne({ userId: new ObjectId(id) }))!._id.toHexString();
+
+/** Somebody new with a role. The role is written before anything has asked for it. */
+async function createActor(role: Role): Promise<Person> {
+  if (role === 'anonymous') return { id: '', username: 'nobody', token: '', refreshToken: 'nothing' };
+  const actor = await signUp(server.api, role.replace('_', ''));
+  if (role === 'group_admin' || role === 'super_admin') {
+    await collections().users.updateOne({ _id: new ObjectId(actor.id) }, { $set: { role } });
+  }
+  if (role === 'suspended') {
+    const path = `/api/admin/users/${actor.id}/suspend`;
+    expect((await server.api.post(path, { reason: 'A test' }, admin.token)).status).toBe(200);
+  }
+  return actor;
+}
+
+async function setStage(role: Role, special: string): Promise<Stage> {
+  const actor = await createActor(role);
+  const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
+  return { actor, sessionId, userId: guest.id, ...(await createGroup(role, actor, special)) };
+}
+
+const shared = new Map<string, Promise<Stage>>();
+
+/** A stage of its own for a call that changes something; the others share one. */
+function stageFor(role: Role, { method, special }: Row, expected: number): Promise<Stage> {
+  if (method !== 'get' && expected < 400 && role !== 'anonymous') return setStage(role, special);
+  const key = `${role} ${special}`;
+  const stage = shared.get(key) ?? setStage(role, special);
+  shared.set(key, stage);
+  return stage;
+}
+
+/** A group in which the actor has the role, with a channel, and a message of its owner in it. */
+async function createGroup(
+  role: Role,
+  actor: Person,
+  special: string,
+): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId'>> {
+  const { api } = server;
+  const owner = role === 'owner' ? actor : admin;
+  const create = async (path: string, body: object) => {
+    const answer = await api.post(path, body, owner.token);
+    expect([path, answer.status]).toEqual([
+      path,
+      path.endsWith('/members') && !answer.body.member ? 204 : 201,
+    ]);
+    return answer.body;
+  };
+  const visibility = special === 'public group' ? 'public' : 'private';
+  const groupId: string = (await create('/api/groups', { name: randomUUID(), visibility })).group.id;
+  await create(`/api/groups/${groupId}/members`, { userId: guest.id });
+  if (GROUP_ROLES.includes(role) && role !== 'owner') {
+    await create(`/api/groups/${groupId}/members`, { userId: actor.id });
+    const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(actor.id) };
+    await collections().memberships.updateOne(membership, { $set: { role: role as GroupRole } });
+  }
+  const isPrivate = special === 'private channel';
+  const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
+  const channelId: string = (await create('/api/channels', input)).channel.id;
+  if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
+  const message = { clientMessageId: randomUUID(), body: 'Hello' };
+  const sent = await create(`/api/channels/${channelId}/messages`, message);
+  return { groupId, channelId, messageId: sent.message.id };
+}
+
+async function statusFor(role: Role, row: Row, expected: number): Promise<number> {
+  const stage = await stageFor(role, row, expected);
+  const path = fillPath(row.path, stage as unknown as Record<string, string>);
+  const call = CALLS[`${row.method} ${row.path}`]?.(stage);
+  return (await server.api.call(row.method, path, { ...call, token: stage.actor.token || undefined })).status;
+}
+
+describe('the table of who may do what', () => {
+  it('lists every route that is mounted, and no other', () => {
+    const listed = ACCESS_TABLE.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+    expect([...new Set(listed)].sort()).toEqual(mountedRoutes(createApp(server.context)));
+  });
+
+  it('has no line twice, and for each route that is about a group all roles in it', () => {
+    const names = ACCESS_TABLE.map(({ method, path, special }) => `${method} ${path} ${special}`);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { path, statuses } of ACCESS_TABLE) {
+      if (/\{(group|channel|message)Id\}/.test(path)) expect(Object.keys(statuses)).toEqual([...ROLES]);
+    }
+  });
+
+  it.each(ACCESS_TABLE.map((row) => [`${row.method} ${row.path} ${row.special}`.trim(), row] as const))(
+    '%s',
+    async (_, row) => {
+      const answers: Row['statuses'] = {};
+      for (const role of ROLES) {
+        const expected = row.statuses[role];
+        if (expected !== undefined) answers[role] = await statusFor(role, row, expected);
+      }
+      expect(answers).toEqual(row.statuses);
+    },
+  );
+});

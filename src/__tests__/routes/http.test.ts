@@ -1,0 +1,150 @@
+import jwt from 'jsonwebtoken';
+import supertest from 'supertest';
+import { logInAgain, me, refused } from '../fixtures/accounts';
+import { createApi } from '../fixtures/api';
+import { createContext } from '../../context';
+import { PASSWORD, signUp } from '../fixtures/people';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { startServer } from '../../server';
+
+const OLD = 'the old secret, of more than 32 characters';
+const NEW = 'the new secret, of more than 32 characters';
+const LISTED = 'https://chat.example.org';
+
+describe('headers', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startTestServer({ CORS_ORIGINS: `${LISTED},http://localhost:4200` });
+  });
+  afterAll(() => server.close());
+
+  it.each([LISTED, 'http://localhost:4200'])('let a page of the listed origin %s in', async (origin) => {
+    const { headers } = await supertest(server.url).get('/health/live').set('Origin', origin);
+    expect(headers['access-control-allow-origin']).toBe(origin);
+    expect(headers['vary']).toContain('Origin');
+    expect(headers['access-control-expose-headers']).toBe('X-Request-Id,Retry-After');
+    const preflight = await supertest(server.url)
+      .options('/api/auth/me')
+      .set({ Origin: origin, 'Access-Control-Request-Method': 'PATCH' });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers['access-control-allow-methods']).toContain('PATCH');
+  });
+
+  it.each([
+    'https://evil.example',
+    'null',
+    'https://chat.example.org.evil.example',
+    'http://chat.example.org',
+    'https://chat.example.org:8443',
+    'https://CHAT.example.org.',
+  ])('do not let a page of %s in', async (origin) => {
+    for (const method of ['get', 'options'] as const) {
+      const { headers } = await supertest(server.url)[method]('/api/auth/me').set('Origin', origin);
+      expect(headers['access-control-allow-origin']).toBeUndefined();
+      expect(headers['access-control-allow-credentials']).toBeUndefined();
+    }
+  });
+
+  it('are the same for sockets: long polling answers listed origins alone', async () => {
+    const poll = (origin: string) =>
+      supertest(server.url).get('/socket.io/?EIO=4&transport=polling').set('Origin', origin);
+    expect((await poll(LISTED)).headers['access-control-allow-origin']).toBe(LISTED);
+    expect((await poll('https://evil.example')).headers['access-control-allow-origin']).toBeUndefined();
+  });
+
+  it('tell browsers to be careful, and not what answers', async () => {
+    const { headers } = await supertest(server.url).get('/api/auth/me');
+    expect(headers).toMatchObject({
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'SAMEORIGIN',
+      'referrer-policy': 'no-referrer',
+      'content-security-policy': expect.stringContaining("default-src 'self'"),
+    });
+    expect(headers['x-powered-by']).toBeUndefined();
+    expect(headers['strict-transport-security']).toBeUndefined();
+  });
+
+  it('name the request: by the id that came, if it is one, or by a new one', async () => {
+    const idFor = async (given: string) =>
+      (await supertest(server.url).get('/nowhere').set('X-Request-Id', given)).headers['x-request-id'];
+    expect(await idFor('proxy-1_A')).toBe('proxy-1_A');
+    for (const wrong of ['a b', 'x'.repeat(65), 'a"b', '{}']) {
+      expect(await idFor(wrong)).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/);
+    }
+    const { body, headers } = await supertest(server.url).get('/nowhere');
+    expect(body.error.requestId).toBe(headers['x-request-id']);
+  });
+
+  it('let no page of any origin in by default', async () => {
+    const bare = await startTestServer({ PUBLIC_URL: 'https://chat.example.org' });
+    const { headers } = await supertest(bare.url).get('/health/live').set('Origin', LISTED);
+    expect(headers['access-control-allow-origin']).toBeUndefined();
+    expect(headers['strict-transport-security']).toContain('max-age');
+    await bare.close();
+  });
+});
+
+describe('the address of a client', () => {
+  it.each([
+    ['false', '127.0.0.1'],
+    ['true', '203.0.113.7'],
+    ['1', '198.51.100.2'],
+    ['loopback', '198.51.100.2'],
+    ['loopback, 198.51.100.0/24', '203.0.113.7'],
+    ['10.0.0.0/8', '127.0.0.1'],
+  ])('with TRUST_PROXY=%s is %s', async (TRUST_PROXY, expected) => {
+    const server = await startTestServer({ TRUST_PROXY });
+    const ada = await signUp(server.api, 'ada');
+    const { body } = await server.api.call('post', '/api/auth/login', {
+      body: { identifier: ada.username, password: PASSWORD },
+      headers: { 'X-Forwarded-For': '203.0.113.7, 198.51.100.2' },
+    });
+    const { sessions } = (await server.api.get('/api/auth/sessions', body.accessToken)).body;
+    expect(sessions.find(({ current }: { current: boolean }) => current).address).toBe(expected);
+    await server.close();
+  });
+});
+
+describe('a change of the signing secret', () => {
+  it('leaves tokens of the one before good, and no others', async () => {
+    const before = await startTestServer({ JWT_SECRET: OLD });
+    const ada = await signUp(before.api, 'ada');
+    const phone = await logInAgain(before.api, ada);
+    const { database, config } = before.context;
+    /** The same installation after a restart with other secrets. */
+    const restarted = async (jwtSecret: string, previousJwtSecret?: string) => {
+      const auth = { ...config.auth, jwtSecret, previousJwtSecret };
+      const context = await createContext({ ...config, auth }, { database });
+      const server = await startServer(context);
+      const close = async () => {
+        await server.close();
+        await context.close();
+      };
+      return { api: await createApi(server.url), close };
+    };
+
+    const rotated = await restarted(NEW, OLD);
+    expect((await me(rotated.api, ada)).status).toBe(200);
+    const renewed = await rotated.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
+    expect(renewed.status).toBe(200);
+    const kid = (token: string) => jwt.decode(token, { complete: true })!.header.kid;
+    expect(kid(renewed.body.accessToken)).not.toBe(kid(ada.token));
+    // The one before stays recognisable, so using it twice is still found out.
+    const other = await rotated.api.post('/api/auth/refresh', { refreshToken: phone.refreshToken });
+    expect(await rotated.api.post('/api/auth/refresh', { refreshToken: phone.refreshToken })).toMatchObject(
+      refused(401, 'refresh_token_reused'),
+    );
+    expect((await me(rotated.api, { token: other.body.accessToken })).status).toBe(401);
+    await rotated.close();
+
+    const done = await restarted(NEW);
+    expect(await me(done.api, ada)).toMatchObject(refused(401, 'token_invalid'));
+    const late = await done.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
+    expect(late).toMatchObject(refused(401, 'refresh_token_invalid'));
+    const { accessToken, refreshToken } = renewed.body;
+    expect((await me(done.api, { token: accessToken })).status).toBe(200);
+    expect((await done.api.post('/api/auth/refresh', { refreshToken })).status).toBe(200);
+    await done.close();
+    await before.close();
+  });
+});

@@ -1,0 +1,190 @@
+import { login, refused } from '../fixtures/accounts';
+import { PASSWORD, signUp, type Person } from '../fixtures/people';
+import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { signUpGuarded } from '../fixtures/totp';
+import { until } from '../fixtures/until';
+
+const THROTTLED = { THROTTLE_ENABLED: 'true', TRUST_PROXY: 'true' };
+/** Failures at an account that cost nothing. */
+const FREE = 4;
+
+if (!HAS_REDIS) console.warn('Skipped: throttling across nodes, for want of redis-server.');
+
+let server: TestServer;
+let ada: Person;
+
+beforeAll(async () => {
+  server = await startTestServer(THROTTLED);
+});
+beforeEach(async () => {
+  ada = await signUp(server.api, 'ada');
+});
+afterAll(() => server.close());
+
+const guess = (who: Pick<Person, 'username'>, on = server) =>
+  login(on.api, who, { password: 'a wrong guess' });
+const RATE_LIMITED = refused(429, 'rate_limited');
+
+async function failTimes(times: number, who: Pick<Person, 'username'> = ada, on = server): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    expect(await guess(who, on)).toMatchObject(refused(401, 'invalid_credentials'));
+  }
+}
+
+/** Makes wrong guesses at an account, each as soon as it may be made. @returns the waits in between, in seconds. */
+async function waitsOf(who: Pick<Person, 'username'>, count: number): Promise<number[]> {
+  await failTimes(FREE + 1, who);
+  const waits: number[] = [];
+  for (;;) {
+    const answer = await guess(who);
+    expect(answer).toMatchObject(RATE_LIMITED);
+    const seconds = Number(answer.headers['retry-after']);
+    waits.push(seconds);
+    if (waits.length === count) return waits;
+    const over = Date.now() + seconds * 1000;
+    await until(() => Date.now() >= over);
+    expect(await guess(who)).toMatchObject(refused(401, 'invalid_credentials'));
+  }
+}
+
+describe('guessing at one account', () => {
+  it('has to wait after some failures, each time twice as long', async () => {
+    expect(await waitsOf(ada, 3)).toEqual([1, 2, 4]);
+  });
+
+  it('is the same for an account that does not exist', async () => {
+    expect(await waitsOf({ username: 'nobody-at-all' }, 2)).toEqual([1, 2]);
+  });
+
+  it('leaves other accounts alone, and is over when the owner may try again', async () => {
+    const bob = await signUp(server.api, 'bob');
+    await failTimes(FREE + 1);
+    const refusal = await login(server.api, ada);
+    expect(refusal).toMatchObject(RATE_LIMITED);
+    expect((await login(server.api, bob)).status).toBe(200);
+    const over = Date.now() + Number(refusal.headers['retry-after']) * 1000;
+    await until(() => Date.now() >= over);
+    expect((await login(server.api, ada)).status).toBe(200);
+  });
+
+  it('does not end the sessions that the owner has', async () => {
+    await failTimes(FREE + 1);
+    expect((await server.api.get('/api/auth/me', ada.token)).status).toBe(200);
+    const renewed = await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
+    expect(renewed.status).toBe(200);
+  });
+
+  it('is forgotten when the owner logs in', async () => {
+    await failTimes(FREE);
+    expect((await login(server.api, ada)).status).toBe(200);
+    await failTimes(FREE);
+    expect((await login(server.api, ada)).status).toBe(200);
+  });
+
+  it('locks nobody out for longer than a minute, however often somebody fails', async () => {
+    const { throttle } = server.context.services;
+    const name = 'popular-target';
+    // A thousand failures take days of waiting; what counts them is told of the waits at once.
+    const failures = Reflect.get(throttle, 'failures') as {
+      penalty(key: string, points: number): Promise<unknown>;
+    };
+    await failures.penalty(name, 1000);
+    await failTimes(1, { username: name });
+    const answer = await guess({ username: name });
+    expect(answer).toMatchObject(RATE_LIMITED);
+    expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60);
+    // What is refused does not make the wait longer.
+    for (let time = 0; time < 20; time++) {
+      expect(Number((await guess({ username: name })).headers['retry-after'])).toBeLessThanOrEqual(60);
+    }
+  });
+
+  it('is not faster by many guesses at once, or by writing the name in other letters', async () => {
+    const spellings = ['', '\u200b', '\u00ad', '\u2060', '\u0000'].flatMap((ignored) => [
+      `${ada.username}${ignored}`,
+      `${ignored}${ada.username.toUpperCase()}`,
+    ]);
+    const answers = await Promise.all(
+      spellings.flatMap((identifier) =>
+        [1, 2, 3].map(() => login(server.api, { username: identifier }, { password: PASSWORD + 'x' })),
+      ),
+    );
+    // Only the name itself is tried; the other spellings are nobody's, even with the right password.
+    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(0);
+    for (const identifier of spellings.slice(2)) {
+      expect((await login(server.api, { username: identifier })).status).not.toBe(200);
+    }
+    const bob = await signUp(server.api, 'bob');
+    const guesses = await Promise.all(Array.from({ length: 30 }, () => guess(bob)));
+    expect(guesses.filter(({ status }) => status === 401)).toHaveLength(FREE + 1);
+  });
+
+  it('covers the second factor, and the password that is asked for again', async () => {
+    const { person } = await signUpGuarded(server);
+    for (let time = 0; time <= FREE; time++) {
+      expect(await login(server.api, person, { code: 'zzzzz-zzzzz' })).toMatchObject(
+        refused(401, 'totp_invalid'),
+      );
+    }
+    expect(await login(server.api, person, { code: 'zzzzz-zzzzz' })).toMatchObject(RATE_LIMITED);
+    const prove = (password: string) => server.api.post('/api/auth/totp/setup', { password }, ada.token);
+    for (let time = 0; time <= FREE; time++) expect((await prove('wrong')).status).toBe(401);
+    expect(await prove(PASSWORD)).toMatchObject(RATE_LIMITED);
+  });
+});
+
+describe('flooding from one address', () => {
+  const forgot = (address: string) =>
+    server.api.call('post', '/api/auth/password/forgot', {
+      body: { email: 'nobody@example.org' },
+      headers: { 'X-Forwarded-For': address },
+    });
+  const statusesOf = async (addresses: string[]) =>
+    (await Promise.all(addresses.map(forgot))).map(({ status }) => status);
+
+  it('is refused after a while, with the time to wait, and others are not', async () => {
+    const statuses = await statusesOf(Array<string>(61).fill('203.0.113.9'));
+    expect(statuses.filter((status) => status === 202)).toHaveLength(60);
+    const answer = await forgot('203.0.113.9');
+    expect(answer).toMatchObject(RATE_LIMITED);
+    const wait = Number(answer.headers['retry-after']);
+    expect(wait > 500 && wait <= 600).toBe(true);
+    expect((await forgot('203.0.113.10')).status).toBe(202);
+  });
+
+  it('is not hidden by the many addresses of one IPv6 network', async () => {
+    const network = Array.from({ length: 61 }, (_, index) => `2001:db8:0:1::${index.toString(16)}`);
+    const statuses = await statusesOf(network);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1);
+    expect((await forgot('2001:0DB8::1:0:0:0:abcd')).status).toBe(429);
+    expect((await forgot('2001:db8:0:2::1')).status).toBe(202);
+  });
+});
+
+(HAS_REDIS ? describe : describe.skip)('with Redis', () => {
+  let redis: RedisProcess;
+  let nodes: TestServer[];
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    const settings = { ...THROTTLED, REDIS_URL: redis.url };
+    nodes = [await startTestServer(settings), await startTestServer(settings)];
+  });
+  afterAll(async () => {
+    for (const node of nodes) await node.close();
+    await redis.close();
+  });
+
+  it('what one node counts, the others know; and when it is gone, each counts for itself', async () => {
+    const [one, other] = nodes as [TestServer, TestServer];
+    const name = { username: 'shared-target' };
+    await failTimes(FREE + 1, name, one);
+    expect(await guess(name, other)).toMatchObject(RATE_LIMITED);
+    await redis.close();
+    const next = { username: 'next-target' };
+    await failTimes(FREE + 1, next, one);
+    expect(await guess(next, one)).toMatchObject(RATE_LIMITED);
+    expect(await guess(next, other)).toMatchObject(refused(401, 'invalid_credentials'));
+  });
+});

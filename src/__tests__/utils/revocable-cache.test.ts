@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { RevocableCache } from '../../utils/revocable-cache';
+
+/** Boxed, for the cache tells what was not found by its absence. */
+interface Version {
+  version: number;
+}
+
+test('a read that begins after a delete never sees what was loaded before it', async () => {
+  const step = fc.record({ key: fc.constantFrom('a', 'b', 'c'), writes: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
+      // Two entries for three keys, so that some are pushed out.
+      const cache = new RevocableCache<Version>(2);
+      /** What the database holds. */
+      const stored: Record<string, number> = {};
+      /** What was written when the last delete of a key was done: nothing older may be seen from then on. */
+      const least: Record<string, number> = {};
+      let loads = 0;
+
+      const load = async (key: string) => {
+        loads++;
+        await scheduler.schedule(Promise.resolve(), `the query for ${key} arrives`);
+        const version = stored[key] ?? 0;
+        await scheduler.schedule(Promise.resolve(), `the answer for ${key} arrives`);
+        return { version };
+      };
+      const read = async (key: string) => {
+        const expected = least[key] ?? 0;
+        const found = await cache.get(key, () => load(key));
+        expect(found!.version).toBeGreaterThanOrEqual(expected);
+      };
+      const write = async (key: string) => {
+        const version = (stored[key] ?? 0) + 1;
+        stored[key] = version;
+        await scheduler.schedule(Promise.resolve(), `the write of ${key} is acknowledged`);
+        cache.delete(key);
+        least[key] = Math.max(version, least[key] ?? 0);
+      };
+      const running: Promise<void>[] = [];
+      const script = scheduler.scheduleSequence(
+        steps.map(({ key, writes }, index) => ({
+          label: `${index}: ${writes ? 'write' : 'read'} ${key}`,
+          builder: () => {
+            running.push(writes ? write(key) : read(key));
+            return Promise.resolve();
+          },
+        })),
+      );
+      await scheduler.waitFor(script.task);
+      await scheduler.waitFor(Promise.all(running));
+      expect(loads).toBeLessThanOrEqual(steps.length);
+    }),
+    { numRuns: 500, seed: 4 },
+  );
+});
+
+test('reads of one key at once share one load, and a later one takes what was kept', async () => {
+  const cache = new RevocableCache<Version>(10);
+  let loads = 0;
+  const load = () => Promise.resolve({ version: ++loads });
+  const found = await Promise.all([1, 2, 3].map(() => cache.get('a', load)));
+  expect(found).toEqual([{ version: 1 }, { version: 1 }, { version: 1 }]);
+  expect(await cache.get('a', load)).toEqual({ version: 1 });
+  cache.delete('a');
+  expect(await cache.get('a', load)).toEqual({ version: 2 });
+});
+
+test('neither a failure nor an absence is kept', async () => {
+  const cache = new RevocableCache<Version>(10);
+  await expect(cache.get('a', () => Promise.reject(new Error('down')))).rejects.toThrow('down');
+  expect(await cache.get('a', () => Promise.resolve(undefined))).toBeUndefined();
+  expect(await cache.get('a', () => Promise.resolve({ version: 1 }))).toEqual({ version: 1 });
+});

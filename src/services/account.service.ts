@@ -1,0 +1,141 @@
+import type { ClientSession, ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { RunTransaction } from '../db/transaction';
+import { toGroup } from '../models/group.model';
+import { toMessage } from '../models/message.model';
+import { toSession, type Caller, type Origin } from '../models/session.model';
+import { toPublicUser, toUser, type Proof, type UserDocument } from '../models/user.model';
+import { AppError } from '../utils/errors';
+import type { AuditService } from './audit.service';
+import type { CredentialService } from './credential.service';
+import type { EventBus } from './event-bus';
+import type { SessionService } from './session.service';
+import type { SuperAdmins } from './super-admins';
+
+/** Messages of an export that are read at a time. */
+const EXPORT_PAGE = 1000;
+
+/** The end of an account, and what its owner may take along. */
+export class AccountService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly runTransaction: RunTransaction,
+    private readonly bus: EventBus,
+    private readonly sessions: SessionService,
+    private readonly credentials: CredentialService,
+    private readonly superAdmins: SuperAdmins,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
+  async deactivate(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
+    const user = await this.credentials.prove(caller, proof, origin);
+    await this.runTransaction(async (session) => {
+      await this.superAdmins.refuseLast(user._id, session);
+      await this.collections.users.updateOne(
+        { _id: user._id, state: 'active' },
+        { $set: { state: 'deactivated', updatedAt: new Date() } },
+        session && { session },
+      );
+    });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
+    await this.sessions.revokeAll(user._id, 'account_deactivated');
+  }
+
+  /**
+   * Deletes the account: personal data is erased, memberships end, messages stay under "Deleted user".
+   * @throws AppError password_wrong, totp_required, last_super_admin, last_owner (with the groups as details)
+   */
+  async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
+    const user = await this.credentials.prove(caller, proof, origin);
+    const left = await this.runTransaction(async (session) => {
+      await this.superAdmins.refuseLast(user._id, session);
+      const groupIds = await this.leaveGroups(user._id, session);
+      await this.erase(user, session);
+      await this.audit.record(
+        { action: 'user.deleted', actorId: user._id, targetId: user._id, address: origin.address },
+        session,
+      );
+      return groupIds;
+    });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: 'client' });
+    await this.sessions.revokeAll(user._id, 'account_deleted');
+    for (const groupId of left) await this.bus.publish({ type: 'member.removed', groupId, userId: user._id });
+    await this.collections.sessions.deleteMany({ userId: user._id });
+  }
+
+  /** Everything that is stored about the caller, as an async sequence of one fact each. */
+  async *export(caller: Caller): AsyncGenerator<{ kind: string; data: unknown }> {
+    const { userId } = caller;
+    const user = await this.collections.users.findOne({ _id: userId });
+    if (!user) return;
+    yield { kind: 'user', data: toUser(user) };
+    for await (const session of this.collections.sessions.find({ userId })) {
+      yield { kind: 'session', data: toSession(session, caller) };
+    }
+    for await (const { groupId, role, joinedAt } of this.collections.memberships.find({ userId })) {
+      const group = await this.collections.groups.findOne({ _id: groupId });
+      if (group)
+        yield { kind: 'membership', data: { group: toGroup(group, role), joinedAt: joinedAt.toISOString() } };
+    }
+    for await (const { blockedId } of this.collections.blocks.find({ userId })) {
+      const blocked = await this.collections.users.findOne({ _id: blockedId });
+      if (blocked) yield { kind: 'block', data: toPublicUser(blocked) };
+    }
+    const messages = this.collections.messages.find({ senderId: userId }).batchSize(EXPORT_PAGE);
+    for await (const message of messages) yield { kind: 'message', data: toMessage(message) };
+  }
+
+  /** Ends all memberships. @returns the groups. @throws AppError last_owner */
+  private async leaveGroups(userId: ObjectId, session: ClientSession | undefined): Promise<ObjectId[]> {
+    const options = session ? { session } : {};
+    const { memberships, groups, channelMembers } = this.collections;
+    const own = await memberships.find({ userId }, options).toArray();
+    const orphaned: string[] = [];
+    for (const { groupId, role } of own) {
+      if (role !== 'owner') continue;
+      const others = await memberships.findOne({ groupId, userId: { $ne: userId } }, options);
+      const owner = await memberships.findOne({ groupId, role: 'owner', userId: { $ne: userId } }, options);
+      if (others && !owner) orphaned.push(groupId.toHexString());
+    }
+    if (orphaned.length > 0) {
+      throw new AppError('last_owner', 'Other members need an owner: hand these groups over first.', {
+        groupIds: orphaned,
+      });
+    }
+    const groupIds = own.map(({ groupId }) => groupId);
+    await groups.updateMany({ _id: { $in: groupIds } }, { $inc: { memberCount: -1 } }, options);
+    await memberships.deleteMany({ userId }, options);
+    await channelMembers.deleteMany({ userId }, options);
+    return groupIds;
+  }
+
+  private async erase(user: UserDocument, session: ClientSession | undefined): Promise<void> {
+    const options = session ? { session } : {};
+    const erased = await this.collections.users.updateOne(
+      { _id: user._id, state: { $ne: 'deleted' } },
+      {
+        $set: {
+          username: `deleted-${user._id.toHexString()}`,
+          displayName: 'Deleted user',
+          bio: '',
+          statusText: '',
+          timeZone: 'UTC',
+          role: 'client',
+          state: 'deleted',
+          suspension: null,
+          totp: null,
+          emailVerifiedAt: null,
+          updatedAt: new Date(),
+        },
+        $unset: { email: true, pendingEmail: true, passwordHash: true },
+      },
+      options,
+    );
+    // Asked twice at once, it is done once.
+    if (erased.matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
+    await this.collections.oneTimeTokens.deleteMany({ userId: user._id }, options);
+    await this.collections.blocks.deleteMany({ userId: user._id }, options);
+    await this.collections.blocks.deleteMany({ blockedId: user._id }, options);
+  }
+}

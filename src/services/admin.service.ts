@@ -1,0 +1,124 @@
+import { ObjectId, type UpdateFilter } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { RunTransaction } from '../db/transaction';
+import type { SuspendInput } from '../models/admin.model';
+import type { AuditAction, AuditEntry } from '../models/audit.model';
+import type { PageQuery } from '../models/common.model';
+import type { Caller, Origin } from '../models/session.model';
+import { toUser, type GlobalRole, type User, type UserDocument } from '../models/user.model';
+import type { Page } from '../utils/cursor';
+import { AppError } from '../utils/errors';
+import type { Access } from './access';
+import type { AuditService } from './audit.service';
+import type { EventBus } from './event-bus';
+import type { SessionService } from './session.service';
+import type { SuperAdmins } from './super-admins';
+
+/** What super admins do to accounts. Every act is in the audit log, in the same transaction. */
+export class AdminService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly runTransaction: RunTransaction,
+    private readonly access: Access,
+    private readonly bus: EventBus,
+    private readonly sessions: SessionService,
+    private readonly superAdmins: SuperAdmins,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** Gives a user another role; it counts when this resolves. @throws AppError forbidden, not_found, last_super_admin */
+  async changeRole(caller: Caller, userId: string, role: GlobalRole, origin: Origin): Promise<User> {
+    const user = await this.change(caller, userId, origin, {
+      action: 'user.role_changed',
+      details: { role },
+      update: { $set: { role } },
+      takesPower: role !== 'super_admin',
+    });
+    return toUser(user);
+  }
+
+  /**
+   * Suspends a user until a time or for good: their tokens are refused and their sockets closed when this
+   * resolves.
+   */
+  async suspend(caller: Caller, userId: string, input: SuspendInput, origin: Origin): Promise<User> {
+    const until = input.until === undefined ? null : new Date(input.until);
+    const user = await this.change(caller, userId, origin, {
+      action: 'user.suspended',
+      details: { reason: input.reason, until: until?.toISOString() ?? null },
+      update: { $set: { state: 'suspended', suspension: { reason: input.reason, until } } },
+      takesPower: true,
+    });
+    await this.sessions.revokeAll(user._id, 'account_suspended');
+    return toUser(user);
+  }
+
+  /** Ends a suspension. */
+  async restore(caller: Caller, userId: string, origin: Origin): Promise<User> {
+    const user = await this.change(caller, userId, origin, {
+      action: 'user.restored',
+      details: {},
+      update: { $set: { state: 'active', suspension: null } },
+      takesPower: false,
+    });
+    return toUser(user);
+  }
+
+  /** Ends all sessions of a user. */
+  async logOut(caller: Caller, userId: string, origin: Origin): Promise<void> {
+    this.access.requireSuperAdmin(caller);
+    const targetId = new ObjectId(userId);
+    if (!(await this.collections.users.findOne({ _id: targetId }))) throw noUser();
+    await this.audit.record({
+      action: 'user.logged_out',
+      actorId: caller.userId,
+      targetId,
+      address: origin.address,
+    });
+    await this.sessions.revokeAll(targetId, 'revoked');
+  }
+
+  /** The audit log, newest first. @throws AppError forbidden */
+  async auditLog(caller: Caller, query: PageQuery): Promise<Page<AuditEntry>> {
+    this.access.requireSuperAdmin(caller);
+    return this.audit.list(query);
+  }
+
+  private async change(
+    caller: Caller,
+    userId: string,
+    origin: Origin,
+    act: {
+      action: AuditAction;
+      details: Record<string, string | null>;
+      update: UpdateFilter<UserDocument> & { $set: Partial<UserDocument> };
+      /** Whether a super admin loses power by it. */
+      takesPower: boolean;
+    },
+  ): Promise<UserDocument> {
+    this.access.requireSuperAdmin(caller);
+    const targetId = new ObjectId(userId);
+    const user = await this.runTransaction(async (session) => {
+      const options = session ? { session } : {};
+      if (act.takesPower) await this.superAdmins.refuseLast(targetId, session);
+      const updated = await this.collections.users.findOneAndUpdate(
+        { _id: targetId, state: { $ne: 'deleted' } },
+        { ...act.update, $set: { ...act.update.$set, updatedAt: new Date() } },
+        { returnDocument: 'after', ...options },
+      );
+      if (!updated) throw noUser();
+      const { action, details } = act;
+      await this.audit.record(
+        { action, actorId: caller.userId, targetId, address: origin.address, details },
+        session,
+      );
+      return updated;
+    });
+    await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
+    return user;
+  }
+}
+
+function noUser(): AppError {
+  return new AppError('not_found', 'There is no such user.');
+}

@@ -1,0 +1,159 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { AuditAction } from '../models/audit.model';
+import type { Caller, Origin } from '../models/session.model';
+import type {
+  ChangeEmailInput,
+  ChangePasswordInput,
+  Credentials,
+  Proof,
+  ResetPasswordInput,
+  UserDocument,
+} from '../models/user.model';
+import { AppError } from '../utils/errors';
+import type { Logger } from '../utils/logger';
+import type { AuditService } from './audit.service';
+import type { EmailService } from './email.service';
+import type { MailService } from './mail.service';
+import type { OneTimeTokenService } from './one-time-token.service';
+import { refuseCommonPassword, type PasswordHasher } from './password';
+import type { SessionService } from './session.service';
+import type { ThrottleService } from './throttle.service';
+import type { TotpService, TotpSetup } from './totp.service';
+
+/** What a user changes about how they prove who they are. Each dangerous act asks for the proof again. */
+export class CredentialService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly passwords: PasswordHasher,
+    private readonly sessions: SessionService,
+    private readonly totp: TotpService,
+    private readonly emails: EmailService,
+    private readonly mail: MailService,
+    private readonly tokens: OneTimeTokenService,
+    private readonly throttle: ThrottleService,
+    private readonly audit: AuditService,
+    private readonly logger: Logger,
+    private readonly publicUrl: string,
+  ) {}
+
+  /**
+   * Asks the caller for their password, and their second factor if they have one.
+   * @throws AppError password_wrong, totp_required, totp_invalid, rate_limited
+   */
+  async prove(caller: Caller, proof: Proof, origin: Origin): Promise<UserDocument> {
+    const user = await this.requireUser(caller.userId);
+    await this.throttle.attempt(user.username, async () => {
+      if (!(await this.passwords.matches(proof.password, user.passwordHash))) {
+        throw new AppError('password_wrong', 'The password is wrong.');
+      }
+      await this.totp.check(user, proof.code, origin);
+    });
+    return user;
+  }
+
+  /** Changes the password and ends every session; the answer begins a new one. */
+  async changePassword(caller: Caller, input: ChangePasswordInput, origin: Origin): Promise<Credentials> {
+    const user = await this.prove(caller, input, origin);
+    refuseCommonPassword(input.newPassword, user.username);
+    const changed = await this.setPassword(user, input.newPassword);
+    await this.record('user.password_changed', user._id, origin);
+    return this.sessions.open(changed, origin);
+  }
+
+  /**
+   * Mails a link to whoever owns the address. It answers the same, and as fast, for an unknown address.
+   * @throws AppError mail_unavailable, rate_limited
+   */
+  async forgotPassword(email: string, origin: Origin): Promise<void> {
+    this.mail.requireMail();
+    await this.throttle.countCall('reset', origin.address);
+    // Not awaited: how long it takes would tell whether there is such an account.
+    this.mailResetLink(email).catch((error: unknown) => {
+      this.logger.error({ err: error }, 'a password reset could not be mailed');
+    });
+  }
+
+  /** @throws AppError one_time_token_invalid, password_too_common, rate_limited */
+  async resetPassword(input: ResetPasswordInput, origin: Origin): Promise<void> {
+    await this.throttle.countCall('reset', origin.address);
+    refuseCommonPassword(input.newPassword, '');
+    const { userId, email } = await this.tokens.redeem('reset_password', input.token);
+    const user = await this.requireUser(userId);
+    if (user.email !== email || user.state === 'deleted') {
+      throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
+    }
+    await this.setPassword(user, input.newPassword);
+    await this.throttle.forgetFailures(user.username);
+    await this.throttle.forgetFailures(email);
+    await this.record('user.password_reset', user._id, origin);
+  }
+
+  /** Mails a link to the new address; following it makes the change. */
+  async changeEmail(caller: Caller, input: ChangeEmailInput, origin: Origin): Promise<void> {
+    this.mail.requireMail();
+    await this.emails.startChange(await this.prove(caller, input, origin), input.email);
+  }
+
+  async resendVerification(caller: Caller): Promise<void> {
+    this.mail.requireMail();
+    await this.emails.startVerification(await this.requireUser(caller.userId));
+  }
+
+  async setUpTotp(caller: Caller, proof: Proof, origin: Origin): Promise<TotpSetup> {
+    return this.totp.setUp(await this.prove(caller, proof, origin));
+  }
+
+  /** @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid, rate_limited */
+  async enableTotp(caller: Caller, code: string, origin: Origin): Promise<string[]> {
+    const { username } = await this.requireUser(caller.userId);
+    return this.throttle.attempt(username, () => this.totp.enable(caller, code, origin));
+  }
+
+  async disableTotp(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
+    await this.prove(caller, proof, origin);
+    await this.totp.disable(caller.userId, origin);
+  }
+
+  async renewRecoveryCodes(caller: Caller, proof: Proof, origin: Origin): Promise<string[]> {
+    await this.prove(caller, proof, origin);
+    return this.totp.renewRecoveryCodes(caller.userId);
+  }
+
+  private async setPassword(user: UserDocument, password: string): Promise<UserDocument> {
+    const passwordHash = await this.passwords.hash(password);
+    const changed = await this.collections.users.findOneAndUpdate(
+      { _id: user._id, state: { $ne: 'deleted' } },
+      { $set: { passwordHash, updatedAt: new Date() } },
+      { returnDocument: 'after' },
+    );
+    if (!changed) throw new AppError('session_revoked', 'The account no longer exists.');
+    await this.tokens.discard('reset_password', user._id);
+    await this.sessions.revokeAll(user._id, 'password_changed');
+    return changed;
+  }
+
+  private async mailResetLink(email: string): Promise<void> {
+    const user = await this.emails.findOwner(email);
+    if (!user?.email || user.state === 'deleted' || !(await this.throttle.mayMail(user.email))) return;
+    const token = await this.tokens.create('reset_password', user._id, user.email);
+    this.mail.send({
+      to: user.email,
+      subject: 'Reset your password',
+      text:
+        `Set a new password for your Parley account "${user.username}":\n\n` +
+        `${this.publicUrl}/#/reset-password?token=${token}\n\n` +
+        'The link is good for an hour and for once. If you did not ask for it, there is nothing to do.',
+    });
+  }
+
+  private async requireUser(_id: ObjectId): Promise<UserDocument> {
+    const user = await this.collections.users.findOne({ _id });
+    if (!user) throw new AppError('session_revoked', 'The account no longer exists.');
+    return user;
+  }
+
+  private record(action: AuditAction, userId: ObjectId, { address }: Origin): Promise<void> {
+    return this.audit.record({ action, actorId: userId, targetId: userId, address });
+  }
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { OneTimeTokenDocument } from '../models/one-time-token.model';
+import { AppError } from '../utils/errors';
+import { hashToken } from './token.service';
+
+type Kind = OneTimeTokenDocument['kind'];
+
+/** How long a mailed token is good, in milliseconds. */
+const LIFETIME: Record<Kind, number> = { reset_password: 3600_000, verify_email: 24 * 3600_000 };
+
+/** Tokens that go out by mail and are good once. Only their hash is stored. */
+export class OneTimeTokenService {
+  constructor(private readonly collections: Collections) {}
+
+  /** Makes a token; those of the same kind that the user had before are void. */
+  async create(kind: Kind, userId: ObjectId, email: string): Promise<string> {
+    const token = randomBytes(32).toString('base64url');
+    await this.discard(kind, userId);
+    await this.collections.oneTimeTokens.insertOne({
+      _id: new ObjectId(),
+      kind,
+      userId,
+      email,
+      hash: hashToken(token),
+      expiresAt: new Date(Date.now() + LIFETIME[kind]),
+    });
+    return token;
+  }
+
+  /** Makes the tokens of a user void. */
+  async discard(kind: Kind, userId: ObjectId): Promise<void> {
+    await this.collections.oneTimeTokens.deleteMany({ userId, kind });
+  }
+
+  /** Spends a token. @throws AppError one_time_token_invalid */
+  async redeem(kind: Kind, token: string): Promise<OneTimeTokenDocument> {
+    const found = await this.collections.oneTimeTokens.findOneAndDelete({
+      hash: hashToken(token),
+      kind,
+      expiresAt: { $gt: new Date() },
+    });
+    if (!found)
+      throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
+    return found;
+  }
+}

@@ -1,0 +1,224 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import {
+  toSession,
+  type Caller,
+  type Origin,
+  type RefreshInput,
+  type RevocationReason,
+  type Session,
+  type SessionDocument,
+} from '../models/session.model';
+import { toUser, type Credentials, type GlobalRole, type UserDocument } from '../models/user.model';
+import { AppError, invalidCredentials } from '../utils/errors';
+import { RevocableCache } from '../utils/revocable-cache';
+import type { AuditService } from './audit.service';
+import type { EventBus } from './event-bus';
+import type { TokenService } from './token.service';
+
+/** Sessions and users whose state is kept in memory. */
+const CACHE_SIZE = 50_000;
+/** Milliseconds after which it is noted again that a session is in use. */
+const SEEN_INTERVAL = 5 * 60_000;
+const MAX_USER_AGENT = 256;
+
+/** A caller, and when what they proved it with ends. */
+export interface Authenticated {
+  caller: Caller;
+  tokenExpiresAt: Date;
+}
+
+/** Sessions: one log-in on one device each, proved by tokens. */
+export class SessionService {
+  private readonly sessions = new RevocableCache<SessionDocument>(CACHE_SIZE);
+  private readonly roles = new RevocableCache<{ role: GlobalRole }>(CACHE_SIZE);
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly bus: EventBus,
+    private readonly tokens: TokenService,
+    private readonly audit: AuditService,
+    private readonly refreshTokenSeconds: number,
+  ) {
+    bus.subscribe((event) => {
+      if (event.type === 'session.revoked') this.sessions.delete(event.sessionId.toHexString());
+      if (event.type === 'user.changed') this.roles.delete(event.userId.toHexString());
+    });
+  }
+
+  /**
+   * Starts a session for a user who has proved who they are.
+   * @param user as they were when they proved it.
+   * @throws AppError invalid_credentials when the password or the state of the account has changed since then
+   */
+  async open(user: UserDocument, origin: Origin): Promise<Credentials> {
+    const now = new Date();
+    const _id = new ObjectId();
+    const refresh = this.tokens.createRefreshToken(_id);
+    await this.collections.sessions.insertOne({
+      _id,
+      userId: user._id,
+      refreshTokenHash: refresh.hash,
+      address: origin.address,
+      userAgent: origin.userAgent.slice(0, MAX_USER_AGENT),
+      createdAt: now,
+      lastSeenAt: now,
+      expiresAt: this.endOfSession(now),
+      revokedAt: null,
+    });
+    // Whoever changes the account ends its sessions; one that was not there yet has to see for itself.
+    const { passwordHash } = user;
+    const stands =
+      passwordHash !== undefined &&
+      (await this.collections.users.findOne({ _id: user._id, passwordHash, state: 'active' }));
+    if (!stands) {
+      await this.revoke({ _id }, 'revoked');
+      throw invalidCredentials();
+    }
+    return this.credentials(user, _id, refresh.token);
+  }
+
+  /**
+   * Exchanges a refresh token for a new pair; the old one is spent. A token that comes a second time has been
+   * stolen from one of the two who hold it, so its session ends for both.
+   * @throws AppError refresh_token_invalid, refresh_token_reused
+   */
+  async refresh(input: RefreshInput, origin: Origin): Promise<Credentials> {
+    const presented = this.tokens.readRefreshToken(input.refreshToken);
+    if (!presented) throw invalidRefreshToken();
+    const next = this.tokens.createRefreshToken(presented.sessionId);
+    const now = new Date();
+    const session = await this.collections.sessions.findOneAndUpdate(
+      {
+        _id: presented.sessionId,
+        refreshTokenHash: presented.hash,
+        revokedAt: null,
+        expiresAt: { $gt: now },
+      },
+      {
+        $set: {
+          refreshTokenHash: next.hash,
+          lastSeenAt: now,
+          address: origin.address,
+          expiresAt: this.endOfSession(now),
+        },
+      },
+    );
+    if (!session) throw await this.refuseRefresh(presented.sessionId, presented.hash, origin);
+    const user = await this.collections.users.findOne({ _id: session.userId });
+    if (user?.state !== 'active') throw invalidRefreshToken();
+    // Its end has moved, and the cache knows the old one.
+    this.sessions.delete(session._id.toHexString());
+    return this.credentials(user, session._id, next.token);
+  }
+
+  /**
+   * Tells who holds an access token.
+   * @throws AppError token_expired, token_invalid, session_revoked
+   */
+  async authenticate(accessToken: string, address: string): Promise<Authenticated> {
+    const { expiresAt: tokenExpiresAt, ...claimed } = this.tokens.verifyAccessToken(accessToken);
+    const [session, user] = await Promise.all([
+      this.findSession(claimed.sessionId),
+      this.findRole(claimed.userId),
+    ]);
+    const now = new Date();
+    if (!session || !user || !session.userId.equals(claimed.userId) || session.expiresAt <= now) {
+      throw new AppError('session_revoked', 'The session has ended.');
+    }
+    await this.noteUse(session, now);
+    return { caller: { ...claimed, role: user.role, address }, tokenExpiresAt };
+  }
+
+  /** The caller's sessions, the one last used first. */
+  async list(caller: Caller): Promise<Session[]> {
+    const sessions = await this.collections.sessions
+      .find({ userId: caller.userId, revokedAt: null, expiresAt: { $gt: new Date() } })
+      .toArray();
+    return sessions
+      .sort((a, b) => b.lastSeenAt.getTime() - a.lastSeenAt.getTime())
+      .map((session) => toSession(session, caller));
+  }
+
+  /** Ends one of the caller's sessions. @throws AppError not_found */
+  async revokeOwn(caller: Caller, sessionId: string, reason: RevocationReason): Promise<void> {
+    const revoked = await this.revoke({ _id: new ObjectId(sessionId), userId: caller.userId }, reason);
+    if (!revoked) throw new AppError('not_found', 'There is no such session.');
+  }
+
+  /**
+   * Ends all sessions of a user. When it resolves, their tokens are refused and their sockets closed: those of
+   * sessions that began while it ran, too.
+   */
+  async revokeAll(userId: ObjectId, reason: RevocationReason): Promise<void> {
+    for (;;) {
+      const open = await this.collections.sessions.find({ userId, revokedAt: null }).toArray();
+      if (open.length === 0) return;
+      await Promise.all(open.map(({ _id }) => this.revoke({ _id }, reason)));
+    }
+  }
+
+  private async revoke(
+    filter: { _id: ObjectId; userId?: ObjectId },
+    reason: RevocationReason,
+  ): Promise<boolean> {
+    const session = await this.collections.sessions.findOneAndUpdate(
+      { ...filter, revokedAt: null },
+      { $set: { revokedAt: new Date() } },
+    );
+    if (!session) return false;
+    await this.bus.publish({
+      type: 'session.revoked',
+      sessionId: session._id,
+      userId: session.userId,
+      reason,
+    });
+    return true;
+  }
+
+  private findSession(_id: ObjectId): Promise<SessionDocument | undefined> {
+    return this.sessions.get(_id.toHexString(), async () => {
+      return (await this.collections.sessions.findOne({ _id, revokedAt: null })) ?? undefined;
+    });
+  }
+
+  private findRole(_id: ObjectId): Promise<{ role: GlobalRole } | undefined> {
+    return this.roles.get(_id.toHexString(), async () => {
+      const user = await this.collections.users.findOne({ _id }, { projection: { role: 1, state: 1 } });
+      return user?.state === 'active' ? { role: user.role } : undefined;
+    });
+  }
+
+  private async noteUse(session: SessionDocument, now: Date): Promise<void> {
+    if (now.getTime() - session.lastSeenAt.getTime() < SEEN_INTERVAL) return;
+    session.lastSeenAt = now;
+    await this.collections.sessions.updateOne({ _id: session._id }, { $set: { lastSeenAt: now } });
+  }
+
+  private credentials(user: UserDocument, sessionId: ObjectId, refreshToken: string): Credentials {
+    const accessToken = this.tokens.signAccessToken({ userId: user._id, sessionId, role: user.role });
+    return { user: toUser(user), accessToken, refreshToken };
+  }
+
+  private endOfSession(now: Date): Date {
+    return new Date(now.getTime() + this.refreshTokenSeconds * 1000);
+  }
+
+  private async refuseRefresh(sessionId: ObjectId, hash: string, origin: Origin): Promise<AppError> {
+    const session = await this.collections.sessions.findOne({ _id: sessionId });
+    const isReuse = session?.revokedAt === null && session.refreshTokenHash !== hash;
+    if (!isReuse || !(await this.revoke({ _id: sessionId }, 'token_reused'))) return invalidRefreshToken();
+    await this.audit.record({
+      action: 'session.token_reused',
+      actorId: null,
+      targetId: session.userId,
+      address: origin.address,
+      details: { sessionId: sessionId.toHexString() },
+    });
+    return new AppError('refresh_token_reused', 'This refresh token was used before; its session has ended.');
+  }
+}
+
+function invalidRefreshToken(): AppError {
+  return new AppError('refresh_token_invalid', 'The refresh token is not valid.');
+}

@@ -1,0 +1,29 @@
+import type { ClientSession, ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import { AppError } from '../utils/errors';
+
+/** Sees to it that there is always a super admin who can act. */
+export class SuperAdmins {
+  constructor(private readonly collections: Collections) {}
+
+  /**
+   * To be called in the transaction that takes the role or the account from a user.
+   * @throws AppError last_super_admin
+   */
+  async refuseLast(userId: ObjectId, session: ClientSession | undefined): Promise<void> {
+    const options = session ? { session } : {};
+    const user = await this.collections.users.findOne({ _id: userId }, options);
+    if (user?.role !== 'super_admin') return;
+    // Two who resign at once both write this document, so that one of them has to look again.
+    await this.collections.installation.updateOne(
+      { _id: 'first_account' },
+      { $inc: { superAdminChanges: 1 } },
+      options,
+    );
+    const other = await this.collections.users.findOne(
+      { role: 'super_admin', state: 'active', _id: { $ne: userId } },
+      options,
+    );
+    if (!other) throw new AppError('last_super_admin', 'This is the last super admin.');
+  }
+}

@@ -1,0 +1,196 @@
+import { isIPv6 } from 'node:net';
+import { Redis } from 'ioredis';
+import {
+  RateLimiterMemory,
+  RateLimiterRedis,
+  RateLimiterRes,
+  type IRateLimiterOptions,
+  type RateLimiterAbstract,
+} from 'rate-limiter-flexible';
+import { AppError, type ErrorCode } from '../utils/errors';
+import type { Logger } from '../utils/logger';
+
+/**
+ * How many calls one address may make in a window. Generous, because an office or a school shares an address;
+ * they bound what a flood costs. Guessing at one account is slowed down by the backoff below.
+ */
+const PER_ADDRESS = {
+  login: { points: 300, duration: 600 },
+  register: { points: 600, duration: 600 },
+  refresh: { points: 1200, duration: 600 },
+  reset: { points: 60, duration: 600 },
+} as const satisfies Record<string, { points: number; duration: number }>;
+
+export type ThrottledCall = keyof typeof PER_ADDRESS;
+
+/** Failures at one account that cost nothing, and how long they are remembered, in seconds. */
+const FREE_FAILURES = 5;
+const FAILURE_MEMORY = 3600;
+/** The wait doubles with each further failure, from one second to this many. */
+const LONGEST_BACKOFF = 60;
+
+/** What a try ends with that was a wrong guess. */
+const WRONG_GUESS: readonly ErrorCode[] = ['invalid_credentials', 'password_wrong', 'totp_invalid'];
+
+/** Mails to one account in an hour. */
+const MAILS_PER_HOUR = 5;
+
+/** Slows down whoever floods or guesses. Counts are shared by all nodes when there is a Redis server. */
+export class ThrottleService {
+  private readonly addresses: Record<ThrottledCall, RateLimiterAbstract>;
+  private readonly failures: RateLimiterAbstract;
+  private readonly backoff: RateLimiterAbstract;
+  private readonly mails: RateLimiterAbstract;
+  private readonly redis: Redis | undefined;
+  /** The last of those who wait for their turn at an account. */
+  private readonly turns = new Map<string, Promise<unknown>>();
+
+  constructor(
+    private readonly options: { enabled: boolean; redisUrl: string | undefined },
+    logger: Logger,
+  ) {
+    if (options.enabled && options.redisUrl !== undefined) {
+      this.redis = new Redis(options.redisUrl, {
+        lazyConnect: true,
+        enableOfflineQueue: false,
+        maxRetriesPerRequest: 1,
+      });
+      this.redis.on('error', (error) => logger.warn({ err: error }, 'Redis cannot be reached'));
+    }
+    const byAddress = (call: ThrottledCall) =>
+      this.limiter({ keyPrefix: `throttle:${call}`, ...PER_ADDRESS[call] });
+    this.addresses = {
+      login: byAddress('login'),
+      register: byAddress('register'),
+      refresh: byAddress('refresh'),
+      reset: byAddress('reset'),
+    };
+    this.failures = this.limiter({
+      keyPrefix: 'throttle:failures',
+      points: Number.MAX_SAFE_INTEGER,
+      duration: FAILURE_MEMORY,
+    });
+    this.backoff = this.limiter({ keyPrefix: 'throttle:backoff', points: 1, duration: 1 });
+    this.mails = this.limiter({ keyPrefix: 'throttle:mails', points: MAILS_PER_HOUR, duration: 3600 });
+  }
+
+  /** Connects to Redis, if there is one; while it cannot be reached, the server goes on without. */
+  async start(): Promise<void> {
+    // What is wrong goes to the log, and it tries again by itself.
+    await this.redis?.connect().catch(() => undefined);
+  }
+
+  /** Counts a call of an address. @throws AppError rate_limited */
+  async countCall(call: ThrottledCall, address: string): Promise<void> {
+    if (this.options.enabled) await consume(this.addresses[call], networkOf(address));
+  }
+
+  /** Counts a mail to an account. @returns false when it has had too many. */
+  async mayMail(account: string): Promise<boolean> {
+    if (!this.options.enabled) return true;
+    return consume(this.mails, fold(account)).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof AppError) return false;
+        throw error;
+      },
+    );
+  }
+
+  /**
+   * Makes a try at proving to be the owner of an account. Tries at one account are made one after the other:
+   * many at once would all be under way before the first of them fails.
+   * @throws AppError rate_limited while the account has to wait after failures; what `prove` throws.
+   */
+  async attempt<Result>(account: string, prove: () => Promise<Result>): Promise<Result> {
+    if (!this.options.enabled) return prove();
+    const key = fold(account);
+    return this.inTurn(key, async () => {
+      await this.refuseDuringBackoff(key);
+      try {
+        const result = await prove();
+        await this.forgetFailures(account);
+        return result;
+      } catch (error) {
+        if (error instanceof AppError && WRONG_GUESS.includes(error.code)) await this.noteFailure(key);
+        throw error;
+      }
+    });
+  }
+
+  private inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
+    const result = (this.turns.get(key) ?? Promise.resolve()).then(work);
+    const turn: Promise<unknown> = result
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.turns.get(key) === turn) this.turns.delete(key);
+      });
+    this.turns.set(key, turn);
+    return result;
+  }
+
+  private async refuseDuringBackoff(key: string): Promise<void> {
+    const waiting = await this.backoff.get(key);
+    if (waiting && waiting.remainingPoints <= 0 && waiting.msBeforeNext > 0)
+      throw tooMany(waiting.msBeforeNext);
+  }
+
+  /** Notes a failed try: after some, the account has to wait, each time twice as long as before. */
+  private async noteFailure(key: string): Promise<void> {
+    const { consumedPoints } = await this.failures.consume(key);
+    const beyond = consumedPoints - FREE_FAILURES;
+    if (beyond < 0) return;
+    await this.backoff.block(key, Math.min(2 ** beyond, LONGEST_BACKOFF));
+  }
+
+  /** Forgets the failures of an account: its owner is there. */
+  async forgetFailures(account: string): Promise<void> {
+    if (!this.options.enabled) return;
+    await Promise.all([this.failures.delete(fold(account)), this.backoff.delete(fold(account))]);
+  }
+
+  async close(): Promise<void> {
+    await this.redis?.quit().catch(() => this.redis?.disconnect());
+  }
+
+  private limiter(options: IRateLimiterOptions): RateLimiterAbstract {
+    const memory = new RateLimiterMemory(options);
+    if (!this.redis) return memory;
+    // While Redis is away every node counts for itself, which is better than not at all.
+    return new RateLimiterRedis({ ...options, storeClient: this.redis, insuranceLimiter: memory });
+  }
+}
+
+async function consume(limiter: RateLimiterAbstract, key: string): Promise<void> {
+  try {
+    await limiter.consume(key);
+  } catch (refused) {
+    if (refused instanceof RateLimiterRes) throw tooMany(refused.msBeforeNext);
+    throw refused;
+  }
+}
+
+/** Whoever has one IPv6 address has the 2^64 of its network. */
+function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped?.[1]) return mapped[1];
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = (text = '') => text.split(':').filter(Boolean);
+  const zeros = tail === undefined ? 0 : 8 - groups(head).length - groups(tail).length;
+  const all = [...groups(head), ...Array<string>(zeros).fill('0'), ...groups(tail)];
+  return all
+    .slice(0, 4)
+    .map((group) => parseInt(group, 16).toString(16))
+    .join(':');
+}
+
+/** Accounts are named as people type them. */
+function fold(account: string): string {
+  return account.normalize('NFKC').toLowerCase();
+}
+
+function tooMany(milliseconds: number): AppError {
+  const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
+  return new AppError('rate_limited', `Too many tries. Try again in ${seconds} s.`, undefined, seconds);
+}

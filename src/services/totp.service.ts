@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import type { ObjectId } from 'mongodb';
+import { generateSecret, generateURI, verify } from 'otplib';
+import { toDataURL } from 'qrcode';
+import type { Collections } from '../db/collections';
+import type { Caller, Origin } from '../models/session.model';
+import type { UserDocument } from '../models/user.model';
+import { AppError } from '../utils/errors';
+import type { AuditService } from './audit.service';
+import { hashToken } from './token.service';
+
+const RECOVERY_CODES = 10;
+/** Seconds by which the clock of a phone may differ. */
+const CLOCK_TOLERANCE = 30;
+
+export interface TotpSetup {
+  secret: string;
+  otpauthUrl: string;
+  qrCode: string;
+}
+
+/** The second factor: codes of an authenticator app (RFC 6238), and recovery codes for when it is lost. */
+export class TotpService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** Makes a secret. It counts once `enable` has seen a code of it. @throws AppError totp_already_enabled */
+  async setUp(user: UserDocument): Promise<TotpSetup> {
+    const secret = generateSecret();
+    const updated = await this.collections.users.updateOne(
+      { _id: user._id, state: { $ne: 'deleted' }, 'totp.enabledAt': null },
+      { $set: { totp: { secret, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
+    );
+    if (updated.matchedCount === 0) {
+      throw new AppError('totp_already_enabled', 'The second factor is enabled; disable it first.');
+    }
+    const otpauthUrl = generateURI({ issuer: 'Parley', label: user.username, secret });
+    return { secret, otpauthUrl, qrCode: await toDataURL(otpauthUrl) };
+  }
+
+  /** Turns the second factor on. @returns the recovery codes. @throws AppError totp_not_enabled, totp_invalid */
+  async enable(caller: Caller, code: string, origin: Origin): Promise<string[]> {
+    const user = await this.collections.users.findOne({ _id: caller.userId });
+    if (!user?.totp) throw new AppError('totp_not_enabled', 'Set the second factor up first.');
+    if (user.totp.enabledAt) throw new AppError('totp_already_enabled', 'The second factor is enabled.');
+    const { codes, hashes } = createRecoveryCodes();
+    const step = await stepOf(user.totp.secret, code);
+    const enabled =
+      step !== undefined &&
+      (await this.collections.users.updateOne(
+        { _id: user._id, 'totp.secret': user.totp.secret, 'totp.enabledAt': null },
+        { $set: { 'totp.enabledAt': new Date(), 'totp.lastStep': step, 'totp.recoveryHashes': hashes } },
+      ));
+    if (!enabled || enabled.matchedCount === 0) throw invalidCode();
+    await this.record('user.totp_enabled', user._id, origin);
+    return codes;
+  }
+
+  /** New recovery codes in the place of the old ones. @throws AppError totp_not_enabled */
+  async renewRecoveryCodes(userId: ObjectId): Promise<string[]> {
+    const { codes, hashes } = createRecoveryCodes();
+    const updated = await this.collections.users.updateOne(
+      { _id: userId, 'totp.enabledAt': { $type: 'date' } },
+      { $set: { 'totp.recoveryHashes': hashes } },
+    );
+    if (updated.matchedCount === 0)
+      throw new AppError('totp_not_enabled', 'The second factor is not enabled.');
+    return codes;
+  }
+
+  /** @throws AppError totp_not_enabled */
+  async disable(userId: ObjectId, origin: Origin): Promise<void> {
+    const updated = await this.collections.users.updateOne(
+      { _id: userId, 'totp.enabledAt': { $type: 'date' } },
+      { $set: { totp: null } },
+    );
+    if (updated.matchedCount === 0)
+      throw new AppError('totp_not_enabled', 'The second factor is not enabled.');
+    await this.record('user.totp_disabled', userId, origin);
+  }
+
+  /**
+   * Asks for the second factor of a user who has one. A code is good once.
+   * @throws AppError totp_required, totp_invalid
+   */
+  async check(user: UserDocument, code: string | undefined, origin: Origin): Promise<void> {
+    if (!user.totp?.enabledAt) return;
+    if (code === undefined) throw new AppError('totp_required', 'This takes a code of the second factor.');
+    if (await this.spendCode(user._id, user.totp.secret, code)) return;
+    if (!(await this.spendRecoveryCode(user._id, code))) throw invalidCode();
+    await this.record('user.recovery_code_used', user._id, origin);
+  }
+
+  private async spendCode(_id: ObjectId, secret: string, code: string): Promise<boolean> {
+    const step = await stepOf(secret, code);
+    if (step === undefined) return false;
+    const spent = await this.collections.users.updateOne(
+      { _id, 'totp.secret': secret, 'totp.lastStep': { $lt: step } },
+      { $set: { 'totp.lastStep': step } },
+    );
+    return spent.modifiedCount === 1;
+  }
+
+  private async spendRecoveryCode(_id: ObjectId, code: string): Promise<boolean> {
+    const hash = hashToken(code.toLowerCase());
+    const spent = await this.collections.users.updateOne(
+      { _id, 'totp.recoveryHashes': hash },
+      { $pull: { 'totp.recoveryHashes': hash } },
+    );
+    return spent.modifiedCount === 1;
+  }
+
+  private record(
+    action: 'user.totp_enabled' | 'user.totp_disabled' | 'user.recovery_code_used',
+    userId: ObjectId,
+    { address }: Origin,
+  ): Promise<void> {
+    return this.audit.record({ action, actorId: userId, targetId: userId, address });
+  }
+}
+
+/** The time step for which a code is right; undefined if it is wrong. */
+async function stepOf(secret: string, code: string): Promise<number | undefined> {
+  if (!/^\d{6}$/.test(code)) return undefined;
+  const result = await verify({ secret, token: code, epochTolerance: CLOCK_TOLERANCE });
+  return result.valid && 'timeStep' in result ? result.timeStep : undefined;
+}
+
+/** Codes of 50 random bits, as `xxxxx-xxxxx` in Crockford's base 32. */
+function createRecoveryCodes(): { codes: string[]; hashes: string[] } {
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+  const codes = Array.from({ length: RECOVERY_CODES }, () => {
+    const letters = [...randomBytes(10)].map((byte) => alphabet[byte % alphabet.length]).join('');
+    return `${letters.slice(0, 5)}-${letters.slice(5)}`;
+  });
+  return { codes, hashes: codes.map(hashToken) };
+}
+
+function invalidCode(): AppError {
+  return new AppError('totp_invalid', 'The code is wrong or was used.');
+}
