@@ -8,6 +8,8 @@ let guest: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
+  // The first account is super admin, and passes everywhere.
+  await signUp(server.api, 'root');
   owner = await signUp(server.api, 'owner');
   guest = await signUp(server.api, 'guest');
 });
