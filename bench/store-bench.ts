@@ -72,7 +72,7 @@ async function fill(messages: Collection<Message>, count: number): Promise<void>
   );
 }
 
-async function reading(client: MongoClient): Promise<void> {
+async function reading(client: MongoClient, pid: number): Promise<void> {
   const small = client.db('bench').collection<Message>('thousand');
   const large = client.db('bench').collection<Message>('large');
   for (const collection of [small, large]) await collection.createIndex({ channel: 1, seq: -1 });
@@ -83,6 +83,7 @@ async function reading(client: MongoClient): Promise<void> {
   const many = await pages(large, LARGE);
   note('page of 50 out of a thousand', `${few.toFixed(2)} ms`);
   note(`page of 50 out of ${LARGE}`, `${many.toFixed(2)} ms`, `${(many / few).toFixed(2)} × a thousand`);
+  note(`memory after inserting ${LARGE} documents`, memory(pid));
   const built = await milliseconds(() => large.createIndex({ body: 'text' }));
   note('build of the text index', `${(built / 1000).toFixed(1)} s`);
   const search = (words: string) => () =>
@@ -117,7 +118,7 @@ async function besideScan(dataDir: string): Promise<void> {
     store = await startEmbeddedStore({ dataDir });
   });
   if (!store) return;
-  note('the same in a worker thread', `${opened.toFixed(0)} ms`);
+  note('start in a worker thread of a running process', `${opened.toFixed(0)} ms`);
   const client = await new MongoClient(store.uri).connect();
   const large = client.db('bench').collection<Message>('large');
   const quiet = await timerDelay(() => new Promise((resolve) => setTimeout(resolve, 1_000)));
@@ -146,8 +147,8 @@ async function main(): Promise<void> {
       writeConcern: { w: 'majority', journal: true },
     }).connect();
     await writes(client, folder);
-    await reading(client);
-    note('memory after all this', memory(server.pid));
+    await reading(client, server.pid);
+    note('memory after the text index and searches', memory(server.pid));
     await client.close();
     await server.stop();
     await reopening(dataDir);
