@@ -1,13 +1,17 @@
-import { spawn } from 'node:child_process';
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MongoClient, ObjectId } from 'mongodb';
+import { BSON, MongoClient, ObjectId } from 'mongodb';
 import type { Collection } from 'mongodb';
+import { startEmbeddedStore } from '../src/db/embedded';
+import { describeMachine, mapLookups, memory, plainAppends, timerDelay } from './store/machine';
+import { startServer } from './store/server';
+import { milliseconds, note, printTable, rate } from './store/table';
 
 /**
  * `npm run bench:store [-- --large DOCUMENTS]`: the embedded store in a process of its own, measured through
- * the driver, beside what the disk itself can do: appending to a file with fdatasync.
+ * the driver, beside what the disk itself can do: appending to a file with fdatasync. At the end the same data
+ * is scanned by a store in a worker thread of this process.
  */
 
 const largeAt = process.argv.indexOf('--large');
@@ -22,72 +26,6 @@ interface Message {
   at: Date;
 }
 
-const rows: [string, string, string][] = [];
-
-function note(what: string, figure: string, compared = ''): void {
-  rows.push([what, figure, compared]);
-  console.log(`${what.padEnd(52)} ${figure.padStart(16)}  ${compared}`);
-}
-
-async function milliseconds(work: () => Promise<unknown> | void): Promise<number> {
-  const begun = performance.now();
-  await work();
-  return performance.now() - begun;
-}
-
-/** Operations per second of `total` calls, `parallel` of them at a time. */
-async function rate(total: number, parallel: number, work: (i: number) => Promise<unknown>): Promise<number> {
-  let next = 0;
-  const worker = async () => {
-    for (let i = next++; i < total; i = next++) await work(i);
-  };
-  const spent = await milliseconds(() => Promise.all(Array.from({ length: parallel }, worker)));
-  return total / (spent / 1000);
-}
-
-interface Server {
-  uri: string;
-  pid: number;
-  openMs: number;
-  stop(): Promise<void>;
-}
-
-async function startServer(dataDir: string): Promise<Server> {
-  const begun = performance.now();
-  const script = join(__dirname, '../dist/scripts/embedded-db.js');
-  const child = spawn(process.execPath, [script, '--port', '0', '--data', dataDir], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const uri = await new Promise<string>((resolve, reject) => {
-    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
-    child.once('exit', (code) => reject(new Error(`the store ended with ${code}`)));
-  });
-  return {
-    uri,
-    pid: child.pid ?? 0,
-    openMs: performance.now() - begun,
-    stop: () =>
-      new Promise((resolve) => {
-        child.once('exit', () => resolve());
-        child.kill('SIGTERM');
-      }),
-  };
-}
-
-/** Appends of 250 bytes to a plain file, each flushed: what one durable write costs on this disk. */
-function plainAppends(folder: string): number {
-  const file = openSync(join(folder, 'plain'), 'a');
-  const record = Buffer.alloc(250, 1);
-  const count = 300;
-  const begun = performance.now();
-  for (let i = 0; i < count; i++) {
-    writeSync(file, record);
-    fdatasyncSync(file);
-  }
-  closeSync(file);
-  return count / ((performance.now() - begun) / 1000);
-}
-
 function message(seq: number): Message {
   const body = Array.from({ length: 8 }, (_, i) => WORDS[(seq * 7 + i * i) % WORDS.length]).join(' ');
   const rare = seq % 10_000 === 0 ? ' zeppelin' : '';
@@ -97,8 +35,9 @@ function message(seq: number): Message {
 async function writes(client: MongoClient, folder: string): Promise<void> {
   const messages = client.db('bench').collection<Message>('writes');
   await messages.createIndex({ channel: 1, seq: -1 }, { unique: true });
-  const plain = plainAppends(folder);
-  note('append 250 bytes + fdatasync, plain file', `${plain.toFixed(0)}/s`);
+  const bytes = BSON.calculateObjectSize(message(0));
+  const plain = plainAppends(folder, bytes);
+  note(`append ${bytes} bytes + fdatasync, plain file, alone`, `${plain.toFixed(0)}/s`);
   const alone = await rate(500, 1, (i) => messages.insertOne(message(i)));
   note('insertOne, one at a time', `${alone.toFixed(0)}/s`, `${(alone / plain).toFixed(2)} × plain file`);
   const many = await rate(10_000, 64, (i) => messages.insertOne(message(1_000 + i)));
@@ -109,7 +48,8 @@ async function writes(client: MongoClient, folder: string): Promise<void> {
   note('$inc by findOneAndUpdate, 32 at once', `${increments.toFixed(0)}/s`);
   const found = await messages.findOne({});
   const byId = await rate(3_000, 1, () => messages.findOne({ _id: found?._id ?? new ObjectId() }));
-  note('findOne by _id', `${byId.toFixed(0)}/s`);
+  const map = mapLookups(10_000);
+  note('findOne by _id', `${byId.toFixed(0)}/s`, `a Map: ${(map / 1e6).toFixed(1)} million/s`);
 }
 
 async function pages(messages: Collection<Message>, highest: number): Promise<number> {
@@ -132,7 +72,7 @@ async function fill(messages: Collection<Message>, count: number): Promise<void>
   );
 }
 
-async function reading(client: MongoClient): Promise<void> {
+async function reading(client: MongoClient, pid: number): Promise<void> {
   const small = client.db('bench').collection<Message>('thousand');
   const large = client.db('bench').collection<Message>('large');
   for (const collection of [small, large]) await collection.createIndex({ channel: 1, seq: -1 });
@@ -143,6 +83,7 @@ async function reading(client: MongoClient): Promise<void> {
   const many = await pages(large, LARGE);
   note('page of 50 out of a thousand', `${few.toFixed(2)} ms`);
   note(`page of 50 out of ${LARGE}`, `${many.toFixed(2)} ms`, `${(many / few).toFixed(2)} × a thousand`);
+  note(`memory after inserting ${LARGE} documents`, memory(pid));
   const built = await milliseconds(() => large.createIndex({ body: 'text' }));
   note('build of the text index', `${(built / 1000).toFixed(1)} s`);
   const search = (words: string) => () =>
@@ -160,17 +101,6 @@ async function reading(client: MongoClient): Promise<void> {
   }
 }
 
-/** Resident memory of a process in MiB, of its own and with the mapped file (Linux). */
-function memory(pid: number): string {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const kilobytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0);
-    return `${Math.round(kilobytes('RssAnon') / 1024)} MiB own, ${Math.round(kilobytes('VmRSS') / 1024)} MiB with file pages`;
-  } catch {
-    return 'unknown here';
-  }
-}
-
 async function reopening(dataDir: string): Promise<void> {
   const server = await startServer(dataDir);
   note(`start of the process on ${LARGE} documents`, `${server.openMs.toFixed(0)} ms`);
@@ -181,7 +111,33 @@ async function reopening(dataDir: string): Promise<void> {
   await server.stop();
 }
 
+/** How much a timer of this thread is late while the store, in its worker thread, scans all documents. */
+async function besideScan(dataDir: string): Promise<void> {
+  let store: Awaited<ReturnType<typeof startEmbeddedStore>> | undefined;
+  const opened = await milliseconds(async () => {
+    store = await startEmbeddedStore({ dataDir });
+  });
+  if (!store) return;
+  note('start in a worker thread of a running process', `${opened.toFixed(0)} ms`);
+  const client = await new MongoClient(store.uri).connect();
+  const large = client.db('bench').collection<Message>('large');
+  const quiet = await timerDelay(() => new Promise((resolve) => setTimeout(resolve, 1_000)));
+  let spent = 0;
+  const delay = await timerDelay(async () => {
+    spent = await milliseconds(() => large.countDocuments({ body: /zeppelin$/ }));
+  });
+  note(`scan of ${LARGE} documents with a regex`, `${(spent / 1000).toFixed(1)} s`);
+  note(
+    'latest timer of the main thread meanwhile',
+    `${delay.toFixed(0)} ms late`,
+    `idle: ${quiet.toFixed(0)} ms`,
+  );
+  await client.close();
+  await store.close();
+}
+
 async function main(): Promise<void> {
+  console.log(describeMachine());
   const folder = mkdtempSync(join(tmpdir(), 'parley-bench-'));
   try {
     const dataDir = join(folder, 'data');
@@ -191,13 +147,13 @@ async function main(): Promise<void> {
       writeConcern: { w: 'majority', journal: true },
     }).connect();
     await writes(client, folder);
-    await reading(client);
-    note('memory after all this', memory(server.pid));
+    await reading(client, server.pid);
+    note('memory after the text index and searches', memory(server.pid));
     await client.close();
     await server.stop();
     await reopening(dataDir);
-    console.log(`\n| what | figure | compared |\n| --- | --- | --- |`);
-    for (const row of rows) console.log(`| ${row.join(' | ')} |`);
+    await besideScan(dataDir);
+    printTable();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -24,9 +24,13 @@ export function recordIdBytes(recordId: number): Buffer {
   return bytes;
 }
 
-/** Key of a document: collection number, then record id, both big-endian, so that they sort as numbers. */
-export function documentKey(collection: number, recordId: number): Buffer {
-  const key = Buffer.allocUnsafe(PREFIX_BYTES + RECORD_ID_BYTES);
+/** Key of a document: collection number, then record id, both big-endian, so that they sort as numbers.
+ * `key` is one to write over. */
+export function documentKey(
+  collection: number,
+  recordId: number,
+  key: Buffer = Buffer.allocUnsafe(PREFIX_BYTES + RECORD_ID_BYTES),
+): Buffer {
   key.writeUInt32BE(collection, 0);
   writeRecordId(key, recordId, PREFIX_BYTES);
   return key;
@@ -59,7 +63,8 @@ export function sealDocument(bytes: Uint8Array): Buffer {
 
 /** The BSON bytes of a stored document. Throws when they are not those that were written. */
 export function openDocument(sealed: Buffer): Buffer {
-  const bytes = sealed.subarray(CHECKSUM_BYTES);
+  // A peeked value ends before its memory does.
+  const bytes = sealed.subarray(CHECKSUM_BYTES, sealed.length);
   if (sealed.length < CHECKSUM_BYTES + 5 || crc32(bytes) !== sealed.readUInt32LE(0)) {
     throw new StoreError(
       'DataCorruptionDetected',

@@ -117,11 +117,16 @@ export class Records implements WriteTarget {
    * that are read at the time, which is faster, but one that is kept keeps some kilobytes.
    */
   getBriefly(collection: Collection, recordId: number, view: View): StoredDocument | undefined {
-    const found = peek(this.environment.documents, documentKey(collection.number, recordId), view);
+    const found = peek(
+      this.environment.documents,
+      documentKey(collection.number, recordId, SOUGHT_KEY),
+      view,
+    );
     if (!found) return undefined;
-    const sealed = Buffer.allocUnsafe(found.length);
-    sealed.set(found.subarray(0, found.length));
-    return new StoredDocument(recordId, openDocument(sealed));
+    const volatile = openDocument(found);
+    const bytes = Buffer.allocUnsafe(volatile.length);
+    bytes.set(volatile);
+    return new StoredDocument(recordId, bytes);
   }
 
   /** The record id that the `_id` index has for an encoded key. */
@@ -180,9 +185,12 @@ export class Records implements WriteTarget {
   addToIndex(collection: Collection, index: IndexState, document: StoredDocument): void {
     const found = keysOf(index, document);
     const { keys } = found;
-    if (isUnique(collection, index)) this.#checkUnique(collection, index, keys, document);
+    const entries = keys.map((key) => treeKey(collection, index, key, document.recordId));
+    if (isUnique(collection, index)) {
+      keys.forEach((key, i) => this.#checkUnique(collection, index, key, entries[i] ?? NOTHING, document));
+    }
     this.markIndex({ collection, index }, found);
-    for (const key of keys) this.#putEntry(collection, index, key, document.recordId);
+    for (const entry of entries) this.#putEntry(collection, index, entry, document.recordId);
   }
 
   /** Adds one entry of a document that is known to have this key. Throws DuplicateKey. */
@@ -192,7 +200,7 @@ export class Records implements WriteTarget {
       const document = taken ? this.get(collection, recordId, {}) : undefined;
       if (document) throw duplicateKey(collection, index, document.document);
     }
-    this.#putEntry(collection, index, key, recordId);
+    this.#putEntry(collection, index, treeKey(collection, index, key, recordId), recordId);
   }
 
   /** Marks an index as having arrays or cut keys, if that is new. */
@@ -219,8 +227,11 @@ export class Records implements WriteTarget {
       const added = old ? without(after.keys, before) : after.keys;
       const removed = next ? without(before, after.keys) : before;
       const unique = isUnique(collection, index);
-      if (unique && next) this.#checkUnique(collection, index, added, next);
-      for (const key of added) change.added.push([index, key]);
+      for (const key of added) {
+        const entry = treeKey(collection, index, key, recordId);
+        if (unique && next) this.#checkUnique(collection, index, key, entry, next);
+        change.added.push([index, entry]);
+      }
       for (const key of removed) change.removed.push([index, key]);
       if (unique && !this.guard.isIdle)
         for (const key of [...added, ...removed]) change.uniqueKeys.push(entryKey(index.number, key));
@@ -239,7 +250,7 @@ export class Records implements WriteTarget {
       for (const { number } of collection.indexes) this.touched.get(number)?.add(change.recordId);
     }
     for (const [index, key] of change.removed) this.#removeEntry(collection, index, key, change.recordId);
-    for (const [index, key] of change.added) this.#putEntry(collection, index, key, change.recordId);
+    for (const [index, entry] of change.added) this.#putEntry(collection, index, entry, change.recordId);
   }
 
   #removeEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
@@ -250,25 +261,32 @@ export class Records implements WriteTarget {
     if (!isOthers) this.environment.entries.removeSync(entry);
   }
 
-  #putEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
+  #putEntry(collection: Collection, index: IndexState, entry: Buffer, recordId: number): void {
     const value = hasIdInValue(collection, index) ? recordIdBytes(recordId) : NOTHING;
-    this.environment.entries.putSync(treeKey(collection, index, key, recordId), value);
+    this.environment.entries.putSync(entry, value);
     this.noteMutation();
   }
 
-  #checkUnique(collection: Collection, index: IndexState, keys: Buffer[], document: StoredDocument): void {
-    for (const key of keys) {
-      const others = this.holders(collection, index, key, {});
-      if (others.some((other) => other !== document.recordId)) {
-        throw duplicateKey(collection, index, document.document);
-      }
-    }
+  /** `entry` is the key in the tree that `key` makes. */
+  #checkUnique(
+    collection: Collection,
+    index: IndexState,
+    key: Buffer,
+    entry: Buffer,
+    document: StoredDocument,
+  ): void {
+    const { recordId } = document;
+    const isTaken = hasIdInValue(collection, index)
+      ? (this.#holder(entry, {}) ?? recordId) !== recordId
+      : this.holders(collection, index, key, {}).some((other) => other !== recordId);
+    if (isTaken) throw duplicateKey(collection, index, document.document);
   }
 }
 
 interface Change {
   recordId: number;
   removed: [IndexState, Buffer][];
+  /** With the keys of the entries in their tree. */
   added: [IndexState, Buffer][];
   uniqueKeys: Buffer[];
   flags: [IndexState, IndexEntries][];
@@ -293,6 +311,8 @@ function flag(
 }
 
 const NOTHING = Buffer.alloc(0);
+/** The key of a document that is looked for, which no one keeps. */
+const SOUGHT_KEY = documentKey(0, 0);
 /** Sorts behind every record id. */
 const LAST = Buffer.alloc(9, 0xff);
 

@@ -1,0 +1,34 @@
+const rows: [string, string, string][] = [];
+
+/** Prints a line of the table, and keeps it for `printTable`. */
+export function note(what: string, figure: string, compared = ''): void {
+  rows.push([what, figure, compared]);
+  console.log(`${what.padEnd(52)} ${figure.padStart(16)}  ${compared}`);
+}
+
+/** Prints all lines as a Markdown table. */
+export function printTable(): void {
+  console.log(`\n| what | figure | compared |\n| --- | --- | --- |`);
+  for (const row of rows) console.log(`| ${row.join(' | ')} |`);
+}
+
+/** How long `work` takes. */
+export async function milliseconds(work: () => Promise<unknown> | void): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return performance.now() - begun;
+}
+
+/** Operations per second of `total` calls, `parallel` of them at a time. */
+export async function rate(
+  total: number,
+  parallel: number,
+  work: (i: number) => Promise<unknown>,
+): Promise<number> {
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < total; i = next++) await work(i);
+  };
+  const spent = await milliseconds(() => Promise.all(Array.from({ length: parallel }, worker)));
+  return total / (spent / 1000);
+}
