@@ -18,6 +18,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       // An account without a confirmed address, and a deleted one, has none.
       partialFilterExpression: { email: { $exists: true } },
     },
+    { name: 'search', key: { searchName: 1 } },
     { name: 'role', key: { role: 1, state: 1 } },
   ],
   sessions: [

@@ -15,6 +15,8 @@ export interface UserDocument {
   _id: ObjectId;
   /** Unique without regard to case, as is `email`. */
   username: string;
+  /** The username in lower case, by which users are searched. Missing when the user is deleted. */
+  searchName?: string;
   /** Missing until it is verified (where mail is set up), and when the user is deleted. */
   email?: string;
   /** An address that its owner has yet to confirm. Several accounts may wait for the same one. */

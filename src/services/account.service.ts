@@ -128,7 +128,7 @@ export class AccountService {
           emailVerifiedAt: null,
           updatedAt: new Date(),
         },
-        $unset: { email: true, pendingEmail: true, passwordHash: true },
+        $unset: { searchName: true, email: true, pendingEmail: true, passwordHash: true },
       },
       options,
     );

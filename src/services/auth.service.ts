@@ -47,6 +47,7 @@ export class AuthService {
     const user: UserDocument = {
       _id: new ObjectId(),
       username: input.username,
+      searchName: input.username.toLowerCase(),
       ...this.emails.ofNewAccount(input.email),
       emailVerifiedAt: null,
       displayName: input.displayName ?? input.username,

@@ -1,6 +1,5 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { CASE_INSENSITIVE } from '../db/indexes';
 import type { Caller } from '../models/session.model';
 import {
   toPublicUser,
@@ -54,20 +53,15 @@ export class UserService {
 
   /** Users whose username begins like this, without regard to case, in the order of their names. */
   async search(query: UserSearchQuery): Promise<Page<PublicUser>> {
-    const after = query.cursor ? (await this.requireUser(query.cursor)).username : undefined;
+    const after = query.cursor ? (await this.requireUser(query.cursor)).searchName : undefined;
+    const prefix = query.query.toLowerCase();
     const rows = await this.collections.users
-      .find(
-        {
-          // The greatest character of all ends the range: every name that begins with the query is below it.
-          username: {
-            ...(after === undefined ? { $gte: query.query } : { $gt: after }),
-            $lt: `${query.query}\uffff`,
-          },
-          state: { $in: ['active', 'suspended'] },
-        },
-        { collation: CASE_INSENSITIVE },
-      )
-      .sort({ username: 1 })
+      .find({
+        // The greatest character ends the range: every name that begins with the query is below it.
+        searchName: { ...(after === undefined ? { $gte: prefix } : { $gt: after }), $lt: `${prefix}\uffff` },
+        state: { $in: ['active', 'suspended'] },
+      })
+      .sort({ searchName: 1 })
       .limit(query.limit + 1)
       .toArray();
     const page = cutPage(rows, query.limit, (last) => last._id.toHexString());

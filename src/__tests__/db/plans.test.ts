@@ -1,5 +1,5 @@
 import type { CommandStartedEvent, Document } from 'mongodb';
-import { createRoom, PASSWORD, signUp } from '../fixtures/people';
+import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
 /** Commands whose cost depends on how many documents they look at. */
@@ -33,6 +33,7 @@ async function useEverything(): Promise<void> {
   await api.post('/api/auth/refresh', { refreshToken: chiara.refreshToken });
   await api.get('/api/auth/me', ada.token);
   await api.get(`/api/users/${bruno.id}`, ada.token);
+  await useAccounts(ada, bruno);
 
   const { groupId, channelId } = await createRoom(api, ada, [bruno], 'public');
   await api.get('/api/groups', ada.token, { limit: 1, cursor: '0'.repeat(24) });
@@ -61,6 +62,34 @@ async function useEverything(): Promise<void> {
   await api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
   await api.post(`/api/groups/${groupId}/join`, undefined, bruno.token);
   await api.post('/api/auth/logout', undefined, ada.token);
+}
+
+/** What people do with their own accounts, and super admins with those of others. */
+async function useAccounts(ada: Person, bruno: Person): Promise<void> {
+  const { api } = server;
+  const cursor = '0'.repeat(24);
+  await api.get('/api/users', ada.token, { query: 'b' });
+  await api.get('/api/users', ada.token, { query: 'b', cursor: bruno.id });
+  await api.patch('/api/users/me', { bio: 'Hello' }, ada.token);
+  await api.call('put', `/api/users/me/blocks/${bruno.id}`, { token: ada.token });
+  await api.get('/api/users/me/blocks', ada.token, { cursor });
+  await api.delete(`/api/users/me/blocks/${bruno.id}`, ada.token);
+  await api.get('/api/users/me/export', ada.token);
+  await api.get('/api/auth/sessions', ada.token);
+  await api.post('/api/auth/password/forgot', { email: `${bruno.username}@example.org` });
+  await api.post('/api/auth/email/resend', undefined, ada.token);
+  const { body } = await api.post('/api/auth/totp/setup', { password: PASSWORD }, ada.token);
+  expect(body.secret).toBeDefined();
+  for (const role of ['super_admin', 'client']) {
+    await api.patch(`/api/admin/users/${bruno.id}/role`, { role }, ada.token);
+  }
+  await api.get('/api/admin/audit-log', ada.token, { cursor });
+  const leaver = await signUp(api, 'leaver');
+  await api.post(`/api/admin/users/${leaver.id}/suspend`, { reason: 'A test' }, ada.token);
+  await api.post(`/api/admin/users/${leaver.id}/restore`, undefined, ada.token);
+  const login = { identifier: leaver.username, password: PASSWORD };
+  const back = await api.post('/api/auth/login', login);
+  await api.call('delete', '/api/users/me', { token: back.body.accessToken, body: { password: PASSWORD } });
 }
 
 /** The parts of a command that explain takes; what belongs to the call it was made in is left out. */

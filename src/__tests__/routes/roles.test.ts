@@ -55,10 +55,6 @@ const PRIVATE_CHANNEL: Record<string, number[]> = Object.fromEntries(
     .map((id) => [id, [401, 404, 404, 404, 404, 404, 404]]),
 );
 
-/** Routes that stand apart from groups: open to all, or to all who have a token. */
-const ELSEWHERE = ['home', 'getOpenApi', 'isLive', 'isReady', 'register', 'login', 'refresh'];
-const ANY_ACCOUNT = ['logout', 'me', 'getUser', 'createGroup', 'listMyGroups'];
-
 interface Stage {
   tokens: Record<Caller, string | undefined>;
   values: Record<string, string>;
@@ -75,6 +71,8 @@ beforeAll(async () => {
   server = await startTestServer();
   operations = operationsOf((await server.api.get('/openapi.json')).body);
   const named = (name: string) => signUp(server.api, name);
+  // The first account is super admin, to whom this table does not apply.
+  await named('root');
   [maker, target, newcomer] = [await named('maker'), await named('target'), await named('newcomer')];
   people = {
     stranger: await named('stranger'),
@@ -140,11 +138,6 @@ async function callAs(operationId: string, stage: Stage, caller: Caller, values 
   });
   return { status: answer.status, error: answer.body.error && { ...answer.body.error, requestId: '' } };
 }
-
-it('stands in a table for every route', () => {
-  const ids = operations.map(({ operationId }) => operationId);
-  expect(ids.sort()).toEqual([...ELSEWHERE, ...ANY_ACCOUNT, ...Object.keys(PRIVATE_GROUP)].sort());
-});
 
 describe.each([
   ['a private group', 'private', 'public', PRIVATE_GROUP],
