@@ -4,6 +4,7 @@ module.exports = {
   roots: ['<rootDir>/src'],
   testMatch: ['**/__tests__/**/*.test.ts'],
   globalSetup: '<rootDir>/src/__tests__/fixtures/global-setup.ts',
+  setupFiles: ['<rootDir>/src/__tests__/fixtures/setup.ts'],
   globalTeardown: '<rootDir>/src/__tests__/fixtures/global-teardown.ts',
   transform: {
     // Types are checked by `npm run check`; here they are only stripped.

@@ -14,9 +14,11 @@ async function enter(person: Person, options?: object): Promise<Client> {
   return client;
 }
 
+let flushes = 0;
+
 /** Sends a message that everybody in the channel hears; whoever has not heard an earlier one will not. */
 async function flush(client: Client, channelId: string, listeners: Client[]): Promise<void> {
-  const clientMessageId = `flush-${Math.random()}`;
+  const clientMessageId = `flush-${++flushes}`;
   const answer = await client.ask('message:send', { channelId, clientMessageId, body: 'flush' });
   expect(answer.ok).toBe(true);
   await Promise.all(
