@@ -104,8 +104,10 @@ test('an update that gives the same bytes gives the same document, for operators
       if (typeof result === 'number') return;
       const bytes = Buffer.from(encode(result));
       expect(text(decode(bytes))).toBe(text(result));
-      // MongoDB counts an $unset of an array's element as a change, also of one that is null already.
-      if (step.operator !== '$unset' && bytes.equals(encode(document))) expect(result).toBe(document);
+      // MongoDB counts an $unset of an array's element as a change, also of one that is null already
+      // (UnsetNode::updateExistingElement).
+      const empties = step.operator === '$unset' && /\.\d+$/.test(step.path);
+      if (!empties && bytes.equals(encode(document))) expect(result).toBe(document);
     }),
     { numRuns: 1000 },
   );
