@@ -47,9 +47,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       name: config.database.name,
       dataDir: config.dataDir,
     }));
-  const { collections, runTransaction } = database;
+  const { collections, transactions } = database;
 
-  const bus = new EventBus();
+  const bus = new EventBus(transactions);
   const publicUrl = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
   const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds } = config.auth;
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
@@ -63,8 +63,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const sessions = new SessionService(collections, bus, tokens, audit, refreshTokenSeconds);
   const totp = new TotpService(collections, audit);
   const superAdmins = new SuperAdmins(collections);
-  const writer = new MessageWriter(collections, runTransaction, access, bus);
-  const queue = new ChannelQueue<MessageDraft, SentMessage>((channelId, drafts) =>
+  const writer = new MessageWriter(collections, transactions, access, bus);
+  const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
   const purger = new ChannelPurger(collections, logger);
@@ -84,17 +84,17 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const services = {
     access,
-    auth: new AuthService(collections, runTransaction, bus, passwords, sessions, totp, throttle, emails),
+    auth: new AuthService(collections, transactions, bus, passwords, sessions, totp, throttle, emails),
     audit,
     sessions,
     credentials,
     emails,
     throttle,
-    accounts: new AccountService(collections, runTransaction, bus, sessions, credentials, superAdmins, audit),
-    admin: new AdminService(collections, runTransaction, access, bus, sessions, superAdmins, audit),
+    accounts: new AccountService(collections, transactions, bus, sessions, credentials, superAdmins, audit),
+    admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
     users,
-    groups: new GroupService(collections, runTransaction, access, users, bus),
-    channels: new ChannelService(collections, runTransaction, access, queue, purger, bus),
+    groups: new GroupService(collections, transactions, access, users, bus),
+    channels: new ChannelService(collections, transactions, access, queue, purger, bus),
     messages: new MessageService(collections, access, queue, bus),
   };
   purger.start();

@@ -1,4 +1,4 @@
-import type { Collection, Db, ObjectId } from 'mongodb';
+import type { Collection, Db, Document, ObjectId } from 'mongodb';
 import type { AuditDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
 import type { ChannelDocument, ChannelMemberDocument, ChannelPurgeDocument } from '../models/channel.model';
@@ -7,6 +7,7 @@ import type { MessageDocument } from '../models/message.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
 import type { SessionDocument } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
+import { inTransactions } from './transaction';
 
 /** A fact about the whole installation, one document each. */
 export interface InstallationDocument {
@@ -34,18 +35,19 @@ export interface Collections {
 }
 
 export function collectionsOf(db: Db): Collections {
+  const open = <Schema extends Document>(name: string) => inTransactions(db.collection<Schema>(name));
   return {
-    users: db.collection('users'),
-    sessions: db.collection('sessions'),
-    oneTimeTokens: db.collection('one_time_tokens'),
-    blocks: db.collection('blocks'),
-    auditLog: db.collection('audit_log'),
-    groups: db.collection('groups'),
-    memberships: db.collection('memberships'),
-    channels: db.collection('channels'),
-    channelMembers: db.collection('channel_members'),
-    channelPurges: db.collection('channel_purges'),
-    messages: db.collection('messages'),
-    installation: db.collection('installation'),
+    users: open('users'),
+    sessions: open('sessions'),
+    oneTimeTokens: open('one_time_tokens'),
+    blocks: open('blocks'),
+    auditLog: open('audit_log'),
+    groups: open('groups'),
+    memberships: open('memberships'),
+    channels: open('channels'),
+    channelMembers: open('channel_members'),
+    channelPurges: open('channel_purges'),
+    messages: open('messages'),
+    installation: open('installation'),
   };
 }

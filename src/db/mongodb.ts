@@ -2,13 +2,13 @@ import { MongoClient, MongoServerError, type Db } from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
 import { startEmbeddedStore } from './embedded';
 import { createIndexes } from './indexes';
-import { createTransactionRunner, type RunTransaction } from './transaction';
+import { createTransactions, type Transactions } from './transaction';
 
 /** The open database. */
 export interface Database {
   db: Db;
   collections: Collections;
-  runTransaction: RunTransaction;
+  transactions: Transactions;
   /** Where the data is, for people: the folder of the embedded store, or the server without credentials. */
   location: string;
   /** Resolves when the database answers. */
@@ -49,7 +49,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     return {
       db,
       collections: collectionsOf(db),
-      runTransaction: await createTransactionRunner(client),
+      transactions: await createTransactions(client),
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {
         await db.command({ ping: 1 });

@@ -1,6 +1,6 @@
-import type { ClientSession, ObjectId } from 'mongodb';
+import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { RunTransaction } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import { toGroup } from '../models/group.model';
 import { toMessage } from '../models/message.model';
 import { toSession, type Caller, type Origin } from '../models/session.model';
@@ -19,7 +19,7 @@ const EXPORT_PAGE = 1000;
 export class AccountService {
   constructor(
     private readonly collections: Collections,
-    private readonly runTransaction: RunTransaction,
+    private readonly transactions: Transactions,
     private readonly bus: EventBus,
     private readonly sessions: SessionService,
     private readonly credentials: CredentialService,
@@ -30,12 +30,11 @@ export class AccountService {
   /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
   async deactivate(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
     const user = await this.credentials.prove(caller, proof, origin);
-    await this.runTransaction(async (session) => {
-      await this.superAdmins.refuseLast(user._id, session);
+    await this.transactions.run(async () => {
+      await this.superAdmins.refuseLast(user._id);
       await this.collections.users.updateOne(
         { _id: user._id, state: 'active' },
         { $set: { state: 'deactivated', updatedAt: new Date() } },
-        session && { session },
       );
     });
     await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
@@ -48,14 +47,16 @@ export class AccountService {
    */
   async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
     const user = await this.credentials.prove(caller, proof, origin);
-    const left = await this.runTransaction(async (session) => {
-      await this.superAdmins.refuseLast(user._id, session);
-      const groupIds = await this.leaveGroups(user._id, session);
-      await this.erase(user, session);
-      await this.audit.record(
-        { action: 'user.deleted', actorId: user._id, targetId: user._id, address: origin.address },
-        session,
-      );
+    const left = await this.transactions.run(async () => {
+      await this.superAdmins.refuseLast(user._id);
+      const groupIds = await this.leaveGroups(user._id);
+      await this.erase(user);
+      await this.audit.record({
+        action: 'user.deleted',
+        actorId: user._id,
+        targetId: user._id,
+        address: origin.address,
+      });
       return groupIds;
     });
     await this.bus.publish({ type: 'user.changed', userId: user._id, role: 'client' });
@@ -87,15 +88,14 @@ export class AccountService {
   }
 
   /** Ends all memberships. @returns the groups. @throws AppError last_owner */
-  private async leaveGroups(userId: ObjectId, session: ClientSession | undefined): Promise<ObjectId[]> {
-    const options = session ? { session } : {};
+  private async leaveGroups(userId: ObjectId): Promise<ObjectId[]> {
     const { memberships, groups, channelMembers } = this.collections;
-    const own = await memberships.find({ userId }, options).toArray();
+    const own = await memberships.find({ userId }).toArray();
     const orphaned: string[] = [];
     for (const { groupId, role } of own) {
       if (role !== 'owner') continue;
-      const others = await memberships.findOne({ groupId, userId: { $ne: userId } }, options);
-      const owner = await memberships.findOne({ groupId, role: 'owner', userId: { $ne: userId } }, options);
+      const others = await memberships.findOne({ groupId, userId: { $ne: userId } });
+      const owner = await memberships.findOne({ groupId, role: 'owner', userId: { $ne: userId } });
       if (others && !owner) orphaned.push(groupId.toHexString());
     }
     if (orphaned.length > 0) {
@@ -104,14 +104,13 @@ export class AccountService {
       });
     }
     const groupIds = own.map(({ groupId }) => groupId);
-    await groups.updateMany({ _id: { $in: groupIds } }, { $inc: { memberCount: -1 } }, options);
-    await memberships.deleteMany({ userId }, options);
-    await channelMembers.deleteMany({ userId }, options);
+    await groups.updateMany({ _id: { $in: groupIds } }, { $inc: { memberCount: -1 } });
+    await memberships.deleteMany({ userId });
+    await channelMembers.deleteMany({ userId });
     return groupIds;
   }
 
-  private async erase(user: UserDocument, session: ClientSession | undefined): Promise<void> {
-    const options = session ? { session } : {};
+  private async erase(user: UserDocument): Promise<void> {
     const erased = await this.collections.users.updateOne(
       { _id: user._id, state: { $ne: 'deleted' } },
       {
@@ -130,12 +129,11 @@ export class AccountService {
         },
         $unset: { searchName: true, email: true, pendingEmail: true, passwordHash: true },
       },
-      options,
     );
     // Asked twice at once, it is done once.
     if (erased.matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
-    await this.collections.oneTimeTokens.deleteMany({ userId: user._id }, options);
-    await this.collections.blocks.deleteMany({ userId: user._id }, options);
-    await this.collections.blocks.deleteMany({ blockedId: user._id }, options);
+    await this.collections.oneTimeTokens.deleteMany({ userId: user._id });
+    await this.collections.blocks.deleteMany({ userId: user._id });
+    await this.collections.blocks.deleteMany({ blockedId: user._id });
   }
 }

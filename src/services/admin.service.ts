@@ -1,6 +1,6 @@
 import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { RunTransaction } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { SuspendInput } from '../models/admin.model';
 import type { AuditAction, AuditEntry } from '../models/audit.model';
 import type { PageQuery } from '../models/common.model';
@@ -18,7 +18,7 @@ import type { SuperAdmins } from './super-admins';
 export class AdminService {
   constructor(
     private readonly collections: Collections,
-    private readonly runTransaction: RunTransaction,
+    private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly bus: EventBus,
     private readonly sessions: SessionService,
@@ -98,20 +98,16 @@ export class AdminService {
   ): Promise<UserDocument> {
     this.access.requireSuperAdmin(caller);
     const targetId = new ObjectId(userId);
-    const user = await this.runTransaction(async (session) => {
-      const options = session ? { session } : {};
-      if (act.takesPower) await this.superAdmins.refuseLast(targetId, session);
+    const user = await this.transactions.run(async () => {
+      if (act.takesPower) await this.superAdmins.refuseLast(targetId);
       const updated = await this.collections.users.findOneAndUpdate(
         { _id: targetId, state: { $ne: 'deleted' } },
         { ...act.update, $set: { ...act.update.$set, updatedAt: new Date() } },
-        { returnDocument: 'after', ...options },
+        { returnDocument: 'after' },
       );
       if (!updated) throw noUser();
       const { action, details } = act;
-      await this.audit.record(
-        { action, actorId: caller.userId, targetId, address: origin.address, details },
-        session,
-      );
+      await this.audit.record({ action, actorId: caller.userId, targetId, address: origin.address, details });
       return updated;
     });
     await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });

@@ -1,4 +1,4 @@
-import { ObjectId, type ClientSession } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { toAuditEntry, type AuditAction, type AuditEntry } from '../models/audit.model';
 import type { PageQuery } from '../models/common.model';
@@ -16,11 +16,13 @@ export interface AuditRecord {
 export class AuditService {
   constructor(private readonly collections: Collections) {}
 
-  async record(record: AuditRecord, session?: ClientSession): Promise<void> {
-    await this.collections.auditLog.insertOne(
-      { _id: new ObjectId(), at: new Date(), ...record, details: record.details ?? {} },
-      session && { session },
-    );
+  async record(record: AuditRecord): Promise<void> {
+    await this.collections.auditLog.insertOne({
+      _id: new ObjectId(),
+      at: new Date(),
+      ...record,
+      details: record.details ?? {},
+    });
   }
 
   /** Newest first. */

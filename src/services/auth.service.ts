@@ -2,7 +2,7 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
-import type { RunTransaction } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { Origin } from '../models/session.model';
 import type { Credentials, GlobalRole, LoginInput, RegisterInput, UserDocument } from '../models/user.model';
 import { AppError, invalidCredentials } from '../utils/errors';
@@ -17,7 +17,7 @@ import type { TotpService } from './totp.service';
 export class AuthService {
   constructor(
     private readonly collections: Collections,
-    private readonly runTransaction: RunTransaction,
+    private readonly transactions: Transactions,
     private readonly bus: EventBus,
     private readonly passwords: PasswordHasher,
     private readonly sessions: SessionService,
@@ -129,14 +129,14 @@ export class AuthService {
       return;
     }
     const { role } = user;
-    await this.runTransaction(async (session) => {
+    await this.transactions.run(async () => {
       const claim = await installation.updateOne(
         { _id: 'first_account' },
         { $setOnInsert: { userId: user._id } },
-        { upsert: true, ...(session && { session }) },
+        { upsert: true },
       );
       user.role = claim.upsertedCount === 1 ? 'super_admin' : role;
-      await users.insertOne(user, session && { session });
+      await users.insertOne(user);
     });
   }
 }

@@ -1,4 +1,6 @@
 import type { ObjectId } from 'mongodb';
+import { AsyncResource } from 'node:async_hooks';
+import type { Transactions } from '../db/transaction';
 
 interface Job<Item> {
   item: Item;
@@ -18,12 +20,15 @@ const MAX_BATCH = 256;
  */
 export class ChannelQueue<Item, Result> {
   private readonly lines = new Map<string, Entry<Item>[]>();
+  /** The end of the transaction whose turn it is, by channel. */
+  private readonly held = new Map<string, Promise<void>>();
 
   /**
    * @param commit writes a batch; it settles every item by itself, so that a bad one fails alone. When it
    *   throws, all items that are not settled fail with its error.
    */
   constructor(
+    private readonly transactions: Pick<Transactions, 'settled' | 'outside'>,
     private readonly commit: (
       channelId: ObjectId,
       items: readonly Item[],
@@ -38,11 +43,23 @@ export class ChannelQueue<Item, Result> {
     });
   }
 
-  /** Runs a change of the channel after all that came before it, and before all that comes after. */
+  /**
+   * Runs a change of the channel after all that came before it, and before all that comes after. What is part of
+   * a transaction keeps its turn until that has ended, for as many changes as it makes.
+   */
   alone<Value>(channelId: ObjectId, change: () => Promise<Value>): Promise<Value> {
+    const key = channelId.toHexString();
+    const end = this.transactions.settled();
+    if (end && this.held.get(key) === end) return change();
     return new Promise<Value>((resolve, reject) => {
-      // Called inside a promise: a change that throws before its first await must not stop the line.
-      const run = () => Promise.resolve().then(change).then(resolve, reject);
+      // The line is worked off by one caller for all: each change stays part of its own transaction. And called
+      // inside a promise, since a change that throws before its first await must not stop the line.
+      const run = AsyncResource.bind(async () => {
+        if (end) this.held.set(key, end);
+        await Promise.resolve().then(change).then(resolve, reject);
+        await end;
+        this.held.delete(key);
+      });
       this.push(channelId, { kind: 'alone', run });
     });
   }
@@ -56,7 +73,7 @@ export class ChannelQueue<Item, Result> {
     }
     const started = [entry];
     this.lines.set(key, started);
-    void this.work(channelId, key, started);
+    void this.transactions.outside(() => this.work(channelId, key, started));
   }
 
   private async work(channelId: ObjectId, key: string, line: Entry<Item>[]): Promise<void> {

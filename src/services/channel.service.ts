@@ -1,7 +1,7 @@
-import { ObjectId, type ClientSession } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
-import type { RunTransaction } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import {
   toChannel,
   type Channel,
@@ -23,7 +23,7 @@ import type { MessageDraft, SentMessage } from './message-writer';
 export class ChannelService {
   constructor(
     private readonly collections: Collections,
-    private readonly runTransaction: RunTransaction,
+    private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly purger: ChannelPurger,
@@ -50,9 +50,9 @@ export class ChannelService {
       updatedAt: now,
     };
     await this.refuseTakenName(() =>
-      this.runTransaction(async (session) => {
-        if (channel.visibility === 'private') await this.insertMembers(channel, [caller.userId], session);
-        await this.collections.channels.insertOne(channel, session && { session });
+      this.transactions.run(async () => {
+        if (channel.visibility === 'private') await this.insertMembers(channel, [caller.userId]);
+        await this.collections.channels.insertOne(channel);
       }),
     );
     if (channel.visibility === 'private') await this.publishMember(channel, caller.userId);
@@ -98,14 +98,13 @@ export class ChannelService {
       const keeps = closes ? await this.groupMembers(before.groupId, [before.createdBy, caller.userId]) : [];
       const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
       const updated = await this.refuseTakenName(() =>
-        this.runTransaction(async (session) => {
-          if (opens)
-            await this.collections.channelMembers.deleteMany({ channelId: _id }, session && { session });
-          if (closes) await this.insertMembers(before, keeps, session);
+        this.transactions.run(async () => {
+          if (opens) await this.collections.channelMembers.deleteMany({ channelId: _id });
+          if (closes) await this.insertMembers(before, keeps);
           return this.collections.channels.findOneAndUpdate(
             { _id },
             { $set: { ...fields, updatedAt: new Date() }, $inc: { revision: 1 } },
-            { returnDocument: 'after', ...(session && { session }) },
+            { returnDocument: 'after' },
           );
         }),
       );
@@ -121,15 +120,14 @@ export class ChannelService {
     const _id = new ObjectId(channelId);
     await this.access.manageChannel(caller, _id);
     await this.queue.alone(_id, async () => {
-      await this.runTransaction(async (session) => {
-        const options = session ? { session } : {};
+      await this.transactions.run(async () => {
         await this.collections.channelPurges.updateOne(
           { _id },
           { $setOnInsert: { requestedAt: new Date() } },
-          { upsert: true, ...options },
+          { upsert: true },
         );
-        await this.collections.channels.deleteOne({ _id }, options);
-        await this.collections.channelMembers.deleteMany({ channelId: _id }, options);
+        await this.collections.channels.deleteOne({ _id });
+        await this.collections.channelMembers.deleteMany({ channelId: _id });
       });
       await this.bus.publish({ type: 'channel_members.cleared', channelId: _id });
     });
@@ -150,7 +148,7 @@ export class ChannelService {
       }
       const [member] = await this.groupMembers(channel.groupId, [new ObjectId(userId)]);
       if (!member) throw new AppError('bad_request', 'The user is not a member of the group.');
-      await this.insertMembers(channel, [member], undefined);
+      await this.insertMembers(channel, [member]);
       await this.publishMember(channel, member);
     });
   }
@@ -177,13 +175,12 @@ export class ChannelService {
   private async insertMembers(
     { _id: channelId, groupId }: ChannelDocument,
     userIds: ObjectId[],
-    session: ClientSession | undefined,
   ): Promise<void> {
     for (const userId of userIds) {
       await this.collections.channelMembers.updateOne(
         { channelId, userId },
         { $setOnInsert: { groupId, joinedAt: new Date() } },
-        { upsert: true, ...(session && { session }) },
+        { upsert: true },
       );
     }
   }

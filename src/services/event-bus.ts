@@ -1,4 +1,5 @@
 import type { ObjectId } from 'mongodb';
+import type { Transactions } from '../db/transaction';
 import type { Message } from '../models/message.model';
 import type { RevocationReason } from '../models/session.model';
 import type { GlobalRole } from '../models/user.model';
@@ -31,6 +32,8 @@ export type EventListener = (event: DomainEvent) => void | Promise<void>;
 export class EventBus {
   private readonly listeners = new Set<EventListener>();
 
+  constructor(private readonly transactions: Transactions) {}
+
   /** @returns a function that ends the subscription. */
   subscribe(listener: EventListener): () => void {
     this.listeners.add(listener);
@@ -39,9 +42,12 @@ export class EventBus {
 
   /**
    * Resolves when every listener has done its part. A service awaits it, so that a removal has taken effect
-   * on open sockets before the call that caused it returns.
+   * on open sockets before the call that caused it returns. In a transaction, the event waits for the commit,
+   * and `Transactions.run` for the listeners.
    */
-  async publish(event: DomainEvent): Promise<void> {
-    await Promise.all([...this.listeners].map(async (listener) => listener(event)));
+  publish(event: DomainEvent): Promise<void> {
+    return this.transactions.afterCommit(async () => {
+      await Promise.all([...this.listeners].map(async (listener) => listener(event)));
+    });
   }
 }

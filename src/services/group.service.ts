@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
-import type { RunTransaction } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   toGroup,
@@ -24,7 +24,7 @@ import type { UserService } from './user.service';
 export class GroupService {
   constructor(
     private readonly collections: Collections,
-    private readonly runTransaction: RunTransaction,
+    private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly users: UserService,
     private readonly bus: EventBus,
@@ -51,9 +51,9 @@ export class GroupService {
       joinedAt: now,
     };
     try {
-      await this.runTransaction(async (session) => {
-        await this.collections.memberships.insertOne(owner, session && { session });
-        await this.collections.groups.insertOne(group, session && { session });
+      await this.transactions.run(async () => {
+        await this.collections.memberships.insertOne(owner);
+        await this.collections.groups.insertOne(group);
       });
     } catch (error) {
       if (duplicateIndex(error) === 'name_unique') {
@@ -169,16 +169,15 @@ export class GroupService {
   /** @returns false if the user was a member before. */
   private async insertMember(groupId: ObjectId, userId: ObjectId): Promise<boolean> {
     const now = new Date();
-    const added = await this.runTransaction(async (session) => {
-      const options = session ? { session } : {};
+    const added = await this.transactions.run(async () => {
       const result = await this.collections.memberships.updateOne(
         { groupId, userId },
         // An id made by the database would not follow those made here, and members are listed by id.
         { $setOnInsert: { _id: new ObjectId(), role: 'member', joinedAt: now } },
-        { upsert: true, ...options },
+        { upsert: true },
       );
       if (result.upsertedCount === 0) return false;
-      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: 1 } }, options);
+      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: 1 } });
       return true;
     });
     if (added) await this.bus.publish({ type: 'member.added', groupId, userId });
@@ -186,24 +185,23 @@ export class GroupService {
   }
 
   private async deleteMember({ _id, groupId, userId }: MembershipDocument): Promise<void> {
-    const removed = await this.runTransaction(async (session) => {
-      const options = session ? { session } : {};
-      const membership = await this.collections.memberships.findOne({ _id }, options);
+    const removed = await this.transactions.run(async () => {
+      const membership = await this.collections.memberships.findOne({ _id });
       if (!membership) return false;
-      if (membership.role === 'owner' && !(await this.hasOtherOwner(membership, options))) {
+      if (membership.role === 'owner' && !(await this.hasOtherOwner(membership))) {
         throw new AppError('last_owner', 'The last owner cannot leave the group.');
       }
       // Both owners of a group who leave at once write this document: one of them has to look again.
-      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } }, options);
-      await this.collections.memberships.deleteOne({ _id }, options);
-      await this.collections.channelMembers.deleteMany({ groupId, userId }, options);
+      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
+      await this.collections.memberships.deleteOne({ _id });
+      await this.collections.channelMembers.deleteMany({ groupId, userId });
       return true;
     });
     if (removed) await this.bus.publish({ type: 'member.removed', groupId, userId });
   }
 
-  private async hasOtherOwner({ groupId, userId }: MembershipDocument, options: object): Promise<boolean> {
+  private async hasOtherOwner({ groupId, userId }: MembershipDocument): Promise<boolean> {
     const owners = this.collections.memberships;
-    return (await owners.findOne({ groupId, role: 'owner', userId: { $ne: userId } }, options)) !== null;
+    return (await owners.findOne({ groupId, role: 'owner', userId: { $ne: userId } })) !== null;
   }
 }

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
-import type { RunTransaction } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import { AppError } from '../utils/errors';
@@ -38,7 +38,7 @@ const keyOf = (draft: { senderId: ObjectId; clientMessageId: string }) =>
 export class MessageWriter {
   constructor(
     private readonly collections: Collections,
-    private readonly runTransaction: RunTransaction,
+    private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly bus: EventBus,
   ) {}
@@ -104,11 +104,11 @@ export class MessageWriter {
   ): Promise<{ channel: ChannelDocument; documents: MessageDocument[] } | undefined> {
     const count = drafts.length;
     try {
-      return await this.runTransaction(async (session) => {
+      return await this.transactions.run(async () => {
         const channel = await this.collections.channels.findOneAndUpdate(
           { _id: channelId },
           { $inc: { seq: count, revision: count } },
-          { returnDocument: 'after', ...(session && { session }) },
+          { returnDocument: 'after' },
         );
         if (!channel) throw noChannel();
         const createdAt = new Date();
@@ -118,7 +118,7 @@ export class MessageWriter {
           return newMessage(channelId, draft, numbers, createdAt);
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
-        await this.collections.messages.insertMany(documents, session && { session });
+        await this.collections.messages.insertMany(documents);
         return { channel, documents };
       });
     } catch (error) {

@@ -1,4 +1,4 @@
-import type { ClientSession, ObjectId } from 'mongodb';
+import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { AppError } from '../utils/errors';
 
@@ -10,20 +10,19 @@ export class SuperAdmins {
    * To be called in the transaction that takes the role or the account from a user.
    * @throws AppError last_super_admin
    */
-  async refuseLast(userId: ObjectId, session: ClientSession | undefined): Promise<void> {
-    const options = session ? { session } : {};
-    const user = await this.collections.users.findOne({ _id: userId }, options);
+  async refuseLast(userId: ObjectId): Promise<void> {
+    const user = await this.collections.users.findOne({ _id: userId });
     if (user?.role !== 'super_admin') return;
     // Two who resign at once both write this document, so that one of them has to look again.
     await this.collections.installation.updateOne(
       { _id: 'first_account' },
       { $inc: { superAdminChanges: 1 } },
-      options,
     );
-    const other = await this.collections.users.findOne(
-      { role: 'super_admin', state: 'active', _id: { $ne: userId } },
-      options,
-    );
+    const other = await this.collections.users.findOne({
+      role: 'super_admin',
+      state: 'active',
+      _id: { $ne: userId },
+    });
     if (!other) throw new AppError('last_super_admin', 'This is the last super admin.');
   }
 }

@@ -21,6 +21,9 @@ interface Work {
   indexes: number[];
 }
 
+/** The callers of these tests are part of no transaction. */
+const NO_TRANSACTION = { settled: () => undefined, outside: <Result>(work: () => Result) => work() };
+
 const MAX_BATCH = 256;
 const CHANNELS = Array.from({ length: 3 }, () => new ObjectId());
 const channelOf = (step: Step) => CHANNELS[step.channel]!;
@@ -49,7 +52,7 @@ function observe(scheduler: fc.Scheduler) {
     }
   }
 
-  const queue = new ChannelQueue<Item, string>((channelId, items) => {
+  const queue = new ChannelQueue<Item, string>(NO_TRANSACTION, (channelId, items) => {
     const entry: Work = {
       channel: channelId.toHexString(),
       kind: 'batch',
@@ -167,7 +170,7 @@ describe('one channel and another', () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
     const [slow, quick] = CHANNELS as [ObjectId, ObjectId];
-    const queue = new ChannelQueue<string, string>(async (channelId, items) => {
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (channelId, items) => {
       if (channelId.equals(slow)) await held;
       return items.map((value) => ({ status: 'fulfilled', value }));
     });
@@ -182,7 +185,7 @@ describe('a channel after a failure', () => {
   const [channel] = CHANNELS as [ObjectId];
 
   it('goes on after a change that throws before it returns a promise', async () => {
-    const queue = new ChannelQueue<string, string>((_channelId, items) =>
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) =>
       Promise.resolve(items.map((value) => ({ status: 'fulfilled', value }))),
     );
     const broken = queue.alone(channel, () => {
@@ -193,7 +196,7 @@ describe('a channel after a failure', () => {
   });
 
   it('fails an item for which the write gives no answer, and only that', async () => {
-    const queue = new ChannelQueue<string, string>((_channelId, items) =>
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) =>
       Promise.resolve(items.slice(0, 1).map((value) => ({ status: 'fulfilled', value }))),
     );
     const opening = queue.alone(channel, () => Promise.resolve());
