@@ -55,7 +55,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const audit = new AuditService(collections);
-  const access = new Access(collections, audit);
+  const access = new Access(collections, audit, config.groups.creation);
   const throttle = new ThrottleService(config.throttle, logger);
   const mail = new MailService({ ...config.mail, toLog: config.environment !== 'production' }, logger);
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);

@@ -83,6 +83,9 @@ const settingsSchema = z.object({
   ACCESS_TOKEN_SECONDS: wholeNumber(4, 86_400).default(900),
   REFRESH_TOKEN_DAYS: wholeNumber(1, 365).default(30),
   BCRYPT_COST: wholeNumber(4, 16).default(12),
+  GROUP_CREATION: z
+    .enum(['everyone', 'group_admins'], 'must be everyone or group_admins')
+    .default('everyone'),
   THROTTLE_ENABLED: flag.default(true),
   REDIS_URL: z
     .string()
@@ -133,6 +136,10 @@ export interface Config {
     refreshTokenSeconds: number;
     bcryptCost: number;
   };
+  groups: {
+    /** `group_admins` are the global roles group_admin and super_admin. */
+    creation: 'everyone' | 'group_admins';
+  };
   throttle: { enabled: boolean; redisUrl: string | undefined };
   mail: {
     /** Undefined: mail goes to the log in development, and is refused in production. */
@@ -182,6 +189,7 @@ export function loadConfig(environment: Environment = process.env, workingDirect
       refreshTokenSeconds: settings.REFRESH_TOKEN_DAYS * 24 * 60 * 60,
       bcryptCost: settings.BCRYPT_COST,
     },
+    groups: { creation: settings.GROUP_CREATION },
     throttle: { enabled: settings.THROTTLE_ENABLED, redisUrl: settings.REDIS_URL },
     mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },
     peerjs: { enabled: settings.PEERJS_ENABLED },

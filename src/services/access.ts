@@ -43,11 +43,18 @@ export class Access {
   constructor(
     private readonly collections: Collections,
     private readonly audit: AuditService,
+    private readonly groupCreation: 'everyone' | 'group_admins',
   ) {}
 
   /** @throws AppError forbidden */
   requireSuperAdmin(caller: Caller): void {
     if (!isSuperAdmin(caller)) throw new AppError('forbidden', 'Only super admins may do this.');
+  }
+
+  /** By GROUP_CREATION every account may create groups, or only two global roles. @throws AppError forbidden */
+  requireGroupCreation(caller: Caller): void {
+    if (this.groupCreation === 'everyone' || caller.role !== 'client') return;
+    throw new AppError('forbidden', 'Only group admins may create groups on this server.');
   }
 
   /**

@@ -30,8 +30,9 @@ export class GroupService {
     private readonly bus: EventBus,
   ) {}
 
-  /** Makes a group with the caller as its owner. @throws AppError group_name_taken */
+  /** Makes a group with the caller as its owner. @throws AppError forbidden, group_name_taken */
   async create(caller: Caller, input: CreateGroupInput): Promise<Group> {
+    this.access.requireGroupCreation(caller);
     const now = new Date();
     const group: GroupDocument = {
       _id: new ObjectId(),

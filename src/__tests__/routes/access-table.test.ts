@@ -1,25 +1,46 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { createApp } from '../../app';
+import { createContext } from '../../context';
 import type { GroupRole } from '../../models/group.model';
+import { startServer } from '../../server';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../fixtures/access-table';
-import type { Call } from '../fixtures/api';
+import { createApi, type Api, type Call } from '../fixtures/api';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { fillPath, mountedRoutes } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
 let server: TestServer;
+/** The same installation under GROUP_CREATION=group_admins. */
+let restricted: { api: Api; close(): Promise<void> };
 let admin: Person;
 let guest: Person;
 let stranger: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
+  restricted = await startRestricted();
   admin = await signUp(server.api, 'root');
   guest = await signUp(server.api, 'guest');
   stranger = await signUp(server.api, 'stranger');
 });
-afterAll(() => server.close());
+afterAll(async () => {
+  await restricted.close();
+  await server.close();
+});
+
+async function startRestricted(): Promise<typeof restricted> {
+  const { config, database } = server.context;
+  const context = await createContext({ ...config, groups: { creation: 'group_admins' } }, { database });
+  const running = await startServer(context);
+  return {
+    api: await createApi(running.url),
+    close: async () => {
+      await running.close();
+      await context.close();
+    },
+  };
+}
 
 /** Who calls, and what there is for them to call: the ids are what stands in a path. */
 interface Stage {
@@ -140,7 +161,8 @@ async function statusFor(role: Role, row: Row, expected: number): Promise<number
   const stage = await stageFor(role, row, expected);
   const path = fillPath(row.path, stage as unknown as Record<string, string>);
   const call = CALLS[`${row.method} ${row.path}`]?.(stage);
-  return (await server.api.call(row.method, path, { ...call, token: stage.actor.token || undefined })).status;
+  const { api } = row.special === 'restricted' ? restricted : server;
+  return (await api.call(row.method, path, { ...call, token: stage.actor.token || undefined })).status;
 }
 
 describe('the table of who may do what', () => {

@@ -169,3 +169,46 @@ describe('joining and leaving', () => {
     expect((await get(groupId, stays)).body.group).toMatchObject({ myRole: 'owner', memberCount: 1 });
   });
 });
+
+describe('with GROUP_CREATION=group_admins', () => {
+  let restricted: TestServer;
+  let root: Person;
+
+  beforeAll(async () => {
+    restricted = await startTestServer({ GROUP_CREATION: 'group_admins' });
+    root = await signUp(restricted.api, 'root');
+  });
+  afterAll(() => restricted.close());
+
+  const createAs = ({ token }: Person) =>
+    restricted.api.post('/api/groups', { name: randomUUID(), visibility: 'public' }, token);
+  const setGlobalRole = async ({ id }: Person, role: string) => {
+    const { status } = await restricted.api.patch(`/api/admin/users/${id}/role`, { role }, root.token);
+    expect(status).toBe(200);
+  };
+
+  test('a client creates no group, and does with the role, from the moment they have it', async () => {
+    const client = await signUp(restricted.api, 'client');
+    expect(await createAs(client)).toMatchObject(refused(403, 'forbidden'));
+    expect(await restricted.context.database.collections.groups.countDocuments()).toBe(0);
+    await setGlobalRole(client, 'group_admin');
+    expect((await createAs(client)).status).toBe(201);
+    await setGlobalRole(client, 'client');
+    expect(await createAs(client)).toMatchObject(refused(403, 'forbidden'));
+    expect((await createAs(root)).status).toBe(201);
+  });
+
+  test('a client still joins groups, and runs one that was handed to them', async () => {
+    const client = await signUp(restricted.api, 'client');
+    const groupId: string = (await createAs(root)).body.group.id;
+    expect((await restricted.api.post(`/api/groups/${groupId}/join`, undefined, client.token)).status).toBe(
+      200,
+    );
+    await restricted.context.database.collections.memberships.updateOne(
+      { groupId: new ObjectId(groupId), userId: new ObjectId(client.id) },
+      { $set: { role: 'owner' } },
+    );
+    const channel = { groupId, name: 'general' };
+    expect((await restricted.api.post('/api/channels', channel, client.token)).status).toBe(201);
+  });
+});

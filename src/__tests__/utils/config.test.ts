@@ -29,6 +29,7 @@ describe('without any setting', () => {
         refreshTokenSeconds: 30 * 24 * 60 * 60,
         bcryptCost: 12,
       },
+      groups: { creation: 'everyone' },
       throttle: { enabled: true, redisUrl: undefined },
       mail: { smtpUrl: undefined, from: 'Parley <parley@localhost>' },
       peerjs: { enabled: true },
