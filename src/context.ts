@@ -24,6 +24,7 @@ import { TokenService } from './services/token.service';
 import { TotpService } from './services/totp.service';
 import { UserService } from './services/user.service';
 import { createLogger, type Logger } from './utils/logger';
+import { deriveSealingKey } from './utils/sealed-box';
 
 /** Everything that Parley is made of, wired once. */
 export type Context = Awaited<ReturnType<typeof createContext>>;
@@ -61,7 +62,12 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
   const passwords = new PasswordHasher(config.auth.bcryptCost);
   const sessions = new SessionService(collections, bus, tokens, audit, refreshTokenSeconds);
-  const totp = new TotpService(collections, audit);
+  const totp = new TotpService(
+    collections,
+    audit,
+    deriveSealingKey(config.encryptionKey, 'second factor'),
+    logger,
+  );
   const superAdmins = new SuperAdmins(collections);
   const writer = new MessageWriter(collections, transactions, access, bus);
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>

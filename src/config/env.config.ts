@@ -80,6 +80,7 @@ const settingsSchema = z.object({
     .default('parley'),
   JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
   JWT_PREVIOUS_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
+  ENCRYPTION_KEY: z.string().min(32, 'must have at least 32 characters').optional(),
   ACCESS_TOKEN_SECONDS: wholeNumber(4, 86_400).default(900),
   REFRESH_TOKEN_DAYS: wholeNumber(1, 365).default(30),
   BCRYPT_COST: wholeNumber(4, 16).default(12),
@@ -136,6 +137,8 @@ export interface Config {
     refreshTokenSeconds: number;
     bcryptCost: number;
   };
+  /** What is secret in the database is sealed with keys that are derived from it. */
+  encryptionKey: string;
   groups: {
     /** `group_admins` are the global roles group_admin and super_admin. */
     creation: 'everyone' | 'group_admins';
@@ -154,7 +157,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads the configuration: process.env first, then the file `.env` in the working directory.
- * Makes the data folder, and in development a signing secret in it.
+ * Makes the data folder, and in development the secrets of the installation in it.
  * @throws ConfigError that names the setting which is unknown, malformed or missing.
  */
 export function loadConfig(environment: Environment = process.env, workingDirectory = process.cwd()): Config {
@@ -183,12 +186,13 @@ export function loadConfig(environment: Environment = process.env, workingDirect
     dataDir,
     database: { uri: settings.MONGODB_URI, name: settings.MONGODB_DATABASE },
     auth: {
-      jwtSecret: settings.JWT_SECRET ?? developmentSecret(dataDir, production),
+      jwtSecret: settings.JWT_SECRET ?? developmentSecret('JWT_SECRET', dataDir, production),
       previousJwtSecret: settings.JWT_PREVIOUS_SECRET,
       accessTokenSeconds: settings.ACCESS_TOKEN_SECONDS,
       refreshTokenSeconds: settings.REFRESH_TOKEN_DAYS * 24 * 60 * 60,
       bcryptCost: settings.BCRYPT_COST,
     },
+    encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
     groups: { creation: settings.GROUP_CREATION },
     throttle: { enabled: settings.THROTTLE_ENABLED, redisUrl: settings.REDIS_URL },
     mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },
@@ -255,19 +259,25 @@ function prepareDataDir(dataDir: string): void {
   }
 }
 
-/** The signing secret that development makes for itself, kept so that a restart does not log people out. */
-function developmentSecret(dataDir: string, production: boolean): string {
+/** Where development keeps the secrets that it makes for itself. */
+const SECRET_FILES = { JWT_SECRET: 'jwt-secret', ENCRYPTION_KEY: 'encryption-key' } as const;
+
+/**
+ * A secret that development makes for itself, kept so that after a restart people are still logged in and what
+ * was sealed can be read.
+ */
+function developmentSecret(setting: keyof typeof SECRET_FILES, dataDir: string, production: boolean): string {
   if (production) {
-    throw new ConfigError('JWT_SECRET must be set in production (openssl rand -base64 48 makes one).');
+    throw new ConfigError(`${setting} must be set in production (openssl rand -base64 48 makes one).`);
   }
-  const path = join(dataDir, 'jwt-secret');
+  const path = join(dataDir, SECRET_FILES[setting]);
   try {
     if (!existsSync(path))
       writeFileSync(path, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx' });
     const secret = readFileSync(path, 'utf8').trim();
     if (secret.length >= 32) return secret;
   } catch (error) {
-    throw new ConfigError(`DATA_DIR ${dataDir} cannot hold the signing secret: ${(error as Error).message}`);
+    throw new ConfigError(`DATA_DIR ${dataDir} cannot hold ${setting}: ${(error as Error).message}`);
   }
-  throw new ConfigError(`The signing secret in ${path} is damaged; delete the file or set JWT_SECRET.`);
+  throw new ConfigError(`The secret in ${path} is damaged; put it back as it was, or set ${setting}.`);
 }

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import type { SealedBox } from '../utils/sealed-box';
 import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
 
 export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
@@ -42,8 +43,8 @@ const MAX_PASSWORD_BYTES = 72;
 
 /** The second factor of an account. */
 export interface TotpState {
-  /** Base32, as authenticator apps take it. */
-  secret: string;
+  /** Base32, as authenticator apps take it; sealed for this user. */
+  secret: SealedBox;
   /** Null until the user has shown a first code. */
   enabledAt: Date | null;
   /** The time step of the last code that was accepted: no code is good twice. */

@@ -4,8 +4,10 @@ import { generateSecret, generateURI, verify } from 'otplib';
 import { toDataURL } from 'qrcode';
 import type { Collections } from '../db/collections';
 import type { Caller, Origin } from '../models/session.model';
-import type { UserDocument } from '../models/user.model';
+import type { TotpState, UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import type { Logger } from '../utils/logger';
+import { open, seal, SealedBoxError, type SealingKey } from '../utils/sealed-box';
 import type { AuditService } from './audit.service';
 import { hashToken } from './token.service';
 
@@ -24,14 +26,17 @@ export class TotpService {
   constructor(
     private readonly collections: Collections,
     private readonly audit: AuditService,
+    private readonly key: SealingKey,
+    private readonly logger: Logger,
   ) {}
 
   /** Makes a secret. It counts once `enable` has seen a code of it. @throws AppError totp_already_enabled */
   async setUp(user: UserDocument): Promise<TotpSetup> {
     const secret = generateSecret();
+    const sealed = seal(this.key, secret, user._id.toHexString());
     const updated = await this.collections.users.updateOne(
       { _id: user._id, state: { $ne: 'deleted' }, 'totp.enabledAt': null },
-      { $set: { totp: { secret, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
+      { $set: { totp: { secret: sealed, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
     );
     if (updated.matchedCount === 0) {
       throw new AppError('totp_already_enabled', 'The second factor is enabled; disable it first.');
@@ -40,17 +45,17 @@ export class TotpService {
     return { secret, otpauthUrl, qrCode: await toDataURL(otpauthUrl) };
   }
 
-  /** Turns the second factor on. @returns the recovery codes. @throws AppError totp_not_enabled, totp_invalid */
+  /** Turns the second factor on. @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid */
   async enable(caller: Caller, code: string, origin: Origin): Promise<string[]> {
     const user = await this.collections.users.findOne({ _id: caller.userId });
     if (!user?.totp) throw new AppError('totp_not_enabled', 'Set the second factor up first.');
     if (user.totp.enabledAt) throw new AppError('totp_already_enabled', 'The second factor is enabled.');
     const { codes, hashes } = createRecoveryCodes();
-    const step = await stepOf(user.totp.secret, code);
+    const step = await this.stepOf(user._id, user.totp, code);
     const enabled =
       step !== undefined &&
       (await this.collections.users.updateOne(
-        { _id: user._id, 'totp.secret': user.totp.secret, 'totp.enabledAt': null },
+        { _id: user._id, 'totp.secret.box': user.totp.secret.box, 'totp.enabledAt': null },
         { $set: { 'totp.enabledAt': new Date(), 'totp.lastStep': step, 'totp.recoveryHashes': hashes } },
       ));
     if (!enabled || enabled.matchedCount === 0) throw invalidCode();
@@ -83,21 +88,21 @@ export class TotpService {
 
   /**
    * Asks for the second factor of a user who has one. A code is good once.
-   * @throws AppError totp_required, totp_invalid
+   * @throws AppError totp_required, totp_invalid, totp_unavailable
    */
   async check(user: UserDocument, code: string | undefined, origin: Origin): Promise<void> {
     if (!user.totp?.enabledAt) return;
     if (code === undefined) throw new AppError('totp_required', 'This takes a code of the second factor.');
-    if (await this.spendCode(user._id, user.totp.secret, code)) return;
+    if (await this.spendCode(user._id, user.totp, code)) return;
     if (!(await this.spendRecoveryCode(user._id, code))) throw invalidCode();
     await this.record('user.recovery_code_used', user._id, origin);
   }
 
-  private async spendCode(_id: ObjectId, secret: string, code: string): Promise<boolean> {
-    const step = await stepOf(secret, code);
+  private async spendCode(_id: ObjectId, totp: TotpState, code: string): Promise<boolean> {
+    const step = await this.stepOf(_id, totp, code);
     if (step === undefined) return false;
     const spent = await this.collections.users.updateOne(
-      { _id, 'totp.secret': secret, 'totp.lastStep': { $lt: step } },
+      { _id, 'totp.secret.box': totp.secret.box, 'totp.lastStep': { $lt: step } },
       { $set: { 'totp.lastStep': step } },
     );
     return spent.modifiedCount === 1;
@@ -112,6 +117,33 @@ export class TotpService {
     return spent.modifiedCount === 1;
   }
 
+  /** The time step for which a code is right; undefined if it is wrong. @throws AppError totp_unavailable */
+  private async stepOf(userId: ObjectId, totp: TotpState, code: string): Promise<number | undefined> {
+    if (!/^\d{6}$/.test(code)) return undefined;
+    const secret = this.openSecret(userId, totp);
+    const result = await verify({ secret, token: code, epochTolerance: CLOCK_TOLERANCE });
+    return result.valid && 'timeStep' in result ? result.timeStep : undefined;
+  }
+
+  private openSecret(userId: ObjectId, { secret }: TotpState): string {
+    try {
+      return open(this.key, secret, userId.toHexString());
+    } catch (error) {
+      if (!(error instanceof SealedBoxError)) throw error;
+      const { reason } = error;
+      this.logger.error(
+        { userId: userId.toHexString(), reason, sealedWith: secret.keyId, key: this.key.id },
+        reason === 'other_key'
+          ? 'the second factor of a user was encrypted under another ENCRYPTION_KEY: put that one back'
+          : 'the second factor of a user has been changed in the database',
+      );
+      throw new AppError(
+        'totp_unavailable',
+        'The server cannot check codes of this authenticator app. Use a recovery code.',
+      );
+    }
+  }
+
   private record(
     action: 'user.totp_enabled' | 'user.totp_disabled' | 'user.recovery_code_used',
     userId: ObjectId,
@@ -119,13 +151,6 @@ export class TotpService {
   ): Promise<void> {
     return this.audit.record({ action, actorId: userId, targetId: userId, address });
   }
-}
-
-/** The time step for which a code is right; undefined if it is wrong. */
-async function stepOf(secret: string, code: string): Promise<number | undefined> {
-  if (!/^\d{6}$/.test(code)) return undefined;
-  const result = await verify({ secret, token: code, epochTolerance: CLOCK_TOLERANCE });
-  return result.valid && 'timeStep' in result ? result.timeStep : undefined;
 }
 
 /** Codes of 50 random bits, as `xxxxx-xxxxx` in Crockford's base 32. */

@@ -40,6 +40,7 @@ export const ERROR_STATUS = {
   internal_error: 500,
   unavailable: 503,
   mail_unavailable: 503,
+  totp_unavailable: 503,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;

@@ -8,6 +8,7 @@ import { connect } from '../fixtures/sockets';
 afterAll(cleanUp);
 
 const SECRET = 'the signing secret of this test, long enough';
+const ENCRYPTION_KEY = 'the encryption key of this test, long enough';
 const GUESS = 'a wrong guess at a password';
 
 /** A day in the life of a server. @returns everything that must not be in its logs, and the ids of requests. */
@@ -46,7 +47,7 @@ async function useEverything(url: string) {
   const tokens = [ada.token, ada.refreshToken, bob.token, bob.refreshToken, accessToken, refreshToken];
   // Without its signature a token is harmless, and its payload is no secret; the signature is.
   const parts = tokens.map((token: string) => token.split('.').at(-1)!);
-  return { requestIds, secrets: [PASSWORD, GUESS, SECRET, message.body, ...parts] };
+  return { requestIds, secrets: [PASSWORD, GUESS, SECRET, ENCRYPTION_KEY, message.body, ...parts] };
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
@@ -57,6 +58,7 @@ it('are JSON lines with the id of the request, and hold no password, token or me
     HOST: '127.0.0.1',
     BCRYPT_COST: '10',
     JWT_SECRET: SECRET,
+    ENCRYPTION_KEY,
     LOG_LEVEL: 'trace',
   });
   const { requestIds, secrets } = await useEverything(await server.listening());
@@ -86,12 +88,14 @@ it('are JSON lines with the id of the request, and hold no password, token or me
   expect(lines.some(({ level }) => level === 'error' || level === 'fatal')).toBe(false);
 });
 
-it('do not hold the secret that development makes for itself either', async () => {
+it('do not hold the secrets that development makes for itself either', async () => {
   const folder = await temporaryFolder();
   const server = await spawnServer({ DATA_DIR: folder, LOG_LEVEL: 'trace' });
   await server.listening();
   await server.end('SIGTERM');
-  const secret = await readFile(join(folder, 'jwt-secret'), 'utf8');
-  expect(secret.length).toBeGreaterThan(32);
-  expect(server.stdout + server.stderr).not.toContain(secret);
+  for (const name of ['jwt-secret', 'encryption-key']) {
+    const secret = await readFile(join(folder, name), 'utf8');
+    expect(secret.length).toBeGreaterThan(32);
+    expect(server.stdout + server.stderr).not.toContain(secret);
+  }
 });

@@ -100,12 +100,14 @@ describe('a start that cannot be', () => {
       refusal({ PORT: 'http' }),
       refusal({}, folder),
       refusal({ NODE_ENV: 'production', BCRYPT_COST: '10' }),
+      refusal({ NODE_ENV: 'production', BCRYPT_COST: '10', JWT_SECRET: 'x'.repeat(32) }),
     ]);
     expect(lines).toEqual([
       'JWT_SECRETS is not a setting of Parley. Did you mean JWT_SECRET?',
       'PORT must be a whole number from 0 to 65535.',
       'PROT in .env is not a setting of Parley. Did you mean PORT?',
       'JWT_SECRET must be set in production (openssl rand -base64 48 makes one).',
+      'ENCRYPTION_KEY must be set in production (openssl rand -base64 48 makes one).',
     ]);
   });
 

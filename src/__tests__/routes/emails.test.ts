@@ -144,6 +144,7 @@ describe('without a mail server', () => {
       HOST: '127.0.0.1',
       BCRYPT_COST: '10',
       JWT_SECRET: 'a secret of more than 32 characters, for tests',
+      ENCRYPTION_KEY: 'another secret of more than 32 characters, for tests',
     });
     const ada = await signUp(bare.api, 'ada');
     const email = `${ada.username}@example.org`;

@@ -1,4 +1,9 @@
+import { ObjectId } from 'mongodb';
+import { pino } from 'pino';
+import { createContext } from '../../context';
+import { startServer } from '../../server';
 import { auditOf, everythingStored, login, me, refused } from '../fixtures/accounts';
+import { createApi } from '../fixtures/api';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { codeOf, earlyInStep, forgetCodes, signUpGuarded, type Guarded } from '../fixtures/totp';
@@ -178,5 +183,82 @@ describe('turning it off', () => {
     expect(await post('disable', { password: PASSWORD }, person)).toMatchObject(
       refused(409, 'totp_not_enabled'),
     );
+  });
+});
+
+describe('the secret', () => {
+  const users = () => server.context.database.collections.users;
+
+  /** The same installation after a restart with other secrets, and what it logs. */
+  async function restarted(change: (config: TestServer['context']['config']) => object) {
+    const { config, database } = server.context;
+    const lines: Record<string, any>[] = [];
+    const logger = pino(
+      { level: 'warn' },
+      { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+    );
+    const context = await createContext({ ...config, ...change(config) }, { database, logger });
+    const running = await startServer(context);
+    return {
+      api: await createApi(running.url),
+      errors: () => lines.filter(({ level }) => level >= 50),
+      close: async () => {
+        await running.close();
+        await context.close();
+      },
+    };
+  }
+
+  it('is not stored where it could be read, before the first code or after', async () => {
+    const ada = await signUp(server.api, 'ada');
+    const { secret } = (await post('setup', { password: PASSWORD }, ada)).body;
+    expect(await everythingStored(server)).not.toContain(secret);
+    expect((await post('enable', { code: await codeOf(secret) }, ada)).status).toBe(200);
+    expect(await everythingStored(server)).not.toContain(secret);
+  });
+
+  it('is good after the signing secret has changed', async () => {
+    const guarded = await signUpGuarded(server);
+    const rotated = await restarted(({ auth }) => ({
+      auth: { ...auth, jwtSecret: 'the new signing secret, of more than 32 characters' },
+    }));
+    const { status } = await login(rotated.api, guarded.person, { code: await codeOf(guarded.secret) });
+    expect(status).toBe(200);
+    await rotated.close();
+  });
+
+  it('cannot be read with another key: the log says so, and only codes are refused', async () => {
+    const [guarded, plain] = [await signUpGuarded(server), await signUp(server.api, 'plain')];
+    const other = await restarted(() => ({ encryptionKey: 'another key, of more than 32 characters' }));
+    const code = await codeOf(guarded.secret);
+    const unavailable = refused(503, 'totp_unavailable');
+    expect(await login(other.api, guarded.person, { code })).toMatchObject(unavailable);
+    const logged = JSON.stringify(other.errors());
+    expect(logged).toMatch(/encrypted under another ENCRYPTION_KEY/);
+    expect(logged).toContain(guarded.person.id);
+    expect(logged).not.toContain(guarded.secret);
+    // A wrong password is told nothing of it.
+    const wrong = await login(other.api, guarded.person, { password: 'wrong', code });
+    expect(wrong).toMatchObject(refused(401, 'invalid_credentials'));
+
+    expect((await login(other.api, plain)).status).toBe(200);
+    const [first, second] = guarded.recoveryCodes as [string, string];
+    const answer = await login(other.api, guarded.person, { code: first });
+    expect(answer.status).toBe(200);
+    // With another recovery code the owner sets it up anew.
+    const token: string = answer.body.accessToken;
+    const disable = { password: PASSWORD, code: second };
+    expect((await other.api.post('/api/auth/totp/disable', disable, token)).status).toBe(204);
+    const setup = await other.api.post('/api/auth/totp/setup', { password: PASSWORD }, token);
+    const enable = { code: await codeOf(setup.body.secret) };
+    expect((await other.api.post('/api/auth/totp/enable', enable, token)).status).toBe(200);
+    await other.close();
+  });
+
+  it('of one user does not become that of another in the database', async () => {
+    const [thief, victim] = [await signUpGuarded(server), await signUpGuarded(server)];
+    const { totp } = (await users().findOne({ _id: new ObjectId(thief.person.id) }))!;
+    await users().updateOne({ _id: new ObjectId(victim.person.id) }, { $set: { totp } });
+    expect(await logIn(victim, await codeOf(thief.secret))).toMatchObject(refused(503, 'totp_unavailable'));
   });
 });

@@ -9,7 +9,7 @@ describe('a good value', () => {
   const dataDir = emptyFolder();
   const cases: [Record<string, string>, object][] = [
     [
-      { NODE_ENV: 'production', JWT_SECRET: SECRET },
+      { NODE_ENV: 'production', JWT_SECRET: SECRET, ENCRYPTION_KEY: SECRET },
       { environment: 'production', http: { host: '0.0.0.0' } },
     ],
     [{ HOST: '::1' }, { http: { host: '::1' } }],
@@ -23,6 +23,7 @@ describe('a good value', () => {
     ],
     [{ JWT_SECRET: SECRET }, { auth: { jwtSecret: SECRET } }],
     [{ JWT_PREVIOUS_SECRET: SECRET }, { auth: { previousJwtSecret: SECRET } }],
+    [{ ENCRYPTION_KEY: SECRET }, { encryptionKey: SECRET }],
     [{ ACCESS_TOKEN_SECONDS: '4' }, { auth: { accessTokenSeconds: 4 } }],
     [{ REFRESH_TOKEN_DAYS: '365' }, { auth: { refreshTokenSeconds: 365 * 86400 } }],
     [{ BCRYPT_COST: '4' }, { auth: { bcryptCost: 4 } }],
@@ -66,6 +67,7 @@ describe('a malformed value', () => {
     MONGODB_DATABASE: ['a.b', 'a b', '$a', 'x'.repeat(39), 'a/b'],
     JWT_SECRET: ['x'.repeat(31)],
     JWT_PREVIOUS_SECRET: ['x'.repeat(31)],
+    ENCRYPTION_KEY: ['x'.repeat(31)],
     ACCESS_TOKEN_SECONDS: ['3', '86401', 'fifteen'],
     REFRESH_TOKEN_DAYS: ['0', '366', '-30'],
     BCRYPT_COST: ['3', '17', '12.0'],
@@ -100,6 +102,8 @@ describe('a malformed value', () => {
   });
 
   it('never shows the secret that was too short', () => {
-    expect(refusal({ JWT_SECRET: 'hunter2hunter2' })).not.toContain('hunter2');
+    for (const name of ['JWT_SECRET', 'ENCRYPTION_KEY']) {
+      expect(refusal({ [name]: 'hunter2hunter2' })).not.toContain('hunter2');
+    }
   });
 });

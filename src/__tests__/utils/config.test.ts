@@ -1,10 +1,16 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadConfig, SETTING_NAMES } from '../../config/env.config';
+import { loadConfig, SETTING_NAMES, type Config } from '../../config/env.config';
 import { emptyFolder, load, refusal, removeFolders } from '../fixtures/config';
 
 const SECRET = 'a secret of more than 32 characters, for tests';
 const PROJECT = join(__dirname, '..', '..', '..');
+
+/** What development keeps in the data folder, by file. */
+const SECRETS: [string, (config: Config) => string][] = [
+  ['jwt-secret', ({ auth }) => auth.jwtSecret],
+  ['encryption-key', ({ encryptionKey }) => encryptionKey],
+];
 
 afterAll(removeFolders);
 
@@ -29,6 +35,7 @@ describe('without any setting', () => {
         refreshTokenSeconds: 30 * 24 * 60 * 60,
         bcryptCost: 12,
       },
+      encryptionKey: expect.any(String),
       groups: { creation: 'everyone' },
       throttle: { enabled: true, redisUrl: undefined },
       mail: { smtpUrl: undefined, from: 'Parley <parley@localhost>' },
@@ -37,21 +44,29 @@ describe('without any setting', () => {
     });
   });
 
-  it('makes the data folder for its owner alone, and a signing secret in it that stays', () => {
+  it('makes the data folder for its owner alone, and secrets in it that stay', () => {
     const { config, folder } = load();
-    const path = join(folder, 'data', 'jwt-secret');
     expect(statSync(join(folder, 'data')).mode & 0o777).toBe(0o700);
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(config.auth.jwtSecret.length).toBeGreaterThanOrEqual(32);
-    expect(readFileSync(path, 'utf8')).toBe(config.auth.jwtSecret);
-    expect(loadConfig({}, folder).auth.jwtSecret).toBe(config.auth.jwtSecret);
-    expect(load().config.auth.jwtSecret).not.toBe(config.auth.jwtSecret);
+    expect(config.encryptionKey).not.toBe(config.auth.jwtSecret);
+    const again = loadConfig({}, folder);
+    const other = load().config;
+    for (const [file, secretOf] of SECRETS) {
+      const path = join(folder, 'data', file);
+      const secret = secretOf(config);
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+      expect(secret.length).toBeGreaterThanOrEqual(32);
+      expect(readFileSync(path, 'utf8')).toBe(secret);
+      expect(secretOf(again)).toBe(secret);
+      expect(secretOf(other)).not.toBe(secret);
+    }
   });
 
-  it('says so when the kept signing secret is damaged', () => {
+  it.each(SECRETS)('says so when the kept %s is damaged, and leaves it as it is', (file) => {
     const { folder } = load();
-    writeFileSync(join(folder, 'data', 'jwt-secret'), 'short');
-    expect(refusal({}, undefined, folder)).toMatch(/jwt-secret is damaged/);
+    const path = join(folder, 'data', file);
+    writeFileSync(path, 'short');
+    expect(refusal({}, undefined, folder)).toContain(`The secret in ${path} is damaged`);
+    expect(readFileSync(path, 'utf8')).toBe('short');
   });
 });
 
@@ -137,9 +152,13 @@ describe('DATA_DIR', () => {
 });
 
 describe('production', () => {
-  it('refuses to start without JWT_SECRET, and with cheap password hashes', () => {
-    expect(refusal({ NODE_ENV: 'production' })).toMatch(/^JWT_SECRET must be set in production/);
-    const settings = { NODE_ENV: 'production', JWT_SECRET: SECRET };
+  it('refuses to start without its secrets, and with cheap password hashes', () => {
+    const production = { NODE_ENV: 'production' };
+    expect(refusal(production)).toMatch(/^JWT_SECRET must be set in production/);
+    expect(refusal({ ...production, JWT_SECRET: SECRET })).toMatch(
+      /^ENCRYPTION_KEY must be set in production/,
+    );
+    const settings = { ...production, JWT_SECRET: SECRET, ENCRYPTION_KEY: SECRET };
     expect(refusal({ ...settings, BCRYPT_COST: '9' })).toMatch(/^BCRYPT_COST must be at least 10/);
     expect(load({ ...settings, BCRYPT_COST: '10' }).config.auth.bcryptCost).toBe(10);
   });
