@@ -2,22 +2,26 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AbstractCursor, ClientSession, Collection, Document, MongoClient } from 'mongodb';
 
 /** One try of a transaction. */
-interface Unit {
-  session: ClientSession;
+interface Attempt {
+  /** Undefined on a server without transactions. */
+  session: ClientSession | undefined;
   /** False from the moment its work is done: what runs on behind it is no longer part of it. */
   open: boolean;
   /** The end of the operations so far: a session takes one at a time. */
   turn: Promise<unknown>;
-}
-
-/** What a call of `run` leaves behind it, over all of its tries. */
-interface Scope {
+  /** What is left to do when it has been committed. */
   effects: (() => Promise<void>)[];
+  /** The end of the whole, over all of its tries. */
   settled: Promise<void>;
 }
 
-/** The transaction that a chain of calls is part of: passed along by Node.js, so that nobody has to. */
-const current = new AsyncLocalStorage<{ scope: Scope; unit: Unit | undefined } | undefined>();
+/** The attempt that a chain of calls is part of: passed along by Node.js, so that nobody has to. */
+const chain = new AsyncLocalStorage<Attempt | undefined>();
+
+function current(): Attempt | undefined {
+  const attempt = chain.getStore();
+  return attempt?.open ? attempt : undefined;
+}
 
 /**
  * Runs several writes as one: all of them or none.
@@ -26,6 +30,8 @@ const current = new AsyncLocalStorage<{ scope: Scope; unit: Unit | undefined } |
  * crash in between does no harm.
  */
 export interface Transactions {
+  /** False on a server that has none. */
+  readonly supported: boolean;
   /**
    * Whatever `work` does on the collections belongs to the transaction, however deep in the calls; `run` in a
    * transaction is part of that one. `work` runs again when another transaction was in the way, so it must have
@@ -33,7 +39,10 @@ export interface Transactions {
    * and go on: after one failed, nothing can be committed.
    */
   run<Result>(work: () => Promise<Result>): Promise<Result>;
-  /** Does something to the outside (events, mail) after the commit; at once when there is no transaction. */
+  /**
+   * Does something to the outside (events, mail) after the commit; at once when there is no transaction. One
+   * that fails does not keep the others from being done; `run` then fails with its error, though it is committed.
+   */
   afterCommit(effect: () => Promise<void>): Promise<void>;
   /** Runs work that is part of no transaction, whoever calls. */
   outside<Result>(work: () => Result): Result;
@@ -48,46 +57,65 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
   const hello = await client.db('admin').command({ hello: 1 });
   const supported = 'setName' in hello || hello['msg'] === 'isdbgrid';
   return {
+    supported,
     run: async (work) => {
-      if (current.getStore()) return work();
+      if (current()) return work();
       let settle = () => {};
       const settled = new Promise<void>((resolve) => (settle = resolve));
-      const scope: Scope = { effects: [], settled };
       try {
-        const result = supported
-          ? await client.withSession((session) => commit(session, scope, work))
-          : await current.run({ scope, unit: undefined }, work);
-        for (const effect of scope.effects) await effect();
+        const { result, effects } = supported
+          ? await client.withSession((session) => commit(session, settled, work))
+          : await attempt(undefined, settled, work);
+        await doAll(effects);
         return result;
       } finally {
         settle();
       }
     },
     afterCommit: async (effect) => {
-      const scope = current.getStore()?.scope;
-      if (scope) scope.effects.push(() => current.run(undefined, effect));
+      const attempt = current();
+      if (attempt) attempt.effects.push(() => chain.run(undefined, effect));
       else await effect();
     },
-    outside: (work) => current.run(undefined, work),
-    settled: () => current.getStore()?.scope.settled,
+    outside: (work) => chain.run(undefined, work),
+    settled: () => current()?.settled,
   };
 }
 
-function commit<Result>(session: ClientSession, scope: Scope, work: () => Promise<Result>): Promise<Result> {
-  const attempt = async () => {
-    const unit: Unit = { session, open: true, turn: Promise.resolve() };
-    scope.effects = [];
-    try {
-      return await current.run({ scope, unit }, work);
-    } finally {
-      unit.open = false;
-      await unit.turn.catch(() => undefined);
-    }
-  };
-  return session.withTransaction(attempt, {
+interface Done<Result> {
+  result: Result;
+  effects: Attempt['effects'];
+}
+
+function commit<Result>(
+  session: ClientSession,
+  settled: Promise<void>,
+  work: () => Promise<Result>,
+): Promise<Done<Result>> {
+  return session.withTransaction(() => attempt(session, settled, work), {
     readConcern: { level: 'snapshot' },
     writeConcern: { w: 'majority', journal: true },
   });
+}
+
+async function attempt<Result>(
+  session: ClientSession | undefined,
+  settled: Promise<void>,
+  work: () => Promise<Result>,
+): Promise<Done<Result>> {
+  const one: Attempt = { session, open: true, turn: Promise.resolve(), effects: [], settled };
+  try {
+    return { result: await chain.run(one, work), effects: one.effects };
+  } finally {
+    one.open = false;
+    await one.turn.catch(() => undefined);
+  }
+}
+
+async function doAll(effects: Attempt['effects']): Promise<void> {
+  const failures: unknown[] = [];
+  for (const effect of effects) await effect().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Where each operation of a collection takes its options. */
@@ -119,32 +147,30 @@ export function inTransactions<Schema extends Document>(collection: Collection<S
       if (typeof value !== 'function' || optionsAt === undefined) return value;
       const operation = value as (...parameters: unknown[]) => unknown;
       return (...parameters: unknown[]) => {
-        const unit = openUnit();
-        if (!unit) return operation.apply(target, parameters);
-        parameters[optionsAt] = { ...(parameters[optionsAt] as object | undefined), session: unit.session };
+        const attempt = current();
+        if (!attempt?.session) return operation.apply(target, parameters);
+        parameters[optionsAt] = {
+          ...(parameters[optionsAt] as object | undefined),
+          session: attempt.session,
+        };
         if (name === 'find' || name === 'aggregate') {
-          return takingTurns(operation.apply(target, parameters) as AbstractCursor, unit);
+          return takingTurns(operation.apply(target, parameters) as AbstractCursor, attempt);
         }
-        return inTurn(unit, () => operation.apply(target, parameters) as Promise<unknown>);
+        return inTurn(attempt, () => operation.apply(target, parameters) as Promise<unknown>);
       };
     },
   });
 }
 
-function openUnit(): Unit | undefined {
-  const unit = current.getStore()?.unit;
-  return unit?.open ? unit : undefined;
-}
-
 const READS_OF_CURSOR = new Set<string | symbol>(['toArray', 'next', 'tryNext', 'hasNext', 'close']);
 
 /** A cursor that waits for its turn in the session. */
-function takingTurns(cursor: AbstractCursor, unit: Unit): AbstractCursor {
+function takingTurns(cursor: AbstractCursor, attempt: Attempt): AbstractCursor {
   const proxy: AbstractCursor = new Proxy(cursor, {
     get(target, name) {
       if (name === Symbol.asyncIterator) {
         return async function* () {
-          const documents = await inTurn(unit, () => target.toArray());
+          const documents = await inTurn(attempt, () => target.toArray());
           yield* documents;
         };
       }
@@ -153,7 +179,7 @@ function takingTurns(cursor: AbstractCursor, unit: Unit): AbstractCursor {
       const method = value as (...parameters: unknown[]) => unknown;
       if (READS_OF_CURSOR.has(name)) {
         return (...parameters: unknown[]) =>
-          inTurn(unit, () => method.apply(target, parameters) as Promise<unknown>);
+          inTurn(attempt, () => method.apply(target, parameters) as Promise<unknown>);
       }
       return (...parameters: unknown[]) => {
         const result = method.apply(target, parameters);
@@ -164,8 +190,10 @@ function takingTurns(cursor: AbstractCursor, unit: Unit): AbstractCursor {
   return proxy;
 }
 
-function inTurn<Result>(unit: Unit, operation: () => Promise<Result>): Promise<Result> {
-  const result = unit.turn.then(operation, operation);
-  unit.turn = result;
+function inTurn<Result>(attempt: Attempt, operation: () => Promise<Result>): Promise<Result> {
+  // Its session may be in the next attempt by now, which this must not become part of.
+  if (!attempt.open) return Promise.reject(new Error('The transaction of this cursor has ended.'));
+  const result = attempt.turn.then(operation, operation);
+  attempt.turn = result;
   return result;
 }

@@ -20,8 +20,8 @@ const MAX_BATCH = 256;
  */
 export class ChannelQueue<Item, Result> {
   private readonly lines = new Map<string, Entry<Item>[]>();
-  /** The end of the transaction whose turn it is, by channel. */
-  private readonly held = new Map<string, Promise<void>>();
+  /** For each transaction, known by its end: the channels whose turn it has asked for, and when that comes. */
+  private readonly turns = new WeakMap<Promise<void>, Map<string, Promise<void>>>();
 
   /**
    * @param commit writes a batch; it settles every item by itself, so that a bad one fails alone. When it
@@ -45,21 +45,41 @@ export class ChannelQueue<Item, Result> {
 
   /**
    * Runs a change of the channel after all that came before it, and before all that comes after. What is part of
-   * a transaction keeps its turn until that has ended, for as many changes as it makes.
+   * a transaction keeps its turn until that has ended, for as many changes as it makes. A transaction that
+   * changes several channels takes them in the order of their ids: two that wait for each other wait for ever.
    */
   alone<Value>(channelId: ObjectId, change: () => Promise<Value>): Promise<Value> {
-    const key = channelId.toHexString();
     const end = this.transactions.settled();
-    if (end && this.held.get(key) === end) return change();
-    return new Promise<Value>((resolve, reject) => {
-      // The line is worked off by one caller for all: each change stays part of its own transaction. And called
-      // inside a promise, since a change that throws before its first await must not stop the line.
-      const run = AsyncResource.bind(async () => {
-        if (end) this.held.set(key, end);
-        await Promise.resolve().then(change).then(resolve, reject);
-        await end;
-        this.held.delete(key);
+    return end ? this.aloneUntil(end, channelId, change) : this.inLine(channelId, change);
+  }
+
+  private async aloneUntil<Value>(
+    end: Promise<void>,
+    channelId: ObjectId,
+    change: () => Promise<Value>,
+  ): Promise<Value> {
+    const mine = this.turns.get(end) ?? new Map<string, Promise<void>>();
+    this.turns.set(end, mine);
+    const key = channelId.toHexString();
+    let turn = mine.get(key);
+    if (!turn) {
+      turn = new Promise<void>((come) => {
+        void this.inLine(channelId, async () => {
+          come();
+          await end;
+        });
       });
+      mine.set(key, turn);
+    }
+    await turn;
+    return change();
+  }
+
+  private inLine<Value>(channelId: ObjectId, change: () => Promise<Value>): Promise<Value> {
+    return new Promise<Value>((resolve, reject) => {
+      // The line is worked off by one caller for all: each change goes on in the chain of its own calls. And
+      // called inside a promise, since a change that throws before its first await must not stop the line.
+      const run = AsyncResource.bind(() => Promise.resolve().then(change).then(resolve, reject));
       this.push(channelId, { kind: 'alone', run });
     });
   }
