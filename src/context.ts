@@ -5,6 +5,7 @@ import { AccountService } from './services/account.service';
 import { AdminService } from './services/admin.service';
 import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
+import { ChannelMembers } from './services/channel-members';
 import { ChannelPurger } from './services/channel-purger';
 import { ChannelQueue } from './services/channel-queue';
 import { ChannelService } from './services/channel.service';
@@ -13,11 +14,14 @@ import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { GroupService } from './services/group.service';
 import { MailService } from './services/mail.service';
+import { Memberships } from './services/memberships';
 import { MessageWriter, type MessageDraft, type SentMessage } from './services/message-writer';
 import { MessageService } from './services/message.service';
+import { NotificationService } from './services/notification.service';
 import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
 import { SessionService } from './services/session.service';
+import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
 import { ThrottleService } from './services/throttle.service';
 import { TokenService } from './services/token.service';
@@ -69,12 +73,15 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     logger,
   );
   const superAdmins = new SuperAdmins(collections);
-  const writer = new MessageWriter(collections, transactions, access, bus);
+  const writer = new MessageWriter(collections, transactions, access, new SlowMode(collections), bus);
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
   const purger = new ChannelPurger(collections, logger);
   const users = new UserService(collections);
+  const memberships = new Memberships(collections, transactions, bus);
+  const channelMembers = new ChannelMembers(collections, transactions, bus);
+  const notifications = new NotificationService(collections, bus);
   const credentials = new CredentialService(
     collections,
     passwords,
@@ -99,8 +106,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     accounts: new AccountService(collections, transactions, bus, sessions, credentials, superAdmins, audit),
     admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
     users,
-    groups: new GroupService(collections, transactions, access, users, bus),
-    channels: new ChannelService(collections, transactions, access, queue, purger, bus),
+    notifications,
+    groups: new GroupService(collections, transactions, access, memberships, users, bus),
+    channels: new ChannelService(collections, transactions, access, channelMembers, queue, purger, bus),
     messages: new MessageService(collections, access, queue, bus),
   };
   purger.start();

@@ -1,9 +1,16 @@
 import type { Collection, Db, Document, ObjectId } from 'mongodb';
 import type { AuditDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
-import type { ChannelDocument, ChannelMemberDocument, ChannelPurgeDocument } from '../models/channel.model';
-import type { GroupDocument, MembershipDocument } from '../models/group.model';
+import type {
+  ChannelDocument,
+  ChannelMemberDocument,
+  ChannelPurgeDocument,
+  ChannelRestrictionDocument,
+  SlowModeMarkDocument,
+} from '../models/channel.model';
+import type { GroupBanDocument, GroupDocument, MembershipDocument } from '../models/group.model';
 import type { MessageDocument } from '../models/message.model';
+import type { NotificationDocument } from '../models/notification.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
 import type { SessionDocument } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
@@ -27,10 +34,14 @@ export interface Collections {
   auditLog: Collection<AuditDocument>;
   groups: Collection<GroupDocument>;
   memberships: Collection<MembershipDocument>;
+  groupBans: Collection<GroupBanDocument>;
   channels: Collection<ChannelDocument>;
   channelMembers: Collection<ChannelMemberDocument>;
+  channelRestrictions: Collection<ChannelRestrictionDocument>;
+  slowModeMarks: Collection<SlowModeMarkDocument>;
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
+  notifications: Collection<NotificationDocument>;
   installation: Collection<InstallationDocument>;
 }
 
@@ -44,10 +55,14 @@ export function collectionsOf(db: Db): Collections {
     auditLog: open('audit_log'),
     groups: open('groups'),
     memberships: open('memberships'),
+    groupBans: open('group_bans'),
     channels: open('channels'),
     channelMembers: open('channel_members'),
+    channelRestrictions: open('channel_restrictions'),
+    slowModeMarks: open('slow_mode_marks'),
     channelPurges: open('channel_purges'),
     messages: open('messages'),
+    notifications: open('notifications'),
     installation: open('installation'),
   };
 }

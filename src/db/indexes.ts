@@ -1,10 +1,14 @@
 import type { CollationOptions, Db, IndexDescription } from 'mongodb';
+import { MAX_SLOW_MODE_SECONDS } from '../models/channel.model';
 
 /**
  * How names are compared where case does not count: users' names and addresses, groups' and channels' names.
  * A query uses the case-insensitive index only if it asks with the same collation.
  */
 export const CASE_INSENSITIVE: CollationOptions = { locale: 'en', strength: 2 };
+
+/** Seconds for which a notification is kept: 90 days. */
+const NOTIFICATION_SECONDS = 90 * 24 * 3600;
 
 /** Every index, by collection. The name of a unique one is what a duplicate key error is recognised by. */
 const INDEXES: Record<string, IndexDescription[]> = {
@@ -46,12 +50,46 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_order', key: { userId: 1, groupId: 1 } },
   ],
   channels: [
-    { name: 'group_name_unique', key: { groupId: 1, name: 1 }, unique: true, collation: CASE_INSENSITIVE },
+    {
+      name: 'group_name_unique',
+      key: { groupId: 1, name: 1 },
+      unique: true,
+      collation: CASE_INSENSITIVE,
+      // Direct conversations have neither.
+      partialFilterExpression: { kind: 'group' },
+    },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
+    {
+      name: 'direct_unique',
+      key: { directKey: 1 },
+      unique: true,
+      partialFilterExpression: { directKey: { $exists: true } },
+    },
   ],
   channel_members: [
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
     { name: 'user_group', key: { userId: 1, groupId: 1 } },
+  ],
+  group_bans: [
+    { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },
+    { name: 'group_order', key: { groupId: 1, _id: 1 } },
+    { name: 'user', key: { userId: 1 } },
+    { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+  ],
+  channel_restrictions: [
+    { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
+    { name: 'user_kind', key: { userId: 1, kind: 1 } },
+    { name: 'group_user', key: { groupId: 1, userId: 1 } },
+    { name: 'ending', key: { expiresAt: 1 } },
+  ],
+  slow_mode_marks: [
+    { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
+    { name: 'expiry', key: { sentAt: 1 }, expireAfterSeconds: MAX_SLOW_MODE_SECONDS },
+  ],
+  notifications: [
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
+    { name: 'user_unread', key: { userId: 1, readAt: 1 } },
+    { name: 'expiry', key: { createdAt: 1 }, expireAfterSeconds: NOTIFICATION_SECONDS },
   ],
   messages: [
     { name: 'channel_seq_unique', key: { channelId: 1, seq: 1 }, unique: true },

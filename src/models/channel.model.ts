@@ -3,15 +3,31 @@ import { z } from 'zod';
 import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
 import { VISIBILITIES, type Visibility } from './group.model';
 
+export const CHANNEL_KINDS = ['group', 'direct'] as const;
+export type ChannelKind = (typeof CHANNEL_KINDS)[number];
+
 export interface ChannelDocument {
   _id: ObjectId;
-  groupId: ObjectId;
-  /** Unique in its group without regard to case. */
+  kind: ChannelKind;
+  /** Null of a direct conversation. */
+  groupId: ObjectId | null;
+  /** Unique in its group without regard to case; empty of a direct conversation. */
   name: string;
   topic: string;
   /** Public: every member of the group reads it. Private: only those in channel_members. */
   visibility: Visibility;
   createdBy: ObjectId;
+  /** Its place among the channels of its group; equal places go by age. */
+  position: number;
+  /** Seconds between two messages of one member; 0 for no limit. Moderators are free of it. */
+  slowModeSeconds: number;
+  /** Whether only moderators write. */
+  announcementOnly: boolean;
+  archivedAt: Date | null;
+  /** Of a direct conversation: its people in one order, so that there is one conversation of them for ever. */
+  directKey?: string;
+  /** How many are in a private channel or a direct conversation; 0 of a public channel. */
+  memberCount: number;
   /** The number of the newest message. */
   seq: number;
   /** The number of the newest change. */
@@ -20,11 +36,41 @@ export interface ChannelDocument {
   updatedAt: Date;
 }
 
-/** One user in one private channel. */
-export interface ChannelMemberDocument {
+/** What a member of a group may not do in a channel. */
+export const RESTRICTION_KINDS = ['muted', 'banned'] as const;
+export type RestrictionKind = (typeof RESTRICTION_KINDS)[number];
+
+/** A user who may not write in a channel, or may not know of it, for a time. */
+export interface ChannelRestrictionDocument {
   _id: ObjectId;
   channelId: ObjectId;
   groupId: ObjectId;
+  userId: ObjectId;
+  kind: RestrictionKind;
+  reason: string;
+  restrictedBy: ObjectId;
+  createdAt: Date;
+  /** Null when it holds for good. */
+  expiresAt: Date | null;
+}
+
+/** When somebody last wrote in a channel with slow mode. */
+export interface SlowModeMarkDocument {
+  _id: ObjectId;
+  channelId: ObjectId;
+  userId: ObjectId;
+  sentAt: Date;
+}
+
+/** The longest slow mode, in seconds. */
+export const MAX_SLOW_MODE_SECONDS = 6 * 3600;
+
+/** One user in one private channel or direct conversation. */
+export interface ChannelMemberDocument {
+  _id: ObjectId;
+  channelId: ObjectId;
+  /** That of the channel. */
+  groupId: ObjectId | null;
   userId: ObjectId;
   joinedAt: Date;
 }
@@ -66,11 +112,20 @@ export type ChannelsQuery = z.output<typeof channelsQuery>;
 export const channelSchema = z
   .strictObject({
     id: idOut,
-    groupId: idOut,
-    name: z.string(),
+    kind: z.enum(CHANNEL_KINDS),
+    groupId: idOut.nullable().meta({ description: 'Null of a direct conversation.' }),
+    name: z.string().meta({ description: 'Empty of a direct conversation.' }),
     topic: z.string(),
     visibility: z.enum(VISIBILITIES),
     createdBy: idOut,
+    position: z.number().int().meta({ description: 'Sort by it, then by `id`.' }),
+    slowModeSeconds: z.number().int(),
+    announcementOnly: z.boolean().meta({ description: 'Whether only moderators write.' }),
+    archivedAt: timeOut.nullable(),
+    memberCount: z
+      .number()
+      .int()
+      .meta({ description: 'Of a private channel or direct conversation; 0 of a public channel.' }),
     seq: z.number().int().meta({ description: 'The `seq` of the newest message; 0 in an empty channel.' }),
     revision: z.number().int().meta({ description: 'The number of the newest change.' }),
     createdAt: timeOut,
@@ -85,11 +140,17 @@ export const channelsReply = z.strictObject({ channels: z.array(channelSchema), 
 export function toChannel(channel: ChannelDocument): Channel {
   return {
     id: channel._id.toHexString(),
-    groupId: channel.groupId.toHexString(),
+    kind: channel.kind,
+    groupId: channel.groupId?.toHexString() ?? null,
     name: channel.name,
     topic: channel.topic,
     visibility: channel.visibility,
     createdBy: channel.createdBy.toHexString(),
+    position: channel.position,
+    slowModeSeconds: channel.slowModeSeconds,
+    announcementOnly: channel.announcementOnly,
+    archivedAt: channel.archivedAt?.toISOString() ?? null,
+    memberCount: channel.memberCount,
     seq: channel.seq,
     revision: channel.revision,
     createdAt: channel.createdAt.toISOString(),

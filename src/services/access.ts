@@ -1,201 +1,359 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { ChannelDocument } from '../models/channel.model';
+import type { ChannelDocument, RestrictionKind } from '../models/channel.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
+import type { MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
+import {
+  decide,
+  type Action,
+  type ChannelAction,
+  type Decision,
+  type Facts,
+  type GroupAction,
+  type MessageAction,
+  type ServerAction,
+} from './access-rules';
 import type { AuditService } from './audit.service';
 import type { Audience } from './event-bus';
 
-const RANK: Record<GroupRole, number> = { owner: 3, admin: 2, moderator: 1, member: 0 };
-
-/** Whether a role in a group has at least the rights of another. */
-export function hasRank(role: GroupRole | undefined, atLeast: GroupRole): boolean {
-  return role !== undefined && RANK[role] >= RANK[atLeast];
-}
+/** Who a decision is about: all of a caller that it rests on. */
+export type Actor = Facts['user'];
 
 /** A group, and what the caller is in it. */
 export interface GroupAccess {
   group: GroupDocument;
   membership: MembershipDocument | null;
-  /** What the caller may do there: their role as a member; a super admin is as good as an owner. */
-  role: GroupRole | null;
 }
 
-/** A channel that the caller may read, and what they are in its group. */
+/** A channel, and what the caller is in its group and in itself. */
 export interface ChannelAccess {
   channel: ChannelDocument;
-  role: GroupRole;
+  /** Null in direct messages, and for a super admin from outside. */
+  role: GroupRole | null;
+  restriction: RestrictionKind | null;
 }
 
-/** What a user hears. A private channel counts only while they are a member of its group. */
+/** A message and its channel. */
+export interface MessageAccess extends ChannelAccess {
+  message: MessageDocument;
+}
+
+/** What else a decision about a group or a channel may rest on. */
+export interface Concerning {
+  /** Whom it is done to. */
+  subjectId?: ObjectId;
+  /** The role that they are given. */
+  newRole?: GroupRole;
+}
+
+/** What a user hears. A private channel of a group counts only while they are a member of the group. */
 export interface UserAudiences {
   groupIds: ObjectId[];
-  privateChannels: { channelId: ObjectId; groupId: ObjectId }[];
+  privateChannels: { channelId: ObjectId; groupId: ObjectId | null }[];
+  /** Public channels that they are banned from. */
+  bannedFrom: ObjectId[];
 }
 
 /**
- * The one place that decides who may do what. What the caller may not know to exist is answered with
- * `not_found`, never with `forbidden`. A super admin passes everywhere, and where no other rule lets them in,
- * the audit log says so first.
+ * The one place that decides who may do what: it gathers the facts, and the rules in access-rules.ts decide by
+ * them. What the caller may not know to exist is answered with `not_found`, never with `forbidden`. Where a
+ * super admin passes a rule that refuses others, the audit log says so first.
  */
 export class Access {
   constructor(
     private readonly collections: Collections,
     private readonly audit: AuditService,
-    private readonly groupCreation: 'everyone' | 'group_admins',
+    private readonly groupCreation: NonNullable<Facts['groupCreation']>,
   ) {}
 
   /** @throws AppError forbidden */
+  requireServer(caller: Caller, action: ServerAction): void {
+    const decision = decide(action, { user: actor(caller), groupCreation: this.groupCreation });
+    if (!decision.allowed) throw refusal(decision);
+  }
+
+  /** @throws AppError forbidden */
   requireSuperAdmin(caller: Caller): void {
-    if (!isSuperAdmin(caller)) throw new AppError('forbidden', 'Only super admins may do this.');
-  }
-
-  /** By GROUP_CREATION every account may create groups, or only two global roles. @throws AppError forbidden */
-  requireGroupCreation(caller: Caller): void {
-    if (this.groupCreation === 'everyone' || caller.role !== 'client') return;
-    throw new AppError('forbidden', 'Only group admins may create groups on this server.');
+    this.requireServer(caller, 'server.administer');
   }
 
   /**
-   * A group that the caller may see: a public one, or one they are a member of.
-   * @throws AppError not_found
+   * A group with which the caller may do something.
+   * @throws AppError not_found, not_a_member, forbidden, banned, group_archived, approval_required
    */
-  async seeGroup(caller: Caller, groupId: string): Promise<GroupAccess> {
-    const access = await this.findGroup(caller, groupId);
-    if (access.group.visibility === 'private' && !access.membership)
-      await this.passAsSuperAdmin(caller, access.group);
-    return access;
-  }
-
-  /**
-   * A group in which the caller has at least the given role.
-   * @throws AppError not_found, not_a_member, forbidden
-   */
-  async requireGroupRole(
+  async group(
     caller: Caller,
-    groupId: string,
-    atLeast: GroupRole,
-  ): Promise<GroupAccess & { role: GroupRole }> {
-    const { group, membership, role } = await this.findGroup(caller, groupId);
-    if (!hasRank(membership?.role, atLeast) && isSuperAdmin(caller))
-      await this.passAsSuperAdmin(caller, group);
-    else if (!membership && group.visibility === 'private') throw noGroup();
-    else if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
-    else if (!hasRank(membership.role, atLeast)) {
-      throw new AppError('forbidden', `This takes the role ${atLeast} in the group.`);
-    }
-    return { group, membership, role: role ?? 'owner' };
+    action: GroupAction,
+    groupId: ObjectId | string,
+    concerning: Concerning = {},
+  ): Promise<GroupAccess> {
+    const { facts, membership } = await this.groupFacts(actor(caller), new ObjectId(groupId), concerning);
+    if (!facts.group) throw new AppError('not_found', 'There is no such group.');
+    await this.require(caller, action, facts, 'group', facts.group._id);
+    return { group: facts.group, membership };
   }
 
   /**
-   * A channel that the caller may read: they are a member of its group and, if it is private, of the channel.
-   * @throws AppError not_found
+   * A channel with which the caller may do something.
+   * @throws AppError not_found, forbidden, group_archived, channel_archived, direct_channel, muted, …
    */
-  async readChannel(caller: Caller, channelId: ObjectId): Promise<ChannelAccess> {
-    const channel = await this.collections.channels.findOne({ _id: channelId });
+  async channel(
+    caller: Caller,
+    action: ChannelAction,
+    channelId: ObjectId | string,
+    concerning: Concerning = {},
+  ): Promise<ChannelAccess> {
+    const _id = new ObjectId(channelId);
+    const channel = await this.collections.channels.findOne({ _id });
+    const [facts] = await this.channelFacts(channel ?? noSuchChannel(_id), [actor(caller)], concerning);
     if (!channel) throw noChannel();
-    const [membership, channelMember] = await Promise.all([
-      this.collections.memberships.findOne({ groupId: channel.groupId, userId: caller.userId }),
-      channel.visibility === 'private'
-        ? this.collections.channelMembers.findOne({ channelId, userId: caller.userId })
-        : undefined,
-    ]);
-    if (!membership || channelMember === null) {
-      if (!isSuperAdmin(caller)) throw noChannel();
-      await this.passAsSuperAdmin(caller, channel);
-    }
-    return { channel, role: membership?.role ?? 'owner' };
+    await this.require(caller, action, facts!, 'channel', _id);
+    return { channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
   }
 
-  /** Those of the users who may write in a channel, by id in hexadecimal digits: they are who may read it. */
-  async writersOf(channel: ChannelDocument, userIds: ObjectId[]): Promise<Set<string>> {
-    const among = { $in: userIds };
-    const [memberships, channelMembers] = await Promise.all([
-      this.collections.memberships.find({ groupId: channel.groupId, userId: among }).toArray(),
-      channel.visibility === 'private'
-        ? this.collections.channelMembers.find({ channelId: channel._id, userId: among }).toArray()
-        : undefined,
-    ]);
-    const inGroup = new Set(memberships.map(({ userId }) => userId.toHexString()));
-    if (!channelMembers) return inGroup;
-    return new Set(channelMembers.map(({ userId }) => userId.toHexString()).filter((id) => inGroup.has(id)));
+  /** A message with which the caller may do something. @throws AppError not_found, forbidden, … */
+  async message(caller: Caller, action: MessageAction, messageId: ObjectId | string): Promise<MessageAccess> {
+    const _id = new ObjectId(messageId);
+    const message = await this.collections.messages.findOne({ _id });
+    const channel = await this.collections.channels.findOne({ _id: message?.channelId ?? _id });
+    const [facts] = await this.channelFacts(channel ?? noSuchChannel(_id), [actor(caller)], {});
+    if (!message || !channel) throw new AppError('not_found', 'There is no such message.');
+    await this.require(caller, action, { ...facts!, message }, 'message', message._id);
+    return { message, channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
   }
 
   /**
-   * A channel that the caller may change or delete: they can read it, and made it or administer its group.
-   * @throws AppError not_found, forbidden
+   * Decides for several users at once what they may do with a channel, in their order. It is for whoever acts on
+   * the decisions in the same moment, and notes in the audit log what only a super admin could do.
    */
-  async manageChannel(caller: Caller, channelId: ObjectId): Promise<ChannelAccess> {
-    const access = await this.readChannel(caller, channelId);
-    if (!access.channel.createdBy.equals(caller.userId)) await this.requireRank(caller, access, 'admin');
-    return access;
+  async forChannel(
+    channel: ChannelDocument,
+    action: ChannelAction,
+    actors: Actor[],
+  ): Promise<{ decision: Decision; role: GroupRole | null }[]> {
+    const facts = await this.channelFacts(channel, actors, {});
+    return facts.map((those) => ({ decision: decide(action, those), role: those.role ?? null }));
   }
 
-  /** Asks for a role in the group of a channel that the caller can read. @throws AppError forbidden */
-  async requireRank(caller: Caller, { channel, role }: ChannelAccess, atLeast: GroupRole): Promise<void> {
-    if (hasRank(role, atLeast)) return;
-    if (!isSuperAdmin(caller))
-      throw new AppError('forbidden', `This takes the role ${atLeast} in the group.`);
-    await this.passAsSuperAdmin(caller, channel);
+  /**
+   * Tells how an action of somebody would be decided, and why, without doing anything.
+   * @param on what it would be done to; undefined for an action on the server.
+   * @returns undefined if there is no such resource.
+   */
+  async explain(
+    user: Actor,
+    action: Action,
+    on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
+    concerning: Concerning = {},
+  ): Promise<{ decision: Decision; facts: Facts } | undefined> {
+    const facts = await this.factsOn(user, on, concerning);
+    return facts && { decision: decide(action, facts), facts };
   }
 
-  /** The private channels of a group that the caller is a member of. */
-  async privateChannelIds(caller: Caller, groupId: ObjectId): Promise<ObjectId[]> {
-    const rows = await this.collections.channelMembers
-      .find({ userId: caller.userId, groupId }, { projection: { channelId: 1 } })
+  /** Those of the channels that the users may read, as pairs of ids: for lists, counts and searches. */
+  async readableChannelIds(userId: ObjectId): Promise<ObjectId[]> {
+    const { groupIds, privateChannels, bannedFrom } = await this.audiencesOf(userId);
+    const banned = new Set(bannedFrom.map((id) => id.toHexString()));
+    const channels = await this.collections.channels
+      .find({ groupId: { $in: groupIds }, visibility: 'public' }, { projection: { _id: 1 } })
       .toArray();
-    return rows.map((row) => row.channelId);
+    return [...channels.map(({ _id }) => _id), ...privateChannels.map(({ channelId }) => channelId)].filter(
+      (id) => !banned.has(id.toHexString()),
+    );
   }
 
   /** Everything that a user hears: their groups, and the private channels in them that they are a member of. */
   async audiencesOf(userId: ObjectId): Promise<UserAudiences> {
-    const [memberships, channelMembers] = await Promise.all([
-      this.collections.memberships.find({ userId }, { projection: { groupId: 1 } }).toArray(),
-      this.collections.channelMembers
-        .find({ userId }, { projection: { channelId: 1, groupId: 1 } })
-        .toArray(),
+    const { memberships, channelMembers, channelRestrictions } = this.collections;
+    const [own, channels, bans] = await Promise.all([
+      memberships.find({ userId }, { projection: { groupId: 1 } }).toArray(),
+      channelMembers.find({ userId }, { projection: { channelId: 1, groupId: 1 } }).toArray(),
+      channelRestrictions.find({ userId, kind: 'banned' }).toArray(),
     ]);
-    return { groupIds: memberships.map(({ groupId }) => groupId), privateChannels: channelMembers };
+    const bannedFrom = bans.filter((ban) => holds(ban)).map(({ channelId }) => channelId);
+    const banned = new Set(bannedFrom.map((id) => id.toHexString()));
+    return {
+      groupIds: own.map(({ groupId }) => groupId),
+      privateChannels: channels.filter(({ channelId }) => !banned.has(channelId.toHexString())),
+      bannedFrom,
+    };
   }
 
-  private async findGroup(caller: Caller, groupId: string): Promise<GroupAccess> {
-    const _id = new ObjectId(groupId);
-    const [group, membership] = await Promise.all([
-      this.collections.groups.findOne({ _id }),
-      this.collections.memberships.findOne({ groupId: _id, userId: caller.userId }),
-    ]);
-    if (!group) throw noGroup();
-    return { group, membership, role: isSuperAdmin(caller) ? 'owner' : (membership?.role ?? null) };
+  private async require(
+    caller: Caller,
+    action: Action,
+    facts: Facts,
+    kind: 'group' | 'channel' | 'message',
+    targetId: ObjectId,
+  ): Promise<void> {
+    const decision = decide(action, facts);
+    if (!decision.allowed) throw refusal(decision);
+    if (decision.overrides) await this.noteOverride(caller, action, kind, targetId);
   }
 
-  /** Lets a super admin in where they are no member, after the audit log has it. @throws AppError not_found */
-  private async passAsSuperAdmin(caller: Caller, resource: GroupDocument | ChannelDocument): Promise<void> {
-    const kind = 'groupId' in resource ? 'channel' : 'group';
-    if (!isSuperAdmin(caller)) throw kind === 'group' ? noGroup() : noChannel();
+  /** Notes that a super admin did what nobody else in their place could have done. */
+  async noteOverride(
+    { userId, address }: Pick<Caller, 'userId' | 'address'>,
+    action: Action,
+    kind: 'group' | 'channel' | 'message',
+    targetId: ObjectId,
+  ): Promise<void> {
     await this.audit.record({
       action: 'super_admin.entered',
-      actorId: caller.userId,
-      targetId: resource._id,
-      address: caller.address,
-      details: { kind },
+      actorId: userId,
+      targetId,
+      address,
+      details: { kind, action },
     });
+  }
+
+  private async factsOn(
+    user: Actor,
+    on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
+    concerning: Concerning,
+  ): Promise<Facts | undefined> {
+    if (!on) return { user, groupCreation: this.groupCreation };
+    if (on.kind === 'group') {
+      const { facts } = await this.groupFacts(user, on.id, concerning);
+      return facts.group ? facts : undefined;
+    }
+    const message =
+      on.kind === 'message' ? await this.collections.messages.findOne({ _id: on.id }) : undefined;
+    const channelId = on.kind === 'message' ? message?.channelId : on.id;
+    const channel = channelId && (await this.collections.channels.findOne({ _id: channelId }));
+    if (!channel) return undefined;
+    const [facts] = await this.channelFacts(channel, [user], concerning);
+    return { ...facts!, ...(message && { message }) };
+  }
+
+  private async groupFacts(
+    user: Actor,
+    groupId: ObjectId,
+    { subjectId, newRole }: Concerning,
+  ): Promise<{ facts: Facts; membership: MembershipDocument | null }> {
+    const { groups, memberships, groupBans } = this.collections;
+    const [group, membership, ban, subject] = await Promise.all([
+      groups.findOne({ _id: groupId }),
+      memberships.findOne({ groupId, userId: user.id }),
+      groupBans.findOne({ groupId, userId: user.id }),
+      subjectId && memberships.findOne({ groupId, userId: subjectId }),
+    ]);
+    const facts: Facts = {
+      user,
+      group,
+      role: membership?.role ?? null,
+      bannedFromGroup: ban !== null && holds(ban),
+      subjectRole: subject?.role ?? null,
+      ...(newRole && { newRole }),
+    };
+    return { facts, membership };
+  }
+
+  /** The facts for each of the users, in their order: one look for all. */
+  private async channelFacts(
+    channel: ChannelDocument,
+    users: Actor[],
+    { subjectId }: Concerning,
+  ): Promise<Facts[]> {
+    const { groups, memberships, channelMembers, channelRestrictions } = this.collections;
+    const { _id: channelId, groupId } = channel;
+    const userIds = users.map(({ id }) => id);
+    const among = { $in: subjectId ? [...userIds, subjectId] : userIds };
+    const [group, inGroup, inChannel, restrictions, blocked] = await Promise.all([
+      groupId && groups.findOne({ _id: groupId }),
+      groupId ? memberships.find({ groupId, userId: among }).toArray() : [],
+      channel.visibility === 'private' ? channelMembers.find({ channelId, userId: among }).toArray() : [],
+      groupId ? channelRestrictions.find({ channelId, userId: among }).toArray() : [],
+      channel.kind === 'direct' && this.isBlocked(channel),
+    ]);
+    const roles = new Map(inGroup.map(({ userId, role }) => [userId.toHexString(), role]));
+    const members = new Set(inChannel.map(({ userId }) => userId.toHexString()));
+    const restricted = new Map(
+      restrictions.filter((one) => holds(one)).map(({ userId, kind }) => [userId.toHexString(), kind]),
+    );
+    const subjectRole = subjectId ? (roles.get(subjectId.toHexString()) ?? null) : null;
+    return users.map((user) => {
+      const key = user.id.toHexString();
+      return {
+        user,
+        channel,
+        group,
+        role: roles.get(key) ?? null,
+        inChannel: members.has(key),
+        restriction: restricted.get(key) ?? null,
+        blocked,
+        subjectRole,
+      };
+    });
+  }
+
+  /** Whether one of two who talk directly has blocked the other. */
+  private async isBlocked({ _id, memberCount }: ChannelDocument): Promise<boolean> {
+    if (memberCount !== 2) return false;
+    const members = await this.collections.channelMembers.find({ channelId: _id }).toArray();
+    const [one, other] = members.map(({ userId }) => userId);
+    return one !== undefined && other !== undefined && this.blockedBetween(one, other);
+  }
+
+  /** Whether one of two people has blocked the other. */
+  async blockedBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
+    const block = await this.collections.blocks.findOne({
+      $or: [
+        { userId: one, blockedId: other },
+        { userId: other, blockedId: one },
+      ],
+    });
+    return block !== null;
   }
 }
 
-function isSuperAdmin(caller: Caller): boolean {
-  return caller.role === 'super_admin';
+/**
+ * Stands for a channel that does not exist, so that it takes as long to say so as of one that the caller may not
+ * know of.
+ */
+function noSuchChannel(_id: ObjectId): ChannelDocument {
+  const never = new Date(0);
+  return {
+    _id,
+    kind: 'group',
+    groupId: _id,
+    name: '',
+    topic: '',
+    visibility: 'private',
+    createdBy: _id,
+    position: 0,
+    slowModeSeconds: 0,
+    announcementOnly: false,
+    archivedAt: null,
+    memberCount: 0,
+    seq: 0,
+    revision: 0,
+    createdAt: never,
+    updatedAt: never,
+  };
 }
 
-function noGroup(): AppError {
-  return new AppError('not_found', 'There is no such group.');
+/** Whether a ban or restriction has not run out. */
+export function holds({ expiresAt }: { expiresAt: Date | null }): boolean {
+  return expiresAt === null || expiresAt > new Date();
+}
+
+/** Only an active account gets as far as a service. */
+export function actor({ userId, role }: Caller): Actor {
+  return { id: userId, role, state: 'active' };
+}
+
+export function refusal({ code, message }: Decision & { allowed: false }): AppError {
+  return new AppError(code, message);
 }
 
 /** Who hears what happens in a channel. */
-export function audienceOfChannel(channel: ChannelDocument): Audience {
-  return channel.visibility === 'public'
-    ? { kind: 'group', groupId: channel.groupId }
-    : { kind: 'channel', channelId: channel._id };
+export function audienceOfChannel({ _id, groupId, visibility }: ChannelDocument): Audience {
+  return visibility === 'public' && groupId
+    ? { kind: 'public_channel', groupId, channelId: _id }
+    : { kind: 'channel', channelId: _id };
 }
 
 export function noChannel(): AppError {

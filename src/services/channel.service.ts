@@ -13,61 +13,97 @@ import {
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
-import { noChannel, type Access } from './access';
+import { audienceOfChannel, holds, noChannel, type Access } from './access';
+import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
 import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { MessageDraft, SentMessage } from './message-writer';
 
-/** Channels, and who is in the private ones. */
+/** Channels of groups, and who is in the private ones. */
 export class ChannelService {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly members: ChannelMembers,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly purger: ChannelPurger,
     private readonly bus: EventBus,
   ) {}
 
   /**
-   * Makes a channel; takes the role admin in the group. The caller is the first member of a private one.
-   * @throws AppError not_found, not_a_member, forbidden, channel_name_taken
+   * Makes a channel; takes the role admin in the group. The caller is the first member of a private one, and the
+   * first public one is where newcomers to the group begin.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, channel_name_taken
    */
   async create(caller: Caller, input: CreateChannelInput): Promise<Channel> {
-    const { group } = await this.access.requireGroupRole(caller, input.groupId, 'admin');
+    const { group } = await this.access.group(caller, 'group.create_channel', input.groupId);
+    const groupId = group._id;
     const now = new Date();
     const channel: ChannelDocument = {
       _id: new ObjectId(),
-      groupId: group._id,
+      kind: 'group',
+      groupId,
       name: input.name,
       topic: input.topic,
       visibility: input.visibility,
       createdBy: caller.userId,
+      position: 0,
+      slowModeSeconds: 0,
+      announcementOnly: false,
+      archivedAt: null,
+      memberCount: 0,
       seq: 0,
       revision: 0,
       createdAt: now,
       updatedAt: now,
     };
-    await this.refuseTakenName(() =>
+    const isPublic = channel.visibility === 'public';
+    return this.refuseTakenName(() =>
       this.transactions.run(async () => {
-        if (channel.visibility === 'private') await this.insertMembers(channel, [caller.userId]);
+        const parent = await this.collections.groups.findOneAndUpdate(
+          { _id: groupId },
+          { $inc: { channelCount: isPublic ? 1 : 0 } },
+          { returnDocument: 'after' },
+        );
+        if (!parent) throw new AppError('not_found', 'There is no such group.');
+        if (isPublic && !parent.defaultChannelId) {
+          await this.collections.groups.updateOne(
+            { _id: groupId },
+            { $set: { defaultChannelId: channel._id } },
+          );
+        }
         await this.collections.channels.insertOne(channel);
+        if (isPublic) {
+          await this.bus.tell(audienceOfChannel(channel), 'channel:added', { channel: toChannel(channel) });
+          return toChannel(channel);
+        }
+        await this.members.add(channel, [caller.userId]);
+        return toChannel({ ...channel, memberCount: 1 });
       }),
     );
-    if (channel.visibility === 'private') await this.publishMember(channel, caller.userId);
-    return toChannel(channel);
   }
 
   /** The channels of a group that the caller may read. @throws AppError not_found, not_a_member */
   async list(caller: Caller, query: ChannelsQuery): Promise<Page<Channel>> {
-    const { group } = await this.access.requireGroupRole(caller, query.groupId, 'member');
-    const mine = await this.access.privateChannelIds(caller, group._id);
+    const { group } = await this.access.group(caller, 'group.list_channels', query.groupId);
+    const { channelMembers, channelRestrictions } = this.collections;
+    const own = { groupId: group._id, userId: caller.userId };
+    const [mine, restrictions] = await Promise.all([
+      channelMembers.find(own, { projection: { channelId: 1 } }).toArray(),
+      channelRestrictions.find(own).toArray(),
+    ]);
+    const banned = restrictions.filter((one) => one.kind === 'banned' && holds(one));
+    const _id = {
+      $nin: banned.map(({ channelId }) => channelId),
+      ...(query.cursor && { $gt: new ObjectId(query.cursor) }),
+    };
     const channels = await this.collections.channels
       .find({
         groupId: group._id,
-        ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }),
-        $or: [{ visibility: 'public' }, { _id: { $in: mine } }],
+        _id,
+        $or: [{ visibility: 'public' }, { _id: { $in: mine.map(({ channelId }) => channelId) } }],
       })
       .sort({ _id: 1 })
       .limit(query.limit + 1)
@@ -78,59 +114,54 @@ export class ChannelService {
 
   /** @throws AppError not_found */
   async get(caller: Caller, channelId: string): Promise<Channel> {
-    const { channel } = await this.access.readChannel(caller, new ObjectId(channelId));
+    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
     return toChannel(channel);
   }
 
   /**
-   * Changes name, topic or visibility. A channel that becomes private keeps its creator and the caller as
-   * members; everybody else hears nothing more of it when this resolves.
-   * @throws AppError not_found, forbidden, channel_name_taken
+   * Changes a channel. One that becomes private keeps its creator and the caller as members; everybody else hears
+   * nothing more of it when this resolves.
+   * @throws AppError not_found, forbidden, channel_name_taken, channel_archived
    */
   async update(caller: Caller, channelId: string, input: UpdateChannelInput): Promise<Channel> {
-    const _id = new ObjectId(channelId);
-    await this.access.manageChannel(caller, _id);
-    return this.queue.alone(_id, async () => {
-      const before = await this.collections.channels.findOne({ _id });
-      if (!before) throw noChannel();
-      const closes = before.visibility === 'public' && input.visibility === 'private';
-      const opens = before.visibility === 'private' && input.visibility === 'public';
-      const keeps = closes ? await this.groupMembers(before.groupId, [before.createdBy, caller.userId]) : [];
-      const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-      const updated = await this.refuseTakenName(() =>
+    const { channel } = await this.access.channel(caller, 'channel.update', channelId);
+    return this.queue.alone(channel._id, () =>
+      this.refuseTakenName(() =>
         this.transactions.run(async () => {
-          if (opens) await this.collections.channelMembers.deleteMany({ channelId: _id });
-          if (closes) await this.insertMembers(before, keeps);
-          return this.collections.channels.findOneAndUpdate(
-            { _id },
+          const before = await this.collections.channels.findOne({ _id: channel._id });
+          if (!before) throw noChannel();
+          const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+          const turns = input.visibility !== undefined && input.visibility !== before.visibility;
+          await this.collections.channels.updateOne(
+            { _id: before._id },
             { $set: { ...fields, updatedAt: new Date() }, $inc: { revision: 1 } },
-            { returnDocument: 'after' },
           );
+          if (turns && input.visibility === 'private') await this.close(before, caller);
+          if (turns && input.visibility === 'public') await this.open(before);
+          const after = await this.collections.channels.findOne({ _id: before._id });
+          if (!after) throw noChannel();
+          const shown = toChannel(after);
+          const opened = turns && after.visibility === 'public';
+          await this.bus.tell(audienceOfChannel(after), opened ? 'channel:added' : 'channel:updated', {
+            channel: shown,
+          });
+          return shown;
         }),
-      );
-      if (!updated) throw noChannel();
-      if (opens) await this.bus.publish({ type: 'channel_members.cleared', channelId: _id });
-      for (const userId of keeps) await this.publishMember(before, userId);
-      return toChannel(updated);
-    });
+      ),
+    );
   }
 
   /** Deletes a channel with its messages. @throws AppError not_found, forbidden */
   async delete(caller: Caller, channelId: string): Promise<void> {
-    const _id = new ObjectId(channelId);
-    await this.access.manageChannel(caller, _id);
-    await this.queue.alone(_id, async () => {
-      await this.transactions.run(async () => {
-        await this.collections.channelPurges.updateOne(
-          { _id },
-          { $setOnInsert: { requestedAt: new Date() } },
-          { upsert: true },
-        );
-        await this.collections.channels.deleteOne({ _id });
-        await this.collections.channelMembers.deleteMany({ channelId: _id });
-      });
-      await this.bus.publish({ type: 'channel_members.cleared', channelId: _id });
-    });
+    const { channel } = await this.access.channel(caller, 'channel.delete', channelId);
+    await this.queue.alone(channel._id, () =>
+      this.transactions.run(async () => {
+        const current = await this.collections.channels.findOne({ _id: channel._id });
+        if (!current) throw noChannel();
+        await this.countOut(current);
+        await this.members.removeChannels([current], 'deleted');
+      }),
+    );
     this.purger.start();
   }
 
@@ -139,54 +170,79 @@ export class ChannelService {
    * @throws AppError not_found, forbidden, bad_request (the channel is public, or the user not in the group)
    */
   async addMember(caller: Caller, channelId: string, userId: string): Promise<void> {
-    const { channel } = await this.access.manageChannel(caller, new ObjectId(channelId));
-    await this.queue.alone(channel._id, async () => {
-      const current = await this.collections.channels.findOne({ _id: channel._id });
-      if (!current) throw noChannel();
-      if (current.visibility === 'public') {
-        throw new AppError('bad_request', 'A public channel has no members of its own.');
-      }
-      const [member] = await this.groupMembers(channel.groupId, [new ObjectId(userId)]);
-      if (!member) throw new AppError('bad_request', 'The user is not a member of the group.');
-      await this.insertMembers(channel, [member]);
-      await this.publishMember(channel, member);
-    });
+    const { channel } = await this.access.channel(caller, 'channel.manage_members', channelId);
+    await this.queue.alone(channel._id, () =>
+      this.transactions.run(async () => {
+        const current = await this.collections.channels.findOne({ _id: channel._id });
+        if (!current?.groupId) throw noChannel();
+        if (current.visibility === 'public') {
+          throw new AppError('bad_request', 'A public channel has no members of its own.');
+        }
+        const member = new ObjectId(userId);
+        if (!(await this.collections.memberships.findOne({ groupId: current.groupId, userId: member }))) {
+          throw new AppError('bad_request', 'The user is not a member of the group.');
+        }
+        await this.members.add(current, [member]);
+      }),
+    );
   }
 
   /** Takes a user out of a private channel; members may take themselves out. @throws AppError not_found, forbidden */
   async removeMember(caller: Caller, channelId: string, userId: string): Promise<void> {
-    const id = new ObjectId(channelId);
     const target = new ObjectId(userId);
-    if (target.equals(caller.userId)) await this.access.readChannel(caller, id);
-    else await this.access.manageChannel(caller, id);
-    await this.queue.alone(id, async () => {
-      const removed = await this.collections.channelMembers.deleteOne({ channelId: id, userId: target });
-      if (removed.deletedCount === 0)
+    const self = target.equals(caller.userId);
+    const { channel } = await this.access.channel(
+      caller,
+      self ? 'channel.leave' : 'channel.manage_members',
+      channelId,
+    );
+    await this.queue.alone(channel._id, async () => {
+      if (!(await this.members.remove(channel, target, self ? 'left' : 'removed'))) {
         throw new AppError('not_found', 'The user is not a member of the channel.');
-      await this.bus.publish({ type: 'channel_member.removed', channelId: id, userId: target });
+      }
     });
   }
 
-  private async groupMembers(groupId: ObjectId, userIds: ObjectId[]): Promise<ObjectId[]> {
-    const rows = await this.collections.memberships.find({ groupId, userId: { $in: userIds } }).toArray();
-    return rows.map(({ userId }) => userId);
+  /** Those who stay hear that they are members; all others, that the channel is gone for them. */
+  private async close(channel: ChannelDocument, caller: Caller): Promise<void> {
+    const { _id: channelId, groupId } = channel;
+    if (!groupId) throw noChannel();
+    await this.countOut(channel);
+    const candidates = [channel.createdBy, caller.userId];
+    const rows = await this.collections.memberships.find({ groupId, userId: { $in: candidates } }).toArray();
+    const keeps = rows.map(({ userId }) => userId);
+    await this.bus.tell({ kind: 'public_channel', groupId, channelId, leaveOut: keeps }, 'channel:removed', {
+      channelId: channelId.toHexString(),
+      groupId: groupId.toHexString(),
+      reason: 'closed',
+    });
+    await this.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
   }
 
-  private async insertMembers(
-    { _id: channelId, groupId }: ChannelDocument,
-    userIds: ObjectId[],
-  ): Promise<void> {
-    for (const userId of userIds) {
-      await this.collections.channelMembers.updateOne(
-        { channelId, userId },
-        { $setOnInsert: { groupId, joinedAt: new Date() } },
-        { upsert: true },
-      );
-    }
+  private async open({ _id: channelId, groupId }: ChannelDocument): Promise<void> {
+    if (!groupId) throw noChannel();
+    await this.collections.channelMembers.deleteMany({ channelId });
+    await this.collections.channels.updateOne({ _id: channelId }, { $set: { memberCount: 0 } });
+    await this.collections.groups.updateOne({ _id: groupId }, { $inc: { channelCount: 1 } });
+    await this.bus.publish({ type: 'channel_members.cleared', channelId });
   }
 
-  private publishMember({ _id, groupId }: ChannelDocument, userId: ObjectId): Promise<void> {
-    return this.bus.publish({ type: 'channel_member.added', channelId: _id, groupId, userId });
+  /** A public channel goes: the group has one less, and where newcomers begin is another one from now on. */
+  private async countOut({ _id, groupId, visibility }: ChannelDocument): Promise<void> {
+    if (visibility !== 'public' || !groupId) return;
+    const group = await this.collections.groups.findOneAndUpdate(
+      { _id: groupId },
+      { $inc: { channelCount: -1 } },
+      { returnDocument: 'after' },
+    );
+    if (!group?.defaultChannelId?.equals(_id)) return;
+    const [next] = await this.collections.channels
+      .find({ groupId, _id: { $ne: _id }, visibility: 'public', archivedAt: null })
+      .sort({ position: 1, _id: 1 })
+      .limit(1)
+      .toArray();
+    const defaultChannelId = next?._id ?? null;
+    await this.collections.groups.updateOne({ _id: groupId }, { $set: { defaultChannelId } });
   }
 
   private async refuseTakenName<Result>(write: () => Promise<Result>): Promise<Result> {

@@ -116,7 +116,12 @@ export class DatabaseSeeder {
     random: SeededRandom,
   ): Promise<SeededChannel[]> {
     const [owner, ...others] = users;
-    const group = await this.services.groups.create(owner.caller, { name, description, visibility });
+    const group = await this.services.groups.create(owner.caller, {
+      name,
+      description,
+      visibility,
+      joinPolicy: 'open',
+    });
     const members: [SeededUser, ...SeededUser[]] = [owner];
     for (const user of others) {
       if (random.next() < 0.5 && user !== others[0]) continue;

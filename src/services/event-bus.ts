@@ -1,24 +1,41 @@
 import type { ObjectId } from 'mongodb';
 import type { Transactions } from '../db/transaction';
-import type { Message } from '../models/message.model';
+import type { ServerEvent, ServerPayload } from '../models/server-events.model';
 import type { RevocationReason } from '../models/session.model';
 import type { GlobalRole } from '../models/user.model';
 
 /** Who an event is for. */
 export type Audience =
+  | { kind: 'everyone' }
+  /** Some people, on all their devices. */
+  | { kind: 'users'; userIds: ObjectId[] }
   /** All members of a group. */
-  | { kind: 'group'; groupId: ObjectId }
-  /** The members of a private channel. */
+  | { kind: 'group'; groupId: ObjectId; leaveOut?: ObjectId[] }
+  /** All members of a group but those who are banned from this channel of it. */
+  | { kind: 'public_channel'; groupId: ObjectId; channelId: ObjectId; leaveOut?: ObjectId[] }
+  /** The members of a private channel or of a direct conversation. */
   | { kind: 'channel'; channelId: ObjectId };
+
+/** What open clients are told. */
+export type ClientEventOf<Name extends ServerEvent> = {
+  type: 'client';
+  name: Name;
+  payload: ServerPayload<Name>;
+  audience: Audience;
+};
 
 /** What has happened, published after it is durable. */
 export type DomainEvent =
-  | { type: 'message.created' | 'message.updated' | 'message.deleted'; message: Message; audience: Audience }
+  | { [Name in ServerEvent]: ClientEventOf<Name> }[ServerEvent]
   | { type: 'member.added' | 'member.removed'; groupId: ObjectId; userId: ObjectId }
-  | { type: 'channel_member.added'; channelId: ObjectId; groupId: ObjectId; userId: ObjectId }
+  /** The group is gone. */
+  | { type: 'group.deleted'; groupId: ObjectId }
+  | { type: 'channel_member.added'; channelId: ObjectId; groupId: ObjectId | null; userId: ObjectId }
   | { type: 'channel_member.removed'; channelId: ObjectId; userId: ObjectId }
   /** The channel is gone, or public from now on: it has no members of its own any more. */
   | { type: 'channel_members.cleared'; channelId: ObjectId }
+  /** A user may not read a channel any more, or may again. */
+  | { type: 'channel_ban.added' | 'channel_ban.ended'; channelId: ObjectId; userId: ObjectId }
   | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
   /** The role or the state of an account is another one now. */
   | { type: 'user.changed'; userId: ObjectId; role: GlobalRole };
@@ -38,6 +55,16 @@ export class EventBus {
   subscribe(listener: EventListener): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Tells open clients something; as `publish`. */
+  tell<Name extends ServerEvent>(
+    audience: Audience,
+    name: Name,
+    payload: ServerPayload<Name>,
+  ): Promise<void> {
+    const event: ClientEventOf<Name> = { type: 'client', name, payload, audience };
+    return this.publish(event as DomainEvent);
   }
 
   /**

@@ -16,8 +16,9 @@ import type { Caller } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
-import { hasRank, type Access } from './access';
+import type { Access } from './access';
 import type { EventBus } from './event-bus';
+import { notAMember, type Memberships } from './memberships';
 import type { UserService } from './user.service';
 
 /** Groups and who is in them. */
@@ -26,21 +27,26 @@ export class GroupService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly memberships: Memberships,
     private readonly users: UserService,
     private readonly bus: EventBus,
   ) {}
 
   /** Makes a group with the caller as its owner. @throws AppError forbidden, group_name_taken */
   async create(caller: Caller, input: CreateGroupInput): Promise<Group> {
-    this.access.requireGroupCreation(caller);
+    this.access.requireServer(caller, 'group.create');
     const now = new Date();
     const group: GroupDocument = {
       _id: new ObjectId(),
       name: input.name,
       description: input.description,
       visibility: input.visibility,
+      joinPolicy: input.joinPolicy,
       createdBy: caller.userId,
       memberCount: 1,
+      channelCount: 0,
+      defaultChannelId: null,
+      archivedAt: null,
       createdAt: now,
       updatedAt: now,
     };
@@ -62,8 +68,10 @@ export class GroupService {
       }
       throw error;
     }
+    const created = toGroup(group, 'owner');
     await this.bus.publish({ type: 'member.added', groupId: group._id, userId: caller.userId });
-    return toGroup(group, 'owner');
+    await this.bus.tell({ kind: 'users', userIds: [caller.userId] }, 'group:added', { group: created });
+    return created;
   }
 
   /** The groups that the caller is a member of, in the order of their ids. */
@@ -90,28 +98,32 @@ export class GroupService {
 
   /** @throws AppError not_found */
   async get(caller: Caller, groupId: string): Promise<Group> {
-    const { group, membership } = await this.access.seeGroup(caller, groupId);
+    const { group, membership } = await this.access.group(caller, 'group.read', groupId);
     return toGroup(group, membership?.role ?? null);
   }
 
-  /** Joins a public group; joining again changes nothing. @throws AppError not_found */
+  /**
+   * Joins a public group; joining again changes nothing.
+   * @throws AppError not_found, banned, approval_required, group_archived
+   */
   async join(caller: Caller, groupId: string): Promise<Group> {
-    const { group, membership } = await this.access.seeGroup(caller, groupId);
+    const { group, membership } = await this.access.group(caller, 'group.join', groupId);
     if (membership) return toGroup(group, membership.role);
-    await this.insertMember(group._id, caller.userId);
+    const user = await this.users.requireLiving(caller.userId.toHexString());
+    await this.memberships.add(group._id, user, 'member');
     return this.get(caller, groupId);
   }
 
   /** @throws AppError not_found, not_a_member, last_owner */
   async leave(caller: Caller, groupId: string): Promise<void> {
-    const { membership } = await this.access.seeGroup(caller, groupId);
+    const { group, membership } = await this.access.group(caller, 'group.read', groupId);
     if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
-    await this.deleteMember(membership);
+    await this.memberships.remove(group._id, caller.userId, 'left');
   }
 
   /** The members of a group in the order in which they joined. @throws AppError not_found, not_a_member */
   async listMembers(caller: Caller, groupId: string, query: PageQuery): Promise<Page<Member>> {
-    const { group } = await this.access.requireGroupRole(caller, groupId, 'member');
+    const { group } = await this.access.group(caller, 'group.list_members', groupId);
     const memberships = await this.collections.memberships
       .find({ groupId: group._id, ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }) })
       .sort({ _id: 1 })
@@ -132,18 +144,18 @@ export class GroupService {
   /**
    * Takes a user in; takes the role admin. A user who is a member already stays what they are.
    * @returns the member, and whether they are new.
-   * @throws AppError not_found, not_a_member, forbidden
+   * @throws AppError not_found, not_a_member, forbidden, group_archived
    */
   async addMember(
     caller: Caller,
     groupId: string,
     userId: string,
   ): Promise<{ member: Member; added: boolean }> {
-    const { group } = await this.access.requireGroupRole(caller, groupId, 'admin');
+    const { group } = await this.access.group(caller, 'member.add', groupId);
     const user = await this.users.requireLiving(userId);
-    const added = await this.insertMember(group._id, user._id);
+    const added = await this.memberships.add(group._id, user, 'member');
     const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
-    if (!membership) throw new AppError('not_found', 'The user has just left the group.');
+    if (!membership) throw notAMember();
     return { member: toMember(membership, user), added };
   }
 
@@ -153,56 +165,12 @@ export class GroupService {
    * @throws AppError not_found, not_a_member, forbidden, last_owner
    */
   async removeMember(caller: Caller, groupId: string, userId: string): Promise<void> {
-    const target = new ObjectId(userId);
-    if (target.equals(caller.userId)) {
+    const subjectId = new ObjectId(userId);
+    if (subjectId.equals(caller.userId)) {
       await this.leave(caller, groupId);
       return;
     }
-    const { group, role } = await this.access.requireGroupRole(caller, groupId, 'admin');
-    const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: target });
-    if (!membership) throw new AppError('not_found', 'The user is not a member of the group.');
-    if (role !== 'owner' && hasRank(membership.role, role)) {
-      throw new AppError('forbidden', 'Only a higher role may remove this member.');
-    }
-    await this.deleteMember(membership);
-  }
-
-  /** @returns false if the user was a member before. */
-  private async insertMember(groupId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const now = new Date();
-    const added = await this.transactions.run(async () => {
-      const result = await this.collections.memberships.updateOne(
-        { groupId, userId },
-        // An id made by the database would not follow those made here, and members are listed by id.
-        { $setOnInsert: { _id: new ObjectId(), role: 'member', joinedAt: now } },
-        { upsert: true },
-      );
-      if (result.upsertedCount === 0) return false;
-      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: 1 } });
-      return true;
-    });
-    if (added) await this.bus.publish({ type: 'member.added', groupId, userId });
-    return added;
-  }
-
-  private async deleteMember({ _id, groupId, userId }: MembershipDocument): Promise<void> {
-    const removed = await this.transactions.run(async () => {
-      const membership = await this.collections.memberships.findOne({ _id });
-      if (!membership) return false;
-      if (membership.role === 'owner' && !(await this.hasOtherOwner(membership))) {
-        throw new AppError('last_owner', 'The last owner cannot leave the group.');
-      }
-      // Both owners of a group who leave at once write this document: one of them has to look again.
-      await this.collections.groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
-      await this.collections.memberships.deleteOne({ _id });
-      await this.collections.channelMembers.deleteMany({ groupId, userId });
-      return true;
-    });
-    if (removed) await this.bus.publish({ type: 'member.removed', groupId, userId });
-  }
-
-  private async hasOtherOwner({ groupId, userId }: MembershipDocument): Promise<boolean> {
-    const owners = this.collections.memberships;
-    return (await owners.findOne({ groupId, role: 'owner', userId: { $ne: userId } })) !== null;
+    const { group } = await this.access.group(caller, 'member.remove', groupId, { subjectId });
+    if (!(await this.memberships.remove(group._id, subjectId, 'removed'))) throw notAMember();
   }
 }

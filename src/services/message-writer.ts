@@ -5,12 +5,15 @@ import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import { AppError } from '../utils/errors';
-import { audienceOfChannel, noChannel, type Access } from './access';
+import type { Caller } from '../models/session.model';
+import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
+import { hasRank } from './access-rules';
 import type { EventBus } from './event-bus';
+import { tooSoon, type SlowMode } from './slow-mode';
 
 /** A message that waits to be written. */
 export interface MessageDraft {
-  senderId: ObjectId;
+  sender: Caller;
   clientMessageId: string;
   body: string;
   /** SHA-256 of channel and body, by which a repeated send is told from another message. */
@@ -25,9 +28,21 @@ export interface SentMessage {
 
 type Outcome = PromiseSettledResult<SentMessage>;
 
-/** Names a draft by what makes it unique. */
-const keyOf = (draft: { senderId: ObjectId; clientMessageId: string }) =>
-  `${draft.senderId.toHexString()} ${draft.clientMessageId}`;
+/** Names a message by what makes it unique. */
+const keyOf = (senderId: ObjectId, clientMessageId: string) => `${senderId.toHexString()} ${clientMessageId}`;
+const keyOfDraft = ({ sender, clientMessageId }: MessageDraft) => keyOf(sender.userId, clientMessageId);
+const keyOfMessage = ({ senderId, clientMessageId }: MessageDocument) => keyOf(senderId, clientMessageId);
+const idOf = ({ sender }: MessageDraft) => sender.userId.toHexString();
+
+/** What a batch has come to. */
+interface Written {
+  /** The message of each draft that has one. */
+  known: Map<string, MessageDocument>;
+  /** The keys of those that are new. */
+  created: Set<string>;
+  /** Why a draft could not become a message. */
+  refused: Map<string, AppError>;
+}
 
 /**
  * Writes a batch of sends to one channel: one look at who may write, and one transaction that reserves the
@@ -40,6 +55,7 @@ export class MessageWriter {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly slowMode: SlowMode,
     private readonly bus: EventBus,
   ) {}
 
@@ -47,13 +63,23 @@ export class MessageWriter {
   async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Outcome[]> {
     const channel = await this.collections.channels.findOne({ _id: channelId });
     if (!channel) throw noChannel();
-    const senders = new Map(drafts.map(({ senderId }) => [senderId.toHexString(), senderId]));
-    const writers = await this.access.writersOf(channel, [...senders.values()]);
-    const allowed = drafts.filter(({ senderId }) => writers.has(senderId.toHexString()));
-    const { known, created } = await this.write(channel, allowed, new Set());
+    const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
+    const refusals = new Map<string, AppError>();
+    const slowed = new Set<string>();
+    const decisions = await this.access.forChannel(channel, 'message.send', [...senders.values()].map(actor));
+    for (const [index, [id, sender]] of [...senders].entries()) {
+      const { decision, role } = decisions[index]!;
+      if (!decision.allowed) refusals.set(id, refusal(decision));
+      else if (decision.overrides) {
+        await this.access.noteOverride(sender, 'message.send', 'channel', channelId);
+      } else if (!hasRank(role, 'moderator')) slowed.add(id);
+    }
+    const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
+    const { known, created, refused } = await this.write(channel, allowed, slowed, new Set());
     return drafts.map((draft): Outcome => {
-      if (!writers.has(draft.senderId.toHexString())) return { status: 'rejected', reason: noChannel() };
-      const key = keyOf(draft);
+      const key = keyOfDraft(draft);
+      const reason = refusals.get(idOf(draft)) ?? refused.get(key);
+      if (reason) return { status: 'rejected', reason };
       const document = known.get(key);
       if (document?.sentDigest !== draft.digest) return { status: 'rejected', reason: reused() };
       // Of two equal sends in one batch the first is the one that made the message.
@@ -63,34 +89,59 @@ export class MessageWriter {
 
   /**
    * Writes what is new among the drafts, and publishes it.
+   * @param slowed the senders whom slow mode concerns.
    * @param attempted ids of messages that this call has tried to insert before.
-   * @returns the message of each draft, and the keys of those that are new.
    */
   private async write(
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
+    slowed: ReadonlySet<string>,
     attempted: Set<string>,
-  ): Promise<{ known: Map<string, MessageDocument>; created: Set<string> }> {
+  ): Promise<Written> {
     const known = await this.findSent(drafts);
     const fresh = new Map<string, MessageDraft>();
     for (const draft of drafts) {
-      const key = keyOf(draft);
+      const key = keyOfDraft(draft);
       if (!known.has(key) && !fresh.has(key)) fresh.set(key, draft);
     }
+    const refused = await this.slowDown(channel, fresh, slowed);
     let audience = audienceOfChannel(channel);
     if (fresh.size > 0) {
-      const inserted = await this.insert(channel._id, [...fresh.values()], attempted);
-      if (!inserted) return this.write(channel, drafts, attempted);
-      for (const document of inserted.documents) known.set(keyOf(document), document);
+      const inserted = await this.insert(channel, [...fresh.values()], slowed, attempted);
+      if (!inserted) return this.write(channel, drafts, slowed, attempted);
+      for (const document of inserted.documents) known.set(keyOfMessage(document), document);
       audience = audienceOfChannel(inserted.channel);
     }
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
       .sort((one, other) => one.seq - other.seq);
     for (const document of created) {
-      await this.bus.publish({ type: 'message.created', message: toMessage(document), audience });
+      await this.bus.tell(audience, 'message:created', { message: toMessage(document) });
     }
-    return { known, created: new Set(created.map(keyOf)) };
+    return { known, created: new Set(created.map(keyOfMessage)), refused };
+  }
+
+  /** Takes out of `fresh` what slow mode does not let through. @returns why, by key. */
+  private async slowDown(
+    channel: ChannelDocument,
+    fresh: Map<string, MessageDraft>,
+    slowed: ReadonlySet<string>,
+  ): Promise<Map<string, AppError>> {
+    const refused = new Map<string, AppError>();
+    if (channel.slowModeSeconds === 0) return refused;
+    const concerned = [...fresh].filter(([, draft]) => slowed.has(idOf(draft)));
+    const senderIds = concerned.map(([, { sender }]) => sender.userId);
+    const waiting = await this.slowMode.waitingTimes(channel, senderIds);
+    for (const [key, draft] of concerned) {
+      const seconds = waiting.get(idOf(draft));
+      // One that passes makes the sender's next ones wait.
+      if (seconds === undefined) waiting.set(idOf(draft), channel.slowModeSeconds);
+      else {
+        refused.set(key, tooSoon(seconds));
+        fresh.delete(key);
+      }
+    }
+    return refused;
   }
 
   /**
@@ -98,8 +149,9 @@ export class MessageWriter {
    * @returns undefined when one of them has been sent at the same moment elsewhere, so that a new look is due.
    */
   private async insert(
-    channelId: ObjectId,
+    { _id: channelId, slowModeSeconds }: ChannelDocument,
     drafts: MessageDraft[],
+    slowed: ReadonlySet<string>,
     attempted: Set<string>,
   ): Promise<{ channel: ChannelDocument; documents: MessageDocument[] } | undefined> {
     const count = drafts.length;
@@ -119,6 +171,14 @@ export class MessageWriter {
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.collections.messages.insertMany(documents);
+        if (slowModeSeconds > 0) {
+          const marked = drafts.filter((draft) => slowed.has(idOf(draft)));
+          await this.slowMode.note(
+            channel,
+            marked.map(({ sender }) => sender.userId),
+            createdAt,
+          );
+        }
         return { channel, documents };
       });
     } catch (error) {
@@ -130,23 +190,23 @@ export class MessageWriter {
   /** What was sent before under the ids of these drafts. */
   private async findSent(drafts: readonly MessageDraft[]): Promise<Map<string, MessageDocument>> {
     const bySender = new Map<string, { senderId: ObjectId; ids: string[] }>();
-    for (const { senderId, clientMessageId } of drafts) {
-      const entry = bySender.get(senderId.toHexString()) ?? { senderId, ids: [] };
-      entry.ids.push(clientMessageId);
-      bySender.set(senderId.toHexString(), entry);
+    for (const draft of drafts) {
+      const entry = bySender.get(idOf(draft)) ?? { senderId: draft.sender.userId, ids: [] };
+      entry.ids.push(draft.clientMessageId);
+      bySender.set(idOf(draft), entry);
     }
     const found = await Promise.all(
       [...bySender.values()].map(({ senderId, ids }) =>
         this.collections.messages.find({ senderId, clientMessageId: { $in: ids } }).toArray(),
       ),
     );
-    return new Map(found.flat().map((document) => [keyOf(document), document]));
+    return new Map(found.flat().map((document) => [keyOfMessage(document), document]));
   }
 }
 
 function newMessage(
   channelId: ObjectId,
-  { senderId, clientMessageId, digest, body }: MessageDraft,
+  { sender, clientMessageId, digest, body }: MessageDraft,
   numbers: { seq: number; revision: number },
   createdAt: Date,
 ): MessageDocument {
@@ -154,7 +214,7 @@ function newMessage(
     _id: new ObjectId(),
     channelId,
     ...numbers,
-    senderId,
+    senderId: sender.userId,
     clientMessageId,
     sentDigest: digest,
     body,

@@ -38,7 +38,7 @@ export class MessageService {
   send(caller: Caller, channelId: string, input: SendMessageInput): Promise<SentMessage> {
     const id = new ObjectId(channelId);
     return this.queue.add(id, {
-      senderId: caller.userId,
+      sender: caller,
       clientMessageId: input.clientMessageId,
       body: input.body,
       digest: createHash('sha256').update(`${id.toHexString()}\n${input.body}`).digest('base64url'),
@@ -47,10 +47,7 @@ export class MessageService {
 
   /** Changes the text of one's own message. @throws AppError not_found, forbidden, message_deleted */
   async edit(caller: Caller, messageId: string, input: EditMessageInput): Promise<Message> {
-    const { message } = await this.readMessage(caller, messageId);
-    if (!message.senderId.equals(caller.userId)) {
-      throw new AppError('forbidden', 'Only its author may edit a message.');
-    }
+    const { message } = await this.access.message(caller, 'message.edit', messageId);
     return this.change(message, (current) => {
       if (current.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
       return current.body === input.body ? undefined : { body: input.body, editedAt: new Date() };
@@ -63,8 +60,7 @@ export class MessageService {
    * @throws AppError not_found, forbidden
    */
   async delete(caller: Caller, messageId: string): Promise<Message> {
-    const { message, access } = await this.readMessage(caller, messageId);
-    if (!message.senderId.equals(caller.userId)) await this.access.requireRank(caller, access, 'moderator');
+    const { message } = await this.access.message(caller, 'message.delete', messageId);
     return this.change(message, (current) =>
       current.deletedAt ? undefined : { body: '', deletedAt: new Date() },
     );
@@ -73,7 +69,7 @@ export class MessageService {
   /** A page of a channel's history by `seq`. @throws AppError not_found */
   async history(caller: Caller, channelId: string, query: HistoryQuery): Promise<MessagesReply> {
     const id = new ObjectId(channelId);
-    await this.access.readChannel(caller, id);
+    await this.access.channel(caller, 'channel.read', id);
     const filter: Filter<MessageDocument> = { channelId: id };
     if (query.before !== undefined) filter.seq = { $lt: query.before };
     if (query.after !== undefined) filter.seq = { $gt: query.after };
@@ -87,17 +83,6 @@ export class MessageService {
       messages: page.map(toMessage),
       nextCursor: rows.length > query.limit ? (page.at(-1)?.seq ?? null) : null,
     };
-  }
-
-  private async readMessage(caller: Caller, messageId: string) {
-    const message = await this.collections.messages.findOne({ _id: new ObjectId(messageId) });
-    if (!message) throw noMessage();
-    try {
-      return { message, access: await this.access.readChannel(caller, message.channelId) };
-    } catch (error) {
-      // The caller asked for a message, and may not learn that its channel exists.
-      throw error instanceof AppError ? noMessage() : error;
-    }
   }
 
   /**
@@ -121,11 +106,11 @@ export class MessageService {
       );
       if (!changed) throw noMessage();
       const message = toMessage(changed);
-      await this.bus.publish({
-        type: changed.deletedAt ? 'message.deleted' : 'message.updated',
-        message,
-        audience: audienceOfChannel(channel),
-      });
+      await this.bus.tell(
+        audienceOfChannel(channel),
+        changed.deletedAt ? 'message:deleted' : 'message:updated',
+        { message },
+      );
       return message;
     });
   }

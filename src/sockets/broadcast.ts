@@ -1,22 +1,19 @@
 import type { ObjectId } from 'mongodb';
+import type { ServerEvent } from '../models/server-events.model';
 import type { UserAudiences } from '../services/access';
-import type { Audience, DomainEvent, EventBus } from '../services/event-bus';
+import type { Audience, ClientEventOf, DomainEvent, EventBus } from '../services/event-bus';
 import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
-
-const SERVER_EVENT = {
-  'message.created': 'message:created',
-  'message.updated': 'message:updated',
-  'message.deleted': 'message:deleted',
-} as const;
 
 const userRoom = (id: ObjectId) => `user:${id.toHexString()}`;
 const sessionRoom = (id: ObjectId) => `session:${id.toHexString()}`;
 const groupRoom = (id: ObjectId | string) => `group:${id.toString()}`;
 const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
 
-const roomOf = (audience: Audience) =>
-  audience.kind === 'group' ? groupRoom(audience.groupId) : channelRoom(audience.channelId);
+/** A room that nobody is in. */
+const NOBODY = 'nobody';
+/** The sockets of those who are banned from a public channel of a group that they hear. */
+const bannedRoom = (channelId: ObjectId) => `banned:${channelId.toHexString()}`;
 
 /**
  * Carries domain events to open sockets. The only place that knows rooms: a socket is in one for its user, its
@@ -63,15 +60,14 @@ export class Broadcaster {
     for (const { channelId, groupId } of audiences.privateChannels) {
       joinPrivateChannel(socket, channelId, groupId);
     }
+    void socket.join(audiences.bannedFrom.map(bannedRoom));
     return true;
   }
 
   private handle(event: DomainEvent): void {
     switch (event.type) {
-      case 'message.created':
-      case 'message.updated':
-      case 'message.deleted':
-        this.io.to(roomOf(event.audience)).emit(SERVER_EVENT[event.type], { message: event.message });
+      case 'client':
+        this.emit(event);
         break;
       case 'member.added':
         this.noteChange(event.userId);
@@ -80,6 +76,23 @@ export class Broadcaster {
       case 'member.removed':
         this.noteChange(event.userId);
         for (const socket of this.socketsOf(event.userId)) leaveGroup(socket, event.groupId);
+        break;
+      case 'group.deleted':
+        for (const socket of this.socketsIn(groupRoom(event.groupId))) {
+          this.noteChange(socket.data.caller.userId);
+          leaveGroup(socket, event.groupId);
+        }
+        break;
+      case 'channel_ban.added':
+        this.noteChange(event.userId);
+        for (const socket of this.socketsOf(event.userId)) {
+          leaveChannel(socket, event.channelId.toHexString());
+          void socket.join(bannedRoom(event.channelId));
+        }
+        break;
+      case 'channel_ban.ended':
+        this.noteChange(event.userId);
+        for (const socket of this.socketsOf(event.userId)) void socket.leave(bannedRoom(event.channelId));
         break;
       case 'channel_member.added':
         this.noteChange(event.userId);
@@ -111,6 +124,30 @@ export class Broadcaster {
     }
   }
 
+  /** Everybody hears what the payload says in one and the same encoding. */
+  private emit({ audience, name, payload }: ClientEventOf<ServerEvent>): void {
+    const emitter = this.audienceOf(audience);
+    (emitter.emit as (name: string, payload: unknown) => void).call(emitter, name, payload);
+  }
+
+  private audienceOf(audience: Audience) {
+    switch (audience.kind) {
+      case 'everyone':
+        return this.io;
+      case 'users':
+        // An empty list of rooms would be everybody.
+        return this.io.to(audience.userIds.length > 0 ? audience.userIds.map(userRoom) : NOBODY);
+      case 'group':
+        return this.io.to(groupRoom(audience.groupId)).except((audience.leaveOut ?? []).map(userRoom));
+      case 'public_channel':
+        return this.io
+          .to(groupRoom(audience.groupId))
+          .except([bannedRoom(audience.channelId), ...(audience.leaveOut ?? []).map(userRoom)]);
+      case 'channel':
+        return this.io.to(channelRoom(audience.channelId));
+    }
+  }
+
   /** Bounded: when too many users are remembered, all are forgotten, and count as changed just now. */
   private noteChange(userId: ObjectId): void {
     this.epoch++;
@@ -131,10 +168,10 @@ export class Broadcaster {
   }
 }
 
-/** A private channel is heard only by those who hear its group: the two may come in either order. */
-function joinPrivateChannel(socket: ParleySocket, channelId: ObjectId, groupId: ObjectId): void {
-  if (!socket.rooms.has(groupRoom(groupId))) return;
-  socket.data.privateChannels.set(channelId.toHexString(), groupId.toHexString());
+/** A private channel of a group is heard only by those who hear the group: the two may come in either order. */
+function joinPrivateChannel(socket: ParleySocket, channelId: ObjectId, groupId: ObjectId | null): void {
+  if (groupId && !socket.rooms.has(groupRoom(groupId))) return;
+  socket.data.privateChannels.set(channelId.toHexString(), groupId?.toHexString() ?? null);
   void socket.join(channelRoom(channelId));
 }
 

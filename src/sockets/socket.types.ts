@@ -1,19 +1,8 @@
 import type { Server, Socket } from 'socket.io';
 import type { z } from 'zod';
-import {
-  editMessageEvent,
-  messageParams,
-  messageReply,
-  sendMessageEvent,
-  type MessageReply,
-} from '../models/message.model';
-import {
-  renewTokenEvent,
-  tokenRenewedData,
-  type AuthEndedEvent,
-  type AuthExpiringEvent,
-  type Caller,
-} from '../models/session.model';
+import { editMessageEvent, messageParams, messageReply, sendMessageEvent } from '../models/message.model';
+import type { ServerEvent, ServerPayload } from '../models/server-events.model';
+import { renewTokenEvent, tokenRenewedData, type Caller } from '../models/session.model';
 import type { PublicError } from '../utils/errors';
 
 /**
@@ -41,22 +30,16 @@ export type ClientToServerEvents = {
   ) => void;
 };
 
-/** Every event that the server sends. Those of messages go to all who may read the channel, on all their devices. */
-export interface ServerToClientEvents {
-  /** The access token of this socket ends soon: get a new one and send it with `auth:refresh`. */
-  'auth:expiring': (event: AuthExpiringEvent) => void;
-  /** The server closes this socket, and why. */
-  'auth:ended': (event: AuthEndedEvent) => void;
-  'message:created': (event: MessageReply) => void;
-  'message:updated': (event: MessageReply) => void;
-  'message:deleted': (event: MessageReply) => void;
-}
+/** Every event that the server sends, as models/server-events.model.ts declares them. */
+export type ServerToClientEvents = {
+  [Event in ServerEvent]: (payload: ServerPayload<Event>) => void;
+};
 
 /** What a server keeps about an open socket. */
 export interface SocketData {
   caller: Caller;
-  /** The private channels that it hears, and the group of each. */
-  privateChannels: Map<string, string>;
+  /** The private channels and direct conversations that it hears, and the group of each. */
+  privateChannels: Map<string, string | null>;
 }
 
 type NoEvents = Record<string, never>;

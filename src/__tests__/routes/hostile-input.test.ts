@@ -230,7 +230,7 @@ describe('and after all of it', () => {
       for (const { senderId, body } of messages) {
         expect([senderId instanceof ObjectId, typeof body]).toEqual([true, 'string']);
       }
-      expect(await collections.groups.countDocuments({ _id: groupId })).toBe(1);
+      expect(await collections.groups.countDocuments({ _id: groupId! })).toBe(1);
     }
     expect(await collections.users.countDocuments({ role: 'super_admin' })).toBe(1);
     expect(await collections.users.countDocuments({ username: { $not: { $type: 'string' } } })).toBe(0);

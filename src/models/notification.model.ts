@@ -1,0 +1,72 @@
+import type { ObjectId } from 'mongodb';
+import { z } from 'zod';
+import { idOut, nextCursorOut, timeOut } from './common.model';
+
+export const NOTIFICATION_KINDS = [
+  'group.added',
+  'group.removed',
+  'group.banned',
+  'group.role_changed',
+  'group.deleted',
+  'join_request.received',
+  'join_request.approved',
+  'join_request.rejected',
+  'channel.added',
+  'channel.muted',
+  'channel.banned',
+  'report.received',
+  'report.resolved',
+  'warning',
+] as const;
+export type NotificationKind = (typeof NOTIFICATION_KINDS)[number];
+
+/** Something that a user should know of, kept until they have read it. */
+export interface NotificationDocument {
+  _id: ObjectId;
+  userId: ObjectId;
+  kind: NotificationKind;
+  /** Who did it; null when that is not told. */
+  actorId: ObjectId | null;
+  groupId: ObjectId | null;
+  channelId: ObjectId | null;
+  messageId: ObjectId | null;
+  /** The reason, the role, the note: what there is to say in words. */
+  text: string;
+  createdAt: Date;
+  readAt: Date | null;
+}
+
+export const notificationSchema = z
+  .strictObject({
+    id: idOut,
+    kind: z.enum(NOTIFICATION_KINDS),
+    actorId: idOut.nullable(),
+    groupId: idOut.nullable(),
+    channelId: idOut.nullable(),
+    messageId: idOut.nullable(),
+    text: z.string().meta({ description: 'The reason, role or note that goes with it.' }),
+    createdAt: timeOut,
+    readAt: timeOut.nullable(),
+  })
+  .meta({ id: 'Notification' });
+export type Notification = z.output<typeof notificationSchema>;
+export const notificationsReply = z.strictObject({
+  notifications: z.array(notificationSchema),
+  nextCursor: nextCursorOut,
+  unread: z.number().int(),
+});
+
+export function toNotification(notification: NotificationDocument): Notification {
+  const { _id, kind, actorId, groupId, channelId, messageId, text, createdAt, readAt } = notification;
+  return {
+    id: _id.toHexString(),
+    kind,
+    actorId: actorId?.toHexString() ?? null,
+    groupId: groupId?.toHexString() ?? null,
+    channelId: channelId?.toHexString() ?? null,
+    messageId: messageId?.toHexString() ?? null,
+    text,
+    createdAt: createdAt.toISOString(),
+    readAt: readAt?.toISOString() ?? null,
+  };
+}

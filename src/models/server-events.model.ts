@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { channelSchema, RESTRICTION_KINDS } from './channel.model';
+import { idOut, timeOut } from './common.model';
+import { groupSchema, memberSchema, sharedGroupSchema } from './group.model';
+import { messageReply } from './message.model';
+import { notificationSchema } from './notification.model';
+import { authEndedEvent, authExpiringEvent } from './session.model';
+
+/** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
+export const DEPARTURES = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
+export type Departure = (typeof DEPARTURES)[number];
+
+/**
+ * Every event that the server sends: who hears it, and the schema of its payload. The TypeScript types of
+ * services, clients and tests follow from it.
+ */
+export const SERVER_EVENTS = {
+  'auth:expiring': {
+    summary: 'The access token of this socket ends soon: get a new one and send it with `auth:refresh`.',
+    payload: authExpiringEvent,
+  },
+  'auth:ended': { summary: 'The server closes this socket, and why.', payload: authEndedEvent },
+
+  'message:created': { summary: 'To all who read the channel, the sender too.', payload: messageReply },
+  'message:updated': { summary: 'To all who read the channel.', payload: messageReply },
+  'message:deleted': { summary: 'To all who read the channel: the text is gone.', payload: messageReply },
+
+  'group:added': {
+    summary: 'To a user, on all devices: they are a member of this group from now on.',
+    payload: z.strictObject({ group: groupSchema }),
+  },
+  'group:updated': {
+    summary: 'To the members of a group: name, description, visibility, avatar, archive or counters changed.',
+    payload: z.strictObject({ group: sharedGroupSchema }),
+  },
+  'group:removed': {
+    summary: 'To a user: they are no longer in this group, or it is gone.',
+    payload: z.strictObject({ groupId: idOut, reason: z.enum(DEPARTURES) }),
+  },
+  'member:added': {
+    summary: 'To the members of a group.',
+    payload: z.strictObject({ groupId: idOut, member: memberSchema }),
+  },
+  'member:updated': {
+    summary: 'To the members of a group: somebody has another role.',
+    payload: z.strictObject({ groupId: idOut, member: memberSchema }),
+  },
+  'member:removed': {
+    summary: 'To the members of a group: somebody left it or was taken out.',
+    payload: z.strictObject({ groupId: idOut, userId: idOut }),
+  },
+
+  'channel:added': {
+    summary: 'A channel that one can read from now on: new, opened, or one was taken in.',
+    payload: z.strictObject({ channel: channelSchema }),
+  },
+  'channel:updated': {
+    summary: 'To all who read the channel.',
+    payload: z.strictObject({ channel: channelSchema }),
+  },
+  'channel:removed': {
+    summary: 'A channel that one cannot read any more: deleted, closed, or one was taken out.',
+    payload: z.strictObject({
+      channelId: idOut,
+      groupId: idOut.nullable(),
+      reason: z.enum(DEPARTURES),
+    }),
+  },
+  'channel_member:added': {
+    summary: 'To those in a private channel or direct conversation.',
+    payload: z.strictObject({ channelId: idOut, userId: idOut }),
+  },
+  'channel_member:removed': {
+    summary: 'To those in a private channel or direct conversation.',
+    payload: z.strictObject({ channelId: idOut, userId: idOut }),
+  },
+  'channel:restricted': {
+    summary: 'To a user: what they may not do in a channel from now on; null when they may again.',
+    payload: z.strictObject({
+      channelId: idOut,
+      kind: z.enum(RESTRICTION_KINDS).nullable(),
+      reason: z.string(),
+      expiresAt: timeOut.nullable(),
+    }),
+  },
+
+  'notification:created': {
+    summary: 'To a user, on all devices.',
+    payload: z.strictObject({ notification: notificationSchema, unread: z.number().int() }),
+  },
+} as const satisfies Record<string, { summary: string; payload: z.ZodType }>;
+
+export type ServerEvent = keyof typeof SERVER_EVENTS;
+export type ServerPayload<Event extends ServerEvent> = z.output<(typeof SERVER_EVENTS)[Event]['payload']>;

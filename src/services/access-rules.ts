@@ -1,0 +1,376 @@
+import type { ObjectId } from 'mongodb';
+import type { ChannelDocument, RestrictionKind } from '../models/channel.model';
+import type { GroupDocument, GroupRole } from '../models/group.model';
+import type { MessageDocument } from '../models/message.model';
+import type { GlobalRole, UserState } from '../models/user.model';
+import type { ErrorCode } from '../utils/errors';
+
+/** What a decision may rest on. What does not belong to the resource is missing. */
+export interface Facts {
+  user: { id: ObjectId; role: GlobalRole; state: UserState };
+  /** The group, or that of the channel; null in direct messages. */
+  group?: GroupDocument | null;
+  /** The user's role in the group. */
+  role?: GroupRole | null;
+  bannedFromGroup?: boolean;
+  channel?: ChannelDocument;
+  /** Whether the user is in the members of a private or direct channel. */
+  inChannel?: boolean;
+  restriction?: RestrictionKind | null;
+  /** Whether one of the two in a direct conversation of two has blocked the other. */
+  blocked?: boolean;
+  message?: MessageDocument;
+  /** Whom it is done to: the role that they have in the group, null when they are not in it. */
+  subjectRole?: GroupRole | null;
+  /** The role that is given. */
+  newRole?: GroupRole;
+  /** Who may create groups, by configuration. */
+  groupCreation?: 'everyone' | 'group_admins';
+}
+
+/** How a rule decides: it allows, refuses, or leaves it to the next one. */
+type Verdict = 'allow' | 'refuse' | 'next';
+
+export interface Rule {
+  name: string;
+  /** The rule in words, for whoever asks why. */
+  says: string;
+  decide(facts: Facts): Verdict;
+  /** What a refusal answers. */
+  code: ErrorCode;
+  message: string;
+  /** Whether it binds super admins as well: it is about the state of things, not about who asks. */
+  absolute?: boolean;
+}
+
+export type Decision =
+  | { allowed: true; rule: string; says: string; overrides?: string }
+  | { allowed: false; rule: string; says: string; code: ErrorCode; message: string };
+
+const RANK: Record<GroupRole, number> = { owner: 3, admin: 2, moderator: 1, member: 0 };
+
+/** Whether a role in a group has at least the rights of another. */
+export function hasRank(role: GroupRole | null | undefined, atLeast: GroupRole): boolean {
+  return role !== undefined && role !== null && RANK[role] >= RANK[atLeast];
+}
+
+const refuseIf = (condition: boolean): Verdict => (condition ? 'refuse' : 'next');
+const allowIf = (condition: boolean): Verdict => (condition ? 'allow' : 'next');
+
+/** Whether the user may know of the channel and read it. */
+function readsChannel({ channel, role, inChannel, restriction }: Facts): boolean {
+  if (!channel || restriction === 'banned') return false;
+  if (channel.kind === 'direct') return inChannel === true;
+  return hasRank(role, 'member') && (channel.visibility === 'public' || inChannel === true);
+}
+
+const accountActive: Rule = {
+  name: 'account_active',
+  says: 'The account must be active.',
+  decide: ({ user }) => refuseIf(user.state !== 'active'),
+  code: 'account_suspended',
+  message: 'The account is not active.',
+  absolute: true,
+};
+
+const groupHidden: Rule = {
+  name: 'private_group_is_hidden',
+  says: 'Who is not a member of a private group may not know that it exists.',
+  decide: ({ group, role }) => refuseIf(group?.visibility === 'private' && !hasRank(role, 'member')),
+  code: 'not_found',
+  message: 'There is no such group.',
+};
+
+const groupMembersOnly: Rule = {
+  name: 'members_of_the_group_only',
+  says: 'Only members of the group may do this.',
+  decide: ({ role }) => refuseIf(!hasRank(role, 'member')),
+  code: 'not_a_member',
+  message: 'Only members of the group may do this.',
+};
+
+const groupNotArchived: Rule = {
+  name: 'group_not_archived',
+  says: 'An archived group is only read, until it is restored.',
+  decide: ({ group }) => refuseIf(group?.archivedAt instanceof Date),
+  code: 'group_archived',
+  message: 'The group is archived.',
+  absolute: true,
+};
+
+const notBannedFromGroup: Rule = {
+  name: 'banned_from_the_group',
+  says: 'Who is banned from a group cannot come in while the ban holds.',
+  decide: ({ bannedFromGroup }) => refuseIf(bannedFromGroup === true),
+  code: 'banned',
+  message: 'You are banned from this group.',
+  absolute: true,
+};
+
+const joinedAlready: Rule = {
+  name: 'member_already',
+  says: 'Who is a member may join again: it changes nothing.',
+  decide: ({ role }) => allowIf(hasRank(role, 'member')),
+  code: 'forbidden',
+  message: '',
+};
+
+const joinNeedsApproval: Rule = {
+  name: 'joining_needs_approval',
+  says: 'This group takes people in by request.',
+  decide: ({ group }) => refuseIf(group?.joinPolicy === 'approval'),
+  code: 'approval_required',
+  message: 'Ask to join: an admin of the group decides.',
+};
+
+const channelHidden: Rule = {
+  name: 'channel_is_hidden',
+  says: 'Only who can read a channel may know that it exists: members of its group and, where it is private, of the channel, who are not banned from it.',
+  decide: (facts) => refuseIf(!readsChannel(facts)),
+  code: 'not_found',
+  message: 'There is no such channel.',
+};
+
+const channelNotArchived: Rule = {
+  name: 'channel_not_archived',
+  says: 'An archived channel is only read, until it is restored.',
+  decide: ({ channel }) => refuseIf(channel?.archivedAt instanceof Date),
+  code: 'channel_archived',
+  message: 'The channel is archived.',
+  absolute: true,
+};
+
+const channelInGroup: Rule = {
+  name: 'direct_messages_have_no_admins',
+  says: 'In direct messages there is nobody who administers.',
+  decide: ({ channel }) => refuseIf(channel?.kind === 'direct'),
+  code: 'direct_channel',
+  message: 'This cannot be done in direct messages.',
+  absolute: true,
+};
+
+const notMuted: Rule = {
+  name: 'muted_in_the_channel',
+  says: 'Who is muted in a channel reads it, and cannot write.',
+  decide: ({ restriction }) => refuseIf(restriction === 'muted'),
+  code: 'muted',
+  message: 'You are muted in this channel.',
+};
+
+const announcementsByModerators: Rule = {
+  name: 'announcement_only',
+  says: 'In an announcement channel only moderators of the group write.',
+  decide: ({ channel, role }) => refuseIf(channel?.announcementOnly === true && !hasRank(role, 'moderator')),
+  code: 'announcement_only',
+  message: 'Only moderators write in this channel.',
+};
+
+const notBlocked: Rule = {
+  name: 'blocked',
+  says: 'Two of whom one has blocked the other cannot write to each other directly.',
+  decide: ({ blocked }) => refuseIf(blocked === true),
+  code: 'direct_messages_closed',
+  message: 'You cannot write to this person.',
+  absolute: true,
+};
+
+const channelCreator: Rule = {
+  name: 'creator_of_the_channel',
+  says: 'Who made a channel may change it.',
+  decide: ({ channel, user }) => allowIf(channel?.createdBy.equals(user.id) === true),
+  code: 'forbidden',
+  message: '',
+};
+
+const author: Rule = {
+  name: 'author_of_the_message',
+  says: 'The author may do this to a message.',
+  decide: ({ message, user }) => allowIf(message?.senderId.equals(user.id) === true),
+  code: 'forbidden',
+  message: '',
+};
+
+const authorOnly: Rule = {
+  name: 'author_only',
+  says: 'Only the author of a message may do this.',
+  decide: ({ message, user }) => (message?.senderId.equals(user.id) === true ? 'allow' : 'refuse'),
+  code: 'forbidden',
+  message: 'Only its author may do this to a message.',
+  absolute: true,
+};
+
+/** A message of a hidden channel is as little known as the channel. */
+const messageHidden: Rule = {
+  ...channelHidden,
+  name: 'message_is_hidden',
+  says: 'Only who can read a channel may know of its messages.',
+  message: 'There is no such message.',
+};
+
+const outranksSubject: Rule = {
+  name: 'higher_role_than_theirs',
+  says: 'It takes a higher role in the group than that of the person whom it is done to; owners may do it to everybody.',
+  decide: ({ role, subjectRole }) =>
+    refuseIf(!hasRank(role, 'owner') && !!subjectRole && hasRank(subjectRole, role ?? 'member')),
+  code: 'forbidden',
+  message: 'This takes a higher role in the group than theirs.',
+};
+
+const givesLesserRole: Rule = {
+  name: 'lesser_role_than_ones_own',
+  says: 'A role can be given by those who have a higher one; owners may give every role.',
+  decide: ({ role, newRole }) =>
+    refuseIf(!hasRank(role, 'owner') && !!newRole && hasRank(newRole, role ?? 'member')),
+  code: 'forbidden',
+  message: 'You can only give roles below your own.',
+};
+
+const mayCreateGroups: Rule = {
+  name: 'who_creates_groups',
+  says: 'Where GROUP_CREATION says so, only group admins create groups.',
+  decide: ({ user, groupCreation }) => refuseIf(groupCreation === 'group_admins' && user.role === 'client'),
+  code: 'forbidden',
+  message: 'Only group admins may create groups here.',
+};
+
+const superAdminsOnly: Rule = {
+  name: 'super_admins_only',
+  says: 'Only super admins administer the server.',
+  decide: ({ user }) => (user.role === 'super_admin' ? 'allow' : 'refuse'),
+  code: 'forbidden',
+  message: 'Only super admins may do this.',
+};
+
+function roleInGroup(atLeast: GroupRole): Rule {
+  return {
+    name: `role_${atLeast}_in_the_group`,
+    says: `This takes the role ${atLeast} in the group, or a higher one.`,
+    decide: ({ role }) => refuseIf(!hasRank(role, atLeast)),
+    code: 'forbidden',
+    message: `This takes the role ${atLeast} in the group.`,
+  };
+}
+
+/** What members of a group do by their role in it. */
+const inGroup = (atLeast: GroupRole): Rule[] =>
+  atLeast === 'member'
+    ? [groupHidden, groupMembersOnly]
+    : [groupHidden, groupMembersOnly, roleInGroup(atLeast)];
+
+/** The same, while the group is not archived. */
+const inLivingGroup = (atLeast: GroupRole): Rule[] => [
+  groupHidden,
+  groupMembersOnly,
+  groupNotArchived,
+  roleInGroup(atLeast),
+];
+
+/** What the one who made a channel does to it, and admins of its group. */
+const channelAdmins = [channelCreator, roleInGroup('admin')];
+
+const SERVER_RULES = {
+  'server.administer': [superAdminsOnly],
+  'group.create': [mayCreateGroups],
+} satisfies Record<string, Rule[]>;
+
+const GROUP_RULES = {
+  'group.read': [groupHidden],
+  'group.join': [groupHidden, joinedAlready, notBannedFromGroup, groupNotArchived, joinNeedsApproval],
+  'group.request_to_join': [groupHidden, notBannedFromGroup, groupNotArchived],
+  'group.accept_invite': [joinedAlready, notBannedFromGroup, groupNotArchived],
+  'group.list_members': inGroup('member'),
+  'group.update': inLivingGroup('admin'),
+  'group.archive': inGroup('owner'),
+  'group.delete': inGroup('owner'),
+  'group.transfer': inLivingGroup('owner'),
+  'group.list_channels': inGroup('member'),
+  'group.create_channel': inLivingGroup('admin'),
+  'group.arrange_channels': inLivingGroup('admin'),
+  'group.moderate': inGroup('moderator'),
+  'member.add': inLivingGroup('admin'),
+  'member.remove': [...inGroup('admin'), outranksSubject],
+  'member.change_role': [...inLivingGroup('admin'), outranksSubject, givesLesserRole],
+  'member.ban': [...inGroup('moderator'), outranksSubject],
+  'member.unban': inGroup('moderator'),
+  'invite.create': [...inLivingGroup('admin'), givesLesserRole],
+  'invite.manage': inGroup('admin'),
+  'join_request.decide': inGroup('admin'),
+} satisfies Record<string, Rule[]>;
+
+const CHANNEL_RULES = {
+  'channel.read': [channelHidden],
+  'channel.update': [channelHidden, channelInGroup, groupNotArchived, channelNotArchived, ...channelAdmins],
+  'channel.archive': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
+  'channel.delete': [channelHidden, channelInGroup, ...channelAdmins],
+  'channel.manage_members': [
+    channelHidden,
+    channelInGroup,
+    groupNotArchived,
+    channelNotArchived,
+    ...channelAdmins,
+  ],
+  'channel.leave': [channelHidden],
+  'channel.moderate': [channelHidden, channelInGroup, roleInGroup('moderator'), outranksSubject],
+  'message.send': [
+    channelHidden,
+    groupNotArchived,
+    channelNotArchived,
+    notBlocked,
+    notMuted,
+    announcementsByModerators,
+  ],
+} satisfies Record<string, Rule[]>;
+
+const MESSAGE_RULES = {
+  'message.read': [messageHidden],
+  'message.edit': [messageHidden, groupNotArchived, channelNotArchived, notBlocked, notMuted, authorOnly],
+  'message.delete': [messageHidden, groupNotArchived, channelNotArchived, author, roleInGroup('moderator')],
+  'message.report': [messageHidden],
+} satisfies Record<string, Rule[]>;
+
+export type ServerAction = keyof typeof SERVER_RULES;
+export type GroupAction = keyof typeof GROUP_RULES;
+export type ChannelAction = keyof typeof CHANNEL_RULES;
+export type MessageAction = keyof typeof MESSAGE_RULES;
+export type Action = ServerAction | GroupAction | ChannelAction | MessageAction;
+
+/** The actions by what they are done to. */
+export const ACTIONS_ON = {
+  server: Object.keys(SERVER_RULES) as ServerAction[],
+  group: Object.keys(GROUP_RULES) as GroupAction[],
+  channel: Object.keys(CHANNEL_RULES) as ChannelAction[],
+  message: Object.keys(MESSAGE_RULES) as MessageAction[],
+};
+
+const RULES: Record<Action, Rule[]> = { ...SERVER_RULES, ...GROUP_RULES, ...CHANNEL_RULES, ...MESSAGE_RULES };
+
+/**
+ * Decides an action by its rules, in their order: the first that allows or refuses decides, and what no rule
+ * refuses is allowed. A super admin passes every rule that is not absolute.
+ */
+export function decide(action: Action, facts: Facts): Decision {
+  const isSuperAdmin = facts.user.role === 'super_admin';
+  let overridden: Rule | undefined;
+  let last = accountActive;
+  for (const rule of [accountActive, ...RULES[action]]) {
+    last = rule;
+    const verdict = rule.decide(facts);
+    if (verdict === 'allow') return allowed(rule, overridden);
+    if (verdict !== 'refuse') continue;
+    if (!isSuperAdmin || rule.absolute) {
+      return { allowed: false, rule: rule.name, says: rule.says, code: rule.code, message: rule.message };
+    }
+    overridden ??= rule;
+  }
+  return allowed(last, overridden);
+}
+
+function allowed({ name, says }: Rule, overridden: Rule | undefined): Decision {
+  if (!overridden) return { allowed: true, rule: name, says };
+  return {
+    allowed: true,
+    rule: 'super_admin',
+    says: 'A super admin may do everything; the audit log says so.',
+    overrides: overridden.name,
+  };
+}

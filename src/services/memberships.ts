@@ -1,0 +1,140 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
+import { toGroup, toMember, type GroupRole, type MembershipDocument } from '../models/group.model';
+import type { Departure } from '../models/server-events.model';
+import type { UserDocument } from '../models/user.model';
+import { AppError } from '../utils/errors';
+import type { EventBus } from './event-bus';
+
+/**
+ * The one place that puts people into groups and takes them out: counters, private channels and what open
+ * clients hear go with it. It does not ask who may.
+ */
+export class Memberships {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly bus: EventBus,
+  ) {}
+
+  /**
+   * Takes a user in; who is a member already stays what they are.
+   * @returns whether they are new.
+   * @throws AppError not_found when the group has just been deleted
+   */
+  add(groupId: ObjectId, user: UserDocument, role: GroupRole): Promise<boolean> {
+    return this.transactions.run(async () => {
+      const membership: MembershipDocument = {
+        _id: new ObjectId(),
+        groupId,
+        userId: user._id,
+        role,
+        joinedAt: new Date(),
+      };
+      const { upsertedCount } = await this.collections.memberships.updateOne(
+        { groupId, userId: user._id },
+        // An id made by the database would not follow those made here, and members are listed by id.
+        { $setOnInsert: { _id: membership._id, role, joinedAt: membership.joinedAt } },
+        { upsert: true },
+      );
+      if (upsertedCount === 0) return false;
+      const group = await this.collections.groups.findOneAndUpdate(
+        { _id: groupId },
+        { $inc: { memberCount: 1 } },
+        { returnDocument: 'after' },
+      );
+      if (!group) throw new AppError('not_found', 'There is no such group.');
+      await this.bus.publish({ type: 'member.added', groupId, userId: user._id });
+      await this.bus.tell({ kind: 'users', userIds: [user._id] }, 'group:added', {
+        group: toGroup(group, role),
+      });
+      await this.bus.tell({ kind: 'group', groupId }, 'member:added', {
+        groupId: groupId.toHexString(),
+        member: toMember(membership, user),
+      });
+      return true;
+    });
+  }
+
+  /**
+   * Takes a user out of a group and its private channels. Once it is committed, they hear nothing more of it.
+   * @returns false if they were no member any more.
+   * @throws AppError last_owner
+   */
+  remove(groupId: ObjectId, userId: ObjectId, reason: Departure): Promise<boolean> {
+    return this.transactions.run(async () => {
+      const { memberships, groups } = this.collections;
+      const membership = await memberships.findOne({ groupId, userId });
+      if (!membership) return false;
+      if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
+      // Both owners of a group who leave at once write this document: one of them has to look again.
+      await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
+      await memberships.deleteOne({ _id: membership._id });
+      await this.leavePrivateChannels(groupId, userId);
+      await this.bus.publish({ type: 'member.removed', groupId, userId });
+      const id = groupId.toHexString();
+      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'group:removed', { groupId: id, reason });
+      await this.bus.tell({ kind: 'group', groupId }, 'member:removed', {
+        groupId: id,
+        userId: userId.toHexString(),
+      });
+      return true;
+    });
+  }
+
+  /** Gives a member another role. @throws AppError not_found, last_owner */
+  changeRole(groupId: ObjectId, user: UserDocument, role: GroupRole): Promise<MembershipDocument> {
+    return this.transactions.run(async () => {
+      const { memberships, groups } = this.collections;
+      const before = await memberships.findOne({ groupId, userId: user._id });
+      if (!before) throw notAMember();
+      if (before.role === role) return before;
+      if (before.role === 'owner') {
+        await this.refuseLastOwner(groupId, user._id);
+        // As when two owners leave at once.
+        await groups.updateOne({ _id: groupId }, { $set: { updatedAt: new Date() } });
+      }
+      const membership = await memberships.findOneAndUpdate(
+        { _id: before._id },
+        { $set: { role } },
+        { returnDocument: 'after' },
+      );
+      if (!membership) throw notAMember();
+      await this.bus.tell({ kind: 'group', groupId }, 'member:updated', {
+        groupId: groupId.toHexString(),
+        member: toMember(membership, user),
+      });
+      return membership;
+    });
+  }
+
+  private async leavePrivateChannels(groupId: ObjectId, userId: ObjectId): Promise<void> {
+    const { channels, channelMembers } = this.collections;
+    const own = await channelMembers.find({ groupId, userId }).toArray();
+    if (own.length === 0) return;
+    const channelIds = own.map(({ channelId }) => channelId);
+    await channels.updateMany({ _id: { $in: channelIds } }, { $inc: { memberCount: -1 } });
+    await channelMembers.deleteMany({ groupId, userId });
+    for (const channelId of channelIds) {
+      await this.bus.publish({ type: 'channel_member.removed', channelId, userId });
+      await this.bus.tell({ kind: 'channel', channelId }, 'channel_member:removed', {
+        channelId: channelId.toHexString(),
+        userId: userId.toHexString(),
+      });
+    }
+  }
+
+  private async refuseLastOwner(groupId: ObjectId, userId: ObjectId): Promise<void> {
+    const other = await this.collections.memberships.findOne({
+      groupId,
+      role: 'owner',
+      userId: { $ne: userId },
+    });
+    if (!other) throw new AppError('last_owner', 'The group needs another owner first.');
+  }
+}
+
+export function notAMember(): AppError {
+  return new AppError('not_found', 'The user is not a member of the group.');
+}
