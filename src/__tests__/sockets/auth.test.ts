@@ -195,3 +195,78 @@ describe('a socket lives as long as its token', () => {
     expect(await client.ask('auth:refresh', { token: ada.token })).toMatchObject({ ok: true });
   });
 });
+
+describe('a changed role counts on open sockets from the moment the call returns', () => {
+  let author: Person;
+  let channelId: string;
+  let counter = 0;
+
+  beforeEach(async () => {
+    author = await signUp(server.api, 'author');
+    ({ channelId } = await createRoom(server.api, author));
+  });
+
+  const setRole = async (role: string) => {
+    const path = `/api/admin/users/${ada.id}/role`;
+    expect((await server.api.patch(path, { role }, admin.token)).status).toBe(200);
+  };
+  /** What a socket gets for deleting a message in a private group that its user is no member of. */
+  const moderate = async (client: Client) => {
+    const message = { clientMessageId: `role-${++counter}`, body: 'Delete me if you may' };
+    const sent = await post(`/api/channels/${channelId}/messages`, message, author);
+    expect(sent.status).toBe(201);
+    const answer = await client.ask('message:delete', { messageId: sent.body.message.id });
+    return answer.ok ? 'deleted' : answer.error.code;
+  };
+
+  it.each(['websocket', 'polling'])('up and down, over %s', async (transport) => {
+    const client = await enter(ada, transport);
+    expect(await moderate(client)).toBe('not_found');
+    await setRole('super_admin');
+    expect(await moderate(client)).toBe('deleted');
+    await setRole('group_admin');
+    expect(await moderate(client)).toBe('not_found');
+    await setRole('super_admin');
+    await setRole('client');
+    expect(await moderate(client)).toBe('not_found');
+    expect(client.socket.connected).toBe(true);
+  });
+
+  it('on every device, also one that shows an older token again', async () => {
+    const [phone, laptop] = [await enter(ada), await enter(await logInAgain(server.api, ada))];
+    await setRole('super_admin');
+    const asAdmin = (await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).body;
+    for (const client of [phone, laptop]) expect(await moderate(client)).toBe('deleted');
+    await setRole('client');
+    // The role in the token is what it was when it was signed, and nobody goes by it.
+    expect(await phone.ask('auth:refresh', { token: asAdmin.accessToken })).toMatchObject({ ok: true });
+    for (const client of [phone, laptop]) expect(await moderate(client)).toBe('not_found');
+  });
+
+  it('even if the socket is about to renew its token', async () => {
+    const client = await enter(ada);
+    await setRole('super_admin');
+    const { sessions } = server.context.services;
+    const authenticate = sessions.authenticate.bind(sessions);
+    let goOn = () => {};
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    // The role has been read, and what was read is on its way when the role changes.
+    const hasRead = new Promise<void>((resolve) => {
+      jest.spyOn(sessions, 'authenticate').mockImplementation(async (token, address) => {
+        const authenticated = await authenticate(token, address);
+        if (token === ada.token) {
+          resolve();
+          await held;
+        }
+        return authenticated;
+      });
+    });
+    const renewal = client.ask('auth:refresh', { token: ada.token });
+    await hasRead;
+    await setRole('client');
+    goOn();
+    expect(await renewal).toMatchObject({ ok: true });
+    jest.restoreAllMocks();
+    expect(await moderate(client)).toBe('not_found');
+  });
+});
