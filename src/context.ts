@@ -62,7 +62,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const audit = new AuditService(collections);
   const access = new Access(collections, audit, config.groups.creation);
   const throttle = new ThrottleService(config.throttle, logger);
-  const mail = new MailService({ ...config.mail, toLog: config.environment !== 'production' }, logger);
+  const mailOptions = { ...config.mail, toLog: config.environment !== 'production' };
+  const mail = new MailService(mailOptions, transactions, logger);
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
   const passwords = new PasswordHasher(config.auth.bcryptCost);
   const sessions = new SessionService(collections, bus, tokens, audit, refreshTokenSeconds);
@@ -92,7 +93,6 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     oneTimeTokens,
     throttle,
     audit,
-    logger,
     publicUrl,
   );
   const services = {

@@ -33,7 +33,7 @@ export class AuthService {
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('register', origin.address);
     const user = await this.createAccount(input);
-    await this.emails.startVerification(user);
+    this.emails.startVerification(user);
     return this.sessions.open(user, origin);
   }
 

@@ -11,10 +11,9 @@ import type {
   UserDocument,
 } from '../models/user.model';
 import { AppError } from '../utils/errors';
-import type { Logger } from '../utils/logger';
 import type { AuditService } from './audit.service';
 import type { EmailService } from './email.service';
-import type { MailService } from './mail.service';
+import type { Mail, MailService } from './mail.service';
 import type { OneTimeTokenService } from './one-time-token.service';
 import { refuseCommonPassword, type PasswordHasher } from './password';
 import type { SessionService } from './session.service';
@@ -33,7 +32,6 @@ export class CredentialService {
     private readonly tokens: OneTimeTokenService,
     private readonly throttle: ThrottleService,
     private readonly audit: AuditService,
-    private readonly logger: Logger,
     private readonly publicUrl: string,
   ) {}
 
@@ -68,10 +66,7 @@ export class CredentialService {
   async forgotPassword(email: string, origin: Origin): Promise<void> {
     this.mail.requireMail();
     await this.throttle.countCall('reset', origin.address);
-    // Not awaited: how long it takes would tell whether there is such an account.
-    this.mailResetLink(email).catch((error: unknown) => {
-      this.logger.error({ err: error }, 'a password reset could not be mailed');
-    });
+    this.mail.send(() => this.composeResetMail(email));
   }
 
   /** @throws AppError one_time_token_invalid, password_too_common, rate_limited */
@@ -97,7 +92,7 @@ export class CredentialService {
 
   async resendVerification(caller: Caller): Promise<void> {
     this.mail.requireMail();
-    await this.emails.startVerification(await this.requireUser(caller.userId));
+    this.emails.startVerification(await this.requireUser(caller.userId));
   }
 
   async setUpTotp(caller: Caller, proof: Proof, origin: Origin): Promise<TotpSetup> {
@@ -133,18 +128,19 @@ export class CredentialService {
     return changed;
   }
 
-  private async mailResetLink(email: string): Promise<void> {
+  private async composeResetMail(email: string): Promise<Mail | undefined> {
     const user = await this.emails.findOwner(email);
-    if (!user?.email || user.state === 'deleted' || !(await this.throttle.mayMail(user.email))) return;
+    if (!user?.email || user.state === 'deleted' || !(await this.throttle.mayMail(user.email)))
+      return undefined;
     const token = await this.tokens.create('reset_password', user._id, user.email);
-    this.mail.send({
+    return {
       to: user.email,
       subject: 'Reset your password',
       text:
         `Set a new password for your Parley account "${user.username}":\n\n` +
         `${this.publicUrl}/#/reset-password?token=${token}\n\n` +
         'The link is good for an hour and for once. If you did not ask for it, there is nothing to do.',
-    });
+    };
   }
 
   private async requireUser(_id: ObjectId): Promise<UserDocument> {

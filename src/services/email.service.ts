@@ -1,3 +1,4 @@
+import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
@@ -5,7 +6,7 @@ import type { Origin } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { AuditService } from './audit.service';
-import type { MailService } from './mail.service';
+import type { Mail, MailService } from './mail.service';
 import type { OneTimeTokenService } from './one-time-token.service';
 import type { ThrottleService } from './throttle.service';
 
@@ -31,9 +32,9 @@ export class EmailService {
   }
 
   /** Asks the owner of the account's address to confirm it. */
-  async startVerification(user: UserDocument): Promise<void> {
+  startVerification(user: UserDocument): void {
     const address = user.pendingEmail ?? (user.emailVerifiedAt ? undefined : user.email);
-    if (address !== undefined) await this.askToConfirm(user, address);
+    if (address !== undefined) this.mail.send(() => this.composeConfirmation(user, address));
   }
 
   /** Asks the owner of a new address to confirm it; until then the old one stands. */
@@ -43,28 +44,17 @@ export class EmailService {
       { _id: user._id, state: { $ne: 'deleted' } },
       { $set: { pendingEmail: email } },
     );
-    await this.askToConfirm(user, email);
+    this.mail.send(() => this.composeConfirmation(user, email));
   }
 
-  /** Confirms an address with the token that was mailed to it. @throws AppError one_time_token_invalid */
+  /**
+   * Confirms an address with the token that was mailed to it. The one that it takes the place of gets a mail.
+   * @throws AppError one_time_token_invalid
+   */
   async verify(token: string, origin: Origin): Promise<void> {
     const { userId, email } = await this.tokens.redeem('verify_email', token);
     const now = new Date();
-    const confirm = {
-      $set: { email, emailVerifiedAt: now, updatedAt: now },
-      $unset: { pendingEmail: true },
-    } as const;
-    try {
-      const updated = await this.collections.users.updateOne(
-        { _id: userId, state: { $ne: 'deleted' }, $or: [{ email }, { pendingEmail: email }] },
-        confirm,
-      );
-      if (updated.matchedCount === 0) throw invalidToken();
-    } catch (error) {
-      // Somebody else has confirmed the same address in the meantime.
-      if (duplicateIndex(error) === 'email_unique') throw invalidToken();
-      throw error;
-    }
+    const before = await this.confirm(userId, email, now);
     // Without the address: the log outlives the account, whose personal data is to be erased.
     await this.audit.record({
       action: 'user.email_changed',
@@ -72,6 +62,20 @@ export class EmailService {
       targetId: userId,
       address: origin.address,
     });
+    const { username, email: old } = before;
+    if (old === undefined || old.toLowerCase() === email.toLowerCase()) return;
+    // Not throttled, or asking for many other mails would keep this one back. It leaves the new address out,
+    // for the old one may be somebody else's by now.
+    this.mail.send(() => ({
+      to: old,
+      subject: 'Your e-mail address was changed',
+      text:
+        `The Parley account "${username}" has another e-mail address than this one since ${now.toUTCString()}. ` +
+        `The change was made from ${origin.address}.\n\n` +
+        'If it was you, there is nothing to do. If not, somebody knows your password: log in as ' +
+        `"${username}" at ${this.publicUrl}, change the password, which ends every session, and then the ` +
+        'e-mail address. If you cannot log in any more, ask the people who run the server.',
+    }));
   }
 
   /** The account that owns an address. */
@@ -79,29 +83,45 @@ export class EmailService {
     return this.collections.users.findOne({ email }, { collation: CASE_INSENSITIVE });
   }
 
-  private async askToConfirm(user: UserDocument, email: string): Promise<void> {
-    if (!(await this.throttle.mayMail(email))) return;
+  /** Makes an address that of the account. @returns the user as they were. @throws AppError one_time_token_invalid */
+  private async confirm(userId: ObjectId, email: string, now: Date): Promise<UserDocument> {
+    try {
+      const before = await this.collections.users.findOneAndUpdate(
+        { _id: userId, state: { $ne: 'deleted' }, $or: [{ email }, { pendingEmail: email }] },
+        { $set: { email, emailVerifiedAt: now, updatedAt: now }, $unset: { pendingEmail: true } },
+        { returnDocument: 'before' },
+      );
+      if (!before) throw invalidToken();
+      return before;
+    } catch (error) {
+      // Somebody else has confirmed the same address in the meantime.
+      if (duplicateIndex(error) === 'email_unique') throw invalidToken();
+      throw error;
+    }
+  }
+
+  private async composeConfirmation(user: UserDocument, email: string): Promise<Mail | undefined> {
+    if (!(await this.throttle.mayMail(email))) return undefined;
     const owner = await this.findOwner(email);
     if (owner && !owner._id.equals(user._id)) {
-      this.mail.send({
+      return {
         to: owner.email ?? email,
         subject: 'You have an account already',
         text:
           `Somebody wanted to use this address for the Parley account "${user.username}". ` +
           `It belongs to your account "${owner.username}" already. If it was you, log in to that one or reset ` +
           'its password; if not, there is nothing to do.',
-      });
-      return;
+      };
     }
     const token = await this.tokens.create('verify_email', user._id, email);
-    this.mail.send({
+    return {
       to: email,
       subject: 'Confirm your e-mail address',
       text:
         `Confirm that this is the address of your Parley account "${user.username}":\n\n` +
         `${this.publicUrl}/#/verify-email?token=${token}\n\n` +
         'The link is good for a day. If you have no such account, there is nothing to do.',
-    });
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 import { createTransport, type Transporter } from 'nodemailer';
+import type { Transactions } from '../db/transaction';
 import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
 
@@ -25,6 +26,7 @@ export class MailService {
 
   constructor(
     private readonly options: MailOptions,
+    private readonly transactions: Transactions,
     private readonly logger: Logger,
   ) {
     if (options.smtpUrl !== undefined)
@@ -44,23 +46,26 @@ export class MailService {
   }
 
   /**
-   * Sends a mail, or writes it to the log. It is not waited for, and a failure goes to the log: neither may
-   * tell the caller who has an account, and a slow mail server holds nobody up.
+   * Makes a mail and sends it, or writes it to the log, once the caller's transaction is committed. Neither is
+   * waited for, and a failure goes to the log: how long it takes and whether it succeeds may tell nobody who has
+   * an account, and a slow mail server holds nobody up.
+   * @param compose undefined: there is nothing to send.
    */
-  send(mail: Mail): void {
-    if (!this.transport) {
-      if (this.options.toLog) this.logger.info({ mail }, 'mail (SMTP_URL is not set)');
-      return;
-    }
-    const sending: Promise<void> = this.transport
-      .sendMail(mail)
-      .then(
-        () => undefined,
-        (error: unknown) =>
-          this.logger.error({ err: error, subject: mail.subject }, 'mail could not be sent'),
-      )
-      .finally(() => this.underWay.delete(sending));
-    this.underWay.add(sending);
+  send(compose: () => Promise<Mail | undefined> | Mail): void {
+    void this.transactions.afterCommit(() => {
+      const work: Promise<void> = this.composeAndDeliver(compose)
+        .catch((error: unknown) => this.logger.error({ err: error }, 'mail could not be sent'))
+        .finally(() => this.underWay.delete(work));
+      this.underWay.add(work);
+      return Promise.resolve();
+    });
+  }
+
+  private async composeAndDeliver(compose: () => Promise<Mail | undefined> | Mail): Promise<void> {
+    const mail = await compose();
+    if (!mail) return;
+    if (this.transport) await this.transport.sendMail(mail);
+    else if (this.options.toLog) this.logger.info({ mail }, 'mail (SMTP_URL is not set)');
   }
 
   /** Resolves when no mail is under way any more. */

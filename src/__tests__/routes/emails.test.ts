@@ -113,6 +113,40 @@ describe('another address', () => {
     expect(await logInBy(person.email)).toMatchObject(refused(401, 'invalid_credentials'));
   });
 
+  it('is told to the old one: what, when and from where, and what to do', async () => {
+    const person = await confirmed();
+    const next = `${freshName()}@example.org`;
+    const notice = expect.objectContaining({ to: person.email });
+    await changeTo(next, person);
+    const token = await mailbox.takeToken(next, 'verify-email');
+    expect(mailbox.received).not.toContainEqual(notice);
+    const earliest = Math.floor(Date.now() / 1000) * 1000;
+    expect((await verify(token)).status).toBe(204);
+    const { subject, text } = await mailbox.take(person.email);
+    expect(subject).toBe('Your e-mail address was changed');
+    expect(text).toContain(`"${person.username}"`);
+    expect(text).toContain('from 127.0.0.1');
+    expect(text).toMatch(/change the password/);
+    const at = Date.parse(/since (.+ GMT)/.exec(text.replace(/\s+/g, ' '))![1]!);
+    expect(at >= earliest && at <= Date.now()).toBe(true);
+    // The old address may be another person's by now.
+    expect(text).not.toContain(next);
+    // Following the link again changes nothing, and so tells nobody.
+    expect((await verify(token)).status).toBe(400);
+    expect(mailbox.received).not.toContainEqual(notice);
+  });
+
+  it('that differs in nothing but capitals is told to nobody', async () => {
+    const person = await confirmed();
+    const same = person.email.replace(person.username, person.username.toUpperCase());
+    await changeTo(same, person);
+    expect((await verifyMail(same)).status).toBe(204);
+    expect(await myEmail(person)).toEqual([same, true]);
+    // Mail that is asked for later has come, so the other would have.
+    await confirmed();
+    expect(mailbox.received.filter(({ to }) => [person.email, same].includes(to))).toEqual([]);
+  });
+
   it('is not mailed without the password', async () => {
     const person = await confirmed();
     const answer = await changeTo(`${freshName()}@example.org`, person, 'not the password');
