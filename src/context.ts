@@ -59,7 +59,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds } = config.auth;
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
-  const audit = new AuditService(collections);
+  const audit = new AuditService(collections, transactions);
   const access = new Access(collections, audit, config.groups.creation);
   const throttle = new ThrottleService(config.throttle, logger);
   const mailOptions = { ...config.mail, toLog: config.environment !== 'production' };

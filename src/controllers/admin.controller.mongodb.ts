@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import type { SuspendInput } from '../models/admin.model';
-import type { PageQuery } from '../models/common.model';
+import type { AuditFilter, AuditQuery } from '../models/audit.model';
 import type { GlobalRole } from '../models/user.model';
 import type { CallerRequest, Reply } from './controller.types';
 
@@ -34,9 +34,13 @@ export function createAdminController({ admin }: Services) {
       await admin.logOut(caller, params.userId, origin);
       return { status: 204 };
     },
-    auditLog: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+    auditLog: async ({ caller, query }: CallerRequest<undefined, AuditQuery>): Promise<Reply> => {
       const { items, nextCursor } = await admin.auditLog(caller, query);
       return { status: 200, body: { entries: items, nextCursor } };
     },
+    exportAuditLog: async ({ caller, query }: CallerRequest<undefined, AuditFilter>): Promise<Reply> => ({
+      status: 200,
+      body: await admin.exportAuditLog(caller, query),
+    }),
   };
 }

@@ -1,5 +1,5 @@
 import type { Collection, Db, Document, ObjectId } from 'mongodb';
-import type { AuditDocument } from '../models/audit.model';
+import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
 import type {
   ChannelDocument,
@@ -25,13 +25,21 @@ export interface InstallationDocument {
   superAdminChanges?: number;
 }
 
+/** A collection to which documents are added, and none of which is ever changed or removed. */
+export type AppendOnly<Schema extends Document> = Pick<
+  Collection<Schema>,
+  'insertOne' | 'find' | 'findOne' | 'countDocuments'
+>;
+
 /** The typed collections of the database. */
 export interface Collections {
   users: Collection<UserDocument>;
   sessions: Collection<SessionDocument>;
   oneTimeTokens: Collection<OneTimeTokenDocument>;
   blocks: Collection<BlockDocument>;
-  auditLog: Collection<AuditDocument>;
+  auditLog: AppendOnly<AuditDocument>;
+  /** In `installation`, as are all facts of which there is one. */
+  auditHead: Collection<AuditHeadDocument>;
   groups: Collection<GroupDocument>;
   memberships: Collection<MembershipDocument>;
   groupBans: Collection<GroupBanDocument>;
@@ -52,7 +60,8 @@ export function collectionsOf(db: Db): Collections {
     sessions: open('sessions'),
     oneTimeTokens: open('one_time_tokens'),
     blocks: open('blocks'),
-    auditLog: open('audit_log'),
+    auditLog: appendOnly(open('audit_log')),
+    auditHead: open('installation'),
     groups: open('groups'),
     memberships: open('memberships'),
     groupBans: open('group_bans'),
@@ -64,5 +73,15 @@ export function collectionsOf(db: Db): Collections {
     messages: open('messages'),
     notifications: open('notifications'),
     installation: open('installation'),
+  };
+}
+
+/** Holds the rule at run time too: there is no method that changes or removes. */
+function appendOnly<Schema extends Document>(collection: Collection<Schema>): AppendOnly<Schema> {
+  return {
+    insertOne: (...parameters) => collection.insertOne(...parameters),
+    find: collection.find.bind(collection),
+    findOne: collection.findOne.bind(collection),
+    countDocuments: (...parameters) => collection.countDocuments(...parameters),
   };
 }

@@ -39,6 +39,13 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'blocked', key: { blockedId: 1 } },
   ],
+  audit_log: [
+    { name: 'seq_unique', key: { seq: 1 }, unique: true },
+    { name: 'action_order', key: { action: 1, seq: 1 } },
+    { name: 'actor_order', key: { actorId: 1, seq: 1 } },
+    { name: 'target_order', key: { targetId: 1, seq: 1 } },
+    { name: 'time', key: { at: 1 } },
+  ],
   groups: [
     { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
     { name: 'creator', key: { createdBy: 1 } },

@@ -1,8 +1,7 @@
 import type { Services } from '../context';
 import { createAdminController } from '../controllers/admin.controller.mongodb';
 import { changeRoleInput, suspendInput } from '../models/admin.model';
-import { auditReply } from '../models/audit.model';
-import { pageQuery } from '../models/common.model';
+import { auditEntrySchema, auditFilterQuery, auditQuery, auditReply } from '../models/audit.model';
 import { userParams, userReply } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
@@ -67,11 +66,27 @@ export function adminRoutes(services: Services): ApiRoute[] {
       operationId: 'listAuditLog',
       tag,
       summary: 'Every privileged act, newest first.',
-      query: pageQuery,
+      query: auditQuery,
       replies: {
         200: { description: 'A page of entries.', schema: auditReply },
       },
       handle: admin.auditLog,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/audit-log/export',
+      operationId: 'exportAuditLog',
+      tag,
+      summary: 'The audit log, oldest first, one JSON line for each entry; `npm run audit:verify` reads it.',
+      query: auditFilterQuery,
+      replies: {
+        200: {
+          description: 'Entries.',
+          schema: auditEntrySchema,
+          contentType: 'application/x-ndjson',
+        },
+      },
+      handle: admin.exportAuditLog,
     }),
   ];
 }

@@ -2,8 +2,7 @@ import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import type { SuspendInput } from '../models/admin.model';
-import type { AuditAction, AuditEntry } from '../models/audit.model';
-import type { PageQuery } from '../models/common.model';
+import type { AuditAction, AuditEntry, AuditFilter, AuditQuery } from '../models/audit.model';
 import type { Caller, Origin } from '../models/session.model';
 import { toUser, type GlobalRole, type User, type UserDocument } from '../models/user.model';
 import type { Page } from '../utils/cursor';
@@ -79,9 +78,22 @@ export class AdminService {
   }
 
   /** The audit log, newest first. @throws AppError forbidden */
-  async auditLog(caller: Caller, query: PageQuery): Promise<Page<AuditEntry>> {
+  async auditLog(caller: Caller, query: AuditQuery): Promise<Page<AuditEntry>> {
     this.access.requireSuperAdmin(caller);
     return this.audit.list(query);
+  }
+
+  /** The audit log, oldest first, as an async sequence. That it is taken out stands in it. @throws AppError forbidden */
+  async exportAuditLog(caller: Caller, filter: AuditFilter): Promise<AsyncIterable<AuditEntry>> {
+    this.access.requireSuperAdmin(caller);
+    await this.audit.record({
+      action: 'audit_log.exported',
+      actorId: caller.userId,
+      targetId: null,
+      address: caller.address,
+      details: Object.fromEntries(Object.entries(filter).map(([name, value]) => [name, value ?? null])),
+    });
+    return this.audit.stream(filter);
   }
 
   private async change(

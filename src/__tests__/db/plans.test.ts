@@ -83,13 +83,29 @@ async function useAccounts(ada: Person, bruno: Person): Promise<void> {
   for (const role of ['super_admin', 'client']) {
     await api.patch(`/api/admin/users/${bruno.id}/role`, { role }, ada.token);
   }
-  await api.get('/api/admin/audit-log', ada.token, { cursor });
+  await useAdministration(ada, cursor);
   const leaver = await signUp(api, 'leaver');
   await api.post(`/api/admin/users/${leaver.id}/suspend`, { reason: 'A test' }, ada.token);
   await api.post(`/api/admin/users/${leaver.id}/restore`, undefined, ada.token);
   const login = { identifier: leaver.username, password: PASSWORD };
   const back = await api.post('/api/auth/login', login);
   await api.call('delete', '/api/users/me', { token: back.body.accessToken, body: { password: PASSWORD } });
+}
+
+/** What super admins look at. */
+async function useAdministration(ada: Person, cursor: string): Promise<void> {
+  const { api } = server;
+  const filters = [
+    {},
+    { action: 'user.suspended' },
+    { actorId: ada.id },
+    { targetId: ada.id, cursor },
+    { from: '2026-01-01T00:00:00Z', to: '2027-01-01T00:00:00Z' },
+  ];
+  for (const filter of filters) {
+    await api.get('/api/admin/audit-log', ada.token, filter);
+  }
+  await api.get('/api/admin/audit-log/export', ada.token);
 }
 
 /** The parts of a command that explain takes; what belongs to the call it was made in is left out. */

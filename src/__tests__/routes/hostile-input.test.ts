@@ -149,6 +149,7 @@ const OPERATION_IDS = [
   'restoreUser',
   'logOutUser',
   'listAuditLog',
+  'exportAuditLog',
   'createGroup',
   'listMyGroups',
   'getGroup',
