@@ -33,6 +33,7 @@ export class AuthService {
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('register', origin.address);
     const user = await this.createAccount(input);
+    await this.throttle.welcome(user.username, origin.address);
     this.emails.startVerification(user);
     return this.sessions.open(user, origin);
   }
@@ -79,7 +80,11 @@ export class AuthService {
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('login', origin.address);
-    const user = await this.throttle.attempt(input.identifier, () => this.proveIdentity(input, origin));
+    const user = await this.throttle.attempt(input.identifier, origin.address, () =>
+      this.proveIdentity(input, origin),
+    );
+    // What asks for the password again goes by the username.
+    await this.throttle.welcome(user.username, origin.address);
     return this.sessions.open(await this.admit(user), origin);
   }
 

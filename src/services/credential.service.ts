@@ -41,7 +41,7 @@ export class CredentialService {
    */
   async prove(caller: Caller, proof: Proof, origin: Origin): Promise<UserDocument> {
     const user = await this.requireUser(caller.userId);
-    await this.throttle.attempt(user.username, async () => {
+    await this.throttle.attempt(user.username, origin.address, async () => {
       if (!(await this.passwords.matches(proof.password, user.passwordHash))) {
         throw new AppError('password_wrong', 'The password is wrong.');
       }
@@ -79,8 +79,8 @@ export class CredentialService {
       throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
     }
     await this.setPassword(user, input.newPassword);
-    await this.throttle.forgetFailures(user.username);
-    await this.throttle.forgetFailures(email);
+    await this.throttle.welcome(user.username, origin.address);
+    await this.throttle.welcome(email, origin.address);
     await this.record('user.password_reset', user._id, origin);
   }
 
@@ -102,7 +102,7 @@ export class CredentialService {
   /** @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid, rate_limited */
   async enableTotp(caller: Caller, code: string, origin: Origin): Promise<string[]> {
     const { username } = await this.requireUser(caller.userId);
-    return this.throttle.attempt(username, () => this.totp.enable(caller, code, origin));
+    return this.throttle.attempt(username, origin.address, () => this.totp.enable(caller, code, origin));
   }
 
   async disableTotp(caller: Caller, proof: Proof, origin: Origin): Promise<void> {

@@ -29,6 +29,9 @@ const FAILURE_MEMORY = 3600;
 /** The wait doubles with each further failure, from one second to this many. */
 const LONGEST_BACKOFF = 60;
 
+/** How long it is remembered from which network the owner of an account has come, in seconds. */
+const KNOWN_FOR = 14 * 24 * 3600;
+
 /** What a try ends with that was a wrong guess. */
 const WRONG_GUESS: readonly ErrorCode[] = ['invalid_credentials', 'password_wrong', 'totp_invalid'];
 
@@ -40,6 +43,7 @@ export class ThrottleService {
   private readonly addresses: Record<ThrottledCall, RateLimiterAbstract>;
   private readonly failures: RateLimiterAbstract;
   private readonly backoff: RateLimiterAbstract;
+  private readonly known: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
   private readonly redis: Redis | undefined;
   /** The last of those who wait for their turn at an account. */
@@ -71,6 +75,7 @@ export class ThrottleService {
       duration: FAILURE_MEMORY,
     });
     this.backoff = this.limiter({ keyPrefix: 'throttle:backoff', points: 1, duration: 1 });
+    this.known = this.limiter({ keyPrefix: 'throttle:known', points: 1, duration: KNOWN_FOR });
     this.mails = this.limiter({ keyPrefix: 'throttle:mails', points: MAILS_PER_HOUR, duration: 3600 });
   }
 
@@ -98,18 +103,22 @@ export class ThrottleService {
   }
 
   /**
-   * Makes a try at proving to be the owner of an account. Tries at one account are made one after the other:
-   * many at once would all be under way before the first of them fails.
-   * @throws AppError rate_limited while the account has to wait after failures; what `prove` throws.
+   * Makes a try at proving to be the owner of an account. A network from which the owner has come counts by
+   * itself, so that whoever fails elsewhere cannot keep the owner out; all others count together. Tries that
+   * count together are made one after the other: many at once would all be under way before the first of them
+   * fails.
+   * @param address where the try comes from.
+   * @throws AppError rate_limited while there is to be a wait after failures; what `prove` throws.
    */
-  async attempt<Result>(account: string, prove: () => Promise<Result>): Promise<Result> {
+  async attempt<Result>(account: string, address: string, prove: () => Promise<Result>): Promise<Result> {
     if (!this.options.enabled) return prove();
-    const key = fold(account);
+    const home = homeOf(account, address);
+    const key = (await this.known.get(home)) ? home : `any ${fold(account)}`;
     return this.inTurn(key, async () => {
       await this.refuseDuringBackoff(key);
       try {
         const result = await prove();
-        await this.forgetFailures(account);
+        await this.welcome(account, address);
         return result;
       } catch (error) {
         if (error instanceof AppError && WRONG_GUESS.includes(error.code)) await this.noteFailure(key);
@@ -143,10 +152,15 @@ export class ThrottleService {
     await this.backoff.block(key, Math.min(2 ** beyond, LONGEST_BACKOFF));
   }
 
-  /** Forgets the failures of an account: its owner is there. */
-  async forgetFailures(account: string): Promise<void> {
+  /** Notes that the owner of an account is at an address: the failures there are forgotten. */
+  async welcome(account: string, address: string): Promise<void> {
     if (!this.options.enabled) return;
-    await Promise.all([this.failures.delete(fold(account)), this.backoff.delete(fold(account))]);
+    const home = homeOf(account, address);
+    await Promise.all([
+      this.failures.delete(home),
+      this.backoff.delete(home),
+      this.known.set(home, 1, KNOWN_FOR),
+    ]);
   }
 
   async close(): Promise<void> {
@@ -183,6 +197,11 @@ function networkOf(address: string): string {
     .slice(0, 4)
     .map((group) => parseInt(group, 16).toString(16))
     .join(':');
+}
+
+/** A network has no spaces, so no other account and network have the same key, whatever somebody types as a name. */
+function homeOf(account: string, address: string): string {
+  return `at ${networkOf(address)} ${fold(account)}`;
 }
 
 /** Accounts are named as people type them. */

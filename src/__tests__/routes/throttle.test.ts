@@ -1,4 +1,5 @@
 import { login, refused } from '../fixtures/accounts';
+import { openMailbox, type Mailbox } from '../fixtures/mail';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -89,7 +90,7 @@ describe('guessing at one account', () => {
     const failures = Reflect.get(throttle, 'failures') as {
       penalty(key: string, points: number): Promise<unknown>;
     };
-    await failures.penalty(name, 1000);
+    await failures.penalty(`any ${name}`, 1000);
     await failTimes(1, { username: name });
     const answer = await guess({ username: name });
     expect(answer).toMatchObject(RATE_LIMITED);
@@ -131,6 +132,80 @@ describe('guessing at one account', () => {
     const prove = (password: string) => server.api.post('/api/auth/totp/setup', { password }, ada.token);
     for (let time = 0; time <= FREE; time++) expect((await prove('wrong')).status).toBe(401);
     expect(await prove(PASSWORD)).toMatchObject(RATE_LIMITED);
+  });
+});
+
+describe('guessing from elsewhere', () => {
+  let mailbox: Mailbox;
+  let mailing: TestServer;
+  let counter = 0;
+
+  beforeAll(async () => {
+    mailbox = await openMailbox();
+    mailing = await startTestServer({ ...THROTTLED, SMTP_URL: mailbox.url });
+  });
+  afterAll(async () => {
+    await mailing.close();
+    await mailbox.close();
+  });
+
+  /** A network that nobody has come from. */
+  const newNetwork = () => `203.0.113.${++counter}`;
+  const logInFrom = (address: string, identifier: string, password = PASSWORD, on = server) =>
+    on.api.call('post', '/api/auth/login', {
+      body: { identifier, password },
+      headers: { 'X-Forwarded-For': address },
+    });
+  /** Guesses until there is a wait. */
+  async function attack(identifier: string, on = server): Promise<string> {
+    const address = newNetwork();
+    let status = 0;
+    while (status !== 429) ({ status } = await logInFrom(address, identifier, 'a wrong guess', on));
+    return address;
+  }
+
+  it('does not keep the owner out of a network that they have come from, by name or by address', async () => {
+    const home = newNetwork();
+    const email = `${ada.username}@example.org`;
+    expect((await logInFrom(home, email)).status).toBe(200);
+    for (const identifier of [email, ada.username]) {
+      const elsewhere = await attack(identifier);
+      expect((await logInFrom(home, identifier)).status).toBe(200);
+      // The owner's success does not give those elsewhere another try.
+      expect(await logInFrom(elsewhere, identifier, 'a wrong guess')).toMatchObject(RATE_LIMITED);
+      expect(await logInFrom(newNetwork(), identifier)).toMatchObject(RATE_LIMITED);
+    }
+  });
+
+  it('does not keep the owner from proving themselves again', async () => {
+    await attack(ada.username);
+    const { status } = await server.api.post('/api/auth/totp/setup', { password: PASSWORD }, ada.token);
+    expect(status).toBe(200);
+  });
+
+  it('cannot be aimed at one network of the owner by what is typed as a name', async () => {
+    const home = newNetwork();
+    expect((await logInFrom(home, ada.username)).status).toBe(200);
+    await attack(`at ${home} ${ada.username}`);
+    expect((await logInFrom(home, ada.username)).status).toBe(200);
+  });
+
+  it('does not keep the owner out of a new network once they have reset the password there', async () => {
+    const person = await signUp(mailing.api, 'traveller');
+    const email = `${person.username}@example.org`;
+    const token = await mailbox.takeToken(email, 'verify-email');
+    await mailing.api.post('/api/auth/email/verify', { token });
+    await attack(person.username, mailing);
+    const hotel = newNetwork();
+    expect(await logInFrom(hotel, person.username, PASSWORD, mailing)).toMatchObject(RATE_LIMITED);
+    await mailing.api.post('/api/auth/password/forgot', { email });
+    const newPassword = 'a wholly new passphrase';
+    const reset = await mailing.api.call('post', '/api/auth/password/reset', {
+      body: { token: await mailbox.takeToken(email, 'reset-password'), newPassword },
+      headers: { 'X-Forwarded-For': hotel },
+    });
+    expect(reset.status).toBe(204);
+    expect((await logInFrom(hotel, person.username, newPassword, mailing)).status).toBe(200);
   });
 });
 
