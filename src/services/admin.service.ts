@@ -52,15 +52,22 @@ export class AdminService {
     return toUser(user);
   }
 
-  /** Ends a suspension. */
+  /** Ends a suspension; a user who is not suspended stays as they are. @throws AppError forbidden, not_found */
   async restore(caller: Caller, userId: string, origin: Origin): Promise<User> {
-    const user = await this.change(caller, userId, origin, {
+    this.access.requireSuperAdmin(caller);
+    const user = await this.collections.users.findOne({
+      _id: new ObjectId(userId),
+      state: { $ne: 'deleted' },
+    });
+    if (!user) throw noUser();
+    if (user.state !== 'suspended') return toUser(user);
+    const restored = await this.change(caller, userId, origin, {
       action: 'user.restored',
       details: {},
       update: { $set: { state: 'active', suspension: null } },
       takesPower: false,
     });
-    return toUser(user);
+    return toUser(restored);
   }
 
   /** Ends all sessions of a user. */

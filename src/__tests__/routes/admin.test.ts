@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { auditOf, isLoggedIn, logInAgain, login, me, refused } from '../fixtures/accounts';
-import { signUp, type Person } from '../fixtures/people';
+import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
 let server: TestServer;
@@ -86,6 +86,18 @@ describe('a suspended user', () => {
     expect(await isLoggedIn(server.api, ada)).toEqual([false, false]);
     expect(await isLoggedIn(server.api, await logInAgain(server.api, ada))).toEqual([true, true]);
     expect(await auditOf(server, ada, 'user.restored')).toMatchObject([entry('user.restored')]);
+  });
+
+  it('is the only one who is restored: who rests goes on resting, and nothing is in the log', async () => {
+    await server.api.post('/api/users/me/deactivate', { password: PASSWORD }, ada.token);
+    const shown = async () =>
+      (await server.api.get('/api/users', admin.token, { query: ada.username })).body.users.length;
+    expect((await act('restore')).status).toBe(200);
+    expect(await shown()).toBe(0);
+    expect(await auditOf(server, ada)).toEqual([]);
+    expect(await act('restore', undefined, { ...ada, id: '0'.repeat(24) })).toMatchObject(
+      refused(404, 'not_found'),
+    );
   });
 
   it('comes back by themselves when the time is over', async () => {
