@@ -58,7 +58,9 @@ const username = z
   .regex(
     /^[A-Za-z0-9][A-Za-z0-9._-]{1,30}[A-Za-z0-9]$/,
     'must be 3 to 32 letters, digits, dots, dashes or underscores, and start and end with a letter or digit',
-  );
+  )
+  // Whoever had the name that a deleted account gets could keep that account from being deleted.
+  .refine((name) => !/^deleted-/i.test(name), 'must not begin with deleted-');
 
 export const newPassword = z
   .string()
@@ -140,7 +142,15 @@ export type ResetPasswordInput = z.output<typeof resetPasswordInput>;
 
 export const totpCodeInput = z.strictObject({ code: secondFactor }).meta({ id: 'TotpCodeInput' });
 
-export const userSearchQuery = pageQuery.extend({ query: lineOfText(1, 80) });
+export const userSearchQuery = pageQuery.extend({
+  query: lineOfText(1, 80),
+  /** The name of the last one, who may be gone by the time of the next page. */
+  cursor: z
+    .string()
+    .regex(/^[a-z0-9._-]{3,32}$/, 'must be the nextCursor of a page')
+    .optional()
+    .meta({ description: '`nextCursor` of the page before.' }),
+});
 export type UserSearchQuery = z.output<typeof userSearchQuery>;
 
 const publicUserFields = {

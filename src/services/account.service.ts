@@ -79,6 +79,10 @@ export class AccountService {
       if (group)
         yield { kind: 'membership', data: { group: toGroup(group, role), joinedAt: joinedAt.toISOString() } };
     }
+    for await (const { channelId, joinedAt } of this.collections.channelMembers.find({ userId })) {
+      const data = { channelId: channelId.toHexString(), joinedAt: joinedAt.toISOString() };
+      yield { kind: 'channel_membership', data };
+    }
     for await (const { blockedId } of this.collections.blocks.find({ userId })) {
       const blocked = await this.collections.users.findOne({ _id: blockedId });
       if (blocked) yield { kind: 'block', data: toPublicUser(blocked) };

@@ -53,18 +53,19 @@ export class UserService {
 
   /** Users whose username begins like this, without regard to case, in the order of their names. */
   async search(query: UserSearchQuery): Promise<Page<PublicUser>> {
-    const after = query.cursor ? (await this.requireUser(query.cursor)).searchName : undefined;
     const prefix = query.query.toLowerCase();
+    const { cursor } = query;
+    const from = cursor !== undefined && cursor >= prefix ? { $gt: cursor } : { $gte: prefix };
     const rows = await this.collections.users
       .find({
         // The greatest character ends the range: every name that begins with the query is below it.
-        searchName: { ...(after === undefined ? { $gte: prefix } : { $gt: after }), $lt: `${prefix}\uffff` },
+        searchName: { ...from, $lt: `${prefix}\uffff` },
         state: { $in: ['active', 'suspended'] },
       })
       .sort({ searchName: 1 })
       .limit(query.limit + 1)
       .toArray();
-    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    const page = cutPage(rows, query.limit, (last) => last.username.toLowerCase());
     return { items: page.items.map(toPublicUser), nextCursor: page.nextCursor };
   }
 

@@ -127,6 +127,17 @@ describe('deleting', () => {
     expect((await remove(owner)).status).toBe(204);
   });
 
+  it('cannot be hindered by whoever registers the name that a deleted account gets', async () => {
+    const ada = await signUp(server.api, 'wanted');
+    for (const username of [`deleted-${ada.id}`, `DELETED-${ada.id.toUpperCase()}`]) {
+      const body = { username, email: 'squatter@example.org', password: PASSWORD };
+      expect(await server.api.post('/api/auth/register', body)).toMatchObject(
+        refused(400, 'validation_failed'),
+      );
+    }
+    expect((await remove(ada)).status).toBe(204);
+  });
+
   it('twice at once is done once', async () => {
     const ada = await signUp(server.api, 'twice');
     const answers = await Promise.all([remove(ada), remove(ada), remove(ada)]);

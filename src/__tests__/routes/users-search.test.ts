@@ -78,6 +78,23 @@ describe('searching users by the beginning of their names', () => {
     expect(paged).toEqual(whole);
   });
 
+  it('goes on after the last one, also when that one is gone by then', async () => {
+    for (let index = 0; index < 3; index++) await signUp(server.api, 'leaver');
+    const first = await search('leaver', { limit: 1 });
+    const rest = (await namesOf('leaver')).slice(1);
+    const [last] = first.users;
+    const { body } = await server.api.post('/api/auth/login', {
+      identifier: last!.username,
+      password: PASSWORD,
+    });
+    await server.api.call('delete', '/api/users/me', {
+      token: body.accessToken,
+      body: { password: PASSWORD },
+    });
+    const next = await search('leaver', { cursor: first.nextCursor });
+    expect(next.users.map(({ username }) => username)).toEqual(rest);
+  });
+
   it('shows nobody who is deleted or deactivated, and nothing private', async () => {
     const [gone, resting] = [await signUp(server.api, 'hidden'), await signUp(server.api, 'hidden')];
     const shown = await signUp(server.api, 'hidden');
@@ -163,6 +180,8 @@ describe('the export', () => {
   it('has all that is one’s own, a JSON object a line, and nobody else’s', async () => {
     const [ada, bob] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bob')];
     const { groupId, channelId } = await createRoom(server.api, ada, [bob]);
+    const secret = { groupId, name: 'secret', visibility: 'private' };
+    const inner = (await server.api.post('/api/channels', secret, ada.token)).body.channel.id as string;
     const path = `/api/channels/${channelId}/messages`;
     for (let index = 0; index < 30; index++) {
       const sender = index % 3 === 0 ? bob : ada;
@@ -186,10 +205,11 @@ describe('the export', () => {
     expect(of('user')).toMatchObject([{ id: ada.id, email: `${ada.username}@example.org` }]);
     expect(of('session')).toMatchObject([{ address: '127.0.0.1', current: true }]);
     expect(of('membership')).toMatchObject([{ group: { id: groupId, myRole: 'owner' } }]);
+    expect(of('channel_membership')).toEqual([{ channelId: inner, joinedAt: expect.any(String) }]);
     expect(of('block')).toMatchObject([{ id: bob.id }]);
     expect(of('message')).toHaveLength(20);
     expect(new Set(of('message').map(({ senderId }) => senderId))).toEqual(new Set([ada.id]));
-    expect(lines).toHaveLength(24);
+    expect(lines).toHaveLength(25);
     expect(text).not.toMatch(/Hash|text 0"|\$2[aby]\$/);
   });
 });
