@@ -109,7 +109,8 @@ export class TotpService {
   }
 
   private async spendRecoveryCode(_id: ObjectId, code: string): Promise<boolean> {
-    const hash = hashToken(code.toLowerCase());
+    const letters = withoutGaps(code.toLowerCase());
+    const hash = hashToken(`${letters.slice(0, 5)}-${letters.slice(5)}`);
     const spent = await this.collections.users.updateOne(
       { _id, 'totp.recoveryHashes': hash },
       { $pull: { 'totp.recoveryHashes': hash } },
@@ -119,9 +120,10 @@ export class TotpService {
 
   /** The time step for which a code is right; undefined if it is wrong. @throws AppError totp_unavailable */
   private async stepOf(userId: ObjectId, totp: TotpState, code: string): Promise<number | undefined> {
-    if (!/^\d{6}$/.test(code)) return undefined;
+    const token = withoutGaps(code);
+    if (!/^\d{6}$/.test(token)) return undefined;
     const secret = this.openSecret(userId, totp);
-    const result = await verify({ secret, token: code, epochTolerance: CLOCK_TOLERANCE });
+    const result = await verify({ secret, token, epochTolerance: CLOCK_TOLERANCE });
     return result.valid && 'timeStep' in result ? result.timeStep : undefined;
   }
 
@@ -151,6 +153,11 @@ export class TotpService {
   ): Promise<void> {
     return this.audit.record({ action, actorId: userId, targetId: userId, address });
   }
+}
+
+/** People type codes with the gaps in which they are shown, with others, or with none. */
+function withoutGaps(code: string): string {
+  return code.replace(/[\s-]/g, '');
 }
 
 /** Codes of 50 random bits, as `xxxxx-xxxxx` in Crockford's base 32. */

@@ -149,6 +149,17 @@ describe('recovery codes', () => {
     expect(await auditOf(server, guarded.person, 'user.recovery_code_used')).toHaveLength(2);
   });
 
+  it('and codes of the app are taken with the gaps that people type', async () => {
+    const guarded = await signUpGuarded(server);
+    const [first, second] = guarded.recoveryCodes as [string, string];
+    expect((await logIn(guarded, first.replace('-', ''))).status).toBe(200);
+    expect((await logIn(guarded, ` ${second.replace('-', ' ')} `)).status).toBe(200);
+    // Written otherwise it is still the one that was used.
+    expect(await logIn(guarded, first)).toMatchObject(refused(401, 'totp_invalid'));
+    const code = await codeOf(guarded.secret);
+    expect((await logIn(guarded, `${code.slice(0, 3)} ${code.slice(3)}`)).status).toBe(200);
+  });
+
   it('are made anew with a proof, and the old ones are void', async () => {
     const guarded = await signUpGuarded(server);
     const { person } = guarded;
