@@ -3,13 +3,20 @@ import { ERROR_STATUS, type ErrorCode } from '../utils/errors';
 
 const codes = Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]];
 
+const errorFields = {
+  code: z.enum(codes).meta({ description: 'Stable; clients may switch on it.' }),
+  message: z.string().meta({ description: 'For people; it may change.' }),
+  details: z.unknown().optional(),
+};
+
+/** The error in the acknowledgement of a socket event. */
+export const acknowledgedError = z.strictObject(errorFields).meta({ id: 'AcknowledgedError' });
+
 /** The body of every REST answer that is not a success. */
 export const errorReply = z
   .strictObject({
     error: z.strictObject({
-      code: z.enum(codes).meta({ description: 'Stable; clients may switch on it.' }),
-      message: z.string().meta({ description: 'For people; it may change.' }),
-      details: z.unknown().optional(),
+      ...errorFields,
       requestId: z.string().meta({ description: 'Also in the header X-Request-Id and in the server log.' }),
     }),
   })

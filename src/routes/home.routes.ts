@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { publicRoute, type ApiRoute } from './api-route';
+import { ASYNCAPI_PATH } from './asyncapi.routes';
 import { API_DOCS_PATH, OPENAPI_PATH } from './openapi.routes';
 
 /** The page at `/`: tells whoever opens the server in a browser what it is and where to go on. */
@@ -34,6 +35,7 @@ PeerJS at <code>/peerjs</code>.</p>
 <ul>
   <li><a href="${API_DOCS_PATH}">API documentation</a>, where every call can be tried</li>
   <li><a href="${OPENAPI_PATH}">OpenAPI document</a>, to generate a client from</li>
+  <li><a href="${ASYNCAPI_PATH}">AsyncAPI document</a> of the live events</li>
   <li><a href="/health/ready">Health</a></li>
 </ul>
 <h2>The first account</h2>

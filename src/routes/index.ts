@@ -1,6 +1,7 @@
 import type { Context } from '../context';
 import { adminRoutes } from './admin.routes';
 import type { ApiRoute } from './api-route';
+import { asyncApiRoute } from './asyncapi.routes';
 import { authRoutes } from './auth.routes';
 import { channelRoutes } from './channels.routes';
 import { groupRoutes } from './groups.routes';
@@ -18,6 +19,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
   const routes: ApiRoute[] = [
     homeRoute(version, url),
     openApiRoute(() => (document ??= buildOpenApi(routes, version))),
+    asyncApiRoute(version, url),
     ...healthRoutes({ pingDatabase: () => database.ping(), isAccepting: () => context.accepting }),
     ...authRoutes(services),
     ...userRoutes(services),

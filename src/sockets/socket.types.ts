@@ -1,24 +1,9 @@
 import type { Server, Socket } from 'socket.io';
 import type { z } from 'zod';
-import { editMessageEvent, messageParams, messageReply, sendMessageEvent } from '../models/message.model';
+import type { CLIENT_EVENTS, ClientEvent, DataOf } from '../models/client-events.model';
 import type { ServerEvent, ServerPayload } from '../models/server-events.model';
-import { renewTokenEvent, tokenRenewedData, type Caller } from '../models/session.model';
+import type { Caller } from '../models/session.model';
 import type { PublicError } from '../utils/errors';
-
-/**
- * Every event that a client sends: the schema of its payload and of the data in its acknowledgement.
- * The TypeScript types of clients and tests follow from it.
- */
-export const CLIENT_EVENTS = {
-  'auth:refresh': { payload: renewTokenEvent, data: tokenRenewedData },
-  'message:send': { payload: sendMessageEvent, data: messageReply },
-  'message:edit': { payload: editMessageEvent, data: messageReply },
-  'message:delete': { payload: messageParams, data: messageReply },
-} as const satisfies Record<string, { payload: z.ZodType; data: z.ZodType }>;
-
-export type ClientEvent = keyof typeof CLIENT_EVENTS;
-export type PayloadOf<Event extends ClientEvent> = z.output<(typeof CLIENT_EVENTS)[Event]['payload']>;
-export type DataOf<Event extends ClientEvent> = z.output<(typeof CLIENT_EVENTS)[Event]['data']>;
 
 /** What an event is acknowledged with. */
 export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: PublicError };

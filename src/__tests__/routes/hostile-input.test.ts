@@ -115,6 +115,7 @@ function attacksOn(operation: Operation, stage: Stage): fc.Arbitrary<Attack> {
 const OPERATION_IDS = [
   'home',
   'getOpenApi',
+  'getAsyncApi',
   'isLive',
   'isReady',
   'register',

@@ -65,6 +65,7 @@ describe('the OpenAPI document', () => {
       .map(({ operationId }) => operationId);
     expect(open.sort()).toEqual([
       'forgotPassword',
+      'getAsyncApi',
       'getOpenApi',
       'home',
       'isLive',

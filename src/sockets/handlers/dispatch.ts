@@ -2,7 +2,8 @@ import type { Caller } from '../../models/session.model';
 import { AppError, toPublicError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { parseInput } from '../../utils/validation';
-import { CLIENT_EVENTS, type Ack, type ClientEvent, type ParleySocket } from '../socket.types';
+import { CLIENT_EVENTS, type ClientEvent } from '../../models/client-events.model';
+import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';
 
 /**

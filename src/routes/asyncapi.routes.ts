@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import { CLIENT_EVENTS } from '../models/client-events.model';
+import { acknowledgedError } from '../models/error.model';
+import { SERVER_EVENTS } from '../models/server-events.model';
+import { publicRoute, type ApiRoute } from './api-route';
+
+export const ASYNCAPI_PATH = '/asyncapi.json';
+
+/**
+ * The AsyncAPI 3.0 document of the Socket.IO side, made from the event maps by which it validates and types.
+ * https://www.asyncapi.com/docs/reference/specification/v3.0.0
+ */
+export function buildAsyncApi(version: string, url: string): object {
+  const schemas = new SchemaCollection();
+  const messages: Record<string, object> = {};
+  const operations: Record<string, object> = {};
+  const channel = { $ref: '#/channels/socket' };
+  const messageOf = (name: string) => ({ $ref: `#/channels/socket/messages/${name}` });
+
+  const addMessage = (key: string, event: string, summary: string, payload: object) => {
+    messages[key] = { name: event, title: event, summary, payload };
+  };
+
+  for (const [event, { summary, payload, data }] of Object.entries(CLIENT_EVENTS)) {
+    const key = keyOf(event);
+    addMessage(key, event, summary, schemas.add(payload, 'input'));
+    addMessage(`${key}.ack`, event, `The acknowledgement of \`${event}\`.`, acknowledgement(schemas, data));
+    operations[key] = {
+      action: 'receive',
+      channel,
+      summary,
+      messages: [messageOf(key)],
+      reply: { channel, messages: [messageOf(`${key}.ack`)] },
+    };
+  }
+  for (const [event, { summary, payload }] of Object.entries(SERVER_EVENTS)) {
+    const key = keyOf(event);
+    addMessage(key, event, summary, schemas.add(payload, 'output'));
+    operations[key] = { action: 'send', channel, summary, messages: [messageOf(key)] };
+  }
+  const { host, protocol } = new URL(url);
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Parley',
+      version,
+      description:
+        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token}`; there is nothing to join. Every event of a client takes one payload and an acknowledgement.',
+    },
+    defaultContentType: 'application/json',
+    servers: {
+      parley: {
+        host,
+        pathname: '/socket.io/',
+        protocol: protocol === 'https:' ? 'wss' : 'ws',
+        security: [{ $ref: '#/components/securitySchemes/accessToken' }],
+      },
+    },
+    channels: { socket: { address: '/', messages } },
+    operations,
+    components: {
+      schemas: schemas.all,
+      securitySchemes: {
+        accessToken: {
+          type: 'userPassword',
+          description: 'An access token, as `auth.token` of the Socket.IO handshake.',
+        },
+      },
+    },
+  };
+}
+
+/** `GET /asyncapi.json`. */
+export function asyncApiRoute(version: string, url: string): ApiRoute {
+  let document: object | undefined;
+  return publicRoute({
+    method: 'get',
+    path: ASYNCAPI_PATH,
+    operationId: 'getAsyncApi',
+    tag: 'Documentation',
+    summary: 'The AsyncAPI document of the Socket.IO events.',
+    replies: { 200: { description: 'The AsyncAPI 3.0 document.' } },
+    handle: () => Promise.resolve({ status: 200, body: (document ??= buildAsyncApi(version, url)) }),
+  });
+}
+
+/** References cannot contain every character that the name of an event may. */
+const keyOf = (event: string) => event.replaceAll(':', '.');
+
+function acknowledgement(schemas: SchemaCollection, data: z.ZodType): object {
+  const done = {
+    type: 'object',
+    properties: { ok: { const: true }, data: schemas.add(data, 'output') },
+    required: ['ok', 'data'],
+    additionalProperties: false,
+  };
+  const failed = {
+    type: 'object',
+    properties: { ok: { const: false }, error: schemas.add(acknowledgedError, 'output') },
+    required: ['ok', 'error'],
+    additionalProperties: false,
+  };
+  return { oneOf: [done, failed] };
+}
+
+/** JSON schemas in which those that have a name stand once, under `components`. */
+class SchemaCollection {
+  readonly all: Record<string, object> = {};
+
+  add(schema: z.ZodType, io: 'input' | 'output'): object {
+    const { $schema: _, definitions, ...own } = z.toJSONSchema(schema, { target: 'draft-7', io });
+    for (const [name, definition] of Object.entries(definitions ?? {})) {
+      this.all[name] = pointToComponents(definition as object);
+    }
+    return pointToComponents(own);
+  }
+}
+
+function pointToComponents(schema: object): object {
+  const text = JSON.stringify(schema).replaceAll('"#/definitions/', '"#/components/schemas/');
+  return JSON.parse(text) as object;
+}
