@@ -4,6 +4,7 @@ import helmet from 'helmet';
 import type { Context } from './context';
 import { authenticate } from './middleware/auth.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
+import { onceByKey } from './middleware/idempotency.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
@@ -34,11 +35,20 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   );
   if (config.http.corsOrigins.length > 0) {
     app.use(
-      cors({ origin: config.http.corsOrigins, exposedHeaders: ['X-Request-Id', 'Retry-After'], maxAge: 600 }),
+      cors({
+        origin: config.http.corsOrigins,
+        exposedHeaders: ['X-Request-Id', 'Retry-After', 'Idempotency-Replayed'],
+        maxAge: 600,
+      }),
     );
   }
   app.use(express.json({ limit: BODY_LIMIT }));
-  app.use(mountRoutes(apiRoutes(context, VERSION), authenticate(services.sessions)));
+  app.use(
+    mountRoutes(apiRoutes(context, VERSION), {
+      authenticate: authenticate(services.sessions),
+      once: onceByKey(services.idempotency),
+    }),
+  );
   app.use(apiDocsPage());
   for (const [path, part] of Object.entries(parts)) app.use(path, part);
   app.use(routeNotFound);

@@ -13,6 +13,8 @@ import { CredentialService } from './services/credential.service';
 import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { GroupService } from './services/group.service';
+import { IdempotencyService } from './services/idempotency.service';
+import { KeyRecords } from './services/key-records';
 import { MailService } from './services/mail.service';
 import { Memberships } from './services/memberships';
 import { MessageWriter, type MessageDraft, type SentMessage } from './services/message-writer';
@@ -66,7 +68,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const mail = new MailService(mailOptions, transactions, logger);
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
   const passwords = new PasswordHasher(config.auth.bcryptCost);
-  const sessions = new SessionService(collections, bus, tokens, audit, refreshTokenSeconds);
+  const sessions = new SessionService(collections, transactions, bus, tokens, audit, refreshTokenSeconds);
   const totp = new TotpService(
     collections,
     audit,
@@ -78,7 +80,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
-  const purger = new ChannelPurger(collections, logger);
+  const purger = new ChannelPurger(collections, transactions, logger);
   const users = new UserService(collections);
   const memberships = new Memberships(collections, transactions, bus);
   const channelMembers = new ChannelMembers(collections, transactions, bus);
@@ -109,9 +111,15 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     groups: new GroupService(collections, transactions, access, memberships, users, bus),
     channels: new ChannelService(collections, transactions, access, channelMembers, queue, purger, bus),
+    idempotency: new IdempotencyService(
+      new KeyRecords(collections),
+      transactions,
+      config.encryptionKey,
+      logger,
+    ),
     messages: new MessageService(collections, access, queue, bus),
   };
-  purger.start();
+  await purger.start();
   await throttle.start();
 
   return {

@@ -9,6 +9,7 @@ import type {
   SlowModeMarkDocument,
 } from '../models/channel.model';
 import type { GroupBanDocument, GroupDocument, MembershipDocument } from '../models/group.model';
+import type { IdempotencyDocument } from '../models/idempotency.model';
 import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
@@ -51,6 +52,7 @@ export interface Collections {
   messages: Collection<MessageDocument>;
   notifications: Collection<NotificationDocument>;
   installation: Collection<InstallationDocument>;
+  idempotencyKeys: Collection<IdempotencyDocument>;
 }
 
 export function collectionsOf(db: Db): Collections {
@@ -73,6 +75,7 @@ export function collectionsOf(db: Db): Collections {
     messages: open('messages'),
     notifications: open('notifications'),
     installation: open('installation'),
+    idempotencyKeys: open('idempotency_keys'),
   };
 }
 

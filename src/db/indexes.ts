@@ -110,6 +110,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { clientMessageId: { $exists: true } },
     },
   ],
+  idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
 };
 
 /** Creates what is missing; existing indexes are left as they are. */

@@ -1,11 +1,22 @@
 import type { z } from 'zod';
+import { keyed } from './idempotency.model';
 import { editMessageEvent, messageParams, messageReply, sendMessageEvent } from './message.model';
 import { renewTokenEvent, tokenRenewedData } from './session.model';
 
-/**
- * Every event that a client sends: what it does, the schema of its payload and of the data in its
- * acknowledgement. The TypeScript types of the server, of clients and of tests follow from it.
- */
+/** An event that a client sends: what it does, the schema of its payload and of the data in its acknowledgement. */
+export interface ClientEventSpec {
+  summary: string;
+  payload: z.ZodType;
+  data: z.ZodType;
+  /**
+   * For an event that takes an idempotency key: the operation of the REST API that does the same, takes the same
+   * fields and answers 200 with the same data, so that a key holds over both. An event without such a sister
+   * gives its own name.
+   */
+  operation?: string;
+}
+
+/** Every event that a client sends. The TypeScript types of the server, of clients and of tests follow from it. */
 export const CLIENT_EVENTS = {
   'auth:refresh': {
     summary: 'Go on with a new access token of the same session.',
@@ -19,16 +30,22 @@ export const CLIENT_EVENTS = {
   },
   'message:edit': {
     summary: "Change the text of one's own message.",
-    payload: editMessageEvent,
+    payload: keyed(editMessageEvent),
     data: messageReply,
+    operation: 'editMessage',
   },
   'message:delete': {
     summary: 'Delete a message: its author may, and moderators.',
-    payload: messageParams,
+    payload: keyed(messageParams),
     data: messageReply,
+    operation: 'deleteMessage',
   },
-} as const satisfies Record<string, { summary: string; payload: z.ZodType; data: z.ZodType }>;
+} as const satisfies Record<string, ClientEventSpec>;
 
 export type ClientEvent = keyof typeof CLIENT_EVENTS;
-export type PayloadOf<Event extends ClientEvent> = z.output<(typeof CLIENT_EVENTS)[Event]['payload']>;
+/** What an event takes, without the key that it may carry. */
+export type PayloadOf<Event extends ClientEvent> = Omit<
+  z.output<(typeof CLIENT_EVENTS)[Event]['payload']>,
+  'idempotencyKey'
+>;
 export type DataOf<Event extends ClientEvent> = z.output<(typeof CLIENT_EVENTS)[Event]['data']>;

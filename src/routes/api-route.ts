@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import type { z } from 'zod';
 import type { CallerRequest, PublicRequest, Reply } from '../controllers/controller.types';
 import { callerOf } from '../middleware/auth.middleware';
+import type { Once } from '../middleware/idempotency.middleware';
+import type { IdempotencyMode } from '../models/idempotency.model';
 import type { Origin } from '../models/session.model';
 import { inputOf, validate } from '../middleware/validate.middleware';
 
@@ -24,6 +26,8 @@ export interface ApiRoute {
   body?: z.ZodType;
   /** What it answers when it succeeds, by status. */
   replies: Record<number, ReplySpec>;
+  /** How the answer to a write is kept for its Idempotency-Key: `atomic` unless it says otherwise. */
+  idempotency?: IdempotencyMode;
   handle: (input: never) => Promise<Reply>;
 }
 
@@ -46,6 +50,11 @@ type RouteOf<Params, Query, Body, Request> = Omit<
   handle: (request: Request) => Promise<Reply>;
 };
 
+/** Whether a route changes anything. */
+export function isWrite({ method }: ApiRoute): boolean {
+  return method !== 'get';
+}
+
 /** Declares a route that takes an access token. The handler's types follow from the schemas. */
 export function callerRoute<
   Params extends z.ZodObject | undefined = undefined,
@@ -64,24 +73,30 @@ export function publicRoute<
   return { ...route, authenticated: false } as ApiRoute;
 }
 
-/**
- * Mounts routes: guard, validation, controller, answer.
- * @param authenticate guards the routes that take an access token.
- */
-export function mountRoutes(routes: readonly ApiRoute[], authenticate: RequestHandler): Router {
+/** What stands before the controllers of routes that need it. */
+export interface Guards {
+  /** For routes that take an access token. */
+  authenticate: RequestHandler;
+  /** For routes that write. */
+  once: Once;
+}
+
+/** Mounts routes: guard, validation, controller, answer. */
+export function mountRoutes(routes: readonly ApiRoute[], { authenticate, once }: Guards): Router {
   const router = Router();
   for (const route of routes) {
     const guards = route.authenticated ? [authenticate] : [];
-    router[route.method](route.path, ...guards, validate(route), answer(route));
+    router[route.method](route.path, ...guards, validate(route), answer(route, once));
   }
   return router;
 }
 
-function answer(route: ApiRoute): RequestHandler {
+function answer(route: ApiRoute, once: Once): RequestHandler {
   const handle = route.handle as (input: unknown) => Promise<Reply>;
   return async (request, response) => {
     const caller = route.authenticated ? { caller: callerOf(response) } : {};
-    const { status, body } = await handle({ ...inputOf(response), ...caller, origin: originOf(request) });
+    const work = () => handle({ ...inputOf(response), ...caller, origin: originOf(request) });
+    const { status, body } = await (isWrite(route) ? once(route, request, response, work) : work());
     response.status(status);
     if (body === undefined) response.end();
     else if (isAsyncIterable(body)) await sendLines(body, response.type('application/x-ndjson'));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CLIENT_EVENTS } from '../models/client-events.model';
+import { CLIENT_EVENTS, type ClientEventSpec } from '../models/client-events.model';
 import { acknowledgedError } from '../models/error.model';
 import { SERVER_EVENTS } from '../models/server-events.model';
 import { publicRoute, type ApiRoute } from './api-route';
@@ -21,10 +21,11 @@ export function buildAsyncApi(version: string, url: string): object {
     messages[key] = { name: event, title: event, summary, payload };
   };
 
-  for (const [event, { summary, payload, data }] of Object.entries(CLIENT_EVENTS)) {
+  for (const [event, spec] of Object.entries<ClientEventSpec>(CLIENT_EVENTS)) {
+    const { summary, payload } = spec;
     const key = keyOf(event);
     addMessage(key, event, summary, schemas.add(payload, 'input'));
-    addMessage(`${key}.ack`, event, `The acknowledgement of \`${event}\`.`, acknowledgement(schemas, data));
+    addMessage(`${key}.ack`, event, `The acknowledgement of \`${event}\`.`, acknowledgement(schemas, spec));
     operations[key] = {
       action: 'receive',
       channel,
@@ -87,10 +88,18 @@ export function asyncApiRoute(version: string, url: string): ApiRoute {
 /** References cannot contain every character that the name of an event may. */
 const keyOf = (event: string) => event.replaceAll(':', '.');
 
-function acknowledgement(schemas: SchemaCollection, data: z.ZodType): object {
+function acknowledgement(schemas: SchemaCollection, { data, operation }: ClientEventSpec): object {
+  const replayed = {
+    const: true,
+    description: 'Its idempotency key had been used: this is the first answer.',
+  };
   const done = {
     type: 'object',
-    properties: { ok: { const: true }, data: schemas.add(data, 'output') },
+    properties: {
+      ok: { const: true },
+      data: schemas.add(data, 'output'),
+      ...(operation !== undefined && { replayed }),
+    },
     required: ['ok', 'data'],
     additionalProperties: false,
   };

@@ -18,6 +18,12 @@ import {
 } from '../models/user.model';
 import { callerRoute, publicRoute, type ApiRoute } from './api-route';
 
+/**
+ * What asks for a password, a code or a refresh token notes a failed try, and spends what is good once, also
+ * when it then refuses: nothing of that may be undone with a transaction, and hashing would hold one open.
+ */
+const PROVES = { idempotency: 'recorded' } as const;
+
 export function authRoutes(services: Services): ApiRoute[] {
   const auth = createAuthController(services);
   const tag = 'Authentication';
@@ -32,6 +38,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         201: { description: 'The account and its first tokens.', schema: credentialsReply },
       },
+      ...PROVES,
       handle: auth.register,
     }),
     publicRoute({
@@ -44,6 +51,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         200: { description: 'Tokens of a new session.', schema: credentialsReply },
       },
+      ...PROVES,
       handle: auth.login,
     }),
     publicRoute({
@@ -57,6 +65,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         200: { description: 'The new pair.', schema: credentialsReply },
       },
+      ...PROVES,
       handle: auth.refresh,
     }),
     callerRoute({
@@ -125,6 +134,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         200: { description: 'Tokens of a new session.', schema: credentialsReply },
       },
+      ...PROVES,
       handle: auth.changePassword,
     }),
     publicRoute({
@@ -137,6 +147,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         202: { description: 'If the address has an account, a mail is on its way.' },
       },
+      ...PROVES,
       handle: auth.forgotPassword,
     }),
     publicRoute({
@@ -149,6 +160,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         204: { description: 'The new password counts.' },
       },
+      ...PROVES,
       handle: auth.resetPassword,
     }),
     callerRoute({
@@ -161,6 +173,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         202: { description: 'A mail is on its way.' },
       },
+      ...PROVES,
       handle: auth.changeEmail,
     }),
     callerRoute({
@@ -196,6 +209,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         200: { description: 'The secret, for the authenticator app.', schema: totpSetupReply },
       },
+      ...PROVES,
       handle: auth.setUpTotp,
     }),
     callerRoute({
@@ -208,6 +222,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
       },
+      ...PROVES,
       handle: auth.enableTotp,
     }),
     callerRoute({
@@ -220,6 +235,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         204: { description: 'The second factor is off.' },
       },
+      ...PROVES,
       handle: auth.disableTotp,
     }),
     callerRoute({
@@ -232,6 +248,7 @@ export function authRoutes(services: Services): ApiRoute[] {
       replies: {
         200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
       },
+      ...PROVES,
       handle: auth.renewRecoveryCodes,
     }),
   ];

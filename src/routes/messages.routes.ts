@@ -27,6 +27,8 @@ export function messageRoutes(service: Services['messages']): ApiRoute[] {
         201: { description: 'The message.', schema: messageReply },
         200: { description: 'It was sent before: the same message.', schema: messageReply },
       },
+      // It is written in one transaction with the sends of others, and its clientMessageId makes it unique.
+      idempotency: 'recorded',
       handle: messages.send,
     }),
     callerRoute({

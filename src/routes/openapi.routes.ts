@@ -2,7 +2,8 @@ import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteaso
 import { Router } from 'express';
 import swaggerUi from 'swagger-ui-express';
 import { errorReply } from '../models/error.model';
-import { publicRoute, type ApiRoute, type ReplySpec } from './api-route';
+import { idempotencyHeaders } from '../models/idempotency.model';
+import { isWrite, publicRoute, type ApiRoute, type ReplySpec } from './api-route';
 
 export const OPENAPI_PATH = '/openapi.json';
 export const API_DOCS_PATH = '/api-docs';
@@ -63,6 +64,7 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
     request: {
       ...(route.params && { params: route.params }),
       ...(route.query && { query: route.query as NonNullable<RouteConfig['request']>['query'] }),
+      ...(isWrite(route) && { headers: idempotencyHeaders }),
       ...(route.body && {
         body: { required: true, content: { 'application/json': { schema: route.body } } },
       }),

@@ -51,6 +51,8 @@ export function userRoutes(services: Services): ApiRoute[] {
       replies: {
         204: { description: 'The account is gone.' },
       },
+      // Proving the password notes failed tries and spends a code: no part of a transaction.
+      idempotency: 'recorded',
       handle: users.remove,
     }),
     callerRoute({
@@ -63,6 +65,8 @@ export function userRoutes(services: Services): ApiRoute[] {
       replies: {
         204: { description: 'The account rests.' },
       },
+      // Proving the password notes failed tries and spends a code: no part of a transaction.
+      idempotency: 'recorded',
       handle: users.deactivate,
     }),
     callerRoute({

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
 import type { Logger } from '../utils/logger';
 
 /** Messages removed at a time, so that other work gets its turn in between. */
@@ -16,11 +17,16 @@ export class ChannelPurger {
 
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly logger: Logger,
   ) {}
 
-  /** Starts removing what is noted in `channel_purges`. */
-  start(): void {
+  /** Starts removing what is noted in `channel_purges`, once that is committed. */
+  start(): Promise<void> {
+    return this.transactions.afterCommit(() => Promise.resolve(this.work()));
+  }
+
+  private work(): void {
     if (this.working) {
       this.again = true;
       return;
@@ -31,7 +37,7 @@ export class ChannelPurger {
         this.working = undefined;
         if (this.again && !this.stopped) {
           this.again = false;
-          this.start();
+          this.work();
         }
       });
   }

@@ -162,7 +162,7 @@ export class ChannelService {
         await this.members.removeChannels([current], 'deleted');
       }),
     );
-    this.purger.start();
+    await this.purger.start();
   }
 
   /**

@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
 import {
   toSession,
   type Caller,
@@ -35,6 +36,7 @@ export class SessionService {
 
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly bus: EventBus,
     private readonly tokens: TokenService,
     private readonly audit: AuditService,
@@ -151,6 +153,12 @@ export class SessionService {
    * sessions that began while it ran, too.
    */
   async revokeAll(userId: ObjectId, reason: RevocationReason): Promise<void> {
+    await this.revokeOpen(userId, reason);
+    // A transaction does not see the sessions that began while it ran.
+    await this.transactions.afterCommit(() => this.revokeOpen(userId, reason));
+  }
+
+  private async revokeOpen(userId: ObjectId, reason: RevocationReason): Promise<void> {
     for (;;) {
       const open = await this.collections.sessions.find({ userId, revokedAt: null }).toArray();
       if (open.length === 0) return;

@@ -88,7 +88,7 @@ export function createSocketServer(context: Context): SocketServer {
       return;
     }
     const lifetime = new SocketLifetime(socket, services.sessions, admission.tokenExpiresAt);
-    dispatchEvents(socket, { ...messages, ...authHandlers(lifetime) }, logger);
+    dispatchEvents(socket, { ...messages, ...authHandlers(lifetime) }, services.idempotency, logger);
   });
 
   return {

@@ -5,8 +5,8 @@ import type { ServerEvent, ServerPayload } from '../models/server-events.model';
 import type { Caller } from '../models/session.model';
 import type { PublicError } from '../utils/errors';
 
-/** What an event is acknowledged with. */
-export type Ack<Data> = { ok: true; data: Data } | { ok: false; error: PublicError };
+/** What an event is acknowledged with; `replayed` says that its idempotency key had been used. */
+export type Ack<Data> = { ok: true; data: Data; replayed?: true } | { ok: false; error: PublicError };
 
 export type ClientToServerEvents = {
   [Event in ClientEvent]: (
