@@ -5,6 +5,8 @@ import type { Context } from './context';
 import { authenticate } from './middleware/auth.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
 import { onceByKey } from './middleware/idempotency.middleware';
+import { duringMaintenance } from './middleware/maintenance.middleware';
+import { noteErrors, noteTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
@@ -26,6 +28,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.set('trust proxy', trustProxy(config.http.trustProxy));
 
   app.use(requestLog(logger));
+  app.use(noteTimings(services.timings));
   app.use(
     helmet({
       // Over plain HTTP these two would send the browser to an HTTPS address that nobody serves.
@@ -45,13 +48,15 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.use(express.json({ limit: BODY_LIMIT }));
   app.use(
     mountRoutes(apiRoutes(context, VERSION), {
-      authenticate: authenticate(services.sessions),
+      authenticate: authenticate(services.sessions, services.maintenance),
+      close: duringMaintenance(services.maintenance),
       once: onceByKey(services.idempotency),
     }),
   );
   app.use(apiDocsPage());
   for (const [path, part] of Object.entries(parts)) app.use(path, part);
   app.use(routeNotFound);
+  app.use(noteErrors(services.errors));
   app.use(handleError);
   return app;
 }

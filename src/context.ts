@@ -3,6 +3,7 @@ import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
 import { AccountService } from './services/account.service';
 import { AdminService } from './services/admin.service';
+import { AnnouncementService } from './services/announcement.service';
 import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
 import { ChannelMembers } from './services/channel-members';
@@ -15,17 +16,21 @@ import { EventBus } from './services/event-bus';
 import { GroupService } from './services/group.service';
 import { IdempotencyService } from './services/idempotency.service';
 import { KeyRecords } from './services/key-records';
+import { LiveConnections } from './services/live-connections';
 import { MailService } from './services/mail.service';
+import { MaintenanceService } from './services/maintenance.service';
 import { Memberships } from './services/memberships';
 import { MessageWriter, type MessageDraft, type SentMessage } from './services/message-writer';
 import { MessageService } from './services/message.service';
 import { NotificationService } from './services/notification.service';
 import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
+import { RecentErrors } from './services/recent-errors';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
 import { ThrottleService } from './services/throttle.service';
+import { Timings } from './services/timings';
 import { TokenService } from './services/token.service';
 import { TotpService } from './services/totp.service';
 import { UserService } from './services/user.service';
@@ -68,7 +73,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const mail = new MailService(mailOptions, transactions, logger);
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
   const passwords = new PasswordHasher(config.auth.bcryptCost);
-  const sessions = new SessionService(collections, transactions, bus, tokens, audit, refreshTokenSeconds);
+  const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
+  const sessions = new SessionService(
+    collections,
+    transactions,
+    bus,
+    tokens,
+    audit,
+    maintenance,
+    refreshTokenSeconds,
+  );
   const totp = new TotpService(
     collections,
     audit,
@@ -99,7 +113,17 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const services = {
     access,
-    auth: new AuthService(collections, transactions, bus, passwords, sessions, totp, throttle, emails),
+    auth: new AuthService(
+      collections,
+      transactions,
+      bus,
+      passwords,
+      sessions,
+      totp,
+      throttle,
+      emails,
+      maintenance,
+    ),
     audit,
     sessions,
     credentials,
@@ -107,6 +131,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     throttle,
     accounts: new AccountService(collections, transactions, bus, sessions, credentials, superAdmins, audit),
     admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
+    maintenance,
+    announcements: new AnnouncementService(collections, transactions, access, audit, bus),
+    connections: new LiveConnections(),
+    timings: new Timings(),
+    errors: new RecentErrors(),
     users,
     notifications,
     groups: new GroupService(collections, transactions, access, memberships, users, bus),
@@ -119,6 +148,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     ),
     messages: new MessageService(collections, access, queue, bus),
   };
+  await maintenance.start();
   await purger.start();
   await throttle.start();
 

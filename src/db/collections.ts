@@ -1,4 +1,5 @@
 import type { Collection, Db, Document, ObjectId } from 'mongodb';
+import type { AnnouncementDocument } from '../models/announcement.model';
 import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
 import type {
@@ -10,6 +11,7 @@ import type {
 } from '../models/channel.model';
 import type { GroupBanDocument, GroupDocument, MembershipDocument } from '../models/group.model';
 import type { IdempotencyDocument } from '../models/idempotency.model';
+import type { MaintenanceDocument } from '../models/maintenance.model';
 import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
@@ -41,6 +43,9 @@ export interface Collections {
   auditLog: AppendOnly<AuditDocument>;
   /** In `installation`, as are all facts of which there is one. */
   auditHead: Collection<AuditHeadDocument>;
+  /** In `installation`. */
+  maintenance: Collection<MaintenanceDocument>;
+  announcements: Collection<AnnouncementDocument>;
   groups: Collection<GroupDocument>;
   memberships: Collection<MembershipDocument>;
   groupBans: Collection<GroupBanDocument>;
@@ -64,6 +69,8 @@ export function collectionsOf(db: Db): Collections {
     blocks: open('blocks'),
     auditLog: appendOnly(open('audit_log')),
     auditHead: open('installation'),
+    maintenance: open('installation'),
+    announcements: open('announcements'),
     groups: open('groups'),
     memberships: open('memberships'),
     groupBans: open('group_bans'),

@@ -39,6 +39,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'blocked', key: { blockedId: 1 } },
   ],
+  announcements: [{ name: 'end', key: { endsAt: 1 } }],
   audit_log: [
     { name: 'seq_unique', key: { seq: 1 }, unique: true },
     { name: 'action_order', key: { action: 1, seq: 1 } },

@@ -8,7 +8,7 @@ export const routeNotFound: RequestHandler = (request, _response, next) => {
 
 /** Turns what was thrown into the one form of an error answer. The cause of a 500 goes to the log only. */
 export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
-  const error = fromParser(thrown) ?? thrown;
+  const error = knownError(thrown);
   const status = statusOf(error);
   if (status >= 500) request.log.error({ err: thrown }, 'request failed');
   if (response.headersSent) {
@@ -22,7 +22,12 @@ export const handleError: ErrorRequestHandler = (thrown: unknown, request, respo
   response.status(status).json({ error: { ...toPublicError(error), requestId: request.id } });
 };
 
-/** What Express and its body parser complain of, by their `type` or `status`. */
+/** An error as it is answered: what Express and its body parser complain of gets a code of ours. */
+export function knownError(thrown: unknown): unknown {
+  return fromParser(thrown) ?? thrown;
+}
+
+/** By their `type` or `status`. */
 function fromParser(thrown: unknown): AppError | undefined {
   if (!(thrown instanceof Error) || thrown instanceof AppError) return undefined;
   const { type, status } = thrown as Error & { type?: string; status?: number };

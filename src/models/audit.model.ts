@@ -18,6 +18,9 @@ export const AUDIT_ACTIONS = [
   'user.totp_disabled',
   'user.recovery_code_used',
   'audit_log.exported',
+  'maintenance.changed',
+  'announcement.created',
+  'announcement.ended',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { announcementSchema } from './announcement.model';
 import { channelSchema, RESTRICTION_KINDS } from './channel.model';
 import { idOut, timeOut } from './common.model';
 import { groupSchema, memberSchema, sharedGroupSchema } from './group.model';
+import { maintenanceSchema } from './maintenance.model';
 import { messageReply } from './message.model';
 import { notificationSchema } from './notification.model';
 import { authEndedEvent, authExpiringEvent } from './session.model';
@@ -87,6 +89,19 @@ export const SERVER_EVENTS = {
   'notification:created': {
     summary: 'To a user, on all devices.',
     payload: z.strictObject({ notification: notificationSchema, unread: z.number().int() }),
+  },
+
+  'maintenance:changed': {
+    summary: 'To everybody: while it is enabled, the server answers super admins only.',
+    payload: maintenanceSchema,
+  },
+  'announcement:created': {
+    summary: 'To everybody.',
+    payload: z.strictObject({ announcement: announcementSchema }),
+  },
+  'announcement:ended': {
+    summary: 'To everybody: somebody has ended it. None is sent for one that ends at the time it named.',
+    payload: z.strictObject({ announcementId: idOut }),
   },
 } as const satisfies Record<string, { summary: string; payload: z.ZodType }>;
 

@@ -21,6 +21,8 @@ export interface ApiRoute {
   summary: string;
   /** Whether it takes an access token. */
   authenticated: boolean;
+  /** Set on a route without access token that answers during maintenance, too. */
+  duringMaintenance?: true;
   params?: z.ZodObject;
   query?: z.ZodType;
   body?: z.ZodType;
@@ -77,15 +79,18 @@ export function publicRoute<
 export interface Guards {
   /** For routes that take an access token. */
   authenticate: RequestHandler;
+  /** For the others, unless they answer during maintenance. */
+  close: RequestHandler;
   /** For routes that write. */
   once: Once;
 }
 
 /** Mounts routes: guard, validation, controller, answer. */
-export function mountRoutes(routes: readonly ApiRoute[], { authenticate, once }: Guards): Router {
+export function mountRoutes(routes: readonly ApiRoute[], { authenticate, close, once }: Guards): Router {
   const router = Router();
   for (const route of routes) {
-    const guards = route.authenticated ? [authenticate] : [];
+    const guard = route.authenticated ? authenticate : close;
+    const guards = route.duringMaintenance ? [] : [guard];
     router[route.method](route.path, ...guards, validate(route), answer(route, once));
   }
   return router;

@@ -77,6 +77,7 @@ export function asyncApiRoute(version: string, url: string): ApiRoute {
   return publicRoute({
     method: 'get',
     path: ASYNCAPI_PATH,
+    duringMaintenance: true,
     operationId: 'getAsyncApi',
     tag: 'Documentation',
     summary: 'The AsyncAPI document of the Socket.IO events.',

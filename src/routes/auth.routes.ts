@@ -44,6 +44,7 @@ export function authRoutes(services: Services): ApiRoute[] {
     publicRoute({
       method: 'post',
       path: '/api/auth/login',
+      duringMaintenance: true,
       operationId: 'login',
       tag,
       summary: 'Log in with the username or the e-mail address, and a code where there is a second factor.',
@@ -57,6 +58,7 @@ export function authRoutes(services: Services): ApiRoute[] {
     publicRoute({
       method: 'post',
       path: '/api/auth/refresh',
+      duringMaintenance: true,
       operationId: 'refresh',
       tag,
       summary:

@@ -26,6 +26,7 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
     publicRoute({
       method: 'get',
       path: '/health/live',
+      duringMaintenance: true,
       operationId: 'isLive',
       tag,
       summary: 'Does the process answer at all?',
@@ -35,6 +36,7 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
     publicRoute({
       method: 'get',
       path: '/health/ready',
+      duringMaintenance: true,
       operationId: 'isReady',
       tag,
       summary: 'Can it take requests now?',

@@ -8,6 +8,7 @@ export function homeRoute(version: string, url: string): ApiRoute {
   return publicRoute({
     method: 'get',
     path: '/',
+    duringMaintenance: true,
     operationId: 'home',
     tag: 'Documentation',
     summary: 'A page that says what runs here.',

@@ -5,10 +5,12 @@ import { asyncApiRoute } from './asyncapi.routes';
 import { authRoutes } from './auth.routes';
 import { channelRoutes } from './channels.routes';
 import { groupRoutes } from './groups.routes';
+import { clientRoutes } from './client.routes';
 import { healthRoutes } from './health.routes';
 import { homeRoute } from './home.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
+import { serverAdminRoutes } from './server-admin.routes';
 import { userRoutes } from './users.routes';
 
 /** Every route of the REST API. The OpenAPI document describes exactly these. */
@@ -24,6 +26,8 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...authRoutes(services),
     ...userRoutes(services),
     ...adminRoutes(services),
+    ...serverAdminRoutes(services),
+    ...clientRoutes(services),
     ...groupRoutes(services.groups),
     ...channelRoutes(services.channels),
     ...messageRoutes(services.messages),

@@ -34,6 +34,7 @@ export function openApiRoute(document: () => object): ApiRoute {
   return publicRoute({
     method: 'get',
     path: OPENAPI_PATH,
+    duringMaintenance: true,
     operationId: 'getOpenApi',
     tag: 'Documentation',
     summary: 'This document.',

@@ -8,6 +8,7 @@ import type { Credentials, GlobalRole, LoginInput, RegisterInput, UserDocument }
 import { AppError, invalidCredentials } from '../utils/errors';
 import type { EmailService } from './email.service';
 import type { EventBus } from './event-bus';
+import type { MaintenanceService } from './maintenance.service';
 import { refuseCommonPassword, type PasswordHasher } from './password';
 import type { SessionService } from './session.service';
 import type { ThrottleService } from './throttle.service';
@@ -24,6 +25,7 @@ export class AuthService {
     private readonly totp: TotpService,
     private readonly throttle: ThrottleService,
     private readonly emails: EmailService,
+    private readonly maintenance: MaintenanceService,
   ) {}
 
   /**
@@ -76,7 +78,7 @@ export class AuthService {
 
   /**
    * @throws AppError invalid_credentials (the same for an unknown user and a wrong password), totp_required,
-   *   totp_invalid, account_suspended, rate_limited
+   *   totp_invalid, account_suspended, rate_limited, maintenance (to all but super admins)
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('login', origin.address);
@@ -85,6 +87,7 @@ export class AuthService {
     );
     // What asks for the password again goes by the username.
     await this.throttle.welcome(user.username, origin.address);
+    this.maintenance.admit(user);
     return this.sessions.open(await this.admit(user), origin);
   }
 

@@ -15,6 +15,7 @@ import { AppError, invalidCredentials } from '../utils/errors';
 import { RevocableCache } from '../utils/revocable-cache';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
+import type { MaintenanceService } from './maintenance.service';
 import type { TokenService } from './token.service';
 
 /** Sessions and users whose state is kept in memory. */
@@ -40,6 +41,7 @@ export class SessionService {
     private readonly bus: EventBus,
     private readonly tokens: TokenService,
     private readonly audit: AuditService,
+    private readonly maintenance: MaintenanceService,
     private readonly refreshTokenSeconds: number,
   ) {
     bus.subscribe((event) => {
@@ -83,11 +85,12 @@ export class SessionService {
   /**
    * Exchanges a refresh token for a new pair; the old one is spent. A token that comes a second time has been
    * stolen from one of the two who hold it, so its session ends for both.
-   * @throws AppError refresh_token_invalid, refresh_token_reused
+   * @throws AppError refresh_token_invalid, refresh_token_reused, maintenance (the token stays good)
    */
   async refresh(input: RefreshInput, origin: Origin): Promise<Credentials> {
     const presented = this.tokens.readRefreshToken(input.refreshToken);
     if (!presented) throw invalidRefreshToken();
+    if (this.maintenance.enabled) await this.admitOwner(presented.sessionId);
     const next = this.tokens.createRefreshToken(presented.sessionId);
     const now = new Date();
     const session = await this.collections.sessions.findOneAndUpdate(
@@ -210,6 +213,13 @@ export class SessionService {
 
   private endOfSession(now: Date): Date {
     return new Date(now.getTime() + this.refreshTokenSeconds * 1000);
+  }
+
+  /** Lets the owner of a session pass during maintenance. @throws AppError maintenance */
+  private async admitOwner(sessionId: ObjectId): Promise<void> {
+    const session = await this.collections.sessions.findOne({ _id: sessionId });
+    const owner = session && (await this.collections.users.findOne({ _id: session.userId }));
+    this.maintenance.admit(owner ?? undefined);
   }
 
   private async refuseRefresh(sessionId: ObjectId, hash: string, origin: Origin): Promise<AppError> {

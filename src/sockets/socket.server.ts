@@ -58,8 +58,9 @@ export function createSocketServer(context: Context): SocketServer {
       () => next(),
       (error: unknown) => {
         if (!(error instanceof AppError)) logger.error({ err: error }, 'socket handshake failed');
-        const { code, message } = toPublicError(error);
-        next(Object.assign(new Error(message), { data: { code, message } }));
+        services.errors.note('socket handshake', error, null);
+        const data = toPublicError(error);
+        next(Object.assign(new Error(data.message), { data }));
       },
     );
   });
@@ -74,6 +75,7 @@ export function createSocketServer(context: Context): SocketServer {
       token,
       clientAddress(socket.request, trust),
     );
+    services.maintenance.admit(caller);
     socket.data.caller = caller;
     socket.data.privateChannels = new Map();
     const audiences = await services.access.audiencesOf(caller.userId);
@@ -87,8 +89,10 @@ export function createSocketServer(context: Context): SocketServer {
       socket.conn.close();
       return;
     }
+    services.connections.opened(socket.data.caller.userId);
+    socket.once('disconnect', () => services.connections.closed(socket.data.caller.userId));
     const lifetime = new SocketLifetime(socket, services.sessions, admission.tokenExpiresAt);
-    dispatchEvents(socket, { ...messages, ...authHandlers(lifetime) }, services.idempotency, logger);
+    dispatchEvents(socket, { ...messages, ...authHandlers(lifetime) }, services, logger);
   });
 
   return {

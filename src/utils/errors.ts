@@ -50,6 +50,7 @@ export const ERROR_STATUS = {
   slow_mode: 429,
   internal_error: 500,
   unavailable: 503,
+  maintenance: 503,
   mail_unavailable: 503,
   totp_unavailable: 503,
 } as const;

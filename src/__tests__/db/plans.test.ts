@@ -106,6 +106,12 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
     await api.get('/api/admin/audit-log', ada.token, filter);
   }
   await api.get('/api/admin/audit-log/export', ada.token);
+  await api.call('put', '/api/admin/maintenance', { token: ada.token, body: { enabled: false } });
+  const announcement = { body: 'Hello', level: 'info' };
+  const announced = await api.post('/api/admin/announcements', announcement, ada.token);
+  await api.get('/api/admin/announcements', ada.token, { cursor });
+  await api.get('/api/client/announcements', ada.token);
+  await api.delete(`/api/admin/announcements/${announced.body.announcement.id}`, ada.token);
 }
 
 /** The parts of a command that explain takes; what belongs to the call it was made in is left out. */

@@ -52,6 +52,7 @@ interface Stage {
   channelId: string;
   /** Of the group's owner. */
   messageId: string;
+  announcementId: string;
 }
 
 /** What a call carries beside its path. Later routes add theirs. */
@@ -77,6 +78,8 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/users/me/deactivate': () => ({ body: { password: PASSWORD } }),
   'patch /api/admin/users/{userId}/role': () => ({ body: { role: 'group_admin' } }),
   'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
+  'put /api/admin/maintenance': () => ({ body: { enabled: false } }),
+  'post /api/admin/announcements': () => ({ body: { body: 'Hello', level: 'info' } }),
   'post /api/groups': () => ({ body: { name: randomUUID(), visibility: 'private' } }),
   'post /api/groups/{groupId}/members': () => ({ body: { userId: stranger.id } }),
   'post /api/channels': ({ groupId }) => ({ body: { groupId, name: randomUUID() } }),
@@ -110,7 +113,11 @@ async function createActor(role: Role): Promise<Person> {
 async function setStage(role: Role, special: string): Promise<Stage> {
   const actor = await createActor(role);
   const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
-  return { actor, sessionId, userId: guest.id, ...(await createGroup(role, actor, special)) };
+  const announcement = { body: 'Hello', level: 'info' };
+  const announced = await server.api.post('/api/admin/announcements', announcement, admin.token);
+  const announcementId: string = announced.body.announcement.id;
+  const inGroup = await createGroup(role, actor, special);
+  return { actor, sessionId, userId: guest.id, announcementId, ...inGroup };
 }
 
 const shared = new Map<string, Promise<Stage>>();

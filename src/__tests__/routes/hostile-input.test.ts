@@ -36,6 +36,8 @@ const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
   renewRecoveryCodes: () => ({ password: PASSWORD, code: '000000' }),
   updateProfile: () => ({ displayName: 'S', bio: 'b', statusText: 's', timeZone: 'Europe/Lisbon' }),
   changeRole: () => ({ role: 'group_admin' }),
+  setMaintenance: () => ({ enabled: true, message: 'm', until: '2999-01-01T00:00:00Z' }),
+  createAnnouncement: () => ({ title: 't', body: 'b', level: 'info', endsAt: '2999-01-01T00:00:00Z' }),
   suspendUser: () => ({ reason: 'r', until: '2999-01-01T00:00:00Z' }),
   editMessage: () => ({ body: `hello ${randomUUID()}` }),
 };
@@ -59,6 +61,7 @@ interface Stage {
   messageId: string;
   userId: string;
   sessionId: string;
+  announcementId: string;
 }
 
 const server: Promise<TestServer> = startTestServer();
@@ -79,7 +82,18 @@ async function setStage(): Promise<Stage> {
   const { body } = await api.get('/api/auth/sessions', person.token);
   const sessionId: string = body.sessions[0].id;
   const sent = await api.post(`/api/channels/${channelId}/messages`, input, person.token);
-  return { person, guest, groupId, channelId, messageId: sent.body.message.id, userId: guest.id, sessionId };
+  const announcement = { body: 'hello', level: 'info' };
+  const announced = await api.post('/api/admin/announcements', announcement, admin.token);
+  return {
+    person,
+    guest,
+    groupId,
+    channelId,
+    messageId: sent.body.message.id,
+    userId: guest.id,
+    sessionId,
+    announcementId: announced.body.announcement.id,
+  };
 }
 
 interface Attack {
@@ -151,6 +165,12 @@ const OPERATION_IDS = [
   'logOutUser',
   'listAuditLog',
   'exportAuditLog',
+  'getMaintenance',
+  'setMaintenance',
+  'createAnnouncement',
+  'listAnnouncements',
+  'endAnnouncement',
+  'listCurrentAnnouncements',
   'createGroup',
   'listMyGroups',
   'getGroup',
@@ -204,9 +224,10 @@ describe('whatever is sent, nothing fails in the server', () => {
       }),
       { seed: 2026, numRuns: 60 },
     );
+    if (id === 'setMaintenance') await api.call('put', operation.path, { token, body: { enabled: false } });
     // A route without input refuses at most what is not JSON; every other one has seen real trouble.
-    // A profile has only fields that may be left out, so more of what is thrown at it is right.
-    const least = id === 'updateProfile' ? 10 : 20;
+    // Where fields may be left out, more of what is thrown at a route is right.
+    const least = ['updateProfile', 'setMaintenance', 'createAnnouncement'].includes(id) ? 10 : 20;
     if (operation.params.length > 0 || operation.hasBody) expect(refused).toBeGreaterThan(least);
     if (operation.authenticated && !/^logout/.test(id)) {
       expect((await api.get('/api/auth/me', stage.person.token)).status).toBe(200);

@@ -1,11 +1,14 @@
+import type { Services } from '../../context';
 import type { Caller } from '../../models/session.model';
-import type { IdempotencyService } from '../../services/idempotency.service';
 import { AppError, toPublicError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { parseInput } from '../../utils/validation';
 import { CLIENT_EVENTS, type ClientEvent, type ClientEventSpec } from '../../models/client-events.model';
 import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';
+
+/** What every event goes through, whatever it is. */
+type Around = Pick<Services, 'maintenance' | 'idempotency' | 'timings' | 'errors'>;
 
 /**
  * Answers every event of a socket by the table of handlers, in the same way: validate, one service call,
@@ -14,32 +17,39 @@ import type { Handlers } from './handler.types';
 export function dispatchEvents(
   socket: ParleySocket,
   handlers: Handlers,
-  idempotency: IdempotencyService,
+  around: Around,
   logger: Logger,
 ): void {
   socket.onAny((event: string, ...parameters: unknown[]) => {
     const last = parameters.at(-1);
     const acknowledge = typeof last === 'function' ? (last as (answer: Ack<unknown>) => void) : undefined;
     const payload = acknowledge && parameters.length === 1 ? undefined : parameters[0];
-    void handle(handlers, idempotency, socket.data.caller, event, payload).then(
-      (answer) => acknowledge?.(answer),
-      (error: unknown) => {
+    const name = isClientEvent(event) ? `socket ${event}` : 'no event';
+    const start = performance.now();
+    void handle(handlers, around, socket.data.caller, event, payload)
+      .catch((error: unknown): Ack<unknown> => {
+        around.errors.note(name, error, null);
         if (!(error instanceof AppError)) {
           logger.error({ err: error, event, socketId: socket.id }, 'socket event failed');
         }
-        acknowledge?.({ ok: false, error: toPublicError(error) });
-      },
-    );
+        return { ok: false, error: toPublicError(error) };
+      })
+      .then((answer) => {
+        around.timings.note(name, performance.now() - start);
+        acknowledge?.(answer);
+      });
   });
 }
 
 async function handle(
   handlers: Handlers,
-  idempotency: IdempotencyService,
+  { maintenance, idempotency }: Around,
   caller: Caller,
   event: string,
   payload: unknown,
 ): Promise<Ack<unknown>> {
+  // A socket that stays open through maintenance has to show its new token as ever.
+  if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');
   const spec: ClientEventSpec = CLIENT_EVENTS[event];
   const handler = handlers[event] as (caller: Caller, payload: unknown) => Promise<unknown>;

@@ -1,0 +1,36 @@
+import type { Services } from '../context';
+import type { CreateAnnouncementInput } from '../models/announcement.model';
+import type { PageQuery } from '../models/common.model';
+import type { MaintenanceInput } from '../models/maintenance.model';
+import type { CallerRequest, Reply } from './controller.types';
+
+type AnnouncementParams = { announcementId: string };
+
+export function createServerAdminController({ maintenance, announcements }: Services) {
+  return {
+    getMaintenance: ({ caller }: CallerRequest): Promise<Reply> =>
+      Promise.resolve({ status: 200, body: { maintenance: maintenance.get(caller) } }),
+    setMaintenance: async ({
+      caller,
+      body,
+    }: CallerRequest<undefined, undefined, MaintenanceInput>): Promise<Reply> => ({
+      status: 200,
+      body: { maintenance: await maintenance.set(caller, body) },
+    }),
+    announce: async ({
+      caller,
+      body,
+    }: CallerRequest<undefined, undefined, CreateAnnouncementInput>): Promise<Reply> => ({
+      status: 201,
+      body: { announcement: await announcements.create(caller, body) },
+    }),
+    listAnnouncements: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await announcements.list(caller, query);
+      return { status: 200, body: { announcements: items, nextCursor } };
+    },
+    endAnnouncement: async ({ caller, params }: CallerRequest<AnnouncementParams>): Promise<Reply> => {
+      await announcements.end(caller, params.announcementId);
+      return { status: 204 };
+    },
+  };
+}
