@@ -25,6 +25,7 @@ import { MessageService } from './services/message.service';
 import { NotificationService } from './services/notification.service';
 import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
+import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
@@ -138,6 +139,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     errors: new RecentErrors(),
     users,
     notifications,
+    preferences: new PreferenceService(collections, transactions, bus),
     groups: new GroupService(collections, transactions, access, memberships, users, bus),
     channels: new ChannelService(collections, transactions, access, channelMembers, queue, purger, bus),
     idempotency: new IdempotencyService(

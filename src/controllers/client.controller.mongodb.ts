@@ -1,11 +1,48 @@
 import type { Services } from '../context';
-import type { Reply } from './controller.types';
+import type { NotificationsQuery, ReadAllQuery } from '../models/notification.model';
+import type { UpdatePreferencesInput } from '../models/preferences.model';
+import type { CallerRequest, Reply } from './controller.types';
 
-export function createClientController({ announcements }: Services) {
+type NotificationParams = { notificationId: string };
+
+export function createClientController({ announcements, notifications, preferences }: Services) {
   return {
     announcements: async (): Promise<Reply> => ({
       status: 200,
       body: { announcements: await announcements.current() },
+    }),
+    listNotifications: async ({
+      caller,
+      query,
+    }: CallerRequest<undefined, NotificationsQuery>): Promise<Reply> => {
+      const { items, nextCursor, unread } = await notifications.list(caller, query);
+      return { status: 200, body: { notifications: items, nextCursor, unread } };
+    },
+    readNotification: async ({ caller, params }: CallerRequest<NotificationParams>): Promise<Reply> => ({
+      status: 200,
+      body: await notifications.read(caller, params.notificationId),
+    }),
+    readAllNotifications: async ({
+      caller,
+      query,
+    }: CallerRequest<undefined, ReadAllQuery>): Promise<Reply> => ({
+      status: 200,
+      body: { unread: await notifications.readAll(caller, query) },
+    }),
+    deleteNotification: async ({ caller, params }: CallerRequest<NotificationParams>): Promise<Reply> => {
+      await notifications.remove(caller, params.notificationId);
+      return { status: 204 };
+    },
+    getPreferences: async ({ caller }: CallerRequest): Promise<Reply> => ({
+      status: 200,
+      body: { preferences: await preferences.get(caller) },
+    }),
+    updatePreferences: async ({
+      caller,
+      body,
+    }: CallerRequest<undefined, undefined, UpdatePreferencesInput>): Promise<Reply> => ({
+      status: 200,
+      body: { preferences: await preferences.update(caller, body) },
     }),
   };
 }

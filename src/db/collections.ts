@@ -14,6 +14,7 @@ import type { IdempotencyDocument } from '../models/idempotency.model';
 import type { MaintenanceDocument } from '../models/maintenance.model';
 import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
+import type { PreferencesDocument } from '../models/preferences.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
 import type { SessionDocument } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
@@ -56,6 +57,7 @@ export interface Collections {
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
   notifications: Collection<NotificationDocument>;
+  preferences: Collection<PreferencesDocument>;
   installation: Collection<InstallationDocument>;
   idempotencyKeys: Collection<IdempotencyDocument>;
 }
@@ -81,6 +83,7 @@ export function collectionsOf(db: Db): Collections {
     channelPurges: open('channel_purges'),
     messages: open('messages'),
     notifications: open('notifications'),
+    preferences: open('preferences'),
     installation: open('installation'),
     idempotencyKeys: open('idempotency_keys'),
   };

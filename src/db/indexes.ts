@@ -96,7 +96,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   ],
   notifications: [
     { name: 'user_order', key: { userId: 1, _id: 1 } },
-    { name: 'user_unread', key: { userId: 1, readAt: 1 } },
+    { name: 'user_read_order', key: { userId: 1, readAt: 1, _id: 1 } },
     { name: 'expiry', key: { createdAt: 1 }, expireAfterSeconds: NOTIFICATION_SECONDS },
   ],
   messages: [

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, nextCursorOut, timeOut } from './common.model';
+import { idOut, idSchema, nextCursorOut, pageQuery, timeOut } from './common.model';
 
 export const NOTIFICATION_KINDS = [
   'group.added',
@@ -36,6 +36,19 @@ export interface NotificationDocument {
   readAt: Date | null;
 }
 
+export const notificationParams = z.strictObject({ notificationId: idSchema });
+export const notificationsQuery = pageQuery.extend({
+  unread: z.enum(['true']).optional().meta({ description: 'Only what has not been read yet.' }),
+});
+export type NotificationsQuery = z.output<typeof notificationsQuery>;
+export const readAllQuery = z.strictObject({
+  upTo: idSchema.optional().meta({
+    description:
+      'The newest that the user has seen: what came after it stays unread. All, if it is left out.',
+  }),
+});
+export type ReadAllQuery = z.output<typeof readAllQuery>;
+
 export const notificationSchema = z
   .strictObject({
     id: idOut,
@@ -50,11 +63,22 @@ export const notificationSchema = z
   })
   .meta({ id: 'Notification' });
 export type Notification = z.output<typeof notificationSchema>;
+
+const unread = z.number().int().meta({ description: 'How many are unread now.' });
 export const notificationsReply = z.strictObject({
   notifications: z.array(notificationSchema),
   nextCursor: nextCursorOut,
-  unread: z.number().int(),
+  unread,
 });
+export const notificationReply = z.strictObject({ notification: notificationSchema, unread });
+export const unreadReply = z.strictObject({ unread });
+/** What the user's devices hear when something was read on one of them. */
+export const notificationReadEvent = z.strictObject({
+  notificationId: idOut.nullable().meta({ description: 'Null when it is not about a single one.' }),
+  upTo: idOut.nullable().meta({ description: 'All up to this one, if it is about more than one.' }),
+  unread,
+});
+export const notificationDeletedEvent = z.strictObject({ notificationId: idOut, unread });
 
 export function toNotification(notification: NotificationDocument): Notification {
   const { _id, kind, actorId, groupId, channelId, messageId, text, createdAt, readAt } = notification;

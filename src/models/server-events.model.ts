@@ -5,7 +5,8 @@ import { idOut, timeOut } from './common.model';
 import { groupSchema, memberSchema, sharedGroupSchema } from './group.model';
 import { maintenanceSchema } from './maintenance.model';
 import { messageReply } from './message.model';
-import { notificationSchema } from './notification.model';
+import { notificationDeletedEvent, notificationReadEvent, notificationSchema } from './notification.model';
+import { preferencesSchema } from './preferences.model';
 import { authEndedEvent, authExpiringEvent } from './session.model';
 
 /** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
@@ -89,6 +90,15 @@ export const SERVER_EVENTS = {
   'notification:created': {
     summary: 'To a user, on all devices.',
     payload: z.strictObject({ notification: notificationSchema, unread: z.number().int() }),
+  },
+  'notification:read': {
+    summary: 'To a user, on all devices: one notification was read, or all up to one, or all.',
+    payload: notificationReadEvent,
+  },
+  'notification:deleted': { summary: 'To a user, on all devices.', payload: notificationDeletedEvent },
+  'preferences:updated': {
+    summary: 'To a user, on all devices: the preferences as they are now.',
+    payload: z.strictObject({ preferences: preferencesSchema }),
   },
 
   'maintenance:changed': {

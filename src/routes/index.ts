@@ -4,8 +4,8 @@ import type { ApiRoute } from './api-route';
 import { asyncApiRoute } from './asyncapi.routes';
 import { authRoutes } from './auth.routes';
 import { channelRoutes } from './channels.routes';
-import { groupRoutes } from './groups.routes';
 import { clientRoutes } from './client.routes';
+import { groupRoutes } from './groups.routes';
 import { healthRoutes } from './health.routes';
 import { homeRoute } from './home.routes';
 import { messageRoutes } from './messages.routes';
@@ -25,9 +25,9 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...healthRoutes({ pingDatabase: () => database.ping(), isAccepting: () => context.accepting }),
     ...authRoutes(services),
     ...userRoutes(services),
+    ...clientRoutes(services),
     ...adminRoutes(services),
     ...serverAdminRoutes(services),
-    ...clientRoutes(services),
     ...groupRoutes(services.groups),
     ...channelRoutes(services.channels),
     ...messageRoutes(services.messages),

@@ -2,9 +2,16 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import {
   toNotification,
+  type Notification,
   type NotificationDocument,
   type NotificationKind,
+  type NotificationsQuery,
+  type ReadAllQuery,
 } from '../models/notification.model';
+import type { ServerPayload } from '../models/server-events.model';
+import type { Caller } from '../models/session.model';
+import { cutPage, type Page } from '../utils/cursor';
+import { AppError } from '../utils/errors';
 import type { EventBus } from './event-bus';
 
 /** What a user is told, and what it is about. */
@@ -49,7 +56,79 @@ export class NotificationService {
     }
   }
 
+  /** The caller's notifications, newest first. */
+  async list(
+    { userId }: Caller,
+    query: NotificationsQuery,
+  ): Promise<Page<Notification> & { unread: number }> {
+    const [rows, unread] = await Promise.all([
+      this.collections.notifications
+        .find({
+          userId,
+          ...(query.unread && { readAt: null }),
+          ...(query.cursor && { _id: { $lt: new ObjectId(query.cursor) } }),
+        })
+        .sort({ _id: -1 })
+        .limit(query.limit + 1)
+        .toArray(),
+      this.countUnread(userId),
+    ]);
+    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    return { items: page.items.map(toNotification), nextCursor: page.nextCursor, unread };
+  }
+
+  /** Marks one as read, on all devices; a second time changes nothing. @throws AppError not_found */
+  async read(
+    { userId }: Caller,
+    notificationId: string,
+  ): Promise<{ notification: Notification; unread: number }> {
+    const own = { _id: new ObjectId(notificationId), userId };
+    const marked = await this.collections.notifications.findOneAndUpdate(
+      { ...own, readAt: null },
+      { $set: { readAt: new Date() } },
+      { returnDocument: 'after' },
+    );
+    const document = marked ?? (await this.collections.notifications.findOne(own));
+    if (!document) throw noNotification();
+    const unread = await this.countUnread(userId);
+    const notification = toNotification(document);
+    if (marked) await this.tellRead(userId, { notificationId: notification.id, upTo: null, unread });
+    return { notification, unread };
+  }
+
+  /** Marks all as read, or all up to one. @returns how many are unread then. */
+  async readAll({ userId }: Caller, { upTo }: ReadAllQuery): Promise<number> {
+    const { modifiedCount } = await this.collections.notifications.updateMany(
+      { userId, readAt: null, ...(upTo && { _id: { $lte: new ObjectId(upTo) } }) },
+      { $set: { readAt: new Date() } },
+    );
+    const unread = await this.countUnread(userId);
+    if (modifiedCount > 0) await this.tellRead(userId, { notificationId: null, upTo: upTo ?? null, unread });
+    return unread;
+  }
+
+  /** @throws AppError not_found */
+  async remove({ userId }: Caller, notificationId: string): Promise<void> {
+    const { deletedCount } = await this.collections.notifications.deleteOne({
+      _id: new ObjectId(notificationId),
+      userId,
+    });
+    if (deletedCount === 0) throw noNotification();
+    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:deleted', {
+      notificationId,
+      unread: await this.countUnread(userId),
+    });
+  }
+
+  private tellRead(userId: ObjectId, payload: ServerPayload<'notification:read'>): Promise<void> {
+    return this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:read', payload);
+  }
+
   countUnread(userId: ObjectId): Promise<number> {
     return this.collections.notifications.countDocuments({ userId, readAt: null });
   }
+}
+
+function noNotification(): AppError {
+  return new AppError('not_found', 'There is no such notification.');
 }

@@ -53,6 +53,7 @@ interface Stage {
   /** Of the group's owner. */
   messageId: string;
   announcementId: string;
+  notificationId: string;
 }
 
 /** What a call carries beside its path. Later routes add theirs. */
@@ -76,6 +77,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'patch /api/users/me': () => ({ body: { bio: 'Hello' } }),
   'delete /api/users/me': () => ({ body: { password: PASSWORD } }),
   'post /api/users/me/deactivate': () => ({ body: { password: PASSWORD } }),
+  'patch /api/client/preferences': () => ({ body: { locale: 'pt' } }),
   'patch /api/admin/users/{userId}/role': () => ({ body: { role: 'group_admin' } }),
   'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
   'put /api/admin/maintenance': () => ({ body: { enabled: false } }),
@@ -110,6 +112,13 @@ async function createActor(role: Role): Promise<Person> {
   return actor;
 }
 
+/** Notifies somebody of something. @returns the id of the notification. */
+async function notify({ id }: Person): Promise<string> {
+  const userId = new ObjectId(id);
+  await server.context.services.notifications.notify([userId], { kind: 'warning' });
+  return (await collections().notifications.findOne({ userId }))!._id.toHexString();
+}
+
 async function setStage(role: Role, special: string): Promise<Stage> {
   const actor = await createActor(role);
   const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
@@ -117,7 +126,8 @@ async function setStage(role: Role, special: string): Promise<Stage> {
   const announced = await server.api.post('/api/admin/announcements', announcement, admin.token);
   const announcementId: string = announced.body.announcement.id;
   const inGroup = await createGroup(role, actor, special);
-  return { actor, sessionId, userId: guest.id, announcementId, ...inGroup };
+  const notificationId = await notify(special === "other's notification" || !actor.id ? guest : actor);
+  return { actor, sessionId, userId: guest.id, announcementId, notificationId, ...inGroup };
 }
 
 const shared = new Map<string, Promise<Stage>>();

@@ -35,6 +35,14 @@ const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
   disableTotp: () => ({ password: PASSWORD, code: '000000' }),
   renewRecoveryCodes: () => ({ password: PASSWORD, code: '000000' }),
   updateProfile: () => ({ displayName: 'S', bio: 'b', statusText: 's', timeZone: 'Europe/Lisbon' }),
+  updatePreferences: () => ({
+    notificationLevel: 'mentions',
+    doNotDisturbUntil: '2999-01-01T00:00:00Z',
+    sendReadReceipts: false,
+    invisible: true,
+    locale: 'pt-BR',
+    extras: { theme: 'dark' },
+  }),
   changeRole: () => ({ role: 'group_admin' }),
   setMaintenance: () => ({ enabled: true, message: 'm', until: '2999-01-01T00:00:00Z' }),
   createAnnouncement: () => ({ title: 't', body: 'b', level: 'info', endsAt: '2999-01-01T00:00:00Z' }),
@@ -51,6 +59,7 @@ const ENDING = [
   'removeMember',
   'deleteChannel',
   'removeChannelMember',
+  'deleteNotification',
 ];
 
 interface Stage {
@@ -62,6 +71,7 @@ interface Stage {
   userId: string;
   sessionId: string;
   announcementId: string;
+  notificationId: string;
 }
 
 const server: Promise<TestServer> = startTestServer();
@@ -84,6 +94,9 @@ async function setStage(): Promise<Stage> {
   const sent = await api.post(`/api/channels/${channelId}/messages`, input, person.token);
   const announcement = { body: 'hello', level: 'info' };
   const announced = await api.post('/api/admin/announcements', announcement, admin.token);
+  const userId = new ObjectId(person.id);
+  await (await server).context.services.notifications.notify([userId], { kind: 'warning' });
+  const told = await api.get('/api/client/notifications', person.token);
   return {
     person,
     guest,
@@ -93,6 +106,7 @@ async function setStage(): Promise<Stage> {
     userId: guest.id,
     sessionId,
     announcementId: announced.body.announcement.id,
+    notificationId: told.body.notifications[0].id,
   };
 }
 
@@ -159,6 +173,12 @@ const OPERATION_IDS = [
   'blockUser',
   'unblockUser',
   'getUser',
+  'listNotifications',
+  'readAllNotifications',
+  'readNotification',
+  'deleteNotification',
+  'getPreferences',
+  'updatePreferences',
   'changeRole',
   'suspendUser',
   'restoreUser',
@@ -227,7 +247,8 @@ describe('whatever is sent, nothing fails in the server', () => {
     if (id === 'setMaintenance') await api.call('put', operation.path, { token, body: { enabled: false } });
     // A route without input refuses at most what is not JSON; every other one has seen real trouble.
     // Where fields may be left out, more of what is thrown at a route is right.
-    const least = ['updateProfile', 'setMaintenance', 'createAnnouncement'].includes(id) ? 10 : 20;
+    const lenient = ['updateProfile', 'updatePreferences', 'setMaintenance', 'createAnnouncement'];
+    const least = lenient.includes(id) ? 10 : 20;
     if (operation.params.length > 0 || operation.hasBody) expect(refused).toBeGreaterThan(least);
     if (operation.authenticated && !/^logout/.test(id)) {
       expect((await api.get('/api/auth/me', stage.person.token)).status).toBe(200);

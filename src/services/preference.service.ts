@@ -1,0 +1,59 @@
+import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
+import {
+  toPreferences,
+  type Preferences,
+  type PreferencesDocument,
+  type UpdatePreferencesInput,
+} from '../models/preferences.model';
+import type { Caller } from '../models/session.model';
+import { AppError } from '../utils/errors';
+import type { EventBus } from './event-bus';
+
+/** How users want to have it, on all of their devices. */
+export class PreferenceService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly bus: EventBus,
+  ) {}
+
+  async get({ userId }: Caller): Promise<Preferences> {
+    return toPreferences(await this.collections.preferences.findOne({ _id: userId }));
+  }
+
+  /** Changes what is given. @throws AppError session_revoked when the account is gone */
+  async update({ userId }: Caller, input: UpdatePreferencesInput): Promise<Preferences> {
+    const fields = toFields(input);
+    return this.transactions.run(async () => {
+      const now = new Date();
+      // Written, not read, so that a deletion of the account at the same time is seen: it gets nothing new.
+      const { matchedCount } = await this.collections.users.updateOne(
+        { _id: userId, state: { $ne: 'deleted' } },
+        { $set: { updatedAt: now } },
+      );
+      if (matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
+      const document = await this.collections.preferences.findOneAndUpdate(
+        { _id: userId },
+        { $set: { ...fields, updatedAt: now } },
+        { upsert: true, returnDocument: 'after' },
+      );
+      const preferences = toPreferences(document);
+      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'preferences:updated', { preferences });
+      return preferences;
+    });
+  }
+}
+
+function toFields({
+  doNotDisturbUntil: until,
+  extras,
+  ...rest
+}: UpdatePreferencesInput): Partial<PreferencesDocument> {
+  const asGiven = Object.entries(rest).filter(([, value]) => value !== undefined);
+  return {
+    ...Object.fromEntries(asGiven),
+    ...(until !== undefined && { doNotDisturbUntil: until === null ? null : new Date(until) }),
+    ...(extras && { extras: JSON.stringify(extras) }),
+  };
+}
