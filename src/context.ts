@@ -9,6 +9,7 @@ import { AuthService } from './services/auth.service';
 import { ChannelMembers } from './services/channel-members';
 import { ChannelPurger } from './services/channel-purger';
 import { ChannelQueue } from './services/channel-queue';
+import { ChannelSummaries } from './services/channel-summaries';
 import { ChannelService } from './services/channel.service';
 import { CredentialService } from './services/credential.service';
 import { EmailService } from './services/email.service';
@@ -27,6 +28,8 @@ import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
 import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
+import { PresenceService } from './services/presence.service';
+import { ReadMarkers } from './services/read-markers';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
@@ -91,14 +94,17 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     logger,
   );
   const superAdmins = new SuperAdmins(collections);
-  const writer = new MessageWriter(collections, transactions, access, new SlowMode(collections), bus);
+  const markers = new ReadMarkers(collections);
+  const slowMode = new SlowMode(collections);
+  const writer = new MessageWriter(collections, transactions, access, slowMode, markers, bus);
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
   const purger = new ChannelPurger(collections, transactions, logger);
   const users = new UserService(collections);
-  const memberships = new Memberships(collections, transactions, bus);
-  const channelMembers = new ChannelMembers(collections, transactions, bus);
+  const memberships = new Memberships(collections, transactions, markers, bus);
+  const channelMembers = new ChannelMembers(collections, transactions, markers, bus);
+  const presence = new PresenceService();
   const notifications = new NotificationService(collections, bus);
   const credentials = new CredentialService(
     collections,
@@ -142,6 +148,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     preferences: new PreferenceService(collections, transactions, bus),
     groups: new GroupService(collections, transactions, access, memberships, users, bus),
     channels: new ChannelService(collections, transactions, access, channelMembers, queue, purger, bus),
+    channelSummaries: new ChannelSummaries(collections, transactions, access, markers, presence, bus),
+    presence,
     idempotency: new IdempotencyService(
       new KeyRecords(collections),
       transactions,

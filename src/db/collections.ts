@@ -2,6 +2,7 @@ import type { Collection, Db, Document, ObjectId } from 'mongodb';
 import type { AnnouncementDocument } from '../models/announcement.model';
 import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
+import type { ChannelReadDocument } from '../models/channel-summary.model';
 import type {
   ChannelDocument,
   ChannelMemberDocument,
@@ -54,6 +55,7 @@ export interface Collections {
   channelMembers: Collection<ChannelMemberDocument>;
   channelRestrictions: Collection<ChannelRestrictionDocument>;
   slowModeMarks: Collection<SlowModeMarkDocument>;
+  channelReads: Collection<ChannelReadDocument>;
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
   notifications: Collection<NotificationDocument>;
@@ -80,6 +82,7 @@ export function collectionsOf(db: Db): Collections {
     channelMembers: open('channel_members'),
     channelRestrictions: open('channel_restrictions'),
     slowModeMarks: open('slow_mode_marks'),
+    channelReads: open('channel_reads'),
     channelPurges: open('channel_purges'),
     messages: open('messages'),
     notifications: open('notifications'),

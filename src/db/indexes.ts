@@ -94,6 +94,10 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
     { name: 'expiry', key: { sentAt: 1 }, expireAfterSeconds: MAX_SLOW_MODE_SECONDS },
   ],
+  channel_reads: [
+    { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
+    { name: 'user', key: { userId: 1 } },
+  ],
   notifications: [
     { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'user_read_order', key: { userId: 1, readAt: 1, _id: 1 } },
@@ -103,6 +107,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'channel_seq_unique', key: { channelId: 1, seq: 1 }, unique: true },
     { name: 'channel_revision_unique', key: { channelId: 1, revision: 1 }, unique: true },
     { name: 'channel_created', key: { channelId: 1, createdAt: 1 } },
+    {
+      name: 'deleted',
+      key: { channelId: 1, seq: 1 },
+      partialFilterExpression: { deletedAt: { $type: 'date' } },
+    },
     { name: 'sender', key: { senderId: 1 } },
     {
       name: 'sender_client_id_unique',

@@ -32,6 +32,8 @@ export interface ChannelDocument {
   seq: number;
   /** The number of the newest change. */
   revision: number;
+  /** Up to where it counts as read by those who have no marker in it: what was there when it became public. */
+  readFrom?: number;
   createdAt: Date;
   updatedAt: Date;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { announcementSchema } from './announcement.model';
+import { channelReadSchema } from './channel-summary.model';
 import { channelSchema, RESTRICTION_KINDS } from './channel.model';
 import { idOut, timeOut } from './common.model';
 import { groupSchema, memberSchema, sharedGroupSchema } from './group.model';
@@ -85,6 +86,11 @@ export const SERVER_EVENTS = {
       reason: z.string(),
       expiresAt: timeOut.nullable(),
     }),
+  },
+
+  'channel:read': {
+    summary: 'To a user, on all devices: they have read a channel up to here.',
+    payload: z.strictObject({ read: channelReadSchema }),
   },
 
   'notification:created': {

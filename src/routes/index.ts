@@ -3,6 +3,7 @@ import { adminRoutes } from './admin.routes';
 import type { ApiRoute } from './api-route';
 import { asyncApiRoute } from './asyncapi.routes';
 import { authRoutes } from './auth.routes';
+import { channelReadRoutes } from './channel-reads.routes';
 import { channelRoutes } from './channels.routes';
 import { clientRoutes } from './client.routes';
 import { groupRoutes } from './groups.routes';
@@ -30,6 +31,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...serverAdminRoutes(services),
     ...groupRoutes(services.groups),
     ...channelRoutes(services.channels),
+    ...channelReadRoutes(services.channelSummaries),
     ...messageRoutes(services.messages),
   ];
   return routes;

@@ -5,6 +5,7 @@ import { toChannel, type ChannelDocument } from '../models/channel.model';
 import type { Departure } from '../models/server-events.model';
 import { audienceOfChannel } from './access';
 import type { EventBus } from './event-bus';
+import type { ReadMarkers } from './read-markers';
 
 /**
  * The one place that puts people into private channels and direct conversations and takes them out, and that
@@ -14,6 +15,7 @@ export class ChannelMembers {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly markers: ReadMarkers,
     private readonly bus: EventBus,
   ) {}
 
@@ -39,6 +41,7 @@ export class ChannelMembers {
         { $inc: { memberCount: added.length } },
         { returnDocument: 'after' },
       );
+      if (after) await this.markers.begin(after, added);
       for (const userId of added) {
         await this.bus.publish({ type: 'channel_member.added', channelId, groupId, userId });
       }
@@ -82,7 +85,8 @@ export class ChannelMembers {
    * disk (ChannelPurger does that afterwards). Part of the caller's transaction.
    */
   async removeChannels(channels: ChannelDocument[], reason: Departure): Promise<void> {
-    const { channelPurges, channelMembers, channelRestrictions, slowModeMarks } = this.collections;
+    const { channelPurges, channelMembers, channelRestrictions, slowModeMarks, channelReads } =
+      this.collections;
     if (channels.length === 0) return;
     const ids = channels.map(({ _id }) => _id);
     await channelPurges.bulkWrite(
@@ -91,7 +95,7 @@ export class ChannelMembers {
       })),
     );
     await this.collections.channels.deleteMany({ _id: { $in: ids } });
-    for (const hanging of [channelMembers, channelRestrictions, slowModeMarks]) {
+    for (const hanging of [channelMembers, channelRestrictions, slowModeMarks, channelReads]) {
       await hanging.deleteMany({ channelId: { $in: ids } });
     }
     for (const channel of channels) {

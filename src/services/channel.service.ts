@@ -219,10 +219,13 @@ export class ChannelService {
     await this.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
   }
 
-  private async open({ _id: channelId, groupId }: ChannelDocument): Promise<void> {
+  private async open({ _id: channelId, groupId, seq }: ChannelDocument): Promise<void> {
     if (!groupId) throw noChannel();
     await this.collections.channelMembers.deleteMany({ channelId });
-    await this.collections.channels.updateOne({ _id: channelId }, { $set: { memberCount: 0 } });
+    await this.collections.channels.updateOne(
+      { _id: channelId },
+      { $set: { memberCount: 0, readFrom: seq } },
+    );
     await this.collections.groups.updateOne({ _id: groupId }, { $inc: { channelCount: 1 } });
     await this.bus.publish({ type: 'channel_members.cleared', channelId });
   }

@@ -6,6 +6,7 @@ import type { Departure } from '../models/server-events.model';
 import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { EventBus } from './event-bus';
+import type { ReadMarkers } from './read-markers';
 
 /**
  * The one place that puts people into groups and takes them out: counters, private channels and what open
@@ -15,6 +16,7 @@ export class Memberships {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly markers: ReadMarkers,
     private readonly bus: EventBus,
   ) {}
 
@@ -45,6 +47,7 @@ export class Memberships {
         { returnDocument: 'after' },
       );
       if (!group) throw new AppError('not_found', 'There is no such group.');
+      await this.markers.beginInGroup(groupId, user._id);
       await this.bus.publish({ type: 'member.added', groupId, userId: user._id });
       await this.bus.tell({ kind: 'users', userIds: [user._id] }, 'group:added', {
         group: toGroup(group, role),

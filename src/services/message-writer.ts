@@ -9,6 +9,7 @@ import type { Caller } from '../models/session.model';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
 import { hasRank } from './access-rules';
 import type { EventBus } from './event-bus';
+import type { ReadMarkers } from './read-markers';
 import { tooSoon, type SlowMode } from './slow-mode';
 
 /** A message that waits to be written. */
@@ -56,6 +57,7 @@ export class MessageWriter {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly slowMode: SlowMode,
+    private readonly markers: ReadMarkers,
     private readonly bus: EventBus,
   ) {}
 
@@ -171,6 +173,7 @@ export class MessageWriter {
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.collections.messages.insertMany(documents);
+        await this.markers.noteSent(documents);
         if (slowModeSeconds > 0) {
           const marked = drafts.filter((draft) => slowed.has(idOf(draft)));
           await this.slowMode.note(

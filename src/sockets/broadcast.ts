@@ -2,6 +2,7 @@ import type { ObjectId } from 'mongodb';
 import type { ServerEvent } from '../models/server-events.model';
 import type { UserAudiences } from '../services/access';
 import type { Audience, ClientEventOf, DomainEvent, EventBus } from '../services/event-bus';
+import type { Connections } from '../services/presence.service';
 import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 
@@ -22,7 +23,7 @@ const bannedRoom = (channelId: ObjectId) => `banned:${channelId.toHexString()}`;
  * Every listener does its work synchronously, so a socket that an event shuts out hears nothing that is
  * published after it.
  */
-export class Broadcaster {
+export class Broadcaster implements Connections {
   /** Counts the changes of what anybody may hear. */
   private epoch = 0;
   /** The epoch at which it last changed for each user. */
@@ -62,6 +63,27 @@ export class Broadcaster {
     }
     void socket.join(audiences.bannedFrom.map(bannedRoom));
     return true;
+  }
+
+  countPeople(audiences: readonly Audience[]): number[] {
+    // Many channels of one group are asked for together: who hears the group is looked up once.
+    const known = new Map<string | undefined, Set<string>>();
+    const peopleIn = (room: string | undefined): Set<string> => {
+      const found = known.get(room);
+      if (found) return found;
+      const sockets = room === undefined ? [...this.io.of('/').sockets.values()] : this.socketsIn(room);
+      const people = new Set(sockets.map(({ data }) => data.caller.userId.toHexString()));
+      known.set(room, people);
+      return people;
+    };
+    return audiences.map((audience) => {
+      const rooms = roomsOf(audience);
+      if (rooms === 'all') return peopleIn(undefined).size;
+      const except = new Set(rooms.except.flatMap((room) => [...peopleIn(room)]));
+      const only = rooms.to.length === 1 ? peopleIn(rooms.to[0]) : undefined;
+      const people = only ?? new Set(rooms.to.flatMap((room) => [...peopleIn(room)]));
+      return people.size - [...except].filter((id) => people.has(id)).length;
+    });
   }
 
   private handle(event: DomainEvent): void {
@@ -126,26 +148,9 @@ export class Broadcaster {
 
   /** Everybody hears what the payload says in one and the same encoding. */
   private emit({ audience, name, payload }: ClientEventOf<ServerEvent>): void {
-    const emitter = this.audienceOf(audience);
+    const rooms = roomsOf(audience);
+    const emitter = rooms === 'all' ? this.io : this.io.to(rooms.to).except(rooms.except);
     (emitter.emit as (name: string, payload: unknown) => void).call(emitter, name, payload);
-  }
-
-  private audienceOf(audience: Audience) {
-    switch (audience.kind) {
-      case 'everyone':
-        return this.io;
-      case 'users':
-        // An empty list of rooms would be everybody.
-        return this.io.to(audience.userIds.length > 0 ? audience.userIds.map(userRoom) : NOBODY);
-      case 'group':
-        return this.io.to(groupRoom(audience.groupId)).except((audience.leaveOut ?? []).map(userRoom));
-      case 'public_channel':
-        return this.io
-          .to(groupRoom(audience.groupId))
-          .except([bannedRoom(audience.channelId), ...(audience.leaveOut ?? []).map(userRoom)]);
-      case 'channel':
-        return this.io.to(channelRoom(audience.channelId));
-    }
   }
 
   /** Bounded: when too many users are remembered, all are forgotten, and count as changed just now. */
@@ -165,6 +170,26 @@ export class Broadcaster {
   private socketsIn(room: string): ParleySocket[] {
     const { adapter, sockets } = this.io.of('/');
     return [...(adapter.rooms.get(room) ?? [])].flatMap((id) => sockets.get(id) ?? []);
+  }
+}
+
+/** The rooms whose sockets hear what is for an audience, and those whose sockets do not. */
+function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all' {
+  switch (audience.kind) {
+    case 'everyone':
+      return 'all';
+    case 'users':
+      // An empty list of rooms would be everybody.
+      return { to: audience.userIds.length > 0 ? audience.userIds.map(userRoom) : [NOBODY], except: [] };
+    case 'group':
+      return { to: [groupRoom(audience.groupId)], except: (audience.leaveOut ?? []).map(userRoom) };
+    case 'public_channel':
+      return {
+        to: [groupRoom(audience.groupId)],
+        except: [bannedRoom(audience.channelId), ...(audience.leaveOut ?? []).map(userRoom)],
+      };
+    case 'channel':
+      return { to: [channelRoom(audience.channelId)], except: [] };
   }
 }
 

@@ -50,6 +50,7 @@ export function createSocketServer(context: Context): SocketServer {
   io.bind(engine);
   const trust = trustProxy(config.http.trustProxy);
   const broadcaster = new Broadcaster(io, bus);
+  const detach = services.presence.attach(broadcaster);
   const messages = messageHandlers(services.messages);
   const admissions = new WeakMap<ParleySocket, Admission>();
 
@@ -100,6 +101,7 @@ export function createSocketServer(context: Context): SocketServer {
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
     close: async () => {
       broadcaster.stop();
+      detach();
       await io.close();
     },
   };

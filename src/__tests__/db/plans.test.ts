@@ -51,6 +51,8 @@ async function useEverything(): Promise<void> {
     ),
   );
   await api.post(path, { clientMessageId: 'm0', body: 'Hello' }, ada.token);
+  await api.get(`/api/channels/${channelId}/summary`, bruno.token);
+  await api.call('put', `/api/channels/${channelId}/read`, { token: bruno.token, body: { seq: 2 } });
   for (const query of [{}, { before: 3 }, { after: 1 }]) await api.get(path, ada.token, query);
   const messageId: string = sent[0]!.body.message.id;
   await api.patch(`/api/messages/${messageId}`, { body: 'Edited' }, ada.token);
@@ -149,6 +151,12 @@ function winningPlansOf(explained: unknown): unknown[] {
   );
 }
 
+/** A command for each write of a batch: explain takes one at a time. */
+function oneByOne(command: Document): Document[] {
+  const name = ['updates', 'deletes'].find((each) => Array.isArray(command[each]));
+  return name ? command[name].map((write: Document) => ({ ...command, [name]: [write] })) : [command];
+}
+
 function stagesOf(plan: unknown): string[] {
   if (Array.isArray(plan)) return plan.flatMap(stagesOf);
   if (typeof plan !== 'object' || plan === null) return [];
@@ -160,7 +168,7 @@ function stagesOf(plan: unknown): string[] {
 test('no query of the whole API reads a collection from end to end', async () => {
   await useEverything();
   const { db } = server.context.database;
-  const seen = commands.splice(0);
+  const seen = commands.splice(0).flatMap(oneByOne);
   const scans: unknown[] = [];
   for (const command of seen) {
     const [name, collection] = Object.entries(command)[0] as [string, string];

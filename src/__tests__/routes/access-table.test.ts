@@ -88,6 +88,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'get /api/channels': ({ groupId }) => ({ query: { groupId } }),
   'patch /api/channels/{channelId}': () => ({ body: { topic: 'Another' } }),
   'post /api/channels/{channelId}/members': ({ userId }) => ({ body: { userId } }),
+  'put /api/channels/{channelId}/read': () => ({ body: { seq: 1 } }),
   'post /api/channels/{channelId}/messages': () => ({
     body: { clientMessageId: randomUUID(), body: 'Hello' },
   }),

@@ -1,0 +1,33 @@
+import type { Services } from '../context';
+import { createChannelReadsController } from '../controllers/channel-reads.controller.mongodb';
+import { channelReadReply, channelSummaryReply, markReadInput } from '../models/channel-summary.model';
+import { channelParams } from '../models/channel.model';
+import { callerRoute, type ApiRoute } from './api-route';
+
+export function channelReadRoutes(service: Services['channelSummaries']): ApiRoute[] {
+  const summaries = createChannelReadsController(service);
+  const tag = 'Channels';
+  return [
+    callerRoute({
+      method: 'get',
+      path: '/api/channels/:channelId/summary',
+      operationId: 'getChannelSummary',
+      tag,
+      summary: 'What a client draws of a channel in a list: newest message, unread, people online.',
+      params: channelParams,
+      replies: { 200: { description: 'The summary.', schema: channelSummaryReply } },
+      handle: summaries.get,
+    }),
+    callerRoute({
+      method: 'put',
+      path: '/api/channels/:channelId/read',
+      operationId: 'markChannelRead',
+      tag,
+      summary: 'Say up to which message the caller has read. It never moves back.',
+      params: channelParams,
+      body: markReadInput,
+      replies: { 200: { description: 'Where the marker is now.', schema: channelReadReply } },
+      handle: summaries.markRead,
+    }),
+  ];
+}
