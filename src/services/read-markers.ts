@@ -83,10 +83,11 @@ export class ReadMarkers {
       }
     }
     if (behind.length === 0) return unread;
-    const deleted = this.collections.messages.aggregate<{ _id: ObjectId; count: number }>([
-      { $match: { $or: behind } },
-      { $group: { _id: '$channelId', count: { $sum: 1 } } },
-    ]);
+    const deleted = this.collections.messages.aggregate<{ _id: ObjectId; count: number }>(
+      [{ $match: { $or: behind } }, { $group: { _id: '$channelId', count: { $sum: 1 } } }],
+      // It holds the deleted ones alone: the cost does not grow with what is unread.
+      { hint: 'deleted' },
+    );
     for (const { _id, count } of await deleted.toArray()) {
       const key = _id.toHexString();
       unread.set(key, (unread.get(key) ?? 0) - count);
