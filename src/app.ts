@@ -8,6 +8,7 @@ import { onceByKey } from './middleware/idempotency.middleware';
 import { duringMaintenance } from './middleware/maintenance.middleware';
 import { noteErrors, noteTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
+import { receiveUpload } from './middleware/upload.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
 import { apiDocsPage } from './routes/openapi.routes';
@@ -51,6 +52,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
       authenticate: authenticate(services.sessions, services.maintenance),
       close: duringMaintenance(services.maintenance),
       once: onceByKey(services.idempotency),
+      receive: (spec) => receiveUpload(spec, services.spool, services.throttle),
     }),
   );
   app.use(apiDocsPage());

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
@@ -7,6 +8,7 @@ import { AnnouncementService } from './services/announcement.service';
 import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
 import { ChannelMembers } from './services/channel-members';
+import { AVATAR_FOLDER, AvatarService } from './services/avatar.service';
 import { ChannelPurger } from './services/channel-purger';
 import { ChannelQueue } from './services/channel-queue';
 import { ChannelSummaries } from './services/channel-summaries';
@@ -14,10 +16,12 @@ import { ChannelService } from './services/channel.service';
 import { CredentialService } from './services/credential.service';
 import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
+import { LocalFileStorage } from './services/file-storage';
 import { GroupService } from './services/group.service';
 import { IdempotencyService } from './services/idempotency.service';
 import { KeyRecords } from './services/key-records';
 import { LiveConnections } from './services/live-connections';
+import { ImageProcessor } from './services/image-processor';
 import { MailService } from './services/mail.service';
 import { MaintenanceService } from './services/maintenance.service';
 import { Memberships } from './services/memberships';
@@ -37,6 +41,8 @@ import { ThrottleService } from './services/throttle.service';
 import { Timings } from './services/timings';
 import { TokenService } from './services/token.service';
 import { TotpService } from './services/totp.service';
+import { UploadSpool } from './services/upload-spool';
+import { UploadSweeper } from './services/upload-sweeper';
 import { UserService } from './services/user.service';
 import { createLogger, type Logger } from './utils/logger';
 import { deriveSealingKey } from './utils/sealed-box';
@@ -56,6 +62,10 @@ export interface ContextOverrides {
  */
 export async function createContext(config: Config, overrides: ContextOverrides = {}) {
   const logger = overrides.logger ?? createLogger(config.logLevel);
+  const spool = new UploadSpool(join(config.uploadDir, 'tmp'));
+  const storage = new LocalFileStorage(config.uploadDir, spool.folder);
+  await spool.start();
+  await storage.start([AVATAR_FOLDER]);
   const database =
     overrides.database ??
     (await openDatabase({
@@ -106,6 +116,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const channelMembers = new ChannelMembers(collections, transactions, markers, bus);
   const presence = new PresenceService();
   const notifications = new NotificationService(collections, bus);
+  const avatars = new AvatarService(
+    collections,
+    transactions,
+    access,
+    bus,
+    new ImageProcessor(),
+    storage,
+    logger,
+  );
+  const sweeper = new UploadSweeper(collections, storage, spool.folder, logger);
   const credentials = new CredentialService(
     collections,
     passwords,
@@ -136,7 +156,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     credentials,
     emails,
     throttle,
-    accounts: new AccountService(collections, transactions, bus, sessions, credentials, superAdmins, audit),
+    accounts: new AccountService(
+      collections,
+      transactions,
+      bus,
+      sessions,
+      credentials,
+      superAdmins,
+      audit,
+      avatars,
+    ),
     admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
     maintenance,
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
@@ -144,6 +173,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     timings: new Timings(),
     errors: new RecentErrors(),
     users,
+    avatars,
+    spool,
+    sweeper,
     notifications,
     preferences: new PreferenceService(collections, transactions, bus),
     groups: new GroupService(collections, transactions, access, memberships, users, bus),
@@ -160,6 +192,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   };
   await maintenance.start();
   await purger.start();
+  sweeper.start();
   await throttle.start();
 
   return {
@@ -172,6 +205,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     accepting: true,
     async close(): Promise<void> {
       await purger.stop();
+      await sweeper.stop();
       await mail.close();
       await throttle.close();
       if (!overrides.database) await database.close();

@@ -124,6 +124,8 @@ export interface Config {
     trustProxy: boolean | number | string;
   };
   dataDir: string;
+  /** Where files that people send are kept. */
+  uploadDir: string;
   database: {
     /** Undefined: the embedded store on `dataDir`. */
     uri: string | undefined;
@@ -184,6 +186,7 @@ export function loadConfig(environment: Environment = process.env, workingDirect
       trustProxy: settings.TRUST_PROXY,
     },
     dataDir,
+    uploadDir: join(dataDir, 'uploads'),
     database: { uri: settings.MONGODB_URI, name: settings.MONGODB_DATABASE },
     auth: {
       jwtSecret: settings.JWT_SECRET ?? developmentSecret('JWT_SECRET', dataDir, production),
@@ -252,8 +255,10 @@ function prepareDataDir(dataDir: string): void {
   // What this process writes is for its own user, also in a folder that others may read.
   process.umask(0o077);
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    for (const folder of [dataDir, join(dataDir, 'uploads')]) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    }
   } catch (error) {
     throw new ConfigError(`DATA_DIR ${dataDir} cannot be written: ${(error as Error).message}`);
   }

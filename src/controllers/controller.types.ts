@@ -1,24 +1,40 @@
 import type { Caller, Origin } from '../models/session.model';
+import type { OpenFile } from '../services/file-storage';
 
 /** The valid input of a route that anybody may call. */
-export interface PublicRequest<Params = undefined, Query = undefined, Body = undefined> {
+export interface PublicRequest<Params = undefined, Query = undefined, Body = undefined, File = undefined> {
   params: Params;
   query: Query;
   body: Body;
+  /** What was uploaded; there until the request has been answered. */
+  file: File;
   origin: Origin;
 }
 
 /** The valid input of a route that takes an access token, and who calls. */
-export interface CallerRequest<Params = undefined, Query = undefined, Body = undefined> extends PublicRequest<
-  Params,
-  Query,
-  Body
-> {
+export interface CallerRequest<
+  Params = undefined,
+  Query = undefined,
+  Body = undefined,
+  File = undefined,
+> extends PublicRequest<Params, Query, Body, File> {
   caller: Caller;
 }
 
-/** What a controller answers: no body with status 204; an async sequence goes out as one JSON line each. */
+/** A file as an answer. Whoever sends it closes it. */
+export interface FileReply {
+  content: OpenFile;
+  /** Another one for each other content: the ETag without its quotes. */
+  tag: string;
+  cacheControl: string;
+}
+
+/**
+ * What a controller answers: no body with status 204; an async sequence goes out as one JSON line each; a file
+ * in the place of a body.
+ */
 export interface Reply {
   status: number;
   body?: unknown;
+  file?: FileReply;
 }

@@ -9,6 +9,12 @@ export const CASE_INSENSITIVE: CollationOptions = { locale: 'en', strength: 2 };
 
 /** Seconds for which a notification is kept: 90 days. */
 const NOTIFICATION_SECONDS = 90 * 24 * 3600;
+/** By which the sweeper of uploads asks whether somebody has an avatar. */
+const AVATAR: IndexDescription = {
+  name: 'avatar',
+  key: { avatarId: 1 },
+  partialFilterExpression: { avatarId: { $exists: true } },
+};
 
 /** Every index, by collection. The name of a unique one is what a duplicate key error is recognised by. */
 const INDEXES: Record<string, IndexDescription[]> = {
@@ -24,6 +30,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     },
     { name: 'search', key: { searchName: 1 } },
     { name: 'role', key: { role: 1, state: 1 } },
+    AVATAR,
   ],
   sessions: [
     { name: 'user', key: { userId: 1 } },
@@ -50,6 +57,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   groups: [
     { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
     { name: 'creator', key: { createdBy: 1 } },
+    AVATAR,
   ],
   memberships: [
     { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },

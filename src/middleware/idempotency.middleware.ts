@@ -31,13 +31,13 @@ export function onceByKey(idempotency: IdempotencyService): Once {
       'Idempotency-Key': request.get('idempotency-key'),
     });
     if (key === undefined) return work();
-    const { params, query, body } = inputOf(response);
+    const { params, query, body, file } = inputOf(response);
     const { answer, replayed } = await idempotency.run(
       {
         key,
         userId: route.authenticated ? callerOf(response).userId : undefined,
         operation: route.operationId,
-        input: [params, query, body],
+        input: [params, query, body, file?.sha256],
         mode: route.idempotency ?? 'atomic',
       },
       work,

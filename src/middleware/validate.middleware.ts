@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { z } from 'zod';
+import type { UploadedFile } from '../models/upload.model';
 import { AppError } from '../utils/errors';
 import { parseInput } from '../utils/validation';
 
@@ -14,6 +15,8 @@ export interface ValidInput {
   params: unknown;
   query: unknown;
   body: unknown;
+  /** What was uploaded, where the route takes a file. */
+  file?: UploadedFile;
 }
 
 /** Parses what the route takes. @throws AppError validation_failed, unsupported_media_type */

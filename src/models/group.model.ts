@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import { avatarUrl, avatarUrlOut } from './avatar.model';
 import { idOut, idSchema, lineOfText, nextCursorOut, timeOut } from './common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
 
@@ -20,6 +21,8 @@ export interface GroupDocument {
   description: string;
   visibility: Visibility;
   joinPolicy: JoinPolicy;
+  /** 32 hexadecimal digits, new ones for each upload. Missing without an avatar. */
+  avatarId?: string;
   createdBy: ObjectId;
   memberCount: number;
   /** Public channels: how many private ones there are is nobody's business. */
@@ -76,6 +79,7 @@ const groupFields = {
   description: z.string(),
   visibility: z.enum(VISIBILITIES),
   joinPolicy: z.enum(JOIN_POLICIES),
+  avatarUrl: avatarUrlOut,
   createdBy: idOut,
   memberCount: z.number().int(),
   channelCount: z.number().int().meta({ description: 'How many public channels it has.' }),
@@ -114,6 +118,7 @@ export function toSharedGroup(group: GroupDocument): SharedGroup {
     description: group.description,
     visibility: group.visibility,
     joinPolicy: group.joinPolicy,
+    avatarUrl: avatarUrl(group.avatarId),
     createdBy: group.createdBy.toHexString(),
     memberCount: group.memberCount,
     channelCount: group.channelCount,

@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import type { SealedBox } from '../utils/sealed-box';
+import { avatarUrl, avatarUrlOut } from './avatar.model';
 import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
 
 export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
@@ -26,6 +27,8 @@ export interface UserDocument {
   displayName: string;
   bio: string;
   statusText: string;
+  /** 32 hexadecimal digits, new ones for each upload. Missing without an avatar. */
+  avatarId?: string;
   /** An IANA name such as Europe/Lisbon. */
   timeZone: string;
   /** Missing when the user is deleted. */
@@ -160,6 +163,7 @@ const publicUserFields = {
   bio: z.string(),
   statusText: z.string(),
   timeZone: z.string(),
+  avatarUrl: avatarUrlOut,
   deleted: z.boolean(),
   createdAt: timeOut,
 };
@@ -213,6 +217,7 @@ export function toPublicUser(user: UserDocument): PublicUser {
     bio: user.bio,
     statusText: user.statusText,
     timeZone: user.timeZone,
+    avatarUrl: avatarUrl(user.avatarId),
     deleted: user.state === 'deleted',
     createdAt: user.createdAt.toISOString(),
   };

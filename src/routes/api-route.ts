@@ -4,9 +4,12 @@ import type { z } from 'zod';
 import type { CallerRequest, PublicRequest, Reply } from '../controllers/controller.types';
 import { callerOf } from '../middleware/auth.middleware';
 import type { Once } from '../middleware/idempotency.middleware';
+import { discardUpload } from '../middleware/upload.middleware';
+import { inputOf, validate } from '../middleware/validate.middleware';
 import type { IdempotencyMode } from '../models/idempotency.model';
 import type { Origin } from '../models/session.model';
-import { inputOf, validate } from '../middleware/validate.middleware';
+import type { UploadedFile, UploadSpec } from '../models/upload.model';
+import { sendFile } from './file-answer';
 
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
 
@@ -26,6 +29,8 @@ export interface ApiRoute {
   params?: z.ZodObject;
   query?: z.ZodType;
   body?: z.ZodType;
+  /** The file that it takes, in the place of a JSON body. */
+  upload?: UploadSpec;
   /** What it answers when it succeeds, by status. */
   replies: Record<number, ReplySpec>;
   /** How the answer to a write is kept for its Idempotency-Key: `atomic` unless it says otherwise. */
@@ -42,9 +47,11 @@ export interface ReplySpec {
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
+type FileOf<Upload> = Upload extends UploadSpec ? UploadedFile : undefined;
+
 type RouteOf<Params, Query, Body, Request> = Omit<
   ApiRoute,
-  'params' | 'query' | 'body' | 'handle' | 'authenticated'
+  'params' | 'query' | 'body' | 'upload' | 'handle' | 'authenticated'
 > & {
   params?: Params;
   query?: Query;
@@ -62,7 +69,15 @@ export function callerRoute<
   Params extends z.ZodObject | undefined = undefined,
   Query extends z.ZodType | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
->(route: RouteOf<Params, Query, Body, CallerRequest<Output<Params>, Output<Query>, Output<Body>>>): ApiRoute {
+  Upload extends UploadSpec | undefined = undefined,
+>(
+  route: RouteOf<
+    Params,
+    Query,
+    Body,
+    CallerRequest<Output<Params>, Output<Query>, Output<Body>, FileOf<Upload>>
+  > & { upload?: Upload },
+): ApiRoute {
   return { ...route, authenticated: true } as ApiRoute;
 }
 
@@ -83,6 +98,8 @@ export interface Guards {
   close: RequestHandler;
   /** For routes that write. */
   once: Once;
+  /** For routes that take a file. */
+  receive: (spec: UploadSpec) => RequestHandler;
 }
 
 /** Mounts routes: guard, validation, controller, answer. */
@@ -92,6 +109,13 @@ export function mountRoutes(routes: readonly ApiRoute[], { authenticate, close, 
     const guard = route.authenticated ? authenticate : close;
     const guards = route.duringMaintenance ? [] : [guard];
     router[route.method](route.path, ...guards, validate(route), answer(route, once));
+/** Mounts routes: guard, validation, upload, controller, answer. */
+export function mountRoutes(routes: readonly ApiRoute[], { authenticate, once, receive }: Guards): Router {
+  const router = Router();
+  for (const route of routes) {
+    const guards = route.authenticated ? [authenticate] : [];
+    const uploads = route.upload ? [receive(route.upload)] : [];
+    router[route.method](route.path, ...guards, validate(route), ...uploads, answer(route, once));
   }
   return router;
 }
@@ -100,10 +124,18 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
   const handle = route.handle as (input: unknown) => Promise<Reply>;
   return async (request, response) => {
     const caller = route.authenticated ? { caller: callerOf(response) } : {};
-    const work = () => handle({ ...inputOf(response), ...caller, origin: originOf(request) });
-    const { status, body } = await (isWrite(route) ? once(route, request, response, work) : work());
+    const input = inputOf(response);
+    const { file } = input;
+    const work = () => handle({ ...input, ...caller, origin: originOf(request) });
+    const reply: Reply = await (isWrite(route) ? once(route, request, response, work) : work()).finally(
+      () => file && discardUpload(request, file),
+    );
+    const { status, body } = reply;
     response.status(status);
-    if (body === undefined) response.end();
+    if (reply.file) {
+      response.type(route.replies[status]?.contentType ?? 'application/octet-stream');
+      await sendFile(reply.file, request, response);
+    } else if (body === undefined) response.end();
     else if (isAsyncIterable(body)) await sendLines(body, response.type('application/x-ndjson'));
     else if (typeof body === 'string') response.type(route.replies[status]?.contentType ?? 'text').send(body);
     else response.json(body);

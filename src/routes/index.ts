@@ -12,6 +12,7 @@ import { homeRoute } from './home.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { serverAdminRoutes } from './server-admin.routes';
+import { uploadRoutes } from './upload.routes';
 import { userRoutes } from './users.routes';
 
 /** Every route of the REST API. The OpenAPI document describes exactly these. */
@@ -33,6 +34,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...channelRoutes(services.channels),
     ...channelReadRoutes(services.channelSummaries),
     ...messageRoutes(services.messages),
+    ...uploadRoutes(services),
   ];
   return routes;
 }

@@ -3,6 +3,7 @@ import { Router } from 'express';
 import swaggerUi from 'swagger-ui-express';
 import { errorReply } from '../models/error.model';
 import { idempotencyHeaders } from '../models/idempotency.model';
+import type { UploadSpec } from '../models/upload.model';
 import { isWrite, publicRoute, type ApiRoute, type ReplySpec } from './api-route';
 
 export const OPENAPI_PATH = '/openapi.json';
@@ -69,6 +70,7 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
       ...(route.body && {
         body: { required: true, content: { 'application/json': { schema: route.body } } },
       }),
+      ...(route.upload && { body: describeUpload(route.upload) }),
     },
     responses: {
       ...Object.fromEntries(
@@ -80,6 +82,18 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
       },
     },
   };
+}
+
+function describeUpload({ field, maxBytes, mediaTypes }: UploadSpec) {
+  const description = `One file of at most ${maxBytes} bytes: ${mediaTypes.join(', ')}.`;
+  const schema = {
+    type: 'object' as const,
+    properties: { [field]: { type: 'string' as const, format: 'binary', description } },
+    required: [field],
+    additionalProperties: false,
+  };
+  const encoding = { [field]: { contentType: mediaTypes.join(', ') } };
+  return { required: true, content: { 'multipart/form-data': { schema, encoding } } };
 }
 
 function describeReply({ description, schema, contentType = 'application/json' }: ReplySpec) {

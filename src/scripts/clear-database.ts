@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { runScript } from './run-script';
 
-const HELP = `Deletes everything in the database: users, groups, channels and messages.
+const HELP = `Deletes everything in the database (users, groups, channels and messages), and the files that people sent.
 
   npm run clear            asks first
   npm run clear -- --yes   does not ask
@@ -16,7 +16,7 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(HELP);
 } else {
-  void runScript(async ({ config, database }) => {
+  void runScript(async ({ config, database, services }) => {
     if (config.environment === 'production') {
       throw new Error('clear does not run in production (NODE_ENV=production).');
     }
@@ -25,6 +25,7 @@ if (values.help) {
       throw new Error('Nothing was deleted.');
     }
     await database.db.dropDatabase();
+    await services.sweeper.removeAll();
     console.log(`Deleted everything in ${where}.`);
   });
 }

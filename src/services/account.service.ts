@@ -7,6 +7,7 @@ import { toSession, type Caller, type Origin } from '../models/session.model';
 import { toPublicUser, toUser, type Proof, type UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { AuditService } from './audit.service';
+import type { AvatarService } from './avatar.service';
 import type { CredentialService } from './credential.service';
 import type { EventBus } from './event-bus';
 import type { SessionService } from './session.service';
@@ -25,6 +26,7 @@ export class AccountService {
     private readonly credentials: CredentialService,
     private readonly superAdmins: SuperAdmins,
     private readonly audit: AuditService,
+    private readonly avatars: AvatarService,
   ) {}
 
   /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
@@ -115,7 +117,7 @@ export class AccountService {
   }
 
   private async erase(user: UserDocument): Promise<void> {
-    const erased = await this.collections.users.updateOne(
+    const before = await this.collections.users.findOneAndUpdate(
       { _id: user._id, state: { $ne: 'deleted' } },
       {
         $set: {
@@ -131,15 +133,16 @@ export class AccountService {
           emailVerifiedAt: null,
           updatedAt: new Date(),
         },
-        $unset: { searchName: true, email: true, pendingEmail: true, passwordHash: true },
+        $unset: { searchName: true, email: true, pendingEmail: true, passwordHash: true, avatarId: true },
       },
     );
     // Asked twice at once, it is done once.
-    if (erased.matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
+    if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
     await this.collections.oneTimeTokens.deleteMany({ userId: user._id });
     await this.collections.blocks.deleteMany({ userId: user._id });
     await this.collections.blocks.deleteMany({ blockedId: user._id });
     await this.collections.notifications.deleteMany({ userId: user._id });
     await this.collections.preferences.deleteOne({ _id: user._id });
+    await this.avatars.discard(before.avatarId);
   }
 }

@@ -19,6 +19,7 @@ const PER_ADDRESS = {
   register: { points: 600, duration: 600 },
   refresh: { points: 1200, duration: 600 },
   reset: { points: 60, duration: 600 },
+  upload: { points: 300, duration: 600 },
 } as const satisfies Record<string, { points: number; duration: number }>;
 
 export type ThrottledCall = keyof typeof PER_ADDRESS;
@@ -68,6 +69,7 @@ export class ThrottleService {
       register: byAddress('register'),
       refresh: byAddress('refresh'),
       reset: byAddress('reset'),
+      upload: byAddress('upload'),
     };
     this.failures = this.limiter({
       keyPrefix: 'throttle:failures',

@@ -46,6 +46,8 @@ export const ERROR_STATUS = {
   unsupported_media_type: 415,
   client_message_id_reused: 422,
   idempotency_key_reused: 422,
+  image_invalid: 422,
+  image_too_large: 422,
   rate_limited: 429,
   slow_mode: 429,
   internal_error: 500,
@@ -53,6 +55,7 @@ export const ERROR_STATUS = {
   maintenance: 503,
   mail_unavailable: 503,
   totp_unavailable: 503,
+  storage_full: 507,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;

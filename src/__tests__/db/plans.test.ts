@@ -1,4 +1,5 @@
 import { ObjectId, type CommandStartedEvent, type Document } from 'mongodb';
+import { setAvatar, setGroupAvatar } from '../fixtures/images';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
@@ -41,6 +42,8 @@ async function useEverything(): Promise<void> {
   await api.get(`/api/groups/${groupId}`, ada.token);
   await api.get(`/api/groups/${groupId}/members`, ada.token, { cursor: '0'.repeat(24) });
   await api.get('/api/channels', ada.token, { groupId, cursor: '0'.repeat(24) });
+  await setGroupAvatar(api, ada, groupId);
+  await api.delete(`/api/groups/${groupId}/avatar`, ada.token);
   await api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, ada.token);
   await api.post(`/api/channels/${channelId}/members`, { userId: bruno.id }, ada.token);
 
@@ -95,7 +98,9 @@ async function useAccounts(ada: Person, bruno: Person): Promise<void> {
   await api.call('put', `/api/users/me/blocks/${bruno.id}`, { token: ada.token });
   await api.get('/api/users/me/blocks', ada.token, { cursor });
   await api.delete(`/api/users/me/blocks/${bruno.id}`, ada.token);
+  for (let time = 0; time < 2; time++) expect((await setAvatar(api, ada)).status).toBe(200);
   await api.get('/api/users/me/export', ada.token);
+  await api.delete('/api/users/me/avatar', ada.token);
   await api.get('/api/auth/sessions', ada.token);
   await api.post('/api/auth/password/forgot', { email: `${bruno.username}@example.org` });
   await api.post('/api/auth/email/resend', undefined, ada.token);

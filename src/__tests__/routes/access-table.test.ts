@@ -6,6 +6,7 @@ import type { GroupRole } from '../../models/group.model';
 import { startServer } from '../../server';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../fixtures/access-table';
 import { createApi, type Api, type Call } from '../fixtures/api';
+import { avatarPart, nameOf, PICTURE, setAvatar } from '../fixtures/images';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { fillPath, mountedRoutes } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -16,6 +17,7 @@ let restricted: { api: Api; close(): Promise<void> };
 let admin: Person;
 let guest: Person;
 let stranger: Person;
+let avatarName: string;
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -23,6 +25,7 @@ beforeAll(async () => {
   admin = await signUp(server.api, 'root');
   guest = await signUp(server.api, 'guest');
   stranger = await signUp(server.api, 'stranger');
+  avatarName = nameOf((await setAvatar(server.api, admin)).body.user.avatarUrl);
 });
 afterAll(async () => {
   await restricted.close();
@@ -54,6 +57,8 @@ interface Stage {
   messageId: string;
   announcementId: string;
   notificationId: string;
+  /** Of an avatar. */
+  name: string;
 }
 
 /** What a call carries beside its path. Later routes add theirs. */
@@ -74,6 +79,8 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/auth/totp/disable': () => ({ body: { password: PASSWORD } }),
   'post /api/auth/totp/recovery-codes': () => ({ body: { password: PASSWORD } }),
   'get /api/users': () => ({ query: { query: 'a' } }),
+  'put /api/users/me/avatar': () => ({ files: [avatarPart(PICTURE)] }),
+  'put /api/groups/{groupId}/avatar': () => ({ files: [avatarPart(PICTURE)] }),
   'patch /api/users/me': () => ({ body: { bio: 'Hello' } }),
   'delete /api/users/me': () => ({ body: { password: PASSWORD } }),
   'post /api/users/me/deactivate': () => ({ body: { password: PASSWORD } }),
@@ -128,7 +135,7 @@ async function setStage(role: Role, special: string): Promise<Stage> {
   const announcementId: string = announced.body.announcement.id;
   const inGroup = await createGroup(role, actor, special);
   const notificationId = await notify(special === "other's notification" || !actor.id ? guest : actor);
-  return { actor, sessionId, userId: guest.id, announcementId, notificationId, ...inGroup };
+  return { actor, sessionId, userId: guest.id, announcementId, notificationId, name: avatarName, ...inGroup };
 }
 
 const shared = new Map<string, Promise<Stage>>();

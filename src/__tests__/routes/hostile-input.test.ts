@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
 import { hostileBody, hostileQuery, hostileSegment } from '../fixtures/hostile';
+import { nameOf, setAvatar } from '../fixtures/images';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { fillPath, operationsOf, type Operation } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -73,6 +74,8 @@ interface Stage {
   sessionId: string;
   announcementId: string;
   notificationId: string;
+  /** Of an avatar. */
+  name: string;
 }
 
 const server: Promise<TestServer> = startTestServer();
@@ -92,6 +95,7 @@ async function setStage(): Promise<Stage> {
   const input = { clientMessageId: randomUUID(), body: 'hello' };
   const { body } = await api.get('/api/auth/sessions', person.token);
   const sessionId: string = body.sessions[0].id;
+  const name = nameOf((await setAvatar(api, person)).body.user.avatarUrl);
   const sent = await api.post(`/api/channels/${channelId}/messages`, input, person.token);
   const announcement = { body: 'hello', level: 'info' };
   const announced = await api.post('/api/admin/announcements', announcement, admin.token);
@@ -108,6 +112,7 @@ async function setStage(): Promise<Stage> {
     sessionId,
     announcementId: announced.body.announcement.id,
     notificationId: told.body.notifications[0].id,
+    name,
   };
 }
 
@@ -213,6 +218,11 @@ const OPERATION_IDS = [
   'listMessages',
   'editMessage',
   'deleteMessage',
+  'setMyAvatar',
+  'removeMyAvatar',
+  'setGroupAvatar',
+  'removeGroupAvatar',
+  'getAvatar',
 ];
 
 async function allOperations(): Promise<Operation[]> {

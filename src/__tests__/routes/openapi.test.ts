@@ -66,6 +66,7 @@ describe('the OpenAPI document', () => {
     expect(open.sort()).toEqual([
       'forgotPassword',
       'getAsyncApi',
+      'getAvatar',
       'getOpenApi',
       'home',
       'isLive',

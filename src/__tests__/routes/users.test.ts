@@ -25,6 +25,7 @@ describe('a user as others see them', () => {
         bio: '',
         statusText: '',
         timeZone: 'UTC',
+        avatarUrl: null,
         deleted: false,
         createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       },

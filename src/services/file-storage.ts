@@ -1,0 +1,94 @@
+import { mkdir, open, opendir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { isMissing, moveInto, writeTemporary } from '../utils/disk';
+
+/** A stored file that is open for reading. Whoever opened it closes it. */
+export interface OpenFile {
+  /** In bytes. */
+  size: number;
+  modifiedAt: Date;
+  read(): Readable;
+  close(): Promise<void>;
+}
+
+/** A file in a list. */
+export interface StoredFile {
+  key: string;
+  modifiedAt: Date;
+}
+
+/**
+ * Where the content of files is kept, by key: `avatars/….webp`. Keys are made by the server: nothing of them
+ * comes from a client unchecked. What a file means, and who may have it, stands in the database.
+ */
+export interface FileStorage {
+  /** Stores a file whole or not at all; when this resolves, it is on disk. @throws AppError storage_full */
+  put(key: string, content: Buffer): Promise<void>;
+  /** @returns undefined when there is no such file. */
+  open(key: string): Promise<OpenFile | undefined>;
+  /** Removes a file; one that is not there counts as removed. */
+  delete(key: string): Promise<void>;
+  /** The files of a folder, in no order. */
+  list(folder: string): AsyncIterable<StoredFile>;
+}
+
+/** Files in a folder of this machine, or of a file system that several nodes share. */
+export class LocalFileStorage implements FileStorage {
+  /**
+   * @param root the folder.
+   * @param temporary a folder on the same file system, for files that are being written.
+   */
+  constructor(
+    private readonly root: string,
+    private readonly temporary: string,
+  ) {}
+
+  /** Makes the folders that keys begin with. */
+  async start(folders: readonly string[]): Promise<void> {
+    for (const name of folders) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+  }
+
+  async put(key: string, content: Buffer): Promise<void> {
+    const { path } = await writeTemporary(this.temporary, async (file) => {
+      await file.writeFile(content);
+      await file.sync();
+    });
+    await moveInto(path, join(this.root, key));
+  }
+
+  async open(key: string): Promise<OpenFile | undefined> {
+    const file = await open(join(this.root, key), 'r').catch(undefinedIfMissing);
+    if (!file) return undefined;
+    try {
+      const { size, mtime } = await file.stat();
+      return {
+        size,
+        modifiedAt: mtime,
+        read: () => file.createReadStream({ autoClose: false }),
+        close: () => file.close(),
+      };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    await rm(join(this.root, key), { force: true });
+  }
+
+  async *list(folder: string): AsyncGenerator<StoredFile> {
+    const entries = await opendir(join(this.root, folder)).catch(undefinedIfMissing);
+    if (!entries) return;
+    for await (const entry of entries) {
+      const key = `${folder}/${entry.name}`;
+      const found = entry.isFile() ? await stat(join(this.root, key)).catch(undefinedIfMissing) : undefined;
+      if (found) yield { key, modifiedAt: found.mtime };
+    }
+  }
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}

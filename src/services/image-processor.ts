@@ -1,0 +1,79 @@
+import { readFile } from 'node:fs/promises';
+import sharp from 'sharp';
+import { ConcurrencyLimit } from '../utils/concurrency-limit';
+import { AppError } from '../utils/errors';
+
+/** The readers of images that are let near what people send: none that follows links or draws text. */
+const READERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((name) => `VipsForeignLoad${name}Buffer`);
+
+/** Width times height. Decoded, this many pixels take 200 MB. */
+const MAX_PIXELS = 50_000_000;
+/** Images at work at a time, and how many may wait. Each takes one of Node's four threads for files and hashes. */
+const MAX_ACTIVE = 2;
+const MAX_WAITING = 64;
+/** In seconds. */
+const TIMEOUT = 20;
+const WEBP_QUALITY = 82;
+
+sharp.cache(false);
+sharp.concurrency(1);
+sharp.block({ operation: ['VipsForeignLoad'] });
+sharp.unblock({ operation: READERS });
+
+/** Makes images of people's files. What comes out holds pixels and nothing else of what came in. */
+export class ImageProcessor {
+  private readonly limit = new ConcurrencyLimit(MAX_ACTIVE, MAX_WAITING);
+
+  /**
+   * Square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cut to its middle,
+   * without metadata.
+   * @param path of a file small enough to hold in memory.
+   * @param sizes widths in pixels.
+   * @returns one image for each size.
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, unavailable
+   */
+  squares(path: string, sizes: readonly number[]): Promise<Buffer[]> {
+    return this.limit.run(async () => {
+      const source = await readFile(path);
+      const largest = Math.max(...sizes);
+      try {
+        await requireKnownFormat(source);
+        const { data, info } = await sharp(source, { limitInputPixels: MAX_PIXELS, failOn: 'error' })
+          .autoOrient()
+          .resize(largest, largest, { fit: 'cover' })
+          .timeout({ seconds: TIMEOUT })
+          .raw()
+          .toBuffer({ resolveWithObject: true });
+        const raw = { width: info.width, height: info.height, channels: info.channels };
+        const images: Buffer[] = [];
+        for (const size of sizes) {
+          const image = sharp(data, { raw }).resize(size, size).webp({ quality: WEBP_QUALITY });
+          images.push(await image.toBuffer());
+        }
+        return images;
+      } catch (error) {
+        throw asImageError(error);
+      }
+    });
+  }
+}
+
+async function requireKnownFormat(source: Buffer): Promise<void> {
+  const { format, compression } = await sharp(source, { limitInputPixels: MAX_PIXELS }).metadata();
+  // HEIF is AVIF when its compression is AV1.
+  if (format === 'heif' && compression !== 'av1') throw unsupported();
+}
+
+/** What the library says of an image that it cannot read. */
+function asImageError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof AppError) return error;
+  if (/unsupported image format/.test(error.message)) return unsupported();
+  if (/exceeds pixel limit/.test(error.message)) {
+    return new AppError('image_too_large', `The image has more than ${MAX_PIXELS / 1e6} million pixels.`);
+  }
+  return new AppError('image_invalid', 'The image is damaged.');
+}
+
+function unsupported(): AppError {
+  return new AppError('unsupported_media_type', 'The file is not a JPEG, PNG, WebP, GIF or AVIF image.');
+}

@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppError } from './errors';
+
+/** No space, over quota, over the largest size that the system lets a file have. */
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+/**
+ * Writes a file of its own in a folder, readable by this user alone. When `write` fails, the file is gone again.
+ * @returns the path, and what `write` returned.
+ * @throws AppError storage_full; what `write` throws
+ */
+export async function writeTemporary<Result>(
+  folder: string,
+  write: (file: FileHandle) => Promise<Result>,
+): Promise<{ path: string; result: Result }> {
+  const path = join(folder, randomUUID());
+  try {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      return { path, result: await write(file) };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true }).catch(() => undefined);
+    throw asStorageError(error);
+  }
+}
+
+/** Gives a file its lasting name, of which a crash leaves all or nothing. Both are on the same file system. */
+export async function moveInto(path: string, target: string): Promise<void> {
+  try {
+    await rename(path, target);
+    await syncFolder(dirname(target));
+  } catch (error) {
+    await rm(path, { force: true }).catch(() => undefined);
+    throw asStorageError(error);
+  }
+}
+
+/** Whether an error says that there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === 'ENOENT';
+}
+
+function asStorageError(error: unknown): unknown {
+  return FULL.has(codeOf(error))
+    ? new AppError('storage_full', 'The server has no room for the file.')
+    : error;
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException | undefined)?.code ?? '';
+}
+
+async function syncFolder(path: string): Promise<void> {
+  // Windows opens no folders, and keeps the names of files without being asked.
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
+  await folder.sync().finally(() => folder.close());
+}
