@@ -27,6 +27,7 @@ describe('without any setting', () => {
         trustProxy: false,
       },
       dataDir: join(folder, 'data'),
+      uploadDir: join(folder, 'data', 'uploads'),
       database: { uri: undefined, name: 'parley' },
       auth: {
         jwtSecret: expect.any(String),
