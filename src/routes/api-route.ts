@@ -102,18 +102,15 @@ export interface Guards {
   receive: (spec: UploadSpec) => RequestHandler;
 }
 
-/** Mounts routes: guard, validation, controller, answer. */
-export function mountRoutes(routes: readonly ApiRoute[], { authenticate, close, once }: Guards): Router {
+/** Mounts routes: guard, validation, upload, controller, answer. */
+export function mountRoutes(
+  routes: readonly ApiRoute[],
+  { authenticate, close, once, receive }: Guards,
+): Router {
   const router = Router();
   for (const route of routes) {
     const guard = route.authenticated ? authenticate : close;
     const guards = route.duringMaintenance ? [] : [guard];
-    router[route.method](route.path, ...guards, validate(route), answer(route, once));
-/** Mounts routes: guard, validation, upload, controller, answer. */
-export function mountRoutes(routes: readonly ApiRoute[], { authenticate, once, receive }: Guards): Router {
-  const router = Router();
-  for (const route of routes) {
-    const guards = route.authenticated ? [authenticate] : [];
     const uploads = route.upload ? [receive(route.upload)] : [];
     router[route.method](route.path, ...guards, validate(route), ...uploads, answer(route, once));
   }
