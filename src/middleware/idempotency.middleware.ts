@@ -37,7 +37,7 @@ export function onceByKey(idempotency: IdempotencyService): Once {
         key,
         userId: route.authenticated ? callerOf(response).userId : undefined,
         operation: route.operationId,
-        input: [params, query, body, file?.sha256],
+        input: [params, query, body, file && { file: file.sha256 }],
         mode: route.idempotency ?? 'atomic',
       },
       work,
