@@ -34,6 +34,7 @@ import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
 import { ReadMarkers } from './services/read-markers';
+import { PermissionService } from './services/permission.service';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
@@ -173,6 +174,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     timings: new Timings(),
     errors: new RecentErrors(),
     users,
+    permissions: new PermissionService(access, users),
     avatars,
     spool,
     sweeper,

@@ -2,12 +2,17 @@ import type { Services } from '../context';
 import type { CreateAnnouncementInput } from '../models/announcement.model';
 import type { PageQuery } from '../models/common.model';
 import type { MaintenanceInput } from '../models/maintenance.model';
+import type { ExplainQuery } from '../models/permission.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type AnnouncementParams = { announcementId: string };
 
-export function createServerAdminController({ maintenance, announcements }: Services) {
+export function createServerAdminController({ maintenance, announcements, permissions }: Services) {
   return {
+    explainPermission: async ({ caller, query }: CallerRequest<undefined, ExplainQuery>): Promise<Reply> => ({
+      status: 200,
+      body: await permissions.explain(caller, query),
+    }),
     getMaintenance: ({ caller }: CallerRequest): Promise<Reply> =>
       Promise.resolve({ status: 200, body: { maintenance: maintenance.get(caller) } }),
     setMaintenance: async ({

@@ -8,6 +8,7 @@ import {
 } from '../models/announcement.model';
 import { pageQuery } from '../models/common.model';
 import { maintenanceInput, maintenanceReply } from '../models/maintenance.model';
+import { explainQuery, explanationReply } from '../models/permission.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins: what concerns the server as a whole. */
@@ -15,6 +16,16 @@ export function serverAdminRoutes(services: Services): ApiRoute[] {
   const admin = createServerAdminController(services);
   const tag = 'Administration';
   return [
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/permissions/explain',
+      operationId: 'explainPermission',
+      tag,
+      summary: 'Why somebody may or may not do something: the rule that decides.',
+      query: explainQuery,
+      replies: { 200: { description: 'The decision.', schema: explanationReply } },
+      handle: admin.explainPermission,
+    }),
     callerRoute({
       method: 'get',
       path: '/api/admin/maintenance',

@@ -132,6 +132,11 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
     await api.get('/api/admin/audit-log', ada.token, filter);
   }
   await api.get('/api/admin/audit-log/export', ada.token);
+  const { groupId, channelId } = await createRoom(api, ada);
+  for (const resource of [`group:${groupId}`, `channel:${channelId}`]) {
+    const action = resource.startsWith('group') ? 'member.remove' : 'message.send';
+    await api.get('/api/admin/permissions/explain', ada.token, { userId: ada.id, action, resource });
+  }
   await api.call('put', '/api/admin/maintenance', { token: ada.token, body: { enabled: false } });
   const announcement = { body: 'Hello', level: 'info' };
   const announced = await api.post('/api/admin/announcements', announcement, ada.token);

@@ -87,6 +87,9 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'patch /api/client/preferences': () => ({ body: { locale: 'pt' } }),
   'patch /api/admin/users/{userId}/role': () => ({ body: { role: 'group_admin' } }),
   'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
+  'get /api/admin/permissions/explain': ({ actor, userId }) => ({
+    query: { userId: actor.id || userId, action: 'group.create' },
+  }),
   'put /api/admin/maintenance': () => ({ body: { enabled: false } }),
   'post /api/admin/announcements': () => ({ body: { body: 'Hello', level: 'info' } }),
   'post /api/groups': () => ({ body: { name: randomUUID(), visibility: 'private' } }),

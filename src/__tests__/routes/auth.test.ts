@@ -24,6 +24,7 @@ describe('registering', () => {
     expect(status).toBe(201);
     expect(body.user).toEqual({
       id: expect.any(String),
+      avatarUrl: null,
       username: 'Ada',
       email: 'Ada@example.org',
       displayName: 'Ada Löwe',

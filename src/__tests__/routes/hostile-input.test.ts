@@ -191,6 +191,7 @@ const OPERATION_IDS = [
   'logOutUser',
   'listAuditLog',
   'exportAuditLog',
+  'explainPermission',
   'getMaintenance',
   'setMaintenance',
   'createAnnouncement',

@@ -22,7 +22,7 @@ describe('headers', () => {
     const { headers } = await supertest(server.url).get('/health/live').set('Origin', origin);
     expect(headers['access-control-allow-origin']).toBe(origin);
     expect(headers['vary']).toContain('Origin');
-    expect(headers['access-control-expose-headers']).toBe('X-Request-Id,Retry-After');
+    expect(headers['access-control-expose-headers']).toBe('X-Request-Id,Retry-After,Idempotency-Replayed');
     const preflight = await supertest(server.url)
       .options('/api/auth/me')
       .set({ Origin: origin, 'Access-Control-Request-Method': 'PATCH' });
