@@ -1,3 +1,5 @@
+const { availableParallelism } = require('node:os');
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
@@ -17,4 +19,6 @@ module.exports = {
   },
   transformIgnorePatterns: ['/node_modules/(?!.*@(scure|noble)/)'],
   testTimeout: 30_000,
+  // Jest would leave one core free, and so use half of a machine with two.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
 };

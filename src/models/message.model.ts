@@ -70,7 +70,6 @@ export const messageSchema = z
 export type Message = z.output<typeof messageSchema>;
 
 export const messageReply = z.strictObject({ message: messageSchema });
-export type MessageReply = z.output<typeof messageReply>;
 
 export const messagesReply = z.strictObject({
   messages: z.array(messageSchema),

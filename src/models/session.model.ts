@@ -49,7 +49,6 @@ export const renewTokenEvent = z.strictObject({ token: z.string().min(1).max(409
 export const tokenRenewedData = z.strictObject({ expiresAt: timeOut });
 export const authExpiringEvent = z.strictObject({ expiresAt: timeOut });
 export const authEndedEvent = z.strictObject({ reason: z.enum([...REVOCATION_REASONS, 'token_expired']) });
-export type AuthExpiringEvent = z.output<typeof authExpiringEvent>;
 export type AuthEndedEvent = z.output<typeof authEndedEvent>;
 
 export const refreshInput = z
