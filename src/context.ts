@@ -7,6 +7,7 @@ import { AdminService } from './services/admin.service';
 import { AnnouncementService } from './services/announcement.service';
 import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
+import { ChannelChanges } from './services/channel-changes';
 import { ChannelMembers } from './services/channel-members';
 import { AVATAR_FOLDER, AvatarService } from './services/avatar.service';
 import { ChannelPurger } from './services/channel-purger';
@@ -113,8 +114,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const purger = new ChannelPurger(collections, transactions, logger);
   const users = new UserService(collections);
-  const memberships = new Memberships(collections, transactions, markers, bus);
-  const channelMembers = new ChannelMembers(collections, transactions, markers, bus);
+  const changes = new ChannelChanges(collections, transactions, bus);
+  const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
+  const memberships = new Memberships(collections, transactions, channelMembers, markers, bus);
   const presence = new PresenceService();
   const notifications = new NotificationService(collections, bus);
   const avatars = new AvatarService(
@@ -161,6 +163,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       collections,
       transactions,
       bus,
+      channelMembers,
       sessions,
       credentials,
       superAdmins,
@@ -181,7 +184,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     preferences: new PreferenceService(collections, transactions, bus),
     groups: new GroupService(collections, transactions, access, memberships, users, bus),
-    channels: new ChannelService(collections, transactions, access, channelMembers, queue, purger, bus),
+    channels: new ChannelService(
+      collections,
+      transactions,
+      access,
+      channelMembers,
+      changes,
+      queue,
+      purger,
+      bus,
+    ),
     channelSummaries: new ChannelSummaries(collections, transactions, access, markers, presence, bus),
     presence,
     idempotency: new IdempotencyService(
@@ -190,7 +202,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       config.encryptionKey,
       logger,
     ),
-    messages: new MessageService(collections, access, queue, bus),
+    messages: new MessageService(collections, transactions, access, changes, queue, bus),
   };
   await maintenance.start();
   await purger.start();

@@ -2,6 +2,7 @@ import type { Collection, Db, Document, ObjectId } from 'mongodb';
 import type { AnnouncementDocument } from '../models/announcement.model';
 import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
+import type { ChannelChangeDocument } from '../models/channel-change.model';
 import type { ChannelReadDocument } from '../models/channel-summary.model';
 import type {
   ChannelDocument,
@@ -53,6 +54,7 @@ export interface Collections {
   groupBans: Collection<GroupBanDocument>;
   channels: Collection<ChannelDocument>;
   channelMembers: Collection<ChannelMemberDocument>;
+  channelChanges: Collection<ChannelChangeDocument>;
   channelRestrictions: Collection<ChannelRestrictionDocument>;
   slowModeMarks: Collection<SlowModeMarkDocument>;
   channelReads: Collection<ChannelReadDocument>;
@@ -80,6 +82,7 @@ export function collectionsOf(db: Db): Collections {
     groupBans: open('group_bans'),
     channels: open('channels'),
     channelMembers: open('channel_members'),
+    channelChanges: open('channel_changes'),
     channelRestrictions: open('channel_restrictions'),
     slowModeMarks: open('slow_mode_marks'),
     channelReads: open('channel_reads'),

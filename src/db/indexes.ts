@@ -86,6 +86,10 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
     { name: 'user_group', key: { userId: 1, groupId: 1 } },
   ],
+  channel_changes: [
+    { name: 'channel_revision_unique', key: { channelId: 1, revision: 1 }, unique: true },
+    { name: 'subject_unique', key: { channelId: 1, kind: 1, userId: 1 }, unique: true },
+  ],
   group_bans: [
     { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },

@@ -14,6 +14,13 @@ import { authEndedEvent, authExpiringEvent } from './session.model';
 export const DEPARTURES = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
 export type Departure = (typeof DEPARTURES)[number];
 
+const channelMemberEvent = z.strictObject({
+  channelId: idOut,
+  userId: idOut,
+  revision: z.number().int().meta({ description: "The channel's, of this change." }),
+  memberCount: z.number().int().meta({ description: 'How many are in the channel now.' }),
+});
+
 /**
  * Every event that the server sends: who hears it, and the schema of its payload. The TypeScript types of
  * services, clients and tests follow from it.
@@ -72,11 +79,11 @@ export const SERVER_EVENTS = {
   },
   'channel_member:added': {
     summary: 'To those in a private channel or direct conversation.',
-    payload: z.strictObject({ channelId: idOut, userId: idOut }),
+    payload: channelMemberEvent,
   },
   'channel_member:removed': {
     summary: 'To those in a private channel or direct conversation.',
-    payload: z.strictObject({ channelId: idOut, userId: idOut }),
+    payload: channelMemberEvent,
   },
   'channel:restricted': {
     summary: 'To a user: what they may not do in a channel from now on; null when they may again.',

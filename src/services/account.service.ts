@@ -8,6 +8,7 @@ import { toPublicUser, toUser, type Proof, type UserDocument } from '../models/u
 import { AppError } from '../utils/errors';
 import type { AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
+import type { ChannelMembers } from './channel-members';
 import type { CredentialService } from './credential.service';
 import type { EventBus } from './event-bus';
 import type { SessionService } from './session.service';
@@ -22,6 +23,7 @@ export class AccountService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly bus: EventBus,
+    private readonly channelMembers: ChannelMembers,
     private readonly sessions: SessionService,
     private readonly credentials: CredentialService,
     private readonly superAdmins: SuperAdmins,
@@ -95,7 +97,7 @@ export class AccountService {
 
   /** Ends all memberships. @returns the groups. @throws AppError last_owner */
   private async leaveGroups(userId: ObjectId): Promise<ObjectId[]> {
-    const { memberships, groups, channelMembers } = this.collections;
+    const { memberships, groups } = this.collections;
     const own = await memberships.find({ userId }).toArray();
     const orphaned: string[] = [];
     for (const { groupId, role } of own) {
@@ -109,10 +111,10 @@ export class AccountService {
         groupIds: orphaned,
       });
     }
+    await this.channelMembers.leaveAll(userId);
     const groupIds = own.map(({ groupId }) => groupId);
     await groups.updateMany({ _id: { $in: groupIds } }, { $inc: { memberCount: -1 } });
     await memberships.deleteMany({ userId });
-    await channelMembers.deleteMany({ userId });
     return groupIds;
   }
 

@@ -1,20 +1,25 @@
-import type { ObjectId } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
-import { toChannel, type ChannelDocument } from '../models/channel.model';
+import type { ChannelDocument } from '../models/channel.model';
 import type { Departure } from '../models/server-events.model';
 import { audienceOfChannel } from './access';
+import type { ChannelChanges } from './channel-changes';
+import type { Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { ReadMarkers } from './read-markers';
 
 /**
  * The one place that puts people into private channels and direct conversations and takes them out, and that
- * takes channels away: what open clients hear goes with it. It does not ask who may.
+ * takes channels away: what open clients hear goes with it. It does not ask who may. What changes one channel is
+ * to be called in that channel's line.
  */
 export class ChannelMembers {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly queue: Lines,
+    private readonly changes: ChannelChanges,
     private readonly markers: ReadMarkers,
     private readonly bus: EventBus,
   ) {}
@@ -26,57 +31,46 @@ export class ChannelMembers {
   add(channel: ChannelDocument, userIds: ObjectId[], { silent = false } = {}): Promise<void> {
     return this.transactions.run(async () => {
       const { _id: channelId, groupId } = channel;
-      const added: ObjectId[] = [];
       for (const userId of userIds) {
         const { upsertedCount } = await this.collections.channelMembers.updateOne(
           { channelId, userId },
           { $setOnInsert: { groupId, joinedAt: new Date() } },
           { upsert: true },
         );
-        if (upsertedCount > 0) added.push(userId);
-      }
-      if (added.length === 0) return;
-      const after = await this.collections.channels.findOneAndUpdate(
-        { _id: channelId },
-        { $inc: { memberCount: added.length } },
-        { returnDocument: 'after' },
-      );
-      if (after) await this.markers.begin(after, added);
-      for (const userId of added) {
-        await this.bus.publish({ type: 'channel_member.added', channelId, groupId, userId });
-      }
-      if (!silent && after) {
-        await this.bus.tell({ kind: 'users', userIds: added }, 'channel:added', {
-          channel: toChannel(after),
-        });
-      }
-      for (const userId of added) {
-        await this.bus.tell({ kind: 'channel', channelId }, 'channel_member:added', {
-          channelId: channelId.toHexString(),
-          userId: userId.toHexString(),
-        });
+        if (upsertedCount === 0) continue;
+        const after = await this.changes.addMember(channelId, userId, { silent });
+        await this.markers.begin(after, [userId]);
       }
     });
   }
 
   /** Takes a user out. Once it is committed, they hear nothing more of it. @returns false if they were not in it */
-  remove(channel: ChannelDocument, userId: ObjectId, reason: Departure): Promise<boolean> {
+  remove({ _id: channelId }: ChannelDocument, userId: ObjectId, reason: Departure): Promise<boolean> {
     return this.transactions.run(async () => {
-      const { _id: channelId, groupId } = channel;
       const { deletedCount } = await this.collections.channelMembers.deleteOne({ channelId, userId });
       if (deletedCount === 0) return false;
-      await this.collections.channels.updateOne({ _id: channelId }, { $inc: { memberCount: -1 } });
-      await this.bus.publish({ type: 'channel_member.removed', channelId, userId });
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:removed', {
-        channelId: channelId.toHexString(),
-        groupId: groupId?.toHexString() ?? null,
-        reason,
-      });
-      await this.bus.tell({ kind: 'channel', channelId }, 'channel_member:removed', {
-        channelId: channelId.toHexString(),
-        userId: userId.toHexString(),
-      });
+      await this.changes.removeMember(channelId, userId, reason);
       return true;
+    });
+  }
+
+  /**
+   * Takes a user out of all channels of a group, or out of all that there are, in the turn of each. They are not
+   * told: they hear of what is behind it. To be called before anything is written: who has a turn may be waiting
+   * for a document that a transaction which waits for the turn holds.
+   */
+  leaveAll(userId: ObjectId, groupId?: ObjectId): Promise<void> {
+    return this.transactions.run(async () => {
+      const { channelMembers } = this.collections;
+      const own = await channelMembers.find({ userId, ...(groupId && { groupId }) }).toArray();
+      // In the order of the ids, all turns before the first write: as ChannelQueue.alone asks.
+      const ids = own.map(({ channelId }) => channelId.toHexString()).sort();
+      const channelIds = ids.map((id) => new ObjectId(id));
+      for (const channelId of channelIds) await this.queue.alone(channelId, () => Promise.resolve());
+      for (const channelId of channelIds) {
+        const { deletedCount } = await channelMembers.deleteOne({ channelId, userId });
+        if (deletedCount > 0) await this.changes.removeMember(channelId, userId);
+      }
     });
   }
 
@@ -85,8 +79,14 @@ export class ChannelMembers {
    * disk (ChannelPurger does that afterwards). Part of the caller's transaction.
    */
   async removeChannels(channels: ChannelDocument[], reason: Departure): Promise<void> {
-    const { channelPurges, channelMembers, channelRestrictions, slowModeMarks, channelReads } =
-      this.collections;
+    const {
+      channelPurges,
+      channelMembers,
+      channelChanges,
+      channelRestrictions,
+      slowModeMarks,
+      channelReads,
+    } = this.collections;
     if (channels.length === 0) return;
     const ids = channels.map(({ _id }) => _id);
     await channelPurges.bulkWrite(
@@ -95,9 +95,12 @@ export class ChannelMembers {
       })),
     );
     await this.collections.channels.deleteMany({ _id: { $in: ids } });
-    for (const hanging of [channelMembers, channelRestrictions, slowModeMarks, channelReads]) {
-      await hanging.deleteMany({ channelId: { $in: ids } });
-    }
+    const ofChannels = { channelId: { $in: ids } };
+    await Promise.all(
+      [channelMembers, channelChanges, channelRestrictions, slowModeMarks, channelReads].map((hanging) =>
+        hanging.deleteMany(ofChannels),
+      ),
+    );
     for (const channel of channels) {
       await this.bus.tell(audienceOfChannel(channel), 'channel:removed', {
         channelId: channel._id.toHexString(),

@@ -10,6 +10,9 @@ interface Job<Item> {
 
 type Entry<Item> = { kind: 'batched'; job: Job<Item> } | { kind: 'alone'; run: () => Promise<void> };
 
+/** Takes turns in the lines of channels, for what writes no messages. */
+export type Lines = Pick<ChannelQueue<unknown, unknown>, 'alone'>;
+
 /** The most items that share one write: enough to amortise a disk flush, small enough to answer soon. */
 const MAX_BATCH = 256;
 

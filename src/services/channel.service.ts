@@ -14,6 +14,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { audienceOfChannel, holds, noChannel, type Access } from './access';
+import type { ChannelChanges, ChannelFields } from './channel-changes';
 import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
 import type { ChannelQueue } from './channel-queue';
@@ -27,6 +28,7 @@ export class ChannelService {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly members: ChannelMembers,
+    private readonly changes: ChannelChanges,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly purger: ChannelPurger,
     private readonly bus: EventBus,
@@ -132,20 +134,9 @@ export class ChannelService {
           if (!before) throw noChannel();
           const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
           const turns = input.visibility !== undefined && input.visibility !== before.visibility;
-          await this.collections.channels.updateOne(
-            { _id: before._id },
-            { $set: { ...fields, updatedAt: new Date() }, $inc: { revision: 1 } },
-          );
           if (turns && input.visibility === 'private') await this.close(before, caller);
-          if (turns && input.visibility === 'public') await this.open(before);
-          const after = await this.collections.channels.findOne({ _id: before._id });
-          if (!after) throw noChannel();
-          const shown = toChannel(after);
-          const opened = turns && after.visibility === 'public';
-          await this.bus.tell(audienceOfChannel(after), opened ? 'channel:added' : 'channel:updated', {
-            channel: shown,
-          });
-          return shown;
+          if (turns && input.visibility === 'public') return toChannel(await this.open(before, fields));
+          return toChannel(await this.changes.update(before._id, fields));
         }),
       ),
     );
@@ -219,15 +210,17 @@ export class ChannelService {
     await this.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
   }
 
-  private async open({ _id: channelId, groupId, seq }: ChannelDocument): Promise<void> {
+  private async open(
+    { _id: channelId, groupId, seq }: ChannelDocument,
+    fields: ChannelFields,
+  ): Promise<ChannelDocument> {
     if (!groupId) throw noChannel();
     await this.collections.channelMembers.deleteMany({ channelId });
-    await this.collections.channels.updateOne(
-      { _id: channelId },
-      { $set: { memberCount: 0, readFrom: seq } },
-    );
+    await this.changes.forgetMembers(channelId);
     await this.collections.groups.updateOne({ _id: groupId }, { $inc: { channelCount: 1 } });
     await this.bus.publish({ type: 'channel_members.cleared', channelId });
+    const after = { ...fields, memberCount: 0, readFrom: seq };
+    return this.changes.update(channelId, after, 'channel:added');
   }
 
   /** A public channel goes: the group has one less, and where newcomers begin is another one from now on. */

@@ -5,6 +5,7 @@ import { toGroup, toMember, type GroupRole, type MembershipDocument } from '../m
 import type { Departure } from '../models/server-events.model';
 import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import type { ChannelMembers } from './channel-members';
 import type { EventBus } from './event-bus';
 import type { ReadMarkers } from './read-markers';
 
@@ -16,6 +17,7 @@ export class Memberships {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly channelMembers: ChannelMembers,
     private readonly markers: ReadMarkers,
     private readonly bus: EventBus,
   ) {}
@@ -70,11 +72,11 @@ export class Memberships {
       const { memberships, groups } = this.collections;
       const membership = await memberships.findOne({ groupId, userId });
       if (!membership) return false;
+      await this.channelMembers.leaveAll(userId, groupId);
       if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
       // Both owners of a group who leave at once write this document: one of them has to look again.
       await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
       await memberships.deleteOne({ _id: membership._id });
-      await this.leavePrivateChannels(groupId, userId);
       await this.bus.publish({ type: 'member.removed', groupId, userId });
       const id = groupId.toHexString();
       await this.bus.tell({ kind: 'users', userIds: [userId] }, 'group:removed', { groupId: id, reason });
@@ -110,22 +112,6 @@ export class Memberships {
       });
       return membership;
     });
-  }
-
-  private async leavePrivateChannels(groupId: ObjectId, userId: ObjectId): Promise<void> {
-    const { channels, channelMembers } = this.collections;
-    const own = await channelMembers.find({ groupId, userId }).toArray();
-    if (own.length === 0) return;
-    const channelIds = own.map(({ channelId }) => channelId);
-    await channels.updateMany({ _id: { $in: channelIds } }, { $inc: { memberCount: -1 } });
-    await channelMembers.deleteMany({ groupId, userId });
-    for (const channelId of channelIds) {
-      await this.bus.publish({ type: 'channel_member.removed', channelId, userId });
-      await this.bus.tell({ kind: 'channel', channelId }, 'channel_member:removed', {
-        channelId: channelId.toHexString(),
-        userId: userId.toHexString(),
-      });
-    }
   }
 
   private async refuseLastOwner(groupId: ObjectId, userId: ObjectId): Promise<void> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ObjectId, type Filter } from 'mongodb';
 import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
 import {
   toMessage,
   type EditMessageInput,
@@ -10,10 +11,10 @@ import {
   type MessagesReply,
   type SendMessageInput,
 } from '../models/message.model';
-import type { ChannelDocument } from '../models/channel.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
-import { audienceOfChannel, noChannel, type Access } from './access';
+import { audienceOfChannel, type Access } from './access';
+import type { ChannelChanges } from './channel-changes';
 import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { MessageDraft, SentMessage } from './message-writer';
@@ -22,7 +23,9 @@ import type { MessageDraft, SentMessage } from './message-writer';
 export class MessageService {
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly changes: ChannelChanges,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly bus: EventBus,
   ) {}
@@ -93,36 +96,28 @@ export class MessageService {
     { _id, channelId }: MessageDocument,
     decide: (current: MessageDocument) => Partial<MessageDocument> | undefined,
   ): Promise<Message> {
-    return this.queue.alone(channelId, async () => {
-      const current = await this.collections.messages.findOne({ _id });
-      if (!current) throw noMessage();
-      const fields = decide(current);
-      if (!fields) return toMessage(current);
-      const channel = await this.nextRevision(channelId);
-      const changed = await this.collections.messages.findOneAndUpdate(
-        { _id },
-        { $set: { ...fields, revision: channel.revision } },
-        { returnDocument: 'after' },
-      );
-      if (!changed) throw noMessage();
-      const message = toMessage(changed);
-      await this.bus.tell(
-        audienceOfChannel(channel),
-        changed.deletedAt ? 'message:deleted' : 'message:updated',
-        { message },
-      );
-      return message;
-    });
-  }
-
-  private async nextRevision(channelId: ObjectId): Promise<ChannelDocument> {
-    const channel = await this.collections.channels.findOneAndUpdate(
-      { _id: channelId },
-      { $inc: { revision: 1 } },
-      { returnDocument: 'after' },
+    return this.queue.alone(channelId, () =>
+      this.transactions.run(async () => {
+        const current = await this.collections.messages.findOne({ _id });
+        if (!current) throw noMessage();
+        const fields = decide(current);
+        if (!fields) return toMessage(current);
+        const channel = await this.changes.take(channelId);
+        const changed = await this.collections.messages.findOneAndUpdate(
+          { _id },
+          { $set: { ...fields, revision: channel.revision } },
+          { returnDocument: 'after' },
+        );
+        if (!changed) throw noMessage();
+        const message = toMessage(changed);
+        await this.bus.tell(
+          audienceOfChannel(channel),
+          changed.deletedAt ? 'message:deleted' : 'message:updated',
+          { message },
+        );
+        return message;
+      }),
     );
-    if (!channel) throw noChannel();
-    return channel;
   }
 }
 
