@@ -18,6 +18,8 @@ import { CredentialService } from './services/credential.service';
 import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { LocalFileStorage } from './services/file-storage';
+import { GroupLifecycle } from './services/group-lifecycle';
+import { GroupMemberService } from './services/group-member.service';
 import { GroupService } from './services/group.service';
 import { IdempotencyService } from './services/idempotency.service';
 import { KeyRecords } from './services/key-records';
@@ -128,6 +130,17 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     storage,
     logger,
   );
+  const groupLifecycle = new GroupLifecycle(
+    collections,
+    transactions,
+    queue,
+    channelMembers,
+    notifications,
+    avatars,
+    purger,
+    audit,
+    bus,
+  );
   const sweeper = new UploadSweeper(collections, storage, spool.folder, logger);
   const credentials = new CredentialService(
     collections,
@@ -163,12 +176,15 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       collections,
       transactions,
       bus,
+      queue,
       channelMembers,
       sessions,
       credentials,
       superAdmins,
       audit,
       avatars,
+      memberships,
+      groupLifecycle,
     ),
     admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
     maintenance,
@@ -183,7 +199,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     sweeper,
     notifications,
     preferences: new PreferenceService(collections, transactions, bus),
-    groups: new GroupService(collections, transactions, access, memberships, users, bus),
+    groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
+    groupMembers: new GroupMemberService(
+      collections,
+      transactions,
+      access,
+      memberships,
+      users,
+      notifications,
+      audit,
+    ),
     channels: new ChannelService(
       collections,
       transactions,

@@ -1,10 +1,9 @@
 import type { PageQuery } from '../models/common.model';
-import type { CreateGroupInput } from '../models/group.model';
+import type { CreateGroupInput, DiscoverGroupsQuery, UpdateGroupInput } from '../models/group.model';
 import type { GroupService } from '../services/group.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };
-type MemberParams = GroupParams & { userId: string };
 
 export function createGroupsController(groups: GroupService) {
   return {
@@ -19,32 +18,32 @@ export function createGroupsController(groups: GroupService) {
       const { items, nextCursor } = await groups.listMine(caller, query);
       return { status: 200, body: { groups: items, nextCursor } };
     },
+    discover: async ({ caller, query }: CallerRequest<undefined, DiscoverGroupsQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await groups.discover(caller, query);
+      return { status: 200, body: { groups: items, nextCursor } };
+    },
     get: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
       status: 200,
       body: { group: await groups.get(caller, params.groupId) },
     }),
-    join: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
-      status: 200,
-      body: { group: await groups.join(caller, params.groupId) },
-    }),
-    leave: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => {
-      await groups.leave(caller, params.groupId);
-      return { status: 204 };
-    },
-    listMembers: async ({ caller, params, query }: CallerRequest<GroupParams, PageQuery>): Promise<Reply> => {
-      const { items, nextCursor } = await groups.listMembers(caller, params.groupId, query);
-      return { status: 200, body: { members: items, nextCursor } };
-    },
-    addMember: async ({
+    update: async ({
       caller,
       params,
       body,
-    }: CallerRequest<GroupParams, undefined, { userId: string }>): Promise<Reply> => {
-      const { member, added } = await groups.addMember(caller, params.groupId, body.userId);
-      return { status: added ? 201 : 200, body: { member } };
-    },
-    removeMember: async ({ caller, params }: CallerRequest<MemberParams>): Promise<Reply> => {
-      await groups.removeMember(caller, params.groupId, params.userId);
+    }: CallerRequest<GroupParams, undefined, UpdateGroupInput>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await groups.update(caller, params.groupId, body) },
+    }),
+    archive: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await groups.archive(caller, params.groupId) },
+    }),
+    restore: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await groups.restore(caller, params.groupId) },
+    }),
+    delete: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => {
+      await groups.delete(caller, params.groupId);
       return { status: 204 };
     },
   };

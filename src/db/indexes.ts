@@ -57,12 +57,14 @@ const INDEXES: Record<string, IndexDescription[]> = {
   groups: [
     { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
     { name: 'creator', key: { createdBy: 1 } },
+    { name: 'listing', key: { 'listing.place': 1 } },
+    { name: 'listing_words', key: { 'listing.words': 1 } },
     AVATAR,
   ],
   memberships: [
     { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
-    { name: 'group_role', key: { groupId: 1, role: 1 } },
+    { name: 'group_role_order', key: { groupId: 1, role: 1, _id: 1 } },
     { name: 'user_order', key: { userId: 1, groupId: 1 } },
   ],
   channels: [
@@ -113,6 +115,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   notifications: [
     { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'user_read_order', key: { userId: 1, readAt: 1, _id: 1 } },
+    { name: 'group_kind', key: { groupId: 1, kind: 1 } },
     { name: 'expiry', key: { createdAt: 1 }, expireAfterSeconds: NOTIFICATION_SECONDS },
   ],
   messages: [

@@ -9,6 +9,8 @@ interface Attempt {
   open: boolean;
   /** The end of the operations so far: a session takes one at a time. */
   turn: Promise<unknown>;
+  /** What is left to write when its work is done. */
+  endings: (() => Promise<void>)[];
   /** What is left to do when it has been committed. */
   effects: (() => Promise<void>)[];
   /** The end of the whole, over all of its tries. */
@@ -39,6 +41,11 @@ export interface Transactions {
    * and go on: after one failed, nothing can be committed.
    */
   run<Result>(work: () => Promise<Result>): Promise<Result>;
+  /**
+   * Writes something as the last part of the transaction; at once when there is none. It is for a document that
+   * many transactions write: taken last, it is held for the shortest time, and by nobody who waits for others.
+   */
+  beforeCommit(ending: () => Promise<void>): Promise<void>;
   /**
    * Does something to the outside (events, mail) after the commit; at once when there is no transaction. One
    * that fails does not keep the others from being done; `run` then fails with its error, though it is committed.
@@ -72,6 +79,11 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
         settle();
       }
     },
+    beforeCommit: async (ending) => {
+      const attempt = current();
+      if (attempt) attempt.endings.push(ending);
+      else await ending();
+    },
     afterCommit: async (effect) => {
       const attempt = current();
       if (attempt) attempt.effects.push(() => chain.run(undefined, effect));
@@ -103,9 +115,14 @@ async function attempt<Result>(
   settled: Promise<void>,
   work: () => Promise<Result>,
 ): Promise<Done<Result>> {
-  const one: Attempt = { session, open: true, turn: Promise.resolve(), effects: [], settled };
+  const one: Attempt = { session, open: true, turn: Promise.resolve(), endings: [], effects: [], settled };
   try {
-    return { result: await chain.run(one, work), effects: one.effects };
+    const result = await chain.run(one, async () => {
+      const done = await work();
+      for (const ending of one.endings) await ending();
+      return done;
+    });
+    return { result, effects: one.effects };
   } finally {
     one.open = false;
     await one.turn.catch(() => undefined);

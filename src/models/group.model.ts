@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { avatarUrl, avatarUrlOut } from './avatar.model';
-import { idOut, idSchema, lineOfText, nextCursorOut, timeOut } from './common.model';
+import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
 
 export const VISIBILITIES = ['public', 'private'] as const;
@@ -30,8 +30,18 @@ export interface GroupDocument {
   /** The public channel that newcomers see first. Null while there is none. */
   defaultChannelId: ObjectId | null;
   archivedAt: Date | null;
+  /** How it is found among the public groups. Missing of one that is not shown there. */
+  listing?: GroupListing;
   createdAt: Date;
   updatedAt: Date;
+}
+
+/** What a public group is found and sorted by; services/group-listing.ts makes it. */
+export interface GroupListing {
+  /** The name without regard to case and accents, and the id: unique, and in the order of names. */
+  place: string;
+  /** The words of name and description, without regard to case and accents. */
+  words: string[];
 }
 
 /** One user in one group. */
@@ -67,6 +77,39 @@ export const createGroupInput = z
   })
   .meta({ id: 'CreateGroupInput' });
 export type CreateGroupInput = z.output<typeof createGroupInput>;
+
+export const updateGroupInput = z
+  .strictObject({
+    name: lineOfText(1, 80).optional(),
+    description: lineOfText(0, 1000).optional(),
+    visibility: z.enum(VISIBILITIES).optional(),
+    joinPolicy: z.enum(JOIN_POLICIES).optional(),
+  })
+  .refine((input) => Object.values(input).some((value) => value !== undefined), 'must change something')
+  .meta({ id: 'UpdateGroupInput' });
+export type UpdateGroupInput = z.output<typeof updateGroupInput>;
+
+export const discoverGroupsQuery = pageQuery.extend({
+  query: lineOfText(1, 80).optional().meta({
+    description: 'Beginnings of words that stand in the name or the description, all of them.',
+  }),
+  cursor: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,1024}$/, 'must be the nextCursor of a page')
+    .optional()
+    .meta({ description: '`nextCursor` of the page before.' }),
+});
+export type DiscoverGroupsQuery = z.output<typeof discoverGroupsQuery>;
+
+export const membersQuery = pageQuery.extend({
+  role: z.enum(GROUP_ROLES).optional().meta({ description: 'Only members with this role.' }),
+});
+export type MembersQuery = z.output<typeof membersQuery>;
+
+export const changeMemberRoleInput = z
+  .strictObject({ role: z.enum(GROUP_ROLES) })
+  .meta({ id: 'ChangeMemberRoleInput' });
+export const transferGroupInput = z.strictObject({ userId: idSchema }).meta({ id: 'TransferGroupInput' });
 
 export const addMemberInput = z.strictObject({ userId: idSchema }).meta({ id: 'AddMemberInput' });
 

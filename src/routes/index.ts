@@ -6,6 +6,7 @@ import { authRoutes } from './auth.routes';
 import { channelReadRoutes } from './channel-reads.routes';
 import { channelRoutes } from './channels.routes';
 import { clientRoutes } from './client.routes';
+import { groupMemberRoutes } from './group-members.routes';
 import { groupRoutes } from './groups.routes';
 import { healthRoutes } from './health.routes';
 import { homeRoute } from './home.routes';
@@ -31,6 +32,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...adminRoutes(services),
     ...serverAdminRoutes(services),
     ...groupRoutes(services.groups),
+    ...groupMemberRoutes(services.groupMembers),
     ...channelRoutes(services.channels),
     ...channelReadRoutes(services.channelSummaries),
     ...messageRoutes(services.messages),

@@ -22,6 +22,9 @@ export interface Facts {
   message?: MessageDocument;
   /** Whom it is done to: the role that they have in the group, null when they are not in it. */
   subjectRole?: GroupRole | null;
+  subjectBanned?: boolean;
+  /** Whether users do it to themselves. */
+  onSelf?: boolean;
   /** The role that is given. */
   newRole?: GroupRole;
   /** Who may create groups, by configuration. */
@@ -113,6 +116,33 @@ const joinedAlready: Rule = {
   decide: ({ role }) => allowIf(hasRank(role, 'member')),
   code: 'forbidden',
   message: '',
+};
+
+const notMemberYet: Rule = {
+  name: 'no_member_yet',
+  says: 'Who is a member has no need to ask.',
+  decide: ({ role }) => refuseIf(hasRank(role, 'member')),
+  code: 'member_already',
+  message: 'You are a member of this group already.',
+  absolute: true,
+};
+
+const joinTakesRequest: Rule = {
+  name: 'joining_takes_a_request',
+  says: 'Into an open group people come by themselves; there is nobody to ask.',
+  decide: ({ group }) => refuseIf(group?.visibility === 'public' && group.joinPolicy === 'open'),
+  code: 'group_open',
+  message: 'This group is open: join it.',
+  absolute: true,
+};
+
+const subjectNotBanned: Rule = {
+  name: 'they_are_banned',
+  says: 'Who is banned from a group is not taken in before the ban has ended.',
+  decide: ({ subjectBanned }) => refuseIf(subjectBanned === true),
+  code: 'banned',
+  message: 'This user is banned from the group.',
+  absolute: true,
 };
 
 const joinNeedsApproval: Rule = {
@@ -225,6 +255,15 @@ const givesLesserRole: Rule = {
   message: 'You can only give roles below your own.',
 };
 
+const stepsDown: Rule = {
+  name: 'steps_down',
+  says: 'Members may give themselves a lesser role.',
+  decide: ({ role, newRole, onSelf }) =>
+    allowIf(onSelf === true && !!role && !!newRole && hasRank(role, newRole)),
+  code: 'forbidden',
+  message: '',
+};
+
 const mayCreateGroups: Rule = {
   name: 'who_creates_groups',
   says: 'Where GROUP_CREATION says so, only group admins create groups.',
@@ -276,7 +315,13 @@ const SERVER_RULES = {
 const GROUP_RULES = {
   'group.read': [groupHidden],
   'group.join': [groupHidden, joinedAlready, notBannedFromGroup, groupNotArchived, joinNeedsApproval],
-  'group.request_to_join': [groupHidden, notBannedFromGroup, groupNotArchived],
+  'group.request_to_join': [
+    groupHidden,
+    notMemberYet,
+    notBannedFromGroup,
+    groupNotArchived,
+    joinTakesRequest,
+  ],
   'group.accept_invite': [joinedAlready, notBannedFromGroup, groupNotArchived],
   'group.list_members': inGroup('member'),
   'group.update': inLivingGroup('admin'),
@@ -287,9 +332,17 @@ const GROUP_RULES = {
   'group.create_channel': inLivingGroup('admin'),
   'group.arrange_channels': inLivingGroup('admin'),
   'group.moderate': inGroup('moderator'),
-  'member.add': inLivingGroup('admin'),
+  'member.add': [...inLivingGroup('admin'), subjectNotBanned],
   'member.remove': [...inGroup('admin'), outranksSubject],
-  'member.change_role': [...inLivingGroup('admin'), outranksSubject, givesLesserRole],
+  'member.change_role': [
+    groupHidden,
+    groupMembersOnly,
+    groupNotArchived,
+    stepsDown,
+    roleInGroup('admin'),
+    outranksSubject,
+    givesLesserRole,
+  ],
   'member.ban': [...inGroup('moderator'), outranksSubject],
   'member.unban': inGroup('moderator'),
   'invite.create': [...inLivingGroup('admin'), givesLesserRole],

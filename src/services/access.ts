@@ -234,11 +234,12 @@ export class Access {
     { subjectId, newRole }: Concerning,
   ): Promise<{ facts: Facts; membership: MembershipDocument | null }> {
     const { groups, memberships, groupBans } = this.collections;
-    const [group, membership, ban, subject] = await Promise.all([
+    const [group, membership, ban, subject, subjectBan] = await Promise.all([
       groups.findOne({ _id: groupId }),
       memberships.findOne({ groupId, userId: user.id }),
       groupBans.findOne({ groupId, userId: user.id }),
       subjectId && memberships.findOne({ groupId, userId: subjectId }),
+      subjectId && groupBans.findOne({ groupId, userId: subjectId }),
     ]);
     const facts: Facts = {
       user,
@@ -246,6 +247,8 @@ export class Access {
       role: membership?.role ?? null,
       bannedFromGroup: ban !== null && holds(ban),
       subjectRole: subject?.role ?? null,
+      subjectBanned: !!subjectBan && holds(subjectBan),
+      onSelf: subjectId?.equals(user.id) === true,
       ...(newRole && { newRole }),
     };
     return { facts, membership };

@@ -9,8 +9,11 @@ import { AppError } from '../utils/errors';
 import type { AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
 import type { ChannelMembers } from './channel-members';
+import { takeTurns, type Lines } from './channel-queue';
 import type { CredentialService } from './credential.service';
 import type { EventBus } from './event-bus';
+import type { By, GroupLifecycle } from './group-lifecycle';
+import type { Memberships } from './memberships';
 import type { SessionService } from './session.service';
 import type { SuperAdmins } from './super-admins';
 
@@ -23,12 +26,15 @@ export class AccountService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly bus: EventBus,
+    private readonly queue: Lines,
     private readonly channelMembers: ChannelMembers,
     private readonly sessions: SessionService,
     private readonly credentials: CredentialService,
     private readonly superAdmins: SuperAdmins,
     private readonly audit: AuditService,
     private readonly avatars: AvatarService,
+    private readonly memberships: Memberships,
+    private readonly groupLifecycle: GroupLifecycle,
   ) {}
 
   /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
@@ -51,9 +57,9 @@ export class AccountService {
    */
   async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
     const user = await this.credentials.prove(caller, proof, origin);
-    const left = await this.transactions.run(async () => {
+    await this.transactions.run(async () => {
       await this.superAdmins.refuseLast(user._id);
-      const groupIds = await this.leaveGroups(user._id);
+      await this.leaveGroups({ userId: user._id, address: origin.address });
       await this.erase(user);
       await this.audit.record({
         action: 'user.deleted',
@@ -61,11 +67,9 @@ export class AccountService {
         targetId: user._id,
         address: origin.address,
       });
-      return groupIds;
     });
     await this.bus.publish({ type: 'user.changed', userId: user._id, role: 'client' });
     await this.sessions.revokeAll(user._id, 'account_deleted');
-    for (const groupId of left) await this.bus.publish({ type: 'member.removed', groupId, userId: user._id });
     await this.collections.sessions.deleteMany({ userId: user._id });
   }
 
@@ -95,27 +99,36 @@ export class AccountService {
     for await (const message of messages) yield { kind: 'message', data: toMessage(message) };
   }
 
-  /** Ends all memberships. @returns the groups. @throws AppError last_owner */
-  private async leaveGroups(userId: ObjectId): Promise<ObjectId[]> {
-    const { memberships, groups } = this.collections;
+  /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
+  private async leaveGroups(by: By): Promise<void> {
+    const { memberships, channels, channelMembers } = this.collections;
+    const { userId } = by;
     const own = await memberships.find({ userId }).toArray();
+    const alone: ObjectId[] = [];
     const orphaned: string[] = [];
     for (const { groupId, role } of own) {
-      if (role !== 'owner') continue;
       const others = await memberships.findOne({ groupId, userId: { $ne: userId } });
+      if (!others) alone.push(groupId);
+      if (!others || role !== 'owner') continue;
       const owner = await memberships.findOne({ groupId, role: 'owner', userId: { $ne: userId } });
-      if (others && !owner) orphaned.push(groupId.toHexString());
+      if (!owner) orphaned.push(groupId.toHexString());
     }
     if (orphaned.length > 0) {
       throw new AppError('last_owner', 'Other members need an owner: hand these groups over first.', {
         groupIds: orphaned,
       });
     }
+    // All turns before the first write, as ChannelMembers.leaveAll asks.
+    const idOnly = { projection: { _id: 1 } } as const;
+    const doomed = await channels.find({ groupId: { $in: alone } }, idOnly).toArray();
+    const inChannels = await channelMembers.find({ userId }).toArray();
+    await takeTurns(this.queue, [
+      ...doomed.map(({ _id }) => _id),
+      ...inChannels.map(({ channelId }) => channelId),
+    ]);
     await this.channelMembers.leaveAll(userId);
-    const groupIds = own.map(({ groupId }) => groupId);
-    await groups.updateMany({ _id: { $in: groupIds } }, { $inc: { memberCount: -1 } });
-    await memberships.deleteMany({ userId });
-    return groupIds;
+    for (const groupId of alone) await this.groupLifecycle.remove(groupId, by);
+    for (const { groupId } of own) await this.memberships.remove(groupId, userId, 'left');
   }
 
   private async erase(user: UserDocument): Promise<void> {

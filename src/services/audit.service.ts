@@ -37,10 +37,11 @@ export class AuditService {
 
   /**
    * Adds an entry. In a transaction it is part of that: no act without its entry, and no entry of an act that
-   * did not take place. Two at the same moment conflict, and one of them runs again behind the other.
+   * did not take place. Two at the same moment conflict, and one of them runs again behind the other; so it is
+   * written last.
    */
   record(record: AuditRecord): Promise<void> {
-    if (this.transactions.settled()) return this.append(record);
+    if (this.transactions.settled()) return this.transactions.beforeCommit(() => this.append(record));
     // Those that hold nothing else wait for each other instead of getting into each other's way.
     const add = () => this.transactions.run(() => this.append(record));
     const added = this.turn.then(add);

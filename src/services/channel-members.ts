@@ -1,11 +1,11 @@
-import { ObjectId } from 'mongodb';
+import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
 import type { Departure } from '../models/server-events.model';
 import { audienceOfChannel } from './access';
 import type { ChannelChanges } from './channel-changes';
-import type { Lines } from './channel-queue';
+import { takeTurns, type Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { ReadMarkers } from './read-markers';
 
@@ -63,10 +63,8 @@ export class ChannelMembers {
     return this.transactions.run(async () => {
       const { channelMembers } = this.collections;
       const own = await channelMembers.find({ userId, ...(groupId && { groupId }) }).toArray();
-      // In the order of the ids, all turns before the first write: as ChannelQueue.alone asks.
-      const ids = own.map(({ channelId }) => channelId.toHexString()).sort();
-      const channelIds = ids.map((id) => new ObjectId(id));
-      for (const channelId of channelIds) await this.queue.alone(channelId, () => Promise.resolve());
+      const channelIds = own.map(({ channelId }) => channelId);
+      await takeTurns(this.queue, channelIds);
       for (const channelId of channelIds) {
         const { deletedCount } = await channelMembers.deleteOne({ channelId, userId });
         if (deletedCount > 0) await this.changes.removeMember(channelId, userId);

@@ -13,6 +13,16 @@ type Entry<Item> = { kind: 'batched'; job: Job<Item> } | { kind: 'alone'; run: (
 /** Takes turns in the lines of channels, for what writes no messages. */
 export type Lines = Pick<ChannelQueue<unknown, unknown>, 'alone'>;
 
+/**
+ * Takes the turn at several channels in the order that two transactions at once do not block each other in. To be
+ * called before anything is written: who has a turn may be waiting for a document that the transaction which
+ * waits for the turn holds.
+ */
+export async function takeTurns(lines: Lines, channelIds: readonly ObjectId[]): Promise<void> {
+  const inOrder = [...channelIds].sort((one, other) => one.toHexString().localeCompare(other.toHexString()));
+  for (const channelId of inOrder) await lines.alone(channelId, () => Promise.resolve());
+}
+
 /** The most items that share one write: enough to amortise a disk flush, small enough to answer soon. */
 const MAX_BATCH = 256;
 

@@ -66,7 +66,8 @@ export class ChannelService {
       this.transactions.run(async () => {
         const parent = await this.collections.groups.findOneAndUpdate(
           { _id: groupId },
-          { $inc: { channelCount: isPublic ? 1 : 0 } },
+          // A change in any case: so it collides with a deletion of the group at the same moment.
+          { $inc: { channelCount: isPublic ? 1 : 0 }, $set: { updatedAt: now } },
           { returnDocument: 'after' },
         );
         if (!parent) throw new AppError('not_found', 'There is no such group.');

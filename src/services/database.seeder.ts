@@ -6,6 +6,7 @@ import { AppError } from '../utils/errors';
 import { SeededRandom } from '../utils/random';
 import type { AuthService } from './auth.service';
 import type { ChannelService } from './channel.service';
+import type { GroupMemberService } from './group-member.service';
 import type { GroupService } from './group.service';
 import type { MessageService } from './message.service';
 import { CHANNELS, GROUPS, OPENINGS, PEOPLE, SUBJECTS, TAILS } from './seed-texts';
@@ -50,6 +51,7 @@ export class DatabaseSeeder {
     private readonly services: {
       auth: AuthService;
       groups: GroupService;
+      groupMembers: GroupMemberService;
       channels: ChannelService;
       messages: MessageService;
     },
@@ -125,7 +127,7 @@ export class DatabaseSeeder {
     const members: [SeededUser, ...SeededUser[]] = [owner];
     for (const user of others) {
       if (random.next() < 0.5 && user !== others[0]) continue;
-      await this.services.groups.addMember(owner.caller, group.id, user.id);
+      await this.services.groupMembers.add(owner.caller, group.id, user.id);
       members.push(user);
     }
     const channels: SeededChannel[] = [];

@@ -1,34 +1,30 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   toGroup,
-  toMember,
   type CreateGroupInput,
+  type DiscoverGroupsQuery,
   type Group,
   type GroupDocument,
-  type Member,
   type MembershipDocument,
+  type UpdateGroupInput,
 } from '../models/group.model';
 import type { Caller } from '../models/session.model';
-import type { UserDocument } from '../models/user.model';
 import { cutPage, type Page } from '../utils/cursor';
-import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
-import { notAMember, type Memberships } from './memberships';
-import type { UserService } from './user.service';
+import { refuseTakenName, type GroupLifecycle } from './group-lifecycle';
+import { cursorOf, listingOf, placeOf, searchedWords } from './group-listing';
 
-/** Groups and who is in them. */
+/** Groups; who is in them is the matter of GroupMemberService. */
 export class GroupService {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
-    private readonly memberships: Memberships,
-    private readonly users: UserService,
+    private readonly lifecycle: GroupLifecycle,
     private readonly bus: EventBus,
   ) {}
 
@@ -36,7 +32,7 @@ export class GroupService {
   async create(caller: Caller, input: CreateGroupInput): Promise<Group> {
     this.access.requireServer(caller, 'group.create');
     const now = new Date();
-    const group: GroupDocument = {
+    const bare: GroupDocument = {
       _id: new ObjectId(),
       name: input.name,
       description: input.description,
@@ -50,6 +46,8 @@ export class GroupService {
       createdAt: now,
       updatedAt: now,
     };
+    const listing = listingOf(bare);
+    const group: GroupDocument = { ...bare, ...(listing && { listing }) };
     const owner: MembershipDocument = {
       _id: new ObjectId(),
       groupId: group._id,
@@ -57,17 +55,12 @@ export class GroupService {
       role: 'owner',
       joinedAt: now,
     };
-    try {
-      await this.transactions.run(async () => {
+    await refuseTakenName(() =>
+      this.transactions.run(async () => {
         await this.collections.memberships.insertOne(owner);
         await this.collections.groups.insertOne(group);
-      });
-    } catch (error) {
-      if (duplicateIndex(error) === 'name_unique') {
-        throw new AppError('group_name_taken', 'A group with this name exists.');
-      }
-      throw error;
-    }
+      }),
+    );
     const created = toGroup(group, 'owner');
     await this.bus.publish({ type: 'member.added', groupId: group._id, userId: caller.userId });
     await this.bus.tell({ kind: 'users', userIds: [caller.userId] }, 'group:added', { group: created });
@@ -96,6 +89,41 @@ export class GroupService {
     };
   }
 
+  /**
+   * The public groups that are not archived, in the order of their names; or those of them in whose name or
+   * description every word of the query begins a word.
+   */
+  async discover(caller: Caller, query: DiscoverGroupsQuery): Promise<Page<Group>> {
+    const words = query.query === undefined ? undefined : searchedWords(query.query);
+    if (words?.length === 0) return { items: [], nextCursor: null };
+    const rows = await this.collections.groups
+      .find(
+        {
+          'listing.place': { $gt: query.cursor === undefined ? '' : placeOf(query.cursor) },
+          ...(words && {
+            // The greatest character ends the range: every word that begins so is below it.
+            $and: words.map((word) => ({
+              'listing.words': { $elemMatch: { $gte: word, $lt: `${word}\uffff` } },
+            })),
+          }),
+        },
+        // What is searched for is rarer than what there is: few have to be put in order.
+        words && { hint: 'listing_words' },
+      )
+      .sort({ 'listing.place': 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, ({ listing }) => (listing ? cursorOf(listing) : ''));
+    const own = await this.collections.memberships
+      .find({ userId: caller.userId, groupId: { $in: page.items.map(({ _id }) => _id) } })
+      .toArray();
+    const roles = new Map(own.map(({ groupId, role }) => [groupId.toHexString(), role]));
+    return {
+      items: page.items.map((group) => toGroup(group, roles.get(group._id.toHexString()) ?? null)),
+      nextCursor: page.nextCursor,
+    };
+  }
+
   /** @throws AppError not_found */
   async get(caller: Caller, groupId: string): Promise<Group> {
     const { group, membership } = await this.access.group(caller, 'group.read', groupId);
@@ -103,74 +131,38 @@ export class GroupService {
   }
 
   /**
-   * Joins a public group; joining again changes nothing.
-   * @throws AppError not_found, banned, approval_required, group_archived
+   * Changes what a group is called and who may find and join it; takes the role admin.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, group_name_taken
    */
-  async join(caller: Caller, groupId: string): Promise<Group> {
-    const { group, membership } = await this.access.group(caller, 'group.join', groupId);
-    if (membership) return toGroup(group, membership.role);
-    const user = await this.users.requireLiving(caller.userId.toHexString());
-    await this.memberships.add(group._id, user, 'member');
-    return this.get(caller, groupId);
-  }
-
-  /** @throws AppError not_found, not_a_member, last_owner */
-  async leave(caller: Caller, groupId: string): Promise<void> {
-    const { group, membership } = await this.access.group(caller, 'group.read', groupId);
-    if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
-    await this.memberships.remove(group._id, caller.userId, 'left');
-  }
-
-  /** The members of a group in the order in which they joined. @throws AppError not_found, not_a_member */
-  async listMembers(caller: Caller, groupId: string, query: PageQuery): Promise<Page<Member>> {
-    const { group } = await this.access.group(caller, 'group.list_members', groupId);
-    const memberships = await this.collections.memberships
-      .find({ groupId: group._id, ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }) })
-      .sort({ _id: 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = cutPage(memberships, query.limit, (last) => last._id.toHexString());
-    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
-    const withUser = page.items.flatMap((membership): [MembershipDocument, UserDocument][] => {
-      const user = users.get(membership.userId.toHexString());
-      return user ? [[membership, user]] : [];
+  update(caller: Caller, groupId: string, input: UpdateGroupInput): Promise<Group> {
+    const change = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+    return this.transactions.run(async () => {
+      const { group, membership } = await this.access.group(caller, 'group.update', groupId);
+      return toGroup(await this.lifecycle.change(group._id, change), membership?.role ?? null);
     });
-    return {
-      items: withUser.map(([membership, user]) => toMember(membership, user)),
-      nextCursor: page.nextCursor,
-    };
   }
 
-  /**
-   * Takes a user in; takes the role admin. A user who is a member already stays what they are.
-   * @returns the member, and whether they are new.
-   * @throws AppError not_found, not_a_member, forbidden, group_archived
-   */
-  async addMember(
-    caller: Caller,
-    groupId: string,
-    userId: string,
-  ): Promise<{ member: Member; added: boolean }> {
-    const { group } = await this.access.group(caller, 'member.add', groupId);
-    const user = await this.users.requireLiving(userId);
-    const added = await this.memberships.add(group._id, user, 'member');
-    const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
-    if (!membership) throw notAMember();
-    return { member: toMember(membership, user), added };
+  /** Archives a group; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
+  archive(caller: Caller, groupId: string): Promise<Group> {
+    return this.transactions.run(async () => {
+      const { group, membership } = await this.access.group(caller, 'group.archive', groupId);
+      return toGroup(await this.lifecycle.archive(group._id, caller), membership?.role ?? null);
+    });
   }
 
-  /**
-   * Removes a user: takes the role admin, and a role above theirs unless they remove themselves. When this
-   * resolves, the user hears nothing more of the group on any device.
-   * @throws AppError not_found, not_a_member, forbidden, last_owner
-   */
-  async removeMember(caller: Caller, groupId: string, userId: string): Promise<void> {
-    const subjectId = new ObjectId(userId);
-    if (subjectId.equals(caller.userId)) {
-      await this.leave(caller, groupId);
-      return;
-    }
-    const { group } = await this.access.group(caller, 'member.remove', groupId, { subjectId });
-    if (!(await this.memberships.remove(group._id, subjectId, 'removed'))) throw notAMember();
+  /** Takes a group out of the archive; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
+  restore(caller: Caller, groupId: string): Promise<Group> {
+    return this.transactions.run(async () => {
+      const { group, membership } = await this.access.group(caller, 'group.archive', groupId);
+      return toGroup(await this.lifecycle.restore(group._id, caller), membership?.role ?? null);
+    });
+  }
+
+  /** Deletes a group with all that is in it; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
+  delete(caller: Caller, groupId: string): Promise<void> {
+    return this.transactions.run(async () => {
+      const { group } = await this.access.group(caller, 'group.delete', groupId);
+      await this.lifecycle.remove(group._id, caller);
+    });
   }
 }

@@ -114,6 +114,30 @@ export class Memberships {
     });
   }
 
+  /**
+   * Makes a user the owner, whatever they were before, and the owners who step down admins.
+   * @returns what they are now.
+   * @throws AppError not_found when the group has just been deleted
+   */
+  handOver(
+    groupId: ObjectId,
+    user: UserDocument,
+    stepsDown: (owner: ObjectId) => boolean,
+  ): Promise<MembershipDocument> {
+    return this.transactions.run(async () => {
+      const { memberships, users } = this.collections;
+      await this.add(groupId, user, 'owner');
+      const owner = await this.changeRole(groupId, user, 'owner');
+      const owners = await memberships.find({ groupId, role: 'owner' }).toArray();
+      for (const { userId } of owners) {
+        if (userId.equals(user._id) || !stepsDown(userId)) continue;
+        const before = await users.findOne({ _id: userId });
+        if (before) await this.changeRole(groupId, before, 'admin');
+      }
+      return owner;
+    });
+  }
+
   private async refuseLastOwner(groupId: ObjectId, userId: ObjectId): Promise<void> {
     const other = await this.collections.memberships.findOne({
       groupId,

@@ -48,10 +48,28 @@ export class NotificationService {
       readAt: null,
     }));
     await this.collections.notifications.insertMany(documents);
+    const unread = await this.countUnreadOf(userIds);
     for (const document of documents) {
       await this.bus.tell({ kind: 'users', userIds: [document.userId] }, 'notification:created', {
         notification: toNotification(document),
-        unread: await this.countUnread(document.userId),
+        unread: unread.get(document.userId.toHexString()) ?? 0,
+      });
+    }
+  }
+
+  /**
+   * Takes notifications back that mean nothing any more, from whoever has them. Part of the caller's transaction.
+   * @param about those of this group, and of these only those of a kind and about somebody.
+   */
+  async withdraw(about: { groupId: ObjectId; kind?: NotificationKind; actorId?: ObjectId }): Promise<void> {
+    const withdrawn = await this.collections.notifications.find(about).toArray();
+    if (withdrawn.length === 0) return;
+    await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
+    const unread = await this.countUnreadOf(withdrawn.map(({ userId }) => userId));
+    for (const { _id, userId } of withdrawn) {
+      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:deleted', {
+        notificationId: _id.toHexString(),
+        unread: unread.get(userId.toHexString()) ?? 0,
       });
     }
   }
@@ -122,6 +140,20 @@ export class NotificationService {
 
   private tellRead(userId: ObjectId, payload: ServerPayload<'notification:read'>): Promise<void> {
     return this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:read', payload);
+  }
+
+  /** How many are unread of each user, by id in hexadecimal digits; who has none is missing. */
+  private async countUnreadOf(userIds: readonly ObjectId[]): Promise<Map<string, number>> {
+    const counts = await this.collections.notifications
+      .aggregate<{
+        _id: ObjectId;
+        count: number;
+      }>([
+        { $match: { userId: { $in: userIds }, readAt: null } },
+        { $group: { _id: '$userId', count: { $sum: 1 } } },
+      ])
+      .toArray();
+    return new Map(counts.map(({ _id, count }) => [_id.toHexString(), count]));
   }
 
   countUnread(userId: ObjectId): Promise<number> {

@@ -35,6 +35,8 @@ export const ERROR_STATUS = {
   group_name_taken: 409,
   channel_name_taken: 409,
   last_owner: 409,
+  member_already: 409,
+  group_open: 409,
   message_deleted: 409,
   group_archived: 409,
   channel_archived: 409,

@@ -44,6 +44,7 @@ async function useEverything(): Promise<void> {
   await api.get('/api/channels', ada.token, { groupId, cursor: '0'.repeat(24) });
   await setGroupAvatar(api, ada, groupId);
   await api.delete(`/api/groups/${groupId}/avatar`, ada.token);
+  await useGroups(ada, [bruno, chiara]);
   await api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, ada.token);
   await api.post(`/api/channels/${channelId}/members`, { userId: bruno.id }, ada.token);
 
@@ -68,6 +69,24 @@ async function useEverything(): Promise<void> {
   await api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
   await api.post(`/api/groups/${groupId}/join`, undefined, bruno.token);
   await api.post('/api/auth/logout', undefined, ada.token);
+}
+
+/** What people do with a group and who is in it, up to its end. */
+async function useGroups(owner: Person, members: [Person, Person]): Promise<void> {
+  const { api } = server;
+  const { groupId } = await createRoom(api, owner, members, 'public');
+  const path = `/api/groups/${groupId}`;
+  const cursor = Buffer.from('a').toString('base64url');
+  for (const query of [{}, { cursor }, { query: 'gr up' }, { query: 'group', cursor }]) {
+    expect((await api.get('/api/groups/discover', owner.token, query)).status).toBe(200);
+  }
+  await api.patch(path, { description: 'Another', visibility: 'private' }, owner.token);
+  await api.get(`${path}/members`, owner.token, { role: 'owner', cursor: '0'.repeat(24) });
+  await api.patch(`${path}/members/${members[0].id}`, { role: 'moderator' }, owner.token);
+  await api.post(`${path}/archive`, undefined, owner.token);
+  await api.post(`${path}/restore`, undefined, owner.token);
+  await api.post(`${path}/transfer`, { userId: members[0].id }, owner.token);
+  expect((await api.delete(path, members[0].token)).status).toBe(204);
 }
 
 /** The user's own view. */

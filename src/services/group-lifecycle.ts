@@ -1,0 +1,145 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import { duplicateIndex } from '../db/mongodb';
+import type { Transactions } from '../db/transaction';
+import { toSharedGroup, type GroupDocument } from '../models/group.model';
+import type { Caller } from '../models/session.model';
+import { AppError } from '../utils/errors';
+import type { AuditService } from './audit.service';
+import type { AvatarService } from './avatar.service';
+import type { ChannelMembers } from './channel-members';
+import type { ChannelPurger } from './channel-purger';
+import { takeTurns, type Lines } from './channel-queue';
+import type { EventBus } from './event-bus';
+import { listingOf } from './group-listing';
+import type { NotificationService } from './notification.service';
+
+/** Who does something, as the audit log names them. */
+export type By = Pick<Caller, 'userId' | 'address'>;
+
+/** What of a group can be changed. */
+export type GroupChange = Partial<
+  Pick<GroupDocument, 'name' | 'description' | 'visibility' | 'joinPolicy' | 'archivedAt'>
+>;
+
+/**
+ * The one place that changes, archives and deletes groups: what hangs on them, what open clients hear and the
+ * audit log go with it. It does not ask who may.
+ */
+export class GroupLifecycle {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly queue: Lines,
+    private readonly channelMembers: ChannelMembers,
+    private readonly notifications: NotificationService,
+    private readonly avatars: AvatarService,
+    private readonly purger: ChannelPurger,
+    private readonly audit: AuditService,
+    private readonly bus: EventBus,
+  ) {}
+
+  /** Changes a group. @throws AppError not_found, group_name_taken */
+  change(groupId: ObjectId, change: GroupChange): Promise<GroupDocument> {
+    return refuseTakenName(() =>
+      this.transactions.run(async () => {
+        const before = await this.collections.groups.findOne({ _id: groupId });
+        if (!before) throw noGroup();
+        const fields = { ...change, updatedAt: new Date() };
+        const { listing: _, ...bare } = { ...before, ...fields };
+        const listing = listingOf(bare);
+        const after = await this.collections.groups.findOneAndUpdate(
+          { _id: groupId },
+          listing ? { $set: { ...fields, listing } } : { $set: fields, $unset: { listing: true } },
+          { returnDocument: 'after' },
+        );
+        if (!after) throw noGroup();
+        await this.bus.tell({ kind: 'group', groupId }, 'group:updated', { group: toSharedGroup(after) });
+        return after;
+      }),
+    );
+  }
+
+  /** Archives a group: it is only read from then on. One that is archived stays so. @throws AppError not_found */
+  archive(groupId: ObjectId, by: By): Promise<GroupDocument> {
+    return this.setArchived(groupId, by, true);
+  }
+
+  /** Takes a group out of the archive. @throws AppError not_found */
+  restore(groupId: ObjectId, by: By): Promise<GroupDocument> {
+    return this.setArchived(groupId, by, false);
+  }
+
+  /**
+   * Deletes a group with everything in it, whole or not at all. Nobody hears anything more of it once this is
+   * committed; its messages are removed from the disk afterwards.
+   * @throws AppError not_found
+   */
+  async remove(groupId: ObjectId, by: By): Promise<void> {
+    await this.transactions.run(async () => {
+      const { groups, channels, memberships, groupBans } = this.collections;
+      const doomed = await channels.find({ groupId }).toArray();
+      await takeTurns(
+        this.queue,
+        doomed.map(({ _id }) => _id),
+      );
+      const group = await groups.findOneAndDelete({ _id: groupId });
+      if (!group) throw noGroup();
+      const members = await memberships.find({ groupId }, { projection: { userId: 1 } }).toArray();
+      await this.channelMembers.removeChannels(doomed, 'deleted');
+      for (const hanging of [memberships, groupBans]) await hanging.deleteMany({ groupId });
+      await this.notifications.withdraw({ groupId });
+      const others = members.map(({ userId }) => userId).filter((userId) => !userId.equals(by.userId));
+      const text = group.name;
+      await this.notifications.notify(others, {
+        kind: 'group.deleted',
+        actorId: by.userId,
+        groupId,
+        text,
+      });
+      await this.record('group.deleted', group, by, { name: text, members: String(members.length) });
+      await this.avatars.discard(group.avatarId);
+      await this.bus.tell({ kind: 'group', groupId }, 'group:removed', {
+        groupId: groupId.toHexString(),
+        reason: 'deleted',
+      });
+      await this.bus.publish({ type: 'group.deleted', groupId });
+    });
+    await this.purger.start();
+  }
+
+  private setArchived(groupId: ObjectId, by: By, archived: boolean): Promise<GroupDocument> {
+    return this.transactions.run(async () => {
+      const before = await this.collections.groups.findOne({ _id: groupId });
+      if (!before) throw noGroup();
+      if ((before.archivedAt !== null) === archived) return before;
+      await this.record(archived ? 'group.archived' : 'group.restored', before, by);
+      return this.change(groupId, { archivedAt: archived ? new Date() : null });
+    });
+  }
+
+  private record(
+    action: 'group.archived' | 'group.restored' | 'group.deleted',
+    { _id: targetId }: GroupDocument,
+    { userId: actorId, address }: By,
+    details: Record<string, string> = {},
+  ): Promise<void> {
+    return this.audit.record({ action, actorId, targetId, address, details });
+  }
+}
+
+/** Says in the catalogue's words that a name is taken. */
+export async function refuseTakenName<Result>(write: () => Promise<Result>): Promise<Result> {
+  try {
+    return await write();
+  } catch (error) {
+    if (duplicateIndex(error) === 'name_unique') {
+      throw new AppError('group_name_taken', 'A group with this name exists.');
+    }
+    throw error;
+  }
+}
+
+function noGroup(): AppError {
+  return new AppError('not_found', 'There is no such group.');
+}
