@@ -23,6 +23,7 @@ import { GroupMemberService } from './services/group-member.service';
 import { GroupService } from './services/group.service';
 import { IdempotencyService } from './services/idempotency.service';
 import { KeyRecords } from './services/key-records';
+import { LastSeen } from './services/last-seen';
 import { LiveConnections } from './services/live-connections';
 import { ImageProcessor } from './services/image-processor';
 import { MailService } from './services/mail.service';
@@ -45,6 +46,7 @@ import { ThrottleService } from './services/throttle.service';
 import { Timings } from './services/timings';
 import { TokenService } from './services/token.service';
 import { TotpService } from './services/totp.service';
+import { TypingService } from './services/typing.service';
 import { UploadSpool } from './services/upload-spool';
 import { UploadSweeper } from './services/upload-sweeper';
 import { UserService } from './services/user.service';
@@ -115,11 +117,12 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     writer.commit(channelId, drafts),
   );
   const purger = new ChannelPurger(collections, transactions, logger);
-  const users = new UserService(collections);
+  const users = new UserService(collections, bus);
   const changes = new ChannelChanges(collections, transactions, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
   const memberships = new Memberships(collections, transactions, channelMembers, markers, bus);
-  const presence = new PresenceService();
+  const lastSeen = new LastSeen(collections, transactions, logger);
+  const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
   const notifications = new NotificationService(collections, bus);
   const avatars = new AvatarService(
     collections,
@@ -189,7 +192,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
     maintenance,
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
-    connections: new LiveConnections(),
+    connections: new LiveConnections(config.sockets.perUser),
     timings: new Timings(),
     errors: new RecentErrors(),
     users,
@@ -221,6 +224,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     ),
     channelSummaries: new ChannelSummaries(collections, transactions, access, markers, presence, bus),
     presence,
+    typing: new TypingService(collections, access, presence, bus),
     idempotency: new IdempotencyService(
       new KeyRecords(collections),
       transactions,
@@ -232,6 +236,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   await maintenance.start();
   await purger.start();
   sweeper.start();
+  presence.start();
   await throttle.start();
 
   return {
@@ -245,6 +250,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     async close(): Promise<void> {
       await purger.stop();
       await sweeper.stop();
+      await presence.close();
       await mail.close();
       await throttle.close();
       if (!overrides.database) await database.close();

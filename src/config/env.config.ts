@@ -88,6 +88,13 @@ const settingsSchema = z.object({
     .enum(['everyone', 'group_admins'], 'must be everyone or group_admins')
     .default('everyone'),
   THROTTLE_ENABLED: flag.default(true),
+  SOCKETS_PER_USER: wholeNumber(1, 1000).default(20),
+  SOCKET_EVENTS_PER_SECOND: wholeNumber(1, 100_000).default(50),
+  SOCKET_BACKLOG_BYTES: wholeNumber(65_536, 1_073_741_824).default(4_194_304),
+  SOCKET_PING_SECONDS: wholeNumber(1, 25).default(12),
+  SOCKET_PONG_SECONDS: wholeNumber(1, 25).default(10),
+  PRESENCE_GRACE_SECONDS: wholeNumber(0, 25).default(5),
+  PRESENCE_AWAY_SECONDS: wholeNumber(1, 86_400).default(600),
   REDIS_URL: z
     .string()
     .regex(/^rediss?:\/\//, 'must start with redis:// or rediss://')
@@ -146,6 +153,22 @@ export interface Config {
     creation: 'everyone' | 'group_admins';
   };
   throttle: { enabled: boolean; redisUrl: string | undefined };
+  sockets: {
+    perUser: number;
+    /** Of one socket, on an average of ten seconds. */
+    eventsPerSecond: number;
+    /** How much may wait for one client that does not read. */
+    backlogBytes: number;
+    /** How often a client is asked whether it is there, and how long it may take to answer. */
+    pingSeconds: number;
+    pongSeconds: number;
+  };
+  presence: {
+    /** How long somebody whose last connection has broken counts as still there. */
+    graceSeconds: number;
+    /** How long somebody who does nothing counts as online. */
+    awaySeconds: number;
+  };
   mail: {
     /** Undefined: mail goes to the log in development, and is refused in production. */
     smtpUrl: string | undefined;
@@ -171,6 +194,7 @@ export function loadConfig(environment: Environment = process.env, workingDirect
   if (production && settings.BCRYPT_COST < 10) {
     throw new ConfigError('BCRYPT_COST must be at least 10 in production.');
   }
+  refuseGhosts(settings);
   const dataDir = isAbsolute(settings.DATA_DIR)
     ? settings.DATA_DIR
     : resolve(workingDirectory, settings.DATA_DIR);
@@ -198,10 +222,31 @@ export function loadConfig(environment: Environment = process.env, workingDirect
     encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
     groups: { creation: settings.GROUP_CREATION },
     throttle: { enabled: settings.THROTTLE_ENABLED, redisUrl: settings.REDIS_URL },
+    sockets: {
+      perUser: settings.SOCKETS_PER_USER,
+      eventsPerSecond: settings.SOCKET_EVENTS_PER_SECOND,
+      backlogBytes: settings.SOCKET_BACKLOG_BYTES,
+      pingSeconds: settings.SOCKET_PING_SECONDS,
+      pongSeconds: settings.SOCKET_PONG_SECONDS,
+    },
+    presence: { graceSeconds: settings.PRESENCE_GRACE_SECONDS, awaySeconds: settings.PRESENCE_AWAY_SECONDS },
     mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },
     peerjs: { enabled: settings.PEERJS_ENABLED },
     logLevel: settings.LOG_LEVEL,
   };
+}
+
+/** How long somebody may be shown online who is gone, in seconds. */
+const LONGEST_GHOST = 30;
+
+/** A client that has died without a word is noticed by the ping that it does not answer. */
+function refuseGhosts(settings: z.infer<typeof settingsSchema>): void {
+  const { SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS, PRESENCE_GRACE_SECONDS } = settings;
+  // One second more: changes are told once a second.
+  if (SOCKET_PING_SECONDS + SOCKET_PONG_SECONDS + PRESENCE_GRACE_SECONDS + 1 <= LONGEST_GHOST) return;
+  throw new ConfigError(
+    `SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS and PRESENCE_GRACE_SECONDS must be at most ${LONGEST_GHOST - 1} together.`,
+  );
 }
 
 function readEnvFile(path: string): Record<string, string> {

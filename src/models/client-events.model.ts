@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import { keyed } from './idempotency.model';
 import { editMessageEvent, messageParams, messageReply, sendMessageEvent } from './message.model';
+import { ownStatusData, reportActivityEvent } from './presence.model';
 import { renewTokenEvent, tokenRenewedData } from './session.model';
+import { typingData, typingEvent } from './typing.model';
 
 /** An event that a client sends: what it does, the schema of its payload and of the data in its acknowledgement. */
 export interface ClientEventSpec {
@@ -14,6 +16,8 @@ export interface ClientEventSpec {
    * gives its own name.
    */
   operation?: string;
+  /** Set on what clients send by themselves, so that it does not tell that somebody is there. */
+  background?: true;
 }
 
 /** Every event that a client sends. The TypeScript types of the server, of clients and of tests follow from it. */
@@ -22,6 +26,24 @@ export const CLIENT_EVENTS = {
     summary: 'Go on with a new access token of the same session.',
     payload: renewTokenEvent,
     data: tokenRenewedData,
+    background: true,
+  },
+  'presence:report': {
+    summary:
+      'Say whether somebody uses this device. Every event but those that clients send by themselves says so, too.',
+    payload: reportActivityEvent,
+    data: ownStatusData,
+    background: true,
+  },
+  'typing:start': {
+    summary: 'Say that one types: again every 3 seconds while that lasts. Takes the right to send.',
+    payload: typingEvent,
+    data: typingData,
+  },
+  'typing:stop': {
+    summary: 'Say that one has stopped typing without sending.',
+    payload: typingEvent,
+    data: typingData,
   },
   'message:send': {
     summary: 'Send a message. Acknowledged when it is on disk; sent again, it returns the first message.',

@@ -8,7 +8,10 @@ import { maintenanceSchema } from './maintenance.model';
 import { messageReply } from './message.model';
 import { notificationDeletedEvent, notificationReadEvent, notificationSchema } from './notification.model';
 import { preferencesSchema } from './preferences.model';
+import { presenceChangedEvent } from './presence.model';
 import { authEndedEvent, authExpiringEvent } from './session.model';
+import { serverClosingEvent, socketEndedEvent } from './socket.model';
+import { typingChangedEvent } from './typing.model';
 
 /** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
 export const DEPARTURES = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
@@ -31,6 +34,16 @@ export const SERVER_EVENTS = {
     payload: authExpiringEvent,
   },
   'auth:ended': { summary: 'The server closes this socket, and why.', payload: authEndedEvent },
+
+  'socket:ended': {
+    summary: 'The server closes this socket for what it has sent, and why.',
+    payload: socketEndedEvent,
+  },
+  'server:closing': {
+    summary:
+      'The server goes down. Connect again after so many milliseconds: each socket is told another number.',
+    payload: serverClosingEvent,
+  },
 
   'message:created': { summary: 'To all who read the channel, the sender too.', payload: messageReply },
   'message:updated': { summary: 'To all who read the channel.', payload: messageReply },
@@ -98,6 +111,16 @@ export const SERVER_EVENTS = {
   'channel:read': {
     summary: 'To a user, on all devices: they have read a channel up to here.',
     payload: z.strictObject({ read: channelReadSchema }),
+  },
+
+  'presence:changed': {
+    summary:
+      'Who of those with whom one has a group or a conversation in common is seen another way now, oneself included. Once a second at most.',
+    payload: presenceChangedEvent,
+  },
+  'typing:changed': {
+    summary: `To those who read a channel, but for whom it is about. It ends by a message of theirs, too, and by itself.`,
+    payload: typingChangedEvent,
   },
 
   'notification:created': {

@@ -37,6 +37,8 @@ export interface UserDocument {
   state: UserState;
   suspension: { reason: string; until: Date | null } | null;
   totp: TotpState | null;
+  /** When others last saw them here. Missing until then, and when the user is deleted. */
+  lastSeenAt?: Date;
   createdAt: Date;
   updatedAt: Date;
 }

@@ -12,6 +12,7 @@ import { healthRoutes } from './health.routes';
 import { homeRoute } from './home.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
+import { presenceRoutes } from './presence.routes';
 import { serverAdminRoutes } from './server-admin.routes';
 import { uploadRoutes } from './upload.routes';
 import { userRoutes } from './users.routes';
@@ -35,6 +36,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...groupMemberRoutes(services.groupMembers),
     ...channelRoutes(services.channels),
     ...channelReadRoutes(services.channelSummaries),
+    ...presenceRoutes(services.presence),
     ...messageRoutes(services.messages),
     ...uploadRoutes(services),
   ];

@@ -27,6 +27,9 @@ export interface Facts {
   onSelf?: boolean;
   /** The role that is given. */
   newRole?: GroupRole;
+  /** Whether the user is the one whom it concerns, and whether they have a group or a conversation in common. */
+  oneself?: boolean;
+  sharesPlace?: boolean;
   /** Who may create groups, by configuration. */
   groupCreation?: 'everyone' | 'group_admins';
 }
@@ -280,6 +283,22 @@ const superAdminsOnly: Rule = {
   message: 'Only super admins may do this.',
 };
 
+const oneselfAlways: Rule = {
+  name: 'oneself',
+  says: 'Everybody may do this to themselves.',
+  decide: ({ oneself }) => allowIf(oneself === true),
+  code: 'forbidden',
+  message: '',
+};
+
+const sharesPlaceOnly: Rule = {
+  name: 'a_place_in_common',
+  says: 'It takes a group or a direct conversation in common.',
+  decide: ({ sharesPlace }) => refuseIf(sharesPlace !== true),
+  code: 'forbidden',
+  message: 'You have no group or conversation in common with this person.',
+};
+
 function roleInGroup(atLeast: GroupRole): Rule {
   return {
     name: `role_${atLeast}_in_the_group`,
@@ -310,6 +329,10 @@ const channelAdmins = [channelCreator, roleInGroup('admin')];
 const SERVER_RULES = {
   'server.administer': [superAdminsOnly],
   'group.create': [mayCreateGroups],
+} satisfies Record<string, Rule[]>;
+
+const PERSON_RULES = {
+  'presence.read': [oneselfAlways, sharesPlaceOnly],
 } satisfies Record<string, Rule[]>;
 
 const GROUP_RULES = {
@@ -382,20 +405,27 @@ const MESSAGE_RULES = {
 } satisfies Record<string, Rule[]>;
 
 export type ServerAction = keyof typeof SERVER_RULES;
+export type PersonAction = keyof typeof PERSON_RULES;
 export type GroupAction = keyof typeof GROUP_RULES;
 export type ChannelAction = keyof typeof CHANNEL_RULES;
 export type MessageAction = keyof typeof MESSAGE_RULES;
-export type Action = ServerAction | GroupAction | ChannelAction | MessageAction;
+export type Action = ServerAction | PersonAction | GroupAction | ChannelAction | MessageAction;
 
-/** The actions by what they are done to. */
+/** The actions by what they are done to. Those on a person are explained by the subject, without a resource. */
 export const ACTIONS_ON = {
-  server: Object.keys(SERVER_RULES) as ServerAction[],
+  server: Object.keys({ ...SERVER_RULES, ...PERSON_RULES }) as (ServerAction | PersonAction)[],
   group: Object.keys(GROUP_RULES) as GroupAction[],
   channel: Object.keys(CHANNEL_RULES) as ChannelAction[],
   message: Object.keys(MESSAGE_RULES) as MessageAction[],
 };
 
-const RULES: Record<Action, Rule[]> = { ...SERVER_RULES, ...GROUP_RULES, ...CHANNEL_RULES, ...MESSAGE_RULES };
+const RULES: Record<Action, Rule[]> = {
+  ...SERVER_RULES,
+  ...PERSON_RULES,
+  ...GROUP_RULES,
+  ...CHANNEL_RULES,
+  ...MESSAGE_RULES,
+};
 
 /**
  * Decides an action by its rules, in their order: the first that allows or refuses decides, and what no rule

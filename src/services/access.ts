@@ -13,10 +13,11 @@ import {
   type Facts,
   type GroupAction,
   type MessageAction,
+  type PersonAction,
   type ServerAction,
 } from './access-rules';
 import type { AuditService } from './audit.service';
-import type { Audience } from './event-bus';
+import type { ChannelAudience } from './event-bus';
 
 /** Who a decision is about: all of a caller that it rests on. */
 export type Actor = Facts['user'];
@@ -77,6 +78,17 @@ export class Access {
   /** @throws AppError forbidden */
   requireSuperAdmin(caller: Caller): void {
     this.requireServer(caller, 'server.administer');
+  }
+
+  /** Lets the caller do something that concerns a user. @throws AppError not_found, forbidden */
+  async person(caller: Caller, action: PersonAction, userId: ObjectId | string): Promise<void> {
+    const _id = new ObjectId(userId);
+    const [facts, user] = await Promise.all([
+      this.personFacts(actor(caller), _id),
+      this.collections.users.findOne({ _id }, { projection: { _id: 1 } }),
+    ]);
+    if (!user) throw new AppError('not_found', 'There is no such user.');
+    await this.require(caller, action, facts, 'user', _id);
   }
 
   /**
@@ -185,7 +197,7 @@ export class Access {
     caller: Caller,
     action: Action,
     facts: Facts,
-    kind: 'group' | 'channel' | 'message',
+    kind: 'user' | 'group' | 'channel' | 'message',
     targetId: ObjectId,
   ): Promise<void> {
     const decision = decide(action, facts);
@@ -197,7 +209,7 @@ export class Access {
   async noteOverride(
     { userId, address }: Pick<Caller, 'userId' | 'address'>,
     action: Action,
-    kind: 'group' | 'channel' | 'message',
+    kind: 'user' | 'group' | 'channel' | 'message',
     targetId: ObjectId,
   ): Promise<void> {
     await this.audit.record({
@@ -214,7 +226,10 @@ export class Access {
     on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
     concerning: Concerning,
   ): Promise<Facts | undefined> {
-    if (!on) return { user, groupCreation: this.groupCreation };
+    if (!on) {
+      const aboutPerson = concerning.subjectId && (await this.personFacts(user, concerning.subjectId));
+      return { ...aboutPerson, user, groupCreation: this.groupCreation };
+    }
     if (on.kind === 'group') {
       const { facts } = await this.groupFacts(user, on.id, concerning);
       return facts.group ? facts : undefined;
@@ -226,6 +241,27 @@ export class Access {
     if (!channel) return undefined;
     const [facts] = await this.channelFacts(channel, [user], concerning);
     return { ...facts!, ...(message && { message }) };
+  }
+
+  /** Whether two meet in a group or in a direct conversation. */
+  private async personFacts(user: Actor, subjectId: ObjectId): Promise<Facts> {
+    const { memberships, channelMembers } = this.collections;
+    const userId = { $in: [user.id, subjectId] };
+    const [inGroups, inChannels] = await Promise.all([
+      memberships.find({ userId }, { projection: { userId: 1, groupId: 1 } }).toArray(),
+      // Who shares a private channel of a group shares the group.
+      channelMembers.find({ userId, groupId: null }, { projection: { userId: 1, channelId: 1 } }).toArray(),
+    ]);
+    const placesOf = (whose: ObjectId) => [
+      ...inGroups.filter((one) => one.userId.equals(whose)).map((one) => one.groupId.toHexString()),
+      ...inChannels.filter((one) => one.userId.equals(whose)).map((one) => one.channelId.toHexString()),
+    ];
+    const own = new Set(placesOf(user.id));
+    return {
+      user,
+      oneself: user.id.equals(subjectId),
+      sharesPlace: placesOf(subjectId).some((place) => own.has(place)),
+    };
   }
 
   private async groupFacts(
@@ -353,7 +389,7 @@ export function refusal({ code, message }: Decision & { allowed: false }): AppEr
 }
 
 /** Who hears what happens in a channel. */
-export function audienceOfChannel({ _id, groupId, visibility }: ChannelDocument): Audience {
+export function audienceOfChannel({ _id, groupId, visibility }: ChannelDocument): ChannelAudience {
   return visibility === 'public' && groupId
     ? { kind: 'public_channel', groupId, channelId: _id }
     : { kind: 'channel', channelId: _id };

@@ -79,6 +79,7 @@ export class AccountService {
     const user = await this.collections.users.findOne({ _id: userId });
     if (!user) return;
     yield { kind: 'user', data: toUser(user) };
+    if (user.lastSeenAt) yield { kind: 'last_seen', data: { lastSeenAt: user.lastSeenAt.toISOString() } };
     for await (const session of this.collections.sessions.find({ userId })) {
       yield { kind: 'session', data: toSession(session, caller) };
     }
@@ -148,7 +149,14 @@ export class AccountService {
           emailVerifiedAt: null,
           updatedAt: new Date(),
         },
-        $unset: { searchName: true, email: true, pendingEmail: true, passwordHash: true, avatarId: true },
+        $unset: {
+          searchName: true,
+          email: true,
+          pendingEmail: true,
+          passwordHash: true,
+          avatarId: true,
+          lastSeenAt: true,
+        },
       },
     );
     // Asked twice at once, it is done once.

@@ -1,6 +1,8 @@
 import type { ObjectId } from 'mongodb';
 import type { Transactions } from '../db/transaction';
 import type { ServerEvent, ServerPayload } from '../models/server-events.model';
+import type { Preferences } from '../models/preferences.model';
+import type { PresenceStatus } from '../models/presence.model';
 import type { RevocationReason } from '../models/session.model';
 import type { GlobalRole } from '../models/user.model';
 
@@ -14,7 +16,18 @@ export type Audience =
   /** All members of a group but those who are banned from this channel of it. */
   | { kind: 'public_channel'; groupId: ObjectId; channelId: ObjectId; leaveOut?: ObjectId[] }
   /** The members of a private channel or of a direct conversation. */
-  | { kind: 'channel'; channelId: ObjectId };
+  | { kind: 'channel'; channelId: ObjectId; leaveOut?: ObjectId[] };
+
+/** Those who hear a channel. */
+export type ChannelAudience = Extract<Audience, { kind: 'public_channel' | 'channel' }>;
+
+/** Somebody is seen another way. It concerns those who meet them in a group or in a private channel. */
+export interface PresenceChange {
+  userId: string;
+  status: PresenceStatus;
+  groupIds: string[];
+  channelIds: string[];
+}
 
 /** What open clients are told. */
 export type ClientEventOf<Name extends ServerEvent> = {
@@ -38,7 +51,11 @@ export type DomainEvent =
   | { type: 'channel_ban.added' | 'channel_ban.ended'; channelId: ObjectId; userId: ObjectId }
   | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
   /** The role or the state of an account is another one now. */
-  | { type: 'user.changed'; userId: ObjectId; role: GlobalRole };
+  | { type: 'user.changed'; userId: ObjectId; role: GlobalRole }
+  | { type: 'preferences.changed'; userId: ObjectId; preferences: Preferences }
+  /** One of the two has blocked the other, or has ended that. */
+  | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
+  | { type: 'presence.changed'; changes: PresenceChange[] };
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 

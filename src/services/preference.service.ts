@@ -39,6 +39,7 @@ export class PreferenceService {
         { upsert: true, returnDocument: 'after' },
       );
       const preferences = toPreferences(document);
+      await this.bus.publish({ type: 'preferences.changed', userId, preferences });
       await this.bus.tell({ kind: 'users', userIds: [userId] }, 'preferences:updated', { preferences });
       return preferences;
     });

@@ -20,6 +20,7 @@ const PER_ADDRESS = {
   refresh: { points: 1200, duration: 600 },
   reset: { points: 60, duration: 600 },
   upload: { points: 300, duration: 600 },
+  connect: { points: 3000, duration: 60 },
 } as const satisfies Record<string, { points: number; duration: number }>;
 
 export type ThrottledCall = keyof typeof PER_ADDRESS;
@@ -70,6 +71,7 @@ export class ThrottleService {
       refresh: byAddress('refresh'),
       reset: byAddress('reset'),
       upload: byAddress('upload'),
+      connect: byAddress('connect'),
     };
     this.failures = this.limiter({
       keyPrefix: 'throttle:failures',

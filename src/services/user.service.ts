@@ -13,10 +13,14 @@ import {
 import type { PageQuery } from '../models/common.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import type { EventBus } from './event-bus';
 
 /** Profiles: one's own and what one sees of others. */
 export class UserService {
-  constructor(private readonly collections: Collections) {}
+  constructor(
+    private readonly collections: Collections,
+    private readonly bus: EventBus,
+  ) {}
 
   /** A user, or what is left of one who was deleted. @throws AppError not_found */
   async requireUser(userId: string): Promise<UserDocument> {
@@ -91,10 +95,13 @@ export class UserService {
       { $setOnInsert: { createdAt: new Date() } },
       { upsert: true },
     );
+    await this.bus.publish({ type: 'block.changed', userId: caller.userId, blockedId: user._id });
   }
 
-  async unblock(caller: Caller, userId: string): Promise<void> {
-    await this.collections.blocks.deleteOne({ userId: caller.userId, blockedId: new ObjectId(userId) });
+  async unblock({ userId }: Caller, otherId: string): Promise<void> {
+    const blockedId = new ObjectId(otherId);
+    await this.collections.blocks.deleteOne({ userId, blockedId });
+    await this.bus.publish({ type: 'block.changed', userId, blockedId });
   }
 
   /** Whom the caller has blocked, in the order in which they did. */

@@ -1,12 +1,11 @@
 import type { ObjectId } from 'mongodb';
-import type { ServerEvent } from '../models/server-events.model';
+import type { ServerEvent, ServerPayload } from '../models/server-events.model';
 import type { UserAudiences } from '../services/access';
-import type { Audience, ClientEventOf, DomainEvent, EventBus } from '../services/event-bus';
-import type { Connections } from '../services/presence.service';
+import type { Audience, ClientEventOf, DomainEvent, EventBus, PresenceChange } from '../services/event-bus';
 import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 
-const userRoom = (id: ObjectId) => `user:${id.toHexString()}`;
+const userRoom = (id: ObjectId | string) => `user:${id.toString()}`;
 const sessionRoom = (id: ObjectId) => `session:${id.toHexString()}`;
 const groupRoom = (id: ObjectId | string) => `group:${id.toString()}`;
 const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
@@ -23,7 +22,7 @@ const bannedRoom = (channelId: ObjectId) => `banned:${channelId.toHexString()}`;
  * Every listener does its work synchronously, so a socket that an event shuts out hears nothing that is
  * published after it.
  */
-export class Broadcaster implements Connections {
+export class Broadcaster {
   /** Counts the changes of what anybody may hear. */
   private epoch = 0;
   /** The epoch at which it last changed for each user. */
@@ -63,27 +62,6 @@ export class Broadcaster implements Connections {
     }
     void socket.join(audiences.bannedFrom.map(bannedRoom));
     return true;
-  }
-
-  countPeople(audiences: readonly Audience[]): number[] {
-    // Many channels of one group are asked for together: who hears the group is looked up once.
-    const known = new Map<string | undefined, Set<string>>();
-    const peopleIn = (room: string | undefined): Set<string> => {
-      const found = known.get(room);
-      if (found) return found;
-      const sockets = room === undefined ? [...this.io.of('/').sockets.values()] : this.socketsIn(room);
-      const people = new Set(sockets.map(({ data }) => data.caller.userId.toHexString()));
-      known.set(room, people);
-      return people;
-    };
-    return audiences.map((audience) => {
-      const rooms = roomsOf(audience);
-      if (rooms === 'all') return peopleIn(undefined).size;
-      const except = new Set(rooms.except.flatMap((room) => [...peopleIn(room)]));
-      const only = rooms.to.length === 1 ? peopleIn(rooms.to[0]) : undefined;
-      const people = only ?? new Set(rooms.to.flatMap((room) => [...peopleIn(room)]));
-      return people.size - [...except].filter((id) => people.has(id)).length;
-    });
   }
 
   private handle(event: DomainEvent): void {
@@ -133,6 +111,16 @@ export class Broadcaster implements Connections {
           leaveChannel(socket, event.channelId.toHexString());
         }
         break;
+      case 'preferences.changed':
+        // How the user is seen follows from them: a socket on its way has read what they were before.
+        this.noteChange(event.userId);
+        break;
+      case 'presence.changed':
+        this.tellPresence(event.changes);
+        break;
+      case 'block.changed':
+        // Two who have blocked each other go on hearing the same channels.
+        break;
       case 'user.changed':
         this.noteChange(event.userId);
         for (const { data } of this.socketsOf(event.userId)) {
@@ -143,6 +131,41 @@ export class Broadcaster implements Connections {
         this.noteChange(event.userId);
         for (const socket of this.socketsIn(sessionRoom(event.sessionId))) endSocket(socket, event.reason);
         break;
+    }
+  }
+
+  /**
+   * Each socket is told all that concerns it in one event, and those whom the same concerns get it in one and the
+   * same encoding: the cost grows with those who are told, not with their number times that of the changes.
+   */
+  private tellPresence(changes: readonly PresenceChange[]): void {
+    const byRoom = new Map<string, PresenceChange[]>();
+    for (const change of changes) {
+      for (const room of roomsAround(change)) {
+        const known = byRoom.get(room);
+        if (known) known.push(change);
+        else byRoom.set(room, [change]);
+      }
+    }
+    const heardBy = new Map<string, string[]>();
+    const { rooms: members } = this.io.of('/').adapter;
+    for (const room of byRoom.keys()) {
+      for (const socketId of members.get(room) ?? []) {
+        const rooms = heardBy.get(socketId);
+        if (rooms) rooms.push(room);
+        else heardBy.set(socketId, [room]);
+      }
+    }
+    const alike = new Map<string, { rooms: string[]; socketIds: string[] }>();
+    for (const [socketId, rooms] of heardBy) {
+      const key = rooms.join();
+      const those = alike.get(key);
+      if (those) those.socketIds.push(socketId);
+      else alike.set(key, { rooms, socketIds: [socketId] });
+    }
+    for (const { rooms, socketIds } of alike.values()) {
+      const payload = toPresenceChanged(new Set(rooms.flatMap((room) => byRoom.get(room) ?? [])));
+      this.io.local.to(socketIds).emit('presence:changed', payload);
     }
   }
 
@@ -173,6 +196,21 @@ export class Broadcaster implements Connections {
   }
 }
 
+function roomsAround({ userId, groupIds, channelIds }: PresenceChange): string[] {
+  return [userRoom(userId), ...groupIds.map(groupRoom), ...channelIds.map(channelRoom)];
+}
+
+function toPresenceChanged(changes: Iterable<PresenceChange>): ServerPayload<'presence:changed'> {
+  const payload: ServerPayload<'presence:changed'> = {
+    online: [],
+    away: [],
+    do_not_disturb: [],
+    offline: [],
+  };
+  for (const { userId, status } of changes) payload[status].push(userId);
+  return payload;
+}
+
 /** The rooms whose sockets hear what is for an audience, and those whose sockets do not. */
 function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all' {
   switch (audience.kind) {
@@ -189,7 +227,7 @@ function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all'
         except: [bannedRoom(audience.channelId), ...(audience.leaveOut ?? []).map(userRoom)],
       };
     case 'channel':
-      return { to: [channelRoom(audience.channelId)], except: [] };
+      return { to: [channelRoom(audience.channelId)], except: (audience.leaveOut ?? []).map(userRoom) };
   }
 }
 

@@ -1,14 +1,20 @@
-import { Server as EngineServer } from 'engine.io';
+import { Server as EngineServer, type Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server } from 'socket.io';
 import type { Context } from '../context';
 import type { UserAudiences } from '../services/access';
+import type { EndedFor, LiveConnection } from '../services/live-connections';
+import type { Manners } from '../services/presence.service';
 import { AppError, toPublicError } from '../utils/errors';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
+import { Backlog, PollAnswers } from './backlog';
 import { Broadcaster } from './broadcast';
+import { EventGate } from './event-gate';
 import { dispatchEvents } from './handlers/dispatch';
 import { authHandlers } from './handlers/auth.handlers';
 import { messageHandlers } from './handlers/message.handlers';
+import { presenceHandlers } from './handlers/presence.handlers';
+import { limitPackets } from './packet-limit';
 import { SocketLifetime } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 import type { UpgradeHandler } from './upgrade.router';
@@ -19,10 +25,28 @@ export const SOCKET_IO_PATH = '/socket.io/';
 /** The largest packet of a client, in bytes: a message of 8,000 characters at its longest in JSON. */
 const MAX_PACKET = 128 * 1024;
 
+/** How long a connection may take to show a token, in milliseconds, and how often it may try. */
+const ADMISSION_TIME = 10_000;
+const ADMISSION_TRIES = 10;
+
+/** For each event that a client may send, so many packets are taken. */
+const PACKETS_PER_EVENT = 40;
+
+/** Within what time clients come again after a restart, in milliseconds: by their number, within bounds. */
+const SPREAD = { perSocket: 5, min: 2000, max: 30_000 };
+/** How long a restart takes at least. */
+const RESTART = 500;
+
+/** How much of what a client says of itself is kept, in characters. */
+const MAX_USER_AGENT = 256;
+
 /** What a handshake found out, for when the connection stands. */
 interface Admission {
   mark: number;
   audiences: UserAudiences;
+  manners: Manners;
+  /** Gives back the place that is kept for the connection. */
+  release: () => void;
   tokenExpiresAt: Date;
 }
 
@@ -41,18 +65,41 @@ export interface SocketServer {
 export function createSocketServer(context: Context): SocketServer {
   const { bus, config, logger, services } = context;
   const { corsOrigins } = config.http;
+  const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds } = config.sockets;
+  const trust = trustProxy(config.http.trustProxy);
   const options = {
     serveClient: false,
     ...(corsOrigins.length > 0 && { cors: { origin: corsOrigins } }),
   };
-  const engine = new EngineServer({ maxHttpBufferSize: MAX_PACKET, ...options });
-  const io: ParleyServer = new Server(options);
+  const engine = new EngineServer({
+    maxHttpBufferSize: MAX_PACKET,
+    pingInterval: pingSeconds * 1000,
+    pingTimeout: pongSeconds * 1000,
+    allowRequest: (request, decide) => {
+      services.throttle.countCall('connect', clientAddress(request, trust)).then(
+        () => decide(null, true),
+        () => decide('rate_limited', false),
+      );
+    },
+    ...options,
+  });
+  const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIME, ...options });
   io.bind(engine);
-  const trust = trustProxy(config.http.trustProxy);
   const broadcaster = new Broadcaster(io, bus);
-  const detach = services.presence.attach(broadcaster);
+  const gate = new EventGate(eventsPerSecond, services.connections);
+  const answers = new PollAnswers();
   const messages = messageHandlers(services.messages);
   const admissions = new WeakMap<ParleySocket, Admission>();
+  const tries = new WeakMap<object, number>();
+
+  engine.on('connection', (conn: EngineSocket) => {
+    const note = (reason: EndedFor) => {
+      services.connections.noteEnd(reason);
+      logger.warn({ reason, address: conn.remoteAddress }, 'a connection was ended');
+    };
+    new Backlog(conn, answers, backlogBytes, () => note('too_slow'));
+    limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => note('too_many_packets'));
+  });
 
   io.use((socket, next) => {
     admit(socket).then(
@@ -67,6 +114,9 @@ export function createSocketServer(context: Context): SocketServer {
   });
 
   async function admit(socket: ParleySocket): Promise<void> {
+    const tried = (tries.get(socket.conn) ?? 0) + 1;
+    tries.set(socket.conn, tried);
+    if (tried > ADMISSION_TRIES) socket.conn.close();
     const token: unknown = socket.handshake.auth['token'];
     if (typeof token !== 'string' || token === '') {
       throw new AppError('unauthenticated', 'This takes an access token: auth: {token}.');
@@ -77,32 +127,69 @@ export function createSocketServer(context: Context): SocketServer {
       clientAddress(socket.request, trust),
     );
     services.maintenance.admit(caller);
+    const release = services.connections.reserve(caller.userId);
+    socket.conn.once('close', release);
     socket.data.caller = caller;
     socket.data.privateChannels = new Map();
-    const audiences = await services.access.audiencesOf(caller.userId);
-    admissions.set(socket, { mark, audiences, tokenExpiresAt });
+    const [audiences, manners] = await Promise.all([
+      services.access.audiencesOf(caller.userId),
+      services.presence.mannersOf(caller.userId),
+    ]).catch((error: unknown) => {
+      release();
+      throw error;
+    });
+    admissions.set(socket, { mark, audiences, manners, release, tokenExpiresAt });
   }
 
   io.on('connection', (socket) => {
     const admission = admissions.get(socket);
+    admission?.release();
     if (!admission || !broadcaster.enter(socket, admission.audiences, admission.mark)) {
       // Its rights changed during the handshake. Closing the transport makes the client come again at once.
       socket.conn.close();
       return;
     }
-    services.connections.opened(socket.data.caller.userId);
-    socket.once('disconnect', () => services.connections.closed(socket.data.caller.userId));
+    const connection = toConnection(socket);
+    const { id, userId } = connection;
+    services.connections.opened(connection);
+    services.presence.entered(id, userId, admission.audiences, admission.manners);
+    socket.once('disconnect', (reason) => {
+      services.connections.closed(connection);
+      // One that the server ends comes back only by a new log-in.
+      services.presence.left(id, userId, reason === 'server namespace disconnect');
+      if (services.connections.of(userId).length === 0) void services.typing.left(userId);
+    });
     const lifetime = new SocketLifetime(socket, services.sessions, admission.tokenExpiresAt);
-    dispatchEvents(socket, { ...messages, ...authHandlers(lifetime) }, services, logger);
+    const own = presenceHandlers(id, services.presence, services.typing);
+    dispatchEvents(socket, { ...messages, ...own, ...authHandlers(lifetime) }, services, gate, logger);
   });
 
+  /** Tells each client another moment to come again. */
+  function sayGoodbye(): void {
+    const { sockets } = io.of('/');
+    const spread = Math.min(SPREAD.max, Math.max(SPREAD.min, sockets.size * SPREAD.perSocket));
+    for (const socket of sockets.values()) {
+      socket.emit('server:closing', { reconnectAfter: Math.round(RESTART + Math.random() * spread) });
+    }
+  }
+
   return {
-    handleRequest: (request, response) => engine.handleRequest(request, response),
+    handleRequest: (request, response) => {
+      answers.watch(request, response);
+      engine.handleRequest(request, response);
+    },
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
     close: async () => {
+      await gate.close();
+      sayGoodbye();
       broadcaster.stop();
-      detach();
       await io.close();
     },
   };
+}
+
+function toConnection({ id, handshake, data }: ParleySocket): LiveConnection {
+  const { userId, sessionId, address } = data.caller;
+  const userAgent = (handshake.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT);
+  return { id, userId, sessionId, address, userAgent, since: new Date() };
 }

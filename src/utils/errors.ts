@@ -51,6 +51,7 @@ export const ERROR_STATUS = {
   image_invalid: 422,
   image_too_large: 422,
   rate_limited: 429,
+  too_many_connections: 429,
   slow_mode: 429,
   internal_error: 500,
   unavailable: 503,

@@ -33,6 +33,14 @@ describe('a good value', () => {
     ],
     [{ GROUP_CREATION: 'group_admins' }, { groups: { creation: 'group_admins' } }],
     [{ THROTTLE_ENABLED: 'false' }, { throttle: { enabled: false } }],
+    [{ SOCKETS_PER_USER: '1' }, { sockets: { perUser: 1 } }],
+    [{ SOCKET_EVENTS_PER_SECOND: '100000' }, { sockets: { eventsPerSecond: 100_000 } }],
+    [{ SOCKET_BACKLOG_BYTES: '65536' }, { sockets: { backlogBytes: 65_536 } }],
+    [
+      { SOCKET_PING_SECONDS: '1', SOCKET_PONG_SECONDS: '3', PRESENCE_GRACE_SECONDS: '25' },
+      { sockets: { pingSeconds: 1, pongSeconds: 3 }, presence: { graceSeconds: 25 } },
+    ],
+    [{ PRESENCE_AWAY_SECONDS: '1' }, { presence: { awaySeconds: 1 } }],
     [{ REDIS_URL: 'rediss://cache:6380/1' }, { throttle: { redisUrl: 'rediss://cache:6380/1' } }],
     [{ SMTP_URL: 'smtps://u:p@mail.example' }, { mail: { smtpUrl: 'smtps://u:p@mail.example' } }],
     [{ MAIL_FROM: 'Chat <chat@example.org>' }, { mail: { from: 'Chat <chat@example.org>' } }],
@@ -73,6 +81,13 @@ describe('a malformed value', () => {
     BCRYPT_COST: ['3', '17', '12.0'],
     GROUP_CREATION: ['nobody', 'Everyone', 'group_admin'],
     THROTTLE_ENABLED: ['yes', '0'],
+    SOCKETS_PER_USER: ['0', '1001', 'many'],
+    SOCKET_EVENTS_PER_SECOND: ['0', '-5', '0.5'],
+    SOCKET_BACKLOG_BYTES: ['65535', '4MB'],
+    SOCKET_PING_SECONDS: ['0', '26', '12s'],
+    SOCKET_PONG_SECONDS: ['0', '26'],
+    PRESENCE_GRACE_SECONDS: ['-1', '26'],
+    PRESENCE_AWAY_SECONDS: ['0', '86401'],
     REDIS_URL: ['localhost:6379', 'http://localhost'],
     SMTP_URL: ['mail.example.org', 'http://mail.example.org'],
     CORS_ORIGINS: [
@@ -99,6 +114,14 @@ describe('a malformed value', () => {
     expect([...Object.keys(cases), 'HOST', 'DATA_DIR', 'MAIL_FROM'].sort()).toEqual(
       [...SETTING_NAMES].sort(),
     );
+  });
+
+  it('of times that together would show people who are gone for longer than 30 seconds is refused', () => {
+    const names = ['SOCKET_PING_SECONDS', 'SOCKET_PONG_SECONDS', 'PRESENCE_GRACE_SECONDS'];
+    expect(refusal({ PRESENCE_GRACE_SECONDS: '8' })).toBe(
+      `${names[0]}, ${names[1]} and ${names[2]} must be at most 29 together.`,
+    );
+    expect(() => load({ PRESENCE_GRACE_SECONDS: '7' })).not.toThrow();
   });
 
   it('never shows the secret that was too short', () => {

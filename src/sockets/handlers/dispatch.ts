@@ -4,11 +4,12 @@ import { AppError, toPublicError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { parseInput } from '../../utils/validation';
 import { CLIENT_EVENTS, type ClientEvent, type ClientEventSpec } from '../../models/client-events.model';
+import type { EventGate } from '../event-gate';
 import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';
 
 /** What every event goes through, whatever it is. */
-type Around = Pick<Services, 'maintenance' | 'idempotency' | 'timings' | 'errors'>;
+type Around = Pick<Services, 'maintenance' | 'idempotency' | 'presence' | 'timings' | 'errors'>;
 
 /**
  * Answers every event of a socket by the table of handlers, in the same way: validate, one service call,
@@ -18,15 +19,20 @@ export function dispatchEvents(
   socket: ParleySocket,
   handlers: Handlers,
   around: Around,
+  gate: EventGate,
   logger: Logger,
 ): void {
   socket.onAny((event: string, ...parameters: unknown[]) => {
+    // What was on its way when the server ended the socket counts no more.
+    if (!socket.connected) return;
     const last = parameters.at(-1);
     const acknowledge = typeof last === 'function' ? (last as (answer: Ack<unknown>) => void) : undefined;
     const payload = acknowledge && parameters.length === 1 ? undefined : parameters[0];
     const name = isClientEvent(event) ? `socket ${event}` : 'no event';
     const start = performance.now();
-    void handle(handlers, around, socket.data.caller, event, payload)
+    const answered = gate
+      .admit(socket)
+      .then(() => handle(handlers, around, socket, event, payload))
       .catch((error: unknown): Ack<unknown> => {
         around.errors.note(name, error, null);
         if (!(error instanceof AppError)) {
@@ -38,22 +44,25 @@ export function dispatchEvents(
         around.timings.note(name, performance.now() - start);
         acknowledge?.(answer);
       });
+    gate.watch(answered);
   });
 }
 
 async function handle(
   handlers: Handlers,
-  { maintenance, idempotency }: Around,
-  caller: Caller,
+  { maintenance, idempotency, presence }: Around,
+  socket: ParleySocket,
   event: string,
   payload: unknown,
 ): Promise<Ack<unknown>> {
+  const { caller } = socket.data;
   // A socket that stays open through maintenance has to show its new token as ever.
   if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');
   const spec: ClientEventSpec = CLIENT_EVENTS[event];
   const handler = handlers[event] as (caller: Caller, payload: unknown) => Promise<unknown>;
   const valid = parseInput(spec.payload, payload);
+  if (!spec.background) presence.active(socket.id, caller.userId);
   if (spec.operation === undefined) return { ok: true, data: await handler(caller, valid) };
   const { idempotencyKey: key, ...input } = valid as { idempotencyKey?: string };
   if (key === undefined) return { ok: true, data: await handler(caller, input) };

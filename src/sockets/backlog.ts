@@ -1,0 +1,97 @@
+import type { Socket as EngineSocket } from 'engine.io';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WebSocket } from 'ws';
+
+/** What a packet that waits costs beside its text, in bytes. */
+const OVERHEAD = 256;
+
+/** The part of a packet of Engine.IO that is measured. */
+interface Packet {
+  data?: string | ArrayBufferView;
+}
+
+/**
+ * How much waits for a client that does not read, or not fast enough: what Engine.IO has not yet handed to the
+ * transport, and what the transport has not yet handed to the system.
+ */
+export class Backlog {
+  private waiting = 0;
+  private over = false;
+
+  /**
+   * @param limit in bytes: one packet more, and the connection is cut off.
+   * @param onExceeded is called once, before that.
+   */
+  constructor(
+    private readonly conn: EngineSocket,
+    private readonly answers: PollAnswers,
+    limit: number,
+    onExceeded: (bytes: number) => void,
+  ) {
+    conn.on('packetCreate', (packet: Packet) => {
+      this.waiting += sizeOf(packet);
+      if (this.over || this.bytes <= limit) return;
+      this.over = true;
+      onExceeded(this.bytes);
+      this.cutOff();
+    });
+    conn.on('flush', () => (this.waiting = 0));
+  }
+
+  /** What waits now, in bytes. */
+  get bytes(): number {
+    const webSocket = webSocketOf(this.conn);
+    return this.waiting + (webSocket ? webSocket.bufferedAmount : this.answers.unread(this.conn));
+  }
+
+  /** Closing would wait for what the client does not read. */
+  private cutOff(): void {
+    const webSocket = webSocketOf(this.conn);
+    this.conn.close(true);
+    webSocket?.terminate();
+    this.answers.destroy(this.conn);
+  }
+}
+
+/** The answers of the polling transport that are under way: a client may ask on a new connection each time. */
+export class PollAnswers {
+  private readonly byConnection = new Map<string, Set<ServerResponse>>();
+
+  watch(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'GET') return;
+    const id = new URL(request.url ?? '', 'http://listener').searchParams.get('sid');
+    if (id === null) return;
+    const own = this.byConnection.get(id) ?? new Set();
+    this.byConnection.set(id, own.add(response));
+    response.once('close', () => {
+      own.delete(response);
+      if (own.size === 0 && this.byConnection.get(id) === own) this.byConnection.delete(id);
+    });
+  }
+
+  /** The bytes of answers to a connection that have not gone out. */
+  unread(conn: EngineSocket): number {
+    let bytes = 0;
+    for (const response of this.byConnection.get(idOf(conn)) ?? []) bytes += response.writableLength;
+    return bytes;
+  }
+
+  destroy(conn: EngineSocket): void {
+    for (const response of this.byConnection.get(idOf(conn)) ?? []) response.destroy();
+  }
+}
+
+/** The `sid` of the connection in the addresses that it asks. Engine.IO does not give it away. */
+function idOf(conn: EngineSocket): string {
+  return (conn as unknown as { id: string }).id;
+}
+
+/** Engine.IO does not give it away either; undefined while the connection polls. */
+function webSocketOf({ transport }: EngineSocket): WebSocket | undefined {
+  return (transport as unknown as { socket?: WebSocket }).socket;
+}
+
+function sizeOf({ data }: Packet): number {
+  if (data === undefined) return OVERHEAD;
+  return OVERHEAD + (typeof data === 'string' ? data.length : data.byteLength);
+}

@@ -1,0 +1,62 @@
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { LiveConnections } from '../services/live-connections';
+import { AppError } from '../utils/errors';
+import type { ParleySocket } from './socket.types';
+
+/** Seconds in which the events of a socket are counted: a client that was away may catch up in one go. */
+const WINDOW = 10;
+/** A socket that sends so many times what it may is disconnected. */
+const ABUSE = 2;
+/** How long the end of the server waits for events in flight, in milliseconds. */
+const PATIENCE = 5000;
+
+/** What the events of clients come in by: not too many of one socket, and none once the server closes. */
+export class EventGate {
+  private readonly limiter: RateLimiterMemory;
+  private readonly inFlight = new Set<Promise<unknown>>();
+  private closing = false;
+
+  constructor(
+    eventsPerSecond: number,
+    private readonly connections: LiveConnections,
+  ) {
+    this.limiter = new RateLimiterMemory({ points: eventsPerSecond * WINDOW, duration: WINDOW });
+  }
+
+  /** @throws AppError rate_limited, unavailable */
+  async admit(socket: ParleySocket): Promise<void> {
+    if (this.closing)
+      throw new AppError('unavailable', 'The server is closing. Connect again, and repeat it.');
+    try {
+      await this.limiter.consume(socket.id);
+    } catch (refused) {
+      if (!(refused instanceof RateLimiterRes)) throw refused;
+      if (refused.consumedPoints > ABUSE * this.limiter.points) this.end(socket);
+      const retryAfter = Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
+      const message = `Too many events. Try again in ${retryAfter} s.`;
+      throw new AppError('rate_limited', message, { retryAfter }, retryAfter);
+    }
+  }
+
+  /** Notes an event that is being answered, until it is. */
+  watch(answer: Promise<unknown>): void {
+    this.inFlight.add(answer);
+    void answer.finally(() => this.inFlight.delete(answer));
+  }
+
+  /** Lets nothing more in, and resolves when what is in flight is answered, or patience has ended. */
+  async close(): Promise<void> {
+    this.closing = true;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)));
+    await Promise.race([Promise.allSettled(this.inFlight), late]);
+    clearTimeout(timer);
+  }
+
+  private end(socket: ParleySocket): void {
+    if (!socket.connected) return;
+    this.connections.noteEnd('too_many_events');
+    socket.emit('socket:ended', { reason: 'too_many_events' });
+    socket.disconnect(true);
+  }
+}

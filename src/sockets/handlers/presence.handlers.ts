@@ -1,0 +1,23 @@
+import type { PresenceService } from '../../services/presence.service';
+import type { TypingService } from '../../services/typing.service';
+import type { Handlers } from './handler.types';
+
+/** The events by which a client says what somebody does at a device. */
+export function presenceHandlers(
+  connectionId: string,
+  presence: PresenceService,
+  typing: TypingService,
+): Pick<Handlers, 'presence:report' | 'typing:start' | 'typing:stop'> {
+  return {
+    'presence:report': ({ userId }, { active }) =>
+      Promise.resolve({ status: presence.report(connectionId, userId, active) }),
+    'typing:start': async (caller, { channelId }) => {
+      await typing.start(caller, channelId);
+      return {};
+    },
+    'typing:stop': async (caller, { channelId }) => {
+      await typing.stop(caller, channelId);
+      return {};
+    },
+  };
+}

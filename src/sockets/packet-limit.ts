@@ -1,0 +1,26 @@
+import type { Socket as EngineSocket } from 'engine.io';
+
+/** Milliseconds in which packets are counted. */
+const WINDOW = 10_000;
+
+/**
+ * Ends a connection that floods the server with packets, whatever they are: most never become an event, and are
+ * work all the same.
+ * @param onExceeded is called once, before that.
+ */
+export function limitPackets(conn: EngineSocket, perWindow: number, onExceeded: () => void): void {
+  let count = 0;
+  let windowEnd = 0;
+  let over = false;
+  conn.on('packet', () => {
+    const now = Date.now();
+    if (now >= windowEnd) {
+      windowEnd = now + WINDOW;
+      count = 0;
+    }
+    if (++count <= perWindow || over) return;
+    over = true;
+    onExceeded();
+    conn.close(true);
+  });
+}
