@@ -29,7 +29,9 @@ import { ImageProcessor } from './services/image-processor';
 import { MailService } from './services/mail.service';
 import { MaintenanceService } from './services/maintenance.service';
 import { Memberships } from './services/memberships';
-import { MessageWriter, type MessageDraft, type SentMessage } from './services/message-writer';
+import { Mentions } from './services/mentions';
+import { MessageComposer, type MessageDraft } from './services/message-composer';
+import { MessageWriter, type SentMessage } from './services/message-writer';
 import { MessageService } from './services/message.service';
 import { NotificationService } from './services/notification.service';
 import { OneTimeTokenService } from './services/one-time-token.service';
@@ -42,6 +44,7 @@ import { PermissionService } from './services/permission.service';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
+import { ThreadRoots } from './services/thread-roots';
 import { ThrottleService } from './services/throttle.service';
 import { Timings } from './services/timings';
 import { TokenService } from './services/token.service';
@@ -112,7 +115,18 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const superAdmins = new SuperAdmins(collections);
   const markers = new ReadMarkers(collections);
   const slowMode = new SlowMode(collections);
-  const writer = new MessageWriter(collections, transactions, access, slowMode, markers, bus);
+  const roots = new ThreadRoots(collections);
+  const composer = new MessageComposer(collections, new Mentions(collections, access));
+  const writer = new MessageWriter(
+    collections,
+    transactions,
+    access,
+    composer,
+    slowMode,
+    markers,
+    roots,
+    bus,
+  );
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );

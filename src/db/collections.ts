@@ -19,6 +19,7 @@ import type { NotificationDocument } from '../models/notification.model';
 import type { PreferencesDocument } from '../models/preferences.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
 import type { SessionDocument } from '../models/session.model';
+import type { ThreadFollowDocument } from '../models/thread.model';
 import type { UserDocument } from '../models/user.model';
 import { inTransactions } from './transaction';
 
@@ -60,6 +61,7 @@ export interface Collections {
   channelReads: Collection<ChannelReadDocument>;
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
+  threadFollows: Collection<ThreadFollowDocument>;
   notifications: Collection<NotificationDocument>;
   preferences: Collection<PreferencesDocument>;
   installation: Collection<InstallationDocument>;
@@ -88,6 +90,7 @@ export function collectionsOf(db: Db): Collections {
     channelReads: open('channel_reads'),
     channelPurges: open('channel_purges'),
     messages: open('messages'),
+    threadFollows: open('thread_follows'),
     notifications: open('notifications'),
     preferences: open('preferences'),
     installation: open('installation'),

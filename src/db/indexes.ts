@@ -127,6 +127,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       key: { channelId: 1, seq: 1 },
       partialFilterExpression: { deletedAt: { $type: 'date' } },
     },
+    { name: 'thread_seq', key: { channelId: 1, threadId: 1, seq: 1 } },
     { name: 'sender', key: { senderId: 1 } },
     {
       name: 'sender_client_id_unique',
@@ -134,6 +135,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
       unique: true,
       partialFilterExpression: { clientMessageId: { $exists: true } },
     },
+  ],
+  thread_follows: [
+    { name: 'thread_user_unique', key: { threadId: 1, userId: 1 }, unique: true },
+    { name: 'user_channel', key: { userId: 1, channelId: 1 } },
+    { name: 'channel', key: { channelId: 1 } },
   ],
   idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
 };

@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, idSchema, limitSchema, multilineText, timeOut, wholeNumberText } from './common.model';
+import { reactionSchema, toReaction, type StoredReaction } from './reaction.model';
 
 /** The longest message, in UTF-16 code units. */
 export const MAX_MESSAGE_LENGTH = 8000;
@@ -19,9 +20,39 @@ export interface MessageDocument {
   sentDigest: string;
   /** Empty once deleted. */
   body: string;
+  /** The root message of the thread that it stands in. Missing outside of threads. */
+  threadId?: ObjectId;
+  /** Of a root: its replies that have not been deleted. Missing until there was one. */
+  replyCount?: number;
+  /** Of a root: when the newest of those was sent. Missing without any. */
+  lastReplyAt?: Date;
+  /** The message of the same channel that it quotes. */
+  replyToId?: ObjectId;
+  /** Others of the channel whom the text names, but for those who have blocked the sender. Missing without any. */
+  mentionIds?: ObjectId[];
+  /** Whether it is for everybody in the channel, or for those who were connected when it was sent. */
+  mentionsEveryone?: EveryoneMention;
+  /** In the order in which each emoji was first used. Missing without any. */
+  reactions?: StoredReaction[];
+  /** When and by whom it was pinned. Missing unless it is. */
+  pinnedAt?: Date;
+  pinnedBy?: ObjectId;
+  /** Whose words these are, when it was forwarded. */
+  forwardedFrom?: ForwardedFrom;
   createdAt: Date;
   editedAt: Date | null;
   deletedAt: Date | null;
+}
+
+/** `@channel` and `@here`. */
+export const EVERYONE_MENTIONS = ['channel', 'here'] as const;
+export type EveryoneMention = (typeof EVERYONE_MENTIONS)[number];
+
+/** Where a forwarded text was first written. */
+export interface ForwardedFrom {
+  messageId: ObjectId;
+  senderId: ObjectId;
+  createdAt: Date;
 }
 
 const clientMessageId = z
@@ -31,7 +62,16 @@ const clientMessageId = z
 
 const body = multilineText(MAX_MESSAGE_LENGTH);
 
-export const sendMessageInput = z.strictObject({ clientMessageId, body }).meta({ id: 'SendMessageInput' });
+const newMessage = {
+  clientMessageId,
+  body,
+  threadId: idSchema.optional().meta({
+    description: 'Reply in the thread of this message; of a reply, in the thread that it stands in.',
+  }),
+  replyToId: idSchema.optional().meta({ description: 'Quote this message of the same channel.' }),
+};
+
+export const sendMessageInput = z.strictObject(newMessage).meta({ id: 'SendMessageInput' });
 export type SendMessageInput = z.output<typeof sendMessageInput>;
 
 export const editMessageInput = z.strictObject({ body }).meta({ id: 'EditMessageInput' });
@@ -62,6 +102,29 @@ export const messageSchema = z
     senderId: idOut,
     clientMessageId: z.string(),
     body: z.string().meta({ description: 'Empty once the message is deleted.' }),
+    threadId: idOut.nullable().meta({ description: 'The root of the thread that it stands in.' }),
+    replyCount: z
+      .number()
+      .int()
+      .meta({ description: 'How many replies are in its thread, without deleted ones.' }),
+    lastReplyAt: timeOut.nullable(),
+    replyToId: idOut.nullable().meta({ description: 'The message of the same channel that it quotes.' }),
+    mentionIds: z.array(idOut).meta({ description: 'Others of the channel whom the text names.' }),
+    mentionsEveryone: z
+      .enum(EVERYONE_MENTIONS)
+      .nullable()
+      .meta({ description: '`@channel`: all of the channel; `@here`: those who were connected.' }),
+    reactions: z.array(reactionSchema).meta({ description: 'In the order in which each was first used.' }),
+    pinnedAt: timeOut.nullable(),
+    pinnedBy: idOut.nullable(),
+    forwardedFrom: z
+      .strictObject({
+        messageId: idOut.meta({ description: 'It opens for those who may read it.' }),
+        senderId: idOut,
+        createdAt: timeOut,
+      })
+      .nullable()
+      .meta({ description: 'Whose words these are, when it was forwarded.' }),
     createdAt: timeOut,
     editedAt: timeOut.nullable(),
     deletedAt: timeOut.nullable(),
@@ -82,10 +145,11 @@ export const messagesReply = z.strictObject({
 export type MessagesReply = z.output<typeof messagesReply>;
 
 /** The payloads of the socket events. */
-export const sendMessageEvent = z.strictObject({ channelId: idSchema, clientMessageId, body });
+export const sendMessageEvent = z.strictObject({ channelId: idSchema, ...newMessage });
 export const editMessageEvent = z.strictObject({ messageId: idSchema, body });
 
 export function toMessage(message: MessageDocument): Message {
+  const { forwardedFrom = null } = message;
   return {
     id: message._id.toHexString(),
     channelId: message.channelId.toHexString(),
@@ -94,6 +158,20 @@ export function toMessage(message: MessageDocument): Message {
     senderId: message.senderId.toHexString(),
     clientMessageId: message.clientMessageId,
     body: message.body,
+    threadId: message.threadId?.toHexString() ?? null,
+    replyCount: message.replyCount ?? 0,
+    lastReplyAt: message.lastReplyAt?.toISOString() ?? null,
+    replyToId: message.replyToId?.toHexString() ?? null,
+    mentionIds: message.mentionIds?.map((id) => id.toHexString()) ?? [],
+    mentionsEveryone: message.mentionsEveryone ?? null,
+    reactions: message.reactions?.map(toReaction) ?? [],
+    pinnedAt: message.pinnedAt?.toISOString() ?? null,
+    pinnedBy: message.pinnedBy?.toHexString() ?? null,
+    forwardedFrom: forwardedFrom && {
+      messageId: forwardedFrom.messageId.toHexString(),
+      senderId: forwardedFrom.senderId.toHexString(),
+      createdAt: forwardedFrom.createdAt.toISOString(),
+    },
     createdAt: message.createdAt.toISOString(),
     editedAt: message.editedAt?.toISOString() ?? null,
     deletedAt: message.deletedAt?.toISOString() ?? null,

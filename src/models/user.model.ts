@@ -65,7 +65,8 @@ const username = z
     'must be 3 to 32 letters, digits, dots, dashes or underscores, and start and end with a letter or digit',
   )
   // Whoever had the name that a deleted account gets could keep that account from being deleted.
-  .refine((name) => !/^deleted-/i.test(name), 'must not begin with deleted-');
+  .refine((name) => !/^deleted-/i.test(name), 'must not begin with deleted-')
+  .refine((name) => !/^(channel|here)$/i.test(name), 'must not be a mention of everybody');
 
 export const newPassword = z
   .string()

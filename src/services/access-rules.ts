@@ -198,6 +198,14 @@ const announcementsByModerators: Rule = {
   message: 'Only moderators write in this channel.',
 };
 
+const moderatorsInGroups: Rule = {
+  name: 'moderators_in_groups',
+  says: 'In a group this takes the role moderator, or a higher one; in direct messages everybody may.',
+  decide: ({ channel, role }) => refuseIf(channel?.kind !== 'direct' && !hasRank(role, 'moderator')),
+  code: 'forbidden',
+  message: 'This takes the role moderator in the group.',
+};
+
 const notBlocked: Rule = {
   name: 'blocked',
   says: 'Two of whom one has blocked the other cannot write to each other directly.',
@@ -395,6 +403,7 @@ const CHANNEL_RULES = {
     notMuted,
     announcementsByModerators,
   ],
+  'message.mention_everyone': [channelHidden, moderatorsInGroups],
 } satisfies Record<string, Rule[]>;
 
 const MESSAGE_RULES = {

@@ -165,6 +165,7 @@ export class AccountService {
     await this.collections.blocks.deleteMany({ userId: user._id });
     await this.collections.blocks.deleteMany({ blockedId: user._id });
     await this.collections.notifications.deleteMany({ userId: user._id });
+    await this.collections.threadFollows.deleteMany({ userId: user._id });
     await this.collections.preferences.deleteOne({ _id: user._id });
     await this.avatars.discard(before.avatarId);
   }

@@ -84,6 +84,7 @@ export class ChannelMembers {
       channelRestrictions,
       slowModeMarks,
       channelReads,
+      threadFollows,
     } = this.collections;
     if (channels.length === 0) return;
     const ids = channels.map(({ _id }) => _id);
@@ -95,8 +96,8 @@ export class ChannelMembers {
     await this.collections.channels.deleteMany({ _id: { $in: ids } });
     const ofChannels = { channelId: { $in: ids } };
     await Promise.all(
-      [channelMembers, channelChanges, channelRestrictions, slowModeMarks, channelReads].map((hanging) =>
-        hanging.deleteMany(ofChannels),
+      [channelMembers, channelChanges, channelRestrictions, slowModeMarks, channelReads, threadFollows].map(
+        (hanging) => hanging.deleteMany(ofChannels),
       ),
     );
     for (const channel of channels) {

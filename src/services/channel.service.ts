@@ -19,7 +19,8 @@ import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
 import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
-import type { MessageDraft, SentMessage } from './message-writer';
+import type { MessageDraft } from './message-composer';
+import type { SentMessage } from './message-writer';
 
 /** Channels of groups, and who is in the private ones. */
 export class ChannelService {

@@ -5,21 +5,13 @@ import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import { AppError } from '../utils/errors';
-import type { Caller } from '../models/session.model';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
 import { hasRank } from './access-rules';
 import type { EventBus } from './event-bus';
+import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { ReadMarkers } from './read-markers';
 import { tooSoon, type SlowMode } from './slow-mode';
-
-/** A message that waits to be written. */
-export interface MessageDraft {
-  sender: Caller;
-  clientMessageId: string;
-  body: string;
-  /** SHA-256 of channel and body, by which a repeated send is told from another message. */
-  digest: string;
-}
+import { ThreadRoots } from './thread-roots';
 
 /** A message on disk, and whether this send put it there. */
 export interface SentMessage {
@@ -34,6 +26,12 @@ const keyOf = (senderId: ObjectId, clientMessageId: string) => `${senderId.toHex
 const keyOfDraft = ({ sender, clientMessageId }: MessageDraft) => keyOf(sender.userId, clientMessageId);
 const keyOfMessage = ({ senderId, clientMessageId }: MessageDocument) => keyOf(senderId, clientMessageId);
 const idOf = ({ sender }: MessageDraft) => sender.userId.toHexString();
+
+/** A draft, and what its message will hold. */
+interface Composed {
+  draft: MessageDraft;
+  content: MessageContent;
+}
 
 /** What a batch has come to. */
 interface Written {
@@ -56,8 +54,10 @@ export class MessageWriter {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly composer: MessageComposer,
     private readonly slowMode: SlowMode,
     private readonly markers: ReadMarkers,
+    private readonly roots: ThreadRoots,
     private readonly bus: EventBus,
   ) {}
 
@@ -107,9 +107,10 @@ export class MessageWriter {
       if (!known.has(key) && !fresh.has(key)) fresh.set(key, draft);
     }
     const refused = await this.slowDown(channel, fresh, slowed);
+    const composed = await this.compose(channel, fresh, refused);
     let audience = audienceOfChannel(channel);
-    if (fresh.size > 0) {
-      const inserted = await this.insert(channel, [...fresh.values()], slowed, attempted);
+    if (composed.length > 0) {
+      const inserted = await this.insert(channel, composed, slowed, attempted);
       if (!inserted) return this.write(channel, drafts, slowed, attempted);
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
       audience = audienceOfChannel(inserted.channel);
@@ -119,6 +120,9 @@ export class MessageWriter {
       .sort((one, other) => one.seq - other.seq);
     for (const document of created) {
       await this.bus.tell(audience, 'message:created', { message: toMessage(document) });
+    }
+    for (const root of await this.roots.read(created)) {
+      await this.bus.tell(audience, 'message:updated', { message: toMessage(root) });
     }
     return { known, created: new Set(created.map(keyOfMessage)), refused };
   }
@@ -146,39 +150,57 @@ export class MessageWriter {
     return refused;
   }
 
+  /** What is to be stored of the fresh ones; notes in `refused` why one cannot be. */
+  private async compose(
+    channel: ChannelDocument,
+    fresh: ReadonlyMap<string, MessageDraft>,
+    refused: Map<string, AppError>,
+  ): Promise<Composed[]> {
+    const contents = await this.composer.compose(channel, [...fresh.values()]);
+    return [...fresh].flatMap(([key, draft], index): Composed[] => {
+      const content = contents[index]!;
+      if (!(content instanceof AppError)) return [{ draft, content }];
+      refused.set(key, content);
+      return [];
+    });
+  }
+
   /**
    * Numbers and inserts messages.
    * @returns undefined when one of them has been sent at the same moment elsewhere, so that a new look is due.
    */
   private async insert(
     { _id: channelId, slowModeSeconds }: ChannelDocument,
-    drafts: MessageDraft[],
+    composed: Composed[],
     slowed: ReadonlySet<string>,
     attempted: Set<string>,
   ): Promise<{ channel: ChannelDocument; documents: MessageDocument[] } | undefined> {
-    const count = drafts.length;
+    const count = composed.length;
+    const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
     try {
       return await this.transactions.run(async () => {
         const channel = await this.collections.channels.findOneAndUpdate(
           { _id: channelId },
-          { $inc: { seq: count, revision: count } },
+          { $inc: { seq: count, revision: count + rootCount } },
           { returnDocument: 'after' },
         );
         if (!channel) throw noChannel();
         const createdAt = new Date();
-        const documents = drafts.map((draft, index) => {
+        const revision = channel.revision - rootCount;
+        const documents = composed.map(({ draft, content }, index) => {
           const behind = count - 1 - index;
-          const numbers = { seq: channel.seq - behind, revision: channel.revision - behind };
-          return newMessage(channelId, draft, numbers, createdAt);
+          const numbers = { seq: channel.seq - behind, revision: revision - behind };
+          return newMessage(channelId, draft, content, numbers, createdAt);
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.collections.messages.insertMany(documents);
+        await this.roots.noteReplies(documents, revision + 1);
         await this.markers.noteSent(documents);
         if (slowModeSeconds > 0) {
-          const marked = drafts.filter((draft) => slowed.has(idOf(draft)));
+          const marked = composed.filter(({ draft }) => slowed.has(idOf(draft)));
           await this.slowMode.note(
             channel,
-            marked.map(({ sender }) => sender.userId),
+            marked.map(({ draft }) => draft.sender.userId),
             createdAt,
           );
         }
@@ -209,7 +231,8 @@ export class MessageWriter {
 
 function newMessage(
   channelId: ObjectId,
-  { sender, clientMessageId, digest, body }: MessageDraft,
+  { sender, clientMessageId, digest }: MessageDraft,
+  content: MessageContent,
   numbers: { seq: number; revision: number },
   createdAt: Date,
 ): MessageDocument {
@@ -220,7 +243,7 @@ function newMessage(
     senderId: sender.userId,
     clientMessageId,
     sentDigest: digest,
-    body,
+    ...content,
     createdAt,
     editedAt: null,
     deletedAt: null,

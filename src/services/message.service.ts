@@ -17,7 +17,8 @@ import { audienceOfChannel, type Access } from './access';
 import type { ChannelChanges } from './channel-changes';
 import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
-import type { MessageDraft, SentMessage } from './message-writer';
+import type { MessageDraft } from './message-composer';
+import type { SentMessage } from './message-writer';
 
 /** Sending, changing and reading messages. */
 export class MessageService {
@@ -36,15 +37,18 @@ export class MessageService {
    *
    * The message takes its place in the channel's line at once, so messages that one client sends behind each
    * other keep their order; whether the caller may write there is decided when it is written.
-   * @throws AppError not_found, client_message_id_reused
+   * @throws AppError not_found, client_message_id_reused, message_deleted (one that it refers to), …
    */
   send(caller: Caller, channelId: string, input: SendMessageInput): Promise<SentMessage> {
     const id = new ObjectId(channelId);
+    const { clientMessageId, body, threadId, replyToId } = input;
     return this.queue.add(id, {
       sender: caller,
-      clientMessageId: input.clientMessageId,
-      body: input.body,
-      digest: createHash('sha256').update(`${id.toHexString()}\n${input.body}`).digest('base64url'),
+      clientMessageId,
+      body,
+      ...(threadId !== undefined && { threadId: new ObjectId(threadId) }),
+      ...(replyToId !== undefined && { replyToId: new ObjectId(replyToId) }),
+      digest: digestOf(id, input),
     });
   }
 
@@ -119,6 +123,14 @@ export class MessageService {
       }),
     );
   }
+}
+
+/** Stays what it is for ever: messages are stored with it. No body has a NUL, so nothing else looks like references. */
+function digestOf(channelId: ObjectId, { body, threadId, replyToId }: SendMessageInput): string {
+  const said = `${channelId.toHexString()}\n${body}`;
+  const refers = threadId !== undefined || replyToId !== undefined;
+  const all = refers ? `${said}\0${threadId ?? ''}\0${replyToId ?? ''}` : said;
+  return createHash('sha256').update(all).digest('base64url');
 }
 
 function noMessage(): AppError {

@@ -1,0 +1,96 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { ChannelDocument } from '../models/channel.model';
+import type { MessageDocument } from '../models/message.model';
+import type { Caller } from '../models/session.model';
+import { AppError } from '../utils/errors';
+import type { Mentions } from './mentions';
+
+/** A message that waits to be written. */
+export interface MessageDraft {
+  sender: Caller;
+  clientMessageId: string;
+  body: string;
+  /** The message in whose thread it is a reply: the root, or any of its replies. */
+  threadId?: ObjectId;
+  /** The message that it quotes. */
+  replyToId?: ObjectId;
+  /** SHA-256 of all that was asked for, by which a repeated send is told from another message. */
+  digest: string;
+}
+
+/** What a message says, and to what and whom it refers. */
+export type MessageContent = Pick<
+  MessageDocument,
+  'body' | 'threadId' | 'replyToId' | 'mentionIds' | 'mentionsEveryone' | 'forwardedFrom'
+>;
+
+/** A message to which others refer. */
+type Referred = Pick<MessageDocument, '_id' | 'threadId' | 'replyCount' | 'deletedAt'>;
+
+/**
+ * Makes of drafts what will be stored of them: looks up what they refer to and whom they mention. A draft that
+ * does neither costs no query.
+ */
+export class MessageComposer {
+  constructor(
+    private readonly collections: Collections,
+    private readonly mentions: Mentions,
+  ) {}
+
+  /** @returns for each draft, in their order, its content, or why it cannot be sent. */
+  async compose(
+    channel: ChannelDocument,
+    drafts: readonly MessageDraft[],
+  ): Promise<(MessageContent | AppError)[]> {
+    const [referred, mentioned] = await Promise.all([
+      this.referred(channel._id, drafts),
+      this.mentions.find(channel, drafts),
+    ]);
+    return drafts.map(({ body, threadId, replyToId }, index) => {
+      const thread = threadId && rootOf(referred.get(threadId.toHexString()));
+      const quoted = replyToId && referred.get(replyToId.toHexString());
+      if ((threadId && !thread) || (replyToId && !quoted)) return nothingThere();
+      if (thread instanceof AppError) return thread;
+      if (quoted?.deletedAt) return deletedAlready();
+      const { userIds, everyone } = mentioned[index]!;
+      return {
+        body,
+        ...(thread && { threadId: thread }),
+        ...(quoted && { replyToId: quoted._id }),
+        ...(userIds.length > 0 && { mentionIds: userIds }),
+        ...(everyone && { mentionsEveryone: everyone }),
+      };
+    });
+  }
+
+  /** The messages of the channel to which drafts refer, by id in hexadecimal digits. */
+  private async referred(
+    channelId: ObjectId,
+    drafts: readonly MessageDraft[],
+  ): Promise<Map<string, Referred>> {
+    const ids = drafts.flatMap(({ threadId, replyToId }) => [threadId ?? [], replyToId ?? []].flat());
+    if (ids.length === 0) return new Map();
+    const projection = { threadId: 1, replyCount: 1, deletedAt: 1 };
+    const rows = await this.collections.messages
+      .find<Referred>({ _id: { $in: ids }, channelId }, { projection })
+      .toArray();
+    return new Map(rows.map((row) => [row._id.toHexString(), row]));
+  }
+}
+
+/** The root of the thread that is meant by a message. Under a deleted one a thread goes on, but none begins. */
+function rootOf(meant: Referred | undefined): ObjectId | AppError | undefined {
+  if (!meant) return undefined;
+  if (meant.threadId) return meant.threadId;
+  return meant.deletedAt && !meant.replyCount ? deletedAlready() : meant._id;
+}
+
+/** The same for a message of another channel as for one that does not exist. */
+function nothingThere(): AppError {
+  return new AppError('not_found', 'There is no such message to reply to.');
+}
+
+function deletedAlready(): AppError {
+  return new AppError('message_deleted', 'The message has been deleted.');
+}

@@ -1,0 +1,32 @@
+/** The most mentions of one text that count: what comes after them is plain text. */
+export const MAX_MENTIONS = 50;
+
+/** Code is quoted, not said: in it nobody is mentioned. */
+const CODE = /```[\s\S]*?(?:```|$)|`[^`\n]*`/g;
+/** As usernames are made; one that goes on into another letter or digit is none. */
+const MENTION = /(?<![\p{L}\p{N}._@/-])@([a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?)(?![\p{L}\p{N}])/giu;
+const SHORTEST_NAME = 3;
+
+/**
+ * Finds what may be mentions in a text. A full stop behind a name reads like a part of it, so each mention comes as
+ * all names that it can be, in lower case and the longest first: `@ada.lovelace` as `ada.lovelace` and `ada`.
+ */
+export function mentionNames(text: string): string[][] {
+  if (!text.includes('@')) return [];
+  const found = new Map<string, string[]>();
+  for (const [, name] of text.replace(CODE, ' ').matchAll(MENTION)) {
+    if (found.size === MAX_MENTIONS) break;
+    const longest = name!.toLowerCase();
+    found.set(longest, readings(longest));
+  }
+  return [...found.values()].filter((names) => names.length > 0);
+}
+
+function readings(longest: string): string[] {
+  const names: string[] = [];
+  for (let name = longest; name.length >= SHORTEST_NAME; name = name.replace(/[._-]+[^._-]*$/, '')) {
+    names.push(name);
+    if (!/[._-]/.test(name)) break;
+  }
+  return names;
+}
