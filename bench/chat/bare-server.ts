@@ -1,0 +1,27 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Server } from 'socket.io';
+
+/**
+ * What Parley is measured against: Socket.IO that passes messages on to a room and does nothing else. It asks
+ * for no token, checks nothing, stores nothing, and acknowledges at once.
+ */
+const listener = createServer();
+const io = new Server(listener, { serveClient: false });
+
+io.on('connection', (socket) => {
+  void socket.join('channel');
+  let seq = 0;
+  socket.on(
+    'message:send',
+    (message: { channelId: string; body: string }, acknowledge: (answer: unknown) => void) => {
+      const sent = { message: { ...message, seq: ++seq, createdAt: new Date().toISOString() } };
+      io.to('channel').emit('message:created', sent);
+      acknowledge({ ok: true, data: sent });
+    },
+  );
+});
+
+listener.listen(0, '127.0.0.1', () => {
+  console.log(`listening on http://127.0.0.1:${(listener.address() as AddressInfo).port}`);
+});

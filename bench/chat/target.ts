@@ -1,0 +1,71 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Usage } from './report-usage';
+
+const ROOT = join(__dirname, '..', '..');
+const TS_NODE = ['--require', 'ts-node/register/transpile-only'];
+
+/** A server in a process of its own that is measured. */
+export class Target {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+  ) {}
+
+  /** Socket.IO that broadcasts, and nothing else. */
+  static async bare(): Promise<Target> {
+    const child = fork(join(__dirname, 'bare-server.ts'), { execArgv: launch(), stdio: STDIO, cwd: ROOT });
+    return new Target(child, await listening(child));
+  }
+
+  /** Parley, built, on the embedded store in this folder. */
+  static async parley(dataDir: string): Promise<Target> {
+    const child = fork(join(ROOT, 'dist', 'server.js'), {
+      cwd: ROOT,
+      execArgv: launch(),
+      stdio: STDIO,
+      env: {
+        PATH: process.env['PATH'],
+        PORT: '0',
+        DATA_DIR: dataDir,
+        BCRYPT_COST: '4',
+        LOG_LEVEL: 'error',
+        // One machine stands for a thousand people here.
+        THROTTLE_ENABLED: 'false',
+        PEERJS_ENABLED: 'false',
+      },
+    });
+    return new Target(child, await listening(child));
+  }
+
+  async usage(): Promise<Usage> {
+    const answer = once(this.child, 'message') as Promise<[Usage]>;
+    this.child.send('usage');
+    return (await answer)[0];
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    await exited;
+  }
+}
+
+const STDIO = ['ignore', 'pipe', 'inherit', 'ipc'] as const as ['ignore', 'pipe', 'inherit', 'ipc'];
+
+function launch(): string[] {
+  return [...TS_NODE, '--require', join(__dirname, 'report-usage.ts')];
+}
+
+/** Where a server says that it listens. */
+function listening(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`A server ended with ${code} before it listened.`)));
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      const url = /http:\/\/[\w.]+:\d+/.exec(line)?.[0];
+      if (url) resolve(url);
+    });
+  });
+}
