@@ -41,6 +41,7 @@ import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
 import { ReadMarkers } from './services/read-markers';
 import { PermissionService } from './services/permission.service';
+import { SearchService } from './services/search.service';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
@@ -246,6 +247,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       logger,
     ),
     messages: new MessageService(collections, transactions, access, changes, queue, bus),
+    search: new SearchService(collections, access),
   };
   await maintenance.start();
   await purger.start();

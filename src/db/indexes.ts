@@ -130,6 +130,15 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'thread_seq', key: { channelId: 1, threadId: 1, seq: 1 } },
     { name: 'sender', key: { senderId: 1 } },
     {
+      // A word that somebody wrote tells more than the beginning of a longer one.
+      name: 'channel_text',
+      key: { channelId: 1, body: 'text', 'search.keys': 'text' },
+      weights: { body: 8, 'search.keys': 1 },
+      // Chats mix languages: words are neither stemmed nor left out, and no field of a message names a language.
+      default_language: 'none',
+      language_override: 'textLanguage',
+    },
+    {
       name: 'sender_client_id_unique',
       key: { senderId: 1, clientMessageId: 1 },
       unique: true,

@@ -39,6 +39,8 @@ export interface MessageDocument {
   pinnedBy?: ObjectId;
   /** Whose words these are, when it was forwarded. */
   forwardedFrom?: ForwardedFrom;
+  /** By what it is found; null once deleted. */
+  search: MessageSearchFields | null;
   createdAt: Date;
   editedAt: Date | null;
   deletedAt: Date | null;
@@ -53,6 +55,17 @@ export interface ForwardedFrom {
   messageId: ObjectId;
   senderId: ObjectId;
   createdAt: Date;
+}
+
+/** What a message is found by beside its body: made from the body, and gone with it. */
+export interface MessageSearchFields {
+  /**
+   * The folded words, in order, each behind a space, or behind a line feed if it is of a script that writes
+   * without spaces; a space ends the last one. What the index finds is held against it.
+   */
+  text: string;
+  /** What the text index holds beside the words: their beginnings, the sender, whether there are links. */
+  keys: string;
 }
 
 const clientMessageId = z

@@ -13,6 +13,7 @@ import { homeRoute } from './home.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { presenceRoutes } from './presence.routes';
+import { searchRoutes } from './search.routes';
 import { serverAdminRoutes } from './server-admin.routes';
 import { uploadRoutes } from './upload.routes';
 import { userRoutes } from './users.routes';
@@ -38,6 +39,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...channelReadRoutes(services.channelSummaries),
     ...presenceRoutes(services.presence),
     ...messageRoutes(services.messages),
+    ...searchRoutes(services.search),
     ...uploadRoutes(services),
   ];
   return routes;

@@ -10,6 +10,7 @@ import { hasRank } from './access-rules';
 import type { EventBus } from './event-bus';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { ReadMarkers } from './read-markers';
+import { searchFieldsOf } from './search-terms';
 import { tooSoon, type SlowMode } from './slow-mode';
 import { ThreadRoots } from './thread-roots';
 
@@ -244,6 +245,7 @@ function newMessage(
     clientMessageId,
     sentDigest: digest,
     ...content,
+    search: searchFieldsOf(content.body, sender.userId.toHexString()),
     createdAt,
     editedAt: null,
     deletedAt: null,

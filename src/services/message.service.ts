@@ -19,6 +19,7 @@ import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { MessageDraft } from './message-composer';
 import type { SentMessage } from './message-writer';
+import { searchFieldsOf } from './search-terms';
 
 /** Sending, changing and reading messages. */
 export class MessageService {
@@ -57,7 +58,9 @@ export class MessageService {
     const { message } = await this.access.message(caller, 'message.edit', messageId);
     return this.change(message, (current) => {
       if (current.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
-      return current.body === input.body ? undefined : { body: input.body, editedAt: new Date() };
+      if (current.body === input.body) return undefined;
+      const search = searchFieldsOf(input.body, current.senderId.toHexString());
+      return { body: input.body, search, editedAt: new Date() };
     });
   }
 
@@ -69,7 +72,7 @@ export class MessageService {
   async delete(caller: Caller, messageId: string): Promise<Message> {
     const { message } = await this.access.message(caller, 'message.delete', messageId);
     return this.change(message, (current) =>
-      current.deletedAt ? undefined : { body: '', deletedAt: new Date() },
+      current.deletedAt ? undefined : { body: '', search: null, deletedAt: new Date() },
     );
   }
 

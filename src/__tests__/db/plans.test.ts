@@ -60,6 +60,9 @@ async function useEverything(): Promise<void> {
   for (const query of [{}, { before: 3 }, { after: 1 }]) await api.get(path, ada.token, query);
   const messageId: string = sent[0]!.body.message.id;
   await api.patch(`/api/messages/${messageId}`, { body: 'Edited' }, ada.token);
+  for (const query of ['hel', 'hello in:general', `from:${bruno.username}`, 'has:link']) {
+    expect((await api.get('/api/search/messages', ada.token, { query })).status).toBe(200);
+  }
   await api.delete(`/api/messages/${messageId}`, ada.token);
 
   await api.delete(`/api/channels/${channelId}/members/${bruno.id}`, ada.token);

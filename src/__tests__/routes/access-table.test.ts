@@ -92,6 +92,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   }),
   'put /api/admin/maintenance': () => ({ body: { enabled: false } }),
   'post /api/admin/announcements': () => ({ body: { body: 'Hello', level: 'info' } }),
+  'get /api/search/messages': () => ({ query: { query: 'hello' } }),
   'post /api/groups': () => ({ body: { name: randomUUID(), visibility: 'private' } }),
   'patch /api/groups/{groupId}': () => ({ body: { description: 'Another' } }),
   'post /api/groups/{groupId}/transfer': ({ userId }) => ({ body: { userId } }),

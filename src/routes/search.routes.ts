@@ -1,0 +1,20 @@
+import type { Services } from '../context';
+import { createSearchController } from '../controllers/search.controller.mongodb';
+import { searchQuery, searchReply } from '../models/search.model';
+import { callerRoute, type ApiRoute } from './api-route';
+
+export function searchRoutes(service: Services['search']): ApiRoute[] {
+  const search = createSearchController(service);
+  return [
+    callerRoute({
+      method: 'get',
+      path: '/api/search/messages',
+      operationId: 'searchMessages',
+      tag: 'Messages',
+      summary: 'Find messages in all that the caller may read now; the best first, of equal ones the newest.',
+      query: searchQuery,
+      replies: { 200: { description: 'A page of hits.', schema: searchReply } },
+      handle: search.messages,
+    }),
+  ];
+}
