@@ -15,6 +15,7 @@ import { ChannelQueue } from './services/channel-queue';
 import { ChannelSummaries } from './services/channel-summaries';
 import { ChannelService } from './services/channel.service';
 import { CredentialService } from './services/credential.service';
+import { DraftService } from './services/draft.service';
 import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { LocalFileStorage } from './services/file-storage';
@@ -24,6 +25,8 @@ import { GroupService } from './services/group.service';
 import { IdempotencyService } from './services/idempotency.service';
 import { KeyRecords } from './services/key-records';
 import { LastSeen } from './services/last-seen';
+import { LinkFetcher, PUBLIC_WEB, type LinkPolicy } from './services/link-fetcher';
+import { LinkPreviewService } from './services/link-preview.service';
 import { LiveConnections } from './services/live-connections';
 import { ImageProcessor } from './services/image-processor';
 import { MailService } from './services/mail.service';
@@ -41,6 +44,8 @@ import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
 import { ReadMarkers } from './services/read-markers';
 import { PermissionService } from './services/permission.service';
+import { ScheduledMessageService } from './services/scheduled-message.service';
+import { ScheduledSender } from './services/scheduled-sender';
 import { SearchService } from './services/search.service';
 import { SessionService } from './services/session.service';
 import { SlowMode } from './services/slow-mode';
@@ -64,6 +69,7 @@ export type Context = Awaited<ReturnType<typeof createContext>>;
 export interface ContextOverrides {
   database?: Database;
   logger?: Logger;
+  linkPolicy?: LinkPolicy;
 }
 
 /**
@@ -139,6 +145,25 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const lastSeen = new LastSeen(collections, transactions, logger);
   const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
   const notifications = new NotificationService(collections, bus);
+  const messages = new MessageService(collections, transactions, access, changes, queue, bus);
+  const scheduledSender = new ScheduledSender(
+    collections,
+    transactions,
+    messages,
+    notifications,
+    maintenance,
+    bus,
+    logger,
+  );
+  const drafts = new DraftService(collections, transactions, access, bus, logger);
+  const linkPreviews = new LinkPreviewService(
+    transactions,
+    messages,
+    new LinkFetcher(overrides.linkPolicy ?? PUBLIC_WEB),
+    bus,
+    logger,
+    config.linkPreviews.enabled,
+  );
   const avatars = new AvatarService(
     collections,
     transactions,
@@ -246,13 +271,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       config.encryptionKey,
       logger,
     ),
-    messages: new MessageService(collections, transactions, access, changes, queue, bus),
+    messages,
+    scheduledMessages: new ScheduledMessageService(collections, transactions, access, scheduledSender, bus),
+    drafts,
     search: new SearchService(collections, access),
   };
   await maintenance.start();
   await purger.start();
   sweeper.start();
   presence.start();
+  scheduledSender.start();
   await throttle.start();
 
   return {
@@ -264,6 +292,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     /** Whether new work is taken; false from the moment the server is told to stop. */
     accepting: true,
     async close(): Promise<void> {
+      await scheduledSender.stop();
+      await linkPreviews.stop();
+      await drafts.stop();
       await purger.stop();
       await sweeper.stop();
       await presence.close();

@@ -87,6 +87,7 @@ const settingsSchema = z.object({
   GROUP_CREATION: z
     .enum(['everyone', 'group_admins'], 'must be everyone or group_admins')
     .default('everyone'),
+  LINK_PREVIEWS: flag.default(true),
   THROTTLE_ENABLED: flag.default(true),
   SOCKETS_PER_USER: wholeNumber(1, 1000).default(20),
   SOCKET_EVENTS_PER_SECOND: wholeNumber(1, 100_000).default(50),
@@ -152,6 +153,8 @@ export interface Config {
     /** `group_admins` are the global roles group_admin and super_admin. */
     creation: 'everyone' | 'group_admins';
   };
+  /** Whether the server fetches pages that messages link to. */
+  linkPreviews: { enabled: boolean };
   throttle: { enabled: boolean; redisUrl: string | undefined };
   sockets: {
     perUser: number;
@@ -221,6 +224,7 @@ export function loadConfig(environment: Environment = process.env, workingDirect
     },
     encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
     groups: { creation: settings.GROUP_CREATION },
+    linkPreviews: { enabled: settings.LINK_PREVIEWS },
     throttle: { enabled: settings.THROTTLE_ENABLED, redisUrl: settings.REDIS_URL },
     sockets: {
       perUser: settings.SOCKETS_PER_USER,

@@ -3,6 +3,8 @@ import type { AnnouncementDocument } from '../models/announcement.model';
 import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
 import type { ChannelChangeDocument } from '../models/channel-change.model';
+import type { DraftDocument } from '../models/draft.model';
+import type { ScheduledMessageDocument } from '../models/scheduled-message.model';
 import type { ChannelReadDocument } from '../models/channel-summary.model';
 import type {
   ChannelDocument,
@@ -62,6 +64,8 @@ export interface Collections {
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
   threadFollows: Collection<ThreadFollowDocument>;
+  scheduledMessages: Collection<ScheduledMessageDocument>;
+  drafts: Collection<DraftDocument>;
   notifications: Collection<NotificationDocument>;
   preferences: Collection<PreferencesDocument>;
   installation: Collection<InstallationDocument>;
@@ -91,6 +95,8 @@ export function collectionsOf(db: Db): Collections {
     channelPurges: open('channel_purges'),
     messages: open('messages'),
     threadFollows: open('thread_follows'),
+    scheduledMessages: open('scheduled_messages'),
+    drafts: open('drafts'),
     notifications: open('notifications'),
     preferences: open('preferences'),
     installation: open('installation'),

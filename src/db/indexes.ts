@@ -150,6 +150,20 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_channel', key: { userId: 1, channelId: 1 } },
     { name: 'channel', key: { channelId: 1 } },
   ],
+  scheduled_messages: [
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
+    { name: 'due', key: { state: 1, dueAt: 1 } },
+  ],
+  drafts: [
+    { name: 'user_place_unique', key: { userId: 1, channelId: 1, threadId: 1 }, unique: true },
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
+    { name: 'channel', key: { channelId: 1 } },
+    {
+      name: 'client_message_id',
+      key: { clientMessageId: 1 },
+      partialFilterExpression: { clientMessageId: { $exists: true } },
+    },
+  ],
   idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
 };
 

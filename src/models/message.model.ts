@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import { linkPreviewSchema, type LinkPreview } from './link-preview.model';
 import { idOut, idSchema, limitSchema, multilineText, timeOut, wholeNumberText } from './common.model';
 import { reactionSchema, toReaction, type StoredReaction } from './reaction.model';
 
@@ -39,6 +40,8 @@ export interface MessageDocument {
   pinnedBy?: ObjectId;
   /** Whose words these are, when it was forwarded. */
   forwardedFrom?: ForwardedFrom;
+  /** Of the pages that it links to. Missing as long as there are none. */
+  linkPreviews?: LinkPreview[];
   /** By what it is found; null once deleted. */
   search: MessageSearchFields | null;
   createdAt: Date;
@@ -68,11 +71,12 @@ export interface MessageSearchFields {
   keys: string;
 }
 
-const clientMessageId = z
+export const clientMessageIdSchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,128}$/, 'must be 1 to 128 printable ASCII characters without spaces')
   .meta({ description: 'Made by the client, unique per sender. Sending again with the same id is safe.' });
 
+const clientMessageId = clientMessageIdSchema;
 const body = multilineText(MAX_MESSAGE_LENGTH);
 
 const newMessage = {
@@ -138,6 +142,9 @@ export const messageSchema = z
       })
       .nullable()
       .meta({ description: 'Whose words these are, when it was forwarded.' }),
+    linkPreviews: z
+      .array(linkPreviewSchema)
+      .meta({ description: 'Of pages that the text links to; they come a moment after the message.' }),
     createdAt: timeOut,
     editedAt: timeOut.nullable(),
     deletedAt: timeOut.nullable(),
@@ -185,6 +192,7 @@ export function toMessage(message: MessageDocument): Message {
       senderId: forwardedFrom.senderId.toHexString(),
       createdAt: forwardedFrom.createdAt.toISOString(),
     },
+    linkPreviews: message.linkPreviews ?? [],
     createdAt: message.createdAt.toISOString(),
     editedAt: message.editedAt?.toISOString() ?? null,
     deletedAt: message.deletedAt?.toISOString() ?? null,

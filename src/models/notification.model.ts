@@ -14,6 +14,7 @@ export const NOTIFICATION_KINDS = [
   'channel.added',
   'channel.muted',
   'channel.banned',
+  'scheduled_message.failed',
   'report.received',
   'report.resolved',
   'warning',

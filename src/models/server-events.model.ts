@@ -3,12 +3,14 @@ import { announcementSchema } from './announcement.model';
 import { channelReadSchema } from './channel-summary.model';
 import { channelSchema, RESTRICTION_KINDS } from './channel.model';
 import { idOut, timeOut } from './common.model';
+import { draftChangedEvent } from './draft.model';
 import { groupSchema, memberSchema, sharedGroupSchema } from './group.model';
 import { maintenanceSchema } from './maintenance.model';
 import { messageReply } from './message.model';
 import { notificationDeletedEvent, notificationReadEvent, notificationSchema } from './notification.model';
 import { preferencesSchema } from './preferences.model';
 import { presenceChangedEvent } from './presence.model';
+import { scheduledMessageRemovedEvent, scheduledMessageReply } from './scheduled-message.model';
 import { authEndedEvent, authExpiringEvent } from './session.model';
 import { serverClosingEvent, socketEndedEvent } from './socket.model';
 import { typingChangedEvent } from './typing.model';
@@ -122,6 +124,16 @@ export const SERVER_EVENTS = {
     summary: `To those who read a channel, but for whom it is about. It ends by a message of theirs, too, and by itself.`,
     payload: typingChangedEvent,
   },
+  'scheduled_message:changed': {
+    summary:
+      'To a user, on all devices: a message is to be sent later, otherwise than before, or has failed.',
+    payload: scheduledMessageReply,
+  },
+  'scheduled_message:removed': {
+    summary: 'To a user, on all devices: it was sent or deleted.',
+    payload: scheduledMessageRemovedEvent,
+  },
+  'draft:changed': { summary: 'To a user, on all devices.', payload: draftChangedEvent },
 
   'notification:created': {
     summary: 'To a user, on all devices.',

@@ -6,6 +6,7 @@ import { authRoutes } from './auth.routes';
 import { channelReadRoutes } from './channel-reads.routes';
 import { channelRoutes } from './channels.routes';
 import { clientRoutes } from './client.routes';
+import { draftRoutes } from './drafts.routes';
 import { groupMemberRoutes } from './group-members.routes';
 import { groupRoutes } from './groups.routes';
 import { healthRoutes } from './health.routes';
@@ -13,6 +14,7 @@ import { homeRoute } from './home.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { presenceRoutes } from './presence.routes';
+import { scheduledMessageRoutes } from './scheduled-messages.routes';
 import { searchRoutes } from './search.routes';
 import { serverAdminRoutes } from './server-admin.routes';
 import { uploadRoutes } from './upload.routes';
@@ -39,6 +41,8 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...channelReadRoutes(services.channelSummaries),
     ...presenceRoutes(services.presence),
     ...messageRoutes(services.messages),
+    ...scheduledMessageRoutes(services.scheduledMessages),
+    ...draftRoutes(services.drafts),
     ...searchRoutes(services.search),
     ...uploadRoutes(services),
   ];

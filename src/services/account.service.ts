@@ -1,8 +1,10 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
+import { toDraft } from '../models/draft.model';
 import { toGroup } from '../models/group.model';
 import { toMessage } from '../models/message.model';
+import { toScheduledMessage } from '../models/scheduled-message.model';
 import { toSession, type Caller, type Origin } from '../models/session.model';
 import { toPublicUser, toUser, type Proof, type UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
@@ -96,6 +98,12 @@ export class AccountService {
       const blocked = await this.collections.users.findOne({ _id: blockedId });
       if (blocked) yield { kind: 'block', data: toPublicUser(blocked) };
     }
+    for await (const scheduled of this.collections.scheduledMessages.find({ userId })) {
+      yield { kind: 'scheduled_message', data: toScheduledMessage(scheduled) };
+    }
+    for await (const draft of this.collections.drafts.find({ userId })) {
+      yield { kind: 'draft', data: toDraft(draft) };
+    }
     const messages = this.collections.messages.find({ senderId: userId }).batchSize(EXPORT_PAGE);
     for await (const message of messages) yield { kind: 'message', data: toMessage(message) };
   }
@@ -167,6 +175,8 @@ export class AccountService {
     await this.collections.notifications.deleteMany({ userId: user._id });
     await this.collections.threadFollows.deleteMany({ userId: user._id });
     await this.collections.preferences.deleteOne({ _id: user._id });
+    await this.collections.scheduledMessages.deleteMany({ userId: user._id });
+    await this.collections.drafts.deleteMany({ userId: user._id });
     await this.avatars.discard(before.avatarId);
   }
 }

@@ -85,6 +85,7 @@ export class ChannelMembers {
       slowModeMarks,
       channelReads,
       threadFollows,
+      drafts,
     } = this.collections;
     if (channels.length === 0) return;
     const ids = channels.map(({ _id }) => _id);
@@ -96,9 +97,15 @@ export class ChannelMembers {
     await this.collections.channels.deleteMany({ _id: { $in: ids } });
     const ofChannels = { channelId: { $in: ids } };
     await Promise.all(
-      [channelMembers, channelChanges, channelRestrictions, slowModeMarks, channelReads, threadFollows].map(
-        (hanging) => hanging.deleteMany(ofChannels),
-      ),
+      [
+        channelMembers,
+        channelChanges,
+        channelRestrictions,
+        slowModeMarks,
+        channelReads,
+        threadFollows,
+        drafts,
+      ].map((hanging) => hanging.deleteMany(ofChannels)),
     );
     for (const channel of channels) {
       await this.bus.tell(audienceOfChannel(channel), 'channel:removed', {

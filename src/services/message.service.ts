@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { ObjectId, type Filter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
+import { MAX_PREVIEWS, type LinkPreview } from '../models/link-preview.model';
 import {
   toMessage,
   type EditMessageInput,
@@ -13,6 +15,7 @@ import {
 } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
+import { linksIn } from '../utils/links';
 import { audienceOfChannel, type Access } from './access';
 import type { ChannelChanges } from './channel-changes';
 import type { ChannelQueue } from './channel-queue';
@@ -60,7 +63,9 @@ export class MessageService {
       if (current.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
       if (current.body === input.body) return undefined;
       const search = searchFieldsOf(input.body, current.senderId.toHexString());
-      return { body: input.body, search, editedAt: new Date() };
+      const links = linksIn(input.body, MAX_PREVIEWS);
+      const linkPreviews = current.linkPreviews?.filter(({ url }) => links.includes(url));
+      return { body: input.body, search, editedAt: new Date(), ...(linkPreviews && { linkPreviews }) };
     });
   }
 
@@ -72,7 +77,22 @@ export class MessageService {
   async delete(caller: Caller, messageId: string): Promise<Message> {
     const { message } = await this.access.message(caller, 'message.delete', messageId);
     return this.change(message, (current) =>
-      current.deletedAt ? undefined : { body: '', search: null, deletedAt: new Date() },
+      current.deletedAt ? undefined : { body: '', search: null, linkPreviews: [], deletedAt: new Date() },
+    );
+  }
+
+  /**
+   * Gives a message the previews of its links; not if it has another text by now. Nobody asks for it, so nobody's
+   * right is looked at.
+   * @param body the text that the previews are of.
+   */
+  async setLinkPreviews(messageId: ObjectId, body: string, linkPreviews: LinkPreview[]): Promise<void> {
+    const message = await this.collections.messages.findOne({ _id: messageId });
+    if (!message) return;
+    await this.change(message, (current) =>
+      current.body !== body || isDeepStrictEqual(current.linkPreviews, linkPreviews)
+        ? undefined
+        : { linkPreviews },
     );
   }
 

@@ -60,6 +60,21 @@ async function useEverything(): Promise<void> {
   for (const query of [{}, { before: 3 }, { after: 1 }]) await api.get(path, ada.token, query);
   const messageId: string = sent[0]!.body.message.id;
   await api.patch(`/api/messages/${messageId}`, { body: 'Edited' }, ada.token);
+  const sendAt = new Date(Date.now() + 3_600_000).toISOString();
+  const later = await api.post(
+    '/api/client/scheduled-messages',
+    { channelId, body: 'Later', sendAt },
+    ada.token,
+  );
+  const scheduled = `/api/client/scheduled-messages/${later.body.scheduledMessage.id}`;
+  await api.patch(scheduled, { body: 'Much later' }, ada.token);
+  await api.get('/api/client/scheduled-messages', ada.token, { cursor: '0'.repeat(24) });
+  await api.delete(scheduled, ada.token);
+  const draft = { body: 'Hel', clientMessageId: 'm3' };
+  await api.call('put', `/api/client/drafts/${channelId}`, { token: ada.token, body: draft });
+  await api.get('/api/client/drafts', ada.token, { cursor: '0'.repeat(24) });
+  await api.post(path, { clientMessageId: 'm3', body: 'Hello' }, ada.token);
+  await api.delete(`/api/client/drafts/${channelId}`, ada.token);
   for (const query of ['hel', 'hello in:general', `from:${bruno.username}`, 'has:link']) {
     expect((await api.get('/api/search/messages', ada.token, { query })).status).toBe(200);
   }

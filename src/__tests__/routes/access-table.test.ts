@@ -57,6 +57,7 @@ interface Stage {
   messageId: string;
   announcementId: string;
   notificationId: string;
+  scheduledMessageId: string;
   /** Of an avatar. */
   name: string;
 }
@@ -92,6 +93,11 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   }),
   'put /api/admin/maintenance': () => ({ body: { enabled: false } }),
   'post /api/admin/announcements': () => ({ body: { body: 'Hello', level: 'info' } }),
+  'post /api/client/scheduled-messages': ({ channelId }) => ({
+    body: { channelId, body: 'Later', sendAt: new Date(Date.now() + 3_600_000).toISOString() },
+  }),
+  'patch /api/client/scheduled-messages/{scheduledMessageId}': () => ({ body: { body: 'Otherwise' } }),
+  'put /api/client/drafts/{channelId}': () => ({ body: { body: 'Not yet' } }),
   'get /api/search/messages': () => ({ query: { query: 'hello' } }),
   'post /api/groups': () => ({ body: { name: randomUUID(), visibility: 'private' } }),
   'patch /api/groups/{groupId}': () => ({ body: { description: 'Another' } }),
@@ -134,6 +140,25 @@ async function notify({ id }: Person): Promise<string> {
   return (await collections().notifications.findOne({ userId }))!._id.toHexString();
 }
 
+/** Has somebody a message scheduled, whether they could write there or not. @returns its id. */
+async function schedule({ id }: Person, channelId: string): Promise<string> {
+  const _id = new ObjectId();
+  const sendAt = new Date(Date.now() + 3_600_000);
+  await collections().scheduledMessages.insertOne({
+    _id,
+    userId: new ObjectId(id),
+    channelId: new ObjectId(channelId),
+    body: 'Later',
+    sendAt,
+    state: 'waiting',
+    failure: null,
+    dueAt: sendAt,
+    takenAt: null,
+    createdAt: new Date(),
+  });
+  return _id.toHexString();
+}
+
 async function setStage(role: Role, special: string): Promise<Stage> {
   const actor = await createActor(role);
   const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
@@ -142,7 +167,20 @@ async function setStage(role: Role, special: string): Promise<Stage> {
   const announcementId: string = announced.body.announcement.id;
   const inGroup = await createGroup(role, actor, special);
   const notificationId = await notify(special === "other's notification" || !actor.id ? guest : actor);
-  return { actor, sessionId, userId: guest.id, announcementId, notificationId, name: avatarName, ...inGroup };
+  const scheduledMessageId = await schedule(
+    special === "other's scheduled message" || !actor.id ? guest : actor,
+    inGroup.channelId,
+  );
+  return {
+    actor,
+    sessionId,
+    userId: guest.id,
+    announcementId,
+    notificationId,
+    scheduledMessageId,
+    name: avatarName,
+    ...inGroup,
+  };
 }
 
 const shared = new Map<string, Promise<Stage>>();

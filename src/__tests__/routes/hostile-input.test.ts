@@ -8,6 +8,8 @@ import { fillPath, operationsOf, type Operation } from '../fixtures/routes';
 import { sampleOf } from '../fixtures/sample';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
+const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
+
 /** Where a good body takes more than its schema says. What the test makes of it is not good. */
 const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
   register: () => ({
@@ -35,6 +37,9 @@ const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
   updateProfile: () => ({ timeZone: 'Europe/Lisbon' }),
   updatePreferences: () => ({ extras: { theme: 'dark' } }),
   changeRole: () => ({ role: 'group_admin' }),
+  scheduleMessage: ({ channelId }) => ({ channelId, sendAt: inAnHour() }),
+  updateScheduledMessage: () => ({ sendAt: inAnHour() }),
+  saveDraft: () => ({ clientMessageId: randomUUID() }),
 };
 
 /** Beside deletions, the calls that would take away what the next call needs. They get hostile paths only. */
@@ -58,6 +63,7 @@ interface Stage {
   sessionId: string;
   announcementId: string;
   notificationId: string;
+  scheduledMessageId: string;
   /** Of an avatar. */
   name: string;
 }
@@ -88,6 +94,8 @@ async function setStage(): Promise<Stage> {
   const userId = new ObjectId(person.id);
   await (await server).context.services.notifications.notify([userId], { kind: 'warning' });
   const told = await api.get('/api/client/notifications', person.token);
+  const later = { channelId, body: 'later', sendAt: inAnHour() };
+  const scheduled = await api.post('/api/client/scheduled-messages', later, person.token);
   return {
     person,
     guest,
@@ -98,6 +106,7 @@ async function setStage(): Promise<Stage> {
     sessionId,
     announcementId: announced.body.announcement.id,
     notificationId: told.body.notifications[0].id,
+    scheduledMessageId: scheduled.body.scheduledMessage.id,
     name: avatarName,
   };
 }

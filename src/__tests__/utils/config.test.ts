@@ -38,6 +38,7 @@ describe('without any setting', () => {
       },
       encryptionKey: expect.any(String),
       groups: { creation: 'everyone' },
+      linkPreviews: { enabled: true },
       throttle: { enabled: true, redisUrl: undefined },
       sockets: {
         perUser: 20,

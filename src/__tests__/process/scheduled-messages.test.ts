@@ -1,0 +1,43 @@
+import { createApi } from '../fixtures/api';
+import { createRoom, signUp } from '../fixtures/people';
+import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { connect } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
+
+afterAll(cleanUp);
+
+/** Scheduled messages, all for the same moment. */
+const COUNT = 40;
+
+test('kill -9 while scheduled messages are sent: after the restart each is there once', async () => {
+  const folder = await temporaryFolder();
+  const server = await spawnServer({ DATA_DIR: folder });
+  const url = await server.listening();
+  const api = await createApi(url);
+  const ada = await signUp(api, 'ada');
+  const { channelId } = await createRoom(api, ada);
+  const { socket } = await connect(url, ada.token, { reconnection: false });
+  const texts = Array.from({ length: COUNT }, (_, index) => `later ${index}`);
+  const begun = new Promise((resolve) => socket.once('message:created', resolve));
+  const sendAt = new Date(Date.now() + 5_000).toISOString();
+  for (const body of texts) {
+    const answer = await api.post('/api/client/scheduled-messages', { channelId, body, sendAt }, ada.token);
+    expect(answer.status).toBe(201);
+  }
+  await begun;
+  await server.end('SIGKILL');
+  socket.close();
+
+  const again = await spawnServer({ DATA_DIR: folder });
+  const after = await createApi(await again.listening());
+  const left = async () => {
+    const { body } = await after.get('/api/client/scheduled-messages', ada.token);
+    return body.scheduledMessages.length as number;
+  };
+  // What the killed one had taken is free when its lease ends.
+  await until(async () => (await left()) === 0, 60_000);
+  const history = await after.get(`/api/channels/${channelId}/messages`, ada.token, { limit: 200 });
+  const sent = history.body.messages.map((message: { body: string }) => message.body);
+  expect(sent.sort()).toEqual([...texts].sort());
+  await again.end('SIGTERM');
+}, 120_000);

@@ -1,0 +1,370 @@
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { randomUUID } from 'node:crypto';
+import { createContext, type Context } from '../../context';
+import { startServer, type RunningServer } from '../../server';
+import { LinkFetcher, PUBLIC_WEB, type LinkPolicy } from '../../services/link-fetcher';
+import { createApi, type Api } from '../fixtures/api';
+import { createRoom, signUp, type Person } from '../fixtures/people';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { connect, type Client } from '../fixtures/sockets';
+
+/** Answers for a path of the web site that the tests link to. */
+type Page = (request: IncomingMessage, response: ServerResponse) => void;
+
+const pages = new Map<string, Page>();
+const requests: { url: string; headers: IncomingHttpHeaders; to: string | undefined }[] = [];
+let site: Server;
+let port: number;
+/** What the names of the tests resolve to: the next answer each time, the last one for ever. */
+const names = new Map<string, string[][]>();
+let asked: string[] = [];
+
+/** One loopback address and the port of the web site count as public; everything else is as it always is. */
+const policy: LinkPolicy = {
+  allowsAddress: (address) => address === '127.0.0.2' || PUBLIC_WEB.allowsAddress(address),
+  allowsPort: (wanted) => wanted === port || PUBLIC_WEB.allowsPort(wanted),
+  resolve: (host) => {
+    asked.push(host);
+    const answers = names.get(host) ?? [];
+    const answer = answers.length > 1 ? answers.shift()! : answers[0];
+    return answer ? Promise.resolve(answer) : Promise.reject(new Error(`${host} has no address`));
+  },
+};
+const fetcher = new LinkFetcher(policy);
+
+beforeAll(async () => {
+  site = createServer((request, response) => {
+    const { url = '', headers, socket } = request;
+    requests.push({ url, headers, to: socket.localAddress });
+    const page = pages.get(url);
+    if (page) page(request, response);
+    else response.writeHead(404).end();
+  });
+  // On every address of the loopback, so that a fetch of a refused one would find somebody.
+  await new Promise<void>((resolve) => site.listen(0, '0.0.0.0', resolve));
+  ({ port } = site.address() as AddressInfo);
+  names.set('site.example', [['127.0.0.2']]);
+});
+afterAll(() => {
+  site.closeAllConnections();
+  site.close();
+});
+beforeEach(() => {
+  requests.length = 0;
+  asked = [];
+});
+
+const at = (path: string, host = 'site.example') => `http://${host}:${port}${path}`;
+const html =
+  (text: string | Buffer, headers: object = {}): Page =>
+  (_, response) =>
+    response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', ...headers }).end(text);
+const redirect =
+  (location: string, status = 302): Page =>
+  (_, response) =>
+    response.writeHead(status, { Location: location }).end();
+/** Why a fetch was refused. */
+const refusalOf = (link: string) =>
+  fetcher.fetch(link).then(
+    () => 'fetched',
+    (error: Error) => error.message,
+  );
+
+describe('fetching a page', () => {
+  it('goes to the address that was checked, under the name of the page, and says who asks', async () => {
+    pages.set('/page?a=1', html('<title>Hello</title>'));
+    expect(await fetcher.fetch(at('/page?a=1'))).toEqual({
+      url: at('/page?a=1'),
+      html: '<title>Hello</title>',
+    });
+    const [request] = requests;
+    expect(request!.headers).toMatchObject({ host: `site.example:${port}`, 'user-agent': /^Parley/ });
+    expect(request!.to).toContain('127.0.0.2');
+    expect(request!.headers.cookie).toBeUndefined();
+  });
+
+  it('refuses what is not the public internet, and asks it nothing', async () => {
+    pages.set('/', html('<title>Secret</title>'));
+    names.set('private.example', [['127.0.0.1']]);
+    names.set('metadata.example', [['169.254.169.254']]);
+    names.set('mapped.example', [['::ffff:127.0.0.1']]);
+    names.set('mixed.example', [['127.0.0.2', '127.0.0.1']]);
+    names.set('localhost', [['127.0.0.1', '::1']]);
+    names.set('nothing.example', [[]]);
+    const hosts = [
+      '127.0.0.1',
+      '2130706433',
+      '0x7f000001',
+      '0177.0.0.1',
+      '127.1',
+      '[::1]',
+      '[::ffff:127.0.0.1]',
+      '0',
+      '10.0.0.1',
+    ];
+    for (const host of [
+      ...hosts,
+      'private.example',
+      'metadata.example',
+      'mapped.example',
+      'mixed.example',
+      'localhost',
+    ]) {
+      expect([host, await refusalOf(at('/', host))]).toEqual([
+        host,
+        expect.stringMatching(/is not allowed$/),
+      ]);
+    }
+    expect(await refusalOf(at('/', 'nothing.example'))).toMatch(/no address/);
+    expect(await refusalOf(`http://site.example:${port + 1}/`)).toMatch(/^port/);
+    expect(await refusalOf('http://site.example:22/')).toMatch(/^port 22/);
+    expect(await refusalOf('ftp://site.example/')).toMatch(/^it is ftp/);
+    expect(await refusalOf(`http://user:secret@site.example:${port}/`)).toMatch(/password/);
+    expect(requests).toEqual([]);
+  });
+
+  it('asks for the address of a name once, so that another answer later changes nothing', async () => {
+    pages.set('/rebind', html('<title>Here</title>'));
+    names.set('rebind.example', [['127.0.0.2'], ['127.0.0.1']]);
+    expect((await fetcher.fetch(at('/rebind', 'rebind.example'))).html).toContain('Here');
+    expect(asked).toEqual(['rebind.example']);
+    expect(requests[0]!.to).toContain('127.0.0.2');
+    // The next fetch sees the other answer, and is refused.
+    expect(await refusalOf(at('/rebind', 'rebind.example'))).toMatch(/127\.0\.0\.1 is not allowed/);
+  });
+
+  it('checks every redirect, and follows three', async () => {
+    pages.set('/end', html('<title>End</title>'));
+    pages.set('/1', redirect('/end'));
+    pages.set('/2', redirect(at('/1'), 301));
+    pages.set('/3', redirect('2', 308));
+    pages.set('/4', redirect('/3'));
+    expect((await fetcher.fetch(at('/3'))).url).toBe(at('/end'));
+    expect(await refusalOf(at('/4'))).toMatch(/too often/);
+    names.set('inner.example', [['127.0.0.1']]);
+    const targets: [string, RegExp][] = [
+      [at('/end', '127.0.0.1'), /not allowed/],
+      [at('/end', 'inner.example'), /not allowed/],
+      ['http://169.254.169.254/latest/meta-data/', /not allowed/],
+      ['http://site.example:22/', /^port 22/],
+      ['file:///etc/passwd', /^it is file/],
+      ['http://[', /nowhere/],
+    ];
+    for (const [target, reason] of targets) {
+      pages.set('/out', redirect(target));
+      expect([target, await refusalOf(at('/out'))]).toEqual([target, expect.stringMatching(reason)]);
+    }
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ])('unpacks %s, and stops where it unpacks to too much', async (encoding, pack) => {
+    const headers = { 'Content-Encoding': encoding };
+    pages.set('/packed', html(pack(Buffer.from('<title>Packed</title>')), headers));
+    expect((await fetcher.fetch(at('/packed'))).html).toBe('<title>Packed</title>');
+    const bomb = pack(Buffer.concat([Buffer.from('<title>Bomb</title>'), Buffer.alloc(8 * 1024 * 1024)]));
+    pages.set('/bomb', html(bomb, headers));
+    const { html: text } = await fetcher.fetch(at('/bomb'));
+    expect(text.length).toBe(1024 * 1024);
+  });
+
+  it('reads no more than it needs, and waits no longer than three seconds', async () => {
+    let sent = 0;
+    pages.set('/endless', (_, response) => {
+      response.writeHead(200, { 'Content-Type': 'text/html' });
+      const chunk = Buffer.alloc(64 * 1024, ' ');
+      const more = () => {
+        while (!response.destroyed && response.write(chunk)) sent += chunk.length;
+      };
+      response.on('drain', more).on('error', () => undefined);
+      more();
+    });
+    expect((await fetcher.fetch(at('/endless'))).html).toHaveLength(1024 * 1024);
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+
+    const start = Date.now();
+    pages.set('/silent', () => undefined);
+    pages.set('/drip', (_, response) => {
+      response.writeHead(200, { 'Content-Type': 'text/html' }).write('<title>');
+    });
+    names.set('slow.example', [['127.0.0.2']]);
+    const slow = new LinkFetcher({ ...policy, resolve: () => new Promise(() => undefined) });
+    const failed = await Promise.allSettled([
+      fetcher.fetch(at('/silent')),
+      fetcher.fetch(at('/drip')),
+      slow.fetch(at('/', 'slow.example')),
+    ]);
+    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(Date.now() - start).toBeGreaterThan(2_900);
+    expect(Date.now() - start).toBeLessThan(8_000);
+  });
+
+  it('takes pages and nothing else', async () => {
+    const types = ['application/json', 'image/svg+xml', 'text/plain', 'application/octet-stream', ''];
+    for (const type of types) {
+      pages.set('/type', html('<title>x</title>', { 'Content-Type': type }));
+      expect(await refusalOf(at('/type'))).toBe('it is no page');
+    }
+    pages.set('/odd', html('x', { 'Content-Encoding': 'zstd' }));
+    expect(await refusalOf(at('/odd'))).toMatch(/packed by zstd/);
+    expect(await refusalOf(at('/missing'))).toBe('it answers 404');
+    pages.set(
+      '/latin',
+      html(Buffer.from('<title>Caf\xe9</title>', 'latin1'), {
+        'Content-Type': 'text/html; charset=iso-8859-1',
+      }),
+    );
+    expect((await fetcher.fetch(at('/latin'))).html).toContain('Café');
+  });
+});
+
+describe('a message with links', () => {
+  let base: TestServer;
+  let context: Context;
+  let running: RunningServer;
+  let api: Api;
+  let ada: Person;
+  let channelId: string;
+  let reader: Client;
+
+  beforeAll(async () => {
+    base = await startTestServer();
+    const { config, database } = base.context;
+    context = await createContext(
+      { ...config, linkPreviews: { enabled: true } },
+      { database, linkPolicy: policy },
+    );
+    running = await startServer(context);
+    api = await createApi(running.url);
+    ada = await signUp(api, 'ada');
+    ({ channelId } = await createRoom(api, ada));
+    reader = await connect(running.url, ada.token);
+  });
+  afterAll(async () => {
+    reader.close();
+    await running.close();
+    await context.close();
+    await base.close();
+  });
+
+  const send = async (body: string): Promise<any> => {
+    const path = `/api/channels/${channelId}/messages`;
+    const answer = await api.post(path, { clientMessageId: randomUUID(), body }, ada.token);
+    expect(answer.status).toBe(201);
+    return answer.body.message;
+  };
+  const stored = async ({ id }: { id: string }) => {
+    const { body } = await api.get(`/api/channels/${channelId}/messages`, ada.token);
+    return body.messages.find((message: any) => message.id === id);
+  };
+  const updated = async ({ id, revision }: { id: string; revision: number }, previews: number) =>
+    (
+      await reader.hears(
+        ({ event, message }) =>
+          event === 'message:updated' &&
+          message.id === id &&
+          message.revision > revision &&
+          message.linkPreviews.length === previews,
+      )
+    ).message;
+
+  it('gets what the pages say of themselves, as text, under a revision of the channel', async () => {
+    pages.set(
+      '/article',
+      html(`<!doctype html><head><title>Ignored</title>
+        <meta property="og:title" content="Bread &amp; &lt;b&gt;salt&lt;/b&gt;">
+        <meta name=description content='An
+        article &#x202e;about bread'>
+        <meta property="og:image" content="/bread.jpg">
+        <meta property="og:site_name" content="The Bakery"></head>
+        <script>document.write('<meta property="og:title" content="No">')</script>`),
+    );
+    pages.set(
+      '/script',
+      html(
+        '<meta property="og:image" content="javascript:alert(1)"><title><script>alert(1)</script></title>',
+      ),
+    );
+    pages.set('/empty', html('<p>Nothing</p>'));
+    const sent = await send(`${at('/article')} and ${at('/script')}, ${at('/empty')} ${at('/missing')}`);
+    expect(sent.linkPreviews).toEqual([]);
+    const message = await updated(sent, 2);
+    expect(message.linkPreviews).toEqual([
+      {
+        url: at('/article'),
+        title: 'Bread & <b>salt</b>',
+        description: 'An article about bread',
+        imageUrl: at('/bread.jpg'),
+        siteName: 'The Bakery',
+      },
+      {
+        url: at('/script'),
+        title: '<script>alert(1)</script>',
+        description: '',
+        imageUrl: null,
+        siteName: 'site.example',
+      },
+    ]);
+    expect([message.revision, message.editedAt, message.body]).toEqual([sent.revision + 1, null, sent.body]);
+    expect(await stored(sent)).toEqual(message);
+    // Four links, three of which count.
+    expect(requests.map(({ url }) => url).sort()).toEqual(['/article', '/empty', '/script']);
+  });
+
+  it('loses a preview with its link, gets another one, and has none once it is deleted', async () => {
+    pages.set('/one', html('<title>One</title>'));
+    pages.set('/two', html('<title>Two</title>'));
+    const sent = await send(`See ${at('/one')}`);
+    const first = await updated(sent, 1);
+    const edited = await api.patch(`/api/messages/${sent.id}`, { body: `See ${at('/two')}` }, ada.token);
+    expect(edited.body.message.linkPreviews).toEqual([]);
+    const second = await updated(edited.body.message, 1);
+    expect([first, second].map(({ linkPreviews }) => linkPreviews[0]!.title)).toEqual(['One', 'Two']);
+    const deleted = await api.delete(`/api/messages/${sent.id}`, ada.token);
+    expect(deleted.body.message.linkPreviews).toEqual([]);
+  });
+
+  it('is not given the previews of a text that it does not have any more', async () => {
+    let answer: (() => void) | undefined;
+    const waiting = new Promise<void>((resolve) => {
+      pages.set('/late', (_, response) => {
+        answer = () => html('<title>Late</title>')(_, response);
+        resolve();
+      });
+    });
+    pages.set('/after', html('<title>After</title>'));
+    const sent = await send(`See ${at('/late')}`);
+    await waiting;
+    await api.patch(`/api/messages/${sent.id}`, { body: 'Nothing to see' }, ada.token);
+    answer!();
+    const next = await send(at('/after'));
+    await updated(next, 1);
+    expect((await stored(sent)).linkPreviews).toEqual([]);
+  });
+
+  it('is left as it is where its links lead to what is refused', async () => {
+    pages.set('/secret', html('<title>Secret</title>'));
+    const sent = await send(`${at('/secret', '127.0.0.1')} http://169.254.169.254/latest/`);
+    await updated(await send(at('/after')), 1);
+    expect(await stored(sent)).toEqual(sent);
+    expect(requests.map(({ url }) => url)).not.toContain('/secret');
+  });
+
+  it('gets none where previews are switched off', async () => {
+    const off = await createRoom(base.api, ada);
+    const path = `/api/channels/${off.channelId}/messages`;
+    await base.api.post(path, { clientMessageId: randomUUID(), body: at('/off') }, ada.token);
+    await updated(await send(at('/after')), 1);
+    expect(requests.map(({ url }) => url)).not.toContain('/off');
+  });
+});

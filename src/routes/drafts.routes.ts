@@ -1,0 +1,46 @@
+import type { Services } from '../context';
+import { createDraftsController } from '../controllers/drafts.controller.mongodb';
+import { channelParams } from '../models/channel.model';
+import { pageQuery } from '../models/common.model';
+import { draftQuery, draftReply, draftsReply, saveDraftInput } from '../models/draft.model';
+import { callerRoute, type ApiRoute } from './api-route';
+
+export function draftRoutes(service: Services['drafts']): ApiRoute[] {
+  const drafts = createDraftsController(service);
+  const tag = 'Client';
+  return [
+    callerRoute({
+      method: 'get',
+      path: '/api/client/drafts',
+      operationId: 'listDrafts',
+      tag,
+      summary: 'What the caller has begun to write, in the channels that they may read.',
+      query: pageQuery,
+      replies: { 200: { description: 'A page of drafts.', schema: draftsReply } },
+      handle: drafts.list,
+    }),
+    callerRoute({
+      method: 'put',
+      path: '/api/client/drafts/:channelId',
+      operationId: 'saveDraft',
+      tag,
+      summary: 'Keep what the caller has begun to write in a channel or thread, for all of their devices.',
+      params: channelParams,
+      query: draftQuery,
+      body: saveDraftInput,
+      replies: { 200: { description: 'The draft.', schema: draftReply } },
+      handle: drafts.save,
+    }),
+    callerRoute({
+      method: 'delete',
+      path: '/api/client/drafts/:channelId',
+      operationId: 'deleteDraft',
+      tag,
+      summary: 'Throw the draft in a channel or thread away; there may be none.',
+      params: channelParams,
+      query: draftQuery,
+      replies: { 204: { description: 'There is no draft.' } },
+      handle: drafts.remove,
+    }),
+  ];
+}
