@@ -1,6 +1,7 @@
 import { ObjectId } from 'mongodb';
 import { openDatabase } from '../../src/db/mongodb';
 import type { MessageDocument } from '../../src/models/message.model';
+import { searchFieldsOf } from '../../src/services/search-terms';
 import { call } from '../demo/rest';
 import { createRoom, type Room } from './people';
 import { Target } from './target';
@@ -87,6 +88,7 @@ async function fill(dataDir: string, channelId: ObjectId, count: number): Promis
 }
 
 function stored(channelId: ObjectId, senderId: ObjectId, seq: number): MessageDocument {
+  const body = `Message ${seq}: the quick brown fox jumps over the lazy dog while people chat.`;
   return {
     _id: new ObjectId(),
     channelId,
@@ -95,7 +97,8 @@ function stored(channelId: ObjectId, senderId: ObjectId, seq: number): MessageDo
     senderId,
     clientMessageId: `bench-${seq}`,
     sentDigest: '',
-    body: `Message ${seq}: the quick brown fox jumps over the lazy dog while people chat.`,
+    body,
+    search: searchFieldsOf(body, senderId.toHexString()),
     createdAt: new Date(),
     editedAt: null,
     deletedAt: null,
