@@ -42,12 +42,16 @@ import { PasswordHasher } from './services/password';
 import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
+import { ReadCounts } from './services/read-counts';
 import { ReadMarkers } from './services/read-markers';
+import { ReadVerifier } from './services/read-verifier';
+import { ReadService } from './services/read.service';
 import { PermissionService } from './services/permission.service';
 import { ScheduledMessageService } from './services/scheduled-message.service';
 import { ScheduledSender } from './services/scheduled-sender';
 import { SearchService } from './services/search.service';
 import { SessionService } from './services/session.service';
+import { SyncService } from './services/sync.service';
 import { SlowMode } from './services/slow-mode';
 import { SuperAdmins } from './services/super-admins';
 import { ThreadRoots } from './services/thread-roots';
@@ -121,6 +125,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const superAdmins = new SuperAdmins(collections);
   const markers = new ReadMarkers(collections);
+  const counts = new ReadCounts(collections, markers);
+  const errors = new RecentErrors();
   const slowMode = new SlowMode(collections);
   const roots = new ThreadRoots(collections);
   const composer = new MessageComposer(collections, new Mentions(collections, access));
@@ -234,7 +240,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
     connections: new LiveConnections(config.sockets.perUser),
     timings: new Timings(),
-    errors: new RecentErrors(),
+    errors,
     users,
     permissions: new PermissionService(access, users),
     avatars,
@@ -262,7 +268,10 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       purger,
       bus,
     ),
-    channelSummaries: new ChannelSummaries(collections, transactions, access, markers, presence, bus),
+    channelSummaries: new ChannelSummaries(collections, access, counts, presence),
+    reads: new ReadService(transactions, access, markers, counts, bus),
+    readVerifier: new ReadVerifier(collections, transactions, access, queue, markers, counts, errors, logger),
+    sync: new SyncService(collections, transactions, access, counts),
     presence,
     typing: new TypingService(collections, access, presence, bus),
     idempotency: new IdempotencyService(

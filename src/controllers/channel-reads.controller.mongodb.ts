@@ -1,14 +1,17 @@
-import type { MarkReadInput } from '../models/channel-summary.model';
-import type { ChannelSummaries } from '../services/channel-summaries';
+import type { Services } from '../context';
+import type { MarkReadInput, MarkUnreadInput } from '../models/channel-summary.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };
 
-export function createChannelReadsController(summaries: ChannelSummaries) {
+export function createChannelReadsController({
+  channelSummaries,
+  reads,
+}: Pick<Services, 'channelSummaries' | 'reads'>) {
   return {
     get: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
       status: 200,
-      body: { summary: await summaries.get(caller, params.channelId) },
+      body: { summary: await channelSummaries.get(caller, params.channelId) },
     }),
     markRead: async ({
       caller,
@@ -16,7 +19,15 @@ export function createChannelReadsController(summaries: ChannelSummaries) {
       body,
     }: CallerRequest<ChannelParams, undefined, MarkReadInput>): Promise<Reply> => ({
       status: 200,
-      body: { read: await summaries.markRead(caller, params.channelId, body) },
+      body: { read: await reads.markRead(caller, params.channelId, body) },
+    }),
+    markUnread: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<ChannelParams, undefined, MarkUnreadInput>): Promise<Reply> => ({
+      status: 200,
+      body: { read: await reads.markUnread(caller, params.channelId, body) },
     }),
   };
 }

@@ -128,7 +128,17 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { deletedAt: { $type: 'date' } },
     },
     { name: 'thread_seq', key: { channelId: 1, threadId: 1, seq: 1 } },
-    { name: 'sender', key: { senderId: 1 } },
+    { name: 'sender_place', key: { senderId: 1, channelId: 1, seq: 1 } },
+    {
+      name: 'mention',
+      key: { mentionIds: 1, channelId: 1, seq: 1 },
+      partialFilterExpression: { mentionIds: { $exists: true } },
+    },
+    {
+      name: 'everyone_mention',
+      key: { mentionsEveryone: 1, channelId: 1, seq: 1 },
+      partialFilterExpression: { mentionsEveryone: { $exists: true } },
+    },
     {
       // A word that somebody wrote tells more than the beginning of a longer one.
       name: 'channel_text',

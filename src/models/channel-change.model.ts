@@ -9,8 +9,8 @@ export interface ChannelChangeDocument {
   channelId: ObjectId;
   /** Unique in the channel, over messages too. */
   revision: number;
-  kind: 'channel' | 'member';
-  /** Who came or went; null of a change of the channel itself. */
+  kind: 'channel' | 'member' | 'members_cleared';
+  /** Who came or went; null of the others. */
   userId: ObjectId | null;
   /** Of a member: whether they are in it since. */
   present?: boolean;

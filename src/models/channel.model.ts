@@ -30,10 +30,12 @@ export interface ChannelDocument {
   memberCount: number;
   /** The number of the newest message. */
   seq: number;
+  /** How many messages were sent in it outside of threads. */
+  mainSeq: number;
   /** The number of the newest change. */
   revision: number;
   /** Up to where it counts as read by those who have no marker in it: what was there when it became public. */
-  readFrom?: number;
+  readFrom?: { seq: number; mainSeq: number };
   createdAt: Date;
   updatedAt: Date;
 }

@@ -1,7 +1,9 @@
 import type { z } from 'zod';
+import { channelReadReply, markReadEvent, markUnreadEvent } from './channel-summary.model';
 import { keyed } from './idempotency.model';
 import { editMessageEvent, messageParams, messageReply, sendMessageEvent } from './message.model';
 import { ownStatusData, reportActivityEvent } from './presence.model';
+import { syncInput, syncReply } from './sync.model';
 import { renewTokenEvent, tokenRenewedData } from './session.model';
 import { typingData, typingEvent } from './typing.model';
 
@@ -45,6 +47,12 @@ export const CLIENT_EVENTS = {
     payload: typingEvent,
     data: typingData,
   },
+  sync: {
+    summary: 'What has happened in the channels since the revisions that the client knows.',
+    payload: syncInput,
+    data: syncReply,
+    background: true,
+  },
   'message:send': {
     summary: 'Send a message. Acknowledged when it is on disk; sent again, it returns the first message.',
     payload: sendMessageEvent,
@@ -61,6 +69,18 @@ export const CLIENT_EVENTS = {
     payload: keyed(messageParams),
     data: messageReply,
     operation: 'deleteMessage',
+  },
+  'channel:mark_read': {
+    summary: 'Say up to which message one has read a channel. The marker never moves back.',
+    payload: keyed(markReadEvent),
+    data: channelReadReply,
+    operation: 'markChannelRead',
+  },
+  'channel:mark_unread': {
+    summary: 'Make a message and all behind it unread again.',
+    payload: keyed(markUnreadEvent),
+    data: channelReadReply,
+    operation: 'markChannelUnread',
   },
 } as const satisfies Record<string, ClientEventSpec>;
 

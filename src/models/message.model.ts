@@ -12,6 +12,8 @@ export interface MessageDocument {
   channelId: ObjectId;
   /** Its place in the channel: unique, growing, never reused. */
   seq: number;
+  /** How many messages outside of threads the channel had with it. */
+  mainSeq: number;
   /** The number of the channel's change that last touched it. */
   revision: number;
   senderId: ObjectId;
@@ -48,6 +50,9 @@ export interface MessageDocument {
   editedAt: Date | null;
   deletedAt: Date | null;
 }
+
+/** By which messages are found that stand in no thread. */
+export const OUTSIDE_THREADS = { threadId: { $exists: false } };
 
 /** `@channel` and `@here`. */
 export const EVERYONE_MENTIONS = ['channel', 'here'] as const;

@@ -100,6 +100,10 @@ export const SERVER_EVENTS = {
     summary: 'To those in a private channel or direct conversation.',
     payload: channelMemberEvent,
   },
+  'channel_member:cleared': {
+    summary: 'To those who were in a private channel: it opens to the group, and has no members of its own.',
+    payload: channelMemberEvent.omit({ userId: true }),
+  },
   'channel:restricted': {
     summary: 'To a user: what they may not do in a channel from now on; null when they may again.',
     payload: z.strictObject({

@@ -33,6 +33,8 @@ export interface ApiRoute {
   upload?: UploadSpec;
   /** What it answers when it succeeds, by status. */
   replies: Record<number, ReplySpec>;
+  /** Set on a `post` that changes nothing. */
+  reads?: true;
   /** How the answer to a write is kept for its Idempotency-Key: `atomic` unless it says otherwise. */
   idempotency?: IdempotencyMode;
   handle: (input: never) => Promise<Reply>;
@@ -60,8 +62,8 @@ type RouteOf<Params, Query, Body, Request> = Omit<
 };
 
 /** Whether a route changes anything. */
-export function isWrite({ method }: ApiRoute): boolean {
-  return method !== 'get';
+export function isWrite({ method, reads }: ApiRoute): boolean {
+  return method !== 'get' && !reads;
 }
 
 /** Declares a route that takes an access token. The handler's types follow from the schemas. */

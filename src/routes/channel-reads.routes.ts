@@ -1,11 +1,16 @@
 import type { Services } from '../context';
 import { createChannelReadsController } from '../controllers/channel-reads.controller.mongodb';
-import { channelReadReply, channelSummaryReply, markReadInput } from '../models/channel-summary.model';
+import {
+  channelReadReply,
+  channelSummaryReply,
+  markReadInput,
+  markUnreadInput,
+} from '../models/channel-summary.model';
 import { channelParams } from '../models/channel.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function channelReadRoutes(service: Services['channelSummaries']): ApiRoute[] {
-  const summaries = createChannelReadsController(service);
+export function channelReadRoutes(services: Pick<Services, 'channelSummaries' | 'reads'>): ApiRoute[] {
+  const summaries = createChannelReadsController(services);
   const tag = 'Channels';
   return [
     callerRoute({
@@ -28,6 +33,17 @@ export function channelReadRoutes(service: Services['channelSummaries']): ApiRou
       body: markReadInput,
       replies: { 200: { description: 'Where the marker is now.', schema: channelReadReply } },
       handle: summaries.markRead,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/channels/:channelId/unread',
+      operationId: 'markChannelUnread',
+      tag,
+      summary: 'Make a message and all behind it unread again.',
+      params: channelParams,
+      body: markUnreadInput,
+      replies: { 200: { description: 'Where the marker is now.', schema: channelReadReply } },
+      handle: summaries.markUnread,
     }),
   ];
 }

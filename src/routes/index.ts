@@ -17,6 +17,7 @@ import { presenceRoutes } from './presence.routes';
 import { scheduledMessageRoutes } from './scheduled-messages.routes';
 import { searchRoutes } from './search.routes';
 import { serverAdminRoutes } from './server-admin.routes';
+import { syncRoutes } from './sync.routes';
 import { uploadRoutes } from './upload.routes';
 import { userRoutes } from './users.routes';
 
@@ -33,13 +34,14 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...authRoutes(services),
     ...userRoutes(services),
     ...clientRoutes(services),
+    ...syncRoutes(services),
     ...adminRoutes(services),
     ...serverAdminRoutes(services),
     ...groupRoutes(services.groups),
     ...groupMemberRoutes(services.groupMembers),
     ...channelRoutes(services.channels),
-    ...channelReadRoutes(services.channelSummaries),
     ...presenceRoutes(services.presence),
+    ...channelReadRoutes(services),
     ...messageRoutes(services.messages),
     ...scheduledMessageRoutes(services.scheduledMessages),
     ...draftRoutes(services.drafts),

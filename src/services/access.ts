@@ -164,6 +164,23 @@ export class Access {
     return facts && { decision: decide(action, facts), facts };
   }
 
+  /** All channels that a user may read, in the order of their ids. */
+  async readableChannels(userId: ObjectId): Promise<ChannelDocument[]> {
+    const { groupIds, privateChannels, bannedFrom } = await this.audiencesOf(userId);
+    const groups = new Set(groupIds.map((id) => id.toHexString()));
+    // A private channel of a group counts only while they are a member of the group.
+    const own = privateChannels.filter(({ groupId }) => !groupId || groups.has(groupId.toHexString()));
+    return this.collections.channels
+      .find({
+        $or: [
+          { groupId: { $in: groupIds }, visibility: 'public', _id: { $nin: bannedFrom } },
+          { _id: { $in: own.map(({ channelId }) => channelId) } },
+        ],
+      })
+      .sort({ _id: 1 })
+      .toArray();
+  }
+
   /** Those of the channels that the users may read, as pairs of ids: for lists, counts and searches. */
   async readableChannelIds(userId: ObjectId): Promise<ObjectId[]> {
     const { groupIds, privateChannels, bannedFrom } = await this.audiencesOf(userId);
@@ -368,6 +385,7 @@ function noSuchChannel(_id: ObjectId): ChannelDocument {
     archivedAt: null,
     memberCount: 0,
     seq: 0,
+    mainSeq: 0,
     revision: 0,
     createdAt: never,
     updatedAt: never,

@@ -107,9 +107,24 @@ export class ChannelChanges {
     });
   }
 
-  /** A channel has no members of its own any more, so there is nothing to say of those whom it had. */
-  async forgetMembers(channelId: ObjectId): Promise<void> {
-    await this.collections.channelChanges.deleteMany({ channelId, kind: 'member' });
+  /**
+   * A channel opens to its group, and has no members of its own any more: they are told, for they might know them
+   * still when it closes again.
+   * @throws AppError not_found
+   */
+  clearMembers(channelId: ObjectId): Promise<ChannelDocument> {
+    return this.transactions.run(async () => {
+      const channel = await this.take(channelId, { $set: { memberCount: 0 } });
+      await this.collections.channelChanges.deleteMany({ channelId, kind: 'member' });
+      await this.note(channel, { kind: 'members_cleared', userId: null });
+      await this.bus.tell({ kind: 'channel', channelId }, 'channel_member:cleared', {
+        channelId: channelId.toHexString(),
+        revision: channel.revision,
+        memberCount: 0,
+      });
+      await this.bus.publish({ type: 'channel_members.cleared', channelId });
+      return channel;
+    });
   }
 
   private tellMember(

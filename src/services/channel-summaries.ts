@@ -1,24 +1,20 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
-import type { ChannelRead, ChannelSummary, MarkReadInput } from '../models/channel-summary.model';
+import type { ChannelSummary } from '../models/channel-summary.model';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../models/channel.model';
 import { toMessage, type MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { audienceOfChannel, holds, type Access } from './access';
-import type { EventBus } from './event-bus';
 import type { PresenceService } from './presence.service';
-import type { ReadMarkers } from './read-markers';
+import type { ReadCounts } from './read-counts';
 
 /** What a user has in front of them in a channel: the newest message, how much is unread, who is there. */
 export class ChannelSummaries {
   constructor(
     private readonly collections: Collections,
-    private readonly transactions: Transactions,
     private readonly access: Access,
-    private readonly markers: ReadMarkers,
+    private readonly counts: ReadCounts,
     private readonly presence: PresenceService,
-    private readonly bus: EventBus,
   ) {}
 
   /** @throws AppError not_found */
@@ -29,55 +25,38 @@ export class ChannelSummaries {
   }
 
   /**
-   * Summarises channels that the user may read, with four queries for any number of them.
+   * Summarises channels that the user may read, with five queries for any number of them.
    * @returns one for each, by the channel's id in hexadecimal digits.
    */
   async summarise(
     userId: ObjectId,
     channels: readonly ChannelDocument[],
   ): Promise<Map<string, ChannelSummary>> {
-    const [markers, newest, mutes] = await Promise.all([
-      this.markers.of(userId, channels),
+    const [reads, newest, mutes] = await Promise.all([
+      this.counts.of(userId, channels),
       this.newestOf(channels),
       this.mutesOf(userId, channels),
     ]);
-    const unread = await this.markers.unread(channels, markers);
     const online = this.presence.countOnline(channels.map(audienceOfChannel));
     const summaries = channels.map(({ _id }, index): [string, ChannelSummary] => {
       const key = _id.toHexString();
       const message = newest.get(key);
       const mute = mutes.get(key);
+      const { readSeq, unread, mentions } = reads.get(key)!;
       return [
         key,
         {
           channelId: key,
           lastMessage: message ? toMessage(message) : null,
-          readSeq: markers.get(key) ?? 0,
-          unread: unread.get(key) ?? 0,
+          readSeq,
+          unread,
+          mentions,
           muted: mute ? { reason: mute.reason, expiresAt: mute.expiresAt?.toISOString() ?? null } : null,
           membersOnline: online[index] ?? 0,
         },
       ];
     });
     return new Map(summaries);
-  }
-
-  /**
-   * Notes that the caller has read a channel up to a message; the marker never moves back. Their other devices
-   * are told.
-   * @throws AppError not_found
-   */
-  markRead(caller: Caller, channelId: string, { seq }: MarkReadInput): Promise<ChannelRead> {
-    return this.transactions.run(async () => {
-      const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-      const { userId } = caller;
-      const marker = await this.markers.advance(channel, userId, Math.min(seq, channel.seq));
-      const key = channel._id.toHexString();
-      const unread = await this.markers.unread([channel], new Map([[key, marker.seq]]));
-      const read: ChannelRead = { channelId: key, readSeq: marker.seq, unread: unread.get(key) ?? 0 };
-      if (marker.moved) await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:read', { read });
-      return read;
-    });
   }
 
   /** The newest message of each channel that has one. */

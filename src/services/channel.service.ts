@@ -58,6 +58,7 @@ export class ChannelService {
       archivedAt: null,
       memberCount: 0,
       seq: 0,
+      mainSeq: 0,
       revision: 0,
       createdAt: now,
       updatedAt: now,
@@ -213,16 +214,14 @@ export class ChannelService {
   }
 
   private async open(
-    { _id: channelId, groupId, seq }: ChannelDocument,
+    { _id: channelId, groupId, seq, mainSeq }: ChannelDocument,
     fields: ChannelFields,
   ): Promise<ChannelDocument> {
     if (!groupId) throw noChannel();
     await this.collections.channelMembers.deleteMany({ channelId });
-    await this.changes.forgetMembers(channelId);
+    await this.changes.clearMembers(channelId);
     await this.collections.groups.updateOne({ _id: groupId }, { $inc: { channelCount: 1 } });
-    await this.bus.publish({ type: 'channel_members.cleared', channelId });
-    const after = { ...fields, memberCount: 0, readFrom: seq };
-    return this.changes.update(channelId, after, 'channel:added');
+    return this.changes.update(channelId, { ...fields, readFrom: { seq, mainSeq } }, 'channel:added');
   }
 
   /** A public channel goes: the group has one less, and where newcomers begin is another one from now on. */

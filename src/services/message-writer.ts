@@ -177,20 +177,23 @@ export class MessageWriter {
     attempted: Set<string>,
   ): Promise<{ channel: ChannelDocument; documents: MessageDocument[] } | undefined> {
     const count = composed.length;
+    const mainCount = composed.filter(({ content }) => content.threadId === undefined).length;
     const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
     try {
       return await this.transactions.run(async () => {
         const channel = await this.collections.channels.findOneAndUpdate(
           { _id: channelId },
-          { $inc: { seq: count, revision: count + rootCount } },
+          { $inc: { seq: count, mainSeq: mainCount, revision: count + rootCount } },
           { returnDocument: 'after' },
         );
         if (!channel) throw noChannel();
         const createdAt = new Date();
         const revision = channel.revision - rootCount;
+        let mainSeq = channel.mainSeq - mainCount;
         const documents = composed.map(({ draft, content }, index) => {
           const behind = count - 1 - index;
-          const numbers = { seq: channel.seq - behind, revision: revision - behind };
+          if (content.threadId === undefined) mainSeq++;
+          const numbers = { seq: channel.seq - behind, mainSeq, revision: revision - behind };
           return newMessage(channelId, draft, content, numbers, createdAt);
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
@@ -234,7 +237,7 @@ function newMessage(
   channelId: ObjectId,
   { sender, clientMessageId, digest }: MessageDraft,
   content: MessageContent,
-  numbers: { seq: number; revision: number },
+  numbers: Pick<MessageDocument, 'seq' | 'mainSeq' | 'revision'>,
   createdAt: Date,
 ): MessageDocument {
   return {

@@ -15,6 +15,7 @@ import { authHandlers } from './handlers/auth.handlers';
 import { messageHandlers } from './handlers/message.handlers';
 import { presenceHandlers } from './handlers/presence.handlers';
 import { limitPackets } from './packet-limit';
+import { syncHandlers } from './handlers/sync.handlers';
 import { SocketLifetime } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 import type { UpgradeHandler } from './upgrade.router';
@@ -89,6 +90,7 @@ export function createSocketServer(context: Context): SocketServer {
   const gate = new EventGate(eventsPerSecond, services.connections);
   const answers = new PollAnswers();
   const messages = messageHandlers(services.messages);
+  const syncing = syncHandlers(services);
   const admissions = new WeakMap<ParleySocket, Admission>();
   const tries = new WeakMap<object, number>();
 
@@ -161,7 +163,13 @@ export function createSocketServer(context: Context): SocketServer {
     });
     const lifetime = new SocketLifetime(socket, services.sessions, admission.tokenExpiresAt);
     const own = presenceHandlers(id, services.presence, services.typing);
-    dispatchEvents(socket, { ...messages, ...own, ...authHandlers(lifetime) }, services, gate, logger);
+    dispatchEvents(
+      socket,
+      { ...messages, ...syncing, ...own, ...authHandlers(lifetime) },
+      services,
+      gate,
+      logger,
+    );
   });
 
   /** Tells each client another moment to come again. */

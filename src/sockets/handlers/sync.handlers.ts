@@ -1,0 +1,18 @@
+import type { Services } from '../../context';
+import type { Handlers } from './handler.types';
+
+/** The events by which a client catches up, and says how far its user has read. */
+export function syncHandlers({
+  sync,
+  reads,
+}: Pick<Services, 'sync' | 'reads'>): Pick<Handlers, 'sync' | 'channel:mark_read' | 'channel:mark_unread'> {
+  return {
+    sync: (caller, input) => sync.sync(caller, input),
+    'channel:mark_read': async (caller, { channelId, seq }) => ({
+      read: await reads.markRead(caller, channelId, { seq }),
+    }),
+    'channel:mark_unread': async (caller, { channelId, seq }) => ({
+      read: await reads.markUnread(caller, channelId, { seq }),
+    }),
+  };
+}
