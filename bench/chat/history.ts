@@ -81,7 +81,10 @@ async function fill(dataDir: string, channelId: ObjectId, count: number): Promis
         Array.from({ length: size }, (_, index) => stored(channelId, createdBy, first + index)),
       );
     }
-    await collections.channels.updateOne({ _id: channelId }, { $set: { seq: count, revision: count } });
+    await collections.channels.updateOne(
+      { _id: channelId },
+      { $set: { seq: count, mainSeq: count, revision: count } },
+    );
   } finally {
     await close();
   }
@@ -93,6 +96,7 @@ function stored(channelId: ObjectId, senderId: ObjectId, seq: number): MessageDo
     _id: new ObjectId(),
     channelId,
     seq,
+    mainSeq: seq,
     revision: seq,
     senderId,
     clientMessageId: `bench-${seq}`,

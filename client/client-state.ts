@@ -1,0 +1,280 @@
+import {
+  begin,
+  catchUp,
+  finishLoading,
+  hear,
+  listMembers,
+  prepend,
+  takeRead,
+  type ChannelState,
+  type LiveChange,
+} from './channel-state';
+import type { Channel, Message, Read, SyncAnswer, SyncRequest } from './types';
+
+/** A message of one's own that is not yet known to be on the server. */
+export interface Outgoing {
+  channelId: string;
+  clientMessageId: string;
+  /** What is sent beside the two. */
+  content: object;
+  /** The code with which it was refused; it is not sent again by itself. */
+  refused?: string;
+}
+
+/** All that a client keeps. */
+export interface ClientState {
+  /** The user's id. */
+  me: string;
+  connected: boolean;
+  channels: ReadonlyMap<string, ChannelState>;
+  /** In the order of sending. */
+  outbox: readonly Outgoing[];
+  /** Whether events of any channel may have been missed. */
+  stale: boolean;
+  /** While `sync` is under way: channels that came or went since, of which its answer knows less. */
+  syncing: ReadonlySet<string> | undefined;
+  /** Counts the new starts of channels. */
+  generations: number;
+}
+
+export type Action =
+  /** Events are heard from now on. */
+  | { type: 'connected' }
+  | { type: 'disconnected' }
+  /** Any event of the server; those that are not about channels are ignored. */
+  | { type: 'event'; name: string; payload: unknown }
+  | { type: 'sync:asked' }
+  | { type: 'sync:answered'; answer: SyncAnswer }
+  | { type: 'sync:failed' }
+  | { type: 'history:asked'; channelId: string }
+  /** @property from the smallest `seq` of the page; 0 when nothing is before it. */
+  | {
+      type: 'history:answered';
+      channelId: string;
+      generation: number;
+      messages: readonly Message[];
+      from: number;
+    }
+  | { type: 'history:failed'; channelId: string; generation: number }
+  | { type: 'members:asked'; channelId: string }
+  | { type: 'members:answered'; channelId: string; generation: number; userIds: readonly string[] }
+  | { type: 'read'; read: Read }
+  | { type: 'send'; message: Outgoing }
+  | { type: 'sent'; message: Message }
+  | { type: 'refused'; clientMessageId: string; code: string };
+
+export function emptyState(me: string): ClientState {
+  return {
+    me,
+    connected: false,
+    channels: new Map(),
+    outbox: [],
+    stale: true,
+    syncing: undefined,
+    generations: 0,
+  };
+}
+
+/** What `sync` is to be asked now; undefined when nothing is missing, or an answer is on its way. */
+export function syncRequest({ connected, channels, stale, syncing }: ClientState): SyncRequest | undefined {
+  if (!connected || syncing) return undefined;
+  const known = [...channels].map(([id, { revision }]) => [id, revision] as const);
+  if (stale) return { since: Object.fromEntries(known) };
+  const behind = known.filter(([id, revision]) => {
+    const { heard, recount } = channels.get(id)!;
+    return heard > revision || recount;
+  });
+  return behind.length > 0 ? { since: Object.fromEntries(behind), named: true } : undefined;
+}
+
+/** What is to be sent, and sent again after each reconnect, until it is acknowledged or refused. */
+export function unsent({ outbox }: ClientState): Outgoing[] {
+  return outbox.filter(({ refused }) => refused === undefined);
+}
+
+export function reduce(state: ClientState, action: Action): ClientState {
+  switch (action.type) {
+    case 'connected':
+      return { ...state, connected: true, stale: true };
+    case 'disconnected':
+      return { ...state, connected: false, stale: true, syncing: undefined };
+    case 'event':
+      return reduceEvent(state, action.name, action.payload as EventPayload);
+    case 'sync:asked':
+      return { ...state, stale: false, syncing: new Set() };
+    case 'sync:answered':
+      return takeSync(state, action.answer);
+    case 'sync:failed':
+      return { ...state, stale: true, syncing: undefined };
+    case 'history:asked':
+      return within(state, action.channelId, (channel) => ({ ...channel, loading: channel.loading + 1 }));
+    case 'history:answered': {
+      const taken = settle(state, action.messages);
+      return within(taken, action.channelId, (channel) =>
+        channel.generation === action.generation ? prepend(channel, action.messages, action.from) : channel,
+      );
+    }
+    case 'history:failed':
+      return within(state, action.channelId, (channel) =>
+        channel.generation === action.generation ? finishLoading(channel) : channel,
+      );
+    case 'members:asked':
+      return within(state, action.channelId, (channel) => ({ ...channel, moves: new Map() }));
+    case 'members:answered':
+      return within(state, action.channelId, (channel) =>
+        channel.generation === action.generation ? listMembers(channel, action.userIds) : channel,
+      );
+    case 'read':
+      return within(state, action.read.channelId, (channel) => takeRead(channel, action.read, state.me));
+    case 'send':
+      return { ...state, outbox: [...state.outbox, action.message] };
+    case 'sent':
+      return takeMessage(state, action.message);
+    case 'refused':
+      return {
+        ...state,
+        outbox: state.outbox.map((one) =>
+          one.clientMessageId === action.clientMessageId ? { ...one, refused: action.code } : one,
+        ),
+      };
+  }
+}
+
+/** The fields that events about channels have, all of them optional here. */
+interface EventPayload {
+  message?: Message;
+  channel?: Channel;
+  channelId?: string;
+  groupId?: string;
+  userId?: string;
+  revision?: number;
+  memberCount?: number;
+  read?: Read;
+  kind?: string | null;
+}
+
+function reduceEvent(state: ClientState, name: string, payload: EventPayload): ClientState {
+  switch (name) {
+    case 'channel:added':
+      return payload.channel ? addOrChange(state, payload.channel) : state;
+    case 'channel:removed':
+      return payload.channelId ? drop(state, [payload.channelId]) : state;
+    case 'group:removed':
+      return drop(
+        state,
+        [...state.channels]
+          .filter(([, { channel }]) => channel.groupId === payload.groupId)
+          .map(([id]) => id),
+      );
+    case 'group:added':
+      // Its public channels can be read from now on; no event names them.
+      return { ...state, stale: true };
+    case 'channel:restricted':
+      return payload.kind === null ? { ...state, stale: true } : state;
+    case 'channel:read':
+      return payload.read ? reduce(state, { type: 'read', read: payload.read }) : state;
+    default:
+      if (name.startsWith('message:') && payload.message) return takeMessage(state, payload.message);
+      return hearChange(state, payload.channelId ?? payload.channel?.id, changeOf(name, payload));
+  }
+}
+
+function changeOf(name: string, payload: EventPayload): LiveChange | undefined {
+  const { channel, userId, revision, memberCount } = payload;
+  if (name === 'channel:updated' && channel) return { kind: 'channel', revision: channel.revision, channel };
+  if (revision === undefined || memberCount === undefined) return undefined;
+  if (name === 'channel_member:cleared') return { kind: 'members_cleared', revision, memberCount };
+  if (userId === undefined) return undefined;
+  if (name === 'channel_member:added')
+    return { kind: 'member', revision, userId, present: true, memberCount };
+  if (name === 'channel_member:removed')
+    return { kind: 'member', revision, userId, present: false, memberCount };
+  return undefined;
+}
+
+function hearChange(
+  state: ClientState,
+  channelId: string | undefined,
+  change: LiveChange | undefined,
+): ClientState {
+  if (channelId === undefined || !change) return state;
+  return within(state, channelId, (channel) => hear(channel, change, state.me));
+}
+
+/** A message, from an event or an acknowledgement: the two may come in either order. */
+function takeMessage(state: ClientState, message: Message): ClientState {
+  const change: LiveChange = { kind: 'message', revision: message.revision, message };
+  return hearChange(settle(state, [message]), message.channelId, change);
+}
+
+/** Messages of one's own that have come back are not on their way any more. */
+function settle(state: ClientState, messages: readonly Message[]): ClientState {
+  if (state.outbox.length === 0) return state;
+  const own = messages.filter(({ senderId }) => senderId === state.me);
+  const there = new Set(own.map(({ clientMessageId }) => clientMessageId));
+  const outbox = state.outbox.filter(({ clientMessageId }) => !there.has(clientMessageId));
+  return outbox.length === state.outbox.length ? state : { ...state, outbox };
+}
+
+function takeSync(before: ClientState, answer: SyncAnswer): ClientState {
+  const touched = before.syncing;
+  // It was asked over a connection that has ended since: there will be another one.
+  if (!touched) return before;
+  let state: ClientState = { ...before, syncing: undefined, stale: before.stale || answer.more };
+  for (const { channelId, revision: upTo, ...page } of answer.channels) {
+    if (touched.has(channelId)) continue;
+    state = settle(
+      state,
+      page.changes.flatMap((change) => (change.kind === 'message' ? [change.message] : [])),
+    );
+    state = within(state, channelId, (channel) => catchUp(channel, { ...page, upTo }, state.me));
+  }
+  for (const { channel, read } of answer.reset) {
+    if (!touched.has(channel.id) && state.channels.has(channel.id)) state = start(state, channel, read);
+  }
+  for (const { channel, read } of answer.added) {
+    if (!touched.has(channel.id) && !state.channels.has(channel.id)) state = start(state, channel, read);
+  }
+  const gone = answer.gone.map(({ channelId }) => channelId).filter((channelId) => !touched.has(channelId));
+  return gone.length > 0 ? drop(state, gone) : state;
+}
+
+function addOrChange(state: ClientState, channel: Channel): ClientState {
+  if (state.channels.has(channel.id)) {
+    return hearChange(state, channel.id, { kind: 'channel', revision: channel.revision, channel });
+  }
+  // What is in it counts as read, as for everybody who comes in; `sync` tells better.
+  const { id: channelId, seq, revision } = channel;
+  const read: Read = { channelId, readSeq: seq, unread: 0, mentions: 0, lastSeq: seq, revision, version: -1 };
+  return within(touch(start(state, channel, read), [channelId]), channelId, (one) => ({
+    ...one,
+    recount: true,
+  }));
+}
+
+function start(state: ClientState, channel: Channel, read: Read): ClientState {
+  const generations = state.generations + 1;
+  const channels = new Map(state.channels).set(channel.id, begin(channel, read, generations));
+  return { ...state, channels, generations };
+}
+
+function drop(state: ClientState, channelIds: readonly string[]): ClientState {
+  const channels = new Map(state.channels);
+  for (const channelId of channelIds) channels.delete(channelId);
+  return touch({ ...state, channels }, channelIds);
+}
+
+function touch(state: ClientState, channelIds: readonly string[]): ClientState {
+  return state.syncing ? { ...state, syncing: new Set([...state.syncing, ...channelIds]) } : state;
+}
+
+function within(
+  state: ClientState,
+  channelId: string,
+  change: (channel: ChannelState) => ChannelState,
+): ClientState {
+  const before = state.channels.get(channelId);
+  if (!before) return state;
+  const after = change(before);
+  return after === before ? state : { ...state, channels: new Map(state.channels).set(channelId, after) };
+}
