@@ -103,6 +103,7 @@ describe('a scheduled message', () => {
       _id: new ObjectId(),
       channelId: new ObjectId(),
       seq: 1,
+      mainSeq: 1,
       revision: 1,
       senderId: new ObjectId(bruno.id),
       clientMessageId: `scheduled:${id}`,
