@@ -11,14 +11,19 @@ import { ChannelChanges } from './services/channel-changes';
 import { ChannelMembers } from './services/channel-members';
 import { AVATAR_FOLDER, AvatarService } from './services/avatar.service';
 import { ChannelPurger } from './services/channel-purger';
+import { ChannelMembershipService } from './services/channel-membership.service';
+import { ChannelOrderService } from './services/channel-order.service';
 import { ChannelQueue } from './services/channel-queue';
+import { ChannelRestrictionService } from './services/channel-restriction.service';
 import { ChannelSummaries } from './services/channel-summaries';
 import { ChannelService } from './services/channel.service';
 import { CredentialService } from './services/credential.service';
 import { DraftService } from './services/draft.service';
+import { DirectMessageService } from './services/direct-message.service';
 import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { LocalFileStorage } from './services/file-storage';
+import { GroupChannels } from './services/group-channels';
 import { GroupLifecycle } from './services/group-lifecycle';
 import { GroupMemberService } from './services/group-member.service';
 import { GroupService } from './services/group.service';
@@ -148,6 +153,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const changes = new ChannelChanges(collections, transactions, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
   const memberships = new Memberships(collections, transactions, channelMembers, markers, bus);
+  const groupChannels = new GroupChannels(collections, bus);
+  const channelOrder = new ChannelOrderService(
+    collections,
+    transactions,
+    access,
+    queue,
+    changes,
+    groupChannels,
+    audit,
+  );
   const lastSeen = new LastSeen(collections, transactions, logger);
   const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
   const notifications = new NotificationService(collections, bus);
@@ -169,6 +184,17 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     bus,
     logger,
     config.linkPreviews.enabled,
+  );
+  const channelRestrictions = new ChannelRestrictionService(
+    collections,
+    transactions,
+    access,
+    users,
+    notifications,
+    queue,
+    audit,
+    bus,
+    logger,
   );
   const avatars = new AvatarService(
     collections,
@@ -264,10 +290,26 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       access,
       channelMembers,
       changes,
+      groupChannels,
+      channelOrder,
       queue,
       purger,
+      audit,
       bus,
     ),
+    channelMembership: new ChannelMembershipService(
+      collections,
+      transactions,
+      access,
+      channelMembers,
+      users,
+      queue,
+      purger,
+      audit,
+    ),
+    channelOrder,
+    channelRestrictions,
+    directMessages: new DirectMessageService(collections, transactions, access, channelMembers, users, queue),
     channelSummaries: new ChannelSummaries(collections, access, counts, presence),
     reads: new ReadService(transactions, access, markers, counts, bus),
     readVerifier: new ReadVerifier(collections, transactions, access, queue, markers, counts, errors, logger),
@@ -287,6 +329,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   };
   await maintenance.start();
   await purger.start();
+  channelRestrictions.start();
   sweeper.start();
   presence.start();
   scheduledSender.start();
@@ -304,6 +347,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       await scheduledSender.stop();
       await linkPreviews.stop();
       await drafts.stop();
+      await channelRestrictions.stop();
       await purger.stop();
       await sweeper.stop();
       await presence.close();

@@ -1,11 +1,24 @@
+import type { ChannelOrderInput, DefaultChannelInput } from '../models/channel-order.model';
 import type { ChannelsQuery, CreateChannelInput, UpdateChannelInput } from '../models/channel.model';
+import type { PageQuery } from '../models/common.model';
+import type { ChannelMembershipService } from '../services/channel-membership.service';
+import type { ChannelOrderService } from '../services/channel-order.service';
 import type { ChannelService } from '../services/channel.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };
+type GroupParams = { groupId: string };
 type MemberParams = ChannelParams & { userId: string };
 
-export function createChannelsController(channels: ChannelService) {
+export function createChannelsController({
+  channels,
+  channelMembership: membership,
+  channelOrder: order,
+}: {
+  channels: ChannelService;
+  channelMembership: ChannelMembershipService;
+  channelOrder: ChannelOrderService;
+}) {
   return {
     create: async ({
       caller,
@@ -34,17 +47,49 @@ export function createChannelsController(channels: ChannelService) {
       await channels.delete(caller, params.channelId);
       return { status: 204 };
     },
+    archive: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await channels.archive(caller, params.channelId) },
+    }),
+    restore: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await channels.restore(caller, params.channelId) },
+    }),
+    listMembers: async ({
+      caller,
+      params,
+      query,
+    }: CallerRequest<ChannelParams, PageQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await membership.list(caller, params.channelId, query);
+      return { status: 200, body: { members: items, nextCursor } };
+    },
     addMember: async ({
       caller,
       params,
       body,
     }: CallerRequest<ChannelParams, undefined, { userId: string }>): Promise<Reply> => {
-      await channels.addMember(caller, params.channelId, body.userId);
+      await membership.add(caller, params.channelId, body.userId);
       return { status: 204 };
     },
     removeMember: async ({ caller, params }: CallerRequest<MemberParams>): Promise<Reply> => {
-      await channels.removeMember(caller, params.channelId, params.userId);
+      await membership.remove(caller, params.channelId, params.userId);
       return { status: 204 };
     },
+    arrange: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<GroupParams, undefined, ChannelOrderInput>): Promise<Reply> => ({
+      status: 200,
+      body: { channels: await order.arrange(caller, params.groupId, body) },
+    }),
+    setDefault: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<GroupParams, undefined, DefaultChannelInput>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await order.setDefault(caller, params.groupId, body) },
+    }),
   };
 }

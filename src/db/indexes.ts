@@ -38,6 +38,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   ],
   one_time_tokens: [
     { name: 'hash_unique', key: { hash: 1 }, unique: true },
+    { name: 'channel_order', key: { channelId: 1, _id: 1 } },
     { name: 'user_kind', key: { userId: 1, kind: 1 } },
     { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
   ],
@@ -77,6 +78,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { kind: 'group' },
     },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
+    { name: 'group_position', key: { groupId: 1, position: 1, _id: 1 } },
     {
       name: 'direct_unique',
       key: { directKey: 1 },
@@ -86,7 +88,8 @@ const INDEXES: Record<string, IndexDescription[]> = {
   ],
   channel_members: [
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
-    { name: 'user_group', key: { userId: 1, groupId: 1 } },
+    { name: 'channel_order', key: { channelId: 1, _id: 1 } },
+    { name: 'user_group_activity', key: { userId: 1, groupId: 1, activeAt: -1, _id: -1 } },
   ],
   channel_changes: [
     { name: 'channel_revision_unique', key: { channelId: 1, revision: 1 }, unique: true },

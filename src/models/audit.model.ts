@@ -5,6 +5,17 @@ import { idOut, idSchema, limitSchema, nextCursorOut, timeOut, wholeNumberText }
 export const AUDIT_ACTIONS = [
   /** A super admin used a group or channel that they are no member of. */
   'super_admin.entered',
+  'group.channels_arranged',
+  'group.default_channel_set',
+  'channel.visibility_changed',
+  'channel.archived',
+  'channel.restored',
+  'channel.deleted',
+  'channel.member_removed',
+  'channel.user_muted',
+  'channel.user_banned',
+  /** By a moderator, or, without an actor, because its time had come. */
+  'channel.restriction_ended',
   'session.token_reused',
   'user.role_changed',
   'user.suspended',

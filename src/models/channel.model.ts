@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
+import { idOut, idSchema, limitSchema, lineOfText, nextCursorOut, timeOut } from './common.model';
 import { VISIBILITIES, type Visibility } from './group.model';
 
 export const CHANNEL_KINDS = ['group', 'direct'] as const;
@@ -17,7 +17,7 @@ export interface ChannelDocument {
   /** Public: every member of the group reads it. Private: only those in channel_members. */
   visibility: Visibility;
   createdBy: ObjectId;
-  /** Its place among the channels of its group; equal places go by age. */
+  /** Its place among the channels of its group, see services/channel-order.service.ts; equal ones go by age. */
   position: number;
   /** Seconds between two messages of one member; 0 for no limit. Moderators are free of it. */
   slowModeSeconds: number;
@@ -77,6 +77,8 @@ export interface ChannelMemberDocument {
   groupId: ObjectId | null;
   userId: ObjectId;
   joinedAt: Date;
+  /** Of a direct conversation: when something was last written in it. Lists of conversations go by it. */
+  activeAt?: Date;
 }
 
 /** A deleted channel whose messages are still to be removed from the disk. */
@@ -87,6 +89,13 @@ export interface ChannelPurgeDocument {
 }
 
 const topic = lineOfText(0, 500);
+const slowModeSeconds = z
+  .number()
+  .int()
+  .min(0)
+  .max(MAX_SLOW_MODE_SECONDS)
+  .meta({ description: 'Seconds between two messages of one member; 0 for no limit.' });
+const announcementOnly = z.boolean().meta({ description: 'Whether only moderators write.' });
 
 export const createChannelInput = z
   .strictObject({
@@ -94,6 +103,8 @@ export const createChannelInput = z
     name: lineOfText(1, 80),
     topic: topic.default(''),
     visibility: z.enum(VISIBILITIES).default('public'),
+    slowModeSeconds: slowModeSeconds.optional(),
+    announcementOnly: announcementOnly.optional(),
   })
   .meta({ id: 'CreateChannelInput' });
 export type CreateChannelInput = z.output<typeof createChannelInput>;
@@ -103,6 +114,8 @@ export const updateChannelInput = z
     name: lineOfText(1, 80).optional(),
     topic: topic.optional(),
     visibility: z.enum(VISIBILITIES).optional(),
+    slowModeSeconds: slowModeSeconds.optional(),
+    announcementOnly: announcementOnly.optional(),
   })
   .refine((input) => Object.values(input).some((value) => value !== undefined), 'must change something')
   .meta({ id: 'UpdateChannelInput' });
@@ -110,7 +123,15 @@ export type UpdateChannelInput = z.output<typeof updateChannelInput>;
 
 export const channelParams = z.strictObject({ channelId: idSchema });
 export const channelMemberParams = z.strictObject({ channelId: idSchema, userId: idSchema });
-export const channelsQuery = pageQuery.extend({ groupId: idSchema });
+export const channelsQuery = z.strictObject({
+  groupId: idSchema,
+  cursor: z
+    .string()
+    .regex(/^\d{1,9}\.[0-9a-f]{24}$/, 'must be the `nextCursor` of the page before')
+    .optional()
+    .meta({ description: '`nextCursor` of the page before.' }),
+  limit: limitSchema(50, 200),
+});
 export type ChannelsQuery = z.output<typeof channelsQuery>;
 
 export const channelSchema = z
@@ -124,8 +145,10 @@ export const channelSchema = z
     createdBy: idOut,
     position: z.number().int().meta({ description: 'Sort by it, then by `id`.' }),
     slowModeSeconds: z.number().int(),
-    announcementOnly: z.boolean().meta({ description: 'Whether only moderators write.' }),
-    archivedAt: timeOut.nullable(),
+    announcementOnly,
+    archivedAt: timeOut
+      .nullable()
+      .meta({ description: 'Since when it is only read; null while it is in use.' }),
     memberCount: z
       .number()
       .int()

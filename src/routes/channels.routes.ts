@@ -1,5 +1,7 @@
 import type { Services } from '../context';
 import { createChannelsController } from '../controllers/channels.controller.mongodb';
+import { channelMembersReply } from '../models/channel-member.model';
+import { channelOrderInput, channelOrderReply, defaultChannelInput } from '../models/channel-order.model';
 import {
   channelMemberParams,
   channelParams,
@@ -9,11 +11,14 @@ import {
   createChannelInput,
   updateChannelInput,
 } from '../models/channel.model';
-import { addMemberInput } from '../models/group.model';
+import { pageQuery } from '../models/common.model';
+import { addMemberInput, groupParams, groupReply } from '../models/group.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function channelRoutes(service: Services['channels']): ApiRoute[] {
-  const channels = createChannelsController(service);
+export function channelRoutes(
+  services: Pick<Services, 'channels' | 'channelMembership' | 'channelOrder'>,
+): ApiRoute[] {
+  const channels = createChannelsController(services);
   const tag = 'Channels';
   return [
     callerRoute({
@@ -31,7 +36,7 @@ export function channelRoutes(service: Services['channels']): ApiRoute[] {
       path: '/api/channels',
       operationId: 'listChannels',
       tag,
-      summary: 'The channels of a group that the caller may read.',
+      summary: 'The channels of a group that the caller may read, in their order.',
       query: channelsQuery,
       replies: { 200: { description: 'A page of channels.', schema: channelsReply } },
       handle: channels.list,
@@ -51,7 +56,8 @@ export function channelRoutes(service: Services['channels']): ApiRoute[] {
       path: '/api/channels/:channelId',
       operationId: 'updateChannel',
       tag,
-      summary: 'Change name, topic or visibility: for its creator and admins of the group.',
+      summary:
+        'Change name, topic, visibility, slow mode or who writes: for its creator and admins of the group.',
       params: channelParams,
       body: updateChannelInput,
       replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
@@ -69,6 +75,37 @@ export function channelRoutes(service: Services['channels']): ApiRoute[] {
     }),
     callerRoute({
       method: 'post',
+      path: '/api/channels/:channelId/archive',
+      operationId: 'archiveChannel',
+      tag,
+      summary: 'Archive a channel: from then on it is only read. For its creator and admins of the group.',
+      params: channelParams,
+      replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
+      handle: channels.archive,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/channels/:channelId/restore',
+      operationId: 'restoreChannel',
+      tag,
+      summary: 'Take a channel back from the archive.',
+      params: channelParams,
+      replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
+      handle: channels.restore,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/channels/:channelId/members',
+      operationId: 'listChannelMembers',
+      tag,
+      summary: 'Who is in a private channel or a direct conversation, for those who read it.',
+      params: channelParams,
+      query: pageQuery,
+      replies: { 200: { description: 'A page of members.', schema: channelMembersReply } },
+      handle: channels.listMembers,
+    }),
+    callerRoute({
+      method: 'post',
       path: '/api/channels/:channelId/members',
       operationId: 'addChannelMember',
       tag,
@@ -83,10 +120,33 @@ export function channelRoutes(service: Services['channels']): ApiRoute[] {
       path: '/api/channels/:channelId/members/:userId',
       operationId: 'removeChannelMember',
       tag,
-      summary: 'Take a user out of a private channel.',
+      summary:
+        'Take a user out of a private channel, or oneself; oneself out of a small direct conversation, too.',
       params: channelMemberParams,
       replies: { 204: { description: 'The user is no longer a member of the channel.' } },
       handle: channels.removeMember,
+    }),
+    callerRoute({
+      method: 'put',
+      path: '/api/groups/:groupId/channel-order',
+      operationId: 'arrangeChannels',
+      tag,
+      summary: 'Put the channels of a group in another order. Takes the role admin in the group.',
+      params: groupParams,
+      body: channelOrderInput,
+      replies: { 200: { description: 'The channels in their new order.', schema: channelOrderReply } },
+      handle: channels.arrange,
+    }),
+    callerRoute({
+      method: 'put',
+      path: '/api/groups/:groupId/default-channel',
+      operationId: 'setDefaultChannel',
+      tag,
+      summary: 'Choose in which channel newcomers begin. Takes the role admin in the group.',
+      params: groupParams,
+      body: defaultChannelInput,
+      replies: { 200: { description: 'The group as it is now.', schema: groupReply } },
+      handle: channels.setDefault,
     }),
   ];
 }

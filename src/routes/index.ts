@@ -3,10 +3,12 @@ import { adminRoutes } from './admin.routes';
 import type { ApiRoute } from './api-route';
 import { asyncApiRoute } from './asyncapi.routes';
 import { authRoutes } from './auth.routes';
+import { channelModerationRoutes } from './channel-moderation.routes';
 import { channelReadRoutes } from './channel-reads.routes';
 import { channelRoutes } from './channels.routes';
 import { clientRoutes } from './client.routes';
 import { draftRoutes } from './drafts.routes';
+import { directMessageRoutes } from './direct-messages.routes';
 import { groupMemberRoutes } from './group-members.routes';
 import { groupRoutes } from './groups.routes';
 import { healthRoutes } from './health.routes';
@@ -39,7 +41,9 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...serverAdminRoutes(services),
     ...groupRoutes(services.groups),
     ...groupMemberRoutes(services.groupMembers),
-    ...channelRoutes(services.channels),
+    ...channelRoutes(services),
+    ...channelModerationRoutes(services.channelRestrictions),
+    ...directMessageRoutes(services.directMessages),
     ...presenceRoutes(services.presence),
     ...channelReadRoutes(services),
     ...messageRoutes(services.messages),

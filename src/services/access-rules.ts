@@ -19,6 +19,8 @@ export interface Facts {
   restriction?: RestrictionKind | null;
   /** Whether one of the two in a direct conversation of two has blocked the other. */
   blocked?: boolean;
+  /** Whether the other one in a conversation of two has deleted their account or put it to rest. */
+  partnerAway?: boolean;
   message?: MessageDocument;
   /** Whom it is done to: the role that they have in the group, null when they are not in it. */
   subjectRole?: GroupRole | null;
@@ -215,6 +217,33 @@ const notBlocked: Rule = {
   absolute: true,
 };
 
+const partnerThere: Rule = {
+  name: 'partner_away',
+  says: 'Nobody writes directly to somebody who has deleted their account or put it to rest.',
+  decide: ({ partnerAway }) => refuseIf(partnerAway === true),
+  code: 'direct_messages_closed',
+  message: 'This person reads no messages any more.',
+  absolute: true,
+};
+
+const directOnly: Rule = {
+  name: 'direct_messages_only',
+  says: 'This is about direct messages: a channel of a group has members of its own.',
+  decide: ({ channel }) => refuseIf(channel?.kind !== 'direct'),
+  code: 'bad_request',
+  message: 'This is not a direct conversation.',
+  absolute: true,
+};
+
+const pairStays: Rule = {
+  name: 'conversation_of_two_stays',
+  says: 'A conversation of two is theirs for ever: nobody leaves it.',
+  decide: ({ channel }) => refuseIf(channel?.directKey !== undefined),
+  code: 'direct_channel',
+  message: 'A conversation of two is not left.',
+  absolute: true,
+};
+
 const channelCreator: Rule = {
   name: 'creator_of_the_channel',
   says: 'Who made a channel may change it.',
@@ -341,6 +370,7 @@ const SERVER_RULES = {
 
 const PERSON_RULES = {
   'presence.read': [oneselfAlways, sharesPlaceOnly],
+  'direct.start': [partnerThere, notBlocked],
 } satisfies Record<string, Rule[]>;
 
 const GROUP_RULES = {
@@ -393,12 +423,14 @@ const CHANNEL_RULES = {
     channelNotArchived,
     ...channelAdmins,
   ],
-  'channel.leave': [channelHidden],
+  'channel.leave': [channelHidden, pairStays],
+  'channel.add_people': [channelHidden, directOnly],
   'channel.moderate': [channelHidden, channelInGroup, roleInGroup('moderator'), outranksSubject],
   'message.send': [
     channelHidden,
     groupNotArchived,
     channelNotArchived,
+    partnerThere,
     notBlocked,
     notMuted,
     announcementsByModerators,

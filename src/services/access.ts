@@ -1,9 +1,11 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { ChannelDocument, RestrictionKind } from '../models/channel.model';
+import { peopleOfKey } from '../models/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
 import type { MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
+import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import {
   decide,
@@ -41,12 +43,24 @@ export interface MessageAccess extends ChannelAccess {
   message: MessageDocument;
 }
 
+/** What may keep two people from writing to each other. */
+type DirectFacts = Pick<Facts, 'blocked' | 'partnerAway'>;
+
 /** What else a decision about a group or a channel may rest on. */
 export interface Concerning {
   /** Whom it is done to. */
   subjectId?: ObjectId;
   /** The role that they are given. */
   newRole?: GroupRole;
+}
+
+/** What a member of a group sees of its channels: the public ones and those that they are in, without bans. */
+export interface GroupView {
+  /** The private channels that they are in. */
+  inside: ObjectId[];
+  bannedFrom: ObjectId[];
+  /** Whether they read a channel of the group. */
+  reads(channel: ChannelDocument): boolean;
 }
 
 /** What a user hears. A private channel of a group counts only while they are a member of the group. */
@@ -89,6 +103,17 @@ export class Access {
     ]);
     if (!user) throw new AppError('not_found', 'There is no such user.');
     await this.require(caller, action, facts, 'user', _id);
+  }
+
+  /**
+   * Somebody to whom the caller may write directly.
+   * @throws AppError not_found, direct_messages_closed
+   */
+  async requireDirect(caller: Caller, other: UserDocument | undefined): Promise<void> {
+    if (!other || other.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
+    const facts = { user: actor(caller), ...(await this.between(caller.userId, other._id)) };
+    const decision = decide('direct.start', facts);
+    if (!decision.allowed) throw refusal(decision);
   }
 
   /**
@@ -210,6 +235,25 @@ export class Access {
     };
   }
 
+  /** What a member of a group sees of its channels. */
+  async viewOf(userId: ObjectId, groupId: ObjectId): Promise<GroupView> {
+    const { channelMembers, channelRestrictions } = this.collections;
+    const [own, restrictions] = await Promise.all([
+      channelMembers.find({ userId, groupId }, { projection: { channelId: 1 } }).toArray(),
+      channelRestrictions.find({ groupId, userId }).toArray(),
+    ]);
+    const bans = restrictions.filter((one) => one.kind === 'banned' && holds(one));
+    const inside = own.map(({ channelId }) => channelId);
+    const bannedFrom = bans.map(({ channelId }) => channelId);
+    const has = (ids: ObjectId[], { _id }: ChannelDocument) => ids.some((id) => id.equals(_id));
+    return {
+      inside,
+      bannedFrom,
+      reads: (channel) =>
+        !has(bannedFrom, channel) && (channel.visibility === 'public' || has(inside, channel)),
+    };
+  }
+
   private async require(
     caller: Caller,
     action: Action,
@@ -244,8 +288,10 @@ export class Access {
     concerning: Concerning,
   ): Promise<Facts | undefined> {
     if (!on) {
-      const aboutPerson = concerning.subjectId && (await this.personFacts(user, concerning.subjectId));
-      return { ...aboutPerson, user, groupCreation: this.groupCreation };
+      const { subjectId } = concerning;
+      const aboutPerson = subjectId && (await this.personFacts(user, subjectId));
+      const direct = subjectId && (await this.between(user.id, subjectId));
+      return { ...aboutPerson, ...direct, user, groupCreation: this.groupCreation };
     }
     if (on.kind === 'group') {
       const { facts } = await this.groupFacts(user, on.id, concerning);
@@ -317,12 +363,12 @@ export class Access {
     const { _id: channelId, groupId } = channel;
     const userIds = users.map(({ id }) => id);
     const among = { $in: subjectId ? [...userIds, subjectId] : userIds };
-    const [group, inGroup, inChannel, restrictions, blocked] = await Promise.all([
+    const [group, inGroup, inChannel, restrictions, direct] = await Promise.all([
       groupId && groups.findOne({ _id: groupId }),
       groupId ? memberships.find({ groupId, userId: among }).toArray() : [],
       channel.visibility === 'private' ? channelMembers.find({ channelId, userId: among }).toArray() : [],
       groupId ? channelRestrictions.find({ channelId, userId: among }).toArray() : [],
-      channel.kind === 'direct' && this.isBlocked(channel),
+      channel.kind === 'direct' ? this.betweenTwo(channel) : undefined,
     ]);
     const roles = new Map(inGroup.map(({ userId, role }) => [userId.toHexString(), role]));
     const members = new Set(inChannel.map(({ userId }) => userId.toHexString()));
@@ -339,18 +385,33 @@ export class Access {
         role: roles.get(key) ?? null,
         inChannel: members.has(key),
         restriction: restricted.get(key) ?? null,
-        blocked,
+        ...direct,
         subjectRole,
       };
     });
   }
 
-  /** Whether one of two who talk directly has blocked the other. */
-  private async isBlocked({ _id, memberCount }: ChannelDocument): Promise<boolean> {
-    if (memberCount !== 2) return false;
+  /** What stands between the people of a direct conversation, if they are two. */
+  private async betweenTwo({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
+    if (directKey !== undefined) {
+      const [one, other] = peopleOfKey(directKey);
+      return this.between(one!, other!);
+    }
+    if (memberCount !== 2) return {};
     const members = await this.collections.channelMembers.find({ channelId: _id }).toArray();
     const [one, other] = members.map(({ userId }) => userId);
-    return one !== undefined && other !== undefined && this.blockedBetween(one, other);
+    return one && other ? this.between(one, other) : {};
+  }
+
+  private async between(one: ObjectId, other: ObjectId): Promise<DirectFacts> {
+    const [blocked, away] = await Promise.all([
+      this.blockedBetween(one, other),
+      this.collections.users.findOne(
+        { _id: { $in: [one, other] }, state: { $in: ['deactivated', 'deleted'] } },
+        { projection: { _id: 1 } },
+      ),
+    ]);
+    return { blocked, partnerAway: away !== null };
   }
 
   /** Whether one of two people has blocked the other. */

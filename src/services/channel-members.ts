@@ -1,7 +1,7 @@
-import type { ObjectId } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
-import type { ChannelDocument } from '../models/channel.model';
+import type { ChannelDocument, ChannelMemberDocument } from '../models/channel.model';
 import type { Departure } from '../models/server-events.model';
 import { audienceOfChannel } from './access';
 import type { ChannelChanges } from './channel-changes';
@@ -30,11 +30,11 @@ export class ChannelMembers {
    */
   add(channel: ChannelDocument, userIds: ObjectId[], { silent = false } = {}): Promise<void> {
     return this.transactions.run(async () => {
-      const { _id: channelId, groupId } = channel;
+      const { _id: channelId } = channel;
       for (const userId of userIds) {
         const { upsertedCount } = await this.collections.channelMembers.updateOne(
           { channelId, userId },
-          { $setOnInsert: { groupId, joinedAt: new Date() } },
+          { $setOnInsert: newRow(channel) },
           { upsert: true },
         );
         if (upsertedCount === 0) continue;
@@ -44,12 +44,16 @@ export class ChannelMembers {
     });
   }
 
-  /** Takes a user out. Once it is committed, they hear nothing more of it. @returns false if they were not in it */
-  remove({ _id: channelId }: ChannelDocument, userId: ObjectId, reason: Departure): Promise<boolean> {
+  /**
+   * Takes a user out. Once it is committed, they hear nothing more of it.
+   * @param reason what they are told; undefined when they are not told.
+   * @returns false if they were not in it.
+   */
+  remove({ _id: channelId }: ChannelDocument, userId: ObjectId, reason?: Departure): Promise<boolean> {
     return this.transactions.run(async () => {
       const { deletedCount } = await this.collections.channelMembers.deleteOne({ channelId, userId });
       if (deletedCount === 0) return false;
-      await this.changes.removeMember(channelId, userId, reason);
+      await this.removeEmpty(await this.changes.removeMember(channelId, userId, reason));
       return true;
     });
   }
@@ -67,9 +71,15 @@ export class ChannelMembers {
       await takeTurns(this.queue, channelIds);
       for (const channelId of channelIds) {
         const { deletedCount } = await channelMembers.deleteOne({ channelId, userId });
-        if (deletedCount > 0) await this.changes.removeMember(channelId, userId);
+        if (deletedCount > 0) await this.removeEmpty(await this.changes.removeMember(channelId, userId));
       }
     });
+  }
+
+  /** A direct conversation that nobody is in can never be read again. */
+  private async removeEmpty(channel: ChannelDocument): Promise<void> {
+    if (channel.kind === 'direct' && channel.memberCount === 0)
+      await this.removeChannels([channel], 'deleted');
   }
 
   /**
@@ -116,4 +126,10 @@ export class ChannelMembers {
       await this.bus.publish({ type: 'channel_members.cleared', channelId: channel._id });
     }
   }
+}
+
+function newRow({ kind, groupId }: ChannelDocument): Partial<ChannelMemberDocument> {
+  const now = new Date();
+  // An id made by the database would not follow those made here, and members are listed by id.
+  return { _id: new ObjectId(), groupId, joinedAt: now, ...(kind === 'direct' && { activeAt: now }) };
 }

@@ -5,6 +5,7 @@ import { registerInput } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import { SeededRandom } from '../utils/random';
 import type { AuthService } from './auth.service';
+import type { ChannelMembershipService } from './channel-membership.service';
 import type { ChannelService } from './channel.service';
 import type { GroupMemberService } from './group-member.service';
 import type { GroupService } from './group.service';
@@ -53,6 +54,7 @@ export class DatabaseSeeder {
       groups: GroupService;
       groupMembers: GroupMemberService;
       channels: ChannelService;
+      channelMembership: ChannelMembershipService;
       messages: MessageService;
     },
   ) {}
@@ -135,7 +137,7 @@ export class DatabaseSeeder {
       const { id } = await this.services.channels.create(owner.caller, { groupId: group.id, ...channel });
       const isPrivate = channel.visibility === 'private';
       const insiders = isPrivate ? members.slice(1, 3) : [];
-      for (const user of insiders) await this.services.channels.addMember(owner.caller, id, user.id);
+      for (const user of insiders) await this.services.channelMembership.add(owner.caller, id, user.id);
       channels.push({ id, members: isPrivate ? [owner, ...insiders] : members });
     }
     return channels;

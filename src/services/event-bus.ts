@@ -47,8 +47,16 @@ export type DomainEvent =
   | { type: 'channel_member.removed'; channelId: ObjectId; userId: ObjectId }
   /** The channel is gone, or public from now on: it has no members of its own any more. */
   | { type: 'channel_members.cleared'; channelId: ObjectId }
-  /** A user may not read a channel any more, or may again. */
-  | { type: 'channel_ban.added' | 'channel_ban.ended'; channelId: ObjectId; userId: ObjectId }
+  /** A user may not read a channel any more. */
+  | { type: 'channel_ban.added'; channelId: ObjectId; userId: ObjectId }
+  /** A user may read a channel again, if they are in it: in its group, or in the members of a private one. */
+  | {
+      type: 'channel_ban.ended';
+      channelId: ObjectId;
+      groupId: ObjectId;
+      userId: ObjectId;
+      isMember: boolean;
+    }
   | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
   /** The role or the state of an account is another one now. */
   | { type: 'user.changed'; userId: ObjectId; role: GlobalRole }

@@ -200,6 +200,9 @@ export class MessageWriter {
         await this.collections.messages.insertMany(documents);
         await this.roots.noteReplies(documents, revision + 1);
         await this.markers.noteSent(documents);
+        if (channel.kind === 'direct') {
+          await this.collections.channelMembers.updateMany({ channelId }, { $set: { activeAt: createdAt } });
+        }
         if (slowModeSeconds > 0) {
           const marked = composed.filter(({ draft }) => slowed.has(idOf(draft)));
           await this.slowMode.note(

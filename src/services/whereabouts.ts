@@ -109,6 +109,7 @@ export class Whereabouts {
       case 'channel_ban.ended':
         this.people.get(event.userId.toHexString())?.bannedFrom.delete(event.channelId.toHexString());
         this.bannedFrom.remove(event.channelId.toHexString(), event.userId.toHexString());
+        if (event.isMember) this.enterChannel(event.userId.toHexString(), event.channelId, event.groupId);
         break;
       case 'channel_member.added':
         return this.enterChannel(event.userId.toHexString(), event.channelId, event.groupId);
@@ -149,10 +150,11 @@ export class Whereabouts {
     }
   }
 
-  /** A private channel of a group is heard only by those who hear the group. */
+  /** A private channel of a group is heard only by those who hear the group, and are not banned from it. */
   private enterChannel(userId: string, channelId: ObjectId, groupId: ObjectId | null): string | undefined {
     const person = this.people.get(userId);
     if (!person || (groupId && !person.groups.has(groupId.toHexString()))) return undefined;
+    if (person.bannedFrom.has(channelId.toHexString())) return undefined;
     person.channels.set(channelId.toHexString(), groupId?.toHexString() ?? null);
     this.inChannel.add(channelId.toHexString(), userId);
     return userId;

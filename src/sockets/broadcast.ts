@@ -92,7 +92,10 @@ export class Broadcaster {
         break;
       case 'channel_ban.ended':
         this.noteChange(event.userId);
-        for (const socket of this.socketsOf(event.userId)) void socket.leave(bannedRoom(event.channelId));
+        for (const socket of this.socketsOf(event.userId)) {
+          void socket.leave(bannedRoom(event.channelId));
+          if (event.isMember) joinPrivateChannel(socket, event.channelId, event.groupId);
+        }
         break;
       case 'channel_member.added':
         this.noteChange(event.userId);
@@ -231,9 +234,10 @@ function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all'
   }
 }
 
-/** A private channel of a group is heard only by those who hear the group: the two may come in either order. */
+/** A private channel of a group is heard by those who hear the group, which comes first, and are not banned from it. */
 function joinPrivateChannel(socket: ParleySocket, channelId: ObjectId, groupId: ObjectId | null): void {
   if (groupId && !socket.rooms.has(groupRoom(groupId))) return;
+  if (socket.rooms.has(bannedRoom(channelId))) return;
   socket.data.privateChannels.set(channelId.toHexString(), groupId?.toHexString() ?? null);
   void socket.join(channelRoom(channelId));
 }

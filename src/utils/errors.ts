@@ -44,6 +44,8 @@ export const ERROR_STATUS = {
   being_sent: 409,
   too_many_scheduled: 409,
   too_many_drafts: 409,
+  too_many_people: 409,
+  channels_changed: 409,
   totp_already_enabled: 409,
   totp_not_enabled: 409,
   idempotency_in_progress: 409,

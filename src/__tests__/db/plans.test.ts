@@ -41,7 +41,9 @@ async function useEverything(): Promise<void> {
   await api.get('/api/groups', ada.token, { limit: 1, cursor: '0'.repeat(24) });
   await api.get(`/api/groups/${groupId}`, ada.token);
   await api.get(`/api/groups/${groupId}/members`, ada.token, { cursor: '0'.repeat(24) });
-  await api.get('/api/channels', ada.token, { groupId, cursor: '0'.repeat(24) });
+  await api.get('/api/channels', ada.token, { groupId, cursor: `1024.${'0'.repeat(24)}` });
+  await useModeration(ada, bruno, { groupId, channelId });
+  await useDirectMessages(ada, bruno, chiara);
   await setGroupAvatar(api, ada, groupId);
   await api.delete(`/api/groups/${groupId}/avatar`, ada.token);
   await useGroups(ada, [bruno, chiara]);
@@ -105,6 +107,45 @@ async function useGroups(owner: Person, members: [Person, Person]): Promise<void
   await api.post(`${path}/restore`, undefined, owner.token);
   await api.post(`${path}/transfer`, { userId: members[0].id }, owner.token);
   expect((await api.delete(path, members[0].token)).status).toBe(204);
+}
+
+/** What moderators and admins of a group do to its channels. */
+async function useModeration(
+  ada: Person,
+  bruno: Person,
+  { groupId, channelId }: { groupId: string; channelId: string },
+): Promise<void> {
+  const { api } = server;
+  const put = async (path: string, body: object) =>
+    expect((await api.call('put', path, { token: ada.token, body })).status).toBe(200);
+  const path = `/api/channels/${channelId}`;
+  const until = new Date(Date.now() + 3_600_000).toISOString();
+  await put(`${path}/restrictions/${bruno.id}`, { kind: 'banned', until });
+  await api.get(`${path}/restrictions`, ada.token, { kind: 'banned', cursor: '0'.repeat(24) });
+  await api.get('/api/channels', bruno.token, { groupId });
+  await api.delete(`${path}/restrictions/${bruno.id}`, ada.token);
+  await put(`/api/groups/${groupId}/channel-order`, { channelIds: [channelId] });
+  await put(`/api/groups/${groupId}/default-channel`, { channelId });
+  for (const act of ['archive', 'restore']) await api.post(`${path}/${act}`, undefined, ada.token);
+}
+
+async function useDirectMessages(ada: Person, bruno: Person, chiara: Person): Promise<void> {
+  const { api } = server;
+  const start = (userIds: string[]) => api.post('/api/direct-messages', { userIds }, ada.token);
+  const pair = await start([bruno.id]);
+  await start([bruno.id]);
+  const several = await start([bruno.id, chiara.id]);
+  for (const { body } of [pair, several]) {
+    const path = `/api/channels/${body.conversation.channel.id}`;
+    await api.post(`${path}/messages`, { clientMessageId: path, body: 'Hello' }, ada.token);
+    await api.get(`${path}/members`, ada.token, { cursor: '0'.repeat(24) });
+  }
+  const { id } = several.body.conversation.channel;
+  await api.post(`/api/direct-messages/${id}/people`, { userIds: [bruno.id] }, ada.token);
+  const cursor = `${Date.now()}.${'f'.repeat(24)}`;
+  const { body } = await api.get('/api/direct-messages', ada.token, { cursor });
+  expect(body.conversations).toHaveLength(2);
+  await api.delete(`/api/channels/${id}/members/${chiara.id}`, chiara.token);
 }
 
 /** The user's own view. */

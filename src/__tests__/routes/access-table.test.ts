@@ -17,6 +17,7 @@ let restricted: { api: Api; close(): Promise<void> };
 let admin: Person;
 let guest: Person;
 let stranger: Person;
+let companion: Person;
 let avatarName: string;
 
 beforeAll(async () => {
@@ -25,6 +26,7 @@ beforeAll(async () => {
   admin = await signUp(server.api, 'root');
   guest = await signUp(server.api, 'guest');
   stranger = await signUp(server.api, 'stranger');
+  companion = await signUp(server.api, 'companion');
   avatarName = nameOf((await setAvatar(server.api, admin)).body.user.avatarUrl);
 });
 afterAll(async () => {
@@ -108,6 +110,13 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'get /api/channels': ({ groupId }) => ({ query: { groupId } }),
   'patch /api/channels/{channelId}': () => ({ body: { topic: 'Another' } }),
   'post /api/channels/{channelId}/members': ({ userId }) => ({ body: { userId } }),
+  'put /api/channels/{channelId}/restrictions/{userId}': () => ({
+    body: { kind: 'muted', reason: 'A test' },
+  }),
+  'put /api/groups/{groupId}/channel-order': ({ channelId }) => ({ body: { channelIds: [channelId] } }),
+  'put /api/groups/{groupId}/default-channel': ({ channelId }) => ({ body: { channelId } }),
+  'post /api/direct-messages': ({ userId }) => ({ body: { userIds: [userId] } }),
+  'post /api/direct-messages/{channelId}/people': () => ({ body: { userIds: [stranger.id] } }),
   'put /api/channels/{channelId}/read': () => ({ body: { seq: 1 } }),
   'post /api/channels/{channelId}/unread': () => ({ body: { seq: 1 } }),
   'post /api/client/sync': () => ({ body: { since: {} } }),
@@ -219,6 +228,11 @@ async function createGroup(
     await create(`/api/groups/${groupId}/members`, { userId: actor.id });
     const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(actor.id) };
     await collections().memberships.updateOne(membership, { $set: { role: role as GroupRole } });
+  }
+  if (special === 'conversation') {
+    const userIds = [guest.id, companion.id];
+    const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
+    return { groupId, channelId: channel.id, messageId: channel.id };
   }
   const isPrivate = special === 'private channel';
   const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };

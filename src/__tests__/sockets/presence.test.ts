@@ -220,7 +220,8 @@ describe('only those who meet somebody', () => {
     const about = { userId, channelId: new ObjectId(channelId) };
     await server.context.bus.publish({ type: 'channel_ban.added', ...about });
     expect((await inChannel(ada)).presences).toHaveLength(3);
-    await server.context.bus.publish({ type: 'channel_ban.ended', ...about });
+    const ended = { ...about, groupId: new ObjectId(groupId), isMember: false };
+    await server.context.bus.publish({ type: 'channel_ban.ended', ...ended });
     expect((await inChannel(ada)).presences).toHaveLength(4);
   });
 });

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import type { ChannelMemberDocument } from './channel.model';
+import { idOut, nextCursorOut, timeOut } from './common.model';
+import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
+
+/** Somebody in a private channel or a direct conversation. */
+export const channelMemberSchema = z
+  .strictObject({ userId: idOut, joinedAt: timeOut, user: publicUserSchema })
+  .meta({ id: 'ChannelMember' });
+export type ChannelMember = z.output<typeof channelMemberSchema>;
+export const channelMembersReply = z.strictObject({
+  members: z.array(channelMemberSchema),
+  nextCursor: nextCursorOut,
+});
+
+export function toChannelMember(
+  { userId, joinedAt }: ChannelMemberDocument,
+  user: UserDocument,
+): ChannelMember {
+  return { userId: userId.toHexString(), joinedAt: joinedAt.toISOString(), user: toPublicUser(user) };
+}

@@ -1,0 +1,49 @@
+import type { Services } from '../context';
+import { createChannelModerationController } from '../controllers/channel-moderation.controller.mongodb';
+import {
+  restrictInput,
+  restrictionReply,
+  restrictionsQuery,
+  restrictionsReply,
+} from '../models/channel-restriction.model';
+import { channelMemberParams, channelParams } from '../models/channel.model';
+import { callerRoute, type ApiRoute } from './api-route';
+
+export function channelModerationRoutes(service: Services['channelRestrictions']): ApiRoute[] {
+  const moderation = createChannelModerationController(service);
+  const tag = 'Channels';
+  return [
+    callerRoute({
+      method: 'get',
+      path: '/api/channels/:channelId/restrictions',
+      operationId: 'listChannelRestrictions',
+      tag,
+      summary: 'Who is muted or banned in a channel. Takes the role moderator in the group.',
+      params: channelParams,
+      query: restrictionsQuery,
+      replies: { 200: { description: 'A page of those that hold.', schema: restrictionsReply } },
+      handle: moderation.list,
+    }),
+    callerRoute({
+      method: 'put',
+      path: '/api/channels/:channelId/restrictions/:userId',
+      operationId: 'restrictChannelMember',
+      tag,
+      summary: 'Mute a user in a channel or ban them from it, in the place of what held before.',
+      params: channelMemberParams,
+      body: restrictInput,
+      replies: { 200: { description: 'What holds now.', schema: restrictionReply } },
+      handle: moderation.restrict,
+    }),
+    callerRoute({
+      method: 'delete',
+      path: '/api/channels/:channelId/restrictions/:userId',
+      operationId: 'liftChannelRestriction',
+      tag,
+      summary: 'End a mute or a ban.',
+      params: channelMemberParams,
+      replies: { 204: { description: 'The user may read and write as others do.' } },
+      handle: moderation.lift,
+    }),
+  ];
+}

@@ -1,0 +1,214 @@
+import { ObjectId, type Filter } from 'mongodb';
+import type { Collections } from '../db/collections';
+import { duplicateIndex } from '../db/mongodb';
+import type { Transactions } from '../db/transaction';
+import { toChannel, type ChannelDocument, type ChannelMemberDocument } from '../models/channel.model';
+import {
+  directKeyOf,
+  MAX_PEOPLE,
+  peopleOfKey,
+  type AddPeopleInput,
+  type Conversation,
+  type ConversationsQuery,
+  type StartDirectInput,
+} from '../models/direct-message.model';
+import type { Caller } from '../models/session.model';
+import { toPublicUser, type UserDocument } from '../models/user.model';
+import { cutPage, type Page } from '../utils/cursor';
+import { AppError } from '../utils/errors';
+import { noChannel, type Access } from './access';
+import type { ChannelMembers } from './channel-members';
+import type { Lines } from './channel-queue';
+import type { UserService } from './user.service';
+
+/** A conversation, and whether it has just been made. */
+interface Opened {
+  conversation: Conversation;
+  created: boolean;
+}
+
+/**
+ * Conversations outside of groups: of two people, who have one for ever, and of up to ten. Any two people of the
+ * server may talk unless one has blocked the other. Nobody else knows of it.
+ */
+export class DirectMessageService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly members: ChannelMembers,
+    private readonly users: UserService,
+    private readonly queue: Lines,
+  ) {}
+
+  /**
+   * Opens the one conversation with somebody, or starts a new one with several.
+   * @throws AppError not_found, direct_messages_closed, bad_request (with oneself)
+   */
+  async start(caller: Caller, { userIds }: StartDirectInput): Promise<Opened> {
+    const others = await this.requirePeople(caller, userIds);
+    const [other] = others;
+    if (!other || others.length > 1) return this.startGroup(caller, others);
+    const { channel, created } = await this.openPair(caller, other._id);
+    return { conversation: await this.show(channel), created };
+  }
+
+  /** The caller's conversations, those in which something was written last first. */
+  async list({ userId }: Caller, query: ConversationsQuery): Promise<Page<Conversation>> {
+    const rows = await this.collections.channelMembers
+      .find({ userId, groupId: null, ...(query.cursor && olderThan(query.cursor)) })
+      .sort({ activeAt: -1, _id: -1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, (last) => `${activityOf(last)}.${last._id.toHexString()}`);
+    const channels = await this.collections.channels
+      .find({ _id: { $in: page.items.map(({ channelId }) => channelId) } })
+      .toArray();
+    const shown = await this.showAll(channels);
+    const items = page.items.flatMap(({ channelId }) => shown.get(channelId.toHexString()) ?? []);
+    return { items, nextCursor: page.nextCursor };
+  }
+
+  /**
+   * Takes people into a conversation. One of two stays as it is: a new one is started with both and them.
+   * @throws AppError not_found, direct_messages_closed, too_many_people, bad_request (a channel of a group, oneself)
+   */
+  async add(caller: Caller, channelId: string, { userIds }: AddPeopleInput): Promise<Opened> {
+    const { channel } = await this.access.channel(caller, 'channel.add_people', channelId);
+    if (channel.directKey !== undefined) {
+      const both = peopleOfKey(channel.directKey).map((id) => id.toHexString());
+      const others = new Set([...both, ...userIds].filter((id) => id !== caller.userId.toHexString()));
+      const added = [...others].filter((id) => !both.includes(id));
+      if (added.length === 0) return { conversation: await this.show(channel), created: false };
+      return this.startGroup(caller, await this.requirePeople(caller, [...others]));
+    }
+    const people = await this.requirePeople(caller, userIds);
+    const after = await this.queue.alone(channel._id, () =>
+      this.transactions.run(async () => {
+        const inside = await this.collections.channelMembers.find({ channelId: channel._id }).toArray();
+        const known = new Set(inside.map(({ userId }) => userId.toHexString()));
+        const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
+        if (inside.length + added.length > MAX_PEOPLE) throw tooMany();
+        await this.members.add(channel, added);
+        return this.collections.channels.findOne({ _id: channel._id });
+      }),
+    );
+    if (!after) throw noChannel();
+    return { conversation: await this.show(after), created: false };
+  }
+
+  /** The two of whom both may start it at the same moment find the same one. */
+  private async openPair(
+    caller: Caller,
+    otherId: ObjectId,
+  ): Promise<{ channel: ChannelDocument; created: boolean }> {
+    const directKey = directKeyOf(caller.userId, otherId);
+    for (;;) {
+      try {
+        return await this.transactions.run(async () => {
+          const found = await this.collections.channels.findOne({ directKey });
+          if (found) return { channel: found, created: false };
+          return { channel: await this.create(caller, [otherId], directKey), created: true };
+        });
+      } catch (error) {
+        // In a transaction of the caller nothing can be read after an error: that one has to run again itself.
+        if (duplicateIndex(error) !== 'direct_unique' || this.transactions.settled()) throw error;
+      }
+    }
+  }
+
+  private async startGroup(caller: Caller, others: UserDocument[]): Promise<Opened> {
+    if (others.length + 1 > MAX_PEOPLE) throw tooMany();
+    const channel = await this.transactions.run(() =>
+      this.create(
+        caller,
+        others.map(({ _id }) => _id),
+      ),
+    );
+    return { conversation: await this.show(channel), created: true };
+  }
+
+  /** Part of a transaction. */
+  private async create({ userId }: Caller, others: ObjectId[], directKey?: string): Promise<ChannelDocument> {
+    const now = new Date();
+    const channel: ChannelDocument = {
+      _id: new ObjectId(),
+      kind: 'direct',
+      groupId: null,
+      name: '',
+      topic: '',
+      visibility: 'private',
+      createdBy: userId,
+      position: 0,
+      slowModeSeconds: 0,
+      announcementOnly: false,
+      archivedAt: null,
+      ...(directKey !== undefined && { directKey }),
+      memberCount: 0,
+      seq: 0,
+      mainSeq: 0,
+      revision: 0,
+      createdAt: now,
+      updatedAt: now,
+    };
+    await this.collections.channels.insertOne(channel);
+    await this.members.add(channel, [userId, ...others]);
+    const made = await this.collections.channels.findOne({ _id: channel._id });
+    if (!made) throw noChannel();
+    return made;
+  }
+
+  /** People whom the caller may write to. @throws AppError not_found, direct_messages_closed, bad_request (oneself) */
+  private async requirePeople(caller: Caller, userIds: string[]): Promise<UserDocument[]> {
+    if (userIds.includes(caller.userId.toHexString())) {
+      throw new AppError('bad_request', 'Nobody writes to themselves.');
+    }
+    const found = await this.users.byIds(userIds.map((id) => new ObjectId(id)));
+    const people = userIds.map((id) => found.get(id));
+    for (const user of people) await this.access.requireDirect(caller, user);
+    return people.flatMap((user) => user ?? []);
+  }
+
+  private async show(channel: ChannelDocument): Promise<Conversation> {
+    const shown = await this.showAll([channel]);
+    return shown.get(channel._id.toHexString())!;
+  }
+
+  /** @returns them by id in hexadecimal digits. */
+  private async showAll(channels: ChannelDocument[]): Promise<Map<string, Conversation>> {
+    const groups = channels.filter(({ directKey }) => directKey === undefined);
+    const rows = await this.collections.channelMembers
+      .find({ channelId: { $in: groups.map(({ _id }) => _id) } })
+      .toArray();
+    const people = new Map<string, ObjectId[]>();
+    for (const { _id, directKey } of channels) {
+      // Of two people one may be gone for ever; the other still sees with whom they have talked.
+      people.set(_id.toHexString(), directKey === undefined ? [] : peopleOfKey(directKey));
+    }
+    for (const { channelId, userId } of rows) people.get(channelId.toHexString())?.push(userId);
+    const users = await this.users.byIds([...people.values()].flat());
+    return new Map(
+      channels.map((channel) => {
+        const id = channel._id.toHexString();
+        const inside = (people.get(id) ?? []).flatMap((userId) => users.get(userId.toHexString()) ?? []);
+        return [id, { channel: toChannel(channel), people: inside.map(toPublicUser) }];
+      }),
+    );
+  }
+}
+
+const activityOf = ({ activeAt, joinedAt }: ChannelMemberDocument) => (activeAt ?? joinedAt).getTime();
+
+/** What comes behind a cursor, newest activity first. */
+function olderThan(cursor: string): Filter<ChannelMemberDocument> {
+  const [time, id] = cursor.split('.') as [string, string];
+  const at = new Date(Number(time));
+  return {
+    activeAt: { $lte: at },
+    $or: [{ activeAt: { $lt: at } }, { _id: { $lt: new ObjectId(id) } }],
+  };
+}
+
+function tooMany(): AppError {
+  return new AppError('too_many_people', `A conversation has ${MAX_PEOPLE} people at most.`);
+}
