@@ -52,6 +52,9 @@ import { ReadMarkers } from './services/read-markers';
 import { ReadVerifier } from './services/read-verifier';
 import { ReadService } from './services/read.service';
 import { PermissionService } from './services/permission.service';
+import { NodeRelay } from './services/node-relay';
+import { SessionCache } from './services/session-cache';
+import { SessionRecheck } from './services/session-recheck';
 import { ScheduledMessageService } from './services/scheduled-message.service';
 import { ScheduledSender } from './services/scheduled-sender';
 import { SearchService } from './services/search.service';
@@ -70,6 +73,12 @@ import { UploadSweeper } from './services/upload-sweeper';
 import { UserService } from './services/user.service';
 import { createLogger, type Logger } from './utils/logger';
 import { deriveSealingKey } from './utils/sealed-box';
+
+/**
+ * Where there are several nodes: milliseconds after which a node finds out by itself what none has told it, because
+ * Redis was away or the node that did it has died.
+ */
+const RECHECK = 10_000;
 
 /** Everything that Parley is made of, wired once. */
 export type Context = Awaited<ReturnType<typeof createContext>>;
@@ -101,13 +110,15 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const { collections, transactions } = database;
 
   const bus = new EventBus(transactions);
+  const relay = new NodeRelay(bus, config.redisUrl, config.database.name, logger);
+  const recheck = config.redisUrl === undefined ? undefined : RECHECK;
   const publicUrl = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
   const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds } = config.auth;
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const audit = new AuditService(collections, transactions);
   const access = new Access(collections, audit, config.groups.creation);
-  const throttle = new ThrottleService(config.throttle, logger);
+  const throttle = new ThrottleService({ ...config.throttle, redisUrl: config.redisUrl }, logger);
   const mailOptions = { ...config.mail, toLog: config.environment !== 'production' };
   const mail = new MailService(mailOptions, transactions, logger);
   const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
@@ -120,8 +131,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     tokens,
     audit,
     maintenance,
+    new SessionCache(collections, bus, recheck),
     refreshTokenSeconds,
   );
+  const connections = new LiveConnections(config.sockets.perUser);
+  const sessionRecheck = new SessionRecheck(collections, bus, connections, recheck, logger);
   const totp = new TotpService(
     collections,
     audit,
@@ -244,6 +258,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     ),
     audit,
     sessions,
+    sessionRecheck,
     credentials,
     emails,
     throttle,
@@ -264,7 +279,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
     maintenance,
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
-    connections: new LiveConnections(config.sockets.perUser),
+    connections,
     timings: new Timings(),
     errors,
     users,
@@ -334,6 +349,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   presence.start();
   scheduledSender.start();
   await throttle.start();
+  await relay.start();
+  sessionRecheck.start();
 
   return {
     config,
@@ -353,6 +370,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       await presence.close();
       await mail.close();
       await throttle.close();
+      await sessionRecheck.stop();
+      await relay.close();
       if (!overrides.database) await database.close();
     },
   };

@@ -155,7 +155,9 @@ export interface Config {
   };
   /** Whether the server fetches pages that messages link to. */
   linkPreviews: { enabled: boolean };
-  throttle: { enabled: boolean; redisUrl: string | undefined };
+  throttle: { enabled: boolean };
+  /** What several nodes share; undefined where there is one. */
+  redisUrl: string | undefined;
   sockets: {
     perUser: number;
     /** Of one socket, on an average of ten seconds. */
@@ -225,7 +227,8 @@ export function loadConfig(environment: Environment = process.env, workingDirect
     encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
     groups: { creation: settings.GROUP_CREATION },
     linkPreviews: { enabled: settings.LINK_PREVIEWS },
-    throttle: { enabled: settings.THROTTLE_ENABLED, redisUrl: settings.REDIS_URL },
+    throttle: { enabled: settings.THROTTLE_ENABLED },
+    redisUrl: settings.REDIS_URL,
     sockets: {
       perUser: settings.SOCKETS_PER_USER,
       eventsPerSecond: settings.SOCKET_EVENTS_PER_SECOND,

@@ -14,6 +14,9 @@ export interface MaintenanceDocument {
   changedAt: Date;
 }
 
+/** What of it every call asks for. */
+export type MaintenanceState = Pick<MaintenanceDocument, 'enabled' | 'message' | 'until' | 'version'>;
+
 const message = lineOfText(0, 500).meta({ description: 'What everybody is told.' });
 
 export const maintenanceInput = z
@@ -42,6 +45,6 @@ export const maintenanceSchema = z
 export type Maintenance = z.output<typeof maintenanceSchema>;
 export const maintenanceReply = z.strictObject({ maintenance: maintenanceSchema });
 
-export function toMaintenance({ enabled, message, until }: MaintenanceDocument): Maintenance {
+export function toMaintenance({ enabled, message, until }: MaintenanceState): Maintenance {
   return { enabled, message, until: until?.toISOString() ?? null };
 }

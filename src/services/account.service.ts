@@ -49,7 +49,7 @@ export class AccountService {
         { $set: { state: 'deactivated', updatedAt: new Date() } },
       );
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
+    await this.bus.publish({ type: 'user.changed', userId: user._id });
     await this.sessions.revokeAll(user._id, 'account_deactivated');
   }
 
@@ -70,7 +70,7 @@ export class AccountService {
         address: origin.address,
       });
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id, role: 'client' });
+    await this.bus.publish({ type: 'user.changed', userId: user._id });
     await this.sessions.revokeAll(user._id, 'account_deleted');
     await this.collections.sessions.deleteMany({ userId: user._id });
   }

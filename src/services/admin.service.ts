@@ -129,7 +129,7 @@ export class AdminService {
       await this.audit.record({ action, actorId: caller.userId, targetId, address: origin.address, details });
       return updated;
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id, role: user.role });
+    await this.bus.publish({ type: 'user.changed', userId: user._id });
     return user;
   }
 }

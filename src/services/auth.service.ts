@@ -125,7 +125,7 @@ export class AuthService {
       { returnDocument: 'after' },
     );
     if (!active) throw invalidCredentials();
-    await this.bus.publish({ type: 'user.changed', userId: user._id, role: active.role });
+    await this.bus.publish({ type: 'user.changed', userId: user._id });
     return active;
   }
 

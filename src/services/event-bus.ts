@@ -1,10 +1,10 @@
 import type { ObjectId } from 'mongodb';
 import type { Transactions } from '../db/transaction';
 import type { ServerEvent, ServerPayload } from '../models/server-events.model';
+import type { MaintenanceState } from '../models/maintenance.model';
 import type { Preferences } from '../models/preferences.model';
 import type { PresenceStatus } from '../models/presence.model';
 import type { RevocationReason } from '../models/session.model';
-import type { GlobalRole } from '../models/user.model';
 
 /** Who an event is for. */
 export type Audience =
@@ -59,11 +59,14 @@ export type DomainEvent =
     }
   | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
   /** The role or the state of an account is another one now. */
-  | { type: 'user.changed'; userId: ObjectId; role: GlobalRole }
+  | { type: 'user.changed'; userId: ObjectId }
   | { type: 'preferences.changed'; userId: ObjectId; preferences: Preferences }
   /** One of the two has blocked the other, or has ended that. */
   | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
-  | { type: 'presence.changed'; changes: PresenceChange[] };
+  | { type: 'presence.changed'; changes: PresenceChange[] }
+  | { type: 'maintenance.changed'; state: MaintenanceState }
+  /** What happened on other nodes may have passed this one by: what it knows from memory may be wrong. */
+  | { type: 'events.missed' };
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 
@@ -73,6 +76,7 @@ export type EventListener = (event: DomainEvent) => void | Promise<void>;
  */
 export class EventBus {
   private readonly listeners = new Set<EventListener>();
+  private toOtherNodes: EventListener | undefined;
 
   constructor(private readonly transactions: Transactions) {}
 
@@ -80,6 +84,11 @@ export class EventBus {
   subscribe(listener: EventListener): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** What is published here goes to the other nodes too. `send` must not fail: what it carries has happened. */
+  connectNodes(send: EventListener): void {
+    this.toOtherNodes = send;
   }
 
   /** Tells open clients something; as `publish`. */
@@ -94,12 +103,17 @@ export class EventBus {
 
   /**
    * Resolves when every listener has done its part. A service awaits it, so that a removal has taken effect
-   * on open sockets before the call that caused it returns. In a transaction, the event waits for the commit,
-   * and `Transactions.run` for the listeners.
+   * on open sockets before the call that caused it returns: on the other nodes, too, where there are any. In a
+   * transaction, the event waits for the commit, and `Transactions.run` for the listeners.
    */
   publish(event: DomainEvent): Promise<void> {
     return this.transactions.afterCommit(async () => {
-      await Promise.all([...this.listeners].map(async (listener) => listener(event)));
+      await Promise.all([this.deliver(event), this.toOtherNodes?.(event)]);
     });
+  }
+
+  /** Lets this node react to what has happened on another one. */
+  async deliver(event: DomainEvent): Promise<void> {
+    await Promise.all([...this.listeners].map(async (listener) => listener(event)));
   }
 }

@@ -3,8 +3,8 @@ import type { Transactions } from '../db/transaction';
 import {
   toMaintenance,
   type Maintenance,
-  type MaintenanceDocument,
   type MaintenanceInput,
+  type MaintenanceState,
 } from '../models/maintenance.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
@@ -18,12 +18,7 @@ const RETRY_AFTER = 60;
 /** Maintenance: while it is on, the server answers nobody but super admins. It survives a restart. */
 export class MaintenanceService {
   /** As in the database. Every call asks for it, so it is kept. */
-  private state: Pick<MaintenanceDocument, 'enabled' | 'message' | 'until' | 'version'> = {
-    enabled: false,
-    message: '',
-    until: null,
-    version: 0,
-  };
+  private state: MaintenanceState = { enabled: false, message: '', until: null, version: 0 };
 
   constructor(
     private readonly collections: Collections,
@@ -31,12 +26,17 @@ export class MaintenanceService {
     private readonly access: Access,
     private readonly audit: AuditService,
     private readonly bus: EventBus,
-  ) {}
+  ) {
+    bus.subscribe((event) => {
+      if (event.type === 'maintenance.changed') this.adopt(event.state);
+      return event.type === 'events.missed' ? this.start() : undefined;
+    });
+  }
 
-  /** Reads what was set before the last end of the process. */
+  /** Reads what was set before the last end of the process, or what other nodes have set meanwhile. */
   async start(): Promise<void> {
     const stored = await this.collections.maintenance.findOne({ _id: 'maintenance' });
-    if (stored) this.state = stored;
+    if (stored) this.adopt(stored);
   }
 
   get enabled(): boolean {
@@ -46,7 +46,7 @@ export class MaintenanceService {
   /** @throws AppError forbidden */
   get(caller: Caller): Maintenance {
     this.access.requireSuperAdmin(caller);
-    return toMaintenance(this.state as MaintenanceDocument);
+    return toMaintenance(this.state);
   }
 
   /** Turns it on or off; it counts, and every open client knows, when this resolves. @throws AppError forbidden */
@@ -71,14 +71,17 @@ export class MaintenanceService {
         address: caller.address,
         details: { enabled: String(enabled), message, until: until?.toISOString() ?? null },
       });
-      await this.transactions.afterCommit(() => {
-        if (stored.version > this.state.version) this.state = stored;
-        return Promise.resolve();
+      const { version } = stored;
+      await this.bus.publish({
+        type: 'maintenance.changed',
+        state: { enabled, message, until, version },
       });
-      const maintenance = toMaintenance(stored);
-      await this.bus.tell({ kind: 'everyone' }, 'maintenance:changed', maintenance);
-      return maintenance;
+      return toMaintenance(stored);
     });
+  }
+
+  private adopt({ enabled, message, until, version }: MaintenanceState): void {
+    if (version > this.state.version) this.state = { enabled, message, until, version };
   }
 
   /** Lets a caller pass, or somebody who has not said who they are. @throws AppError maintenance */

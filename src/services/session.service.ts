@@ -10,16 +10,14 @@ import {
   type Session,
   type SessionDocument,
 } from '../models/session.model';
-import { toUser, type Credentials, type GlobalRole, type UserDocument } from '../models/user.model';
+import { toUser, type Credentials, type UserDocument } from '../models/user.model';
 import { AppError, invalidCredentials } from '../utils/errors';
-import { RevocableCache } from '../utils/revocable-cache';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { MaintenanceService } from './maintenance.service';
-import type { TokenService } from './token.service';
+import type { SessionCache } from './session-cache';
+import type { TokenHolder, TokenService } from './token.service';
 
-/** Sessions and users whose state is kept in memory. */
-const CACHE_SIZE = 50_000;
 /** Milliseconds after which it is noted again that a session is in use. */
 const SEEN_INTERVAL = 5 * 60_000;
 const MAX_USER_AGENT = 256;
@@ -32,9 +30,6 @@ export interface Authenticated {
 
 /** Sessions: one log-in on one device each, proved by tokens. */
 export class SessionService {
-  private readonly sessions = new RevocableCache<SessionDocument>(CACHE_SIZE);
-  private readonly roles = new RevocableCache<{ role: GlobalRole }>(CACHE_SIZE);
-
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
@@ -42,13 +37,9 @@ export class SessionService {
     private readonly tokens: TokenService,
     private readonly audit: AuditService,
     private readonly maintenance: MaintenanceService,
+    private readonly cache: SessionCache,
     private readonly refreshTokenSeconds: number,
-  ) {
-    bus.subscribe((event) => {
-      if (event.type === 'session.revoked') this.sessions.delete(event.sessionId.toHexString());
-      if (event.type === 'user.changed') this.roles.delete(event.userId.toHexString());
-    });
-  }
+  ) {}
 
   /**
    * Starts a session for a user who has proved who they are.
@@ -113,7 +104,7 @@ export class SessionService {
     const user = await this.collections.users.findOne({ _id: session.userId });
     if (user?.state !== 'active') throw invalidRefreshToken();
     // Its end has moved, and the cache knows the old one.
-    this.sessions.delete(session._id.toHexString());
+    this.cache.forget(session._id);
     return this.credentials(user, session._id, next.token);
   }
 
@@ -123,16 +114,15 @@ export class SessionService {
    */
   async authenticate(accessToken: string, address: string): Promise<Authenticated> {
     const { expiresAt: tokenExpiresAt, ...claimed } = this.tokens.verifyAccessToken(accessToken);
-    const [session, user] = await Promise.all([
-      this.findSession(claimed.sessionId),
-      this.findRole(claimed.userId),
-    ]);
-    const now = new Date();
-    if (!session || !user || !session.userId.equals(claimed.userId) || session.expiresAt <= now) {
-      throw new AppError('session_revoked', 'The session has ended.');
-    }
-    await this.noteUse(session, now);
-    return { caller: { ...claimed, role: user.role, address }, tokenExpiresAt };
+    const { session, role } = await this.lookUp(claimed);
+    await this.noteUse(session, new Date());
+    return { caller: { ...claimed, role, address }, tokenExpiresAt };
+  }
+
+  /** A caller who was let in before, with the role that they have by now. @throws AppError session_revoked */
+  async recall(caller: Caller): Promise<Caller> {
+    const { role } = await this.lookUp(caller);
+    return { ...caller, role };
   }
 
   /** The caller's sessions, the one last used first. */
@@ -187,17 +177,12 @@ export class SessionService {
     return true;
   }
 
-  private findSession(_id: ObjectId): Promise<SessionDocument | undefined> {
-    return this.sessions.get(_id.toHexString(), async () => {
-      return (await this.collections.sessions.findOne({ _id, revokedAt: null })) ?? undefined;
-    });
-  }
-
-  private findRole(_id: ObjectId): Promise<{ role: GlobalRole } | undefined> {
-    return this.roles.get(_id.toHexString(), async () => {
-      const user = await this.collections.users.findOne({ _id }, { projection: { role: 1, state: 1 } });
-      return user?.state === 'active' ? { role: user.role } : undefined;
-    });
+  private async lookUp({ sessionId, userId }: Pick<TokenHolder, 'sessionId' | 'userId'>) {
+    const [session, role] = await Promise.all([this.cache.session(sessionId), this.cache.role(userId)]);
+    if (!session || !role || !session.userId.equals(userId)) {
+      throw new AppError('session_revoked', 'The session has ended.');
+    }
+    return { session, role };
   }
 
   private async noteUse(session: SessionDocument, now: Date): Promise<void> {

@@ -127,6 +127,8 @@ export class Whereabouts {
       case 'preferences.changed':
       case 'block.changed':
       case 'presence.changed':
+      case 'maintenance.changed':
+      case 'events.missed':
         break;
     }
     return undefined;

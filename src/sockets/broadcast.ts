@@ -1,4 +1,5 @@
 import type { ObjectId } from 'mongodb';
+import { toMaintenance } from '../models/maintenance.model';
 import type { ServerEvent, ServerPayload } from '../models/server-events.model';
 import type { UserAudiences } from '../services/access';
 import type { Audience, ClientEventOf, DomainEvent, EventBus, PresenceChange } from '../services/event-bus';
@@ -126,13 +127,19 @@ export class Broadcaster {
         break;
       case 'user.changed':
         this.noteChange(event.userId);
-        for (const { data } of this.socketsOf(event.userId)) {
-          data.caller = { ...data.caller, role: event.role };
-        }
         break;
       case 'session.revoked':
         this.noteChange(event.userId);
         for (const socket of this.socketsIn(sessionRoom(event.sessionId))) endSocket(socket, event.reason);
+        break;
+      case 'maintenance.changed':
+        // Every node tells its own clients.
+        this.io.local.emit('maintenance:changed', toMaintenance(event.state));
+        break;
+      case 'events.missed':
+        this.noteChangeOfAll();
+        // Closing the transport makes clients come again at once, and what they may hear is read anew.
+        for (const socket of this.io.of('/').sockets.values()) socket.conn.close();
         break;
     }
   }
@@ -181,12 +188,13 @@ export class Broadcaster {
 
   /** Bounded: when too many users are remembered, all are forgotten, and count as changed just now. */
   private noteChange(userId: ObjectId): void {
-    this.epoch++;
-    if (this.changedAt.size >= 10_000) {
-      this.changedAt.clear();
-      this.forgottenUpTo = this.epoch;
-    }
-    this.changedAt.set(userId.toHexString(), this.epoch);
+    if (this.changedAt.size >= 10_000) this.noteChangeOfAll();
+    this.changedAt.set(userId.toHexString(), ++this.epoch);
+  }
+
+  private noteChangeOfAll(): void {
+    this.changedAt.clear();
+    this.forgottenUpTo = ++this.epoch;
   }
 
   private socketsOf(userId: ObjectId): ParleySocket[] {

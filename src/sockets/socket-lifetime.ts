@@ -36,7 +36,6 @@ export class SocketLifetime {
     if (!caller.sessionId.equals(this.socket.data.caller.sessionId)) {
       throw new AppError('forbidden', 'The token is of another session; connect anew with it.');
     }
-    // The caller stays: whoever changes the role tells the socket, and what was read here may be older.
     if (this.socket.connected) this.schedule(tokenExpiresAt);
     return tokenExpiresAt;
   }

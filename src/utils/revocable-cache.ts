@@ -8,8 +8,9 @@ export class RevocableCache<Value extends object> {
   private readonly values: LRUCache<string, Value>;
   private readonly loading = new Map<string, Promise<Value | undefined>>();
 
-  constructor(max: number) {
-    this.values = new LRUCache({ max });
+  /** @param maxAge milliseconds after which a value is read again, where others write too; undefined: never. */
+  constructor(max: number, maxAge?: number) {
+    this.values = new LRUCache({ max, ...(maxAge !== undefined && { ttl: maxAge }) });
   }
 
   /** The value of a key, read by `load` if it is not there. What `load` does not find is not kept. */
@@ -24,6 +25,12 @@ export class RevocableCache<Value extends object> {
     this.values.delete(key);
     // Whoever waits for it asked before; whoever asks from now on starts anew.
     this.loading.delete(key);
+  }
+
+  /** As `delete` of every key. */
+  clear(): void {
+    this.values.clear();
+    this.loading.clear();
   }
 
   private start(key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> {

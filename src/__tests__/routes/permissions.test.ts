@@ -24,8 +24,7 @@ beforeAll(async () => {
   await users.updateMany({}, { $set: { role: 'client' } });
   await users.updateOne({ _id: new ObjectId(admin.id) }, { $set: { role: 'super_admin' } });
   for (const { id } of [admin, owner, member, stranger]) {
-    const role = id === admin.id ? 'super_admin' : 'client';
-    await server.context.bus.publish({ type: 'user.changed', userId: new ObjectId(id), role });
+    await server.context.bus.publish({ type: 'user.changed', userId: new ObjectId(id) });
   }
 });
 afterAll(() => server.close());

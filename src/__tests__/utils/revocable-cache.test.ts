@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { RevocableCache } from '../../utils/revocable-cache';
+import { until } from '../fixtures/until';
 
 /** Boxed, for the cache tells what was not found by its absence. */
 interface Version {
@@ -64,6 +65,20 @@ test('reads of one key at once share one load, and a later one takes what was ke
   expect(await cache.get('a', load)).toEqual({ version: 1 });
   cache.delete('a');
   expect(await cache.get('a', load)).toEqual({ version: 2 });
+});
+
+test('what is too old, or was forgotten with all the rest, is read again', async () => {
+  const cache = new RevocableCache<Version>(10, 200);
+  let loads = 0;
+  const load = () => Promise.resolve({ version: ++loads });
+  const start = Date.now();
+  expect(await cache.get('a', load)).toEqual({ version: 1 });
+  const again = await cache.get('a', load);
+  if (Date.now() - start < 200) expect(again).toEqual({ version: 1 });
+  await until(async () => (await cache.get('a', load))?.version === 2);
+  expect(Date.now() - start).toBeGreaterThanOrEqual(199);
+  cache.clear();
+  expect(await cache.get('a', load)).toEqual({ version: 3 });
 });
 
 test('neither a failure nor an absence is kept', async () => {

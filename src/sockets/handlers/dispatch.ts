@@ -9,7 +9,7 @@ import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';
 
 /** What every event goes through, whatever it is. */
-type Around = Pick<Services, 'maintenance' | 'idempotency' | 'presence' | 'timings' | 'errors'>;
+type Around = Pick<Services, 'sessions' | 'maintenance' | 'idempotency' | 'presence' | 'timings' | 'errors'>;
 
 /**
  * Answers every event of a socket by the table of handlers, in the same way: validate, one service call,
@@ -50,12 +50,13 @@ export function dispatchEvents(
 
 async function handle(
   handlers: Handlers,
-  { maintenance, idempotency, presence }: Around,
+  { sessions, maintenance, idempotency, presence }: Around,
   socket: ParleySocket,
   event: string,
   payload: unknown,
 ): Promise<Ack<unknown>> {
-  const { caller } = socket.data;
+  // As over REST, each time: the role may be another one by now. From memory, so events keep their order.
+  const caller = await sessions.recall(socket.data.caller);
   // A socket that stays open through maintenance has to show its new token as ever.
   if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');

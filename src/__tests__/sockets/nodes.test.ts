@@ -1,0 +1,214 @@
+import { Redis } from 'ioredis';
+import { ObjectId } from 'mongodb';
+import { isLoggedIn, logInAgain, me, refused } from '../fixtures/accounts';
+import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
+import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { connect, type Client } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
+
+if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-server.');
+
+/** Two nodes on one database: people act on `here`, and have their sockets on `there`. */
+(HAS_REDIS ? describe : describe.skip)('what is done on one node counts on the other', () => {
+  let redis: RedisProcess;
+  let here: TestServer;
+  let there: TestServer;
+  let admin: Person;
+  let ada: Person;
+  const clients: Client[] = [];
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    here = await startTestServer({ REDIS_URL: redis.url });
+    there = await startTestServer({ REDIS_URL: redis.url }, { beside: here });
+    admin = await signUp(here.api, 'admin');
+  });
+  beforeEach(async () => {
+    ada = await signUp(here.api, 'ada');
+  });
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
+  });
+  afterAll(async () => {
+    await there.close();
+    await here.close();
+    await redis.close();
+  });
+
+  const post = (path: string, body: unknown, { token }: Person, on = here) => on.api.post(path, body, token);
+
+  /** Connects to the other node, which knows the person's session from then on. */
+  async function enter(person: Person, options: object = { reconnection: false }): Promise<Client> {
+    const client = await connect(there.url, person.token, { transports: ['websocket'], ...options });
+    clients.push(client);
+    expect((await me(there.api, person)).status).toBe(200);
+    return client;
+  }
+  const endOf = ({ socket }: Client) =>
+    new Promise<string>((resolve) => socket.once('auth:ended', ({ reason }) => resolve(reason)));
+
+  const proof = { password: PASSWORD };
+  const acts: [string, string, () => Promise<{ status: number }>][] = [
+    ['log-out', 'logged_out', () => post('/api/auth/logout', undefined, ada)],
+    ['a forced log-out', 'revoked', () => post(`/api/admin/users/${ada.id}/logout`, undefined, admin)],
+    [
+      'a refresh token that is used twice, once on each node',
+      'token_reused',
+      async () => {
+        const { refreshToken } = ada;
+        expect((await there.api.post('/api/auth/refresh', { refreshToken })).status).toBe(200);
+        const again = await here.api.post('/api/auth/refresh', { refreshToken });
+        expect(again).toMatchObject(refused(401, 'refresh_token_reused'));
+        return { status: 200 };
+      },
+    ],
+    [
+      'another password',
+      'password_changed',
+      () => post('/api/auth/password', { ...proof, newPassword: 'a wholly new passphrase' }, ada),
+    ],
+    [
+      'suspension',
+      'account_suspended',
+      () => post(`/api/admin/users/${ada.id}/suspend`, { reason: 'x' }, admin),
+    ],
+    [
+      'deletion',
+      'account_deleted',
+      () => here.api.call('delete', '/api/users/me', { token: ada.token, body: proof }),
+    ],
+  ];
+
+  it.each(acts)('%s ends sockets and tokens before the call returns', async (_, reason, act) => {
+    const { channelId } = await createRoom(here.api, admin, [ada]);
+    const [client, witness] = [await enter(ada), await enter(admin)];
+    const end = endOf(client);
+    expect(Math.floor((await act()).status / 100)).toBe(2);
+    // The call has returned.
+    expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
+    const message = { clientMessageId: `after-${ada.id}`, body: 'Is she gone?' };
+    expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
+    await witness.hears((heard) => heard.message.clientMessageId === message.clientMessageId);
+    expect(await end).toBe(reason);
+    expect(client.heard).toEqual([]);
+  });
+
+  it('another role counts over REST and on open sockets', async () => {
+    const client = await enter(ada);
+    const { channelId } = await createRoom(here.api, admin);
+    const setRole = (role: string) =>
+      here.api.patch(`/api/admin/users/${ada.id}/role`, { role }, admin.token);
+    const moderate = async (index: number) => {
+      const message = { clientMessageId: `role-${ada.id}-${index}`, body: 'Delete me if you may' };
+      const { body } = await post(`/api/channels/${channelId}/messages`, message, admin);
+      const answer = await client.ask('message:delete', { messageId: body.message.id });
+      const { status } = await there.api.get('/api/admin/audit-log', ada.token, { limit: '1' });
+      return [answer.ok || answer.error.code, status];
+    };
+    expect(await moderate(1)).toEqual(['not_found', 403]);
+    await setRole('super_admin');
+    expect(await moderate(2)).toEqual([true, 200]);
+    await setRole('client');
+    expect(await moderate(3)).toEqual(['not_found', 403]);
+  });
+
+  it('who is removed from a group hears nothing more of it, and who is taken in hears', async () => {
+    const bob = await signUp(here.api, 'bob');
+    const { groupId, channelId } = await createRoom(here.api, admin, [ada]);
+    const [removed, added, witness] = [await enter(ada), await enter(bob), await enter(admin)];
+    expect((await here.api.delete(`/api/groups/${groupId}/members/${ada.id}`, admin.token)).status).toBe(204);
+    expect((await post(`/api/groups/${groupId}/members`, { userId: bob.id }, admin)).status).toBe(201);
+    const message = { clientMessageId: `moved-${ada.id}`, body: 'Who is here?' };
+    expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
+    const isIt = ({ message: { clientMessageId } }: Client['heard'][number]) =>
+      clientMessageId === message.clientMessageId;
+    await Promise.all([witness.hears(isIt), added.hears(isIt)]);
+    expect(removed.heard).toEqual([]);
+  });
+
+  it('maintenance closes both, tells the clients of both, and ends on both', async () => {
+    const client = await enter(ada);
+    const told = client.isTold('maintenance:changed');
+    const set = (body: object) =>
+      here.api.call('put', '/api/admin/maintenance', { token: admin.token, body });
+    await set({ enabled: true, message: 'Moving house' });
+    expect(await me(there.api, ada)).toMatchObject(refused(503, 'maintenance'));
+    expect(await told).toEqual({ enabled: true, message: 'Moving house', until: null });
+    await set({ enabled: false });
+    expect((await me(there.api, ada)).status).toBe(200);
+  });
+
+  it('a session whose end one node has moved does not end on the other', async () => {
+    const { sessions } = here.context.database.collections;
+    const end = Date.now() + 1500;
+    const _id = new ObjectId(ada.refreshToken.split('.')[0]);
+    await sessions.updateOne({ _id }, { $set: { expiresAt: new Date(end) } });
+    expect((await me(there.api, ada)).status).toBe(200);
+    const { refreshToken } = ada;
+    expect((await here.api.post('/api/auth/refresh', { refreshToken })).status).toBe(200);
+    await until(() => Date.now() > end);
+    expect((await me(there.api, ada)).status).toBe(200);
+  });
+
+  it('a node that does not confirm is waited for, and not for ever', async () => {
+    const silent = new Redis(redis.url);
+    await silent.subscribe(`parley:${here.context.config.database.name}:events`);
+    const client = await enter(ada);
+    const end = endOf(client);
+    const start = performance.now();
+    expect((await post('/api/auth/logout', undefined, ada)).status).toBe(204);
+    expect(performance.now() - start).toBeGreaterThan(1900);
+    expect(await end).toBe('logged_out');
+    silent.disconnect();
+    const phone = await logInAgain(here.api, admin);
+    const before = performance.now();
+    expect((await post('/api/auth/logout', undefined, phone)).status).toBe(204);
+    expect(performance.now() - before).toBeLessThan(1900);
+  });
+
+  it('nonsense from Redis does no harm', async () => {
+    const stranger = new Redis(redis.url);
+    const channel = `parley:${here.context.config.database.name}:events`;
+    for (const text of ['', '{', 'null', '[]', '{"from":"x","id":1}', '{"from":"x","id":1,"event":null}']) {
+      await stranger.publish(channel, text);
+    }
+    stranger.disconnect();
+    const client = await enter(ada);
+    const end = endOf(client);
+    await post('/api/auth/logout', undefined, ada);
+    expect(await end).toBe('logged_out');
+  });
+
+  describe('while Redis is away', () => {
+    it('the other finds out by itself, and all come again when it is back', async () => {
+      const client = await enter(ada);
+      const end = endOf(client);
+      const bob = await signUp(here.api, 'bob');
+      const { groupId, channelId } = await createRoom(here.api, admin, [bob]);
+      const [stays, witness] = [await enter(bob, { reconnectionDelay: 10 }), await enter(admin)];
+      await redis.close();
+      expect((await post('/api/auth/logout', undefined, ada)).status).toBe(204);
+      expect((await here.api.delete(`/api/groups/${groupId}/members/${bob.id}`, admin.token)).status).toBe(
+        204,
+      );
+      expect(client.socket.connected).toBe(true);
+      // As it does every ten seconds.
+      await there.context.services.sessionRecheck.run();
+      expect(await end).toBe('revoked');
+      expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
+      expect(await isLoggedIn(there.api, ada)).toEqual([false, false]);
+      expect([stays, witness].map(({ socket }) => socket.connected)).toEqual([true, true]);
+
+      const again = new Promise((resolve) => stays.socket.io.once('reconnect', resolve));
+      redis = await startRedis(redis.port);
+      await again;
+      await until(() => stays.socket.connected);
+      const back = await enter(admin);
+      const message = { clientMessageId: `back-${bob.id}`, body: 'We are one again' };
+      expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
+      await back.hears((heard) => heard.message.clientMessageId === message.clientMessageId);
+      expect(stays.heard).toEqual([]);
+    });
+  });
+});
