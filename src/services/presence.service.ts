@@ -1,12 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { toPreferences, type Preferences } from '../models/preferences.model';
+import { toPreferences } from '../models/preferences.model';
 import type { Presence, PresencesQuery, PresenceStatus } from '../models/presence.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { audienceOfChannel, type Access, type UserAudiences } from './access';
 import type { ChannelAudience, DomainEvent, EventBus, PresenceChange } from './event-bus';
 import type { LastSeen } from './last-seen';
+import { PresentPerson, type Manners } from './present-person';
 import { Whereabouts } from './whereabouts';
 
 /** At most one event in so many milliseconds goes to a client. */
@@ -18,32 +19,6 @@ const SWEEP = 15_000;
 /** How old the stored time of somebody who is there becomes, in milliseconds: a killed process loses no more. */
 const SEEN_INTERVAL = 5 * 60_000;
 
-/** How a user wants to be seen. */
-export type Manners = Pick<Preferences, 'invisible' | 'doNotDisturbUntil'>;
-
-interface Device {
-  /** Whether its client has said that nobody uses it. */
-  idle: boolean;
-  /** When somebody was last known to use it. */
-  activeAt: number;
-}
-
-interface Person {
-  devices: Map<string, Device>;
-  invisible: boolean;
-  doNotDisturbUntil: number;
-  /** As it is now, and as others were told. */
-  status: PresenceStatus;
-  told: PresenceStatus;
-  /** Whether they are somewhere where nobody has been told. */
-  unknown: boolean;
-  /** When they were last known to use a device, visibly; and when that was last stored. */
-  seenAt: number;
-  storedAt: number;
-  /** Runs when the last device has gone: a reload of the page is back before it ends. */
-  leaving?: NodeJS.Timeout | undefined;
-}
-
 /**
  * Who is there, as others see it. The truth is in the memory of the process that holds the connections, so nobody
  * outlives it; how long ago somebody was seen is in the database.
@@ -51,7 +26,7 @@ interface Person {
  * Changes are gathered, and told once a second at most, to those who share a place with whom they are about.
  */
 export class PresenceService {
-  private readonly people = new Map<string, Person>();
+  private readonly people = new Map<string, PresentPerson>();
   private readonly whereabouts = new Whereabouts();
   /** Who is present, and is seen as offline. */
   private readonly hidden = new Set<string>();
@@ -104,30 +79,27 @@ export class PresenceService {
   entered(connectionId: string, userId: ObjectId, audiences: UserAudiences, manners: Manners): void {
     const key = userId.toHexString();
     const now = Date.now();
-    const person = this.people.get(key) ?? newcomer(now);
+    const person = this.people.get(key) ?? new PresentPerson(this.awayAfter, now);
     this.people.set(key, person);
-    clearTimeout(person.leaving);
-    person.leaving = undefined;
-    person.devices.set(connectionId, { idle: false, activeAt: now });
+    person.connect(connectionId, now);
+    person.behave(manners);
     this.whereabouts.put(key, audiences);
-    this.behave(key, person, manners);
+    this.refresh(key, person, now);
   }
 
   /** @param atOnce whether it is clear that it does not come back, so that nobody has to wait for it. */
   left(connectionId: string, userId: ObjectId, atOnce: boolean): void {
     const key = userId.toHexString();
     const person = this.people.get(key);
-    const device = person?.devices.get(connectionId);
-    if (!person || !device) return;
+    if (!person?.has(connectionId)) return;
     const now = Date.now();
     this.refresh(key, person, now);
-    person.devices.delete(connectionId);
-    if (person.devices.size > 0) this.refresh(key, person, now);
-    else if (atOnce || this.grace === 0) this.leave(key, person);
-    else {
+    person.disconnect(connectionId);
+    if (!person.isConnected && !atOnce && this.grace > 0) {
       person.leaving = setTimeout(() => this.leave(key, person), this.grace);
       person.leaving.unref();
-    }
+    } else if (person.isConnected) this.refresh(key, person, now);
+    else this.leave(key, person);
   }
 
   /** Somebody uses a device. */
@@ -139,11 +111,9 @@ export class PresenceService {
   report(connectionId: string, userId: ObjectId, active: boolean): PresenceStatus {
     const key = userId.toHexString();
     const person = this.people.get(key);
-    const device = person?.devices.get(connectionId);
-    if (!person || !device) return 'offline';
+    if (!person?.has(connectionId)) return 'offline';
     const now = Date.now();
-    if (active || this.isUsed(device, now)) device.activeAt = now;
-    device.idle = !active;
+    person.report(connectionId, active, now);
     this.refresh(key, person, now);
     return person.status;
   }
@@ -185,7 +155,8 @@ export class PresenceService {
     if (event.type === 'preferences.changed') {
       const key = event.userId.toHexString();
       const person = this.people.get(key);
-      if (person) this.behave(key, person, event.preferences);
+      person?.behave(event.preferences);
+      if (person) this.refresh(key, person, Date.now());
       return;
     }
     const key = this.whereabouts.handle(event);
@@ -196,13 +167,7 @@ export class PresenceService {
     this.note(key);
   }
 
-  private behave(key: string, person: Person, { invisible, doNotDisturbUntil }: Manners): void {
-    person.invisible = invisible;
-    person.doNotDisturbUntil = doNotDisturbUntil === null ? 0 : Date.parse(doNotDisturbUntil);
-    this.refresh(key, person, Date.now());
-  }
-
-  private leave(key: string, person: Person): void {
+  private leave(key: string, person: PresentPerson): void {
     clearTimeout(person.leaving);
     person.leaving = undefined;
     this.refresh(key, person, Date.now());
@@ -211,33 +176,11 @@ export class PresenceService {
   }
 
   /** Finds out how somebody is seen now, and notes it when that is another way. */
-  private refresh(key: string, person: Person, now: number): void {
-    if (person.status !== 'offline') {
-      const uses = [...person.devices.values()].map((device) => this.lastUse(device, now));
-      person.seenAt = Math.max(person.seenAt, ...uses);
-    }
-    const status = this.statusOf(person, now);
-    if (status === 'offline') this.hidden.add(key);
+  private refresh(key: string, person: PresentPerson, now: number): void {
+    const isAnother = person.refresh(now);
+    if (person.status === 'offline') this.hidden.add(key);
     else this.hidden.delete(key);
-    if (status === person.status) return;
-    person.status = status;
-    this.note(key);
-  }
-
-  private statusOf(person: Person, now: number): PresenceStatus {
-    const { devices, invisible, leaving, doNotDisturbUntil } = person;
-    if (invisible || (devices.size === 0 && !leaving)) return 'offline';
-    if (doNotDisturbUntil > now) return 'do_not_disturb';
-    if (devices.size === 0) return person.status;
-    return [...devices.values()].some((device) => this.isUsed(device, now)) ? 'online' : 'away';
-  }
-
-  private isUsed({ idle, activeAt }: Device, now: number): boolean {
-    return !idle && now - activeAt < this.awayAfter;
-  }
-
-  private lastUse(device: Device, now: number): number {
-    return this.isUsed(device, now) ? now : device.activeAt;
+    if (isAnother) this.note(key);
   }
 
   /** Sees to it that a change is told. */
@@ -263,7 +206,7 @@ export class PresenceService {
       if (status === 'offline' && told !== 'offline') gone.push({ userId, at: seenAt });
       person.told = status;
       person.unknown = false;
-      if (person.devices.size === 0 && !person.leaving) this.forget(userId);
+      if (person.isGone) this.forget(userId);
     }
     this.changed.clear();
     this.flushing = undefined;
@@ -290,17 +233,4 @@ export class PresenceService {
     }
     this.lastSeen.note(seen);
   }
-}
-
-function newcomer(now: number): Person {
-  return {
-    devices: new Map(),
-    invisible: false,
-    doNotDisturbUntil: 0,
-    status: 'offline',
-    told: 'offline',
-    unknown: false,
-    seenAt: now,
-    storedAt: 0,
-  };
 }

@@ -5,6 +5,13 @@ import type { WebSocket } from 'ws';
 /** What a packet that waits costs beside its text, in bytes. */
 const OVERHEAD = 256;
 
+/**
+ * A client that reads has this long to take what came at once, in milliseconds; and there is a bound to that, as a
+ * multiple of what may wait for longer.
+ */
+const PATIENCE = 3000;
+const BURST = 8;
+
 /** The part of a packet of Engine.IO that is measured. */
 interface Packet {
   data?: string | ArrayBufferView;
@@ -16,10 +23,11 @@ interface Packet {
  */
 export class Backlog {
   private waiting = 0;
+  private waitingSince = 0;
   private over = false;
 
   /**
-   * @param limit in bytes: one packet more, and the connection is cut off.
+   * @param limit in bytes: when more has been waiting for some seconds, the connection is cut off.
    * @param onExceeded is called once, before that.
    */
   constructor(
@@ -29,10 +37,13 @@ export class Backlog {
     onExceeded: (bytes: number) => void,
   ) {
     conn.on('packetCreate', (packet: Packet) => {
+      if (this.waiting === 0) this.waitingSince = Date.now();
       this.waiting += sizeOf(packet);
-      if (this.over || this.bytes <= limit) return;
+      const { bytes } = this;
+      if (this.over || bytes <= limit) return;
+      if (bytes <= BURST * limit && Date.now() - this.waitingSince < PATIENCE) return;
       this.over = true;
-      onExceeded(this.bytes);
+      onExceeded(bytes);
       this.cutOff();
     });
     conn.on('flush', () => (this.waiting = 0));
@@ -42,6 +53,15 @@ export class Backlog {
   get bytes(): number {
     const webSocket = webSocketOf(this.conn);
     return this.waiting + (webSocket ? webSocket.bufferedAmount : this.answers.unread(this.conn));
+  }
+
+  /** Resolves when the transport has taken all that waits, or the connection has ended. */
+  drained(): Promise<void> {
+    if (this.waiting === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.conn.once('flush', resolve);
+      this.conn.once('close', () => resolve());
+    });
   }
 
   /** Closing would wait for what the client does not read. */

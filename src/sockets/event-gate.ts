@@ -1,6 +1,7 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { LiveConnections } from '../services/live-connections';
 import { AppError } from '../utils/errors';
+import { inTime } from '../utils/in-time';
 import type { ParleySocket } from './socket.types';
 
 /** Seconds in which the events of a socket are counted: a client that was away may catch up in one go. */
@@ -47,10 +48,7 @@ export class EventGate {
   /** Lets nothing more in, and resolves when what is in flight is answered, or patience has ended. */
   async close(): Promise<void> {
     this.closing = true;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)));
-    await Promise.race([Promise.allSettled(this.inFlight), late]);
-    clearTimeout(timer);
+    await inTime(Promise.allSettled(this.inFlight), PATIENCE);
   }
 
   private end(socket: ParleySocket): void {

@@ -4,8 +4,9 @@ import { Server } from 'socket.io';
 import type { Context } from '../context';
 import type { UserAudiences } from '../services/access';
 import type { EndedFor, LiveConnection } from '../services/live-connections';
-import type { Manners } from '../services/presence.service';
+import type { Manners } from '../services/present-person';
 import { AppError, toPublicError } from '../utils/errors';
+import { inTime } from '../utils/in-time';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
 import { Backlog, PollAnswers } from './backlog';
 import { Broadcaster } from './broadcast';
@@ -40,6 +41,9 @@ const RESTART = 500;
 
 /** How much of what a client says of itself is kept, in characters. */
 const MAX_USER_AGENT = 256;
+
+/** How long the end waits for clients to take what they were told last, in milliseconds. */
+const FAREWELL = 1000;
 
 /** What a handshake found out, for when the connection stands. */
 interface Admission {
@@ -94,12 +98,15 @@ export function createSocketServer(context: Context): SocketServer {
   const admissions = new WeakMap<ParleySocket, Admission>();
   const tries = new WeakMap<object, number>();
 
+  const backlogs = new Set<Backlog>();
   engine.on('connection', (conn: EngineSocket) => {
     const note = (reason: EndedFor) => {
       services.connections.noteEnd(reason);
       logger.warn({ reason, address: conn.remoteAddress }, 'a connection was ended');
     };
-    new Backlog(conn, answers, backlogBytes, () => note('too_slow'));
+    const backlog = new Backlog(conn, answers, backlogBytes, () => note('too_slow'));
+    backlogs.add(backlog);
+    conn.once('close', () => backlogs.delete(backlog));
     limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => note('too_many_packets'));
   });
 
@@ -189,8 +196,10 @@ export function createSocketServer(context: Context): SocketServer {
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
     close: async () => {
       await gate.close();
-      sayGoodbye();
       broadcaster.stop();
+      sayGoodbye();
+      const drained = Promise.all([...backlogs].map((backlog) => backlog.drained()));
+      await inTime(drained, FAREWELL);
       await io.close();
     },
   };

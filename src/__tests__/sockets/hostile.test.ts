@@ -44,6 +44,15 @@ test.each([
   });
 });
 
+test.each(['presence:report', 'typing:start', 'typing:stop', 'auth:refresh'])(
+  '%s without a good payload is answered with validation_failed',
+  async (event) => {
+    for (const parameters of [[], [null], [[]], ['x'], [{ active: 'yes' }], [{ channelId: { $ne: 1 } }]]) {
+      expect(await emit(event, ...parameters)).toMatchObject({ error: { code: 'validation_failed' } });
+    }
+  },
+);
+
 test.each(['nonsense', '__proto__', 'constructor', 'toString', ''])(
   'the unknown event %j is answered',
   async (event) => {
@@ -61,7 +70,14 @@ test('events without an acknowledgement are handled, and bad ones do no harm', a
 });
 
 test('whatever is sent, the answer is an error with a code, never internal_error', async () => {
-  const event = fc.constantFrom('message:send', 'message:edit', 'message:delete');
+  const event = fc.constantFrom(
+    'message:send',
+    'message:edit',
+    'message:delete',
+    'presence:report',
+    'typing:start',
+    'typing:stop',
+  );
   const payload = fc.oneof(
     fc.jsonValue(),
     fc.record({
@@ -69,6 +85,7 @@ test('whatever is sent, the answer is an error with a code, never internal_error
       clientMessageId: fc.oneof(fc.string(), fc.jsonValue()),
       body: fc.oneof(fc.string({ unit: 'binary' }), fc.jsonValue()),
     }),
+    fc.record({ active: fc.jsonValue() }),
     fc.record({ messageId: fc.oneof(fc.constant('f'.repeat(24)), fc.jsonValue()), body: fc.jsonValue() }),
   );
   await fc.assert(

@@ -162,6 +162,39 @@ describe('log-out', () => {
   });
 });
 
+test('what was sent while one was away is not replayed to somebody who may not read it any more', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
+  const [client, present] = [await enter(member), await enter(witness)];
+  await say(channelId, client);
+  const { socket } = client;
+  const before = socket.id;
+  const back = new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
+  const away = new Promise((resolve) => socket.once('disconnect', resolve));
+  // As a network that breaks does it: the client comes again by itself, with all that it knows of its connection.
+  socket.io.engine.close();
+  await away;
+  await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
+  const missed = await say(channelId, present);
+  await back;
+  expect(socket.id).not.toBe(before);
+  expect(socket.recovered).toBeFalsy();
+  await client.ask('message:delete', { messageId: '0'.repeat(24) });
+  expect(hasHeard(client, missed)).toBe(false);
+});
+
+test('somebody who is taken in while connecting hears what comes after', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
+  for (let round = 0; round < 5; round++) {
+    const connecting = enter(member);
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
+    // A socket that answers and delivers nothing would be the worst of all.
+    const client = await connecting;
+    expect(hasHeard(client, await say(channelId, client))).toBe(true);
+    client.close();
+    await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
+  }
+});
+
 test('somebody who is removed while connecting never hears what comes after', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
   const present = await enter(witness);

@@ -1,0 +1,181 @@
+import supertest from 'supertest';
+import type { Socket } from 'socket.io-client';
+import { createRoom, signUp, type Person } from '../fixtures/people';
+import { connectRaw, openRaw } from '../fixtures/raw-client';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { connect, type Client } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
+
+const PER_USER = 3;
+/** The average of ten seconds counts, so that ten times as many are taken at once. */
+const EVENTS = 10 * 5;
+
+let server: TestServer;
+let ada: Person;
+let bob: Person;
+let channelId: string;
+const clients: Client[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer({
+    SOCKETS_PER_USER: String(PER_USER),
+    SOCKET_EVENTS_PER_SECOND: '5',
+    SOCKET_BACKLOG_BYTES: '65536',
+    THROTTLE_ENABLED: 'true',
+  });
+  ada = await signUp(server.api, 'ada');
+});
+beforeEach(async () => {
+  bob = await signUp(server.api, 'bob');
+  ({ channelId } = await createRoom(server.api, ada, [bob]));
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+});
+afterAll(() => server.close());
+
+async function enter(person: Person, options: object = {}): Promise<Client> {
+  const client = await connect(server.url, person.token, { reconnection: false, ...options });
+  clients.push(client);
+  return client;
+}
+
+const endedFor = (reason: 'too_slow' | 'too_many_events' | 'too_many_packets') =>
+  server.context.services.connections.endedFor.get(reason) ?? 0;
+const isConnected = ({ id }: Person) => server.context.services.connections.of(id).length > 0;
+const leaving = ({ socket }: Client) =>
+  new Promise<string>((resolve) => socket.once('disconnect', (reason) => resolve(reason)));
+
+test('events beyond the limit are refused, and whoever goes on is disconnected', async () => {
+  const [client, other] = [await enter(bob), await enter(bob)];
+  const stop = () => client.ask('typing:stop', { channelId });
+  const answers = await Promise.all(Array.from({ length: EVENTS + 10 }, stop));
+  expect(answers.filter(({ ok }) => ok)).toHaveLength(EVENTS);
+  const { error } = answers.at(-1) as { error: any };
+  expect(error).toMatchObject({ code: 'rate_limited', details: { retryAfter: expect.any(Number) } });
+  expect(error.details.retryAfter).toBeGreaterThanOrEqual(1);
+  expect(error.details.retryAfter).toBeLessThanOrEqual(10);
+  // Another device is another matter.
+  expect((await other.ask('typing:stop', { channelId })).ok).toBe(true);
+
+  const left = leaving(client);
+  const raw = client.socket as unknown as Socket;
+  for (let count = 0; count < EVENTS; count++) raw.emit('typing:stop', { channelId });
+  expect(await left).toBe('io server disconnect');
+  expect(client.told.at(-1)).toEqual({ event: 'socket:ended', payload: { reason: 'too_many_events' } });
+  expect(endedFor('too_many_events')).toBe(1);
+  expect(other.socket.connected).toBe(true);
+});
+
+test('packets that are no events are counted, too', async () => {
+  const client = await connectRaw(server.url, bob.token);
+  for (let count = 0; count < 5 * 40; count++) client.send('3');
+  await client.closed;
+  expect(endedFor('too_many_packets')).toBe(1);
+});
+
+test('a connection may not try tokens for ever', async () => {
+  const client = await openRaw(server.url);
+  for (let count = 0; count < 12; count++) client.send('40{"token":"invented"}');
+  await client.closed;
+});
+
+test('a user has so many connections at a time, however many are tried at once', async () => {
+  const tries = await Promise.allSettled(Array.from({ length: 3 * PER_USER }, () => enter(bob)));
+  const refused = tries.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+  expect(refused).toHaveLength(2 * PER_USER);
+  for (const { reason } of refused) expect(reason.data.code).toBe('too_many_connections');
+  expect(server.context.services.connections.of(bob.id)).toMatchObject(
+    Array(PER_USER).fill({ address: expect.stringContaining('127.0.0.1'), since: expect.any(Date) }),
+  );
+  clients.pop()!.close();
+  await until(() => server.context.services.connections.of(bob.id).length < PER_USER);
+  await enter(bob);
+  // Somebody else is another matter.
+  await enter(ada);
+});
+
+describe('a client that does not read', () => {
+  /** Fills the channel until somebody is gone. @returns how many messages it took. */
+  async function fillUntilGone(person: Person): Promise<number> {
+    const body = '€'.repeat(8000);
+    let sent = 0;
+    const send = () => {
+      const input = { clientMessageId: `${channelId}-${++sent}`, body };
+      return server.api.post(`/api/channels/${channelId}/messages`, input, ada.token);
+    };
+    while (isConnected(person) && sent < 3000) await Promise.all(Array.from({ length: 20 }, send));
+    expect(isConnected(person)).toBe(false);
+    return sent;
+  }
+
+  test('over WebSocket is cut off, and others hear everything', async () => {
+    const before = endedFor('too_slow');
+    const slow = await connectRaw(server.url, bob.token);
+    const reader = await enter(ada);
+    slow.webSocket.pause();
+    const sent = await fillUntilGone(bob);
+    expect(endedFor('too_slow')).toBe(before + 1);
+    await until(() => reader.heard.length === sent, 30_000);
+    slow.webSocket.terminate();
+  }, 120_000);
+
+  test('over polling is cut off', async () => {
+    const before = endedFor('too_slow');
+    const lazy = supertest(server.url);
+    const path = '/socket.io/?EIO=4&transport=polling';
+    const { text } = await lazy.get(path).expect(200);
+    const sid: string = JSON.parse(text.slice(1)).sid;
+    const token = `40${JSON.stringify({ token: bob.token })}`;
+    await lazy.post(`${path}&sid=${sid}`).set('Content-Type', 'text/plain').send(token).expect(200);
+    await until(() => isConnected(bob));
+    await fillUntilGone(bob);
+    expect(endedFor('too_slow')).toBe(before + 1);
+    await lazy.get(`${path}&sid=${sid}`).expect(400);
+  }, 120_000);
+});
+
+test('an address that opens too many connections is refused for a while', async () => {
+  const { throttle } = server.context.services;
+  for (let open = true; open;) {
+    open = await throttle.countCall('connect', '127.0.0.1').then(
+      () => true,
+      () => false,
+    );
+  }
+  const answer = await supertest(server.url).get('/socket.io/?EIO=4&transport=polling');
+  expect([answer.status, answer.body.message]).toEqual([403, 'rate_limited']);
+});
+
+test('a server that closes answers what it has taken, and spreads the clients that come again', async () => {
+  const closing = await startTestServer();
+  const carl = await signUp(closing.api, 'carl');
+  const room = await createRoom(closing.api, carl);
+  const devices = await Promise.all(Array.from({ length: 8 }, () => connect(closing.url, carl.token)));
+  const goodbyes = Promise.all(devices.map((device) => device.isTold('server:closing')));
+  const partings = Promise.all(devices.map(leaving));
+  const sends = Array.from({ length: 30 }, (_, index) =>
+    devices[0]!
+      .ask('message:send', { channelId: room.channelId, clientMessageId: `m${index}`, body: 'x' })
+      // One that came after the last was broken off: its sender repeats it.
+      .catch(() => ({ ok: false as const, error: { code: 'unavailable' } })),
+  );
+  await sends[0];
+  await closing.close();
+  const answers = await Promise.all(sends);
+  const heard = new Set(devices[1]!.heard.map(({ message }) => message.clientMessageId));
+  for (const [index, answer] of answers.entries()) {
+    // What was taken was answered, and what was not changed nothing.
+    expect(answer.ok).toBe(heard.has(`m${index}`));
+    if (!answer.ok) expect(answer.error.code).toBe('unavailable');
+  }
+  const times = (await goodbyes).map(({ reconnectAfter }) => reconnectAfter);
+  for (const time of times) {
+    expect(time).toBeGreaterThanOrEqual(500);
+    expect(time).toBeLessThanOrEqual(2500);
+  }
+  expect(new Set(times).size).toBeGreaterThan(1);
+  // A client comes again by itself after this, and not after a disconnect of the server's.
+  expect(new Set(await partings)).toEqual(new Set(['transport close']));
+  for (const device of devices) device.close();
+});
