@@ -3,6 +3,7 @@ import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
 import { AccountService } from './services/account.service';
+import { AdminUserService } from './services/admin-users.service';
 import { AdminService } from './services/admin.service';
 import { AnnouncementService } from './services/announcement.service';
 import { AuditService } from './services/audit.service';
@@ -243,6 +244,21 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     audit,
     publicUrl,
   );
+  const accounts = new AccountService(
+    collections,
+    transactions,
+    bus,
+    queue,
+    channelMembers,
+    sessions,
+    credentials,
+    superAdmins,
+    audit,
+    avatars,
+    memberships,
+    groupLifecycle,
+  );
+  const adminUsers = new AdminUserService(collections, access, bus);
   const services = {
     access,
     auth: new AuthService(
@@ -262,21 +278,20 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     credentials,
     emails,
     throttle,
-    accounts: new AccountService(
+    accounts,
+    admin: new AdminService(
       collections,
       transactions,
+      access,
       bus,
-      queue,
-      channelMembers,
       sessions,
-      credentials,
       superAdmins,
       audit,
-      avatars,
-      memberships,
-      groupLifecycle,
+      accounts,
+      credentials,
+      adminUsers,
     ),
-    admin: new AdminService(collections, transactions, access, bus, sessions, superAdmins, audit),
+    adminUsers,
     maintenance,
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
     connections,

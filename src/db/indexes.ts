@@ -29,7 +29,15 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { email: { $exists: true } },
     },
     { name: 'search', key: { searchName: 1 } },
-    { name: 'role', key: { role: 1, state: 1 } },
+    { name: 'display_name', key: { displayName: 1, _id: 1 }, collation: CASE_INSENSITIVE },
+    { name: 'role_state_order', key: { role: 1, state: 1, _id: 1 } },
+    { name: 'role_order', key: { role: 1, _id: 1 } },
+    { name: 'state_order', key: { state: 1, _id: 1 } },
+    {
+      name: 'suspension_end',
+      key: { 'suspension.until': 1 },
+      partialFilterExpression: { 'suspension.until': { $exists: true } },
+    },
     AVATAR,
   ],
   sessions: [

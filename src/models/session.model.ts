@@ -39,6 +39,7 @@ export const REVOCATION_REASONS = [
   'token_reused',
   'password_changed',
   'account_suspended',
+  'account_banned',
   'account_deactivated',
   'account_deleted',
 ] as const;

@@ -8,9 +8,10 @@ export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
 export type GlobalRole = (typeof GLOBAL_ROLES)[number];
 
 /**
- * `deactivated` ends with the next log-in. A `deleted` user is only a name under what they wrote.
+ * `deactivated` ends with the next log-in. A `banned` user keeps the name and the address, so that neither can be
+ * registered again. A `deleted` user is only a name under what they wrote.
  */
-export const USER_STATES = ['active', 'suspended', 'deactivated', 'deleted'] as const;
+export const USER_STATES = ['active', 'suspended', 'banned', 'deactivated', 'deleted'] as const;
 export type UserState = (typeof USER_STATES)[number];
 
 export interface UserDocument {
@@ -36,6 +37,8 @@ export interface UserDocument {
   role: GlobalRole;
   state: UserState;
   suspension: { reason: string; until: Date | null } | null;
+  /** Missing unless the user is banned. */
+  ban?: { reason: string; bannedAt: Date };
   totp: TotpState | null;
   /** When others last saw them here. Missing until then, and when the user is deleted. */
   lastSeenAt?: Date;
@@ -234,6 +237,12 @@ export function toUser(user: UserDocument): User {
     role: user.role,
     totpEnabled: user.totp !== null && user.totp.enabledAt !== null,
   };
+}
+
+/** The state of an account now: a suspension ends by itself, without anything being written. */
+export function stateOf({ state, suspension }: Pick<UserDocument, 'state' | 'suspension'>): UserState {
+  const isOver = state === 'suspended' && suspension?.until && suspension.until <= new Date();
+  return isOver ? 'active' : state;
 }
 
 function isTimeZone(name: string): boolean {

@@ -1,8 +1,15 @@
 import type { Services } from '../context';
 import { createAdminController } from '../controllers/admin.controller.mongodb';
+import {
+  adminUserReply,
+  adminUsersQuery,
+  adminUsersReply,
+  banInput,
+  deleteUserInput,
+} from '../models/admin-user.model';
 import { changeRoleInput, suspendInput } from '../models/admin.model';
 import { auditEntrySchema, auditFilterQuery, auditQuery, auditReply } from '../models/audit.model';
-import { userParams, userReply } from '../models/user.model';
+import { userParams } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins. */
@@ -10,6 +17,37 @@ export function adminRoutes(services: Services): ApiRoute[] {
   const admin = createAdminController(services);
   const tag = 'Administration';
   return [
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/users',
+      operationId: 'listUsers',
+      tag,
+      summary: 'Users by state and role, the newest first; or by how a name or an address begins.',
+      query: adminUsersQuery,
+      replies: { 200: { description: 'A page of users.', schema: adminUsersReply } },
+      handle: admin.listUsers,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/users/:userId',
+      operationId: 'inspectUser',
+      tag,
+      summary: 'A user with all that administrators may know.',
+      params: userParams,
+      replies: { 200: { description: 'The user.', schema: adminUserReply } },
+      handle: admin.getUser,
+    }),
+    callerRoute({
+      method: 'delete',
+      path: '/api/admin/users/:userId',
+      operationId: 'deleteUser',
+      tag,
+      summary: 'Delete an account, as its owner could: personal data is erased, messages stay.',
+      params: userParams,
+      body: deleteUserInput,
+      replies: { 204: { description: 'The account is deleted.' } },
+      handle: admin.deleteUser,
+    }),
     callerRoute({
       method: 'patch',
       path: '/api/admin/users/:userId/role',
@@ -19,7 +57,7 @@ export function adminRoutes(services: Services): ApiRoute[] {
       params: userParams,
       body: changeRoleInput,
       replies: {
-        200: { description: 'The user.', schema: userReply },
+        200: { description: 'The user.', schema: adminUserReply },
       },
       handle: admin.changeRole,
     }),
@@ -32,19 +70,32 @@ export function adminRoutes(services: Services): ApiRoute[] {
       params: userParams,
       body: suspendInput,
       replies: {
-        200: { description: 'The user.', schema: userReply },
+        200: { description: 'The user.', schema: adminUserReply },
       },
       handle: admin.suspend,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/admin/users/:userId/ban',
+      operationId: 'banUser',
+      tag,
+      summary: 'Ban a user from the server; nobody can register with their address.',
+      params: userParams,
+      body: banInput,
+      replies: {
+        200: { description: 'The user.', schema: adminUserReply },
+      },
+      handle: admin.ban,
     }),
     callerRoute({
       method: 'post',
       path: '/api/admin/users/:userId/restore',
       operationId: 'restoreUser',
       tag,
-      summary: 'End a suspension.',
+      summary: 'End a suspension or a ban.',
       params: userParams,
       replies: {
-        200: { description: 'The user.', schema: userReply },
+        200: { description: 'The user.', schema: adminUserReply },
       },
       handle: admin.restore,
     }),
@@ -59,6 +110,18 @@ export function adminRoutes(services: Services): ApiRoute[] {
         204: { description: 'The sessions have ended.' },
       },
       handle: admin.logOut,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/admin/users/:userId/reset-password',
+      operationId: 'sendPasswordReset',
+      tag,
+      summary: 'Mail a user a link to set a new password.',
+      params: userParams,
+      replies: {
+        202: { description: 'The mail is on its way.' },
+      },
+      handle: admin.resetPassword,
     }),
     callerRoute({
       method: 'get',

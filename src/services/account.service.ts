@@ -58,16 +58,30 @@ export class AccountService {
    * @throws AppError password_wrong, totp_required, last_super_admin, last_owner (with the groups as details)
    */
   async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
-    const user = await this.credentials.prove(caller, proof, origin);
+    await this.end(await this.credentials.prove(caller, proof, origin), caller.userId, origin);
+  }
+
+  /**
+   * Deletes an account for somebody who may: it does not ask who does.
+   * @param details what the audit log says of it.
+   * @throws AppError last_super_admin, last_owner (with the groups as details), session_revoked when it is gone
+   */
+  async end(
+    user: UserDocument,
+    actorId: ObjectId,
+    origin: Pick<Origin, 'address'>,
+    details: Record<string, string> = {},
+  ): Promise<void> {
     await this.transactions.run(async () => {
       await this.superAdmins.refuseLast(user._id);
-      await this.leaveGroups({ userId: user._id, address: origin.address });
+      await this.leaveGroups(user._id, { userId: actorId, address: origin.address });
       await this.erase(user);
       await this.audit.record({
         action: 'user.deleted',
-        actorId: user._id,
+        actorId,
         targetId: user._id,
         address: origin.address,
+        details,
       });
     });
     await this.bus.publish({ type: 'user.changed', userId: user._id });
@@ -164,6 +178,7 @@ export class AccountService {
           passwordHash: true,
           avatarId: true,
           lastSeenAt: true,
+          ban: true,
         },
       },
     );

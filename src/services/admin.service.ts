@@ -1,14 +1,18 @@
 import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
+import type { AdminUser, BanInput } from '../models/admin-user.model';
 import type { SuspendInput } from '../models/admin.model';
 import type { AuditAction, AuditEntry, AuditFilter, AuditQuery } from '../models/audit.model';
 import type { Caller, Origin } from '../models/session.model';
-import { toUser, type GlobalRole, type User, type UserDocument } from '../models/user.model';
+import type { GlobalRole, UserDocument } from '../models/user.model';
 import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
+import type { AccountService } from './account.service';
+import type { AdminUserService } from './admin-users.service';
 import type { AuditService } from './audit.service';
+import type { CredentialService } from './credential.service';
 import type { EventBus } from './event-bus';
 import type { SessionService } from './session.service';
 import type { SuperAdmins } from './super-admins';
@@ -23,51 +27,69 @@ export class AdminService {
     private readonly sessions: SessionService,
     private readonly superAdmins: SuperAdmins,
     private readonly audit: AuditService,
+    private readonly accounts: AccountService,
+    private readonly credentials: CredentialService,
+    private readonly users: AdminUserService,
   ) {}
 
   /** Gives a user another role; it counts when this resolves. @throws AppError forbidden, not_found, last_super_admin */
-  async changeRole(caller: Caller, userId: string, role: GlobalRole, origin: Origin): Promise<User> {
+  async changeRole(caller: Caller, userId: string, role: GlobalRole, origin: Origin): Promise<AdminUser> {
     const user = await this.change(caller, userId, origin, {
       action: 'user.role_changed',
       details: { role },
       update: { $set: { role } },
       takesPower: role !== 'super_admin',
     });
-    return toUser(user);
+    return this.users.show(user);
   }
 
   /**
    * Suspends a user until a time or for good: their tokens are refused and their sockets closed when this
-   * resolves.
+   * resolves. Of a ban and a suspension the later one holds.
+   * @throws AppError forbidden, not_found, last_super_admin
    */
-  async suspend(caller: Caller, userId: string, input: SuspendInput, origin: Origin): Promise<User> {
+  async suspend(caller: Caller, userId: string, input: SuspendInput, origin: Origin): Promise<AdminUser> {
     const until = input.until === undefined ? null : new Date(input.until);
     const user = await this.change(caller, userId, origin, {
       action: 'user.suspended',
       details: { reason: input.reason, until: until?.toISOString() ?? null },
-      update: { $set: { state: 'suspended', suspension: { reason: input.reason, until } } },
+      update: {
+        $set: { state: 'suspended', suspension: { reason: input.reason, until } },
+        $unset: { ban: true },
+      },
       takesPower: true,
     });
     await this.sessions.revokeAll(user._id, 'account_suspended');
-    return toUser(user);
+    return this.users.show(user);
   }
 
-  /** Ends a suspension; a user who is not suspended stays as they are. @throws AppError forbidden, not_found */
-  async restore(caller: Caller, userId: string, origin: Origin): Promise<User> {
-    this.access.requireSuperAdmin(caller);
-    const user = await this.collections.users.findOne({
-      _id: new ObjectId(userId),
-      state: { $ne: 'deleted' },
+  /**
+   * Bans a user from the server, until somebody restores them: their tokens are refused and their sockets closed
+   * when this resolves, and nobody registers with their address.
+   * @throws AppError forbidden, not_found, last_super_admin
+   */
+  async ban(caller: Caller, userId: string, { reason }: BanInput, origin: Origin): Promise<AdminUser> {
+    const user = await this.change(caller, userId, origin, {
+      action: 'user.banned',
+      details: { reason },
+      update: { $set: { state: 'banned', suspension: null, ban: { reason, bannedAt: new Date() } } },
+      takesPower: true,
     });
-    if (!user) throw noUser();
-    if (user.state !== 'suspended') return toUser(user);
+    await this.sessions.revokeAll(user._id, 'account_banned');
+    return this.users.show(user);
+  }
+
+  /** Ends a suspension or a ban; any other user stays as they are. @throws AppError forbidden, not_found */
+  async restore(caller: Caller, userId: string, origin: Origin): Promise<AdminUser> {
+    const user = await this.requireLiving(caller, userId);
+    if (user.state !== 'suspended' && user.state !== 'banned') return this.users.show(user);
     const restored = await this.change(caller, userId, origin, {
       action: 'user.restored',
       details: {},
-      update: { $set: { state: 'active', suspension: null } },
+      update: { $set: { state: 'active', suspension: null }, $unset: { ban: true } },
       takesPower: false,
     });
-    return toUser(restored);
+    return this.users.show(restored);
   }
 
   /** Ends all sessions of a user. */
@@ -82,6 +104,35 @@ export class AdminService {
       address: origin.address,
     });
     await this.sessions.revokeAll(targetId, 'revoked');
+  }
+
+  /**
+   * Mails the user a link to set a new password. The old one is good until they follow it.
+   * @throws AppError forbidden, not_found, mail_unavailable, email_missing
+   */
+  async resetPassword(caller: Caller, userId: string, origin: Origin): Promise<void> {
+    const user = await this.requireLiving(caller, userId);
+    await this.transactions.run(async () => {
+      await this.audit.record({
+        action: 'user.password_reset_sent',
+        actorId: caller.userId,
+        targetId: user._id,
+        address: origin.address,
+      });
+      this.credentials.mailResetLink(user);
+    });
+  }
+
+  /**
+   * Deletes an account as its owner could.
+   * @throws AppError forbidden, not_found, last_super_admin, last_owner (with the groups as details)
+   */
+  async delete(caller: Caller, userId: string, reason: string, origin: Origin): Promise<void> {
+    const user = await this.requireLiving(caller, userId);
+    await this.accounts.end(user, caller.userId, origin, { reason }).catch((error: unknown) => {
+      // Somebody else has deleted it since it was read.
+      throw error instanceof AppError && error.code === 'session_revoked' ? noUser() : error;
+    });
   }
 
   /** The audit log, newest first. @throws AppError forbidden */
@@ -101,6 +152,15 @@ export class AdminService {
       details: Object.fromEntries(Object.entries(filter).map(([name, value]) => [name, value ?? null])),
     });
     return this.audit.stream(filter);
+  }
+
+  /** @throws AppError forbidden, not_found */
+  private async requireLiving(caller: Caller, userId: string): Promise<UserDocument> {
+    this.access.requireSuperAdmin(caller);
+    const _id = new ObjectId(userId);
+    const user = await this.collections.users.findOne({ _id, state: { $ne: 'deleted' } });
+    if (!user) throw noUser();
+    return user;
   }
 
   private async change(

@@ -4,7 +4,14 @@ import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
 import type { Origin } from '../models/session.model';
-import type { Credentials, GlobalRole, LoginInput, RegisterInput, UserDocument } from '../models/user.model';
+import {
+  stateOf,
+  type Credentials,
+  type GlobalRole,
+  type LoginInput,
+  type RegisterInput,
+  type UserDocument,
+} from '../models/user.model';
 import { AppError, invalidCredentials } from '../utils/errors';
 import type { EmailService } from './email.service';
 import type { EventBus } from './event-bus';
@@ -30,7 +37,8 @@ export class AuthService {
 
   /**
    * Makes an account and logs it in. The first account of an installation becomes super admin.
-   * @throws AppError username_taken, email_taken (without a mail server), password_too_common, rate_limited
+   * @throws AppError username_taken, email_taken (without a mail server), account_banned (the owner of the address
+   *   is), password_too_common, rate_limited
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('register', origin.address);
@@ -46,6 +54,9 @@ export class AuthService {
    */
   async createAccount(input: RegisterInput, role: GlobalRole = 'client'): Promise<UserDocument> {
     refuseCommonPassword(input.password, input.username);
+    if ((await this.emails.findOwner(input.email))?.state === 'banned') {
+      throw new AppError('account_banned', 'The owner of this e-mail address is banned.');
+    }
     const now = new Date();
     const user: UserDocument = {
       _id: new ObjectId(),
@@ -78,7 +89,7 @@ export class AuthService {
 
   /**
    * @throws AppError invalid_credentials (the same for an unknown user and a wrong password), totp_required,
-   *   totp_invalid, account_suspended, rate_limited, maintenance (to all but super admins)
+   *   totp_invalid, account_suspended, account_banned, rate_limited, maintenance (to all but super admins)
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('login', origin.address);
@@ -112,8 +123,11 @@ export class AuthService {
   /** Lets a user in whose account is active, or becomes it by this log-in. */
   private async admit(user: UserDocument): Promise<UserDocument> {
     if (user.state === 'active') return user;
-    const { suspension } = user;
-    if (user.state === 'suspended' && !(suspension?.until && suspension.until <= new Date())) {
+    const { suspension, ban } = user;
+    if (user.state === 'banned') {
+      throw new AppError('account_banned', 'The account is banned.', { reason: ban?.reason ?? '' });
+    }
+    if (stateOf(user) === 'suspended') {
       throw new AppError('account_suspended', 'The account is suspended.', {
         reason: suspension?.reason ?? '',
         until: suspension?.until?.toISOString() ?? null,

@@ -69,6 +69,20 @@ export class CredentialService {
     this.mail.send(() => this.composeResetMail(email));
   }
 
+  /**
+   * Mails a link to set a new password, whoever asks for it; it goes out when the caller's transaction is
+   * committed.
+   * @throws AppError mail_unavailable, email_missing when the account has no address
+   */
+  mailResetLink(user: UserDocument): void {
+    this.mail.requireMail();
+    const { email } = user;
+    if (email === undefined) {
+      throw new AppError('email_missing', 'The account has no e-mail address that was confirmed.');
+    }
+    this.mail.send(() => this.resetMail(user, email));
+  }
+
   /** @throws AppError one_time_token_invalid, password_too_common, rate_limited */
   async resetPassword(input: ResetPasswordInput, origin: Origin): Promise<void> {
     await this.throttle.countCall('reset', origin.address);
@@ -132,9 +146,13 @@ export class CredentialService {
     const user = await this.emails.findOwner(email);
     if (!user?.email || user.state === 'deleted' || !(await this.throttle.mayMail(user.email)))
       return undefined;
-    const token = await this.tokens.create('reset_password', user._id, user.email);
+    return this.resetMail(user, user.email);
+  }
+
+  private async resetMail(user: UserDocument, email: string): Promise<Mail> {
+    const token = await this.tokens.create('reset_password', user._id, email);
     return {
-      to: user.email,
+      to: email,
       subject: 'Reset your password',
       text:
         `Set a new password for your Parley account "${user.username}":\n\n` +

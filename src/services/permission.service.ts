@@ -1,6 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { ExplainQuery, Explanation } from '../models/permission.model';
 import type { Caller } from '../models/session.model';
+import { stateOf } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import { ACTIONS_ON, type Action } from './access-rules';
@@ -27,9 +28,9 @@ export class PermissionService {
       const message = `must be one of ${actions.join(', ')}`;
       throw new AppError('validation_failed', `action: ${message}`, [{ path: 'action', message }]);
     }
-    const { _id, role, state } = await this.users.requireUser(query.userId);
+    const user = await this.users.requireUser(query.userId);
     const explained = await this.access.explain(
-      { id: _id, role, state },
+      { id: user._id, role: user.role, state: stateOf(user) },
       query.action as Action,
       kind && { kind, id: new ObjectId(id) },
       {

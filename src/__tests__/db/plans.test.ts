@@ -199,6 +199,17 @@ async function useAccounts(ada: Person, bruno: Person): Promise<void> {
 /** What super admins look at. */
 async function useAdministration(ada: Person, cursor: string): Promise<void> {
   const { api } = server;
+  for (const query of [
+    {},
+    { state: 'active', cursor: `.${'f'.repeat(24)}` },
+    { role: 'client' },
+    { role: 'client', state: 'suspended' },
+    { query: 'A' },
+    { query: 'a', field: 'email', state: 'active' },
+    { query: 'a', field: 'displayName', cursor: `YQ.${cursor}` },
+  ]) {
+    expect((await api.get('/api/admin/users', ada.token, query)).status).toBe(200);
+  }
   const filters = [
     {},
     { action: 'user.suspended' },

@@ -90,6 +90,8 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'patch /api/client/preferences': () => ({ body: { locale: 'pt' } }),
   'patch /api/admin/users/{userId}/role': () => ({ body: { role: 'group_admin' } }),
   'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
+  'post /api/admin/users/{userId}/ban': () => ({ body: { reason: 'A test' } }),
+  'delete /api/admin/users/{userId}': () => ({ body: { reason: 'A test' } }),
   'get /api/admin/permissions/explain': ({ actor, userId }) => ({
     query: { userId: actor.id || userId, action: 'group.create' },
   }),
@@ -182,10 +184,11 @@ async function setStage(role: Role, special: string): Promise<Stage> {
     special === "other's scheduled message" || !actor.id ? guest : actor,
     inGroup.channelId,
   );
+  const userId = special === 'somebody new' ? (await signUp(server.api, 'new')).id : guest.id;
   return {
     actor,
     sessionId,
-    userId: guest.id,
+    userId,
     announcementId,
     notificationId,
     scheduledMessageId,

@@ -36,6 +36,20 @@ const ACTS: Record<string, Act> = {
     call: { body: { reason: 'A test' } },
     prepare: someUser,
   },
+  'POST /api/admin/users/{userId}/ban': {
+    action: 'user.banned',
+    call: { body: { reason: 'A test' } },
+    prepare: someUser,
+  },
+  'DELETE /api/admin/users/{userId}': {
+    action: 'user.deleted',
+    call: { body: { reason: 'A test' } },
+    prepare: someUser,
+  },
+  'POST /api/admin/users/{userId}/reset-password': {
+    action: 'user.password_reset_sent',
+    prepare: someUser,
+  },
   'POST /api/admin/users/{userId}/restore': {
     action: 'user.restored',
     prepare: async () => {
