@@ -3,6 +3,7 @@ import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
 import { AccountService } from './services/account.service';
+import { AdminGroupService } from './services/admin-groups.service';
 import { AdminUserService } from './services/admin-users.service';
 import { AdminService } from './services/admin.service';
 import { AnnouncementService } from './services/announcement.service';
@@ -21,13 +22,16 @@ import { ChannelService } from './services/channel.service';
 import { CredentialService } from './services/credential.service';
 import { DraftService } from './services/draft.service';
 import { DirectMessageService } from './services/direct-message.service';
+import { DiagnosticsService } from './services/diagnostics.service';
 import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
+import { ExportService } from './services/export.service';
 import { LocalFileStorage } from './services/file-storage';
 import { GroupChannels } from './services/group-channels';
 import { GroupLifecycle } from './services/group-lifecycle';
 import { GroupMemberService } from './services/group-member.service';
 import { GroupService } from './services/group.service';
+import { HourlyCounts } from './services/hourly-counts';
 import { IdempotencyService } from './services/idempotency.service';
 import { KeyRecords } from './services/key-records';
 import { LastSeen } from './services/last-seen';
@@ -59,9 +63,13 @@ import { SessionRecheck } from './services/session-recheck';
 import { ScheduledMessageService } from './services/scheduled-message.service';
 import { ScheduledSender } from './services/scheduled-sender';
 import { SearchService } from './services/search.service';
+import { ReportResolutionService } from './services/report-resolution.service';
+import { ReportService } from './services/report.service';
 import { SessionService } from './services/session.service';
 import { SyncService } from './services/sync.service';
 import { SlowMode } from './services/slow-mode';
+import { StatisticsService } from './services/statistics.service';
+import { StorageUsage } from './services/storage-usage';
 import { SuperAdmins } from './services/super-admins';
 import { ThreadRoots } from './services/thread-roots';
 import { ThrottleService } from './services/throttle.service';
@@ -259,6 +267,30 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     groupLifecycle,
   );
   const adminUsers = new AdminUserService(collections, access, bus);
+  const admin = new AdminService(
+    collections,
+    transactions,
+    access,
+    bus,
+    sessions,
+    superAdmins,
+    audit,
+    accounts,
+    credentials,
+    adminUsers,
+  );
+  const timings = new Timings();
+  const hourlyCounts = new HourlyCounts(collections, transactions, logger);
+  const reports = new ReportService(collections, transactions, access, users, notifications);
+  const groupMembers = new GroupMemberService(
+    collections,
+    transactions,
+    access,
+    memberships,
+    users,
+    notifications,
+    audit,
+  );
   const services = {
     access,
     auth: new AuthService(
@@ -279,23 +311,22 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     emails,
     throttle,
     accounts,
-    admin: new AdminService(
-      collections,
-      transactions,
-      access,
-      bus,
-      sessions,
-      superAdmins,
-      audit,
-      accounts,
-      credentials,
-      adminUsers,
-    ),
+    admin,
     adminUsers,
+    adminGroups: new AdminGroupService(collections, access, users, groupLifecycle, groupMembers),
+    statistics: new StatisticsService(
+      collections,
+      access,
+      hourlyCounts,
+      new StorageUsage(storage),
+      connections,
+    ),
+    diagnostics: new DiagnosticsService(access, users, connections, timings, errors),
+    exports: new ExportService(collections, access, audit),
     maintenance,
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
     connections,
-    timings: new Timings(),
+    timings,
     errors,
     users,
     permissions: new PermissionService(access, users),
@@ -305,15 +336,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     preferences: new PreferenceService(collections, transactions, bus),
     groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
-    groupMembers: new GroupMemberService(
-      collections,
-      transactions,
-      access,
-      memberships,
-      users,
-      notifications,
-      audit,
-    ),
+    groupMembers,
     channels: new ChannelService(
       collections,
       transactions,
@@ -356,10 +379,22 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     scheduledMessages: new ScheduledMessageService(collections, transactions, access, scheduledSender, bus),
     drafts,
     search: new SearchService(collections, access),
+    reports,
+    reportResolutions: new ReportResolutionService(
+      collections,
+      transactions,
+      access,
+      reports,
+      messages,
+      admin,
+      notifications,
+      audit,
+    ),
   };
   await maintenance.start();
   await purger.start();
   channelRestrictions.start();
+  hourlyCounts.start();
   sweeper.start();
   presence.start();
   scheduledSender.start();
@@ -381,6 +416,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       await drafts.stop();
       await channelRestrictions.stop();
       await purger.stop();
+      await hourlyCounts.stop();
       await sweeper.stop();
       await presence.close();
       await mail.close();

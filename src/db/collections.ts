@@ -20,8 +20,10 @@ import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
 import type { PreferencesDocument } from '../models/preferences.model';
 import type { OneTimeTokenDocument } from '../models/one-time-token.model';
+import type { ReportDocument } from '../models/report.model';
 import type { SessionDocument } from '../models/session.model';
 import type { ThreadFollowDocument } from '../models/thread.model';
+import type { CountedToDocument, HourlyCountDocument } from '../models/statistics.model';
 import type { UserDocument } from '../models/user.model';
 import { inTransactions } from './transaction';
 
@@ -51,6 +53,9 @@ export interface Collections {
   auditHead: Collection<AuditHeadDocument>;
   /** In `installation`. */
   maintenance: Collection<MaintenanceDocument>;
+  /** In `installation`. */
+  hourlyCountsHead: Collection<CountedToDocument>;
+  hourlyCounts: Collection<HourlyCountDocument>;
   announcements: Collection<AnnouncementDocument>;
   groups: Collection<GroupDocument>;
   memberships: Collection<MembershipDocument>;
@@ -66,6 +71,7 @@ export interface Collections {
   threadFollows: Collection<ThreadFollowDocument>;
   scheduledMessages: Collection<ScheduledMessageDocument>;
   drafts: Collection<DraftDocument>;
+  reports: Collection<ReportDocument>;
   notifications: Collection<NotificationDocument>;
   preferences: Collection<PreferencesDocument>;
   installation: Collection<InstallationDocument>;
@@ -82,6 +88,8 @@ export function collectionsOf(db: Db): Collections {
     auditLog: appendOnly(open('audit_log')),
     auditHead: open('installation'),
     maintenance: open('installation'),
+    hourlyCountsHead: open('installation'),
+    hourlyCounts: open('hourly_counts'),
     announcements: open('announcements'),
     groups: open('groups'),
     memberships: open('memberships'),
@@ -97,6 +105,7 @@ export function collectionsOf(db: Db): Collections {
     threadFollows: open('thread_follows'),
     scheduledMessages: open('scheduled_messages'),
     drafts: open('drafts'),
+    reports: open('reports'),
     notifications: open('notifications'),
     preferences: open('preferences'),
     installation: open('installation'),

@@ -66,6 +66,12 @@ const INDEXES: Record<string, IndexDescription[]> = {
   groups: [
     { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
     { name: 'creator', key: { createdBy: 1 } },
+    { name: 'visibility_order', key: { visibility: 1, _id: 1 } },
+    {
+      name: 'archived_order',
+      key: { _id: 1, archivedAt: 1 },
+      partialFilterExpression: { archivedAt: { $type: 'date' } },
+    },
     { name: 'listing', key: { 'listing.place': 1 } },
     { name: 'listing_words', key: { 'listing.words': 1 } },
     AVATAR,
@@ -87,6 +93,19 @@ const INDEXES: Record<string, IndexDescription[]> = {
     },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
     { name: 'group_position', key: { groupId: 1, position: 1, _id: 1 } },
+    {
+      name: 'name_order',
+      key: { name: 1, _id: 1 },
+      collation: CASE_INSENSITIVE,
+      partialFilterExpression: { kind: 'group' },
+    },
+    { name: 'kind_visibility_order', key: { kind: 1, visibility: 1, _id: 1 } },
+    { name: 'kind_order', key: { kind: 1, _id: 1 } },
+    {
+      name: 'archived_order',
+      key: { _id: 1, archivedAt: 1 },
+      partialFilterExpression: { archivedAt: { $type: 'date' } },
+    },
     {
       name: 'direct_unique',
       key: { directKey: 1 },
@@ -122,6 +141,18 @@ const INDEXES: Record<string, IndexDescription[]> = {
   channel_reads: [
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
     { name: 'user', key: { userId: 1 } },
+  ],
+  reports: [
+    {
+      // By it, too, how many reports of somebody wait.
+      name: 'pending_unique',
+      key: { reporterId: 1, messageId: 1 },
+      unique: true,
+      partialFilterExpression: { pending: true },
+    },
+    { name: 'state_order', key: { state: 1, _id: 1 } },
+    { name: 'group_order', key: { groupId: 1, _id: 1 } },
+    { name: 'group_state_order', key: { groupId: 1, state: 1, _id: 1 } },
   ],
   notifications: [
     { name: 'user_order', key: { userId: 1, _id: 1 } },

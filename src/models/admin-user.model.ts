@@ -9,7 +9,9 @@ export const USER_SEARCH_FIELDS = ['username', 'email', 'displayName'] as const;
 export const adminUsersQuery = z.strictObject({
   state: z.enum(USER_STATES).optional(),
   role: z.enum(GLOBAL_ROLES).optional(),
-  query: lineOfText(1, 254).optional().meta({ description: 'How the field begins, without regard to case.' }),
+  query: lineOfText(1, 254)
+    .optional()
+    .meta({ description: 'How the field begins, without regard to case and accents.' }),
   field: z
     .enum(USER_SEARCH_FIELDS)
     .default('username')
@@ -52,9 +54,9 @@ export const adminUserSchema = z
   .strictObject({
     ...accountFields,
     sessions: z.number().int().meta({ description: 'On how many devices they are logged in.' }),
-    lastSeenAt: timeOut
-      .nullable()
-      .meta({ description: 'The last use of a session, to five minutes; null when none is known any more.' }),
+    lastSeenAt: timeOut.nullable().meta({
+      description: 'The end of the last connection or the last use of a session, to five minutes.',
+    }),
   })
   .meta({ id: 'AdminUser' });
 export type AdminUser = z.output<typeof adminUserSchema>;
@@ -78,5 +80,10 @@ export function toAccount(user: UserDocument): Account {
 }
 
 export function toAdminUser(user: UserDocument, { open, lastSeenAt }: SessionSummary): AdminUser {
-  return { ...toAccount(user), sessions: open, lastSeenAt: lastSeenAt?.toISOString() ?? null };
+  const times = [user.lastSeenAt, lastSeenAt].flatMap((time) => time?.getTime() ?? []);
+  return {
+    ...toAccount(user),
+    sessions: open,
+    lastSeenAt: times.length > 0 ? new Date(Math.max(...times)).toISOString() : null,
+  };
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { ERROR_STATUS, type ErrorCode } from '../utils/errors';
 
-const codes = Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]];
+export const ERROR_CODES = Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]];
 
 const errorFields = {
-  code: z.enum(codes).meta({ description: 'Stable; clients may switch on it.' }),
+  code: z.enum(ERROR_CODES).meta({ description: 'Stable; clients may switch on it.' }),
   message: z.string().meta({ description: 'For people; it may change.' }),
   details: z.unknown().optional(),
 };

@@ -153,9 +153,17 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
 async function sendLines(items: AsyncIterable<unknown>, response: Response): Promise<void> {
   for await (const item of items) {
     if (response.destroyed) return;
-    if (!response.write(`${JSON.stringify(item)}\n`)) {
-      await Promise.race([once(response, 'drain'), once(response, 'close')]);
-    }
+    if (!response.write(`${JSON.stringify(item)}\n`)) await untilTaken(response);
   }
   response.end();
+}
+
+/** Resolves when the client has taken what was written, or is gone. */
+async function untilTaken(response: Response): Promise<void> {
+  // What does not happen is not to be listened for any more: an answer may have to wait thousands of times.
+  const listening = new AbortController();
+  const { signal } = listening;
+  await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]).finally(() =>
+    listening.abort(),
+  );
 }

@@ -1,4 +1,5 @@
 import type { Context } from '../context';
+import { adminGroupRoutes } from './admin-groups.routes';
 import { adminRoutes } from './admin.routes';
 import type { ApiRoute } from './api-route';
 import { asyncApiRoute } from './asyncapi.routes';
@@ -13,11 +14,13 @@ import { groupMemberRoutes } from './group-members.routes';
 import { groupRoutes } from './groups.routes';
 import { healthRoutes } from './health.routes';
 import { homeRoute } from './home.routes';
+import { insightRoutes } from './insight.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { presenceRoutes } from './presence.routes';
 import { scheduledMessageRoutes } from './scheduled-messages.routes';
 import { searchRoutes } from './search.routes';
+import { reportRoutes } from './reports.routes';
 import { serverAdminRoutes } from './server-admin.routes';
 import { syncRoutes } from './sync.routes';
 import { uploadRoutes } from './upload.routes';
@@ -38,7 +41,9 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...clientRoutes(services),
     ...syncRoutes(services),
     ...adminRoutes(services),
+    ...adminGroupRoutes(services),
     ...serverAdminRoutes(services),
+    ...insightRoutes(services),
     ...groupRoutes(services.groups),
     ...groupMemberRoutes(services.groupMembers),
     ...channelRoutes(services),
@@ -50,6 +55,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...scheduledMessageRoutes(services.scheduledMessages),
     ...draftRoutes(services.drafts),
     ...searchRoutes(services.search),
+    ...reportRoutes(services),
     ...uploadRoutes(services),
   ];
   return routes;

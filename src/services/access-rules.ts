@@ -277,6 +277,15 @@ const messageHidden: Rule = {
   message: 'There is no such message.',
 };
 
+/** Of a report nobody knows but who made it and who may handle it. */
+const reportHidden: Rule = {
+  name: 'report_is_hidden',
+  says: 'Reports are for moderators of the group who can read the channel; in direct messages, for super admins.',
+  decide: (facts) => refuseIf(!readsChannel(facts) || !hasRank(facts.role, 'moderator')),
+  code: 'not_found',
+  message: 'There is no such report.',
+};
+
 const outranksSubject: Rule = {
   name: 'higher_role_than_theirs',
   says: 'It takes a higher role in the group than that of the person whom it is done to; owners may do it to everybody.',
@@ -426,6 +435,7 @@ const CHANNEL_RULES = {
   'channel.leave': [channelHidden, pairStays],
   'channel.add_people': [channelHidden, directOnly],
   'channel.moderate': [channelHidden, channelInGroup, roleInGroup('moderator'), outranksSubject],
+  'report.handle': [reportHidden],
   'message.send': [
     channelHidden,
     groupNotArchived,

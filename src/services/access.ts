@@ -105,6 +105,11 @@ export class Access {
     await this.require(caller, action, facts, 'user', _id);
   }
 
+  /** Whether the caller administers the server: for what they see more of, not for what they may do. */
+  isSuperAdmin(caller: Caller): boolean {
+    return decide('server.administer', { user: actor(caller) }).allowed;
+  }
+
   /**
    * Somebody to whom the caller may write directly.
    * @throws AppError not_found, direct_messages_closed
@@ -216,6 +221,13 @@ export class Access {
     return [...channels.map(({ _id }) => _id), ...privateChannels.map(({ channelId }) => channelId)].filter(
       (id) => !banned.has(id.toHexString()),
     );
+  }
+
+  /** Those of the channels that the caller may read. */
+  async readableAmong(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
+    const readable = await this.readableChannelIds(caller.userId);
+    const known = new Set(readable.map((id) => id.toHexString()));
+    return channels.map(({ _id }) => _id).filter((id) => known.has(id.toHexString()));
   }
 
   /** Everything that a user hears: their groups, and the private channels in them that they are a member of. */

@@ -123,9 +123,8 @@ export class AccountService {
   }
 
   /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
-  private async leaveGroups(by: By): Promise<void> {
+  private async leaveGroups(userId: ObjectId, by: By): Promise<void> {
     const { memberships, channels, channelMembers } = this.collections;
-    const { userId } = by;
     const own = await memberships.find({ userId }).toArray();
     const alone: ObjectId[] = [];
     const orphaned: string[] = [];

@@ -31,6 +31,8 @@ export interface FileStorage {
   delete(key: string): Promise<void>;
   /** The files of a folder, in no order. */
   list(folder: string): AsyncIterable<StoredFile>;
+  /** How many files there are, and their bytes. It looks at every file. */
+  usage(): Promise<{ files: number; bytes: number }>;
 }
 
 /** Files in a folder of this machine, or of a file system that several nodes share. */
@@ -86,6 +88,30 @@ export class LocalFileStorage implements FileStorage {
       const found = entry.isFile() ? await stat(join(this.root, key)).catch(undefinedIfMissing) : undefined;
       if (found) yield { key, modifiedAt: found.mtime };
     }
+  }
+
+  usage(): Promise<{ files: number; bytes: number }> {
+    return this.usageOf(this.root);
+  }
+
+  private async usageOf(folder: string): Promise<{ files: number; bytes: number }> {
+    const total = { files: 0, bytes: 0 };
+    const entries = await opendir(folder).catch(undefinedIfMissing);
+    if (!entries) return total;
+    for await (const entry of entries) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory() && path !== this.temporary) {
+        const { files, bytes } = await this.usageOf(path);
+        total.files += files;
+        total.bytes += bytes;
+      } else if (entry.isFile()) {
+        const found = await stat(path).catch(undefinedIfMissing);
+        if (!found) continue;
+        total.files++;
+        total.bytes += found.size;
+      }
+    }
+    return total;
   }
 }
 

@@ -210,6 +210,17 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
   ]) {
     expect((await api.get('/api/admin/users', ada.token, query)).status).toBe(200);
   }
+  for (const query of [
+    {},
+    { visibility: 'private' },
+    { archived: 'true' },
+    { query: 'g', archived: 'false' },
+  ]) {
+    expect((await api.get('/api/admin/groups', ada.token, query)).status).toBe(200);
+    expect((await api.get('/api/admin/channels', ada.token, query)).status).toBe(200);
+  }
+  await api.get('/api/admin/channels', ada.token, { kind: 'direct' });
+  await api.get('/api/admin/stats', ada.token);
   const filters = [
     {},
     { action: 'user.suspended' },
@@ -222,6 +233,10 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
   }
   await api.get('/api/admin/audit-log/export', ada.token);
   const { groupId, channelId } = await createRoom(api, ada);
+  await api.get(`/api/admin/groups/${groupId}`, ada.token);
+  await api.get(`/api/admin/channels/${channelId}`, ada.token);
+  await api.get('/api/admin/channels', ada.token, { groupId, cursor: `.${'f'.repeat(24)}` });
+  await useReports(ada, groupId, channelId);
   for (const resource of [`group:${groupId}`, `channel:${channelId}`]) {
     const action = resource.startsWith('group') ? 'member.remove' : 'message.send';
     await api.get('/api/admin/permissions/explain', ada.token, { userId: ada.id, action, resource });
@@ -232,6 +247,30 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
   await api.get('/api/admin/announcements', ada.token, { cursor });
   await api.get('/api/client/announcements', ada.token);
   await api.delete(`/api/admin/announcements/${announced.body.announcement.id}`, ada.token);
+}
+
+/** Reports of messages, from the first to the last. */
+async function useReports(ada: Person, groupId: string, channelId: string): Promise<void> {
+  const { api } = server;
+  const reporter = await signUp(api, 'reporter');
+  await api.post(`/api/groups/${groupId}/members`, { userId: reporter.id }, ada.token);
+  const path = `/api/channels/${channelId}/messages`;
+  const { body } = await api.post(path, { clientMessageId: 'reported', body: 'Hello' }, ada.token);
+  const reported = await api.post(
+    `/api/messages/${body.message.id}/report`,
+    { category: 'spam' },
+    reporter.token,
+  );
+  expect(reported.status).toBe(201);
+  const { id } = reported.body.report;
+  for (const query of [{}, { state: 'open' }, { groupId }, { groupId, state: 'open', order: 'newest' }]) {
+    expect((await api.get('/api/reports', ada.token, query)).status).toBe(200);
+  }
+  for (const act of ['claim', 'release', 'claim']) {
+    await api.post(`/api/reports/${id}/${act}`, undefined, ada.token);
+  }
+  const resolved = await api.post(`/api/reports/${id}/resolve`, { action: 'dismiss' }, ada.token);
+  expect(resolved.status).toBe(200);
 }
 
 /** The parts of a command that explain takes; what belongs to the call it was made in is left out. */
@@ -272,6 +311,9 @@ test('no query of the whole API reads a collection from end to end', async () =>
   for (const command of seen) {
     const [name, collection] = Object.entries(command)[0] as [string, string];
     if (SMALL_COLLECTIONS.has(collection)) continue;
+    // Without a filter it looks at no document: the database keeps how many there are.
+    if (name === 'count' && Object.keys((command['query'] as object | undefined) ?? {}).length === 0)
+      continue;
     const explained = await db.command({ explain: explainable(command), verbosity: 'queryPlanner' });
     const stages = stagesOf(winningPlansOf(explained));
     expect(stages.length).toBeGreaterThan(0);

@@ -57,11 +57,15 @@ interface Stage {
   channelId: string;
   /** Of the group's owner. */
   messageId: string;
+  /** Of that message, by the guest. */
+  reportId: string;
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
   /** Of an avatar. */
   name: string;
+  /** Whether a list is to be that of all groups. */
+  wholeServer: boolean;
 }
 
 /** What a call carries beside its path. Later routes add theirs. */
@@ -92,6 +96,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
   'post /api/admin/users/{userId}/ban': () => ({ body: { reason: 'A test' } }),
   'delete /api/admin/users/{userId}': () => ({ body: { reason: 'A test' } }),
+  'post /api/admin/groups/{groupId}/transfer': ({ userId }) => ({ body: { userId } }),
   'get /api/admin/permissions/explain': ({ actor, userId }) => ({
     query: { userId: actor.id || userId, action: 'group.create' },
   }),
@@ -125,6 +130,9 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/channels/{channelId}/messages': () => ({
     body: { clientMessageId: randomUUID(), body: 'Hello' },
   }),
+  'post /api/messages/{messageId}/report': () => ({ body: { category: 'spam' } }),
+  'get /api/reports': ({ groupId, wholeServer }) => ({ query: wholeServer ? {} : { groupId } }),
+  'post /api/reports/{reportId}/resolve': () => ({ body: { action: 'dismiss' } }),
   'patch /api/messages/{messageId}': () => ({ body: { body: 'Edited' } }),
 };
 
@@ -193,6 +201,7 @@ async function setStage(role: Role, special: string): Promise<Stage> {
     notificationId,
     scheduledMessageId,
     name: avatarName,
+    wholeServer: special === 'whole server',
     ...inGroup,
   };
 }
@@ -213,7 +222,7 @@ async function createGroup(
   role: Role,
   actor: Person,
   special: string,
-): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId'>> {
+): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId' | 'reportId'>> {
   const { api } = server;
   const owner = role === 'owner' ? actor : admin;
   const create = async (path: string, body: object) => {
@@ -235,7 +244,7 @@ async function createGroup(
   if (special === 'conversation') {
     const userIds = [guest.id, companion.id];
     const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
-    return { groupId, channelId: channel.id, messageId: channel.id };
+    return { groupId, channelId: channel.id, messageId: channel.id, reportId: channel.id };
   }
   const isPrivate = special === 'private channel';
   const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
@@ -243,7 +252,32 @@ async function createGroup(
   if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
   const message = { clientMessageId: randomUUID(), body: 'Hello' };
   const sent = await create(`/api/channels/${channelId}/messages`, message);
-  return { groupId, channelId, messageId: sent.message.id };
+  const messageId: string = sent.message.id;
+  return { groupId, channelId, messageId, reportId: await addReport(messageId) };
+}
+
+/** Reports a message; the guest has no token any more, after all that is done to them. */
+async function addReport(id: string): Promise<string> {
+  const message = await collections().messages.findOne({ _id: new ObjectId(id) });
+  const channel = await collections().channels.findOne({ _id: message!.channelId });
+  const _id = new ObjectId();
+  await collections().reports.insertOne({
+    _id,
+    messageId: message!._id,
+    channelId: channel!._id,
+    groupId: channel!.groupId,
+    reporterId: new ObjectId(guest.id),
+    category: 'spam',
+    note: '',
+    message: message!,
+    state: 'open',
+    pending: true,
+    claimedBy: null,
+    claimedAt: null,
+    resolution: null,
+    createdAt: new Date(),
+  });
+  return _id.toHexString();
 }
 
 async function statusFor(role: Role, row: Row, expected: number): Promise<number> {

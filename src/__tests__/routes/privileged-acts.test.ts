@@ -1,7 +1,7 @@
 import { createApp } from '../../app';
 import type { AuditAction } from '../../models/audit.model';
 import type { Call } from '../fixtures/api';
-import { signUp, type Person } from '../fixtures/people';
+import { createRoom, signUp, type Person } from '../fixtures/people';
 import { fillPath, mountedRoutes } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
@@ -17,11 +17,16 @@ afterAll(() => server.close());
 /** How a privileged act is done, and what the audit log says of it. */
 interface Act {
   action: AuditAction;
-  call?: Call;
+  call?: Call | (() => Promise<Call>);
   /** Makes what stands in the path; the entry is about the first of it, unless there is none. */
   prepare?: () => Promise<Record<string, string>>;
 }
 
+/** That of somebody else. */
+const someGroup = async () => {
+  const { groupId } = await createRoom(server.api, await signUp(server.api));
+  return { groupId };
+};
 const someUser = async () => ({ userId: (await signUp(server.api)).id });
 
 /** Every route of the administration that changes something. A new one belongs here. */
@@ -60,6 +65,22 @@ const ACTS: Record<string, Act> = {
     },
   },
   'POST /api/admin/users/{userId}/logout': { action: 'user.logged_out', prepare: someUser },
+  'POST /api/admin/groups/{groupId}/archive': { action: 'group.archived', prepare: someGroup },
+  'POST /api/admin/groups/{groupId}/restore': {
+    action: 'group.restored',
+    prepare: async () => {
+      const at = await someGroup();
+      const path = `/api/admin/groups/${at.groupId}/archive`;
+      expect((await server.api.post(path, undefined, admin.token)).status).toBe(200);
+      return at;
+    },
+  },
+  'POST /api/admin/groups/{groupId}/transfer': {
+    action: 'group.transferred',
+    call: async () => ({ body: await someUser() }),
+    prepare: someGroup,
+  },
+  'DELETE /api/admin/groups/{groupId}': { action: 'group.deleted', prepare: someGroup },
   'PUT /api/admin/maintenance': { action: 'maintenance.changed', call: { body: { enabled: false } } },
   'POST /api/admin/announcements': {
     action: 'announcement.created',
@@ -78,6 +99,10 @@ const ACTS: Record<string, Act> = {
 /** Routes that take data out of the server change nothing, and are in the log all the same. */
 const TAKING_OUT: Record<string, Act> = {
   'GET /api/admin/audit-log/export': { action: 'audit_log.exported' },
+  'GET /api/admin/export/users': { action: 'data.exported' },
+  'GET /api/admin/export/groups': { action: 'data.exported' },
+  'GET /api/admin/export/channels': { action: 'data.exported' },
+  'GET /api/admin/export/messages': { action: 'data.exported' },
 };
 
 const isAdministration = (route: string) => route.includes(' /api/admin/');
@@ -97,7 +122,7 @@ it.each(Object.entries({ ...ACTS, ...TAKING_OUT }))(
     const at = (await prepare?.()) ?? {};
     const before = await auditLog.countDocuments();
     const answer = await server.api.call(method.toLowerCase() as 'get', fillPath(path, at), {
-      ...call,
+      ...(typeof call === 'function' ? await call() : call),
       token: admin.token,
     });
     expect(answer.status).toBeLessThan(300);
@@ -116,9 +141,9 @@ it('and none is when it is refused', async () => {
   const before = await auditLog.countDocuments();
   for (const [route, { call }] of Object.entries({ ...ACTS, ...TAKING_OUT })) {
     const [method, path] = route.split(' ') as [string, string];
-    const at = { userId: client.id, announcementId: client.id };
+    const at = { userId: client.id, groupId: client.id, announcementId: client.id };
     const answer = await server.api.call(method.toLowerCase() as 'get', fillPath(path, at), {
-      ...call,
+      ...(typeof call === 'function' ? await call() : call),
       token: client.token,
     });
     expect([route, answer.status]).toEqual([route, 403]);

@@ -1,0 +1,47 @@
+import type { Services } from '../context';
+import type { AdminChannelsQuery, AdminGroupsQuery } from '../models/admin-group.model';
+import type { CallerRequest, Reply } from './controller.types';
+
+type GroupParams = { groupId: string };
+type ChannelParams = { channelId: string };
+
+export function createAdminGroupsController({ adminGroups }: Services) {
+  return {
+    list: async ({ caller, query }: CallerRequest<undefined, AdminGroupsQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await adminGroups.list(caller, query);
+      return { status: 200, body: { groups: items, nextCursor } };
+    },
+    inspect: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
+      status: 200,
+      body: await adminGroups.inspect(caller, params.groupId),
+    }),
+    archive: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await adminGroups.archive(caller, params.groupId) },
+    }),
+    restore: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await adminGroups.restore(caller, params.groupId) },
+    }),
+    transfer: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<GroupParams, undefined, { userId: string }>): Promise<Reply> => ({
+      status: 200,
+      body: { group: await adminGroups.transfer(caller, params.groupId, body.userId) },
+    }),
+    delete: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => {
+      await adminGroups.delete(caller, params.groupId);
+      return { status: 204 };
+    },
+    listChannels: async ({ caller, query }: CallerRequest<undefined, AdminChannelsQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await adminGroups.listChannels(caller, query);
+      return { status: 200, body: { channels: items, nextCursor } };
+    },
+    inspectChannel: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
+      status: 200,
+      body: await adminGroups.inspectChannel(caller, params.channelId),
+    }),
+  };
+}

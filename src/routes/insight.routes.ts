@@ -1,0 +1,104 @@
+import type { z } from 'zod';
+import type { Services } from '../context';
+import { createInsightController } from '../controllers/insight.controller.mongodb';
+import { accountSchema } from '../models/admin-user.model';
+import { channelSchema } from '../models/channel.model';
+import {
+  connectionsQuery,
+  connectionsReply,
+  errorsReply,
+  exportMessagesQuery,
+  slowestQuery,
+  slowestReply,
+} from '../models/diagnostics.model';
+import { sharedGroupSchema } from '../models/group.model';
+import { messageSchema } from '../models/message.model';
+import { statisticsQuery, statisticsReply } from '../models/statistics.model';
+import { callerRoute, type ApiRoute } from './api-route';
+
+/** For super admins: what the server holds, and how it is doing. */
+export function insightRoutes(services: Services): ApiRoute[] {
+  const insight = createInsightController(services);
+  const tag = 'Administration';
+  const lines = (schema: z.ZodType) => ({
+    200: { description: 'One JSON line each.', schema, contentType: 'application/x-ndjson' },
+  });
+  return [
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/stats',
+      operationId: 'getStatistics',
+      tag,
+      summary: 'How much there is, who is online, and what came into being by the hour or the day.',
+      query: statisticsQuery,
+      replies: { 200: { description: 'The numbers.', schema: statisticsReply } },
+      handle: insight.statistics,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/connections',
+      operationId: 'listConnections',
+      tag,
+      summary: 'Who is connected to the node that answers, on which devices and since when.',
+      query: connectionsQuery,
+      replies: { 200: { description: 'A page of users.', schema: connectionsReply } },
+      handle: insight.connections,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/endpoints/slowest',
+      operationId: 'listSlowestEndpoints',
+      tag,
+      summary: 'The routes and socket events of the node that answers whose slowest twentieth is slowest.',
+      query: slowestQuery,
+      replies: { 200: { description: 'Since the start of the process.', schema: slowestReply } },
+      handle: insight.slowest,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/errors',
+      operationId: 'listErrors',
+      tag,
+      summary: 'The errors of the node that answers, grouped, the one seen last first.',
+      replies: { 200: { description: 'Since the start of the process.', schema: errorsReply } },
+      handle: insight.errors,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/export/users',
+      operationId: 'exportUsers',
+      tag,
+      summary: 'All accounts.',
+      replies: lines(accountSchema),
+      handle: insight.exportUsers,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/export/groups',
+      operationId: 'exportGroups',
+      tag,
+      summary: 'All groups.',
+      replies: lines(sharedGroupSchema),
+      handle: insight.exportGroups,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/export/channels',
+      operationId: 'exportChannels',
+      tag,
+      summary: 'All channels, direct conversations among them.',
+      replies: lines(channelSchema),
+      handle: insight.exportChannels,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/export/messages',
+      operationId: 'exportMessages',
+      tag,
+      summary: 'The messages of a channel, or all.',
+      query: exportMessagesQuery,
+      replies: lines(messageSchema),
+      handle: insight.exportMessages,
+    }),
+  ];
+}
