@@ -77,12 +77,12 @@ export class AdminUserService {
   private async endSuspensions(): Promise<void> {
     const over: Filter<UserDocument> = { 'suspension.until': { $lte: new Date() } };
     const { users } = this.collections;
-    for (const { _id, role } of await users.find(over, { projection: { role: 1 } }).toArray()) {
+    for (const { _id } of await users.find(over, { projection: { _id: 1 } }).toArray()) {
       await users.updateOne(
         { ...over, _id, state: 'suspended' },
         { $set: { state: 'active', suspension: null, updatedAt: new Date() } },
       );
-      await this.bus.publish({ type: 'user.changed', userId: _id, role });
+      await this.bus.publish({ type: 'user.changed', userId: _id });
     }
   }
 
