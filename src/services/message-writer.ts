@@ -69,7 +69,10 @@ export class MessageWriter {
     const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
     const refusals = new Map<string, AppError>();
     const slowed = new Set<string>();
-    const decisions = await this.access.forChannel(channel, 'message.send', [...senders.values()].map(actor));
+    const [decisions, sent] = await Promise.all([
+      this.access.forChannel(channel, 'message.send', [...senders.values()].map(actor)),
+      this.findSent(drafts),
+    ]);
     for (const [index, [id, sender]] of [...senders].entries()) {
       const { decision, role } = decisions[index]!;
       if (!decision.allowed) refusals.set(id, refusal(decision));
@@ -78,7 +81,7 @@ export class MessageWriter {
       } else if (!hasRank(role, 'moderator')) slowed.add(id);
     }
     const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
-    const { known, created, refused } = await this.write(channel, allowed, slowed, new Set());
+    const { known, created, refused } = await this.write(channel, allowed, sent, slowed, new Set());
     return drafts.map((draft): Outcome => {
       const key = keyOfDraft(draft);
       const reason = refusals.get(idOf(draft)) ?? refused.get(key);
@@ -92,16 +95,18 @@ export class MessageWriter {
 
   /**
    * Writes what is new among the drafts, and publishes it.
+   * @param sent what has been sent before, of these drafts and others.
    * @param slowed the senders whom slow mode concerns.
    * @param attempted ids of messages that this call has tried to insert before.
    */
   private async write(
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
+    sent: ReadonlyMap<string, MessageDocument>,
     slowed: ReadonlySet<string>,
     attempted: Set<string>,
   ): Promise<Written> {
-    const known = await this.findSent(drafts);
+    const known = new Map(sent);
     const fresh = new Map<string, MessageDraft>();
     for (const draft of drafts) {
       const key = keyOfDraft(draft);
@@ -112,7 +117,7 @@ export class MessageWriter {
     let audience = audienceOfChannel(channel);
     if (composed.length > 0) {
       const inserted = await this.insert(channel, composed, slowed, attempted);
-      if (!inserted) return this.write(channel, drafts, slowed, attempted);
+      if (!inserted) return this.write(channel, drafts, await this.findSent(drafts), slowed, attempted);
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
       audience = audienceOfChannel(inserted.channel);
     }

@@ -59,6 +59,11 @@ async function useEverything(): Promise<void> {
   await api.post(path, { clientMessageId: 'm0', body: 'Hello' }, ada.token);
   await api.get(`/api/channels/${channelId}/summary`, bruno.token);
   await api.call('put', `/api/channels/${channelId}/read`, { token: bruno.token, body: { seq: 2 } });
+  await api.post(`/api/channels/${channelId}/unread`, { seq: 1 }, bruno.token);
+  await api.call('put', `/api/channels/${channelId}/read`, { token: bruno.token, body: { seq: 1 } });
+  await api.post('/api/client/sync', { since: { [channelId]: 0 } }, bruno.token);
+  await api.get('/api/client/unread', bruno.token);
+  await api.get('/api/client/verify', bruno.token);
   for (const query of [{}, { before: 3 }, { after: 1 }]) await api.get(path, ada.token, query);
   const messageId: string = sent[0]!.body.message.id;
   await api.patch(`/api/messages/${messageId}`, { body: 'Edited' }, ada.token);
@@ -321,4 +326,4 @@ test('no query of the whole API reads a collection from end to end', async () =>
   }
   expect(scans).toEqual([]);
   expect(seen.length).toBeGreaterThan(100);
-});
+}, 120_000);
