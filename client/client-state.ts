@@ -9,6 +9,7 @@ import {
   type ChannelState,
   type LiveChange,
 } from './channel-state';
+import { changeOf, type EventPayload } from './events';
 import type { Channel, Message, Read, SyncAnswer, SyncRequest } from './types';
 
 /** A message of one's own that is not yet known to be on the server. */
@@ -95,7 +96,8 @@ export function unsent({ outbox }: ClientState): Outgoing[] {
 export function reduce(state: ClientState, action: Action): ClientState {
   switch (action.type) {
     case 'connected':
-      return { ...state, connected: true, stale: true };
+      // What was asked over another connection is not answered over this one.
+      return { ...state, connected: true, stale: true, syncing: undefined };
     case 'disconnected':
       return { ...state, connected: false, stale: true, syncing: undefined };
     case 'event':
@@ -140,19 +142,6 @@ export function reduce(state: ClientState, action: Action): ClientState {
   }
 }
 
-/** The fields that events about channels have, all of them optional here. */
-interface EventPayload {
-  message?: Message;
-  channel?: Channel;
-  channelId?: string;
-  groupId?: string;
-  userId?: string;
-  revision?: number;
-  memberCount?: number;
-  read?: Read;
-  kind?: string | null;
-}
-
 function reduceEvent(state: ClientState, name: string, payload: EventPayload): ClientState {
   switch (name) {
     case 'channel:added':
@@ -177,19 +166,6 @@ function reduceEvent(state: ClientState, name: string, payload: EventPayload): C
       if (name.startsWith('message:') && payload.message) return takeMessage(state, payload.message);
       return hearChange(state, payload.channelId ?? payload.channel?.id, changeOf(name, payload));
   }
-}
-
-function changeOf(name: string, payload: EventPayload): LiveChange | undefined {
-  const { channel, userId, revision, memberCount } = payload;
-  if (name === 'channel:updated' && channel) return { kind: 'channel', revision: channel.revision, channel };
-  if (revision === undefined || memberCount === undefined) return undefined;
-  if (name === 'channel_member:cleared') return { kind: 'members_cleared', revision, memberCount };
-  if (userId === undefined) return undefined;
-  if (name === 'channel_member:added')
-    return { kind: 'member', revision, userId, present: true, memberCount };
-  if (name === 'channel_member:removed')
-    return { kind: 'member', revision, userId, present: false, memberCount };
-  return undefined;
 }
 
 function hearChange(
