@@ -9,14 +9,12 @@ import { duringMaintenance } from './middleware/maintenance.middleware';
 import { noteErrors, noteTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { receiveUpload } from './middleware/upload.middleware';
+import { MAX_BODY_BYTES } from './models/common.model';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
 import { apiDocsPage } from './routes/openapi.routes';
 import { trustProxy } from './utils/trust-proxy';
 import { VERSION } from './utils/version';
-
-/** The longest JSON body. A message of 8,000 characters needs at most 48 kB when all are escaped. */
-const BODY_LIMIT = '128kb';
 
 /**
  * The REST side of Parley.
@@ -46,7 +44,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
       }),
     );
   }
-  app.use(express.json({ limit: BODY_LIMIT }));
+  app.use(express.json({ limit: MAX_BODY_BYTES }));
   app.use(
     mountRoutes(apiRoutes(context, VERSION), {
       authenticate: authenticate(services.sessions, services.maintenance),

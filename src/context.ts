@@ -49,6 +49,7 @@ import { MessageService } from './services/message.service';
 import { NotificationService } from './services/notification.service';
 import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
+import { OverviewService } from './services/overview.service';
 import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
@@ -291,6 +292,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     audit,
   );
+  const announcements = new AnnouncementService(collections, transactions, access, audit, bus);
+  const preferences = new PreferenceService(collections, transactions, bus);
+  const channelSummaries = new ChannelSummaries(collections, access, counts, presence);
   const services = {
     access,
     auth: new AuthService(
@@ -324,7 +328,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     diagnostics: new DiagnosticsService(access, users, connections, timings, errors),
     exports: new ExportService(collections, access, audit),
     maintenance,
-    announcements: new AnnouncementService(collections, transactions, access, audit, bus),
+    announcements,
     connections,
     timings,
     errors,
@@ -334,7 +338,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     spool,
     sweeper,
     notifications,
-    preferences: new PreferenceService(collections, transactions, bus),
+    preferences,
+    overview: new OverviewService(
+      collections,
+      users,
+      channelSummaries,
+      notifications,
+      announcements,
+      preferences,
+      presence,
+    ),
     groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
     groupMembers,
     channels: new ChannelService(
@@ -363,7 +376,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     channelOrder,
     channelRestrictions,
     directMessages: new DirectMessageService(collections, transactions, access, channelMembers, users, queue),
-    channelSummaries: new ChannelSummaries(collections, access, counts, presence),
+    channelSummaries,
     reads: new ReadService(transactions, access, markers, counts, bus),
     readVerifier: new ReadVerifier(collections, transactions, access, queue, markers, counts, errors, logger),
     sync: new SyncService(collections, transactions, access, counts),

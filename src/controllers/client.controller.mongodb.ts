@@ -5,8 +5,12 @@ import type { CallerRequest, Reply } from './controller.types';
 
 type NotificationParams = { notificationId: string };
 
-export function createClientController({ announcements, notifications, preferences }: Services) {
+export function createClientController({ overview, announcements, notifications, preferences }: Services) {
   return {
+    overview: async ({ caller }: CallerRequest): Promise<Reply> => ({
+      status: 200,
+      body: await overview.get(caller),
+    }),
     announcements: async (): Promise<Reply> => ({
       status: 200,
       body: { announcements: await announcements.current() },

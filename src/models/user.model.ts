@@ -47,7 +47,7 @@ export interface UserDocument {
 }
 
 /** bcrypt reads 72 bytes of a password and no more; longer ones are refused rather than cut. */
-const MAX_PASSWORD_BYTES = 72;
+export const MAX_PASSWORD_BYTES = 72;
 
 /** The second factor of an account. */
 export interface TotpState {

@@ -9,6 +9,7 @@ import {
   readAllQuery,
   unreadReply,
 } from '../models/notification.model';
+import { overviewSchema } from '../models/overview.model';
 import { preferencesReply, updatePreferencesInput } from '../models/preferences.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
@@ -17,6 +18,15 @@ export function clientRoutes(services: Services): ApiRoute[] {
   const client = createClientController(services);
   const tag = 'Client';
   return [
+    callerRoute({
+      method: 'get',
+      path: '/api/client/overview',
+      operationId: 'getOverview',
+      tag,
+      summary: 'All that a client draws at start.',
+      replies: { 200: { description: 'The caller, and what is theirs.', schema: overviewSchema } },
+      handle: client.overview,
+    }),
     callerRoute({
       method: 'get',
       path: '/api/client/announcements',

@@ -146,6 +146,15 @@ export class PresenceService {
     return cutPage(rows, query.limit, (last) => last.userId);
   }
 
+  /** Those of some people who are not offline, as others see them. It does not ask who wants to know. */
+  among(userIds: readonly ObjectId[]): Presence[] {
+    return userIds.flatMap((id): Presence[] => {
+      const userId = id.toHexString();
+      const status = this.people.get(userId)?.status ?? 'offline';
+      return status === 'offline' ? [] : [{ userId, status, lastSeenAt: null }];
+    });
+  }
+
   /** For each of the audiences, in their order, how many people of it are seen to be there. */
   countOnline(audiences: readonly ChannelAudience[]): number[] {
     return audiences.map((audience) => this.whereabouts.count(audience, this.hidden));

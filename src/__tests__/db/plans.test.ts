@@ -58,6 +58,7 @@ async function useEverything(): Promise<void> {
   );
   await api.post(path, { clientMessageId: 'm0', body: 'Hello' }, ada.token);
   await api.get(`/api/channels/${channelId}/summary`, bruno.token);
+  await api.get('/api/client/overview', bruno.token);
   await api.call('put', `/api/channels/${channelId}/read`, { token: bruno.token, body: { seq: 2 } });
   await api.post(`/api/channels/${channelId}/unread`, { seq: 1 }, bruno.token);
   await api.call('put', `/api/channels/${channelId}/read`, { token: bruno.token, body: { seq: 1 } });
