@@ -399,6 +399,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       access,
       reports,
       messages,
+      channelRestrictions,
       admin,
       notifications,
       audit,

@@ -7,6 +7,7 @@ import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { AdminService } from './admin.service';
 import type { AuditService } from './audit.service';
+import type { ChannelRestrictionService } from './channel-restriction.service';
 import type { MessageService } from './message.service';
 import type { NotificationService } from './notification.service';
 import type { ReportService } from './report.service';
@@ -19,6 +20,7 @@ export class ReportResolutionService {
     private readonly access: Access,
     private readonly reports: ReportService,
     private readonly messages: MessageService,
+    private readonly restrictions: ChannelRestrictionService,
     private readonly admin: AdminService,
     private readonly notifications: NotificationService,
     private readonly audit: AuditService,
@@ -67,7 +69,7 @@ export class ReportResolutionService {
   private async act(
     caller: Caller,
     report: ReportDocument,
-    { action, reason }: ResolveReportInput,
+    { action, reason, until }: ResolveReportInput,
     origin: Origin,
   ): Promise<void> {
     const { groupId, channelId, messageId, message } = report;
@@ -81,6 +83,14 @@ export class ReportResolutionService {
       case 'warn':
         if (groupId) await this.access.channel(caller, 'channel.moderate', channelId, { subjectId: author });
         await this.notifications.notify([author], { kind: 'warning', ...placeOf(report), text: reason });
+        return;
+      case 'mute':
+      case 'ban':
+        await this.restrictions.restrict(caller, channelId.toHexString(), author.toHexString(), {
+          kind: action === 'mute' ? 'muted' : 'banned',
+          reason,
+          until,
+        });
         return;
       case 'ban_account':
         await this.admin.ban(caller, author.toHexString(), { reason }, origin);

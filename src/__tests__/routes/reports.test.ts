@@ -293,6 +293,34 @@ describe('a report that is resolved', () => {
     });
   });
 
+  it('has muted or banned the author in the channel, for a time', async () => {
+    const until = new Date(Date.now() + 3600_000).toISOString();
+    const loud = await signUp(api, 'loud');
+    await api.post(`/api/groups/${groupId}/members`, { userId: loud.id }, owner.token);
+    const write = () =>
+      api.post(
+        `/api/channels/${channelId}/messages`,
+        { clientMessageId: randomUUID(), body: 'x' },
+        loud.token,
+      );
+    for (const [action, code] of [
+      ['mute', 'muted'],
+      ['ban', 'not_found'],
+    ]) {
+      const { body } = await report(await send('Aaaah', loud));
+      await act(body.report.id, 'claim');
+      const resolved = await resolve(body.report.id, { action, reason: 'Too loud', until });
+      expect(resolved.body.report).toMatchObject({ state: 'resolved', resolution: { action } });
+      expect((await write()).body.error.code).toBe(code);
+      await api.delete(`/api/channels/${channelId}/restrictions/${loud.id}`, owner.token);
+      expect((await write()).status).toBe(201);
+    }
+    const id = await claimed();
+    expect(await resolve(id, { action: 'warn', reason: 'x', until })).toMatchObject(
+      refused(400, 'validation_failed'),
+    );
+  });
+
   it('has banned the account, if a super admin says so; a moderator cannot, and nothing is changed by trying', async () => {
     const spammer = await signUp(api, 'spammer');
     await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
