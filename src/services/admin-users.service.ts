@@ -62,8 +62,17 @@ export class AdminUserService {
   }: AdminUsersQuery): Promise<Page<UserDocument>> {
     const more: Filter<UserDocument> = { ...(state && { state }), ...(role && { role }) };
     if (query !== undefined) {
-      const page = { prefix: query, cursor, limit };
-      return pageByPrefix(this.collections.users, field, page, { unique: field !== 'displayName', more });
+      const { users } = this.collections;
+      if (field === 'username') {
+        const page = { prefix: query.toLowerCase(), cursor, limit };
+        return pageByPrefix(users, 'searchName', page, { unique: true, more, folded: true });
+      }
+      return pageByPrefix(
+        users,
+        field,
+        { prefix: query, cursor, limit },
+        { unique: field === 'email', more },
+      );
     }
     const rows = await this.collections.users
       .find({ ...more, ...(cursor && { _id: { $lt: cursor._id } }) })

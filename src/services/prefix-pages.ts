@@ -15,17 +15,18 @@ interface PrefixQuery {
  * that goes on with `_id`.
  * @param unique whether no two documents have the same value.
  * @param more what else must hold of them.
+ * @param folded whether the field, like the prefix, is in lower case, so that its index is one without collation.
  */
 export async function pageByPrefix<Schema extends { _id: ObjectId }>(
   collection: Collection<Schema>,
   field: keyof Schema & string,
   { prefix, cursor, limit }: PrefixQuery,
-  { unique, more }: { unique: boolean; more: Filter<Schema> },
+  { unique, more, folded = false }: { unique: boolean; more: Filter<Schema>; folded?: boolean },
 ): Promise<Page<Schema>> {
   const sort: Sort = unique ? { [field]: 1 } : { [field]: 1, _id: 1 };
   const find = (condition: object, count: number) =>
     collection
-      .find({ ...more, ...condition }, { collation: CASE_INSENSITIVE })
+      .find({ ...more, ...condition }, folded ? {} : { collation: CASE_INSENSITIVE })
       .sort(sort)
       .limit(count)
       .toArray() as Promise<Schema[]>;
