@@ -34,6 +34,7 @@ export class Target {
         LOG_LEVEL: 'error',
         // One machine stands for a thousand people here.
         THROTTLE_ENABLED: 'false',
+        SOCKET_EVENTS_PER_SECOND: '100000',
         PEERJS_ENABLED: 'false',
       },
     });

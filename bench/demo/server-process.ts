@@ -30,6 +30,8 @@ export class ServerProcess {
         DATA_DIR: this.dataDir,
         BCRYPT_COST: '4',
         LOG_LEVEL: 'error',
+        // Two who write as fast as they are answered.
+        SOCKET_EVENTS_PER_SECOND: '100000',
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -21,6 +21,9 @@ const HARMLESS = new Set<ServerEvent>([
   'notification:created',
   'notification:read',
   'notification:deleted',
+  'draft:changed',
+  'scheduled_message:changed',
+  'scheduled_message:removed',
   'preferences:updated',
   'typing:changed',
 ]);
