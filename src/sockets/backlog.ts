@@ -15,6 +15,8 @@ const BURST = 8;
 /** The part of a packet of Engine.IO that is measured. */
 interface Packet {
   data?: string | ArrayBufferView;
+  /** What is sent to many is encoded once. */
+  options?: { wsPreEncodedFrame?: Buffer[] };
 }
 
 /**
@@ -111,7 +113,10 @@ function webSocketOf({ transport }: EngineSocket): WebSocket | undefined {
   return (transport as unknown as { socket?: WebSocket }).socket;
 }
 
-function sizeOf({ data }: Packet): number {
+function sizeOf({ data, options }: Packet): number {
+  if (options?.wsPreEncodedFrame) {
+    return options.wsPreEncodedFrame.reduce((sum, part) => sum + part.length, OVERHEAD);
+  }
   if (data === undefined) return OVERHEAD;
-  return OVERHEAD + (typeof data === 'string' ? data.length : data.byteLength);
+  return OVERHEAD + (typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength);
 }
