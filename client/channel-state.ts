@@ -99,9 +99,10 @@ export function takeRead(state: ChannelState, read: Read, me: string): ChannelSt
 /** A page of history: the newest one, or the one before `from`. */
 export function prepend(state: ChannelState, page: readonly Message[], from: number): ChannelState {
   const byId = new Map<string, Message>();
+  const oldest = Math.max(from, state.channel.retainedFrom);
   for (const message of [...page, ...state.aside.values(), ...(state.messages ?? [])]) {
     const known = byId.get(message.id);
-    if (message.seq >= from && (!known || known.revision < message.revision)) byId.set(message.id, message);
+    if (message.seq >= oldest && (!known || known.revision < message.revision)) byId.set(message.id, message);
   }
   const messages = [...byId.values()].sort((one, other) => one.seq - other.seq);
   return finishLoading({ ...state, messages, from: Math.min(state.from, from) });
@@ -150,7 +151,13 @@ function apply(state: ChannelState, change: LiveChange, me: string): ChannelStat
 
 /** The channel's fields, unless later ones are known. */
 function show(state: ChannelState, channel: Channel): ChannelState {
-  return channel.revision < state.channel.revision ? state : { ...state, channel };
+  if (channel.revision < state.channel.revision) return state;
+  const { retainedFrom } = channel;
+  if (retainedFrom <= state.channel.retainedFrom) return { ...state, channel };
+  // What was too old is gone, and with it some of what was unread.
+  const recount = state.recount || state.read.readSeq < retainedFrom - 1;
+  const messages = state.messages?.filter(({ seq }) => seq >= retainedFrom);
+  return { ...state, channel, messages, recount };
 }
 
 function put(state: ChannelState, message: Message): ChannelState {

@@ -18,6 +18,8 @@ export interface Channel {
   id: string;
   groupId: string | null;
   memberCount: number;
+  /** Messages with a smaller `seq` have been removed. */
+  retainedFrom: number;
   /** The newest message's. */
   seq: number;
   /** The newest change's. */

@@ -61,6 +61,7 @@ import { PermissionService } from './services/permission.service';
 import { NodeRelay } from './services/node-relay';
 import { SessionCache } from './services/session-cache';
 import { SessionRecheck } from './services/session-recheck';
+import { RetentionService } from './services/retention.service';
 import { ScheduledMessageService } from './services/scheduled-message.service';
 import { ScheduledSender } from './services/scheduled-sender';
 import { SearchService } from './services/search.service';
@@ -198,6 +199,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     maintenance,
     bus,
+    logger,
+  );
+  const retention = new RetentionService(
+    collections,
+    transactions,
+    access,
+    changes,
+    queue,
+    markers,
+    audit,
     logger,
   );
   const drafts = new DraftService(collections, transactions, access, bus, logger);
@@ -391,6 +402,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     messages,
     scheduledMessages: new ScheduledMessageService(collections, transactions, access, scheduledSender, bus),
     drafts,
+    retention,
     search: new SearchService(collections, access),
     reports,
     reportResolutions: new ReportResolutionService(
@@ -412,6 +424,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   sweeper.start();
   presence.start();
   scheduledSender.start();
+  retention.start();
   await throttle.start();
   await relay.start();
   sessionRecheck.start();
@@ -426,6 +439,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     accepting: true,
     async close(): Promise<void> {
       await scheduledSender.stop();
+      await retention.stop();
       await linkPreviews.stop();
       await drafts.stop();
       await channelRestrictions.stop();

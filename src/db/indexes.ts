@@ -107,6 +107,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { archivedAt: { $type: 'date' } },
     },
     {
+      name: 'retention',
+      key: { retentionDays: 1 },
+      partialFilterExpression: { retentionDays: { $gt: 0 } },
+    },
+    {
       name: 'direct_unique',
       key: { directKey: 1 },
       unique: true,

@@ -39,6 +39,7 @@ export const AUDIT_ACTIONS = [
   'member.banned',
   'member.unbanned',
   'report.resolved',
+  'channel.retention_changed',
   'audit_log.exported',
   'data.exported',
   'maintenance.changed',

@@ -24,6 +24,10 @@ export interface ChannelDocument {
   /** Whether only moderators write. */
   announcementOnly: boolean;
   archivedAt: Date | null;
+  /** For how many days messages are kept; missing or null for ever. */
+  retentionDays?: number | null;
+  /** Messages with a smaller `seq` were too old and have been removed. Missing as long as there were none. */
+  retainedFrom?: number;
   /** Of a direct conversation: its people in one order, so that there is one conversation of them for ever. */
   directKey?: string;
   /** How many are in a private channel or a direct conversation; 0 of a public channel. */
@@ -149,6 +153,15 @@ export const channelSchema = z
     archivedAt: timeOut
       .nullable()
       .meta({ description: 'Since when it is only read; null while it is in use.' }),
+    retentionDays: z
+      .number()
+      .int()
+      .nullable()
+      .meta({ description: 'For how many days messages are kept; null for ever.' }),
+    retainedFrom: z
+      .number()
+      .int()
+      .meta({ description: 'Messages with a smaller `seq` have been removed: drop them.' }),
     memberCount: z
       .number()
       .int()
@@ -177,6 +190,8 @@ export function toChannel(channel: ChannelDocument): Channel {
     slowModeSeconds: channel.slowModeSeconds,
     announcementOnly: channel.announcementOnly,
     archivedAt: channel.archivedAt?.toISOString() ?? null,
+    retentionDays: channel.retentionDays ?? null,
+    retainedFrom: channel.retainedFrom ?? 1,
     memberCount: channel.memberCount,
     seq: channel.seq,
     revision: channel.revision,

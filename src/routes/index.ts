@@ -18,6 +18,7 @@ import { insightRoutes } from './insight.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { presenceRoutes } from './presence.routes';
+import { retentionRoutes } from './retention.routes';
 import { scheduledMessageRoutes } from './scheduled-messages.routes';
 import { searchRoutes } from './search.routes';
 import { reportRoutes } from './reports.routes';
@@ -50,6 +51,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...channelModerationRoutes(services.channelRestrictions),
     ...directMessageRoutes(services.directMessages),
     ...presenceRoutes(services.presence),
+    ...retentionRoutes(services.retention),
     ...channelReadRoutes(services),
     ...messageRoutes(services.messages),
     ...scheduledMessageRoutes(services.scheduledMessages),

@@ -423,6 +423,13 @@ const GROUP_RULES = {
 const CHANNEL_RULES = {
   'channel.read': [channelHidden],
   'channel.update': [channelHidden, channelInGroup, groupNotArchived, channelNotArchived, ...channelAdmins],
+  'channel.set_retention': [
+    channelHidden,
+    channelInGroup,
+    groupNotArchived,
+    channelNotArchived,
+    roleInGroup('admin'),
+  ],
   'channel.archive': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
   'channel.delete': [channelHidden, channelInGroup, ...channelAdmins],
   'channel.manage_members': [

@@ -60,6 +60,18 @@ export class ReadMarkers {
     return this.place(channel, userId, { seq, own }, marker.seq);
   }
 
+  /** What is old has been removed up to here: whoever had not read it has nothing left to read of it. */
+  async moveBeyond(channelId: ObjectId, { seq, mainSeq }: Pick<Marker, 'seq' | 'mainSeq'>): Promise<void> {
+    const { channelReads } = this.collections;
+    const behind = { channelId, seq: { $lt: seq } };
+    const putBack = await channelReads.find({ ...behind, own: { $gt: 0 } }).toArray();
+    await channelReads.updateMany(behind, { $set: { seq, mainSeq, own: 0 }, $inc: { version: 1 } });
+    for (const { userId } of putBack) {
+      const own = await this.countOwn(channelId, userId, seq);
+      await channelReads.updateOne({ channelId, userId, seq }, { $set: { own } });
+    }
+  }
+
   /** For each of the channels, by its id in hexadecimal digits, where the user's marker is. */
   async of(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, Marker>> {
     if (channels.length === 0) return new Map();

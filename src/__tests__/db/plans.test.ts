@@ -2,6 +2,7 @@ import { ObjectId, type CommandStartedEvent, type Document } from 'mongodb';
 import { setAvatar, setGroupAvatar } from '../fixtures/images';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
+import { until } from '../fixtures/until';
 
 /** Commands whose cost depends on how many documents they look at. */
 const QUERIES = new Set(['find', 'aggregate', 'count', 'distinct', 'update', 'delete', 'findAndModify']);
@@ -87,6 +88,11 @@ async function useEverything(): Promise<void> {
     expect((await api.get('/api/search/messages', ada.token, { query })).status).toBe(200);
   }
   await api.delete(`/api/messages/${messageId}`, ada.token);
+  const { messages, channels } = server.context.database.collections;
+  const _id = new ObjectId(channelId);
+  await messages.updateOne({ channelId: _id, seq: 1 }, { $set: { createdAt: new Date(0) } });
+  await api.call('put', `/api/channels/${channelId}/retention`, { token: ada.token, body: { days: 30 } });
+  await until(async () => (await channels.findOne({ _id }))?.retainedFrom === 2);
 
   await api.delete(`/api/channels/${channelId}/members/${bruno.id}`, ada.token);
   await api.patch(`/api/channels/${channelId}`, { visibility: 'public' }, ada.token);

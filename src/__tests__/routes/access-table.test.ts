@@ -124,6 +124,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'put /api/groups/{groupId}/default-channel': ({ channelId }) => ({ body: { channelId } }),
   'post /api/direct-messages': ({ userId }) => ({ body: { userIds: [userId] } }),
   'post /api/direct-messages/{channelId}/people': () => ({ body: { userIds: [stranger.id] } }),
+  'put /api/channels/{channelId}/retention': () => ({ body: { days: 30 } }),
   'put /api/channels/{channelId}/read': () => ({ body: { seq: 1 } }),
   'post /api/channels/{channelId}/unread': () => ({ body: { seq: 1 } }),
   'post /api/client/sync': () => ({ body: { since: {} } }),

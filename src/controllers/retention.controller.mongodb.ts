@@ -1,0 +1,16 @@
+import type { SetRetentionInput } from '../models/retention.model';
+import type { RetentionService } from '../services/retention.service';
+import type { CallerRequest, Reply } from './controller.types';
+
+export function createRetentionController(retention: RetentionService) {
+  return {
+    set: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<{ channelId: string }, undefined, SetRetentionInput>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await retention.set(caller, params.channelId, body) },
+    }),
+  };
+}

@@ -1,0 +1,23 @@
+import type { Services } from '../context';
+import { createRetentionController } from '../controllers/retention.controller.mongodb';
+import { channelParams, channelReply } from '../models/channel.model';
+import { setRetentionInput } from '../models/retention.model';
+import { callerRoute, type ApiRoute } from './api-route';
+
+export function retentionRoutes(service: Services['retention']): ApiRoute[] {
+  const retention = createRetentionController(service);
+  return [
+    callerRoute({
+      method: 'put',
+      path: '/api/channels/:channelId/retention',
+      operationId: 'setRetention',
+      tag: 'Channels',
+      summary:
+        'Say for how many days a channel keeps its messages: for admins of the group. Older ones are removed.',
+      params: channelParams,
+      body: setRetentionInput,
+      replies: { 200: { description: 'The channel.', schema: channelReply } },
+      handle: retention.set,
+    }),
+  ];
+}
