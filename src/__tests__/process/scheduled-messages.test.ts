@@ -19,11 +19,10 @@ test('kill -9 while scheduled messages are sent: after the restart each is there
   const { socket } = await connect(url, ada.token, { reconnection: false });
   const texts = Array.from({ length: COUNT }, (_, index) => `later ${index}`);
   const begun = new Promise((resolve) => socket.once('message:created', resolve));
-  const sendAt = new Date(Date.now() + 5_000).toISOString();
-  for (const body of texts) {
-    const answer = await api.post('/api/client/scheduled-messages', { channelId, body, sendAt }, ada.token);
-    expect(answer.status).toBe(201);
-  }
+  const sendAt = new Date(Date.now() + 6_000).toISOString();
+  const schedule = (body: string) =>
+    api.post('/api/client/scheduled-messages', { channelId, body, sendAt }, ada.token);
+  for (const answer of await Promise.all(texts.map(schedule))) expect(answer.status).toBe(201);
   await begun;
   await server.end('SIGKILL');
   socket.close();

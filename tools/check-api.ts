@@ -1,0 +1,112 @@
+/**
+ * Holds the API against the documents that are committed of it, `docs/api/*.json`, and names what differs.
+ *
+ *   npm run check:api                    fails when they differ
+ *   npm run api:write                    renews them, unless something would break for clients
+ *   npm run api:write -- --breaking      renews them in any case
+ */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { format, resolveConfig } from 'prettier';
+import { loadConfig } from '../src/config/env.config';
+import { createContext } from '../src/context';
+import { startServer } from '../src/server';
+import { diffAsyncApi, diffOpenApi } from './api-diff';
+import type { Change, JsonObject } from './schema-diff';
+
+const FOLDER = join(__dirname, '..', 'docs', 'api');
+const DOCUMENTS = [
+  { name: 'openapi', diff: diffOpenApi },
+  { name: 'asyncapi', diff: diffAsyncApi },
+] as const;
+
+const { values } = parseArgs({
+  options: { write: { type: 'boolean', default: false }, breaking: { type: 'boolean', default: false } },
+});
+
+/** The documents of a server that is started for it, on an empty database. */
+async function generate(): Promise<Map<string, JsonObject>> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'parley-api-'));
+  const settings = {
+    DATA_DIR: dataDir,
+    PORT: '0',
+    PUBLIC_URL: 'http://localhost:3000',
+    LOG_LEVEL: 'error',
+    PEERJS_ENABLED: 'false',
+  };
+  const context = await createContext(loadConfig(settings, dataDir));
+  const server = await startServer(context);
+  try {
+    const documents = new Map<string, JsonObject>();
+    for (const { name } of DOCUMENTS) {
+      const answer = await fetch(`${server.url}/${name}.json`);
+      documents.set(name, (await answer.json()) as JsonObject);
+    }
+    return documents;
+  } finally {
+    await server.close();
+    await context.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function textOf(document: JsonObject, path: string): Promise<string> {
+  return format(JSON.stringify(document), { ...(await resolveConfig(path)), filepath: path });
+}
+
+async function committed(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+function tell(name: string, changes: Change[]): void {
+  const lines = [...changes].sort((one, other) => Number(other.breaking) - Number(one.breaking));
+  for (const { breaking, at, what } of lines) {
+    console.log(`${breaking ? 'BREAKING ' : 'compatible'} ${name}: ${at} ${what}`);
+  }
+  if (changes.length === 0) console.log(`compatible ${name}: descriptions differ`);
+}
+
+async function main(): Promise<void> {
+  let differs = false;
+  let breaks = false;
+  const writes: [path: string, text: string][] = [];
+  const documents = await generate();
+  for (const { name, diff } of DOCUMENTS) {
+    const document = documents.get(name)!;
+    const path = join(FOLDER, `${name}.json`);
+    const before = await committed(path);
+    const text = await textOf(document, path);
+    if (before === text) continue;
+    differs = true;
+    writes.push([path, text]);
+    if (before === undefined) {
+      console.log(`There is no ${path}.`);
+      continue;
+    }
+    const changes = diff(JSON.parse(before) as JsonObject, document);
+    breaks ||= changes.some(({ breaking }) => breaking);
+    tell(name, changes);
+  }
+  if (!differs) {
+    console.log('The API is as docs/api says.');
+  } else if (!values.write) {
+    const how = breaks ? ' -- --breaking' : '';
+    throw new Error(`docs/api is not up to date. If the changes are meant: npm run api:write${how}`);
+  } else if (breaks && !values.breaking) {
+    throw new Error('Clients would break. If that is meant: npm run api:write -- --breaking');
+  } else {
+    await mkdir(FOLDER, { recursive: true });
+    for (const [path, text] of writes) await writeFile(path, text);
+    console.log('docs/api is renewed.');
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+});

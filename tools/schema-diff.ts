@@ -1,0 +1,251 @@
+/** A JSON schema, or a part of an API document that holds some. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+/** One difference between two versions of an API. */
+export interface Change {
+  /** Whether a client that was right before may go wrong now. */
+  breaking: boolean;
+  /** Where: an operation or an event, and the way to the field. */
+  at: string;
+  what: string;
+}
+
+/**
+ * Which way the data goes. What a client sends must still be taken: it may become more. What a client receives
+ * must still be understood: it may become less.
+ */
+export type Direction = 'input' | 'output';
+
+/** Compares schemas of two documents, each of which may refer to parts of its own document. */
+export class SchemaDiff {
+  readonly changes: Change[] = [];
+  /** Pairs that are being compared: a schema may contain itself. */
+  private readonly open = new Set<string>();
+
+  constructor(
+    private readonly before: JsonObject,
+    private readonly after: JsonObject,
+  ) {}
+
+  /** Notes how one schema differs from another. */
+  compare(at: string, direction: Direction, before: Json | undefined, after: Json | undefined): void {
+    const pair = `${direction} ${refOf(before)} ${refOf(after)}`;
+    if (refOf(before) && refOf(after)) {
+      if (this.open.has(pair)) return;
+      this.open.add(pair);
+    }
+    const [old, now] = [resolve(this.before, before), resolve(this.after, after)];
+    const [oldBranches, newBranches] = [branchesOf(old), branchesOf(now)];
+    if (oldBranches.length > 1 || newBranches.length > 1) {
+      this.compareBranches(at, direction, oldBranches, newBranches);
+    } else {
+      this.compareOne(at, direction, old, now);
+    }
+    this.open.delete(pair);
+  }
+
+  note(breaking: boolean, at: string, what: string): void {
+    this.changes.push({ breaking, at, what });
+  }
+
+  /** Alternatives: those that look alike belong together, and what is left has come or gone. */
+  private compareBranches(at: string, direction: Direction, old: JsonObject[], now: JsonObject[]): void {
+    const oldByShape = groupByShape(old.map((one) => resolve(this.before, one)));
+    const newByShape = groupByShape(now.map((one) => resolve(this.after, one)));
+    for (const [shape, one] of oldByShape) {
+      const other = newByShape.get(shape);
+      if (other) this.compareOne(`${at} (${shape})`, direction, one, other);
+      else
+        this.note(direction === 'input', at, `no longer ${direction === 'input' ? 'takes' : 'is'} ${shape}`);
+    }
+    for (const shape of newByShape.keys()) {
+      if (oldByShape.has(shape)) continue;
+      this.note(
+        direction === 'output',
+        at,
+        `${direction === 'input' ? 'also takes' : 'may also be'} ${shape}`,
+      );
+    }
+  }
+
+  private compareOne(at: string, direction: Direction, old: JsonObject, now: JsonObject): void {
+    const [oldType, newType] = [typeOf(old), typeOf(now)];
+    if (oldType !== newType) {
+      // Whatever is as good as anything in particular, on the way in.
+      const widened = newType === 'anything';
+      this.note(widened ? direction === 'output' : true, at, `is ${newType}, not ${oldType}`);
+      return;
+    }
+    this.compareValues(at, direction, old, now);
+    this.compareBounds(at, direction, old, now);
+    this.compareProperties(at, direction, old, now);
+    for (const part of ['items', 'additionalProperties', 'propertyNames'] as const) {
+      const [one, other] = [old[part], now[part]];
+      if (isObject(one) && isObject(other))
+        this.compare(`${at}${part === 'items' ? '[]' : '.*'}`, direction, one, other);
+      else if (part !== 'propertyNames' && (one === false) !== (other === false) && oldType === 'object') {
+        const closed = other === false;
+        this.note(
+          closed === (direction === 'input'),
+          at,
+          closed ? 'takes no other fields' : 'takes other fields',
+        );
+      }
+    }
+  }
+
+  private compareValues(at: string, direction: Direction, old: JsonObject, now: JsonObject): void {
+    const [before, after] = [valuesOf(old), valuesOf(now)];
+    if (!before && !after) return;
+    if (!before) this.note(direction === 'input', at, `is one of ${list(after!)} only`);
+    else if (!after) this.note(direction === 'output', at, `is no longer one of ${list(before)} only`);
+    else {
+      const gone = before.filter((value) => !after.includes(value));
+      const come = after.filter((value) => !before.includes(value));
+      if (gone.length > 0) this.note(direction === 'input', at, `is no longer ${list(gone)}`);
+      if (come.length > 0) this.note(direction === 'output', at, `may also be ${list(come)}`);
+    }
+  }
+
+  private compareBounds(at: string, direction: Direction, old: JsonObject, now: JsonObject): void {
+    for (const [name, isUpper] of BOUNDS) {
+      const [before, after] = [numberAt(old, name), numberAt(now, name)];
+      if (before === after) continue;
+      const narrower =
+        after !== undefined && (before === undefined || (isUpper ? after < before : after > before));
+      const what = `${name} is ${after ?? 'gone'}, not ${before ?? 'without one'}`;
+      // What a client receives within other bounds is still of the same kind.
+      this.note(narrower && direction === 'input', at, what);
+    }
+    for (const name of ['pattern', 'format'] as const) {
+      if (old[name] === now[name]) continue;
+      const breaking = direction === 'input' ? now[name] !== undefined : name === 'format';
+      this.note(breaking, at, `${name} is ${text(now[name])}, not ${text(old[name])}`);
+    }
+  }
+
+  private compareProperties(at: string, direction: Direction, old: JsonObject, now: JsonObject): void {
+    const [before, after] = [objectAt(old, 'properties'), objectAt(now, 'properties')];
+    const [oldRequired, newRequired] = [namesAt(old, 'required'), namesAt(now, 'required')];
+    for (const [name, schema] of Object.entries(before)) {
+      const field = `${at}.${name}`;
+      if (!(name in after)) {
+        const taken = direction === 'input' && now['additionalProperties'] !== false;
+        this.note(!taken, field, 'is gone');
+        continue;
+      }
+      this.compare(field, direction, schema, after[name]);
+      const [was, is] = [oldRequired.includes(name), newRequired.includes(name)];
+      if (was !== is) this.note(is === (direction === 'input'), field, is ? 'is required' : 'may be missing');
+    }
+    for (const name of Object.keys(after)) {
+      if (name in before) continue;
+      const required = newRequired.includes(name);
+      const what = `is new${required && direction === 'input' ? ' and required' : ''}`;
+      this.note(required && direction === 'input', `${at}.${name}`, what);
+    }
+  }
+}
+
+const BOUNDS: readonly (readonly [name: string, isUpper: boolean])[] = [
+  ['maxLength', true],
+  ['maximum', true],
+  ['exclusiveMaximum', true],
+  ['maxItems', true],
+  ['maxProperties', true],
+  ['minLength', false],
+  ['minimum', false],
+  ['exclusiveMinimum', false],
+  ['minItems', false],
+  ['minProperties', false],
+];
+
+function refOf(schema: Json | undefined): string {
+  return isObject(schema) && typeof schema['$ref'] === 'string' ? schema['$ref'] : '';
+}
+
+/** The schema itself, without references and with the parts of an `allOf` in one. */
+export function resolve(document: JsonObject, schema: Json | undefined): JsonObject {
+  if (!isObject(schema)) return {};
+  const ref = refOf(schema);
+  if (ref) return resolve(document, at(document, ref));
+  const { allOf, ...own } = schema;
+  if (!Array.isArray(allOf)) return schema;
+  return allOf.reduce<JsonObject>((whole, part) => ({ ...whole, ...resolve(document, part) }), own);
+}
+
+function at(document: JsonObject, ref: string): Json | undefined {
+  let value: Json | undefined = document;
+  for (const part of ref.replace(/^#\//, '').split('/')) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    value = isObject(value) ? value[key] : undefined;
+  }
+  return value;
+}
+
+/** The alternatives of a schema: of `anyOf` and `oneOf`, and of a type that is several. */
+function branchesOf(schema: JsonObject): JsonObject[] {
+  for (const name of ['anyOf', 'oneOf']) {
+    const branches = schema[name];
+    if (Array.isArray(branches)) return branches.filter(isObject).flatMap((branch) => branchesOf(branch));
+  }
+  const { type } = schema;
+  return Array.isArray(type) ? type.map((one) => ({ ...schema, type: one })) : [schema];
+}
+
+/** By what two alternatives are known to be the same: the type, and the constants that tell objects apart. */
+function groupByShape(branches: JsonObject[]): Map<string, JsonObject> {
+  const shapes = new Map<string, JsonObject>();
+  for (const branch of branches) {
+    const shape = shapeOf(branch);
+    let name = shape;
+    for (let index = 2; shapes.has(name); index++) name = `${shape} ${index}`;
+    shapes.set(name, branch);
+  }
+  return shapes;
+}
+
+function shapeOf(branch: JsonObject): string {
+  const constants = Object.entries(objectAt(branch, 'properties')).flatMap(([name, schema]) =>
+    isObject(schema) && schema['const'] !== undefined ? [`${name}: ${text(schema['const'])}`] : [],
+  );
+  return [typeOf(branch), ...constants].join(' ');
+}
+
+function typeOf(schema: JsonObject): string {
+  const { type } = schema;
+  if (typeof type === 'string') return type;
+  const [first] = valuesOf(schema) ?? [];
+  if (first !== undefined) return first === 'null' ? 'null' : typeof JSON.parse(first);
+  return schema['properties'] ? 'object' : 'anything';
+}
+
+/** The values that an enumeration allows, as JSON. */
+function valuesOf(schema: JsonObject): string[] | undefined {
+  if (schema['const'] !== undefined) return [JSON.stringify(schema['const'])];
+  const values = schema['enum'];
+  return Array.isArray(values) ? values.map((value) => JSON.stringify(value)) : undefined;
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function objectAt(schema: JsonObject, name: string): JsonObject {
+  const value = schema[name];
+  return isObject(value) ? value : {};
+}
+
+function namesAt(schema: JsonObject, name: string): string[] {
+  const value = schema[name];
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+}
+
+function numberAt(schema: JsonObject, name: string): number | undefined {
+  const value = schema[name];
+  return typeof value === 'number' ? value : undefined;
+}
+
+const list = (values: string[]): string => values.join(', ');
+const text = (value: Json | undefined): string => (value === undefined ? 'gone' : JSON.stringify(value));
