@@ -70,7 +70,8 @@ async function measureReads(
 
 /** Puts messages of the channel's creator straight into the store of a server that is down. */
 async function fill(dataDir: string, channelId: ObjectId, count: number): Promise<void> {
-  const { collections, close } = await openDatabase({ uri: undefined, name: 'parley', dataDir });
+  const database = await openDatabase({ uri: undefined, name: 'parley', dataDir });
+  const { collections } = database;
   try {
     const channel = await collections.channels.findOne({ _id: channelId });
     if (!channel) throw new Error('The channel is not in the store.');
@@ -86,7 +87,7 @@ async function fill(dataDir: string, channelId: ObjectId, count: number): Promis
       { $set: { seq: count, mainSeq: count, revision: count } },
     );
   } finally {
-    await close();
+    await database.close();
   }
 }
 

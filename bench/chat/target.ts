@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -54,7 +54,7 @@ export class Target {
   }
 }
 
-const STDIO = ['ignore', 'pipe', 'inherit', 'ipc'] as const as ['ignore', 'pipe', 'inherit', 'ipc'];
+const STDIO: StdioOptions = ['ignore', 'pipe', 'inherit', 'ipc'];
 
 function launch(): string[] {
   return [...TS_NODE, '--require', join(__dirname, 'report-usage.ts')];

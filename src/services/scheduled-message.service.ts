@@ -116,7 +116,7 @@ export class ScheduledMessageService {
 
   private async changed(document: ScheduledMessageDocument): Promise<ScheduledMessage> {
     const scheduledMessage = toScheduledMessage(document);
-    await this.transactions.afterCommit(async () => this.sender.expect(document.dueAt));
+    await this.transactions.afterCommit(() => Promise.resolve(this.sender.expect(document.dueAt)));
     await this.bus.tell({ kind: 'users', userIds: [document.userId] }, 'scheduled_message:changed', {
       scheduledMessage,
     });
