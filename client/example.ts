@@ -1,7 +1,7 @@
 /**
  * A chat on the terminal: what is typed is sent, and what is there is shown.
  *
- *     ts-node client/example.ts http://localhost:3000 <access token> <channel id>
+ *     npx ts-node --transpile-only client/example.ts http://localhost:3000 <access token> <channel id>
  */
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';

@@ -26,6 +26,7 @@ afterAll(() => server.close());
 type Step =
   | { kind: 'send' | 'reply' | 'lose ack' | 'send twice'; device: number; channel: number; text: number }
   | { kind: 'edit' | 'delete'; device: number; channel: number; pick: number; text: number }
+  | { kind: 'react' | 'unreact' | 'pin' | 'unpin'; device: number; channel: number; pick: number }
   | { kind: 'read' | 'unread'; device: number; channel: number; pick: number }
   | { kind: 'history' | 'members'; device: number; channel: number }
   | { kind: 'take in' | 'take out'; person: number; channel: number }
@@ -59,6 +60,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ kind: oneOf('read', 'unread'), device: small, channel: small, pick: small }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: oneOf('react', 'react', 'unreact', 'pin', 'unpin'),
+      device: small,
+      channel: small,
+      pick: small,
+    }),
   },
   { weight: 3, arbitrary: fc.record({ kind: oneOf('history', 'members'), device: small, channel: small }) },
   { weight: 3, arbitrary: fc.record({ kind: oneOf('take in', 'take out'), person: small, channel: small }) },
@@ -172,6 +182,16 @@ async function take(scene: Scene, one: Step): Promise<void> {
       const path = `/api/messages/${at(own, one.pick).id}`;
       if (one.kind === 'delete') await call(scene, device.person, 'delete', path);
       else await call(scene, device.person, 'patch', path, { body: `${text(one.text)}, that is` });
+      return;
+    }
+    case 'react':
+    case 'unreact':
+    case 'pin':
+    case 'unpin': {
+      if (shown.length === 0) return;
+      const mark = one.kind.endsWith('react') ? `reactions/${encodeURIComponent('👍')}` : 'pin';
+      const path = `/api/messages/${at(shown, one.pick).id}/${mark}`;
+      await call(scene, device.person, one.kind.startsWith('un') ? 'delete' : 'put', path);
       return;
     }
     case 'read':
