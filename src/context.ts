@@ -254,6 +254,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const sweeper = new UploadSweeper(collections, storage, spool.folder, logger);
   const credentials = new CredentialService(
     collections,
+    transactions,
     passwords,
     sessions,
     totp,

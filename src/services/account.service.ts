@@ -4,6 +4,8 @@ import type { Transactions } from '../db/transaction';
 import { toDraft } from '../models/draft.model';
 import { toGroup } from '../models/group.model';
 import { toMessage } from '../models/message.model';
+import { toNotification } from '../models/notification.model';
+import { toPreferences } from '../models/preferences.model';
 import { toScheduledMessage } from '../models/scheduled-message.model';
 import { toSession, type Caller, type Origin } from '../models/session.model';
 import { toPublicUser, toUser, type Proof, type UserDocument } from '../models/user.model';
@@ -48,9 +50,9 @@ export class AccountService {
         { _id: user._id, state: 'active' },
         { $set: { state: 'deactivated', updatedAt: new Date() } },
       );
+      await this.bus.publish({ type: 'user.changed', userId: user._id });
+      await this.sessions.revokeAll(user._id, 'account_deactivated');
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
-    await this.sessions.revokeAll(user._id, 'account_deactivated');
   }
 
   /**
@@ -117,6 +119,16 @@ export class AccountService {
     }
     for await (const draft of this.collections.drafts.find({ userId })) {
       yield { kind: 'draft', data: toDraft(draft) };
+    }
+    yield {
+      kind: 'preferences',
+      data: toPreferences(await this.collections.preferences.findOne({ _id: userId })),
+    };
+    for await (const notification of this.collections.notifications.find({ userId })) {
+      yield { kind: 'notification', data: toNotification(notification) };
+    }
+    for await (const { channelId, seq } of this.collections.channelReads.find({ userId })) {
+      yield { kind: 'read_marker', data: { channelId: channelId.toHexString(), readSeq: seq } };
     }
     const messages = this.collections.messages.find({ senderId: userId }).batchSize(EXPORT_PAGE);
     for await (const message of messages) yield { kind: 'message', data: toMessage(message) };
@@ -187,6 +199,7 @@ export class AccountService {
     await this.collections.blocks.deleteMany({ userId: user._id });
     await this.collections.blocks.deleteMany({ blockedId: user._id });
     await this.collections.notifications.deleteMany({ userId: user._id });
+    await this.collections.channelReads.deleteMany({ userId: user._id });
     await this.collections.threadFollows.deleteMany({ userId: user._id });
     await this.collections.preferences.deleteOne({ _id: user._id });
     await this.collections.scheduledMessages.deleteMany({ userId: user._id });

@@ -4,7 +4,7 @@ import type { Transactions } from '../db/transaction';
 import type { AdminUser, BanInput } from '../models/admin-user.model';
 import type { SuspendInput } from '../models/admin.model';
 import type { AuditAction, AuditEntry, AuditFilter, AuditQuery } from '../models/audit.model';
-import type { Caller, Origin } from '../models/session.model';
+import type { Caller, Origin, RevocationReason } from '../models/session.model';
 import type { GlobalRole, UserDocument } from '../models/user.model';
 import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
@@ -50,16 +50,17 @@ export class AdminService {
    */
   async suspend(caller: Caller, userId: string, input: SuspendInput, origin: Origin): Promise<AdminUser> {
     const until = input.until === undefined ? null : new Date(input.until);
-    const user = await this.change(caller, userId, origin, {
-      action: 'user.suspended',
-      details: { reason: input.reason, until: until?.toISOString() ?? null },
-      update: {
-        $set: { state: 'suspended', suspension: { reason: input.reason, until } },
-        $unset: { ban: true },
-      },
-      takesPower: true,
-    });
-    await this.sessions.revokeAll(user._id, 'account_suspended');
+    const user = await this.changeAndEnd('account_suspended', () =>
+      this.change(caller, userId, origin, {
+        action: 'user.suspended',
+        details: { reason: input.reason, until: until?.toISOString() ?? null },
+        update: {
+          $set: { state: 'suspended', suspension: { reason: input.reason, until } },
+          $unset: { ban: true },
+        },
+        takesPower: true,
+      }),
+    );
     return this.users.show(user);
   }
 
@@ -69,13 +70,14 @@ export class AdminService {
    * @throws AppError forbidden, not_found, last_super_admin
    */
   async ban(caller: Caller, userId: string, { reason }: BanInput, origin: Origin): Promise<AdminUser> {
-    const user = await this.change(caller, userId, origin, {
-      action: 'user.banned',
-      details: { reason },
-      update: { $set: { state: 'banned', suspension: null, ban: { reason, bannedAt: new Date() } } },
-      takesPower: true,
-    });
-    await this.sessions.revokeAll(user._id, 'account_banned');
+    const user = await this.changeAndEnd('account_banned', () =>
+      this.change(caller, userId, origin, {
+        action: 'user.banned',
+        details: { reason },
+        update: { $set: { state: 'banned', suspension: null, ban: { reason, bannedAt: new Date() } } },
+        takesPower: true,
+      }),
+    );
     return this.users.show(user);
   }
 
@@ -161,6 +163,15 @@ export class AdminService {
     const user = await this.collections.users.findOne({ _id, state: { $ne: 'deleted' } });
     if (!user) throw noUser();
     return user;
+  }
+
+  /** In one transaction, or a crash in between would leave sessions that stand again when the user is restored. */
+  private changeAndEnd(reason: RevocationReason, change: () => Promise<UserDocument>): Promise<UserDocument> {
+    return this.transactions.run(async () => {
+      const user = await change();
+      await this.sessions.revokeAll(user._id, reason);
+      return user;
+    });
   }
 
   private async change(

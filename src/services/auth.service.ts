@@ -134,7 +134,8 @@ export class AuthService {
       });
     }
     const active = await this.collections.users.findOneAndUpdate(
-      { _id: user._id, state: user.state },
+      // Whoever has been suspended again since they were read stays it.
+      { _id: user._id, state: user.state, suspension },
       { $set: { state: 'active', suspension: null, updatedAt: new Date() } },
       { returnDocument: 'after' },
     );

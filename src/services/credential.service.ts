@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
 import type { AuditAction } from '../models/audit.model';
 import type { Caller, Origin } from '../models/session.model';
 import type {
@@ -24,6 +25,7 @@ import type { TotpService, TotpSetup } from './totp.service';
 export class CredentialService {
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly passwords: PasswordHasher,
     private readonly sessions: SessionService,
     private readonly totp: TotpService,
@@ -131,15 +133,18 @@ export class CredentialService {
 
   private async setPassword(user: UserDocument, password: string): Promise<UserDocument> {
     const passwordHash = await this.passwords.hash(password);
-    const changed = await this.collections.users.findOneAndUpdate(
-      { _id: user._id, state: { $ne: 'deleted' } },
-      { $set: { passwordHash, updatedAt: new Date() } },
-      { returnDocument: 'after' },
-    );
-    if (!changed) throw new AppError('session_revoked', 'The account no longer exists.');
-    await this.tokens.discard('reset_password', user._id);
-    await this.sessions.revokeAll(user._id, 'password_changed');
-    return changed;
+    // In one, or a crash in between would leave the sessions of whoever knew the old one.
+    return this.transactions.run(async () => {
+      const changed = await this.collections.users.findOneAndUpdate(
+        { _id: user._id, state: { $ne: 'deleted' } },
+        { $set: { passwordHash, updatedAt: new Date() } },
+        { returnDocument: 'after' },
+      );
+      if (!changed) throw new AppError('session_revoked', 'The account no longer exists.');
+      await this.tokens.discard('reset_password', user._id);
+      await this.sessions.revokeAll(user._id, 'password_changed');
+      return changed;
+    });
   }
 
   private async composeResetMail(email: string): Promise<Mail | undefined> {

@@ -121,6 +121,23 @@ describe('a suspended user', () => {
     expect((await me(server.api, ada)).status).toBe(200);
   });
 
+  it('stays suspended who was suspended again while they logged in after the first time was over', async () => {
+    const { users } = server.context.database.collections;
+    for (let round = 0; round < 5; round++) {
+      const bob = await signUp(server.api, 'bob');
+      const over = { state: 'suspended' as const, suspension: { reason: 'x', until: new Date(0) } };
+      await users.updateOne({ _id: new ObjectId(bob.id) }, { $set: over });
+      const path = `/api/admin/users/${bob.id}/suspend`;
+      const [answer] = await Promise.all([
+        login(server.api, bob),
+        server.api.post(path, { reason: 'again' }, admin.token),
+      ]);
+      expect(await users.findOne({ _id: new ObjectId(bob.id) })).toMatchObject({ state: 'suspended' });
+      if (answer.status === 200)
+        expect((await me(server.api, { token: answer.body.accessToken })).status).toBe(401);
+    }
+  });
+
   it('has no session, whoever logs in at the same time', async () => {
     for (let round = 0; round < 3; round++) {
       const logins = Array.from({ length: 4 }, () => login(server.api, ada));

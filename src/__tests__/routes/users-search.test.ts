@@ -209,7 +209,9 @@ describe('the export', () => {
     expect(of('block')).toMatchObject([{ id: bob.id }]);
     expect(of('message')).toHaveLength(20);
     expect(new Set(of('message').map(({ senderId }) => senderId))).toEqual(new Set([ada.id]));
-    expect(lines).toHaveLength(25);
+    expect(of('preferences')).toMatchObject([{ locale: 'en' }]);
+    expect(of('read_marker')).toContainEqual({ channelId, readSeq: 30 });
+    expect(of('user')).toHaveLength(1);
     expect(text).not.toMatch(/Hash|text 0"|\$2[aby]\$/);
   });
 });
