@@ -27,12 +27,15 @@ import { EmailService } from './services/email.service';
 import { EventBus } from './services/event-bus';
 import { ExportService } from './services/export.service';
 import { LocalFileStorage } from './services/file-storage';
+import { GroupBanService } from './services/group-ban.service';
 import { GroupChannels } from './services/group-channels';
 import { GroupLifecycle } from './services/group-lifecycle';
 import { GroupMemberService } from './services/group-member.service';
 import { GroupService } from './services/group.service';
 import { HourlyCounts } from './services/hourly-counts';
 import { IdempotencyService } from './services/idempotency.service';
+import { InviteService } from './services/invite.service';
+import { JoinRequestService } from './services/join-request.service';
 import { KeyRecords } from './services/key-records';
 import { LastSeen } from './services/last-seen';
 import { LinkFetcher, PUBLIC_WEB, type LinkPolicy } from './services/link-fetcher';
@@ -50,6 +53,7 @@ import { NotificationService } from './services/notification.service';
 import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
 import { OverviewService } from './services/overview.service';
+import { PendingAdmissions } from './services/pending-admissions';
 import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
@@ -177,7 +181,17 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const users = new UserService(collections, bus);
   const changes = new ChannelChanges(collections, transactions, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
-  const memberships = new Memberships(collections, transactions, channelMembers, markers, bus);
+  const notifications = new NotificationService(collections, bus);
+  const admissions = new PendingAdmissions(collections, notifications, bus);
+  const memberships = new Memberships(
+    collections,
+    transactions,
+    queue,
+    channelMembers,
+    markers,
+    admissions,
+    bus,
+  );
   const groupChannels = new GroupChannels(collections, bus);
   const channelOrder = new ChannelOrderService(
     collections,
@@ -190,7 +204,6 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const lastSeen = new LastSeen(collections, transactions, logger);
   const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
-  const notifications = new NotificationService(collections, bus);
   const messages = new MessageService(collections, transactions, access, changes, queue, bus);
   const scheduledSender = new ScheduledSender(
     collections,
@@ -245,6 +258,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     transactions,
     queue,
     channelMembers,
+    admissions,
     notifications,
     avatars,
     purger,
@@ -277,6 +291,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     audit,
     avatars,
     memberships,
+    admissions,
     groupLifecycle,
   );
   const adminUsers = new AdminUserService(collections, access, bus);
@@ -362,6 +377,36 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     ),
     groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
     groupMembers,
+    groupBans: new GroupBanService(
+      collections,
+      transactions,
+      access,
+      admissions,
+      memberships,
+      users,
+      notifications,
+      audit,
+    ),
+    joinRequests: new JoinRequestService(
+      collections,
+      transactions,
+      access,
+      admissions,
+      memberships,
+      users,
+      notifications,
+      bus,
+    ),
+    invites: new InviteService(
+      collections,
+      transactions,
+      access,
+      admissions,
+      memberships,
+      users,
+      notifications,
+      bus,
+    ),
     channels: new ChannelService(
       collections,
       transactions,

@@ -13,8 +13,11 @@ import type {
   ChannelRestrictionDocument,
   SlowModeMarkDocument,
 } from '../models/channel.model';
-import type { GroupBanDocument, GroupDocument, MembershipDocument } from '../models/group.model';
+import type { GroupBanDocument } from '../models/group-ban.model';
+import type { GroupDocument, MembershipDocument } from '../models/group.model';
 import type { IdempotencyDocument } from '../models/idempotency.model';
+import type { InviteDocument } from '../models/invite.model';
+import type { JoinRequestDocument } from '../models/join-request.model';
 import type { MaintenanceDocument } from '../models/maintenance.model';
 import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
@@ -60,6 +63,8 @@ export interface Collections {
   groups: Collection<GroupDocument>;
   memberships: Collection<MembershipDocument>;
   groupBans: Collection<GroupBanDocument>;
+  joinRequests: Collection<JoinRequestDocument>;
+  invites: Collection<InviteDocument>;
   channels: Collection<ChannelDocument>;
   channelMembers: Collection<ChannelMemberDocument>;
   channelChanges: Collection<ChannelChangeDocument>;
@@ -94,6 +99,8 @@ export function collectionsOf(db: Db): Collections {
     groups: open('groups'),
     memberships: open('memberships'),
     groupBans: open('group_bans'),
+    joinRequests: open('join_requests'),
+    invites: open('invites'),
     channels: open('channels'),
     channelMembers: open('channel_members'),
     channelChanges: open('channel_changes'),

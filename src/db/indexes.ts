@@ -9,6 +9,8 @@ export const CASE_INSENSITIVE: CollationOptions = { locale: 'en', strength: 2 };
 
 /** Seconds for which a notification is kept: 90 days. */
 const NOTIFICATION_SECONDS = 90 * 24 * 3600;
+/** Seconds for which it is remembered that somebody was not let into a group: 30 days. */
+const REJECTION_SECONDS = 30 * 24 * 3600;
 /** By which the sweeper of uploads asks whether somebody has an avatar. */
 const AVATAR: IndexDescription = {
   name: 'avatar',
@@ -131,6 +133,30 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
     { name: 'user', key: { userId: 1 } },
+    { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
+  ],
+  join_requests: [
+    { name: 'group_user_unique', key: { groupId: 1, userId: 1 }, unique: true },
+    { name: 'group_order', key: { groupId: 1, rejectedAt: 1, _id: 1 } },
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
+    { name: 'expiry', key: { rejectedAt: 1 }, expireAfterSeconds: REJECTION_SECONDS },
+  ],
+  invites: [
+    {
+      name: 'hash_unique',
+      key: { hash: 1 },
+      unique: true,
+      partialFilterExpression: { hash: { $exists: true } },
+    },
+    {
+      name: 'group_user_unique',
+      key: { groupId: 1, userId: 1 },
+      unique: true,
+      partialFilterExpression: { userId: { $exists: true } },
+    },
+    { name: 'group_order', key: { groupId: 1, _id: 1 } },
+    { name: 'group_creator', key: { groupId: 1, createdBy: 1 } },
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
   ],
   channel_restrictions: [

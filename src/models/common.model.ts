@@ -41,6 +41,11 @@ export const idOut = z
 /** A time in an answer: ISO 8601 in UTC with milliseconds. */
 export const timeOut = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' });
 
+/** A time in an input that is still to come. */
+export const futureTime = z.iso
+  .datetime()
+  .refine((time) => new Date(time) > new Date(), 'must be in the future');
+
 /**
  * A whole number in a query string: digits and nothing else. Number() would take the empty string for 0, and
  * so an empty `before` for the end of the history.

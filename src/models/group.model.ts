@@ -53,18 +53,6 @@ export interface MembershipDocument {
   joinedAt: Date;
 }
 
-/** Somebody who must stay out of a group. */
-export interface GroupBanDocument {
-  _id: ObjectId;
-  groupId: ObjectId;
-  userId: ObjectId;
-  reason: string;
-  bannedBy: ObjectId;
-  createdAt: Date;
-  /** Null when it holds for good. */
-  expiresAt: Date | null;
-}
-
 export const createGroupInput = z
   .strictObject({
     name: lineOfText(1, 80),
@@ -144,6 +132,17 @@ export const groupSchema = z
   .meta({ id: 'Group' });
 export type Group = z.output<typeof groupSchema>;
 
+/** A group as those see it who are invited, or have asked to come in. */
+export const groupBriefSchema = z
+  .strictObject({
+    id: idOut,
+    name: z.string(),
+    description: z.string(),
+    avatarUrl: avatarUrlOut,
+    memberCount: z.number().int(),
+  })
+  .meta({ id: 'GroupBrief' });
+
 export const memberSchema = z
   .strictObject({ userId: idOut, role: z.enum(GROUP_ROLES), joinedAt: timeOut, user: publicUserSchema })
   .meta({ id: 'Member' });
@@ -170,6 +169,11 @@ export function toSharedGroup(group: GroupDocument): SharedGroup {
     createdAt: group.createdAt.toISOString(),
     updatedAt: group.updatedAt.toISOString(),
   };
+}
+
+export function toGroupBrief(group: GroupDocument): z.output<typeof groupBriefSchema> {
+  const { id, name, description, avatarUrl, memberCount } = toSharedGroup(group);
+  return { id, name, description, avatarUrl, memberCount };
 }
 
 export function toGroup(group: GroupDocument, myRole: GroupRole | null): Group {

@@ -11,6 +11,7 @@ export const NOTIFICATION_KINDS = [
   'join_request.received',
   'join_request.approved',
   'join_request.rejected',
+  'invite.received',
   'channel.added',
   'channel.muted',
   'channel.banned',

@@ -5,6 +5,8 @@ import { channelSchema, RESTRICTION_KINDS } from './channel.model';
 import { idOut, timeOut } from './common.model';
 import { draftChangedEvent } from './draft.model';
 import { groupSchema, memberSchema, sharedGroupSchema } from './group.model';
+import { receivedInviteSchema } from './invite.model';
+import { joinRequestSchema, REQUEST_OUTCOMES } from './join-request.model';
 import { maintenanceSchema } from './maintenance.model';
 import { messageReply } from './message.model';
 import { notificationDeletedEvent, notificationReadEvent, notificationSchema } from './notification.model';
@@ -74,6 +76,22 @@ export const SERVER_EVENTS = {
   'member:removed': {
     summary: 'To the members of a group: somebody left it or was taken out.',
     payload: z.strictObject({ groupId: idOut, userId: idOut }),
+  },
+  'join_request:created': {
+    summary: 'To the admins of a group: somebody asks to come in.',
+    payload: z.strictObject({ joinRequest: joinRequestSchema }),
+  },
+  'join_request:ended': {
+    summary: 'To the admins of a group, and to the user who had asked: there is nothing to decide any more.',
+    payload: z.strictObject({ groupId: idOut, userId: idOut, outcome: z.enum(REQUEST_OUTCOMES) }),
+  },
+  'invite:received': {
+    summary: 'To a user, on all devices: they are invited into a group.',
+    payload: z.strictObject({ invite: receivedInviteSchema }),
+  },
+  'invite:ended': {
+    summary: 'To a user, on all devices: an invite was accepted, declined or taken back.',
+    payload: z.strictObject({ inviteId: idOut, groupId: idOut }),
   },
 
   'channel:added': {

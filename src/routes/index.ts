@@ -10,11 +10,14 @@ import { channelRoutes } from './channels.routes';
 import { clientRoutes } from './client.routes';
 import { draftRoutes } from './drafts.routes';
 import { directMessageRoutes } from './direct-messages.routes';
+import { groupBanRoutes } from './group-bans.routes';
 import { groupMemberRoutes } from './group-members.routes';
 import { groupRoutes } from './groups.routes';
 import { healthRoutes } from './health.routes';
 import { homeRoute } from './home.routes';
 import { insightRoutes } from './insight.routes';
+import { inviteRoutes } from './invites.routes';
+import { joinRequestRoutes } from './join-requests.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { presenceRoutes } from './presence.routes';
@@ -47,6 +50,9 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...insightRoutes(services),
     ...groupRoutes(services.groups),
     ...groupMemberRoutes(services.groupMembers),
+    ...groupBanRoutes(services.groupBans),
+    ...joinRequestRoutes(services.joinRequests),
+    ...inviteRoutes(services.invites),
     ...channelRoutes(services),
     ...channelModerationRoutes(services.channelRestrictions),
     ...directMessageRoutes(services.directMessages),

@@ -415,9 +415,11 @@ const GROUP_RULES = {
   ],
   'member.ban': [...inGroup('moderator'), outranksSubject],
   'member.unban': inGroup('moderator'),
-  'invite.create': [...inLivingGroup('admin'), givesLesserRole],
+  'invite.create': [...inLivingGroup('admin'), givesLesserRole, subjectNotBanned],
   'invite.manage': inGroup('admin'),
-  'join_request.decide': inGroup('admin'),
+  'join_request.list': inGroup('admin'),
+  'join_request.approve': [...inLivingGroup('admin'), subjectNotBanned],
+  'join_request.reject': inGroup('admin'),
 } satisfies Record<string, Rule[]>;
 
 const CHANNEL_RULES = {

@@ -18,6 +18,7 @@ import type { CredentialService } from './credential.service';
 import type { EventBus } from './event-bus';
 import type { By, GroupLifecycle } from './group-lifecycle';
 import type { Memberships } from './memberships';
+import type { PendingAdmissions } from './pending-admissions';
 import type { SessionService } from './session.service';
 import type { SuperAdmins } from './super-admins';
 
@@ -38,6 +39,7 @@ export class AccountService {
     private readonly audit: AuditService,
     private readonly avatars: AvatarService,
     private readonly memberships: Memberships,
+    private readonly admissions: PendingAdmissions,
     private readonly groupLifecycle: GroupLifecycle,
   ) {}
 
@@ -152,7 +154,11 @@ export class AccountService {
         groupIds: orphaned,
       });
     }
-    // All turns before the first write, as ChannelMembers.leaveAll asks.
+    // All turns before the first write, as Memberships and ChannelMembers ask.
+    await takeTurns(
+      this.queue,
+      own.map(({ groupId }) => groupId),
+    );
     const idOnly = { projection: { _id: 1 } } as const;
     const doomed = await channels.find({ groupId: { $in: alone } }, idOnly).toArray();
     const inChannels = await channelMembers.find({ userId }).toArray();
@@ -163,6 +169,8 @@ export class AccountService {
     await this.channelMembers.leaveAll(userId);
     for (const groupId of alone) await this.groupLifecycle.remove(groupId, by);
     for (const { groupId } of own) await this.memberships.remove(groupId, userId, 'left');
+    await this.admissions.endUser(userId);
+    await this.collections.groupBans.deleteMany({ userId });
   }
 
   private async erase(user: UserDocument): Promise<void> {

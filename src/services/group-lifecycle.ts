@@ -13,6 +13,7 @@ import { takeTurns, type Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
 import { listingOf } from './group-listing';
 import type { NotificationService } from './notification.service';
+import type { PendingAdmissions } from './pending-admissions';
 
 /** Who does something, as the audit log names them. */
 export type By = Pick<Caller, 'userId' | 'address'>;
@@ -32,6 +33,7 @@ export class GroupLifecycle {
     private readonly transactions: Transactions,
     private readonly queue: Lines,
     private readonly channelMembers: ChannelMembers,
+    private readonly admissions: PendingAdmissions,
     private readonly notifications: NotificationService,
     private readonly avatars: AvatarService,
     private readonly purger: ChannelPurger,
@@ -54,6 +56,9 @@ export class GroupLifecycle {
           { returnDocument: 'after' },
         );
         if (!after) throw noGroup();
+        if (before.visibility === 'public' && after.visibility === 'private') {
+          await this.admissions.endRequests(groupId);
+        }
         await this.bus.tell({ kind: 'group', groupId }, 'group:updated', { group: toSharedGroup(after) });
         return after;
       }),
@@ -87,6 +92,7 @@ export class GroupLifecycle {
       if (!group) throw noGroup();
       const members = await memberships.find({ groupId }, { projection: { userId: 1 } }).toArray();
       await this.channelMembers.removeChannels(doomed, 'deleted');
+      await this.admissions.endGroup(groupId);
       for (const hanging of [memberships, groupBans]) await hanging.deleteMany({ groupId });
       await this.notifications.withdraw({ groupId });
       const others = members.map(({ userId }) => userId).filter((userId) => !userId.equals(by.userId));

@@ -2,33 +2,50 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import { toGroup, toMember, type GroupRole, type MembershipDocument } from '../models/group.model';
+import type { RequestOutcome } from '../models/join-request.model';
 import type { Departure } from '../models/server-events.model';
 import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import { hasRank } from './access-rules';
 import type { ChannelMembers } from './channel-members';
+import { takeTurns, type Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
+import type { PendingAdmissions } from './pending-admissions';
 import type { ReadMarkers } from './read-markers';
 
 /**
  * The one place that puts people into groups and takes them out: counters, private channels and what open
  * clients hear go with it. It does not ask who may.
+ *
+ * Who comes and goes is counted in the group's document, so two at once collide and one has to begin anew. A group
+ * has a line of its own, as channels have: of many at once each has to begin anew once at most. A transaction takes
+ * its turns at groups before those at channels.
  */
 export class Memberships {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly lines: Lines,
     private readonly channelMembers: ChannelMembers,
     private readonly markers: ReadMarkers,
+    private readonly admissions: PendingAdmissions,
     private readonly bus: EventBus,
   ) {}
 
   /**
-   * Takes a user in; who is a member already stays what they are.
+   * Takes a user in; who is a member already stays what they are. To be called before anything is written.
+   * @param outcome of a request to join that they have made.
    * @returns whether they are new.
    * @throws AppError not_found when the group has just been deleted
    */
-  add(groupId: ObjectId, user: UserDocument, role: GroupRole): Promise<boolean> {
+  add(
+    groupId: ObjectId,
+    user: UserDocument,
+    role: GroupRole,
+    outcome: RequestOutcome = 'lapsed',
+  ): Promise<boolean> {
     return this.transactions.run(async () => {
+      await takeTurns(this.lines, [groupId]);
       const membership: MembershipDocument = {
         _id: new ObjectId(),
         groupId,
@@ -49,6 +66,7 @@ export class Memberships {
         { returnDocument: 'after' },
       );
       if (!group) throw new AppError('not_found', 'There is no such group.');
+      await this.admissions.settle(groupId, user._id, outcome);
       await this.markers.beginInGroup(groupId, user._id);
       await this.bus.publish({ type: 'member.added', groupId, userId: user._id });
       await this.bus.tell({ kind: 'users', userIds: [user._id] }, 'group:added', {
@@ -63,7 +81,8 @@ export class Memberships {
   }
 
   /**
-   * Takes a user out of a group and its private channels. Once it is committed, they hear nothing more of it.
+   * Takes a user out of a group and its private channels. Once it is committed, they hear nothing more of it. To be
+   * called before anything is written.
    * @returns false if they were no member any more.
    * @throws AppError last_owner
    */
@@ -72,11 +91,13 @@ export class Memberships {
       const { memberships, groups } = this.collections;
       const membership = await memberships.findOne({ groupId, userId });
       if (!membership) return false;
+      await takeTurns(this.lines, [groupId]);
       await this.channelMembers.leaveAll(userId, groupId);
       if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
       // Both owners of a group who leave at once write this document: one of them has to look again.
       await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
       await memberships.deleteOne({ _id: membership._id });
+      await this.admissions.endInvitesBy(groupId, userId);
       await this.bus.publish({ type: 'member.removed', groupId, userId });
       const id = groupId.toHexString();
       await this.bus.tell({ kind: 'users', userIds: [userId] }, 'group:removed', { groupId: id, reason });
@@ -106,6 +127,7 @@ export class Memberships {
         { returnDocument: 'after' },
       );
       if (!membership) throw notAMember();
+      if (!hasRank(role, 'admin')) await this.admissions.endInvitesBy(groupId, user._id);
       await this.bus.tell({ kind: 'group', groupId }, 'member:updated', {
         groupId: groupId.toHexString(),
         member: toMember(membership, user),

@@ -59,9 +59,14 @@ export class NotificationService {
 
   /**
    * Takes notifications back that mean nothing any more, from whoever has them. Part of the caller's transaction.
-   * @param about those of this group, and of these only those of a kind and about somebody.
+   * @param about those of this group, and of these only those of a kind, by somebody or for somebody.
    */
-  async withdraw(about: { groupId: ObjectId; kind?: NotificationKind; actorId?: ObjectId }): Promise<void> {
+  async withdraw(about: {
+    groupId: ObjectId;
+    kind?: NotificationKind;
+    actorId?: ObjectId;
+    userId?: ObjectId;
+  }): Promise<void> {
     const withdrawn = await this.collections.notifications.find(about).toArray();
     if (withdrawn.length === 0) return;
     await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });

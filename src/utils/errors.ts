@@ -30,6 +30,7 @@ export const ERROR_STATUS = {
   last_super_admin: 409,
   not_found: 404,
   route_not_found: 404,
+  invite_invalid: 404,
   unknown_event: 404,
   username_taken: 409,
   email_taken: 409,

@@ -112,6 +112,7 @@ async function useGroups(owner: Person, members: [Person, Person]): Promise<void
   for (const query of [{}, { cursor }, { query: 'gr up' }, { query: 'group', cursor }]) {
     expect((await api.get('/api/groups/discover', owner.token, query)).status).toBe(200);
   }
+  await useAdmissions(owner, members, groupId);
   await api.patch(path, { description: 'Another', visibility: 'private' }, owner.token);
   await api.get(`${path}/members`, owner.token, { role: 'owner', cursor: '0'.repeat(24) });
   await api.patch(`${path}/members/${members[0].id}`, { role: 'moderator' }, owner.token);
@@ -158,6 +159,35 @@ async function useDirectMessages(ada: Person, bruno: Person, chiara: Person): Pr
   const { body } = await api.get('/api/direct-messages', ada.token, { cursor });
   expect(body.conversations).toHaveLength(2);
   await api.delete(`/api/channels/${id}/members/${chiara.id}`, chiara.token);
+}
+
+/** How people come into a group, and are kept out of it. */
+async function useAdmissions(owner: Person, [member]: [Person, Person], groupId: string): Promise<void> {
+  const { api } = server;
+  const path = `/api/groups/${groupId}`;
+  const cursor = '0'.repeat(24);
+  const token = owner.token;
+  await api.patch(path, { joinPolicy: 'approval' }, token);
+  const askers = [await signUp(api), await signUp(api), await signUp(api)] as const;
+  for (const asker of askers) await api.post(`${path}/join-requests`, { note: 'Hello' }, asker.token);
+  await api.get(`${path}/join-requests`, token, { cursor });
+  await api.get('/api/client/join-requests', askers[0].token, { cursor: 'f'.repeat(24) });
+  await api.post(`${path}/join-requests/${askers[0].id}/approve`, undefined, token);
+  await api.post(`${path}/join-requests/${askers[1].id}/reject`, {}, token);
+  await api.delete(`/api/client/join-requests/${groupId}`, askers[2].token);
+  const { code } = (await api.post(`${path}/invites`, { maxUses: 2 }, token)).body;
+  expect((await api.post('/api/invites/accept', { code }, askers[1].token)).status).toBe(200);
+  const { invite } = (await api.post(`${path}/invites`, { userId: askers[2].id }, token)).body;
+  await api.get(`${path}/invites`, token, { cursor });
+  await api.get('/api/client/invites', askers[2].token, { cursor });
+  await api.delete(`/api/client/invites/${invite.id}`, askers[2].token);
+  const again = (await api.post(`${path}/invites`, { userId: askers[2].id }, token)).body.invite;
+  await api.delete(`${path}/invites/${again.id}`, token);
+  const ban = { token, body: { reason: 'A test' } };
+  expect((await api.call('put', `${path}/bans/${askers[0].id}`, ban)).status).toBe(200);
+  await api.get(`${path}/bans`, token, { cursor });
+  await api.delete(`${path}/bans/${askers[0].id}`, token);
+  expect((await api.get(`${path}/members`, member.token)).status).toBe(200);
 }
 
 /** The user's own view. */

@@ -59,6 +59,9 @@ interface Stage {
   messageId: string;
   /** Of that message, by the guest. */
   reportId: string;
+  /** Into the group. */
+  inviteId: string;
+  code: string;
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
@@ -112,6 +115,11 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'patch /api/groups/{groupId}': () => ({ body: { description: 'Another' } }),
   'post /api/groups/{groupId}/transfer': ({ userId }) => ({ body: { userId } }),
   'patch /api/groups/{groupId}/members/{userId}': () => ({ body: { role: 'moderator' } }),
+  'put /api/groups/{groupId}/bans/{userId}': () => ({ body: { reason: 'A test' } }),
+  'post /api/groups/{groupId}/join-requests': () => ({ body: { note: 'Let me in' } }),
+  'post /api/groups/{groupId}/join-requests/{userId}/reject': () => ({ body: {} }),
+  'post /api/groups/{groupId}/invites': () => ({ body: {} }),
+  'post /api/invites/accept': ({ code }) => ({ body: { code } }),
   'post /api/groups/{groupId}/members': () => ({ body: { userId: stranger.id } }),
   'post /api/channels': ({ groupId }) => ({ body: { groupId, name: randomUUID() } }),
   'get /api/channels': ({ groupId }) => ({ query: { groupId } }),
@@ -223,7 +231,7 @@ async function createGroup(
   role: Role,
   actor: Person,
   special: string,
-): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId' | 'reportId'>> {
+): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId' | 'reportId' | 'inviteId' | 'code'>> {
   const { api } = server;
   const owner = role === 'owner' ? actor : admin;
   const create = async (path: string, body: object) => {
@@ -234,8 +242,10 @@ async function createGroup(
     ]);
     return answer.body;
   };
-  const visibility = special === 'public group' ? 'public' : 'private';
-  const groupId: string = (await create('/api/groups', { name: randomUUID(), visibility })).group.id;
+  const visibility = special === 'public group' || special === 'approval group' ? 'public' : 'private';
+  const joinPolicy = special === 'approval group' ? 'approval' : 'open';
+  const made = await create('/api/groups', { name: randomUUID(), visibility, joinPolicy });
+  const groupId: string = made.group.id;
   await create(`/api/groups/${groupId}/members`, { userId: guest.id });
   if (GROUP_ROLES.includes(role) && role !== 'owner') {
     await create(`/api/groups/${groupId}/members`, { userId: actor.id });
@@ -245,7 +255,8 @@ async function createGroup(
   if (special === 'conversation') {
     const userIds = [guest.id, companion.id];
     const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
-    return { groupId, channelId: channel.id, messageId: channel.id, reportId: channel.id };
+    const [messageId, reportId, inviteId] = [channel.id, channel.id, channel.id];
+    return { groupId, channelId: channel.id, messageId, reportId, inviteId, code: '' };
   }
   const isPrivate = special === 'private channel';
   const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
@@ -253,8 +264,11 @@ async function createGroup(
   if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
   const message = { clientMessageId: randomUUID(), body: 'Hello' };
   const sent = await create(`/api/channels/${channelId}/messages`, message);
+  const invited = special === 'own invite' && actor.id ? { userId: actor.id } : {};
+  const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
   const messageId: string = sent.message.id;
-  return { groupId, channelId, messageId, reportId: await addReport(messageId) };
+  const reportId = await addReport(messageId);
+  return { groupId, channelId, messageId, reportId, inviteId: invite.id, code };
 }
 
 /** Reports a message; the guest has no token any more, after all that is done to them. */

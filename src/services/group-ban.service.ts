@@ -1,0 +1,116 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
+import type { PageQuery } from '../models/common.model';
+import { toGroupBan, type BanInput, type GroupBan } from '../models/group-ban.model';
+import type { Caller } from '../models/session.model';
+import { cutPage, type Page } from '../utils/cursor';
+import { AppError } from '../utils/errors';
+import type { Access } from './access';
+import type { AuditService } from './audit.service';
+import type { Memberships } from './memberships';
+import type { NotificationService } from './notification.service';
+import type { PendingAdmissions } from './pending-admissions';
+import type { UserService } from './user.service';
+
+/** Who must stay out of groups, until a time or for good. */
+export class GroupBanService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly admissions: PendingAdmissions,
+    private readonly memberships: Memberships,
+    private readonly users: UserService,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * Bans a user: takes the role moderator, and one above theirs. A member is out of the group when this resolves,
+   * on all devices, and what they had asked for or made to come back by is gone. Banned again, reason and end are
+   * the new ones.
+   * @throws AppError not_found, not_a_member, forbidden, last_owner, bad_request (oneself)
+   */
+  ban(caller: Caller, groupId: string, userId: string, input: BanInput): Promise<GroupBan> {
+    return this.transactions.run(async () => {
+      const subjectId = new ObjectId(userId);
+      const { group } = await this.access.group(caller, 'member.ban', groupId, { subjectId });
+      if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody bans themselves.');
+      const user = await this.users.requireLiving(userId);
+      await this.memberships.remove(group._id, subjectId, 'banned');
+      const now = new Date();
+      const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
+      const ban = await this.collections.groupBans.findOneAndUpdate(
+        { groupId: group._id, userId: subjectId },
+        {
+          $set: { reason: input.reason, bannedBy: caller.userId, createdAt: now, expiresAt },
+          $setOnInsert: { _id: new ObjectId() },
+        },
+        { upsert: true, returnDocument: 'after' },
+      );
+      if (!ban) throw new Error('A ban was not written.');
+      // Whoever comes in at the same moment writes this document, and so has to look again.
+      await this.collections.groups.updateOne({ _id: group._id }, { $set: { updatedAt: now } });
+      await this.admissions.settle(group._id, subjectId, 'lapsed');
+      await this.notifications.notify([subjectId], {
+        kind: 'group.banned',
+        groupId: group._id,
+        text: input.reason,
+      });
+      await this.record('member.banned', caller, group._id, {
+        userId: subjectId.toHexString(),
+        reason: input.reason,
+        until: expiresAt?.toISOString() ?? null,
+      });
+      return toGroupBan(ban, user);
+    });
+  }
+
+  /** Ends a ban; takes the role moderator. @throws AppError not_found, not_a_member, forbidden */
+  unban(caller: Caller, groupId: string, userId: string): Promise<void> {
+    return this.transactions.run(async () => {
+      const { group } = await this.access.group(caller, 'member.unban', groupId);
+      const ban = await this.collections.groupBans.findOneAndDelete({
+        groupId: group._id,
+        userId: new ObjectId(userId),
+        ...whichHold(),
+      });
+      if (!ban) throw new AppError('not_found', 'The user is not banned from the group.');
+      await this.record('member.unbanned', caller, group._id, { userId: ban.userId.toHexString() });
+    });
+  }
+
+  /** The bans that hold, the oldest first; takes the role moderator. @throws AppError not_found, … */
+  async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<GroupBan>> {
+    const { group } = await this.access.group(caller, 'group.moderate', groupId);
+    const rows = await this.collections.groupBans
+      .find({
+        groupId: group._id,
+        ...whichHold(),
+        ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }),
+      })
+      .sort({ _id: 1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
+    const items = page.items.flatMap((ban) => {
+      const user = users.get(ban.userId.toHexString());
+      return user ? [toGroupBan(ban, user)] : [];
+    });
+    return { items, nextCursor: page.nextCursor };
+  }
+
+  private record(
+    action: 'member.banned' | 'member.unbanned',
+    { userId: actorId, address }: Caller,
+    targetId: ObjectId,
+    details: Record<string, string | null>,
+  ): Promise<void> {
+    return this.audit.record({ action, actorId, targetId, address, details });
+  }
+}
+
+/** One that has run out is removed a while later. */
+const whichHold = () => ({ $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }] });
