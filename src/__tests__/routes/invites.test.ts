@@ -32,6 +32,10 @@ const codeFor = async (groupId: string, body: object = {}, by = owner) =>
 const list = async (groupId: string, query: object = {}) =>
   (await server.api.get(`${path(groupId)}/invites`, owner.token, { ...query })).body;
 const accept = (code: string, by = guest) => server.api.post('/api/invites/accept', { code }, by.token);
+/** On a connection of its own: one that was kept from earlier may be closed by the time that fifty want it. */
+const acceptApart = (code: string, by: Person) =>
+  server.api.call('post', '/api/invites/accept', { body: { code }, token: by.token, headers: APART });
+const APART = { Connection: 'close' };
 const mine = async (by = guest) => (await server.api.get('/api/client/invites', by.token)).body.invites;
 const acceptMine = (inviteId: string, by = guest) =>
   server.api.post(`/api/client/invites/${inviteId}/accept`, undefined, by.token);
@@ -96,7 +100,7 @@ describe('a code', () => {
     const { groupId } = await createRoom(server.api, owner);
     const code = await codeFor(groupId, { maxUses: 10 });
     const people = await Promise.all(Array.from({ length: 50 }, () => signUp(server.api)));
-    const answers = await Promise.all(people.map((person) => accept(code, person)));
+    const answers = await Promise.all(people.map((person) => acceptApart(code, person)));
     const statuses = answers.map(({ status }) => status);
     expect(statuses.filter((status) => status === 200)).toHaveLength(10);
     for (const answer of answers) if (answer.status !== 200) expect(answer).toMatchObject(invalid);
@@ -270,7 +274,7 @@ describe('an invite for one user', () => {
     const client = await enter(guest);
     expect((await create(groupId, { userId: guest.id })).status).toBe(201);
     await client.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(client.told).toEqual([]);
+    expect(client.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
   });
 
   test('wants a user who exists', async () => {
