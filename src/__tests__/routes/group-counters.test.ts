@@ -8,14 +8,14 @@ const PEOPLE = 50;
 
 let server: TestServer;
 let owner: Person;
-let people: Person[];
+const people: Person[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin.
   await signUp(server.api, 'root');
   owner = await signUp(server.api, 'owner');
-  people = await Promise.all(Array.from({ length: PEOPLE }, () => signUp(server.api)));
+  while (people.length < PEOPLE) people.push(await signUp(server.api));
 }, 60_000);
 afterAll(() => server.close());
 

@@ -99,7 +99,8 @@ describe('a code', () => {
   test('with ten uses lets in ten of fifty who come at once, and counts them', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const code = await codeFor(groupId, { maxUses: 10 });
-    const people = await Promise.all(Array.from({ length: 50 }, () => signUp(server.api)));
+    const people: Person[] = [];
+    while (people.length < 50) people.push(await signUp(server.api));
     const answers = await Promise.all(people.map((person) => acceptApart(code, person)));
     const statuses = answers.map(({ status }) => status);
     expect(statuses.filter((status) => status === 200)).toHaveLength(10);
@@ -110,7 +111,7 @@ describe('a code', () => {
     expect(body.group.memberCount).toBe(11);
     const groupIds = { groupId: new ObjectId(groupId) };
     expect(await server.context.database.collections.memberships.countDocuments(groupIds)).toBe(11);
-  });
+  }, 120_000);
 
   test('costs a member nothing, however often they use it', async () => {
     const { groupId } = await createRoom(server.api, owner);
