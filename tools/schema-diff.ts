@@ -191,7 +191,8 @@ function branchesOf(schema: JsonObject): JsonObject[] {
     if (Array.isArray(branches)) return branches.filter(isObject).flatMap((branch) => branchesOf(branch));
   }
   const { type } = schema;
-  return Array.isArray(type) ? type.map((one) => ({ ...schema, type: one })) : [schema];
+  if (!Array.isArray(type)) return [schema];
+  return type.map((one) => (one === 'null' ? { type: one } : { ...schema, type: one }));
 }
 
 /** By what two alternatives are known to be the same: the type, and the constants that tell objects apart. */

@@ -66,6 +66,12 @@ describe('what a client sends', () => {
       ['BREAKING  takes no other fields'],
     ],
     [
+      'in one of two types',
+      { ...object({ a: text }), type: ['object', 'null'] },
+      { ...object({}), type: ['object', 'null'] },
+      ['BREAKING  (object).a is gone'],
+    ],
+    [
       'in parts',
       { allOf: [object({ a: text })] },
       { allOf: [object({ a: nullable })] },
