@@ -11,6 +11,11 @@ import { VERSION } from './utils/version';
 
 /** How long requests in flight may take to end before the process exits all the same, in milliseconds. */
 const SHUTDOWN_TIMEOUT = 8000;
+/**
+ * How long a connection may idle, in milliseconds: longer than the 60 s of load balancers and browsers. If the
+ * server closed first, a request that is on its way at that moment would be lost.
+ */
+const IDLE_CONNECTION_TIMEOUT = 65_000;
 
 export interface RunningServer {
   /** Where it listens: `http://127.0.0.1:3000`. */
@@ -37,6 +42,7 @@ export async function startServer(context: Context): Promise<RunningServer> {
     if (pathOf(request)?.startsWith(SOCKET_IO_PATH)) sockets.handleRequest(request, response);
     else app(request, response);
   });
+  listener.keepAliveTimeout = IDLE_CONNECTION_TIMEOUT;
   listener.on(
     'upgrade',
     createUpgradeRouter({

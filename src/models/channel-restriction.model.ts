@@ -11,14 +11,14 @@ export const restrictInput = z
   .strictObject({
     kind,
     reason: lineOfText(0, 500).default('').meta({ description: 'Told to the user.' }),
-    until: z.iso
+    expiresAt: z.iso
       .datetime()
       .optional()
       .meta({ description: 'When it ends by itself; never, if it is left out.' }),
   })
-  .refine((input) => input.until === undefined || new Date(input.until) > new Date(), {
+  .refine((input) => input.expiresAt === undefined || new Date(input.expiresAt) > new Date(), {
     message: 'must be in the future',
-    path: ['until'],
+    path: ['expiresAt'],
   })
   .meta({ id: 'RestrictInput' });
 export type RestrictInput = z.output<typeof restrictInput>;

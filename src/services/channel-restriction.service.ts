@@ -117,12 +117,12 @@ export class ChannelRestrictionService {
     caller: Caller,
     { _id: channelId, groupId }: ChannelDocument,
     user: UserDocument,
-    { kind, reason, until }: RestrictInput,
+    { kind, reason, ...input }: RestrictInput,
   ): Promise<ChannelRestriction> {
     if (!groupId) throw noChannel();
     const userId = user._id;
     const before = await this.collections.channelRestrictions.findOne({ channelId, userId });
-    const expiresAt = until === undefined ? null : new Date(until);
+    const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
     const restriction: ChannelRestrictionDocument = {
       _id: before?._id ?? new ObjectId(),
       channelId,

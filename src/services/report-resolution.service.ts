@@ -89,7 +89,7 @@ export class ReportResolutionService {
         await this.restrictions.restrict(caller, channelId.toHexString(), author.toHexString(), {
           kind: action === 'mute' ? 'muted' : 'banned',
           reason,
-          until,
+          expiresAt: until,
         });
         return;
       case 'ban_account':

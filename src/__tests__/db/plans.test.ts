@@ -132,8 +132,8 @@ async function useModeration(
   const put = async (path: string, body: object) =>
     expect((await api.call('put', path, { token: ada.token, body })).status).toBe(200);
   const path = `/api/channels/${channelId}`;
-  const until = new Date(Date.now() + 3_600_000).toISOString();
-  await put(`${path}/restrictions/${bruno.id}`, { kind: 'banned', until });
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+  await put(`${path}/restrictions/${bruno.id}`, { kind: 'banned', expiresAt });
   await api.get(`${path}/restrictions`, ada.token, { kind: 'banned', cursor: '0'.repeat(24) });
   await api.get('/api/channels', bruno.token, { groupId });
   await api.delete(`${path}/restrictions/${bruno.id}`, ada.token);

@@ -130,8 +130,8 @@ describe('a ban', () => {
   });
 
   it('ends by itself: open sockets hear the channel again without connecting anew', async () => {
-    const ends = new Date(Date.now() + 1500);
-    await restrict({ kind: 'banned', until: ends.toISOString() });
+    const ends = new Date(Date.now() + 2500);
+    await restrict({ kind: 'banned', expiresAt: ends.toISOString() });
     expect(await whoHears()).toEqual([false, false]);
     await Promise.all(
       devices.map((device) => device.isTold('channel:restricted', ({ kind }) => kind === null)),
@@ -157,13 +157,13 @@ describe('a ban', () => {
   });
 
   it('holds longer when it is given more time', async () => {
-    await restrict({ kind: 'banned', until: new Date(Date.now() + 700).toISOString() });
+    await restrict({ kind: 'banned', expiresAt: new Date(Date.now() + 2500).toISOString() });
     const later = new Date(Date.now() + 3_600_000).toISOString();
-    await restrict({ kind: 'banned', until: later });
+    await restrict({ kind: 'banned', expiresAt: later });
     // Another one that ends at the time that the first was to end shows that this has passed.
     const other = await signUp(server.api);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: other.id }, owner.token);
-    await restrict({ kind: 'muted', until: new Date(Date.now() + 800).toISOString() }, other);
+    await restrict({ kind: 'muted', expiresAt: new Date(Date.now() + 2600).toISOString() }, other);
     await until(
       async () => (await collections().channelRestrictions.countDocuments({ kind: 'muted' })) === 0,
     );
@@ -204,19 +204,19 @@ describe('a ban', () => {
 
 describe('a mute', () => {
   it('lets a member read and not write, over REST and sockets alike, until it ends', async () => {
-    const until = new Date(Date.now() + 3_600_000).toISOString();
-    await restrict({ kind: 'muted', reason: 'calm down', until });
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    await restrict({ kind: 'muted', reason: 'calm down', expiresAt });
     expect(await whoHears()).toEqual([true, true]);
     expect(await send(guest)).toMatchObject(refused(403, 'muted'));
     expect(await sendBySocket()).toMatchObject({ ok: false, error: { code: 'muted' } });
     for (const device of devices) {
-      const told = { channelId, kind: 'muted', reason: 'calm down', expiresAt: until };
+      const told = { channelId, kind: 'muted', reason: 'calm down', expiresAt };
       expect(await device.isTold('channel:restricted')).toEqual(told);
       const { notification } = await device.isTold('notification:created');
       expect(notification).toMatchObject({ kind: 'channel.muted', text: 'calm down' });
     }
     const summary = await server.api.get(`/api/channels/${channelId}/summary`, guest.token);
-    expect(summary.body.summary.muted).toEqual({ reason: 'calm down', expiresAt: until });
+    expect(summary.body.summary.muted).toEqual({ reason: 'calm down', expiresAt });
     await lift();
     expect((await sendBySocket()).ok).toBe(true);
   });
@@ -230,13 +230,6 @@ describe('a mute', () => {
     expect(await whoHears()).toEqual([false, false]);
     expect(await listed({ kind: 'muted' })).toEqual([]);
     expect(await listed({ kind: 'banned' })).toHaveLength(1);
-  });
-
-  it('ends by itself', async () => {
-    await restrict({ kind: 'muted', until: new Date(Date.now() + 600).toISOString() });
-    expect((await sendBySocket()).ok).toBe(false);
-    await devices[1]!.isTold('channel:restricted', ({ kind }) => kind === null);
-    expect((await sendBySocket()).ok).toBe(true);
   });
 });
 
@@ -262,8 +255,8 @@ describe('who restricts whom', () => {
   it.each([
     {},
     { kind: 'gone' },
-    { kind: 'muted', until: '2020-01-01T00:00:00Z' },
-    { kind: 'muted', until: 'soon' },
+    { kind: 'muted', expiresAt: '2020-01-01T00:00:00Z' },
+    { kind: 'muted', expiresAt: 'soon' },
     { kind: 'muted', reason: 'x'.repeat(501) },
     { kind: 'muted', channelId: '0'.repeat(24) },
   ])('%j is refused', async (body) => {
