@@ -16,6 +16,8 @@ import { ChannelPurger } from './services/channel-purger';
 import { ChannelMembershipService } from './services/channel-membership.service';
 import { ChannelOrderService } from './services/channel-order.service';
 import { ChannelQueue } from './services/channel-queue';
+import { BookmarkService } from './services/bookmark.service';
+import { ChannelSettingService } from './services/channel-setting.service';
 import { ChannelRestrictionService } from './services/channel-restriction.service';
 import { ChannelSummaries } from './services/channel-summaries';
 import { ChannelService } from './services/channel.service';
@@ -45,8 +47,12 @@ import { ImageProcessor } from './services/image-processor';
 import { MailService } from './services/mail.service';
 import { MaintenanceService } from './services/maintenance.service';
 import { Memberships } from './services/memberships';
+import { MentionNotices } from './services/mention-notices';
 import { Mentions } from './services/mentions';
+import { MessageChanges } from './services/message-changes';
 import { MessageComposer, type MessageDraft } from './services/message-composer';
+import { MessageEraser } from './services/message-eraser';
+import { MessageHistory } from './services/message-history';
 import { MessageWriter, type SentMessage } from './services/message-writer';
 import { MessageService } from './services/message.service';
 import { NotificationService } from './services/notification.service';
@@ -54,11 +60,14 @@ import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
 import { OverviewService } from './services/overview.service';
 import { PendingAdmissions } from './services/pending-admissions';
+import { PinService } from './services/pin.service';
 import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
 import { PresenceService } from './services/presence.service';
+import { ReactionService } from './services/reaction.service';
 import { ReadCounts } from './services/read-counts';
 import { ReadMarkers } from './services/read-markers';
+import { ReadReceipts } from './services/read-receipts';
 import { ReadVerifier } from './services/read-verifier';
 import { ReadService } from './services/read.service';
 import { PermissionService } from './services/permission.service';
@@ -77,6 +86,7 @@ import { SlowMode } from './services/slow-mode';
 import { StatisticsService } from './services/statistics.service';
 import { StorageUsage } from './services/storage-usage';
 import { SuperAdmins } from './services/super-admins';
+import { ThreadService } from './services/thread.service';
 import { ThreadRoots } from './services/thread-roots';
 import { ThrottleService } from './services/throttle.service';
 import { Timings } from './services/timings';
@@ -163,7 +173,12 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const errors = new RecentErrors();
   const slowMode = new SlowMode(collections);
   const roots = new ThreadRoots(collections);
-  const composer = new MessageComposer(collections, new Mentions(collections, access));
+  const lastSeen = new LastSeen(collections, transactions, logger);
+  const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
+  const notifications = new NotificationService(collections, bus);
+  const mentions = new Mentions(collections, access);
+  const notices = new MentionNotices(collections, presence, notifications);
+  const composer = new MessageComposer(collections, access, mentions);
   const writer = new MessageWriter(
     collections,
     transactions,
@@ -172,6 +187,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     slowMode,
     markers,
     roots,
+    notices,
+    notifications,
     bus,
   );
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
@@ -180,8 +197,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const purger = new ChannelPurger(collections, transactions, logger);
   const users = new UserService(collections, bus);
   const changes = new ChannelChanges(collections, transactions, bus);
+  const messageChanges = new MessageChanges(collections, transactions, access, queue, changes, bus);
+  const eraser = new MessageEraser(collections, messageChanges, notifications, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
-  const notifications = new NotificationService(collections, bus);
   const admissions = new PendingAdmissions(collections, notifications, bus);
   const memberships = new Memberships(
     collections,
@@ -202,9 +220,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     groupChannels,
     audit,
   );
-  const lastSeen = new LastSeen(collections, transactions, logger);
-  const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
-  const messages = new MessageService(collections, transactions, access, changes, queue, bus);
+  const messages = new MessageService(
+    collections,
+    queue,
+    messageChanges,
+    eraser,
+    mentions,
+    notices,
+    notifications,
+    audit,
+  );
   const scheduledSender = new ScheduledSender(
     collections,
     transactions,
@@ -265,6 +290,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     audit,
     bus,
   );
+  const receipts = new ReadReceipts(collections, access, users, bus, logger);
   const sweeper = new UploadSweeper(collections, storage, spool.folder, logger);
   const credentials = new CredentialService(
     collections,
@@ -446,6 +472,13 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       logger,
     ),
     messages,
+    history: new MessageHistory(collections, access),
+    reactions: new ReactionService(access, messageChanges, users),
+    pins: new PinService(collections, access, messageChanges),
+    threads: new ThreadService(collections, transactions, access, bus),
+    bookmarks: new BookmarkService(collections, transactions, access, bus),
+    channelSettings: new ChannelSettingService(collections, transactions, access, bus),
+    receipts,
     scheduledMessages: new ScheduledMessageService(collections, transactions, access, scheduledSender, bus),
     drafts,
     retention,
@@ -491,6 +524,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       await channelRestrictions.stop();
       await purger.stop();
       await hourlyCounts.stop();
+      await receipts.stop();
       await sweeper.stop();
       await presence.close();
       await mail.close();

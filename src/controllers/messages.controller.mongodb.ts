@@ -1,4 +1,4 @@
-import type { EditMessageInput, HistoryQuery, SendMessageInput } from '../models/message.model';
+import type { EditMessageInput, ForwardMessageInput, SendMessageInput } from '../models/message.model';
 import type { MessageService } from '../services/message.service';
 import type { CallerRequest, Reply } from './controller.types';
 
@@ -15,14 +15,14 @@ export function createMessagesController(messages: MessageService) {
       const { message, created } = await messages.send(caller, params.channelId, body);
       return { status: created ? 201 : 200, body: { message } };
     },
-    history: async ({
+    forward: async ({
       caller,
       params,
-      query,
-    }: CallerRequest<ChannelParams, HistoryQuery>): Promise<Reply> => ({
-      status: 200,
-      body: await messages.history(caller, params.channelId, query),
-    }),
+      body,
+    }: CallerRequest<MessageParams, undefined, ForwardMessageInput>): Promise<Reply> => {
+      const { message, created } = await messages.forward(caller, params.messageId, body);
+      return { status: created ? 201 : 200, body: { message } };
+    },
     edit: async ({
       caller,
       params,

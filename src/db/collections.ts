@@ -3,6 +3,8 @@ import type { AnnouncementDocument } from '../models/announcement.model';
 import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
 import type { BlockDocument } from '../models/block.model';
 import type { ChannelChangeDocument } from '../models/channel-change.model';
+import type { BookmarkDocument } from '../models/bookmark.model';
+import type { ChannelSettingDocument } from '../models/channel-setting.model';
 import type { DraftDocument } from '../models/draft.model';
 import type { ScheduledMessageDocument } from '../models/scheduled-message.model';
 import type { ChannelReadDocument } from '../models/channel-summary.model';
@@ -19,6 +21,7 @@ import type { IdempotencyDocument } from '../models/idempotency.model';
 import type { InviteDocument } from '../models/invite.model';
 import type { JoinRequestDocument } from '../models/join-request.model';
 import type { MaintenanceDocument } from '../models/maintenance.model';
+import type { MessageEditDocument } from '../models/message-edit.model';
 import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
 import type { PreferencesDocument } from '../models/preferences.model';
@@ -73,6 +76,9 @@ export interface Collections {
   channelReads: Collection<ChannelReadDocument>;
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
+  messageEdits: Collection<MessageEditDocument>;
+  bookmarks: Collection<BookmarkDocument>;
+  channelSettings: Collection<ChannelSettingDocument>;
   threadFollows: Collection<ThreadFollowDocument>;
   scheduledMessages: Collection<ScheduledMessageDocument>;
   drafts: Collection<DraftDocument>;
@@ -109,6 +115,9 @@ export function collectionsOf(db: Db): Collections {
     channelReads: open('channel_reads'),
     channelPurges: open('channel_purges'),
     messages: open('messages'),
+    messageEdits: open('message_edits'),
+    bookmarks: open('bookmarks'),
+    channelSettings: open('channel_settings'),
     threadFollows: open('thread_follows'),
     scheduledMessages: open('scheduled_messages'),
     drafts: open('drafts'),

@@ -189,6 +189,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'user_read_order', key: { userId: 1, readAt: 1, _id: 1 } },
     { name: 'group_kind', key: { groupId: 1, kind: 1 } },
+    {
+      name: 'mention',
+      key: { messageId: 1 },
+      partialFilterExpression: { kind: 'mention' },
+    },
     { name: 'expiry', key: { createdAt: 1 }, expireAfterSeconds: NOTIFICATION_SECONDS },
   ],
   messages: [
@@ -201,6 +206,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { deletedAt: { $type: 'date' } },
     },
     { name: 'thread_seq', key: { channelId: 1, threadId: 1, seq: 1 } },
+    {
+      name: 'pinned',
+      key: { channelId: 1, pinnedRevision: 1 },
+      partialFilterExpression: { pinnedRevision: { $exists: true } },
+    },
     { name: 'sender_place', key: { senderId: 1, channelId: 1, seq: 1 } },
     {
       name: 'mention',
@@ -227,6 +237,17 @@ const INDEXES: Record<string, IndexDescription[]> = {
       unique: true,
       partialFilterExpression: { clientMessageId: { $exists: true } },
     },
+  ],
+  message_edits: [{ name: 'message_order', key: { messageId: 1, _id: 1 } }],
+  bookmarks: [
+    { name: 'user_message_unique', key: { userId: 1, messageId: 1 }, unique: true },
+    { name: 'user_order', key: { userId: 1, _id: 1 } },
+    { name: 'message', key: { messageId: 1 } },
+    { name: 'channel', key: { channelId: 1 } },
+  ],
+  channel_settings: [
+    { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
+    { name: 'user', key: { userId: 1 } },
   ],
   thread_follows: [
     { name: 'thread_user_unique', key: { threadId: 1, userId: 1 }, unique: true },

@@ -40,6 +40,8 @@ export const AUDIT_ACTIONS = [
   'member.unbanned',
   'report.resolved',
   'channel.retention_changed',
+  /** By somebody else than its author. */
+  'message.deleted',
   'audit_log.exported',
   'data.exported',
   'maintenance.changed',

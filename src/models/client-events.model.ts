@@ -1,9 +1,19 @@
 import type { z } from 'zod';
 import { channelReadReply, markReadEvent, markUnreadEvent } from './channel-summary.model';
 import { keyed } from './idempotency.model';
-import { editMessageEvent, messageParams, messageReply, sendMessageEvent } from './message.model';
+import { bookmarkGone, bookmarkReply } from './bookmark.model';
+import { channelSettingEvent, channelSettingReply } from './channel-setting.model';
+import {
+  editMessageEvent,
+  forwardMessageEvent,
+  messageParams,
+  messageReply,
+  sendMessageEvent,
+} from './message.model';
 import { ownStatusData, reportActivityEvent } from './presence.model';
+import { reactionParams } from './reaction.model';
 import { syncInput, syncReply } from './sync.model';
+import { threadFollowReply } from './thread.model';
 import { renewTokenEvent, tokenRenewedData } from './session.model';
 import { typingData, typingEvent } from './typing.model';
 
@@ -69,6 +79,65 @@ export const CLIENT_EVENTS = {
     payload: keyed(messageParams),
     data: messageReply,
     operation: 'deleteMessage',
+  },
+  'message:forward': {
+    summary: 'Send the words of a message to another channel. Sent again, it returns the first message.',
+    payload: forwardMessageEvent,
+    data: messageReply,
+  },
+  'message:react': {
+    summary: 'Put an emoji under a message. A second time changes nothing.',
+    payload: keyed(reactionParams),
+    data: messageReply,
+    operation: 'addReaction',
+  },
+  'message:unreact': {
+    summary: "Take one's emoji away. Where there is none, nothing changes.",
+    payload: keyed(reactionParams),
+    data: messageReply,
+    operation: 'removeReaction',
+  },
+  'message:pin': {
+    summary: 'Pin a message: moderators in groups, everybody in direct messages.',
+    payload: keyed(messageParams),
+    data: messageReply,
+    operation: 'pinMessage',
+  },
+  'message:unpin': {
+    summary: 'Unpin a message: moderators in groups, everybody in direct messages.',
+    payload: keyed(messageParams),
+    data: messageReply,
+    operation: 'unpinMessage',
+  },
+  'message:bookmark': {
+    summary: 'Bookmark a message, for oneself. A second time changes nothing.',
+    payload: keyed(messageParams),
+    data: bookmarkReply,
+    operation: 'addBookmark',
+  },
+  'message:unbookmark': {
+    summary: 'Take a bookmark away. Where there is none, nothing changes.',
+    payload: keyed(messageParams),
+    data: bookmarkGone,
+    operation: 'removeBookmark',
+  },
+  'thread:follow': {
+    summary: 'Follow the thread of a message. What is in it counts as read.',
+    payload: keyed(messageParams),
+    data: threadFollowReply,
+    operation: 'followThread',
+  },
+  'thread:unfollow': {
+    summary: 'Follow the thread of a message no more.',
+    payload: keyed(messageParams),
+    data: threadFollowReply,
+    operation: 'unfollowThread',
+  },
+  'channel:set_notifications': {
+    summary: 'Say what to be told of in a channel, on all devices.',
+    payload: keyed(channelSettingEvent),
+    data: channelSettingReply,
+    operation: 'setChannelSetting',
   },
   'channel:mark_read': {
     summary: 'Say up to which message one has read a channel. The marker never moves back.',

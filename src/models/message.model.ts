@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { linkPreviewSchema, type LinkPreview } from './link-preview.model';
-import { idOut, idSchema, limitSchema, multilineText, timeOut, wholeNumberText } from './common.model';
+import { idOut, idSchema, multilineText, timeOut } from './common.model';
 import { reactionSchema, toReaction, type StoredReaction } from './reaction.model';
 
 /** The longest message, in UTF-16 code units. */
@@ -40,6 +40,12 @@ export interface MessageDocument {
   /** When and by whom it was pinned. Missing unless it is. */
   pinnedAt?: Date;
   pinnedBy?: ObjectId;
+  /** The revision by which it was pinned: pins are listed by it. */
+  pinnedRevision?: number;
+  /** Everybody whom it has mentioned so far, once it was edited: nobody is told twice. */
+  notifiedIds?: ObjectId[];
+  /** Whether it mentioned everybody before it was edited. */
+  everyoneNotified?: true;
   /** Whose words these are, when it was forwarded. */
   forwardedFrom?: ForwardedFrom;
   /** Of the pages that it links to. Missing as long as there are none. */
@@ -99,21 +105,12 @@ export type SendMessageInput = z.output<typeof sendMessageInput>;
 export const editMessageInput = z.strictObject({ body }).meta({ id: 'EditMessageInput' });
 export type EditMessageInput = z.output<typeof editMessageInput>;
 
+export const forwardMessageInput = z
+  .strictObject({ channelId: idSchema.meta({ description: 'Where it is forwarded to.' }), clientMessageId })
+  .meta({ id: 'ForwardMessageInput' });
+export type ForwardMessageInput = z.output<typeof forwardMessageInput>;
+
 export const messageParams = z.strictObject({ messageId: idSchema });
-
-const seqBound = wholeNumberText(0, Number.MAX_SAFE_INTEGER);
-
-export const historyQuery = z
-  .strictObject({
-    before: seqBound.optional().meta({ description: 'Only messages with a smaller `seq`, newest first.' }),
-    after: seqBound.optional().meta({ description: 'Only messages with a greater `seq`, oldest first.' }),
-    limit: limitSchema(50, 200),
-  })
-  .refine(
-    (query) => query.before === undefined || query.after === undefined,
-    'takes before or after, not both',
-  );
-export type HistoryQuery = z.output<typeof historyQuery>;
 
 export const messageSchema = z
   .strictObject({
@@ -159,18 +156,13 @@ export type Message = z.output<typeof messageSchema>;
 
 export const messageReply = z.strictObject({ message: messageSchema });
 
-export const messagesReply = z.strictObject({
-  messages: z.array(messageSchema),
-  nextCursor: z
-    .number()
-    .int()
-    .nullable()
-    .meta({ description: 'A `seq`: pass it as `before` or `after`, as in the call; null at the end.' }),
-});
-export type MessagesReply = z.output<typeof messagesReply>;
-
 /** The payloads of the socket events. */
 export const sendMessageEvent = z.strictObject({ channelId: idSchema, ...newMessage });
+export const forwardMessageEvent = z.strictObject({
+  messageId: idSchema,
+  channelId: idSchema,
+  clientMessageId,
+});
 export const editMessageEvent = z.strictObject({ messageId: idSchema, body });
 
 export function toMessage(message: MessageDocument): Message {

@@ -19,6 +19,7 @@ export const NOTIFICATION_KINDS = [
   'report.received',
   'report.resolved',
   'warning',
+  'mention',
 ] as const;
 export type NotificationKind = (typeof NOTIFICATION_KINDS)[number];
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { announcementSchema } from './announcement.model';
+import { bookmarkGone, bookmarkReply } from './bookmark.model';
+import { channelSettingReply } from './channel-setting.model';
 import { channelReadSchema } from './channel-summary.model';
 import { channelSchema, RESTRICTION_KINDS } from './channel.model';
 import { idOut, timeOut } from './common.model';
@@ -12,6 +14,8 @@ import { messageReply } from './message.model';
 import { notificationDeletedEvent, notificationReadEvent, notificationSchema } from './notification.model';
 import { preferencesSchema } from './preferences.model';
 import { presenceChangedEvent } from './presence.model';
+import { channelSeenEvent } from './receipt.model';
+import { threadFollowReply } from './thread.model';
 import { scheduledMessageRemovedEvent, scheduledMessageReply } from './scheduled-message.model';
 import { authEndedEvent, authExpiringEvent } from './session.model';
 import { serverClosingEvent, socketEndedEvent } from './socket.model';
@@ -132,6 +136,24 @@ export const SERVER_EVENTS = {
     }),
   },
 
+  'channel:seen': {
+    summary: 'To all who read a channel of at most 50 people, gathered: how far people have read.',
+    payload: channelSeenEvent,
+  },
+  'channel_setting:updated': {
+    summary: 'To a user, on all devices: what they want to be told of in a channel.',
+    payload: channelSettingReply,
+  },
+  'thread:updated': {
+    summary: 'To a user, on all devices: they follow a thread now, or do not.',
+    payload: threadFollowReply,
+  },
+  'bookmark:added': { summary: 'To a user, on all devices.', payload: bookmarkReply },
+  'bookmark:removed': {
+    summary: 'To a user, on all devices: they have taken it away, or the message is gone.',
+    payload: bookmarkGone,
+  },
+
   'channel:read': {
     summary: 'To a user, on all devices: they have read a channel up to here.',
     payload: z.strictObject({ read: channelReadSchema }),
@@ -158,8 +180,14 @@ export const SERVER_EVENTS = {
   'draft:changed': { summary: 'To a user, on all devices.', payload: draftChangedEvent },
 
   'notification:created': {
-    summary: 'To a user, on all devices.',
-    payload: z.strictObject({ notification: notificationSchema, unread: z.number().int() }),
+    summary: 'To a user, on all devices; `silent` while they do not want to be disturbed.',
+    payload: z.strictObject({
+      notification: notificationSchema,
+      unread: z.number().int(),
+      silent: z.boolean().meta({
+        description: 'Show it, and neither ring nor pop up: the user does not want to be disturbed.',
+      }),
+    }),
   },
   'notification:read': {
     summary: 'To a user, on all devices: one notification was read, or all up to one, or all.',

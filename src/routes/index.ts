@@ -18,6 +18,8 @@ import { homeRoute } from './home.routes';
 import { insightRoutes } from './insight.routes';
 import { inviteRoutes } from './invites.routes';
 import { joinRequestRoutes } from './join-requests.routes';
+import { messageMarkRoutes } from './message-marks.routes';
+import { messageReadingRoutes } from './message-reading.routes';
 import { messageRoutes } from './messages.routes';
 import { buildOpenApi, openApiRoute } from './openapi.routes';
 import { presenceRoutes } from './presence.routes';
@@ -60,6 +62,8 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...retentionRoutes(services.retention),
     ...channelReadRoutes(services),
     ...messageRoutes(services.messages),
+    ...messageReadingRoutes(services),
+    ...messageMarkRoutes(services),
     ...scheduledMessageRoutes(services.scheduledMessages),
     ...draftRoutes(services.drafts),
     ...searchRoutes(services.search),

@@ -3,10 +3,9 @@ import { createMessagesController } from '../controllers/messages.controller.mon
 import { channelParams } from '../models/channel.model';
 import {
   editMessageInput,
-  historyQuery,
+  forwardMessageInput,
   messageParams,
   messageReply,
-  messagesReply,
   sendMessageInput,
 } from '../models/message.model';
 import { callerRoute, type ApiRoute } from './api-route';
@@ -32,15 +31,20 @@ export function messageRoutes(service: Services['messages']): ApiRoute[] {
       handle: messages.send,
     }),
     callerRoute({
-      method: 'get',
-      path: '/api/channels/:channelId/messages',
-      operationId: 'listMessages',
+      method: 'post',
+      path: '/api/messages/:messageId/forward',
+      operationId: 'forwardMessage',
       tag,
-      summary: 'A page of history: newest first, or oldest first with `after`.',
-      params: channelParams,
-      query: historyQuery,
-      replies: { 200: { description: 'A page of messages.', schema: messagesReply } },
-      handle: messages.history,
+      summary: "Send a message's words to another channel, under their author's name.",
+      params: messageParams,
+      body: forwardMessageInput,
+      replies: {
+        201: { description: 'The message in the other channel.', schema: messageReply },
+        200: { description: 'It was forwarded before: the same message.', schema: messageReply },
+      },
+      // As sendMessage.
+      idempotency: 'recorded',
+      handle: messages.forward,
     }),
     callerRoute({
       method: 'patch',

@@ -269,6 +269,15 @@ const authorOnly: Rule = {
   absolute: true,
 };
 
+const notForwarded: Rule = {
+  name: 'forwarded_words_stay',
+  says: "Who forwards somebody's words cannot change them.",
+  decide: ({ message }) => refuseIf(message?.forwardedFrom !== undefined),
+  code: 'forbidden',
+  message: 'A forwarded message cannot be edited.',
+  absolute: true,
+};
+
 /** A message of a hidden channel is as little known as the channel. */
 const messageHidden: Rule = {
   ...channelHidden,
@@ -459,8 +468,26 @@ const CHANNEL_RULES = {
 
 const MESSAGE_RULES = {
   'message.read': [messageHidden],
-  'message.edit': [messageHidden, groupNotArchived, channelNotArchived, notBlocked, notMuted, authorOnly],
+  'message.edit': [
+    messageHidden,
+    groupNotArchived,
+    channelNotArchived,
+    notBlocked,
+    notMuted,
+    notForwarded,
+    authorOnly,
+  ],
   'message.delete': [messageHidden, groupNotArchived, channelNotArchived, author, roleInGroup('moderator')],
+  'message.react': [messageHidden, groupNotArchived, channelNotArchived, notBlocked, notMuted],
+  'message.pin': [
+    messageHidden,
+    groupNotArchived,
+    channelNotArchived,
+    notBlocked,
+    notMuted,
+    moderatorsInGroups,
+  ],
+  'message.read_edits': [messageHidden, channelInGroup, roleInGroup('moderator')],
   'message.report': [messageHidden],
 } satisfies Record<string, Rule[]>;
 

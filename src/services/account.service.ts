@@ -208,6 +208,8 @@ export class AccountService {
     await this.collections.blocks.deleteMany({ blockedId: user._id });
     await this.collections.notifications.deleteMany({ userId: user._id });
     await this.collections.channelReads.deleteMany({ userId: user._id });
+    await this.collections.bookmarks.deleteMany({ userId: user._id });
+    await this.collections.channelSettings.deleteMany({ userId: user._id });
     await this.collections.threadFollows.deleteMany({ userId: user._id });
     await this.collections.preferences.deleteOne({ _id: user._id });
     await this.collections.scheduledMessages.deleteMany({ userId: user._id });

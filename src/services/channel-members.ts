@@ -96,6 +96,8 @@ export class ChannelMembers {
       channelReads,
       threadFollows,
       drafts,
+      bookmarks,
+      channelSettings,
     } = this.collections;
     if (channels.length === 0) return;
     const ids = channels.map(({ _id }) => _id);
@@ -115,6 +117,8 @@ export class ChannelMembers {
         channelReads,
         threadFollows,
         drafts,
+        bookmarks,
+        channelSettings,
       ].map((hanging) => hanging.deleteMany(ofChannels)),
     );
     for (const channel of channels) {

@@ -57,14 +57,16 @@ export class ChannelPurger {
 
   /** @returns false when it was stopped before the end. */
   private async purge(channelId: ObjectId): Promise<boolean> {
-    const { messages } = this.collections;
+    const { messages, messageEdits } = this.collections;
     while (!this.stopped) {
       const slice = await messages
         .find({ channelId }, { projection: { _id: 1 } })
         .limit(SLICE)
         .toArray();
       if (slice.length === 0) return true;
-      await messages.deleteMany({ _id: { $in: slice.map(({ _id }) => _id) } });
+      const ids = slice.map(({ _id }) => _id);
+      await messageEdits.deleteMany({ messageId: { $in: ids } });
+      await messages.deleteMany({ _id: { $in: ids } });
     }
     return false;
   }

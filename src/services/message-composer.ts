@@ -4,7 +4,9 @@ import type { ChannelDocument } from '../models/channel.model';
 import type { MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
+import type { Access } from './access';
 import type { Mentions } from './mentions';
+import { requireUndeleted } from './message-changes';
 
 /** A message that waits to be written. */
 export interface MessageDraft {
@@ -15,6 +17,8 @@ export interface MessageDraft {
   threadId?: ObjectId;
   /** The message that it quotes. */
   replyToId?: ObjectId;
+  /** The message that it forwards: the text is that one's. */
+  forwardOf?: ObjectId;
   /** SHA-256 of all that was asked for, by which a repeated send is told from another message. */
   digest: string;
 }
@@ -35,6 +39,7 @@ type Referred = Pick<MessageDocument, '_id' | 'threadId' | 'replyCount' | 'delet
 export class MessageComposer {
   constructor(
     private readonly collections: Collections,
+    private readonly access: Access,
     private readonly mentions: Mentions,
   ) {}
 
@@ -43,11 +48,14 @@ export class MessageComposer {
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
   ): Promise<(MessageContent | AppError)[]> {
-    const [referred, mentioned] = await Promise.all([
+    const [referred, mentioned, forwarded] = await Promise.all([
       this.referred(channel._id, drafts),
       this.mentions.find(channel, drafts),
+      Promise.all(drafts.map((draft) => this.forwarded(draft))),
     ]);
     return drafts.map(({ body, threadId, replyToId }, index) => {
+      const words = forwarded[index];
+      if (words) return words;
       const thread = threadId && rootOf(referred.get(threadId.toHexString()));
       const quoted = replyToId && referred.get(replyToId.toHexString());
       if ((threadId && !thread) || (replyToId && !quoted)) return nothingThere();
@@ -62,6 +70,26 @@ export class MessageComposer {
         ...(everyone && { mentionsEveryone: everyone }),
       };
     });
+  }
+
+  /** The words that a draft forwards. Under the first author's name, however often they are passed on. */
+  private async forwarded({
+    sender,
+    forwardOf,
+  }: MessageDraft): Promise<MessageContent | AppError | undefined> {
+    if (!forwardOf) return undefined;
+    try {
+      const { message } = await this.access.message(sender, 'message.read', forwardOf);
+      requireUndeleted(message);
+      const { _id: messageId, senderId, createdAt } = message;
+      return {
+        body: message.body,
+        forwardedFrom: message.forwardedFrom ?? { messageId, senderId, createdAt },
+      };
+    } catch (error) {
+      if (error instanceof AppError) return error;
+      throw error;
+    }
   }
 
   /** The messages of the channel to which drafts refer, by id in hexadecimal digits. */

@@ -4,11 +4,14 @@ import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
+import type { NotificationDocument } from '../models/notification.model';
 import { AppError } from '../utils/errors';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
 import { hasRank } from './access-rules';
 import type { EventBus } from './event-bus';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
+import type { MentionNotices } from './mention-notices';
+import type { NotificationService } from './notification.service';
 import type { ReadMarkers } from './read-markers';
 import { searchFieldsOf } from './search-terms';
 import { tooSoon, type SlowMode } from './slow-mode';
@@ -32,6 +35,13 @@ const idOf = ({ sender }: MessageDraft) => sender.userId.toHexString();
 interface Composed {
   draft: MessageDraft;
   content: MessageContent;
+}
+
+/** What has been written, and the notifications that are to be announced. */
+interface Inserted {
+  channel: ChannelDocument;
+  documents: MessageDocument[];
+  notices: NotificationDocument[];
 }
 
 /** What a batch has come to. */
@@ -59,6 +69,8 @@ export class MessageWriter {
     private readonly slowMode: SlowMode,
     private readonly markers: ReadMarkers,
     private readonly roots: ThreadRoots,
+    private readonly notices: MentionNotices,
+    private readonly notifications: NotificationService,
     private readonly bus: EventBus,
   ) {}
 
@@ -115,11 +127,13 @@ export class MessageWriter {
     const refused = await this.slowDown(channel, fresh, slowed);
     const composed = await this.compose(channel, fresh, refused);
     let audience = audienceOfChannel(channel);
+    let notices: NotificationDocument[] = [];
     if (composed.length > 0) {
       const inserted = await this.insert(channel, composed, slowed, attempted);
       if (!inserted) return this.write(channel, drafts, await this.findSent(drafts), slowed, attempted);
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
       audience = audienceOfChannel(inserted.channel);
+      ({ notices } = inserted);
     }
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
@@ -130,6 +144,7 @@ export class MessageWriter {
     for (const root of await this.roots.read(created)) {
       await this.bus.tell(audience, 'message:updated', { message: toMessage(root) });
     }
+    await this.notifications.announce(notices);
     return { known, created: new Set(created.map(keyOfMessage)), refused };
   }
 
@@ -180,7 +195,7 @@ export class MessageWriter {
     composed: Composed[],
     slowed: ReadonlySet<string>,
     attempted: Set<string>,
-  ): Promise<{ channel: ChannelDocument; documents: MessageDocument[] } | undefined> {
+  ): Promise<Inserted | undefined> {
     const count = composed.length;
     const mainCount = composed.filter(({ content }) => content.threadId === undefined).length;
     const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
@@ -208,6 +223,12 @@ export class MessageWriter {
         if (channel.kind === 'direct') {
           await this.collections.channelMembers.updateMany({ channelId }, { $set: { activeAt: createdAt } });
         }
+        const notices: NotificationDocument[] = [];
+        for (const document of documents) {
+          if (document.mentionIds ?? document.mentionsEveryone) {
+            notices.push(...(await this.notices.store(channel, document)));
+          }
+        }
         if (slowModeSeconds > 0) {
           const marked = composed.filter(({ draft }) => slowed.has(idOf(draft)));
           await this.slowMode.note(
@@ -216,7 +237,7 @@ export class MessageWriter {
             createdAt,
           );
         }
-        return { channel, documents };
+        return { channel, documents, notices };
       });
     } catch (error) {
       if (duplicateIndex(error) === 'sender_client_id_unique') return undefined;

@@ -1,38 +1,40 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { ObjectId, type Filter } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
 import { MAX_PREVIEWS, type LinkPreview } from '../models/link-preview.model';
 import {
   toMessage,
   type EditMessageInput,
-  type HistoryQuery,
+  type ForwardMessageInput,
   type Message,
   type MessageDocument,
-  type MessagesReply,
   type SendMessageInput,
 } from '../models/message.model';
 import type { Caller } from '../models/session.model';
-import { AppError } from '../utils/errors';
 import { linksIn } from '../utils/links';
-import { audienceOfChannel, type Access } from './access';
-import type { ChannelChanges } from './channel-changes';
+import type { AuditService } from './audit.service';
 import type { ChannelQueue } from './channel-queue';
-import type { EventBus } from './event-bus';
+import { MentionNotices } from './mention-notices';
+import type { Mentions } from './mentions';
+import { requireUndeleted, type MessageChanges } from './message-changes';
 import type { MessageDraft } from './message-composer';
+import type { MessageEraser } from './message-eraser';
 import type { SentMessage } from './message-writer';
+import type { NotificationService } from './notification.service';
 import { searchFieldsOf } from './search-terms';
 
-/** Sending, changing and reading messages. */
+/** Sending and changing messages. */
 export class MessageService {
   constructor(
     private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly changes: ChannelChanges,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
-    private readonly bus: EventBus,
+    private readonly changes: MessageChanges,
+    private readonly eraser: MessageEraser,
+    private readonly mentions: Mentions,
+    private readonly notices: MentionNotices,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
   ) {}
 
   /**
@@ -56,29 +58,66 @@ export class MessageService {
     });
   }
 
-  /** Changes the text of one's own message. @throws AppError not_found, forbidden, message_deleted */
-  async edit(caller: Caller, messageId: string, input: EditMessageInput): Promise<Message> {
-    const { message } = await this.access.message(caller, 'message.edit', messageId);
-    return this.change(message, (current) => {
-      if (current.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
-      if (current.body === input.body) return undefined;
-      const search = searchFieldsOf(input.body, current.senderId.toHexString());
-      const links = linksIn(input.body, MAX_PREVIEWS);
-      const linkPreviews = current.linkPreviews?.filter(({ url }) => links.includes(url));
-      return { body: input.body, search, editedAt: new Date(), ...(linkPreviews && { linkPreviews }) };
+  /**
+   * Sends the words of a message that the caller may read to a channel where they may write, under the name of
+   * their author. Nobody is mentioned by it. As `send` otherwise.
+   * @throws AppError not_found (of either), message_deleted, client_message_id_reused, …
+   */
+  forward(caller: Caller, messageId: string, input: ForwardMessageInput): Promise<SentMessage> {
+    const channelId = new ObjectId(input.channelId);
+    return this.queue.add(channelId, {
+      sender: caller,
+      clientMessageId: input.clientMessageId,
+      body: '',
+      forwardOf: new ObjectId(messageId),
+      digest: sha256(`${channelId.toHexString()}\0forward\0${messageId}`),
     });
   }
 
   /**
-   * Deletes a message: its author may, and moderators of the group. The place in the channel stays, without
-   * the text. Deleting again changes nothing.
-   * @throws AppError not_found, forbidden
+   * Changes the text of one's own message. Moderators can read what it said before; whom it mentions for the first
+   * time is told.
+   * @throws AppError not_found, forbidden, message_deleted, …
    */
-  async delete(caller: Caller, messageId: string): Promise<Message> {
-    const { message } = await this.access.message(caller, 'message.delete', messageId);
-    return this.change(message, (current) =>
-      current.deletedAt ? undefined : { body: '', search: null, linkPreviews: [], deletedAt: new Date() },
-    );
+  edit(caller: Caller, messageId: string, { body }: EditMessageInput): Promise<Message> {
+    return this.changes.onTurn(caller, 'message.edit', messageId, async ({ message: current, channel }) => {
+      requireUndeleted(current);
+      if (current.body === body) return toMessage(current);
+      const [mentioned] = await this.mentions.find(channel, [{ sender: caller, body }]);
+      const { userIds, everyone } = mentioned!;
+      const editedAt = new Date();
+      const told = MentionNotices.told(current);
+      const all = [...(told.notifiedIds ?? []), ...userIds];
+      const notifiedIds = [...new Map(all.map((id) => [id.toHexString(), id])).values()];
+      const links = linksIn(body, MAX_PREVIEWS);
+      const linkPreviews = current.linkPreviews?.filter(({ url }) => links.includes(url));
+      const fields: Partial<MessageDocument> = {
+        body,
+        editedAt,
+        search: searchFieldsOf(body, current.senderId.toHexString()),
+        ...(linkPreviews && { linkPreviews }),
+        ...(userIds.length > 0 && { mentionIds: userIds }),
+        ...(everyone && { mentionsEveryone: everyone }),
+        ...(notifiedIds.length > 0 && { notifiedIds }),
+        ...((everyone ?? told.everyoneNotified) && { everyoneNotified: true }),
+      };
+      const gone = (['mentionIds', 'mentionsEveryone'] as const).filter(
+        (field) => fields[field] === undefined,
+      );
+      await this.collections.messageEdits.insertOne({
+        _id: new ObjectId(),
+        messageId: current._id,
+        body: current.body,
+        writtenAt: current.editedAt ?? current.createdAt,
+        replacedAt: editedAt,
+      });
+      const { message } = await this.changes.apply(current, () => ({
+        $set: fields,
+        ...(gone.length > 0 && { $unset: Object.fromEntries(gone.map((field) => [field, true])) }),
+      }));
+      await this.notifications.announce(await this.notices.store(channel, message, told));
+      return toMessage(message);
+    });
   }
 
   /**
@@ -87,64 +126,31 @@ export class MessageService {
    * @param body the text that the previews are of.
    */
   async setLinkPreviews(messageId: ObjectId, body: string, linkPreviews: LinkPreview[]): Promise<void> {
-    const message = await this.collections.messages.findOne({ _id: messageId });
-    if (!message) return;
-    await this.change(message, (current) =>
-      current.body !== body || isDeepStrictEqual(current.linkPreviews, linkPreviews)
-        ? undefined
-        : { linkPreviews },
-    );
-  }
-
-  /** A page of a channel's history by `seq`. @throws AppError not_found */
-  async history(caller: Caller, channelId: string, query: HistoryQuery): Promise<MessagesReply> {
-    const id = new ObjectId(channelId);
-    await this.access.channel(caller, 'channel.read', id);
-    const filter: Filter<MessageDocument> = { channelId: id };
-    if (query.before !== undefined) filter.seq = { $lt: query.before };
-    if (query.after !== undefined) filter.seq = { $gt: query.after };
-    const rows = await this.collections.messages
-      .find(filter)
-      .sort({ seq: query.after === undefined ? -1 : 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = rows.slice(0, query.limit);
-    return {
-      messages: page.map(toMessage),
-      nextCursor: rows.length > query.limit ? (page.at(-1)?.seq ?? null) : null,
-    };
+    await this.changes.byServer(messageId, async (current) => {
+      if (current.body !== body || isDeepStrictEqual(current.linkPreviews, linkPreviews)) return;
+      await this.changes.apply(current, () => ({ $set: { linkPreviews } }));
+    });
   }
 
   /**
-   * Applies a change in the channel's line, under the channel's next revision.
-   * @param decide sees the message as it is when its turn comes; undefined leaves it as it is.
+   * Deletes a message: its author may, and moderators of the group. The place in the channel stays, without
+   * the text. Deleting again changes nothing.
+   * @throws AppError not_found, forbidden, …
    */
-  private change(
-    { _id, channelId }: MessageDocument,
-    decide: (current: MessageDocument) => Partial<MessageDocument> | undefined,
-  ): Promise<Message> {
-    return this.queue.alone(channelId, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.messages.findOne({ _id });
-        if (!current) throw noMessage();
-        const fields = decide(current);
-        if (!fields) return toMessage(current);
-        const channel = await this.changes.take(channelId);
-        const changed = await this.collections.messages.findOneAndUpdate(
-          { _id },
-          { $set: { ...fields, revision: channel.revision } },
-          { returnDocument: 'after' },
-        );
-        if (!changed) throw noMessage();
-        const message = toMessage(changed);
-        await this.bus.tell(
-          audienceOfChannel(channel),
-          changed.deletedAt ? 'message:deleted' : 'message:updated',
-          { message },
-        );
-        return message;
-      }),
-    );
+  delete(caller: Caller, messageId: string): Promise<Message> {
+    return this.changes.onTurn(caller, 'message.delete', messageId, async ({ message: current }) => {
+      if (current.deletedAt) return toMessage(current);
+      if (!current.senderId.equals(caller.userId)) {
+        await this.audit.record({
+          action: 'message.deleted',
+          actorId: caller.userId,
+          targetId: current._id,
+          address: caller.address,
+          details: { senderId: current.senderId.toHexString(), channelId: current.channelId.toHexString() },
+        });
+      }
+      return toMessage(await this.eraser.erase(current));
+    });
   }
 }
 
@@ -152,10 +158,9 @@ export class MessageService {
 function digestOf(channelId: ObjectId, { body, threadId, replyToId }: SendMessageInput): string {
   const said = `${channelId.toHexString()}\n${body}`;
   const refers = threadId !== undefined || replyToId !== undefined;
-  const all = refers ? `${said}\0${threadId ?? ''}\0${replyToId ?? ''}` : said;
-  return createHash('sha256').update(all).digest('base64url');
+  return sha256(refers ? `${said}\0${threadId ?? ''}\0${replyToId ?? ''}` : said);
 }
 
-function noMessage(): AppError {
-  return new AppError('not_found', 'There is no such message.');
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
 }

@@ -33,7 +33,12 @@ export class NotificationService {
 
   /** Tells users of something: on their open devices, and in their list. Part of the caller's transaction. */
   async notify(userIds: readonly ObjectId[], notice: Notice): Promise<void> {
-    if (userIds.length === 0) return;
+    await this.announce(await this.store(userIds, notice));
+  }
+
+  /** As `notify`, without telling anybody yet: for whoever has something else to tell first. */
+  async store(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
+    if (userIds.length === 0) return [];
     const createdAt = new Date();
     const documents = userIds.map((userId): NotificationDocument => ({
       _id: new ObjectId(),
@@ -48,25 +53,35 @@ export class NotificationService {
       readAt: null,
     }));
     await this.collections.notifications.insertMany(documents);
-    const unread = await this.countUnreadOf(userIds);
+    return documents;
+  }
+
+  /** Tells open devices of notifications that have been stored, one for each user. */
+  async announce(documents: readonly NotificationDocument[]): Promise<void> {
+    if (documents.length === 0) return;
+    const userIds = documents.map(({ userId }) => userId);
+    const [unread, undisturbed] = await Promise.all([this.countUnreadOf(userIds), this.undisturbed(userIds)]);
     for (const document of documents) {
+      const key = document.userId.toHexString();
       await this.bus.tell({ kind: 'users', userIds: [document.userId] }, 'notification:created', {
         notification: toNotification(document),
-        unread: unread.get(document.userId.toHexString()) ?? 0,
+        unread: unread.get(key) ?? 0,
+        silent: undisturbed.has(key),
       });
     }
   }
 
   /**
    * Takes notifications back that mean nothing any more, from whoever has them. Part of the caller's transaction.
-   * @param about those of this group, and of these only those of a kind, by somebody or for somebody.
+   * @param about those of this group or message, and of these only those of a kind, by somebody or for somebody.
    */
-  async withdraw(about: {
-    groupId: ObjectId;
-    kind?: NotificationKind;
-    actorId?: ObjectId;
-    userId?: ObjectId;
-  }): Promise<void> {
+  async withdraw(
+    about: ({ groupId: ObjectId } | { messageId: ObjectId }) & {
+      kind?: NotificationKind;
+      actorId?: ObjectId;
+      userId?: ObjectId;
+    },
+  ): Promise<void> {
     const withdrawn = await this.collections.notifications.find(about).toArray();
     if (withdrawn.length === 0) return;
     await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
@@ -159,6 +174,17 @@ export class NotificationService {
       ])
       .toArray();
     return new Map(counts.map(({ _id, count }) => [_id.toHexString(), count]));
+  }
+
+  /** Those of the users who do not want to be disturbed now, by id in hexadecimal digits. */
+  private async undisturbed(userIds: readonly ObjectId[]): Promise<Set<string>> {
+    const rows = await this.collections.preferences
+      .find(
+        { _id: { $in: [...userIds] }, doNotDisturbUntil: { $gt: new Date() } },
+        { projection: { _id: 1 } },
+      )
+      .toArray();
+    return new Set(rows.map(({ _id }) => _id.toHexString()));
   }
 
   countUnread(userId: ObjectId): Promise<number> {

@@ -146,6 +146,11 @@ export class PresenceService {
     return cutPage(rows, query.limit, (last) => last.userId);
   }
 
+  /** The people of a channel who are connected, seen or not, by id in hexadecimal digits. */
+  listeners(audience: ChannelAudience): string[] {
+    return this.whereabouts.listeners(audience);
+  }
+
   /** Those of some people who are not offline, as others see them. It does not ask who wants to know. */
   among(userIds: readonly ObjectId[]): Presence[] {
     return userIds.flatMap((id): Presence[] => {

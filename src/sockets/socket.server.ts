@@ -13,6 +13,7 @@ import { Broadcaster } from './broadcast';
 import { EventGate } from './event-gate';
 import { dispatchEvents } from './handlers/dispatch';
 import { authHandlers } from './handlers/auth.handlers';
+import { messageMarkHandlers } from './handlers/message-mark.handlers';
 import { messageHandlers } from './handlers/message.handlers';
 import { presenceHandlers } from './handlers/presence.handlers';
 import { limitPackets } from './packet-limit';
@@ -93,7 +94,7 @@ export function createSocketServer(context: Context): SocketServer {
   const broadcaster = new Broadcaster(io, bus);
   const gate = new EventGate(eventsPerSecond, services.connections);
   const answers = new PollAnswers();
-  const messages = messageHandlers(services.messages);
+  const messages = { ...messageHandlers(services.messages), ...messageMarkHandlers(services) };
   const syncing = syncHandlers(services);
   const admissions = new WeakMap<ParleySocket, Admission>();
   const tries = new WeakMap<object, number>();

@@ -68,6 +68,7 @@ async function useEverything(): Promise<void> {
   await api.get('/api/client/verify', bruno.token);
   for (const query of [{}, { before: 3 }, { after: 1 }]) await api.get(path, ada.token, query);
   const messageId: string = sent[0]!.body.message.id;
+  await useMessages(channelId, messageId, ada, bruno);
   await api.patch(`/api/messages/${messageId}`, { body: 'Edited' }, ada.token);
   const sendAt = new Date(Date.now() + 3_600_000).toISOString();
   const later = await api.post(
@@ -188,6 +189,42 @@ async function useAdmissions(owner: Person, [member]: [Person, Person], groupId:
   await api.get(`${path}/bans`, token, { cursor });
   await api.delete(`${path}/bans/${askers[0].id}`, token);
   expect((await api.get(`${path}/members`, member.token)).status).toBe(200);
+}
+
+/** What people do with messages. */
+async function useMessages(channelId: string, messageId: string, ada: Person, bruno: Person): Promise<void> {
+  const { api } = server;
+  const channel = `/api/channels/${channelId}`;
+  const message = `/api/messages/${messageId}`;
+  const send = (body: string, more: object = {}) =>
+    api.post(`${channel}/messages`, { clientMessageId: body.replaceAll(' ', '_'), body, ...more }, ada.token);
+  const mention = await send(`@${bruno.username} @channel`);
+  await send('@here', { replyToId: messageId });
+  const reply = await send('Reply', { threadId: messageId });
+  await api.patch(`/api/messages/${mention.body.message.id}`, { body: 'Nobody' }, ada.token);
+  for (const query of [{ around: 2 }, { at: '2026-01-01T00:00:00Z' }, { replies: 'exclude', before: 9 }]) {
+    await api.get(`${channel}/messages`, ada.token, query);
+  }
+  const put = (path: string, body?: object) => api.call('put', path, { token: ada.token, body });
+  for (const mark of ['reactions/:x:', 'pin', 'bookmark', 'follow']) {
+    expect((await put(`${message}/${mark}`)).status).toBe(200);
+  }
+  await put(`${channel}/notification-setting`, { notificationLevel: 'mentions' });
+  await put(`${channel}/notification-setting`, { notificationLevel: null });
+  const cursor = 'f'.repeat(24);
+  await api.get(`${message}/reactions/:x:`, ada.token);
+  await api.get(`${message}/replies`, ada.token, { after: 0 });
+  await api.get(`${message}/edits`, ada.token, { cursor });
+  await api.get(`${message}/seen-by`, ada.token);
+  await api.get(`${channel}/pins`, ada.token, { cursor: 99 });
+  await api.get('/api/client/bookmarks', ada.token, { cursor });
+  for (const mark of ['reactions/:x:', 'pin', 'bookmark', 'follow']) {
+    await api.delete(`${message}/${mark}`, ada.token);
+  }
+  await put(`${message}/bookmark`);
+  const forward = { channelId, clientMessageId: 'forward' };
+  await api.post(`${message}/forward`, forward, ada.token);
+  for (const { body } of [mention, reply]) await api.delete(`/api/messages/${body.message.id}`, ada.token);
 }
 
 /** The user's own view. */

@@ -62,6 +62,7 @@ interface Stage {
   /** Into the group. */
   inviteId: string;
   code: string;
+  emoji: string;
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
@@ -142,6 +143,10 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/messages/{messageId}/report': () => ({ body: { category: 'spam' } }),
   'get /api/reports': ({ groupId, wholeServer }) => ({ query: wholeServer ? {} : { groupId } }),
   'post /api/reports/{reportId}/resolve': () => ({ body: { action: 'dismiss' } }),
+  'put /api/channels/{channelId}/notification-setting': () => ({ body: { notificationLevel: 'mentions' } }),
+  'post /api/messages/{messageId}/forward': ({ channelId }) => ({
+    body: { channelId, clientMessageId: randomUUID() },
+  }),
   'patch /api/messages/{messageId}': () => ({ body: { body: 'Edited' } }),
 };
 
@@ -231,9 +236,10 @@ async function createGroup(
   role: Role,
   actor: Person,
   special: string,
-): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId' | 'reportId' | 'inviteId' | 'code'>> {
+): Promise<Pick<Stage, 'groupId' | 'channelId' | 'messageId' | 'emoji' | 'reportId' | 'inviteId' | 'code'>> {
   const { api } = server;
   const owner = role === 'owner' ? actor : admin;
+  const emoji = '👍';
   const create = async (path: string, body: object) => {
     const answer = await api.post(path, body, owner.token);
     expect([path, answer.status]).toEqual([
@@ -256,7 +262,7 @@ async function createGroup(
     const userIds = [guest.id, companion.id];
     const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
     const [messageId, reportId, inviteId] = [channel.id, channel.id, channel.id];
-    return { groupId, channelId: channel.id, messageId, reportId, inviteId, code: '' };
+    return { groupId, channelId: channel.id, messageId, emoji, reportId, inviteId, code: '' };
   }
   const isPrivate = special === 'private channel';
   const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
@@ -268,7 +274,7 @@ async function createGroup(
   const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
   const messageId: string = sent.message.id;
   const reportId = await addReport(messageId);
-  return { groupId, channelId, messageId, reportId, inviteId: invite.id, code };
+  return { groupId, channelId, messageId, emoji, reportId, inviteId: invite.id, code };
 }
 
 /** Reports a message; the guest has no token any more, after all that is done to them. */

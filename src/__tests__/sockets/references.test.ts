@@ -13,6 +13,8 @@ const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer({}, { monitorCommands: true });
+  // The first account is super admin, who may do everything.
+  await signUp(server.api, 'root');
   [ada, bruno, eve] = [
     await signUp(server.api, 'ada'),
     await signUp(server.api, 'bruno'),

@@ -4,10 +4,14 @@ import type { Handlers } from './handler.types';
 /** The events by which a client writes messages. */
 export function messageHandlers(
   messages: MessageService,
-): Pick<Handlers, 'message:send' | 'message:edit' | 'message:delete'> {
+): Pick<Handlers, 'message:send' | 'message:forward' | 'message:edit' | 'message:delete'> {
   return {
     'message:send': async (caller, { channelId, ...input }) => {
       const { message } = await messages.send(caller, channelId, input);
+      return { message };
+    },
+    'message:forward': async (caller, { messageId, ...input }) => {
+      const { message } = await messages.forward(caller, messageId, input);
       return { message };
     },
     'message:edit': async (caller, { messageId, body }) => ({

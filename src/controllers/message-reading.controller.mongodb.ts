@@ -1,0 +1,58 @@
+import type { Services } from '../context';
+import type { ChannelSettingInput } from '../models/channel-setting.model';
+import type { PageQuery } from '../models/common.model';
+import type { HistoryQuery, RepliesQuery } from '../models/history.model';
+import type { CallerRequest, Reply } from './controller.types';
+
+type ChannelParams = { channelId: string };
+type MessageParams = { messageId: string };
+
+/** Reading messages, and what one wants to be told of them. */
+export function createMessageReadingController({ history, threads, receipts, channelSettings }: Services) {
+  return {
+    list: async ({ caller, params, query }: CallerRequest<ChannelParams, HistoryQuery>): Promise<Reply> => ({
+      status: 200,
+      body: await history.list(caller, params.channelId, query),
+    }),
+    get: async ({ caller, params }: CallerRequest<MessageParams>): Promise<Reply> => ({
+      status: 200,
+      body: { message: await history.get(caller, params.messageId) },
+    }),
+    replies: async ({
+      caller,
+      params,
+      query,
+    }: CallerRequest<MessageParams, RepliesQuery>): Promise<Reply> => ({
+      status: 200,
+      body: await history.replies(caller, params.messageId, query),
+    }),
+    edits: async ({ caller, params, query }: CallerRequest<MessageParams, PageQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await history.edits(caller, params.messageId, query);
+      return { status: 200, body: { edits: items, nextCursor } };
+    },
+    seenBy: async ({ caller, params }: CallerRequest<MessageParams>): Promise<Reply> => ({
+      status: 200,
+      body: { users: await receipts.seenBy(caller, params.messageId) },
+    }),
+    follow: async ({ caller, params }: CallerRequest<MessageParams>): Promise<Reply> => ({
+      status: 200,
+      body: { thread: await threads.follow(caller, params.messageId) },
+    }),
+    unfollow: async ({ caller, params }: CallerRequest<MessageParams>): Promise<Reply> => ({
+      status: 200,
+      body: { thread: await threads.unfollow(caller, params.messageId) },
+    }),
+    getSetting: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
+      status: 200,
+      body: { setting: await channelSettings.get(caller, params.channelId) },
+    }),
+    setSetting: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<ChannelParams, undefined, ChannelSettingInput>): Promise<Reply> => ({
+      status: 200,
+      body: { setting: await channelSettings.set(caller, params.channelId, body) },
+    }),
+  };
+}

@@ -1,0 +1,44 @@
+import type { Services } from '../../context';
+import type { Handlers } from './handler.types';
+
+/** The events by which a client puts something on messages, and says what it wants to be told of. */
+export function messageMarkHandlers({
+  reactions,
+  pins,
+  bookmarks,
+  threads,
+  channelSettings,
+}: Services): Pick<
+  Handlers,
+  | 'message:react'
+  | 'message:unreact'
+  | 'message:pin'
+  | 'message:unpin'
+  | 'message:bookmark'
+  | 'message:unbookmark'
+  | 'thread:follow'
+  | 'thread:unfollow'
+  | 'channel:set_notifications'
+> {
+  return {
+    'message:react': async (caller, { messageId, emoji }) => ({
+      message: await reactions.add(caller, messageId, emoji),
+    }),
+    'message:unreact': async (caller, { messageId, emoji }) => ({
+      message: await reactions.remove(caller, messageId, emoji),
+    }),
+    'message:pin': async (caller, { messageId }) => ({ message: await pins.pin(caller, messageId) }),
+    'message:unpin': async (caller, { messageId }) => ({ message: await pins.unpin(caller, messageId) }),
+    'message:bookmark': async (caller, { messageId }) => ({
+      bookmark: await bookmarks.add(caller, messageId),
+    }),
+    'message:unbookmark': (caller, { messageId }) => bookmarks.remove(caller, messageId),
+    'thread:follow': async (caller, { messageId }) => ({ thread: await threads.follow(caller, messageId) }),
+    'thread:unfollow': async (caller, { messageId }) => ({
+      thread: await threads.unfollow(caller, messageId),
+    }),
+    'channel:set_notifications': async (caller, { channelId, ...input }) => ({
+      setting: await channelSettings.set(caller, channelId, input),
+    }),
+  };
+}
