@@ -129,6 +129,8 @@ export class RetentionService {
   private async remove(channelId: ObjectId, messages: OldMessage[]): Promise<void> {
     const ids = messages.map(({ _id }) => _id);
     await this.collections.messages.deleteMany({ channelId, _id: { $in: ids } });
+    await this.collections.messageEdits.deleteMany({ messageId: { $in: ids } });
+    await this.collections.bookmarks.deleteMany({ messageId: { $in: ids } });
     // A thread ends with its root.
     await this.collections.threadFollows.deleteMany({ threadId: { $in: ids } });
   }

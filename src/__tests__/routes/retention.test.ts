@@ -61,6 +61,8 @@ describe('a channel that keeps its messages for a time', () => {
     const { channelId, word, ids } = await createHistory();
     const thread = { clientMessageId: randomUUID(), body: 'In the thread', threadId: ids[0] };
     await server.api.post(`/api/channels/${channelId}/messages`, thread, chiara.token);
+    await server.api.patch(`/api/messages/${ids[0]}`, { body: `${word} edited` }, ada.token);
+    await server.api.call('put', `/api/messages/${ids[0]}/bookmark`, { token: chiara.token });
     const before = await summary(channelId, bruno);
     const set = await setDays(channelId, DAYS_AGO - 1);
     expect(set.body.channel).toMatchObject({ retentionDays: DAYS_AGO - 1, retainedFrom: 1 });
@@ -75,6 +77,9 @@ describe('a channel that keeps its messages for a time', () => {
     const found = await server.api.get('/api/search/messages', bruno.token, { query: word });
     expect(found.body.hits.map((hit: any) => hit.message.seq).sort()).toEqual([9, 10, 11, 12].sort());
     expect((await server.api.patch(`/api/messages/${ids[0]}`, { body: 'x' }, ada.token)).status).toBe(404);
+    const gone = { messageId: new ObjectId(ids[0]) };
+    expect(await collections().messageEdits.countDocuments(gone)).toBe(0);
+    expect(await collections().bookmarks.countDocuments(gone)).toBe(0);
     expect(await collections().threadFollows.countDocuments({ threadId: new ObjectId(ids[0]) })).toBe(0);
 
     // What is unread is what is left of it, for who had a marker and for who had none.
