@@ -71,8 +71,9 @@ describe('a draft', () => {
     expect(await list()).toEqual([]);
     const { drafts } = server.context.database.collections;
     await until(async () => (await drafts.countDocuments({ userId: new ObjectId(bruno.id) })) === 0);
-    const told = device.told.filter(({ event }) => event === 'draft:changed');
-    expect(told.at(-1)!.payload).toEqual({ channelId, threadId: null, draft: null });
+    const told = () => device.told.filter(({ event }) => event === 'draft:changed').at(-1)?.payload;
+    await until(() => told()?.draft === null);
+    expect(told()).toEqual({ channelId, threadId: null, draft: null });
   });
 
   it('stays when its user has gone on writing', async () => {

@@ -48,6 +48,17 @@ describe('sending a message', () => {
       createdAt: expect.any(String),
       editedAt: null,
       deletedAt: null,
+      threadId: null,
+      replyCount: 0,
+      lastReplyAt: null,
+      replyToId: null,
+      mentionIds: [],
+      mentionsEveryone: null,
+      reactions: [],
+      pinnedAt: null,
+      pinnedBy: null,
+      forwardedFrom: null,
+      linkPreviews: [],
     });
     expect(await history()).toEqual([body.message]);
     const { body: channel } = await server.api.get(`/api/channels/${channelId}`, owner.token);

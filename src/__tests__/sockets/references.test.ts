@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { ObjectId, type CommandStartedEvent } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Message } from '../../models/message.model';
+import { commandsOf } from '../fixtures/commands';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect, type Client } from '../fixtures/sockets';
@@ -216,13 +217,10 @@ describe('a mention', () => {
     const userId = new ObjectId(ada.id);
     const caller = { userId, sessionId: new ObjectId(), role: 'client', address: '' } as const;
     const countFor = async (body: string) => {
-      const names: string[] = [];
-      const note = ({ commandName }: CommandStartedEvent) => void names.push(commandName);
-      client.on('commandStarted', note);
-      const input = { clientMessageId: randomUUID(), body };
-      await server.context.services.messages.send(caller, channelId, input);
-      client.off('commandStarted', note);
-      return names.length;
+      const commands = await commandsOf(client, () =>
+        server.context.services.messages.send(caller, channelId, { clientMessageId: randomUUID(), body }),
+      );
+      return commands.length;
     };
     const plain = await countFor('Hello');
     expect(await countFor('a b@example.org')).toBe(plain);

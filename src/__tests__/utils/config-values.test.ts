@@ -42,7 +42,7 @@ describe('a good value', () => {
       { sockets: { pingSeconds: 1, pongSeconds: 3 }, presence: { graceSeconds: 25 } },
     ],
     [{ PRESENCE_AWAY_SECONDS: '1' }, { presence: { awaySeconds: 1 } }],
-    [{ REDIS_URL: 'rediss://cache:6380/1' }, { throttle: { redisUrl: 'rediss://cache:6380/1' } }],
+    [{ REDIS_URL: 'rediss://cache:6380/1' }, { redisUrl: 'rediss://cache:6380/1' }],
     [{ SMTP_URL: 'smtps://u:p@mail.example' }, { mail: { smtpUrl: 'smtps://u:p@mail.example' } }],
     [{ MAIL_FROM: 'Chat <chat@example.org>' }, { mail: { from: 'Chat <chat@example.org>' } }],
     [{ TRUST_PROXY: 'true' }, { http: { trustProxy: true } }],
