@@ -9,11 +9,11 @@ import { duringMaintenance } from './middleware/maintenance.middleware';
 import { noteErrors, noteTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { receiveUpload } from './middleware/upload.middleware';
-import { MAX_BODY_BYTES } from './models/common.model';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
 import { apiDocsPage } from './routes/openapi.routes';
 import { trustProxy } from './utils/trust-proxy';
+import { MAX_BODY_BYTES } from './utils/validation';
 import { VERSION } from './utils/version';
 
 /**

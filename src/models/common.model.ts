@@ -59,9 +59,6 @@ export const wholeNumberText = (min: number, max: number) =>
 /** The page size in a query string. */
 export const limitSchema = (byDefault: number, max: number) => wholeNumberText(1, max).default(byDefault);
 
-/** The longest JSON body, in bytes. A message of 8,000 characters needs at most 48 kB when all are escaped. */
-export const MAX_BODY_BYTES = 128 * 1024;
-
 /** The greatest page that a list gives at once. */
 export const MAX_PAGE_SIZE = 200;
 

@@ -3,7 +3,7 @@ import type { Collections } from '../db/collections';
 import { avatarUpload } from '../models/avatar.model';
 import type { ChannelSummary } from '../models/channel-summary.model';
 import { toChannel, type ChannelDocument } from '../models/channel.model';
-import { MAX_BODY_BYTES, MAX_PAGE_SIZE } from '../models/common.model';
+import { MAX_PAGE_SIZE } from '../models/common.model';
 import { peopleOfKey } from '../models/direct-message.model';
 import { toGroup, type GroupDocument, type GroupRole } from '../models/group.model';
 import { MAX_MESSAGE_LENGTH } from '../models/message.model';
@@ -32,6 +32,7 @@ const LIMITS: ServerLimits = {
   pageSize: MAX_PAGE_SIZE,
   passwordBytes: MAX_PASSWORD_BYTES,
 };
+import { MAX_BODY_BYTES } from '../utils/validation';
 
 /** What the caller is a member of. */
 interface Belongings {

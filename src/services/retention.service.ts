@@ -1,4 +1,4 @@
-import { ObjectId } from 'mongodb';
+import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import { toChannel, type Channel } from '../models/channel.model';
@@ -56,7 +56,7 @@ export class RetentionService {
           address: caller.address,
           details: { from: daysInWords(retentionDays), to: daysInWords(days) },
         });
-        await this.transactions.afterCommit(async () => this.begin());
+        await this.transactions.afterCommit(() => Promise.resolve(this.begin()));
         return toChannel(changed);
       }),
     );

@@ -1,6 +1,9 @@
 import type { z } from 'zod';
 import { AppError } from './errors';
 
+/** The longest JSON body, in bytes. A message of 8,000 characters needs at most 48 kB when all are escaped. */
+export const MAX_BODY_BYTES = 128 * 1024;
+
 /** One thing that is wrong with an input. */
 export interface ValidationIssue {
   /** Where: field names and array indexes joined by dots, empty for the input as a whole. */
