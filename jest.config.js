@@ -19,6 +19,8 @@ module.exports = {
   },
   transformIgnorePatterns: ['/node_modules/(?!.*@(scure|noble)/)'],
   testTimeout: 30_000,
+  // A worker that has run many files spends more time on collecting garbage than on tests.
+  workerIdleMemoryLimit: '768MB',
   // Jest would leave one core free, and so use half of a machine with two.
   maxWorkers: Math.max(2, availableParallelism() - 1),
 };

@@ -52,7 +52,7 @@ const ENDING = ['logout', 'logoutEverywhere', 'leaveGroup'];
 const ALONE = 'setMaintenance';
 
 /** How many calls each operation gets. */
-const RUNS = Number(process.env['HOSTILE_RUNS'] ?? 40);
+const RUNS = Number(process.env['HOSTILE_RUNS'] ?? 16);
 /** Operations that are called at once. */
 const AT_ONCE = 4;
 
