@@ -17,6 +17,7 @@ import {
 } from '../models/overview.model';
 import type { Caller } from '../models/session.model';
 import { MAX_PASSWORD_BYTES, toPublicUser } from '../models/user.model';
+import { MAX_BODY_BYTES } from '../utils/validation';
 import { holds } from './access';
 import type { AnnouncementService } from './announcement.service';
 import type { ChannelSummaries } from './channel-summaries';
@@ -32,7 +33,6 @@ const LIMITS: ServerLimits = {
   pageSize: MAX_PAGE_SIZE,
   passwordBytes: MAX_PASSWORD_BYTES,
 };
-import { MAX_BODY_BYTES } from '../utils/validation';
 
 /** What the caller is a member of. */
 interface Belongings {
