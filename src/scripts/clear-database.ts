@@ -7,18 +7,22 @@ const HELP = `Deletes everything in the database (users, groups, channels and me
   npm run clear            asks first
   npm run clear -- --yes   does not ask
 
-It refuses to run in production.`;
+It refuses to run in production, unless --force is given.`;
 
 const { values } = parseArgs({
-  options: { yes: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+  options: {
+    yes: { type: 'boolean', default: false },
+    force: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
 });
 
 if (values.help) {
   console.log(HELP);
 } else {
   void runScript(async ({ config, database, services }) => {
-    if (config.environment === 'production') {
-      throw new Error('clear does not run in production (NODE_ENV=production).');
+    if (config.environment === 'production' && !values.force) {
+      throw new Error('clear does not run in production (NODE_ENV=production) without --force.');
     }
     const where = `the database "${config.database.name}" in ${database.location}`;
     if (!values.yes && !(await confirm(`Delete everything in ${where}? Type yes: `))) {

@@ -5,14 +5,23 @@ import { runScript } from './run-script';
 
 const HELP = `Fills an empty database with sample data.
 
-  npm run seed -- [--users 20] [--messages 4000] [--seed 1]
+  npm run seed -- [--size small|medium|large] [--users 20] [--messages 4000] [--seed 1]
 
-The same seed gives the same people, groups, channels and texts.`;
+The same seed gives the same people, groups, channels and texts. From 8 people on there is a group in which
+everything shows that groups, channels and moderators do.`;
+
+/** How many people and messages the sizes stand for. */
+const SIZES = {
+  small: { users: '8', messages: '400' },
+  medium: { users: '20', messages: '4000' },
+  large: { users: '100', messages: '40000' },
+} as const;
 
 const { values } = parseArgs({
   options: {
-    users: { type: 'string', default: '20' },
-    messages: { type: 'string', default: '4000' },
+    size: { type: 'string', default: 'medium' },
+    users: { type: 'string' },
+    messages: { type: 'string' },
     seed: { type: 'string', default: '1' },
     help: { type: 'boolean', default: false },
   },
@@ -22,9 +31,10 @@ if (values.help) {
   console.log(HELP);
 } else {
   void runScript(async ({ database, services }) => {
+    const size = sizeNamed(values.size);
     const plan = {
-      users: wholeNumber('users', values.users),
-      messages: wholeNumber('messages', values.messages),
+      users: wholeNumber('users', values.users ?? size.users),
+      messages: wholeNumber('messages', values.messages ?? size.messages),
       seed: wholeNumber('seed', values.seed),
     };
     const bar = new SingleBar({
@@ -49,6 +59,11 @@ if (values.help) {
       bar.stop();
     }
   });
+}
+
+function sizeNamed(name: string): { users: string; messages: string } {
+  if (Object.hasOwn(SIZES, name)) return SIZES[name as keyof typeof SIZES];
+  throw new Error(`--size takes ${Object.keys(SIZES).join(', ')}, not ${name}.`);
 }
 
 function wholeNumber(name: string, text: string): number {

@@ -6,10 +6,7 @@ import { AppError } from '../utils/errors';
 import { SeededRandom } from '../utils/random';
 import type { AuthService } from './auth.service';
 import type { ChannelMembershipService } from './channel-membership.service';
-import type { ChannelService } from './channel.service';
-import type { GroupMemberService } from './group-member.service';
-import type { GroupService } from './group.service';
-import type { MessageService } from './message.service';
+import { SeedShowcase, SHOWCASE_PEOPLE, type ShowcaseServices } from './seed-showcase';
 import { CHANNELS, GROUPS, OPENINGS, PEOPLE, SUBJECTS, TAILS } from './seed-texts';
 
 /** The password of every account that the seeder makes. */
@@ -49,13 +46,9 @@ const SENDS_AT_ONCE = 64;
 export class DatabaseSeeder {
   constructor(
     private readonly collections: Collections,
-    private readonly services: {
+    private readonly services: ShowcaseServices & {
       auth: AuthService;
-      groups: GroupService;
-      groupMembers: GroupMemberService;
-      channels: ChannelService;
       channelMembership: ChannelMembershipService;
-      messages: MessageService;
     },
   ) {}
 
@@ -71,7 +64,7 @@ export class DatabaseSeeder {
       throw new AppError('bad_request', 'The database has accounts already; `npm run clear` empties it.');
     }
     const random = new SeededRandom(plan.seed);
-    const all = plan.users + GROUPS.length + plan.messages;
+    const all = Math.max(plan.users, 2) + GROUPS.length + plan.messages;
     let done = 0;
     const step = () => onProgress(++done, all);
 
@@ -82,11 +75,13 @@ export class DatabaseSeeder {
       step();
     }
     await this.writeMessages(channels, plan, random, step);
+    if (users.length >= SHOWCASE_PEOPLE) await new SeedShowcase(this.services).show(users);
+    const stored = this.collections;
     return {
       users: users.length,
-      groups: GROUPS.length,
-      channels: channels.length,
-      messages: plan.messages,
+      groups: await stored.groups.countDocuments(),
+      channels: await stored.channels.countDocuments(),
+      messages: await stored.messages.countDocuments(),
       firstUsername: users[0].username,
     };
   }
