@@ -51,10 +51,6 @@ export interface Rule {
   absolute?: boolean;
 }
 
-export type Decision =
-  | { allowed: true; rule: string; says: string; overrides?: string }
-  | { allowed: false; rule: string; says: string; code: ErrorCode; message: string };
-
 const RANK: Record<GroupRole, number> = { owner: 3, admin: 2, moderator: 1, member: 0 };
 
 /** Whether a role in a group has at least the rights of another. */
@@ -72,7 +68,7 @@ function readsChannel({ channel, role, inChannel, restriction }: Facts): boolean
   return hasRank(role, 'member') && (channel.visibility === 'public' || inChannel === true);
 }
 
-const accountActive: Rule = {
+export const accountActive: Rule = {
   name: 'account_active',
   says: 'The account must be active.',
   decide: ({ user }) => refuseIf(user.state !== 'active'),
@@ -81,7 +77,7 @@ const accountActive: Rule = {
   absolute: true,
 };
 
-const groupHidden: Rule = {
+export const groupHidden: Rule = {
   name: 'private_group_is_hidden',
   says: 'Who is not a member of a private group may not know that it exists.',
   decide: ({ group, role }) => refuseIf(group?.visibility === 'private' && !hasRank(role, 'member')),
@@ -89,7 +85,7 @@ const groupHidden: Rule = {
   message: 'There is no such group.',
 };
 
-const groupMembersOnly: Rule = {
+export const groupMembersOnly: Rule = {
   name: 'members_of_the_group_only',
   says: 'Only members of the group may do this.',
   decide: ({ role }) => refuseIf(!hasRank(role, 'member')),
@@ -97,7 +93,7 @@ const groupMembersOnly: Rule = {
   message: 'Only members of the group may do this.',
 };
 
-const groupNotArchived: Rule = {
+export const groupNotArchived: Rule = {
   name: 'group_not_archived',
   says: 'An archived group is only read, until it is restored.',
   decide: ({ group }) => refuseIf(group?.archivedAt instanceof Date),
@@ -106,7 +102,7 @@ const groupNotArchived: Rule = {
   absolute: true,
 };
 
-const notBannedFromGroup: Rule = {
+export const notBannedFromGroup: Rule = {
   name: 'banned_from_the_group',
   says: 'Who is banned from a group cannot come in while the ban holds.',
   decide: ({ bannedFromGroup }) => refuseIf(bannedFromGroup === true),
@@ -115,7 +111,7 @@ const notBannedFromGroup: Rule = {
   absolute: true,
 };
 
-const joinedAlready: Rule = {
+export const joinedAlready: Rule = {
   name: 'member_already',
   says: 'Who is a member may join again: it changes nothing.',
   decide: ({ role }) => allowIf(hasRank(role, 'member')),
@@ -123,7 +119,7 @@ const joinedAlready: Rule = {
   message: '',
 };
 
-const notMemberYet: Rule = {
+export const notMemberYet: Rule = {
   name: 'no_member_yet',
   says: 'Who is a member has no need to ask.',
   decide: ({ role }) => refuseIf(hasRank(role, 'member')),
@@ -132,7 +128,7 @@ const notMemberYet: Rule = {
   absolute: true,
 };
 
-const joinTakesRequest: Rule = {
+export const joinTakesRequest: Rule = {
   name: 'joining_takes_a_request',
   says: 'Into an open group people come by themselves; there is nobody to ask.',
   decide: ({ group }) => refuseIf(group?.visibility === 'public' && group.joinPolicy === 'open'),
@@ -141,7 +137,7 @@ const joinTakesRequest: Rule = {
   absolute: true,
 };
 
-const subjectNotBanned: Rule = {
+export const subjectNotBanned: Rule = {
   name: 'they_are_banned',
   says: 'Who is banned from a group is not taken in before the ban has ended.',
   decide: ({ subjectBanned }) => refuseIf(subjectBanned === true),
@@ -150,7 +146,7 @@ const subjectNotBanned: Rule = {
   absolute: true,
 };
 
-const joinNeedsApproval: Rule = {
+export const joinNeedsApproval: Rule = {
   name: 'joining_needs_approval',
   says: 'This group takes people in by request.',
   decide: ({ group }) => refuseIf(group?.joinPolicy === 'approval'),
@@ -158,7 +154,7 @@ const joinNeedsApproval: Rule = {
   message: 'Ask to join: an admin of the group decides.',
 };
 
-const channelHidden: Rule = {
+export const channelHidden: Rule = {
   name: 'channel_is_hidden',
   says: 'Only who can read a channel may know that it exists: members of its group and, where it is private, of the channel, who are not banned from it.',
   decide: (facts) => refuseIf(!readsChannel(facts)),
@@ -166,7 +162,7 @@ const channelHidden: Rule = {
   message: 'There is no such channel.',
 };
 
-const channelNotArchived: Rule = {
+export const channelNotArchived: Rule = {
   name: 'channel_not_archived',
   says: 'An archived channel is only read, until it is restored.',
   decide: ({ channel }) => refuseIf(channel?.archivedAt instanceof Date),
@@ -175,7 +171,7 @@ const channelNotArchived: Rule = {
   absolute: true,
 };
 
-const channelInGroup: Rule = {
+export const channelInGroup: Rule = {
   name: 'direct_messages_have_no_admins',
   says: 'In direct messages there is nobody who administers.',
   decide: ({ channel }) => refuseIf(channel?.kind === 'direct'),
@@ -184,7 +180,7 @@ const channelInGroup: Rule = {
   absolute: true,
 };
 
-const notMuted: Rule = {
+export const notMuted: Rule = {
   name: 'muted_in_the_channel',
   says: 'Who is muted in a channel reads it, and cannot write.',
   decide: ({ restriction }) => refuseIf(restriction === 'muted'),
@@ -192,7 +188,7 @@ const notMuted: Rule = {
   message: 'You are muted in this channel.',
 };
 
-const announcementsByModerators: Rule = {
+export const announcementsByModerators: Rule = {
   name: 'announcement_only',
   says: 'In an announcement channel only moderators of the group write.',
   decide: ({ channel, role }) => refuseIf(channel?.announcementOnly === true && !hasRank(role, 'moderator')),
@@ -200,7 +196,7 @@ const announcementsByModerators: Rule = {
   message: 'Only moderators write in this channel.',
 };
 
-const moderatorsInGroups: Rule = {
+export const moderatorsInGroups: Rule = {
   name: 'moderators_in_groups',
   says: 'In a group this takes the role moderator, or a higher one; in direct messages everybody may.',
   decide: ({ channel, role }) => refuseIf(channel?.kind !== 'direct' && !hasRank(role, 'moderator')),
@@ -208,7 +204,7 @@ const moderatorsInGroups: Rule = {
   message: 'This takes the role moderator in the group.',
 };
 
-const notBlocked: Rule = {
+export const notBlocked: Rule = {
   name: 'blocked',
   says: 'Two of whom one has blocked the other cannot write to each other directly.',
   decide: ({ blocked }) => refuseIf(blocked === true),
@@ -217,7 +213,7 @@ const notBlocked: Rule = {
   absolute: true,
 };
 
-const partnerThere: Rule = {
+export const partnerThere: Rule = {
   name: 'partner_away',
   says: 'Nobody writes directly to somebody who has deleted their account or put it to rest.',
   decide: ({ partnerAway }) => refuseIf(partnerAway === true),
@@ -226,7 +222,7 @@ const partnerThere: Rule = {
   absolute: true,
 };
 
-const directOnly: Rule = {
+export const directOnly: Rule = {
   name: 'direct_messages_only',
   says: 'This is about direct messages: a channel of a group has members of its own.',
   decide: ({ channel }) => refuseIf(channel?.kind !== 'direct'),
@@ -235,7 +231,7 @@ const directOnly: Rule = {
   absolute: true,
 };
 
-const pairStays: Rule = {
+export const pairStays: Rule = {
   name: 'conversation_of_two_stays',
   says: 'A conversation of two is theirs for ever: nobody leaves it.',
   decide: ({ channel }) => refuseIf(channel?.directKey !== undefined),
@@ -244,7 +240,7 @@ const pairStays: Rule = {
   absolute: true,
 };
 
-const channelCreator: Rule = {
+export const channelCreator: Rule = {
   name: 'creator_of_the_channel',
   says: 'Who made a channel may change it.',
   decide: ({ channel, user }) => allowIf(channel?.createdBy.equals(user.id) === true),
@@ -252,7 +248,7 @@ const channelCreator: Rule = {
   message: '',
 };
 
-const author: Rule = {
+export const author: Rule = {
   name: 'author_of_the_message',
   says: 'The author may do this to a message.',
   decide: ({ message, user }) => allowIf(message?.senderId.equals(user.id) === true),
@@ -260,7 +256,7 @@ const author: Rule = {
   message: '',
 };
 
-const authorOnly: Rule = {
+export const authorOnly: Rule = {
   name: 'author_only',
   says: 'Only the author of a message may do this.',
   decide: ({ message, user }) => (message?.senderId.equals(user.id) === true ? 'allow' : 'refuse'),
@@ -269,7 +265,7 @@ const authorOnly: Rule = {
   absolute: true,
 };
 
-const notForwarded: Rule = {
+export const notForwarded: Rule = {
   name: 'forwarded_words_stay',
   says: "Who forwards somebody's words cannot change them.",
   decide: ({ message }) => refuseIf(message?.forwardedFrom !== undefined),
@@ -279,7 +275,7 @@ const notForwarded: Rule = {
 };
 
 /** A message of a hidden channel is as little known as the channel. */
-const messageHidden: Rule = {
+export const messageHidden: Rule = {
   ...channelHidden,
   name: 'message_is_hidden',
   says: 'Only who can read a channel may know of its messages.',
@@ -287,7 +283,7 @@ const messageHidden: Rule = {
 };
 
 /** Of a report nobody knows but who made it and who may handle it. */
-const reportHidden: Rule = {
+export const reportHidden: Rule = {
   name: 'report_is_hidden',
   says: 'Reports are for moderators of the group who can read the channel; in direct messages, for super admins.',
   decide: (facts) => refuseIf(!readsChannel(facts) || !hasRank(facts.role, 'moderator')),
@@ -295,7 +291,7 @@ const reportHidden: Rule = {
   message: 'There is no such report.',
 };
 
-const outranksSubject: Rule = {
+export const outranksSubject: Rule = {
   name: 'higher_role_than_theirs',
   says: 'It takes a higher role in the group than that of the person whom it is done to; owners may do it to everybody.',
   decide: ({ role, subjectRole }) =>
@@ -304,7 +300,7 @@ const outranksSubject: Rule = {
   message: 'This takes a higher role in the group than theirs.',
 };
 
-const givesLesserRole: Rule = {
+export const givesLesserRole: Rule = {
   name: 'lesser_role_than_ones_own',
   says: 'A role can be given by those who have a higher one; owners may give every role.',
   decide: ({ role, newRole }) =>
@@ -313,7 +309,7 @@ const givesLesserRole: Rule = {
   message: 'You can only give roles below your own.',
 };
 
-const stepsDown: Rule = {
+export const stepsDown: Rule = {
   name: 'steps_down',
   says: 'Members may give themselves a lesser role.',
   decide: ({ role, newRole, onSelf }) =>
@@ -322,7 +318,7 @@ const stepsDown: Rule = {
   message: '',
 };
 
-const mayCreateGroups: Rule = {
+export const mayCreateGroups: Rule = {
   name: 'who_creates_groups',
   says: 'Where GROUP_CREATION says so, only group admins create groups.',
   decide: ({ user, groupCreation }) => refuseIf(groupCreation === 'group_admins' && user.role === 'client'),
@@ -330,7 +326,7 @@ const mayCreateGroups: Rule = {
   message: 'Only group admins may create groups here.',
 };
 
-const superAdminsOnly: Rule = {
+export const superAdminsOnly: Rule = {
   name: 'super_admins_only',
   says: 'Only super admins administer the server.',
   decide: ({ user }) => (user.role === 'super_admin' ? 'allow' : 'refuse'),
@@ -338,7 +334,7 @@ const superAdminsOnly: Rule = {
   message: 'Only super admins may do this.',
 };
 
-const oneselfAlways: Rule = {
+export const oneselfAlways: Rule = {
   name: 'oneself',
   says: 'Everybody may do this to themselves.',
   decide: ({ oneself }) => allowIf(oneself === true),
@@ -346,7 +342,7 @@ const oneselfAlways: Rule = {
   message: '',
 };
 
-const sharesPlaceOnly: Rule = {
+export const sharesPlaceOnly: Rule = {
   name: 'a_place_in_common',
   says: 'It takes a group or a direct conversation in common.',
   decide: ({ sharesPlace }) => refuseIf(sharesPlace !== true),
@@ -354,193 +350,12 @@ const sharesPlaceOnly: Rule = {
   message: 'You have no group or conversation in common with this person.',
 };
 
-function roleInGroup(atLeast: GroupRole): Rule {
+export function roleInGroup(atLeast: GroupRole): Rule {
   return {
     name: `role_${atLeast}_in_the_group`,
     says: `This takes the role ${atLeast} in the group, or a higher one.`,
     decide: ({ role }) => refuseIf(!hasRank(role, atLeast)),
     code: 'forbidden',
     message: `This takes the role ${atLeast} in the group.`,
-  };
-}
-
-/** What members of a group do by their role in it. */
-const inGroup = (atLeast: GroupRole): Rule[] =>
-  atLeast === 'member'
-    ? [groupHidden, groupMembersOnly]
-    : [groupHidden, groupMembersOnly, roleInGroup(atLeast)];
-
-/** The same, while the group is not archived. */
-const inLivingGroup = (atLeast: GroupRole): Rule[] => [
-  groupHidden,
-  groupMembersOnly,
-  groupNotArchived,
-  roleInGroup(atLeast),
-];
-
-/** What the one who made a channel does to it, and admins of its group. */
-const channelAdmins = [channelCreator, roleInGroup('admin')];
-
-const SERVER_RULES = {
-  'server.administer': [superAdminsOnly],
-  'group.create': [mayCreateGroups],
-} satisfies Record<string, Rule[]>;
-
-const PERSON_RULES = {
-  'presence.read': [oneselfAlways, sharesPlaceOnly],
-  'direct.start': [partnerThere, notBlocked],
-} satisfies Record<string, Rule[]>;
-
-const GROUP_RULES = {
-  'group.read': [groupHidden],
-  'group.join': [groupHidden, joinedAlready, notBannedFromGroup, groupNotArchived, joinNeedsApproval],
-  'group.request_to_join': [
-    groupHidden,
-    notMemberYet,
-    notBannedFromGroup,
-    groupNotArchived,
-    joinTakesRequest,
-  ],
-  'group.accept_invite': [joinedAlready, notBannedFromGroup, groupNotArchived],
-  'group.list_members': inGroup('member'),
-  'group.update': inLivingGroup('admin'),
-  'group.archive': inGroup('owner'),
-  'group.delete': inGroup('owner'),
-  'group.transfer': inLivingGroup('owner'),
-  'group.list_channels': inGroup('member'),
-  'group.create_channel': inLivingGroup('admin'),
-  'group.arrange_channels': inLivingGroup('admin'),
-  'group.moderate': inGroup('moderator'),
-  'member.add': [...inLivingGroup('admin'), subjectNotBanned],
-  'member.remove': [...inGroup('admin'), outranksSubject],
-  'member.change_role': [
-    groupHidden,
-    groupMembersOnly,
-    groupNotArchived,
-    stepsDown,
-    roleInGroup('admin'),
-    outranksSubject,
-    givesLesserRole,
-  ],
-  'member.ban': [...inGroup('moderator'), outranksSubject],
-  'member.unban': inGroup('moderator'),
-  'invite.create': [...inLivingGroup('admin'), givesLesserRole, subjectNotBanned],
-  'invite.manage': inGroup('admin'),
-  'join_request.list': inGroup('admin'),
-  'join_request.approve': [...inLivingGroup('admin'), subjectNotBanned],
-  'join_request.reject': inGroup('admin'),
-} satisfies Record<string, Rule[]>;
-
-const CHANNEL_RULES = {
-  'channel.read': [channelHidden],
-  'channel.update': [channelHidden, channelInGroup, groupNotArchived, channelNotArchived, ...channelAdmins],
-  'channel.set_retention': [
-    channelHidden,
-    channelInGroup,
-    groupNotArchived,
-    channelNotArchived,
-    roleInGroup('admin'),
-  ],
-  'channel.archive': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
-  'channel.delete': [channelHidden, channelInGroup, ...channelAdmins],
-  'channel.manage_members': [
-    channelHidden,
-    channelInGroup,
-    groupNotArchived,
-    channelNotArchived,
-    ...channelAdmins,
-  ],
-  'channel.leave': [channelHidden, pairStays],
-  'channel.add_people': [channelHidden, directOnly],
-  'channel.moderate': [channelHidden, channelInGroup, roleInGroup('moderator'), outranksSubject],
-  'report.handle': [reportHidden],
-  'message.send': [
-    channelHidden,
-    groupNotArchived,
-    channelNotArchived,
-    partnerThere,
-    notBlocked,
-    notMuted,
-    announcementsByModerators,
-  ],
-  'message.mention_everyone': [channelHidden, moderatorsInGroups],
-} satisfies Record<string, Rule[]>;
-
-const MESSAGE_RULES = {
-  'message.read': [messageHidden],
-  'message.edit': [
-    messageHidden,
-    groupNotArchived,
-    channelNotArchived,
-    notBlocked,
-    notMuted,
-    notForwarded,
-    authorOnly,
-  ],
-  'message.delete': [messageHidden, groupNotArchived, channelNotArchived, author, roleInGroup('moderator')],
-  'message.react': [messageHidden, groupNotArchived, channelNotArchived, notBlocked, notMuted],
-  'message.pin': [
-    messageHidden,
-    groupNotArchived,
-    channelNotArchived,
-    notBlocked,
-    notMuted,
-    moderatorsInGroups,
-  ],
-  'message.read_edits': [messageHidden, channelInGroup, roleInGroup('moderator')],
-  'message.report': [messageHidden],
-} satisfies Record<string, Rule[]>;
-
-export type ServerAction = keyof typeof SERVER_RULES;
-export type PersonAction = keyof typeof PERSON_RULES;
-export type GroupAction = keyof typeof GROUP_RULES;
-export type ChannelAction = keyof typeof CHANNEL_RULES;
-export type MessageAction = keyof typeof MESSAGE_RULES;
-export type Action = ServerAction | PersonAction | GroupAction | ChannelAction | MessageAction;
-
-/** The actions by what they are done to. Those on a person are explained by the subject, without a resource. */
-export const ACTIONS_ON = {
-  server: Object.keys({ ...SERVER_RULES, ...PERSON_RULES }) as (ServerAction | PersonAction)[],
-  group: Object.keys(GROUP_RULES) as GroupAction[],
-  channel: Object.keys(CHANNEL_RULES) as ChannelAction[],
-  message: Object.keys(MESSAGE_RULES) as MessageAction[],
-};
-
-const RULES: Record<Action, Rule[]> = {
-  ...SERVER_RULES,
-  ...PERSON_RULES,
-  ...GROUP_RULES,
-  ...CHANNEL_RULES,
-  ...MESSAGE_RULES,
-};
-
-/**
- * Decides an action by its rules, in their order: the first that allows or refuses decides, and what no rule
- * refuses is allowed. A super admin passes every rule that is not absolute.
- */
-export function decide(action: Action, facts: Facts): Decision {
-  const isSuperAdmin = facts.user.role === 'super_admin';
-  let overridden: Rule | undefined;
-  let last = accountActive;
-  for (const rule of [accountActive, ...RULES[action]]) {
-    last = rule;
-    const verdict = rule.decide(facts);
-    if (verdict === 'allow') return allowed(rule, overridden);
-    if (verdict !== 'refuse') continue;
-    if (!isSuperAdmin || rule.absolute) {
-      return { allowed: false, rule: rule.name, says: rule.says, code: rule.code, message: rule.message };
-    }
-    overridden ??= rule;
-  }
-  return allowed(last, overridden);
-}
-
-function allowed({ name, says }: Rule, overridden: Rule | undefined): Decision {
-  if (!overridden) return { allowed: true, rule: name, says };
-  return {
-    allowed: true,
-    rule: 'super_admin',
-    says: 'A super admin may do everything; the audit log says so.',
-    overrides: overridden.name,
   };
 }

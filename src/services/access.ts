@@ -12,12 +12,12 @@ import {
   type Action,
   type ChannelAction,
   type Decision,
-  type Facts,
   type GroupAction,
   type MessageAction,
   type PersonAction,
   type ServerAction,
-} from './access-rules';
+} from './access-actions';
+import type { Facts } from './access-rules';
 import type { AuditService } from './audit.service';
 import type { ChannelAudience } from './event-bus';
 

@@ -6,7 +6,7 @@ import { toMessage, type MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
 import { audienceOfChannel, type Access, type MessageAccess } from './access';
-import type { MessageAction } from './access-rules';
+import type { MessageAction } from './access-actions';
 import type { ChannelChanges } from './channel-changes';
 import type { Lines } from './channel-queue';
 import type { EventBus } from './event-bus';

@@ -4,7 +4,7 @@ import type { Caller } from '../models/session.model';
 import { stateOf } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
-import { ACTIONS_ON, type Action } from './access-rules';
+import { ACTIONS_ON, type Action } from './access-actions';
 import type { UserService } from './user.service';
 
 type Kind = 'group' | 'channel' | 'message';
