@@ -345,6 +345,16 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     audit,
   );
+  const groupBans = new GroupBanService(
+    collections,
+    transactions,
+    access,
+    admissions,
+    memberships,
+    users,
+    notifications,
+    audit,
+  );
   const announcements = new AnnouncementService(collections, transactions, access, audit, bus);
   const preferences = new PreferenceService(collections, transactions, bus);
   const channelSummaries = new ChannelSummaries(collections, access, counts, presence);
@@ -403,16 +413,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     ),
     groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
     groupMembers,
-    groupBans: new GroupBanService(
-      collections,
-      transactions,
-      access,
-      admissions,
-      memberships,
-      users,
-      notifications,
-      audit,
-    ),
+    groupBans,
     joinRequests: new JoinRequestService(
       collections,
       transactions,
@@ -491,6 +492,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       reports,
       messages,
       channelRestrictions,
+      groupBans,
       admin,
       notifications,
       audit,

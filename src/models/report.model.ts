@@ -18,10 +18,18 @@ export const REPORT_STATES = ['open', 'claimed', 'resolved'] as const;
 export type ReportState = (typeof REPORT_STATES)[number];
 
 /**
- * What becomes of a report. `mute` and `ban` are in the channel; `ban_account` is from the server, by super admins
- * alone.
+ * What becomes of a report. `mute` and `ban` are in the channel, `ban_from_group` is from its group, `ban_account`
+ * from the server, by super admins alone.
  */
-export const RESOLUTIONS = ['dismiss', 'delete_message', 'warn', 'mute', 'ban', 'ban_account'] as const;
+export const RESOLUTIONS = [
+  'dismiss',
+  'delete_message',
+  'warn',
+  'mute',
+  'ban',
+  'ban_from_group',
+  'ban_account',
+] as const;
 export type Resolution = (typeof RESOLUTIONS)[number];
 
 /** That somebody finds a message wrong. */
@@ -64,8 +72,8 @@ export const reportsQuery = pageQuery.extend({
 });
 export type ReportsQuery = z.output<typeof reportsQuery>;
 
-const WITH_REASON: readonly Resolution[] = ['warn', 'mute', 'ban', 'ban_account'];
-const WITH_END: readonly Resolution[] = ['mute', 'ban'];
+const WITH_REASON: readonly Resolution[] = ['warn', 'mute', 'ban', 'ban_from_group', 'ban_account'];
+const WITH_END: readonly Resolution[] = ['mute', 'ban', 'ban_from_group'];
 
 export const resolveReportInput = z
   .strictObject({
@@ -73,10 +81,10 @@ export const resolveReportInput = z
     reason: lineOfText(0, 500)
       .default('')
       .meta({ description: 'Told to the author of the message; it takes one to warn, to mute and to ban.' }),
-    until: z.iso
-      .datetime()
-      .optional()
-      .meta({ description: 'When a mute or a ban in the channel ends by itself; never, if it is left out.' }),
+    until: z.iso.datetime().optional().meta({
+      description:
+        'When a mute, or a ban from the channel or the group, ends by itself; never, if it is left out.',
+    }),
   })
   .refine(({ action, reason }) => reason !== '' || !WITH_REASON.includes(action), {
     message: 'must say why',
@@ -84,7 +92,10 @@ export const resolveReportInput = z
   })
   .refine(
     ({ action, until }) => until === undefined || (WITH_END.includes(action) && new Date(until) > new Date()),
-    { message: 'must be in the future, and is for a mute or a ban in the channel', path: ['until'] },
+    {
+      message: 'must be in the future, and is for a mute, or a ban from the channel or the group',
+      path: ['until'],
+    },
   )
   .meta({ id: 'ResolveReportInput' });
 export type ResolveReportInput = z.output<typeof resolveReportInput>;

@@ -8,6 +8,7 @@ import type { Access } from './access';
 import type { AdminService } from './admin.service';
 import type { AuditService } from './audit.service';
 import type { ChannelRestrictionService } from './channel-restriction.service';
+import type { GroupBanService } from './group-ban.service';
 import type { MessageService } from './message.service';
 import type { NotificationService } from './notification.service';
 import type { ReportService } from './report.service';
@@ -21,6 +22,7 @@ export class ReportResolutionService {
     private readonly reports: ReportService,
     private readonly messages: MessageService,
     private readonly restrictions: ChannelRestrictionService,
+    private readonly groupBans: GroupBanService,
     private readonly admin: AdminService,
     private readonly notifications: NotificationService,
     private readonly audit: AuditService,
@@ -88,6 +90,13 @@ export class ReportResolutionService {
       case 'ban':
         await this.restrictions.restrict(caller, channelId.toHexString(), author.toHexString(), {
           kind: action === 'mute' ? 'muted' : 'banned',
+          reason,
+          expiresAt: until,
+        });
+        return;
+      case 'ban_from_group':
+        if (!groupId) throw new AppError('direct_channel', 'A direct conversation belongs to no group.');
+        await this.groupBans.ban(caller, groupId.toHexString(), author.toHexString(), {
           reason,
           expiresAt: until,
         });

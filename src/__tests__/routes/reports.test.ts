@@ -321,6 +321,67 @@ describe('a report that is resolved', () => {
     );
   });
 
+  it('has banned the author from the group, for a time: on all their devices, and at every way in', async () => {
+    const spammer = await signUp(api, 'spammer');
+    await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
+    const { body } = await report(await send('Buy now', spammer));
+    const { id } = body.report;
+    await act(id, 'claim');
+    const devices = await Promise.all([
+      connect(server.url, spammer.token),
+      connect(server.url, spammer.token),
+    ]);
+    const before = (await notificationsOf(reporter)).length;
+    const until = new Date(Date.now() + 3600_000).toISOString();
+    const ban = { action: 'ban_from_group', reason: 'Advertising', until };
+    expect((await resolve(id, ban)).body.report).toMatchObject({
+      state: 'resolved',
+      resolution: { action: 'ban_from_group', reason: 'Advertising', by: moderator.id },
+    });
+    await send('Peace at last', owner);
+    for (const device of devices) {
+      await device.isTold('group:removed', (payload) => payload.reason === 'banned');
+      // What is told afterwards would stand before this answer.
+      await device.ask('message:delete', {});
+      expect(device.told.filter(({ event }) => event === 'message:created')).toEqual([]);
+      device.close();
+    }
+    const { bans } = (await api.get(`/api/groups/${groupId}/bans`, moderator.token)).body;
+    expect(bans).toMatchObject([{ user: { id: spammer.id }, reason: 'Advertising', expiresAt: until }]);
+    const back = await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
+    expect(back).toMatchObject(refused(403, 'banned'));
+    expect((await notificationsOf(spammer))[0]).toMatchObject({ kind: 'group.banned', text: 'Advertising' });
+    const told = await notificationsOf(reporter);
+    expect(told.length).toBe(before + 1);
+    expect(told[0]).toMatchObject({ kind: 'report.resolved', text: 'action_taken' });
+    expect(await auditOf(server, { id })).toMatchObject([
+      { action: 'report.resolved', details: { action: 'ban_from_group', authorId: spammer.id } },
+    ]);
+    const entries = await auditOf(server, { id: groupId });
+    expect(entries.at(-1)).toMatchObject({ action: 'member.banned', details: { userId: spammer.id, until } });
+  });
+
+  it('has not banned anybody from a group whom the moderator could not ban, or where there is no group', async () => {
+    const id = await aReport('Mine', moderator);
+    await act(id, 'claim', owner);
+    const ban = { action: 'ban_from_group', reason: 'x' };
+    expect(await resolve(id, { action: 'ban_from_group' }, owner)).toMatchObject(
+      refused(400, 'validation_failed'),
+    );
+    await api.post(`/api/reports/${id}/release`, undefined, owner.token);
+    await act(id, 'claim');
+    const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(author.id) };
+    await collections().memberships.updateOne(membership, { $set: { role: 'admin' } });
+    expect(await resolve(id, ban)).toMatchObject(refused(403, 'forbidden'));
+    await collections().memberships.updateOne(membership, { $set: { role: 'member' } });
+    expect((await get(id)).body.report).toMatchObject({ state: 'claimed', resolution: null });
+
+    const { body } = await api.post('/api/direct-messages', { userIds: [author.id] }, reporter.token);
+    const direct = await aReport('psst', reporter, body.conversation.channel.id);
+    await act(direct, 'claim', root);
+    expect(await resolve(direct, ban, root)).toMatchObject(refused(409, 'direct_channel'));
+  });
+
   it('has banned the account, if a super admin says so; a moderator cannot, and nothing is changed by trying', async () => {
     const spammer = await signUp(api, 'spammer');
     await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
