@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { RefreshInput } from '../models/session.model';
+import type { RefreshInput, SessionsQuery } from '../models/session.model';
 import type {
   ChangeEmailInput,
   ChangePasswordInput,
@@ -42,10 +42,10 @@ export function createAuthController({ auth, sessions, credentials, emails, thro
       status: 200,
       body: { user: await users.me(caller) },
     }),
-    listSessions: async ({ caller }: CallerRequest): Promise<Reply> => ({
-      status: 200,
-      body: { sessions: await sessions.list(caller) },
-    }),
+    listSessions: async ({ caller, query }: CallerRequest<undefined, SessionsQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await sessions.list(caller, query);
+      return { status: 200, body: { sessions: items, nextCursor } };
+    },
     revokeSession: async ({ caller, params }: CallerRequest<{ sessionId: string }>): Promise<Reply> => {
       await sessions.revokeOwn(caller, params.sessionId, 'revoked');
       return NOTHING;

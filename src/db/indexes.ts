@@ -43,7 +43,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     AVATAR,
   ],
   sessions: [
-    { name: 'user', key: { userId: 1 } },
+    { name: 'user_standing_order', key: { userId: 1, revokedAt: 1, lastSeenAt: -1, _id: -1 } },
     { name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 },
   ],
   one_time_tokens: [

@@ -2,6 +2,7 @@ import { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { channelSchema } from './channel.model';
 import { idSchema, limitSchema, nextCursorOut } from './common.model';
+import { timeCursor } from './time-cursor.model';
 import { publicUserSchema } from './user.model';
 
 /** The most people in one direct conversation, with the one who starts it. */
@@ -34,11 +35,7 @@ export const addPeopleInput = z.strictObject({ userIds }).meta({ id: 'AddPeopleI
 export type AddPeopleInput = z.output<typeof addPeopleInput>;
 
 export const conversationsQuery = z.strictObject({
-  cursor: z
-    .string()
-    .regex(/^\d{1,15}\.[0-9a-f]{24}$/, 'must be the `nextCursor` of the page before')
-    .optional()
-    .meta({ description: '`nextCursor` of the page before.' }),
+  cursor: timeCursor.optional(),
   limit: limitSchema(50, 200),
 });
 export type ConversationsQuery = z.output<typeof conversationsQuery>;

@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, timeOut } from './common.model';
+import { idOut, idSchema, limitSchema, MAX_PAGE_SIZE, nextCursorOut, timeOut } from './common.model';
+import { timeCursor } from './time-cursor.model';
 import type { GlobalRole } from './user.model';
 
 /** Where a call comes from. */
@@ -57,6 +58,13 @@ export const refreshInput = z
   .meta({ id: 'RefreshInput' });
 export type RefreshInput = z.output<typeof refreshInput>;
 
+/** A session that is used moves to the front of the list, so what comes behind a cursor is told by the time. */
+export const sessionsQuery = z.strictObject({
+  cursor: timeCursor.optional(),
+  limit: limitSchema(50, MAX_PAGE_SIZE),
+});
+export type SessionsQuery = z.output<typeof sessionsQuery>;
+
 export const sessionParams = z.strictObject({ sessionId: idSchema });
 
 export const sessionSchema = z
@@ -71,7 +79,10 @@ export const sessionSchema = z
   })
   .meta({ id: 'Session' });
 export type Session = z.output<typeof sessionSchema>;
-export const sessionsReply = z.strictObject({ sessions: z.array(sessionSchema) });
+export const sessionsReply = z.strictObject({
+  sessions: z.array(sessionSchema),
+  nextCursor: nextCursorOut,
+});
 
 export function toSession(session: SessionDocument, caller: Caller): Session {
   return {

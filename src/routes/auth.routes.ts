@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createAuthController } from '../controllers/auth.controller.mongodb';
-import { refreshInput, sessionParams, sessionsReply } from '../models/session.model';
+import { refreshInput, sessionParams, sessionsQuery, sessionsReply } from '../models/session.model';
 import {
   changeEmailInput,
   changePasswordInput,
@@ -108,9 +108,10 @@ export function authRoutes(services: Services): ApiRoute[] {
       path: '/api/auth/sessions',
       operationId: 'listSessions',
       tag,
-      summary: 'Where the caller is logged in.',
+      summary: 'Where the caller is logged in, the session last used first.',
+      query: sessionsQuery,
       replies: {
-        200: { description: 'The sessions, the one last used first.', schema: sessionsReply },
+        200: { description: 'A page of sessions.', schema: sessionsReply },
       },
       handle: auth.listSessions,
     }),

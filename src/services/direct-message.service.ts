@@ -1,8 +1,8 @@
-import { ObjectId, type Filter } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
-import { toChannel, type ChannelDocument, type ChannelMemberDocument } from '../models/channel.model';
+import { toChannel, type ChannelDocument } from '../models/channel.model';
 import {
   directKeyOf,
   MAX_PEOPLE,
@@ -13,6 +13,7 @@ import {
   type StartDirectInput,
 } from '../models/direct-message.model';
 import type { Caller } from '../models/session.model';
+import { behindTime, encodeTimeCursor } from '../models/time-cursor.model';
 import { toPublicUser, type UserDocument } from '../models/user.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
@@ -56,11 +57,13 @@ export class DirectMessageService {
   /** The caller's conversations, those in which something was written last first. */
   async list({ userId }: Caller, query: ConversationsQuery): Promise<Page<Conversation>> {
     const rows = await this.collections.channelMembers
-      .find({ userId, groupId: null, ...(query.cursor && olderThan(query.cursor)) })
+      .find({ userId, groupId: null, ...(query.cursor && behindTime('activeAt', query.cursor)) })
       .sort({ activeAt: -1, _id: -1 })
       .limit(query.limit + 1)
       .toArray();
-    const page = cutPage(rows, query.limit, (last) => `${activityOf(last)}.${last._id.toHexString()}`);
+    const page = cutPage(rows, query.limit, ({ activeAt, joinedAt, _id }) =>
+      encodeTimeCursor({ at: activeAt ?? joinedAt, _id }),
+    );
     const channels = await this.collections.channels
       .find({ _id: { $in: page.items.map(({ channelId }) => channelId) } })
       .toArray();
@@ -195,18 +198,6 @@ export class DirectMessageService {
       }),
     );
   }
-}
-
-const activityOf = ({ activeAt, joinedAt }: ChannelMemberDocument) => (activeAt ?? joinedAt).getTime();
-
-/** What comes behind a cursor, newest activity first. */
-function olderThan(cursor: string): Filter<ChannelMemberDocument> {
-  const [time, id] = cursor.split('.') as [string, string];
-  const at = new Date(Number(time));
-  return {
-    activeAt: { $lte: at },
-    $or: [{ activeAt: { $lt: at } }, { _id: { $lt: new ObjectId(id) } }],
-  };
 }
 
 function tooMany(): AppError {

@@ -9,8 +9,11 @@ import {
   type RevocationReason,
   type Session,
   type SessionDocument,
+  type SessionsQuery,
 } from '../models/session.model';
+import { behindTime, encodeTimeCursor } from '../models/time-cursor.model';
 import { toUser, type Credentials, type UserDocument } from '../models/user.model';
+import { cutPage, type Page } from '../utils/cursor';
 import { AppError, invalidCredentials } from '../utils/errors';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
@@ -126,13 +129,22 @@ export class SessionService {
   }
 
   /** The caller's sessions, the one last used first. */
-  async list(caller: Caller): Promise<Session[]> {
-    const sessions = await this.collections.sessions
-      .find({ userId: caller.userId, revokedAt: null, expiresAt: { $gt: new Date() } })
+  async list(caller: Caller, { cursor, limit }: SessionsQuery): Promise<Page<Session>> {
+    const rows = await this.collections.sessions
+      .find({
+        userId: caller.userId,
+        revokedAt: null,
+        expiresAt: { $gt: new Date() },
+        ...(cursor && behindTime('lastSeenAt', cursor)),
+      })
+      .sort({ lastSeenAt: -1, _id: -1 })
+      .limit(limit + 1)
       .toArray();
-    return sessions
-      .sort((a, b) => b.lastSeenAt.getTime() - a.lastSeenAt.getTime())
-      .map((session) => toSession(session, caller));
+    const page = cutPage(rows, limit, ({ lastSeenAt, _id }) => encodeTimeCursor({ at: lastSeenAt, _id }));
+    return {
+      items: page.items.map((session) => toSession(session, caller)),
+      nextCursor: page.nextCursor,
+    };
   }
 
   /** Ends one of the caller's sessions. @throws AppError not_found */

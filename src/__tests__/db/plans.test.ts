@@ -258,7 +258,7 @@ async function useAccounts(ada: Person, bruno: Person): Promise<void> {
   for (let time = 0; time < 2; time++) expect((await setAvatar(api, ada)).status).toBe(200);
   await api.get('/api/users/me/export', ada.token);
   await api.delete('/api/users/me/avatar', ada.token);
-  await api.get('/api/auth/sessions', ada.token);
+  await api.get('/api/auth/sessions', ada.token, { cursor: `${Date.now()}.${'f'.repeat(24)}` });
   await api.post('/api/auth/password/forgot', { email: `${bruno.username}@example.org` });
   await api.post('/api/auth/email/resend', undefined, ada.token);
   const { body } = await api.post('/api/auth/totp/setup', { password: PASSWORD }, ada.token);

@@ -1,3 +1,4 @@
+import { ObjectId } from 'mongodb';
 import { auditOf, isLoggedIn, logInAgain, me, refused } from '../fixtures/accounts';
 import { signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -55,6 +56,25 @@ describe('the list of sessions', () => {
     expect(sessions.map(({ userAgent }) => userAgent.length)).toContain(256);
     expect(sessions.map(({ id }) => id)).not.toContain(await currentId(bob));
     expect(await list(bob)).toHaveLength(1);
+  });
+
+  it('comes in pages, of which an ended session is on none', async () => {
+    const devices = [ada];
+    for (let each = 0; each < 4; each++) devices.push(await logInAgain(server.api, ada));
+    await server.api.post('/api/auth/logout', undefined, devices[2]!.token);
+    // All at one moment, so that they go by their ids.
+    const { sessions } = server.context.database.collections;
+    await sessions.updateMany({ userId: new ObjectId(ada.id) }, { $set: { lastSeenAt: new Date() } });
+    const page = (query: Record<string, unknown>) => server.api.get('/api/auth/sessions', ada.token, query);
+    const whole = (await page({})).body;
+    expect([whole.sessions.length, whole.nextCursor]).toEqual([4, null]);
+    const first = (await page({ limit: 3 })).body;
+    const second = (await page({ limit: 3, cursor: first.nextCursor })).body;
+    expect([...first.sessions, ...second.sessions]).toEqual(whole.sessions);
+    expect([second.sessions.length, second.nextCursor]).toEqual([1, null]);
+    for (const query of [{ limit: 0 }, { limit: 201 }, { cursor: ada.id }]) {
+      expect(await page(query)).toMatchObject(refused(400, 'validation_failed'));
+    }
   });
 
   it('leaves out what has ended', async () => {
