@@ -99,7 +99,8 @@ export class AuthService {
     // What asks for the password again goes by the username.
     await this.throttle.welcome(user.username, origin.address);
     this.maintenance.admit(user);
-    return this.sessions.open(await this.admit(user), origin);
+    const admitted = await this.admit(user);
+    return this.sessions.open(await this.renewHash(admitted, input.password), origin);
   }
 
   private async proveIdentity(input: LoginInput, origin: Origin): Promise<UserDocument> {
@@ -118,6 +119,27 @@ export class AuthService {
     if (!/^[\x21-\x7e]+$/.test(identifier)) return null;
     const field = identifier.includes('@') ? 'email' : 'username';
     return this.collections.users.findOne({ [field]: identifier }, { collation: CASE_INSENSITIVE });
+  }
+
+  /**
+   * Hashes the password of a user anew if another cost is configured than it was hashed at: nobody but its owner
+   * has it to do so. Another log-in may have done so, or the password have been changed, since it was compared.
+   */
+  private async renewHash(user: UserDocument, password: string): Promise<UserDocument> {
+    const { _id, passwordHash } = user;
+    if (passwordHash === undefined || !this.passwords.isOutdated(passwordHash)) return user;
+    const { users } = this.collections;
+    const renewed = await users.findOneAndUpdate(
+      { _id, passwordHash },
+      { $set: { passwordHash: await this.passwords.hash(password) } },
+      { returnDocument: 'after' },
+    );
+    if (renewed) return renewed;
+    const current = await users.findOne({ _id });
+    if (!current || !(await this.passwords.matches(password, current.passwordHash))) {
+      throw invalidCredentials();
+    }
+    return current;
   }
 
   /** Lets a user in whose account is active, or becomes it by this log-in. */

@@ -1,5 +1,6 @@
 import { dictionary } from '@zxcvbn-ts/language-common';
 import bcrypt from 'bcrypt';
+import { MAX_PASSWORD_BYTES } from '../models/user.model';
 import { AppError } from '../utils/errors';
 
 const common = new Set<string>(dictionary['passwords-common']);
@@ -13,6 +14,8 @@ export function refuseCommonPassword(password: string, username: string): void {
   }
 }
 
+const DECOY = 'no password has this hash';
+
 /** Hashes and compares passwords with bcrypt. */
 export class PasswordHasher {
   /** A hash of no known password at the same cost: unknown users take as long to refuse as known ones. */
@@ -24,10 +27,23 @@ export class PasswordHasher {
     return bcrypt.hash(password, this.cost);
   }
 
-  /** Takes as long without a hash as with one. */
+  /** Whether a hash was made at another cost than the one that is configured by now. */
+  isOutdated(hash: string): boolean {
+    return bcrypt.getRounds(hash) !== this.cost;
+  }
+
+  /** A refusal takes as long without a hash as with one, unless that was made at a greater cost. */
   async matches(password: string, hash: string | undefined): Promise<boolean> {
-    this.decoy ??= bcrypt.hash('no password has this hash', this.cost);
-    const result = await bcrypt.compare(password, hash ?? (await this.decoy));
-    return result && hash !== undefined;
+    this.decoy ??= bcrypt.hash(DECOY, this.cost);
+    const equal = await bcrypt.compare(password, hash ?? (await this.decoy));
+    // Of a longer one bcrypt would have compared the beginning.
+    const result = equal && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
+    if (!result && hash !== undefined) await this.makeUpFor(bcrypt.getRounds(hash));
+    return result;
+  }
+
+  /** Each step of the cost doubles the time: one hash of each from the lower one on takes the rest of it. */
+  private async makeUpFor(lower: number): Promise<void> {
+    for (let cost = lower; cost < this.cost; cost++) await bcrypt.hash(DECOY, cost);
   }
 }
