@@ -43,5 +43,25 @@ export function createAdminGroupsController({ adminGroups }: Services) {
       status: 200,
       body: await adminGroups.inspectChannel(caller, params.channelId),
     }),
+    archiveChannel: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await adminGroups.archiveChannel(caller, params.channelId) },
+    }),
+    restoreChannel: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await adminGroups.restoreChannel(caller, params.channelId) },
+    }),
+    transferChannel: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<ChannelParams, undefined, { userId: string }>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await adminGroups.transferChannel(caller, params.channelId, body.userId) },
+    }),
+    deleteChannel: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => {
+      await adminGroups.deleteChannel(caller, params.channelId);
+      return { status: 204 };
+    },
   };
 }

@@ -75,6 +75,14 @@ export function createChannelsController({
       await membership.remove(caller, params.channelId, params.userId);
       return { status: 204 };
     },
+    transfer: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<ChannelParams, undefined, { userId: string }>): Promise<Reply> => ({
+      status: 200,
+      body: { channel: await membership.transfer(caller, params.channelId, body.userId) },
+    }),
     arrange: async ({
       caller,
       params,

@@ -11,6 +11,7 @@ export const AUDIT_ACTIONS = [
   'channel.archived',
   'channel.restored',
   'channel.deleted',
+  'channel.transferred',
   'channel.member_removed',
   'channel.user_muted',
   'channel.user_banned',

@@ -17,6 +17,8 @@ export interface ChannelDocument {
   /** Public: every member of the group reads it. Private: only those in channel_members. */
   visibility: Visibility;
   createdBy: ObjectId;
+  /** To whom it was handed over; missing as long as whoever made it owns it. */
+  ownerId?: ObjectId;
   /** Its place among the channels of its group, see services/channel-order.service.ts; equal ones go by age. */
   position: number;
   /** Seconds between two messages of one member; 0 for no limit. Moderators are free of it. */
@@ -125,6 +127,10 @@ export const updateChannelInput = z
   .meta({ id: 'UpdateChannelInput' });
 export type UpdateChannelInput = z.output<typeof updateChannelInput>;
 
+export const transferChannelInput = z
+  .strictObject({ userId: idSchema.meta({ description: 'A member of the group.' }) })
+  .meta({ id: 'TransferChannelInput' });
+
 export const channelParams = z.strictObject({ channelId: idSchema });
 export const channelMemberParams = z.strictObject({ channelId: idSchema, userId: idSchema });
 export const channelsQuery = z.strictObject({
@@ -147,6 +153,10 @@ export const channelSchema = z
     topic: z.string(),
     visibility: z.enum(VISIBILITIES),
     createdBy: idOut,
+    ownerId: idOut.nullable().meta({
+      description:
+        'Who administers it beside the admins of its group: who made it, until it is handed over. Null of a direct conversation.',
+    }),
     position: z.number().int().meta({ description: 'Sort by it, then by `id`.' }),
     slowModeSeconds: z.number().int(),
     announcementOnly,
@@ -177,6 +187,11 @@ export type Channel = z.output<typeof channelSchema>;
 export const channelReply = z.strictObject({ channel: channelSchema });
 export const channelsReply = z.strictObject({ channels: z.array(channelSchema), nextCursor: nextCursorOut });
 
+/** Who owns a channel of a group; nobody owns a direct conversation. */
+export function ownerOf({ kind, createdBy, ownerId }: ChannelDocument): ObjectId | null {
+  return kind === 'direct' ? null : (ownerId ?? createdBy);
+}
+
 export function toChannel(channel: ChannelDocument): Channel {
   return {
     id: channel._id.toHexString(),
@@ -186,6 +201,7 @@ export function toChannel(channel: ChannelDocument): Channel {
     topic: channel.topic,
     visibility: channel.visibility,
     createdBy: channel.createdBy.toHexString(),
+    ownerId: ownerOf(channel)?.toHexString() ?? null,
     position: channel.position,
     slowModeSeconds: channel.slowModeSeconds,
     announcementOnly: channel.announcementOnly,

@@ -15,6 +15,8 @@ export const NOTIFICATION_KINDS = [
   'channel.added',
   'channel.muted',
   'channel.banned',
+  /** To whom it was handed over. */
+  'channel.transferred',
   'scheduled_message.failed',
   'report.received',
   'report.resolved',

@@ -10,7 +10,7 @@ import {
   inspectedGroupSchema,
   transferGroupInput,
 } from '../models/admin-group.model';
-import { channelParams } from '../models/channel.model';
+import { channelParams, channelReply, transferChannelInput } from '../models/channel.model';
 import { groupParams } from '../models/group.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
@@ -99,6 +99,47 @@ export function adminGroupRoutes(services: Services): ApiRoute[] {
       params: channelParams,
       replies: { 200: { description: 'The channel.', schema: inspectedChannelSchema } },
       handle: groups.inspectChannel,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/admin/channels/:channelId/archive',
+      operationId: 'archiveAnyChannel',
+      tag,
+      summary: 'Archive a channel of a group: it is only read from then on.',
+      params: channelParams,
+      replies: { 200: { description: 'The channel.', schema: channelReply } },
+      handle: groups.archiveChannel,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/admin/channels/:channelId/restore',
+      operationId: 'restoreAnyChannel',
+      tag,
+      summary: 'Take a channel out of the archive.',
+      params: channelParams,
+      replies: { 200: { description: 'The channel.', schema: channelReply } },
+      handle: groups.restoreChannel,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/admin/channels/:channelId/transfer',
+      operationId: 'transferAnyChannel',
+      tag,
+      summary: 'Hand a channel over to a member of its group, into a private one too.',
+      params: channelParams,
+      body: transferChannelInput,
+      replies: { 200: { description: 'The channel.', schema: channelReply } },
+      handle: groups.transferChannel,
+    }),
+    callerRoute({
+      method: 'delete',
+      path: '/api/admin/channels/:channelId',
+      operationId: 'deleteAnyChannel',
+      tag,
+      summary: 'Delete a channel of a group with its messages.',
+      params: channelParams,
+      replies: { 204: { description: 'The channel is gone.' } },
+      handle: groups.deleteChannel,
     }),
   ];
 }

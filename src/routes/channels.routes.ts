@@ -9,6 +9,7 @@ import {
   channelsQuery,
   channelsReply,
   createChannelInput,
+  transferChannelInput,
   updateChannelInput,
 } from '../models/channel.model';
 import { pageQuery } from '../models/common.model';
@@ -57,7 +58,7 @@ export function channelRoutes(
       operationId: 'updateChannel',
       tag,
       summary:
-        'Change name, topic, visibility, slow mode or who writes: for its creator and admins of the group.',
+        'Change name, topic, visibility, slow mode or who writes: for its owner and admins of the group.',
       params: channelParams,
       body: updateChannelInput,
       replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
@@ -68,7 +69,7 @@ export function channelRoutes(
       path: '/api/channels/:channelId',
       operationId: 'deleteChannel',
       tag,
-      summary: 'Delete a channel with its messages: for its creator and admins of the group.',
+      summary: 'Delete a channel with its messages: for its owner and admins of the group.',
       params: channelParams,
       replies: { 204: { description: 'The channel is gone.' } },
       handle: channels.remove,
@@ -78,7 +79,7 @@ export function channelRoutes(
       path: '/api/channels/:channelId/archive',
       operationId: 'archiveChannel',
       tag,
-      summary: 'Archive a channel: from then on it is only read. For its creator and admins of the group.',
+      summary: 'Archive a channel: from then on it is only read. For its owner and admins of the group.',
       params: channelParams,
       replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
       handle: channels.archive,
@@ -92,6 +93,17 @@ export function channelRoutes(
       params: channelParams,
       replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
       handle: channels.restore,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/channels/:channelId/transfer',
+      operationId: 'transferChannel',
+      tag,
+      summary: 'Hand a channel over to a member of the group, who may do from then on what its maker could.',
+      params: channelParams,
+      body: transferChannelInput,
+      replies: { 200: { description: 'The channel as it is now.', schema: channelReply } },
+      handle: channels.transfer,
     }),
     callerRoute({
       method: 'get',

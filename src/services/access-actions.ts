@@ -5,10 +5,10 @@ import {
   announcementsByModerators,
   author,
   authorOnly,
-  channelCreator,
   channelHidden,
   channelInGroup,
   channelNotArchived,
+  channelOwner,
   directOnly,
   givesLesserRole,
   groupHidden,
@@ -58,8 +58,8 @@ const inLivingGroup = (atLeast: GroupRole): Rule[] => [
   roleInGroup(atLeast),
 ];
 
-/** What the one who made a channel does to it, and admins of its group. */
-const channelAdmins = [channelCreator, roleInGroup('admin')];
+/** What the owner of a channel does to it, and admins of its group. */
+const channelAdmins = [channelOwner, roleInGroup('admin')];
 
 const SERVER_RULES = {
   'server.administer': [superAdminsOnly],
@@ -122,6 +122,7 @@ const CHANNEL_RULES = {
     roleInGroup('admin'),
   ],
   'channel.archive': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
+  'channel.transfer': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
   'channel.delete': [channelHidden, channelInGroup, ...channelAdmins],
   'channel.manage_members': [
     channelHidden,

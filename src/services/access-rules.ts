@@ -1,5 +1,5 @@
 import type { ObjectId } from 'mongodb';
-import type { ChannelDocument, RestrictionKind } from '../models/channel.model';
+import { ownerOf, type ChannelDocument, type RestrictionKind } from '../models/channel.model';
 import type { GroupDocument, GroupRole } from '../models/group.model';
 import type { MessageDocument } from '../models/message.model';
 import type { GlobalRole, UserState } from '../models/user.model';
@@ -240,10 +240,10 @@ export const pairStays: Rule = {
   absolute: true,
 };
 
-export const channelCreator: Rule = {
-  name: 'creator_of_the_channel',
-  says: 'Who made a channel may change it.',
-  decide: ({ channel, user }) => allowIf(channel?.createdBy.equals(user.id) === true),
+export const channelOwner: Rule = {
+  name: 'owner_of_the_channel',
+  says: 'Who owns a channel may change it: who made it, until it is handed over.',
+  decide: ({ channel, user }) => allowIf(!!channel && ownerOf(channel)?.equals(user.id) === true),
   code: 'forbidden',
   message: '',
 };

@@ -14,6 +14,8 @@ import { toPublicUser, type PublicUser } from '../models/user.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { noChannel, type Access } from './access';
+import type { ChannelMembershipService } from './channel-membership.service';
+import type { ChannelService } from './channel.service';
 import type { GroupLifecycle } from './group-lifecycle';
 import type { GroupMemberService } from './group-member.service';
 import { pageByPrefix } from './prefix-pages';
@@ -22,7 +24,7 @@ import type { UserService } from './user.service';
 /** People who are named of a group or a channel. */
 const MAX_NAMED = 50;
 
-/** All groups and channels for super admins, who need not be in them. What they do to groups is in the audit log. */
+/** All groups and channels for super admins, who need not be in them. What they do to them is in the audit log. */
 export class AdminGroupService {
   constructor(
     private readonly collections: Collections,
@@ -30,6 +32,8 @@ export class AdminGroupService {
     private readonly users: UserService,
     private readonly lifecycle: GroupLifecycle,
     private readonly members: GroupMemberService,
+    private readonly channels: ChannelService,
+    private readonly channelMembership: ChannelMembershipService,
   ) {}
 
   /** All groups, the newest first or by how their names begin. @throws AppError forbidden */
@@ -133,6 +137,33 @@ export class AdminGroupService {
   async delete(caller: Caller, groupId: string): Promise<void> {
     this.access.requireSuperAdmin(caller);
     await this.lifecycle.remove(new ObjectId(groupId), caller);
+  }
+
+  /** @throws AppError forbidden, not_found, direct_channel, group_archived */
+  async archiveChannel(caller: Caller, channelId: string): Promise<Channel> {
+    this.access.requireSuperAdmin(caller);
+    return this.channels.archive(caller, channelId);
+  }
+
+  /** @throws AppError forbidden, not_found, direct_channel, group_archived */
+  async restoreChannel(caller: Caller, channelId: string): Promise<Channel> {
+    this.access.requireSuperAdmin(caller);
+    return this.channels.restore(caller, channelId);
+  }
+
+  /**
+   * Hands a channel over to a member of its group.
+   * @throws AppError forbidden, not_found, direct_channel, group_archived, bad_request
+   */
+  async transferChannel(caller: Caller, channelId: string, userId: string): Promise<Channel> {
+    this.access.requireSuperAdmin(caller);
+    return this.channelMembership.transfer(caller, channelId, userId);
+  }
+
+  /** Deletes a channel with its messages. @throws AppError forbidden, not_found, direct_channel */
+  async deleteChannel(caller: Caller, channelId: string): Promise<void> {
+    this.access.requireSuperAdmin(caller);
+    await this.channels.delete(caller, channelId);
   }
 
   private async page<Schema extends { _id: ObjectId; name: string }>(

@@ -27,10 +27,12 @@ export class ChannelMembers {
   /**
    * Takes users in; who is in already stays.
    * @param silent whether they know the channel already, and are not told that it is new to them.
+   * @returns those who were not in it before.
    */
-  add(channel: ChannelDocument, userIds: ObjectId[], { silent = false } = {}): Promise<void> {
+  add(channel: ChannelDocument, userIds: ObjectId[], { silent = false } = {}): Promise<ObjectId[]> {
     return this.transactions.run(async () => {
       const { _id: channelId } = channel;
+      const added: ObjectId[] = [];
       for (const userId of userIds) {
         const { upsertedCount } = await this.collections.channelMembers.updateOne(
           { channelId, userId },
@@ -40,7 +42,9 @@ export class ChannelMembers {
         if (upsertedCount === 0) continue;
         const after = await this.changes.addMember(channelId, userId, { silent });
         await this.markers.begin(after, [userId]);
+        added.push(userId);
       }
+      return added;
     });
   }
 

@@ -2,27 +2,32 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import { toChannelMember, type ChannelMember } from '../models/channel-member.model';
+import { ownerOf, toChannel, type Channel, type ChannelDocument } from '../models/channel.model';
 import type { PageQuery } from '../models/common.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { holds, noChannel, type Access } from './access';
 import type { AuditService } from './audit.service';
+import type { ChannelChanges } from './channel-changes';
 import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
 import type { Lines } from './channel-queue';
+import type { NotificationService } from './notification.service';
 import type { UserService } from './user.service';
 
-/** Who is in the private channels of groups and in direct conversations. */
+/** Who is in the private channels of groups and in direct conversations, and who owns a channel. */
 export class ChannelMembershipService {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly members: ChannelMembers,
+    private readonly changes: ChannelChanges,
     private readonly users: UserService,
     private readonly queue: Lines,
     private readonly purger: ChannelPurger,
+    private readonly notifications: NotificationService,
     private readonly audit: AuditService,
   ) {}
 
@@ -60,13 +65,40 @@ export class ChannelMembershipService {
         if (!current?.groupId) throw noChannel();
         if (current.visibility === 'public') throw noMembersOfItsOwn();
         const member = new ObjectId(userId);
-        if (!(await this.collections.memberships.findOne({ groupId: current.groupId, userId: member }))) {
-          throw new AppError('bad_request', 'The user is not a member of the group.');
-        }
-        if (await this.isBanned(current._id, member)) {
-          throw new AppError('bad_request', 'The user is banned from the channel.');
-        }
-        await this.members.add(current, [member]);
+        await this.requireAdmissible(current, member);
+        const added = await this.members.add(current, [member]);
+        await this.tell(caller, current, added, 'channel.added');
+      }),
+    );
+  }
+
+  /**
+   * Hands a channel over to a member of the group, who is taken in where it is private. They may do from then on
+   * what its owner may, and whoever owned it no longer may.
+   * @throws AppError not_found, forbidden, direct_channel, group_archived, bad_request (the user is not in the group
+   * or banned from the channel)
+   */
+  async transfer(caller: Caller, channelId: string, userId: string): Promise<Channel> {
+    const { channel } = await this.access.channel(caller, 'channel.transfer', channelId);
+    return this.queue.alone(channel._id, () =>
+      this.transactions.run(async () => {
+        const current = await this.collections.channels.findOne({ _id: channel._id });
+        if (!current) throw noChannel();
+        const heir = new ObjectId(userId);
+        await this.requireAdmissible(current, heir);
+        if (current.visibility === 'private') await this.members.add(current, [heir]);
+        const from = ownerOf(current);
+        if (from?.equals(heir)) return toChannel(current);
+        const after = await this.changes.update(current._id, { ownerId: heir });
+        await this.audit.record({
+          action: 'channel.transferred',
+          actorId: caller.userId,
+          targetId: after._id,
+          address: caller.address,
+          details: { from: from?.toHexString() ?? null, to: userId },
+        });
+        await this.tell(caller, after, [heir], 'channel.transferred');
+        return toChannel(after);
       }),
     );
   }
@@ -100,6 +132,28 @@ export class ChannelMembershipService {
     );
     // The last one who leaves a conversation takes it along.
     if (channel.kind === 'direct') await this.purger.start();
+  }
+
+  /** Nobody is told of what they have done themselves. */
+  private async tell(
+    { userId: actorId }: Caller,
+    { _id: channelId, groupId, name: text }: ChannelDocument,
+    users: ObjectId[],
+    kind: 'channel.added' | 'channel.transferred',
+  ): Promise<void> {
+    const others = users.filter((userId) => !userId.equals(actorId));
+    const place = { channelId, ...(groupId && { groupId }) };
+    await this.notifications.notify(others, { kind, actorId, ...place, text });
+  }
+
+  /** @throws AppError bad_request */
+  private async requireAdmissible({ _id, groupId }: ChannelDocument, userId: ObjectId): Promise<void> {
+    if (!groupId || !(await this.collections.memberships.findOne({ groupId, userId }))) {
+      throw new AppError('bad_request', 'The user is not a member of the group.');
+    }
+    if (await this.isBanned(_id, userId)) {
+      throw new AppError('bad_request', 'The user is banned from the channel.');
+    }
   }
 
   private async isBanned(channelId: ObjectId, userId: ObjectId): Promise<boolean> {

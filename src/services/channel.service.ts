@@ -4,6 +4,7 @@ import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
 import type { AuditAction } from '../models/audit.model';
 import {
+  ownerOf,
   toChannel,
   type Channel,
   type ChannelDocument,
@@ -94,7 +95,7 @@ export class ChannelService {
   }
 
   /**
-   * Changes a channel. One that becomes private keeps its creator and the caller as members; everybody else hears
+   * Changes a channel. One that becomes private keeps its owner and the caller as members; everybody else hears
    * nothing more of it when this resolves.
    * @throws AppError not_found, forbidden, channel_name_taken, channel_archived
    */
@@ -165,7 +166,7 @@ export class ChannelService {
     const { _id: channelId, groupId } = channel;
     if (!groupId) throw noChannel();
     await this.groupChannels.discount(channel);
-    const candidates = [channel.createdBy, caller.userId];
+    const candidates = [ownerOf(channel) ?? channel.createdBy, caller.userId];
     const rows = await this.collections.memberships.find({ groupId, userId: { $in: candidates } }).toArray();
     const keeps = rows.map(({ userId }) => userId);
     await this.bus.tell({ kind: 'public_channel', groupId, channelId, leaveOut: keeps }, 'channel:removed', {

@@ -125,6 +125,8 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/channels': ({ groupId }) => ({ body: { groupId, name: randomUUID() } }),
   'get /api/channels': ({ groupId }) => ({ query: { groupId } }),
   'patch /api/channels/{channelId}': () => ({ body: { topic: 'Another' } }),
+  'post /api/channels/{channelId}/transfer': ({ userId }) => ({ body: { userId } }),
+  'post /api/admin/channels/{channelId}/transfer': ({ userId }) => ({ body: { userId } }),
   'post /api/channels/{channelId}/members': ({ userId }) => ({ body: { userId } }),
   'put /api/channels/{channelId}/restrictions/{userId}': () => ({
     body: { kind: 'muted', reason: 'A test' },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { refused } from '../fixtures/accounts';
+import { auditOf, refused } from '../fixtures/accounts';
 import type { Api } from '../fixtures/api';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -114,6 +114,71 @@ describe('a super admin who is no member', () => {
     expect(await get(`channels/${channelId}`)).toMatchObject(refused(404, 'not_found'));
     expect(await api.delete(path, root.token)).toMatchObject(refused(404, 'not_found'));
     socket.close();
+  });
+});
+
+describe('a channel, by a super admin who is no member', () => {
+  const path = () => `/api/admin/channels/${channelId}`;
+  const post = (name: string, body?: object, by = root) => api.post(`${path()}/${name}`, body, by.token);
+  const send = (by = member) =>
+    api.post(
+      `/api/channels/${channelId}/messages`,
+      { clientMessageId: randomUUID(), body: 'Hello' },
+      by.token,
+    );
+
+  it('is archived and taken back, and those who read it hear it', async () => {
+    const socket = await connect(server.url, member.token);
+    expect((await post('archive')).body.channel.archivedAt).not.toBeNull();
+    await socket.isTold('channel:updated', ({ channel }) => channel.archivedAt !== null);
+    expect(await send()).toMatchObject(refused(409, 'channel_archived'));
+    expect((await post('restore')).body.channel.archivedAt).toBeNull();
+    await socket.isTold('channel:updated', ({ channel }) => channel.archivedAt === null);
+    expect((await send()).status).toBe(201);
+    socket.close();
+  });
+
+  it('is deleted with its messages, and nobody hears anything of it any more', async () => {
+    const devices = await Promise.all([connect(server.url, member.token), connect(server.url, member.token)]);
+    await send();
+    expect((await api.delete(path(), root.token)).status).toBe(204);
+    for (const device of devices) {
+      await device.isTold('channel:removed', (payload) => payload.channelId === channelId);
+      device.close();
+    }
+    expect(await send()).toMatchObject(refused(404, 'not_found'));
+    expect(await api.delete(path(), root.token)).toMatchObject(refused(404, 'not_found'));
+    expect((await get(`groups/${groupId}`)).body.counts).toMatchObject({ publicChannels: 0, messages: 0 });
+  });
+
+  it('gets another owner when it is private and nobody in it may change it any more', async () => {
+    const secret = { groupId, name: 'secret', visibility: 'private' };
+    ({
+      channel: { id: channelId },
+    } = (await api.post('/api/channels', secret, owner.token)).body);
+    await api.delete(`/api/channels/${channelId}/members/${owner.id}`, owner.token);
+    expect(await api.patch(`/api/channels/${channelId}`, { topic: 'x' }, owner.token)).toMatchObject(
+      refused(404, 'not_found'),
+    );
+    expect((await post('transfer', { userId: member.id })).body.channel.ownerId).toBe(member.id);
+    const topic = { topic: 'Mine' };
+    expect((await api.patch(`/api/channels/${channelId}`, topic, member.token)).status).toBe(200);
+    expect((await get(`channels/${channelId}`)).body.members).toMatchObject([{ id: member.id }]);
+    const entries = await auditOf(server, { id: channelId }, 'channel.transferred');
+    expect(entries).toMatchObject([{ details: { from: owner.id, to: member.id } }]);
+  });
+
+  it('is a channel of a group: a direct conversation stays as it is', async () => {
+    const { body } = await api.post('/api/direct-messages', { userIds: [member.id] }, owner.token);
+    channelId = body.conversation.channel.id;
+    expect(body.conversation.channel.ownerId).toBeNull();
+    for (const name of ['archive', 'restore']) {
+      expect(await post(name)).toMatchObject(refused(409, 'direct_channel'));
+    }
+    const heir = { userId: member.id };
+    expect(await post('transfer', heir)).toMatchObject(refused(409, 'direct_channel'));
+    expect(await api.delete(path(), root.token)).toMatchObject(refused(409, 'direct_channel'));
+    expect((await send()).status).toBe(201);
   });
 });
 

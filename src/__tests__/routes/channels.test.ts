@@ -148,6 +148,9 @@ describe('a private channel', () => {
     expect((await take(channelId, guest)).status).toBe(204);
     expect((await take(channelId, guest)).status).toBe(204);
     expect((await send(channelId, guest)).status).toBe(201);
+    const { notifications } = (await server.api.get('/api/client/notifications', guest.token)).body;
+    const about = notifications.filter((one: any) => one.channelId === channelId);
+    expect(about).toMatchObject([{ kind: 'channel.added', actorId: owner.id, groupId }]);
     // The maker may go too, and is outside then although they own the group.
     expect((await expel(channelId, owner)).status).toBe(204);
     expect(await get(channelId, owner)).toMatchObject(refused(404, 'not_found'));
