@@ -1,7 +1,9 @@
 import type { Services } from '../context';
 import type { ChannelSettingInput } from '../models/channel-setting.model';
+import type { MarkReadInput } from '../models/channel-summary.model';
 import type { PageQuery } from '../models/common.model';
 import type { HistoryQuery, RepliesQuery } from '../models/history.model';
+import type { ThreadsQuery } from '../models/thread.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };
@@ -42,6 +44,18 @@ export function createMessageReadingController({ history, threads, receipts, cha
       status: 200,
       body: { thread: await threads.unfollow(caller, params.messageId) },
     }),
+    markThreadRead: async ({
+      caller,
+      params,
+      body,
+    }: CallerRequest<MessageParams, undefined, MarkReadInput>): Promise<Reply> => ({
+      status: 200,
+      body: { thread: await threads.markRead(caller, params.messageId, body) },
+    }),
+    listThreads: async ({ caller, query }: CallerRequest<undefined, ThreadsQuery>): Promise<Reply> => {
+      const { items, nextCursor } = await threads.list(caller, query);
+      return { status: 200, body: { threads: items, nextCursor } };
+    },
     getSetting: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
       status: 200,
       body: { setting: await channelSettings.get(caller, params.channelId) },

@@ -251,7 +251,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   ],
   thread_follows: [
     { name: 'thread_user_unique', key: { threadId: 1, userId: 1 }, unique: true },
-    { name: 'user_channel', key: { userId: 1, channelId: 1 } },
+    { name: 'user_following', key: { userId: 1, following: 1, _id: 1 } },
     { name: 'channel', key: { channelId: 1 } },
   ],
   scheduled_messages: [

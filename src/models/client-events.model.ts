@@ -13,7 +13,7 @@ import {
 import { ownStatusData, reportActivityEvent } from './presence.model';
 import { reactionParams } from './reaction.model';
 import { syncInput, syncReply } from './sync.model';
-import { threadFollowReply } from './thread.model';
+import { markThreadReadEvent, threadFollowReply } from './thread.model';
 import { renewTokenEvent, tokenRenewedData } from './session.model';
 import { typingData, typingEvent } from './typing.model';
 
@@ -132,6 +132,12 @@ export const CLIENT_EVENTS = {
     payload: keyed(messageParams),
     data: threadFollowReply,
     operation: 'unfollowThread',
+  },
+  'thread:mark_read': {
+    summary: 'Say up to which message one has read the thread of a message. The marker never moves back.',
+    payload: keyed(markThreadReadEvent),
+    data: threadFollowReply,
+    operation: 'markThreadRead',
   },
   'channel:set_notifications': {
     summary: 'Say what to be told of in a channel, on all devices.',

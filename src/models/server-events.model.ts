@@ -145,7 +145,7 @@ export const SERVER_EVENTS = {
     payload: channelSettingReply,
   },
   'thread:updated': {
-    summary: 'To a user, on all devices: they follow a thread now, or do not.',
+    summary: 'To a user, on all devices: they follow a thread now, or do not, or have read more of it.',
     payload: threadFollowReply,
   },
   'bookmark:added': { summary: 'To a user, on all devices.', payload: bookmarkReply },

@@ -1,13 +1,14 @@
 import type { Services } from '../context';
 import { createMessageReadingController } from '../controllers/message-reading.controller.mongodb';
 import { channelSettingInput, channelSettingReply } from '../models/channel-setting.model';
+import { markReadInput } from '../models/channel-summary.model';
 import { channelParams } from '../models/channel.model';
 import { pageQuery } from '../models/common.model';
 import { historyQuery, messagesReply, repliesQuery } from '../models/history.model';
 import { messageEditsReply } from '../models/message-edit.model';
 import { messageParams, messageReply } from '../models/message.model';
 import { receiptsReply } from '../models/receipt.model';
-import { threadFollowReply } from '../models/thread.model';
+import { threadFollowReply, threadsQuery, threadsReply } from '../models/thread.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Reading messages, and what one wants to be told of them. */
@@ -69,6 +70,27 @@ export function messageReadingRoutes(services: Services): ApiRoute[] {
       params: messageParams,
       replies: followed,
       handle: reading.unfollow,
+    }),
+    callerRoute({
+      method: 'put',
+      path: '/api/messages/:messageId/thread-read',
+      operationId: 'markThreadRead',
+      tag,
+      summary: 'Say up to which message the caller has read the thread of a message. It never moves back.',
+      params: messageParams,
+      body: markReadInput,
+      replies: { 200: { description: 'Where the marker is now.', schema: threadFollowReply } },
+      handle: reading.markThreadRead,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/client/threads',
+      operationId: 'listThreads',
+      tag,
+      summary: 'The threads that the caller follows and may read now, with what is unread, the latest first.',
+      query: threadsQuery,
+      replies: { 200: { description: 'A page of threads.', schema: threadsReply } },
+      handle: reading.listThreads,
     }),
     callerRoute({
       method: 'get',

@@ -5,6 +5,7 @@ import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
+import { toThreadFollow, type ThreadFollowDocument } from '../models/thread.model';
 import { AppError } from '../utils/errors';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
 import { hasRank } from './access-rules';
@@ -37,11 +38,12 @@ interface Composed {
   content: MessageContent;
 }
 
-/** What has been written, and the notifications that are to be announced. */
+/** What has been written, and the notifications and new followers that are to be told of it. */
 interface Inserted {
   channel: ChannelDocument;
   documents: MessageDocument[];
   notices: NotificationDocument[];
+  follows: ThreadFollowDocument[];
 }
 
 /** What a batch has come to. */
@@ -128,12 +130,13 @@ export class MessageWriter {
     const composed = await this.compose(channel, fresh, refused);
     let audience = audienceOfChannel(channel);
     let notices: NotificationDocument[] = [];
+    let follows: ThreadFollowDocument[] = [];
     if (composed.length > 0) {
       const inserted = await this.insert(channel, composed, slowed, attempted);
       if (!inserted) return this.write(channel, drafts, await this.findSent(drafts), slowed, attempted);
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
       audience = audienceOfChannel(inserted.channel);
-      ({ notices } = inserted);
+      ({ notices, follows } = inserted);
     }
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
@@ -143,6 +146,10 @@ export class MessageWriter {
     }
     for (const root of await this.roots.read(created)) {
       await this.bus.tell(audience, 'message:updated', { message: toMessage(root) });
+    }
+    for (const follow of follows) {
+      const audience = { kind: 'users' as const, userIds: [follow.userId] };
+      await this.bus.tell(audience, 'thread:updated', { thread: toThreadFollow(follow) });
     }
     await this.notifications.announce(notices);
     return { known, created: new Set(created.map(keyOfMessage)), refused };
@@ -218,7 +225,7 @@ export class MessageWriter {
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.collections.messages.insertMany(documents);
-        await this.roots.noteReplies(documents, revision + 1);
+        const follows = await this.roots.noteReplies(documents, revision + 1);
         await this.markers.noteSent(documents);
         if (channel.kind === 'direct') {
           await this.collections.channelMembers.updateMany({ channelId }, { $set: { activeAt: createdAt } });
@@ -237,7 +244,7 @@ export class MessageWriter {
             createdAt,
           );
         }
-        return { channel, documents, notices };
+        return { channel, documents, notices, follows };
       });
     } catch (error) {
       if (duplicateIndex(error) === 'sender_client_id_unique') return undefined;

@@ -1,7 +1,10 @@
-import type { AnyBulkWriteOperation, ObjectId } from 'mongodb';
+import { ObjectId, type AnyBulkWriteOperation } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { MessageDocument } from '../models/message.model';
 import type { ThreadFollowDocument } from '../models/thread.model';
+
+/** An id made by the database would not follow those made here, and what one follows is listed by id. */
+export const newFollowId = () => new ObjectId();
 
 /** Keeps the root messages of threads, and who follows them, up to date with the replies. */
 export class ThreadRoots {
@@ -19,10 +22,14 @@ export class ThreadRoots {
    * Counts new replies at their roots. Their authors follow the threads from now on, and so do the authors of the
    * roots unless they have said no. Part of the transaction that inserts the replies.
    * @param firstRevision that of the first root in the order of `ThreadRoots.of`; the others follow.
+   * @returns those who did not follow before, which they are to be told.
    */
-  async noteReplies(replies: readonly MessageDocument[], firstRevision: number): Promise<void> {
+  async noteReplies(
+    replies: readonly MessageDocument[],
+    firstRevision: number,
+  ): Promise<ThreadFollowDocument[]> {
     const roots = ThreadRoots.of(replies);
-    if (roots.length === 0) return;
+    if (roots.length === 0) return [];
     await this.collections.messages.bulkWrite(
       roots.map((_id, index): AnyBulkWriteOperation<MessageDocument> => {
         const own = replies.filter(({ threadId }) => threadId?.equals(_id));
@@ -37,19 +44,25 @@ export class ThreadRoots {
         };
       }),
     );
-    await this.follow(replies, roots);
+    return this.follow(replies, roots);
   }
 
-  private async follow(replies: readonly MessageDocument[], roots: ObjectId[]): Promise<void> {
+  private async follow(
+    replies: readonly MessageDocument[],
+    roots: ObjectId[],
+  ): Promise<ThreadFollowDocument[]> {
     const { messages, threadFollows } = this.collections;
     const authors = await messages
       .find({ _id: { $in: roots } }, { projection: { senderId: 1, channelId: 1, seq: 1 } })
       .toArray();
+    const people = [...authors, ...replies].map(({ senderId }) => senderId);
+    const following = { threadId: { $in: roots }, userId: { $in: people }, following: true };
+    const before = await threadFollows.find(following, { projection: { _id: 1 } }).toArray();
     await threadFollows.bulkWrite([
       ...authors.map(({ _id, channelId, senderId, seq }): AnyBulkWriteOperation<ThreadFollowDocument> => ({
         updateOne: {
           filter: { threadId: _id, userId: senderId },
-          update: { $setOnInsert: { channelId, following: true, readSeq: seq } },
+          update: { $setOnInsert: { _id: newFollowId(), channelId, following: true, readSeq: seq } },
           upsert: true,
         },
       })),
@@ -57,12 +70,17 @@ export class ThreadRoots {
         ({ threadId, channelId, senderId, seq }): AnyBulkWriteOperation<ThreadFollowDocument> => ({
           updateOne: {
             filter: { threadId: threadId!, userId: senderId },
-            update: { $setOnInsert: { channelId }, $set: { following: true }, $max: { readSeq: seq } },
+            update: {
+              $setOnInsert: { _id: newFollowId(), channelId },
+              $set: { following: true },
+              $max: { readSeq: seq },
+            },
             upsert: true,
           },
         }),
       ),
     ]);
+    return threadFollows.find({ ...following, _id: { $nin: before.map(({ _id }) => _id) } }).toArray();
   }
 
   /** The roots of these replies as they are now, in the order of their revisions. */

@@ -218,6 +218,8 @@ async function useMessages(channelId: string, messageId: string, ada: Person, br
   await api.get(`${message}/seen-by`, ada.token);
   await api.get(`${channel}/pins`, ada.token, { cursor: 99 });
   await api.get('/api/client/bookmarks', ada.token, { cursor });
+  await put(`${message}/thread-read`, { seq: 1 });
+  expect((await api.get('/api/client/threads', ada.token)).body.threads).toHaveLength(1);
   for (const mark of ['reactions/:x:', 'pin', 'bookmark', 'follow']) {
     await api.delete(`${message}/${mark}`, ada.token);
   }

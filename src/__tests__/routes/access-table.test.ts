@@ -149,6 +149,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/messages/{messageId}/forward': ({ channelId }) => ({
     body: { channelId, clientMessageId: randomUUID() },
   }),
+  'put /api/messages/{messageId}/thread-read': () => ({ body: { seq: 1 } }),
   'patch /api/messages/{messageId}': () => ({ body: { body: 'Edited' } }),
 };
 

@@ -226,6 +226,12 @@ describe('who may not', () => {
     ['bookmark', 'message:bookmark', (id, by) => put(`/api/messages/${id}/bookmark`, by), {}],
     ['follow', 'thread:follow', (id, by) => put(`/api/messages/${id}/follow`, by), {}],
     [
+      'mark a thread read',
+      'thread:mark_read',
+      (id, by) => put(`/api/messages/${id}/thread-read`, by, { seq: 1 }),
+      { seq: 1 },
+    ],
+    [
       'forward',
       'message:forward',
       (id, by) => {

@@ -18,6 +18,7 @@ export function messageMarkHandlers({
   | 'message:unbookmark'
   | 'thread:follow'
   | 'thread:unfollow'
+  | 'thread:mark_read'
   | 'channel:set_notifications'
 > {
   return {
@@ -36,6 +37,9 @@ export function messageMarkHandlers({
     'thread:follow': async (caller, { messageId }) => ({ thread: await threads.follow(caller, messageId) }),
     'thread:unfollow': async (caller, { messageId }) => ({
       thread: await threads.unfollow(caller, messageId),
+    }),
+    'thread:mark_read': async (caller, { messageId, ...input }) => ({
+      thread: await threads.markRead(caller, messageId, input),
     }),
     'channel:set_notifications': async (caller, { channelId, ...input }) => ({
       setting: await channelSettings.set(caller, channelId, input),
