@@ -25,7 +25,8 @@ function isFresh() {
 
 if (process.argv.includes('--if-stale') && isFresh()) process.exit(0);
 
-console.log('Building dist …');
+// Not on standard output, which belongs to the command that is run afterwards.
+console.error('Building dist …');
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 const result = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {

@@ -122,8 +122,8 @@ describe('kill -9 under a mixed load', () => {
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 
   async function start(): Promise<{ child: ChildProcess; uri: string }> {
-    const script = ['--require', 'ts-node/register/transpile-only', 'src/scripts/embedded-db.ts'];
-    const child = spawn(process.execPath, [...script, '--port', '0', '--data', dataDir], { cwd: root });
+    const script = ['dist/scripts/embedded-db.js', '--port', '0', '--data', dataDir];
+    const child = spawn(process.execPath, script, { cwd: root });
     const uri = await new Promise<string>((resolve, reject) => {
       let out = '';
       child.stdout.on('data', (chunk: Buffer) => {
