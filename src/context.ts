@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
+import { AccountExportService } from './services/account-export.service';
 import { AccountService } from './services/account.service';
 import { AdminGroupService } from './services/admin-groups.service';
 import { AdminUserService } from './services/admin-users.service';
@@ -403,6 +404,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     emails,
     throttle,
     accounts,
+    accountExports: new AccountExportService(collections),
     admin,
     adminUsers,
     adminGroups: new AdminGroupService(

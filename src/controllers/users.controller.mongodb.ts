@@ -7,7 +7,7 @@ type UserParams = { userId: string };
 
 const NOTHING: Reply = { status: 204 };
 
-export function createUsersController({ users, accounts }: Services) {
+export function createUsersController({ users, accounts, accountExports }: Services) {
   return {
     get: async ({ params }: CallerRequest<UserParams>): Promise<Reply> => ({
       status: 200,
@@ -49,6 +49,6 @@ export function createUsersController({ users, accounts }: Services) {
       return NOTHING;
     },
     export: ({ caller }: CallerRequest): Promise<Reply> =>
-      Promise.resolve({ status: 200, body: accounts.export(caller) }),
+      Promise.resolve({ status: 200, body: accountExports.export(caller) }),
   };
 }

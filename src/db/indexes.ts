@@ -181,6 +181,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       unique: true,
       partialFilterExpression: { pending: true },
     },
+    { name: 'reporter', key: { reporterId: 1 } },
     { name: 'state_order', key: { state: 1, _id: 1 } },
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
     { name: 'group_state_order', key: { groupId: 1, state: 1, _id: 1 } },
@@ -210,6 +211,12 @@ const INDEXES: Record<string, IndexDescription[]> = {
       name: 'pinned',
       key: { channelId: 1, pinnedRevision: 1 },
       partialFilterExpression: { pinnedRevision: { $exists: true } },
+    },
+    {
+      // Of the messages without reactions, which are nearly all, it holds nothing.
+      name: 'reactor',
+      key: { 'reactions.userIds': 1 },
+      partialFilterExpression: { reactions: { $exists: true } },
     },
     { name: 'sender_place', key: { senderId: 1, channelId: 1, seq: 1 } },
     {

@@ -1,14 +1,8 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
-import { toDraft } from '../models/draft.model';
-import { toGroup } from '../models/group.model';
-import { toMessage } from '../models/message.model';
-import { toNotification } from '../models/notification.model';
-import { toPreferences } from '../models/preferences.model';
-import { toScheduledMessage } from '../models/scheduled-message.model';
-import { toSession, type Caller, type Origin } from '../models/session.model';
-import { toPublicUser, toUser, type Proof, type UserDocument } from '../models/user.model';
+import type { Caller, Origin } from '../models/session.model';
+import type { Proof, UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
@@ -22,10 +16,7 @@ import type { PendingAdmissions } from './pending-admissions';
 import type { SessionService } from './session.service';
 import type { SuperAdmins } from './super-admins';
 
-/** Messages of an export that are read at a time. */
-const EXPORT_PAGE = 1000;
-
-/** The end of an account, and what its owner may take along. */
+/** The end of an account. */
 export class AccountService {
   constructor(
     private readonly collections: Collections,
@@ -87,53 +78,16 @@ export class AccountService {
         address: origin.address,
         details,
       });
+      await this.bus.publish({ type: 'user.changed', userId: user._id });
+      await this.sessions.revokeAll(user._id, 'account_deleted');
+      await this.forgetSessions(user._id);
+      // Those that began while it ran have been ended since.
+      await this.transactions.afterCommit(() => this.forgetSessions(user._id));
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
-    await this.sessions.revokeAll(user._id, 'account_deleted');
-    await this.collections.sessions.deleteMany({ userId: user._id });
   }
 
-  /** Everything that is stored about the caller, as an async sequence of one fact each. */
-  async *export(caller: Caller): AsyncGenerator<{ kind: string; data: unknown }> {
-    const { userId } = caller;
-    const user = await this.collections.users.findOne({ _id: userId });
-    if (!user) return;
-    yield { kind: 'user', data: toUser(user) };
-    if (user.lastSeenAt) yield { kind: 'last_seen', data: { lastSeenAt: user.lastSeenAt.toISOString() } };
-    for await (const session of this.collections.sessions.find({ userId })) {
-      yield { kind: 'session', data: toSession(session, caller) };
-    }
-    for await (const { groupId, role, joinedAt } of this.collections.memberships.find({ userId })) {
-      const group = await this.collections.groups.findOne({ _id: groupId });
-      if (group)
-        yield { kind: 'membership', data: { group: toGroup(group, role), joinedAt: joinedAt.toISOString() } };
-    }
-    for await (const { channelId, joinedAt } of this.collections.channelMembers.find({ userId })) {
-      const data = { channelId: channelId.toHexString(), joinedAt: joinedAt.toISOString() };
-      yield { kind: 'channel_membership', data };
-    }
-    for await (const { blockedId } of this.collections.blocks.find({ userId })) {
-      const blocked = await this.collections.users.findOne({ _id: blockedId });
-      if (blocked) yield { kind: 'block', data: toPublicUser(blocked) };
-    }
-    for await (const scheduled of this.collections.scheduledMessages.find({ userId })) {
-      yield { kind: 'scheduled_message', data: toScheduledMessage(scheduled) };
-    }
-    for await (const draft of this.collections.drafts.find({ userId })) {
-      yield { kind: 'draft', data: toDraft(draft) };
-    }
-    yield {
-      kind: 'preferences',
-      data: toPreferences(await this.collections.preferences.findOne({ _id: userId })),
-    };
-    for await (const notification of this.collections.notifications.find({ userId })) {
-      yield { kind: 'notification', data: toNotification(notification) };
-    }
-    for await (const { channelId, seq } of this.collections.channelReads.find({ userId })) {
-      yield { kind: 'read_marker', data: { channelId: channelId.toHexString(), readSeq: seq } };
-    }
-    const messages = this.collections.messages.find({ senderId: userId }).batchSize(EXPORT_PAGE);
-    for await (const message of messages) yield { kind: 'message', data: toMessage(message) };
+  private async forgetSessions(userId: ObjectId): Promise<void> {
+    await this.collections.sessions.deleteMany({ userId });
   }
 
   /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
@@ -171,6 +125,7 @@ export class AccountService {
     for (const { groupId } of own) await this.memberships.remove(groupId, userId, 'left');
     await this.admissions.endUser(userId);
     await this.collections.groupBans.deleteMany({ userId });
+    await this.collections.channelRestrictions.deleteMany({ userId });
   }
 
   private async erase(user: UserDocument): Promise<void> {
