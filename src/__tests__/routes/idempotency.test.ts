@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { createContext } from '../../context';
 import { startServer } from '../../server';
 import { CLIENT_EVENTS, type ClientEventSpec } from '../../models/client-events.model';
-import { auditOf, everythingStored, refused } from '../fixtures/accounts';
+import { auditOf, everythingStored, login, refused } from '../fixtures/accounts';
 import { createApi, type Answer, type Api, type Call } from '../fixtures/api';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { operationsOf } from '../fixtures/routes';
@@ -233,6 +233,11 @@ describe('log-ins and what else gives tokens', () => {
   const anonymous = (path: string, key: string, body: object) =>
     keyed('post', path, key, { body, person: null });
 
+  const account = () => {
+    const username = `twice${randomUUID().slice(0, 8)}`;
+    return { username, email: `${username}@example.org`, password: PASSWORD };
+  };
+
   test('a refresh whose answer was lost gets the same new pair, and the session lives', async () => {
     const person = await signUp(server.api);
     const [key, body] = [randomUUID(), { refreshToken: person.refreshToken }];
@@ -261,13 +266,12 @@ describe('log-ins and what else gives tokens', () => {
   });
 
   test('a registration that is sent again makes one account', async () => {
-    const username = `twice${randomUUID().slice(0, 8)}`;
-    const [key, body] = [randomUUID(), { username, email: `${username}@example.org`, password: PASSWORD }];
+    const [key, body] = [randomUUID(), account()];
     const first = await anonymous('/api/auth/register', key, body);
     const replay = await anonymous('/api/auth/register', key, body);
     expect([first.status, replay.status, isReplayed(replay)]).toEqual([201, 201, true]);
     expect(replay.body).toEqual(first.body);
-    expect(await collections().users.countDocuments({ username })).toBe(1);
+    expect(await collections().users.countDocuments({ username: body.username })).toBe(1);
   });
 
   test('a wrong password is no answer that is kept, and tells nothing of one that is', async () => {
@@ -293,6 +297,36 @@ describe('log-ins and what else gives tokens', () => {
     for (const secret of [key, body.accessToken, body.refreshToken, setup.body.secret, PASSWORD]) {
       expect(stored).not.toContain(secret);
     }
+  });
+
+  test.each<[string, (person: Person) => object]>([
+    ['register', () => account()],
+    ['login', ({ username }) => ({ identifier: username, password: PASSWORD })],
+    ['refresh', ({ refreshToken }) => ({ refreshToken })],
+  ])('%s is replayed after its session has ended, with tokens that are good for nothing', async (act, of) => {
+    const person = await signUp(server.api);
+    const [path, key, body] = [`/api/auth/${act}`, randomUUID(), of(person)];
+    const first = (await anonymous(path, key, body)).body;
+    expect((await server.api.get('/api/auth/me', first.accessToken)).status).toBe(200);
+    const ended = await server.api.post('/api/auth/logout-everywhere', undefined, first.accessToken);
+    expect(ended.status).toBe(204);
+
+    const replay = await anonymous(path, key, body);
+    expect([isReplayed(replay), replay.body]).toEqual([true, first]);
+    const { accessToken, refreshToken } = replay.body;
+    const refusal = refused(401, 'session_revoked');
+    expect(await server.api.get('/api/auth/me', accessToken)).toMatchObject(refusal);
+    expect(await server.api.post('/api/auth/refresh', { refreshToken })).toMatchObject(
+      refused(401, 'refresh_token_invalid'),
+    );
+    await expect(connect(server.url, accessToken)).rejects.toMatchObject({
+      data: { code: 'session_revoked' },
+    });
+    // Another log-in is not in the way of it, nor does it give a token that is good.
+    expect((await login(server.api, { username: first.user.username })).status).toBe(200);
+    expect(await server.api.get('/api/auth/me', accessToken)).toMatchObject(refusal);
+    const stored = await everythingStored(server);
+    for (const secret of [key, accessToken, refreshToken, PASSWORD]) expect(stored).not.toContain(secret);
   });
 
   test('a replay is for those who are still logged in', async () => {
