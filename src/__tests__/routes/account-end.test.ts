@@ -1,3 +1,4 @@
+import { ObjectId } from 'mongodb';
 import { everythingStored, isLoggedIn, logInAgain, login, me, refused, auditOf } from '../fixtures/accounts';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -144,6 +145,51 @@ describe('deleting', () => {
     for (const { status } of answers) expect([204, 401]).toContain(status);
     expect((await login(server.api, ada)).status).toBe(401);
     expect(await auditOf(server, ada, 'user.deleted')).toHaveLength(1);
+  });
+});
+
+describe('what fails in the middle has changed nothing, neither the account nor its sessions', () => {
+  const byAdmin = (act: string) => (person: Person) =>
+    server.api.post(`/api/admin/users/${person.id}/${act}`, { reason: 'A test' }, founder.token);
+  const acts: [string, (person: Person) => ReturnType<typeof remove>][] = [
+    ['suspending', byAdmin('suspend')],
+    ['banning', byAdmin('ban')],
+    ['deactivating', deactivate],
+    ['deleting', remove],
+    [
+      'changing the password',
+      ({ token }) =>
+        server.api.post(
+          '/api/auth/password',
+          { password: PASSWORD, newPassword: 'a wholly new passphrase' },
+          token,
+        ),
+    ],
+  ];
+
+  it.each(acts)('%s', async (_, act) => {
+    const person = await signUp(server.api, 'survivor');
+    const phone = await logInAgain(server.api, person);
+    const { collections } = server.context.database;
+    const { sessions, users } = collections;
+    const stored = () => users.findOne({ _id: new ObjectId(person.id) });
+    const before = await stored();
+    // One session of the two has been ended when it fails.
+    let ended = 0;
+    collections.sessions = new Proxy(sessions, {
+      get: (target, name) => {
+        if (name === 'findOneAndUpdate' && ++ended > 1) throw new Error('The disk is on fire.');
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const answer = await act(person);
+    collections.sessions = sessions;
+    expect(answer).toMatchObject(refused(500, 'internal_error'));
+    expect(await stored()).toEqual(before);
+    expect(await isLoggedIn(server.api, person)).toEqual([true, true]);
+    expect(await isLoggedIn(server.api, phone)).toEqual([true, true]);
+    expect(Math.floor((await act(await logInAgain(server.api, person))).status / 100)).toBe(2);
   });
 });
 
