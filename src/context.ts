@@ -8,6 +8,7 @@ import { AdminGroupService } from './services/admin-groups.service';
 import { AdminUserService } from './services/admin-users.service';
 import { AdminService } from './services/admin.service';
 import { AnnouncementService } from './services/announcement.service';
+import { ATTACHMENT_FOLDERS, Attachments } from './services/attachments';
 import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
 import { ChannelChanges } from './services/channel-changes';
@@ -94,6 +95,7 @@ import { Timings } from './services/timings';
 import { TokenService } from './services/token.service';
 import { TotpService } from './services/totp.service';
 import { TypingService } from './services/typing.service';
+import { UploadService } from './services/upload.service';
 import { UploadSpool } from './services/upload-spool';
 import { UploadSweeper } from './services/upload-sweeper';
 import { UserService } from './services/user.service';
@@ -125,7 +127,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const spool = new UploadSpool(join(config.uploadDir, 'tmp'));
   const storage = new LocalFileStorage(config.uploadDir, spool.folder);
   await spool.start();
-  await storage.start([AVATAR_FOLDER]);
+  await storage.start([AVATAR_FOLDER, ...ATTACHMENT_FOLDERS]);
   const database =
     overrides.database ??
     (await openDatabase({
@@ -179,12 +181,14 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const notifications = new NotificationService(collections, bus);
   const mentions = new Mentions(collections, access);
   const notices = new MentionNotices(collections, presence, notifications);
-  const composer = new MessageComposer(collections, access, mentions);
+  const attachments = new Attachments(collections, transactions, storage, logger);
+  const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter(
     collections,
     transactions,
     access,
     composer,
+    attachments,
     slowMode,
     markers,
     roots,
@@ -195,11 +199,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
-  const purger = new ChannelPurger(collections, transactions, logger);
+  const purger = new ChannelPurger(collections, transactions, attachments, logger);
   const users = new UserService(collections, bus);
   const changes = new ChannelChanges(collections, transactions, bus);
   const messageChanges = new MessageChanges(collections, transactions, access, queue, changes, bus);
-  const eraser = new MessageEraser(collections, messageChanges, notifications, bus);
+  const eraser = new MessageEraser(collections, messageChanges, attachments, notifications, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
   const admissions = new PendingAdmissions(collections, notifications, bus);
   const memberships = new Memberships(
@@ -247,6 +251,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     changes,
     queue,
     markers,
+    attachments,
     audit,
     logger,
   );
@@ -270,14 +275,18 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     bus,
     logger,
   );
-  const avatars = new AvatarService(
+  const images = new ImageProcessor();
+  const avatars = new AvatarService(collections, transactions, access, bus, images, storage, logger);
+  const uploads = new UploadService(
     collections,
     transactions,
     access,
-    bus,
-    new ImageProcessor(),
+    sessions,
+    tokens,
+    images,
+    attachments,
     storage,
-    logger,
+    config.uploads,
   );
   const groupLifecycle = new GroupLifecycle(
     collections,
@@ -292,7 +301,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     bus,
   );
   const receipts = new ReadReceipts(collections, access, users, bus, logger);
-  const sweeper = new UploadSweeper(collections, storage, spool.folder, logger);
+  const sweeper = new UploadSweeper(collections, transactions, attachments, storage, spool.folder, logger);
   const credentials = new CredentialService(
     collections,
     transactions,
@@ -317,6 +326,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     superAdmins,
     audit,
     avatars,
+    attachments,
     memberships,
     admissions,
     groupLifecycle,
@@ -433,6 +443,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     users,
     permissions: new PermissionService(access, users),
     avatars,
+    uploads,
     spool,
     sweeper,
     notifications,
@@ -494,7 +505,14 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     bookmarks: new BookmarkService(collections, transactions, access, bus),
     channelSettings: new ChannelSettingService(collections, transactions, access, bus),
     receipts,
-    scheduledMessages: new ScheduledMessageService(collections, transactions, access, scheduledSender, bus),
+    scheduledMessages: new ScheduledMessageService(
+      collections,
+      transactions,
+      access,
+      attachments,
+      scheduledSender,
+      bus,
+    ),
     drafts,
     retention,
     search: new SearchService(collections, access),

@@ -18,6 +18,9 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
 
+/** In bytes. */
+const MB = 1024 * 1024;
+
 const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
 
 const origins = z.string().transform((text, context) => {
@@ -88,6 +91,10 @@ const settingsSchema = z.object({
     .enum(['everyone', 'group_admins'], 'must be everyone or group_admins')
     .default('everyone'),
   LINK_PREVIEWS: flag.default(true),
+  UPLOAD_IMAGE_MB: wholeNumber(1, 100).default(20),
+  UPLOAD_MEDIA_MB: wholeNumber(1, 4096).default(100),
+  UPLOAD_FILE_MB: wholeNumber(1, 4096).default(50),
+  UPLOAD_QUOTA_MB: wholeNumber(1, 1_048_576).default(1024),
   THROTTLE_ENABLED: flag.default(true),
   SOCKETS_PER_USER: wholeNumber(1, 1000).default(20),
   SOCKET_EVENTS_PER_SECOND: wholeNumber(1, 100_000).default(50),
@@ -155,6 +162,13 @@ export interface Config {
   };
   /** Whether the server fetches pages that messages link to. */
   linkPreviews: { enabled: boolean };
+  /** Of files that hang on messages, in bytes. */
+  uploads: {
+    /** The largest one, by what it is: a picture, sound or video, anything else. */
+    limits: { image: number; media: number; file: number };
+    /** All of one user together. */
+    quota: number;
+  };
   throttle: { enabled: boolean };
   /** What several nodes share; undefined where there is one. */
   redisUrl: string | undefined;
@@ -227,6 +241,14 @@ export function loadConfig(environment: Environment = process.env, workingDirect
     encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
     groups: { creation: settings.GROUP_CREATION },
     linkPreviews: { enabled: settings.LINK_PREVIEWS },
+    uploads: {
+      limits: {
+        image: settings.UPLOAD_IMAGE_MB * MB,
+        media: settings.UPLOAD_MEDIA_MB * MB,
+        file: settings.UPLOAD_FILE_MB * MB,
+      },
+      quota: settings.UPLOAD_QUOTA_MB * MB,
+    },
     throttle: { enabled: settings.THROTTLE_ENABLED },
     redisUrl: settings.REDIS_URL,
     sockets: {

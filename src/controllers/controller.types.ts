@@ -27,6 +27,12 @@ export interface FileReply {
   /** Another one for each other content: the ETag without its quotes. */
   tag: string;
   cacheControl: string;
+  /** That of the route, if it is left out. */
+  mediaType?: string;
+  /** Set on what browsers may show in its place. */
+  inline: boolean;
+  /** What it is saved as. */
+  name?: string;
 }
 
 /**

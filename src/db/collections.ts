@@ -1,6 +1,7 @@
 import type { Collection, Db, Document, ObjectId } from 'mongodb';
 import type { AnnouncementDocument } from '../models/announcement.model';
 import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
+import type { UploadDocument } from '../models/attachment.model';
 import type { BlockDocument } from '../models/block.model';
 import type { ChannelChangeDocument } from '../models/channel-change.model';
 import type { BookmarkDocument } from '../models/bookmark.model';
@@ -77,6 +78,7 @@ export interface Collections {
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
   messageEdits: Collection<MessageEditDocument>;
+  uploads: Collection<UploadDocument>;
   bookmarks: Collection<BookmarkDocument>;
   channelSettings: Collection<ChannelSettingDocument>;
   threadFollows: Collection<ThreadFollowDocument>;
@@ -116,6 +118,7 @@ export function collectionsOf(db: Db): Collections {
     channelPurges: open('channel_purges'),
     messages: open('messages'),
     messageEdits: open('message_edits'),
+    uploads: open('uploads'),
     bookmarks: open('bookmarks'),
     channelSettings: open('channel_settings'),
     threadFollows: open('thread_follows'),

@@ -230,6 +230,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { mentionsEveryone: { $exists: true } },
     },
     {
+      name: 'attachment',
+      key: { 'attachments.uploadId': 1, channelId: 1 },
+      partialFilterExpression: { 'attachments.uploadId': { $exists: true } },
+    },
+    {
       // A word that somebody wrote tells more than the beginning of a longer one.
       name: 'channel_text',
       key: { channelId: 1, body: 'text', 'search.keys': 'text' },
@@ -246,6 +251,15 @@ const INDEXES: Record<string, IndexDescription[]> = {
     },
   ],
   message_edits: [{ name: 'message_order', key: { messageId: 1, _id: 1 } }],
+  uploads: [
+    { name: 'user_uses', key: { userId: 1, uses: 1 } },
+    // Those of a scheduled message, and those that nobody waits for by their age.
+    {
+      name: 'unsent',
+      key: { reservedFor: 1, createdAt: 1 },
+      partialFilterExpression: { uses: 0 },
+    },
+  ],
   bookmarks: [
     { name: 'user_message_unique', key: { userId: 1, messageId: 1 }, unique: true },
     { name: 'user_order', key: { userId: 1, _id: 1 } },

@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
 import { idempotencyHeaders, type Answer, type IdempotencyMode } from '../models/idempotency.model';
+import type { UploadedFile } from '../models/upload.model';
 import type { IdempotencyService } from '../services/idempotency.service';
 import { parseInput } from '../utils/validation';
 import { callerOf } from './auth.middleware';
@@ -37,7 +38,7 @@ export function onceByKey(idempotency: IdempotencyService): Once {
         key,
         userId: route.authenticated ? callerOf(response).userId : undefined,
         operation: route.operationId,
-        input: [params, query, body, file && { file: file.sha256 }],
+        input: [params, query, body, file && toldApartBy(file)],
         mode: route.idempotency ?? 'atomic',
       },
       work,
@@ -45,4 +46,9 @@ export function onceByKey(idempotency: IdempotencyService): Once {
     if (replayed) response.setHeader('Idempotency-Replayed', 'true');
     return answer;
   };
+}
+
+/** A file without a name is compared as ever, so that answers stay good which were recorded before there were names. */
+function toldApartBy({ sha256, name }: UploadedFile): object {
+  return name === undefined ? { file: sha256 } : { file: sha256, name };
 }

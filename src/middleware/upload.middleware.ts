@@ -24,6 +24,8 @@ export function receiveUpload(
 ): RequestHandler {
   const receive = multer({
     storage: storageOf(spool),
+    // As browsers write names.
+    defParamCharset: 'utf8',
     limits: { fileSize: spec.maxBytes, files: 1, fields: 0, fieldNameSize: 100, headerPairs: 20 },
   }).single(spec.field);
   return async (request, response, next) => {
@@ -33,8 +35,9 @@ export function receiveUpload(
     if (Number(request.headers['content-length']) > spec.maxBytes + FRAME) throw tooLarge(spec);
     await throttle.countCall('upload', request.ip ?? '');
     receive(request, response, (error: unknown) => {
-      const file = (request.file as Field | undefined)?.upload;
-      if (file) inputOf(response).file = file;
+      const field = request.file as Field | undefined;
+      const file = field?.upload;
+      if (file) inputOf(response).file = spec.named ? { ...file, name: field.originalname } : file;
       if (error !== undefined) next(asUploadError(error, spec));
       else if (!file) next(wrongForm(spec));
       else next();

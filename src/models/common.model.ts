@@ -25,6 +25,13 @@ export const multilineText = (max: number) =>
     .refine((text) => text.trim() !== '', 'must not be blank')
     .refine((text) => !CONTROL_BUT_WHITESPACE.test(text), 'must not contain control characters');
 
+/** As `multilineText`, but it may be empty. */
+export const messageText = (max: number) =>
+  wellFormed
+    .max(max)
+    .refine((text) => text === '' || text.trim() !== '', 'must not be blank')
+    .refine((text) => !CONTROL_BUT_WHITESPACE.test(text), 'must not contain control characters');
+
 /** An id as clients see it: 24 hexadecimal digits. */
 export const idSchema = z
   .string()

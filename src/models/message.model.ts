@@ -1,7 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import {
+  attachmentIdsInput,
+  attachmentSchema,
+  toAttachment,
+  type StoredAttachment,
+} from './attachment.model';
 import { linkPreviewSchema, type LinkPreview } from './link-preview.model';
-import { idOut, idSchema, multilineText, timeOut } from './common.model';
+import { idOut, idSchema, messageText, timeOut } from './common.model';
 import { reactionSchema, toReaction, type StoredReaction } from './reaction.model';
 
 /** The longest message, in UTF-16 code units. */
@@ -21,8 +27,10 @@ export interface MessageDocument {
   clientMessageId: string;
   /** SHA-256 of what was first sent, to tell a repeated send from another message under the same id. */
   sentDigest: string;
-  /** Empty once deleted. */
+  /** Empty once deleted, and may be where there are files. */
   body: string;
+  /** Its files, in their order. Missing without any. */
+  attachments?: StoredAttachment[];
   /** The root message of the thread that it stands in. Missing outside of threads. */
   threadId?: ObjectId;
   /** Of a root: its replies that have not been deleted. Missing until there was one. */
@@ -78,7 +86,7 @@ export interface MessageSearchFields {
    * without spaces; a space ends the last one. What the index finds is held against it.
    */
   text: string;
-  /** What the text index holds beside the words: their beginnings, the sender, whether there are links. */
+  /** What the text index holds beside the words: their beginnings, the sender, whether there are links or files. */
   keys: string;
 }
 
@@ -88,19 +96,30 @@ export const clientMessageIdSchema = z
   .meta({ description: 'Made by the client, unique per sender. Sending again with the same id is safe.' });
 
 const clientMessageId = clientMessageIdSchema;
-const body = multilineText(MAX_MESSAGE_LENGTH);
+const body = messageText(MAX_MESSAGE_LENGTH);
 
 const newMessage = {
   clientMessageId,
-  body,
+  body: body.default('').meta({ description: 'May be empty where there are files.' }),
+  attachmentIds: attachmentIdsInput.optional(),
   threadId: idSchema.optional().meta({
     description: 'Reply in the thread of this message; of a reply, in the thread that it stands in.',
   }),
   replyToId: idSchema.optional().meta({ description: 'Quote this message of the same channel.' }),
 };
 
-export const sendMessageInput = z.strictObject(newMessage).meta({ id: 'SendMessageInput' });
-export type SendMessageInput = z.output<typeof sendMessageInput>;
+/** Whether there is a text or a file to send. */
+export const saysSomething = ({
+  body: text,
+  attachmentIds = [],
+}: Pick<SendMessageInput, 'body' | 'attachmentIds'>) => text !== '' || attachmentIds.length > 0;
+export const SILENT = { path: ['body'], message: 'must not be blank without attachments' };
+
+export const sendMessageInput = z
+  .strictObject(newMessage)
+  .refine(saysSomething, SILENT)
+  .meta({ id: 'SendMessageInput' });
+export type SendMessageInput = z.output<z.ZodObject<typeof newMessage>>;
 
 export const editMessageInput = z.strictObject({ body }).meta({ id: 'EditMessageInput' });
 export type EditMessageInput = z.output<typeof editMessageInput>;
@@ -120,7 +139,10 @@ export const messageSchema = z
     revision: z.number().int(),
     senderId: idOut,
     clientMessageId: z.string(),
-    body: z.string().meta({ description: 'Empty once the message is deleted.' }),
+    body: z
+      .string()
+      .meta({ description: 'Empty once the message is deleted; may be where there are files.' }),
+    attachments: z.array(attachmentSchema).meta({ description: 'Its files. None once it is deleted.' }),
     threadId: idOut.nullable().meta({ description: 'The root of the thread that it stands in.' }),
     replyCount: z
       .number()
@@ -157,7 +179,9 @@ export type Message = z.output<typeof messageSchema>;
 export const messageReply = z.strictObject({ message: messageSchema });
 
 /** The payloads of the socket events. */
-export const sendMessageEvent = z.strictObject({ channelId: idSchema, ...newMessage });
+export const sendMessageEvent = z
+  .strictObject({ channelId: idSchema, ...newMessage })
+  .refine(saysSomething, SILENT);
 export const forwardMessageEvent = z.strictObject({
   messageId: idSchema,
   channelId: idSchema,
@@ -175,6 +199,7 @@ export function toMessage(message: MessageDocument): Message {
     senderId: message.senderId.toHexString(),
     clientMessageId: message.clientMessageId,
     body: message.body,
+    attachments: message.attachments?.map(toAttachment) ?? [],
     threadId: message.threadId?.toHexString() ?? null,
     replyCount: message.replyCount ?? 0,
     lastReplyAt: message.lastReplyAt?.toISOString() ?? null,

@@ -1,7 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, multilineText, nextCursorOut, timeOut } from './common.model';
-import { MAX_MESSAGE_LENGTH } from './message.model';
+import {
+  attachmentIdsInput,
+  attachmentSchema,
+  toAttachment,
+  type StoredAttachment,
+} from './attachment.model';
+import { idOut, idSchema, messageText, nextCursorOut, timeOut } from './common.model';
+import { MAX_MESSAGE_LENGTH, saysSomething, SILENT } from './message.model';
 
 /** How far ahead a message can be scheduled, in milliseconds: a year. */
 const FARTHEST = 366 * 24 * 60 * 60 * 1000;
@@ -16,6 +22,8 @@ export interface ScheduledMessageDocument {
   userId: ObjectId;
   channelId: ObjectId;
   body: string;
+  /** The files that it is going to have, which are kept for it. Missing without any. */
+  attachments?: StoredAttachment[];
   sendAt: Date;
   state: (typeof STATES)[number];
   /** Why it could not be sent: a code of the error catalogue. */
@@ -32,10 +40,16 @@ const sendAt = z.iso
   .refine((time) => new Date(time).getTime() > Date.now(), 'must be in the future')
   .refine((time) => new Date(time).getTime() < Date.now() + FARTHEST, 'must be within a year')
   .meta({ description: 'When it is sent: in the future, within a year.' });
-const body = multilineText(MAX_MESSAGE_LENGTH);
+const body = messageText(MAX_MESSAGE_LENGTH);
 
 export const scheduleMessageInput = z
-  .strictObject({ channelId: idSchema, body, sendAt })
+  .strictObject({
+    channelId: idSchema,
+    body: body.default('').meta({ description: 'May be empty where there are files.' }),
+    attachmentIds: attachmentIdsInput.optional(),
+    sendAt,
+  })
+  .refine(saysSomething, SILENT)
   .meta({ id: 'ScheduleMessageInput' });
 export type ScheduleMessageInput = z.output<typeof scheduleMessageInput>;
 
@@ -52,6 +66,7 @@ export const scheduledMessageSchema = z
     id: idOut,
     channelId: idOut,
     body: z.string(),
+    attachments: z.array(attachmentSchema),
     sendAt: timeOut,
     state: z.enum(STATES).meta({ description: 'A failed one waits for a change, which has it tried again.' }),
     failure: z
@@ -79,6 +94,7 @@ export function toScheduledMessage(scheduled: ScheduledMessageDocument): Schedul
     id: scheduled._id.toHexString(),
     channelId: scheduled.channelId.toHexString(),
     body: scheduled.body,
+    attachments: scheduled.attachments?.map(toAttachment) ?? [],
     sendAt: scheduled.sendAt.toISOString(),
     state: scheduled.state,
     failure: scheduled.failure,

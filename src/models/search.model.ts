@@ -16,7 +16,7 @@ export const searchQuery = z
       .meta({
         description:
           'Words (of three letters and more, also the beginning of a word), `"a phrase"`, `-word`, `from:username` or `from:me`, ' +
-          '`in:channel` (name or id), `has:link`, `has:reaction` or `has:pin`, `before:` and `after:` with a date or a time.',
+          '`in:channel` (name or id), `has:link`, `has:file`, `has:image`, `has:reaction` or `has:pin`, `before:` and `after:` with a date or a time.',
         example: 'deploy "release notes" from:ada in:general after:2026-01-31 -draft',
       }),
     groupId: idSchema.optional().meta({ description: 'Only channels of this group.' }),

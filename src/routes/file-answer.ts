@@ -1,19 +1,31 @@
+import { create as contentDisposition } from 'content-disposition';
 import type { Request, Response } from 'express';
 import { pipeline } from 'node:stream/promises';
 import type { FileReply } from '../controllers/controller.types';
+import type { ByteRange } from '../models/upload.model';
+import { AppError } from '../utils/errors';
 
 /**
- * Sends a file, or 304 to a client that has it. The browser is told to take it for nothing but what it is, and
- * to run nothing in it.
+ * Sends a file or the part of it that is asked for, or 304 to a client that has it. The browser is told to take it
+ * for nothing but what it is, and to run nothing in it.
+ * @throws AppError range_not_satisfiable
  */
 export async function sendFile(reply: FileReply, request: Request, response: Response): Promise<void> {
-  const { content, tag, cacheControl } = reply;
+  const { content, tag, cacheControl, mediaType, inline, name } = reply;
+  const etag = `"${tag}"`;
   try {
+    const range = rangeOf(request, content.size, etag);
+    if (range === 'unsatisfiable') {
+      response.set('Content-Range', `bytes */${content.size}`);
+      throw new AppError('range_not_satisfiable', 'The file has no such part.');
+    }
+    if (mediaType !== undefined) response.type(mediaType);
     response.set({
-      ETag: `"${tag}"`,
+      ETag: etag,
       'Last-Modified': content.modifiedAt.toUTCString(),
       'Cache-Control': cacheControl,
-      'Content-Disposition': 'inline',
+      'Accept-Ranges': 'bytes',
+      'Content-Disposition': contentDisposition(name, { type: inline ? 'inline' : 'attachment' }),
       'Content-Security-Policy': "default-src 'none'; sandbox",
       'X-Content-Type-Options': 'nosniff',
       // Pages of other origins show it in <img>; helmet's default would forbid that.
@@ -23,13 +35,27 @@ export async function sendFile(reply: FileReply, request: Request, response: Res
       response.status(304).end();
       return;
     }
-    response.set('Content-Length', String(content.size));
+    if (range) response.status(206).set('Content-Range', `bytes ${range.start}-${range.end}/${content.size}`);
+    response.set('Content-Length', String(range ? range.end - range.start + 1 : content.size));
     if (request.method === 'HEAD') response.end();
-    else await pipeline(content.read(), response);
+    else await pipeline(content.read(range), response);
   } catch (error) {
     // A client that goes away in the middle is no failure.
     if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   } finally {
     await content.close();
   }
+}
+
+/**
+ * The part that is asked for; undefined for the whole. Several parts at once are answered with the whole, as is what
+ * is no range of bytes, and what is asked for only if the file is still another one (`If-Range`).
+ */
+function rangeOf(request: Request, size: number, etag: string): ByteRange | 'unsatisfiable' | undefined {
+  const condition = request.get('if-range');
+  if (request.method === 'HEAD' || (condition !== undefined && condition !== etag)) return undefined;
+  const ranges = request.range(size, { combine: true });
+  if (ranges === -1) return 'unsatisfiable';
+  if (ranges === undefined || ranges === -2 || ranges.type !== 'bytes') return undefined;
+  return ranges.length === 1 ? ranges[0] : undefined;
 }

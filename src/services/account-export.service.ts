@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import { toAttachment, toStoredAttachment } from '../models/attachment.model';
 import { toDraft } from '../models/draft.model';
 import { toGroup } from '../models/group.model';
 import { toInvite } from '../models/invite.model';
@@ -140,7 +141,11 @@ export class AccountExportService {
   }
 
   private async *writings(userId: ObjectId): AsyncGenerator<Fact> {
-    const { scheduledMessages, drafts, messages, messageEdits } = this.collections;
+    const { uploads, scheduledMessages, drafts, messages, messageEdits } = this.collections;
+    for await (const upload of uploads.find({ userId })) {
+      const attachment = toAttachment(toStoredAttachment(upload));
+      yield { kind: 'upload', data: { ...attachment, ...timesOf({ createdAt: upload.createdAt }) } };
+    }
     for await (const scheduled of scheduledMessages.find({ userId })) {
       yield { kind: 'scheduled_message', data: toScheduledMessage(scheduled) };
     }

@@ -4,6 +4,7 @@ import type { Transactions } from '../db/transaction';
 import type { Caller, Origin } from '../models/session.model';
 import type { Proof, UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import type { Attachments } from './attachments';
 import type { AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
 import type { ChannelMembers } from './channel-members';
@@ -29,6 +30,7 @@ export class AccountService {
     private readonly superAdmins: SuperAdmins,
     private readonly audit: AuditService,
     private readonly avatars: AvatarService,
+    private readonly attachments: Attachments,
     private readonly memberships: Memberships,
     private readonly admissions: PendingAdmissions,
     private readonly groupLifecycle: GroupLifecycle,
@@ -169,6 +171,7 @@ export class AccountService {
     await this.collections.preferences.deleteOne({ _id: user._id });
     await this.collections.scheduledMessages.deleteMany({ userId: user._id });
     await this.collections.drafts.deleteMany({ userId: user._id });
+    await this.attachments.discardUnsent(user._id);
     await this.avatars.discard(before.avatarId);
   }
 }

@@ -1,13 +1,15 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
+import type { MessageDocument } from '../models/message.model';
 import type { Logger } from '../utils/logger';
+import type { Attachments } from './attachments';
 
 /** Messages removed at a time, so that other work gets its turn in between. */
 const SLICE = 1000;
 
 /**
- * Removes the messages of deleted channels from the disk. A channel is gone for everybody when its deletion
+ * Removes the messages of deleted channels, and their files, from the disk. A channel is gone for everybody when its deletion
  * commits; this only gives the space back, and goes on after a restart where it stopped.
  */
 export class ChannelPurger {
@@ -18,6 +20,7 @@ export class ChannelPurger {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly attachments: Attachments,
     private readonly logger: Logger,
   ) {}
 
@@ -60,13 +63,16 @@ export class ChannelPurger {
     const { messages, messageEdits } = this.collections;
     while (!this.stopped) {
       const slice = await messages
-        .find({ channelId }, { projection: { _id: 1 } })
+        .find<Pick<MessageDocument, '_id' | 'attachments'>>({ channelId }, { projection: { attachments: 1 } })
         .limit(SLICE)
         .toArray();
       if (slice.length === 0) return true;
       const ids = slice.map(({ _id }) => _id);
-      await messageEdits.deleteMany({ messageId: { $in: ids } });
-      await messages.deleteMany({ _id: { $in: ids } });
+      await this.transactions.run(async () => {
+        await messageEdits.deleteMany({ messageId: { $in: ids } });
+        await messages.deleteMany({ _id: { $in: ids } });
+        await this.attachments.release(slice);
+      });
     }
     return false;
   }

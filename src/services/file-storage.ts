@@ -1,6 +1,7 @@
 import { mkdir, open, opendir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { ByteRange } from '../models/upload.model';
 import { isMissing, moveInto, writeTemporary } from '../utils/disk';
 
 /** A stored file that is open for reading. Whoever opened it closes it. */
@@ -8,7 +9,8 @@ export interface OpenFile {
   /** In bytes. */
   size: number;
   modifiedAt: Date;
-  read(): Readable;
+  /** @param range the first and the last byte; all if it is left out. */
+  read(range?: ByteRange): Readable;
   close(): Promise<void>;
 }
 
@@ -25,6 +27,8 @@ export interface StoredFile {
 export interface FileStorage {
   /** Stores a file whole or not at all; when this resolves, it is on disk. @throws AppError storage_full */
   put(key: string, content: Buffer): Promise<void>;
+  /** As `put`, of a temporary file of this machine, which is gone then. @throws AppError storage_full */
+  take(key: string, path: string): Promise<void>;
   /** @returns undefined when there is no such file. */
   open(key: string): Promise<OpenFile | undefined>;
   /** Removes a file; one that is not there counts as removed. */
@@ -39,7 +43,7 @@ export interface FileStorage {
 export class LocalFileStorage implements FileStorage {
   /**
    * @param root the folder.
-   * @param temporary a folder on the same file system, for files that are being written.
+   * @param temporary a folder on the same file system, for files that are being written or come in.
    */
   constructor(
     private readonly root: string,
@@ -59,6 +63,12 @@ export class LocalFileStorage implements FileStorage {
     await moveInto(path, join(this.root, key));
   }
 
+  async take(key: string, path: string): Promise<void> {
+    const file = await open(path, 'r+');
+    await file.sync().finally(() => file.close());
+    await moveInto(path, join(this.root, key));
+  }
+
   async open(key: string): Promise<OpenFile | undefined> {
     const file = await open(join(this.root, key), 'r').catch(undefinedIfMissing);
     if (!file) return undefined;
@@ -67,7 +77,7 @@ export class LocalFileStorage implements FileStorage {
       return {
         size,
         modifiedAt: mtime,
-        read: () => file.createReadStream({ autoClose: false }),
+        read: (range) => file.createReadStream({ autoClose: false, ...range }),
         close: () => file.close(),
       };
     } catch (error) {

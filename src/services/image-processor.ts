@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import sharp from 'sharp';
+import sharp, { type FormatEnum, type Sharp } from 'sharp';
 import { ConcurrencyLimit } from '../utils/concurrency-limit';
 import { AppError } from '../utils/errors';
 
@@ -14,11 +14,25 @@ const MAX_WAITING = 64;
 /** In seconds. */
 const TIMEOUT = 20;
 const WEBP_QUALITY = 82;
+/** Of a picture in its full size. */
+const FULL_QUALITY = 90;
+/** The width and height into which a thumbnail fits, in pixels. */
+const THUMBNAIL_SIZE = 480;
 
 sharp.cache(false);
 sharp.concurrency(1);
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({ operation: READERS });
+
+/** An image that was drawn anew, and a small picture of it in WebP. */
+export interface CleanImage {
+  content: Buffer;
+  /** AVIF becomes WebP: drawing it anew takes seconds for each megapixel. */
+  mediaType: string;
+  width: number;
+  height: number;
+  thumbnail: Buffer;
+}
 
 /** Makes images of people's files. What comes out holds pixels and nothing else of what came in. */
 export class ImageProcessor {
@@ -56,12 +70,54 @@ export class ImageProcessor {
       }
     });
   }
+
+  /**
+   * The same picture in the same format (AVIF: as WebP), upright, with all frames if it moves, and without metadata.
+   * @param path of a file small enough to hold in memory.
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, unavailable
+   */
+  clean(path: string): Promise<CleanImage> {
+    return this.limit.run(async () => {
+      const source = await readFile(path);
+      try {
+        const format = await requireKnownFormat(source);
+        const options = { limitInputPixels: MAX_PIXELS, failOn: 'error' } as const;
+        const whole = sharp(source, { ...options, animated: true }).autoOrient();
+        const { data, info } = await drawnAs(whole, format)
+          .timeout({ seconds: TIMEOUT })
+          .toBuffer({ resolveWithObject: true });
+        const thumbnail = await sharp(source, options)
+          .autoOrient()
+          .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside', withoutEnlargement: true })
+          .webp({ quality: WEBP_QUALITY })
+          .timeout({ seconds: TIMEOUT })
+          .toBuffer();
+        return {
+          content: data,
+          mediaType: `image/${info.format}`,
+          width: info.width,
+          height: info.pageHeight ?? info.height,
+          thumbnail,
+        };
+      } catch (error) {
+        throw asImageError(error);
+      }
+    });
+  }
 }
 
-async function requireKnownFormat(source: Buffer): Promise<void> {
+function drawnAs(image: Sharp, format: keyof FormatEnum | undefined): Sharp {
+  if (format === 'jpeg') return image.jpeg({ quality: FULL_QUALITY });
+  if (format === 'png') return image.png();
+  if (format === 'gif') return image.gif();
+  return image.webp({ quality: FULL_QUALITY });
+}
+
+async function requireKnownFormat(source: Buffer): Promise<keyof FormatEnum | undefined> {
   const { format, compression } = await sharp(source, { limitInputPixels: MAX_PIXELS }).metadata();
   // HEIF is AVIF when its compression is AV1.
   if (format === 'heif' && compression !== 'av1') throw unsupported();
+  return format;
 }
 
 /** What the library says of an image that it cannot read. */

@@ -2,7 +2,7 @@ import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import type { ChannelDocument } from '../models/channel.model';
-import { toMessage, type MessageDocument } from '../models/message.model';
+import { SILENT, toMessage, type MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
 import { audienceOfChannel, type Access, type MessageAccess } from './access';
@@ -80,6 +80,12 @@ export class MessageChanges {
 
 function noMessage(): AppError {
   return new AppError('not_found', 'There is no such message.');
+}
+
+/** A message has a text or a file. */
+export function nothingToSay(): AppError {
+  const { path, message } = SILENT;
+  return new AppError('validation_failed', `body: ${message}`, [{ path: path.join('.'), message }]);
 }
 
 /** What has been deleted is not changed any more. */

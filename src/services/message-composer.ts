@@ -1,10 +1,12 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import { toStoredAttachment, type StoredAttachment, type UploadDocument } from '../models/attachment.model';
 import type { ChannelDocument } from '../models/channel.model';
 import type { MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
+import { attachmentUsed, noUpload, type Attachments } from './attachments';
 import type { Mentions } from './mentions';
 import { requireUndeleted } from './message-changes';
 
@@ -19,6 +21,10 @@ export interface MessageDraft {
   replyToId?: ObjectId;
   /** The message that it forwards: the text is that one's. */
   forwardOf?: ObjectId;
+  /** The uploads that it is to have, in this order. */
+  attachmentIds?: ObjectId[];
+  /** The scheduled message that it was: its uploads are kept for it. */
+  scheduledId?: ObjectId;
   /** SHA-256 of all that was asked for, by which a repeated send is told from another message. */
   digest: string;
 }
@@ -26,7 +32,7 @@ export interface MessageDraft {
 /** What a message says, and to what and whom it refers. */
 export type MessageContent = Pick<
   MessageDocument,
-  'body' | 'threadId' | 'replyToId' | 'mentionIds' | 'mentionsEveryone' | 'forwardedFrom'
+  'body' | 'attachments' | 'threadId' | 'replyToId' | 'mentionIds' | 'mentionsEveryone' | 'forwardedFrom'
 >;
 
 /** A message to which others refer. */
@@ -41,6 +47,7 @@ export class MessageComposer {
     private readonly collections: Collections,
     private readonly access: Access,
     private readonly mentions: Mentions,
+    private readonly attachments: Attachments,
   ) {}
 
   /** @returns for each draft, in their order, its content, or why it cannot be sent. */
@@ -48,12 +55,15 @@ export class MessageComposer {
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
   ): Promise<(MessageContent | AppError)[]> {
-    const [referred, mentioned, forwarded] = await Promise.all([
+    const [referred, mentioned, uploads, forwarded] = await Promise.all([
       this.referred(channel._id, drafts),
       this.mentions.find(channel, drafts),
+      this.attachments.find(drafts.flatMap(({ attachmentIds = [] }) => attachmentIds)),
       Promise.all(drafts.map((draft) => this.forwarded(draft))),
     ]);
-    return drafts.map(({ body, threadId, replyToId }, index) => {
+    const taken = new Set<string>();
+    return drafts.map((draft, index) => {
+      const { body, threadId, replyToId } = draft;
       const words = forwarded[index];
       if (words) return words;
       const thread = threadId && rootOf(referred.get(threadId.toHexString()));
@@ -61,9 +71,12 @@ export class MessageComposer {
       if ((threadId && !thread) || (replyToId && !quoted)) return nothingThere();
       if (thread instanceof AppError) return thread;
       if (quoted?.deletedAt) return deletedAlready();
+      const attachments = attachmentsOf(draft, uploads, taken);
+      if (attachments instanceof AppError) return attachments;
       const { userIds, everyone } = mentioned[index]!;
       return {
         body,
+        ...(attachments.length > 0 && { attachments }),
         ...(thread && { threadId: thread }),
         ...(quoted && { replyToId: quoted._id }),
         ...(userIds.length > 0 && { mentionIds: userIds }),
@@ -82,14 +95,22 @@ export class MessageComposer {
       const { message } = await this.access.message(sender, 'message.read', forwardOf);
       requireUndeleted(message);
       const { _id: messageId, senderId, createdAt } = message;
+      const attachments = await this.stillThere(message.attachments);
       return {
         body: message.body,
+        ...(attachments.length > 0 && { attachments }),
         forwardedFrom: message.forwardedFrom ?? { messageId, senderId, createdAt },
       };
     } catch (error) {
       if (error instanceof AppError) return error;
       throw error;
     }
+  }
+
+  /** A file can go at any time, with the message that is being forwarded. */
+  private async stillThere(attachments: readonly StoredAttachment[] = []): Promise<StoredAttachment[]> {
+    const found = await this.attachments.find(attachments.map(({ uploadId }) => uploadId));
+    return attachments.filter(({ uploadId }) => found.has(uploadId.toHexString()));
   }
 
   /** The messages of the channel to which drafts refer, by id in hexadecimal digits. */
@@ -105,6 +126,29 @@ export class MessageComposer {
       .toArray();
     return new Map(rows.map((row) => [row._id.toHexString(), row]));
   }
+}
+
+/**
+ * The files that a draft is to have: its sender's, that no message has, nor another draft of the batch.
+ * @param taken notes them, by id in hexadecimal digits.
+ */
+function attachmentsOf(
+  { sender, attachmentIds = [], scheduledId }: MessageDraft,
+  uploads: ReadonlyMap<string, UploadDocument>,
+  taken: Set<string>,
+): StoredAttachment[] | AppError {
+  const own = attachmentIds.flatMap((id) => {
+    const upload = uploads.get(id.toHexString());
+    return upload?.userId.equals(sender.userId) ? [upload] : [];
+  });
+  if (own.length < attachmentIds.length) return noUpload();
+  const free = own.filter(
+    ({ _id, uses, reservedFor }) =>
+      uses === 0 && !taken.has(_id.toHexString()) && (!reservedFor || scheduledId?.equals(reservedFor)),
+  );
+  if (free.length < own.length) return attachmentUsed();
+  for (const { _id } of free) taken.add(_id.toHexString());
+  return free.map(toStoredAttachment);
 }
 
 /** The root of the thread that is meant by a message. Under a deleted one a thread goes on, but none begins. */

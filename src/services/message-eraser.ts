@@ -1,12 +1,14 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { MessageDocument } from '../models/message.model';
+import type { Attachments } from './attachments';
 import type { EventBus } from './event-bus';
 import type { MessageChanges } from './message-changes';
 import type { NotificationService } from './notification.service';
 
 /** What goes with the text of a message. Its place in the order, in its thread and as a quoted one stays. */
 const ERASED = {
+  attachments: true,
   mentionIds: true,
   mentionsEveryone: true,
   notifiedIds: true,
@@ -24,6 +26,7 @@ export class MessageEraser {
   constructor(
     private readonly collections: Collections,
     private readonly changes: MessageChanges,
+    private readonly attachments: Attachments,
     private readonly notifications: NotificationService,
     private readonly bus: EventBus,
   ) {}
@@ -40,6 +43,7 @@ export class MessageEraser {
       () => ({ $set: { body: '', search: null, deletedAt: new Date() }, $unset: ERASED }),
       'message:deleted',
     );
+    await this.attachments.release([current]);
     if (current.threadId) await this.countOut(current.channelId, current.threadId);
     await this.collections.messageEdits.deleteMany({ messageId: current._id });
     await this.forgetBookmarks(current._id);

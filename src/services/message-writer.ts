@@ -7,6 +7,7 @@ import { toMessage, type Message, type MessageDocument } from '../models/message
 import type { NotificationDocument } from '../models/notification.model';
 import { toThreadFollow, type ThreadFollowDocument } from '../models/thread.model';
 import { AppError } from '../utils/errors';
+import { AttachmentLost, type Attachments } from './attachments';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
 import { hasRank } from './access-rules';
 import type { EventBus } from './event-bus';
@@ -68,6 +69,7 @@ export class MessageWriter {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly composer: MessageComposer,
+    private readonly attachments: Attachments,
     private readonly slowMode: SlowMode,
     private readonly markers: ReadMarkers,
     private readonly roots: ThreadRoots,
@@ -195,7 +197,8 @@ export class MessageWriter {
 
   /**
    * Numbers and inserts messages.
-   * @returns undefined when one of them has been sent at the same moment elsewhere, so that a new look is due.
+   * @returns undefined when one of them has been sent at the same moment elsewhere, or what it was to have is on
+   * another message by now, so that a new look is due.
    */
   private async insert(
     { _id: channelId, slowModeSeconds }: ChannelDocument,
@@ -208,6 +211,7 @@ export class MessageWriter {
     const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
     try {
       return await this.transactions.run(async () => {
+        await this.attachments.claim(composed.map(({ content }) => content));
         const channel = await this.collections.channels.findOneAndUpdate(
           { _id: channelId },
           { $inc: { seq: count, mainSeq: mainCount, revision: count + rootCount } },
@@ -247,7 +251,8 @@ export class MessageWriter {
         return { channel, documents, notices, follows };
       });
     } catch (error) {
-      if (duplicateIndex(error) === 'sender_client_id_unique') return undefined;
+      if (duplicateIndex(error) === 'sender_client_id_unique' || error instanceof AttachmentLost)
+        return undefined;
       throw error;
     }
   }
@@ -284,7 +289,7 @@ function newMessage(
     clientMessageId,
     sentDigest: digest,
     ...content,
-    search: searchFieldsOf(content.body, sender.userId.toHexString()),
+    search: searchFieldsOf(content.body, sender.userId.toHexString(), content.attachments),
     createdAt,
     editedAt: null,
     deletedAt: null,

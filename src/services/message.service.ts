@@ -17,7 +17,7 @@ import type { AuditService } from './audit.service';
 import type { ChannelQueue } from './channel-queue';
 import { MentionNotices } from './mention-notices';
 import type { Mentions } from './mentions';
-import { requireUndeleted, type MessageChanges } from './message-changes';
+import { nothingToSay, requireUndeleted, type MessageChanges } from './message-changes';
 import type { MessageDraft } from './message-composer';
 import type { MessageEraser } from './message-eraser';
 import type { SentMessage } from './message-writer';
@@ -43,24 +43,32 @@ export class MessageService {
    *
    * The message takes its place in the channel's line at once, so messages that one client sends behind each
    * other keep their order; whether the caller may write there is decided when it is written.
-   * @throws AppError not_found, client_message_id_reused, message_deleted (one that it refers to), …
+   * @param scheduledId the scheduled message that it was.
+   * @throws AppError not_found, client_message_id_reused, message_deleted (one that it refers to), attachment_used, …
    */
-  send(caller: Caller, channelId: string, input: SendMessageInput): Promise<SentMessage> {
+  send(
+    caller: Caller,
+    channelId: string,
+    input: SendMessageInput,
+    scheduledId?: ObjectId,
+  ): Promise<SentMessage> {
     const id = new ObjectId(channelId);
-    const { clientMessageId, body, threadId, replyToId } = input;
+    const { clientMessageId, body, threadId, replyToId, attachmentIds = [] } = input;
     return this.queue.add(id, {
       sender: caller,
       clientMessageId,
       body,
       ...(threadId !== undefined && { threadId: new ObjectId(threadId) }),
       ...(replyToId !== undefined && { replyToId: new ObjectId(replyToId) }),
+      ...(attachmentIds.length > 0 && { attachmentIds: attachmentIds.map((each) => new ObjectId(each)) }),
+      ...(scheduledId && { scheduledId }),
       digest: digestOf(id, input),
     });
   }
 
   /**
-   * Sends the words of a message that the caller may read to a channel where they may write, under the name of
-   * their author. Nobody is mentioned by it. As `send` otherwise.
+   * Sends the words and files of a message that the caller may read to a channel where they may write, under the
+   * name of their author. Nobody is mentioned by it. As `send` otherwise.
    * @throws AppError not_found (of either), message_deleted, client_message_id_reused, …
    */
   forward(caller: Caller, messageId: string, input: ForwardMessageInput): Promise<SentMessage> {
@@ -75,13 +83,14 @@ export class MessageService {
   }
 
   /**
-   * Changes the text of one's own message. Moderators can read what it said before; whom it mentions for the first
-   * time is told.
-   * @throws AppError not_found, forbidden, message_deleted, …
+   * Changes the text of one's own message; its files stay. Moderators can read what it said before; whom it mentions
+   * for the first time is told.
+   * @throws AppError not_found, forbidden, message_deleted, validation_failed when nothing would be left of it, …
    */
   edit(caller: Caller, messageId: string, { body }: EditMessageInput): Promise<Message> {
     return this.changes.onTurn(caller, 'message.edit', messageId, async ({ message: current, channel }) => {
       requireUndeleted(current);
+      if (body === '' && !current.attachments) throw nothingToSay();
       if (current.body === body) return toMessage(current);
       const [mentioned] = await this.mentions.find(channel, [{ sender: caller, body }]);
       const { userIds, everyone } = mentioned!;
@@ -94,7 +103,7 @@ export class MessageService {
       const fields: Partial<MessageDocument> = {
         body,
         editedAt,
-        search: searchFieldsOf(body, current.senderId.toHexString()),
+        search: searchFieldsOf(body, current.senderId.toHexString(), current.attachments),
         ...(linkPreviews && { linkPreviews }),
         ...(userIds.length > 0 && { mentionIds: userIds }),
         ...(everyone && { mentionsEveryone: everyone }),
@@ -155,8 +164,14 @@ export class MessageService {
 }
 
 /** Stays what it is for ever: messages are stored with it. No body has a NUL, so nothing else looks like references. */
-function digestOf(channelId: ObjectId, { body, threadId, replyToId }: SendMessageInput): string {
+function digestOf(
+  channelId: ObjectId,
+  { body, threadId, replyToId, attachmentIds = [] }: SendMessageInput,
+): string {
   const said = `${channelId.toHexString()}\n${body}`;
+  if (attachmentIds.length > 0) {
+    return sha256([said, threadId ?? '', replyToId ?? '', attachmentIds.join()].join('\0'));
+  }
   const refers = threadId !== undefined || replyToId !== undefined;
   return sha256(refers ? `${said}\0${threadId ?? ''}\0${replyToId ?? ''}` : said);
 }

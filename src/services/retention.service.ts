@@ -7,6 +7,7 @@ import type { SetRetentionInput } from '../models/retention.model';
 import type { Caller } from '../models/session.model';
 import type { Logger } from '../utils/logger';
 import type { Access } from './access';
+import type { Attachments } from './attachments';
 import type { AuditService } from './audit.service';
 import type { ChannelChanges } from './channel-changes';
 import type { ChannelQueue } from './channel-queue';
@@ -34,6 +35,7 @@ export class RetentionService {
     private readonly changes: ChannelChanges,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly markers: ReadMarkers,
+    private readonly attachments: Attachments,
     private readonly audit: AuditService,
     private readonly logger: Logger,
   ) {}
@@ -118,7 +120,7 @@ export class RetentionService {
   /** The oldest messages up to the first that is young enough: what is left has no holes. */
   private async oldest(channelId: ObjectId, before: Date): Promise<OldMessage[]> {
     const first = await this.collections.messages
-      .find<OldMessage>({ channelId }, { projection: { seq: 1, mainSeq: 1, createdAt: 1 } })
+      .find<OldMessage>({ channelId }, { projection: { seq: 1, mainSeq: 1, createdAt: 1, attachments: 1 } })
       .sort({ seq: 1 })
       .limit(BATCH)
       .toArray();
@@ -129,6 +131,7 @@ export class RetentionService {
   private async remove(channelId: ObjectId, messages: OldMessage[]): Promise<void> {
     const ids = messages.map(({ _id }) => _id);
     await this.collections.messages.deleteMany({ channelId, _id: { $in: ids } });
+    await this.attachments.release(messages);
     await this.collections.messageEdits.deleteMany({ messageId: { $in: ids } });
     await this.collections.bookmarks.deleteMany({ messageId: { $in: ids } });
     // A thread ends with its root.
@@ -140,4 +143,4 @@ function daysInWords(days: number | null): string | null {
   return days === null ? null : String(days);
 }
 
-type OldMessage = Pick<MessageDocument, '_id' | 'seq' | 'mainSeq' | 'createdAt'>;
+type OldMessage = Pick<MessageDocument, '_id' | 'seq' | 'mainSeq' | 'createdAt' | 'attachments'>;

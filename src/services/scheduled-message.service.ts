@@ -14,7 +14,9 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
+import type { Attachments } from './attachments';
 import type { EventBus } from './event-bus';
+import { nothingToSay } from './message-changes';
 import type { ScheduledSender } from './scheduled-sender';
 
 /** The messages that users want to have sent later. ScheduledSender sends them. */
@@ -23,13 +25,14 @@ export class ScheduledMessageService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly attachments: Attachments,
     private readonly sender: ScheduledSender,
     private readonly bus: EventBus,
   ) {}
 
   /**
    * Has a message sent later. Whether the caller may write there is decided again when it is sent.
-   * @throws AppError not_found, too_many_scheduled, and what sending would refuse now
+   * @throws AppError not_found, too_many_scheduled, attachment_used, and what sending would refuse now
    */
   async create(caller: Caller, input: ScheduleMessageInput): Promise<ScheduledMessage> {
     const { userId } = caller;
@@ -58,8 +61,11 @@ export class ScheduledMessageService {
       if ((await this.collections.scheduledMessages.countDocuments({ userId })) >= MAX_SCHEDULED) {
         throw new AppError('too_many_scheduled', `At most ${MAX_SCHEDULED} messages can wait to be sent.`);
       }
-      await this.collections.scheduledMessages.insertOne(document);
-      return this.changed(document);
+      const ids = (input.attachmentIds ?? []).map((id) => new ObjectId(id));
+      const attachments = await this.attachments.reserve(userId, ids, document._id);
+      const stored = { ...document, ...(attachments.length > 0 && { attachments }) };
+      await this.collections.scheduledMessages.insertOne(stored);
+      return this.changed(stored);
     });
   }
 
@@ -74,13 +80,17 @@ export class ScheduledMessageService {
     return { items: page.items.map(toScheduledMessage), nextCursor: page.nextCursor };
   }
 
-  /** Changes the text or the time; one that has failed is tried again. @throws AppError not_found, being_sent */
+  /**
+   * Changes the text or the time; one that has failed is tried again. Its files stay.
+   * @throws AppError not_found, being_sent, validation_failed when nothing would be left of it
+   */
   async update(caller: Caller, id: string, input: RescheduleMessageInput): Promise<ScheduledMessage> {
     const own = { _id: new ObjectId(id), userId: caller.userId };
     const sendAt = input.sendAt === undefined ? undefined : new Date(input.sendAt);
     return this.transactions.run(async () => {
       const before = await this.collections.scheduledMessages.findOne(own);
       if (!before) throw noScheduledMessage();
+      if (input.body === '' && !before.attachments) throw nothingToSay();
       const document = await this.collections.scheduledMessages.findOneAndUpdate(
         { ...own, takenAt: null },
         {
@@ -99,7 +109,7 @@ export class ScheduledMessageService {
     });
   }
 
-  /** @throws AppError not_found, being_sent */
+  /** What it was going to have goes with it. @throws AppError not_found, being_sent */
   async remove({ userId }: Caller, id: string): Promise<void> {
     const own = { _id: new ObjectId(id), userId };
     await this.transactions.run(async () => {
@@ -107,6 +117,7 @@ export class ScheduledMessageService {
       if (deletedCount === 0) {
         throw (await this.collections.scheduledMessages.findOne(own)) ? beingSent() : noScheduledMessage();
       }
+      await this.attachments.dropReserved(own._id);
       await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:removed', {
         scheduledMessageId: own._id.toHexString(),
         messageId: null,

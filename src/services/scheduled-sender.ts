@@ -105,11 +105,12 @@ export class ScheduledSender {
 
   private async send(scheduled: ScheduledMessageDocument): Promise<void> {
     try {
-      const { _id, channelId, body } = scheduled;
+      const { _id, channelId, body, attachments = [] } = scheduled;
       const caller = await this.callerOf(scheduled);
       const clientMessageId = clientMessageIdOf(scheduled);
-      const input = { clientMessageId, body };
-      const { message } = await this.messages.send(caller, channelId.toHexString(), input);
+      const attachmentIds = attachments.map(({ uploadId }) => uploadId.toHexString());
+      const input = { clientMessageId, body, attachmentIds };
+      const { message } = await this.messages.send(caller, channelId.toHexString(), input, _id);
       await this.done(scheduled, message.id);
       this.logger.debug({ scheduledMessageId: _id.toHexString() }, 'scheduled message sent');
     } catch (error) {

@@ -1,7 +1,7 @@
 import { AppError } from '../utils/errors';
 import { wordsOf } from '../utils/words';
 
-const FEATURES = ['link', 'reaction', 'pin'] as const;
+const FEATURES = ['link', 'file', 'image', 'reaction', 'pin'] as const;
 export type Feature = (typeof FEATURES)[number];
 
 /** What a search looks for. A message has to match all of it. */
@@ -82,7 +82,8 @@ function readOperator(query: ParsedQuery, operator: string, value: string): void
 }
 
 function readFeature(value: string): Feature {
-  const feature = FEATURES.find((one) => one === value.toLowerCase().replace(/s$/, ''));
+  const name = value.toLowerCase().replace(/s$/, '');
+  const feature = FEATURES.find((one) => one === (name === 'attachment' ? 'file' : name));
   if (!feature) throw invalid(`has: takes ${FEATURES.join(', ')}`);
   return feature;
 }

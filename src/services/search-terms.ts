@@ -1,3 +1,4 @@
+import { isImage, type StoredAttachment } from '../models/attachment.model';
 import type { MessageSearchFields } from '../models/message.model';
 import { isUnspaced, wordsOf } from '../utils/words';
 
@@ -12,13 +13,21 @@ const LINK = /\bhttps?:\/\/[^\s<>"]/i;
 const KEY = '_';
 /** These are longer than the key of any word. */
 export const LINK_KEY = '__has__link';
+export const FILE_KEY = '__has__file';
+export const IMAGE_KEY = '__has__image';
 export const senderKey = (senderId: string): string => `__from__${senderId}`;
 
 /** @param senderId in hexadecimal. */
-export function searchFieldsOf(body: string, senderId: string): MessageSearchFields {
+export function searchFieldsOf(
+  body: string,
+  senderId: string,
+  attachments: readonly StoredAttachment[] = [],
+): MessageSearchFields {
   const words = wordsOf(body).map(({ folded }) => folded);
   const keys = new Set([senderKey(senderId)]);
   if (LINK.test(body)) keys.add(LINK_KEY);
+  if (attachments.length > 0) keys.add(FILE_KEY);
+  if (attachments.some(isImage)) keys.add(IMAGE_KEY);
   for (const word of new Set(words)) for (const key of keysOfWord(word)) keys.add(key);
   const text = words.map((word) => `${isUnspaced(word) ? '\n' : ' '}${word}`).join('');
   return { text: `${text} `, keys: [...keys].join(' ') };

@@ -12,7 +12,15 @@ import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import { highlightsIn } from './search-highlights';
 import { invalid, parseSearch, type Feature, type ParsedQuery } from './search-query';
-import { LINK_KEY, lookupsOf, phrasePattern, senderKey, wordPattern } from './search-terms';
+import {
+  FILE_KEY,
+  IMAGE_KEY,
+  LINK_KEY,
+  lookupsOf,
+  phrasePattern,
+  senderKey,
+  wordPattern,
+} from './search-terms';
 
 /** Channels that one search looks into at the same time. */
 const CHANNELS_AT_ONCE = 8;
@@ -29,8 +37,15 @@ interface Found {
 /** What stands in a cursor: the place of the last hit of a page. */
 const place = z.tuple([z.number(), z.number().int(), z.string().regex(/^[0-9a-f]{24}$/)]);
 
+/** By what the text index finds all messages that have a feature. */
+const FEATURE_KEYS: Partial<Record<Feature, string>> = { link: LINK_KEY, file: FILE_KEY, image: IMAGE_KEY };
+
+const hasKey = (key: string): Document => ({ 'search.keys': { $regex: `(^| )${key}( |$)` } });
+
 const FEATURE_FILTERS: Record<Feature, Document> = {
-  link: { 'search.keys': { $regex: `(^| )${LINK_KEY}( |$)` } },
+  link: hasKey(LINK_KEY),
+  file: hasKey(FILE_KEY),
+  image: hasKey(IMAGE_KEY),
   reaction: { 'reactions.0': { $exists: true } },
   pin: { pinnedAt: { $type: 'date' } },
 };
@@ -53,8 +68,8 @@ export class SearchService {
     const parsed = parseSearch(query.query);
     const after = query.cursor === undefined ? undefined : readCursor(query.cursor);
     const { words, phrases, from, has } = parsed;
-    if (words.length + phrases.length === 0 && from === undefined && !has.includes('link')) {
-      throw invalid('needs a word, a phrase, from: or has:link');
+    if (words.length + phrases.length === 0 && from === undefined && keyOf(has) === undefined) {
+      throw invalid('needs a word, a phrase, from:, has:link, has:file or has:image');
     }
     return this.limit.run(async () => {
       const senderId = await this.senderOf(caller, parsed);
@@ -153,14 +168,19 @@ interface ChannelSearch {
   limit: number;
 }
 
+/** What the text index holds of one of the features, of those that it holds something of. */
+function keyOf(has: readonly Feature[]): string | undefined {
+  return has.map((feature) => FEATURE_KEYS[feature]).find((key) => key !== undefined);
+}
+
 /** What the text index is asked for: the words, or else what there is of them in every message that matches. */
 function lookupsFor(
-  { words, phrases }: ParsedQuery,
+  { words, phrases, has }: ParsedQuery,
   senderId: ObjectId | undefined,
 ): Pick<ChannelSearch, 'lookups' | 'ranked'> {
   const ranked = words.length + phrases.length > 0;
   const ofWords = [...words, ...phrases.flat()].flatMap(lookupsOf);
-  const instead = senderId ? senderKey(senderId.toHexString()) : LINK_KEY;
+  const instead = keyOf(has) ?? (senderId ? senderKey(senderId.toHexString()) : '');
   return { lookups: ranked ? [...new Set(ofWords)].join(' ') : instead, ranked };
 }
 

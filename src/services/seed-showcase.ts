@@ -1,3 +1,6 @@
+import { rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import sharp from 'sharp';
 import type { Caller, Origin } from '../models/session.model';
 import type { AdminService } from './admin.service';
 import type { AnnouncementService } from './announcement.service';
@@ -21,6 +24,8 @@ import type { ReportResolutionService } from './report-resolution.service';
 import type { ReportService } from './report.service';
 import type { RetentionService } from './retention.service';
 import type { ScheduledMessageService } from './scheduled-message.service';
+import type { UploadService } from './upload.service';
+import type { UploadSpool } from './upload-spool';
 import type { UserService } from './user.service';
 
 /** What the showcase goes through: the same services as clients. */
@@ -47,6 +52,8 @@ export interface ShowcaseServices {
   reports: ReportService;
   retention: RetentionService;
   scheduledMessages: ScheduledMessageService;
+  spool: UploadSpool;
+  uploads: UploadService;
   users: UserService;
 }
 
@@ -154,7 +161,7 @@ export class SeedShowcase {
     return { general, news };
   }
 
-  /** A thread, a quote, mentions, reactions, a pin, a bookmark, an edit, a deletion, a draft and one for later. */
+  /** A thread, a picture, a quote, mentions, reactions, a pin, a bookmark, an edit, a deletion, a draft and one for later. */
   private async talk(
     channelId: string,
     host: Showcased,
@@ -165,6 +172,8 @@ export class SeedShowcase {
     const root = await this.say(host, channelId, `Who has finished it? @${member.username}`);
     await this.say(member, channelId, 'Half of it.', { threadId: root });
     await this.say(moderator, channelId, 'All of it, twice.', { threadId: root });
+    const cover = await this.upload(member, 'cover.png');
+    await this.say(member, channelId, 'My edition has another cover.', { attachmentIds: [cover] });
     await this.say(moderator, channelId, 'Good question. @channel', { replyToId: root });
     for (const { caller } of [moderator, member]) await reactions.add(caller, root, '📚');
     await pins.pin(moderator.caller, root);
@@ -231,12 +240,24 @@ export class SeedShowcase {
     await groups.archive(host.caller, id);
   }
 
+  /** @returns the id of the upload: a picture of one colour. */
+  private async upload({ caller }: Showcased, name: string): Promise<string> {
+    const cover = { width: 480, height: 640, channels: 3, background: '#2f6f73' } as const;
+    const picture = await sharp({ create: cover }).png().toBuffer();
+    const file = await this.services.spool.receive(Readable.from([picture]));
+    try {
+      return (await this.services.uploads.add(caller, { ...file, name })).id;
+    } finally {
+      await rm(file.path, { force: true });
+    }
+  }
+
   /** @returns the id of the message. */
   private async say(
     { caller }: Showcased,
     channelId: string,
     body: string,
-    references: { threadId?: string; replyToId?: string } = {},
+    references: { threadId?: string; replyToId?: string; attachmentIds?: string[] } = {},
   ): Promise<string> {
     const clientMessageId = `seed-showcase-${this.count++}`;
     const { message } = await this.services.messages.send(caller, channelId, {

@@ -123,7 +123,7 @@ export class SessionService {
   }
 
   /** A caller who was let in before, with the role that they have by now. @throws AppError session_revoked */
-  async recall(caller: Caller): Promise<Caller> {
+  async recall(caller: Omit<Caller, 'role'>): Promise<Caller> {
     const { role } = await this.lookUp(caller);
     return { ...caller, role };
   }

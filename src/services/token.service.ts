@@ -30,6 +30,9 @@ export interface AccessClaims extends TokenHolder {
   expiresAt: Date;
 }
 
+/** Whom a ticket for a file is for. */
+export type FileTicketHolder = Pick<TokenHolder, 'userId' | 'sessionId'>;
+
 /** Makes and reads the tokens of a session. */
 export class TokenService {
   /** By key id: the signing key, and the one before it, whose tokens are still good. */
@@ -96,8 +99,28 @@ export class TokenService {
    */
   createRefreshToken(sessionId: ObjectId): { token: string; hash: string } {
     const content = `${sessionId.toHexString()}.${randomBytes(32).toString('base64url')}`;
-    const token = `${content}.${seal(content, this.currentKey)}`;
+    const token = `${content}.${seal(`refresh:${content}`, this.currentKey)}`;
     return { token, hash: hashToken(token) };
+  }
+
+  /**
+   * What stands for a session where no header can be sent, and opens one file: who asks and until when, with a seal.
+   * Whether the session still stands, and they may read the file, is asked when it is used.
+   */
+  createFileTicket({ userId, sessionId }: FileTicketHolder, fileId: string, expiresAt: Date): string {
+    const content = [userId.toHexString(), sessionId.toHexString(), expiresAt.getTime()].join('.');
+    return `${content}.${seal(fileSealed(fileId, content), this.currentKey)}`;
+  }
+
+  /** Whom a ticket for a file was given to. @throws AppError token_expired, token_invalid */
+  readFileTicket(ticket: string, fileId: string): FileTicketHolder {
+    const match = /^(([0-9a-f]{24})\.([0-9a-f]{24})\.(\d{1,15}))\.([A-Za-z0-9_-]{43})$/.exec(ticket);
+    const [, content, userId, sessionId, expiresAt, given] = match ?? [];
+    if (!content || !given || !this.isSealed(fileSealed(fileId, content), given)) {
+      throw new AppError('token_invalid', 'The ticket is not one for this file.');
+    }
+    if (Number(expiresAt) < Date.now()) throw new AppError('token_expired', 'The ticket has expired.');
+    return { userId: new ObjectId(userId), sessionId: new ObjectId(sessionId) };
   }
 
   /** The session for which a refresh token was issued, and its hash; undefined if it never was. */
@@ -105,10 +128,14 @@ export class TokenService {
     const match = /^(([0-9a-f]{24})\.[A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/.exec(token);
     const [, content, sessionId, given] = match ?? [];
     if (!content || !sessionId || !given) return undefined;
-    const sealed = [...this.keys.values()].some((key) =>
+    if (!this.isSealed(`refresh:${content}`, given)) return undefined;
+    return { sessionId: new ObjectId(sessionId), hash: hashToken(token) };
+  }
+
+  private isSealed(content: string, given: string): boolean {
+    return [...this.keys.values()].some((key) =>
       timingSafeEqual(Buffer.from(given), Buffer.from(seal(content, key))),
     );
-    return sealed ? { sessionId: new ObjectId(sessionId), hash: hashToken(token) } : undefined;
   }
 }
 
@@ -126,6 +153,8 @@ function keyOf(secret: string): KeyObject {
   return createSecretKey(Buffer.from(secret));
 }
 
+const fileSealed = (fileId: string, content: string): string => `file:${fileId}.${content}`;
+
 function seal(content: string, key: KeyObject): string {
-  return createHmac('sha256', key).update(`refresh:${content}`).digest('base64url');
+  return createHmac('sha256', key).update(content).digest('base64url');
 }

@@ -1,8 +1,10 @@
 import { ObjectId, type CommandStartedEvent, type Document } from 'mongodb';
 import { setAvatar, setGroupAvatar } from '../fixtures/images';
+import { say } from '../fixtures/messages';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { until } from '../fixtures/until';
+import { upload } from '../fixtures/uploads';
 
 /** Commands whose cost depends on how many documents they look at. */
 const QUERIES = new Set(['find', 'aggregate', 'count', 'distinct', 'update', 'delete', 'findAndModify']);
@@ -227,6 +229,24 @@ async function useMessages(channelId: string, messageId: string, ada: Person, br
   const forward = { channelId, clientMessageId: 'forward' };
   await api.post(`${message}/forward`, forward, ada.token);
   for (const { body } of [mention, reply]) await api.delete(`/api/messages/${body.message.id}`, ada.token);
+  await useFiles(channelId, ada, bruno);
+}
+
+/** Files on messages. */
+async function useFiles(channelId: string, ada: Person, bruno: Person): Promise<void> {
+  const { api } = server;
+  const [sent, unsent] = [await upload(api, ada), await upload(api, ada)];
+  const message = await say(api, channelId, ada, '', { attachmentIds: [sent.id] });
+  for (const person of [ada, bruno]) await api.get(`/api/upload/${sent.id}`, person.token);
+  const forward = { channelId, clientMessageId: 'forward_file' };
+  await api.post(`/api/messages/${message.id}/forward`, forward, ada.token);
+  expect((await api.get(`/api/upload/${sent.id}`, bruno.token)).status).toBe(200);
+  await api.get('/api/search/messages', ada.token, { query: 'has:file' });
+  await api.delete(`/api/messages/${message.id}`, ada.token);
+  await api.delete(`/api/upload/${unsent.id}`, ada.token);
+  await server.context.services.sweeper.stop();
+  server.context.services.sweeper.start();
+  await server.context.services.sweeper.stop();
 }
 
 /** The user's own view. */

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ObjectId } from 'mongodb';
 import { createApp } from '../../app';
 import { createContext } from '../../context';
@@ -7,6 +9,7 @@ import { startServer } from '../../server';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../fixtures/access-table';
 import { createApi, type Answer, type Api, type Call } from '../fixtures/api';
 import { avatarPart, nameOf, PICTURE, setAvatar } from '../fixtures/images';
+import { filePart } from '../fixtures/uploads';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { fillPath, mountedRoutes } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -66,6 +69,8 @@ interface Stage {
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
+  /** On the message, or not on any yet. */
+  attachmentId: string;
   /** Of an avatar. */
   name: string;
   /** Whether a list is to be that of all groups. */
@@ -90,6 +95,11 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/auth/totp/disable': () => ({ body: { password: PASSWORD } }),
   'post /api/auth/totp/recovery-codes': () => ({ body: { password: PASSWORD } }),
   'get /api/users': () => ({ query: { query: 'a' } }),
+  'post /api/upload': () => ({ files: [filePart('hello', 'note.txt')] }),
+  'post /api/upload/links': ({ attachmentId }) => ({ body: { attachmentIds: [attachmentId] } }),
+  'get /uploads/files/{attachmentId}': ({ actor, sessionId, attachmentId }) => ({
+    query: { ticket: actor.id ? ticketFor(actor, sessionId, attachmentId) : 'invented' },
+  }),
   'put /api/users/me/avatar': () => ({ files: [avatarPart(PICTURE)] }),
   'put /api/groups/{groupId}/avatar': () => ({ files: [avatarPart(PICTURE)] }),
   'patch /api/users/me': () => ({ body: { bio: 'Hello' } }),
@@ -157,6 +167,33 @@ const collections = () => server.context.database.collections;
 const sessionOf = async ({ id }: Person) =>
   (await collections().sessions.findOne({ userId: new ObjectId(id) }))!._id.toHexString();
 
+/** What stands in the address of a file that is given out to somebody. */
+function ticketFor({ id }: Person, sessionId: string, attachmentId: string): string {
+  const caller = { userId: new ObjectId(id), sessionId: new ObjectId(sessionId) };
+  const { links } = server.context.services.uploads.link({ ...caller, role: 'client', address: '' }, [
+    attachmentId,
+  ]);
+  return new URL(links[0]!.url, server.url).searchParams.get('ticket')!;
+}
+
+/** Puts a file of somebody there, whether they could upload it or not. @returns its id. */
+async function addUpload({ id }: Person): Promise<string> {
+  const _id = new ObjectId();
+  await server.context.database.collections.uploads.insertOne({
+    _id,
+    userId: new ObjectId(id || guest.id),
+    name: 'note.txt',
+    mediaType: 'text/plain',
+    size: 5,
+    storedBytes: 4096,
+    uses: 0,
+    reservedFor: null,
+    createdAt: new Date(),
+  });
+  await writeFile(join(server.context.config.uploadDir, 'files', _id.toHexString()), 'hello');
+  return _id.toHexString();
+}
+
 /** Somebody new with a role. The role is written before anything has asked for it. */
 async function createActor(role: Role): Promise<Person> {
   if (role === 'anonymous') return { id: '', username: 'nobody', token: '', refreshToken: 'nothing' };
@@ -214,6 +251,7 @@ async function setStage(role: Role, special: string, row?: Row): Promise<Stage> 
   const scheduledMessageId = needs('scheduledMessageId')
     ? await schedule(special === "other's scheduled message" || !actor.id ? guest : actor, inGroup.channelId)
     : '';
+  const attachmentId = special === 'own upload' ? await addUpload(actor) : inGroup.attachmentId;
   const userId = special === 'somebody new' ? (await signUp(server.api, 'new')).id : guest.id;
   return {
     actor,
@@ -225,6 +263,7 @@ async function setStage(role: Role, special: string, row?: Row): Promise<Stage> 
     name: avatarName,
     wholeServer: special === 'whole server',
     ...inGroup,
+    attachmentId,
   };
 }
 
@@ -248,13 +287,14 @@ function stageFor(role: Role, row: Row, expected: number): Promise<Stage> {
 
 type InGroup = Pick<
   Stage,
-  'groupId' | 'channelId' | 'messageId' | 'emoji' | 'reportId' | 'inviteId' | 'code'
+  'groupId' | 'channelId' | 'messageId' | 'attachmentId' | 'emoji' | 'reportId' | 'inviteId' | 'code'
 >;
 
 const NO_GROUP: InGroup = {
   groupId: '',
   channelId: '',
   messageId: '',
+  attachmentId: '',
   emoji: '',
   reportId: '',
   inviteId: '',
@@ -288,19 +328,21 @@ async function createGroup(role: Role, actor: Person, special: string): Promise<
     const userIds = [guest.id, companion.id];
     const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
     const [messageId, reportId, inviteId] = [channel.id, channel.id, channel.id];
-    return { groupId, channelId: channel.id, messageId, emoji, reportId, inviteId, code: '' };
+    const attachmentId: string = channel.id;
+    return { groupId, channelId: channel.id, messageId, attachmentId, emoji, reportId, inviteId, code: '' };
   }
   const isPrivate = special === 'private channel';
   const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
   const channelId: string = (await create('/api/channels', input)).channel.id;
   if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
-  const message = { clientMessageId: randomUUID(), body: 'Hello' };
+  const attachmentId = await addUpload(owner);
+  const message = { clientMessageId: randomUUID(), body: 'Hello', attachmentIds: [attachmentId] };
   const sent = await create(`/api/channels/${channelId}/messages`, message);
   const invited = special === 'own invite' && actor.id ? { userId: actor.id } : {};
   const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
   const messageId: string = sent.message.id;
   const reportId = await addReport(messageId);
-  return { groupId, channelId, messageId, emoji, reportId, inviteId: invite.id, code };
+  return { groupId, channelId, messageId, attachmentId, emoji, reportId, inviteId: invite.id, code };
 }
 
 /** Reports a message; the guest has no token any more, after all that is done to them. */
@@ -344,7 +386,7 @@ async function statusFor(role: Role, row: Row, expected: number): Promise<number
 }
 
 /** What is posted, and changes nothing. */
-const READS = ['post /api/client/sync'];
+const READS = ['post /api/client/sync', 'post /api/upload/links'];
 
 /** After these the token is no longer good, with which the answer could be asked for again. */
 const ENDS_SESSION = [

@@ -7,6 +7,7 @@ import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { fillPath, operationsOf, type Operation } from '../fixtures/routes';
 import { sampleOf } from '../fixtures/sample';
 import { startTestServer, type TestServer } from '../fixtures/server';
+import { upload } from '../fixtures/uploads';
 
 const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
 
@@ -27,7 +28,8 @@ const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
   createChannel: ({ groupId }) => ({ groupId, name: randomUUID() }),
   updateChannel: () => ({ name: randomUUID() }),
   addChannelMember: ({ guest }) => ({ userId: guest.id }),
-  sendMessage: () => ({ clientMessageId: randomUUID() }),
+  sendMessage: () => ({ clientMessageId: randomUUID(), body: 'hello', attachmentIds: [] }),
+  linkAttachments: ({ attachmentId }) => ({ attachmentIds: [attachmentId] }),
   resetPassword: () => ({ newPassword: PASSWORD }),
   // What would end the account or its sessions has the wrong password.
   changePassword: () => ({ password: 'wrong', code: '000000', newPassword: PASSWORD }),
@@ -40,7 +42,7 @@ const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
   updateProfile: () => ({ timeZone: 'Europe/Lisbon' }),
   updatePreferences: () => ({ extras: { theme: 'dark' } }),
   changeRole: () => ({ role: 'group_admin' }),
-  scheduleMessage: ({ channelId }) => ({ channelId, sendAt: inAnHour() }),
+  scheduleMessage: ({ channelId }) => ({ channelId, attachmentIds: [], sendAt: inAnHour() }),
   updateScheduledMessage: () => ({ sendAt: inAnHour() }),
   saveDraft: () => ({ clientMessageId: randomUUID() }),
 };
@@ -67,6 +69,7 @@ interface Stage {
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
+  attachmentId: string;
   /** Of an avatar. */
   name: string;
 }
@@ -110,6 +113,7 @@ async function setStage(): Promise<Stage> {
     announcementId: announced.body.announcement.id,
     notificationId: told.body.notifications[0].id,
     scheduledMessageId: scheduled.body.scheduledMessage.id,
+    attachmentId: (await upload(api, person)).id,
     name: avatarName,
   };
 }

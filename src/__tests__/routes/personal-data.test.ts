@@ -6,6 +6,7 @@ import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { PERSONAL_DATA } from '../fixtures/personal-data';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { until } from '../fixtures/until';
+import { upload } from '../fixtures/uploads';
 
 /** In everything that Ada writes. */
 const MARK = 'written-by-ada';
@@ -64,7 +65,8 @@ async function talk(): Promise<void> {
   };
   await act(bruno, 'patch', channel, { slowModeSeconds: 1 });
   const theirs = await send(bruno, `Hello @${ada.username}`);
-  const own = await send(ada, MARK);
+  const file = await upload(server.api, ada);
+  const own = await send(ada, MARK, { attachmentIds: [file.id] });
   await act(bruno, 'patch', channel, { slowModeSeconds: 0 });
   await act(ada, 'patch', `/api/messages/${own}`, { body: `${MARK} too` });
   await act(ada, 'put', `/api/messages/${theirs}/reactions/:x:`);
@@ -157,6 +159,7 @@ test('all that is about somebody is in their export, and nothing of what is not 
   expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(said.sort());
   const of = (kind: string) => lines.filter((line) => line.kind === kind).map(({ data }) => data);
   expect(of('message')).toMatchObject([{ body: `${MARK} too`, senderId: ada.id }]);
+  expect(of('upload')).toMatchObject([{ name: 'picture.png', mediaType: 'image/png' }]);
   expect(of('message_edit')).toMatchObject([{ body: MARK }]);
   expect(of('reaction')).toMatchObject([{ emoji: ':x:' }]);
   expect(of('report')).toMatchObject([{ category: 'spam', note: MARK }]);

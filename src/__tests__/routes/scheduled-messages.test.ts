@@ -5,6 +5,7 @@ import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect, type Client } from '../fixtures/sockets';
 import { until } from '../fixtures/until';
+import { filesOf, upload } from '../fixtures/uploads';
 
 let server: TestServer;
 let ada: Person;
@@ -225,5 +226,62 @@ describe('a scheduled message', () => {
     await until(
       async () => !(await collections().scheduledMessages.findOne({ userId: new ObjectId(leaver.id) })),
     );
+  });
+});
+
+describe('the files of a scheduled message', () => {
+  const uploads = () => collections().uploads;
+
+  it('are sent with it, however long that takes, and with nothing else', async () => {
+    const files = [await upload(server.api, bruno), await upload(server.api, bruno, 'hello', 'note.txt')];
+    const attachmentIds = files.map(({ id }) => id);
+    const scheduled = await schedule('', soon(3_600_000), { attachmentIds });
+    expect(scheduled).toMatchObject({ body: '', attachments: files });
+    const [listedOne] = await listed();
+    expect(listedOne.attachments).toEqual(files);
+    await uploads().updateMany({}, { $set: { createdAt: new Date(Date.now() - 3 * 86_400_000) } });
+    await server.restart();
+    expect(await filesOf(server, files[0]!)).toHaveLength(2);
+    const taken = { clientMessageId: randomUUID(), attachmentIds };
+    const sent = await server.api.post(`/api/channels/${channelId}/messages`, taken, bruno.token);
+    expect(sent.body.error.code).toBe('attachment_used');
+    const again = await server.api.post(
+      PATH,
+      { channelId, attachmentIds, sendAt: soon(3_600_000) },
+      bruno.token,
+    );
+    expect([again.status, again.body.error.code]).toEqual([409, 'attachment_used']);
+    const taking = await server.api.delete(`/api/upload/${attachmentIds[0]}`, bruno.token);
+    expect(taking.body.error.code).toBe('attachment_used');
+    await makeDue([scheduled.id]);
+    await gone(scheduled.id);
+    const [message] = await sentAs(scheduled.id);
+    expect(message!.attachments!.map(({ uploadId }) => uploadId.toHexString())).toEqual(attachmentIds);
+    for (const _id of attachmentIds.map((id) => new ObjectId(id))) {
+      expect(await uploads().findOne({ _id })).toMatchObject({ uses: 1, reservedFor: null });
+    }
+  });
+
+  it('go when it is dropped', async () => {
+    const file = await upload(server.api, bruno);
+    const { id } = await schedule('With a file', soon(3_600_000), { attachmentIds: [file.id] });
+    const changed = await server.api.patch(`${PATH}/${id}`, { body: '' }, bruno.token);
+    expect(changed.body.scheduledMessage).toMatchObject({ body: '', attachments: [file] });
+    expect((await server.api.delete(`${PATH}/${id}`, bruno.token)).status).toBe(204);
+    expect(await filesOf(server, file)).toEqual([]);
+    expect(await uploads().findOne({ _id: new ObjectId(file.id) })).toBeNull();
+  });
+
+  it('are own ones, and take the place of a text', async () => {
+    const foreign = await upload(server.api, ada);
+    const input = { channelId, sendAt: soon(3_600_000) };
+    const theirs = await server.api.post(PATH, { ...input, attachmentIds: [foreign.id] }, bruno.token);
+    expect([theirs.status, theirs.body.error.code]).toEqual([404, 'not_found']);
+    const blank = await server.api.post(PATH, input, bruno.token);
+    expect([blank.status, blank.body.error.details[0].path]).toEqual([400, 'body']);
+    const { id } = await schedule('text', soon(3_600_000));
+    const emptied = await server.api.patch(`${PATH}/${id}`, { body: '' }, bruno.token);
+    expect([emptied.status, emptied.body.error.details[0].path]).toEqual([400, 'body']);
+    await clear();
   });
 });

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { createRoom, signUp, type Person } from '../fixtures/people';
+import { PICTURE } from '../fixtures/images';
 import { startTestServer, type TestServer } from '../fixtures/server';
+import { upload } from '../fixtures/uploads';
 
 let server: TestServer;
 let ada: Person;
@@ -123,6 +125,61 @@ describe('a search', () => {
     const equal = [await send(ada, `${word}2`), await send(ada, `${word}2`), await send(ada, `${word}2`)];
     const { body } = await search(bruno, `${word}2`);
     expect(body.hits.map((hit: any) => hit.message.id)).toEqual(equal.map(({ id }) => id).reverse());
+  });
+
+  it('finds messages with files, by what they are, as long as they have them', async () => {
+    const room = await createRoom(server.api, ada, [bruno]);
+    const word = `w${randomUUID().slice(0, 8)}`;
+    const say = async (body: string, ...contents: (Buffer | string)[]) => {
+      const files = await Promise.all(
+        contents.map((content) => upload(server.api, ada, content, 'plan.txt')),
+      );
+      const input = { clientMessageId: randomUUID(), body, attachmentIds: files.map(({ id }) => id) };
+      const { body: answer } = await server.api.post(
+        `/api/channels/${room.channelId}/messages`,
+        input,
+        ada.token,
+      );
+      return answer.message;
+    };
+    const [bare, note, picture, both] = ['bare', 'note', 'picture', 'both'].map(
+      (name) => `${word} ${name}`,
+    ) as [string, string, string, string];
+    await say(bare);
+    await say(note, 'hello');
+    const shown = await say(picture, PICTURE);
+    await say(both, PICTURE, 'hello');
+    await say('', PICTURE);
+    const inRoom = { channelId: room.channelId };
+    const cases: [string, string[]][] = [
+      ['has:file', [note, picture, both, '']],
+      ['has:attachments', [note, picture, both, '']],
+      ['has:image', [picture, both, '']],
+      ['has:image from:me', []],
+      [`has:images from:${ada.username}`, [picture, both, '']],
+      [`${word} has:file`, [note, picture, both]],
+      [`${word} has:image -both`, [picture]],
+      [`${word} has:file has:link`, []],
+      // Words are looked for in the text.
+      ['plan has:file', []],
+    ];
+    const check = async () => {
+      for (const [query, expected] of cases) {
+        const found = await find(bruno, query, inRoom);
+        expect([query, found.sort()]).toEqual([query, [...expected].sort()]);
+      }
+    };
+    await check();
+    // An edit leaves the files.
+    await server.api.patch(`/api/messages/${shown.id}`, { body: `${word} other` }, ada.token);
+    for (const [, expected] of cases) {
+      const index = expected.indexOf(picture);
+      if (index >= 0) expected[index] = `${word} other`;
+    }
+    await check();
+    await server.api.delete(`/api/messages/${shown.id}`, ada.token);
+    expect((await find(bruno, 'has:image', inRoom)).sort()).toEqual(['', both]);
+    expect(await find(chiara, 'has:file', inRoom)).toEqual([]);
   });
 
   it('shows where the words stand, in the text as it was written', async () => {

@@ -50,6 +50,7 @@ const SHOWN = [
   'reports',
   'scheduledMessages',
   'threadFollows',
+  'uploads',
 ] as const;
 
 const plan = { seed: 7, users: 8, messages: 60 };
@@ -75,6 +76,7 @@ test('the same seed gives the same content, in which everything shows', async ()
     expect(await channels.countDocuments({ kind: 'direct' })).toBe(2);
     expect(await messages.countDocuments({ pinnedAt: { $exists: true } })).toBe(1);
     expect(await messages.countDocuments({ mentionsEveryone: 'channel' })).toBe(1);
+    expect(await messages.countDocuments({ 'attachments.0': { $exists: true } })).toBe(1);
     expect(await users.countDocuments({ state: 'suspended' })).toBe(1);
   } finally {
     for (const server of servers) await server.close();

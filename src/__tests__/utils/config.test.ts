@@ -39,6 +39,10 @@ describe('without any setting', () => {
       encryptionKey: expect.any(String),
       groups: { creation: 'everyone' },
       linkPreviews: { enabled: true },
+      uploads: {
+        limits: { image: 20 * 1024 ** 2, media: 100 * 1024 ** 2, file: 50 * 1024 ** 2 },
+        quota: 1024 ** 3,
+      },
       throttle: { enabled: true, redisUrl: undefined },
       sockets: {
         perUser: 20,

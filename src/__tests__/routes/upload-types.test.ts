@@ -1,0 +1,219 @@
+import { randomBytes } from 'node:crypto';
+import sharp from 'sharp';
+import { refused } from '../fixtures/accounts';
+import { noise, PICTURE } from '../fixtures/images';
+import { signUp, type Person } from '../fixtures/people';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { download, send, storedFiles, upload } from '../fixtures/uploads';
+
+const MB = 1024 * 1024;
+
+let server: TestServer;
+let ada: Person;
+
+beforeAll(async () => {
+  server = await startTestServer({ UPLOAD_IMAGE_MB: '2', UPLOAD_MEDIA_MB: '4', UPLOAD_FILE_MB: '3' });
+  ada = await signUp(server.api, 'ada');
+});
+afterAll(() => server.close());
+
+const svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)" width="9" height="9"/>';
+const mp4 = Buffer.concat([
+  Buffer.from('0000001866747970', 'hex'),
+  Buffer.from('isom\0\0\x02\0isomiso2'),
+  randomBytes(100),
+]);
+
+describe('what a file is, its content says', () => {
+  const files: [string, string | Buffer, string][] = [
+    ['a note', 'Grüße aus Lissabon 🌊\n', 'text/plain'],
+    ['SVG', svg, 'text/plain'],
+    ['SVG with an XML head', `<?xml version="1.0"?>\n${svg}`, 'text/plain'],
+    ['HTML', '<!doctype html><script>alert(1)</script>', 'text/plain'],
+    ['a PDF', '%PDF-1.7\n%âãÏÓ\n', 'application/pdf'],
+    ['a ZIP archive', Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex'), 'application/zip'],
+    ['an MP4', mp4, 'video/mp4'],
+    ['nothing', '', 'text/plain'],
+  ];
+  it.each(files)('(%s)', async (_, content, mediaType) => {
+    const attachment = await upload(server.api, ada, content, 'picture.jpg');
+    expect(attachment).toMatchObject({
+      name: 'picture.jpg',
+      mediaType,
+      size: Buffer.byteLength(content),
+      width: null,
+      height: null,
+      thumbnail: false,
+    });
+    const { content: kept } = await download(server, `/api/upload/${attachment.id}`, ada);
+    expect(kept).toEqual(Buffer.from(content));
+  });
+
+  const others: [string, Buffer][] = [
+    ['a program', Buffer.from('7f454c4602010100', 'hex')],
+    ['a program for Windows', Buffer.concat([Buffer.from('MZ'), Buffer.alloc(200)])],
+    ['bytes without meaning', Buffer.from('00ff00ff00ff', 'hex')],
+    ['text in another encoding', Buffer.from('Grüße', 'latin1')],
+    ['text with a NUL', Buffer.from('a\0b')],
+    ['text that ends inside a character', Buffer.from('Grüße 🌊').subarray(0, -1)],
+  ];
+  it.each(others)('and %s is refused', async (_, content) => {
+    const before = await storedFiles(server);
+    const answer = await send(server.api, ada, content, 'notes.txt');
+    expect(answer).toMatchObject(refused(415, 'unsupported_media_type'));
+    expect(await storedFiles(server)).toEqual(before);
+  });
+
+  it('and a picture of a format that cannot be drawn anew is refused', async () => {
+    const tiff = await sharp(PICTURE).tiff().toBuffer();
+    expect(await send(server.api, ada, tiff, 'a.png')).toMatchObject(refused(415, 'unsupported_media_type'));
+  });
+});
+
+describe('a picture', () => {
+  it.each(['jpeg', 'png', 'webp', 'gif', 'avif'] as const)('in %s is drawn anew', async (format) => {
+    const attachment = await upload(server.api, ada, await noise(300, 200, format), `me.${format}`);
+    const drawnAs = format === 'avif' ? 'webp' : format;
+    expect(attachment).toMatchObject({
+      name: `me.${drawnAs}`,
+      mediaType: `image/${drawnAs}`,
+      width: 300,
+      height: 200,
+      thumbnail: true,
+    });
+    const { content, headers } = await download(server, `/api/upload/${attachment.id}`, ada);
+    expect(headers.get('content-type')).toBe(`image/${drawnAs}`);
+    expect(content).toHaveLength(attachment.size);
+    expect(await sharp(content).metadata()).toMatchObject({ format: drawnAs, width: 300, height: 200 });
+  });
+
+  it('loses where it was taken, and stands upright', async () => {
+    const exif = { IFD0: { Make: 'Camera' }, IFD3: { GPSLatitude: '38/1 42/1 0/1', GPSLatitudeRef: 'N' } };
+    const taken = await sharp({ create: { width: 40, height: 20, channels: 3, background: '#f00' } })
+      .withExif(exif)
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer();
+    expect((await sharp(taken).metadata()).exif).toBeDefined();
+    const attachment = await upload(server.api, ada, taken, 'holiday.jpg');
+    expect(attachment).toMatchObject({ width: 20, height: 40 });
+    for (const query of ['', '?thumbnail']) {
+      const { content } = await download(server, `/api/upload/${attachment.id}${query}`, ada);
+      const { exif: left, orientation, icc, xmp, width } = await sharp(content).metadata();
+      expect([left, orientation, icc, xmp, width]).toEqual([undefined, undefined, undefined, undefined, 20]);
+    }
+  });
+
+  it('has a thumbnail that is small and never larger than itself', async () => {
+    const large = await upload(server.api, ada, await noise(1200, 600), 'large.jpg');
+    const { content, headers } = await download(server, `/api/upload/${large.id}?thumbnail`, ada);
+    expect(headers.get('content-type')).toBe('image/webp');
+    expect(await sharp(content).metadata()).toMatchObject({ format: 'webp', width: 480, height: 240 });
+    const small = await upload(server.api, ada);
+    const { content: same } = await download(server, `/api/upload/${small.id}?thumbnail`, ada);
+    expect(await sharp(same).metadata()).toMatchObject({ width: 1, height: 1 });
+  });
+
+  it('that moves goes on moving', async () => {
+    const frames = await Promise.all(
+      ['#f00', '#0f0', '#00f'].map((background) =>
+        sharp({ create: { width: 30, height: 20, channels: 3, background } })
+          .png()
+          .toBuffer(),
+      ),
+    );
+    const moving = await sharp(frames, { join: { animated: true } })
+      .gif()
+      .toBuffer();
+    const attachment = await upload(server.api, ada, moving, 'moving.gif');
+    expect(attachment).toMatchObject({ mediaType: 'image/gif', width: 30, height: 20 });
+    const { content } = await download(server, `/api/upload/${attachment.id}`, ada);
+    expect(await sharp(content).metadata()).toMatchObject({ pages: 3 });
+  });
+
+  it('that is huge when unpacked is refused before it is', async () => {
+    const bomb = await sharp({ create: { width: 12_000, height: 12_000, channels: 3, background: '#fff' } })
+      .png({ compressionLevel: 9 })
+      .toBuffer();
+    expect(bomb.length).toBeLessThan(MB);
+    const before = process.memoryUsage().rss;
+    expect(await send(server.api, ada, bomb)).toMatchObject(refused(422, 'image_too_large'));
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * MB);
+  });
+
+  it('that is cut off is refused, and leaves nothing', async () => {
+    const before = await storedFiles(server);
+    const whole = await noise(200, 200);
+    const half = whole.subarray(0, whole.length / 2);
+    expect(await send(server.api, ada, half)).toMatchObject(refused(422, 'image_invalid'));
+    expect(await storedFiles(server)).toEqual(before);
+  });
+});
+
+describe('a file that is too large', () => {
+  const sizes: [string, Buffer, number][] = [
+    ['a picture', PICTURE, 2 * MB],
+    ['a video', mp4, 4 * MB],
+    ['any other', Buffer.from('%PDF-1.7\n'), 3 * MB],
+  ];
+  it.each(sizes)('(%s) is refused by what it is', async (_, beginning, limit) => {
+    const padded = (size: number) => Buffer.concat([beginning, Buffer.alloc(size - beginning.length)]);
+    expect((await send(server.api, ada, padded(limit))).status).toBe(201);
+    expect(await send(server.api, ada, padded(limit + 1))).toMatchObject(refused(413, 'payload_too_large'));
+  });
+
+  it('is refused while it comes in when it is larger than any may be', async () => {
+    const answer = await send(server.api, ada, Buffer.alloc(5 * MB));
+    expect(answer).toMatchObject(refused(413, 'payload_too_large'));
+  });
+});
+
+describe('the name of a file', () => {
+  const names: [string, string][] = [
+    ['Grüße 🌊.txt', 'Grüße 🌊.txt'],
+    ['../../etc/passwd', 'passwd'],
+    ['C:\\Users\\ada\\plan.txt', 'plan.txt'],
+    ['invoice\u202etxt.exe', 'invoicetxt.exe'],
+    ['....', 'file'],
+    ['   ', 'file'],
+    [`${'x'.repeat(300)}.txt`, `${'x'.repeat(196)}.txt`],
+  ];
+  it.each(names)('(%j) is shown as %j', async (given, shown) => {
+    expect((await upload(server.api, ada, 'hello', given)).name).toBe(shown);
+  });
+});
+
+test('the files of a user take no more room than they have, also when many come at once', async () => {
+  const small = await startTestServer({ UPLOAD_QUOTA_MB: '1' });
+  const eva = await signUp(small.api, 'eva');
+  const text = (bytes: number) => 'x'.repeat(bytes);
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, () => send(small.api, eva, text(300 * 1024), 'a.txt')),
+  );
+  const taken = answers.filter(({ status }) => status === 201);
+  expect(taken).toHaveLength(3);
+  const refusal = answers.find(({ status }) => status !== 201);
+  expect(refusal).toMatchObject(refused(409, 'quota_exceeded'));
+  expect(refusal?.body.error.details).toMatchObject({ quota: MB });
+  expect(await storedFiles(small)).toHaveLength(3);
+  // What is taken back makes room, and nobody else has less of it.
+  await small.api.delete(`/api/upload/${taken[0]!.body.attachment.id}`, eva.token);
+  await upload(small.api, eva, text(300 * 1024), 'a.txt');
+  await upload(small.api, await signUp(small.api, 'bea'), text(900 * 1024), 'a.txt');
+  await small.close();
+});
+
+test('an upload that is sent again under its key is there once, and another name is another upload', async () => {
+  const headers = { 'Idempotency-Key': 'upload-1' };
+  const first = await send(server.api, ada, 'hello', 'a.txt', headers);
+  const before = await storedFiles(server);
+  const again = await send(server.api, ada, 'hello', 'a.txt', headers);
+  expect([again.status, again.body, again.headers['idempotency-replayed']]).toEqual([
+    201,
+    first.body,
+    'true',
+  ]);
+  expect(await storedFiles(server)).toEqual(before);
+  const other = await send(server.api, ada, 'hello', 'b.txt', headers);
+  expect(other).toMatchObject(refused(422, 'idempotency_key_reused'));
+});

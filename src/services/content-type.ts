@@ -1,0 +1,48 @@
+import { createReadStream } from 'node:fs';
+import { fileTypeFromFile } from 'file-type/node';
+import { CATEGORIES, MEDIA_TYPES, TEXT, type ContentType } from '../models/attachment.model';
+
+/** What the library calls by another name than browsers do. */
+const RENAMED: Record<string, string> = {
+  'audio/x-m4a': 'audio/mp4',
+  'image/apng': 'image/png',
+  'video/x-m4v': 'video/mp4',
+  // Known by their first words alone; it is the rest that makes them text.
+  'application/xml': TEXT,
+  'text/calendar': TEXT,
+  'text/vcard': TEXT,
+  'text/vtt': TEXT,
+};
+
+/**
+ * Tells by its content what a file is. All that is text is plain text, whatever it says: HTML and SVG too.
+ * @returns undefined for what may not be uploaded.
+ */
+export async function contentTypeOf(path: string): Promise<ContentType | undefined> {
+  const found = (await fileTypeFromFile(path))?.mime.split(';')[0] ?? TEXT;
+  const mediaType = RENAMED[found] ?? found;
+  const category = CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
+  if (!category || (mediaType === TEXT && !(await isText(path)))) return undefined;
+  return { mediaType, category };
+}
+
+/** Whether a file is UTF-8 from end to end, without the control characters that no text has. */
+async function isText(path: string): Promise<boolean> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  try {
+    for await (const chunk of createReadStream(path)) {
+      if (hasForeignControl(decoder.decode(chunk as Buffer, { stream: true }))) return false;
+    }
+    return !hasForeignControl(decoder.decode());
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return false;
+    throw error;
+  }
+}
+
+/** What text has of the control characters: colours in logs begin with an escape. */
+const OF_TEXT = new Set('\t\n\f\r\u001b');
+
+function hasForeignControl(text: string): boolean {
+  return text.match(/\p{Cc}/gu)?.some((character) => !OF_TEXT.has(character)) ?? false;
+}

@@ -1,0 +1,27 @@
+/** The longest name, in UTF-16 code units. */
+const MAX_LENGTH = 200;
+/** Control characters, and those that turn the direction of writing, by which `exe.gpj` passes for `jpg.exe`. */
+const MISLEADING = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const NAMELESS = 'file';
+
+/**
+ * What a file is shown as: the last part of what its sender called it, in one line of well-formed text.
+ * @param name whatever a client has sent.
+ */
+export function displayName(name: string): string {
+  const last = name.toWellFormed().normalize('NFC').replace(MISLEADING, '').split(/[/\\]/).at(-1) ?? '';
+  const shown = last.trim();
+  return /^\.*$/.test(shown) ? NAMELESS : shorten(shown);
+}
+
+/** The same name with another ending. */
+export function withEnding(name: string, ending: string): string {
+  return shorten(`${name.replace(/\.[^.]*$/, '')}.${ending}`);
+}
+
+/** Cuts what stands before the ending. */
+function shorten(name: string): string {
+  if (name.length <= MAX_LENGTH) return name;
+  const ending = /\.[^.]{1,20}$/.exec(name)?.[0] ?? '';
+  return name.slice(0, MAX_LENGTH - ending.length).toWellFormed() + ending;
+}
