@@ -45,6 +45,7 @@ describe('sending a message', () => {
       senderId: guest.id,
       clientMessageId: 'first',
       body: 'hello',
+      attachments: [],
       createdAt: expect.any(String),
       editedAt: null,
       deletedAt: null,

@@ -67,6 +67,7 @@ describe('the OpenAPI document', () => {
       'forgotPassword',
       'getAsyncApi',
       'getAvatar',
+      'getLinkedAttachment',
       'getOpenApi',
       'home',
       'isLive',
