@@ -276,7 +276,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     logger,
   );
   const images = new ImageProcessor();
-  const avatars = new AvatarService(collections, transactions, access, bus, images, storage, logger);
+  const avatars = new AvatarService(collections, transactions, access, audit, bus, images, storage, logger);
   const uploads = new UploadService(
     collections,
     transactions,
@@ -346,7 +346,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const timings = new Timings();
   const hourlyCounts = new HourlyCounts(collections, transactions, logger);
-  const reports = new ReportService(collections, transactions, access, users, notifications);
+  const reports = new ReportService(collections, transactions, access, users, notifications, audit);
   const groupMembers = new GroupMemberService(
     collections,
     transactions,
@@ -468,6 +468,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       memberships,
       users,
       notifications,
+      audit,
       bus,
     ),
     invites: new InviteService(
@@ -478,6 +479,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       memberships,
       users,
       notifications,
+      audit,
       bus,
     ),
     channels,
@@ -500,7 +502,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     messages,
     history: new MessageHistory(collections, access),
     reactions: new ReactionService(access, messageChanges, users),
-    pins: new PinService(collections, access, messageChanges),
+    pins: new PinService(collections, access, messageChanges, audit),
     threads: new ThreadService(collections, transactions, access, bus),
     bookmarks: new BookmarkService(collections, transactions, access, bus),
     channelSettings: new ChannelSettingService(collections, transactions, access, bus),

@@ -133,6 +133,11 @@ export class AuditService {
   }
 }
 
+/** What was changed to what, as details of an entry. */
+export function inWords(change: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value)]));
+}
+
 function filterOf({ action, actorId, targetId, from, to }: AuditFilter): Filter<AuditDocument> {
   const at = { ...(from && { $gte: new Date(from) }), ...(to && { $lt: new Date(to) }) };
   return {

@@ -9,6 +9,7 @@ import { toUser, type User } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
 import type { Access } from './access';
+import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { FileStorage, OpenFile } from './file-storage';
 import type { ImageProcessor } from './image-processor';
@@ -28,6 +29,7 @@ export class AvatarService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly audit: AuditService,
     private readonly bus: EventBus,
     private readonly images: ImageProcessor,
     private readonly storage: FileStorage,
@@ -68,30 +70,38 @@ export class AvatarService {
     // Making images takes a while, in which a role can end: it is asked for after that.
     const images = await this.images.squares(file.path, AVATAR_SIZES);
     const { group, membership } = await this.access.group(caller, 'group.update', groupId);
-    return this.replace(images, async (avatarId) => {
-      const change = { avatarId, updatedAt: new Date() };
-      const before = await this.collections.groups.findOneAndUpdate({ _id: group._id }, { $set: change });
-      if (!before) throw new AppError('not_found', 'There is no such group.');
-      const after = { ...before, ...change };
-      await this.tell(after);
-      return { before: before.avatarId, result: toGroup(after, membership?.role ?? null) };
-    });
+    return this.replace(images, (avatarId) =>
+      this.transactions.run(async () => {
+        const change = { avatarId, updatedAt: new Date() };
+        const before = await this.collections.groups.findOneAndUpdate({ _id: group._id }, { $set: change });
+        if (!before) throw new AppError('not_found', 'There is no such group.');
+        const after = { ...before, ...change };
+        await this.tell(caller, after);
+        return { before: before.avatarId, result: toGroup(after, membership?.role ?? null) };
+      }),
+    );
   }
 
   /** Takes a group's avatar away; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
   async removeOfGroup(caller: Caller, groupId: string): Promise<void> {
     const { group } = await this.access.group(caller, 'group.update', groupId);
-    const before = await this.collections.groups.findOneAndUpdate(
-      { _id: group._id, avatarId: { $exists: true } },
-      { $unset: { avatarId: true }, $set: { updatedAt: new Date() } },
-    );
-    if (!before) return;
-    const { avatarId, ...after } = before;
-    await this.tell(after);
-    await this.discard(avatarId);
+    await this.transactions.run(async () => {
+      const before = await this.collections.groups.findOneAndUpdate(
+        { _id: group._id, avatarId: { $exists: true } },
+        { $unset: { avatarId: true }, $set: { updatedAt: new Date() } },
+      );
+      if (!before) return;
+      const { avatarId, ...after } = before;
+      await this.tell(caller, after);
+      await this.discard(avatarId);
+    });
   }
 
-  private async tell(group: GroupDocument): Promise<void> {
+  /** A group has another avatar, or none: to its members, and to the audit log. */
+  private async tell({ userId: actorId, address }: Caller, group: GroupDocument): Promise<void> {
+    const details = { avatarId: group.avatarId ?? null };
+    const entry = { action: 'group.avatar_changed', actorId, targetId: group._id, address, details } as const;
+    await this.audit.record(entry);
     await this.bus.tell({ kind: 'group', groupId: group._id }, 'group:updated', {
       group: toSharedGroup(group),
     });

@@ -68,6 +68,7 @@ export class ChannelMembershipService {
         await this.requireAdmissible(current, member);
         const added = await this.members.add(current, [member]);
         await this.tell(caller, current, added, 'channel.added');
+        if (added.length > 0) await this.record('channel.member_added', caller, current, { userId });
       }),
     );
   }
@@ -90,13 +91,8 @@ export class ChannelMembershipService {
         const from = ownerOf(current);
         if (from?.equals(heir)) return toChannel(current);
         const after = await this.changes.update(current._id, { ownerId: heir });
-        await this.audit.record({
-          action: 'channel.transferred',
-          actorId: caller.userId,
-          targetId: after._id,
-          address: caller.address,
-          details: { from: from?.toHexString() ?? null, to: userId },
-        });
+        const details = { from: from?.toHexString() ?? null, to: userId };
+        await this.record('channel.transferred', caller, after, details);
         await this.tell(caller, after, [heir], 'channel.transferred');
         return toChannel(after);
       }),
@@ -120,14 +116,7 @@ export class ChannelMembershipService {
         if (!(await this.members.remove(channel, target, reason))) {
           throw new AppError('not_found', 'The user is not a member of the channel.');
         }
-        if (self) return;
-        await this.audit.record({
-          action: 'channel.member_removed',
-          actorId: caller.userId,
-          targetId: channel._id,
-          address: caller.address,
-          details: { userId },
-        });
+        if (!self) await this.record('channel.member_removed', caller, channel, { userId });
       }),
     );
     // The last one who leaves a conversation takes it along.
@@ -144,6 +133,15 @@ export class ChannelMembershipService {
     const others = users.filter((userId) => !userId.equals(actorId));
     const place = { channelId, ...(groupId && { groupId }) };
     await this.notifications.notify(others, { kind, actorId, ...place, text });
+  }
+
+  private record(
+    action: 'channel.member_added' | 'channel.member_removed' | 'channel.transferred',
+    { userId: actorId, address }: Caller,
+    { _id: targetId }: ChannelDocument,
+    details: Record<string, string | null>,
+  ): Promise<void> {
+    return this.audit.record({ action, actorId, targetId, address, details });
   }
 
   /** @throws AppError bad_request */

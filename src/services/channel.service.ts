@@ -16,7 +16,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { audienceOfChannel, noChannel, type Access } from './access';
-import type { AuditService } from './audit.service';
+import { inWords, type AuditService } from './audit.service';
 import type { ChannelChanges, ChannelFields } from './channel-changes';
 import type { ChannelMembers } from './channel-members';
 import type { ChannelOrderService } from './channel-order.service';
@@ -55,6 +55,7 @@ export class ChannelService {
         const position = await this.order.lastPosition(group._id, input.visibility);
         const channel = newChannel(caller, group._id, position, input);
         await this.collections.channels.insertOne(channel);
+        await this.note(caller, channel, 'channel.created', { name: channel.name });
         if (channel.visibility === 'private') {
           await this.groupChannels.touch(group._id);
           await this.members.add(channel, [caller.userId]);
@@ -107,6 +108,9 @@ export class ChannelService {
           const before = await this.collections.channels.findOne({ _id: channel._id });
           if (!before) throw noChannel();
           const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+          const { visibility: _, ...others } = fields;
+          if (Object.keys(others).length > 0)
+            await this.note(caller, before, 'channel.updated', inWords(others));
           const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
           if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
           if (turnsTo === 'private') await this.close(before, caller);

@@ -5,7 +5,7 @@ import type { Transactions } from '../db/transaction';
 import { toSharedGroup, type GroupDocument } from '../models/group.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
-import type { AuditService } from './audit.service';
+import { inWords, type AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
 import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
@@ -41,8 +41,16 @@ export class GroupLifecycle {
     private readonly bus: EventBus,
   ) {}
 
-  /** Changes a group. @throws AppError not_found, group_name_taken */
-  change(groupId: ObjectId, change: GroupChange): Promise<GroupDocument> {
+  /** Changes what somebody has asked to have otherwise. @throws AppError not_found, group_name_taken */
+  update(groupId: ObjectId, change: GroupChange, by: By): Promise<GroupDocument> {
+    return this.transactions.run(async () => {
+      const group = await this.change(groupId, change);
+      await this.record('group.updated', group, by, inWords(change));
+      return group;
+    });
+  }
+
+  private change(groupId: ObjectId, change: GroupChange): Promise<GroupDocument> {
     return refuseTakenName(() =>
       this.transactions.run(async () => {
         const before = await this.collections.groups.findOne({ _id: groupId });
@@ -125,7 +133,7 @@ export class GroupLifecycle {
   }
 
   private record(
-    action: 'group.archived' | 'group.restored' | 'group.deleted',
+    action: 'group.updated' | 'group.archived' | 'group.restored' | 'group.deleted',
     { _id: targetId }: GroupDocument,
     { userId: actorId, address }: By,
     details: Record<string, string> = {},

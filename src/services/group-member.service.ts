@@ -93,7 +93,10 @@ export class GroupMemberService {
       const { group } = await this.access.group(caller, 'member.add', groupId, { subjectId });
       const user = await this.users.requireLiving(userId);
       const added = await this.memberships.add(group._id, user, 'member');
-      if (added) await this.tell(caller, user._id, 'group.added', group, '');
+      if (added) {
+        await this.tell(caller, user._id, 'group.added', group, '');
+        await this.record('member.added', caller, group, { userId: user._id.toHexString() });
+      }
       const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
       if (!membership) throw notAMember();
       return { member: toMember(membership, user), added };
@@ -194,7 +197,7 @@ export class GroupMemberService {
   }
 
   private record(
-    action: 'member.removed' | 'member.role_changed' | 'group.transferred',
+    action: 'member.added' | 'member.removed' | 'member.role_changed' | 'group.transferred',
     { userId: actorId, address }: By,
     { _id: targetId }: GroupDocument,
     details: Record<string, string>,

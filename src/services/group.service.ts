@@ -138,7 +138,8 @@ export class GroupService {
     const change = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
     return this.transactions.run(async () => {
       const { group, membership } = await this.access.group(caller, 'group.update', groupId);
-      return toGroup(await this.lifecycle.change(group._id, change), membership?.role ?? null);
+      const after = await this.lifecycle.update(group._id, change, caller);
+      return toGroup(after, membership?.role ?? null);
     });
   }
 

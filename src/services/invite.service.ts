@@ -17,6 +17,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { holds, type Access } from './access';
+import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
@@ -37,6 +38,7 @@ export class InviteService {
     private readonly memberships: Memberships,
     private readonly users: UserService,
     private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
     private readonly bus: EventBus,
   ) {}
 
@@ -73,6 +75,7 @@ export class InviteService {
       if (subjectId) await this.prepare(group, subjectId);
       await this.collections.invites.insertOne(invite);
       if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
+      await this.record('invite.created', caller, invite, { role: invite.role });
       return { invite: toInvite(invite), code };
     });
   }
@@ -93,6 +96,7 @@ export class InviteService {
       const invite = await this.collections.invites.findOne(which);
       if (!invite) throw new AppError('not_found', 'There is no such invite.');
       await this.admissions.endInvites(which);
+      await this.record('invite.revoked', caller, invite);
     });
   }
 
@@ -191,6 +195,16 @@ export class InviteService {
     });
     const notice = { actorId: caller.userId, groupId: group._id, text: group.name };
     await this.notifications.notify([userId], { kind: 'invite.received', ...notice });
+  }
+
+  private record(
+    action: 'invite.created' | 'invite.revoked',
+    { userId: actorId, address }: Caller,
+    { _id, groupId, userId }: InviteDocument,
+    more: Record<string, string> = {},
+  ): Promise<void> {
+    const details = { inviteId: _id.toHexString(), userId: userId?.toHexString() ?? null, ...more };
+    return this.audit.record({ action, actorId, targetId: groupId, address, details });
   }
 
   private find(which: Filter<InviteDocument>, { cursor, limit }: PageQuery): Promise<InviteDocument[]> {

@@ -14,6 +14,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
+import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
@@ -33,6 +34,7 @@ export class JoinRequestService {
     private readonly memberships: Memberships,
     private readonly users: UserService,
     private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
     private readonly bus: EventBus,
   ) {}
 
@@ -174,13 +176,16 @@ export class JoinRequestService {
     });
   }
 
-  private tell(
-    { userId: actorId }: Caller,
+  /** Tells what has been decided: to whoever has asked, and to the audit log. */
+  private async tell(
+    { userId: actorId, address }: Caller,
     { groupId, userId }: JoinRequestDocument,
-    kind: 'join_request.approved' | 'join_request.rejected',
+    decision: 'join_request.approved' | 'join_request.rejected',
     text: string,
   ): Promise<void> {
-    return this.notifications.notify([userId], { kind, actorId, groupId, text });
+    await this.notifications.notify([userId], { kind: decision, actorId, groupId, text });
+    const details = { userId: userId.toHexString() };
+    await this.audit.record({ action: decision, actorId, targetId: groupId, address, details });
   }
 }
 

@@ -4,7 +4,8 @@ import { toMessage, type Message } from '../models/message.model';
 import { MAX_PINS, type PinsQuery, type PinsReply } from '../models/pin.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
-import type { Access } from './access';
+import type { Access, MessageAccess } from './access';
+import type { AuditService } from './audit.service';
 import { requireUndeleted, type MessageChanges } from './message-changes';
 
 /** What people keep in sight in a channel. */
@@ -13,11 +14,13 @@ export class PinService {
     private readonly collections: Collections,
     private readonly access: Access,
     private readonly changes: MessageChanges,
+    private readonly audit: AuditService,
   ) {}
 
   /** Pins a message; a second time changes nothing. @throws AppError not_found, forbidden, message_deleted, too_many_pins */
   pin(caller: Caller, messageId: string): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.pin', messageId, async ({ message: current }) => {
+    return this.changes.onTurn(caller, 'message.pin', messageId, async (found) => {
+      const { message: current } = found;
       requireUndeleted(current);
       if (current.pinnedAt) return toMessage(current);
       const { channelId } = current;
@@ -28,18 +31,32 @@ export class PinService {
       const { message } = await this.changes.apply(current, (pinnedRevision) => ({
         $set: { pinnedAt: new Date(), pinnedBy: caller.userId, pinnedRevision },
       }));
+      await this.record('message.pinned', caller, found);
       return toMessage(message);
     });
   }
 
   /** Unpins a message; one that is not pinned stays as it is. @throws AppError not_found, forbidden */
   unpin(caller: Caller, messageId: string): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.pin', messageId, async ({ message: current }) => {
+    return this.changes.onTurn(caller, 'message.pin', messageId, async (found) => {
+      const { message: current } = found;
       if (!current.pinnedAt) return toMessage(current);
       const gone = { pinnedAt: true, pinnedBy: true, pinnedRevision: true } as const;
       const { message } = await this.changes.apply(current, () => ({ $unset: gone }));
+      await this.record('message.unpinned', caller, found);
       return toMessage(message);
     });
+  }
+
+  /** In a direct conversation it is no privilege. */
+  private async record(
+    action: 'message.pinned' | 'message.unpinned',
+    { userId: actorId, address }: Caller,
+    { message, channel }: MessageAccess,
+  ): Promise<void> {
+    if (channel.kind === 'direct') return;
+    const details = { channelId: channel._id.toHexString() };
+    await this.audit.record({ action, actorId, targetId: message._id, address, details });
   }
 
   /** The pinned messages of a channel, the last one pinned first. @throws AppError not_found */

@@ -15,6 +15,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
+import type { AuditService } from './audit.service';
 import type { NotificationService } from './notification.service';
 import type { UserService } from './user.service';
 
@@ -31,6 +32,7 @@ export class ReportService {
     private readonly access: Access,
     private readonly users: UserService,
     private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
   ) {}
 
   /**
@@ -118,6 +120,7 @@ export class ReportService {
       );
       // On a server without transactions somebody may have been faster since it was read.
       if (!claimed) throw taken();
+      await this.record('report.claimed', caller, claimed);
       return toReport(claimed);
     });
   }
@@ -137,8 +140,18 @@ export class ReportService {
         { returnDocument: 'after' },
       );
       if (!released) throw taken();
+      await this.record('report.released', caller, released);
       return toReport(released);
     });
+  }
+
+  private record(
+    action: 'report.claimed' | 'report.released',
+    { userId: actorId, address }: Caller,
+    { _id: targetId, messageId }: ReportDocument,
+  ): Promise<void> {
+    const details = { messageId: messageId.toHexString() };
+    return this.audit.record({ action, actorId, targetId, address, details });
   }
 
   /** A report that the caller may handle, and has claimed. @throws AppError not_found, report_not_claimed, report_claimed, report_resolved */

@@ -106,7 +106,10 @@ describe('a ban', () => {
     expect((await ask()).status).toBe(201);
     expect(await unban(groupId, banned)).toMatchObject(refused(404, 'not_found'));
     const actions = (await auditOf(server, { id: groupId })).map(({ action }) => action);
-    expect(actions).toEqual(['member.banned', 'member.unbanned']);
+    expect(actions.filter((action) => action.startsWith('member.'))).toEqual([
+      'member.banned',
+      'member.unbanned',
+    ]);
   });
 
   test('drops the request of somebody who has asked to come in', async () => {

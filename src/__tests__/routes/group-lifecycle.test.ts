@@ -224,7 +224,10 @@ describe('archiving', () => {
     expect((await act(groupId, 'restore')).body.group.archivedAt).toBeNull();
     expect((await send(channelId, member)).status).toBe(201);
     const actions = (await auditOf(server, { id: groupId })).map(({ action }) => action);
-    expect(actions).toEqual(['group.archived', 'group.restored']);
+    expect(actions.filter((action) => action.startsWith('group.'))).toEqual([
+      'group.archived',
+      'group.restored',
+    ]);
   });
 
   test('lets members go', async () => {

@@ -265,7 +265,7 @@ describe('a report that is resolved', () => {
         text,
         actorId: null,
       });
-      expect(await auditOf(server, { id })).toMatchObject([
+      expect(await auditOf(server, { id }, 'report.resolved')).toMatchObject([
         { action: 'report.resolved', details: { action, authorId: author.id } },
       ]);
     }
@@ -354,7 +354,7 @@ describe('a report that is resolved', () => {
     const told = await notificationsOf(reporter);
     expect(told.length).toBe(before + 1);
     expect(told[0]).toMatchObject({ kind: 'report.resolved', text: 'action_taken' });
-    expect(await auditOf(server, { id })).toMatchObject([
+    expect(await auditOf(server, { id }, 'report.resolved')).toMatchObject([
       { action: 'report.resolved', details: { action: 'ban_from_group', authorId: spammer.id } },
     ]);
     const entries = await auditOf(server, { id: groupId });
@@ -412,6 +412,6 @@ describe('a report that is resolved', () => {
     await collections().memberships.updateOne(membership, { $set: { role: 'member' } });
     expect((await get(id)).body.report).toMatchObject({ state: 'claimed', resolution: null });
     expect((await notificationsOf(reporter)).length).toBe(before);
-    expect(await auditOf(server, { id })).toEqual([]);
+    expect(await auditOf(server, { id }, 'report.resolved')).toEqual([]);
   });
 });

@@ -94,6 +94,12 @@ describe('a ban', () => {
     expect(await sendBySocket()).toMatchObject({ ok: false, error: { code: 'not_found' } });
     const own = await server.api.get('/api/channels', guest.token, { groupId });
     expect(own.body.channels).toEqual([]);
+    expect(await lastAct()).toMatchObject({
+      action: 'channel.user_banned',
+      actorId: moderator.id,
+      targetId: channelId,
+      details: { userId: guest.id, reason: 'spam', until: null },
+    });
     // Changes of the channel are not heard either.
     await server.api.patch(`/api/channels/${channelId}`, { topic: 'secret' }, owner.token);
     expect(await whoHears()).toEqual([false, false]);
@@ -106,12 +112,6 @@ describe('a ban', () => {
       const { notification } = await device.isTold('notification:created');
       expect(notification).toMatchObject({ kind: 'channel.banned', channelId, groupId, text: 'spam' });
     }
-    expect(await lastAct()).toMatchObject({
-      action: 'channel.user_banned',
-      actorId: moderator.id,
-      targetId: channelId,
-      details: { userId: guest.id, reason: 'spam', until: null },
-    });
     // A device that comes now hears nothing either.
     devices.push(await connect(server.url, guest.token));
     expect(await whoHears()).toEqual([false, false, false]);
