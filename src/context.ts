@@ -149,7 +149,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const throttle = new ThrottleService({ ...config.throttle, redisUrl: config.redisUrl }, logger);
   const mailOptions = { ...config.mail, toLog: config.environment !== 'production' };
   const mail = new MailService(mailOptions, transactions, logger);
-  const emails = new EmailService(collections, mail, oneTimeTokens, throttle, audit, publicUrl);
+  const emails = new EmailService(collections, transactions, mail, oneTimeTokens, throttle, audit, publicUrl);
   const passwords = new PasswordHasher(config.auth.bcryptCost);
   const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
   const sessions = new SessionService(
@@ -166,6 +166,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const sessionRecheck = new SessionRecheck(collections, bus, connections, recheck, logger);
   const totp = new TotpService(
     collections,
+    transactions,
     audit,
     deriveSealingKey(config.encryptionKey, 'second factor'),
     logger,

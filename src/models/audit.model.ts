@@ -34,6 +34,7 @@ export const AUDIT_ACTIONS = [
   'user.totp_enabled',
   'user.totp_disabled',
   'user.recovery_code_used',
+  'user.recovery_codes_renewed',
   'group.updated',
   'group.avatar_changed',
   'group.archived',

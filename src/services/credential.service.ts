@@ -56,8 +56,7 @@ export class CredentialService {
   async changePassword(caller: Caller, input: ChangePasswordInput, origin: Origin): Promise<Credentials> {
     const user = await this.prove(caller, input, origin);
     refuseCommonPassword(input.newPassword, user.username);
-    const changed = await this.setPassword(user, input.newPassword);
-    await this.record('user.password_changed', user._id, origin);
+    const changed = await this.setPassword(user, input.newPassword, 'user.password_changed', origin);
     return this.sessions.open(changed, origin);
   }
 
@@ -94,10 +93,9 @@ export class CredentialService {
     if (user.email !== email || user.state === 'deleted') {
       throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
     }
-    await this.setPassword(user, input.newPassword);
+    await this.setPassword(user, input.newPassword, 'user.password_reset', origin);
     await this.throttle.welcome(user.username, origin.address);
     await this.throttle.welcome(email, origin.address);
-    await this.record('user.password_reset', user._id, origin);
   }
 
   /** Mails a link to the new address; following it makes the change. */
@@ -128,10 +126,15 @@ export class CredentialService {
 
   async renewRecoveryCodes(caller: Caller, proof: Proof, origin: Origin): Promise<string[]> {
     await this.prove(caller, proof, origin);
-    return this.totp.renewRecoveryCodes(caller.userId);
+    return this.totp.renewRecoveryCodes(caller.userId, origin);
   }
 
-  private async setPassword(user: UserDocument, password: string): Promise<UserDocument> {
+  private async setPassword(
+    user: UserDocument,
+    password: string,
+    action: AuditAction,
+    { address }: Origin,
+  ): Promise<UserDocument> {
     const passwordHash = await this.passwords.hash(password);
     // In one, or a crash in between would leave the sessions of whoever knew the old one.
     return this.transactions.run(async () => {
@@ -143,6 +146,7 @@ export class CredentialService {
       if (!changed) throw new AppError('session_revoked', 'The account no longer exists.');
       await this.tokens.discard('reset_password', user._id);
       await this.sessions.revokeAll(user._id, 'password_changed');
+      await this.audit.record({ action, actorId: user._id, targetId: user._id, address });
       return changed;
     });
   }
@@ -170,9 +174,5 @@ export class CredentialService {
     const user = await this.collections.users.findOne({ _id });
     if (!user) throw new AppError('session_revoked', 'The account no longer exists.');
     return user;
-  }
-
-  private record(action: AuditAction, userId: ObjectId, { address }: Origin): Promise<void> {
-    return this.audit.record({ action, actorId: userId, targetId: userId, address });
   }
 }

@@ -2,6 +2,7 @@ import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
+import type { Transactions } from '../db/transaction';
 import type { Origin } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
@@ -18,6 +19,7 @@ import type { ThrottleService } from './throttle.service';
 export class EmailService {
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly mail: MailService,
     private readonly tokens: OneTimeTokenService,
     private readonly throttle: ThrottleService,
@@ -52,15 +54,18 @@ export class EmailService {
    * @throws AppError one_time_token_invalid
    */
   async verify(token: string, origin: Origin): Promise<void> {
-    const { userId, email } = await this.tokens.redeem('verify_email', token);
     const now = new Date();
-    const before = await this.confirm(userId, email, now);
-    // Without the address: the log outlives the account, whose personal data is to be erased.
-    await this.audit.record({
-      action: 'user.email_changed',
-      actorId: userId,
-      targetId: userId,
-      address: origin.address,
+    const { before, email } = await this.transactions.run(async () => {
+      const { userId, email } = await this.tokens.redeem('verify_email', token);
+      const before = await this.confirm(userId, email, now);
+      // Without the address: the log outlives the account, whose personal data is to be erased.
+      await this.audit.record({
+        action: 'user.email_changed',
+        actorId: userId,
+        targetId: userId,
+        address: origin.address,
+      });
+      return { before, email };
     });
     const { username, email: old } = before;
     if (old === undefined || old.toLowerCase() === email.toLowerCase()) return;

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { ObjectId } from 'mongodb';
+import type { Filter, ObjectId, UpdateFilter } from 'mongodb';
 import { generateSecret, generateURI, verify } from 'otplib';
 import { toDataURL } from 'qrcode';
 import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
+import type { AuditAction } from '../models/audit.model';
 import type { Caller, Origin } from '../models/session.model';
 import type { TotpState, UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
@@ -25,6 +27,7 @@ export interface TotpSetup {
 export class TotpService {
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly audit: AuditService,
     private readonly key: SealingKey,
     private readonly logger: Logger,
@@ -54,36 +57,27 @@ export class TotpService {
     const step = await this.stepOf(user._id, user.totp, code);
     const enabled =
       step !== undefined &&
-      (await this.collections.users.updateOne(
+      (await this.change(
+        'user.totp_enabled',
         { _id: user._id, 'totp.secret.box': user.totp.secret.box, 'totp.enabledAt': null },
         { $set: { 'totp.enabledAt': new Date(), 'totp.lastStep': step, 'totp.recoveryHashes': hashes } },
+        origin,
       ));
-    if (!enabled || enabled.matchedCount === 0) throw invalidCode();
-    await this.record('user.totp_enabled', user._id, origin);
+    if (!enabled) throw invalidCode();
     return codes;
   }
 
   /** New recovery codes in the place of the old ones. @throws AppError totp_not_enabled */
-  async renewRecoveryCodes(userId: ObjectId): Promise<string[]> {
+  async renewRecoveryCodes(userId: ObjectId, origin: Origin): Promise<string[]> {
     const { codes, hashes } = createRecoveryCodes();
-    const updated = await this.collections.users.updateOne(
-      { _id: userId, 'totp.enabledAt': { $type: 'date' } },
-      { $set: { 'totp.recoveryHashes': hashes } },
-    );
-    if (updated.matchedCount === 0)
-      throw new AppError('totp_not_enabled', 'The second factor is not enabled.');
+    const update = { $set: { 'totp.recoveryHashes': hashes } };
+    await this.changeEnabled('user.recovery_codes_renewed', userId, update, origin);
     return codes;
   }
 
   /** @throws AppError totp_not_enabled */
   async disable(userId: ObjectId, origin: Origin): Promise<void> {
-    const updated = await this.collections.users.updateOne(
-      { _id: userId, 'totp.enabledAt': { $type: 'date' } },
-      { $set: { totp: null } },
-    );
-    if (updated.matchedCount === 0)
-      throw new AppError('totp_not_enabled', 'The second factor is not enabled.');
-    await this.record('user.totp_disabled', userId, origin);
+    await this.changeEnabled('user.totp_disabled', userId, { $set: { totp: null } }, origin);
   }
 
   /**
@@ -94,8 +88,7 @@ export class TotpService {
     if (!user.totp?.enabledAt) return;
     if (code === undefined) throw new AppError('totp_required', 'This takes a code of the second factor.');
     if (await this.spendCode(user._id, user.totp, code)) return;
-    if (!(await this.spendRecoveryCode(user._id, code))) throw invalidCode();
-    await this.record('user.recovery_code_used', user._id, origin);
+    if (!(await this.spendRecoveryCode(user._id, code, origin))) throw invalidCode();
   }
 
   private async spendCode(_id: ObjectId, totp: TotpState, code: string): Promise<boolean> {
@@ -108,14 +101,11 @@ export class TotpService {
     return spent.modifiedCount === 1;
   }
 
-  private async spendRecoveryCode(_id: ObjectId, code: string): Promise<boolean> {
+  private spendRecoveryCode(_id: ObjectId, code: string, origin: Origin): Promise<boolean> {
     const letters = withoutGaps(code.toLowerCase());
     const hash = hashToken(`${letters.slice(0, 5)}-${letters.slice(5)}`);
-    const spent = await this.collections.users.updateOne(
-      { _id, 'totp.recoveryHashes': hash },
-      { $pull: { 'totp.recoveryHashes': hash } },
-    );
-    return spent.modifiedCount === 1;
+    const filter = { _id, 'totp.recoveryHashes': hash };
+    return this.change('user.recovery_code_used', filter, { $pull: { 'totp.recoveryHashes': hash } }, origin);
   }
 
   /** The time step for which a code is right; undefined if it is wrong. @throws AppError totp_unavailable */
@@ -146,12 +136,31 @@ export class TotpService {
     }
   }
 
-  private record(
-    action: 'user.totp_enabled' | 'user.totp_disabled' | 'user.recovery_code_used',
-    userId: ObjectId,
-    { address }: Origin,
+  /** @throws AppError totp_not_enabled */
+  private async changeEnabled(
+    action: AuditAction,
+    _id: ObjectId,
+    update: UpdateFilter<UserDocument>,
+    origin: Origin,
   ): Promise<void> {
-    return this.audit.record({ action, actorId: userId, targetId: userId, address });
+    const filter = { _id, 'totp.enabledAt': { $type: 'date' } } as const;
+    if (await this.change(action, filter, update, origin)) return;
+    throw new AppError('totp_not_enabled', 'The second factor is not enabled.');
+  }
+
+  /** Changes a user, and writes it in the audit log. @returns false, with nothing written, if none was found. */
+  private change(
+    action: AuditAction,
+    filter: { _id: ObjectId } & Filter<UserDocument>,
+    update: UpdateFilter<UserDocument>,
+    { address }: Origin,
+  ): Promise<boolean> {
+    return this.transactions.run(async () => {
+      const { modifiedCount } = await this.collections.users.updateOne(filter, update);
+      if (modifiedCount === 0) return false;
+      await this.audit.record({ action, actorId: filter._id, targetId: filter._id, address });
+      return true;
+    });
   }
 }
 

@@ -194,6 +194,12 @@ describe('an access token', () => {
     expect(await me(forge())).toMatchObject(refusedAs('token_invalid'));
   });
 
+  it('is good for the few seconds by which clocks differ', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    expect((await me(sign({ ...claims, exp: now - 1 }))).status).toBe(200);
+    expect((await me(sign({ ...claims, nbf: now + 3 }))).status).toBe(200);
+  });
+
   it('that has expired is refused, by a code of its own', async () => {
     const past = { ...claims, iat: claims.iat! - 7200, exp: claims.iat! - 6 };
     expect(await me(sign(past))).toMatchObject(refusedAs('token_expired'));

@@ -56,8 +56,10 @@ describe('the address given at registering', () => {
     const email = `${person.username}@example.org`;
     const first = await mailbox.takeToken(email, 'verify-email');
     expect((await server.api.post('/api/auth/email/resend', undefined, person.token)).status).toBe(202);
+    // The link is made behind the answer: once its mail is there, the one before is void.
+    const second = await mailbox.takeToken(email, 'verify-email');
     expect(await verify(first)).toMatchObject(refused(400, 'one_time_token_invalid'));
-    expect((await verifyMail(email)).status).toBe(204);
+    expect((await verify(second)).status).toBe(204);
     // Now there is nothing to confirm.
     expect((await server.api.post('/api/auth/email/resend', undefined, person.token)).status).toBe(202);
     const next = await signUp(server.api, 'next');
