@@ -457,6 +457,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       announcements,
       preferences,
       presence,
+      config.uploads,
     ),
     groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
     groupMembers,

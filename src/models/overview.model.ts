@@ -47,6 +47,11 @@ const serverLimitsSchema = z
     messageLength: z.number().int().meta({ description: 'Of a message, in UTF-16 code units.' }),
     bodyBytes: z.number().int().meta({ description: 'Of a JSON body or a socket packet.' }),
     avatarBytes: z.number().int(),
+    attachments: z.number().int().meta({ description: 'Files of a message.' }),
+    uploadBytes: z
+      .strictObject({ image: z.number().int(), media: z.number().int(), file: z.number().int() })
+      .meta({ description: 'Of a file, by what it is: a picture, sound or video, anything else.' }),
+    quotaBytes: z.number().int().meta({ description: 'Of all files of the caller.' }),
     pageSize: z.number().int().meta({ description: 'The greatest `limit` of a list.' }),
     passwordBytes: z.number().int(),
   })

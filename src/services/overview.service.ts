@@ -1,5 +1,6 @@
 import { ObjectId, type Filter } from 'mongodb';
 import type { Collections } from '../db/collections';
+import { MAX_ATTACHMENTS } from '../models/attachment.model';
 import { avatarUpload } from '../models/avatar.model';
 import type { ChannelSummary } from '../models/channel-summary.model';
 import { toChannel, type ChannelDocument } from '../models/channel.model';
@@ -24,12 +25,14 @@ import type { ChannelSummaries } from './channel-summaries';
 import type { NotificationService } from './notification.service';
 import type { PreferenceService } from './preference.service';
 import type { PresenceService } from './presence.service';
+import type { UploadLimits } from './upload.service';
 import type { UserService } from './user.service';
 
-const LIMITS: ServerLimits = {
+const LIMITS: Omit<ServerLimits, 'uploadBytes' | 'quotaBytes'> = {
   messageLength: MAX_MESSAGE_LENGTH,
   bodyBytes: MAX_BODY_BYTES,
   avatarBytes: avatarUpload.maxBytes,
+  attachments: MAX_ATTACHMENTS,
   pageSize: MAX_PAGE_SIZE,
   passwordBytes: MAX_PASSWORD_BYTES,
 };
@@ -56,6 +59,7 @@ export class OverviewService {
     private readonly announcements: AnnouncementService,
     private readonly preferences: PreferenceService,
     private readonly presence: PresenceService,
+    private readonly uploads: UploadLimits,
   ) {}
 
   /** @throws AppError session_revoked when the account is gone */
@@ -96,7 +100,7 @@ export class OverviewService {
       announcements,
       preferences,
       blockedUserIds: blocked.slice(0, OVERVIEW_BOUNDS.blocked).map((id) => id.toHexString()),
-      limits: LIMITS,
+      limits: { ...LIMITS, uploadBytes: this.uploads.limits, quotaBytes: this.uploads.quota },
       complete: belongings.complete && blocked.length <= OVERVIEW_BOUNDS.blocked,
     };
   }

@@ -49,7 +49,9 @@ describe('the overview', () => {
       blockedUserIds: [],
       complete: true,
     });
-    const { messageLength, pageSize } = body.limits;
+    const { messageLength, pageSize, ...limits } = body.limits;
+    const { limits: uploadBytes, quota: quotaBytes } = server.context.config.uploads;
+    expect(limits).toMatchObject({ attachments: 10, uploadBytes, quotaBytes });
     const { channelId } = await createRoom(server.api, ada);
     const path = `/api/channels/${channelId}/messages`;
     await send(channelId, ada, 'x'.repeat(messageLength));
