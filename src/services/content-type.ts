@@ -7,23 +7,19 @@ const RENAMED: Record<string, string> = {
   'audio/x-m4a': 'audio/mp4',
   'image/apng': 'image/png',
   'video/x-m4v': 'video/mp4',
-  // Known by their first words alone; it is the rest that makes them text.
-  'application/xml': TEXT,
-  'text/calendar': TEXT,
-  'text/vcard': TEXT,
-  'text/vtt': TEXT,
 };
 
 /**
- * Tells by its content what a file is. All that is text is plain text, whatever it says: HTML and SVG too.
+ * Tells by its content what a file is. What may not be uploaded as anything else is plain text if it is text, whatever
+ * it says: HTML and SVG, and a note that begins as a picture does (`BM`).
  * @returns undefined for what may not be uploaded.
  */
 export async function contentTypeOf(path: string): Promise<ContentType | undefined> {
-  const found = (await fileTypeFromFile(path))?.mime.split(';')[0] ?? TEXT;
+  const found = (await fileTypeFromFile(path))?.mime.split(';')[0] ?? '';
   const mediaType = RENAMED[found] ?? found;
   const category = CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
-  if (!category || (mediaType === TEXT && !(await isText(path)))) return undefined;
-  return { mediaType, category };
+  if (category) return { mediaType, category };
+  return (await isText(path)) ? { mediaType: TEXT, category: 'file' } : undefined;
 }
 
 /** Whether a file is UTF-8 from end to end, without the control characters that no text has. */

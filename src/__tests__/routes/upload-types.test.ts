@@ -27,6 +27,9 @@ const mp4 = Buffer.concat([
 describe('what a file is, its content says', () => {
   const files: [string, string | Buffer, string][] = [
     ['a note', 'Grüße aus Lissabon 🌊\n', 'text/plain'],
+    ['a note that begins as a bitmap does', 'BMW or train?', 'text/plain'],
+    ['a note that begins as a solid does', 'solid work, everyone', 'text/plain'],
+    ['a calendar', 'BEGIN:VCALENDAR\nVERSION:2.0\nEND:VCALENDAR\n', 'text/plain'],
     ['SVG', svg, 'text/plain'],
     ['SVG with an XML head', `<?xml version="1.0"?>\n${svg}`, 'text/plain'],
     ['HTML', '<!doctype html><script>alert(1)</script>', 'text/plain'],
@@ -139,6 +142,20 @@ describe('a picture', () => {
     const before = process.memoryUsage().rss;
     expect(await send(server.api, ada, bomb)).toMatchObject(refused(422, 'image_too_large'));
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * MB);
+  });
+
+  it('that moves and is huge with all its frames is refused', async () => {
+    const draw = (background: string) =>
+      sharp({ create: { width: 2000, height: 2000, channels: 3, background } })
+        .png()
+        .toBuffer();
+    const [one, other] = [await draw('#f00'), await draw('#0f0')];
+    const frames = Array.from({ length: 14 }, (_, index) => (index % 2 ? one : other));
+    const moving = await sharp(frames, { join: { animated: true }, limitInputPixels: false })
+      .gif()
+      .toBuffer();
+    expect(moving.length).toBeLessThan(MB);
+    expect(await send(server.api, ada, moving)).toMatchObject(refused(422, 'image_too_large'));
   });
 
   it('that is cut off is refused, and leaves nothing', async () => {
