@@ -6,6 +6,7 @@
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 import { ChatClient, type Reader } from './chat-client';
+import type { Message } from './types';
 
 const [url, token, channelId] = process.argv.slice(2) as [string, string, string];
 
@@ -21,6 +22,13 @@ const reader: Reader = {
   members: () => Promise.resolve([]),
 };
 
+/** What a message says, and the names of its files. */
+function textOf(message: Message): string {
+  if (message.deletedAt !== null) return '(deleted)';
+  const { body, attachments } = message as Message & { body: string; attachments: { name: string }[] };
+  return [body, ...attachments.map(({ name }) => `[${name}]`)].join(' ').trim();
+}
+
 async function main(): Promise<void> {
   const { user } = await get<{ user: { id: string } }>('/api/auth/me');
   const socket = io(url, { auth: { token } });
@@ -31,9 +39,7 @@ async function main(): Promise<void> {
     for (const message of channel?.messages ?? []) {
       if ((shown.get(message.id) ?? 0) >= message.revision) continue;
       shown.set(message.id, message.revision);
-      process.stdout.write(
-        `${message.seq}. ${(message as unknown as { body: string }).body || '(deleted)'}\n`,
-      );
+      process.stdout.write(`${message.seq}. ${textOf(message)}\n`);
     }
   });
   createInterface({ input: process.stdin })

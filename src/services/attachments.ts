@@ -125,14 +125,12 @@ export class Attachments {
     });
   }
 
-  /** Removes uploads of before a time that were never sent. */
-  async removeAbandoned(before: Date): Promise<void> {
+  /** Removes some uploads of before a time that were never sent. @returns whether there may be more */
+  async removeAbandoned(before: Date): Promise<boolean> {
     const abandoned = { uses: 0, reservedFor: null, createdAt: { $lt: before } };
-    for (;;) {
-      const batch = await this.collections.uploads.find(abandoned).limit(BATCH).toArray();
-      for (const upload of batch) await this.discard(upload);
-      if (batch.length < BATCH) return;
-    }
+    const batch = await this.collections.uploads.find(abandoned).limit(BATCH).toArray();
+    for (const upload of batch) await this.discard(upload);
+    return batch.length === BATCH;
   }
 
   /** Deletes the files of an upload. What fails of it is left to the sweeper. */

@@ -96,6 +96,7 @@ export class MessageComposer {
       requireUndeleted(message);
       const { _id: messageId, senderId, createdAt } = message;
       const attachments = await this.stillThere(message.attachments);
+      if (message.body === '' && attachments.length === 0) return deletedAlready();
       return {
         body: message.body,
         ...(attachments.length > 0 && { attachments }),

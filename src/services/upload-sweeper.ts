@@ -62,8 +62,9 @@ export class UploadSweeper {
       .catch((error: unknown) => this.logger.error({ err: error }, 'sweeping uploads failed'));
   }
 
-  private removeAbandoned(): Promise<void> {
-    return this.attachments.removeAbandoned(new Date(Date.now() - LEFT_BEHIND));
+  private async removeAbandoned(): Promise<void> {
+    const before = new Date(Date.now() - LEFT_BEHIND);
+    while (!this.stopped && (await this.attachments.removeAbandoned(before)));
   }
 
   private async sweep(): Promise<void> {
@@ -71,7 +72,7 @@ export class UploadSweeper {
     await this.sweepTemporary(before);
     // A database without accounts names no file at all: most likely it is the wrong one.
     if (!(await this.collections.installation.findOne({ _id: 'first_account' }))) return;
-    await this.attachments.removeAbandoned(before);
+    await this.removeAbandoned();
     await this.inBatches(AVATAR_FOLDER, before, (batch) => this.removeUnnamed(batch));
     for (const folder of ATTACHMENT_FOLDERS) {
       await this.inBatches(folder, before, (batch) => this.removeUnattached(batch));
