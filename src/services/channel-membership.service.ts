@@ -5,7 +5,7 @@ import { toChannelMember, type ChannelMember } from '../models/channel-member.mo
 import { ownerOf, toChannel, type Channel, type ChannelDocument } from '../models/channel.model';
 import type { PageQuery } from '../models/common.model';
 import type { Caller } from '../models/session.model';
-import { cutPage, type Page } from '../utils/cursor';
+import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { holds, noChannel, type Access } from './access';
 import type { AuditService } from './audit.service';
@@ -14,6 +14,7 @@ import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
 import type { Lines } from './channel-queue';
 import type { NotificationService } from './notification.service';
+import { pageOfPeople } from './people-pages';
 import type { UserService } from './user.service';
 
 /** Who is in the private channels of groups and in direct conversations, and who owns a channel. */
@@ -38,18 +39,8 @@ export class ChannelMembershipService {
   async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
     const { channel } = await this.access.channel(caller, 'channel.read', channelId);
     if (channel.visibility === 'public') throw noMembersOfItsOwn();
-    const rows = await this.collections.channelMembers
-      .find({ channelId: channel._id, ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }) })
-      .sort({ _id: 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
-    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
-    const items = page.items.flatMap((row) => {
-      const user = users.get(row.userId.toHexString());
-      return user ? [toChannelMember(row, user)] : [];
-    });
-    return { items, nextCursor: page.nextCursor };
+    const which = { channelId: channel._id };
+    return pageOfPeople(this.users, this.collections.channelMembers, which, query, toChannelMember);
   }
 
   /**

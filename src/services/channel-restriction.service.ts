@@ -12,7 +12,7 @@ import { toChannel, type ChannelDocument, type ChannelRestrictionDocument } from
 import type { Caller } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { Alarm } from '../utils/alarm';
-import { cutPage, type Page } from '../utils/cursor';
+import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
 import { noChannel, type Access } from './access';
@@ -20,6 +20,7 @@ import type { AuditService } from './audit.service';
 import type { Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { NotificationService } from './notification.service';
+import { pageOfPeople } from './people-pages';
 import type { UserService } from './user.service';
 
 /** Who ends a restriction: a moderator, or, where it is null, its time. */
@@ -93,23 +94,12 @@ export class ChannelRestrictionService {
   /** The mutes and bans that hold in a channel, for its moderators. @throws AppError not_found, forbidden */
   async list(caller: Caller, channelId: string, query: RestrictionsQuery): Promise<Page<ChannelRestriction>> {
     const { channel } = await this.access.channel(caller, 'channel.moderate', channelId);
-    const rows = await this.collections.channelRestrictions
-      .find({
-        channelId: channel._id,
-        ...(query.kind && { kind: query.kind }),
-        ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }),
-        $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
-      })
-      .sort({ _id: 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
-    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
-    const items = page.items.flatMap((row) => {
-      const user = users.get(row.userId.toHexString());
-      return user ? [toChannelRestriction(row, user)] : [];
-    });
-    return { items, nextCursor: page.nextCursor };
+    const which = {
+      channelId: channel._id,
+      ...(query.kind && { kind: query.kind }),
+      $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
+    };
+    return pageOfPeople(this.users, this.collections.channelRestrictions, which, query, toChannelRestriction);
   }
 
   /** Part of the caller's transaction, in the channel's line. */

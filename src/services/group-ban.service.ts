@@ -4,12 +4,13 @@ import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import { toGroupBan, type BanInput, type GroupBan } from '../models/group-ban.model';
 import type { Caller } from '../models/session.model';
-import { cutPage, type Page } from '../utils/cursor';
+import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
+import { pageOfPeople } from './people-pages';
 import type { PendingAdmissions } from './pending-admissions';
 import type { UserService } from './user.service';
 
@@ -84,22 +85,8 @@ export class GroupBanService {
   /** The bans that hold, the oldest first; takes the role moderator. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<GroupBan>> {
     const { group } = await this.access.group(caller, 'group.moderate', groupId);
-    const rows = await this.collections.groupBans
-      .find({
-        groupId: group._id,
-        ...whichHold(),
-        ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }),
-      })
-      .sort({ _id: 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
-    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
-    const items = page.items.flatMap((ban) => {
-      const user = users.get(ban.userId.toHexString());
-      return user ? [toGroupBan(ban, user)] : [];
-    });
-    return { items, nextCursor: page.nextCursor };
+    const which = { groupId: group._id, ...whichHold() };
+    return pageOfPeople(this.users, this.collections.groupBans, which, query, toGroupBan);
   }
 
   private record(

@@ -8,18 +8,17 @@ import {
   type GroupDocument,
   type GroupRole,
   type Member,
-  type MembershipDocument,
   type MembersQuery,
 } from '../models/group.model';
 import type { Caller } from '../models/session.model';
-import type { UserDocument } from '../models/user.model';
-import { cutPage, type Page } from '../utils/cursor';
+import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { By } from './group-lifecycle';
 import { notAMember, type Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
+import { pageOfPeople } from './people-pages';
 import type { UserService } from './user.service';
 
 /** Who is in a group, and as what. Who may is decided in the transaction that does it. */
@@ -61,25 +60,8 @@ export class GroupMemberService {
   /** The members of a group in the order in which they joined. @throws AppError not_found, not_a_member */
   async list(caller: Caller, groupId: string, query: MembersQuery): Promise<Page<Member>> {
     const { group } = await this.access.group(caller, 'group.list_members', groupId);
-    const memberships = await this.collections.memberships
-      .find({
-        groupId: group._id,
-        ...(query.role && { role: query.role }),
-        ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }),
-      })
-      .sort({ _id: 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = cutPage(memberships, query.limit, (last) => last._id.toHexString());
-    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
-    const withUser = page.items.flatMap((membership): [MembershipDocument, UserDocument][] => {
-      const user = users.get(membership.userId.toHexString());
-      return user ? [[membership, user]] : [];
-    });
-    return {
-      items: withUser.map(([membership, user]) => toMember(membership, user)),
-      nextCursor: page.nextCursor,
-    };
+    const which = { groupId: group._id, ...(query.role && { role: query.role }) };
+    return pageOfPeople(this.users, this.collections.memberships, which, query, toMember);
   }
 
   /**
