@@ -392,6 +392,28 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     notifications,
     audit,
   );
+  const joinRequests = new JoinRequestService(
+    collections,
+    transactions,
+    access,
+    admissions,
+    memberships,
+    users,
+    notifications,
+    audit,
+    bus,
+  );
+  const invites = new InviteService(
+    collections,
+    transactions,
+    access,
+    admissions,
+    memberships,
+    users,
+    notifications,
+    audit,
+    bus,
+  );
   const announcements = new AnnouncementService(collections, transactions, access, audit, bus);
   const preferences = new PreferenceService(collections, transactions, bus);
   const channelSummaries = new ChannelSummaries(collections, access, counts, presence);
@@ -454,6 +476,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       users,
       channelSummaries,
       notifications,
+      joinRequests,
+      invites,
       announcements,
       preferences,
       presence,
@@ -462,28 +486,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
     groupMembers,
     groupBans,
-    joinRequests: new JoinRequestService(
-      collections,
-      transactions,
-      access,
-      admissions,
-      memberships,
-      users,
-      notifications,
-      audit,
-      bus,
-    ),
-    invites: new InviteService(
-      collections,
-      transactions,
-      access,
-      admissions,
-      memberships,
-      users,
-      notifications,
-      audit,
-      bus,
-    ),
+    joinRequests,
+    invites,
     channels,
     channelMembership,
     channelOrder,

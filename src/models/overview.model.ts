@@ -4,12 +4,14 @@ import { channelSummarySchema } from './channel-summary.model';
 import { channelSchema } from './channel.model';
 import { timeOut, idOut } from './common.model';
 import { groupSchema } from './group.model';
+import { receivedInviteSchema } from './invite.model';
+import { ownJoinRequestSchema } from './join-request.model';
 import { presenceSchema } from './presence.model';
 import { preferencesSchema } from './preferences.model';
 import { publicUserSchema, userSchema } from './user.model';
 
 /** How much of each an overview holds at most. */
-export const OVERVIEW_BOUNDS = { groups: 500, channels: 2000, blocked: 1000 } as const;
+export const OVERVIEW_BOUNDS = { groups: 500, channels: 2000, blocked: 1000, admissions: 100 } as const;
 
 const unreadCount = z.number().int().meta({ description: 'Unread messages of all its channels together.' });
 
@@ -79,6 +81,10 @@ export const overviewSchema = z
       direct: unreadCount,
       notifications: z.number().int(),
     }),
+    joinRequests: z.array(ownJoinRequestSchema).meta({
+      description: 'What the caller has asked to come into: waiting, or rejected lately. The newest first.',
+    }),
+    invites: z.array(receivedInviteSchema).meta({ description: 'Invites for the caller, the oldest first.' }),
     announcements: z.array(announcementSchema),
     preferences: preferencesSchema,
     blockedUserIds: z.array(idOut),
@@ -86,7 +92,8 @@ export const overviewSchema = z
     complete: z.boolean().meta({
       description:
         `False for somebody in more than ${OVERVIEW_BOUNDS.groups} groups or ${OVERVIEW_BOUNDS.channels} channels, ` +
-        `or who has blocked more than ${OVERVIEW_BOUNDS.blocked} users: the lists have the rest.`,
+        `who has blocked more than ${OVERVIEW_BOUNDS.blocked} users, or of whose requests and invites more than ` +
+        `${OVERVIEW_BOUNDS.admissions} wait: the lists have the rest.`,
     }),
   })
   .meta({ id: 'Overview' });

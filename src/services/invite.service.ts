@@ -115,6 +115,7 @@ export class InviteService {
   /** The invites for the caller that are good, the oldest first. */
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<ReceivedInvite>> {
     const page = cutPage(await this.find({ userId }, query), query.limit, (last) => last._id.toHexString());
+    if (page.items.length === 0) return { items: [], nextCursor: null };
     const groups = await this.collections.groups
       .find({ _id: { $in: page.items.map(({ groupId }) => groupId) } })
       .toArray();

@@ -18,6 +18,7 @@ import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
+import { pageOfPeople } from './people-pages';
 import type { PendingAdmissions } from './pending-admissions';
 import type { UserService } from './user.service';
 
@@ -100,22 +101,8 @@ export class JoinRequestService {
   /** Those who wait for a decision, the first first; takes the role admin. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<JoinRequest>> {
     const { group } = await this.access.group(caller, 'join_request.list', groupId);
-    const rows = await this.collections.joinRequests
-      .find({
-        groupId: group._id,
-        rejectedAt: null,
-        ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }),
-      })
-      .sort({ _id: 1 })
-      .limit(query.limit + 1)
-      .toArray();
-    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
-    const users = await this.users.byIds(page.items.map(({ userId }) => userId));
-    const items = page.items.flatMap((request) => {
-      const user = users.get(request.userId.toHexString());
-      return user ? [toJoinRequest(request, user)] : [];
-    });
-    return { items, nextCursor: page.nextCursor };
+    const which = { groupId: group._id, rejectedAt: null };
+    return pageOfPeople(this.users, this.collections.joinRequests, which, query, toJoinRequest);
   }
 
   /** What the caller has asked for, the newest first: what is to be decided, and what was rejected lately. */
@@ -126,6 +113,7 @@ export class JoinRequestService {
       .limit(query.limit + 1)
       .toArray();
     const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    if (page.items.length === 0) return { items: [], nextCursor: null };
     const groups = await this.collections.groups
       .find({ _id: { $in: page.items.map(({ groupId }) => groupId) }, visibility: 'public' })
       .toArray();

@@ -22,6 +22,8 @@ import { MAX_BODY_BYTES } from '../utils/validation';
 import { holds } from './access';
 import type { AnnouncementService } from './announcement.service';
 import type { ChannelSummaries } from './channel-summaries';
+import type { InviteService } from './invite.service';
+import type { JoinRequestService } from './join-request.service';
 import type { NotificationService } from './notification.service';
 import type { PreferenceService } from './preference.service';
 import type { PresenceService } from './presence.service';
@@ -56,6 +58,8 @@ export class OverviewService {
     private readonly users: UserService,
     private readonly summaries: ChannelSummaries,
     private readonly notifications: NotificationService,
+    private readonly joinRequests: JoinRequestService,
+    private readonly invites: InviteService,
     private readonly announcements: AnnouncementService,
     private readonly preferences: PreferenceService,
     private readonly presence: PresenceService,
@@ -64,14 +68,18 @@ export class OverviewService {
 
   /** @throws AppError session_revoked when the account is gone */
   async get(caller: Caller): Promise<Overview> {
-    const [me, belongings, announcements, preferences, notifications, blocked] = await Promise.all([
-      this.users.me(caller),
-      this.belongings(caller.userId),
-      this.announcements.current(),
-      this.preferences.get(caller),
-      this.notifications.countUnread(caller.userId),
-      this.blockedBy(caller.userId),
-    ]);
+    const waiting = { limit: OVERVIEW_BOUNDS.admissions };
+    const [me, belongings, announcements, preferences, notifications, blocked, requests, invites] =
+      await Promise.all([
+        this.users.me(caller),
+        this.belongings(caller.userId),
+        this.announcements.current(),
+        this.preferences.get(caller),
+        this.notifications.countUnread(caller.userId),
+        this.blockedBy(caller.userId),
+        this.joinRequests.listMine(caller, waiting),
+        this.invites.listMine(caller, waiting),
+      ]);
     const { channels } = belongings;
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
     const [summaries, people] = await Promise.all([
@@ -97,11 +105,17 @@ export class OverviewService {
         direct: directUnread,
         notifications,
       },
+      joinRequests: requests.items,
+      invites: invites.items,
       announcements,
       preferences,
       blockedUserIds: blocked.slice(0, OVERVIEW_BOUNDS.blocked).map((id) => id.toHexString()),
       limits: { ...LIMITS, uploadBytes: this.uploads.limits, quotaBytes: this.uploads.quota },
-      complete: belongings.complete && blocked.length <= OVERVIEW_BOUNDS.blocked,
+      complete:
+        belongings.complete &&
+        blocked.length <= OVERVIEW_BOUNDS.blocked &&
+        requests.nextCursor === null &&
+        invites.nextCursor === null,
     };
   }
 

@@ -44,6 +44,8 @@ describe('the overview', () => {
       users: [],
       presences: [],
       unread: { messages: 0, mentions: 0, direct: 0, notifications: 0 },
+      joinRequests: [],
+      invites: [],
       announcements: [],
       preferences: { notificationLevel: 'all' },
       blockedUserIds: [],
@@ -127,6 +129,25 @@ describe('the overview', () => {
       blockedUserIds: [owner.id],
       preferences: { locale: 'pt' },
     });
+  });
+
+  it('has what the caller has asked for and is invited to, until it is decided', async () => {
+    const asked = await createRoom(server.api, owner, [], 'public');
+    await server.api.patch(`/api/groups/${asked.groupId}`, { joinPolicy: 'approval' }, owner.token);
+    await post(`/api/groups/${asked.groupId}/join-requests`, { note: 'Please' }, ada);
+    const inviting = await createRoom(server.api, owner);
+    await post(`/api/groups/${inviting.groupId}/invites`, { userId: ada.id }, owner);
+    const own = async (list: string) => (await server.api.get(`/api/client/${list}`, ada.token)).body;
+    const { joinRequests, invites, complete } = await overview(ada);
+    expect(joinRequests).toMatchObject([{ group: { id: asked.groupId }, status: 'pending' }]);
+    expect(invites).toMatchObject([{ group: { id: inviting.groupId }, invitedBy: { id: owner.id } }]);
+    expect({ joinRequests }).toEqual({ joinRequests: (await own('join-requests')).joinRequests });
+    expect({ invites }).toEqual({ invites: (await own('invites')).invites });
+    expect(complete).toBe(true);
+
+    await server.api.delete(`/api/client/invites/${invites[0].id}`, ada.token);
+    await post(`/api/groups/${asked.groupId}/join-requests/${ada.id}/approve`, {}, owner);
+    expect(await overview(ada)).toMatchObject({ joinRequests: [], invites: [] });
   });
 
   it('has direct conversations, newest first, with who is in them and who of those is there', async () => {
