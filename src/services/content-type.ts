@@ -36,9 +36,9 @@ async function isText(path: string): Promise<boolean> {
   }
 }
 
-/** What text has of the control characters: colours in logs begin with an escape. */
-const OF_TEXT = new Set('\t\n\f\r\u001b');
+/** Colours in logs begin with it. */
+const ESCAPE = '\u001b';
 
 function hasForeignControl(text: string): boolean {
-  return text.match(/\p{Cc}/gu)?.some((character) => !OF_TEXT.has(character)) ?? false;
+  return /(?![\t\n\f\r])\p{Cc}/u.test(text.replaceAll(ESCAPE, ''));
 }

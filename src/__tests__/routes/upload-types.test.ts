@@ -29,6 +29,7 @@ describe('what a file is, its content says', () => {
     ['a note', 'Grüße aus Lissabon 🌊\n', 'text/plain'],
     ['a note that begins as a bitmap does', 'BMW or train?', 'text/plain'],
     ['a note that begins as a solid does', 'solid work, everyone', 'text/plain'],
+    ['a log in colours', '\u001b[31mfailed\u001b[0m\r\n\tat once\f', 'text/plain'],
     ['a calendar', 'BEGIN:VCALENDAR\nVERSION:2.0\nEND:VCALENDAR\n', 'text/plain'],
     ['SVG', svg, 'text/plain'],
     ['SVG with an XML head', `<?xml version="1.0"?>\n${svg}`, 'text/plain'],
