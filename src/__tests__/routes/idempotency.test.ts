@@ -545,7 +545,7 @@ describe('the documents', () => {
   });
 
   /** What is posted for its body, and changes nothing. */
-  const READS = ['sync'];
+  const READS = ['sync', 'linkAttachments'];
 
   test('give the header to every write, and to no read', () => {
     for (const { method, path, operationId } of operationsOf(document)) {
