@@ -1,3 +1,4 @@
+import { REVOCATION_REASONS } from '../../models/session.model';
 import { logInAgain, refused } from '../fixtures/accounts';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -68,6 +69,7 @@ describe('whatever ends a session closes its sockets, tells them why, and lets t
       'account_suspended',
       () => post(`/api/admin/users/${ada.id}/suspend`, { reason: 'x' }, admin),
     ],
+    ['a ban', 'account_banned', () => post(`/api/admin/users/${ada.id}/ban`, { reason: 'x' }, admin)],
     ['deactivation', 'account_deactivated', () => post('/api/users/me/deactivate', proof, ada)],
     [
       'deletion',
@@ -75,6 +77,11 @@ describe('whatever ends a session closes its sockets, tells them why, and lets t
       () => server.api.call('delete', '/api/users/me', { token: ada.token, body: proof }),
     ],
   ];
+
+  it('is tried here for each reason that there is', () => {
+    const tried = acts.map(([, reason]) => reason);
+    expect([...new Set(tried)].sort()).toEqual([...REVOCATION_REASONS].sort());
+  });
 
   it.each(acts)('%s: %s', async (_, reason, act) => {
     const { channelId } = await createRoom(server.api, admin, [ada]);
