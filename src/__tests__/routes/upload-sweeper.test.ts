@@ -73,3 +73,10 @@ test('files without an upload are removed, and uploads that are on no message th
   expect(await uploads().findOne({ _id: new ObjectId(lost.id) })).toBeNull();
   expect(await storedFiles(server)).toEqual(expect.arrayContaining([young, 'notes.txt']));
 });
+
+test('a database that was emptied leaves no file', async () => {
+  await upload(server.api, ada);
+  await upload(server.api, ada, 'hello', 'note.txt');
+  await server.context.services.sweeper.removeAll();
+  expect(await storedFiles(server)).toEqual([]);
+});
