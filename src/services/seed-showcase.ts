@@ -4,7 +4,9 @@ import sharp from 'sharp';
 import type { Caller, Origin } from '../models/session.model';
 import type { AdminService } from './admin.service';
 import type { AnnouncementService } from './announcement.service';
+import type { AvatarService } from './avatar.service';
 import type { BookmarkService } from './bookmark.service';
+import type { ChannelMembershipService } from './channel-membership.service';
 import type { ChannelOrderService } from './channel-order.service';
 import type { ChannelRestrictionService } from './channel-restriction.service';
 import type { ChannelService } from './channel.service';
@@ -24,6 +26,7 @@ import type { ReportResolutionService } from './report-resolution.service';
 import type { ReportService } from './report.service';
 import type { RetentionService } from './retention.service';
 import type { ScheduledMessageService } from './scheduled-message.service';
+import type { UploadedFile } from '../models/upload.model';
 import type { UploadService } from './upload.service';
 import type { UploadSpool } from './upload-spool';
 import type { UserService } from './user.service';
@@ -32,7 +35,9 @@ import type { UserService } from './user.service';
 export interface ShowcaseServices {
   admin: AdminService;
   announcements: AnnouncementService;
+  avatars: AvatarService;
   bookmarks: BookmarkService;
+  channelMembership: ChannelMembershipService;
   channelOrder: ChannelOrderService;
   channelRestrictions: ChannelRestrictionService;
   channels: ChannelService;
@@ -94,7 +99,7 @@ export class SeedShowcase {
     const groupId = await this.openGroup(host, [moderator, member, suspended], newcomer, refused);
     await services.groupMembers.changeRole(host.caller, groupId, moderator.id, 'moderator');
     await services.groupBans.ban(host.caller, groupId, banned.id, { reason: 'Advertised in every channel.' });
-    const { general, news } = await this.openChannels(host, groupId);
+    const { general, news } = await this.openChannels(host, moderator, groupId);
     await this.talk(general, host, moderator, member);
     await this.moderate(general, admin, moderator, member, suspended);
     const ban = { kind: 'banned', reason: 'Not in the news either.' } as const;
@@ -122,13 +127,14 @@ export class SeedShowcase {
     newcomer: Showcased,
     refused: Showcased,
   ): Promise<string> {
-    const { groups, joinRequests, invites } = this.services;
+    const { avatars, groups, joinRequests, invites } = this.services;
     const { id } = await groups.create(host.caller, {
       name: 'Book club',
       description: 'One book a month, and many opinions.',
       visibility: 'public',
       joinPolicy: 'approval',
     });
+    await this.withPicture((file) => avatars.setOfGroup(host.caller, id, file));
     for (const { caller } of [...admitted, newcomer, refused]) {
       await joinRequests.ask(caller, id, 'I read a lot.');
     }
@@ -140,8 +146,12 @@ export class SeedShowcase {
   }
 
   /** @returns the channel in which people talk, and the one in which only moderators do. */
-  private async openChannels(host: Showcased, groupId: string): Promise<{ general: string; news: string }> {
-    const { channels, channelOrder, retention } = this.services;
+  private async openChannels(
+    host: Showcased,
+    moderator: Showcased,
+    groupId: string,
+  ): Promise<{ general: string; news: string }> {
+    const { channels, channelMembership, channelOrder, retention } = this.services;
     const create = async (name: string, settings: object = {}): Promise<string> => {
       const input = { groupId, name, topic: '', visibility: 'public' as const, ...settings };
       return (await channels.create(host.caller, input)).id;
@@ -155,6 +165,7 @@ export class SeedShowcase {
     await channelOrder.arrange(host.caller, groupId, {
       channelIds: [news, general, slow, organisers, former],
     });
+    await channelMembership.transfer(host.caller, organisers, moderator.id);
     await channelOrder.setDefault(host.caller, groupId, { channelId: general });
     await retention.set(host.caller, slow, { days: 90 });
     await this.say(host, news, 'The book of the month is chosen.');
@@ -242,11 +253,16 @@ export class SeedShowcase {
 
   /** @returns the id of the upload: a picture of one colour. */
   private async upload({ caller }: Showcased, name: string): Promise<string> {
+    const { id } = await this.withPicture((file) => this.services.uploads.add(caller, { ...file, name }));
+    return id;
+  }
+
+  private async withPicture<Result>(use: (file: UploadedFile) => Promise<Result>): Promise<Result> {
     const cover = { width: 480, height: 640, channels: 3, background: '#2f6f73' } as const;
     const picture = await sharp({ create: cover }).png().toBuffer();
     const file = await this.services.spool.receive(Readable.from([picture]));
     try {
-      return (await this.services.uploads.add(caller, { ...file, name })).id;
+      return await use(file);
     } finally {
       await rm(file.path, { force: true });
     }

@@ -73,6 +73,8 @@ test('the same seed gives the same content, in which everything shows', async ()
     const { groups, channels, messages, users } = collections;
     expect(await groups.countDocuments({ archivedAt: { $type: 'date' } })).toBe(1);
     expect(await channels.countDocuments({ archivedAt: { $type: 'date' } })).toBe(1);
+    expect(await groups.countDocuments({ avatarId: { $exists: true } })).toBe(1);
+    expect(await channels.countDocuments({ ownerId: { $exists: true } })).toBe(1);
     expect(await channels.countDocuments({ kind: 'direct' })).toBe(2);
     expect(await messages.countDocuments({ pinnedAt: { $exists: true } })).toBe(1);
     expect(await messages.countDocuments({ mentionsEveryone: 'channel' })).toBe(1);
