@@ -3,20 +3,16 @@ import type { GroupRole } from '../../models/group.model';
 import { auditOf, refused } from '../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { connect, type Client } from '../fixtures/sockets';
+import { enter } from '../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
-const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin.
   await signUp(server.api, 'root');
   owner = await signUp(server.api, 'owner');
-});
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
@@ -32,12 +28,6 @@ const add = (groupId: string, who: Person) =>
   server.api.post(`${path(groupId)}/members`, { userId: who.id }, owner.token);
 const inAnHour = () => new Date(Date.now() + 3600_000).toISOString();
 
-async function enter(person: Person): Promise<Client> {
-  const client = await connect(server.url, person.token);
-  clients.push(client);
-  return client;
-}
-
 /** As if the time of a ban had come. */
 async function expire(groupId: string, who: Person): Promise<void> {
   const key = { groupId: new ObjectId(groupId), userId: new ObjectId(who.id) };
@@ -50,7 +40,11 @@ describe('a ban', () => {
   test('takes a member out at once, on all devices, and tells them why', async () => {
     const [member, witness] = [await signUp(server.api), await signUp(server.api)];
     const { groupId, channelId } = await createRoom(server.api, owner, [member, witness], 'public');
-    const [phone, laptop, present] = [await enter(member), await enter(member), await enter(witness)];
+    const [phone, laptop, present] = [
+      await enter(server.url, member),
+      await enter(server.url, member),
+      await enter(server.url, witness),
+    ];
     const answer = await ban(groupId, member, { reason: 'Spam', expiresAt: inAnHour() });
     expect(answer).toMatchObject({
       status: 200,
@@ -117,7 +111,7 @@ describe('a ban', () => {
     const input = { name: `approval ${asker.id}`, visibility: 'public', joinPolicy: 'approval' };
     const groupId: string = (await server.api.post('/api/groups', input, owner.token)).body.group.id;
     await server.api.post(`${path(groupId)}/join-requests`, {}, asker.token);
-    const client = await enter(asker);
+    const client = await enter(server.url, asker);
     await ban(groupId, asker);
     const ended = await client.isTold('join_request:ended');
     expect(ended).toEqual({ groupId, userId: asker.id, outcome: 'lapsed' });
@@ -207,7 +201,7 @@ describe('a ban', () => {
   test('that fails in the middle changes nothing, and the member hears on', async () => {
     const member = await signUp(server.api);
     const { groupId, channelId } = await createRoom(server.api, owner, [member]);
-    const client = await enter(member);
+    const client = await enter(server.url, member);
     const { collections } = server.context.database;
     const { auditLog } = collections;
     collections.auditLog = {

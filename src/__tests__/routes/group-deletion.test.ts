@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { auditOf, refused } from '../fixtures/accounts';
 import { nameOf, setGroupAvatar } from '../fixtures/images';
+import { storedOf } from '../fixtures/groups';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { connect, type Client } from '../fixtures/sockets';
+import { enter } from '../fixtures/sockets';
 import { until } from '../fixtures/until';
 
 let server: TestServer;
@@ -12,7 +13,6 @@ let root: Person;
 let owner: Person;
 let member: Person;
 let outsider: Person;
-const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -20,9 +20,6 @@ beforeAll(async () => {
   owner = await signUp(server.api, 'owner');
   member = await signUp(server.api, 'member');
   outsider = await signUp(server.api, 'outsider');
-});
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
@@ -36,28 +33,6 @@ const send = (channelId: string, by = owner) =>
     { clientMessageId: randomUUID(), body: 'Hello' },
     by.token,
   );
-
-async function enter(person: Person): Promise<Client> {
-  const client = await connect(server.url, person.token);
-  clients.push(client);
-  return client;
-}
-
-/** Everything stored that could have to do with a group, without what other tests write meanwhile. */
-async function stored(groupId: string): Promise<unknown> {
-  const _id = new ObjectId(groupId);
-  const { groups, memberships, groupBans, channels, channelMembers, channelPurges, notifications, auditLog } =
-    collections();
-  return Promise.all([
-    groups.find({ _id }).toArray(),
-    ...[memberships, groupBans, channels, channelMembers].map((each) =>
-      (each as typeof memberships).find({ groupId: _id }).sort({ _id: 1 }).toArray(),
-    ),
-    channelPurges.find().toArray(),
-    notifications.find({ groupId: _id }).sort({ _id: 1 }).toArray(),
-    auditLog.countDocuments(),
-  ]);
-}
 
 describe('deleting', () => {
   test('takes everything away, and nobody hears anything of it from then on', async () => {
@@ -73,7 +48,11 @@ describe('deleting', () => {
     await send(innerId);
     const avatar = nameOf((await setGroupAvatar(server.api, owner, groupId)).body.group.avatarUrl);
     const { name } = (await get(groupId, owner)).body.group;
-    const [phone, laptop, own] = [await enter(member), await enter(member), await enter(owner)];
+    const [phone, laptop, own] = [
+      await enter(server.url, member),
+      await enter(server.url, member),
+      await enter(server.url, owner),
+    ];
 
     expect((await remove(groupId)).status).toBe(204);
     for (const client of [phone, laptop, own]) {
@@ -133,8 +112,8 @@ describe('deleting', () => {
     async (at) => {
       const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
       await send(channelId);
-      const client = await enter(member);
-      const before = await stored(groupId);
+      const client = await enter(server.url, member);
+      const before = await storedOf(server, groupId);
       const collection = collections()[at] as {
         insertOne: unknown;
         insertMany: unknown;
@@ -149,7 +128,7 @@ describe('deleting', () => {
       expect(await remove(groupId)).toMatchObject(refused(500, 'internal_error'));
       (collections() as unknown as Record<string, unknown>)[at] = collection;
 
-      expect(await stored(groupId)).toEqual(before);
+      expect(await storedOf(server, groupId)).toEqual(before);
       expect((await send(channelId, member)).status).toBe(201);
       await client.hears(({ message }) => message.senderId === member.id);
       expect(
@@ -213,7 +192,7 @@ describe('a group whose last member deletes the account', () => {
     const input = { groupId: other.groupId, name: 'inner', visibility: 'private' };
     const inner = `/api/channels/${(await server.api.post('/api/channels', input, owner.token)).body.channel.id}`;
     await server.api.post(`${inner}/members`, { userId: leaver.id }, owner.token);
-    const client = await enter(owner);
+    const client = await enter(server.url, owner);
 
     expect((await leave(leaver)).status).toBe(204);
     expect(await client.isTold('member:removed')).toEqual({ groupId: other.groupId, userId: leaver.id });
@@ -227,7 +206,7 @@ describe('a group whose last member deletes the account', () => {
   test('stays whole when the deletion of the account is refused in the end', async () => {
     const leaver = await signUp(server.api, 'leaver');
     const alone = await createRoom(server.api, leaver);
-    const before = await stored(alone.groupId);
+    const before = await storedOf(server, alone.groupId);
     const { oneTimeTokens } = collections();
     const broken = new Proxy(oneTimeTokens, {
       get: (target, key) =>
@@ -236,7 +215,7 @@ describe('a group whose last member deletes the account', () => {
     collections().oneTimeTokens = broken;
     expect((await leave(leaver)).status).toBe(500);
     collections().oneTimeTokens = oneTimeTokens;
-    expect(await stored(alone.groupId)).toEqual(before);
+    expect(await storedOf(server, alone.groupId)).toEqual(before);
     expect((await get(alone.groupId, leaver)).status).toBe(200);
   });
 });

@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { ObjectId } from 'mongodb';
 import { auditOf, refused } from '../fixtures/accounts';
+import { storedOf } from '../fixtures/groups';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { connect, type Client } from '../fixtures/sockets';
+import { enter } from '../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
 let member: Person;
 let outsider: Person;
-const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -19,12 +18,8 @@ beforeAll(async () => {
   member = await signUp(server.api, 'member');
   outsider = await signUp(server.api, 'outsider');
 });
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
-});
 afterAll(() => server.close());
 
-const collections = () => server.context.database.collections;
 const path = (groupId: string) => `/api/groups/${groupId}`;
 const get = (groupId: string, by: Person) => server.api.get(path(groupId), by.token);
 const update = (groupId: string, change: object, by = owner) =>
@@ -39,32 +34,10 @@ const send = (channelId: string, by = owner) =>
     by.token,
   );
 
-async function enter(person: Person): Promise<Client> {
-  const client = await connect(server.url, person.token);
-  clients.push(client);
-  return client;
-}
-
-/** Everything stored that could have to do with a group, without what other tests write meanwhile. */
-async function stored(groupId: string): Promise<unknown> {
-  const _id = new ObjectId(groupId);
-  const { groups, memberships, groupBans, channels, channelMembers, channelPurges, notifications, auditLog } =
-    collections();
-  return Promise.all([
-    groups.find({ _id }).toArray(),
-    ...[memberships, groupBans, channels, channelMembers].map((each) =>
-      (each as typeof memberships).find({ groupId: _id }).sort({ _id: 1 }).toArray(),
-    ),
-    channelPurges.find().toArray(),
-    notifications.find({ groupId: _id }).sort({ _id: 1 }).toArray(),
-    auditLog.countDocuments(),
-  ]);
-}
-
 describe('changing a group', () => {
   test('changes what is named and nothing else, and its members hear it', async () => {
     const { groupId } = await createRoom(server.api, owner, [member]);
-    const client = await enter(member);
+    const client = await enter(server.url, member);
     const before = (await get(groupId, owner)).body.group;
     const name = randomUUID();
     const answer = await update(groupId, { name, description: 'What we do', joinPolicy: 'approval' });
@@ -90,10 +63,10 @@ describe('changing a group', () => {
     const { groupId } = await createRoom(server.api, owner);
     const name = randomUUID();
     await server.api.post('/api/groups', { name, visibility: 'private' }, owner.token);
-    const before = await stored(groupId);
+    const before = await storedOf(server, groupId);
     const taken = await update(groupId, { name: name.toUpperCase(), visibility: 'public' });
     expect(taken).toMatchObject(refused(409, 'group_name_taken'));
-    expect(await stored(groupId)).toEqual(before);
+    expect(await storedOf(server, groupId)).toEqual(before);
     // Its own name, written otherwise, is free to it.
     const { body } = await get(groupId, owner);
     expect((await update(groupId, { name: body.group.name.toUpperCase() })).status).toBe(200);
@@ -202,7 +175,7 @@ describe('discovering', () => {
 describe('archiving', () => {
   test('makes a group that is only read, until it is restored', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
-    const client = await enter(member);
+    const client = await enter(server.url, member);
     await send(channelId);
     const answer = await act(groupId, 'archive');
     expect(answer).toMatchObject({ status: 200, body: { group: { archivedAt: expect.any(String) } } });

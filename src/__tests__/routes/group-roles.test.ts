@@ -1,21 +1,17 @@
 import { auditOf, refused } from '../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { connect, type Client } from '../fixtures/sockets';
+import { enter } from '../fixtures/sockets';
 import type { GroupRole } from '../../models/group.model';
 
 let server: TestServer;
 let root: Person;
 let owner: Person;
-const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
   root = await signUp(server.api, 'root');
   owner = await signUp(server.api, 'owner');
-});
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
@@ -32,12 +28,6 @@ async function rolesIn(groupId: string): Promise<Record<string, GroupRole>> {
   return Object.fromEntries(members.map(({ user, role }) => [user.username, role]));
 }
 
-async function enter(person: Person): Promise<Client> {
-  const client = await connect(server.url, person.token);
-  clients.push(client);
-  return client;
-}
-
 /** Somebody who has a role in a group, given by its owner. */
 async function join(groupId: string, role: GroupRole): Promise<Person> {
   const person = await signUp(server.api, role);
@@ -50,7 +40,7 @@ describe('another role', () => {
   test('is heard by the members, told to whom it concerns, and in the audit log', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const [subject, other] = [await join(groupId, 'member'), await join(groupId, 'member')];
-    const [own, bystander] = [await enter(subject), await enter(other)];
+    const [own, bystander] = [await enter(server.url, subject), await enter(server.url, other)];
     const answer = await give(groupId, subject, 'moderator');
     expect(answer).toMatchObject({
       status: 200,
@@ -166,7 +156,7 @@ describe('handing a group over', () => {
   test('makes the other the owner and the former owner an admin, at once', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const heir = await join(groupId, 'member');
-    const client = await enter(heir);
+    const client = await enter(server.url, heir);
     const answer = await transfer(groupId, heir);
     expect(answer).toMatchObject({ status: 200, body: { group: { id: groupId, myRole: 'admin' } } });
     expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'admin', [heir.username]: 'owner' });
@@ -212,7 +202,7 @@ describe('handing a group over', () => {
   test('that fails in the middle leaves the old owner, and nobody is told anything', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const heir = await join(groupId, 'member');
-    const client = await enter(heir);
+    const client = await enter(server.url, heir);
     const before = await rolesIn(groupId);
     const { collections } = server.context.database;
     const { auditLog } = collections;

@@ -3,12 +3,11 @@ import { ObjectId } from 'mongodb';
 import { everythingStored, refused } from '../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { connect, type Client } from '../fixtures/sockets';
+import { enter } from '../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
 let guest: Person;
-const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -18,9 +17,6 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   guest = await signUp(server.api, 'guest');
-});
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
@@ -45,12 +41,6 @@ const revoke = (groupId: string, inviteId: string, by = owner) =>
   server.api.delete(`${path(groupId)}/invites/${inviteId}`, by.token);
 const invalid = refused(404, 'invite_invalid');
 
-async function enter(person: Person): Promise<Client> {
-  const client = await connect(server.url, person.token);
-  clients.push(client);
-  return client;
-}
-
 async function take(groupId: string, role: string): Promise<Person> {
   const person = await signUp(server.api, role);
   await server.api.post(`${path(groupId)}/members`, { userId: person.id }, owner.token);
@@ -73,7 +63,7 @@ describe('a code', () => {
     expect(body.code).toMatch(/^[\w-]{22}$/);
     const lifetime = new Date(body.invite.expiresAt).getTime() - new Date(body.invite.createdAt).getTime();
     expect(lifetime).toBe(7 * 24 * 3600_000);
-    const [client, present] = [await enter(guest), await enter(owner)];
+    const [client, present] = [await enter(server.url, guest), await enter(server.url, owner)];
     const answer = await accept(body.code);
     expect(answer).toMatchObject({
       status: 200,
@@ -210,7 +200,7 @@ describe('a code', () => {
 describe('an invite for one user', () => {
   test('is heard, listed and accepted by them alone', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const [client, stranger] = [await enter(guest), await signUp(server.api)];
+    const [client, stranger] = [await enter(server.url, guest), await signUp(server.api)];
     const { invite, code } = (await create(groupId, { userId: guest.id, role: 'admin' })).body;
     expect(code).toBeNull();
     expect(invite).toMatchObject({ userId: guest.id, role: 'admin', usesLeft: 1 });
@@ -250,7 +240,7 @@ describe('an invite for one user', () => {
     expect(await decline(second.id)).toMatchObject(refused(404, 'not_found'));
     expect(await mine()).toEqual([]);
     const third = (await create(groupId, { userId: guest.id })).body.invite;
-    const client = await enter(guest);
+    const client = await enter(server.url, guest);
     await revoke(groupId, third.id);
     expect(await client.isTold('invite:ended')).toMatchObject({ inviteId: third.id });
     expect(await acceptMine(third.id)).toMatchObject(refused(404, 'not_found'));
@@ -272,7 +262,7 @@ describe('an invite for one user', () => {
   test('from somebody whom they have blocked does not disturb them', async () => {
     const { groupId } = await createRoom(server.api, owner);
     await server.api.call('put', `/api/users/me/blocks/${owner.id}`, { token: guest.token });
-    const client = await enter(guest);
+    const client = await enter(server.url, guest);
     expect((await create(groupId, { userId: guest.id })).status).toBe(201);
     await client.ask('message:delete', { messageId: '0'.repeat(24) });
     expect(client.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);

@@ -3,12 +3,11 @@ import { ObjectId } from 'mongodb';
 import { refused } from '../fixtures/accounts';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { connect, type Client } from '../fixtures/sockets';
+import { enter } from '../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
 let asker: Person;
-const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -18,9 +17,6 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   asker = await signUp(server.api, 'asker');
-});
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
@@ -54,12 +50,6 @@ async function createGroup(joinPolicy = 'approval', visibility = 'public'): Prom
   return (await server.api.post('/api/groups', input, owner.token)).body.group.id as string;
 }
 
-async function enter(person: Person): Promise<Client> {
-  const client = await connect(server.url, person.token);
-  clients.push(client);
-  return client;
-}
-
 describe('asking to join', () => {
   test('reaches the admins of the group, and shows in one’s own list', async () => {
     const groupId = await createGroup();
@@ -68,7 +58,11 @@ describe('asking to join', () => {
       await server.api.post(`${path(groupId)}/members`, { userId: person.id }, owner.token);
     }
     await server.api.patch(`${path(groupId)}/members/${admin.id}`, { role: 'admin' }, owner.token);
-    const [ofOwner, ofAdmin, ofMember] = [await enter(owner), await enter(admin), await enter(member)];
+    const [ofOwner, ofAdmin, ofMember] = [
+      await enter(server.url, owner),
+      await enter(server.url, admin),
+      await enter(server.url, member),
+    ];
 
     expect(await server.api.post(`${path(groupId)}/join`, undefined, asker.token)).toMatchObject(
       refused(403, 'approval_required'),
@@ -145,7 +139,7 @@ describe('a request', () => {
   test('that is approved makes a member, once', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const client = await enter(asker);
+    const client = await enter(server.url, asker);
     const answers = await Promise.all([1, 2, 3].map(() => decide(groupId, asker, 'approve')));
     for (const answer of answers) {
       expect(answer).toMatchObject({ status: 200, body: { member: { userId: asker.id, role: 'member' } } });
@@ -169,7 +163,7 @@ describe('a request', () => {
   test('of somebody who has come in meanwhile is gone, and approving it does no harm', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const client = await enter(asker);
+    const client = await enter(server.url, asker);
     await server.api.post(`${path(groupId)}/members`, { userId: asker.id }, owner.token);
     expect(await client.isTold('join_request:ended')).toMatchObject({ outcome: 'lapsed' });
     await server.api.patch(`${path(groupId)}/members/${asker.id}`, { role: 'moderator' }, owner.token);
@@ -185,7 +179,7 @@ describe('a request', () => {
   test('that is rejected stays in one’s list, and can be made again a day later', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const client = await enter(asker);
+    const client = await enter(server.url, asker);
     expect((await decide(groupId, asker, 'reject', owner, { reason: 'We are full' })).status).toBe(204);
     expect(await client.isTold('join_request:ended')).toMatchObject({ outcome: 'rejected' });
     expect(await noticesOf(asker, groupId)).toMatchObject([
@@ -214,7 +208,7 @@ describe('a request', () => {
   test('that is withdrawn is gone, and nobody is asked any more', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const admin = await enter(owner);
+    const admin = await enter(server.url, owner);
     expect((await withdraw(groupId)).status).toBe(204);
     expect(await admin.isTold('join_request:ended')).toMatchObject({ outcome: 'withdrawn' });
     expect(await admin.isTold('notification:deleted')).toMatchObject({ notificationId: expect.any(String) });
@@ -229,7 +223,7 @@ describe('a request', () => {
     const deleted = await createGroup();
     const kept = await createGroup();
     for (const groupId of [closing, deleted, kept]) await ask(groupId);
-    const client = await enter(asker);
+    const client = await enter(server.url, asker);
     await server.api.patch(path(closing), { visibility: 'private' }, owner.token);
     expect(await client.isTold('join_request:ended')).toEqual({
       groupId: closing,
