@@ -26,7 +26,8 @@ export class ChannelMembers {
 
   /**
    * Takes users in; who is in already stays.
-   * @param silent whether they know the channel already, and are not told that it is new to them.
+   * @param silent whether they know the channel already: they are not told that it is new to them, and what is
+   *   unread stays unread.
    * @returns those who were not in it before.
    */
   add(channel: ChannelDocument, userIds: ObjectId[], { silent = false } = {}): Promise<ObjectId[]> {
@@ -41,7 +42,7 @@ export class ChannelMembers {
         );
         if (upsertedCount === 0) continue;
         const after = await this.changes.addMember(channelId, userId, { silent });
-        await this.markers.begin(after, [userId]);
+        if (!silent) await this.markers.begin(after, [userId]);
         added.push(userId);
       }
       return added;

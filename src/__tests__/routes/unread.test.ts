@@ -80,6 +80,18 @@ describe('what is unread', () => {
     expect(await counts(guest)).toMatchObject({ unread: 2, mentions: 1 });
   });
 
+  it('stays for those who keep a channel that closes: they have seen no more than before', async () => {
+    await send(owner);
+    await send(guest, '@channel');
+    await send(guest, `@${owner.username}`);
+    const before = await counts(owner);
+    expect(before).toEqual({ readSeq: 1, unread: 2, mentions: 1 });
+    const path = `/api/channels/${channelId}`;
+    const { body } = await server.api.patch(path, { visibility: 'private' }, owner.token);
+    expect(body.channel).toMatchObject({ visibility: 'private', memberCount: 1 });
+    expect(await counts(owner)).toEqual(before);
+  });
+
   it('goes back to a message when the user says so, and is told to their devices', async () => {
     for (const by of [owner, guest, owner, owner]) await send(by);
     await read(guest, 4);
