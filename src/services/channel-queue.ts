@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { AsyncResource } from 'node:async_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Transactions } from '../db/transaction';
 
 interface Job<Item> {
@@ -110,6 +111,8 @@ export class ChannelQueue<Item, Result> {
   }
 
   private async work(channelId: ObjectId, key: string, line: Entry<Item>[]): Promise<void> {
+    // What has come in together is still being handed over, one by one: it shares the first write, too.
+    if (line[0]?.kind === 'batched') await nextTurn();
     for (let first = line[0]; first; first = line[0]) {
       if (first.kind === 'alone') {
         line.shift();
