@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { auditOf, login } from '../fixtures/accounts';
 import { PASSWORD, signUp } from '../fixtures/people';
+import { runNpmScript } from '../fixtures/process';
 import { startTestServer, type TestServer } from '../fixtures/server';
-
-const PROJECT = join(__dirname, '..', '..', '..');
 
 let server: TestServer;
 
@@ -15,26 +12,14 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 /** Runs `npm run create-admin` on the database of the server. */
-async function createAdmin(parameters: string[], input: string) {
+function createAdmin(parameters: string[], input: string) {
   const { database, dataDir } = server.context.config;
-  const child = spawn('npm', ['run', '--silent', 'create-admin', '--', ...parameters], {
-    cwd: PROJECT,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: dataDir,
-      DATA_DIR: dataDir,
-      MONGODB_URI: database.uri,
-      MONGODB_DATABASE: database.name,
-      BCRYPT_COST: '4',
-    },
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  child.stdin.end(input);
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, stdout: stdout.trim(), stderr: stderr.trim() };
+  const environment = {
+    MONGODB_URI: database.uri!,
+    MONGODB_DATABASE: database.name,
+    BCRYPT_COST: '4',
+  };
+  return runNpmScript('create-admin', parameters, dataDir, environment, input);
 }
 
 const ADA = ['--username', 'ada', '--email', 'ada@example.org'];
