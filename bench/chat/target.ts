@@ -2,10 +2,16 @@ import { fork, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Usage } from './report-usage';
 
 const ROOT = join(__dirname, '..', '..');
-const TS_NODE = ['--require', 'ts-node/register/transpile-only'];
+
+/** What a process has used since it began, all of its threads together. */
+export interface Usage {
+  /** Milliseconds of processor time. */
+  cpu: number;
+  /** Resident memory in bytes. */
+  memory: number;
+}
 
 /** A server in a process of its own that is measured. */
 export class Target {
@@ -16,7 +22,7 @@ export class Target {
 
   /** Socket.IO that broadcasts, and nothing else. */
   static async bare(): Promise<Target> {
-    const child = fork(join(__dirname, 'bare-server.ts'), { execArgv: launch(), stdio: STDIO, cwd: ROOT });
+    const child = fork(join(__dirname, 'bare-server.mjs'), { execArgv: LAUNCH, stdio: STDIO, cwd: ROOT });
     return new Target(child, await listening(child));
   }
 
@@ -24,7 +30,7 @@ export class Target {
   static async parley(dataDir: string): Promise<Target> {
     const child = fork(join(ROOT, 'dist', 'server.js'), {
       cwd: ROOT,
-      execArgv: launch(),
+      execArgv: LAUNCH,
       stdio: STDIO,
       env: {
         PATH: process.env['PATH'],
@@ -56,9 +62,8 @@ export class Target {
 
 const STDIO: StdioOptions = ['ignore', 'pipe', 'inherit', 'ipc'];
 
-function launch(): string[] {
-  return [...TS_NODE, '--require', join(__dirname, 'report-usage.ts')];
-}
+/** Without ts-node, which slows every event of Node.js down: it loads `repl`, and that `domain`. */
+const LAUNCH = ['--import', join(__dirname, 'report-usage.mjs')];
 
 /** Where a server says that it listens. */
 function listening(child: ChildProcess): Promise<string> {

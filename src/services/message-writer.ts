@@ -265,12 +265,12 @@ export class MessageWriter {
       entry.ids.push(draft.clientMessageId);
       bySender.set(idOf(draft), entry);
     }
-    const found = await Promise.all(
-      [...bySender.values()].map(({ senderId, ids }) =>
-        this.collections.messages.find({ senderId, clientMessageId: { $in: ids } }).toArray(),
-      ),
-    );
-    return new Map(found.flat().map((document) => [keyOfMessage(document), document]));
+    const $or = [...bySender.values()].map(({ senderId, ids }) => ({
+      senderId,
+      clientMessageId: { $in: ids },
+    }));
+    const found = await this.collections.messages.find({ $or }).toArray();
+    return new Map(found.map((document) => [keyOfMessage(document), document]));
   }
 }
 

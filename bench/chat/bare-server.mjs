@@ -1,5 +1,4 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
 
 /**
@@ -12,16 +11,13 @@ const io = new Server(listener, { serveClient: false });
 io.on('connection', (socket) => {
   void socket.join('channel');
   let seq = 0;
-  socket.on(
-    'message:send',
-    (message: { channelId: string; body: string }, acknowledge: (answer: unknown) => void) => {
-      const sent = { message: { ...message, seq: ++seq, createdAt: new Date().toISOString() } };
-      io.to('channel').emit('message:created', sent);
-      acknowledge({ ok: true, data: sent });
-    },
-  );
+  socket.on('message:send', (message, acknowledge) => {
+    const sent = { message: { ...message, seq: ++seq, createdAt: new Date().toISOString() } };
+    io.to('channel').emit('message:created', sent);
+    acknowledge({ ok: true, data: sent });
+  });
 });
 
 listener.listen(0, '127.0.0.1', () => {
-  console.log(`listening on http://127.0.0.1:${(listener.address() as AddressInfo).port}`);
+  console.log(`listening on http://127.0.0.1:${listener.address().port}`);
 });
