@@ -13,7 +13,7 @@ import { describeMachine } from './store/machine';
 /**
  * `npm run bench`: Parley, built and on the embedded store, against a bare Socket.IO broadcast that stores and
  * checks nothing, in one run on one machine, with the load generator in a process of its own. Prints tables,
- * and writes a JSON file and an SVG.
+ * and writes JSON files and an SVG. An empty list of members or of sizes leaves that part out.
  */
 
 const { values } = parseArgs({
@@ -40,7 +40,7 @@ export interface Comparison {
 export interface ServerFigures {
   saturated: Measured;
   atRate: Measured;
-  /** Bytes of resident memory for each connection that says nothing. */
+  /** Bytes of memory for each connection that says nothing. */
   idleConnection: number;
 }
 
@@ -86,19 +86,28 @@ async function main(): Promise<void> {
     comparisons.push(await compare(members, seconds));
   }
   const history: HistoryCost[] = await measureHistory(numbers(values.history));
-  console.log(`\n${chatTable(comparisons)}\n\n${historyTable(history)}`);
 
   await mkdir(values.out, { recursive: true });
-  const when = new Date().toISOString();
-  const json = JSON.stringify({ machine, when, seconds, comparisons, history }, undefined, 2);
-  await writeFile(join(values.out, 'chat.json'), `${json}\n`);
-  const pairs = comparisons.map(({ members, bare, parley }) => ({
-    label: `${members} members`,
-    bare: bare.saturated.deliveriesPerSecond,
-    parley: parley.saturated.deliveriesPerSecond,
-  }));
-  await writeFile(join(values.out, 'chat.svg'), drawPairs('At saturation', 'deliveries per second', pairs));
-  console.log(`\nWritten: ${values.out}/chat.json and chat.svg`);
+  const write = async (name: string, what: object): Promise<void> => {
+    const about = { machine, when: new Date().toISOString() };
+    const path = join(values.out, name);
+    await writeFile(path, `${JSON.stringify({ ...about, ...what }, undefined, 2)}\n`);
+    console.log(`Written: ${path}`);
+  };
+  if (comparisons.length > 0) {
+    console.log(`\n${chatTable(comparisons)}\n`);
+    await write('chat.json', { seconds, comparisons });
+    const pairs = comparisons.map(({ members, bare, parley }) => ({
+      label: `${members} members`,
+      bare: bare.saturated.deliveriesPerSecond,
+      parley: parley.saturated.deliveriesPerSecond,
+    }));
+    await writeFile(join(values.out, 'chat.svg'), drawPairs('At saturation', 'deliveries per second', pairs));
+  }
+  if (history.length > 0) {
+    console.log(`\n${historyTable(history)}\n`);
+    await write('history.json', { history });
+  }
 }
 
 function numbers(list: string): number[] {

@@ -5,6 +5,9 @@
 process.on('message', (message) => {
   if (message !== 'usage') return;
   const { user, system } = process.cpuUsage();
-  process.send?.({ cpu: (user + system) / 1000, memory: process.memoryUsage.rss() });
+  // Resident memory would tell what the system has not taken back yet as well.
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  process.send?.({ cpu: (user + system) / 1000, memory: heapUsed + external });
 });
 process.channel?.unref();

@@ -9,7 +9,7 @@ const ROOT = join(__dirname, '..', '..');
 export interface Usage {
   /** Milliseconds of processor time. */
   cpu: number;
-  /** Resident memory in bytes. */
+  /** Bytes that its main thread holds, behind a collection of garbage. */
   memory: number;
 }
 
@@ -63,7 +63,7 @@ export class Target {
 const STDIO: StdioOptions = ['ignore', 'pipe', 'inherit', 'ipc'];
 
 /** Without ts-node, which slows every event of Node.js down: it loads `repl`, and that `domain`. */
-const LAUNCH = ['--import', join(__dirname, 'report-usage.mjs')];
+const LAUNCH = ['--expose-gc', '--import', join(__dirname, 'report-usage.mjs')];
 
 /** Where a server says that it listens. */
 function listening(child: ChildProcess): Promise<string> {

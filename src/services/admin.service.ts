@@ -99,13 +99,15 @@ export class AdminService {
     this.access.requireSuperAdmin(caller);
     const targetId = new ObjectId(userId);
     if (!(await this.collections.users.findOne({ _id: targetId }))) throw noUser();
-    await this.audit.record({
-      action: 'user.logged_out',
-      actorId: caller.userId,
-      targetId,
-      address: origin.address,
+    await this.transactions.run(async () => {
+      await this.audit.record({
+        action: 'user.logged_out',
+        actorId: caller.userId,
+        targetId,
+        address: origin.address,
+      });
+      await this.sessions.revokeAll(targetId, 'revoked');
     });
-    await this.sessions.revokeAll(targetId, 'revoked');
   }
 
   /**

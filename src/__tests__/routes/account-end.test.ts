@@ -154,6 +154,7 @@ describe('what fails in the middle has changed nothing, neither the account nor 
   const acts: [string, (person: Person) => ReturnType<typeof remove>][] = [
     ['suspending', byAdmin('suspend')],
     ['banning', byAdmin('ban')],
+    ['logging out', ({ id }) => server.api.post(`/api/admin/users/${id}/logout`, undefined, founder.token)],
     ['deactivating', deactivate],
     ['deleting', remove],
     [
