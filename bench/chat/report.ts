@@ -4,6 +4,7 @@ import type { Percentiles } from './load-generator';
 
 /** Both servers side by side, and the ratio Parley / bare, as a Markdown table. */
 export function chatTable(comparisons: readonly Comparison[]): string {
+  const most = Math.max(...comparisons.map(({ members }) => members));
   const rows = comparisons.flatMap(({ members, rate, bare, parley }) => {
     const row = (what: string, figure: (figures: ServerFigures) => number, digits = 0): string[] => {
       const [one, other] = [figure(bare), figure(parley)];
@@ -23,7 +24,10 @@ export function chatTable(comparisons: readonly Comparison[]): string {
       latency(`send to ack at ${rate}/s`, ({ atRate }) => atRate.ack),
       latency(`send to delivery at ${rate}/s`, ({ atRate }) => atRate.delivery),
       row(`processor time at ${rate}/s, ms/s`, ({ atRate }) => atRate.cpu),
-      row('memory of an idle connection, KiB', ({ idleConnection }) => idleConnection / 1024, 1),
+      // Of few connections it drowns in what else comes and goes.
+      ...(members === most
+        ? [row('memory of an idle connection, KiB', ({ idleConnection }) => idleConnection / 1024, 1)]
+        : []),
     ];
   });
   return table(['members', 'what', 'bare Socket.IO', 'Parley', 'ratio'], rows);
