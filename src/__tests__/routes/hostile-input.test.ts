@@ -54,7 +54,7 @@ const ENDING = ['logout', 'logoutEverywhere', 'leaveGroup'];
 const ALONE = 'setMaintenance';
 
 /** How many calls each operation gets. */
-const RUNS = Number(process.env['HOSTILE_RUNS'] ?? 6);
+const RUNS = Number(process.env['HOSTILE_RUNS'] ?? 16);
 /** Operations that are called at once. */
 const AT_ONCE = 4;
 
