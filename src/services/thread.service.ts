@@ -40,10 +40,7 @@ export class ThreadService {
 
   /** The caller has read a thread up to a message; a marker that is further stays. @throws AppError not_found */
   markRead(caller: Caller, messageId: string, { seq }: MarkReadInput): Promise<ThreadFollow> {
-    return this.change(caller, messageId, (channel, before) => ({
-      following: before?.following ?? false,
-      readSeq: Math.min(seq, channel.seq),
-    }));
+    return this.change(caller, messageId, (channel) => ({ readSeq: Math.min(seq, channel.seq) }));
   }
 
   /**
@@ -125,7 +122,7 @@ export class ThreadService {
     to: (
       channel: ChannelDocument,
       before: ThreadFollowDocument | null,
-    ) => Pick<ThreadFollowDocument, 'following' | 'readSeq'>,
+    ) => { following?: boolean; readSeq: number },
   ): Promise<ThreadFollow> {
     return this.transactions.run(async () => {
       const { message, channel } = await this.access.message(caller, 'message.read', messageId);
@@ -134,12 +131,15 @@ export class ThreadService {
       const own = { userId, threadId: message.threadId ?? message._id };
       const before = await threadFollows.findOne(own);
       const { following, readSeq } = to(channel, before);
-      if (before?.following === following && before.readSeq >= readSeq) return toThreadFollow(before);
+      const isSaid = following === undefined || following === before?.following;
+      if (before && isSaid && before.readSeq >= readSeq) return toThreadFollow(before);
+      const begun = { _id: newFollowId(), channelId: channel._id };
       const after = await threadFollows.findOneAndUpdate(
         own,
         {
-          $set: { following },
-          $setOnInsert: { _id: newFollowId(), channelId: channel._id },
+          ...(following === undefined
+            ? { $setOnInsert: { ...begun, following: false } }
+            : { $setOnInsert: begun, $set: { following } }),
           $max: { readSeq },
         },
         { upsert: true, returnDocument: 'after' },
