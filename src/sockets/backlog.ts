@@ -1,6 +1,6 @@
 import type { Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { WebSocket } from 'ws';
+import { webSocketOf } from './transport';
 
 /** What a packet that waits costs beside its text, in bytes. */
 const OVERHEAD = 256;
@@ -106,11 +106,6 @@ export class PollAnswers {
 /** The `sid` of the connection in the addresses that it asks. Engine.IO does not give it away. */
 function idOf(conn: EngineSocket): string {
   return (conn as unknown as { id: string }).id;
-}
-
-/** Engine.IO does not give it away either; undefined while the connection polls. */
-function webSocketOf({ transport }: EngineSocket): WebSocket | undefined {
-  return (transport as unknown as { socket?: WebSocket }).socket;
 }
 
 function sizeOf({ data, options }: Packet): number {
