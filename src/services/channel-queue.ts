@@ -11,6 +11,21 @@ interface Job<Item> {
 
 type Entry<Item> = { kind: 'batched'; job: Job<Item> } | { kind: 'alone'; run: () => Promise<void> };
 
+interface Line<Item> {
+  entries: Entry<Item>[];
+  working: boolean;
+  /** When what has been written so far has been told. */
+  told: Promise<void>;
+}
+
+/** A batch that is durable. */
+export interface Committed<Result> {
+  /** What has come of each item, in their order: a bad one fails alone. */
+  outcomes: readonly PromiseSettledResult<Result>[];
+  /** Tells those whom it concerns; the items are answered behind it. */
+  tell(): Promise<void>;
+}
+
 /** Takes turns in the lines of channels, for what writes no messages. */
 export type Lines = Pick<ChannelQueue<unknown, unknown>, 'alone'>;
 
@@ -30,23 +45,18 @@ const MAX_BATCH = 256;
 /**
  * Puts the changes of each channel in a line: one at a time in the order in which they came, so that numbers
  * are given and events go out in one order. Items that wait behind each other are handed over together, so
- * that they share one write (group commit). Different channels do not wait for each other.
+ * that they share one write (group commit); while one batch is told, the next is written already. Different
+ * channels do not wait for each other.
  */
 export class ChannelQueue<Item, Result> {
-  private readonly lines = new Map<string, Entry<Item>[]>();
+  private readonly lines = new Map<string, Line<Item>>();
   /** For each transaction, known by its end: the channels whose turn it has asked for, and when that comes. */
   private readonly turns = new WeakMap<Promise<void>, Map<string, Promise<void>>>();
 
-  /**
-   * @param commit writes a batch; it settles every item by itself, so that a bad one fails alone. When it
-   *   throws, all items that are not settled fail with its error.
-   */
+  /** @param commit writes a batch. When it throws, all items fail with its error. */
   constructor(
     private readonly transactions: Pick<Transactions, 'settled' | 'outside'>,
-    private readonly commit: (
-      channelId: ObjectId,
-      items: readonly Item[],
-    ) => Promise<readonly PromiseSettledResult<Result>[]>,
+    private readonly commit: (channelId: ObjectId, items: readonly Item[]) => Promise<Committed<Result>>,
   ) {}
 
   /** Adds an item to the channel's next batch. */
@@ -100,43 +110,67 @@ export class ChannelQueue<Item, Result> {
 
   private push(channelId: ObjectId, entry: Entry<Item>): void {
     const key = channelId.toHexString();
-    const line = this.lines.get(key);
-    if (line) {
-      line.push(entry);
-      return;
-    }
-    const started = [entry];
-    this.lines.set(key, started);
-    void this.transactions.outside(() => this.work(channelId, key, started));
+    const line = this.lines.get(key) ?? { entries: [], working: false, told: Promise.resolve() };
+    this.lines.set(key, line);
+    line.entries.push(entry);
+    if (!line.working) void this.transactions.outside(() => this.work(channelId, line));
   }
 
-  private async work(channelId: ObjectId, key: string, line: Entry<Item>[]): Promise<void> {
+  private async work(channelId: ObjectId, line: Line<Item>): Promise<void> {
+    const { entries } = line;
+    line.working = true;
     // What has come in together is still being handed over, one by one: it shares the first write, too.
-    if (line[0]?.kind === 'batched') await nextTurn();
-    for (let first = line[0]; first; first = line[0]) {
+    if (entries[0]?.kind === 'batched') await nextTurn();
+    for (let first = entries[0]; first; first = entries[0]) {
       if (first.kind === 'alone') {
-        line.shift();
+        entries.shift();
+        await line.told;
         await first.run();
       } else {
-        await this.commitBatch(channelId, takeBatch(line));
+        const jobs = takeBatch(entries);
+        const committed = await this.settleFailure(jobs, () =>
+          this.commit(
+            channelId,
+            jobs.map(({ item }) => item),
+          ),
+        );
+        // No more than one batch waits to be told, and that in the order of the writes.
+        await line.told;
+        if (committed) line.told = this.tell(committed, jobs, entries);
       }
     }
-    this.lines.delete(key);
+    line.working = false;
+    await line.told;
+    if (!line.working) this.lines.delete(channelId.toHexString());
   }
 
-  private async commitBatch(channelId: ObjectId, jobs: Job<Item>[]): Promise<void> {
-    try {
-      const results = await this.commit(
-        channelId,
-        jobs.map(({ item }) => item),
-      );
+  private async tell(
+    { outcomes, tell }: Committed<Result>,
+    jobs: Job<Item>[],
+    behind: readonly Entry<Item>[],
+  ): Promise<void> {
+    // Those who wait to be written go first, so that the store and this thread work side by side.
+    if (behind.length > 0) await nextTurn();
+    await this.settleFailure(jobs, async () => {
+      await tell();
       jobs.forEach((job, index) => {
-        const result = results[index];
-        if (result?.status === 'fulfilled') job.resolve(result.value);
-        else job.reject(result?.reason ?? new Error('A batch was written without an answer for each item.'));
+        const outcome = outcomes[index];
+        if (outcome?.status === 'fulfilled') job.resolve(outcome.value);
+        else job.reject(outcome?.reason ?? new Error('A batch was written without an answer for each item.'));
       });
+    });
+  }
+
+  /** Lets all items fail with the error of what is done for them. */
+  private async settleFailure<Value>(
+    jobs: Job<Item>[],
+    work: () => Promise<Value>,
+  ): Promise<Value | undefined> {
+    try {
+      return await work();
     } catch (error) {
       for (const job of jobs) job.reject(error);
+      return undefined;
     }
   }
 }

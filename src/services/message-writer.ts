@@ -1,4 +1,5 @@
 import { ObjectId } from 'mongodb';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
@@ -10,7 +11,8 @@ import { AppError } from '../utils/errors';
 import { AttachmentLost, type Attachments } from './attachments';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from './access';
 import { hasRank } from './access-rules';
-import type { EventBus } from './event-bus';
+import type { Committed } from './channel-queue';
+import type { ChannelAudience, EventBus } from './event-bus';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { MentionNotices } from './mention-notices';
 import type { NotificationService } from './notification.service';
@@ -27,6 +29,9 @@ export interface SentMessage {
 
 type Outcome = PromiseSettledResult<SentMessage>;
 
+/** Milliseconds after which telling lets others go first, such as the writing of the next batch. */
+const TELLING_MS = 5;
+
 /** Names a message by what makes it unique. */
 const keyOf = (senderId: ObjectId, clientMessageId: string) => `${senderId.toHexString()} ${clientMessageId}`;
 const keyOfDraft = ({ sender, clientMessageId }: MessageDraft) => keyOf(sender.userId, clientMessageId);
@@ -39,22 +44,35 @@ interface Composed {
   content: MessageContent;
 }
 
-/** What has been written, and the notifications and new followers that are to be told of it. */
-interface Inserted {
+/** What is to be told beside new messages: the roots of threads that got replies, new followers, notifications. */
+interface Consequences {
+  roots: MessageDocument[];
+  follows: ThreadFollowDocument[];
+  notices: NotificationDocument[];
+}
+
+const NO_CONSEQUENCES: Consequences = { roots: [], follows: [], notices: [] };
+
+/** What has been written. */
+interface Inserted extends Consequences {
   channel: ChannelDocument;
   documents: MessageDocument[];
-  notices: NotificationDocument[];
-  follows: ThreadFollowDocument[];
 }
 
 /** What a batch has come to. */
 interface Written {
   /** The message of each draft that has one. */
   known: Map<string, MessageDocument>;
-  /** The keys of those that are new. */
-  created: Set<string>;
   /** Why a draft could not become a message. */
   refused: Map<string, AppError>;
+  /** What those who hear the channel are to be told. */
+  news: News;
+}
+
+interface News extends Consequences {
+  audience: ChannelAudience;
+  /** In the order of their numbers. */
+  created: MessageDocument[];
 }
 
 /**
@@ -78,8 +96,7 @@ export class MessageWriter {
     private readonly bus: EventBus,
   ) {}
 
-  /** @returns an outcome for each draft, in their order. */
-  async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Outcome[]> {
+  async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Committed<SentMessage>> {
     const channel = await this.collections.channels.findOne({ _id: channelId });
     if (!channel) throw noChannel();
     const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
@@ -97,8 +114,9 @@ export class MessageWriter {
       } else if (!hasRank(role, 'moderator')) slowed.add(id);
     }
     const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
-    const { known, created, refused } = await this.write(channel, allowed, sent, slowed, new Set());
-    return drafts.map((draft): Outcome => {
+    const { known, refused, news } = await this.write(channel, allowed, sent, slowed, new Set());
+    const created = new Set(news.created.map(keyOfMessage));
+    const outcomes = drafts.map((draft): Outcome => {
       const key = keyOfDraft(draft);
       const reason = refusals.get(idOf(draft)) ?? refused.get(key);
       if (reason) return { status: 'rejected', reason };
@@ -107,10 +125,11 @@ export class MessageWriter {
       // Of two equal sends in one batch the first is the one that made the message.
       return { status: 'fulfilled', value: { message: toMessage(document), created: created.delete(key) } };
     });
+    return { outcomes, tell: () => this.tell(news) };
   }
 
   /**
-   * Writes what is new among the drafts, and publishes it.
+   * Writes what is new among the drafts.
    * @param sent what has been sent before, of these drafts and others.
    * @param slowed the senders whom slow mode concerns.
    * @param attempted ids of messages that this call has tried to insert before.
@@ -130,31 +149,35 @@ export class MessageWriter {
     }
     const refused = await this.slowDown(channel, fresh, slowed);
     const composed = await this.compose(channel, fresh, refused);
-    let audience = audienceOfChannel(channel);
-    let notices: NotificationDocument[] = [];
-    let follows: ThreadFollowDocument[] = [];
+    let inserted: Inserted | undefined;
     if (composed.length > 0) {
-      const inserted = await this.insert(channel, composed, slowed, attempted);
+      inserted = await this.insert(channel, composed, slowed, attempted);
       if (!inserted) return this.write(channel, drafts, await this.findSent(drafts), slowed, attempted);
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
-      audience = audienceOfChannel(inserted.channel);
-      ({ notices, follows } = inserted);
     }
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
       .sort((one, other) => one.seq - other.seq);
+    const audience = audienceOfChannel(inserted?.channel ?? channel);
+    return { known, refused, news: { ...(inserted ?? NO_CONSEQUENCES), audience, created } };
+  }
+
+  private async tell({ audience, created, roots, follows, notices }: News): Promise<void> {
+    let pause = performance.now() + TELLING_MS;
     for (const document of created) {
       await this.bus.tell(audience, 'message:created', { message: toMessage(document) });
+      if (performance.now() < pause) continue;
+      await nextTurn();
+      pause = performance.now() + TELLING_MS;
     }
-    for (const root of await this.roots.read(created)) {
+    for (const root of roots) {
       await this.bus.tell(audience, 'message:updated', { message: toMessage(root) });
     }
     for (const follow of follows) {
-      const audience = { kind: 'users' as const, userIds: [follow.userId] };
-      await this.bus.tell(audience, 'thread:updated', { thread: toThreadFollow(follow) });
+      const follower = { kind: 'users' as const, userIds: [follow.userId] };
+      await this.bus.tell(follower, 'thread:updated', { thread: toThreadFollow(follow) });
     }
     await this.notifications.announce(notices);
-    return { known, created: new Set(created.map(keyOfMessage)), refused };
   }
 
   /** Takes out of `fresh` what slow mode does not let through. @returns why, by key. */
@@ -229,7 +252,7 @@ export class MessageWriter {
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.collections.messages.insertMany(documents);
-        const follows = await this.roots.noteReplies(documents, revision + 1);
+        const { roots, follows } = await this.roots.noteReplies(documents, revision + 1);
         await this.markers.noteSent(documents);
         if (channel.kind === 'direct') {
           await this.collections.channelMembers.updateMany({ channelId }, { $set: { activeAt: createdAt } });
@@ -248,7 +271,7 @@ export class MessageWriter {
             createdAt,
           );
         }
-        return { channel, documents, notices, follows };
+        return { channel, documents, roots, follows, notices };
       });
     } catch (error) {
       if (duplicateIndex(error) === 'sender_client_id_unique' || error instanceof AttachmentLost)

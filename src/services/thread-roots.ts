@@ -6,6 +6,12 @@ import type { ThreadFollowDocument } from '../models/thread.model';
 /** An id made by the database would not follow those made here, and what one follows is listed by id. */
 export const newFollowId = () => new ObjectId();
 
+/** What replies have changed beside themselves. */
+interface Noted {
+  roots: MessageDocument[];
+  follows: ThreadFollowDocument[];
+}
+
 /** Keeps the root messages of threads, and who follows them, up to date with the replies. */
 export class ThreadRoots {
   constructor(private readonly collections: Collections) {}
@@ -22,16 +28,13 @@ export class ThreadRoots {
    * Counts new replies at their roots. Their authors follow the threads from now on, and so do the authors of the
    * roots unless they have said no. Part of the transaction that inserts the replies.
    * @param firstRevision that of the first root in the order of `ThreadRoots.of`; the others follow.
-   * @returns those who did not follow before, which they are to be told.
+   * @returns the roots as they are now, in the order of their revisions, and those who did not follow before.
    */
-  async noteReplies(
-    replies: readonly MessageDocument[],
-    firstRevision: number,
-  ): Promise<ThreadFollowDocument[]> {
-    const roots = ThreadRoots.of(replies);
-    if (roots.length === 0) return [];
+  async noteReplies(replies: readonly MessageDocument[], firstRevision: number): Promise<Noted> {
+    const ids = ThreadRoots.of(replies);
+    if (ids.length === 0) return { roots: [], follows: [] };
     await this.collections.messages.bulkWrite(
-      roots.map((_id, index): AnyBulkWriteOperation<MessageDocument> => {
+      ids.map((_id, index): AnyBulkWriteOperation<MessageDocument> => {
         const own = replies.filter(({ threadId }) => threadId?.equals(_id));
         return {
           updateOne: {
@@ -44,22 +47,24 @@ export class ThreadRoots {
         };
       }),
     );
-    return this.follow(replies, roots);
+    const roots = await this.collections.messages
+      .find({ _id: { $in: ids } })
+      .sort({ revision: 1 })
+      .toArray();
+    return { roots, follows: await this.follow(replies, roots) };
   }
 
   private async follow(
     replies: readonly MessageDocument[],
-    roots: ObjectId[],
+    roots: readonly MessageDocument[],
   ): Promise<ThreadFollowDocument[]> {
-    const { messages, threadFollows } = this.collections;
-    const authors = await messages
-      .find({ _id: { $in: roots } }, { projection: { senderId: 1, channelId: 1, seq: 1 } })
-      .toArray();
-    const people = [...authors, ...replies].map(({ senderId }) => senderId);
-    const following = { threadId: { $in: roots }, userId: { $in: people }, following: true };
+    const { threadFollows } = this.collections;
+    const people = [...roots, ...replies].map(({ senderId }) => senderId);
+    const threadId = { $in: roots.map(({ _id }) => _id) };
+    const following = { threadId, userId: { $in: people }, following: true };
     const before = await threadFollows.find(following, { projection: { _id: 1 } }).toArray();
     await threadFollows.bulkWrite([
-      ...authors.map(({ _id, channelId, senderId, seq }): AnyBulkWriteOperation<ThreadFollowDocument> => ({
+      ...roots.map(({ _id, channelId, senderId, seq }): AnyBulkWriteOperation<ThreadFollowDocument> => ({
         updateOne: {
           filter: { threadId: _id, userId: senderId },
           update: { $setOnInsert: { _id: newFollowId(), channelId, following: true, readSeq: seq } },
@@ -81,15 +86,5 @@ export class ThreadRoots {
       ),
     ]);
     return threadFollows.find({ ...following, _id: { $nin: before.map(({ _id }) => _id) } }).toArray();
-  }
-
-  /** The roots of these replies as they are now, in the order of their revisions. */
-  async read(replies: readonly MessageDocument[]): Promise<MessageDocument[]> {
-    const roots = ThreadRoots.of(replies);
-    if (roots.length === 0) return [];
-    return this.collections.messages
-      .find({ _id: { $in: roots } })
-      .sort({ revision: 1 })
-      .toArray();
   }
 }

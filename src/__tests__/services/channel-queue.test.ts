@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
-import { ChannelQueue } from '../../services/channel-queue';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ChannelQueue, type Committed } from '../../services/channel-queue';
 
 /** What a test gives the queue to do. An `add` is a message, `alone` an edit or a deletion. */
 interface Step {
   channel: number;
   kind: 'add' | 'alone';
-  /** bad: the item (or the change) fails. poison: the whole batch that it is in fails. */
-  fate: 'good' | 'bad' | 'poison';
+  /** bad: the item (or the change) fails. poison: the batch that it is in can't be written; mute: not told. */
+  fate: 'good' | 'bad' | 'poison' | 'mute';
 }
 
 interface Item extends Step {
@@ -24,6 +25,13 @@ interface Work {
 /** The callers of these tests are part of no transaction. */
 const NO_TRANSACTION = { settled: () => undefined, outside: <Result>(work: () => Result) => work() };
 
+/** A batch whose items all succeed, and of which nobody is told. */
+const allWritten = (items: readonly string[]): Promise<Committed<string>> =>
+  Promise.resolve({
+    outcomes: items.map((value) => ({ status: 'fulfilled', value })),
+    tell: () => Promise.resolve(),
+  });
+
 const MAX_BATCH = 256;
 const CHANNELS = Array.from({ length: 3 }, () => new ObjectId());
 const channelOf = (step: Step) => CHANNELS[step.channel]!;
@@ -31,7 +39,7 @@ const channelOf = (step: Step) => CHANNELS[step.channel]!;
 const step: fc.Arbitrary<Step> = fc.record({
   channel: fc.nat({ max: CHANNELS.length - 1 }),
   kind: fc.constantFrom('add', 'add', 'add', 'alone'),
-  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison'),
+  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'mute'),
 });
 
 /** Runs steps through a queue whose writes end when the scheduler says, and notes everything. */
@@ -39,10 +47,17 @@ function observe(scheduler: fc.Scheduler) {
   const work: Work[] = [];
   const settlements = new Map<number, string[]>();
   const busy = new Set<string>();
+  /** The batches of each channel that are written and not told yet. */
+  const untold = new Map<string, number[][]>();
+  const untoldIn = (channel: string) => untold.get(channel) ?? [];
 
-  /** Fails the test when two writers are in one channel at once. */
+  /**
+   * Fails the test when two writers are in one channel at once, when a change is made before all before it has
+   * been told, or when more than one batch waits for that.
+   */
   async function inside<Value>(entry: Work, write: () => Promise<Value>): Promise<Value> {
     expect(busy.has(entry.channel)).toBe(false);
+    expect(untoldIn(entry.channel).length).toBeLessThanOrEqual(entry.kind === 'alone' ? 0 : 1);
     busy.add(entry.channel);
     work.push(entry);
     try {
@@ -61,11 +76,21 @@ function observe(scheduler: fc.Scheduler) {
     return inside(entry, async () => {
       await scheduler.schedule(Promise.resolve(), 'commit');
       if (items.some(({ fate }) => fate === 'poison')) throw new Error('batch');
-      return items.map(({ fate, index }) =>
-        fate === 'good'
-          ? { status: 'fulfilled', value: `written ${index}` }
-          : { status: 'rejected', reason: new Error(`item ${index}`) },
-      );
+      const { channel, indexes } = entry;
+      untold.set(channel, [...untoldIn(channel), indexes]);
+      return {
+        outcomes: items.map(({ fate, index }) =>
+          fate === 'bad'
+            ? { status: 'rejected', reason: new Error(`item ${index}`) }
+            : { status: 'fulfilled', value: `written ${index}` },
+        ),
+        tell: async () => {
+          expect(untoldIn(channel)[0]).toBe(indexes);
+          await scheduler.schedule(Promise.resolve(), 'tell');
+          untoldIn(channel).shift();
+          if (items.some(({ fate }) => fate === 'mute')) throw new Error('telling');
+        },
+      };
     });
   });
 
@@ -97,7 +122,9 @@ function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
   if (item.kind === 'alone')
     return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
   const batch = work.find(({ kind, indexes }) => kind === 'batch' && indexes.includes(item.index))!;
-  if (batch.indexes.some((index) => items[index]!.fate === 'poison')) return 'failed: batch';
+  const fates = batch.indexes.map((index) => items[index]!.fate);
+  if (fates.includes('poison')) return 'failed: batch';
+  if (fates.includes('mute')) return 'failed: telling';
   return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
 }
 
@@ -165,6 +192,37 @@ describe('the line of a channel', () => {
   });
 });
 
+describe('what comes while a batch is told', () => {
+  const [channel] = CHANNELS as [ObjectId];
+
+  it('is written meanwhile if it is a message, and waits if it is a change', async () => {
+    const seen: string[] = [];
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (_channelId, items) => {
+      seen.push(`written ${items.join()}`);
+      const { outcomes } = await allWritten(items);
+      return {
+        outcomes,
+        tell: async () => {
+          if (items.includes('first')) await held;
+          seen.push(`told ${items.join()}`);
+        },
+      };
+    });
+    const first = queue.add(channel, 'first');
+    while (seen.length < 1) await nextTurn();
+    const second = queue.add(channel, 'second');
+    const change = queue.alone(channel, () => Promise.resolve(seen.push('changed')));
+    while (seen.length < 2) await nextTurn();
+    await nextTurn();
+    expect(seen).toEqual(['written first', 'written second']);
+    release();
+    await Promise.all([first, second, change]);
+    expect(seen.slice(2)).toEqual(['told first', 'told second', 'changed']);
+  });
+});
+
 describe('one channel and another', () => {
   it('do not wait for each other', async () => {
     let release = () => {};
@@ -172,7 +230,7 @@ describe('one channel and another', () => {
     const [slow, quick] = CHANNELS as [ObjectId, ObjectId];
     const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (channelId, items) => {
       if (channelId.equals(slow)) await held;
-      return items.map((value) => ({ status: 'fulfilled', value }));
+      return allWritten(items);
     });
     const first = queue.add(slow, 'slow');
     await expect(queue.add(quick, 'quick')).resolves.toBe('quick');
@@ -185,9 +243,7 @@ describe('a channel after a failure', () => {
   const [channel] = CHANNELS as [ObjectId];
 
   it('goes on after a change that throws before it returns a promise', async () => {
-    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) =>
-      Promise.resolve(items.map((value) => ({ status: 'fulfilled', value }))),
-    );
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) => allWritten(items));
     const broken = queue.alone(channel, () => {
       throw new Error('at once');
     });
@@ -197,7 +253,7 @@ describe('a channel after a failure', () => {
 
   it('fails an item for which the write gives no answer, and only that', async () => {
     const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) =>
-      Promise.resolve(items.slice(0, 1).map((value) => ({ status: 'fulfilled', value }))),
+      allWritten(items.slice(0, 1)),
     );
     const opening = queue.alone(channel, () => Promise.resolve());
     const answered = queue.add(channel, 'answered');

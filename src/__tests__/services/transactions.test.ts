@@ -314,7 +314,10 @@ describe('the line of a channel', () => {
   const channelId = new ObjectId();
   const newQueue = () =>
     new ChannelQueue<string, string>(transactions, (_channelId, batch) =>
-      Promise.resolve(batch.map((value) => ({ status: 'fulfilled', value }))),
+      Promise.resolve({
+        outcomes: batch.map((value) => ({ status: 'fulfilled', value })),
+        tell: () => Promise.resolve(),
+      }),
     );
 
   test.each(['one after the other', 'together'])(
