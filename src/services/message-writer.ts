@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { ObjectId } from 'mongodb';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Collections } from '../db/collections';
@@ -28,6 +29,9 @@ export interface SentMessage {
 }
 
 type Outcome = PromiseSettledResult<SentMessage>;
+
+/** For so many milliseconds after a repeated send all sends of its sender are looked up before they are written. */
+const REPEATING_MS = 60_000;
 
 /** Milliseconds after which telling lets others go first, such as the writing of the next batch. */
 const TELLING_MS = 5;
@@ -82,6 +86,9 @@ interface News extends Consequences {
  * (ChannelQueue sees to that): numbers and events keep the order of the batch.
  */
 export class MessageWriter {
+  /** Who has sent something twice of late, and may do so again: it is found before a transaction fails of it. */
+  private readonly repeaters = new LRUCache<string, true>({ max: 10_000, ttl: REPEATING_MS });
+
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
@@ -102,9 +109,10 @@ export class MessageWriter {
     const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
     const refusals = new Map<string, AppError>();
     const slowed = new Set<string>();
+    const doubtful = !this.transactions.supported || [...senders.keys()].some((id) => this.repeaters.has(id));
     const [decisions, sent] = await Promise.all([
       this.access.forChannel(channel, 'message.send', [...senders.values()].map(actor)),
-      this.findSent(drafts),
+      doubtful ? this.findSent(drafts) : undefined,
     ]);
     for (const [index, [id, sender]] of [...senders].entries()) {
       const { decision, role } = decisions[index]!;
@@ -114,7 +122,7 @@ export class MessageWriter {
       } else if (!hasRank(role, 'moderator')) slowed.add(id);
     }
     const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
-    const { known, refused, news } = await this.write(channel, allowed, sent, slowed, new Set());
+    const { known, refused, news } = await this.write(channel, allowed, slowed, new Set(), sent);
     const created = new Set(news.created.map(keyOfMessage));
     const outcomes = drafts.map((draft): Outcome => {
       const key = keyOfDraft(draft);
@@ -130,17 +138,20 @@ export class MessageWriter {
 
   /**
    * Writes what is new among the drafts.
-   * @param sent what has been sent before, of these drafts and others.
    * @param slowed the senders whom slow mode concerns.
    * @param attempted ids of messages that this call has tried to insert before.
+   * @param sent what has been sent before, of these drafts and others. Undefined when nobody has looked: the unique
+   * index finds out what is written twice, and what is refused is looked up before it is.
    */
   private async write(
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
-    sent: ReadonlyMap<string, MessageDocument>,
     slowed: ReadonlySet<string>,
     attempted: Set<string>,
+    sent?: ReadonlyMap<string, MessageDocument>,
   ): Promise<Written> {
+    const again = async (): Promise<Written> =>
+      this.write(channel, drafts, slowed, attempted, await this.findSent(drafts));
     const known = new Map(sent);
     const fresh = new Map<string, MessageDraft>();
     for (const draft of drafts) {
@@ -149,10 +160,11 @@ export class MessageWriter {
     }
     const refused = await this.slowDown(channel, fresh, slowed);
     const composed = await this.compose(channel, fresh, refused);
+    if (refused.size > 0 && !sent) return again();
     let inserted: Inserted | undefined;
     if (composed.length > 0) {
       inserted = await this.insert(channel, composed, slowed, attempted);
-      if (!inserted) return this.write(channel, drafts, await this.findSent(drafts), slowed, attempted);
+      if (!inserted) return again();
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
     }
     const created = [...known.values()]
@@ -293,6 +305,7 @@ export class MessageWriter {
       clientMessageId: { $in: ids },
     }));
     const found = await this.collections.messages.find({ $or }).toArray();
+    for (const { senderId } of found) this.repeaters.set(senderId.toHexString(), true);
     return new Map(found.map((document) => [keyOfMessage(document), document]));
   }
 }

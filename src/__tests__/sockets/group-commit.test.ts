@@ -106,6 +106,27 @@ test('a bad one in the midst of a batch fails alone, and leaves no hole', async 
   expect(inserts.length).toBeLessThan(5);
 });
 
+test('a lost answer is found again where the message itself would not be let through any more', async () => {
+  const { channels } = server.context.database.collections;
+  await channels.updateOne({ _id: new ObjectId(channelId) }, { $set: { slowModeSeconds: 600 } });
+  const [, , slow] = clients as [Client, Client, Client];
+  const first: any = await send(slow, 'only', 'said once');
+  const answers: any[] = await Promise.all([
+    send(clients[0]!),
+    send(slow, 'another'),
+    send(slow, 'only', 'said once'),
+    send(slow, 'only', 'said otherwise'),
+  ]);
+  expect(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code))).toEqual([
+    'ok',
+    'slow_mode',
+    'ok',
+    'client_message_id_reused',
+  ]);
+  expect(answers[2].data.message).toEqual(first.data.message);
+  expect(await stored()).toHaveLength(2);
+});
+
 test('the same message from two sockets and over REST in one batch is one', async () => {
   const again = await connect(server.url, owner.token);
   clients.push(again);
