@@ -145,16 +145,16 @@ export class ChannelQueue<Item, Result> {
   }
 
   private async tell(
-    { outcomes, tell }: Committed<Result>,
+    committed: Committed<Result>,
     jobs: Job<Item>[],
     behind: readonly Entry<Item>[],
   ): Promise<void> {
     // Those who wait to be written go first, so that the store and this thread work side by side.
     if (behind.length > 0) await nextTurn();
     await this.settleFailure(jobs, async () => {
-      await tell();
+      await committed.tell();
       jobs.forEach((job, index) => {
-        const outcome = outcomes[index];
+        const outcome = committed.outcomes[index];
         if (outcome?.status === 'fulfilled') job.resolve(outcome.value);
         else job.reject(outcome?.reason ?? new Error('A batch was written without an answer for each item.'));
       });

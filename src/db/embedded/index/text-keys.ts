@@ -14,25 +14,34 @@ const writer = new KeyWriter();
  * turned so that the highest comes first.
  */
 export function textKeys(index: TextIndex, document: Document): Buffer[] {
-  return textIndexEntries(index, document).map(({ prefix, term, score }) =>
-    Buffer.concat([postingPrefix(prefix, term), scoreBytes(score)]),
-  );
+  const entries = textIndexEntries(index, document);
+  writePrefix(entries[0]?.prefix ?? []);
+  const { length } = writer;
+  return entries.map(({ term, score }) => {
+    writer.length = length;
+    writer.component(term, false, TERM_BYTES);
+    writer.raw(scoreBytes(score));
+    return writer.take();
+  });
 }
 
 /** What the keys of all documents with a term begin with; the score and the record id follow. */
 export function postingPrefix(prefix: readonly Value[], term: string): Buffer {
-  writer.reset();
-  const limit = Math.floor((MAX_KEY_BYTES - TERM_BYTES) / Math.max(prefix.length, 1)) - 16;
-  for (const value of prefix) writer.component(value, false, limit, undefined);
-  writer.component(term, false, TERM_BYTES, undefined);
+  writePrefix(prefix);
+  writer.component(term, false, TERM_BYTES);
   return writer.take();
 }
 
+function writePrefix(prefix: readonly Value[]): void {
+  writer.reset();
+  const limit = Math.floor((MAX_KEY_BYTES - TERM_BYTES) / Math.max(prefix.length, 1)) - 16;
+  for (const value of prefix) writer.component(value, false, limit);
+}
+
 function scoreBytes(score: number): Buffer {
-  const bytes = Buffer.allocUnsafe(SCORE_BYTES);
-  bytes.writeDoubleBE(score);
-  for (let i = 0; i < SCORE_BYTES; i++) bytes[i] = 0xff - (bytes[i] as number);
-  return bytes;
+  turned.writeDoubleBE(score);
+  for (let i = 0; i < SCORE_BYTES; i++) turned[i] = 0xff - (turned[i] as number);
+  return turned;
 }
 
 /** The score in a key, which begins `at` bytes into it. */

@@ -47,9 +47,9 @@ export class LockTable implements Guard {
     return this.#sequence;
   }
 
-  /** Whether any transaction is open. */
+  /** Whether no transaction is open, but for the one that is being committed. */
   get isIdle(): boolean {
-    return this.#open.size === 0;
+    return this.#open.size === (this.#committing ? 1 : 0);
   }
 
   opened(owner: LockOwner): void {
@@ -59,8 +59,12 @@ export class LockTable implements Guard {
   /** Gives everything free that a transaction held. */
   closed(owner: LockOwner): void {
     if (!this.#open.delete(owner)) return;
+    if (this.#open.size === 0) {
+      this.#owners.clear();
+      this.#changed.clear();
+      return;
+    }
     for (const [name, holder] of this.#owners) if (holder === owner) this.#owners.delete(name);
-    if (this.#open.size === 0) this.#changed.clear();
   }
 
   /** Takes a document for a transaction. Throws WriteConflict when another holds or has changed it. */
@@ -84,14 +88,14 @@ export class LockTable implements Guard {
   }
 
   beforeWrite(collection: Collection, recordId: number | undefined, uniqueKeys: Buffer[]): void {
-    if (this.#owners.size === 0) return;
+    if (this.#owners.size === 0 || this.isIdle) return;
     if (recordId !== undefined) this.#check(documentName(collection, recordId));
     for (const key of uniqueKeys) this.#check(key.toString('latin1'));
   }
 
   afterWrite(collection: Collection, recordId: number, uniqueKeys: Buffer[]): void {
     this.#sequence++;
-    if (this.#open.size === 0) return;
+    if (this.isIdle) return;
     this.#changed.set(documentName(collection, recordId), this.#sequence);
     for (const key of uniqueKeys) this.#changed.set(key.toString('latin1'), this.#sequence);
   }

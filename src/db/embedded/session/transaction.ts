@@ -116,10 +116,14 @@ export class Transaction implements WriteTarget, LockOwner {
     const changes = [...this.#changes.values()];
     if (changes.some(({ collection }) => !catalog.isCurrent(collection))) throw writeConflict();
     locks.committing(this, () => {
-      // All removals come first: a unique key may move from one document to another.
-      for (const { collection, base } of changes) if (base) records.remove(collection, base);
-      for (const { collection, current } of changes) {
-        if (current) records.insert(collection, current.bytes, current.recordId);
+      // Unique keys may move from one document to another: all that are given up go first.
+      for (const { collection, base, current } of changes) {
+        if (base && current) records.releaseKeys(collection, base, current);
+        else if (base) records.remove(collection, base);
+      }
+      for (const { collection, base, current } of changes) {
+        if (base && current) records.replace(collection, base, current, true);
+        else if (current) records.add(collection, current);
       }
     });
     also();

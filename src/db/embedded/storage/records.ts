@@ -71,7 +71,7 @@ export function treeKey(collection: Collection, index: IndexState, key: Buffer, 
 /** The keys of a document in one index. */
 export function keysOf(index: IndexState, document: StoredDocument): IndexEntries {
   const { compiled } = index;
-  const plain = compiled.partial === undefined && compiled.collator === undefined;
+  const plain = compiled.partial === undefined && compiled.collator === undefined && !compiled.isText;
   return plain ? indexEntriesOfBytes(compiled, document.bytes) : indexEntries(compiled, document.document);
 }
 
@@ -150,9 +150,14 @@ export class Records implements WriteTarget {
     return found;
   }
 
-  /** Adds a document under a new record id (or a given one). Throws DuplicateKey before it changes anything. */
-  insert(collection: Collection, bytes: Uint8Array, recordId = collection.nextRecordId): void {
-    const document = new StoredDocument(recordId, bytes);
+  /** Adds a document under a new record id. Throws DuplicateKey before it changes anything. */
+  insert(collection: Collection, bytes: Uint8Array): void {
+    this.add(collection, new StoredDocument(collection.nextRecordId, bytes));
+  }
+
+  /** Adds a document under its record id. Throws DuplicateKey before it changes anything. */
+  add(collection: Collection, document: StoredDocument): void {
+    const { recordId, bytes } = document;
     const added = this.#plan(collection, undefined, document);
     collection.nextRecordId = Math.max(collection.nextRecordId, recordId + 1);
     this.#apply(collection, added);
@@ -161,9 +166,26 @@ export class Records implements WriteTarget {
     collection.size += bytes.length;
   }
 
-  /** Puts another document in the place of one. Throws DuplicateKey before it changes anything. */
-  replace(collection: Collection, old: StoredDocument, document: StoredDocument): void {
+  /**
+   * Gives the unique keys free that a document is about to lose by `replace`, so that another one of the same
+   * transaction can take them before that.
+   */
+  releaseKeys(collection: Collection, old: StoredDocument, document: StoredDocument): void {
+    for (const index of collection.indexes) {
+      if (!isUnique(collection, index)) continue;
+      const lost = without(keysOf(index, old).keys, keysOf(index, document).keys);
+      for (const key of lost) this.#removeEntry(collection, index, key, old.recordId);
+      if (lost.length > 0) this.noteMutation();
+    }
+  }
+
+  /**
+   * Puts another document in the place of one. Throws DuplicateKey before it changes anything.
+   * @param released whether `releaseKeys` has been called, so that another document may have its keys by now.
+   */
+  replace(collection: Collection, old: StoredDocument, document: StoredDocument, released = false): void {
     const changes = this.#plan(collection, old, document);
+    if (released) changes.removed = changes.removed.filter(([index]) => !isUnique(collection, index));
     this.#apply(collection, changes);
     this.environment.documents.putSync(
       documentKey(collection.number, old.recordId),
