@@ -63,7 +63,7 @@ export class Target {
 const STDIO: StdioOptions = ['ignore', 'pipe', 'inherit', 'ipc'];
 
 /** Without ts-node, which slows every event of Node.js down: it loads `repl`, and that `domain`. */
-const LAUNCH = [...(process.env['PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : []), '--expose-gc', '--import', join(__dirname, 'report-usage.mjs')];
+const LAUNCH = ['--expose-gc', '--import', join(__dirname, 'report-usage.mjs')];
 
 /** Where a server says that it listens. */
 function listening(child: ChildProcess): Promise<string> {
