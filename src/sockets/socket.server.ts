@@ -20,7 +20,7 @@ import { limitPackets } from './packet-limit';
 import { syncHandlers } from './handlers/sync.handlers';
 import { SocketLifetime } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
-import { writeTogether } from './transport';
+import { SocketWriter } from './transport';
 import type { UpgradeHandler } from './upgrade.router';
 
 /** Where Socket.IO clients connect by default. */
@@ -101,6 +101,7 @@ export function createSocketServer(context: Context): SocketServer {
   const tries = new WeakMap<object, number>();
 
   const backlogs = new Set<Backlog>();
+  const writer = new SocketWriter();
   engine.on('connection', (conn: EngineSocket) => {
     const note = (reason: EndedFor) => {
       services.connections.noteEnd(reason);
@@ -109,7 +110,7 @@ export function createSocketServer(context: Context): SocketServer {
     const backlog = new Backlog(conn, answers, backlogBytes, () => note('too_slow'));
     backlogs.add(backlog);
     conn.once('close', () => backlogs.delete(backlog));
-    writeTogether(conn);
+    writer.watch(conn);
     limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => note('too_many_packets'));
   });
 
