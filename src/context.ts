@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { Access } from './services/access';
+import { AccessFacts } from './services/access-facts';
 import { AccountExportService } from './services/account-export.service';
 import { AccountService } from './services/account.service';
 import { AdminGroupService } from './services/admin-groups.service';
@@ -145,7 +146,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const audit = new AuditService(collections, transactions);
-  const access = new Access(collections, audit, config.groups.creation);
+  const facts = new AccessFacts(collections, database.accessVersion);
+  const access = new Access(collections, facts, audit, config.groups.creation);
   const throttle = new ThrottleService({ ...config.throttle, redisUrl: config.redisUrl }, logger);
   const mailOptions = { ...config.mail, toLog: config.environment !== 'production' };
   const mail = new MailService(mailOptions, transactions, logger);

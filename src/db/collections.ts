@@ -71,6 +71,8 @@ export interface Collections {
   invites: Collection<InviteDocument>;
   channels: Collection<ChannelDocument>;
   channelMembers: Collection<ChannelMemberDocument>;
+  /** In `channel_members`: when something was last said, on which nobody's rights rest. */
+  channelActivity: Collection<ChannelMemberDocument>;
   channelChanges: Collection<ChannelChangeDocument>;
   channelRestrictions: Collection<ChannelRestrictionDocument>;
   slowModeMarks: Collection<SlowModeMarkDocument>;
@@ -91,8 +93,10 @@ export interface Collections {
   idempotencyKeys: Collection<IdempotencyDocument>;
 }
 
-export function collectionsOf(db: Db): Collections {
-  const open = <Schema extends Document>(name: string) => inTransactions(db.collection<Schema>(name));
+/** @param accessWritten is called behind each write to what people are in groups and channels. */
+export function collectionsOf(db: Db, accessWritten: () => void): Collections {
+  const open = <Schema extends Document>(name: string, written?: () => void) =>
+    inTransactions(db.collection<Schema>(name), written);
   return {
     users: open('users'),
     sessions: open('sessions'),
@@ -104,15 +108,16 @@ export function collectionsOf(db: Db): Collections {
     hourlyCountsHead: open('installation'),
     hourlyCounts: open('hourly_counts'),
     announcements: open('announcements'),
-    groups: open('groups'),
-    memberships: open('memberships'),
+    groups: open('groups', accessWritten),
+    memberships: open('memberships', accessWritten),
     groupBans: open('group_bans'),
     joinRequests: open('join_requests'),
     invites: open('invites'),
     channels: open('channels'),
-    channelMembers: open('channel_members'),
+    channelMembers: open('channel_members', accessWritten),
+    channelActivity: open('channel_members'),
     channelChanges: open('channel_changes'),
-    channelRestrictions: open('channel_restrictions'),
+    channelRestrictions: open('channel_restrictions', accessWritten),
     slowModeMarks: open('slow_mode_marks'),
     channelReads: open('channel_reads'),
     channelPurges: open('channel_purges'),

@@ -8,6 +8,11 @@ import { createTransactions, type Transactions } from './transaction';
 export interface Database {
   db: Db;
   collections: Collections;
+  /**
+   * Grows with every write to what people are in groups and channels; undefined where other processes may write,
+   * too.
+   */
+  accessVersion: (() => number) | undefined;
   transactions: Transactions;
   /** Where the data is, for people: the folder of the embedded store, or the server without credentials. */
   location: string;
@@ -46,9 +51,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     await client.connect();
     const db = client.db(options.name);
     await createIndexes(db);
+    let accessWrites = 0;
     return {
       db,
-      collections: collectionsOf(db),
+      collections: collectionsOf(db, () => accessWrites++),
+      accessVersion: store && (() => accessWrites),
       transactions: await createTransactions(client),
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {

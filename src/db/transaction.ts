@@ -11,6 +11,8 @@ interface Attempt {
   turn: Promise<unknown>;
   /** What is left to write when its work is done. */
   endings: (() => Promise<void>)[];
+  /** Those who are to be told that something has been written, as soon as it can be seen. */
+  watchers: Set<() => void>;
   /** What is left to do when it has been committed. */
   effects: (() => Promise<void>)[];
   /** The end of the whole, over all of its tries. */
@@ -69,10 +71,15 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
       if (current()) return work();
       let settle = () => {};
       const settled = new Promise<void>((resolve) => (settle = resolve));
+      const watchers = new Set<() => void>();
       try {
-        const { result, effects } = supported
-          ? await client.withSession((session) => commit(session, settled, work))
-          : await attempt(undefined, settled, work);
+        const running = supported
+          ? client.withSession((session) => commit({ session, settled, watchers }, work))
+          : attempt({ session: undefined, settled, watchers }, work);
+        // After a failure, too: it may have been on the way back.
+        const { result, effects } = await running.finally(() => {
+          for (const watcher of watchers) watcher();
+        });
         await doAll(effects);
         return result;
       } finally {
@@ -99,23 +106,23 @@ interface Done<Result> {
   effects: Attempt['effects'];
 }
 
+type Frame = Pick<Attempt, 'settled' | 'watchers'>;
+
 function commit<Result>(
-  session: ClientSession,
-  settled: Promise<void>,
+  frame: Frame & { session: ClientSession },
   work: () => Promise<Result>,
 ): Promise<Done<Result>> {
-  return session.withTransaction(() => attempt(session, settled, work), {
+  return frame.session.withTransaction(() => attempt(frame, work), {
     readConcern: { level: 'snapshot' },
     writeConcern: { w: 'majority', journal: true },
   });
 }
 
 async function attempt<Result>(
-  session: ClientSession | undefined,
-  settled: Promise<void>,
+  frame: Frame & { session: ClientSession | undefined },
   work: () => Promise<Result>,
 ): Promise<Done<Result>> {
-  const one: Attempt = { session, open: true, turn: Promise.resolve(), endings: [], effects: [], settled };
+  const one: Attempt = { ...frame, open: true, turn: Promise.resolve(), endings: [], effects: [] };
   try {
     const result = await chain.run(one, async () => {
       const done = await work();
@@ -155,8 +162,16 @@ const OPTIONS_AT: Partial<Record<keyof Collection, number>> = {
   bulkWrite: 1,
 };
 
-/** A collection whose operations belong to the transaction that their caller is part of. */
-export function inTransactions<Schema extends Document>(collection: Collection<Schema>): Collection<Schema> {
+const READS = new Set<string | symbol>(['find', 'findOne', 'aggregate', 'countDocuments', 'distinct']);
+
+/**
+ * A collection whose operations belong to the transaction that their caller is part of.
+ * @param written is called behind each write, when it can be seen and before its caller goes on.
+ */
+export function inTransactions<Schema extends Document>(
+  collection: Collection<Schema>,
+  written?: () => void,
+): Collection<Schema> {
   return new Proxy(collection, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
@@ -165,7 +180,12 @@ export function inTransactions<Schema extends Document>(collection: Collection<S
       const operation = value as (...parameters: unknown[]) => unknown;
       return (...parameters: unknown[]) => {
         const attempt = current();
-        if (!attempt?.session) return operation.apply(target, parameters);
+        const watcher = READS.has(name) ? undefined : written;
+        if (watcher) attempt?.watchers.add(watcher);
+        if (!attempt?.session) {
+          const result = operation.apply(target, parameters);
+          return watcher ? (result as Promise<unknown>).finally(watcher) : result;
+        }
         parameters[optionsAt] = {
           ...(parameters[optionsAt] as object | undefined),
           session: attempt.session,

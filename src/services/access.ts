@@ -1,7 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { ChannelDocument, RestrictionKind } from '../models/channel.model';
-import { peopleOfKey } from '../models/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
 import type { MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
@@ -17,6 +16,7 @@ import {
   type PersonAction,
   type ServerAction,
 } from './access-actions';
+import { holds, type AccessFacts, type Concerning } from './access-facts';
 import type { Facts } from './access-rules';
 import type { AuditService } from './audit.service';
 import type { ChannelAudience } from './event-bus';
@@ -41,17 +41,6 @@ export interface ChannelAccess {
 /** A message and its channel. */
 export interface MessageAccess extends ChannelAccess {
   message: MessageDocument;
-}
-
-/** What may keep two people from writing to each other. */
-type DirectFacts = Pick<Facts, 'blocked' | 'partnerAway'>;
-
-/** What else a decision about a group or a channel may rest on. */
-export interface Concerning {
-  /** Whom it is done to. */
-  subjectId?: ObjectId;
-  /** The role that they are given. */
-  newRole?: GroupRole;
 }
 
 /** What a member of a group sees of its channels: the public ones and those that they are in, without bans. */
@@ -79,6 +68,7 @@ export interface UserAudiences {
 export class Access {
   constructor(
     private readonly collections: Collections,
+    private readonly facts: AccessFacts,
     private readonly audit: AuditService,
     private readonly groupCreation: NonNullable<Facts['groupCreation']>,
   ) {}
@@ -98,7 +88,7 @@ export class Access {
   async person(caller: Caller, action: PersonAction, userId: ObjectId | string): Promise<void> {
     const _id = new ObjectId(userId);
     const [facts, user] = await Promise.all([
-      this.personFacts(actor(caller), _id),
+      this.facts.person(actor(caller), _id),
       this.collections.users.findOne({ _id }, { projection: { _id: 1 } }),
     ]);
     if (!user) throw new AppError('not_found', 'There is no such user.');
@@ -116,7 +106,7 @@ export class Access {
    */
   async requireDirect(caller: Caller, other: UserDocument | undefined): Promise<void> {
     if (!other || other.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
-    const facts = { user: actor(caller), ...(await this.between(caller.userId, other._id)) };
+    const facts = { user: actor(caller), ...(await this.facts.between(caller.userId, other._id)) };
     const decision = decide('direct.start', facts);
     if (!decision.allowed) throw refusal(decision);
   }
@@ -131,7 +121,7 @@ export class Access {
     groupId: ObjectId | string,
     concerning: Concerning = {},
   ): Promise<GroupAccess> {
-    const { facts, membership } = await this.groupFacts(actor(caller), new ObjectId(groupId), concerning);
+    const { facts, membership } = await this.facts.group(actor(caller), new ObjectId(groupId), concerning);
     if (!facts.group) throw new AppError('not_found', 'There is no such group.');
     await this.require(caller, action, facts, 'group', facts.group._id);
     return { group: facts.group, membership };
@@ -149,7 +139,7 @@ export class Access {
   ): Promise<ChannelAccess> {
     const _id = new ObjectId(channelId);
     const channel = await this.collections.channels.findOne({ _id });
-    const [facts] = await this.channelFacts(channel ?? noSuchChannel(_id), [actor(caller)], concerning);
+    const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], concerning);
     if (!channel) throw noChannel();
     await this.require(caller, action, facts!, 'channel', _id);
     return { channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
@@ -160,7 +150,7 @@ export class Access {
     const _id = new ObjectId(messageId);
     const message = await this.collections.messages.findOne({ _id });
     const channel = await this.collections.channels.findOne({ _id: message?.channelId ?? _id });
-    const [facts] = await this.channelFacts(channel ?? noSuchChannel(_id), [actor(caller)], {});
+    const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], {});
     if (!message || !channel) throw new AppError('not_found', 'There is no such message.');
     await this.require(caller, action, { ...facts!, message }, 'message', message._id);
     return { message, channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
@@ -175,7 +165,7 @@ export class Access {
     action: ChannelAction,
     actors: Actor[],
   ): Promise<{ decision: Decision; role: GroupRole | null }[]> {
-    const facts = await this.channelFacts(channel, actors, {});
+    const facts = await this.facts.channel(channel, actors, {});
     return facts.map((those) => ({ decision: decide(action, those), role: those.role ?? null }));
   }
 
@@ -294,6 +284,11 @@ export class Access {
     });
   }
 
+  /** Whether one of two people has blocked the other. */
+  blockedBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
+    return this.facts.blockedBetween(one, other);
+  }
+
   private async factsOn(
     user: Actor,
     on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
@@ -301,12 +296,12 @@ export class Access {
   ): Promise<Facts | undefined> {
     if (!on) {
       const { subjectId } = concerning;
-      const aboutPerson = subjectId && (await this.personFacts(user, subjectId));
-      const direct = subjectId && (await this.between(user.id, subjectId));
+      const aboutPerson = subjectId && (await this.facts.person(user, subjectId));
+      const direct = subjectId && (await this.facts.between(user.id, subjectId));
       return { ...aboutPerson, ...direct, user, groupCreation: this.groupCreation };
     }
     if (on.kind === 'group') {
-      const { facts } = await this.groupFacts(user, on.id, concerning);
+      const { facts } = await this.facts.group(user, on.id, concerning);
       return facts.group ? facts : undefined;
     }
     const message =
@@ -314,127 +309,8 @@ export class Access {
     const channelId = on.kind === 'message' ? message?.channelId : on.id;
     const channel = channelId && (await this.collections.channels.findOne({ _id: channelId }));
     if (!channel) return undefined;
-    const [facts] = await this.channelFacts(channel, [user], concerning);
+    const [facts] = await this.facts.channel(channel, [user], concerning);
     return { ...facts!, ...(message && { message }) };
-  }
-
-  /** Whether two meet in a group or in a direct conversation. */
-  private async personFacts(user: Actor, subjectId: ObjectId): Promise<Facts> {
-    const { memberships, channelMembers } = this.collections;
-    const userId = { $in: [user.id, subjectId] };
-    const [inGroups, inChannels] = await Promise.all([
-      memberships.find({ userId }, { projection: { userId: 1, groupId: 1 } }).toArray(),
-      // Who shares a private channel of a group shares the group.
-      channelMembers.find({ userId, groupId: null }, { projection: { userId: 1, channelId: 1 } }).toArray(),
-    ]);
-    const placesOf = (whose: ObjectId) => [
-      ...inGroups.filter((one) => one.userId.equals(whose)).map((one) => one.groupId.toHexString()),
-      ...inChannels.filter((one) => one.userId.equals(whose)).map((one) => one.channelId.toHexString()),
-    ];
-    const own = new Set(placesOf(user.id));
-    return {
-      user,
-      oneself: user.id.equals(subjectId),
-      sharesPlace: placesOf(subjectId).some((place) => own.has(place)),
-    };
-  }
-
-  private async groupFacts(
-    user: Actor,
-    groupId: ObjectId,
-    { subjectId, newRole }: Concerning,
-  ): Promise<{ facts: Facts; membership: MembershipDocument | null }> {
-    const { groups, memberships, groupBans } = this.collections;
-    const [group, membership, ban, subject, subjectBan] = await Promise.all([
-      groups.findOne({ _id: groupId }),
-      memberships.findOne({ groupId, userId: user.id }),
-      groupBans.findOne({ groupId, userId: user.id }),
-      subjectId && memberships.findOne({ groupId, userId: subjectId }),
-      subjectId && groupBans.findOne({ groupId, userId: subjectId }),
-    ]);
-    const facts: Facts = {
-      user,
-      group,
-      role: membership?.role ?? null,
-      bannedFromGroup: ban !== null && holds(ban),
-      subjectRole: subject?.role ?? null,
-      subjectBanned: !!subjectBan && holds(subjectBan),
-      onSelf: subjectId?.equals(user.id) === true,
-      ...(newRole && { newRole }),
-    };
-    return { facts, membership };
-  }
-
-  /** The facts for each of the users, in their order: one look for all. */
-  private async channelFacts(
-    channel: ChannelDocument,
-    users: Actor[],
-    { subjectId }: Concerning,
-  ): Promise<Facts[]> {
-    const { groups, memberships, channelMembers, channelRestrictions } = this.collections;
-    const { _id: channelId, groupId } = channel;
-    const userIds = users.map(({ id }) => id);
-    const among = { $in: subjectId ? [...userIds, subjectId] : userIds };
-    const [group, inGroup, inChannel, restrictions, direct] = await Promise.all([
-      groupId && groups.findOne({ _id: groupId }),
-      groupId ? memberships.find({ groupId, userId: among }).toArray() : [],
-      channel.visibility === 'private' ? channelMembers.find({ channelId, userId: among }).toArray() : [],
-      groupId ? channelRestrictions.find({ channelId, userId: among }).toArray() : [],
-      channel.kind === 'direct' ? this.betweenTwo(channel) : undefined,
-    ]);
-    const roles = new Map(inGroup.map(({ userId, role }) => [userId.toHexString(), role]));
-    const members = new Set(inChannel.map(({ userId }) => userId.toHexString()));
-    const restricted = new Map(
-      restrictions.filter((one) => holds(one)).map(({ userId, kind }) => [userId.toHexString(), kind]),
-    );
-    const subjectRole = subjectId ? (roles.get(subjectId.toHexString()) ?? null) : null;
-    return users.map((user) => {
-      const key = user.id.toHexString();
-      return {
-        user,
-        channel,
-        group,
-        role: roles.get(key) ?? null,
-        inChannel: members.has(key),
-        restriction: restricted.get(key) ?? null,
-        ...direct,
-        subjectRole,
-      };
-    });
-  }
-
-  /** What stands between the people of a direct conversation, if they are two. */
-  private async betweenTwo({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
-    if (directKey !== undefined) {
-      const [one, other] = peopleOfKey(directKey);
-      return this.between(one!, other!);
-    }
-    if (memberCount !== 2) return {};
-    const members = await this.collections.channelMembers.find({ channelId: _id }).toArray();
-    const [one, other] = members.map(({ userId }) => userId);
-    return one && other ? this.between(one, other) : {};
-  }
-
-  private async between(one: ObjectId, other: ObjectId): Promise<DirectFacts> {
-    const [blocked, away] = await Promise.all([
-      this.blockedBetween(one, other),
-      this.collections.users.findOne(
-        { _id: { $in: [one, other] }, state: { $in: ['deactivated', 'deleted'] } },
-        { projection: { _id: 1 } },
-      ),
-    ]);
-    return { blocked, partnerAway: away !== null };
-  }
-
-  /** Whether one of two people has blocked the other. */
-  async blockedBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
-    const block = await this.collections.blocks.findOne({
-      $or: [
-        { userId: one, blockedId: other },
-        { userId: other, blockedId: one },
-      ],
-    });
-    return block !== null;
   }
 }
 
@@ -463,11 +339,6 @@ function noSuchChannel(_id: ObjectId): ChannelDocument {
     createdAt: never,
     updatedAt: never,
   };
-}
-
-/** Whether a ban or restriction has not run out. */
-export function holds({ expiresAt }: { expiresAt: Date | null }): boolean {
-  return expiresAt === null || expiresAt > new Date();
 }
 
 /** Only an active account gets as far as a service. */

@@ -4,7 +4,8 @@ import type { ChannelSummary } from '../models/channel-summary.model';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../models/channel.model';
 import { toMessage, type MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
-import { audienceOfChannel, holds, type Access } from './access';
+import { audienceOfChannel, type Access } from './access';
+import { holds } from './access-facts';
 import type { PresenceService } from './presence.service';
 import type { ReadCounts } from './read-counts';
 

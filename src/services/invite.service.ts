@@ -16,7 +16,8 @@ import {
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
-import { holds, type Access } from './access';
+import type { Access } from './access';
+import { holds } from './access-facts';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { Memberships } from './memberships';

@@ -1,3 +1,4 @@
+import { serialize } from 'bson';
 import { LRUCache } from 'lru-cache';
 import { ObjectId } from 'mongodb';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -81,13 +82,15 @@ interface News extends Consequences {
 
 /**
  * Writes a batch of sends to one channel: one look at who may write, and one transaction that reserves the
- * sequence numbers and inserts the messages. Numbers appear together with their messages, so nobody sees a
+ * sequence numbers, makes sure that the channel is what was decided by, and inserts the messages. Numbers appear together with their messages, so nobody sees a
  * later message before an earlier one, and a crash leaves no hole. Must not run twice at once for a channel
  * (ChannelQueue sees to that): numbers and events keep the order of the batch.
  */
 export class MessageWriter {
   /** Who has sent something twice of late, and may do so again: it is found before a transaction fails of it. */
   private readonly repeaters = new LRUCache<string, true>({ max: 10_000, ttl: REPEATING_MS });
+  /** Channels as they were when they were last written to, but for those with rules that look at more than these. */
+  private readonly channels = new LRUCache<string, ChannelDocument>({ max: 10_000 });
 
   constructor(
     private readonly collections: Collections,
@@ -103,9 +106,28 @@ export class MessageWriter {
     private readonly bus: EventBus,
   ) {}
 
+  /** @throws AppError not_found when there is no such channel. */
   async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Committed<SentMessage>> {
-    const channel = await this.collections.channels.findOne({ _id: channelId });
-    if (!channel) throw noChannel();
+    const remembered = this.channels.get(channelId.toHexString());
+    let committed = remembered && (await this.commitTo(remembered, drafts, true));
+    while (!committed) {
+      const channel = await this.collections.channels.findOne({ _id: channelId });
+      if (!channel) throw noChannel();
+      committed = await this.commitTo(channel, drafts, false);
+    }
+    return committed;
+  }
+
+  /**
+   * @param channel as it was at some time.
+   * @param remembered whether that may be long ago, so that nobody is refused by it.
+   * @returns undefined, with nothing written, when the channel has to be read again.
+   */
+  private async commitTo(
+    channel: ChannelDocument,
+    drafts: readonly MessageDraft[],
+    remembered: boolean,
+  ): Promise<Committed<SentMessage> | undefined> {
     const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
     const refusals = new Map<string, AppError>();
     const slowed = new Set<string>();
@@ -114,15 +136,22 @@ export class MessageWriter {
       this.access.forChannel(channel, 'message.send', [...senders.values()].map(actor)),
       doubtful ? this.findSent(drafts) : undefined,
     ]);
+    const isPlain = decisions.every(({ decision }) => decision.allowed && !decision.overrides);
+    if (remembered && !isPlain) return undefined;
     for (const [index, [id, sender]] of [...senders].entries()) {
       const { decision, role } = decisions[index]!;
       if (!decision.allowed) refusals.set(id, refusal(decision));
       else if (decision.overrides) {
-        await this.access.noteOverride(sender, 'message.send', 'channel', channelId);
+        await this.access.noteOverride(sender, 'message.send', 'channel', channel._id);
       } else if (!hasRank(role, 'moderator')) slowed.add(id);
     }
     const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
-    const { known, refused, news } = await this.write(channel, allowed, slowed, new Set(), sent);
+    const written = await this.write(channel, allowed, slowed, new Set(), sent).catch((error: unknown) => {
+      if (error instanceof ChannelChanged) return undefined;
+      throw error;
+    });
+    if (!written) return undefined;
+    const { known, refused, news } = written;
     const created = new Set(news.created.map(keyOfMessage));
     const outcomes = drafts.map((draft): Outcome => {
       const key = keyOfDraft(draft);
@@ -166,12 +195,20 @@ export class MessageWriter {
       inserted = await this.insert(channel, composed, slowed, attempted);
       if (!inserted) return again();
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
+      this.remember(inserted.channel);
     }
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
       .sort((one, other) => one.seq - other.seq);
     const audience = audienceOfChannel(inserted?.channel ?? channel);
     return { known, refused, news: { ...(inserted ?? NO_CONSEQUENCES), audience, created } };
+  }
+
+  private remember(channel: ChannelDocument): void {
+    const key = channel._id.toHexString();
+    // Without transactions it would be too late when the write finds out that the channel is another one by now.
+    if (this.transactions.supported && channel.slowModeSeconds === 0) this.channels.set(key, channel);
+    else this.channels.delete(key);
   }
 
   private async tell({ audience, created, roots, follows, notices }: News): Promise<void> {
@@ -232,15 +269,17 @@ export class MessageWriter {
 
   /**
    * Numbers and inserts messages.
+   * @throws ChannelChanged when the channel is not what was decided by.
    * @returns undefined when one of them has been sent at the same moment elsewhere, or what it was to have is on
    * another message by now, so that a new look is due.
    */
   private async insert(
-    { _id: channelId, slowModeSeconds }: ChannelDocument,
+    decidedBy: ChannelDocument,
     composed: Composed[],
     slowed: ReadonlySet<string>,
     attempted: Set<string>,
   ): Promise<Inserted | undefined> {
+    const { _id: channelId, slowModeSeconds } = decidedBy;
     const count = composed.length;
     const mainCount = composed.filter(({ content }) => content.threadId === undefined).length;
     const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
@@ -253,6 +292,7 @@ export class MessageWriter {
           { returnDocument: 'after' },
         );
         if (!channel) throw noChannel();
+        if (this.transactions.supported && !haveSameRules(channel, decidedBy)) throw new ChannelChanged();
         const createdAt = new Date();
         const revision = channel.revision - rootCount;
         let mainSeq = channel.mainSeq - mainCount;
@@ -267,7 +307,7 @@ export class MessageWriter {
         const { roots, follows } = await this.roots.noteReplies(documents, revision + 1);
         await this.markers.noteSent(documents);
         if (channel.kind === 'direct') {
-          await this.collections.channelMembers.updateMany({ channelId }, { $set: { activeAt: createdAt } });
+          await this.collections.channelActivity.updateMany({ channelId }, { $set: { activeAt: createdAt } });
         }
         const notices: NotificationDocument[] = [];
         for (const document of documents) {
@@ -308,6 +348,15 @@ export class MessageWriter {
     for (const { senderId } of found) this.repeaters.set(senderId.toHexString(), true);
     return new Map(found.map((document) => [keyOfMessage(document), document]));
   }
+}
+
+/** A channel is not what it was when it was decided who may write to it. */
+class ChannelChanged extends Error {}
+
+/** Whether two states of a channel differ in nothing but what messages change. */
+function haveSameRules(one: ChannelDocument, other: ChannelDocument): boolean {
+  const rules = (channel: ChannelDocument) => serialize({ ...channel, seq: 0, mainSeq: 0, revision: 0 });
+  return Buffer.compare(rules(one), rules(other)) === 0;
 }
 
 function newMessage(

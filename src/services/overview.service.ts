@@ -19,7 +19,7 @@ import {
 import type { Caller } from '../models/session.model';
 import { MAX_PASSWORD_BYTES, toPublicUser } from '../models/user.model';
 import { MAX_BODY_BYTES } from '../utils/validation';
-import { holds } from './access';
+import { holds } from './access-facts';
 import type { AnnouncementService } from './announcement.service';
 import type { ChannelSummaries } from './channel-summaries';
 import type { InviteService } from './invite.service';

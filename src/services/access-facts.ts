@@ -1,0 +1,231 @@
+import { LRUCache } from 'lru-cache';
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import type { ChannelDocument, ChannelRestrictionDocument } from '../models/channel.model';
+import { peopleOfKey } from '../models/direct-message.model';
+import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
+import type { Actor } from './access';
+import type { Facts } from './access-rules';
+
+/** People and groups that are kept in memory. */
+const PEOPLE = 50_000;
+const GROUPS = 1000;
+
+type DirectFacts = Pick<Facts, 'blocked' | 'partnerAway'>;
+
+/** What else a decision about a group or a channel may rest on. */
+export interface Concerning {
+  /** Whom it is done to. */
+  subjectId?: ObjectId;
+  /** The role that they are given. */
+  newRole?: GroupRole;
+}
+
+/** What somebody is in a channel and in its group. */
+interface Person {
+  role: GroupRole | null;
+  /** Whether they are in the members of a private channel. */
+  inChannel: boolean;
+  restriction: ChannelRestrictionDocument | undefined;
+}
+
+/**
+ * Gathers what decisions rest on. What people are in the channels of groups is asked for with every message, and
+ * kept in memory where this process is the only one that writes to the database: until it does so again.
+ */
+export class AccessFacts {
+  private readonly people = new LRUCache<string, Person>({ max: PEOPLE });
+  private readonly groups = new LRUCache<string, GroupDocument>({ max: GROUPS });
+  private knownAt = 0;
+
+  /** @param version grows with every write to what is kept; undefined where others write, too. */
+  constructor(
+    private readonly collections: Collections,
+    private readonly version: (() => number) | undefined,
+  ) {}
+
+  /** Whether two meet in a group or in a direct conversation. */
+  async person(user: Actor, subjectId: ObjectId): Promise<Facts> {
+    const { memberships, channelMembers } = this.collections;
+    const userId = { $in: [user.id, subjectId] };
+    const [inGroups, inChannels] = await Promise.all([
+      memberships.find({ userId }, { projection: { userId: 1, groupId: 1 } }).toArray(),
+      // Who shares a private channel of a group shares the group.
+      channelMembers.find({ userId, groupId: null }, { projection: { userId: 1, channelId: 1 } }).toArray(),
+    ]);
+    const placesOf = (whose: ObjectId) => [
+      ...inGroups.filter((one) => one.userId.equals(whose)).map((one) => one.groupId.toHexString()),
+      ...inChannels.filter((one) => one.userId.equals(whose)).map((one) => one.channelId.toHexString()),
+    ];
+    const own = new Set(placesOf(user.id));
+    return {
+      user,
+      oneself: user.id.equals(subjectId),
+      sharesPlace: placesOf(subjectId).some((place) => own.has(place)),
+    };
+  }
+
+  /** A group, and what the user and the one it concerns are in it. */
+  async group(
+    user: Actor,
+    groupId: ObjectId,
+    { subjectId, newRole }: Concerning,
+  ): Promise<{ facts: Facts; membership: MembershipDocument | null }> {
+    const { groups, memberships, groupBans } = this.collections;
+    const [group, membership, ban, subject, subjectBan] = await Promise.all([
+      groups.findOne({ _id: groupId }),
+      memberships.findOne({ groupId, userId: user.id }),
+      groupBans.findOne({ groupId, userId: user.id }),
+      subjectId && memberships.findOne({ groupId, userId: subjectId }),
+      subjectId && groupBans.findOne({ groupId, userId: subjectId }),
+    ]);
+    const facts: Facts = {
+      user,
+      group,
+      role: membership?.role ?? null,
+      bannedFromGroup: ban !== null && holds(ban),
+      subjectRole: subject?.role ?? null,
+      subjectBanned: !!subjectBan && holds(subjectBan),
+      onSelf: subjectId?.equals(user.id) === true,
+      ...(newRole && { newRole }),
+    };
+    return { facts, membership };
+  }
+
+  /** The facts for each of the users, in their order: one look for all. */
+  async channel(channel: ChannelDocument, users: Actor[], { subjectId }: Concerning): Promise<Facts[]> {
+    const userIds = users.map(({ id }) => id);
+    const { groupId } = channel;
+    const [group, people, direct] = await Promise.all([
+      groupId && this.groupOf(groupId),
+      this.peopleIn(channel, subjectId ? [...userIds, subjectId] : userIds),
+      channel.kind === 'direct' ? this.betweenTwo(channel) : undefined,
+    ]);
+    const personOf = (id: ObjectId) => people.get(id.toHexString())!;
+    return users.map((user) => {
+      const { role, inChannel, restriction } = personOf(user.id);
+      return {
+        user,
+        channel,
+        group,
+        role,
+        inChannel,
+        restriction: restriction && holds(restriction) ? restriction.kind : null,
+        ...direct,
+        subjectRole: subjectId ? personOf(subjectId).role : null,
+      };
+    });
+  }
+
+  private async groupOf(_id: ObjectId): Promise<GroupDocument | null> {
+    const key = _id.toHexString();
+    const at = this.current();
+    const known = this.groups.get(key);
+    if (known) return known;
+    const group = await this.collections.groups.findOne({ _id });
+    if (group && this.isCurrent(at)) this.groups.set(key, group);
+    return group;
+  }
+
+  /** What these people are in a channel, by id in hexadecimal digits. */
+  private async peopleIn(channel: ChannelDocument, userIds: ObjectId[]): Promise<Map<string, Person>> {
+    const { _id, visibility } = channel;
+    // Whether somebody is in the members counts in a private channel alone, and a channel may turn private.
+    const keyOf = (id: string) => `${_id.toHexString()} ${visibility} ${id}`;
+    const at = this.current();
+    const people = new Map<string, Person>();
+    const unknown: ObjectId[] = [];
+    for (const userId of userIds) {
+      const id = userId.toHexString();
+      const person = this.people.get(keyOf(id));
+      if (person) people.set(id, person);
+      else unknown.push(userId);
+    }
+    if (unknown.length === 0) return people;
+    const found = await this.findPeople(channel, unknown);
+    for (const [id, person] of found) {
+      people.set(id, person);
+      if (this.isCurrent(at)) this.people.set(keyOf(id), person);
+    }
+    return people;
+  }
+
+  private async findPeople(
+    { _id: channelId, groupId, visibility }: ChannelDocument,
+    userIds: ObjectId[],
+  ): Promise<Map<string, Person>> {
+    const { memberships, channelMembers, channelRestrictions } = this.collections;
+    const userId = { $in: userIds };
+    const [inGroup, inChannel, restrictions] = await Promise.all([
+      groupId ? memberships.find({ groupId, userId }).toArray() : [],
+      visibility === 'private' ? channelMembers.find({ channelId, userId }).toArray() : [],
+      groupId ? channelRestrictions.find({ channelId, userId }).toArray() : [],
+    ]);
+    const roles = new Map(inGroup.map((one) => [one.userId.toHexString(), one.role]));
+    const members = new Set(inChannel.map((one) => one.userId.toHexString()));
+    const restricted = new Map(restrictions.map((one) => [one.userId.toHexString(), one]));
+    return new Map(
+      userIds.map((one) => {
+        const id = one.toHexString();
+        const restriction = restricted.get(id);
+        return [id, { role: roles.get(id) ?? null, inChannel: members.has(id), restriction }];
+      }),
+    );
+  }
+
+  /** Forgets what is older than the last write. @returns what `isCurrent` takes, once the database has answered. */
+  private current(): number | undefined {
+    const version = this.version?.();
+    if (version !== undefined && version !== this.knownAt) {
+      this.knownAt = version;
+      this.people.clear();
+      this.groups.clear();
+    }
+    return version;
+  }
+
+  /** Whether nothing has been written since then, so that what was read meanwhile may be kept. */
+  private isCurrent(at: number | undefined): boolean {
+    return at !== undefined && at === this.version?.();
+  }
+
+  /** What stands between the people of a direct conversation, if they are two. */
+  private async betweenTwo({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
+    if (directKey !== undefined) {
+      const [one, other] = peopleOfKey(directKey);
+      return this.between(one!, other!);
+    }
+    if (memberCount !== 2) return {};
+    const members = await this.collections.channelMembers.find({ channelId: _id }).toArray();
+    const [one, other] = members.map(({ userId }) => userId);
+    return one && other ? this.between(one, other) : {};
+  }
+
+  /** What may keep two people from writing to each other. */
+  async between(one: ObjectId, other: ObjectId): Promise<DirectFacts> {
+    const [blocked, away] = await Promise.all([
+      this.blockedBetween(one, other),
+      this.collections.users.findOne(
+        { _id: { $in: [one, other] }, state: { $in: ['deactivated', 'deleted'] } },
+        { projection: { _id: 1 } },
+      ),
+    ]);
+    return { blocked, partnerAway: away !== null };
+  }
+
+  /** Whether one of two people has blocked the other. */
+  async blockedBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
+    const block = await this.collections.blocks.findOne({
+      $or: [
+        { userId: one, blockedId: other },
+        { userId: other, blockedId: one },
+      ],
+    });
+    return block !== null;
+  }
+}
+
+/** Whether a ban or restriction has not run out. */
+export function holds({ expiresAt }: { expiresAt: Date | null }): boolean {
+  return expiresAt === null || expiresAt > new Date();
+}
