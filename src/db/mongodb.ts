@@ -28,6 +28,8 @@ export interface DatabaseOptions {
   uri: string | undefined;
   name: string;
   dataDir: string;
+  /** Whether no other process writes to the database, as to the embedded store that this one starts. */
+  soleWriter?: boolean;
   /** Whether the client emits an event for each command: for tests that count or explain them. */
   monitorCommands?: boolean;
 }
@@ -55,7 +57,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     return {
       db,
       collections: collectionsOf(db, () => accessWrites++),
-      accessVersion: store && (() => accessWrites),
+      accessVersion: options.soleWriter || store ? () => accessWrites : undefined,
       transactions: await createTransactions(client),
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {

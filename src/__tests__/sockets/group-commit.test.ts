@@ -143,3 +143,33 @@ test('the same message from two sockets and over REST in one batch is one', asyn
   await again.hears(({ message }) => message.clientMessageId === 'next');
   expect(again.heard.map(({ message }) => message.clientMessageId)).toEqual(['one', 'next']);
 });
+
+describe('a channel that another node has changed', () => {
+  let elsewhere: TestServer;
+  beforeAll(async () => {
+    elsewhere = await startTestServer({}, { beside: server });
+  });
+  afterAll(() => elsewhere.close());
+
+  const change = (method: 'post' | 'patch', path: string, body?: object) =>
+    elsewhere.api.call(method, `/api/channels/${channelId}${path}`, { token: owner.token, body });
+  const codeOf = async (client: Client) => {
+    const answer: any = await send(client);
+    return answer.ok ? 'ok' : answer.error.code;
+  };
+
+  test('is known as it is by the next message', async () => {
+    const [, member] = clients as [Client, Client];
+    const codes = [await codeOf(member)];
+    await change('post', '/archive');
+    codes.push(await codeOf(member));
+    await change('post', '/restore');
+    codes.push(await codeOf(member));
+    await change('patch', '', { announcementOnly: true });
+    codes.push(await codeOf(member), await codeOf(clients[0]!));
+    await change('patch', '', { announcementOnly: false, slowModeSeconds: 600 });
+    codes.push(await codeOf(member), await codeOf(member));
+    expect(codes).toEqual(['ok', 'channel_archived', 'ok', 'announcement_only', 'ok', 'ok', 'slow_mode']);
+    expect((await stored()).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  });
+});
