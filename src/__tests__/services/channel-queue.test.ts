@@ -223,6 +223,34 @@ describe('what comes while a batch is told', () => {
   });
 });
 
+test('a change waits for what is being told even if the line has been empty in the meantime', async () => {
+  const [channel] = CHANNELS as [ObjectId];
+  const seen: string[] = [];
+  const gates = new Map<string, () => void>();
+  const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (_channelId, items) => {
+    const { outcomes } = await allWritten(items);
+    const name = items.join();
+    const tell = async () => {
+      await new Promise<void>((open) => gates.set(name, open));
+      seen.push(`told ${name}`);
+    };
+    return { outcomes, tell };
+  });
+  const first = queue.add(channel, 'first');
+  while (!gates.has('first')) await nextTurn();
+  const second = queue.add(channel, 'second');
+  await nextTurn();
+  await nextTurn();
+  gates.get('first')!();
+  await first;
+  while (!gates.has('second')) await nextTurn();
+  const change = queue.alone(channel, () => Promise.resolve(seen.push('changed')));
+  await nextTurn();
+  gates.get('second')!();
+  await Promise.all([second, change]);
+  expect(seen).toEqual(['told first', 'told second', 'changed']);
+});
+
 describe('one channel and another', () => {
   it('do not wait for each other', async () => {
     let release = () => {};
