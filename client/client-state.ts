@@ -32,10 +32,18 @@ export interface ClientState {
   outbox: readonly Outgoing[];
   /** Whether events of any channel may have been missed. */
   stale: boolean;
-  /** While `sync` is under way: channels that came or went since, of which its answer knows less. */
-  syncing: ReadonlySet<string> | undefined;
+  /** Undefined while no `sync` is under way. */
+  syncing: Syncing | undefined;
   /** Counts the new starts of channels. */
   generations: number;
+}
+
+/** What came live while `sync` is under way, and its answer may know less of. */
+interface Syncing {
+  /** Channels that came or went. */
+  moved: ReadonlySet<string>;
+  /** Channels that something came of while they were not known: the answer may bring them as they were before it. */
+  missed: ReadonlySet<string>;
 }
 
 export type Action =
@@ -103,7 +111,7 @@ export function reduce(state: ClientState, action: Action): ClientState {
     case 'event':
       return reduceEvent(state, action.name, action.payload as EventPayload);
     case 'sync:asked':
-      return { ...state, stale: false, syncing: new Set() };
+      return { ...state, stale: false, syncing: { moved: new Set(), missed: new Set() } };
     case 'sync:answered':
       return takeSync(state, action.answer);
     case 'sync:failed':
@@ -126,8 +134,12 @@ export function reduce(state: ClientState, action: Action): ClientState {
       return within(state, action.channelId, (channel) =>
         channel.generation === action.generation ? listMembers(channel, action.userIds) : channel,
       );
-    case 'read':
-      return within(state, action.read.channelId, (channel) => takeRead(channel, action.read, state.me));
+    case 'read': {
+      const { channelId } = action.read;
+      return within(noteMissed(state, channelId), channelId, (channel) =>
+        takeRead(channel, action.read, state.me),
+      );
+    }
     case 'send':
       return { ...state, outbox: [...state.outbox, action.message] };
     case 'sent':
@@ -174,7 +186,7 @@ function hearChange(
   change: LiveChange | undefined,
 ): ClientState {
   if (channelId === undefined || !change) return state;
-  return within(state, channelId, (channel) => hear(channel, change, state.me));
+  return within(noteMissed(state, channelId), channelId, (channel) => hear(channel, change, state.me));
 }
 
 /** A message, from an event or an acknowledgement: the two may come in either order. */
@@ -193,12 +205,12 @@ function settle(state: ClientState, messages: readonly Message[]): ClientState {
 }
 
 function takeSync(before: ClientState, answer: SyncAnswer): ClientState {
-  const touched = before.syncing;
   // It was asked over a connection that has ended since: there will be another one.
-  if (!touched) return before;
+  if (!before.syncing) return before;
+  const { moved, missed } = before.syncing;
   let state: ClientState = { ...before, syncing: undefined, stale: before.stale || answer.more };
   for (const { channelId, revision: upTo, ...page } of answer.channels) {
-    if (touched.has(channelId)) continue;
+    if (moved.has(channelId)) continue;
     state = settle(
       state,
       page.changes.flatMap((change) => (change.kind === 'message' ? [change.message] : [])),
@@ -206,12 +218,16 @@ function takeSync(before: ClientState, answer: SyncAnswer): ClientState {
     state = within(state, channelId, (channel) => catchUp(channel, { ...page, upTo }, state.me));
   }
   for (const { channel, read } of answer.reset) {
-    if (!touched.has(channel.id) && state.channels.has(channel.id)) state = start(state, channel, read);
+    const known = state.channels.get(channel.id);
+    if (!known || moved.has(channel.id)) continue;
+    const isOlder = channel.revision < known.heard || read.version < known.read.version;
+    state = start(state, channel, read, isOlder);
   }
   for (const { channel, read } of answer.added) {
-    if (!touched.has(channel.id) && !state.channels.has(channel.id)) state = start(state, channel, read);
+    if (moved.has(channel.id) || state.channels.has(channel.id)) continue;
+    state = start(state, channel, read, missed.has(channel.id));
   }
-  const gone = answer.gone.map(({ channelId }) => channelId).filter((channelId) => !touched.has(channelId));
+  const gone = answer.gone.map(({ channelId }) => channelId).filter((channelId) => !moved.has(channelId));
   return gone.length > 0 ? drop(state, gone) : state;
 }
 
@@ -222,26 +238,32 @@ function addOrChange(state: ClientState, channel: Channel): ClientState {
   // What is in it counts as read, as for everybody who comes in; `sync` tells better.
   const { id: channelId, seq, revision } = channel;
   const read: Read = { channelId, readSeq: seq, unread: 0, mentions: 0, lastSeq: seq, revision, version: -1 };
-  return within(touch(start(state, channel, read), [channelId]), channelId, (one) => ({
-    ...one,
-    recount: true,
-  }));
+  return noteMove(start(state, channel, read, true), [channelId]);
 }
 
-function start(state: ClientState, channel: Channel, read: Read): ClientState {
+/** @param incomplete whether more is known to have happened: `sync` is asked again. */
+function start(state: ClientState, channel: Channel, read: Read, incomplete: boolean): ClientState {
   const generations = state.generations + 1;
-  const channels = new Map(state.channels).set(channel.id, begin(channel, read, generations));
-  return { ...state, channels, generations };
+  const begun = { ...begin(channel, read, generations), recount: incomplete };
+  return { ...state, channels: new Map(state.channels).set(channel.id, begun), generations };
 }
 
 function drop(state: ClientState, channelIds: readonly string[]): ClientState {
   const channels = new Map(state.channels);
   for (const channelId of channelIds) channels.delete(channelId);
-  return touch({ ...state, channels }, channelIds);
+  return noteMove({ ...state, channels }, channelIds);
 }
 
-function touch(state: ClientState, channelIds: readonly string[]): ClientState {
-  return state.syncing ? { ...state, syncing: new Set([...state.syncing, ...channelIds]) } : state;
+function noteMove(state: ClientState, channelIds: readonly string[]): ClientState {
+  const { syncing } = state;
+  if (!syncing) return state;
+  return { ...state, syncing: { ...syncing, moved: new Set([...syncing.moved, ...channelIds]) } };
+}
+
+function noteMissed(state: ClientState, channelId: string): ClientState {
+  const { syncing, channels } = state;
+  if (!syncing || channels.has(channelId) || syncing.missed.has(channelId)) return state;
+  return { ...state, syncing: { ...syncing, missed: new Set(syncing.missed).add(channelId) } };
 }
 
 function within(
