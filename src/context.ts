@@ -374,6 +374,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     transactions,
     access,
     channelMembers,
+    markers,
     changes,
     groupChannels,
     channelOrder,

@@ -24,6 +24,7 @@ import type { ChannelPurger } from './channel-purger';
 import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { GroupChannels } from './group-channels';
+import type { ReadMarkers } from './read-markers';
 import type { MessageDraft } from './message-composer';
 import type { SentMessage } from './message-writer';
 
@@ -34,6 +35,7 @@ export class ChannelService {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly members: ChannelMembers,
+    private readonly markers: ReadMarkers,
     private readonly changes: ChannelChanges,
     private readonly groupChannels: GroupChannels,
     private readonly order: ChannelOrderService,
@@ -183,6 +185,11 @@ export class ChannelService {
 
   private async open(channel: ChannelDocument, fields: ChannelFields): Promise<ChannelDocument> {
     const { _id: channelId, seq, mainSeq } = channel;
+    const members = await this.collections.channelMembers.find({ channelId }).toArray();
+    await this.markers.hold(
+      channel,
+      members.map(({ userId }) => userId),
+    );
     await this.collections.channelMembers.deleteMany({ channelId });
     await this.changes.clearMembers(channelId);
     await this.groupChannels.count(channel);

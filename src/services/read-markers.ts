@@ -19,6 +19,23 @@ export class ReadMarkers {
     return this.moveOn(userIds.map((userId) => ({ channelId: _id, userId, seq, mainSeq })));
   }
 
+  /**
+   * Those who are in a channel stay where they are when it takes another start for people without a marker. Part of
+   * the caller's transaction.
+   */
+  async hold(channel: ChannelDocument, userIds: ObjectId[]): Promise<void> {
+    if (userIds.length === 0) return;
+    await this.collections.channelReads.bulkWrite(
+      userIds.map((userId): AnyBulkWriteOperation<ChannelReadDocument> => ({
+        updateOne: {
+          filter: { channelId: channel._id, userId },
+          update: { $setOnInsert: startOf(channel) },
+          upsert: true,
+        },
+      })),
+    );
+  }
+
   /** Somebody comes into the public channels of a group. Part of the caller's transaction. */
   async beginInGroup(groupId: ObjectId, userId: ObjectId): Promise<void> {
     const channels = await this.collections.channels

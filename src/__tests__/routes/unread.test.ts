@@ -92,6 +92,20 @@ describe('what is unread', () => {
     expect(await counts(owner)).toEqual(before);
   });
 
+  it('stays for those who are in a channel that opens, even if they have never read in it', async () => {
+    const turn = async (visibility: string) => {
+      const answer = await server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
+      expect(answer.status).toBe(200);
+    };
+    await send(guest);
+    await send(guest, '@channel');
+    const before = await counts(owner);
+    expect(before).toMatchObject({ readSeq: 0, unread: 2 });
+    await turn('private');
+    await turn('public');
+    expect(await counts(owner)).toEqual(before);
+  });
+
   it('goes back to a message when the user says so, and is told to their devices', async () => {
     for (const by of [owner, guest, owner, owner]) await send(by);
     await read(guest, 4);
