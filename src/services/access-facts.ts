@@ -4,8 +4,7 @@ import type { Collections } from '../db/collections';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../models/channel.model';
 import { peopleOfKey } from '../models/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
-import type { Actor } from './access';
-import type { Facts } from './access-rules';
+import type { Actor, Facts } from './access-rules';
 
 /** People and groups that are kept in memory. */
 const PEOPLE = 50_000;

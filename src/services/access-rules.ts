@@ -5,6 +5,9 @@ import type { MessageDocument } from '../models/message.model';
 import type { GlobalRole, UserState } from '../models/user.model';
 import type { ErrorCode } from '../utils/errors';
 
+/** Who a decision is about: all of a caller that it rests on. */
+export type Actor = Facts['user'];
+
 /** What a decision may rest on. What does not belong to the resource is missing. */
 export interface Facts {
   user: { id: ObjectId; role: GlobalRole; state: UserState };

@@ -17,12 +17,9 @@ import {
   type ServerAction,
 } from './access-actions';
 import { holds, type AccessFacts, type Concerning } from './access-facts';
-import type { Facts } from './access-rules';
+import type { Actor, Facts } from './access-rules';
 import type { AuditService } from './audit.service';
 import type { ChannelAudience } from './event-bus';
-
-/** Who a decision is about: all of a caller that it rests on. */
-export type Actor = Facts['user'];
 
 /** A group, and what the caller is in it. */
 export interface GroupAccess {
