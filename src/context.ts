@@ -146,7 +146,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const audit = new AuditService(collections, transactions);
-  const facts = new AccessFacts(collections, database.accessVersion);
+  const facts = new AccessFacts(collections, transactions, database.accessVersion);
   const access = new Access(collections, facts, audit, config.groups.creation);
   const throttle = new ThrottleService({ ...config.throttle, redisUrl: config.redisUrl }, logger);
   const mailOptions = { ...config.mail, toLog: config.environment !== 'production' };

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import type { Transactions } from '../db/transaction';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../models/channel.model';
 import { peopleOfKey } from '../models/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
@@ -40,6 +41,7 @@ export class AccessFacts {
   /** @param version grows with every write to what is kept; undefined where others write, too. */
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Pick<Transactions, 'settled'>,
     private readonly version: (() => number) | undefined,
   ) {}
 
@@ -119,7 +121,7 @@ export class AccessFacts {
   private async groupOf(_id: ObjectId): Promise<GroupDocument | null> {
     const key = _id.toHexString();
     const at = this.current();
-    const known = this.groups.get(key);
+    const known = at === undefined ? undefined : this.groups.get(key);
     if (known) return known;
     const group = await this.collections.groups.findOne({ _id });
     if (group && this.isCurrent(at)) this.groups.set(key, group);
@@ -136,7 +138,7 @@ export class AccessFacts {
     const unknown: ObjectId[] = [];
     for (const userId of userIds) {
       const id = userId.toHexString();
-      const person = this.people.get(keyOf(id));
+      const person = at === undefined ? undefined : this.people.get(keyOf(id));
       if (person) people.set(id, person);
       else unknown.push(userId);
     }
@@ -172,8 +174,13 @@ export class AccessFacts {
     );
   }
 
-  /** Forgets what is older than the last write. @returns what `isCurrent` takes, once the database has answered. */
+  /**
+   * Forgets what is older than the last write.
+   * @returns what `isCurrent` takes, once the database has answered; undefined when memory is not to be used. A
+   * transaction sees what it has written itself and what was there when it began: it is not what others see.
+   */
   private current(): number | undefined {
+    if (this.transactions.settled()) return undefined;
     const version = this.version?.();
     if (version !== undefined && version !== this.knownAt) {
       this.knownAt = version;

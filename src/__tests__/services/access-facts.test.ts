@@ -96,9 +96,9 @@ async function perform(step: Act): Promise<void> {
 }
 
 test('what is known from memory is what the database says, as soon as a write has been answered', async () => {
-  const { collections, accessVersion } = server.context.database;
-  const remembering = new AccessFacts(collections, accessVersion);
-  const asking = new AccessFacts(collections, undefined);
+  const { collections, transactions, accessVersion } = server.context.database;
+  const remembering = new AccessFacts(collections, transactions, accessVersion);
+  const asking = new AccessFacts(collections, transactions, undefined);
   const actors = everybody();
   const facts = (from: AccessFacts) =>
     Promise.all(
@@ -119,8 +119,37 @@ test('what is known from memory is what the database says, as soon as a write ha
   );
 });
 
+test('a transaction sees what it has written itself, and what it saw is known to nobody else', async () => {
+  const { collections, transactions, accessVersion } = server.context.database;
+  const remembering = new AccessFacts(collections, transactions, accessVersion);
+  const [bob] = everybody().slice(1);
+  const groupId = channel.groupId!;
+  const filter = { groupId, userId: bob!.id };
+  const roleOf = async () => (await remembering.channel(channel, [bob!], {}))[0]!.role;
+  const setRole = (role: 'member' | 'moderator') =>
+    collections.memberships.updateOne(filter, { $set: { role } }, { upsert: true });
+  await setRole('moderator');
+  expect(await roleOf()).toBe('moderator');
+
+  // Written and not yet committed: its own to see, and nobody else's.
+  await transactions.run(async () => {
+    await setRole('member');
+    expect(await roleOf()).toBe('member');
+    expect(await transactions.outside(roleOf)).toBe('moderator');
+  });
+  expect(await roleOf()).toBe('member');
+
+  // What it sees is as old as its snapshot, which others must not take for what is.
+  await transactions.run(async () => {
+    await collections.memberships.findOne(filter);
+    await transactions.outside(() => collections.memberships.deleteOne(filter));
+    expect(await roleOf()).toBe('member');
+  });
+  expect(await roleOf()).toBeNull();
+});
+
 test('what people are is not asked for again until something has been written', async () => {
-  const { collections, accessVersion } = server.context.database;
+  const { collections, transactions, accessVersion } = server.context.database;
   let asked = 0;
   const counting = new Proxy(collections, {
     get(target, name) {
@@ -128,7 +157,7 @@ test('what people are is not asked for again until something has been written', 
       return Reflect.get(target, name) as unknown;
     },
   });
-  const facts = new AccessFacts(counting, accessVersion);
+  const facts = new AccessFacts(counting, transactions, accessVersion);
   const actors = everybody();
   await facts.channel(channel, actors, {});
   const once = asked;
