@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BSON, MongoClient, ObjectId } from 'mongodb';
-import type { Collection } from 'mongodb';
+import { BSON, ObjectId } from 'mongodb';
+import type { Collection, MongoClient } from 'mongodb';
 import { startEmbeddedStore } from '../src/db/embedded';
+import { createMongoClient } from '../src/db/mongo-client';
 import { describeMachine, mapLookups, memory, plainAppends, timerDelay } from './store/machine';
 import { startServer } from './store/server';
 import { milliseconds, note, printTable, rate } from './store/table';
@@ -104,7 +105,7 @@ async function reading(client: MongoClient, pid: number): Promise<void> {
 async function reopening(dataDir: string): Promise<void> {
   const server = await startServer(dataDir);
   note(`start of the process on ${LARGE} documents`, `${server.openMs.toFixed(0)} ms`);
-  const client = await new MongoClient(server.uri).connect();
+  const client = await createMongoClient(server.uri).connect();
   await pages(client.db('bench').collection<Message>('large'), LARGE);
   note('memory after a thousand pages', memory(server.pid));
   await client.close();
@@ -119,7 +120,7 @@ async function besideScan(dataDir: string): Promise<void> {
   });
   if (!store) return;
   note('start in a worker thread of a running process', `${opened.toFixed(0)} ms`);
-  const client = await new MongoClient(store.uri).connect();
+  const client = await createMongoClient(store.uri).connect();
   const large = client.db('bench').collection<Message>('large');
   const quiet = await timerDelay(() => new Promise((resolve) => setTimeout(resolve, 1_000)));
   let spent = 0;
@@ -142,7 +143,7 @@ async function main(): Promise<void> {
   try {
     const dataDir = join(folder, 'data');
     const server = await startServer(dataDir);
-    const client = await new MongoClient(server.uri, {
+    const client = await createMongoClient(server.uri, {
       maxPoolSize: 64,
       writeConcern: { w: 'majority', journal: true },
     }).connect();

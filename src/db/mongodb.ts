@@ -1,7 +1,8 @@
-import { MongoClient, MongoServerError, type Db } from 'mongodb';
+import { MongoServerError, type Db } from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
 import { startEmbeddedStore } from './embedded';
 import { createIndexes } from './indexes';
+import { createMongoClient } from './mongo-client';
 import { createTransactions, type Transactions } from './transaction';
 
 /** The open database. */
@@ -41,7 +42,7 @@ export interface DatabaseOptions {
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const store =
     options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
-  const client = new MongoClient(store?.uri ?? options.uri ?? '', {
+  const client = createMongoClient(store?.uri ?? options.uri ?? '', {
     appName: 'parley',
     monitorCommands: options.monitorCommands ?? false,
     writeConcern: { w: 'majority', journal: true },

@@ -1,17 +1,22 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import * as os from 'node:os';
 import path from 'node:path';
 import * as driver7 from 'mongodb';
 import * as driver6 from 'mongodb6';
 import { startEmbeddedStore, type EmbeddedStore } from '../../db/embedded';
+import { fromPlain } from '../../db/embedded/bson/codec';
+import { checkClientMetadata } from '../../db/embedded/commands/client-metadata';
+import { openTestStore } from './support/served-store';
 
 /**
  * The same smoke test through both majors of the driver in use, over the Unix socket and over TCP. The
  * types of driver 6 are close enough to pass for those of driver 7 here.
  */
 const drivers = [
-  ['driver 6', driver6 as unknown as typeof driver7],
-  ['driver 7', driver7],
+  ['driver 6', driver6 as unknown as typeof driver7, {}],
+  // See db/mongo-client.ts: under Jest this major cannot load the module by itself.
+  ['driver 7', driver7, { runtimeAdapters: { os } }],
 ] as const;
 
 describe.each([
@@ -29,12 +34,12 @@ describe.each([
     rmSync(dataDir, { recursive: true, force: true });
   });
 
-  describe.each(drivers)('%s', (name, { MongoClient, ObjectId, Long }) => {
+  describe.each(drivers)('%s', (name, { MongoClient, ObjectId, Long }, options) => {
     let client: driver7.MongoClient;
     let db: driver7.Db;
 
     beforeAll(async () => {
-      client = await new MongoClient(store.uri).connect();
+      client = await new MongoClient(store.uri, options).connect();
       db = client.db(name.replace(' ', '_'));
     });
     afterAll(() => client?.close());
@@ -179,5 +184,66 @@ describe.each([
       expect(await db.dropDatabase()).toBe(true);
       expect(await db.listCollections().toArray()).toEqual([]);
     });
+  });
+});
+
+describe('how a client describes itself', () => {
+  const driver = { name: 'nodejs', version: '7' };
+  const described = { driver, os: { type: 'Linux' } };
+  const connection = () => ({
+    id: 1,
+    remote: 'local',
+    isClosed: false,
+    saidHello: false,
+    whenClosed: new Set<() => void>(),
+  });
+
+  test('is refused when it is empty, and when it comes a second time', async () => {
+    const store = await openTestStore();
+    // Without the module that it cannot load under Jest, the driver sends an empty document.
+    const client = new driver7.MongoClient(store.uri, { serverSelectionTimeoutMS: 500 });
+    try {
+      await expect(client.connect()).rejects.toThrow(
+        "Missing required sub-document 'driver' in the client metadata document",
+      );
+      // Parley's own client has sent one, with its first hello.
+      const admin = store.client.db('admin');
+      await expect(admin.command({ hello: 1, client: described })).rejects.toMatchObject({ code: 186 });
+      expect(await admin.command({ hello: 1 })).toMatchObject({ ok: 1 });
+    } finally {
+      await client.close();
+      await store.close();
+    }
+  });
+
+  test.each<[string, unknown, string]>([
+    ['no document', 'x', 'TypeMismatch'],
+    ['null', null, 'TypeMismatch'],
+    ['without os', { driver }, 'ClientMetadataMissingField'],
+    ['with no name of the driver', { ...described, driver: { version: '7' } }, 'ClientMetadataMissingField'],
+    ['with no version of the driver', { ...described, driver: { name: 'n' } }, 'ClientMetadataMissingField'],
+    ['with no type of os', { driver, os: { name: 'linux' } }, 'ClientMetadataMissingField'],
+    ['with a driver that is no document', { ...described, driver: 'nodejs' }, 'TypeMismatch'],
+    ['with a type that is no text', { driver, os: { type: 1 } }, 'TypeMismatch'],
+    ['with an application name that is no text', { ...described, application: { name: 1 } }, 'TypeMismatch'],
+    [
+      'with a long application name',
+      { ...described, application: { name: 'é'.repeat(65) } },
+      'ClientMetadataAppNameTooLarge',
+    ],
+    ['that is long', { ...described, platform: 'x'.repeat(500) }, 'ClientMetadataDocumentTooLarge'],
+  ])('is refused as MongoDB refuses one %s', (_, metadata, codeName) => {
+    expect(() => checkClientMetadata(fromPlain(metadata), connection())).toThrow(
+      expect.objectContaining({ codeName }),
+    );
+  });
+
+  test.each<[string, unknown]>([
+    ['left out', undefined],
+    ['with more than is asked for', { ...described, platform: 'x', application: { name: 'é'.repeat(64) } }],
+  ])('is taken when it is %s', (_, metadata) => {
+    const first = connection();
+    checkClientMetadata(metadata === undefined ? undefined : fromPlain(metadata), first);
+    expect(first.saidHello).toBe(true);
   });
 });

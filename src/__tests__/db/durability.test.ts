@@ -3,9 +3,10 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Long, MongoClient } from 'mongodb';
-import type { Db } from 'mongodb';
+import { Long } from 'mongodb';
+import type { Db, MongoClient } from 'mongodb';
 import { serve } from '../../db/embedded/serve';
+import { createMongoClient } from '../../db/mongo-client';
 import { openTestStore } from './support/served-store';
 
 const root = path.join(__dirname, '../../..');
@@ -81,7 +82,7 @@ describe('the data folder', () => {
     const dataDir = temporaryFolder();
     const file = path.join(dataDir, 'store.mdb');
     const store = await serve({ dataDir });
-    const client = await new MongoClient(store.uri).connect();
+    const client = await createMongoClient(store.uri).connect();
     await client
       .db('d')
       .collection('c')
@@ -108,7 +109,7 @@ describe('the data folder', () => {
     for (let at = bytes.indexOf('needle'); at >= 0; at = bytes.indexOf('needle', at + 1)) bytes[at] = 0x4e;
     writeFileSync(path.join(folder, 'store.mdb'), bytes);
     const damaged = await serve({ dataDir: folder });
-    const client = await new MongoClient(damaged.uri).connect();
+    const client = await createMongoClient(damaged.uri).connect();
     await expect(client.db('d').collection('c').findOne()).rejects.toMatchObject({ code: 328 });
     expect(await client.db('d').command({ validate: 'c' })).toMatchObject({ valid: false });
     await client.close();
@@ -142,7 +143,7 @@ describe('kill -9 under a mixed load', () => {
       const known = new Acknowledged();
       for (let round = 0; round <= ROUNDS; round++) {
         const { child, uri } = await start();
-        const client = await new MongoClient(uri, { serverSelectionTimeoutMS: 500 }).connect();
+        const client = await createMongoClient(uri, { serverSelectionTimeoutMS: 500 }).connect();
         await known.verify(client.db('crash'));
         const load = round < ROUNDS ? known.load(client, round) : undefined;
         if (load) await known.writes(100 + round * 50);

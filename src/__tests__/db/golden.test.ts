@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { EJSON, type Document, type Long } from 'bson';
-import { MongoClient, MongoServerError } from 'mongodb';
+import { MongoServerError, type MongoClient } from 'mongodb';
 import { startEmbeddedStore } from '../../db/embedded';
+import { createMongoClient } from '../../db/mongo-client';
 import { DIFFERENCES } from '../fixtures/golden/differences';
 
 /**
@@ -57,7 +58,7 @@ describe('the answers of a real MongoDB', () => {
 
   beforeAll(async () => {
     store = await startEmbeddedStore({ dataDir });
-    client = await new MongoClient(store.uri, { retryWrites: false }).connect();
+    client = await createMongoClient(store.uri, { retryWrites: false }).connect();
   });
   afterAll(async () => {
     await client?.close();

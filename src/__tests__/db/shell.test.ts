@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { MongoClient, type Db } from 'mongodb';
+import type { Db, MongoClient } from 'mongodb';
 import { startEmbeddedStore, type EmbeddedStore } from '../../db/embedded';
+import { createMongoClient } from '../../db/mongo-client';
 
 /** The commands that mongosh and Compass send when they connect and for `show dbs`, `db.c.stats()` and such. */
 const dataDir = mkdtempSync(path.join(tmpdir(), 'parley-shell-'));
@@ -13,7 +14,7 @@ let admin: Db;
 
 beforeAll(async () => {
   store = await startEmbeddedStore({ dataDir });
-  client = await new MongoClient(store.uri).connect();
+  client = await createMongoClient(store.uri).connect();
   db = client.db('shell');
   admin = client.db('admin');
   await db.collection<{ _id: number }>('c').insertMany(Array.from({ length: 60 }, (_, i) => ({ _id: i })));

@@ -2,10 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EJSON } from 'bson';
-import { MongoClient, MongoServerError, type Collection, type Db } from 'mongodb';
+import { MongoServerError, type Collection, type Db, type MongoClient } from 'mongodb';
 import { toPlain } from '../../db/embedded/bson/codec';
 import type { Value } from '../../db/embedded/bson/types';
 import { startEmbeddedStore } from '../../db/embedded';
+import { createMongoClient } from '../../db/mongo-client';
 import { PATIENCE, rounds, SEED } from './support/budget';
 import * as generate from './support/query-generator';
 import { Random } from './support/random';
@@ -26,7 +27,7 @@ let client: MongoClient;
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'store-fuzz-'));
   store = await startEmbeddedStore({ dataDir });
-  client = await MongoClient.connect(store.uri);
+  client = await createMongoClient(store.uri).connect();
 });
 afterAll(async () => {
   await client.close();

@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Collection, type Document, MongoClient } from 'mongodb';
+import type { Collection, Document, MongoClient } from 'mongodb';
 import { startEmbeddedStore } from '../../db/embedded';
+import { createMongoClient } from '../../db/mongo-client';
 
 interface Note {
   _id: number;
@@ -43,7 +44,7 @@ describe('text search in the store', () => {
 
   beforeAll(async () => {
     store = await startEmbeddedStore({ dataDir });
-    client = await new MongoClient(store.uri).connect();
+    client = await createMongoClient(store.uri).connect();
   });
   beforeEach(async () => {
     await client.db('t').dropDatabase();

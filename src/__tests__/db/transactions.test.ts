@@ -1,5 +1,5 @@
-import { MongoClient } from 'mongodb';
 import type { ClientSession, Collection } from 'mongodb';
+import { createMongoClient } from '../../db/mongo-client';
 import { openTestStore } from './support/served-store';
 import type { TestStore } from './support/served-store';
 
@@ -162,7 +162,7 @@ describe('transactions', () => {
   });
 
   test('end with the last connection of their client', async () => {
-    const other = await new MongoClient(store.uri).connect();
+    const other = await createMongoClient(store.uri).connect();
     const session = other.startSession();
     session.startTransaction();
     await other

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Long, type Document } from 'bson';
-import { MongoClient, MongoServerError, type Db } from 'mongodb';
+import { MongoServerError, type Db, type MongoClient } from 'mongodb';
 import { startEmbeddedStore, type EmbeddedStore } from '../../db/embedded';
+import { createMongoClient } from '../../db/mongo-client';
 
 /** The write commands beyond the recorded cases: validators, upserts, positions, errors, concerns. */
 const dataDir = mkdtempSync(path.join(tmpdir(), 'parley-writes-'));
@@ -14,7 +15,7 @@ let databases = 0;
 
 beforeAll(async () => {
   store = await startEmbeddedStore({ dataDir });
-  client = await new MongoClient(store.uri, { retryWrites: false }).connect();
+  client = await createMongoClient(store.uri, { retryWrites: false }).connect();
 });
 beforeEach(() => {
   db = client.db(`writes_${databases++}`);

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MongoClient } from 'mongodb';
-import type { MongoClientOptions } from 'mongodb';
+import type { MongoClient, MongoClientOptions } from 'mongodb';
 import { serve } from '../../../db/embedded/serve';
+import { createMongoClient } from '../../../db/mongo-client';
 
 /** A store in this process on a folder of its own, with a connected driver. */
 export interface TestStore {
@@ -23,7 +23,7 @@ export async function openTestStore(
   const dataDir = mkdtempSync(join(tmpdir(), 'parley-store-'));
   const open = async () => {
     const served = await serve({ dataDir, report: (error) => errors.push(error) });
-    return { served, client: await new MongoClient(served.uri, options).connect() };
+    return { served, client: await createMongoClient(served.uri, options).connect() };
   };
   let current = await open();
   const store: TestStore = {

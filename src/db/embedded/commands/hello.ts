@@ -3,6 +3,7 @@ import { fromPlain } from '../bson/codec';
 import type { Document } from '../bson/types';
 import { SESSION_TIMEOUT_MINUTES } from '../session/sessions';
 import { MAX_MESSAGE_BYTES } from '../wire/protocol';
+import { checkClientMetadata } from './client-metadata';
 import type { Command, CommandContext } from './command';
 
 /** Wire versions as MongoDB 7.0 announces them; drivers 6 and 7 ask for at least 9. */
@@ -18,6 +19,7 @@ const PROCESS_ID = new ObjectId();
  */
 export function hello(context: CommandContext, primaryField: 'isWritablePrimary' | 'ismaster'): Document {
   const { address } = context.engine;
+  checkClientMetadata(context.args.command.get('client'), context.connection);
   return fromPlain({
     helloOk: true,
     [primaryField]: true,

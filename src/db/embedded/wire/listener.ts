@@ -8,6 +8,8 @@ export interface Connection {
   id: number;
   remote: string;
   isClosed: boolean;
+  /** Whether it has had its first hello, the only one in which a client may describe itself. */
+  saidHello: boolean;
   /** What is to be ended when the client is gone. */
   whenClosed: Set<() => void>;
 }
@@ -56,6 +58,7 @@ function serveConnection(socket: Socket, handler: Handler): void {
     id: ++lastConnectionId,
     remote: socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local',
     isClosed: false,
+    saidHello: false,
     whenClosed: new Set(),
   };
   const reader = new MessageReader();
