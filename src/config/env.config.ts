@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
-import { nearestName } from '../utils/edit-distance';
+import { settingMeantInFile, suspiciousNames } from './setting-names';
 
 /** A wrong setting. The message is one line and names the setting. */
 export class ConfigError extends Error {
@@ -202,12 +202,20 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * Reads the configuration: process.env first, then the file `.env` in the working directory.
  * Makes the data folder, and in development the secrets of the installation in it.
- * @throws ConfigError that names the setting which is unknown, malformed or missing.
+ * @param warn takes one line for each variable of the environment that looks like a misspelt setting.
+ * @throws ConfigError that names the setting which is malformed, missing or, in `.env`, unknown.
  */
-export function loadConfig(environment: Environment = process.env, workingDirectory = process.cwd()): Config {
+export function loadConfig(
+  environment: Environment = process.env,
+  workingDirectory = process.cwd(),
+  warn: (line: string) => void = toStandardError,
+): Config {
   const file = readEnvFile(join(workingDirectory, '.env'));
-  rejectUnknown(file, environment);
-  const settings = parseSettings({ ...file, ...definedSettings(environment) });
+  rejectUnknown(file);
+  const raw = { ...file, ...definedSettings(environment) };
+  for (const warning of suspiciousNames(environment, SETTING_NAMES, (name) => Boolean(raw[name])))
+    warn(warning);
+  const settings = parseSettings(raw);
 
   const production = settings.NODE_ENV === 'production';
   if (production && settings.BCRYPT_COST < 10) {
@@ -293,29 +301,20 @@ function definedSettings(environment: Environment): Record<string, string> {
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => Boolean(entry[1])));
 }
 
-/**
- * In `.env` every unknown name is an error. The process environment holds other programs' variables too, so
- * there only a name that is one of Parley's but for its spelling is.
- */
-function rejectUnknown(file: Record<string, string>, environment: Environment): void {
+/** In `.env`, which holds settings of Parley and nothing else, an unknown name is an error. */
+function rejectUnknown(file: Record<string, string>): void {
   for (const name of Object.keys(file)) {
     if (SETTING_NAMES.includes(name)) continue;
-    const meant = nearestName(name, SETTING_NAMES, 3);
+    const meant = settingMeantInFile(name, SETTING_NAMES);
     throw new ConfigError(
       `${name} in .env is not a setting of Parley.${meant ? ` Did you mean ${meant}?` : ''}`,
     );
   }
-  const plain = (name: string) => name.replaceAll('_', '').toUpperCase();
-  for (const name of Object.keys(environment)) {
-    if (SETTING_NAMES.includes(name) || name.length < 6) continue;
-    const meant =
-      SETTING_NAMES.find((known) => plain(known) === plain(name)) ?? nearestName(name, longNames, 1);
-    if (meant) throw new ConfigError(`${name} is not a setting of Parley. Did you mean ${meant}?`);
-    if (name.startsWith('PARLEY_')) throw new ConfigError(`${name} is not a setting of Parley.`);
-  }
 }
 
-const longNames = SETTING_NAMES.filter((name) => name.length >= 7);
+function toStandardError(warning: string): void {
+  process.stderr.write(`Warning: ${warning}\n`);
+}
 
 function parseSettings(raw: Record<string, string>): z.infer<typeof settingsSchema> {
   const present = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== ''));

@@ -41,6 +41,19 @@ it('tells where it listens, where the docs and the data are, and how the first a
   await server.end('SIGTERM');
 });
 
+it('starts beside variables that look like settings, and warns of them', async () => {
+  const server = await spawnServer({
+    MONGODB_URL: 'mongodb://elsewhere',
+    PARLEY_PORT: 'tcp://10.0.0.7:3000',
+    PARLEY_SERVICE_HOST: '10.0.0.7',
+  });
+  await server.listening();
+  expect(server.stderr).toBe(
+    'Warning: MONGODB_URL in the environment is not a setting of Parley and is ignored. Did you mean MONGODB_URI?\n',
+  );
+  await server.end('SIGTERM');
+});
+
 it('keeps its files from other users, also in a folder that they may read', async () => {
   const folder = await temporaryFolder();
   await mkdir(join(folder, 'shared'), { mode: 0o755 });
@@ -92,18 +105,16 @@ describe('a start that cannot be', () => {
     await next.end('SIGTERM');
   });
 
-  it('names a setting that is unknown, malformed or missing', async () => {
+  it('names a setting that is malformed, missing or, in .env, unknown', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, '.env'), 'PROT=80\n');
     const lines = await Promise.all([
-      refusal({ JWT_SECRETS: 'x' }),
       refusal({ PORT: 'http' }),
       refusal({}, folder),
       refusal({ NODE_ENV: 'production', BCRYPT_COST: '10' }),
       refusal({ NODE_ENV: 'production', BCRYPT_COST: '10', JWT_SECRET: 'x'.repeat(32) }),
     ]);
     expect(lines).toEqual([
-      'JWT_SECRETS is not a setting of Parley. Did you mean JWT_SECRET?',
       'PORT must be a whole number from 0 to 65535.',
       'PROT in .env is not a setting of Parley. Did you mean PORT?',
       'JWT_SECRET must be set in production (openssl rand -base64 48 makes one).',

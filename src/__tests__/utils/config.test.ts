@@ -96,7 +96,7 @@ describe('an empty value', () => {
 });
 
 describe('an unknown name', () => {
-  it('stops the start wherever it stands in .env, with what was meant', () => {
+  it('stops the start wherever it is in .env, with what was meant', () => {
     expect(refusal({}, 'PORT=1\nPROT=80')).toBe(
       'PROT in .env is not a setting of Parley. Did you mean PORT?',
     );
@@ -109,13 +109,60 @@ describe('an unknown name', () => {
     ['DATA_DIRS', 'DATA_DIR'],
     ['LOG_LEVL', 'LOG_LEVEL'],
     ['MONGO_DB_URI', 'MONGODB_URI'],
+    ['MONGODB_URL', 'MONGODB_URI'],
+    ['REDIS_URI', 'REDIS_URL'],
     ['CORS_ORIGIN', 'CORS_ORIGINS'],
-  ])('%s in the environment is taken for a misspelt %s', (name, meant) => {
-    expect(refusal({ [name]: 'x' })).toBe(`${name} is not a setting of Parley. Did you mean ${meant}?`);
+    ['PARLEY_PORT', 'PORT'],
+    ['PARLEY_REDIS_URI', 'REDIS_URL'],
+  ])('%s in the environment is warned of, and taken for a misspelt %s', (name, meant) => {
+    expect(load({ [name]: 'x' }).warnings).toEqual([
+      `${name} in the environment is not a setting of Parley and is ignored. Did you mean ${meant}?`,
+    ]);
   });
 
-  it('with the prefix PARLEY_ stops the start, even where nothing similar exists', () => {
-    expect(refusal({ PARLEY_COLOUR: 'blue' })).toBe('PARLEY_COLOUR is not a setting of Parley.');
+  it('that is like a setting which is set belongs to another program', () => {
+    expect(load({ REDIS_URI: 'x', REDIS_URL: 'redis://r' }).warnings).toEqual([]);
+    expect(load({ MONGODB_URL: 'x' }, 'MONGODB_URI=mongodb://m').warnings).toEqual([]);
+  });
+
+  it('with the prefix PARLEY_ is warned of, even where nothing similar exists', () => {
+    expect(load({ PARLEY_COLOUR: 'blue' }).warnings).toEqual([
+      'PARLEY_COLOUR in the environment is not a setting of Parley and is ignored.',
+    ]);
+    expect(refusal({}, 'PARLEY_COLOUR=blue')).toBe('PARLEY_COLOUR in .env is not a setting of Parley.');
+  });
+
+  it('is warned of also when the start is refused for the lack of what was meant', () => {
+    const folder = emptyFolder();
+    const warn = jest.fn();
+    expect(() => loadConfig({ NODE_ENV: 'production', JWT_SECRETS: SECRET }, folder, warn)).toThrow(
+      /^JWT_SECRET must be set/,
+    );
+    expect(warn).toHaveBeenCalledWith(expect.stringContaining('JWT_SECRETS'));
+  });
+
+  it('that Kubernetes sets for a service is not mentioned', () => {
+    const service = (name: string, port: number) => ({
+      [`${name}_SERVICE_HOST`]: '10.0.0.7',
+      [`${name}_SERVICE_PORT`]: String(port),
+      [`${name}_SERVICE_PORT_HTTP`]: String(port),
+      [`${name}_PORT`]: `tcp://10.0.0.7:${port}`,
+      [`${name}_PORT_${port}_TCP`]: `tcp://10.0.0.7:${port}`,
+      [`${name}_PORT_${port}_TCP_PROTO`]: 'tcp',
+      [`${name}_PORT_${port}_TCP_PORT`]: String(port),
+      [`${name}_PORT_${port}_TCP_ADDR`]: '10.0.0.7',
+    });
+    const environment = {
+      ...service('PARLEY', 3000),
+      ...service('PARLEY_WEB', 80),
+      ...service('REDIS', 6379),
+      ...service('MONGODB', 27017),
+      ...service('SMTP', 25),
+    };
+    const { config, warnings } = load(environment);
+    expect(warnings).toEqual([]);
+    expect(config.http.port).toBe(3000);
+    expect(config.redisUrl).toBeUndefined();
   });
 
   it("of another program's is none of Parley's business", () => {
@@ -127,9 +174,13 @@ describe('an unknown name', () => {
       REPORT: '1',
       POST: '',
     };
-    expect(
-      load({ ...others, HOSTNAME: 'box', NODE_OPTIONS: '', TEST_MONGODB_URI: 'x' }).config.http.port,
-    ).toBe(3000);
+    const { config, warnings } = load({
+      ...others,
+      HOSTNAME: 'box',
+      NODE_OPTIONS: '',
+      TEST_MONGODB_URI: 'x',
+    });
+    expect([config.http.port, warnings]).toEqual([3000, []]);
   });
 });
 
