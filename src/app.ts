@@ -3,6 +3,7 @@ import express, { type Express } from 'express';
 import helmet from 'helmet';
 import type { Context } from './context';
 import { authenticate } from './middleware/auth.middleware';
+import { neverCache } from './middleware/cache.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
 import { onceByKey } from './middleware/idempotency.middleware';
 import { duringMaintenance } from './middleware/maintenance.middleware';
@@ -26,6 +27,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.disable('x-powered-by');
   app.set('trust proxy', trustProxy(config.http.trustProxy));
 
+  app.use(neverCache);
   app.use(requestLog(logger));
   app.use(noteTimings(services.timings));
   app.use(

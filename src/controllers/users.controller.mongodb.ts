@@ -9,6 +9,10 @@ const NOTHING: Reply = { status: 204 };
 
 export function createUsersController({ users, accounts, accountExports }: Services) {
   return {
+    me: async ({ caller }: CallerRequest): Promise<Reply> => ({
+      status: 200,
+      body: { user: await users.me(caller) },
+    }),
     get: async ({ params }: CallerRequest<UserParams>): Promise<Reply> => ({
       status: 200,
       body: { user: await users.get(params.userId) },

@@ -18,6 +18,8 @@ export const handleError: ErrorRequestHandler = (thrown: unknown, request, respo
   if (error instanceof AppError && error.retryAfter !== undefined) {
     response.setHeader('Retry-After', String(error.retryAfter));
   }
+  // A file that failed before its first byte was sent has set the header of a file.
+  response.setHeader('Cache-Control', 'no-store');
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   response.status(status).json({ error: { ...toPublicError(error), requestId: request.id } });
 };

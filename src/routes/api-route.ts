@@ -33,12 +33,20 @@ export interface ApiRoute {
   upload?: UploadSpec;
   /** What it answers when it succeeds, by status. */
   replies: Record<number, ReplySpec>;
+  /** The header `Cache-Control` of a successful answer that caches may keep; `no-store` unless it is set. */
+  cacheControl?: string;
   /** Set on a `post` that changes nothing. */
   reads?: true;
   /** How the answer to a write is kept for its Idempotency-Key: `atomic` unless it says otherwise. */
   idempotency?: IdempotencyMode;
   handle: (input: never) => Promise<Reply>;
 }
+
+/**
+ * The `Cache-Control` of answers that are the same for everybody: caches may keep them, and ask each time, by the
+ * `ETag` that Express sends along, whether they have changed.
+ */
+export const REVALIDATED = 'public, no-cache';
 
 export interface ReplySpec {
   description: string;
@@ -131,6 +139,7 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
     );
     const { status, body } = reply;
     response.status(status);
+    if (route.cacheControl !== undefined) response.setHeader('Cache-Control', route.cacheControl);
     if (reply.file) {
       response.type(route.replies[status]?.contentType ?? 'application/octet-stream');
       await sendFile(reply.file, request, response);

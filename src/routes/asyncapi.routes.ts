@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { CLIENT_EVENTS, type ClientEventSpec } from '../models/client-events.model';
 import { acknowledgedError } from '../models/error.model';
 import { SERVER_EVENTS } from '../models/server-events.model';
-import { publicRoute, type ApiRoute } from './api-route';
+import { publicRoute, REVALIDATED, type ApiRoute } from './api-route';
 
 export const ASYNCAPI_PATH = '/asyncapi.json';
 
@@ -81,6 +81,7 @@ export function asyncApiRoute(version: string, url: string): ApiRoute {
     operationId: 'getAsyncApi',
     tag: 'Documentation',
     summary: 'The AsyncAPI document of the Socket.IO events.',
+    cacheControl: REVALIDATED,
     replies: { 200: { description: 'The AsyncAPI 3.0 document.' } },
     handle: () => Promise.resolve({ status: 200, body: (document ??= buildAsyncApi(version, url)) }),
   });

@@ -1,10 +1,10 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
-import { Router } from 'express';
+import { Router, type RequestHandler } from 'express';
 import swaggerUi from 'swagger-ui-express';
 import { errorReply } from '../models/error.model';
 import { idempotencyHeaders } from '../models/idempotency.model';
 import type { UploadSpec } from '../models/upload.model';
-import { isWrite, publicRoute, type ApiRoute, type ReplySpec } from './api-route';
+import { isWrite, publicRoute, REVALIDATED, type ApiRoute, type ReplySpec } from './api-route';
 
 export const OPENAPI_PATH = '/openapi.json';
 export const API_DOCS_PATH = '/api-docs';
@@ -39,6 +39,7 @@ export function openApiRoute(document: () => object): ApiRoute {
     operationId: 'getOpenApi',
     tag: 'Documentation',
     summary: 'This document.',
+    cacheControl: REVALIDATED,
     replies: { 200: { description: 'The OpenAPI 3.1 document.' } },
     handle: () => Promise.resolve({ status: 200, body: document() }),
   });
@@ -49,11 +50,17 @@ export function apiDocsPage(): Router {
   const router = Router();
   router.use(
     API_DOCS_PATH,
+    mayBeKept,
     swaggerUi.serve,
     swaggerUi.setup(undefined, { swaggerOptions: { url: OPENAPI_PATH } }),
   );
   return router;
 }
+
+const mayBeKept: RequestHandler = (_request, response, next) => {
+  response.setHeader('Cache-Control', REVALIDATED);
+  next();
+};
 
 function describe(route: ApiRoute, scheme: string): RouteConfig {
   return {

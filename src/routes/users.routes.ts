@@ -30,6 +30,17 @@ export function userRoutes(services: Services): ApiRoute[] {
       handle: users.search,
     }),
     callerRoute({
+      method: 'get',
+      path: '/api/users/me',
+      operationId: 'getOwnProfile',
+      tag,
+      summary: 'The caller, as `GET /api/auth/me` returns them.',
+      replies: {
+        200: { description: 'The caller.', schema: userReply },
+      },
+      handle: users.me,
+    }),
+    callerRoute({
       method: 'patch',
       path: '/api/users/me',
       operationId: 'updateProfile',

@@ -1,5 +1,6 @@
 import supertest from 'supertest';
 import { createApp } from '../../app';
+import { signUp } from '../fixtures/people';
 import { fillPath, mountedRoutes, operationsOf, type Operation } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
@@ -50,6 +51,15 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  it('gives no example of an idempotency key, which Swagger UI would fill in for everybody', () => {
+    const parameters = operations.flatMap(
+      ({ method, path }) => document.paths[path][method].parameters ?? [],
+    );
+    const keys = parameters.filter(({ name }: { name: string }) => name === 'Idempotency-Key');
+    expect(keys.length).toBeGreaterThan(0);
+    for (const key of keys) expect(JSON.stringify(key)).not.toContain('"example');
+  });
+
   it('describes an answer for success and one for errors in each operation', () => {
     for (const { method, path } of operations) {
       const { responses } = document.paths[path][method];
@@ -83,6 +93,41 @@ describe('the OpenAPI document', () => {
       const answer = await server.api.call(method, fillPath(path, values));
       const refused = answer.body.error?.code === 'unauthenticated';
       expect([path, refused]).toEqual([path, authenticated]);
+    }
+  });
+});
+
+describe('caches', () => {
+  const open = ['/', '/openapi.json', '/asyncapi.json'];
+
+  it('keep no answer of any route, be it refused or not, but documentation and files', async () => {
+    const { token } = await signUp(server.api);
+    for (const { method, path, params } of operations) {
+      const filled = fillPath(path, Object.fromEntries(params.map((name) => [name, '0'.repeat(24)])));
+      const answers = [await server.api.call(method, filled)];
+      // A call with a token and without a body; logging out would end the session that the others need.
+      if (!path.includes('/logout')) answers.push(await server.api.call(method, filled, { token }));
+      for (const { headers } of answers) {
+        const expected = open.includes(path) ? 'public, no-cache' : 'no-store';
+        expect([method, path, headers['cache-control']]).toEqual([method, path, expected]);
+      }
+    }
+  });
+
+  it('keep no answer to what is no route or no JSON', async () => {
+    const { url } = server;
+    const answers = [
+      await supertest(url).get('/api/nowhere').expect(404),
+      await supertest(url).post('/api/auth/login').type('json').send('{').expect(400),
+    ];
+    for (const { headers } of answers) expect(headers['cache-control']).toBe('no-store');
+  });
+
+  it('may keep the documentation, and ask whether it has changed', async () => {
+    for (const path of [...open, '/api-docs/swagger-ui.css']) {
+      const { headers } = await supertest(server.url).get(path).expect(200);
+      expect([path, headers['cache-control']]).toEqual([path, 'public, no-cache']);
+      await supertest(server.url).get(path).set('If-None-Match', headers['etag']!).expect(304);
     }
   });
 });

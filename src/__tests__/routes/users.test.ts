@@ -42,13 +42,24 @@ describe('a user as others see them', () => {
     expect(answer).toMatchObject({ status: 404, body: { error: { code: 'not_found' } } });
   });
 
-  it.each(['me', '1', 'z'.repeat(24), '0'.repeat(25), '%7B%22%24ne%22%3Anull%7D'])(
+  it.each(['1', 'z'.repeat(24), '0'.repeat(25), '%7B%22%24ne%22%3Anull%7D'])(
     'is not looked for under %s',
     async (id) => {
       const answer = await server.api.get(`/api/users/${id}`, bob.token);
       expect(answer).toMatchObject({ status: 400, body: { error: { code: 'validation_failed' } } });
     },
   );
+});
+
+describe('oneself', () => {
+  it('is at GET /api/users/me what GET /api/auth/me returns, and not what others see', async () => {
+    const [own, me] = await Promise.all([
+      server.api.get('/api/users/me', ada.token),
+      server.api.get('/api/auth/me', ada.token),
+    ]);
+    expect([own.status, own.body.user.email]).toEqual([200, `${ada.username}@example.org`]);
+    expect(own.body).toEqual(me.body);
+  });
 });
 
 describe('what is private of one user', () => {
