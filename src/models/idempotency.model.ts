@@ -10,7 +10,7 @@ export const idempotencyKey = z
     description:
       'Made by the client, such as a random UUID. The same request under the same key is done once: the first ' +
       'answer comes again, with the header Idempotency-Replayed, for 24 hours.',
-    example: '5a8f1c52-9d0e-4a67-8b0c-3f2f7e1d9a44',
+    // No example: Swagger UI fills it in for everybody who tries a call.
   });
 
 /** The header by which a REST write carries its key. */
@@ -35,7 +35,7 @@ export interface Answer {
 
 /** A used key. The key itself is not stored. */
 export interface IdempotencyDocument {
-  /** SHA-256 of whose key it is and the key. */
+  /** A hash of the key and of what it is unique in: the user, or the request of a caller without a token. */
   _id: string;
   /** The request and its answer, for whoever has the key; null while the write is under way. */
   sealed: SealedBox | null;

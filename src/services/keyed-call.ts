@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import type { ObjectId } from 'mongodb';
 import type { Answer, IdempotencyMode } from '../models/idempotency.model';
 import { AppError } from '../utils/errors';
@@ -27,14 +27,23 @@ export interface Seals {
   sealingKey: SealingKey;
 }
 
-/** @param secret beside the client's key, which may be a poor one. */
+/** @param secret of the server, beside the client's key, which may be guessable. */
 export function seals({ key, userId, operation, input }: KeyedCall, secret: string): Seals {
-  const scope = userId?.toHexString() ?? operation;
+  const request = digest(`${operation}\n${canonicalJson(input)}`);
   return {
-    id: digest(`${scope}\n${key}`),
-    request: digest(`${operation}\n${canonicalJson(input)}`),
+    id: userId ? digest(`${userId.toHexString()}\n${key}`) : anonymousId(request, key, secret),
+    request,
     sealingKey: deriveSealingKey(`${secret}\n${key}`, 'recorded answers'),
   };
+}
+
+/**
+ * The id of a record without a user. Nothing tells one anonymous caller from another but what they send, so the request
+ * is part of the id: two people who happen to use the same key never meet. The request may contain a password, and the
+ * key may be guessable, so the id is an HMAC: whoever reads the database cannot try passwords against it.
+ */
+function anonymousId(request: string, key: string, secret: string): string {
+  return createHmac('sha256', secret).update(`anonymous call\n${request}\n${key}`).digest('base64url');
 }
 
 /** Encrypts an answer with the request that it belongs to: both can hold secrets. @throws when it is too long */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import { seals, type KeyedCall } from '../../services/keyed-call';
 import { createContext } from '../../context';
 import { startServer } from '../../server';
 import { CLIENT_EVENTS, type ClientEventSpec } from '../../models/client-events.model';
@@ -282,8 +283,43 @@ describe('log-ins and what else gives tokens', () => {
     expect(await anonymous('/api/auth/login', key, wrong)).toMatchObject(refused(401, 'invalid_credentials'));
     expect((await anonymous('/api/auth/login', key, body)).status).toBe(200);
     const other = await anonymous('/api/auth/login', key, wrong);
-    expect(other).toMatchObject(refused(422, 'idempotency_key_reused'));
+    expect(other).toMatchObject(refused(401, 'invalid_credentials'));
     expect(JSON.stringify(other.body)).not.toContain('accessToken');
+  });
+
+  test('a key that two people share without knowing is one for each of them', async () => {
+    const [one, two] = [await signUp(server.api), await signUp(server.api)];
+    const key = '5a8f1c52-9d0e-4a67-8b0c-3f2f7e1d9a44';
+    const calls: [string, object, object][] = [
+      ['register', account(), account()],
+      [
+        'login',
+        { identifier: one.username, password: PASSWORD },
+        { identifier: two.username, password: PASSWORD },
+      ],
+      ['refresh', { refreshToken: one.refreshToken }, { refreshToken: two.refreshToken }],
+    ];
+    for (const [act, ofOne, ofTwo] of calls) {
+      const path = `/api/auth/${act}`;
+      const answers = [await anonymous(path, key, ofOne), await anonymous(path, key, ofTwo)];
+      for (const answer of answers) expect([200, 201]).toContain(answer.status);
+      expect(answers.map(isReplayed)).toEqual([false, false]);
+      const [first, second] = answers.map(({ body }) => body);
+      expect(second.user.id).not.toBe(first.user.id);
+      // Each of them gets their own answer again.
+      expect((await anonymous(path, key, ofTwo)).body).toEqual(second);
+      expect((await anonymous(path, key, ofOne)).body).toEqual(first);
+    }
+  });
+
+  test('the id of a record without a user cannot be worked out from the password and the key', async () => {
+    const person = await signUp(server.api);
+    const [key, body] = [randomUUID(), { identifier: person.username, password: PASSWORD }];
+    expect((await anonymous('/api/auth/login', key, body)).status).toBe(200);
+    const call: KeyedCall = { key, userId: undefined, operation: 'login', input: [body], mode: 'recorded' };
+    const record = (secret: string) => collections().idempotencyKeys.findOne({ _id: seals(call, secret).id });
+    expect(await record(server.context.config.encryptionKey)).not.toBeNull();
+    expect(await record('another secret of more than 32 characters')).toBeNull();
   });
 
   test('whoever reads the database finds no key, no token, no code and no password in it', async () => {
