@@ -15,13 +15,12 @@ export const handleError: ErrorRequestHandler = (thrown: unknown, request, respo
     next(error);
     return;
   }
-  if (error instanceof AppError && error.retryAfter !== undefined) {
-    response.setHeader('Retry-After', String(error.retryAfter));
-  }
+  const shown = toPublicError(error);
+  if (shown.retryAfter !== undefined) response.setHeader('Retry-After', String(shown.retryAfter));
   // A file that failed before its first byte was sent has set the header of a file.
   response.setHeader('Cache-Control', 'no-store');
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
-  response.status(status).json({ error: { ...toPublicError(error), requestId: request.id } });
+  response.status(status).json({ error: { ...shown, requestId: request.id } });
 };
 
 /** An error as it is answered: what Express and its body parser complain of gets a code of ours. */

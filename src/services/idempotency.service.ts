@@ -154,7 +154,5 @@ function inProgress(): AppError {
   return new AppError(
     'idempotency_in_progress',
     'The first request with this idempotency key is still under way.',
-    undefined,
-    1,
   );
 }

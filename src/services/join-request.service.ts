@@ -181,7 +181,7 @@ function refuseTooSoon(rejectedAt: Date): void {
   const wait = rejectedAt.getTime() + ASK_AGAIN_AFTER - Date.now();
   if (wait <= 0) return;
   const message = 'You were not let in lately. Ask again in a day.';
-  throw new AppError('rate_limited', message, undefined, Math.ceil(wait / 1000));
+  throw new AppError('rate_limited', message, undefined, wait / 1000);
 }
 
 function noRequest(): AppError {

@@ -12,9 +12,6 @@ import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 
-/** After how many seconds a client may ask again when nobody said how long it takes. */
-const RETRY_AFTER = 60;
-
 /** Maintenance: while it is on, the server answers nobody but super admins. It survives a restart. */
 export class MaintenanceService {
   /** As in the database. Every call asks for it, so it is kept. */
@@ -93,7 +90,7 @@ export class MaintenanceService {
       'maintenance',
       message || 'The server is under maintenance.',
       { until: until?.toISOString() ?? null },
-      left > 0 ? left : RETRY_AFTER,
+      left > 0 ? left : undefined,
     );
   }
 }

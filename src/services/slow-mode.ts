@@ -37,5 +37,5 @@ export class SlowMode {
 /** @param seconds until the sender may write again. */
 export function tooSoon(seconds: number): AppError {
   const message = `This channel is in slow mode: write again in ${seconds} s.`;
-  return new AppError('slow_mode', message, { retryAfter: seconds }, seconds);
+  return new AppError('slow_mode', message, undefined, seconds);
 }

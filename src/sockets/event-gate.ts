@@ -35,7 +35,7 @@ export class EventGate {
       if (refused.consumedPoints > ABUSE * this.limiter.points) this.end(socket);
       const retryAfter = Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
       const message = `Too many events. Try again in ${retryAfter} s.`;
-      throw new AppError('rate_limited', message, { retryAfter }, retryAfter);
+      throw new AppError('rate_limited', message, undefined, retryAfter);
     }
   }
 

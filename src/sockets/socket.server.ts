@@ -16,6 +16,7 @@ import { authHandlers } from './handlers/auth.handlers';
 import { messageMarkHandlers } from './handlers/message-mark.handlers';
 import { messageHandlers } from './handlers/message.handlers';
 import { presenceHandlers } from './handlers/presence.handlers';
+import { throttleHandshakes } from './handshake-throttle';
 import { limitPackets } from './packet-limit';
 import { syncHandlers } from './handlers/sync.handlers';
 import { SocketLifetime } from './socket-lifetime';
@@ -82,14 +83,11 @@ export function createSocketServer(context: Context): SocketServer {
     maxHttpBufferSize: MAX_PACKET,
     pingInterval: pingSeconds * 1000,
     pingTimeout: pongSeconds * 1000,
-    allowRequest: (request, decide) => {
-      services.throttle.countCall('connect', clientAddress(request, trust)).then(
-        () => decide(null, true),
-        () => decide('rate_limited', false),
-      );
-    },
     ...options,
   });
+  engine.use(
+    throttleHandshakes((request) => services.throttle.countCall('connect', clientAddress(request, trust))),
+  );
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIME, ...options });
   io.bind(engine);
   const broadcaster = new Broadcaster(io, bus);

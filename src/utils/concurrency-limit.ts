@@ -26,7 +26,7 @@ export class ConcurrencyLimit {
 
   private wait(): Promise<void> {
     if (this.waiting.length >= this.maxWaiting) {
-      throw new AppError('unavailable', 'The server is busy. Try again.', undefined, 5);
+      throw new AppError('unavailable', 'The server is busy. Try again.');
     }
     return new Promise((resolve) => this.waiting.push(resolve));
   }

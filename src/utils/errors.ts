@@ -86,19 +86,32 @@ export interface PublicError {
   code: ErrorCode;
   message: string;
   details?: unknown;
+  /** Whole seconds after which it makes sense to try again, at least 1; missing where trying again does not help. */
+  retryAfter?: number;
 }
+
+/** Seconds to wait after an error that passes by itself, where whoever throws it does not know better. */
+const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
+  idempotency_in_progress: 1,
+  rate_limited: 60,
+  unavailable: 5,
+  maintenance: 60,
+};
 
 /** An error that the caller is meant to see. Anything else that is thrown becomes `internal_error`. */
 export class AppError extends Error {
+  /** As in PublicError: REST answers, acknowledgements and refused handshakes all carry it. */
+  readonly retryAfter?: number;
+
   constructor(
     readonly code: ErrorCode,
     message: string,
     readonly details?: unknown,
-    /** Seconds after which it makes sense to try again. */
-    readonly retryAfter?: number,
+    retryAfter: number | undefined = RETRY_AFTER[code],
   ) {
     super(message);
     this.name = 'AppError';
+    if (retryAfter !== undefined) this.retryAfter = Math.max(1, Math.ceil(retryAfter));
   }
 }
 
@@ -112,17 +125,25 @@ const DATABASE_AWAY = new Set([
   'MongoTopologyClosedError',
 ]);
 
+/** What callers are told when the database cannot be reached. */
+const databaseAway = () => new AppError('unavailable', 'The database cannot be reached. Try again.');
+
 /**
  * The part of an error that may leave the server. An error that is not an AppError shows nothing of itself:
  * log it where this is called.
  */
 export function toPublicError(error: unknown): PublicError {
   if (error instanceof AppError) {
-    const { code, message, details } = error;
-    return { code, message, ...(details === undefined ? {} : { details }) };
+    const { code, message, details, retryAfter } = error;
+    return {
+      code,
+      message,
+      ...(details !== undefined && { details }),
+      ...(retryAfter !== undefined && { retryAfter }),
+    };
   }
   return isDatabaseAway(error)
-    ? { code: 'unavailable', message: 'The database cannot be reached. Try again.' }
+    ? toPublicError(databaseAway())
     : { code: 'internal_error', message: 'Something went wrong on the server.' };
 }
 

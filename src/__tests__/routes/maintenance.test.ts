@@ -35,9 +35,15 @@ describe('during maintenance', () => {
     expect([status, body.maintenance]).toEqual([200, { enabled: true, message: 'Moving house', until }]);
     const answer = await me(server.api, ada);
     expect(answer).toMatchObject(MAINTENANCE);
-    expect(answer.body.error).toMatchObject({ message: 'Moving house', details: { until } });
-    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(590);
-    expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(600);
+    const { retryAfter, ...error } = answer.body.error;
+    expect(error).toMatchObject({ message: 'Moving house', details: { until } });
+    expect(answer.headers['retry-after']).toBe(String(retryAfter));
+    expect(retryAfter).toBeGreaterThan(590);
+    expect(retryAfter).toBeLessThanOrEqual(600);
+    const handshake = connect(server.url, ada.token, { reconnection: false });
+    await expect(handshake).rejects.toMatchObject({
+      data: { code: 'maintenance', retryAfter: expect.any(Number) },
+    });
     const message = { clientMessageId: 'one', body: 'Hello' };
     const sent = await server.api.post(`/api/channels/${channelId}/messages`, message, ada.token);
     expect(sent).toMatchObject(MAINTENANCE);

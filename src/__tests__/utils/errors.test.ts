@@ -11,6 +11,13 @@ test('an error of the catalogue shows its code, message and details', () => {
   expect(statusOf(error)).toBe(400);
 });
 
+test('an error that passes by itself says after how many whole seconds to try again', () => {
+  expect(toPublicError(new AppError('slow_mode', 'wait', undefined, 2.2)).retryAfter).toBe(3);
+  expect(toPublicError(new AppError('rate_limited', 'wait', undefined, 0)).retryAfter).toBe(1);
+  expect(toPublicError(new AppError('unavailable', 'busy')).retryAfter).toBe(5);
+  expect(toPublicError(new AppError('forbidden', 'no'))).toEqual({ code: 'forbidden', message: 'no' });
+});
+
 test('any other error shows nothing of itself', () => {
   const error = new Error('secret detail');
   expect(toPublicError(error)).toEqual({
@@ -24,6 +31,7 @@ test('a database that is away is said to be away, so that clients try again', ()
   const reason = { servers: new Map() } as never;
   for (const error of [new MongoNetworkError('gone'), new MongoServerSelectionError('none', reason)]) {
     expect(toPublicError(error).code).toBe('unavailable');
+    expect(toPublicError(error).retryAfter).toBe(5);
     expect(toPublicError(error).message).not.toMatch(/gone|none/);
     expect(statusOf(error)).toBe(503);
   }
