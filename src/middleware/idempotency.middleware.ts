@@ -28,9 +28,8 @@ export type Once = (
  */
 export function onceByKey(idempotency: IdempotencyService): Once {
   return async (route, request, response, work) => {
-    const { 'Idempotency-Key': key } = parseInput(idempotencyHeaders, {
-      'Idempotency-Key': request.get('idempotency-key'),
-    });
+    const headers = { 'Idempotency-Key': request.get('idempotency-key') };
+    const { 'Idempotency-Key': key } = parseInput(idempotencyHeaders, headers, 'headers');
     if (key === undefined) return work();
     const { params, query, body, file } = inputOf(response);
     const { answer, replayed } = await idempotency.run(

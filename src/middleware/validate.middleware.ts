@@ -26,9 +26,9 @@ export function validate(schemas: InputSchemas): RequestHandler {
       throw new AppError('unsupported_media_type', 'The body must be application/json.');
     }
     response.locals['input'] = {
-      params: schemas.params && parseInput(schemas.params, request.params),
-      query: schemas.query && parseInput(schemas.query, request.query),
-      body: schemas.body && parseInput(schemas.body, request.body),
+      params: schemas.params && parseInput(schemas.params, request.params, 'path'),
+      query: schemas.query && parseInput(schemas.query, request.query, 'query'),
+      body: schemas.body && parseInput(schemas.body, request.body, 'body'),
     } satisfies ValidInput;
     next();
   };
@@ -38,6 +38,7 @@ export function inputOf(response: Response): ValidInput {
   return response.locals['input'] as ValidInput;
 }
 
+/** A request with `Content-Length: 0` has no body, so its type says nothing. */
 function hasForeignBody(request: Request): boolean {
-  return request.body === undefined && request.is('json') === false;
+  return request.body === undefined && request.get('content-length') !== '0' && request.is('json') === false;
 }

@@ -60,7 +60,8 @@ export const futureTime = z.iso
 export const wholeNumberText = (min: number, max: number) =>
   z.preprocess(
     (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
-    z.number('must be a whole number').int().min(min).max(max),
+    // A message of the type goes for its checks, too, so it has to say all that the number must be.
+    z.number(`must be a whole number from ${min} to ${max}`).int().min(min).max(max),
   );
 
 /** The page size in a query string. */

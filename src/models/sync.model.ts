@@ -15,7 +15,10 @@ export const syncInput = z
   .strictObject({
     since: z
       .record(idSchema, z.number().int().min(0).max(Number.MAX_SAFE_INTEGER))
-      .refine((since) => Object.keys(since).length <= MAX_CHANNELS, `at most ${MAX_CHANNELS} channels`)
+      .refine(
+        (since) => Object.keys(since).length <= MAX_CHANNELS,
+        `must name at most ${MAX_CHANNELS} channels`,
+      )
       .meta({
         description: `For each channel that the client knows, by its id, the revision up to which it does. At most ${MAX_CHANNELS}.`,
       }),

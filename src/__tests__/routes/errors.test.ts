@@ -8,6 +8,7 @@ import { startServer } from '../../server';
 import { createApi } from '../fixtures/api';
 import { signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
+import { connect } from '../fixtures/sockets';
 
 let server: TestServer;
 let person: Person;
@@ -103,6 +104,86 @@ describe('a body', () => {
     expect(await sendRaw(deep)).toEqual({ status: 400, code: 'validation_failed' });
     const inField = `{"username":${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}}`;
     expect(await sendRaw(inField)).toEqual({ status: 400, code: 'validation_failed' });
+  });
+});
+
+describe('the message of a refusal', () => {
+  const details = async (call: Promise<any>): Promise<[string, string, string]> => {
+    const { status, body } = await call;
+    expect([status, body.error.code]).toEqual([400, 'validation_failed']);
+    return [body.error.message, body.error.details[0].path, body.error.details[0].message];
+  };
+
+  it('names the bounds of a number in the query, for every such parameter of every route', async () => {
+    const { body: document } = await server.api.get('/openapi.json');
+    const parameters = Object.entries<any>(document.paths).flatMap(([path, methods]) =>
+      Object.entries<any>(methods).flatMap(([method, { parameters = [] }]) =>
+        parameters
+          .filter((each: any) => each.in === 'query' && each.schema.type === 'integer')
+          .map(({ name, schema }: any) => ({ method, path, name, schema })),
+      ),
+    );
+    expect(parameters.length).toBeGreaterThan(40);
+    for (const { method, path, name, schema } of parameters) {
+      const { minimum, maximum } = schema;
+      const address = path.replace('{emoji}', encodeURIComponent('👍')).replace(/\{\w+\}/g, '0'.repeat(24));
+      for (const value of [`${BigInt(maximum) + 1n}`, `${minimum - 1}`, `${minimum}.5`, '1e1', 'many', '']) {
+        const query = { [name]: value };
+        const { status, body } = await server.api.call(method, address, { token: person.token, query });
+        const said = body.error?.details?.find((issue: any) => issue.path === name);
+        const message = `must be a whole number from ${minimum} to ${maximum}`;
+        expect([path, query, status, said]).toEqual([path, query, 400, { path: name, message }]);
+      }
+    }
+  });
+
+  it('says what is missing, what is unknown, and where', async () => {
+    const post = (body: unknown) => server.api.post('/api/groups', body, person.token);
+    expect(await details(post(undefined))).toEqual(['body: is required', '', 'is required']);
+    expect(await details(post([]))).toEqual(['body: must be an object', '', 'must be an object']);
+    expect(await details(post({}))).toEqual(['name: is required', 'name', 'is required']);
+    expect(await details(post({ name: 5 }))).toEqual(['name: must be text', 'name', 'must be text']);
+    const unknown = await details(server.api.get('/api/groups', person.token, { page: 2 }));
+    expect(unknown[0]).toBe('query: must not have "page"');
+    const tooLong = { name: 'x', visibility: 'public', ['k'.repeat(5000)]: 1, a: 1, b: 1, c: 1, d: 1 };
+    expect((await details(post(tooLong)))[0]).toMatch(/^body: must not have "k{40}", "a", "b" and 2 others$/);
+  });
+
+  it.each([
+    ['visibility', 'secret', 'must be one of public, private'],
+    ['visibility', null, 'must be one of public, private'],
+    ['description', 'x'.repeat(5000), expect.stringMatching(/^must have at most \d+ characters$/)],
+    ['name', '', 'must not be empty'],
+  ])('says what %s must be when it is %j', async (field, value, message) => {
+    const [, path, said] = await details(
+      server.api.post('/api/groups', { name: 'x', [field]: value }, person.token),
+    );
+    expect([path, said]).toEqual([field, message]);
+  });
+
+  it.each([
+    ['doNotDisturbUntil', 'tomorrow', 'must be a time in UTC by ISO 8601, such as 2026-01-31T12:00:00Z'],
+    ['invisible', 'yes', 'must be true or false'],
+    ['extras', [], 'must be an object'],
+  ])('says what the preference %s must be when it is %j', async (field, value, message) => {
+    const call = server.api.call('patch', '/api/client/preferences', {
+      token: person.token,
+      body: { [field]: value },
+    });
+    expect((await details(call)).slice(1)).toEqual([field, message]);
+  });
+
+  it('is as plain over sockets', async () => {
+    const client = await connect(server.url, person.token, { reconnection: false });
+    const answer: any = await client.ask('message:send', { channelId: 5, extra: true });
+    client.close();
+    expect(answer.error.details).toEqual(
+      expect.arrayContaining([
+        { path: 'channelId', message: 'must be text' },
+        { path: 'clientMessageId', message: 'is required' },
+        { path: '', message: 'must not have "extra"' },
+      ]),
+    );
   });
 });
 
