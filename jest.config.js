@@ -1,12 +1,10 @@
 const { availableParallelism } = require('node:os');
 
-/** Packages that Jest has to be given as CommonJS. */
-const ES_MODULES =
-  '@(scure|noble|borewit)/[^/]+|@tokenizer/inflate|file-type|strtok3|token-types|uint8array-extras';
-
 /** @type {import('jest').Config} */
 module.exports = {
-  testEnvironment: 'node',
+  // Tests run in the worker process itself and share its modules: docs/decisions/0041-application-loaded-once.md.
+  testEnvironment: '<rootDir>/tools/jest/environment.cjs',
+  runtime: '<rootDir>/tools/jest/runtime.cjs',
   roots: ['<rootDir>/src'],
   testMatch: ['**/__tests__/**/*.test.ts'],
   globalSetup: '<rootDir>/src/__tests__/fixtures/global-setup.ts',
@@ -14,17 +12,16 @@ module.exports = {
   globalTeardown: '<rootDir>/src/__tests__/fixtures/global-teardown.ts',
   transform: {
     // Types are checked by `npm run check`; here they are only stripped.
-    '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json', diagnostics: false }],
-    // otplib and file-type need these, which are ES modules only; Node can require them, Jest on Node 20 cannot.
-    [`/node_modules/(${ES_MODULES})/.+\\.js$`]: [
-      'ts-jest',
-      { tsconfig: { allowJs: true, module: 'commonjs', target: 'ES2022' }, diagnostics: false },
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
+        module: { type: 'commonjs' },
+        sourceMaps: true,
+      },
     ],
   },
-  transformIgnorePatterns: [`/node_modules/(?!(.*/)?(${ES_MODULES})/)`],
   testTimeout: 30_000,
-  // A worker that has run many files spends more time on collecting garbage than on tests.
-  workerIdleMemoryLimit: '768MB',
   // Jest would leave one core free, and so use half of a machine with two.
   maxWorkers: Math.max(2, availableParallelism() - 1),
 };

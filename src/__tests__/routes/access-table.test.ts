@@ -208,6 +208,19 @@ async function createActor(role: Role): Promise<Person> {
   return actor;
 }
 
+/** Routes that leave those who call them as they were. */
+const ABOUT_GROUPS = /^\/api\/(groups|channels|messages|reports|admin\/(groups|channels))\b/;
+
+const actors = new Map<Role, Promise<Person>>();
+
+/** The routes about groups, each of which gets a new group, share one person for each role. */
+function actorFor(role: Role, row: Row | undefined): Promise<Person> {
+  if (!row || !ABOUT_GROUPS.test(row.path)) return createActor(role);
+  const actor = actors.get(role) ?? createActor(role);
+  actors.set(role, actor);
+  return actor;
+}
+
 /** Notifies somebody of something. @returns the id of the notification. */
 async function notify({ id }: Person): Promise<string> {
   const userId = new ObjectId(id);
@@ -238,13 +251,21 @@ async function schedule({ id }: Person, channelId: string): Promise<string> {
 const WITHOUT_GROUP =
   /^\/api\/(auth|users$|users\/me\/(avatar|blocks)|client\/(notifications|preferences)|admin\/(users|announcements|maintenance))/;
 
+/** What calls carry in their body of what is not in every group. */
+const IN_BODY: Record<string, (keyof Stage)[]> = {
+  '/api/invites/accept': ['code'],
+  '/api/upload/links': ['attachmentId'],
+};
+
 /** @param row the only one for which the stage is set; for any row, if it is left out. */
 async function setStage(role: Role, special: string, row?: Row): Promise<Stage> {
-  const needs = (name: keyof Stage) => !row || row.path.includes(`{${name}}`);
-  const actor = await createActor(role);
+  const needs = (name: keyof Stage) =>
+    !row || row.path.includes(`{${name}}`) || IN_BODY[row.path]?.includes(name) === true;
+  const actor = await actorFor(role, row);
   const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
   const announcementId = needs('announcementId') ? await announce() : '';
-  const inGroup = row && WITHOUT_GROUP.test(row.path) ? NO_GROUP : await createGroup(role, actor, special);
+  const inGroup =
+    row && WITHOUT_GROUP.test(row.path) ? NO_GROUP : await createGroup(role, actor, special, needs);
   const notificationId = needs('notificationId')
     ? await notify(special === "other's notification" || !actor.id ? guest : actor)
     : '';
@@ -301,8 +322,16 @@ const NO_GROUP: InGroup = {
   code: '',
 };
 
-/** A group in which the actor has the role, with a channel, and a message of its owner in it. */
-async function createGroup(role: Role, actor: Person, special: string): Promise<InGroup> {
+/**
+ * A group in which the actor has the role, with a channel, and a message of its owner in it.
+ * @param needs says whether a call needs what is not in every group.
+ */
+async function createGroup(
+  role: Role,
+  actor: Person,
+  special: string,
+  needs: (name: keyof Stage) => boolean,
+): Promise<InGroup> {
   const { api } = server;
   const owner = role === 'owner' ? actor : admin;
   const emoji = '👍';
@@ -331,18 +360,23 @@ async function createGroup(role: Role, actor: Person, special: string): Promise<
     const attachmentId: string = channel.id;
     return { groupId, channelId: channel.id, messageId, attachmentId, emoji, reportId, inviteId, code: '' };
   }
+  const inGroup = { ...NO_GROUP, groupId, emoji };
+  if (needs('inviteId') || needs('code')) {
+    const invited = special === 'own invite' && actor.id ? { userId: actor.id } : {};
+    const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
+    Object.assign(inGroup, { inviteId: invite.id, code });
+  }
   const isPrivate = special === 'private channel';
   const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
   const channelId: string = (await create('/api/channels', input)).channel.id;
   if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
+  if (!needs('messageId') && !needs('attachmentId') && !needs('reportId')) return { ...inGroup, channelId };
   const attachmentId = await addUpload(owner);
   const message = { clientMessageId: randomUUID(), body: 'Hello', attachmentIds: [attachmentId] };
   const sent = await create(`/api/channels/${channelId}/messages`, message);
-  const invited = special === 'own invite' && actor.id ? { userId: actor.id } : {};
-  const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
   const messageId: string = sent.message.id;
-  const reportId = await addReport(messageId);
-  return { groupId, channelId, messageId, attachmentId, emoji, reportId, inviteId: invite.id, code };
+  const reportId = needs('reportId') ? await addReport(messageId) : '';
+  return { ...inGroup, channelId, messageId, attachmentId, reportId };
 }
 
 /** Reports a message; the guest has no token any more, after all that is done to them. */

@@ -268,7 +268,7 @@ describe('a fault of the server', () => {
     });
     const failure = lines.find(({ msg }) => msg === 'request failed');
     expect(failure).toMatchObject({ level: 50, req: { id: answer.headers['x-request-id'] } });
-    expect(failure.err.stack).toContain('toPublicUser');
+    expect(failure.err.stack).toContain('src/models/user.model.ts');
     expect(JSON.stringify(answer.body)).not.toContain(failure.err.message);
     expect(JSON.stringify(lines)).not.toContain(person.token);
     await logged.close();

@@ -107,8 +107,8 @@ describe('history', () => {
     expect(seqsOf(await page({ around: 7, limit: 4, replies: 'exclude' }))).toEqual([4, 5, 9, 10]);
     expect(seqsOf(await page({ after: 4, limit: 3, replies: 'exclude' }))).toEqual([5, 9, 10]);
     const root = sent[4]!;
-    for (const of of [root, sent[6]!]) {
-      const replies = await server.api.get(`/api/messages/${of.id}/replies`, bruno.token, {
+    for (const parent of [root, sent[6]!]) {
+      const replies = await server.api.get(`/api/messages/${parent.id}/replies`, bruno.token, {
         after: 0,
         limit: 2,
       });

@@ -1,0 +1,34 @@
+'use strict';
+const { ModernFakeTimers } = require('@jest/fake-timers');
+const { ModuleMocker } = require('jest-mock');
+
+/**
+ * A Jest environment without a `vm` context: tests run in the globals of the worker process. What it offers beyond
+ * that is what Jest asks of every environment.
+ */
+module.exports = class ProcessEnvironment {
+  constructor({ projectConfig }) {
+    this.global = globalThis;
+    this.moduleMocker = new ModuleMocker(globalThis);
+    this.fakeTimersModern = new ModernFakeTimers({ config: projectConfig, global: globalThis });
+    this.console = globalThis.console;
+    this.exit = process.exit;
+  }
+
+  async setup() {}
+
+  async teardown() {
+    this.fakeTimersModern.dispose();
+    // Jest puts its own in their place for each file.
+    globalThis.console = this.console;
+    process.exit = this.exit;
+  }
+
+  exportConditions() {
+    return ['node', 'node-addons'];
+  }
+
+  getVmContext() {
+    return null;
+  }
+};

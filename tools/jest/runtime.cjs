@@ -1,0 +1,112 @@
+'use strict';
+const { createRequire } = require('node:module');
+const Module = require('node:module');
+const { sep } = require('node:path');
+
+const TESTS = `${sep}__tests__${sep}`;
+const JEST_CIRCUS = `${sep}jest-circus${sep}`;
+
+/**
+ * Loads modules with Node.js's own `require`, in the place of jest-runtime, which loads all modules of the
+ * application and its libraries anew for each test file. Here a worker loads them once. The modules below
+ * `__tests__` are loaded anew for each file, since fixtures may register hooks.
+ *
+ * Modules cannot be mocked. docs/decisions/0041-application-loaded-once.md tells why it is so.
+ */
+class SharedRuntime {
+  #transformer;
+  #requireFrom;
+  #environment;
+  #sourceMaps = new Map();
+
+  constructor(config, environment, resolver, transformer, cacheFS, coverageOptions, testPath) {
+    this.#environment = environment;
+    this.#transformer = transformer;
+    this.#requireFrom = createRequire(testPath);
+    forget((path) => path.includes(TESTS));
+    this.#compileTypeScript();
+    environment.global.jest = this.#jest();
+  }
+
+  requireModule(path) {
+    return this.#requireFrom(path);
+  }
+
+  /** The part of jest-circus that holds the tests of a file is loaded anew for each file. */
+  requireInternalModule(path) {
+    forget((cached) => cached.includes(JEST_CIRCUS));
+    return require(path);
+  }
+
+  setGlobalsForRuntime() {}
+
+  unstable_shouldLoadAsEsm() {
+    return false;
+  }
+
+  enterTestCode() {}
+  leaveTestCode() {}
+
+  resetModules() {}
+
+  clearAllMocks() {
+    this.#environment.moduleMocker.clearAllMocks();
+  }
+
+  resetAllMocks() {
+    this.#environment.moduleMocker.resetAllMocks();
+  }
+
+  restoreAllMocks() {
+    this.#environment.moduleMocker.restoreAllMocks();
+  }
+
+  getSourceMaps() {
+    return this.#sourceMaps;
+  }
+
+  getAllCoverageInfoCopy() {
+    return undefined;
+  }
+
+  teardown() {
+    this.restoreAllMocks();
+  }
+
+  /** Node.js loads what ends in .ts with the transformer of the Jest configuration, and its cache on disk. */
+  #compileTypeScript() {
+    Module._extensions['.ts'] = (module, path) => {
+      const { code, sourceMapPath } = this.#transformer.transform(path, {
+        collectCoverage: false,
+        isInternalModule: false,
+        supportsDynamicImport: true,
+        supportsExportNamespaceFrom: false,
+        supportsStaticESM: false,
+        supportsTopLevelAwait: false,
+      });
+      if (sourceMapPath) this.#sourceMaps.set(path, sourceMapPath);
+      module._compile(code, path);
+    };
+  }
+
+  #jest() {
+    const { moduleMocker, fakeTimersModern: timers } = this.#environment;
+    return {
+      fn: moduleMocker.fn.bind(moduleMocker),
+      spyOn: moduleMocker.spyOn.bind(moduleMocker),
+      clearAllMocks: () => this.clearAllMocks(),
+      restoreAllMocks: () => this.restoreAllMocks(),
+      useFakeTimers: (options) => timers.useFakeTimers(options),
+      useRealTimers: () => timers.useRealTimers(),
+      setSystemTime: (now) => timers.setSystemTime(now),
+      advanceTimersByTime: (milliseconds) => timers.advanceTimersByTime(milliseconds),
+    };
+  }
+}
+
+function forget(matches) {
+  for (const path of Object.keys(require.cache)) if (matches(path)) delete require.cache[path];
+}
+
+exports.default = SharedRuntime;
+Object.defineProperty(exports, '__esModule', { value: true });
