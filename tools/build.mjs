@@ -1,5 +1,6 @@
-// Compiles src into dist. With --if-stale it does nothing when dist is newer than every source file, and
-// nothing in an installation that has only dist (production without development dependencies).
+// Compiles src, without its tests, into dist. Types are checked by `npm run check`, which leaves two thirds of the
+// time out here. With --if-stale it does nothing when dist is newer than every source file, and nothing in an
+// installation that has only dist (production without development dependencies).
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,8 +8,10 @@ import { join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
 const stamp = join(root, 'dist', '.built');
+const tests = join(root, 'src', '__tests__');
 
 function newestChange(path) {
+  if (path === tests) return 0;
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.mtimeMs;
   // A folder's own time tells of deleted and renamed files.
@@ -29,7 +32,7 @@ if (process.argv.includes('--if-stale') && isFresh()) process.exit(0);
 console.error('Building dist …');
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-const result = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
+const result = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--noCheck'], {
   cwd: root,
   stdio: 'inherit',
 });
