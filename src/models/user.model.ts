@@ -171,6 +171,10 @@ const publicUserFields = {
   timeZone: z.string(),
   avatarUrl: avatarUrlOut,
   deleted: z.boolean(),
+  deactivated: z.boolean().meta({
+    description:
+      'Whether the account rests until its owner logs in again. Until then it has no profile but its names.',
+  }),
   createdAt: timeOut,
 };
 
@@ -215,7 +219,17 @@ export const credentialsReply = z
   .meta({ id: 'Credentials' });
 export type Credentials = z.output<typeof credentialsReply>;
 
+/**
+ * A user as others see them. A deactivated account shows no more than its names, which stand under what its owner wrote
+ * and in lists of members.
+ */
 export function toPublicUser(user: UserDocument): PublicUser {
+  const profile = toProfile(user);
+  if (!profile.deactivated) return profile;
+  return { ...profile, bio: '', statusText: '', timeZone: 'UTC', avatarUrl: null };
+}
+
+function toProfile(user: UserDocument): PublicUser {
   return {
     id: user._id.toHexString(),
     username: user.username,
@@ -225,13 +239,14 @@ export function toPublicUser(user: UserDocument): PublicUser {
     timeZone: user.timeZone,
     avatarUrl: avatarUrl(user.avatarId),
     deleted: user.state === 'deleted',
+    deactivated: user.state === 'deactivated',
     createdAt: user.createdAt.toISOString(),
   };
 }
 
 export function toUser(user: UserDocument): User {
   return {
-    ...toPublicUser(user),
+    ...toProfile(user),
     email: user.email ?? user.pendingEmail ?? '',
     emailVerified: user.email !== undefined && user.emailVerifiedAt !== null,
     role: user.role,

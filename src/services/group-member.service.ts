@@ -73,7 +73,7 @@ export class GroupMemberService {
     return this.transactions.run(async () => {
       const subjectId = new ObjectId(userId);
       const { group } = await this.access.group(caller, 'member.add', groupId, { subjectId });
-      const user = await this.users.requireLiving(userId);
+      const user = await this.users.requireFindable(userId);
       const added = await this.memberships.add(group._id, user, 'member');
       if (added) {
         await this.tell(caller, user._id, 'group.added', group, '');

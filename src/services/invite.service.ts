@@ -176,7 +176,7 @@ export class InviteService {
 
   /** @throws AppError not_found, member_already */
   private async prepare({ _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
-    await this.users.requireLiving(userId.toHexString());
+    await this.users.requireFindable(userId.toHexString());
     if (await this.collections.memberships.findOne({ groupId, userId })) {
       throw new AppError('member_already', 'The user is a member of this group already.');
     }

@@ -14,9 +14,10 @@ export class LastSeen {
     private readonly logger: Logger,
   ) {}
 
+  /** When somebody was last seen; null if never, and while their account is deactivated. */
   async of(userId: string): Promise<Date | null> {
     const user = await this.collections.users.findOne(
-      { _id: new ObjectId(userId) },
+      { _id: new ObjectId(userId), state: { $ne: 'deactivated' } },
       { projection: { lastSeenAt: 1 } },
     );
     return user?.lastSeenAt ?? null;

@@ -36,6 +36,13 @@ export class UserService {
     return user;
   }
 
+  /** A user whom others can find. @throws AppError not_found, also of a deleted or deactivated one */
+  async requireFindable(userId: string): Promise<UserDocument> {
+    const user = await this.requireLiving(userId);
+    if (user.state === 'deactivated') throw noUser();
+    return user;
+  }
+
   /** @throws AppError session_revoked when the account is gone */
   async me(caller: Caller): Promise<User> {
     const user = await this.collections.users.findOne({ _id: caller.userId });

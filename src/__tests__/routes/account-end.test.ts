@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { everythingStored, isLoggedIn, logInAgain, login, me, refused, auditOf } from '../fixtures/accounts';
+import { setAvatar } from '../fixtures/images';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { codeOf, forgetCodes, signUpGuarded } from '../fixtures/totp';
@@ -72,6 +73,81 @@ describe('deactivating', () => {
     expect(await isLoggedIn(server.api, await logInAgain(server.api, ada))).toEqual([true, true]);
     expect(await search()).toBe(1);
     expect(await isLoggedIn(server.api, phone)).toEqual([false, false]);
+  });
+});
+
+describe('a deactivated account', () => {
+  const profile = { displayName: 'A. Rest', bio: 'Asleep', statusText: 'Gone', timeZone: 'Europe/Lisbon' };
+
+  async function sleeper() {
+    const [ada, owner] = [await signUp(server.api, 'sleeper'), await signUp(server.api, 'wakeful')];
+    await server.api.patch('/api/users/me', profile, ada.token);
+    await setAvatar(server.api, ada);
+    const { groupId, channelId } = await createRoom(server.api, owner, [ada]);
+    const message = { clientMessageId: 'last', body: 'Good night' };
+    await server.api.post(`/api/channels/${channelId}/messages`, message, ada.token);
+    await server.api.post('/api/direct-messages', { userIds: [ada.id] }, owner.token);
+    await server.api.call('put', `/api/users/me/blocks/${ada.id}`, { token: founder.token });
+    const { collections } = server.context.database;
+    await collections.users.updateOne({ _id: new ObjectId(ada.id) }, { $set: { lastSeenAt: new Date() } });
+    return { ada, owner, groupId, channelId };
+  }
+
+  it('shows others its names and nothing else, wherever people are listed, until it is back', async () => {
+    const { ada, owner, groupId } = await sleeper();
+    const see = async () => {
+      const get = async (path: string, { token } = owner) => (await server.api.get(path, token)).body;
+      const ofAda = ({ id }: { id: string }) => id === ada.id;
+      const members: { user: { id: string } }[] = (await get(`/api/groups/${groupId}/members`)).members;
+      const { users } = await get('/api/client/overview');
+      return {
+        lookup: (await get(`/api/users/${ada.id}`)).user,
+        member: members.map(({ user }) => user).find(ofAda),
+        overview: users.find(ofAda),
+        blocked: (await get('/api/users/me/blocks', founder)).users.find(ofAda),
+      };
+    };
+    const before = await see();
+    for (const user of Object.values(before)) {
+      expect(user).toMatchObject({ ...profile, deactivated: false, avatarUrl: expect.any(String) });
+    }
+    expect((await deactivate(ada)).status).toBe(204);
+    const { createdAt } = before.lookup;
+    const rest = {
+      id: ada.id,
+      username: ada.username,
+      displayName: profile.displayName,
+      bio: '',
+      statusText: '',
+      timeZone: 'UTC',
+      avatarUrl: null,
+      deleted: false,
+      deactivated: true,
+      createdAt,
+    };
+    expect(await see()).toEqual({ lookup: rest, member: rest, overview: rest, blocked: rest });
+    const presence = await server.api.get(`/api/users/${ada.id}/presence`, owner.token);
+    expect(presence.body.presence).toEqual({ userId: ada.id, status: 'offline', lastSeenAt: null });
+    // Administrators see the account as it is.
+    const { body } = await server.api.get(`/api/admin/users/${ada.id}`, founder.token);
+    expect(body.user).toMatchObject({ ...profile, state: 'deactivated' });
+
+    await logInAgain(server.api, ada);
+    expect(await see()).toEqual(before);
+  });
+
+  it('is taken into no group and invited to none', async () => {
+    const { ada, owner } = await sleeper();
+    const other = await createRoom(server.api, owner);
+    await deactivate(ada);
+    for (const place of ['members', 'invites']) {
+      const answer = await server.api.post(
+        `/api/groups/${other.groupId}/${place}`,
+        { userId: ada.id },
+        owner.token,
+      );
+      expect([place, answer]).toMatchObject([place, refused(404, 'not_found')]);
+    }
   });
 });
 

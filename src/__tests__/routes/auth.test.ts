@@ -32,6 +32,7 @@ describe('registering', () => {
       statusText: '',
       timeZone: 'UTC',
       deleted: false,
+      deactivated: false,
       emailVerified: false,
       totpEnabled: false,
       role: 'super_admin',

@@ -27,6 +27,7 @@ describe('a user as others see them', () => {
         timeZone: 'UTC',
         avatarUrl: null,
         deleted: false,
+        deactivated: false,
         createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       },
     });
