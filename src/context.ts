@@ -573,6 +573,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       await sweeper.stop();
       await presence.close();
       await mail.close();
+      await passwords.close();
       await throttle.close();
       await sessionRecheck.stop();
       await relay.close();

@@ -9,10 +9,12 @@ export interface Origin {
   /** The client's IP address, as far as TRUST_PROXY believes it. */
   address: string;
   userAgent: string;
+  /** Aborts when the client closes the connection before it has its answer. */
+  gone?: AbortSignal;
 }
 
 /** One log-in on one device. */
-export interface SessionDocument extends Origin {
+export interface SessionDocument extends Omit<Origin, 'gone'> {
   _id: ObjectId;
   userId: ObjectId;
   /** SHA-256 of the refresh token that is good now. */

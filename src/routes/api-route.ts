@@ -133,7 +133,7 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
     const caller = route.authenticated ? { caller: callerOf(response) } : {};
     const input = inputOf(response);
     const { file } = input;
-    const work = () => handle({ ...input, ...caller, origin: originOf(request) });
+    const work = () => handle({ ...input, ...caller, origin: originOf(request, response) });
     const reply: Reply = await (isWrite(route) ? once(route, request, response, work) : work()).finally(
       () => file && discardUpload(request, file),
     );
@@ -150,8 +150,18 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
   };
 }
 
-function originOf(request: Request): Origin {
-  return { address: request.ip ?? '', userAgent: request.get('user-agent') ?? '' };
+function originOf(request: Request, response: Response): Origin {
+  const { ip = '' } = request;
+  return { address: ip, userAgent: request.get('user-agent') ?? '', gone: goneOf(response) };
+}
+
+/** Aborts when the connection ends before the answer has been sent. */
+function goneOf(response: Response): AbortSignal {
+  const gone = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone.signal;
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {

@@ -25,7 +25,7 @@ if (values.help) {
     const { username, email } = values;
     if (!username || !email) throw new Error('--username and --email are needed; --help tells more.');
     const input = parseInput(registerInput, { username, email, password: await readPassword() });
-    const user = await services.auth.createAccount(input, 'super_admin');
+    const user = await services.auth.createAccount(input, { address: 'console' }, 'super_admin');
     await services.audit.record({
       action: 'user.role_changed',
       actorId: null,

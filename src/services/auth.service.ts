@@ -16,7 +16,7 @@ import { AppError, invalidCredentials } from '../utils/errors';
 import type { EmailService } from './email.service';
 import type { EventBus } from './event-bus';
 import type { MaintenanceService } from './maintenance.service';
-import { refuseCommonPassword, type PasswordHasher } from './password';
+import { refuseCommonPassword, type HashOrigin, type PasswordHasher } from './password';
 import type { SessionService } from './session.service';
 import type { ThrottleService } from './throttle.service';
 import type { TotpService } from './totp.service';
@@ -38,11 +38,11 @@ export class AuthService {
   /**
    * Makes an account and logs it in. The first account of an installation becomes super admin.
    * @throws AppError username_taken, email_taken (without a mail server), account_banned (the owner of the address
-   *   is), password_too_common, rate_limited
+   *   is), password_too_common, rate_limited, unavailable
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('register', origin.address);
-    const user = await this.createAccount(input);
+    const user = await this.createAccount(input, origin);
     await this.throttle.welcome(user.username, origin.address);
     this.emails.startVerification(user);
     return this.sessions.open(user, origin);
@@ -50,9 +50,14 @@ export class AuthService {
 
   /**
    * Makes an account without logging it in.
+   * @param origin who asks for it.
    * @param role what it becomes unless it is the first account.
    */
-  async createAccount(input: RegisterInput, role: GlobalRole = 'client'): Promise<UserDocument> {
+  async createAccount(
+    input: RegisterInput,
+    origin: HashOrigin,
+    role: GlobalRole = 'client',
+  ): Promise<UserDocument> {
     refuseCommonPassword(input.password, input.username);
     if ((await this.emails.findOwner(input.email))?.state === 'banned') {
       throw new AppError('account_banned', 'The owner of this e-mail address is banned.');
@@ -68,7 +73,7 @@ export class AuthService {
       bio: '',
       statusText: '',
       timeZone: 'UTC',
-      passwordHash: await this.passwords.hash(input.password),
+      passwordHash: await this.passwords.hash(input.password, origin),
       role,
       state: 'active',
       suspension: null,
@@ -89,7 +94,8 @@ export class AuthService {
 
   /**
    * @throws AppError invalid_credentials (the same for an unknown user and a wrong password), totp_required,
-   *   totp_invalid, account_suspended, account_banned, rate_limited, maintenance (to all but super admins)
+   *   totp_invalid, account_suspended, account_banned, rate_limited, unavailable, maintenance (to all but super
+   *   admins)
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('login', origin.address);
@@ -100,12 +106,12 @@ export class AuthService {
     await this.throttle.welcome(user.username, origin.address);
     this.maintenance.admit(user);
     const admitted = await this.admit(user);
-    return this.sessions.open(await this.renewHash(admitted, input.password), origin);
+    return this.sessions.open(await this.renewHash(admitted, input.password, origin), origin);
   }
 
   private async proveIdentity(input: LoginInput, origin: Origin): Promise<UserDocument> {
     const user = await this.findByIdentifier(input.identifier);
-    const matches = await this.passwords.matches(input.password, user?.passwordHash);
+    const matches = await this.passwords.matches(input.password, user?.passwordHash, origin);
     if (!user || !matches) throw invalidCredentials();
     await this.totp.check(user, input.code, origin);
     return user;
@@ -125,18 +131,20 @@ export class AuthService {
    * Hashes the password of a user anew if another cost is configured than it was hashed at: nobody but its owner
    * has it to do so. Another log-in may have done so, or the password have been changed, since it was compared.
    */
-  private async renewHash(user: UserDocument, password: string): Promise<UserDocument> {
+  private async renewHash(user: UserDocument, password: string, origin: Origin): Promise<UserDocument> {
     const { _id, passwordHash } = user;
     if (passwordHash === undefined || !this.passwords.isOutdated(passwordHash)) return user;
     const { users } = this.collections;
+    const newHash = await this.passwords.hash(password, origin, { continues: true });
     const renewed = await users.findOneAndUpdate(
       { _id, passwordHash },
-      { $set: { passwordHash: await this.passwords.hash(password) } },
+      { $set: { passwordHash: newHash } },
       { returnDocument: 'after' },
     );
     if (renewed) return renewed;
     const current = await users.findOne({ _id });
-    if (!current || !(await this.passwords.matches(password, current.passwordHash))) {
+    const continues = { continues: true };
+    if (!current || !(await this.passwords.matches(password, current.passwordHash, origin, continues))) {
       throw invalidCredentials();
     }
     return current;

@@ -38,11 +38,11 @@ export class AvatarService {
 
   /**
    * Gives the caller a new avatar in the place of the one before.
-   * @throws AppError unsupported_media_type, image_too_large, image_invalid, unavailable, storage_full,
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable, storage_full,
    * session_revoked when the account is gone
    */
   async setMine(caller: Caller, file: UploadedFile): Promise<User> {
-    const images = await this.images.squares(file.path, AVATAR_SIZES);
+    const images = await this.images.squares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, async (avatarId) => {
       const change = { avatarId, updatedAt: new Date() };
       // A deleted account gets no new personal data from a call that was under way.
@@ -68,7 +68,7 @@ export class AvatarService {
    */
   async setOfGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
     // Making images takes a while, in which a role can end: it is asked for after that.
-    const images = await this.images.squares(file.path, AVATAR_SIZES);
+    const images = await this.images.squares(file.path, AVATAR_SIZES, caller.userId);
     const { group, membership } = await this.access.group(caller, 'group.update', groupId);
     return this.replace(images, (avatarId) =>
       this.transactions.run(async () => {

@@ -39,12 +39,12 @@ export class CredentialService {
 
   /**
    * Asks the caller for their password, and their second factor if they have one.
-   * @throws AppError password_wrong, totp_required, totp_invalid, rate_limited
+   * @throws AppError password_wrong, totp_required, totp_invalid, rate_limited, unavailable
    */
   async prove(caller: Caller, proof: Proof, origin: Origin): Promise<UserDocument> {
     const user = await this.requireUser(caller.userId);
     await this.throttle.attempt(user.username, origin.address, async () => {
-      if (!(await this.passwords.matches(proof.password, user.passwordHash))) {
+      if (!(await this.passwords.matches(proof.password, user.passwordHash, origin))) {
         throw new AppError('password_wrong', 'The password is wrong.');
       }
       await this.totp.check(user, proof.code, origin);
@@ -56,7 +56,8 @@ export class CredentialService {
   async changePassword(caller: Caller, input: ChangePasswordInput, origin: Origin): Promise<Credentials> {
     const user = await this.prove(caller, input, origin);
     refuseCommonPassword(input.newPassword, user.username);
-    const changed = await this.setPassword(user, input.newPassword, 'user.password_changed', origin);
+    const passwordHash = await this.passwords.hash(input.newPassword, origin, { continues: true });
+    const changed = await this.setPassword(user, passwordHash, 'user.password_changed', origin);
     return this.sessions.open(changed, origin);
   }
 
@@ -84,16 +85,19 @@ export class CredentialService {
     this.mail.send(() => this.resetMail(user, email));
   }
 
-  /** @throws AppError one_time_token_invalid, password_too_common, rate_limited */
+  /** @throws AppError one_time_token_invalid, password_too_common, rate_limited, unavailable */
   async resetPassword(input: ResetPasswordInput, origin: Origin): Promise<void> {
     await this.throttle.countCall('reset', origin.address);
     refuseCommonPassword(input.newPassword, '');
+    await this.tokens.requireGood('reset_password', input.token);
+    // Hashing may be refused, so it comes before the token is spent.
+    const passwordHash = await this.passwords.hash(input.newPassword, origin);
     const { userId, email } = await this.tokens.redeem('reset_password', input.token);
     const user = await this.requireUser(userId);
     if (user.email !== email || user.state === 'deleted') {
       throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
     }
-    await this.setPassword(user, input.newPassword, 'user.password_reset', origin);
+    await this.setPassword(user, passwordHash, 'user.password_reset', origin);
     await this.throttle.welcome(user.username, origin.address);
     await this.throttle.welcome(email, origin.address);
   }
@@ -131,11 +135,10 @@ export class CredentialService {
 
   private async setPassword(
     user: UserDocument,
-    password: string,
+    passwordHash: string,
     action: AuditAction,
     { address }: Origin,
   ): Promise<UserDocument> {
-    const passwordHash = await this.passwords.hash(password);
     // In one, or a crash in between would leave the sessions of whoever knew the old one.
     return this.transactions.run(async () => {
       const changed = await this.collections.users.findOneAndUpdate(

@@ -99,6 +99,7 @@ export class DatabaseSeeder {
           password: SEED_PASSWORD,
           displayName: `${first} ${last}`,
         }),
+        { address: '' },
       );
       // The services ask only who calls. The seeder speaks for everybody without a session of theirs.
       const caller = { userId: user._id, sessionId: new ObjectId(), role: user.role, address: '' };

@@ -1,16 +1,19 @@
 import { readFile } from 'node:fs/promises';
+import type { ObjectId } from 'mongodb';
 import sharp, { type FormatEnum, type Sharp } from 'sharp';
-import { ConcurrencyLimit } from '../utils/concurrency-limit';
 import { AppError } from '../utils/errors';
+import { FairQueue } from '../utils/fair-queue';
 
 /** The readers of images that are let near what people send: none that follows links or draws text. */
 const READERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((name) => `VipsForeignLoad${name}Buffer`);
 
 /** Width times height. Decoded, this many pixels take 200 MB. */
 const MAX_PIXELS = 50_000_000;
-/** Images at work at a time, and how many may wait. Each takes one of Node's four threads for files and hashes. */
-const MAX_ACTIVE = 2;
-const MAX_WAITING = 64;
+/**
+ * Images that are processed at the same time and that wait, in all and of one user. Each takes one of the threads of
+ * libuv's pool, so files always have the others, and one user never has both places.
+ */
+const QUEUE = { active: 2, activePerKey: 1, waiting: 64, waitingPerKey: 20 };
 /** In seconds. */
 const TIMEOUT = 20;
 const WEBP_QUALITY = 82;
@@ -36,18 +39,19 @@ export interface CleanImage {
 
 /** Makes images of people's files. What comes out holds pixels and nothing else of what came in. */
 export class ImageProcessor {
-  private readonly limit = new ConcurrencyLimit(MAX_ACTIVE, MAX_WAITING);
+  private readonly queue = new FairQueue(QUEUE);
 
   /**
    * Square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cut to its middle,
    * without metadata.
    * @param path of a file small enough to hold in memory.
    * @param sizes widths in pixels.
+   * @param userId whose file it is.
    * @returns one image for each size.
-   * @throws AppError unsupported_media_type, image_too_large, image_invalid, unavailable
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
    */
-  squares(path: string, sizes: readonly number[]): Promise<Buffer[]> {
-    return this.limit.run(async () => {
+  squares(path: string, sizes: readonly number[], userId: ObjectId): Promise<Buffer[]> {
+    return this.queue.run(userId.toHexString(), async () => {
       const source = await readFile(path);
       const largest = Math.max(...sizes);
       try {
@@ -74,10 +78,11 @@ export class ImageProcessor {
   /**
    * The same picture in the same format (AVIF: as WebP), upright, with all frames if it moves, and without metadata.
    * @param path of a file small enough to hold in memory.
-   * @throws AppError unsupported_media_type, image_too_large, image_invalid, unavailable
+   * @param userId whose file it is.
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
    */
-  clean(path: string): Promise<CleanImage> {
-    return this.limit.run(async () => {
+  clean(path: string, userId: ObjectId): Promise<CleanImage> {
+    return this.queue.run(userId.toHexString(), async () => {
       const source = await readFile(path);
       try {
         const format = await requireKnownFormat(source);

@@ -34,15 +34,23 @@ export class OneTimeTokenService {
     await this.collections.oneTimeTokens.deleteMany({ userId, kind });
   }
 
+  /** Checks a token and leaves it good. @throws AppError one_time_token_invalid */
+  async requireGood(kind: Kind, token: string): Promise<void> {
+    if (!(await this.collections.oneTimeTokens.findOne(goodToken(kind, token)))) throw invalidToken();
+  }
+
   /** Spends a token. @throws AppError one_time_token_invalid */
   async redeem(kind: Kind, token: string): Promise<OneTimeTokenDocument> {
-    const found = await this.collections.oneTimeTokens.findOneAndDelete({
-      hash: hashToken(token),
-      kind,
-      expiresAt: { $gt: new Date() },
-    });
-    if (!found)
-      throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
+    const found = await this.collections.oneTimeTokens.findOneAndDelete(goodToken(kind, token));
+    if (!found) throw invalidToken();
     return found;
   }
+}
+
+function goodToken(kind: Kind, token: string) {
+  return { hash: hashToken(token), kind, expiresAt: { $gt: new Date() } };
+}
+
+function invalidToken(): AppError {
+  return new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
 }

@@ -1,7 +1,11 @@
 import { dictionary } from '@zxcvbn-ts/language-common';
 import bcrypt from 'bcrypt';
+import type { Origin } from '../models/session.model';
 import { MAX_PASSWORD_BYTES } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import { FairQueue, type JobOptions } from '../utils/fair-queue';
+import { networkOf } from '../utils/network';
+import { HashWorkers, hashThreads } from './hash-workers';
 
 const common = new Set<string>(dictionary['passwords-common']);
 
@@ -14,17 +18,45 @@ export function refuseCommonPassword(password: string, username: string): void {
   }
 }
 
-const DECOY = 'no password has this hash';
+/** For each thread that hashes: jobs that wait, in all and from one address. At cost 12 that is half a minute. */
+const WAITING = 64;
+const WAITING_PER_ADDRESS = 32;
 
-/** Hashes and compares passwords with bcrypt. */
+/** Who asks for a hash, and whether they still wait for it. */
+export type HashOrigin = Pick<Origin, 'address' | 'gone'>;
+
+/**
+ * `continues`: the request has proved a password already, and may have spent a code with it, so it is not refused now.
+ */
+export type HashOptions = Pick<JobOptions, 'continues'>;
+
+/**
+ * Hashes and compares passwords with bcrypt, a few at a time, in threads of its own. Requests wait in a bounded queue
+ * in which addresses take turns. Its methods throw AppError rate_limited when too many requests of the same network
+ * wait, and unavailable when too many wait in all.
+ */
 export class PasswordHasher {
-  /** A hash of no known password at the same cost: unknown users take as long to refuse as known ones. */
-  private decoy: Promise<string> | undefined;
+  private readonly workers = new HashWorkers();
+  private readonly queue: FairQueue;
+  /** Made of no known password at the same cost: unknown users take as long to refuse as known ones. */
+  private readonly decoy: string;
 
-  constructor(private readonly cost: number) {}
+  /** @param threads how many passwords are hashed at the same time. */
+  constructor(
+    private readonly cost: number,
+    threads = hashThreads(),
+  ) {
+    this.queue = new FairQueue({
+      active: threads,
+      waiting: WAITING * threads,
+      waitingPerKey: WAITING_PER_ADDRESS * threads,
+    });
+    this.decoy = `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`;
+  }
 
-  hash(password: string): Promise<string> {
-    return bcrypt.hash(password, this.cost);
+  hash(password: string, origin: HashOrigin, options: HashOptions = {}): Promise<string> {
+    const { cost } = this;
+    return this.enqueue(origin, () => this.workers.run({ kind: 'hash', password, cost }), options);
   }
 
   /** Whether a hash was made at another cost than the one that is configured by now. */
@@ -33,17 +65,29 @@ export class PasswordHasher {
   }
 
   /** A refusal takes as long without a hash as with one, unless that was made at a greater cost. */
-  async matches(password: string, hash: string | undefined): Promise<boolean> {
-    this.decoy ??= bcrypt.hash(DECOY, this.cost);
-    const equal = await bcrypt.compare(password, hash ?? (await this.decoy));
+  async matches(
+    password: string,
+    hash: string | undefined,
+    origin: HashOrigin,
+    options: HashOptions = {},
+  ): Promise<boolean> {
+    const job = { kind: 'matches', password, hash: hash ?? this.decoy, cost: this.cost } as const;
+    const equal = await this.enqueue(origin, () => this.workers.run(job), options);
     // Of a longer one bcrypt would have compared the beginning.
-    const result = equal && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
-    if (!result && hash !== undefined) await this.makeUpFor(bcrypt.getRounds(hash));
-    return result;
+    return equal && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
   }
 
-  /** Each step of the cost doubles the time: one hash of each from the lower one on takes the rest of it. */
-  private async makeUpFor(lower: number): Promise<void> {
-    for (let cost = lower; cost < this.cost; cost++) await bcrypt.hash(DECOY, cost);
+  /** Refuses what waits, and ends the threads. */
+  async close(): Promise<void> {
+    this.queue.close();
+    await this.workers.close();
+  }
+
+  private enqueue<Result>(
+    { address, gone }: HashOrigin,
+    work: () => Promise<Result>,
+    options: HashOptions,
+  ): Promise<Result> {
+    return this.queue.run(networkOf(address), work, { gone, ...options });
   }
 }

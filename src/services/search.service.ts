@@ -6,9 +6,9 @@ import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type MessageDocument } from '../models/message.model';
 import type { SearchHit, SearchQuery } from '../models/search.model';
 import type { Caller } from '../models/session.model';
-import { ConcurrencyLimit } from '../utils/concurrency-limit';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { FairQueue } from '../utils/fair-queue';
 import type { Access } from './access';
 import { highlightsIn } from './search-highlights';
 import { invalid, parseSearch, type Feature, type ParsedQuery } from './search-query';
@@ -24,8 +24,8 @@ import {
 
 /** Channels that one search looks into at the same time. */
 const CHANNELS_AT_ONCE = 8;
-/** Searches that run at the same time, and that wait. */
-const SEARCHES = { active: 4, waiting: 200 };
+/** Searches that run at the same time and that wait, in all and of one user. */
+const SEARCHES = { active: 4, activePerKey: 2, waiting: 200, waitingPerKey: 50 };
 
 /** What is known of a hit before its message is fetched. Hits are ordered by all three, falling. */
 interface Found {
@@ -56,14 +56,14 @@ const FEATURE_FILTERS: Record<Feature, Document> = {
  * whatever others wrote, and nobody learns from its duration what is said elsewhere.
  */
 export class SearchService {
-  private readonly limit = new ConcurrencyLimit(SEARCHES.active, SEARCHES.waiting);
+  private readonly queue = new FairQueue(SEARCHES);
 
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
   ) {}
 
-  /** The best hits first, of equal ones the newest. @throws AppError validation_failed, unavailable */
+  /** The best hits first, of equal ones the newest. @throws AppError validation_failed, rate_limited, unavailable */
   async messages(caller: Caller, query: SearchQuery): Promise<Page<SearchHit>> {
     const parsed = parseSearch(query.query);
     const after = query.cursor === undefined ? undefined : readCursor(query.cursor);
@@ -71,7 +71,7 @@ export class SearchService {
     if (words.length + phrases.length === 0 && from === undefined && keyOf(has) === undefined) {
       throw invalid('needs a word, a phrase, from:, has:link, has:file or has:image');
     }
-    return this.limit.run(async () => {
+    return this.queue.run(caller.userId.toHexString(), async () => {
       const senderId = await this.senderOf(caller, parsed);
       if (senderId === null) return { items: [], nextCursor: null };
       const channels = await this.channelsOf(caller, parsed, query);

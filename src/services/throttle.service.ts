@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import { Redis } from 'ioredis';
 import {
   RateLimiterMemory,
@@ -9,6 +8,7 @@ import {
 } from 'rate-limiter-flexible';
 import { AppError, type ErrorCode } from '../utils/errors';
 import type { Logger } from '../utils/logger';
+import { networkOf } from '../utils/network';
 
 /**
  * How many calls one address may make in a window. Generous, because an office or a school shares an address;
@@ -37,6 +37,9 @@ const KNOWN_FOR = 14 * 24 * 3600;
 /** What a try ends with that was a wrong guess. */
 const WRONG_GUESS: readonly ErrorCode[] = ['invalid_credentials', 'password_wrong', 'totp_invalid'];
 
+/** Tries at one account that wait for the one under way. */
+const WAITING_TRIES = 50;
+
 /** Mails to one account in an hour. */
 const MAILS_PER_HOUR = 5;
 
@@ -48,8 +51,8 @@ export class ThrottleService {
   private readonly known: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
   private readonly redis: Redis | undefined;
-  /** The last of those who wait for their turn at an account. */
-  private readonly turns = new Map<string, Promise<unknown>>();
+  /** The tries under way and waiting at each account: how many, and the end of the last one. */
+  private readonly tries = new Map<string, { count: number; last: Promise<unknown> }>();
 
   constructor(
     private readonly options: { enabled: boolean; redisUrl: string | undefined },
@@ -112,7 +115,8 @@ export class ThrottleService {
    * count together are made one after the other: many at once would all be under way before the first of them
    * fails.
    * @param address where the try comes from.
-   * @throws AppError rate_limited while there is to be a wait after failures; what `prove` throws.
+   * @throws AppError rate_limited while there is to be a wait after failures, or when too many tries wait already;
+   *   what `prove` throws.
    */
   async attempt<Result>(account: string, address: string, prove: () => Promise<Result>): Promise<Result> {
     if (!this.options.enabled) return prove();
@@ -131,15 +135,20 @@ export class ThrottleService {
     });
   }
 
-  private inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
-    const result = (this.turns.get(key) ?? Promise.resolve()).then(work);
-    const turn: Promise<unknown> = result
-      .catch(() => undefined)
-      .finally(() => {
-        if (this.turns.get(key) === turn) this.turns.delete(key);
-      });
-    this.turns.set(key, turn);
-    return result;
+  /** @throws AppError rate_limited when too many tries wait */
+  private async inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
+    const tries = this.tries.get(key) ?? { count: 0, last: Promise.resolve() };
+    if (tries.count > WAITING_TRIES) throw tooMany(1000);
+    this.tries.set(key, tries);
+    tries.count++;
+    const result = tries.last.then(work);
+    tries.last = result.catch(() => undefined);
+    try {
+      return await result;
+    } finally {
+      tries.count--;
+      if (tries.count === 0) this.tries.delete(key);
+    }
   }
 
   private async refuseDuringBackoff(key: string): Promise<void> {
@@ -186,21 +195,6 @@ async function consume(limiter: RateLimiterAbstract, key: string): Promise<void>
     if (refused instanceof RateLimiterRes) throw tooMany(refused.msBeforeNext);
     throw refused;
   }
-}
-
-/** Whoever has one IPv6 address has the 2^64 of its network. */
-function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped?.[1]) return mapped[1];
-  if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = (text = '') => text.split(':').filter(Boolean);
-  const zeros = tail === undefined ? 0 : 8 - groups(head).length - groups(tail).length;
-  const all = [...groups(head), ...Array<string>(zeros).fill('0'), ...groups(tail)];
-  return all
-    .slice(0, 4)
-    .map((group) => parseInt(group, 16).toString(16))
-    .join(':');
 }
 
 /** A network has no spaces, so no other account and network have the same key, whatever somebody types as a name. */

@@ -68,7 +68,7 @@ export class UploadService {
   /**
    * Takes a file in, which only its owner can read until it is on a message. Pictures are drawn anew.
    * @throws AppError unsupported_media_type, payload_too_large, quota_exceeded, image_too_large, image_invalid,
-   * unavailable, storage_full, session_revoked when the account is gone
+   * rate_limited, unavailable, storage_full, session_revoked when the account is gone
    */
   async add({ userId }: Caller, file: UploadedFile): Promise<Attachment> {
     const type = await contentTypeOf(file.path);
@@ -80,7 +80,7 @@ export class UploadService {
     const _id = new ObjectId();
     const upload = { _id, userId, mediaType: type.mediaType };
     try {
-      const stored = await this.store(_id, file, type);
+      const stored = await this.store({ _id, userId }, file, type);
       const document: UploadDocument = {
         ...upload,
         ...stored,
@@ -191,7 +191,7 @@ export class UploadService {
 
   /** Stores what a file holds. @throws AppError as `add` */
   private async store(
-    _id: ObjectId,
+    { _id, userId }: Pick<UploadDocument, '_id' | 'userId'>,
     file: UploadedFile,
     { mediaType, category }: ContentType,
   ): Promise<Stored> {
@@ -200,7 +200,7 @@ export class UploadService {
       await this.storage.take(contentKey({ _id, mediaType }), file.path);
       return { name, mediaType, size: file.size, storedBytes: Math.max(SMALLEST, file.size) };
     }
-    const { content, thumbnail, ...image } = await this.images.clean(file.path);
+    const { content, thumbnail, ...image } = await this.images.clean(file.path, userId);
     await this.storage.put(contentKey({ _id, ...image }), content);
     await this.storage.put(thumbnailKey({ _id }), thumbnail);
     return {
