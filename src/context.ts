@@ -43,7 +43,7 @@ import { InviteService } from './services/invite.service';
 import { JoinRequestService } from './services/join-request.service';
 import { KeyRecords } from './services/key-records';
 import { LastSeen } from './services/last-seen';
-import { LinkFetcher, PUBLIC_WEB, type LinkPolicy } from './services/link-fetcher';
+import { LinkFetcher, publicWeb, type LinkPolicy } from './services/link-fetcher';
 import { LinkPreviewService } from './services/link-preview.service';
 import { LiveConnections } from './services/live-connections';
 import { ImageProcessor } from './services/image-processor';
@@ -262,7 +262,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const linkPreviews = new LinkPreviewService(
     transactions,
     messages,
-    new LinkFetcher(overrides.linkPolicy ?? PUBLIC_WEB),
+    new LinkFetcher(overrides.linkPolicy ?? publicWeb()),
     bus,
     logger,
     config.linkPreviews.enabled,

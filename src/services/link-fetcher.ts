@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns/promises';
+import { Resolver } from 'node:dns/promises';
 import { request as requestHttp, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
@@ -23,12 +23,25 @@ export interface LinkPolicy {
   resolve(host: string): Promise<string[]>;
 }
 
-/** The public internet on the ports of the web. */
-export const PUBLIC_WEB: LinkPolicy = {
-  allowsAddress: isPublicAddress,
-  allowsPort: (port) => port === 80 || port === 443,
-  resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
-};
+/** How long a DNS server may take, in milliseconds, and how often it is asked. */
+const DNS = { timeout: 1_000, tries: 2 };
+
+/**
+ * The public internet on the ports of the web. Names are resolved by DNS queries of this process: `dns.lookup` would
+ * hold threads of libuv's pool, which read and write files, for as long as a DNS server of the link's owner likes.
+ */
+export function publicWeb(resolver = new Resolver(DNS)): LinkPolicy {
+  return {
+    allowsAddress: isPublicAddress,
+    allowsPort: (port) => port === 80 || port === 443,
+    resolve: async (host) => {
+      const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+      const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+      if (addresses.length === 0) throw new LinkError('its name has no address');
+      return addresses;
+    },
+  };
+}
 
 /** A web page as it came. */
 export interface WebPage {
@@ -76,12 +89,12 @@ export class LinkFetcher {
     const port = Number(url.port || (isHttps ? 443 : 80));
     if (!this.policy.allowsPort(port)) throw new LinkError(`port ${port} is not allowed`);
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    const address = await this.addressOf(host, signal);
+    const addresses = await this.addressesOf(host, signal);
     const options: RequestOptions = {
       host,
       port,
       path: url.pathname + url.search,
-      lookup: pinned(address),
+      lookup: pinned(addresses),
       // A connection of its own, which nobody uses afterwards.
       agent: false,
       signal,
@@ -99,23 +112,25 @@ export class LinkFetcher {
     });
   }
 
-  /** The one address to connect to. Of an address in numbers, URL has made the usual form of it. */
-  private async addressOf(host: string, signal: AbortSignal): Promise<string> {
+  /** The addresses to connect to, at least one. Of an address in numbers, URL has made the usual form of it. */
+  private async addressesOf(host: string, signal: AbortSignal): Promise<string[]> {
     const addresses = isIP(host) ? [host] : await before(signal, this.policy.resolve(host));
-    const [first] = addresses;
-    if (first === undefined) throw new LinkError('its name has no address');
+    if (addresses.length === 0) throw new LinkError('its name has no address');
     const refused = addresses.find((address) => !this.policy.allowsAddress(address));
     if (refused !== undefined) throw new LinkError(`${refused} is not allowed`);
-    return first;
+    return addresses;
   }
 }
 
-/** Answers every question for an address with the one that was checked. */
-function pinned(address: string): LookupFunction {
-  const family = isIP(address);
+/**
+ * Answers every question for an address with those that were checked. Node tries them one after the other, so a
+ * machine with IPv6 alone reaches a page that has both.
+ */
+function pinned(addresses: string[]): LookupFunction {
+  const all = addresses.map((address) => ({ address, family: isIP(address) }));
   return (_host, options, callback) => {
-    if (options.all) callback(null, [{ address, family }]);
-    else callback(null, address, family);
+    if (options.all) callback(null, all);
+    else callback(null, all[0]!.address, all[0]!.family);
   };
 }
 

@@ -1,3 +1,5 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { Resolver } from 'node:dns/promises';
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -10,7 +12,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { randomUUID } from 'node:crypto';
 import { createContext, type Context } from '../../context';
 import { startServer, type RunningServer } from '../../server';
-import { LinkFetcher, PUBLIC_WEB, type LinkPolicy } from '../../services/link-fetcher';
+import { LinkFetcher, publicWeb, type LinkPolicy } from '../../services/link-fetcher';
 import { createApi, type Api } from '../fixtures/api';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -27,10 +29,11 @@ let port: number;
 const names = new Map<string, string[][]>();
 let asked: string[] = [];
 
+const internet = publicWeb();
 /** One loopback address and the port of the web site count as public; everything else is as it always is. */
 const policy: LinkPolicy = {
-  allowsAddress: (address) => address === '127.0.0.2' || PUBLIC_WEB.allowsAddress(address),
-  allowsPort: (wanted) => wanted === port || PUBLIC_WEB.allowsPort(wanted),
+  allowsAddress: (address) => address === '127.0.0.2' || internet.allowsAddress(address),
+  allowsPort: (wanted) => wanted === port || internet.allowsPort(wanted),
   resolve: (host) => {
     asked.push(host);
     const answers = names.get(host) ?? [];
@@ -77,6 +80,26 @@ const refusalOf = (link: string) =>
     () => 'fetched',
     (error: Error) => error.message,
   );
+
+/** A DNS server that knows the one IPv4 address of one name. */
+async function startDnsServer(name: string, address: string): Promise<Socket> {
+  const server = createSocket('udp4');
+  server.on('message', (query, { port: from }) => {
+    const end = query.indexOf(0, 12) + 5;
+    const asked = query.subarray(12, end - 4).toString('latin1');
+    const known = name.split('.').every((label) => asked.includes(label));
+    const isIPv4 = query.readUInt16BE(end - 4) === 1;
+    const header = Buffer.from(query.subarray(0, 12));
+    header.writeUInt16BE(known ? 0x8180 : 0x8183, 2);
+    header.writeUInt16BE(known && isIPv4 ? 1 : 0, 6);
+    header.writeUInt32BE(0, 8);
+    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address.split('.').map(Number)]);
+    const answer = [header, query.subarray(12, end), ...(known && isIPv4 ? [record] : [])];
+    server.send(Buffer.concat(answer), from, '127.0.0.1');
+  });
+  await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve));
+  return server;
+}
 
 describe('fetching a page', () => {
   it('goes to the address that was checked, under the name of the page, and says who asks', async () => {
@@ -139,6 +162,29 @@ describe('fetching a page', () => {
     expect(requests[0]!.to).toContain('127.0.0.2');
     // The next fetch sees the other answer, and is refused.
     expect(await refusalOf(at('/rebind', 'rebind.example'))).toMatch(/127\.0\.0\.1 is not allowed/);
+  });
+
+  it('goes to the next address of a name when nobody answers at the first', async () => {
+    pages.set('/next', html('<title>Next</title>'));
+    const dual = new LinkFetcher({
+      ...policy,
+      allowsAddress: () => true,
+      resolve: () => Promise.resolve(['::1', '127.0.0.2']),
+    });
+    expect((await dual.fetch(at('/next'))).html).toContain('Next');
+  });
+
+  it('resolves names by DNS queries of its own, which take no thread from files', async () => {
+    const dns = await startDnsServer('named.example', '192.0.2.7');
+    try {
+      const resolver = new Resolver();
+      resolver.setServers([`127.0.0.1:${dns.address().port}`]);
+      const web = publicWeb(resolver);
+      expect(await web.resolve('named.example')).toEqual(['192.0.2.7']);
+      await expect(web.resolve('unknown.example')).rejects.toThrow('its name has no address');
+    } finally {
+      dns.close();
+    }
   });
 
   it('checks every redirect, and follows three', async () => {
