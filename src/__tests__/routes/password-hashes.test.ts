@@ -1,9 +1,14 @@
 import { performance } from 'node:perf_hooks';
 import bcrypt from 'bcrypt';
 import { ObjectId } from 'mongodb';
+import { hashThreads } from '../../services/hash-workers';
+import { PasswordHasher } from '../../services/password';
 import { login, me, refused } from '../fixtures/accounts';
+import type { Answer } from '../fixtures/api';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
+import { until } from '../fixtures/until';
+import { send } from '../fixtures/uploads';
 
 /** Two nodes on one database: the second is configured with a greater cost. */
 let cheap: TestServer;
@@ -11,7 +16,7 @@ let dear: TestServer;
 
 beforeAll(async () => {
   cheap = await startTestServer({ BCRYPT_COST: '4' });
-  dear = await startTestServer({ BCRYPT_COST: '9' }, { beside: cheap });
+  dear = await startTestServer({ BCRYPT_COST: '9', TRUST_PROXY: 'true' }, { beside: cheap });
 });
 afterAll(async () => {
   await dear.close();
@@ -90,6 +95,66 @@ describe('a password of more bytes than bcrypt reads', () => {
     expect(await login(cheap.api, person, { password: `${longest}!` })).toMatchObject(
       refused(401, 'invalid_credentials'),
     );
+  });
+});
+
+describe('a flood of log-ins from one address', () => {
+  const FLOODER = '198.51.100.1';
+  const from = (address: string, method: 'post', path: string, body: object, token?: string) =>
+    dear.api.call(method, path, { body, headers: { 'X-Forwarded-For': address }, ...(token && { token }) });
+  const logInFrom = (address: string, identifier: string, password: string) =>
+    from(address, 'post', '/api/auth/login', { identifier, password });
+
+  /** Logs in at twice as many unknown accounts as may wait. Resolves when the first of these has been refused. */
+  async function flood() {
+    const answers: Answer[] = [];
+    const all = Array.from({ length: 64 * hashThreads() }, async (_, index) => {
+      answers.push(await logInFrom(FLOODER, `nobody-${index}`, 'a wrong guess'));
+    });
+    const refused = () => answers.filter(({ status }) => status === 429);
+    await until(() => refused().length > 0);
+    return { ended: Promise.all(all), answers, refused };
+  }
+
+  it('is refused in part, and holds up neither log-ins from elsewhere nor uploads', async () => {
+    const person = await signUp(dear.api);
+    const { ended, answers, refused } = await flood();
+    const waiting = () => 33 * hashThreads() - (answers.length - refused().length);
+    const atFirst = waiting();
+    const [login, upload] = await Promise.all([
+      logInFrom('198.51.100.2', person.username, PASSWORD),
+      send(dear.api, person, 'A note'),
+    ]);
+    expect([login.status, upload.status]).toEqual([200, 201]);
+    // It is not the last one.
+    expect(waiting()).toBeGreaterThan(atFirst / 2);
+    await ended;
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401, 429]));
+    for (const { body, headers } of refused()) {
+      expect(body.error.code).toBe('rate_limited');
+      expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  it('does nothing for a client that has closed its connection', async () => {
+    const hash = jest.spyOn(PasswordHasher.prototype, 'hash');
+    const { ended } = await flood();
+    const gone = new AbortController();
+    const input = { username: 'impatient', email: 'impatient@example.org', password: PASSWORD };
+    const request = fetch(`${dear.url}/api/auth/register`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(input),
+      signal: gone.signal,
+    });
+    await until(() => hash.mock.calls.length === 1);
+    gone.abort();
+    await expect(request).rejects.toThrow();
+    await expect(hash.mock.results[0]!.value).rejects.toMatchObject({ code: 'bad_request' });
+    hash.mockRestore();
+    await ended;
+    const { users } = cheap.context.database.collections;
+    expect(await users.findOne({ username: 'impatient' })).toBeNull();
   });
 });
 

@@ -1,4 +1,6 @@
 import { ObjectId } from 'mongodb';
+import { PasswordHasher } from '../../services/password';
+import { AppError } from '../../utils/errors';
 import { auditOf, isLoggedIn, logInAgain, login, me, refused } from '../fixtures/accounts';
 import { openMailbox, type Mailbox } from '../fixtures/mail';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
@@ -105,6 +107,23 @@ describe('a forgotten password', () => {
     const token = await mailbox.takeToken(email, 'reset-password');
     const answers = await Promise.all(Array.from({ length: 5 }, () => reset(token)));
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 400, 400, 400, 400]);
+  });
+
+  it('leaves the link good when the server is too busy to hash the password', async () => {
+    await forgot(email);
+    const token = await mailbox.takeToken(email, 'reset-password');
+    const busy = new AppError('unavailable', 'The server is busy.', undefined, 3);
+    const hash = jest.spyOn(PasswordHasher.prototype, 'hash').mockRejectedValueOnce(busy);
+    expect(await reset('unknown-token'.padEnd(43, 'x'))).toMatchObject(
+      refused(400, 'one_time_token_invalid'),
+    );
+    // What names no account is not hashed for.
+    expect(hash).not.toHaveBeenCalled();
+    const answer = await reset(token);
+    expect(answer).toMatchObject(refused(503, 'unavailable'));
+    expect(answer.headers['retry-after']).toBe('3');
+    hash.mockRestore();
+    expect((await reset(token)).status).toBe(204);
   });
 
   it('answers the same for an unknown address, and sends nothing there', async () => {

@@ -1,3 +1,4 @@
+import type { AppError } from '../../utils/errors';
 import { login, refused } from '../fixtures/accounts';
 import { openMailbox, type Mailbox } from '../fixtures/mail';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
@@ -119,6 +120,26 @@ describe('guessing at one account', () => {
     const bob = await signUp(server.api, 'bob');
     const guesses = await Promise.all(Array.from({ length: 30 }, () => guess(bob)));
     expect(guesses.filter(({ status }) => status === 401)).toHaveLength(FREE + 1);
+  });
+
+  it('keeps fifty tries waiting for the one under way, and refuses more', async () => {
+    const { throttle } = server.context.services;
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let accepted = 0;
+    const tries = Array.from({ length: 60 }, () =>
+      throttle
+        .attempt('waited-for', '203.0.113.77', () => ended)
+        .then(() => accepted++)
+        .catch((error: AppError) => error),
+    );
+    const refusals = await Promise.all(tries.slice(51));
+    expect(accepted).toBe(0);
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'rate_limited', retryAfter: 1 });
+    end();
+    await Promise.all(tries);
+    expect(accepted).toBe(51);
+    expect(await throttle.attempt('waited-for', '203.0.113.77', () => Promise.resolve('done'))).toBe('done');
   });
 
   it('covers the second factor, and the password that is asked for again', async () => {
