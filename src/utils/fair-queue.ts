@@ -184,7 +184,7 @@ export class FairQueue {
   /** The seconds that the jobs of now will take. */
   private retryAfter(): number {
     const milliseconds = ((this.waiting + this.active) / this.limits.active) * this.averageDuration;
-    return Math.min(LONGEST_RETRY, Math.max(1, Math.ceil(milliseconds / 1000)));
+    return Math.min(LONGEST_RETRY, milliseconds / 1000);
   }
 }
 

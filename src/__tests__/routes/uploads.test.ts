@@ -219,11 +219,9 @@ describe('a client', () => {
 
 describe('many pictures at once', () => {
   it('of one user are processed one at a time; more than may wait are refused, and those of others are not', async () => {
-    const picture = await noise(1500, 1500, 'png');
-    expect(picture.length).toBeLessThan(MB * 8);
-    const small = await sharp(picture).webp({ quality: 50 }).toBuffer();
+    const picture = await noise(800, 800, 'webp');
     const bob = await signUp(server.api, 'bob');
-    const flood = Array.from({ length: 50 }, () => setAvatar(server.api, ada, small));
+    const flood = Array.from({ length: 50 }, () => setAvatar(server.api, ada, picture));
     const [theirs, ...answers] = await Promise.all([setAvatar(server.api, bob), ...flood]);
     expect(theirs.status).toBe(200);
     const busy = answers.filter(({ status }) => status !== 200);
