@@ -55,7 +55,7 @@ export class RecentErrors {
 /** What an error says, and where it was made, without anything that differs from one to the next. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
-  const place = /\n\s+at (.*?)(?: \(|\n|$)/.exec(error.stack ?? '')?.[1] ?? '';
+  const place = /\n {4}at (.*?)(?: \(|\n|$)/.exec(error.stack ?? '')?.[1] ?? '';
   return `${error.name}: ${withoutDetails(error.message)}${place && ` at ${withoutDetails(place)}`}`;
 }
 
@@ -65,8 +65,7 @@ function withoutDetails(text: string): string {
     .slice(0, 2000)
     .replace(/"[^"]*"|'[^']*'|`[^`]*`/g, '"…"')
     .replace(/\{[^{}]*\}/g, '{…}')
-    .replace(/\S*[@/\\]\S*/g, '…')
-    .replace(/\S{25,}/g, '…')
+    .replace(/\S+/g, (word) => (word.length >= 25 || /[@/\\]/.test(word) ? '…' : word))
     .replace(/\b(?=[0-9a-f]*\d)[0-9a-f]{6,}\b|\d+/gi, '#')
     .slice(0, MAX_TEXT);
 }

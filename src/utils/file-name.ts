@@ -1,5 +1,7 @@
 /** The longest name, in UTF-16 code units. */
 const MAX_LENGTH = 200;
+/** What is kept of a name while its characters are put in normal form: that takes time with the square of the length. */
+const MAX_NORMALIZED = 1000;
 /** Control characters, and those that turn the direction of writing, by which `exe.gpj` passes for `jpg.exe`. */
 const MISLEADING = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 const NAMELESS = 'file';
@@ -9,8 +11,8 @@ const NAMELESS = 'file';
  * @param name whatever a client has sent.
  */
 export function displayName(name: string): string {
-  const last = name.toWellFormed().normalize('NFC').replace(MISLEADING, '').split(/[/\\]/).at(-1) ?? '';
-  const shown = last.trim();
+  const last = name.split(/[/\\]/).at(-1) ?? '';
+  const shown = shorten(last.toWellFormed(), MAX_NORMALIZED).normalize('NFC').replace(MISLEADING, '').trim();
   return /^\.*$/.test(shown) ? NAMELESS : shorten(shown);
 }
 
@@ -20,8 +22,8 @@ export function withEnding(name: string, ending: string): string {
 }
 
 /** Cuts what stands before the ending. */
-function shorten(name: string): string {
-  if (name.length <= MAX_LENGTH) return name;
+function shorten(name: string, max = MAX_LENGTH): string {
+  if (name.length <= max) return name;
   const ending = /\.[^.]{1,20}$/.exec(name)?.[0] ?? '';
-  return name.slice(0, MAX_LENGTH - ending.length).toWellFormed() + ending;
+  return name.slice(0, max - ending.length).toWellFormed() + ending;
 }

@@ -235,6 +235,34 @@ describe('editing a message', () => {
   });
 });
 
+describe('a text that scanners stumble over', () => {
+  const hostile = `http://a${'.'.repeat(5_300)}${')'.repeat(2_690)}`;
+  const ordinary = `http://a/${'b'.repeat(hostile.length - 9)}`;
+
+  it('holds up nobody when it is sent, nor when it is edited in', async () => {
+    const { id } = await send('text');
+    // The fastest of three, in milliseconds, with a call of somebody else that is made in the same moment.
+    const fastest = async (call: (body: string) => Promise<{ status: number }>, body: string) => {
+      let least = Infinity;
+      for (const again of ['1', '2', '3']) {
+        const start = performance.now();
+        const [{ status }] = await Promise.all([call(`${again} ${body}`), history()]);
+        least = Math.min(least, performance.now() - start);
+        expect(status).toBeLessThan(300);
+      }
+      return least;
+    };
+    const calls = [
+      (body: string) => post({ clientMessageId: randomUUID(), body }),
+      (body: string) => edit(id, body),
+    ];
+    for (const call of calls) {
+      const usual = await fastest(call, ordinary);
+      expect(await fastest(call, hostile)).toBeLessThan(20 * usual);
+    }
+  });
+});
+
 describe('deleting a message', () => {
   it('takes its text and keeps its place, once', async () => {
     const first = await send('secret');

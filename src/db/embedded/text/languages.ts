@@ -59,6 +59,8 @@ const STOP_WORDS: Readonly<Record<string, readonly string[]>> = {
   turkish,
 };
 
+/** Longer ones are no words, and some stemmers take time that grows with the square of the length. */
+const MAX_STEMMED = 256;
 /** Snowball stemming takes microseconds a word, and most texts use few different words. */
 const STEM_CACHE_LIMIT = 50_000;
 
@@ -85,6 +87,7 @@ function cachedStemmer(name: string): (word: string) => string {
   const stemmer = newStemmer(name);
   const cache = new Map<string, string>();
   return (word) => {
+    if (word.length > MAX_STEMMED) return word;
     let stem = cache.get(word);
     if (stem === undefined) {
       stem = stemmer.stem(word);

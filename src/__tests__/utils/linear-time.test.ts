@@ -1,0 +1,250 @@
+import { create as contentDisposition } from 'content-disposition';
+import jwt from 'jsonwebtoken';
+import type { IncomingMessage } from 'node:http';
+import { ObjectId } from 'mongodb';
+import { readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { findLanguage } from '../../db/embedded/text/languages';
+import { parseTextQuery } from '../../db/embedded/text/query';
+import { eachTerm } from '../../db/embedded/text/tokenizer';
+import { CLIENT_EVENTS } from '../../models/client-events.model';
+import { createGroupInput } from '../../models/group.model';
+import { listingOf, searchedWords } from '../../services/group-listing';
+import { refuseCommonPassword } from '../../services/password';
+import { RecentErrors } from '../../services/recent-errors';
+import { highlightsIn } from '../../services/search-highlights';
+import { parseSearch } from '../../services/search-query';
+import { phrasePattern, searchFieldsOf, wordPattern } from '../../services/search-terms';
+import { nearestName } from '../../utils/edit-distance';
+import { normalizeEmoji } from '../../utils/emoji';
+import { displayName, withEnding } from '../../utils/file-name';
+import { linksIn } from '../../utils/links';
+import { mentionNames } from '../../utils/mention-names';
+import { isPublicAddress } from '../../utils/public-address';
+import { clientAddress, trustProxy } from '../../utils/trust-proxy';
+import { parseInput } from '../../utils/validation';
+import { parseWebAddress } from '../../utils/web-address';
+import { wordsOf } from '../../utils/words';
+
+/** The lengths that are compared, in UTF-16 code units. */
+const SHORT = 4 * 1024;
+const LONG = 64 * 1024;
+/** In linear time the long text takes 16 times as long as the short one, in quadratic time 256 times. */
+const GREATEST_GROWTH = 80;
+/** Shorter times than this one, in milliseconds, count as much. */
+const LEAST = 0.02;
+/** Garbage collection and the like make a call longer, and none shorter: the fastest of so many counts. */
+const TRIES = 10;
+
+type Work = (text: string, call: number) => unknown;
+
+/** A text of a length, from what it repeats. */
+type Make = (length: number) => string;
+const repeat =
+  (unit: string): Make =>
+  (length) =>
+    unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
+/** Parts that are each repeated, one after the other. */
+const parts =
+  (...units: string[]): Make =>
+  (length) =>
+    units.map((unit) => repeat(unit)(Math.floor(length / units.length))).join('');
+/** A beginning and an end with what is repeated between them. */
+const between =
+  (start: string, unit: string, end = ''): Make =>
+  (length) =>
+    start + repeat(unit)(length - start.length - end.length) + end;
+/** Characters of which few are the same. */
+const mixed: Make = (length) =>
+  Array.from({ length }, (_, index) => String.fromCodePoint(0x4e00 + ((index * 7919) % 20_000))).join('');
+
+/** What scanners stumble over, whatever they look for. */
+const TEXTS: Record<string, Make> = {
+  'one word': repeat('a'),
+  words: repeat('ab cd '),
+  'many different words': (length) =>
+    Array.from({ length: length / 6 }, (_, index) => (index + 1e5).toString(36).padStart(5, 'z')).join(' '),
+  spaces: between('a', ' ', 'b'),
+  'line breaks': between('a', '\n', 'b'),
+  'full stops': between('a', '.', 'b'),
+  'quotation marks': repeat('"'),
+  backticks: repeat('` `\n```'),
+  'backticks without end': repeat('```a'),
+  braces: repeat('{a'),
+  slashes: repeat('/\\'),
+  minuses: between('-', '-', '"'),
+  'at signs': repeat('@a.'),
+  'names with full stops': between('@', 'a.'),
+  colons: repeat('a:'),
+  digits: repeat('9'),
+  links: repeat('http://a/.x) '),
+  'links without a host': repeat('http://[ '),
+  'addresses of mail': parts('a@', 'a.'),
+  'letters that stemming looks at': repeat('yy'),
+  endings: repeat('ationally'),
+  'combining marks': parts('\u0301', '\u0316'),
+  'combining marks in turn': between('a', '\u0301\u0316'),
+  'letters without spaces': repeat('漢'),
+  'many letters without spaces': mixed,
+  'letters that become many': repeat('\ufdfa'),
+  'letters that have another length in lower case': repeat('İ'),
+  'emoji that are joined': repeat('👩\u200d'),
+  flags: repeat('🇩'),
+  keycaps: repeat('1\ufe0f\u20e3'),
+  'halves of characters': repeat('\ud800'),
+};
+
+const URLS: Record<string, Make> = {
+  'a link that ends in full stops and brackets': between('http://a', '.)'),
+  'a link with brackets after full stops': (length) =>
+    `http://a${'.'.repeat((length * 2) / 3)}${')'.repeat(length / 3)}`,
+  'a link with brackets': (length) => `http://a${'('.repeat(length / 2)}${')'.repeat(length / 2)}`,
+  'a link with punctuation and letters': between('http://a', '.x'),
+  'a host of many letters': (length) => `http://${mixed(length)}/`,
+  'a host of many dots': between('http://', 'a.'),
+  'a path that goes up': between('http://a/', '../'),
+  'an address of many numbers': between('http://', '0x1.'),
+};
+
+const query = parseSearch('aa "bb cc" -dd ab 漢漢');
+const errors = new RecentErrors();
+const patterns = [wordPattern('ab'), wordPattern('漢字'), phrasePattern(['ab', 'cd'])].map(
+  (pattern) => new RegExp(pattern),
+);
+const throughProxies = trustProxy(true);
+const english = findLanguage('english')!;
+
+/** Every function that reads what users, or others outside, have written; with texts of its own where it has some. */
+const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
+  ['links of a message', (text) => linksIn(text, 3), URLS],
+  ['addresses of the web', (text) => parseWebAddress(text), URLS],
+  ['relative addresses', (text) => parseWebAddress(text, 'http://localhost/'), URLS],
+  ['mentions', mentionNames],
+  ['emoji', normalizeEmoji],
+  ['words', wordsOf],
+  ['what is indexed of a message', (text) => searchFieldsOf(text, 'a'.repeat(24))],
+  ['patterns of a search', (text) => patterns.map((pattern) => pattern.test(` ${text}`))],
+  ['a search', parseSearch],
+  ['highlights', (text) => highlightsIn(text, query)],
+  ['names of files', (text) => withEnding(displayName(text), 'webp')],
+  ['other endings of files', (text) => withEnding(text, 'webp')],
+  ['the header of a download', (text) => contentDisposition(displayName(text))],
+  [
+    'how groups are found',
+    (text) => {
+      const group = parseInput(createGroupInput, { name: text, description: text, visibility: 'public' });
+      return listingOf({ ...group, _id: new ObjectId(), archivedAt: null } as Parameters<
+        typeof listingOf
+      >[0]);
+    },
+  ],
+  ['searches for groups', (text) => searchedWords(text.slice(0, 80))],
+  ['common passwords', (text) => refuseCommonPassword(text, 'ada')],
+  ['the log of errors', (text) => errors.note('route', new Error(text), null)],
+  ['names that are alike', (text) => nearestName(text, ['PORT', 'MONGODB_URI'])],
+  ['access tokens', (text) => jwt.verify(text, 'x'.repeat(32)), { parts: between('a.', 'a', '.a') }],
+  [
+    'addresses of proxies',
+    (text) => {
+      const request = { headers: { 'x-forwarded-for': text }, socket: { remoteAddress: '127.0.0.1' } };
+      return isPublicAddress(clientAddress(request as unknown as IncomingMessage, throughProxies));
+    },
+    { commas: repeat('1, '), 'commas and spaces': repeat(' ,') },
+  ],
+  // Stems are kept, so each call is given another word.
+  ['terms in English', (text, call) => eachTerm(text + call, english, () => undefined)],
+  ['a search of the store', (text) => parseTextQuery(new Map([['$search', text]]))],
+];
+
+/** The processor time of a call, in milliseconds; what it throws is one of its answers. */
+function duration(work: Work, text: string, call: number): number {
+  const start = process.cpuUsage();
+  try {
+    work(text, call);
+  } catch {
+    // Refused.
+  }
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
+/** How many times as long the long text takes as the short one, at the best of some tries. */
+function growth(work: Work, make: Make): number {
+  const [short, long] = [make(SHORT), make(LONG)];
+  let shortest = Infinity;
+  let longest = Infinity;
+  let found = Infinity;
+  for (let call = 0; call < TRIES && found > GREATEST_GROWTH; call++) {
+    for (let each = 0; each < 3; each++)
+      shortest = Math.min(shortest, duration(work, short, 3 * call + each));
+    longest = Math.min(longest, duration(work, long, call));
+    found = longest / Math.max(shortest, LEAST);
+    // Two tries of what takes a second are enough.
+    if (longest > 1000 && call > 0) break;
+  }
+  return found;
+}
+
+/** The texts whose time grows faster than they do, with the growth. */
+function tooSlow(work: Work, texts: Record<string, Make>): Record<string, number> {
+  const growths = Object.entries(texts).map(([name, make]) => [name, growth(work, make)] as const);
+  return Object.fromEntries(growths.filter(([, found]) => found > GREATEST_GROWTH));
+}
+
+describe('the time that a text takes grows no faster than the text', () => {
+  it.each(FUNCTIONS)('for %s', (_, work, own = {}) => {
+    expect(tooSlow(work, { ...TEXTS, ...own })).toEqual({});
+  });
+
+  it('and a function of which that is not true is found', () => {
+    const quadratic: Work = (text) => {
+      let count = 0;
+      for (let end = 0; end < text.length; end += 16) {
+        for (let at = 0; at < end; at += 16) count += text.charCodeAt(at);
+      }
+      return count;
+    };
+    expect(tooSlow(quadratic, { 'one word': TEXTS['one word']! })).toEqual({
+      'one word': expect.any(Number),
+    });
+  });
+});
+
+describe('the time that an input takes to be validated grows no faster than its texts', () => {
+  const load = createRequire(__filename);
+  const folder = join(__dirname, '../../models');
+  const events = Object.entries(CLIENT_EVENTS).map(([name, { payload }]) => [name, payload] as const);
+  /** Whatever a schema expects of a field, it gets a text or a list of them. */
+  const validate =
+    (schema: z.ZodObject): Work =>
+    (text) => {
+      const fields = Object.keys(schema.shape);
+      schema.safeParse(Object.fromEntries(fields.map((field) => [field, text])));
+      schema.safeParse(Object.fromEntries(fields.map((field) => [field, Array(20).fill(text)])));
+    };
+  const texts = {
+    ...Object.fromEntries(
+      ['one word', 'spaces', 'full stops', 'minuses', 'digits', 'addresses of mail', 'combining marks'].map(
+        (name) => [name, TEXTS[name]!],
+      ),
+    ),
+    'an address of mail with dashes': between('a@', 'a-'),
+    'a time': between('2026-01-31T12:00:00.', '0'),
+    'a cursor': between('a', '-', `.${'a'.repeat(24)}`),
+  };
+
+  test('for all bodies, queries and paths, and for the payloads of events', () => {
+    const models = readdirSync(folder).map((file) => load(join(folder, file)) as Record<string, unknown>);
+    const schemas = models
+      .flatMap((model) => Object.entries(model))
+      .filter((each): each is [string, z.ZodObject] => each[1] instanceof z.ZodObject)
+      .filter(([name]) => /(Input|Query|Params)$/.test(name));
+    expect(schemas.length).toBeGreaterThan(50);
+    expect(events.length).toBeGreaterThan(5);
+    for (const [name, schema] of [...schemas, ...events]) {
+      expect([name, tooSlow(validate(schema as z.ZodObject), texts)]).toEqual([name, {}]);
+    }
+  });
+});
