@@ -1,7 +1,9 @@
 import type { Attack } from '../attack';
 import { links } from './links';
 import { logIns } from './log-ins';
+import { pages } from './pages';
+import { peers } from './peers';
 import { pictures } from './pictures';
 
 /** All attacks, by the name that `--attacks` takes. */
-export const ATTACKS: Record<string, Attack> = { 'log-ins': logIns, pictures, links };
+export const ATTACKS: Record<string, Attack> = { peers, links, pages, 'log-ins': logIns, pictures };
