@@ -12,6 +12,7 @@ import { AnnouncementService } from './services/announcement.service';
 import { ATTACHMENT_FOLDERS, Attachments } from './services/attachments';
 import { AuditService } from './services/audit.service';
 import { AuthService } from './services/auth.service';
+import { ChannelCounts } from './services/channel-counts';
 import { ChannelChanges } from './services/channel-changes';
 import { ChannelMembers } from './services/channel-members';
 import { AVATAR_FOLDER, AvatarService } from './services/avatar.service';
@@ -36,6 +37,7 @@ import { GroupBanService } from './services/group-ban.service';
 import { GroupChannels } from './services/group-channels';
 import { GroupLifecycle } from './services/group-lifecycle';
 import { GroupMemberService } from './services/group-member.service';
+import { GuardedWrites } from './services/guarded-writes';
 import { GroupService } from './services/group.service';
 import { HourlyCounts } from './services/hourly-counts';
 import { IdempotencyService } from './services/idempotency.service';
@@ -183,7 +185,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
   const notifications = new NotificationService(collections, bus);
   const mentions = new Mentions(collections, access);
-  const notices = new MentionNotices(collections, presence, notifications);
+  const notices = new MentionNotices(collections, access, presence, notifications);
   const attachments = new Attachments(collections, transactions, storage, logger);
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter(
@@ -202,9 +204,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const queue = new ChannelQueue<MessageDraft, SentMessage>(transactions, (channelId, drafts) =>
     writer.commit(channelId, drafts),
   );
+  const writes = new GuardedWrites(transactions, access, queue);
   const purger = new ChannelPurger(collections, transactions, attachments, logger);
   const users = new UserService(collections, bus);
-  const changes = new ChannelChanges(collections, transactions, bus);
+  const channelCounts = new ChannelCounts(collections);
+  const changes = new ChannelChanges(collections, transactions, channelCounts, bus);
   const messageChanges = new MessageChanges(collections, transactions, access, queue, changes, bus);
   const eraser = new MessageEraser(collections, messageChanges, attachments, notifications, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
@@ -221,10 +225,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const groupChannels = new GroupChannels(collections, bus);
   const channelOrder = new ChannelOrderService(
     collections,
-    transactions,
     access,
+    writes,
     queue,
     changes,
+    channelCounts,
     groupChannels,
     audit,
   );
@@ -250,8 +255,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const retention = new RetentionService(
     collections,
     transactions,
-    access,
+    writes,
     changes,
+    channelCounts,
     queue,
     markers,
     attachments,
@@ -271,6 +277,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     collections,
     transactions,
     access,
+    writes,
+    channelCounts,
     users,
     notifications,
     queue,
@@ -279,7 +287,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     logger,
   );
   const images = new ImageProcessor();
-  const avatars = new AvatarService(collections, transactions, access, audit, bus, images, storage, logger);
+  const avatars = new AvatarService(collections, transactions, writes, audit, bus, images, storage, logger);
   const uploads = new UploadService(
     collections,
     transactions,
@@ -354,6 +362,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     collections,
     transactions,
     access,
+    writes,
     memberships,
     users,
     notifications,
@@ -361,8 +370,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const groupBans = new GroupBanService(
     collections,
-    transactions,
     access,
+    writes,
     admissions,
     memberships,
     users,
@@ -371,26 +380,26 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const channels = new ChannelService(
     collections,
-    transactions,
     access,
+    writes,
     channelMembers,
     markers,
     changes,
+    channelCounts,
     groupChannels,
     channelOrder,
-    queue,
     purger,
     audit,
     bus,
   );
   const channelMembership = new ChannelMembershipService(
     collections,
-    transactions,
     access,
+    writes,
     channelMembers,
     changes,
+    channelCounts,
     users,
-    queue,
     purger,
     notifications,
     audit,
@@ -399,6 +408,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     collections,
     transactions,
     access,
+    writes,
     admissions,
     memberships,
     users,
@@ -410,6 +420,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     collections,
     transactions,
     access,
+    writes,
     admissions,
     memberships,
     users,
@@ -446,6 +457,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     adminGroups: new AdminGroupService(
       collections,
       access,
+      channelCounts,
       users,
       groupLifecycle,
       groupMembers,
@@ -460,7 +472,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       connections,
     ),
     diagnostics: new DiagnosticsService(access, users, connections, timings, errors),
-    exports: new ExportService(collections, access, audit),
+    exports: new ExportService(collections, access, channelCounts, audit),
     maintenance,
     announcements,
     connections,
@@ -476,8 +488,10 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     preferences,
     overview: new OverviewService(
       collections,
+      access,
       users,
       channelSummaries,
+      channelCounts,
       notifications,
       joinRequests,
       invites,
@@ -486,7 +500,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       presence,
       config.uploads,
     ),
-    groups: new GroupService(collections, transactions, access, groupLifecycle, bus),
+    groups: new GroupService(collections, transactions, access, writes, groupLifecycle, bus),
     groupMembers,
     groupBans,
     joinRequests,
@@ -499,7 +513,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     channelSummaries,
     reads: new ReadService(transactions, access, markers, counts, bus),
     readVerifier: new ReadVerifier(collections, transactions, access, queue, markers, counts, errors, logger),
-    sync: new SyncService(collections, transactions, access, counts),
+    sync: new SyncService(collections, transactions, access, counts, channelCounts),
     presence,
     typing: new TypingService(collections, access, presence, bus),
     idempotency: new IdempotencyService(

@@ -39,8 +39,6 @@ export interface InstallationDocument {
   /** `first_account`: who registered first, and so became super admin. */
   _id: 'first_account';
   userId: ObjectId;
-  /** Counts who was made or unmade super admin, so that two such changes at once cannot pass each other. */
-  superAdminChanges?: number;
 }
 
 /** A collection to which documents are added, and none of which is ever changed or removed. */

@@ -1,5 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { AbstractCursor, ClientSession, Collection, Document, MongoClient } from 'mongodb';
+import {
+  ObjectId,
+  type AbstractCursor,
+  type ClientSession,
+  type Collection,
+  type Document,
+  type Filter,
+  type MongoClient,
+} from 'mongodb';
 
 /** One try of a transaction. */
 interface Attempt {
@@ -162,6 +170,48 @@ const OPTIONS_AT: Partial<Record<keyof Collection, number>> = {
   bulkWrite: 1,
 };
 
+/** Names the operation of a collection that locks a document. */
+const LOCK = Symbol('lock');
+
+type Locking<Schema> = (filter: Filter<Schema>) => Promise<Schema | null>;
+
+/**
+ * Locks a document until the end of the transaction that the caller is part of. It is for a decision that rests on
+ * a document which the transaction does not write otherwise: of two transactions that lock or write the same
+ * document one fails and runs again, so neither decides by what the other one has just changed.
+ *
+ * A lock is a write of a field that means nothing (`lock`), as MongoDB's manual recommends it in place of
+ * `SELECT … FOR UPDATE`. It changes nobody's rights, so what is kept in memory of them stays. A document that is not
+ * there cannot be locked: whoever makes one has to lock or write another document that both sides know.
+ *
+ * A server without transactions has no locks. There this is a plain read, and only the queue of the group or channel
+ * keeps two writes of the same process apart.
+ * @returns the document as it is now; null if there is none.
+ */
+export function lock<Schema extends Document>(
+  collection: Collection<Schema>,
+  filter: Filter<Schema>,
+): Promise<Schema | null> {
+  const { [LOCK]: locking } = collection as unknown as { [LOCK]: Locking<Schema> };
+  return locking(filter);
+}
+
+function lockingOf(collection: Collection): Locking<Document> {
+  return async (filter) => {
+    const attempt = current();
+    if (!attempt) throw new Error('A lock takes a transaction: it holds until the end of it.');
+    const { session } = attempt;
+    if (!session) return collection.findOne(filter);
+    return inTurn(attempt, () =>
+      collection.findOneAndUpdate(
+        filter,
+        { $set: { lock: new ObjectId() } },
+        { returnDocument: 'after', session },
+      ),
+    );
+  };
+}
+
 const READS = new Set<string | symbol>(['find', 'findOne', 'aggregate', 'countDocuments', 'distinct']);
 
 /**
@@ -174,6 +224,7 @@ export function inTransactions<Schema extends Document>(
 ): Collection<Schema> {
   return new Proxy(collection, {
     get(target, name) {
+      if (name === LOCK) return lockingOf(target as unknown as Collection);
       const value: unknown = Reflect.get(target, name, target);
       const optionsAt = OPTIONS_AT[name as keyof Collection];
       if (typeof value !== 'function' || optionsAt === undefined) return value;

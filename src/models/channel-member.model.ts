@@ -3,7 +3,7 @@ import type { ChannelMemberDocument } from './channel.model';
 import { idOut, nextCursorOut, timeOut } from './common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
 
-/** Somebody in a private channel or a direct conversation. */
+/** Somebody in a channel; `joinedAt` of a public one is since when they are in its group. */
 export const channelMemberSchema = z
   .strictObject({ userId: idOut, joinedAt: timeOut, user: publicUserSchema })
   .meta({ id: 'ChannelMember' });
@@ -14,7 +14,7 @@ export const channelMembersReply = z.strictObject({
 });
 
 export function toChannelMember(
-  { userId, joinedAt }: ChannelMemberDocument,
+  { userId, joinedAt }: Pick<ChannelMemberDocument, 'userId' | 'joinedAt'>,
   user: UserDocument,
 ): ChannelMember {
   return { userId: userId.toHexString(), joinedAt: joinedAt.toISOString(), user: toPublicUser(user) };

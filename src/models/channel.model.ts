@@ -32,7 +32,7 @@ export interface ChannelDocument {
   retainedFrom?: number;
   /** Of a direct conversation: its people in one order, so that there is one conversation of them for ever. */
   directKey?: string;
-  /** How many are in a private channel or a direct conversation; 0 of a public channel. */
+  /** How many are in a private channel or a direct conversation; 0 of a public channel, see services/channel-counts.ts. */
   memberCount: number;
   /** The number of the newest message. */
   seq: number;
@@ -172,10 +172,10 @@ export const channelSchema = z
       .number()
       .int()
       .meta({ description: 'Messages with a smaller `seq` have been removed: drop them.' }),
-    memberCount: z
-      .number()
-      .int()
-      .meta({ description: 'Of a private channel or direct conversation; 0 of a public channel.' }),
+    memberCount: z.number().int().meta({
+      description:
+        'How many are in it. Of a public channel: the members of its group without those who are banned from it, as of this answer; `member:added` and `member:removed` of the group change it.',
+    }),
     seq: z.number().int().meta({ description: 'The `seq` of the newest message; 0 in an empty channel.' }),
     revision: z.number().int().meta({ description: 'The number of the newest change.' }),
     createdAt: timeOut,
@@ -192,6 +192,7 @@ export function ownerOf({ kind, createdBy, ownerId }: ChannelDocument): ObjectId
   return kind === 'direct' ? null : (ownerId ?? createdBy);
 }
 
+/** With 0 members where it is public: ChannelCounts knows how many it has. */
 export function toChannel(channel: ChannelDocument): Channel {
   return {
     id: channel._id.toHexString(),

@@ -110,7 +110,8 @@ export function channelRoutes(
       path: '/api/channels/:channelId/members',
       operationId: 'listChannelMembers',
       tag,
-      summary: 'Who is in a private channel or a direct conversation, for those who read it.',
+      summary:
+        'Who is in a channel or a direct conversation, for those who read it: in a public channel the members of its group who are not banned from it.',
       params: channelParams,
       query: pageQuery,
       replies: { 200: { description: 'A page of members.', schema: channelMembersReply } },

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../models/channel.model';
 import { peopleOfKey } from '../models/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../models/group.model';
@@ -19,6 +19,10 @@ export interface Concerning {
   subjectId?: ObjectId;
   /** The role that they are given. */
   newRole?: GroupRole;
+  /** Whether to lock what the decision rests on until the end of the caller's transaction. */
+  lock?: boolean;
+  /** Whether this is a first look, so that the audit log has nothing to note yet. */
+  quiet?: boolean;
 }
 
 /** What somebody is in a channel and in its group. */
@@ -91,6 +95,22 @@ export class AccessFacts {
       ...(newRole && { newRole }),
     };
     return { facts, membership };
+  }
+
+  /**
+   * Locks a group and what these people are in it, for a decision that rests on that. Whoever makes or ends a ban from
+   * a group locks or writes the group, too: a ban that is not there cannot be locked.
+   */
+  async lockGroup(groupId: ObjectId, userIds: readonly ObjectId[]): Promise<void> {
+    const { groups, memberships } = this.collections;
+    await lock(groups, { _id: groupId });
+    for (const userId of userIds) await lock(memberships, { groupId, userId });
+  }
+
+  /** Locks a channel, its group, and what these people are in that. */
+  async lockChannel({ _id, groupId }: ChannelDocument, userIds: readonly ObjectId[]): Promise<void> {
+    if (groupId) await this.lockGroup(groupId, userIds);
+    await lock(this.collections.channels, { _id });
   }
 
   /** The facts for each of the users, in their order: one look for all. */

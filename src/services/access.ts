@@ -16,10 +16,11 @@ import {
   type PersonAction,
   type ServerAction,
 } from './access-actions';
-import { holds, type AccessFacts, type Concerning } from './access-facts';
+import type { AccessFacts, Concerning } from './access-facts';
 import type { Actor, Facts } from './access-rules';
 import type { AuditService } from './audit.service';
 import type { ChannelAudience } from './event-bus';
+import { ReadAccess } from './read-access';
 
 /** A group, and what the caller is in it. */
 export interface GroupAccess {
@@ -40,35 +41,20 @@ export interface MessageAccess extends ChannelAccess {
   message: MessageDocument;
 }
 
-/** What a member of a group sees of its channels: the public ones and those that they are in, without bans. */
-export interface GroupView {
-  /** The private channels that they are in. */
-  inside: ObjectId[];
-  bannedFrom: ObjectId[];
-  /** Whether they read a channel of the group. */
-  reads(channel: ChannelDocument): boolean;
-}
-
-/** What a user hears. A private channel of a group counts only while they are a member of the group. */
-export interface UserAudiences {
-  groupIds: ObjectId[];
-  privateChannels: { channelId: ObjectId; groupId: ObjectId | null }[];
-  /** Public channels that they are banned from. */
-  bannedFrom: ObjectId[];
-}
-
 /**
- * The one place that decides who may do what: it gathers the facts, and the rules in access-rules.ts decide by
+ * The one place that decides who may do what, what a user may read, and who reads a channel: it gathers the facts, and the rules in access-rules.ts decide by
  * them. What the caller may not know to exist is answered with `not_found`, never with `forbidden`. Where a
  * super admin passes a rule that refuses others, the audit log says so first.
  */
-export class Access {
+export class Access extends ReadAccess {
   constructor(
-    private readonly collections: Collections,
-    private readonly facts: AccessFacts,
+    collections: Collections,
+    facts: AccessFacts,
     private readonly audit: AuditService,
     private readonly groupCreation: NonNullable<Facts['groupCreation']>,
-  ) {}
+  ) {
+    super(collections, facts);
+  }
 
   /** @throws AppError forbidden */
   requireServer(caller: Caller, action: ServerAction): void {
@@ -118,9 +104,11 @@ export class Access {
     groupId: ObjectId | string,
     concerning: Concerning = {},
   ): Promise<GroupAccess> {
-    const { facts, membership } = await this.facts.group(actor(caller), new ObjectId(groupId), concerning);
+    const _id = new ObjectId(groupId);
+    if (concerning.lock) await this.facts.lockGroup(_id, concernedBy(caller, concerning));
+    const { facts, membership } = await this.facts.group(actor(caller), _id, concerning);
     if (!facts.group) throw new AppError('not_found', 'There is no such group.');
-    await this.require(caller, action, facts, 'group', facts.group._id);
+    await this.require(caller, action, facts, 'group', _id, concerning);
     return { group: facts.group, membership };
   }
 
@@ -135,10 +123,12 @@ export class Access {
     concerning: Concerning = {},
   ): Promise<ChannelAccess> {
     const _id = new ObjectId(channelId);
-    const channel = await this.collections.channels.findOne({ _id });
+    const found = await this.collections.channels.findOne({ _id });
+    if (found && concerning.lock) await this.facts.lockChannel(found, concernedBy(caller, concerning));
+    const channel = found && concerning.lock ? await this.collections.channels.findOne({ _id }) : found;
     const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], concerning);
     if (!channel) throw noChannel();
-    await this.require(caller, action, facts!, 'channel', _id);
+    await this.require(caller, action, facts!, 'channel', _id, concerning);
     return { channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
   }
 
@@ -181,88 +171,17 @@ export class Access {
     return facts && { decision: decide(action, facts), facts };
   }
 
-  /** All channels that a user may read, in the order of their ids. */
-  async readableChannels(userId: ObjectId): Promise<ChannelDocument[]> {
-    const { groupIds, privateChannels, bannedFrom } = await this.audiencesOf(userId);
-    const groups = new Set(groupIds.map((id) => id.toHexString()));
-    // A private channel of a group counts only while they are a member of the group.
-    const own = privateChannels.filter(({ groupId }) => !groupId || groups.has(groupId.toHexString()));
-    return this.collections.channels
-      .find({
-        $or: [
-          { groupId: { $in: groupIds }, visibility: 'public', _id: { $nin: bannedFrom } },
-          { _id: { $in: own.map(({ channelId }) => channelId) } },
-        ],
-      })
-      .sort({ _id: 1 })
-      .toArray();
-  }
-
-  /** Those of the channels that the users may read, as pairs of ids: for lists, counts and searches. */
-  async readableChannelIds(userId: ObjectId): Promise<ObjectId[]> {
-    const { groupIds, privateChannels, bannedFrom } = await this.audiencesOf(userId);
-    const banned = new Set(bannedFrom.map((id) => id.toHexString()));
-    const channels = await this.collections.channels
-      .find({ groupId: { $in: groupIds }, visibility: 'public' }, { projection: { _id: 1 } })
-      .toArray();
-    return [...channels.map(({ _id }) => _id), ...privateChannels.map(({ channelId }) => channelId)].filter(
-      (id) => !banned.has(id.toHexString()),
-    );
-  }
-
-  /** Those of the channels that the caller may read. */
-  async readableAmong(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
-    const readable = await this.readableChannelIds(caller.userId);
-    const known = new Set(readable.map((id) => id.toHexString()));
-    return channels.map(({ _id }) => _id).filter((id) => known.has(id.toHexString()));
-  }
-
-  /** Everything that a user hears: their groups, and the private channels in them that they are a member of. */
-  async audiencesOf(userId: ObjectId): Promise<UserAudiences> {
-    const { memberships, channelMembers, channelRestrictions } = this.collections;
-    const [own, channels, bans] = await Promise.all([
-      memberships.find({ userId }, { projection: { groupId: 1 } }).toArray(),
-      channelMembers.find({ userId }, { projection: { channelId: 1, groupId: 1 } }).toArray(),
-      channelRestrictions.find({ userId, kind: 'banned' }).toArray(),
-    ]);
-    const bannedFrom = bans.filter((ban) => holds(ban)).map(({ channelId }) => channelId);
-    const banned = new Set(bannedFrom.map((id) => id.toHexString()));
-    return {
-      groupIds: own.map(({ groupId }) => groupId),
-      privateChannels: channels.filter(({ channelId }) => !banned.has(channelId.toHexString())),
-      bannedFrom,
-    };
-  }
-
-  /** What a member of a group sees of its channels. */
-  async viewOf(userId: ObjectId, groupId: ObjectId): Promise<GroupView> {
-    const { channelMembers, channelRestrictions } = this.collections;
-    const [own, restrictions] = await Promise.all([
-      channelMembers.find({ userId, groupId }, { projection: { channelId: 1 } }).toArray(),
-      channelRestrictions.find({ groupId, userId }).toArray(),
-    ]);
-    const bans = restrictions.filter((one) => one.kind === 'banned' && holds(one));
-    const inside = own.map(({ channelId }) => channelId);
-    const bannedFrom = bans.map(({ channelId }) => channelId);
-    const has = (ids: ObjectId[], { _id }: ChannelDocument) => ids.some((id) => id.equals(_id));
-    return {
-      inside,
-      bannedFrom,
-      reads: (channel) =>
-        !has(bannedFrom, channel) && (channel.visibility === 'public' || has(inside, channel)),
-    };
-  }
-
   private async require(
     caller: Caller,
     action: Action,
     facts: Facts,
     kind: 'user' | 'group' | 'channel' | 'message',
     targetId: ObjectId,
+    { quiet = false }: Concerning = {},
   ): Promise<void> {
     const decision = decide(action, facts);
     if (!decision.allowed) throw refusal(decision);
-    if (decision.overrides) await this.noteOverride(caller, action, kind, targetId);
+    if (decision.overrides && !quiet) await this.noteOverride(caller, action, kind, targetId);
   }
 
   /** Notes that a super admin did what nobody else in their place could have done. */
@@ -336,6 +255,11 @@ function noSuchChannel(_id: ObjectId): ChannelDocument {
     createdAt: never,
     updatedAt: never,
   };
+}
+
+/** Those on whose memberships a decision rests. */
+function concernedBy({ userId }: Caller, { subjectId }: Concerning): ObjectId[] {
+  return subjectId && !subjectId.equals(userId) ? [userId, subjectId] : [userId];
 }
 
 /** Only an active account gets as far as a service. */

@@ -70,6 +70,8 @@ export class AccountService {
     details: Record<string, string> = {},
   ): Promise<void> {
     await this.transactions.run(async () => {
+      // All turns before the first write, as Memberships and ChannelMembers ask.
+      await this.takeTurnsOf(user._id);
       await this.superAdmins.refuseLast(user._id);
       await this.leaveGroups(user._id, { userId: actorId, address: origin.address });
       await this.erase(user);
@@ -92,9 +94,26 @@ export class AccountService {
     await this.collections.sessions.deleteMany({ userId });
   }
 
+  /** Takes the turns at all groups and private channels of a user, and at all channels of groups with nobody else. */
+  private async takeTurnsOf(userId: ObjectId): Promise<void> {
+    const { groups, memberships, channels, channelMembers } = this.collections;
+    const own = await memberships.find({ userId }, { projection: { groupId: 1 } }).toArray();
+    const groupIds = own.map(({ groupId }) => groupId);
+    await takeTurns(this.queue, groupIds);
+    const idOnly = { projection: { _id: 1 } } as const;
+    const alone = await groups.find({ _id: { $in: groupIds }, memberCount: 1 }, idOnly).toArray();
+    const groupId = { $in: alone.map(({ _id }) => _id) };
+    const doomed = await channels.find({ groupId }, idOnly).toArray();
+    const inChannels = await channelMembers.find({ userId }).toArray();
+    await takeTurns(this.queue, [
+      ...doomed.map(({ _id }) => _id),
+      ...inChannels.map(({ channelId }) => channelId),
+    ]);
+  }
+
   /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
   private async leaveGroups(userId: ObjectId, by: By): Promise<void> {
-    const { memberships, channels, channelMembers } = this.collections;
+    const { memberships } = this.collections;
     const own = await memberships.find({ userId }).toArray();
     const alone: ObjectId[] = [];
     const orphaned: string[] = [];
@@ -110,18 +129,6 @@ export class AccountService {
         groupIds: orphaned,
       });
     }
-    // All turns before the first write, as Memberships and ChannelMembers ask.
-    await takeTurns(
-      this.queue,
-      own.map(({ groupId }) => groupId),
-    );
-    const idOnly = { projection: { _id: 1 } } as const;
-    const doomed = await channels.find({ groupId: { $in: alone } }, idOnly).toArray();
-    const inChannels = await channelMembers.find({ userId }).toArray();
-    await takeTurns(this.queue, [
-      ...doomed.map(({ _id }) => _id),
-      ...inChannels.map(({ channelId }) => channelId),
-    ]);
     await this.channelMembers.leaveAll(userId);
     for (const groupId of alone) await this.groupLifecycle.remove(groupId, by);
     for (const { groupId } of own) await this.memberships.remove(groupId, userId, 'left');

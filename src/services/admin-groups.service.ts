@@ -6,7 +6,7 @@ import type {
   InspectedChannel,
   InspectedGroup,
 } from '../models/admin-group.model';
-import { toChannel, type Channel } from '../models/channel.model';
+import { type Channel } from '../models/channel.model';
 import { toSharedGroup, type GroupDocument, type SharedGroup } from '../models/group.model';
 import { encodePrefixCursor, type PrefixCursor } from '../models/prefix-cursor.model';
 import type { Caller } from '../models/session.model';
@@ -16,6 +16,7 @@ import { AppError } from '../utils/errors';
 import { noChannel, type Access } from './access';
 import type { ChannelMembershipService } from './channel-membership.service';
 import type { ChannelService } from './channel.service';
+import type { ChannelCounts } from './channel-counts';
 import type { GroupLifecycle } from './group-lifecycle';
 import type { GroupMemberService } from './group-member.service';
 import { pageByPrefix } from './prefix-pages';
@@ -29,6 +30,7 @@ export class AdminGroupService {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
+    private readonly counts: ChannelCounts,
     private readonly users: UserService,
     private readonly lifecycle: GroupLifecycle,
     private readonly members: GroupMemberService,
@@ -54,7 +56,7 @@ export class AdminGroupService {
       ...((kind ?? query.query) && { kind: kind ?? 'group' }),
     };
     const page = await this.page(this.collections.channels, query, more, { unique: false });
-    return { ...page, items: page.items.map(toChannel) };
+    return { ...page, items: await this.counts.showAll(page.items) };
   }
 
   /** @throws AppError forbidden, not_found */
@@ -104,7 +106,7 @@ export class AdminGroupService {
     ]);
     if (!channel) throw noChannel();
     return {
-      channel: toChannel(channel),
+      channel: await this.counts.show(channel),
       members: await this.name(members),
       counts: { messages: channel.seq, restrictions },
     };

@@ -8,10 +8,10 @@ import type { UploadedFile } from '../models/upload.model';
 import { toUser, type User } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
-import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { FileStorage, OpenFile } from './file-storage';
+import type { GuardedWrites } from './guarded-writes';
 import type { ImageProcessor } from './image-processor';
 
 /** The folder of the storage that avatars are in. */
@@ -28,7 +28,7 @@ export class AvatarService {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
-    private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly audit: AuditService,
     private readonly bus: EventBus,
     private readonly images: ImageProcessor,
@@ -69,9 +69,8 @@ export class AvatarService {
   async setOfGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
     // Making images takes a while, in which a role can end: it is asked for after that.
     const images = await this.images.squares(file.path, AVATAR_SIZES, caller.userId);
-    const { group, membership } = await this.access.group(caller, 'group.update', groupId);
     return this.replace(images, (avatarId) =>
-      this.transactions.run(async () => {
+      this.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group, membership }) => {
         const change = { avatarId, updatedAt: new Date() };
         const before = await this.collections.groups.findOneAndUpdate({ _id: group._id }, { $set: change });
         if (!before) throw new AppError('not_found', 'There is no such group.');
@@ -84,8 +83,7 @@ export class AvatarService {
 
   /** Takes a group's avatar away; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
   async removeOfGroup(caller: Caller, groupId: string): Promise<void> {
-    const { group } = await this.access.group(caller, 'group.update', groupId);
-    await this.transactions.run(async () => {
+    await this.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group }) => {
       const before = await this.collections.groups.findOneAndUpdate(
         { _id: group._id, avatarId: { $exists: true } },
         { $unset: { avatarId: true }, $set: { updatedAt: new Date() } },

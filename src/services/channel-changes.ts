@@ -5,6 +5,7 @@ import type { ChannelChangeDocument } from '../models/channel-change.model';
 import { toChannel, type ChannelDocument } from '../models/channel.model';
 import type { Departure } from '../models/server-events.model';
 import { audienceOfChannel, noChannel } from './access';
+import type { ChannelCounts } from './channel-counts';
 import type { EventBus } from './event-bus';
 
 /** What of a channel may be changed: not what is counted, nor what it is for ever. */
@@ -23,6 +24,7 @@ export class ChannelChanges {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
+    private readonly counts: ChannelCounts,
     private readonly bus: EventBus,
   ) {}
 
@@ -55,7 +57,7 @@ export class ChannelChanges {
     return this.transactions.run(async () => {
       const channel = await this.take(channelId, { $set: { ...fields, updatedAt: new Date() } });
       await this.note(channel, { kind: 'channel', userId: null });
-      await this.bus.tell(audienceOfChannel(channel), event, { channel: toChannel(channel) });
+      await this.bus.tell(audienceOfChannel(channel), event, { channel: await this.counts.show(channel) });
       return channel;
     });
   }

@@ -1,19 +1,19 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
 import { toChannelMember, type ChannelMember } from '../models/channel-member.model';
-import { ownerOf, toChannel, type Channel, type ChannelDocument } from '../models/channel.model';
+import { ownerOf, type Channel, type ChannelDocument } from '../models/channel.model';
 import type { PageQuery } from '../models/common.model';
 import type { Caller } from '../models/session.model';
 import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
-import { noChannel, type Access } from './access';
+import type { Access } from './access';
 import { holds } from './access-facts';
 import type { AuditService } from './audit.service';
 import type { ChannelChanges } from './channel-changes';
+import type { ChannelCounts } from './channel-counts';
 import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
-import type { Lines } from './channel-queue';
+import type { GuardedWrites } from './guarded-writes';
 import type { NotificationService } from './notification.service';
 import { pageOfPeople } from './people-pages';
 import type { UserService } from './user.service';
@@ -22,26 +22,38 @@ import type { UserService } from './user.service';
 export class ChannelMembershipService {
   constructor(
     private readonly collections: Collections,
-    private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly members: ChannelMembers,
     private readonly changes: ChannelChanges,
+    private readonly counts: ChannelCounts,
     private readonly users: UserService,
-    private readonly queue: Lines,
     private readonly purger: ChannelPurger,
     private readonly notifications: NotificationService,
     private readonly audit: AuditService,
   ) {}
 
   /**
-   * Who is in a private channel or a direct conversation, in the order in which they came.
-   * @throws AppError not_found, bad_request (a public channel: all members of its group read it)
+   * Who is in a channel, in the order in which they came: of a public one the members of its group who are not banned
+   * from it.
+   * @throws AppError not_found
    */
   async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
     const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-    if (channel.visibility === 'public') throw noMembersOfItsOwn();
-    const which = { channelId: channel._id };
-    return pageOfPeople(this.users, this.collections.channelMembers, which, query, toChannelMember);
+    const { _id, groupId, visibility } = channel;
+    const keep = <Row extends { userId: ObjectId }>(rows: Row[]) => this.access.membersAmong(channel, rows);
+    if (visibility === 'public' && groupId) {
+      return pageOfPeople(
+        this.users,
+        this.collections.memberships,
+        { groupId },
+        query,
+        toChannelMember,
+        keep,
+      );
+    }
+    const which = { channelId: _id };
+    return pageOfPeople(this.users, this.collections.channelMembers, which, query, toChannelMember, keep);
   }
 
   /**
@@ -50,19 +62,15 @@ export class ChannelMembershipService {
    * group or banned from the channel)
    */
   async add(caller: Caller, channelId: string, userId: string): Promise<void> {
-    const { channel } = await this.access.channel(caller, 'channel.manage_members', channelId);
-    await this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.channels.findOne({ _id: channel._id });
-        if (!current?.groupId) throw noChannel();
-        if (current.visibility === 'public') throw noMembersOfItsOwn();
-        const member = new ObjectId(userId);
-        await this.requireAdmissible(current, member);
-        const added = await this.members.add(current, [member]);
-        await this.tell(caller, current, added, 'channel.added');
-        if (added.length > 0) await this.record('channel.member_added', caller, current, { userId });
-      }),
-    );
+    const subjectId = new ObjectId(userId);
+    const action = 'channel.manage_members';
+    await this.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
+      if (channel.visibility === 'public') throw noMembersOfItsOwn();
+      await this.requireAdmissible(channel, subjectId);
+      const added = await this.members.add(channel, [subjectId]);
+      await this.tell(caller, channel, added, 'channel.added');
+      if (added.length > 0) await this.record('channel.member_added', caller, channel, { userId });
+    });
   }
 
   /**
@@ -72,22 +80,23 @@ export class ChannelMembershipService {
    * or banned from the channel)
    */
   async transfer(caller: Caller, channelId: string, userId: string): Promise<Channel> {
-    const { channel } = await this.access.channel(caller, 'channel.transfer', channelId);
-    return this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.channels.findOne({ _id: channel._id });
-        if (!current) throw noChannel();
-        const heir = new ObjectId(userId);
-        await this.requireAdmissible(current, heir);
-        if (current.visibility === 'private') await this.members.add(current, [heir]);
-        const from = ownerOf(current);
-        if (from?.equals(heir)) return toChannel(current);
-        const after = await this.changes.update(current._id, { ownerId: heir });
+    const heir = new ObjectId(userId);
+    return this.writes.inChannel(
+      caller,
+      'channel.transfer',
+      channelId,
+      { subjectId: heir },
+      async ({ channel }) => {
+        await this.requireAdmissible(channel, heir);
+        if (channel.visibility === 'private') await this.members.add(channel, [heir]);
+        const from = ownerOf(channel);
+        if (from?.equals(heir)) return this.counts.show(channel);
+        const after = await this.changes.update(channel._id, { ownerId: heir });
         const details = { from: from?.toHexString() ?? null, to: userId };
         await this.record('channel.transferred', caller, after, details);
         await this.tell(caller, after, [heir], 'channel.transferred');
-        return toChannel(after);
-      }),
+        return this.counts.show(after);
+      },
     );
   }
 
@@ -100,19 +109,17 @@ export class ChannelMembershipService {
     const target = new ObjectId(userId);
     const self = target.equals(caller.userId);
     const action = self ? 'channel.leave' : 'channel.manage_members';
-    const { channel } = await this.access.channel(caller, action, channelId);
-    await this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        // To whom is banned the channel does not exist: they are told nothing of it.
-        const reason = (await this.isBanned(channel._id, target)) ? undefined : self ? 'left' : 'removed';
-        if (!(await this.members.remove(channel, target, reason))) {
-          throw new AppError('not_found', 'The user is not a member of the channel.');
-        }
-        if (!self) await this.record('channel.member_removed', caller, channel, { userId });
-      }),
-    );
+    const kind = await this.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
+      // To whom is banned the channel does not exist: they are told nothing of it.
+      const reason = (await this.isBanned(channel._id, target)) ? undefined : self ? 'left' : 'removed';
+      if (!(await this.members.remove(channel, target, reason))) {
+        throw new AppError('not_found', 'The user is not a member of the channel.');
+      }
+      if (!self) await this.record('channel.member_removed', caller, channel, { userId });
+      return channel.kind;
+    });
     // The last one who leaves a conversation takes it along.
-    if (channel.kind === 'direct') await this.purger.start();
+    if (kind === 'direct') await this.purger.start();
   }
 
   /** Nobody is told of what they have done themselves. */

@@ -1,16 +1,17 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
 import type { ChannelOrderInput, DefaultChannelInput } from '../models/channel-order.model';
-import { toChannel, type Channel, type ChannelDocument } from '../models/channel.model';
+import { type Channel, type ChannelDocument } from '../models/channel.model';
 import { toGroup, type Group } from '../models/group.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
 import { noChannel, type Access } from './access';
 import type { AuditService } from './audit.service';
 import type { ChannelChanges } from './channel-changes';
+import type { ChannelCounts } from './channel-counts';
 import { takeTurns, type Lines } from './channel-queue';
 import type { GroupChannels } from './group-channels';
+import type { GuardedWrites } from './guarded-writes';
 
 /**
  * How far public channels stand apart. Private ones stand between them, so that who cannot see those does not see
@@ -22,10 +23,11 @@ const STEP = 1024;
 export class ChannelOrderService {
   constructor(
     private readonly collections: Collections,
-    private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly queue: Lines,
     private readonly changes: ChannelChanges,
+    private readonly counts: ChannelCounts,
     private readonly groupChannels: GroupChannels,
     private readonly audit: AuditService,
   ) {}
@@ -50,10 +52,8 @@ export class ChannelOrderService {
    * `unknown`) when they are not exactly those that the caller can read now
    */
   async arrange(caller: Caller, groupId: string, { channelIds }: ChannelOrderInput): Promise<Channel[]> {
-    const { group } = await this.access.group(caller, 'group.arrange_channels', groupId);
-    const known = await this.inOrder(group._id);
-    return this.transactions.run(async () => {
-      const turns = known.map(({ _id }) => _id);
+    return this.writes.inGroup(caller, 'group.arrange_channels', groupId, {}, async ({ group }) => {
+      const turns = (await this.inOrder(group._id)).map(({ _id }) => _id);
       await takeTurns(this.queue, turns);
       const channels = (await this.inOrder(group._id)).filter(({ _id }) =>
         turns.some((id) => id.equals(_id)),
@@ -68,7 +68,7 @@ export class ChannelOrderService {
       }
       if (changed.size > 0) await this.note(caller, group._id, 'group.channels_arranged', {});
       const own = new Map(readable.map((channel) => [channel._id.toHexString(), channel]));
-      return channelIds.map((id) => toChannel(changed.get(id) ?? own.get(id)!));
+      return this.counts.showAll(channelIds.map((id) => changed.get(id) ?? own.get(id)!));
     });
   }
 
@@ -77,13 +77,10 @@ export class ChannelOrderService {
    * @throws AppError not_found, forbidden, group_archived, channel_archived, bad_request (a private channel)
    */
   async setDefault(caller: Caller, groupId: string, { channelId }: DefaultChannelInput): Promise<Group> {
-    const { group, membership } = await this.access.group(caller, 'group.arrange_channels', groupId);
-    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-    if (!channel.groupId?.equals(group._id)) throw noChannel();
-    return this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.channels.findOne({ _id: channel._id });
-        if (!current) throw noChannel();
+    const action = 'group.arrange_channels';
+    return this.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
+      this.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
+        if (!current.groupId?.equals(group._id)) throw noChannel();
         if (current.visibility === 'private') {
           throw new AppError('bad_request', 'Newcomers begin in a public channel.');
         }

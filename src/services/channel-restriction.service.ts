@@ -8,7 +8,7 @@ import {
   type RestrictInput,
   type RestrictionsQuery,
 } from '../models/channel-restriction.model';
-import { toChannel, type ChannelDocument, type ChannelRestrictionDocument } from '../models/channel.model';
+import { type ChannelDocument, type ChannelRestrictionDocument } from '../models/channel.model';
 import type { Caller } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { Alarm } from '../utils/alarm';
@@ -17,8 +17,10 @@ import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
 import { noChannel, type Access } from './access';
 import type { AuditService } from './audit.service';
+import type { ChannelCounts } from './channel-counts';
 import type { Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
+import type { GuardedWrites } from './guarded-writes';
 import type { NotificationService } from './notification.service';
 import { pageOfPeople } from './people-pages';
 import type { UserService } from './user.service';
@@ -34,6 +36,8 @@ export class ChannelRestrictionService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
+    private readonly counts: ChannelCounts,
     private readonly users: UserService,
     private readonly notifications: NotificationService,
     private readonly queue: Lines,
@@ -69,26 +73,23 @@ export class ChannelRestrictionService {
     input: RestrictInput,
   ): Promise<ChannelRestriction> {
     const subjectId = new ObjectId(userId);
-    const { channel } = await this.access.channel(caller, 'channel.moderate', channelId, { subjectId });
-    if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
-    const user = await this.users.requireLiving(userId);
-    return this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.channels.findOne({ _id: channel._id });
-        if (!current) throw noChannel();
-        if (!(await this.isThere(current, subjectId))) {
-          throw new AppError('bad_request', 'The user is not in the channel.');
-        }
-        return this.write(caller, current, user, input);
-      }),
-    );
+    const action = 'channel.moderate';
+    return this.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
+      if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
+      const user = await this.users.lockLiving(userId);
+      if (!(await this.isThere(channel, subjectId))) {
+        throw new AppError('bad_request', 'The user is not in the channel.');
+      }
+      return this.write(caller, channel, user, input);
+    });
   }
 
   /** Ends a mute or ban; where there is none, nothing changes. @throws AppError not_found, forbidden, direct_channel */
   async lift(caller: Caller, channelId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
-    const { channel } = await this.access.channel(caller, 'channel.moderate', channelId, { subjectId });
-    await this.end(channel._id, subjectId, caller);
+    await this.writes.inChannel(caller, 'channel.moderate', channelId, { subjectId }, ({ channel }) =>
+      this.end(channel._id, subjectId, caller),
+    );
   }
 
   /** The mutes and bans that hold in a channel, for its moderators. @throws AppError not_found, forbidden */
@@ -197,7 +198,7 @@ export class ChannelRestrictionService {
     await this.bus.publish({ type: 'channel_ban.ended', channelId, groupId, userId, isMember });
     if (!(await this.isThere(channel, userId))) return false;
     await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:added', {
-      channel: toChannel(channel),
+      channel: await this.counts.show(channel),
     });
     return true;
   }

@@ -1,11 +1,10 @@
 import { ObjectId, type Filter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
-import type { Transactions } from '../db/transaction';
+import { lock } from '../db/transaction';
 import type { AuditAction } from '../models/audit.model';
 import {
   ownerOf,
-  toChannel,
   type Channel,
   type ChannelDocument,
   type ChannelsQuery,
@@ -18,28 +17,27 @@ import { AppError } from '../utils/errors';
 import { audienceOfChannel, noChannel, type Access } from './access';
 import { inWords, type AuditService } from './audit.service';
 import type { ChannelChanges, ChannelFields } from './channel-changes';
+import type { ChannelCounts } from './channel-counts';
 import type { ChannelMembers } from './channel-members';
 import type { ChannelOrderService } from './channel-order.service';
 import type { ChannelPurger } from './channel-purger';
-import type { ChannelQueue } from './channel-queue';
 import type { EventBus } from './event-bus';
 import type { GroupChannels } from './group-channels';
+import type { GuardedWrites } from './guarded-writes';
 import type { ReadMarkers } from './read-markers';
-import type { MessageDraft } from './message-composer';
-import type { SentMessage } from './message-writer';
 
 /** Channels of groups. */
 export class ChannelService {
   constructor(
     private readonly collections: Collections,
-    private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly members: ChannelMembers,
     private readonly markers: ReadMarkers,
     private readonly changes: ChannelChanges,
+    private readonly counts: ChannelCounts,
     private readonly groupChannels: GroupChannels,
     private readonly order: ChannelOrderService,
-    private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly purger: ChannelPurger,
     private readonly audit: AuditService,
     private readonly bus: EventBus,
@@ -51,21 +49,21 @@ export class ChannelService {
    * @throws AppError not_found, not_a_member, forbidden, group_archived, channel_name_taken
    */
   async create(caller: Caller, input: CreateChannelInput): Promise<Channel> {
-    const { group } = await this.access.group(caller, 'group.create_channel', input.groupId);
     return this.refuseTakenName(() =>
-      this.transactions.run(async () => {
+      this.writes.inGroup(caller, 'group.create_channel', input.groupId, {}, async ({ group }) => {
         const position = await this.order.lastPosition(group._id, input.visibility);
         const channel = newChannel(caller, group._id, position, input);
         await this.collections.channels.insertOne(channel);
         await this.note(caller, channel, 'channel.created', { name: channel.name });
         if (channel.visibility === 'private') {
-          await this.groupChannels.touch(group._id);
           await this.members.add(channel, [caller.userId]);
-          return toChannel((await this.collections.channels.findOne({ _id: channel._id })) ?? channel);
+          const made = await this.collections.channels.findOne({ _id: channel._id });
+          return this.counts.show(made ?? channel);
         }
         await this.groupChannels.count(channel);
-        await this.bus.tell(audienceOfChannel(channel), 'channel:added', { channel: toChannel(channel) });
-        return toChannel(channel);
+        const shown = await this.counts.show(channel);
+        await this.bus.tell(audienceOfChannel(channel), 'channel:added', { channel: shown });
+        return shown;
       }),
     );
   }
@@ -88,13 +86,13 @@ export class ChannelService {
       .limit(query.limit + 1)
       .toArray();
     const page = cutPage(channels, query.limit, (last) => `${last.position}.${last._id.toHexString()}`);
-    return { items: page.items.map(toChannel), nextCursor: page.nextCursor };
+    return { items: await this.counts.showAll(page.items), nextCursor: page.nextCursor };
   }
 
   /** @throws AppError not_found */
   async get(caller: Caller, channelId: string): Promise<Channel> {
     const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-    return toChannel(channel);
+    return this.counts.show(channel);
   }
 
   /**
@@ -103,23 +101,18 @@ export class ChannelService {
    * @throws AppError not_found, forbidden, channel_name_taken, channel_archived
    */
   async update(caller: Caller, channelId: string, input: UpdateChannelInput): Promise<Channel> {
-    const { channel } = await this.access.channel(caller, 'channel.update', channelId);
-    return this.queue.alone(channel._id, () =>
-      this.refuseTakenName(() =>
-        this.transactions.run(async () => {
-          const before = await this.collections.channels.findOne({ _id: channel._id });
-          if (!before) throw noChannel();
-          const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-          const { visibility: _, ...others } = fields;
-          if (Object.keys(others).length > 0)
-            await this.note(caller, before, 'channel.updated', inWords(others));
-          const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
-          if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
-          if (turnsTo === 'private') await this.close(before, caller);
-          if (turnsTo === 'public') return toChannel(await this.open(before, fields));
-          return toChannel(await this.changes.update(before._id, fields));
-        }),
-      ),
+    return this.refuseTakenName(() =>
+      this.writes.inChannel(caller, 'channel.update', channelId, {}, async ({ channel: before }) => {
+        const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+        const { visibility: _, ...others } = fields;
+        if (Object.keys(others).length > 0)
+          await this.note(caller, before, 'channel.updated', inWords(others));
+        const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
+        if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
+        if (turnsTo === 'private') await this.close(before, caller);
+        if (turnsTo === 'public') return this.counts.show(await this.open(before, fields));
+        return this.counts.show(await this.changes.update(before._id, fields));
+      }),
     );
   }
 
@@ -138,33 +131,23 @@ export class ChannelService {
 
   /** Deletes a channel with its messages. @throws AppError not_found, forbidden */
   async delete(caller: Caller, channelId: string): Promise<void> {
-    const { channel } = await this.access.channel(caller, 'channel.delete', channelId);
-    await this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.channels.findOne({ _id: channel._id });
-        if (!current) throw noChannel();
-        await this.groupChannels.discount(current);
-        await this.members.removeChannels([current], 'deleted');
-        await this.note(caller, current, 'channel.deleted', { name: current.name });
-      }),
-    );
+    await this.writes.inChannel(caller, 'channel.delete', channelId, {}, async ({ channel }) => {
+      await this.groupChannels.discount(channel);
+      await this.members.removeChannels([channel], 'deleted');
+      await this.note(caller, channel, 'channel.deleted', { name: channel.name });
+    });
     await this.purger.start();
   }
 
   private async setArchived(caller: Caller, channelId: string, archivedAt: Date | null): Promise<Channel> {
-    const { channel } = await this.access.channel(caller, 'channel.archive', channelId);
-    return this.queue.alone(channel._id, () =>
-      this.transactions.run(async () => {
-        const current = await this.collections.channels.findOne({ _id: channel._id });
-        if (!current) throw noChannel();
-        if ((current.archivedAt === null) === (archivedAt === null)) return toChannel(current);
-        const after = await this.changes.update(channel._id, { archivedAt });
-        if (archivedAt) await this.groupChannels.retire(after);
-        else await this.groupChannels.reinstate(after);
-        await this.note(caller, after, archivedAt ? 'channel.archived' : 'channel.restored', {});
-        return toChannel(after);
-      }),
-    );
+    return this.writes.inChannel(caller, 'channel.archive', channelId, {}, async ({ channel }) => {
+      if ((channel.archivedAt === null) === (archivedAt === null)) return this.counts.show(channel);
+      const after = await this.changes.update(channel._id, { archivedAt });
+      if (archivedAt) await this.groupChannels.retire(after);
+      else await this.groupChannels.reinstate(after);
+      await this.note(caller, after, archivedAt ? 'channel.archived' : 'channel.restored', {});
+      return this.counts.show(after);
+    });
   }
 
   /** Those who stay hear that they are members; all others, that the channel is gone for them. */
@@ -173,8 +156,11 @@ export class ChannelService {
     if (!groupId) throw noChannel();
     await this.groupChannels.discount(channel);
     const candidates = [ownerOf(channel) ?? channel.createdBy, caller.userId];
-    const rows = await this.collections.memberships.find({ groupId, userId: { $in: candidates } }).toArray();
-    const keeps = rows.map(({ userId }) => userId);
+    const keeps: ObjectId[] = [];
+    for (const userId of new Map(candidates.map((id) => [id.toHexString(), id])).values()) {
+      // Locked, since the owner may be leaving the group.
+      if (await lock(this.collections.memberships, { groupId, userId })) keeps.push(userId);
+    }
     await this.bus.tell({ kind: 'public_channel', groupId, channelId, leaveOut: keeps }, 'channel:removed', {
       channelId: channelId.toHexString(),
       groupId: groupId.toHexString(),

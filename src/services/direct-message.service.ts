@@ -92,6 +92,7 @@ export class DirectMessageService {
         const known = new Set(inside.map(({ userId }) => userId.toHexString()));
         const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
         if (inside.length + added.length > MAX_PEOPLE) throw tooMany();
+        for (const id of added) await this.users.lockLiving(id.toHexString());
         await this.members.add(channel, added);
         return this.collections.channels.findOne({ _id: channel._id });
       }),
@@ -154,6 +155,8 @@ export class DirectMessageService {
       createdAt: now,
       updatedAt: now,
     };
+    // An account that ends at the same moment leaves what it finds, and would not find this.
+    for (const id of [userId, ...others]) await this.users.lockLiving(id.toHexString());
     await this.collections.channels.insertOne(channel);
     await this.members.add(channel, [userId, ...others]);
     const made = await this.collections.channels.findOne({ _id: channel._id });

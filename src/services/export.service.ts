@@ -1,12 +1,13 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { toAccount, type Account } from '../models/admin-user.model';
-import { toChannel, type Channel } from '../models/channel.model';
+import type { Channel } from '../models/channel.model';
 import { toSharedGroup, type SharedGroup } from '../models/group.model';
 import { toMessage, type Message } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { noChannel, type Access } from './access';
 import type { AuditService } from './audit.service';
+import type { ChannelCounts } from './channel-counts';
 
 /** Documents that are read at a time: all that an export holds in memory beside what the network has yet to take. */
 const READ_AHEAD = 200;
@@ -19,6 +20,7 @@ export class ExportService {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
+    private readonly counts: ChannelCounts,
     private readonly audit: AuditService,
   ) {}
 
@@ -37,7 +39,8 @@ export class ExportService {
   /** @throws AppError forbidden */
   async channels(caller: Caller): Promise<AsyncIterable<Channel>> {
     await this.note(caller, 'channels');
-    return mapped(this.collections.channels.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toChannel);
+    const channels = this.collections.channels.find().sort({ _id: 1 }).batchSize(READ_AHEAD);
+    return mapped(channels, (channel) => this.counts.show(channel));
   }
 
   /** The messages of a channel by `seq`, or all. @throws AppError forbidden, not_found */
@@ -71,7 +74,7 @@ export class ExportService {
 
 async function* mapped<Document, Shown>(
   documents: AsyncIterable<Document>,
-  show: (document: Document) => Shown,
+  show: (document: Document) => Shown | Promise<Shown>,
 ): AsyncGenerator<Shown> {
-  for await (const document of documents) yield show(document);
+  for await (const document of documents) yield await show(document);
 }

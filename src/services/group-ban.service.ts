@@ -1,6 +1,5 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import { toGroupBan, type BanInput, type GroupBan } from '../models/group-ban.model';
 import type { Caller } from '../models/session.model';
@@ -8,6 +7,7 @@ import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { AuditService } from './audit.service';
+import type { GuardedWrites } from './guarded-writes';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
 import { pageOfPeople } from './people-pages';
@@ -18,8 +18,8 @@ import type { UserService } from './user.service';
 export class GroupBanService {
   constructor(
     private readonly collections: Collections,
-    private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly admissions: PendingAdmissions,
     private readonly memberships: Memberships,
     private readonly users: UserService,
@@ -34,11 +34,10 @@ export class GroupBanService {
    * @throws AppError not_found, not_a_member, forbidden, last_owner, bad_request (oneself)
    */
   ban(caller: Caller, groupId: string, userId: string, input: BanInput): Promise<GroupBan> {
-    return this.transactions.run(async () => {
-      const subjectId = new ObjectId(userId);
-      const { group } = await this.access.group(caller, 'member.ban', groupId, { subjectId });
+    const subjectId = new ObjectId(userId);
+    return this.writes.inGroup(caller, 'member.ban', groupId, { subjectId }, async ({ group }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody bans themselves.');
-      const user = await this.users.requireLiving(userId);
+      const user = await this.users.lockLiving(userId);
       await this.memberships.remove(group._id, subjectId, 'banned');
       const now = new Date();
       const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
@@ -51,8 +50,6 @@ export class GroupBanService {
         { upsert: true, returnDocument: 'after' },
       );
       if (!ban) throw new Error('A ban was not written.');
-      // Whoever comes in at the same moment writes this document, and so has to look again.
-      await this.collections.groups.updateOne({ _id: group._id }, { $set: { updatedAt: now } });
       await this.admissions.settle(group._id, subjectId, 'lapsed');
       await this.notifications.notify([subjectId], {
         kind: 'group.banned',
@@ -70,8 +67,7 @@ export class GroupBanService {
 
   /** Ends a ban; takes the role moderator. @throws AppError not_found, not_a_member, forbidden */
   unban(caller: Caller, groupId: string, userId: string): Promise<void> {
-    return this.transactions.run(async () => {
-      const { group } = await this.access.group(caller, 'member.unban', groupId);
+    return this.writes.inGroup(caller, 'member.unban', groupId, {}, async ({ group }) => {
       const ban = await this.collections.groupBans.findOneAndDelete({
         groupId: group._id,
         userId: new ObjectId(userId),

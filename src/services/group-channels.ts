@@ -23,11 +23,6 @@ export class GroupChannels {
     await this.tell(begins ? await this.write(groupId, { $set: { defaultChannelId: _id } }) : group);
   }
 
-  /** Something new hangs on the group: it collides with a deletion of the group at the same moment. */
-  async touch(groupId: ObjectId): Promise<void> {
-    await this.write(groupId, { $set: { updatedAt: new Date() } });
-  }
-
   /** A public channel goes, or closes. */
   async discount(channel: ChannelDocument): Promise<void> {
     if (channel.visibility !== 'public' || !channel.groupId) return;

@@ -91,6 +91,7 @@ export class GroupLifecycle {
   async remove(groupId: ObjectId, by: By): Promise<void> {
     await this.transactions.run(async () => {
       const { groups, channels, memberships, groupBans } = this.collections;
+      await takeTurns(this.queue, [groupId]);
       const doomed = await channels.find({ groupId }).toArray();
       await takeTurns(
         this.queue,

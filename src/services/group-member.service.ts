@@ -16,6 +16,7 @@ import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { By } from './group-lifecycle';
+import type { GuardedWrites } from './guarded-writes';
 import { notAMember, type Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
 import { pageOfPeople } from './people-pages';
@@ -27,6 +28,7 @@ export class GroupMemberService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly memberships: Memberships,
     private readonly users: UserService,
     private readonly notifications: NotificationService,
@@ -38,8 +40,7 @@ export class GroupMemberService {
    * @throws AppError not_found, banned, approval_required, group_archived
    */
   join(caller: Caller, groupId: string): Promise<Group> {
-    return this.transactions.run(async () => {
-      const { group, membership } = await this.access.group(caller, 'group.join', groupId);
+    return this.writes.inGroup(caller, 'group.join', groupId, {}, async ({ group, membership }) => {
       if (membership) return toGroup(group, membership.role);
       const user = await this.users.requireLiving(caller.userId.toHexString());
       await this.memberships.add(group._id, user, 'member');
@@ -50,8 +51,7 @@ export class GroupMemberService {
 
   /** @throws AppError not_found, not_a_member, last_owner */
   leave(caller: Caller, groupId: string): Promise<void> {
-    return this.transactions.run(async () => {
-      const { group, membership } = await this.access.group(caller, 'group.read', groupId);
+    return this.writes.inGroup(caller, 'group.read', groupId, {}, async ({ group, membership }) => {
       if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
       await this.memberships.remove(group._id, caller.userId, 'left');
     });
@@ -70,9 +70,8 @@ export class GroupMemberService {
    * @throws AppError not_found, not_a_member, forbidden, group_archived, banned
    */
   add(caller: Caller, groupId: string, userId: string): Promise<{ member: Member; added: boolean }> {
-    return this.transactions.run(async () => {
-      const subjectId = new ObjectId(userId);
-      const { group } = await this.access.group(caller, 'member.add', groupId, { subjectId });
+    const subjectId = new ObjectId(userId);
+    return this.writes.inGroup(caller, 'member.add', groupId, { subjectId }, async ({ group }) => {
       const user = await this.users.requireFindable(userId);
       const added = await this.memberships.add(group._id, user, 'member');
       if (added) {
@@ -93,8 +92,7 @@ export class GroupMemberService {
   remove(caller: Caller, groupId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
     if (subjectId.equals(caller.userId)) return this.leave(caller, groupId);
-    return this.transactions.run(async () => {
-      const { group } = await this.access.group(caller, 'member.remove', groupId, { subjectId });
+    return this.writes.inGroup(caller, 'member.remove', groupId, { subjectId }, async ({ group }) => {
       if (!(await this.memberships.remove(group._id, subjectId, 'removed'))) throw notAMember();
       await this.tell(caller, subjectId, 'group.removed', group, '');
       await this.record('member.removed', caller, group, { userId: subjectId.toHexString() });
@@ -107,25 +105,30 @@ export class GroupMemberService {
    * @throws AppError not_found, not_a_member, forbidden, group_archived, last_owner
    */
   changeRole(caller: Caller, groupId: string, userId: string, role: GroupRole): Promise<Member> {
-    return this.transactions.run(async () => {
-      const subjectId = new ObjectId(userId);
-      const { group } = await this.access.group(caller, 'member.change_role', groupId, {
+    const subjectId = new ObjectId(userId);
+    return this.writes.inGroup(
+      caller,
+      'member.change_role',
+      groupId,
+      {
         subjectId,
         newRole: role,
-      });
-      const before = await this.collections.memberships.findOne({ groupId: group._id, userId: subjectId });
-      if (!before) throw notAMember();
-      const user = await this.users.requireUser(userId);
-      const membership = await this.memberships.changeRole(group._id, user, role);
-      if (membership.role !== before.role) {
-        if (!subjectId.equals(caller.userId)) {
-          await this.tell(caller, subjectId, 'group.role_changed', group, role);
+      },
+      async ({ group }) => {
+        const before = await this.collections.memberships.findOne({ groupId: group._id, userId: subjectId });
+        if (!before) throw notAMember();
+        const user = await this.users.requireUser(userId);
+        const membership = await this.memberships.changeRole(group._id, user, role);
+        if (membership.role !== before.role) {
+          if (!subjectId.equals(caller.userId)) {
+            await this.tell(caller, subjectId, 'group.role_changed', group, role);
+          }
+          const details = { userId: subjectId.toHexString(), from: before.role, to: role };
+          await this.record('member.role_changed', caller, group, details);
         }
-        const details = { userId: subjectId.toHexString(), from: before.role, to: role };
-        await this.record('member.role_changed', caller, group, details);
-      }
-      return toMember(membership, user);
-    });
+        return toMember(membership, user);
+      },
+    );
   }
 
   /**
@@ -133,8 +136,7 @@ export class GroupMemberService {
    * @throws AppError not_found, not_a_member, forbidden, group_archived
    */
   transfer(caller: Caller, groupId: string, userId: string): Promise<Group> {
-    return this.transactions.run(async () => {
-      const { group, membership } = await this.access.group(caller, 'group.transfer', groupId);
+    return this.writes.inGroup(caller, 'group.transfer', groupId, {}, async ({ group, membership }) => {
       const _id = new ObjectId(userId);
       const target = await this.collections.memberships.findOne({ groupId: group._id, userId: _id });
       if (!target) throw notAMember();

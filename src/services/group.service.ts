@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   toGroup,
@@ -13,10 +13,12 @@ import {
 } from '../models/group.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
+import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 import { refuseTakenName, type GroupLifecycle } from './group-lifecycle';
 import { cursorOf, listingOf, placeOf, searchedWords } from './group-listing';
+import type { GuardedWrites } from './guarded-writes';
 
 /** Groups; who is in them is the matter of GroupMemberService. */
 export class GroupService {
@@ -24,11 +26,12 @@ export class GroupService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly lifecycle: GroupLifecycle,
     private readonly bus: EventBus,
   ) {}
 
-  /** Makes a group with the caller as its owner. @throws AppError forbidden, group_name_taken */
+  /** Makes a group with the caller as its owner. @throws AppError forbidden, group_name_taken, session_revoked */
   async create(caller: Caller, input: CreateGroupInput): Promise<Group> {
     this.access.requireServer(caller, 'group.create');
     const now = new Date();
@@ -57,6 +60,9 @@ export class GroupService {
     };
     await refuseTakenName(() =>
       this.transactions.run(async () => {
+        const creator = await lock(this.collections.users, { _id: caller.userId });
+        if (creator?.state !== 'active')
+          throw new AppError('session_revoked', 'The account no longer exists.');
         await this.collections.memberships.insertOne(owner);
         await this.collections.groups.insertOne(group);
       }),
@@ -136,8 +142,7 @@ export class GroupService {
    */
   update(caller: Caller, groupId: string, input: UpdateGroupInput): Promise<Group> {
     const change = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-    return this.transactions.run(async () => {
-      const { group, membership } = await this.access.group(caller, 'group.update', groupId);
+    return this.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group, membership }) => {
       const after = await this.lifecycle.update(group._id, change, caller);
       return toGroup(after, membership?.role ?? null);
     });
@@ -145,24 +150,21 @@ export class GroupService {
 
   /** Archives a group; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
   archive(caller: Caller, groupId: string): Promise<Group> {
-    return this.transactions.run(async () => {
-      const { group, membership } = await this.access.group(caller, 'group.archive', groupId);
+    return this.writes.inGroup(caller, 'group.archive', groupId, {}, async ({ group, membership }) => {
       return toGroup(await this.lifecycle.archive(group._id, caller), membership?.role ?? null);
     });
   }
 
   /** Takes a group out of the archive; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
   restore(caller: Caller, groupId: string): Promise<Group> {
-    return this.transactions.run(async () => {
-      const { group, membership } = await this.access.group(caller, 'group.archive', groupId);
+    return this.writes.inGroup(caller, 'group.archive', groupId, {}, async ({ group, membership }) => {
       return toGroup(await this.lifecycle.restore(group._id, caller), membership?.role ?? null);
     });
   }
 
   /** Deletes a group with all that is in it; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
   delete(caller: Caller, groupId: string): Promise<void> {
-    return this.transactions.run(async () => {
-      const { group } = await this.access.group(caller, 'group.delete', groupId);
+    return this.writes.inGroup(caller, 'group.delete', groupId, {}, async ({ group }) => {
       await this.lifecycle.remove(group._id, caller);
     });
   }

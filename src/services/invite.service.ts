@@ -20,6 +20,7 @@ import type { Access } from './access';
 import { holds } from './access-facts';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
+import type { GuardedWrites } from './guarded-writes';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
 import type { PendingAdmissions } from './pending-admissions';
@@ -35,6 +36,7 @@ export class InviteService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly admissions: PendingAdmissions,
     private readonly memberships: Memberships,
     private readonly users: UserService,
@@ -53,32 +55,38 @@ export class InviteService {
     groupId: string,
     input: CreateInviteInput,
   ): Promise<{ invite: Invite; code: string | null }> {
-    return this.transactions.run(async () => {
-      const subjectId = input.userId === undefined ? undefined : new ObjectId(input.userId);
-      const { group } = await this.access.group(caller, 'invite.create', groupId, {
+    const subjectId = input.userId === undefined ? undefined : new ObjectId(input.userId);
+    return this.writes.inGroup(
+      caller,
+      'invite.create',
+      groupId,
+      {
         newRole: input.role,
         ...(subjectId && { subjectId }),
-      });
-      const now = Date.now();
-      const code = subjectId ? null : randomBytes(CODE_BYTES).toString('base64url');
-      const invite: InviteDocument = {
-        _id: new ObjectId(),
-        groupId: group._id,
-        ...(code !== null && { hash: hashToken(code) }),
-        ...(subjectId && { userId: subjectId }),
-        role: input.role,
-        uses: 0,
-        usesLeft: subjectId ? 1 : (input.maxUses ?? null),
-        createdBy: caller.userId,
-        createdAt: new Date(now),
-        expiresAt: input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME) : timeOf(input.expiresAt),
-      };
-      if (subjectId) await this.prepare(group, subjectId);
-      await this.collections.invites.insertOne(invite);
-      if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
-      await this.record('invite.created', caller, invite, { role: invite.role });
-      return { invite: toInvite(invite), code };
-    });
+      },
+      async ({ group }) => {
+        const now = Date.now();
+        const code = subjectId ? null : randomBytes(CODE_BYTES).toString('base64url');
+        const invite: InviteDocument = {
+          _id: new ObjectId(),
+          groupId: group._id,
+          ...(code !== null && { hash: hashToken(code) }),
+          ...(subjectId && { userId: subjectId }),
+          role: input.role,
+          uses: 0,
+          usesLeft: subjectId ? 1 : (input.maxUses ?? null),
+          createdBy: caller.userId,
+          createdAt: new Date(now),
+          expiresAt:
+            input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME) : timeOf(input.expiresAt),
+        };
+        if (subjectId) await this.prepare(group, subjectId);
+        await this.collections.invites.insertOne(invite);
+        if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
+        await this.record('invite.created', caller, invite, { role: invite.role });
+        return { invite: toInvite(invite), code };
+      },
+    );
   }
 
   /** The invites of a group that are good, the oldest first; takes the role admin. @throws AppError not_found, … */
@@ -91,8 +99,7 @@ export class InviteService {
 
   /** Takes an invite back; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
   revoke(caller: Caller, groupId: string, inviteId: string): Promise<void> {
-    return this.transactions.run(async () => {
-      const { group } = await this.access.group(caller, 'invite.manage', groupId);
+    return this.writes.inGroup(caller, 'invite.manage', groupId, {}, async ({ group }) => {
       const which = { _id: new ObjectId(inviteId), groupId: group._id };
       const invite = await this.collections.invites.findOne(which);
       if (!invite) throw new AppError('not_found', 'There is no such invite.');
@@ -177,6 +184,7 @@ export class InviteService {
   /** @throws AppError not_found, member_already */
   private async prepare({ _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
     await this.users.requireFindable(userId.toHexString());
+    await this.users.lockLiving(userId.toHexString());
     if (await this.collections.memberships.findOne({ groupId, userId })) {
       throw new AppError('member_already', 'The user is a member of this group already.');
     }

@@ -16,6 +16,7 @@ import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
+import type { GuardedWrites } from './guarded-writes';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
 import { pageOfPeople } from './people-pages';
@@ -31,6 +32,7 @@ export class JoinRequestService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly admissions: PendingAdmissions,
     private readonly memberships: Memberships,
     private readonly users: UserService,
@@ -49,8 +51,7 @@ export class JoinRequestService {
     groupId: string,
     note: string,
   ): Promise<{ joinRequest: OwnJoinRequest; created: boolean }> {
-    return this.transactions.run(async () => {
-      const { group } = await this.access.group(caller, 'group.request_to_join', groupId);
+    return this.writes.inGroup(caller, 'group.request_to_join', groupId, {}, async ({ group }) => {
       const { joinRequests } = this.collections;
       const own = { groupId: group._id, userId: caller.userId };
       const before = await joinRequests.findOne(own);
@@ -58,7 +59,7 @@ export class JoinRequestService {
         return { joinRequest: toOwnJoinRequest(before, group), created: false };
       }
       if (before?.rejectedAt) refuseTooSoon(before.rejectedAt);
-      const user = await this.users.requireLiving(caller.userId.toHexString());
+      const user = await this.users.lockLiving(caller.userId.toHexString());
       const request: JoinRequestDocument = {
         _id: new ObjectId(),
         ...own,
@@ -130,9 +131,8 @@ export class JoinRequestService {
    * @throws AppError not_found, not_a_member, forbidden, group_archived, banned
    */
   approve(caller: Caller, groupId: string, userId: string): Promise<Member> {
-    return this.transactions.run(async () => {
-      const subjectId = new ObjectId(userId);
-      const { group } = await this.access.group(caller, 'join_request.approve', groupId, { subjectId });
+    const subjectId = new ObjectId(userId);
+    return this.writes.inGroup(caller, 'join_request.approve', groupId, { subjectId }, async ({ group }) => {
       const own = { groupId: group._id, userId: subjectId };
       const request = await this.collections.joinRequests.findOne({ ...own, rejectedAt: null });
       if (request) {
@@ -151,8 +151,7 @@ export class JoinRequestService {
    * @throws AppError not_found, not_a_member, forbidden
    */
   reject(caller: Caller, groupId: string, userId: string, reason: string): Promise<void> {
-    return this.transactions.run(async () => {
-      const { group } = await this.access.group(caller, 'join_request.reject', groupId);
+    return this.writes.inGroup(caller, 'join_request.reject', groupId, {}, async ({ group }) => {
       const request = await this.collections.joinRequests.findOneAndUpdate(
         { groupId: group._id, userId: new ObjectId(userId), rejectedAt: null },
         { $set: { rejectedAt: new Date() } },

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import { toGroup, toMember, type GroupRole, type MembershipDocument } from '../models/group.model';
 import type { RequestOutcome } from '../models/join-request.model';
 import type { Departure } from '../models/server-events.model';
@@ -36,7 +36,7 @@ export class Memberships {
    * Takes a user in; who is a member already stays what they are. To be called before anything is written.
    * @param outcome of a request to join that they have made.
    * @returns whether they are new.
-   * @throws AppError not_found when the group has just been deleted
+   * @throws AppError not_found when the group or the account has just been deleted
    */
   add(
     groupId: ObjectId,
@@ -46,6 +46,12 @@ export class Memberships {
   ): Promise<boolean> {
     return this.transactions.run(async () => {
       await takeTurns(this.lines, [groupId]);
+      // What a crash or an older version has left of an earlier stay does not come back to life.
+      if (!(await this.collections.memberships.findOne({ groupId, userId: user._id }))) {
+        await this.channelMembers.leaveAll(user._id, groupId);
+      }
+      const living = await lock(this.collections.users, { _id: user._id });
+      if (!living || living.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
       const membership: MembershipDocument = {
         _id: new ObjectId(),
         groupId,
@@ -89,9 +95,9 @@ export class Memberships {
   remove(groupId: ObjectId, userId: ObjectId, reason: Departure): Promise<boolean> {
     return this.transactions.run(async () => {
       const { memberships, groups } = this.collections;
+      await takeTurns(this.lines, [groupId]);
       const membership = await memberships.findOne({ groupId, userId });
       if (!membership) return false;
-      await takeTurns(this.lines, [groupId]);
       await this.channelMembers.leaveAll(userId, groupId);
       if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
       // Both owners of a group who leave at once write this document: one of them has to look again.

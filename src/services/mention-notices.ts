@@ -5,11 +5,11 @@ import type { MessageDocument } from '../models/message.model';
 import type { NotificationDocument } from '../models/notification.model';
 import { toPreferences } from '../models/preferences.model';
 import { MAX_MENTIONS } from '../utils/mention-names';
-import { audienceOfChannel } from './access';
+import { audienceOfChannel, type Access } from './access';
 import type { NotificationService } from './notification.service';
 import type { PresenceService } from './presence.service';
 
-/** In a channel of more people, a mention of everybody is in the message alone: nobody gets a notification of it. */
+/** In a channel that more people read, a mention of everybody is in the message alone: nobody gets a notification of it. */
 const MAX_EVERYONE = 1000;
 
 /** Whom a message has mentioned so far, in its life. */
@@ -19,6 +19,7 @@ export type Told = Pick<MessageDocument, 'notifiedIds' | 'everyoneNotified'>;
 export class MentionNotices {
   constructor(
     private readonly collections: Collections,
+    private readonly access: Access,
     private readonly presence: PresenceService,
     private readonly notifications: NotificationService,
   ) {}
@@ -77,28 +78,13 @@ export class MentionNotices {
     const people =
       kind === 'here'
         ? this.presence.listeners(audienceOfChannel(channel)).map((id) => new ObjectId(id))
-        : await this.readers(channel);
+        : (await this.access.readersOf(channel, MAX_EVERYONE + 1)).map(({ userId }) => userId);
     if (people.length > MAX_EVERYONE) return [];
     const blocks = await this.collections.blocks
       .find({ blockedId: senderId, userId: { $in: people } })
       .toArray();
     const silent = new Set(blocks.map(({ userId }) => userId.toHexString()));
     return people.filter((id) => !silent.has(id.toHexString()));
-  }
-
-  /** One more than may be told, where there are more. */
-  private async readers({ _id: channelId, groupId, visibility }: ChannelDocument): Promise<ObjectId[]> {
-    const { memberships, channelMembers, channelRestrictions } = this.collections;
-    const members =
-      visibility === 'public' && groupId
-        ? memberships.find({ groupId }, { projection: { userId: 1 } })
-        : channelMembers.find({ channelId }, { projection: { userId: 1 } });
-    const [rows, bans] = await Promise.all([
-      members.limit(MAX_EVERYONE + 1).toArray(),
-      channelRestrictions.find({ channelId, kind: 'banned' }, { projection: { userId: 1 } }).toArray(),
-    ]);
-    const banned = new Set(bans.map(({ userId }) => userId.toHexString()));
-    return rows.map(({ userId }) => userId).filter((id) => !banned.has(id.toHexString()));
   }
 
   /** Those who have not turned notifications off, for this channel or for all of which they have not said otherwise. */

@@ -1,9 +1,9 @@
-import { ObjectId, type Filter } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { MAX_ATTACHMENTS } from '../models/attachment.model';
 import { avatarUpload } from '../models/avatar.model';
 import type { ChannelSummary } from '../models/channel-summary.model';
-import { toChannel, type ChannelDocument } from '../models/channel.model';
+import { toChannel, type Channel, type ChannelDocument } from '../models/channel.model';
 import { MAX_PAGE_SIZE } from '../models/common.model';
 import { peopleOfKey } from '../models/direct-message.model';
 import { toGroup, type GroupDocument, type GroupRole } from '../models/group.model';
@@ -19,8 +19,9 @@ import {
 import type { Caller } from '../models/session.model';
 import { MAX_PASSWORD_BYTES, toPublicUser } from '../models/user.model';
 import { MAX_BODY_BYTES } from '../utils/validation';
-import { holds } from './access-facts';
+import type { Access } from './access';
 import type { AnnouncementService } from './announcement.service';
+import type { ChannelCounts } from './channel-counts';
 import type { ChannelSummaries } from './channel-summaries';
 import type { InviteService } from './invite.service';
 import type { JoinRequestService } from './join-request.service';
@@ -55,8 +56,10 @@ interface Belongings {
 export class OverviewService {
   constructor(
     private readonly collections: Collections,
+    private readonly access: Access,
     private readonly users: UserService,
     private readonly summaries: ChannelSummaries,
+    private readonly channelCounts: ChannelCounts,
     private readonly notifications: NotificationService,
     private readonly joinRequests: JoinRequestService,
     private readonly invites: InviteService,
@@ -86,8 +89,9 @@ export class OverviewService {
       this.summaries.summarise(caller.userId, channels),
       this.peopleIn(directChannels),
     ]);
-    const summaryOf = ({ _id }: ChannelDocument) => summaries.get(_id.toHexString())!;
-    const groups = groupsOf(belongings, summaryOf);
+    const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
+    const shown = await this.channelCounts.showAll([...channels].sort(byPosition));
+    const groups = groupsOf(belongings, shown, summaryOf);
     const direct = directOf(directChannels, people, summaryOf);
     const named = await this.users.byIds(distinct(senders(summaries).concat(...people.values())));
     const talkers = distinct([...people.values()].flat());
@@ -119,37 +123,22 @@ export class OverviewService {
     };
   }
 
-  /** The same that `Access` lets the user read, up to the bounds. */
+  /** What the user is a member of and may read, up to the bounds. */
   private async belongings(userId: ObjectId): Promise<Belongings> {
-    const { memberships, channelMembers, channelRestrictions, groups, channels } = this.collections;
-    const [own, inside, restrictions] = await Promise.all([
-      memberships.find({ userId }, atMost(OVERVIEW_BOUNDS.groups)).sort({ groupId: 1 }).toArray(),
-      channelMembers.find({ userId }, atMost(OVERVIEW_BOUNDS.channels)).toArray(),
-      channelRestrictions.find({ userId, kind: 'banned' }, atMost(OVERVIEW_BOUNDS.channels)).toArray(),
-    ]);
-    const groupIds = own.slice(0, OVERVIEW_BOUNDS.groups).map(({ groupId }) => groupId);
-    const roles = new Map(own.map(({ groupId, role }) => [groupId.toHexString(), role]));
-    const banned = restrictions.filter((one) => holds(one)).map(({ channelId }) => channelId);
-    // A private channel of a group counts only for members of the group.
-    const mine = inside.filter(({ groupId }) => groupId === null || roles.has(groupId.toHexString()));
-    const readable: Filter<ChannelDocument> = {
-      $or: [
-        { groupId: { $in: groupIds }, visibility: 'public', _id: { $nin: banned } },
-        { _id: { $in: mine.map(({ channelId }) => channelId), $nin: banned } },
-      ],
-    };
+    const { groups, channels } = this.collections;
+    const bounds = { groups: OVERVIEW_BOUNDS.groups, channels: OVERVIEW_BOUNDS.channels };
+    const readable = await this.access.readable(userId, bounds);
     const [found, read] = await Promise.all([
-      groups.find({ _id: { $in: groupIds } }, atMost(OVERVIEW_BOUNDS.groups)).toArray(),
-      channels.find(readable, atMost(OVERVIEW_BOUNDS.channels)).toArray(),
+      groups
+        .find({ _id: { $in: readable.audiences.groupIds } }, { batchSize: OVERVIEW_BOUNDS.groups + 1 })
+        .toArray(),
+      channels.find(readable.filter, atMost(OVERVIEW_BOUNDS.channels)).toArray(),
     ]);
     return {
       groups: found,
-      roles,
+      roles: new Map(readable.memberships.map(({ groupId, role }) => [groupId.toHexString(), role])),
       channels: read.slice(0, OVERVIEW_BOUNDS.channels),
-      complete:
-        own.length <= OVERVIEW_BOUNDS.groups &&
-        inside.length <= OVERVIEW_BOUNDS.channels &&
-        read.length <= OVERVIEW_BOUNDS.channels,
+      complete: readable.complete && read.length <= OVERVIEW_BOUNDS.channels,
     };
   }
 
@@ -182,14 +171,16 @@ export class OverviewService {
 /** One more than the bound, to tell whether there are more, and all of it in one answer of the database. */
 const atMost = (bound: number) => ({ limit: bound + 1, batchSize: bound + 1 });
 
-type SummaryOf = (channel: ChannelDocument) => ChannelSummary;
+/** By the channel's id in hexadecimal digits. */
+type SummaryOf = (channelId: string) => ChannelSummary;
 
-function groupsOf({ groups, roles, channels }: Belongings, summaryOf: SummaryOf): OverviewGroup[] {
+/** @param channels in their order. */
+function groupsOf({ groups, roles }: Belongings, channels: Channel[], summaryOf: SummaryOf): OverviewGroup[] {
   const inGroup = new Map<string, OverviewChannel[]>();
-  for (const channel of [...channels].sort(byPosition)) {
-    const key = channel.groupId?.toHexString() ?? '';
+  for (const channel of channels) {
+    const key = channel.groupId ?? '';
     const own = inGroup.get(key) ?? [];
-    own.push({ channel: toChannel(channel), summary: summaryOf(channel) });
+    own.push({ channel, summary: summaryOf(channel.id) });
     inGroup.set(key, own);
   }
   return groups
@@ -216,7 +207,7 @@ function directOf(
   return channels
     .map((channel) => ({
       channel: toChannel(channel),
-      summary: summaryOf(channel),
+      summary: summaryOf(channel._id.toHexString()),
       userIds: (people.get(channel._id.toHexString()) ?? []).map((id) => id.toHexString()),
     }))
     .sort((one, other) => (newest(one) < newest(other) ? 1 : -1));

@@ -6,8 +6,9 @@ import type { UserService } from './user.service';
 
 /**
  * A page of what is kept of users in one place (members, bans, requests), in the order in which it came to be, each
- * with its user. Whoever has no account any more is left out.
+ * with its user. Whoever has no account any more is left out, and makes place for others.
  * @param which those of the place; it takes an index that goes on with `_id`.
+ * @param keep those of some rows that are shown; all, if it is left out.
  */
 export async function pageOfPeople<Row extends { _id: ObjectId; userId: ObjectId }, Item>(
   users: UserService,
@@ -15,18 +16,26 @@ export async function pageOfPeople<Row extends { _id: ObjectId; userId: ObjectId
   which: Filter<Row>,
   { cursor, limit }: PageQuery,
   show: (row: Row, user: UserDocument) => Item,
+  keep: (rows: Row[]) => Promise<Row[]> = (rows) => Promise.resolve(rows),
 ): Promise<Page<Item>> {
-  const behind = cursor === undefined ? {} : { _id: { $gt: new ObjectId(cursor) } };
-  const rows = (await collection
-    .find({ ...which, ...behind } as Filter<Row>)
-    .sort({ _id: 1 })
-    .limit(limit + 1)
-    .toArray()) as Row[];
-  const page = cutPage(rows, limit, ({ _id }) => _id.toHexString());
-  const found = await users.byIds(page.items.map(({ userId }) => userId));
-  const items = page.items.flatMap((row) => {
-    const user = found.get(row.userId.toHexString());
-    return user ? [show(row, user)] : [];
-  });
-  return { items, nextCursor: page.nextCursor };
+  const found: { row: Row; user: UserDocument }[] = [];
+  let last = cursor === undefined ? undefined : new ObjectId(cursor);
+  while (found.length <= limit) {
+    const after = last ? { _id: { $gt: last } } : {};
+    const rows = (await collection
+      .find({ ...which, ...after } as Filter<Row>)
+      .sort({ _id: 1 })
+      .limit(limit + 1)
+      .toArray()) as Row[];
+    const kept = await keep(rows);
+    const accounts = await users.byIds(kept.map(({ userId }) => userId));
+    for (const row of kept) {
+      const user = accounts.get(row.userId.toHexString());
+      if (user) found.push({ row, user });
+    }
+    if (rows.length <= limit) break;
+    last = rows.at(-1)!._id;
+  }
+  const page = cutPage(found.slice(0, limit + 1), limit, ({ row }) => row._id.toHexString());
+  return { items: page.items.map(({ row, user }) => show(row, user)), nextCursor: page.nextCursor };
 }

@@ -4,10 +4,11 @@ import { toPreferences } from '../models/preferences.model';
 import type { Presence, PresencesQuery, PresenceStatus } from '../models/presence.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
-import { audienceOfChannel, type Access, type UserAudiences } from './access';
+import { audienceOfChannel, type Access } from './access';
 import type { ChannelAudience, DomainEvent, EventBus, PresenceChange } from './event-bus';
 import type { LastSeen } from './last-seen';
 import { PresentPerson, type Manners } from './present-person';
+import type { UserAudiences } from './read-access';
 import { Whereabouts } from './whereabouts';
 
 /** At most one event in so many milliseconds goes to a client. */

@@ -8,6 +8,7 @@ import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
 import { audienceOfChannel, type Access } from './access';
 import type { DomainEvent, EventBus } from './event-bus';
+import type { Reader } from './read-access';
 import type { UserService } from './user.service';
 
 /** For so many milliseconds what people have read is gathered before it is told. */
@@ -97,16 +98,9 @@ export class ReadReceipts {
   }
 
   /** Those who read a channel; undefined when they are too many. */
-  private async members({
-    _id: channelId,
-    groupId,
-    visibility,
-  }: ChannelDocument): Promise<{ userId: ObjectId; joinedAt: Date }[] | undefined> {
-    const { memberships, channelMembers } = this.collections;
-    const all =
-      visibility === 'public' && groupId ? memberships.find({ groupId }) : channelMembers.find({ channelId });
-    const rows = await all.limit(MAX_RECEIPT_MEMBERS + 1).toArray();
-    return rows.length > MAX_RECEIPT_MEMBERS ? undefined : rows;
+  private async members(channel: ChannelDocument): Promise<Reader[] | undefined> {
+    const readers = await this.access.readersOf(channel, MAX_RECEIPT_MEMBERS + 1);
+    return readers.length > MAX_RECEIPT_MEMBERS ? undefined : readers;
   }
 
   /** Those of the users who let others know what they have read. */

@@ -1,16 +1,17 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
-import { toChannel, type Channel } from '../models/channel.model';
+import { type Channel } from '../models/channel.model';
 import type { MessageDocument } from '../models/message.model';
 import type { SetRetentionInput } from '../models/retention.model';
 import type { Caller } from '../models/session.model';
 import type { Logger } from '../utils/logger';
-import type { Access } from './access';
 import type { Attachments } from './attachments';
 import type { AuditService } from './audit.service';
 import type { ChannelChanges } from './channel-changes';
+import type { ChannelCounts } from './channel-counts';
 import type { ChannelQueue } from './channel-queue';
+import type { GuardedWrites } from './guarded-writes';
 import type { MessageDraft } from './message-composer';
 import type { SentMessage } from './message-writer';
 import type { ReadMarkers } from './read-markers';
@@ -31,8 +32,9 @@ export class RetentionService {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
-    private readonly access: Access,
+    private readonly writes: GuardedWrites,
     private readonly changes: ChannelChanges,
+    private readonly counts: ChannelCounts,
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly markers: ReadMarkers,
     private readonly attachments: Attachments,
@@ -45,23 +47,20 @@ export class RetentionService {
    * @throws AppError not_found, forbidden, direct_channel, group_archived, channel_archived
    */
   async set(caller: Caller, channelId: string, { days }: SetRetentionInput): Promise<Channel> {
-    const { channel } = await this.access.channel(caller, 'channel.set_retention', channelId);
-    const { _id, retentionDays = null } = channel;
-    if (retentionDays === days) return toChannel(channel);
-    return this.queue.alone(_id, () =>
-      this.transactions.run(async () => {
-        const changed = await this.changes.update(_id, { retentionDays: days });
-        await this.audit.record({
-          action: 'channel.retention_changed',
-          actorId: caller.userId,
-          targetId: _id,
-          address: caller.address,
-          details: { from: daysInWords(retentionDays), to: daysInWords(days) },
-        });
-        await this.transactions.afterCommit(() => Promise.resolve(this.begin()));
-        return toChannel(changed);
-      }),
-    );
+    return this.writes.inChannel(caller, 'channel.set_retention', channelId, {}, async ({ channel }) => {
+      const { _id, retentionDays = null } = channel;
+      if (retentionDays === days) return this.counts.show(channel);
+      const changed = await this.changes.update(_id, { retentionDays: days });
+      await this.audit.record({
+        action: 'channel.retention_changed',
+        actorId: caller.userId,
+        targetId: _id,
+        address: caller.address,
+        details: { from: daysInWords(retentionDays), to: daysInWords(days) },
+      });
+      await this.transactions.afterCommit(() => Promise.resolve(this.begin()));
+      return this.counts.show(changed);
+    });
   }
 
   /** Starts removing, now and every hour. */

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import { lock } from '../db/transaction';
 import { AppError } from '../utils/errors';
 
 /** Sees to it that there is always a super admin who can act. */
@@ -13,11 +14,8 @@ export class SuperAdmins {
   async refuseLast(userId: ObjectId): Promise<void> {
     const user = await this.collections.users.findOne({ _id: userId });
     if (user?.role !== 'super_admin') return;
-    // Two who resign at once both write this document, so that one of them has to look again.
-    await this.collections.installation.updateOne(
-      { _id: 'first_account' },
-      { $inc: { superAdminChanges: 1 } },
-    );
+    // It stands for how many super admins there are: of two who resign at once one has to look again.
+    await lock(this.collections.installation, { _id: 'first_account' });
     const other = await this.collections.users.findOne({
       role: 'super_admin',
       state: 'active',

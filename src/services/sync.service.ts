@@ -1,7 +1,7 @@
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import type { ChannelRead } from '../models/channel-summary.model';
-import { toChannel, type ChannelDocument } from '../models/channel.model';
+import type { Channel, ChannelDocument } from '../models/channel.model';
 import type { ChannelChangeDocument } from '../models/channel-change.model';
 import { toMessage, type MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
@@ -13,6 +13,7 @@ import {
   type SyncReply,
 } from '../models/sync.model';
 import type { Access } from './access';
+import type { ChannelCounts } from './channel-counts';
 import type { ReadCounts } from './read-counts';
 
 /** Channels that a client is told of anew in one answer. */
@@ -38,6 +39,7 @@ export class SyncService {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly counts: ReadCounts,
+    private readonly channelCounts: ChannelCounts,
   ) {}
 
   /** What has happened in the caller's channels since the revisions that they know. */
@@ -64,13 +66,14 @@ export class SyncService {
 
       const changes = await this.changesIn(spans);
       const reads = await this.counts.of(caller.userId, [...readable, ...added]);
+      const shown = await this.showAll([...readable, ...added]);
       const load = (channel: ChannelDocument) => ({
-        channel: toChannel(channel),
+        channel: shown.get(keyOf(channel))!,
         read: readOf(reads, channel),
       });
       const channels = spans.map(({ channel, since: known, upTo }) => ({
         channelId: keyOf(channel),
-        channel: known < channel.revision ? toChannel(channel) : null,
+        channel: known < channel.revision ? shown.get(keyOf(channel))! : null,
         read: readOf(reads, channel),
         changes: changes.get(keyOf(channel)) ?? [],
         revision: upTo,
@@ -84,6 +87,11 @@ export class SyncService {
         more: added.length < unnamed.length || channels.some(({ more }) => more),
       };
     });
+  }
+
+  private async showAll(channels: ChannelDocument[]): Promise<Map<string, Channel>> {
+    const shown = await this.channelCounts.showAll(channels);
+    return new Map(shown.map((channel) => [channel.id, channel]));
   }
 
   /** The changes in each span by the channel's id, with two queries for all. */

@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
+import { lock } from '../db/transaction';
 import type { Caller } from '../models/session.model';
 import {
   toPublicUser,
@@ -40,6 +41,13 @@ export class UserService {
   async requireFindable(userId: string): Promise<UserDocument> {
     const user = await this.requireLiving(userId);
     if (user.state === 'deactivated') throw noUser();
+    return user;
+  }
+
+  /** As `requireLiving`, and keeps the account as it is until the end of the caller's transaction. */
+  async lockLiving(userId: string): Promise<UserDocument> {
+    const user = await lock(this.collections.users, { _id: new ObjectId(userId) });
+    if (!user || user.state === 'deleted') throw noUser();
     return user;
   }
 

@@ -1,5 +1,5 @@
 import type { ObjectId } from 'mongodb';
-import type { UserAudiences } from './access';
+import type { UserAudiences } from './read-access';
 import type { ChannelAudience, DomainEvent } from './event-bus';
 
 /** Where somebody meets others: groups and private channels, by their ids. */

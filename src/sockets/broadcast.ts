@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { toMaintenance } from '../models/maintenance.model';
 import type { ServerEvent, ServerPayload } from '../models/server-events.model';
-import type { UserAudiences } from '../services/access';
+import type { UserAudiences } from '../services/read-access';
 import type { Audience, ClientEventOf, DomainEvent, EventBus, PresenceChange } from '../services/event-bus';
 import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';

@@ -2,7 +2,7 @@ import { Server as EngineServer, type Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server } from 'socket.io';
 import type { Context } from '../context';
-import type { UserAudiences } from '../services/access';
+import type { UserAudiences } from '../services/read-access';
 import type { EndedFor, LiveConnection } from '../services/live-connections';
 import type { Manners } from '../services/present-person';
 import { AppError, toPublicError } from '../utils/errors';
@@ -142,8 +142,8 @@ export function createSocketServer(context: Context): SocketServer {
     socket.conn.once('close', release);
     socket.data.caller = caller;
     socket.data.privateChannels = new Map();
-    const [audiences, manners] = await Promise.all([
-      services.access.audiencesOf(caller.userId),
+    const [{ audiences }, manners] = await Promise.all([
+      services.access.readable(caller.userId),
       services.presence.mannersOf(caller.userId),
     ]).catch((error: unknown) => {
       release();

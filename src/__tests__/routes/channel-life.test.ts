@@ -274,15 +274,100 @@ describe('the order of channels', () => {
 });
 
 test('the members of a private channel are listed page by page for those who read it', async () => {
-  const { groupId, channelId } = await room();
+  const { groupId } = await room();
   const hidden = await create({ groupId, name: 'hidden', visibility: 'private' });
-  const members = (by: Person, query = {}, id = hidden) =>
-    server.api.get(`/api/channels/${id}/members`, by.token, query);
+  const members = (by: Person, query = {}) =>
+    server.api.get(`/api/channels/${hidden}/members`, by.token, query);
   await server.api.post(`/api/channels/${hidden}/members`, { userId: guest.id }, owner.token);
   const first = await members(guest, { limit: 1 });
   expect(first.body.members).toMatchObject([{ userId: owner.id, user: { username: owner.username } }]);
   const second = await members(guest, { limit: 1, cursor: first.body.nextCursor });
   expect(second.body).toMatchObject({ members: [{ userId: guest.id }], nextCursor: null });
   expect(await members(moderator)).toMatchObject(refused(404, 'not_found'));
-  expect(await members(guest, {}, channelId)).toMatchObject(refused(400, 'bad_request'));
+});
+
+test('a public channel has the members of its group, without those who are banned from it', async () => {
+  const { api } = server;
+  const people = await Promise.all(['ann', 'ben', 'cyd', 'dan'].map((name) => signUp(api, name)));
+  const room = await createRoom(api, owner, people);
+  const path = `/api/channels/${room.channelId}`;
+  const members = async (query = {}) => (await api.get(`${path}/members`, owner.token, query)).body;
+  const idsOf = ({ members: list }: { members: { userId: string }[] }) => list.map(({ userId }) => userId);
+  const restrict = (person: Person, kind: string) =>
+    api.call('put', `${path}/restrictions/${person.id}`, { token: owner.token, body: { kind } });
+  /** As each answer that shows the channel tells it. */
+  const counts = async () => {
+    const [one, list, overview, synced] = await Promise.all([
+      api.get(path, owner.token),
+      api.get('/api/channels', owner.token, { groupId: room.groupId }),
+      api.get('/api/client/overview', owner.token),
+      api.post('/api/client/sync', { since: { [room.channelId]: 1_000_000 } }, owner.token),
+    ]);
+    const inOverview = overview.body.groups.flatMap((each: any) => each.channels);
+    return [
+      one.body.channel,
+      list.body.channels[0],
+      inOverview.find((each: any) => each.channel.id === room.channelId).channel,
+      synced.body.reset[0].channel,
+    ].map(({ memberCount }: { memberCount: number }) => memberCount);
+  };
+  expect(await counts()).toEqual([5, 5, 5, 5]);
+
+  await restrict(people[0]!, 'banned');
+  await restrict(people[1]!, 'muted');
+  await restrict(people[2]!, 'banned');
+  expect(await counts()).toEqual([3, 3, 3, 3]);
+  const first = await members({ limit: 2 });
+  expect(idsOf(first)).toEqual([owner.id, people[1]!.id]);
+  const second = await members({ limit: 2, cursor: first.nextCursor });
+  expect([idsOf(second), second.nextCursor]).toEqual([[people[3]!.id], null]);
+
+  // Who is banned and leaves is not taken off twice; what comes to an end counts no more.
+  await api.post(`/api/groups/${room.groupId}/leave`, undefined, people[0]!.token);
+  expect(await counts()).toEqual([3, 3, 3, 3]);
+  await api.delete(`${path}/restrictions/${people[2]!.id}`, owner.token);
+  const changed = await api.patch(path, { topic: 'Counted' }, owner.token);
+  expect(changed.body.channel.memberCount).toBe(4);
+  expect(idsOf(await members())).toHaveLength(4);
+});
+
+test('@channel tells everybody up to its limit of readers, and who is banned is not one of them', async () => {
+  const [first, last] = [await signUp(server.api, 'first'), await signUp(server.api, 'last')];
+  const room = await createRoom(server.api, owner, [first]);
+  const { users, memberships, groups, notifications } = server.context.database.collections;
+  const groupId = new ObjectId(room.groupId);
+  const like = (await users.findOne({ _id: new ObjectId(last.id) }))!;
+  const join = async (userIds: ObjectId[]) => {
+    const joinedAt = new Date();
+    const rows = userIds.map((userId) => ({
+      _id: new ObjectId(),
+      groupId,
+      userId,
+      role: 'member' as const,
+      joinedAt,
+    }));
+    await memberships.insertMany(rows);
+    await groups.updateOne({ _id: groupId }, { $inc: { memberCount: rows.length } });
+  };
+  const crowd = Array.from({ length: 999 }, (_, index) => {
+    const name = `crowd${index}`;
+    return { ...like, _id: new ObjectId(), username: name, searchName: name, email: `${name}@example.org` };
+  });
+  await users.insertMany(crowd);
+  await join(crowd.map(({ _id }) => _id));
+  const ban = `/api/channels/${room.channelId}/restrictions/${first.id}`;
+  await server.api.call('put', ban, { token: owner.token, body: { kind: 'banned' } });
+  const tell = async (clientMessageId: string) => {
+    const input = { clientMessageId, body: '@channel' };
+    const path = `/api/channels/${room.channelId}/messages`;
+    const { body } = await server.api.post(path, input, owner.token);
+    return notifications.countDocuments({ messageId: new ObjectId(body.message.id) });
+  };
+  // The owner and 999 others; first is banned.
+  expect(await tell('at-the-limit')).toBe(999);
+  await join([like._id]);
+  expect(await tell('above-it')).toBe(0);
+  // One whose account rests does not read it.
+  await users.updateOne({ _id: like._id }, { $set: { state: 'deactivated' } });
+  expect(await tell('at-the-limit-again')).toBe(999);
 });
