@@ -395,6 +395,13 @@ describe('who has seen a message', () => {
       role: 'member' as const,
       joinedAt: new Date(),
     }));
+    const like = (await collections().users.findOne({ _id: new ObjectId(bruno.id) }))!;
+    await collections().users.insertMany(
+      crowd.map(({ userId: _id }, index) => {
+        const username = `reader${index}`;
+        return { ...like, _id, username, searchName: username, email: `${username}@example.org` };
+      }),
+    );
     await collections().memberships.insertMany(crowd.slice(1));
     expect(await seenBy(id)).toEqual([]);
     await collections().memberships.insertMany(crowd.slice(0, 1));
