@@ -79,6 +79,7 @@ import { PermissionService } from './services/permission.service';
 import { NodeRelay } from './services/node-relay';
 import { SessionCache } from './services/session-cache';
 import { SessionRecheck } from './services/session-recheck';
+import { RefreshGrace } from './services/refresh-grace';
 import { RetentionService } from './services/retention.service';
 import { ScheduledMessageService } from './services/scheduled-message.service';
 import { ScheduledSender } from './services/scheduled-sender';
@@ -119,6 +120,8 @@ export interface ContextOverrides {
   database?: Database;
   logger?: Logger;
   linkPolicy?: LinkPolicy;
+  /** The time by which refresh tokens are exchanged. */
+  clock?: () => Date;
 }
 
 /**
@@ -164,7 +167,9 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     audit,
     maintenance,
     new SessionCache(collections, bus, recheck),
+    new RefreshGrace(config.encryptionKey),
     refreshTokenSeconds,
+    overrides.clock,
   );
   const connections = new LiveConnections(config.sockets.perUser);
   const sessionRecheck = new SessionRecheck(collections, bus, connections, recheck, logger);

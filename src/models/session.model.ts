@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, idSchema, limitSchema, MAX_PAGE_SIZE, nextCursorOut, timeOut } from './common.model';
+import type { SealedBox } from '../utils/sealed-box';
 import { timeCursor } from './time-cursor.model';
 import type { GlobalRole } from './user.model';
 
@@ -19,11 +20,22 @@ export interface SessionDocument extends Omit<Origin, 'gone'> {
   userId: ObjectId;
   /** SHA-256 of the refresh token that is good now. */
   refreshTokenHash: string;
+  /** The refresh token that was exchanged for it; missing until the first exchange. */
+  spentToken?: SpentToken;
   createdAt: Date;
   lastSeenAt: Date;
   /** When the refresh token ends; moves with each refresh. */
   expiresAt: Date;
   revokedAt: Date | null;
+}
+
+/** A refresh token that has been exchanged. */
+export interface SpentToken {
+  /** SHA-256 of it. */
+  hash: string;
+  spentAt: Date;
+  /** The token that it was exchanged for, sealed under the spent one and the server's key. */
+  successor: SealedBox;
 }
 
 /** Who makes a call: what every service method that acts for somebody takes first. */

@@ -62,7 +62,8 @@ export function authRoutes(services: Services): ApiRoute[] {
       operationId: 'refresh',
       tag,
       summary:
-        'Exchange the refresh token for a new pair. The old one is spent; used again, it ends the session.',
+        'Exchange the refresh token for a new pair. The old one is spent: within ten seconds it returns the same new ' +
+        'refresh token, and used again after that, or after the new one was used, it ends the session.',
       body: refreshInput,
       replies: {
         200: { description: 'The new pair.', schema: credentialsReply },

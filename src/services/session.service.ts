@@ -18,6 +18,7 @@ import { AppError, invalidCredentials } from '../utils/errors';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { MaintenanceService } from './maintenance.service';
+import type { RefreshGrace } from './refresh-grace';
 import type { SessionCache } from './session-cache';
 import type { TokenHolder, TokenService } from './token.service';
 
@@ -41,7 +42,9 @@ export class SessionService {
     private readonly audit: AuditService,
     private readonly maintenance: MaintenanceService,
     private readonly cache: SessionCache,
+    private readonly grace: RefreshGrace,
     private readonly refreshTokenSeconds: number,
+    private readonly clock: () => Date = () => new Date(),
   ) {}
 
   /**
@@ -77,38 +80,39 @@ export class SessionService {
   }
 
   /**
-   * Exchanges a refresh token for a new pair; the old one is spent. A token that comes a second time has been
-   * stolen from one of the two who hold it, so its session ends for both.
+   * Exchanges a refresh token for a new pair; the old one is spent. Presented again within a short grace, while its
+   * successor is unused, it gets the same successor. Any other token that comes a second time has been stolen from one
+   * of the two who hold it, so its session ends for both.
    * @throws AppError refresh_token_invalid, refresh_token_reused, maintenance (the token stays good)
    */
-  async refresh(input: RefreshInput, origin: Origin): Promise<Credentials> {
-    const presented = this.tokens.readRefreshToken(input.refreshToken);
+  async refresh({ refreshToken }: RefreshInput, origin: Origin): Promise<Credentials> {
+    const presented = this.tokens.readRefreshToken(refreshToken);
     if (!presented) throw invalidRefreshToken();
-    if (this.maintenance.enabled) await this.admitOwner(presented.sessionId);
-    const next = this.tokens.createRefreshToken(presented.sessionId);
-    const now = new Date();
-    const session = await this.collections.sessions.findOneAndUpdate(
-      {
-        _id: presented.sessionId,
-        refreshTokenHash: presented.hash,
-        revokedAt: null,
-        expiresAt: { $gt: now },
-      },
+    const { sessionId: _id, hash } = presented;
+    if (this.maintenance.enabled) await this.admitOwner(_id);
+    const next = this.tokens.createRefreshToken(_id);
+    const now = this.clock();
+    const open = { _id, revokedAt: null, expiresAt: { $gt: now } };
+    const exchanged = await this.collections.sessions.findOneAndUpdate(
+      { ...open, refreshTokenHash: hash },
       {
         $set: {
           refreshTokenHash: next.hash,
+          spentToken: this.grace.spend(refreshToken, next.token, now),
           lastSeenAt: now,
           address: origin.address,
           expiresAt: this.endOfSession(now),
         },
       },
     );
-    if (!session) throw await this.refuseRefresh(presented.sessionId, presented.hash, origin);
+    const session = exchanged ?? (await this.collections.sessions.findOne(open));
+    const token = exchanged ? next.token : session && this.grace.successorOf(refreshToken, session, now);
+    if (!session || !token) throw await this.refuseRefresh(_id, hash, origin);
     const user = await this.collections.users.findOne({ _id: session.userId });
     if (user?.state !== 'active') throw invalidRefreshToken();
     // Its end has moved, and the cache knows the old one.
-    this.cache.forget(session._id);
-    return this.credentials(user, session._id, next.token);
+    this.cache.forget(_id);
+    return this.credentials(user, _id, token);
   }
 
   /**

@@ -1,12 +1,19 @@
 import jwt from 'jsonwebtoken';
 import { ObjectId } from 'mongodb';
+import { RefreshGrace } from '../../services/refresh-grace';
+import { auditOf, everythingStored, reuseRefreshToken } from '../fixtures/accounts';
 import { signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
 let server: TestServer;
+/** The time by which tokens are exchanged, while a test has stopped it. */
+let now: Date | undefined;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({}, { clock: () => now ?? new Date() });
+});
+afterEach(() => {
+  now = undefined;
 });
 afterAll(() => server.close());
 
@@ -14,6 +21,12 @@ const refresh = (refreshToken: string) => server.api.post('/api/auth/refresh', {
 const me = (token?: string) => server.api.get('/api/auth/me', token);
 const logout = (token: string) => server.api.post('/api/auth/logout', undefined, token);
 const refusedAs = (code: string) => ({ status: 401, body: { error: { code } } });
+const stopClock = () => {
+  now = new Date();
+};
+const advanceClock = (milliseconds: number) => {
+  now = new Date(now!.getTime() + milliseconds);
+};
 const sessions = () => server.context.database.collections.sessions;
 
 async function sessionOf(person: Person) {
@@ -55,19 +68,71 @@ describe('a refresh token', () => {
       identifier: person.username,
       password: 'correct horse battery',
     });
-    await refresh(person.refreshToken);
-    await refresh(person.refreshToken);
+    await reuseRefreshToken(server.api, person);
     expect((await me(other.accessToken)).status).toBe(200);
     expect((await refresh(other.refreshToken)).status).toBe(200);
   });
 
-  it('used twice at once is good once, and ends the session', async () => {
-    const { refreshToken } = await signUp(server.api);
-    const answers = await Promise.all(Array.from({ length: 5 }, () => refresh(refreshToken)));
-    const good = answers.filter(({ status }) => status === 200);
-    expect(good).toHaveLength(1);
-    expect(await me(good[0]!.body.accessToken)).toMatchObject(refusedAs('session_revoked'));
-    expect(await refresh(good[0]!.body.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+  it('used by many at once gives each the same successor, and the session lives', async () => {
+    const person = await signUp(server.api);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => refresh(person.refreshToken)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    const successors = new Set(answers.map(({ body }) => body.refreshToken));
+    expect(successors.size).toBe(1);
+    for (const { body } of answers) expect((await me(body.accessToken)).status).toBe(200);
+    expect((await refresh([...successors][0]!)).status).toBe(200);
+    expect(await auditOf(server, person)).toEqual([]);
+  });
+
+  it('used again within ten seconds gets the same successor, after a restart too', async () => {
+    const person = await signUp(server.api);
+    stopClock();
+    const { refreshToken } = (await refresh(person.refreshToken)).body;
+    advanceClock(9_999);
+    await server.restart();
+    const again = await refresh(person.refreshToken);
+    expect([again.status, again.body.refreshToken]).toEqual([200, refreshToken]);
+    expect(again.body.user.id).toBe(person.id);
+    expect((await refresh(refreshToken)).status).toBe(200);
+  });
+
+  it('used again after ten seconds is stolen, however often it was used within them', async () => {
+    const person = await signUp(server.api);
+    stopClock();
+    const { body } = await refresh(person.refreshToken);
+    advanceClock(9_000);
+    expect((await refresh(person.refreshToken)).status).toBe(200);
+    advanceClock(1_000);
+    expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_reused'));
+    expect(await me(body.accessToken)).toMatchObject(refusedAs('session_revoked'));
+    expect(await refresh(body.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+  });
+
+  it('used again gets nothing once the account or the session has ended', async () => {
+    const [person, gone] = [await signUp(server.api), await signUp(server.api)];
+    const { body } = await refresh(person.refreshToken);
+    expect((await refresh(gone.refreshToken)).status).toBe(200);
+    await logout(body.accessToken);
+    expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+    const { users } = server.context.database.collections;
+    await users.updateOne({ _id: new ObjectId(gone.id) }, { $set: { state: 'banned' } });
+    expect(await refresh(gone.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
+  });
+
+  it('has its successor in the database for nobody who does not hold it', async () => {
+    const person = await signUp(server.api);
+    const { body } = await refresh(person.refreshToken);
+    const { spentToken } = await sessionOf(person);
+    expect(spentToken).toBeDefined();
+    const stored = await everythingStored(server);
+    for (const secret of [body.refreshToken, person.refreshToken]) expect(stored).not.toContain(secret);
+    const session = { spentToken: spentToken! };
+    const read = (secret: string, token: string) =>
+      new RefreshGrace(secret).successorOf(token, session, spentToken!.spentAt);
+    const { encryptionKey } = server.context.config;
+    expect(read(encryptionKey, person.refreshToken)).toBe(body.refreshToken);
+    expect(read('another secret of more than 32 characters', person.refreshToken)).toBeUndefined();
+    expect(read(encryptionKey, body.refreshToken)).toBeUndefined();
   });
 
   it('that was never issued ends nobody’s session', async () => {
