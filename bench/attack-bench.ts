@@ -62,7 +62,7 @@ function attack(name: string, seconds: number): Promise<Outcome> {
 function print(name: string, { quiet, attacked, strikes, survived }: Outcome): void {
   console.log(`\n${name}: ${ATTACKS[name]?.what}`);
   console.log(
-    `${strikes.ended} strikes, ${strikes.failed} of them refused or broken off; ` +
+    `${strikes.begun} strikes begun, ${strikes.ended} ended, ${strikes.failed} of them refused or broken off; ` +
       `the server ${survived ? 'goes on' : 'HAS ENDED'}.\n`,
   );
   const title = 'p50 / p95 / p99 / max, ms';

@@ -19,13 +19,14 @@ async function main(name = '', url = ''): Promise<void> {
   };
   process.on('message', (message) => {
     if (message === 'go') for (let each = 0; each < attack.parallel; each++) void loop();
-    else process.send?.({ ended, failed } satisfies Strikes, () => process.exit(0));
+    else process.send?.({ begun: index, ended, failed } satisfies Strikes, () => process.exit(0));
   });
   process.send?.('ready');
 }
 
 /** What became of the strikes of an attack. */
 export interface Strikes {
+  begun: number;
   ended: number;
   /** Those of them that were refused or broke off. */
   failed: number;
