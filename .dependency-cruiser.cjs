@@ -15,7 +15,7 @@ const MAY_USE = {
   models: ['utils'],
   config: ['utils'],
   utils: [],
-  scripts: ['context', 'config', 'services', 'models', 'utils'],
+  scripts: ['context', 'config', 'db', 'services', 'models', 'utils'],
 };
 const part = (name) => `^src/${name}(/|\\.ts$)`;
 

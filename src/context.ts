@@ -140,6 +140,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       uri: config.database.uri,
       name: config.database.name,
       dataDir: config.dataDir,
+      logger,
     }));
   const { collections, transactions } = database;
 

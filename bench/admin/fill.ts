@@ -1,4 +1,5 @@
 import { ObjectId, type Db, type Document } from 'mongodb';
+import { displayNameKeysOf, emailKey, lookalikesOf, nameKeysOf } from '../../src/utils/name-keys';
 
 const USERS = 10_000;
 const GROUPS = 500;
@@ -79,9 +80,12 @@ function userOf(_id: ObjectId, index: number): Document {
     _id,
     username: `user${index}`,
     searchName: `user${index}`,
+    nameLookalikes: lookalikesOf(`user${index}`),
     email: `user${index}@example.org`,
+    emailKey: emailKey(`user${index}@example.org`),
     emailVerifiedAt: now,
     displayName: `Person ${index}`,
+    ...displayNameKeysOf(`Person ${index}`),
     bio: '',
     statusText: '',
     timeZone: 'UTC',
@@ -96,7 +100,17 @@ function userOf(_id: ObjectId, index: number): Document {
 
 function named(_id: ObjectId, name: string, createdBy: ObjectId): Document {
   const now = new Date();
-  return { _id, name, visibility: 'private', createdBy, archivedAt: null, createdAt: now, updatedAt: now };
+  const keys = nameKeysOf(name);
+  return {
+    _id,
+    name,
+    ...keys,
+    visibility: 'private',
+    createdBy,
+    archivedAt: null,
+    createdAt: now,
+    updatedAt: now,
+  };
 }
 
 /** An id as it is made in a second. */

@@ -1,11 +1,5 @@
-import type { CollationOptions, Db, IndexDescription } from 'mongodb';
+import { MongoServerError, type Collection, type Db, type IndexDescription } from 'mongodb';
 import { MAX_SLOW_MODE_SECONDS } from '../models/channel.model';
-
-/**
- * How names are compared where case does not count: users' names and addresses, groups' and channels' names.
- * A query uses the case-insensitive index only if it asks with the same collation.
- */
-export const CASE_INSENSITIVE: CollationOptions = { locale: 'en', strength: 2 };
 
 /** Seconds for which a notification is kept: 90 days. */
 const NOTIFICATION_SECONDS = 90 * 24 * 3600;
@@ -18,20 +12,28 @@ const AVATAR: IndexDescription = {
   partialFilterExpression: { avatarId: { $exists: true } },
 };
 
+/**
+ * A unique index of a field that not every document has. It can be made before a migration fills the field in an
+ * existing database, and so finds the duplicates there.
+ */
+function uniqueWhereSet(name: string, field: string, within?: string): IndexDescription {
+  return {
+    name,
+    key: { ...(within && { [within]: 1 }), [field]: 1 },
+    unique: true,
+    partialFilterExpression: { [field]: { $exists: true } },
+  };
+}
+
 /** Every index, by collection. The name of a unique one is what a duplicate key error is recognised by. */
 const INDEXES: Record<string, IndexDescription[]> = {
   users: [
-    { name: 'username_unique', key: { username: 1 }, unique: true, collation: CASE_INSENSITIVE },
-    {
-      name: 'email_unique',
-      key: { email: 1 },
-      unique: true,
-      collation: CASE_INSENSITIVE,
-      // An account without a confirmed address, and a deleted one, has none.
-      partialFilterExpression: { email: { $exists: true } },
-    },
-    { name: 'search', key: { searchName: 1 } },
-    { name: 'display_name', key: { displayName: 1, _id: 1 }, collation: CASE_INSENSITIVE },
+    // A deleted account has none of the keys of names, and an account without a confirmed address no `emailKey`.
+    uniqueWhereSet('username_key_unique', 'searchName'),
+    uniqueWhereSet('username_lookalike_unique', 'nameLookalikes'),
+    uniqueWhereSet('email_key_unique', 'emailKey'),
+    { name: 'display_search', key: { displaySearch: 1, _id: 1 } },
+    { name: 'display_lookalike', key: { displayLookalikes: 1, displayKey: 1 } },
     { name: 'role_state_order', key: { role: 1, state: 1, _id: 1 } },
     { name: 'role_order', key: { role: 1, _id: 1 } },
     { name: 'state_order', key: { state: 1, _id: 1 } },
@@ -66,7 +68,9 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'time', key: { at: 1 } },
   ],
   groups: [
-    { name: 'name_unique', key: { name: 1 }, unique: true, collation: CASE_INSENSITIVE },
+    uniqueWhereSet('name_key_unique', 'nameKey'),
+    uniqueWhereSet('name_lookalike_unique', 'nameLookalikes'),
+    { name: 'name_search', key: { searchName: 1, _id: 1 } },
     { name: 'creator', key: { createdBy: 1 } },
     { name: 'visibility_order', key: { visibility: 1, _id: 1 } },
     {
@@ -85,21 +89,15 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_order', key: { userId: 1, groupId: 1 } },
   ],
   channels: [
-    {
-      name: 'group_name_unique',
-      key: { groupId: 1, name: 1 },
-      unique: true,
-      collation: CASE_INSENSITIVE,
-      // Direct conversations have neither.
-      partialFilterExpression: { kind: 'group' },
-    },
+    // Direct conversations have no names.
+    uniqueWhereSet('group_name_key_unique', 'nameKey', 'groupId'),
+    uniqueWhereSet('group_name_lookalike_unique', 'nameLookalikes', 'groupId'),
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
     { name: 'group_position', key: { groupId: 1, position: 1, _id: 1 } },
     {
-      name: 'name_order',
-      key: { name: 1, _id: 1 },
-      collation: CASE_INSENSITIVE,
-      partialFilterExpression: { kind: 'group' },
+      name: 'name_search',
+      key: { searchName: 1, _id: 1 },
+      partialFilterExpression: { searchName: { $exists: true } },
     },
     { name: 'kind_visibility_order', key: { kind: 1, visibility: 1, _id: 1 } },
     { name: 'kind_order', key: { kind: 1, _id: 1 } },
@@ -292,9 +290,57 @@ const INDEXES: Record<string, IndexDescription[]> = {
   idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
 };
 
-/** Creates what is missing; existing indexes are left as they are. */
+/** What a server answers where an index exists under the same name or of the same fields, with other options. */
+const INDEX_CONFLICTS = new Set<unknown>([85, 86]);
+
+/** Creates what is missing. An index that has another definition than here is replaced. */
 export async function createIndexes(db: Db): Promise<void> {
   for (const [collection, indexes] of Object.entries(INDEXES)) {
-    await db.collection(collection).createIndexes(indexes);
+    const target = db.collection(collection);
+    try {
+      await target.createIndexes(indexes);
+    } catch (error) {
+      if (!(error instanceof MongoServerError) || !INDEX_CONFLICTS.has(error.code)) throw error;
+      const ours = new Set(indexes.map(({ name }) => name));
+      for (const index of indexes) await replaceIndex(target, index, ours);
+    }
+  }
+}
+
+/**
+ * Creates one index; what is in its way is dropped first: the one of the same name, and one of the same fields that
+ * is not ours any more.
+ */
+async function replaceIndex(
+  collection: Collection,
+  index: IndexDescription,
+  ours: ReadonlySet<string | undefined>,
+): Promise<void> {
+  try {
+    await collection.createIndexes([index]);
+  } catch (error) {
+    if (!(error instanceof MongoServerError) || !INDEX_CONFLICTS.has(error.code)) throw error;
+    const fields = JSON.stringify(index.key);
+    const inTheWay = (await collection.indexes()).filter(
+      ({ name, key }) => name === index.name || (JSON.stringify(key) === fields && !ours.has(name)),
+    );
+    for (const { name } of inTheWay) await collection.dropIndex(String(name));
+    await collection.createIndexes([index]);
+  }
+}
+
+/**
+ * Drops indexes by their names; those that are missing are not missed.
+ * @param names as keys of the collections.
+ */
+export async function dropIndexes(db: Db, names: Record<string, readonly string[]>): Promise<void> {
+  const collections = await db.listCollections({}, { nameOnly: true }).toArray();
+  for (const { name } of collections) {
+    if (!Object.hasOwn(names, name)) continue;
+    const collection = db.collection(name);
+    const existing = (await collection.indexes()).map((index) => index.name);
+    for (const index of names[name] ?? []) {
+      if (existing.includes(index)) await collection.dropIndex(index);
+    }
   }
 }

@@ -1,8 +1,9 @@
-import { MongoServerError, type Db } from 'mongodb';
+import { MongoServerError, type Db, type MongoClient } from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
 import { startEmbeddedStore } from './embedded';
-import { createIndexes } from './indexes';
+import { prepareDatabase } from './migrations/runner';
 import { createMongoClient } from './mongo-client';
+import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
 
 /** The open database. */
@@ -33,27 +34,16 @@ export interface DatabaseOptions {
   soleWriter?: boolean;
   /** Whether the client emits an event for each command: for tests that count or explain them. */
   monitorCommands?: boolean;
+  /** What migrations report to. */
+  logger?: Logger;
 }
 
-/**
- * Connects to MongoDB, or starts the embedded store and connects to that, and creates the indexes.
- * Every write is acknowledged by a majority and from the journal: what was answered is on disk.
- */
+/** Connects to the database, makes it what this version expects, and opens its collections. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const store =
-    options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
-  const client = createMongoClient(store?.uri ?? options.uri ?? '', {
-    appName: 'parley',
-    monitorCommands: options.monitorCommands ?? false,
-    writeConcern: { w: 'majority', journal: true },
-    readConcernLevel: 'majority',
-    maxPoolSize: 50,
-    serverSelectionTimeoutMS: 10_000,
-  });
+  const connection = await connectDatabase(options);
+  const { client, db, store } = connection;
   try {
-    await client.connect();
-    const db = client.db(options.name);
-    await createIndexes(db);
+    await prepareDatabase(db, options.logger ?? createLogger('silent'));
     let accessWrites = 0;
     return {
       db,
@@ -65,16 +55,49 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         await db.command({ ping: 1 });
       },
       onLost: (listener) => store?.onExit(listener),
-      close: async () => {
-        await client.close();
-        await store?.close();
-      },
+      close: () => connection.close(),
     };
   } catch (error) {
-    await client.close().catch(() => undefined);
-    await store?.close();
+    await connection.close().catch(() => undefined);
     throw error;
   }
+}
+
+/** A database that nothing has been done to. */
+export interface Connection {
+  client: MongoClient;
+  db: Db;
+  /** Undefined of a MongoDB server. */
+  store: Awaited<ReturnType<typeof startEmbeddedStore>> | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to MongoDB, or starts the embedded store and connects to that.
+ * Every write is acknowledged by a majority and from the journal: what was answered is on disk.
+ */
+export async function connectDatabase(options: DatabaseOptions): Promise<Connection> {
+  const store =
+    options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
+  const client = createMongoClient(store?.uri ?? options.uri ?? '', {
+    appName: 'parley',
+    monitorCommands: options.monitorCommands ?? false,
+    writeConcern: { w: 'majority', journal: true },
+    readConcernLevel: 'majority',
+    maxPoolSize: 50,
+    serverSelectionTimeoutMS: 10_000,
+  });
+  const close = async () => {
+    await client.close();
+    await store?.close();
+  };
+  try {
+    await client.connect();
+  } catch (error) {
+    await close().catch(() => undefined);
+    throw error;
+  }
+  return { client, db: client.db(options.name), store, close };
 }
 
 /** The name of the unique index that refused a write, or undefined if the error is another one. */

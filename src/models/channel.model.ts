@@ -1,17 +1,27 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, limitSchema, lineOfText, nextCursorOut, timeOut } from './common.model';
+import type { NameKeys } from '../utils/name-keys';
+import {
+  idOut,
+  idSchema,
+  limitSchema,
+  lineOfText,
+  nextCursorOut,
+  timeOut,
+  visibleName,
+} from './common.model';
 import { VISIBILITIES, type Visibility } from './group.model';
 
 export const CHANNEL_KINDS = ['group', 'direct'] as const;
 export type ChannelKind = (typeof CHANNEL_KINDS)[number];
 
-export interface ChannelDocument {
+/** A direct conversation has no name, and so none of NameKeys. */
+export interface ChannelDocument extends Partial<NameKeys> {
   _id: ObjectId;
   kind: ChannelKind;
   /** Null of a direct conversation. */
   groupId: ObjectId | null;
-  /** Unique in its group without regard to case; empty of a direct conversation. */
+  /** Unique in its group: see NameKeys. Empty of a direct conversation. */
   name: string;
   topic: string;
   /** Public: every member of the group reads it. Private: only those in channel_members. */
@@ -106,7 +116,7 @@ const announcementOnly = z.boolean().meta({ description: 'Whether only moderator
 export const createChannelInput = z
   .strictObject({
     groupId: idSchema,
-    name: lineOfText(1, 80),
+    name: visibleName(80),
     topic: topic.default(''),
     visibility: z.enum(VISIBILITIES).default('public'),
     slowModeSeconds: slowModeSeconds.optional(),
@@ -117,7 +127,7 @@ export type CreateChannelInput = z.output<typeof createChannelInput>;
 
 export const updateChannelInput = z
   .strictObject({
-    name: lineOfText(1, 80).optional(),
+    name: visibleName(80).optional(),
     topic: topic.optional(),
     visibility: z.enum(VISIBILITIES).optional(),
     slowModeSeconds: slowModeSeconds.optional(),

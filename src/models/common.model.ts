@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { faultOfName } from '../utils/visible-name';
 
 /** \p{Cc} are the control characters; a message may have line breaks and tabs. */
 const CONTROL_CHARACTERS = /\p{Cc}/u;
@@ -16,6 +17,13 @@ export const lineOfText = (min: number, max: number) =>
     .refine((text) => !CONTROL_CHARACTERS.test(text), 'must not contain control characters')
     .transform((text) => text.normalize('NFC').trim())
     .pipe(z.string().min(min).max(max));
+
+/** As `lineOfText`: the name of somebody or something, which people have to be able to read. */
+export const visibleName = (max: number) =>
+  lineOfText(1, max).superRefine((name, context) => {
+    const fault = faultOfName(name);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  });
 
 /** Text that may have line breaks. It is kept as it was sent; only blank text is refused. */
 export const multilineText = (max: number) =>

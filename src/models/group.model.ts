@@ -1,7 +1,8 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import type { NameKeys } from '../utils/name-keys';
 import { avatarUrl, avatarUrlOut } from './avatar.model';
-import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
+import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut, visibleName } from './common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
 
 export const VISIBILITIES = ['public', 'private'] as const;
@@ -14,9 +15,9 @@ export type GroupRole = (typeof GROUP_ROLES)[number];
 export const JOIN_POLICIES = ['open', 'approval'] as const;
 export type JoinPolicy = (typeof JOIN_POLICIES)[number];
 
-export interface GroupDocument {
+/** Its name is unique over all groups: see NameKeys. */
+export interface GroupDocument extends NameKeys {
   _id: ObjectId;
-  /** Unique without regard to case. */
   name: string;
   description: string;
   visibility: Visibility;
@@ -55,7 +56,7 @@ export interface MembershipDocument {
 
 export const createGroupInput = z
   .strictObject({
-    name: lineOfText(1, 80),
+    name: visibleName(80),
     description: lineOfText(0, 1000).default(''),
     visibility: z.enum(VISIBILITIES),
     joinPolicy: z
@@ -68,7 +69,7 @@ export type CreateGroupInput = z.output<typeof createGroupInput>;
 
 export const updateGroupInput = z
   .strictObject({
-    name: lineOfText(1, 80).optional(),
+    name: visibleName(80).optional(),
     description: lineOfText(0, 1000).optional(),
     visibility: z.enum(VISIBILITIES).optional(),
     joinPolicy: z.enum(JOIN_POLICIES).optional(),

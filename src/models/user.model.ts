@@ -1,8 +1,9 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
+import { withAsciiDomain } from '../utils/name-keys';
 import type { SealedBox } from '../utils/sealed-box';
 import { avatarUrl, avatarUrlOut } from './avatar.model';
-import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from './common.model';
+import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut, visibleName } from './common.model';
 
 export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
 export type GlobalRole = (typeof GLOBAL_ROLES)[number];
@@ -16,16 +17,24 @@ export type UserState = (typeof USER_STATES)[number];
 
 export interface UserDocument {
   _id: ObjectId;
-  /** Unique without regard to case, as is `email`. */
   username: string;
-  /** The username in lower case, by which users are searched. Missing when the user is deleted. */
+  /** The canonical key of the username, unique: log-in, mentions and searches use it. Missing when the user is deleted. */
   searchName?: string;
+  /** The look-alike keys of the username, each of them unique. Missing when the user is deleted. */
+  nameLookalikes?: string[];
+  /** The canonical key of `email`, unique. Missing when `email` is. */
+  emailKey?: string;
   /** Missing until it is verified (where mail is set up), and when the user is deleted. */
   email?: string;
   /** An address that its owner has yet to confirm. Several accounts may wait for the same one. */
   pendingEmail?: string;
   emailVerifiedAt: Date | null;
   displayName: string;
+  /** The canonical key of the display name. Missing when the user is deleted, as are its look-alike keys. */
+  displayKey?: string;
+  displayLookalikes?: string[];
+  /** What the display name is searched by. */
+  displaySearch?: string;
   bio: string;
   statusText: string;
   /** 32 hexadecimal digits, new ones for each upload. Missing without an avatar. */
@@ -89,7 +98,13 @@ export const secondFactor = z
   .max(32)
   .meta({ description: 'Six digits of the authenticator app, or a recovery code.' });
 
-const emailAddress = z.email().max(254);
+/** An address as it is stored: its domain in ASCII, the form that mail servers take. */
+const emailAddress = z
+  .string()
+  .max(254)
+  .transform((address) => withAsciiDomain(address.trim()))
+  .pipe(z.email().max(254))
+  .meta({ type: 'string', format: 'email', maxLength: 254 });
 
 const timeZone = z.string().refine(isTimeZone, 'must be an IANA time zone such as Europe/Lisbon');
 
@@ -98,7 +113,7 @@ export const registerInput = z
     username,
     email: emailAddress,
     password: newPassword,
-    displayName: lineOfText(1, 80).optional(),
+    displayName: visibleName(80).optional(),
   })
   .meta({ id: 'RegisterInput' });
 export type RegisterInput = z.output<typeof registerInput>;
@@ -114,7 +129,7 @@ export type LoginInput = z.output<typeof loginInput>;
 
 export const updateProfileInput = z
   .strictObject({
-    displayName: lineOfText(1, 80).optional(),
+    displayName: visibleName(80).optional(),
     bio: lineOfText(0, 500).optional(),
     statusText: lineOfText(0, 100).optional(),
     timeZone: timeZone.optional(),

@@ -4,6 +4,7 @@ import type { Transactions } from '../db/transaction';
 import type { Caller, Origin } from '../models/session.model';
 import type { Proof, UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import { searchKey } from '../utils/name-keys';
 import type { Attachments } from './attachments';
 import type { AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
@@ -16,6 +17,9 @@ import type { Memberships } from './memberships';
 import type { PendingAdmissions } from './pending-admissions';
 import type { SessionService } from './session.service';
 import type { SuperAdmins } from './super-admins';
+
+/** What a deleted account is called. */
+const DELETED_USER = 'Deleted user';
 
 /** The end of an account. */
 export class AccountService {
@@ -143,7 +147,8 @@ export class AccountService {
       {
         $set: {
           username: `deleted-${user._id.toHexString()}`,
-          displayName: 'Deleted user',
+          displayName: DELETED_USER,
+          displaySearch: searchKey(DELETED_USER),
           bio: '',
           statusText: '',
           timeZone: 'UTC',
@@ -156,7 +161,11 @@ export class AccountService {
         },
         $unset: {
           searchName: true,
+          nameLookalikes: true,
+          displayKey: true,
+          displayLookalikes: true,
           email: true,
+          emailKey: true,
           pendingEmail: true,
           passwordHash: true,
           avatarId: true,

@@ -13,6 +13,7 @@ import type { Caller } from '../models/session.model';
 import { toPublicUser, type PublicUser } from '../models/user.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { searchKey } from '../utils/name-keys';
 import { noChannel, type Access } from './access';
 import type { ChannelMembershipService } from './channel-membership.service';
 import type { ChannelService } from './channel.service';
@@ -41,7 +42,7 @@ export class AdminGroupService {
   /** All groups, the newest first or by how their names begin. @throws AppError forbidden */
   async list(caller: Caller, query: AdminGroupsQuery): Promise<Page<SharedGroup>> {
     this.access.requireSuperAdmin(caller);
-    const page = await this.page(this.collections.groups, query, filterOf(query), { unique: true });
+    const page = await this.page(this.collections.groups, query, filterOf(query));
     return { ...page, items: page.items.map(toSharedGroup) };
   }
 
@@ -55,7 +56,7 @@ export class AdminGroupService {
       // Direct conversations have no names.
       ...((kind ?? query.query) && { kind: kind ?? 'group' }),
     };
-    const page = await this.page(this.collections.channels, query, more, { unique: false });
+    const page = await this.page(this.collections.channels, query, more);
     return { ...page, items: await this.counts.showAll(page.items) };
   }
 
@@ -168,7 +169,7 @@ export class AdminGroupService {
     await this.channels.delete(caller, channelId);
   }
 
-  private async page<Schema extends { _id: ObjectId; name: string }>(
+  private async page<Schema extends { _id: ObjectId; searchName?: string }>(
     collection: Collection<Schema>,
     {
       query,
@@ -176,10 +177,10 @@ export class AdminGroupService {
       limit,
     }: { query?: string | undefined; cursor?: PrefixCursor | undefined; limit: number },
     more: Filter<Schema>,
-    { unique }: { unique: boolean },
   ): Promise<Page<Schema>> {
     if (query !== undefined) {
-      return pageByPrefix(collection, 'name', { prefix: query, cursor, limit }, { unique, more });
+      const page = { prefix: searchKey(query), cursor, limit };
+      return pageByPrefix(collection, 'searchName', page, { unique: false, more });
     }
     const rows = (await collection
       .find({ ...more, ...(cursor && { _id: { $lt: cursor._id } }) } as Filter<Schema>)

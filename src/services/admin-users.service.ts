@@ -11,6 +11,7 @@ import type { Caller } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { canonicalName, emailKey, searchKey } from '../utils/name-keys';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 import { pageByPrefix } from './prefix-pages';
@@ -62,17 +63,9 @@ export class AdminUserService {
   }: AdminUsersQuery): Promise<Page<UserDocument>> {
     const more: Filter<UserDocument> = { ...(state && { state }), ...(role && { role }) };
     if (query !== undefined) {
-      const { users } = this.collections;
-      if (field === 'username') {
-        const page = { prefix: query.toLowerCase(), cursor, limit };
-        return pageByPrefix(users, 'searchName', page, { unique: true, more, folded: true });
-      }
-      return pageByPrefix(
-        users,
-        field,
-        { prefix: query, cursor, limit },
-        { unique: field === 'email', more },
-      );
+      const { key, keyOf, unique } = SEARCHED[field];
+      const page = { prefix: keyOf(query), cursor, limit };
+      return pageByPrefix(this.collections.users, key, page, { unique, more });
     }
     const rows = await this.collections.users
       .find({ ...more, ...(cursor && { _id: { $lt: cursor._id } }) })
@@ -116,5 +109,12 @@ export class AdminUserService {
     return new Map(rows.map(({ _id, open, lastSeenAt }) => [_id.toHexString(), { open, lastSeenAt }]));
   }
 }
+
+/** Where the keys of the fields are that are searched, and how those of a query are made. */
+const SEARCHED = {
+  username: { key: 'searchName', keyOf: canonicalName, unique: true },
+  email: { key: 'emailKey', keyOf: emailKey, unique: true },
+  displayName: { key: 'displaySearch', keyOf: searchKey, unique: false },
+} as const;
 
 const NO_SESSIONS: SessionSummary = { open: 0, lastSeenAt: null };

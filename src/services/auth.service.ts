@@ -1,6 +1,5 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
 import type { Origin } from '../models/session.model';
@@ -13,6 +12,8 @@ import {
   type UserDocument,
 } from '../models/user.model';
 import { AppError, invalidCredentials } from '../utils/errors';
+import { canonicalName, displayNameKeysOf, emailKey, lookalikesOf } from '../utils/name-keys';
+import { refuseImitation } from './display-names';
 import type { EmailService } from './email.service';
 import type { EventBus } from './event-bus';
 import type { MaintenanceService } from './maintenance.service';
@@ -37,8 +38,8 @@ export class AuthService {
 
   /**
    * Makes an account and logs it in. The first account of an installation becomes super admin.
-   * @throws AppError username_taken, email_taken (without a mail server), account_banned (the owner of the address
-   *   is), password_too_common, rate_limited, unavailable
+   * @throws AppError username_taken, display_name_taken, email_taken (without a mail server), account_banned (the
+   *   owner of the address is), password_too_common, rate_limited, unavailable
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('register', origin.address);
@@ -63,13 +64,25 @@ export class AuthService {
       throw new AppError('account_banned', 'The owner of this e-mail address is banned.');
     }
     const now = new Date();
+    const searchName = canonicalName(input.username);
+    const nameLookalikes = lookalikesOf(input.username);
+    const displayName = input.displayName ?? input.username;
+    // The unique index refuses the name in any case; before it is asked, a display name would be refused in its place.
+    const holder = await this.collections.users.findOne(
+      { nameLookalikes: { $in: nameLookalikes } },
+      KEY_ONLY,
+    );
+    if (holder) throw usernameTaken(holder.searchName === searchName);
+    await refuseImitation(this.collections, displayName);
     const user: UserDocument = {
       _id: new ObjectId(),
       username: input.username,
-      searchName: input.username.toLowerCase(),
+      searchName,
+      nameLookalikes,
       ...this.emails.ofNewAccount(input.email),
       emailVerifiedAt: null,
-      displayName: input.displayName ?? input.username,
+      displayName,
+      ...displayNameKeysOf(displayName),
       bio: '',
       statusText: '',
       timeZone: 'UTC',
@@ -85,8 +98,9 @@ export class AuthService {
       await this.insertUser(user);
     } catch (error) {
       const index = duplicateIndex(error);
-      if (index === 'username_unique') throw new AppError('username_taken', 'This username is taken.');
-      if (index === 'email_unique') throw new AppError('email_taken', 'This e-mail address has an account.');
+      if (index?.startsWith('username_')) throw usernameTaken(index === 'username_key_unique');
+      if (index === 'email_key_unique')
+        throw new AppError('email_taken', 'This e-mail address has an account.');
       throw error;
     }
     return user;
@@ -99,7 +113,7 @@ export class AuthService {
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     await this.throttle.countCall('login', origin.address);
-    const user = await this.throttle.attempt(input.identifier, origin.address, () =>
+    const user = await this.throttle.attempt(identifierKey(input.identifier), origin.address, () =>
       this.proveIdentity(input, origin),
     );
     // What asks for the password again goes by the username.
@@ -117,14 +131,11 @@ export class AuthService {
     return user;
   }
 
-  /**
-   * Names and addresses are ASCII. Of other characters the collation ignores some, so that one account could
-   * be tried under ever new names, and the throttle would take each for another account.
-   */
-  private async findByIdentifier(identifier: string): Promise<UserDocument | null> {
-    if (!/^[\x21-\x7e]+$/.test(identifier)) return null;
-    const field = identifier.includes('@') ? 'email' : 'username';
-    return this.collections.users.findOne({ [field]: identifier }, { collation: CASE_INSENSITIVE });
+  /** By the exact name: an account that looks like another one logs in as itself. */
+  private findByIdentifier(identifier: string): Promise<UserDocument | null> {
+    const key = identifierKey(identifier);
+    const { users } = this.collections;
+    return identifier.includes('@') ? users.findOne({ emailKey: key }) : users.findOne({ searchName: key });
   }
 
   /**
@@ -192,4 +203,19 @@ export class AuthService {
       await users.insertOne(user);
     });
   }
+}
+
+const KEY_ONLY = { projection: { searchName: 1 } } as const;
+
+/**
+ * What a username or an address is looked up by. The throttle counts by it, too: an account that can be written in
+ * many ways is one account.
+ */
+function identifierKey(identifier: string): string {
+  return identifier.includes('@') ? emailKey(identifier) : canonicalName(identifier);
+}
+
+function usernameTaken(exactly: boolean): AppError {
+  const message = exactly ? 'This username is taken.' : 'This username looks like one that is taken.';
+  return new AppError('username_taken', message);
 }

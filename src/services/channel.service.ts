@@ -14,6 +14,7 @@ import {
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { nameKeysOf } from '../utils/name-keys';
 import { audienceOfChannel, noChannel, type Access } from './access';
 import { inWords, type AuditService } from './audit.service';
 import type { ChannelChanges, ChannelFields } from './channel-changes';
@@ -105,13 +106,16 @@ export class ChannelService {
       this.writes.inChannel(caller, 'channel.update', channelId, {}, async ({ channel: before }) => {
         const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
         const { visibility: _, ...others } = fields;
+        // A name that stays keeps its keys: an old one may look like that of another channel.
+        const renamed = input.name !== undefined && input.name !== before.name;
+        const stored = { ...fields, ...(renamed ? nameKeysOf(input.name ?? '') : {}) };
         if (Object.keys(others).length > 0)
           await this.note(caller, before, 'channel.updated', inWords(others));
         const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
         if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
         if (turnsTo === 'private') await this.close(before, caller);
-        if (turnsTo === 'public') return this.counts.show(await this.open(before, fields));
-        return this.counts.show(await this.changes.update(before._id, fields));
+        if (turnsTo === 'public') return this.counts.show(await this.open(before, stored));
+        return this.counts.show(await this.changes.update(before._id, stored));
       }),
     );
   }
@@ -202,10 +206,14 @@ export class ChannelService {
     try {
       return await write();
     } catch (error) {
-      if (duplicateIndex(error) === 'group_name_unique') {
-        throw new AppError('channel_name_taken', 'The group has a channel with this name.');
+      switch (duplicateIndex(error)) {
+        case 'group_name_key_unique':
+          throw new AppError('channel_name_taken', 'The group has a channel with this name.');
+        case 'group_name_lookalike_unique':
+          throw new AppError('channel_name_taken', 'The group has a channel whose name looks like this one.');
+        default:
+          throw error;
       }
-      throw error;
     }
   }
 }
@@ -222,6 +230,7 @@ function newChannel(
     kind: 'group',
     groupId,
     name: input.name,
+    ...nameKeysOf(input.name),
     topic: input.topic,
     visibility: input.visibility,
     createdBy: userId,

@@ -1,11 +1,11 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { CASE_INSENSITIVE } from '../db/indexes';
 import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
 import type { Origin } from '../models/session.model';
 import type { UserDocument } from '../models/user.model';
 import { AppError } from '../utils/errors';
+import { emailKey } from '../utils/name-keys';
 import type { AuditService } from './audit.service';
 import type { Mail, MailService } from './mail.service';
 import type { OneTimeTokenService } from './one-time-token.service';
@@ -29,8 +29,8 @@ export class EmailService {
   ) {}
 
   /** How the address of a new account is kept. */
-  ofNewAccount(email: string): Pick<UserDocument, 'email' | 'pendingEmail'> {
-    return this.mail.isConfigured ? { pendingEmail: email } : { email };
+  ofNewAccount(email: string): Pick<UserDocument, 'email' | 'emailKey' | 'pendingEmail'> {
+    return this.mail.isConfigured ? { pendingEmail: email } : { email, emailKey: emailKey(email) };
   }
 
   /** Asks the owner of the account's address to confirm it. */
@@ -68,7 +68,7 @@ export class EmailService {
       return { before, email };
     });
     const { username, email: old } = before;
-    if (old === undefined || old.toLowerCase() === email.toLowerCase()) return;
+    if (old === undefined || emailKey(old) === emailKey(email)) return;
     // Not throttled, or asking for many other mails would keep this one back. It leaves the new address out,
     // for the old one may be somebody else's by now.
     this.mail.send(() => ({
@@ -85,7 +85,7 @@ export class EmailService {
 
   /** The account that owns an address. */
   findOwner(email: string): Promise<UserDocument | null> {
-    return this.collections.users.findOne({ email }, { collation: CASE_INSENSITIVE });
+    return this.collections.users.findOne({ emailKey: emailKey(email) });
   }
 
   /** Makes an address that of the account. @returns the user as they were. @throws AppError one_time_token_invalid */
@@ -93,14 +93,17 @@ export class EmailService {
     try {
       const before = await this.collections.users.findOneAndUpdate(
         { _id: userId, state: { $ne: 'deleted' }, $or: [{ email }, { pendingEmail: email }] },
-        { $set: { email, emailVerifiedAt: now, updatedAt: now }, $unset: { pendingEmail: true } },
+        {
+          $set: { email, emailKey: emailKey(email), emailVerifiedAt: now, updatedAt: now },
+          $unset: { pendingEmail: true },
+        },
         { returnDocument: 'before' },
       );
       if (!before) throw invalidToken();
       return before;
     } catch (error) {
       // Somebody else has confirmed the same address in the meantime.
-      if (duplicateIndex(error) === 'email_unique') throw invalidToken();
+      if (duplicateIndex(error) === 'email_key_unique') throw invalidToken();
       throw error;
     }
   }

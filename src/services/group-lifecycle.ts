@@ -5,6 +5,7 @@ import type { Transactions } from '../db/transaction';
 import { toSharedGroup, type GroupDocument } from '../models/group.model';
 import type { Caller } from '../models/session.model';
 import { AppError } from '../utils/errors';
+import { nameKeysOf } from '../utils/name-keys';
 import { inWords, type AuditService } from './audit.service';
 import type { AvatarService } from './avatar.service';
 import type { ChannelMembers } from './channel-members';
@@ -55,7 +56,10 @@ export class GroupLifecycle {
       this.transactions.run(async () => {
         const before = await this.collections.groups.findOne({ _id: groupId });
         if (!before) throw noGroup();
-        const fields = { ...change, updatedAt: new Date() };
+        // A name that stays keeps its keys: an old one may look like that of another group.
+        const renamed = change.name !== undefined && change.name !== before.name;
+        const keys = renamed ? nameKeysOf(change.name ?? '') : {};
+        const fields = { ...change, ...keys, updatedAt: new Date() };
         const { listing: _, ...bare } = { ...before, ...fields };
         const listing = listingOf(bare);
         const after = await this.collections.groups.findOneAndUpdate(
@@ -148,10 +152,14 @@ export async function refuseTakenName<Result>(write: () => Promise<Result>): Pro
   try {
     return await write();
   } catch (error) {
-    if (duplicateIndex(error) === 'name_unique') {
-      throw new AppError('group_name_taken', 'A group with this name exists.');
+    switch (duplicateIndex(error)) {
+      case 'name_key_unique':
+        throw new AppError('group_name_taken', 'A group with this name exists.');
+      case 'name_lookalike_unique':
+        throw new AppError('group_name_taken', 'A group exists whose name looks like this one.');
+      default:
+        throw error;
     }
-    throw error;
   }
 }
 

@@ -14,6 +14,8 @@ import {
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { nameKeysOf } from '../utils/name-keys';
+import { endOfPrefix } from '../utils/prefix';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 import { refuseTakenName, type GroupLifecycle } from './group-lifecycle';
@@ -38,6 +40,7 @@ export class GroupService {
     const bare: GroupDocument = {
       _id: new ObjectId(),
       name: input.name,
+      ...nameKeysOf(input.name),
       description: input.description,
       visibility: input.visibility,
       joinPolicy: input.joinPolicy,
@@ -107,9 +110,8 @@ export class GroupService {
         {
           'listing.place': { $gt: query.cursor === undefined ? '' : placeOf(query.cursor) },
           ...(words && {
-            // The greatest character ends the range: every word that begins so is below it.
             $and: words.map((word) => ({
-              'listing.words': { $elemMatch: { $gte: word, $lt: `${word}\uffff` } },
+              'listing.words': { $elemMatch: { $gte: word, $lt: endOfPrefix(word) } },
             })),
           }),
         },

@@ -1,7 +1,6 @@
 import { ObjectId, type Document, type Filter } from 'mongodb';
 import { z } from 'zod';
 import type { Collections } from '../db/collections';
-import { CASE_INSENSITIVE } from '../db/indexes';
 import type { ChannelDocument } from '../models/channel.model';
 import { toMessage, type MessageDocument } from '../models/message.model';
 import type { SearchHit, SearchQuery } from '../models/search.model';
@@ -9,6 +8,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { FairQueue } from '../utils/fair-queue';
+import { canonicalName } from '../utils/name-keys';
 import type { Access } from './access';
 import { highlightsIn } from './search-highlights';
 import { invalid, parseSearch, type Feature, type ParsedQuery } from './search-query';
@@ -95,8 +95,8 @@ export class SearchService {
     if (from === undefined) return undefined;
     if (from.toLowerCase() === 'me') return userId;
     const user = await this.collections.users.findOne(
-      { username: from },
-      { projection: { _id: 1 }, collation: CASE_INSENSITIVE },
+      { searchName: canonicalName(from) },
+      { projection: { _id: 1 } },
     );
     return user?._id ?? null;
   }
@@ -111,10 +111,9 @@ export class SearchService {
     const channels = await this.collections.channels
       .find({ _id: { $in: readable } }, { projection: { groupId: 1, kind: 1, name: 1, seq: 1 } })
       .toArray();
+    const key = named === undefined ? undefined : canonicalName(named);
     const isMeant = ({ _id, name }: ChannelDocument) =>
-      named === undefined ||
-      _id.toHexString() === named.toLowerCase() ||
-      name.localeCompare(named, 'en', { sensitivity: 'accent' }) === 0;
+      named === undefined || _id.toHexString() === named.toLowerCase() || canonicalName(name) === key;
     return channels
       .filter(
         (channel) =>

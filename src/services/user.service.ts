@@ -14,6 +14,9 @@ import {
 import type { PageQuery } from '../models/common.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { canonicalName, displayNameKeysOf } from '../utils/name-keys';
+import { endOfPrefix } from '../utils/prefix';
+import { refuseImitation } from './display-names';
 import type { EventBus } from './event-bus';
 
 /** Profiles: one's own and what one sees of others. */
@@ -72,25 +75,33 @@ export class UserService {
 
   /** Users whose username begins like this, without regard to case, in the order of their names. */
   async search(query: UserSearchQuery): Promise<Page<PublicUser>> {
-    const prefix = query.query.toLowerCase();
+    const prefix = canonicalName(query.query);
+    if (prefix === '') return { items: [], nextCursor: null };
     const { cursor } = query;
     const from = cursor !== undefined && cursor >= prefix ? { $gt: cursor } : { $gte: prefix };
     const rows = await this.collections.users
       .find({
-        // The greatest character ends the range: every name that begins with the query is below it.
-        searchName: { ...from, $lt: `${prefix}\uffff` },
+        searchName: { ...from, $lt: endOfPrefix(prefix) },
         state: { $in: ['active', 'suspended'] },
       })
       .sort({ searchName: 1 })
       .limit(query.limit + 1)
       .toArray();
-    const page = cutPage(rows, query.limit, (last) => last.username.toLowerCase());
+    const page = cutPage(rows, query.limit, (last) => last.searchName ?? '');
     return { items: page.items.map(toPublicUser), nextCursor: page.nextCursor };
   }
 
-  /** @throws AppError session_revoked when the account is gone */
+  /** @throws AppError session_revoked when the account is gone, display_name_taken */
   async updateProfile(caller: Caller, input: UpdateProfileInput): Promise<User> {
     const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+    if (input.displayName !== undefined) {
+      // Whoever has a name keeps it: an old one may look like that of somebody else.
+      const before = await this.collections.users.findOne({ _id: caller.userId });
+      if (before?.displayName !== input.displayName) {
+        await refuseImitation(this.collections, input.displayName, caller.userId);
+      }
+      Object.assign(fields, displayNameKeysOf(input.displayName));
+    }
     const user = await this.collections.users.findOneAndUpdate(
       // A deleted account gets no new personal data from a call that was under way.
       { _id: caller.userId, state: { $ne: 'deleted' } },

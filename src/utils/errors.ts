@@ -33,6 +33,7 @@ export const ERROR_STATUS = {
   invite_invalid: 404,
   unknown_event: 404,
   username_taken: 409,
+  display_name_taken: 409,
   email_taken: 409,
   email_missing: 409,
   group_name_taken: 409,

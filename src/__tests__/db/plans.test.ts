@@ -273,7 +273,7 @@ async function useAccounts(ada: Person, bruno: Person): Promise<void> {
   const cursor = '0'.repeat(24);
   await api.get('/api/users', ada.token, { query: 'b' });
   await api.get('/api/users', ada.token, { query: 'b', cursor: bruno.id });
-  await api.patch('/api/users/me', { bio: 'Hello' }, ada.token);
+  await api.patch('/api/users/me', { bio: 'Hello', displayName: 'Ada' }, ada.token);
   await api.call('put', `/api/users/me/blocks/${bruno.id}`, { token: ada.token });
   await api.get('/api/users/me/blocks', ada.token, { cursor });
   await api.delete(`/api/users/me/blocks/${bruno.id}`, ada.token);
@@ -308,6 +308,7 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
     { query: 'A' },
     { query: 'a', field: 'email', state: 'active' },
     { query: 'a', field: 'displayName', cursor: `YQ.${cursor}` },
+    { query: 'a', field: 'displayName', state: 'active' },
   ]) {
     expect((await api.get('/api/admin/users', ada.token, query)).status).toBe(200);
   }
@@ -409,6 +410,7 @@ test('no query of the whole API reads a collection from end to end', async () =>
   const { db } = server.context.database;
   const seen = commands.splice(0).flatMap(oneByOne);
   const scans: unknown[] = [];
+  expect(seen.filter((command) => command['collation'] !== undefined)).toEqual([]);
   for (const command of seen) {
     const [name, collection] = Object.entries(command)[0] as [string, string];
     if (SMALL_COLLECTIONS.has(collection)) continue;
@@ -423,3 +425,11 @@ test('no query of the whole API reads a collection from end to end', async () =>
   expect(scans).toEqual([]);
   expect(seen.length).toBeGreaterThan(100);
 }, 120_000);
+
+test('no index has a collation', async () => {
+  const { db } = server.context.database;
+  const names = (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name);
+  const indexes = await Promise.all(names.map((name) => db.collection(name).indexes()));
+  expect(indexes.flat().length).toBeGreaterThan(names.length);
+  expect(indexes.flat().filter((index) => index['collation'] !== undefined)).toEqual([]);
+});

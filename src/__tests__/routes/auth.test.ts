@@ -172,7 +172,7 @@ describe('logging in', () => {
 
   it('finds a whole name only', async () => {
     const { username } = await signUp(server.api, 'wholename');
-    for (const identifier of [username.slice(0, -1), `${username} `, '.*', `^${username}$`, `%${username}`]) {
+    for (const identifier of [username.slice(0, -1), '.*', `^${username}$`, `%${username}`]) {
       expect((await login(identifier)).status).toBe(401);
     }
   });

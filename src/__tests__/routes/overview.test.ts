@@ -1,6 +1,7 @@
 import { ObjectId } from 'mongodb';
 import { commandsOf } from '../fixtures/commands';
 import { createRoom, signUp, type Person } from '../fixtures/people';
+import { nameKeysOf } from '../../utils/name-keys';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect } from '../fixtures/sockets';
 
@@ -183,7 +184,7 @@ test('it takes the same number of queries for 5 and for 200 channels, with messa
     const message = (await collections().messages.findOne({ channelId: channel._id }))!;
     const ids = Array.from({ length: channels - 1 }, () => new ObjectId());
     await collections().channels.insertMany(
-      ids.map((_id, index) => ({ ...channel, _id, name: `c${index}` })),
+      ids.map((_id, index) => ({ ...channel, _id, name: `c${index}`, ...nameKeysOf(`c${index}`) })),
     );
     await collections().messages.insertMany(
       ids.map((id) => ({

@@ -4,6 +4,7 @@ import { createRoom, signUp } from '../fixtures/people';
 import { connectRaw, type RawClient } from '../fixtures/raw-client';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { until } from '../fixtures/until';
+import { lookalikesOf } from '../../utils/name-keys';
 
 const CROWD = 500;
 /** What an id costs in an event, in bytes: its digits, quotation marks and a comma. */
@@ -31,7 +32,8 @@ async function createMembers(groupId: ObjectId, likeId: ObjectId): Promise<typeo
   const people = Array.from({ length: CROWD }, (_, index): UserDocument => {
     const username = `crowd${index}`;
     const email = `${username}@example.org`;
-    return { ...like, _id: new ObjectId(), username, searchName: username, email, role: 'client' };
+    const keys = { searchName: username, nameLookalikes: lookalikesOf(username), emailKey: email };
+    return { ...like, ...keys, _id: new ObjectId(), username, email, role: 'client' };
   });
   await users.insertMany(people);
   const joinedAt = new Date();
