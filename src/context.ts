@@ -20,6 +20,7 @@ import { ChannelPurger } from './services/channel-purger';
 import { ChannelMembershipService } from './services/channel-membership.service';
 import { ChannelOrderService } from './services/channel-order.service';
 import { ChannelQueue } from './services/channel-queue';
+import { Blocks } from './services/blocks';
 import { BookmarkService } from './services/bookmark.service';
 import { ChannelSettingService } from './services/channel-setting.service';
 import { ChannelRestrictionService } from './services/channel-restriction.service';
@@ -189,7 +190,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const roots = new ThreadRoots(collections);
   const lastSeen = new LastSeen(collections, transactions, logger);
   const presence = new PresenceService(collections, access, bus, lastSeen, config.presence);
-  const notifications = new NotificationService(collections, bus);
+  const blocks = new Blocks(collections);
+  const notifications = new NotificationService(collections, blocks, throttle, bus);
   const mentions = new Mentions(collections, access);
   const notices = new MentionNotices(collections, access, presence, notifications);
   const attachments = new Attachments(collections, transactions, storage, logger);
@@ -212,13 +214,13 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const writes = new GuardedWrites(transactions, access, queue);
   const purger = new ChannelPurger(collections, transactions, attachments, logger);
-  const users = new UserService(collections, bus);
+  const users = new UserService(collections, transactions, bus);
   const channelCounts = new ChannelCounts(collections);
   const changes = new ChannelChanges(collections, transactions, channelCounts, bus);
   const messageChanges = new MessageChanges(collections, transactions, access, queue, changes, bus);
   const eraser = new MessageEraser(collections, messageChanges, attachments, notifications, bus);
   const channelMembers = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
-  const admissions = new PendingAdmissions(collections, notifications, bus);
+  const admissions = new PendingAdmissions(collections, blocks, notifications, bus);
   const memberships = new Memberships(
     collections,
     transactions,
@@ -286,6 +288,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     writes,
     channelCounts,
     users,
+    blocks,
     notifications,
     queue,
     audit,
@@ -371,6 +374,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     writes,
     memberships,
     users,
+    throttle,
     notifications,
     audit,
   );
@@ -430,13 +434,15 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     admissions,
     memberships,
     users,
+    blocks,
+    throttle,
     notifications,
     audit,
     bus,
   );
   const announcements = new AnnouncementService(collections, transactions, access, audit, bus);
   const preferences = new PreferenceService(collections, transactions, bus);
-  const channelSummaries = new ChannelSummaries(collections, access, counts, presence);
+  const channelSummaries = new ChannelSummaries(collections, access, blocks, counts, presence);
   const services = {
     access,
     auth: new AuthService(

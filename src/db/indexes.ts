@@ -187,7 +187,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   notifications: [
     { name: 'user_order', key: { userId: 1, _id: 1 } },
     { name: 'user_read_order', key: { userId: 1, readAt: 1, _id: 1 } },
-    { name: 'group_kind', key: { groupId: 1, kind: 1 } },
+    { name: 'group_kind_user', key: { groupId: 1, kind: 1, userId: 1 } },
     {
       name: 'mention',
       key: { messageId: 1 },

@@ -10,6 +10,8 @@ export interface GroupBanDocument {
   userId: ObjectId;
   reason: string;
   bannedBy: ObjectId;
+  /** Whether the user was told of it: those are who were in the group, or had something to do with it. */
+  isTold?: boolean;
   createdAt: Date;
   /** Null when it holds for good. */
   expiresAt: Date | null;

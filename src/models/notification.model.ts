@@ -2,35 +2,61 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, idSchema, nextCursorOut, pageQuery, timeOut } from './common.model';
 
-export const NOTIFICATION_KINDS = [
-  'group.added',
-  'group.removed',
-  'group.banned',
-  'group.role_changed',
-  'group.deleted',
-  'join_request.received',
-  'join_request.approved',
-  'join_request.rejected',
-  'invite.received',
-  'channel.added',
-  'channel.muted',
-  'channel.banned',
+/** How users are told of a kind of thing. */
+interface NotificationRule {
+  /** Whether they are told who did it. */
+  namesActor: boolean;
+  /**
+   * What of it reaches somebody who has blocked whoever did it: `nothing`, the bare `fact` without the words and the
+   * name of the person, or `everything`, where the words are the server's own.
+   */
+  fromBlocked: 'nothing' | 'fact' | 'everything';
+  /**
+   * Whether it is done to its recipient and can be done over and over again. It then takes the place of one of the
+   * same kind and place that has not been read, and counts against what one person may cause another in an hour.
+   */
+  repeatable: boolean;
+}
+
+const rule = (
+  fromBlocked: NotificationRule['fromBlocked'],
+  { namesActor = true, repeatable = true }: Partial<NotificationRule> = {},
+): NotificationRule => ({ fromBlocked, namesActor, repeatable });
+
+/** Every kind of notification. A new one has to say here what of it reaches somebody who has blocked its actor. */
+export const NOTIFICATION_RULES = {
+  'group.added': rule('nothing'),
+  'group.removed': rule('fact'),
+  'group.banned': rule('fact', { namesActor: false }),
+  'group.role_changed': rule('everything'),
+  'group.deleted': rule('fact', { repeatable: false }),
+  'join_request.received': rule('nothing'),
+  'join_request.approved': rule('fact'),
+  'join_request.rejected': rule('fact'),
+  'invite.received': rule('nothing'),
+  'channel.added': rule('nothing'),
+  'channel.muted': rule('fact', { namesActor: false }),
+  'channel.banned': rule('fact', { namesActor: false }),
   /** To whom it was handed over. */
-  'channel.transferred',
-  'scheduled_message.failed',
-  'report.received',
-  'report.resolved',
-  'warning',
-  'mention',
-] as const;
-export type NotificationKind = (typeof NOTIFICATION_KINDS)[number];
+  'channel.transferred': rule('fact'),
+  'scheduled_message.failed': rule('everything', { repeatable: false }),
+  'report.received': rule('everything', { namesActor: false, repeatable: false }),
+  'report.resolved': rule('everything', { namesActor: false, repeatable: false }),
+  warning: rule('fact', { namesActor: false, repeatable: false }),
+  mention: rule('nothing', { repeatable: false }),
+} as const satisfies Record<string, NotificationRule>;
+export type NotificationKind = keyof typeof NOTIFICATION_RULES;
+export const NOTIFICATION_KINDS = Object.keys(NOTIFICATION_RULES) as [
+  NotificationKind,
+  ...NotificationKind[],
+];
 
 /** Something that a user should know of, kept until they have read it. */
 export interface NotificationDocument {
   _id: ObjectId;
   userId: ObjectId;
   kind: NotificationKind;
-  /** Who did it; null when that is not told. */
+  /** Who did it; null when nobody did, or when that is not told. */
   actorId: ObjectId | null;
   groupId: ObjectId | null;
   channelId: ObjectId | null;

@@ -5,6 +5,10 @@ import { timeOut } from './common.model';
 export const NOTIFICATION_LEVELS = ['all', 'mentions', 'none'] as const;
 export type NotificationLevel = (typeof NOTIFICATION_LEVELS)[number];
 
+/** Who may take a user into groups, and into conversations of several, without asking them first. */
+export const GROUP_ADDITIONS = ['anyone', 'invite_only'] as const;
+export type GroupAdditions = (typeof GROUP_ADDITIONS)[number];
+
 /** The most that a client may keep in `extras`, in bytes of JSON. */
 export const MAX_EXTRAS_BYTES = 8192;
 const MAX_EXTRAS_DEPTH = 20;
@@ -17,6 +21,7 @@ export interface PreferencesDocument {
   doNotDisturbUntil?: Date | null;
   sendReadReceipts?: boolean;
   invisible?: boolean;
+  groupAdditions?: GroupAdditions;
   locale?: string;
   /** As JSON: its keys are the client's business, and some would mean something to the database. */
   extras?: string;
@@ -46,6 +51,7 @@ export const updatePreferencesInput = z
     doNotDisturbUntil: z.iso.datetime().nullable().optional(),
     sendReadReceipts: z.boolean().optional(),
     invisible: z.boolean().optional(),
+    groupAdditions: z.enum(GROUP_ADDITIONS).optional(),
     locale: locale.optional(),
     extras: extras.optional().meta({ description: 'Takes the place of the `extras` before.' }),
   })
@@ -61,6 +67,12 @@ export const preferencesSchema = z
     doNotDisturbUntil: timeOut.nullable().meta({ description: 'Null when it has not been set, or is over.' }),
     sendReadReceipts: z.boolean().meta({ description: 'Whether others see what the user has read.' }),
     invisible: z.boolean().meta({ description: 'Whether others see the user as offline.' }),
+    groupAdditions: z.enum(GROUP_ADDITIONS).meta({
+      description:
+        'Whether others may take the user into groups and into conversations of several without asking: `anyone` ' +
+        'who may add members there, or nobody, who have to invite them instead. People whom the user has blocked ' +
+        'never may.',
+    }),
     locale: z.string(),
     extras: z.record(z.string(), z.unknown()),
   })
@@ -76,6 +88,7 @@ export function toPreferences(document: PreferencesDocument | null): Preferences
     doNotDisturbUntil: until && until > new Date() ? until.toISOString() : null,
     sendReadReceipts: document?.sendReadReceipts ?? true,
     invisible: document?.invisible ?? false,
+    groupAdditions: document?.groupAdditions ?? 'anyone',
     locale: document?.locale ?? 'en',
     extras: JSON.parse(document?.extras ?? '{}') as Preferences['extras'],
   };

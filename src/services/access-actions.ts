@@ -28,11 +28,14 @@ import {
   oneselfAlways,
   outranksSubject,
   pairStays,
+  partnerConsents,
   partnerThere,
   reportHidden,
   roleInGroup,
   sharesPlaceOnly,
   stepsDown,
+  subjectConsents,
+  subjectHasNotBlocked,
   subjectNotBanned,
   superAdminsOnly,
   type Facts,
@@ -69,6 +72,7 @@ const SERVER_RULES = {
 const PERSON_RULES = {
   'presence.read': [oneselfAlways, sharesPlaceOnly],
   'direct.start': [partnerThere, notBlocked],
+  'direct.add': [partnerThere, notBlocked, partnerConsents],
 } satisfies Record<string, Rule[]>;
 
 const GROUP_RULES = {
@@ -91,7 +95,9 @@ const GROUP_RULES = {
   'group.create_channel': inLivingGroup('admin'),
   'group.arrange_channels': inLivingGroup('admin'),
   'group.moderate': inGroup('moderator'),
-  'member.add': [...inLivingGroup('admin'), subjectNotBanned],
+  /** To somebody who is not in the group. */
+  'group.hand_over': [subjectHasNotBlocked, subjectConsents, superAdminsOnly],
+  'member.add': [...inLivingGroup('admin'), subjectNotBanned, subjectHasNotBlocked, subjectConsents],
   'member.remove': [...inGroup('admin'), outranksSubject],
   'member.change_role': [
     groupHidden,

@@ -12,6 +12,7 @@ const PEOPLE = 50_000;
 const GROUPS = 1000;
 
 type DirectFacts = Pick<Facts, 'blocked' | 'partnerAway'>;
+type ContactFacts = Pick<Facts, 'subjectBlocks' | 'subjectInviteOnly'>;
 
 /** What else a decision about a group or a channel may rest on. */
 export interface Concerning {
@@ -77,12 +78,13 @@ export class AccessFacts {
     { subjectId, newRole }: Concerning,
   ): Promise<{ facts: Facts; membership: MembershipDocument | null }> {
     const { groups, memberships, groupBans } = this.collections;
-    const [group, membership, ban, subject, subjectBan] = await Promise.all([
+    const [group, membership, ban, subject, subjectBan, contact] = await Promise.all([
       groups.findOne({ _id: groupId }),
       memberships.findOne({ groupId, userId: user.id }),
       groupBans.findOne({ groupId, userId: user.id }),
       subjectId && memberships.findOne({ groupId, userId: subjectId }),
       subjectId && groupBans.findOne({ groupId, userId: subjectId }),
+      subjectId && this.contact(user.id, subjectId),
     ]);
     const facts: Facts = {
       user,
@@ -91,6 +93,7 @@ export class AccessFacts {
       bannedFromGroup: ban !== null && holds(ban),
       subjectRole: subject?.role ?? null,
       subjectBanned: !!subjectBan && holds(subjectBan),
+      ...contact,
       onSelf: subjectId?.equals(user.id) === true,
       ...(newRole && { newRole }),
     };
@@ -237,6 +240,18 @@ export class AccessFacts {
       ),
     ]);
     return { blocked, partnerAway: away !== null };
+  }
+
+  /** What somebody says of being taken in by a user. */
+  async contact(userId: ObjectId, subjectId: ObjectId): Promise<ContactFacts> {
+    const [block, preferences] = await Promise.all([
+      this.collections.blocks.findOne({ userId: subjectId, blockedId: userId }),
+      this.collections.preferences.findOne({ _id: subjectId }, { projection: { groupAdditions: 1 } }),
+    ]);
+    return {
+      subjectBlocks: block !== null,
+      subjectInviteOnly: preferences?.groupAdditions === 'invite_only',
+    };
   }
 
   /** Whether one of two people has blocked the other. */

@@ -28,6 +28,9 @@ export interface Facts {
   /** Whom it is done to: the role that they have in the group, null when they are not in it. */
   subjectRole?: GroupRole | null;
   subjectBanned?: boolean;
+  /** Whether they have blocked the user, and whether they want to be invited rather than taken in. */
+  subjectBlocks?: boolean;
+  subjectInviteOnly?: boolean;
   /** Whether users do it to themselves. */
   onSelf?: boolean;
   /** The role that is given. */
@@ -146,6 +149,36 @@ export const subjectNotBanned: Rule = {
   decide: ({ subjectBanned }) => refuseIf(subjectBanned === true),
   code: 'banned',
   message: 'This user is banned from the group.',
+  absolute: true,
+};
+
+/** One answer for both: whoever is blocked does not learn it from a refusal. */
+const INVITE_INSTEAD = {
+  code: 'consent_required',
+  message: 'This person comes into groups by invite only: invite them.',
+} as const;
+
+export const subjectHasNotBlocked: Rule = {
+  name: 'they_have_blocked_the_user',
+  says: 'Nobody is taken into a group by somebody whom they have blocked.',
+  decide: ({ subjectBlocks, subjectRole }) => refuseIf(subjectBlocks === true && !subjectRole),
+  ...INVITE_INSTEAD,
+  absolute: true,
+};
+
+export const subjectConsents: Rule = {
+  name: 'they_come_in_by_invite_only',
+  says: 'Who has said so in their preferences is invited into groups, and not taken in.',
+  decide: ({ subjectInviteOnly, subjectRole }) => refuseIf(subjectInviteOnly === true && !subjectRole),
+  ...INVITE_INSTEAD,
+};
+
+export const partnerConsents: Rule = {
+  name: 'they_are_not_added_to_conversations',
+  says: 'Who wants to be invited into groups is not taken into conversations of several either.',
+  decide: ({ subjectInviteOnly }) => refuseIf(subjectInviteOnly === true),
+  code: 'consent_required',
+  message: 'This person is not added to conversations of several: write to them alone.',
   absolute: true,
 };
 

@@ -84,13 +84,17 @@ export class Access extends ReadAccess {
   }
 
   /**
-   * Somebody to whom the caller may write directly.
-   * @throws AppError not_found, direct_messages_closed
+   * Somebody to whom the caller may write directly, or whom they may take into a conversation of several.
+   * @throws AppError not_found, direct_messages_closed, consent_required
    */
-  async requireDirect(caller: Caller, other: UserDocument | undefined): Promise<void> {
+  async requireDirect(
+    caller: Caller,
+    action: 'direct.start' | 'direct.add',
+    other: UserDocument | undefined,
+  ): Promise<void> {
     if (!other || other.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
-    const facts = { user: actor(caller), ...(await this.facts.between(caller.userId, other._id)) };
-    const decision = decide('direct.start', facts);
+    const facts = await this.directFacts(actor(caller), other._id);
+    const decision = decide(action, facts);
     if (!decision.allowed) throw refusal(decision);
   }
 
@@ -200,9 +204,12 @@ export class Access extends ReadAccess {
     });
   }
 
-  /** Whether one of two people has blocked the other. */
-  blockedBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
-    return this.facts.blockedBetween(one, other);
+  private async directFacts(user: Actor, otherId: ObjectId): Promise<Facts> {
+    const [between, contact] = await Promise.all([
+      this.facts.between(user.id, otherId),
+      this.facts.contact(user.id, otherId),
+    ]);
+    return { user, ...between, ...contact };
   }
 
   private async factsOn(
@@ -213,7 +220,7 @@ export class Access extends ReadAccess {
     if (!on) {
       const { subjectId } = concerning;
       const aboutPerson = subjectId && (await this.facts.person(user, subjectId));
-      const direct = subjectId && (await this.facts.between(user.id, subjectId));
+      const direct = subjectId && (await this.directFacts(user, subjectId));
       return { ...aboutPerson, ...direct, user, groupCreation: this.groupCreation };
     }
     if (on.kind === 'group') {

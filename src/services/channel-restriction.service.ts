@@ -17,6 +17,7 @@ import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
 import { noChannel, type Access } from './access';
 import type { AuditService } from './audit.service';
+import type { Blocks } from './blocks';
 import type { ChannelCounts } from './channel-counts';
 import type { Lines } from './channel-queue';
 import type { EventBus } from './event-bus';
@@ -39,6 +40,7 @@ export class ChannelRestrictionService {
     private readonly writes: GuardedWrites,
     private readonly counts: ChannelCounts,
     private readonly users: UserService,
+    private readonly blocks: Blocks,
     private readonly notifications: NotificationService,
     private readonly queue: Lines,
     private readonly audit: AuditService,
@@ -138,14 +140,20 @@ export class ChannelRestrictionService {
         });
       }
     } else if (before?.kind === 'banned') await this.letIn(channelId, userId);
+    const isBlocked = await this.blocks.hasBlocked(userId, caller.userId);
     await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
       channelId: channelId.toHexString(),
       kind,
-      reason,
+      reason: isBlocked ? '' : reason,
       expiresAt: expiresAt?.toISOString() ?? null,
     });
-    const notice = kind === 'banned' ? 'channel.banned' : 'channel.muted';
-    await this.notifications.notify([userId], { kind: notice, groupId, channelId, text: reason });
+    await this.notifications.notify([userId], {
+      kind: kind === 'banned' ? 'channel.banned' : 'channel.muted',
+      actorId: caller.userId,
+      groupId,
+      channelId,
+      text: reason,
+    });
     const action = kind === 'banned' ? 'channel.user_banned' : 'channel.user_muted';
     await this.note(caller, action, restriction, { reason, until: expiresAt?.toISOString() ?? null });
     if (expiresAt) await this.transactions.afterCommit(() => Promise.resolve(this.alarm.set(expiresAt)));

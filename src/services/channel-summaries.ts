@@ -6,6 +6,7 @@ import { toMessage, type MessageDocument } from '../models/message.model';
 import type { Caller } from '../models/session.model';
 import { audienceOfChannel, type Access } from './access';
 import { holds } from './access-facts';
+import type { Blocks } from './blocks';
 import type { PresenceService } from './presence.service';
 import type { ReadCounts } from './read-counts';
 
@@ -14,6 +15,7 @@ export class ChannelSummaries {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
+    private readonly blocks: Blocks,
     private readonly counts: ReadCounts,
     private readonly presence: PresenceService,
   ) {}
@@ -26,7 +28,7 @@ export class ChannelSummaries {
   }
 
   /**
-   * Summarises channels that the user may read, with five queries for any number of them.
+   * Summarises channels that the user may read, with a fixed number of queries for any number of them.
    * @returns one for each, by the channel's id in hexadecimal digits.
    */
   async summarise(
@@ -78,6 +80,13 @@ export class ChannelSummaries {
     const channelId = { $in: channels.map(({ _id }) => _id) };
     const rows = await this.collections.channelRestrictions.find({ userId, channelId }).toArray();
     const mutes = rows.filter((row) => row.kind === 'muted' && holds(row));
-    return new Map(mutes.map((row) => [row.channelId.toHexString(), row]));
+    const moderators = mutes.filter(({ reason }) => reason !== '').map(({ restrictedBy }) => restrictedBy);
+    const blocked = await this.blocks.blockedBy(userId, moderators);
+    return new Map(
+      mutes.map((row) => {
+        const isBlocked = blocked.has(row.restrictedBy.toHexString());
+        return [row.channelId.toHexString(), isBlocked ? { ...row, reason: '' } : row];
+      }),
+    );
   }
 }

@@ -44,13 +44,12 @@ export class DirectMessageService {
 
   /**
    * Opens the one conversation with somebody, or starts a new one with several.
-   * @throws AppError not_found, direct_messages_closed, bad_request (with oneself)
+   * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (with oneself)
    */
   async start(caller: Caller, { userIds }: StartDirectInput): Promise<Opened> {
-    const others = await this.requirePeople(caller, userIds);
-    const [other] = others;
-    if (!other || others.length > 1) return this.startGroup(caller, others);
-    const { channel, created } = await this.openPair(caller, other._id);
+    const [otherId] = userIds;
+    if (otherId === undefined || userIds.length > 1) return this.startGroup(caller, userIds);
+    const { channel, created } = await this.openPair(caller, otherId);
     return { conversation: await this.show(channel), created };
   }
 
@@ -74,7 +73,8 @@ export class DirectMessageService {
 
   /**
    * Takes people into a conversation. One of two stays as it is: a new one is started with both and them.
-   * @throws AppError not_found, direct_messages_closed, too_many_people, bad_request (a channel of a group, oneself)
+   * @throws AppError not_found, direct_messages_closed, consent_required, too_many_people, bad_request (a channel of
+   * a group, oneself)
    */
   async add(caller: Caller, channelId: string, { userIds }: AddPeopleInput): Promise<Opened> {
     const { channel } = await this.access.channel(caller, 'channel.add_people', channelId);
@@ -83,11 +83,11 @@ export class DirectMessageService {
       const others = new Set([...both, ...userIds].filter((id) => id !== caller.userId.toHexString()));
       const added = [...others].filter((id) => !both.includes(id));
       if (added.length === 0) return { conversation: await this.show(channel), created: false };
-      return this.startGroup(caller, await this.requirePeople(caller, [...others]));
+      return this.startGroup(caller, [...others]);
     }
-    const people = await this.requirePeople(caller, userIds);
     const after = await this.queue.alone(channel._id, () =>
       this.transactions.run(async () => {
+        const people = await this.requirePeople(caller, 'direct.add', userIds);
         const inside = await this.collections.channelMembers.find({ channelId: channel._id }).toArray();
         const known = new Set(inside.map(({ userId }) => userId.toHexString()));
         const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
@@ -104,15 +104,16 @@ export class DirectMessageService {
   /** The two of whom both may start it at the same moment find the same one. */
   private async openPair(
     caller: Caller,
-    otherId: ObjectId,
+    otherId: string,
   ): Promise<{ channel: ChannelDocument; created: boolean }> {
-    const directKey = directKeyOf(caller.userId, otherId);
+    const directKey = directKeyOf(caller.userId, new ObjectId(otherId));
     for (;;) {
       try {
         return await this.transactions.run(async () => {
+          const people = await this.requirePeople(caller, 'direct.start', [otherId]);
           const found = await this.collections.channels.findOne({ directKey });
           if (found) return { channel: found, created: false };
-          return { channel: await this.create(caller, [otherId], directKey), created: true };
+          return { channel: await this.create(caller, people, directKey), created: true };
         });
       } catch (error) {
         // In a transaction of the caller nothing can be read after an error: that one has to run again itself.
@@ -121,19 +122,21 @@ export class DirectMessageService {
     }
   }
 
-  private async startGroup(caller: Caller, others: UserDocument[]): Promise<Opened> {
-    if (others.length + 1 > MAX_PEOPLE) throw tooMany();
-    const channel = await this.transactions.run(() =>
-      this.create(
-        caller,
-        others.map(({ _id }) => _id),
-      ),
+  private async startGroup(caller: Caller, userIds: string[]): Promise<Opened> {
+    if (userIds.length + 1 > MAX_PEOPLE) throw tooMany();
+    const channel = await this.transactions.run(async () =>
+      this.create(caller, await this.requirePeople(caller, 'direct.add', userIds)),
     );
     return { conversation: await this.show(channel), created: true };
   }
 
   /** Part of a transaction. */
-  private async create({ userId }: Caller, others: ObjectId[], directKey?: string): Promise<ChannelDocument> {
+  private async create(
+    { userId }: Caller,
+    people: UserDocument[],
+    directKey?: string,
+  ): Promise<ChannelDocument> {
+    const others = people.map(({ _id }) => _id);
     const now = new Date();
     const channel: ChannelDocument = {
       _id: new ObjectId(),
@@ -164,14 +167,21 @@ export class DirectMessageService {
     return made;
   }
 
-  /** People whom the caller may write to. @throws AppError not_found, direct_messages_closed, bad_request (oneself) */
-  private async requirePeople(caller: Caller, userIds: string[]): Promise<UserDocument[]> {
+  /**
+   * People whom the caller may write to, or take into a conversation of several. Part of the transaction that does so.
+   * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (oneself)
+   */
+  private async requirePeople(
+    caller: Caller,
+    action: 'direct.start' | 'direct.add',
+    userIds: string[],
+  ): Promise<UserDocument[]> {
     if (userIds.includes(caller.userId.toHexString())) {
       throw new AppError('bad_request', 'Nobody writes to themselves.');
     }
     const found = await this.users.byIds(userIds.map((id) => new ObjectId(id)));
     const people = userIds.map((id) => found.get(id));
-    for (const user of people) await this.access.requireDirect(caller, user);
+    for (const user of people) await this.access.requireDirect(caller, action, user);
     return people.flatMap((user) => user ?? []);
   }
 

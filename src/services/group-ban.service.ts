@@ -6,6 +6,7 @@ import type { Caller } from '../models/session.model';
 import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
+import { holds } from './access-facts';
 import type { AuditService } from './audit.service';
 import type { GuardedWrites } from './guarded-writes';
 import type { Memberships } from './memberships';
@@ -30,7 +31,7 @@ export class GroupBanService {
   /**
    * Bans a user: takes the role moderator, and one above theirs. A member is out of the group when this resolves,
    * on all devices, and what they had asked for or made to come back by is gone. Banned again, reason and end are
-   * the new ones.
+   * the new ones. Who was neither in the group nor asked or was invited to come in is told nothing of it.
    * @throws AppError not_found, not_a_member, forbidden, last_owner, bad_request (oneself)
    */
   ban(caller: Caller, groupId: string, userId: string, input: BanInput): Promise<GroupBan> {
@@ -38,24 +39,30 @@ export class GroupBanService {
     return this.writes.inGroup(caller, 'member.ban', groupId, { subjectId }, async ({ group }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody bans themselves.');
       const user = await this.users.lockLiving(userId);
-      await this.memberships.remove(group._id, subjectId, 'banned');
+      const wasMember = await this.memberships.remove(group._id, subjectId, 'banned');
       const now = new Date();
       const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
+      const which = { groupId: group._id, userId: subjectId };
+      const before = await this.collections.groupBans.findOne(which);
+      const wasComing = await this.admissions.settle(group._id, subjectId, 'lapsed');
+      const isTold = wasMember || wasComing || (before !== null && holds(before) && before.isTold !== false);
       const ban = await this.collections.groupBans.findOneAndUpdate(
-        { groupId: group._id, userId: subjectId },
+        which,
         {
-          $set: { reason: input.reason, bannedBy: caller.userId, createdAt: now, expiresAt },
+          $set: { reason: input.reason, bannedBy: caller.userId, isTold, createdAt: now, expiresAt },
           $setOnInsert: { _id: new ObjectId() },
         },
         { upsert: true, returnDocument: 'after' },
       );
       if (!ban) throw new Error('A ban was not written.');
-      await this.admissions.settle(group._id, subjectId, 'lapsed');
-      await this.notifications.notify([subjectId], {
-        kind: 'group.banned',
-        groupId: group._id,
-        text: input.reason,
-      });
+      if (isTold) {
+        await this.notifications.notify([subjectId], {
+          kind: 'group.banned',
+          actorId: caller.userId,
+          groupId: group._id,
+          text: input.reason,
+        });
+      }
       await this.record('member.banned', caller, group._id, {
         userId: subjectId.toHexString(),
         reason: input.reason,

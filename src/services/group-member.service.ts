@@ -20,6 +20,7 @@ import type { GuardedWrites } from './guarded-writes';
 import { notAMember, type Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
 import { pageOfPeople } from './people-pages';
+import type { ThrottleService } from './throttle.service';
 import type { UserService } from './user.service';
 
 /** Who is in a group, and as what. Who may is decided in the transaction that does it. */
@@ -31,6 +32,7 @@ export class GroupMemberService {
     private readonly writes: GuardedWrites,
     private readonly memberships: Memberships,
     private readonly users: UserService,
+    private readonly throttle: ThrottleService,
     private readonly notifications: NotificationService,
     private readonly audit: AuditService,
   ) {}
@@ -67,7 +69,8 @@ export class GroupMemberService {
   /**
    * Takes a user in; takes the role admin. A user who is a member already stays what they are.
    * @returns the member, and whether they are new.
-   * @throws AppError not_found, not_a_member, forbidden, group_archived, banned
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, banned, consent_required (they want to be
+   * invited, or have blocked the caller), rate_limited (the caller has notified them too often)
    */
   add(caller: Caller, groupId: string, userId: string): Promise<{ member: Member; added: boolean }> {
     const subjectId = new ObjectId(userId);
@@ -75,6 +78,7 @@ export class GroupMemberService {
       const user = await this.users.requireFindable(userId);
       const added = await this.memberships.add(group._id, user, 'member');
       if (added) {
+        await this.throttle.requireReach(caller.userId.toHexString(), userId);
         await this.tell(caller, user._id, 'group.added', group, '');
         await this.record('member.added', caller, group, { userId: user._id.toHexString() });
       }
@@ -150,18 +154,23 @@ export class GroupMemberService {
   }
 
   /**
-   * Hands a group over to anybody, who is taken in if they are not a member. It does not ask who may.
+   * Hands a group over to anybody, who is taken in if they are not a member. It does not ask who may hand it over,
+   * only whether they may be taken in.
    * @param stepsDown which of its owners are admins from then on; all of them, if it is left out.
-   * @throws AppError not_found when there is no such user
+   * @throws AppError not_found when there is no such user, consent_required when they have blocked the caller
    */
   handOver(
     group: GroupDocument,
     userId: string,
-    by: By,
+    by: Caller,
     stepsDown: (owner: ObjectId) => boolean = () => true,
   ): Promise<void> {
     return this.transactions.run(async () => {
       const user = await this.users.requireLiving(userId);
+      const subjectId = user._id;
+      if (!(await this.collections.memberships.findOne({ groupId: group._id, userId: subjectId }))) {
+        await this.access.group(by, 'group.hand_over', group._id, { subjectId });
+      }
       await this.memberships.handOver(group._id, user, stepsDown);
       if (!user._id.equals(by.userId)) await this.tell(by, user._id, 'group.role_changed', group, 'owner');
       await this.record('group.transferred', by, group, { to: user._id.toHexString() });
@@ -174,7 +183,7 @@ export class GroupMemberService {
     kind: 'group.added' | 'group.removed' | 'group.role_changed',
     { _id: groupId, name }: GroupDocument,
     role: string,
-  ): Promise<void> {
+  ): Promise<unknown> {
     // Who is out of a private group can no longer look up what it is called.
     const text = kind === 'group.role_changed' ? role : name;
     return this.notifications.notify([userId], { kind, actorId, groupId, text });

@@ -19,11 +19,13 @@ import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import { holds } from './access-facts';
 import type { AuditService } from './audit.service';
+import type { Blocks } from './blocks';
 import type { EventBus } from './event-bus';
 import type { GuardedWrites } from './guarded-writes';
 import type { Memberships } from './memberships';
 import type { NotificationService } from './notification.service';
 import type { PendingAdmissions } from './pending-admissions';
+import type { ThrottleService } from './throttle.service';
 import { hashToken } from './token.service';
 import type { UserService } from './user.service';
 
@@ -40,6 +42,8 @@ export class InviteService {
     private readonly admissions: PendingAdmissions,
     private readonly memberships: Memberships,
     private readonly users: UserService,
+    private readonly blocks: Blocks,
+    private readonly throttle: ThrottleService,
     private readonly notifications: NotificationService,
     private readonly audit: AuditService,
     private readonly bus: EventBus,
@@ -47,8 +51,9 @@ export class InviteService {
 
   /**
    * Makes an invite: takes the role admin, and one above that which it gives. Of the code only a hash is stored.
-   * A user who was invited before has this invite from then on.
-   * @throws AppError not_found, not_a_member, forbidden, group_archived, member_already, banned
+   * A user who was invited before has this invite from then on. Who has blocked the caller is not shown it.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, member_already, banned, rate_limited (the
+   * caller has notified them too often)
    */
   create(
     caller: Caller,
@@ -80,7 +85,7 @@ export class InviteService {
           expiresAt:
             input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME) : timeOf(input.expiresAt),
         };
-        if (subjectId) await this.prepare(group, subjectId);
+        if (subjectId) await this.prepare(caller, group, subjectId);
         await this.collections.invites.insertOne(invite);
         if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
         await this.record('invite.created', caller, invite, { role: invite.role });
@@ -120,16 +125,24 @@ export class InviteService {
     });
   }
 
-  /** The invites for the caller that are good, the oldest first. */
+  /**
+   * The invites for the caller that are good, the oldest first; not those of people whom they have blocked, so that a
+   * page may have fewer than asked for.
+   */
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<ReceivedInvite>> {
     const page = cutPage(await this.find({ userId }, query), query.limit, (last) => last._id.toHexString());
     if (page.items.length === 0) return { items: [], nextCursor: null };
+    const blocked = await this.blocks.blockedBy(
+      userId,
+      page.items.map(({ createdBy }) => createdBy),
+    );
     const groups = await this.collections.groups
       .find({ _id: { $in: page.items.map(({ groupId }) => groupId) } })
       .toArray();
     const byId = new Map(groups.map((group) => [group._id.toHexString(), group]));
     const inviters = await this.users.byIds(page.items.map(({ createdBy }) => createdBy));
     const items = page.items.flatMap((invite) => {
+      if (blocked.has(invite.createdBy.toHexString())) return [];
       const group = byId.get(invite.groupId.toHexString());
       const inviter = inviters.get(invite.createdBy.toHexString());
       return group && inviter ? [toReceivedInvite(invite, group, inviter)] : [];
@@ -181,10 +194,11 @@ export class InviteService {
     if (modifiedCount === 0) throw invalid();
   }
 
-  /** @throws AppError not_found, member_already */
-  private async prepare({ _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
+  /** @throws AppError not_found, member_already, rate_limited */
+  private async prepare(caller: Caller, { _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
     await this.users.requireFindable(userId.toHexString());
     await this.users.lockLiving(userId.toHexString());
+    await this.throttle.requireReach(caller.userId.toHexString(), userId.toHexString());
     if (await this.collections.memberships.findOne({ groupId, userId })) {
       throw new AppError('member_already', 'The user is a member of this group already.');
     }
@@ -198,13 +212,18 @@ export class InviteService {
     invite: InviteDocument,
     group: GroupDocument,
   ): Promise<void> {
-    if (await this.access.blockedBetween(caller.userId, userId)) return;
+    const notices = await this.notifications.store([userId], {
+      kind: 'invite.received',
+      actorId: caller.userId,
+      groupId: group._id,
+      text: group.name,
+    });
+    if (notices.length === 0) return;
     const inviter = await this.users.requireUser(caller.userId.toHexString());
     await this.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:received', {
       invite: toReceivedInvite(invite, group, inviter),
     });
-    const notice = { actorId: caller.userId, groupId: group._id, text: group.name };
-    await this.notifications.notify([userId], { kind: 'invite.received', ...notice });
+    await this.notifications.announce(notices);
   }
 
   private record(

@@ -76,15 +76,18 @@ export class JoinRequestService {
         { upsert: true },
       );
       const admins = await this.admissions.adminsOf(group._id);
-      await this.bus.tell({ kind: 'users', userIds: admins }, 'join_request:created', {
-        joinRequest: toJoinRequest(request, user),
-      });
-      await this.notifications.notify(admins, {
+      const notices = await this.notifications.store(admins, {
         kind: 'join_request.received',
         actorId: caller.userId,
         groupId: group._id,
         text: note,
       });
+      // Who is not notified finds the request in the list.
+      const told = notices.map(({ userId }) => userId);
+      await this.bus.tell({ kind: 'users', userIds: told }, 'join_request:created', {
+        joinRequest: toJoinRequest(request, user),
+      });
+      await this.notifications.announce(notices);
       return { joinRequest: toOwnJoinRequest(request, group), created: true };
     });
   }

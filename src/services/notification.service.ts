@@ -1,6 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import {
+  NOTIFICATION_RULES,
   toNotification,
   type Notification,
   type NotificationDocument,
@@ -12,48 +13,95 @@ import type { ServerPayload } from '../models/server-events.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import type { Blocks } from './blocks';
 import type { EventBus } from './event-bus';
+import type { ThrottleService } from './throttle.service';
 
 /** What a user is told, and what it is about. */
 export interface Notice {
   kind: NotificationKind;
-  actorId?: ObjectId;
+  /** Who did it, whether or not that is told; null when the server did. */
+  actorId: ObjectId | null;
   groupId?: ObjectId;
   channelId?: ObjectId;
   messageId?: ObjectId;
   text?: string;
 }
 
-/** What users should know of, kept until they have read it. */
+/**
+ * What users should know of, kept until they have read it. The one place through which what a person does or writes
+ * reaches another one as a notification: by NOTIFICATION_RULES it leaves out what comes from somebody whom the
+ * recipient has blocked, and bounds how often one person may notify another.
+ */
 export class NotificationService {
   constructor(
     private readonly collections: Collections,
+    private readonly blocks: Blocks,
+    private readonly throttle: ThrottleService,
     private readonly bus: EventBus,
   ) {}
 
-  /** Tells users of something: on their open devices, and in their list. Part of the caller's transaction. */
-  async notify(userIds: readonly ObjectId[], notice: Notice): Promise<void> {
-    await this.announce(await this.store(userIds, notice));
+  /**
+   * Tells users of something: on their open devices, and in their list. Part of the caller's transaction.
+   * @returns what was stored: nothing for those who are not told.
+   */
+  async notify(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
+    const documents = await this.store(userIds, notice);
+    await this.announce(documents);
+    return documents;
   }
 
   /** As `notify`, without telling anybody yet: for whoever has something else to tell first. */
   async store(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
-    if (userIds.length === 0) return [];
+    const { kind, actorId } = notice;
+    const { fromBlocked, namesActor, repeatable } = NOTIFICATION_RULES[kind];
+    // Counted before blocks are looked at: a limit that is never reached would tell somebody that they are blocked.
+    const admitted = repeatable ? await this.withinLimit(actorId, userIds) : userIds;
+    const blockers =
+      actorId && fromBlocked !== 'everything'
+        ? await this.blocks.blockersOf(actorId, admitted)
+        : new Set<string>();
+    const isBlocked = (userId: ObjectId) => blockers.has(userId.toHexString());
+    const recipients = fromBlocked === 'nothing' ? admitted.filter((id) => !isBlocked(id)) : admitted;
+    if (recipients.length === 0) return [];
     const createdAt = new Date();
-    const documents = userIds.map((userId): NotificationDocument => ({
+    const documents = recipients.map((userId): NotificationDocument => ({
       _id: new ObjectId(),
       userId,
-      kind: notice.kind,
-      actorId: notice.actorId ?? null,
+      kind,
+      actorId: namesActor && !isBlocked(userId) ? actorId : null,
       groupId: notice.groupId ?? null,
       channelId: notice.channelId ?? null,
       messageId: notice.messageId ?? null,
-      text: notice.text ?? '',
+      text: isBlocked(userId) ? '' : (notice.text ?? ''),
       createdAt,
       readAt: null,
     }));
+    if (repeatable) await this.replaceUnread(documents);
     await this.collections.notifications.insertMany(documents);
     return documents;
+  }
+
+  /** Those of some users whom somebody has not yet notified as often as one may in an hour. */
+  private async withinLimit(
+    actorId: ObjectId | null,
+    userIds: readonly ObjectId[],
+  ): Promise<readonly ObjectId[]> {
+    if (!actorId) return userIds;
+    const admitted: ObjectId[] = [];
+    for (const userId of userIds) {
+      if (await this.throttle.mayReach(actorId.toHexString(), userId.toHexString())) admitted.push(userId);
+    }
+    return admitted;
+  }
+
+  /** What somebody has not read yet, and what is now so again or otherwise, is told once. */
+  private async replaceUnread(documents: readonly NotificationDocument[]): Promise<void> {
+    for (const { userId, kind, groupId, channelId } of documents) {
+      // Requests of several people to join one group stand beside each other.
+      if (!groupId || kind === 'join_request.received') continue;
+      await this.withdraw({ groupId, kind, userId, channelId, readAt: null });
+    }
   }
 
   /** Tells open devices of notifications that have been stored, one for each user. */
@@ -73,6 +121,7 @@ export class NotificationService {
 
   /**
    * Takes notifications back that mean nothing any more, from whoever has them. Part of the caller's transaction.
+   * @returns how many there were.
    * @param about those of this group or message, and of these only those of a kind, by somebody or for somebody.
    */
   async withdraw(
@@ -80,10 +129,12 @@ export class NotificationService {
       kind?: NotificationKind;
       actorId?: ObjectId;
       userId?: ObjectId;
+      channelId?: ObjectId | null;
+      readAt?: null;
     },
-  ): Promise<void> {
+  ): Promise<number> {
     const withdrawn = await this.collections.notifications.find(about).toArray();
-    if (withdrawn.length === 0) return;
+    if (withdrawn.length === 0) return 0;
     await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
     const unread = await this.countUnreadOf(withdrawn.map(({ userId }) => userId));
     for (const { _id, userId } of withdrawn) {
@@ -92,6 +143,7 @@ export class NotificationService {
         unread: unread.get(userId.toHexString()) ?? 0,
       });
     }
+    return withdrawn.length;
   }
 
   /** The caller's notifications, newest first. */

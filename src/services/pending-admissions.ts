@@ -2,6 +2,7 @@ import type { Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { InviteDocument } from '../models/invite.model';
 import type { JoinRequestDocument, RequestOutcome } from '../models/join-request.model';
+import type { Blocks } from './blocks';
 import type { EventBus } from './event-bus';
 import type { NotificationService } from './notification.service';
 
@@ -12,21 +13,25 @@ import type { NotificationService } from './notification.service';
 export class PendingAdmissions {
   constructor(
     private readonly collections: Collections,
+    private readonly blocks: Blocks,
     private readonly notifications: NotificationService,
     private readonly bus: EventBus,
   ) {}
 
-  /** Who is in a group, or must stay out of it, neither asks nor is invited any more. */
-  async settle(groupId: ObjectId, userId: ObjectId, outcome: RequestOutcome): Promise<void> {
+  /**
+   * Who is in a group, or must stay out of it, neither asks nor is invited any more.
+   * @returns whether they had asked, or had been invited and told so.
+   */
+  async settle(groupId: ObjectId, userId: ObjectId, outcome: RequestOutcome): Promise<boolean> {
     const own = { groupId, userId };
     const request = await this.collections.joinRequests.findOneAndDelete(own);
     if (request) await this.tellEnd(request, outcome);
-    await this.endInvites(own);
+    return (await this.endInvites(own)) || request !== null;
   }
 
   /** The invites that somebody has made end with the right to make them. */
-  endInvitesBy(groupId: ObjectId, createdBy: ObjectId): Promise<void> {
-    return this.endInvites({ groupId, createdBy });
+  async endInvitesBy(groupId: ObjectId, createdBy: ObjectId): Promise<void> {
+    await this.endInvites({ groupId, createdBy });
   }
 
   /** A group that turns private can no longer be known to those who have asked. */
@@ -69,19 +74,27 @@ export class PendingAdmissions {
     return admins.map(({ userId }) => userId);
   }
 
-  /** Takes invites away; those whom they were for are told, and not reminded any more. */
-  async endInvites(which: Filter<InviteDocument>): Promise<void> {
+  /**
+   * Takes invites away; those whom they were for are told, and not reminded any more.
+   * @returns whether anybody was shown one of them: nobody is who has blocked its maker.
+   */
+  async endInvites(which: Filter<InviteDocument>): Promise<boolean> {
     const invites = await this.collections.invites.find(which).toArray();
-    if (invites.length === 0) return;
+    if (invites.length === 0) return false;
+    let shown = false;
     await this.collections.invites.deleteMany({ _id: { $in: invites.map(({ _id }) => _id) } });
-    for (const { _id, groupId, userId } of invites) {
+    for (const { _id, groupId, userId, createdBy } of invites) {
       if (!userId) continue;
-      await this.notifications.withdraw({ groupId, kind: 'invite.received', userId });
+      const withdrawn = await this.notifications.withdraw({ groupId, kind: 'invite.received', userId });
+      // It may have come before its maker was blocked.
+      if (withdrawn === 0 && (await this.blocks.hasBlocked(userId, createdBy))) continue;
+      shown = true;
       await this.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:ended', {
         inviteId: _id.toHexString(),
         groupId: groupId.toHexString(),
       });
     }
+    return shown;
   }
 
   private async dropRequests(which: { groupId: ObjectId } | { userId: ObjectId }): Promise<void> {

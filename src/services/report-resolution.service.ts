@@ -61,6 +61,7 @@ export class ReportResolutionService {
       });
       await this.notifications.notify([report.reporterId], {
         kind: 'report.resolved',
+        actorId: caller.userId,
         ...placeOf(report),
         text: action === 'dismiss' ? 'dismissed' : 'action_taken',
       });
@@ -84,7 +85,12 @@ export class ReportResolutionService {
         return;
       case 'warn':
         if (groupId) await this.access.channel(caller, 'channel.moderate', channelId, { subjectId: author });
-        await this.notifications.notify([author], { kind: 'warning', ...placeOf(report), text: reason });
+        await this.notifications.notify([author], {
+          kind: 'warning',
+          actorId: caller.userId,
+          ...placeOf(report),
+          text: reason,
+        });
         return;
       case 'mute':
       case 'ban':

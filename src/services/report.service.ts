@@ -74,6 +74,7 @@ export class ReportService {
       await reports.insertOne(report);
       await this.notifications.notify(await this.moderatorsOf(channel, report), {
         kind: 'report.received',
+        actorId: caller.userId,
         ...(channel.groupId && { groupId: channel.groupId }),
         channelId: channel._id,
         messageId: message._id,

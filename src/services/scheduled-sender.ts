@@ -169,7 +169,12 @@ export class ScheduledSender {
       await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:changed', {
         scheduledMessage,
       });
-      await this.notifications.notify([userId], { kind: 'scheduled_message.failed', channelId, text: code });
+      await this.notifications.notify([userId], {
+        kind: 'scheduled_message.failed',
+        actorId: null,
+        channelId,
+        text: code,
+      });
     });
   }
 }

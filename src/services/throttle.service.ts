@@ -43,6 +43,9 @@ const WAITING_TRIES = 50;
 /** Mails to one account in an hour. */
 const MAILS_PER_HOUR = 5;
 
+/** How often one person may notify one other person of what they do to them, in an hour. */
+const CONTACTS_PER_HOUR = 20;
+
 /** Slows down whoever floods or guesses. Counts are shared by all nodes when there is a Redis server. */
 export class ThrottleService {
   private readonly addresses: Record<ThrottledCall, RateLimiterAbstract>;
@@ -50,6 +53,7 @@ export class ThrottleService {
   private readonly backoff: RateLimiterAbstract;
   private readonly known: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
+  private readonly contacts: RateLimiterAbstract;
   private readonly redis: Redis | undefined;
   /** The tries under way and waiting at each account: how many, and the end of the last one. */
   private readonly tries = new Map<string, { count: number; last: Promise<unknown> }>();
@@ -84,6 +88,11 @@ export class ThrottleService {
     this.backoff = this.limiter({ keyPrefix: 'throttle:backoff', points: 1, duration: 1 });
     this.known = this.limiter({ keyPrefix: 'throttle:known', points: 1, duration: KNOWN_FOR });
     this.mails = this.limiter({ keyPrefix: 'throttle:mails', points: MAILS_PER_HOUR, duration: 3600 });
+    this.contacts = this.limiter({
+      keyPrefix: 'throttle:contacts',
+      points: CONTACTS_PER_HOUR,
+      duration: 3600,
+    });
   }
 
   /** Connects to Redis, if there is one; while it cannot be reached, the server goes on without. */
@@ -98,9 +107,31 @@ export class ThrottleService {
   }
 
   /** Counts a mail to an account. @returns false when it has had too many. */
-  async mayMail(account: string): Promise<boolean> {
+  mayMail(account: string): Promise<boolean> {
+    return this.may(this.mails, fold(account));
+  }
+
+  /**
+   * Counts that one person notifies another of something. @returns false when they have done so too often.
+   * @param actorId, userId ids in hexadecimal digits.
+   */
+  mayReach(actorId: string, userId: string): Promise<boolean> {
+    return this.may(this.contacts, contactKey(actorId, userId));
+  }
+
+  /**
+   * Refuses what would be the next time that one person notifies another too often. It counts nothing.
+   * @throws AppError rate_limited
+   */
+  async requireReach(actorId: string, userId: string): Promise<void> {
+    if (!this.options.enabled) return;
+    const count = await this.contacts.get(contactKey(actorId, userId));
+    if (count && count.remainingPoints <= 0) throw tooMany(count.msBeforeNext);
+  }
+
+  private async may(limiter: RateLimiterAbstract, key: string): Promise<boolean> {
     if (!this.options.enabled) return true;
-    return consume(this.mails, fold(account)).then(
+    return consume(limiter, key).then(
       () => true,
       (error: unknown) => {
         if (error instanceof AppError) return false;
@@ -200,6 +231,10 @@ async function consume(limiter: RateLimiterAbstract, key: string): Promise<void>
 /** A network has no spaces, so no other account and network have the same key, whatever somebody types as a name. */
 function homeOf(account: string, address: string): string {
   return `at ${networkOf(address)} ${fold(account)}`;
+}
+
+function contactKey(actorId: string, userId: string): string {
+  return `${actorId} ${userId}`;
 }
 
 /** Accounts are named as people type them. */

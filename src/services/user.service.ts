@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { lock } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import type { Caller } from '../models/session.model';
 import {
   toPublicUser,
@@ -23,6 +23,7 @@ import type { EventBus } from './event-bus';
 export class UserService {
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Transactions,
     private readonly bus: EventBus,
   ) {}
 
@@ -116,12 +117,16 @@ export class UserService {
   async block(caller: Caller, userId: string): Promise<void> {
     const user = await this.requireLiving(userId);
     if (user._id.equals(caller.userId)) throw new AppError('bad_request', 'Nobody blocks themselves.');
-    await this.collections.blocks.updateOne(
-      { userId: caller.userId, blockedId: user._id },
-      { $setOnInsert: { createdAt: new Date() } },
-      { upsert: true },
-    );
-    await this.bus.publish({ type: 'block.changed', userId: caller.userId, blockedId: user._id });
+    await this.transactions.run(async () => {
+      // Whoever takes the caller into a group at this moment locks the account as well: one of the two begins anew.
+      await lock(this.collections.users, { _id: caller.userId });
+      await this.collections.blocks.updateOne(
+        { userId: caller.userId, blockedId: user._id },
+        { $setOnInsert: { createdAt: new Date() } },
+        { upsert: true },
+      );
+      await this.bus.publish({ type: 'block.changed', userId: caller.userId, blockedId: user._id });
+    });
   }
 
   async unblock({ userId }: Caller, otherId: string): Promise<void> {

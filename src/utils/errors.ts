@@ -27,6 +27,7 @@ export const ERROR_STATUS = {
   muted: 403,
   announcement_only: 403,
   direct_messages_closed: 403,
+  consent_required: 403,
   last_super_admin: 409,
   not_found: 404,
   route_not_found: 404,

@@ -255,7 +255,7 @@ async function useOwnView(person: Person): Promise<void> {
   const userIds = [new ObjectId(person.id)];
   const cursor = 'f'.repeat(24);
   for (let each = 0; each < 3; each++)
-    await context.services.notifications.notify(userIds, { kind: 'warning' });
+    await context.services.notifications.notify(userIds, { kind: 'warning', actorId: null });
   const { body } = await api.get('/api/client/notifications', person.token, { cursor });
   const [first, second] = body.notifications as { id: string }[];
   await api.post(`/api/client/notifications/${first!.id}/read`, undefined, person.token);

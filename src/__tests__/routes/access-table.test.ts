@@ -224,7 +224,7 @@ function actorFor(role: Role, row: Row | undefined): Promise<Person> {
 /** Notifies somebody of something. @returns the id of the notification. */
 async function notify({ id }: Person): Promise<string> {
   const userId = new ObjectId(id);
-  await server.context.services.notifications.notify([userId], { kind: 'warning' });
+  await server.context.services.notifications.notify([userId], { kind: 'warning', actorId: null });
   return (await collections().notifications.findOne({ userId }))!._id.toHexString();
 }
 

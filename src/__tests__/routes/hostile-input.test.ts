@@ -98,7 +98,7 @@ async function setStage(): Promise<Stage> {
   const announcement = { body: 'hello', level: 'info' };
   const announced = await api.post('/api/admin/announcements', announcement, admin.token);
   const userId = new ObjectId(person.id);
-  await (await server).context.services.notifications.notify([userId], { kind: 'warning' });
+  await (await server).context.services.notifications.notify([userId], { kind: 'warning', actorId: null });
   const told = await api.get('/api/client/notifications', person.token);
   const later = { channelId, body: 'later', sendAt: inAnHour() };
   const scheduled = await api.post('/api/client/scheduled-messages', later, person.token);

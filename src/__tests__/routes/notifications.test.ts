@@ -1,4 +1,5 @@
 import { ObjectId } from 'mongodb';
+import { NOTIFICATION_KINDS } from '../../models/notification.model';
 import { refused } from '../fixtures/accounts';
 import { signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -28,7 +29,11 @@ const readAll = (query = '', by = ada) => server.api.post(`${PATH}/read-all${que
 /** Notifies Ada of things, in this order. @returns the ids. */
 async function notify(...texts: string[]): Promise<string[]> {
   for (const text of texts) {
-    await server.context.services.notifications.notify([new ObjectId(ada.id)], { kind: 'warning', text });
+    await server.context.services.notifications.notify([new ObjectId(ada.id)], {
+      kind: 'warning',
+      actorId: null,
+      text,
+    });
   }
   const { body } = await list({ limit: texts.length });
   return body.notifications.map(({ id }: { id: string }) => id).reverse();
@@ -41,6 +46,33 @@ async function devices(): Promise<[Client, Client]> {
 
 const next = (client: Client, event: 'notification:created' | 'notification:read' | 'notification:deleted') =>
   new Promise<any>((resolve) => client.socket.once(event, resolve));
+
+describe('a notification of something that a blocked person did', () => {
+  /** Those whose words are the server's own. */
+  const WHOLE = ['group.role_changed', 'scheduled_message.failed', 'report.received', 'report.resolved'];
+
+  it.each(NOTIFICATION_KINDS)('of the kind %s shows nothing that they wrote', async (kind) => {
+    const heard = (await devices())[0].told;
+    const notify = (text: string) =>
+      server.context.services.notifications.notify([new ObjectId(ada.id)], {
+        kind,
+        actorId: new ObjectId(bruno.id),
+        groupId: new ObjectId(),
+        text,
+      });
+    await notify('before');
+    await server.api.call('put', `/api/users/me/blocks/${bruno.id}`, { token: ada.token });
+    await notify('Xyzzy');
+    const { body } = await list();
+    expect(body.notifications.at(-1)).toMatchObject({ kind, text: 'before' });
+    if (WHOLE.includes(kind)) {
+      expect(body.notifications[0]).toMatchObject({ kind, text: 'Xyzzy' });
+      return;
+    }
+    expect(JSON.stringify([heard, body.notifications])).not.toContain('Xyzzy');
+    if (body.notifications.length > 1) expect(body.notifications[0]).toMatchObject({ kind, actorId: null });
+  });
+});
 
 describe('notifications', () => {
   it('reach every device, and wait in the list of whom they are for', async () => {

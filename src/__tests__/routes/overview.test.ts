@@ -122,7 +122,7 @@ describe('the overview', () => {
 
   it('has what waits for the caller: notifications, announcements, and whom they have blocked', async () => {
     const { services } = server.context;
-    await services.notifications.notify([new ObjectId(ada.id)], { kind: 'warning' });
+    await services.notifications.notify([new ObjectId(ada.id)], { kind: 'warning', actorId: null });
     await server.api.call('put', `/api/users/me/blocks/${owner.id}`, { token: ada.token });
     await server.api.patch('/api/client/preferences', { locale: 'pt' }, ada.token);
     expect(await overview(ada)).toMatchObject({

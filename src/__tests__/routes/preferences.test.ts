@@ -25,6 +25,7 @@ const DEFAULTS = {
   notificationLevel: 'all',
   doNotDisturbUntil: null,
   sendReadReceipts: true,
+  groupAdditions: 'anyone',
   invisible: false,
   locale: 'en',
   extras: {},
