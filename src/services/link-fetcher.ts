@@ -2,15 +2,25 @@ import { Resolver } from 'node:dns/promises';
 import { request as requestHttp, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import type { Readable } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { AppError } from '../utils/errors';
+import { FairQueue } from '../utils/fair-queue';
+import { networkOf } from '../utils/network';
 import { isPublicAddress } from '../utils/public-address';
+import { parseWebAddress } from '../utils/web-address';
+import { isKnownEncoding, readBody } from './page-body';
 
 /** The longest that a page may take with all its redirects, in milliseconds. */
 const TIMEOUT = 3_000;
-/** What is read of a page at most, in bytes, as it comes over the network and as it is unpacked. */
-const MAX_BYTES = 1024 * 1024;
 const MAX_REDIRECTS = 3;
+/** Informational answers (1xx) before the one that counts. */
+const MAX_INFORMATION = 5;
+/** Of the addresses of a name, those of each family that are connected to if the ones before do not answer. */
+const MAX_TRIED = 2;
+/** Pages that are fetched at the same time and that wait, in all and of one host name. */
+const FETCHES = { active: 8, activePerKey: 2, waiting: 200, waitingPerKey: 30 };
+/** Requests that one address gets in a minute: nobody makes this server attack another one. */
+const PER_ADDRESS = { points: 60, duration: 60 };
 const REDIRECTS = [301, 302, 303, 307, 308];
 const PAGE_TYPES = ['text/html', 'application/xhtml+xml'];
 const USER_AGENT = 'Parley-LinkPreview/1.0';
@@ -58,23 +68,34 @@ export class LinkError extends Error {
 /**
  * Fetches web pages whose addresses anybody may choose. A name is resolved once, all of its addresses have to be
  * allowed, and the connection goes to one of those: an answer that changes in between is never asked for. The
- * same holds for every redirect.
+ * same holds for every redirect. What one page, one host and all together may cost is bounded.
  */
 export class LinkFetcher {
+  private readonly queue = new FairQueue(FETCHES);
+  private readonly requests = new RateLimiterMemory(PER_ADDRESS);
+
   constructor(private readonly policy: LinkPolicy) {}
 
-  /** @throws LinkError, or the error of the network */
-  async fetch(link: string): Promise<WebPage> {
+  /**
+   * @throws LinkError, the error of the network, or AppError rate_limited or unavailable when too much is fetched
+   *   from this host or in all
+   */
+  fetch(link: string): Promise<WebPage> {
+    const url = parseWebAddress(link);
+    if (!url) return Promise.reject(new LinkError('it is no address'));
+    return this.queue.run(url.hostname, () => this.follow(url));
+  }
+
+  private async follow(url: URL): Promise<WebPage> {
     const signal = AbortSignal.timeout(TIMEOUT);
-    let url = new URL(link);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       const response = await this.get(url, signal);
       try {
         const { statusCode = 0, headers } = response;
         if (!REDIRECTS.includes(statusCode)) return { url: url.href, html: await readPage(response) };
-        const target = headers.location ?? '';
-        if (!URL.canParse(target, url.href)) throw new LinkError('it redirects to nowhere');
-        url = new URL(target, url);
+        const target = parseWebAddress(headers.location ?? '', url.href);
+        if (!target) throw new LinkError('it redirects to nowhere');
+        url = target;
       } finally {
         response.destroy();
       }
@@ -107,7 +128,12 @@ export class LinkFetcher {
     };
     return new Promise((resolve, reject) => {
       const request = (isHttps ? requestHttps : requestHttp)(options, resolve);
-      request.once('error', reject);
+      let informed = 0;
+      request.on('information', () => {
+        if (++informed > MAX_INFORMATION) request.destroy(new LinkError('it does not come to its answer'));
+      });
+      // Not once: a connection may fail again after the answer has begun.
+      request.on('error', reject);
       request.end();
     });
   }
@@ -118,7 +144,17 @@ export class LinkFetcher {
     if (addresses.length === 0) throw new LinkError('its name has no address');
     const refused = addresses.find((address) => !this.policy.allowsAddress(address));
     if (refused !== undefined) throw new LinkError(`${refused} is not allowed`);
-    return addresses;
+    const tried = [4, 6].flatMap((family) =>
+      addresses.filter((address) => isIP(address) === family).slice(0, MAX_TRIED),
+    );
+    for (const network of new Set(tried.map(networkOf))) await this.count(network);
+    return tried;
+  }
+
+  private async count(network: string): Promise<void> {
+    await this.requests.consume(network).catch(() => {
+      throw new AppError('rate_limited', 'Too many pages are fetched from this address.');
+    });
   }
 }
 
@@ -148,52 +184,7 @@ async function readPage(response: IncomingMessage): Promise<string> {
   if (statusCode !== 200) throw new LinkError(`it answers ${statusCode}`);
   const [type = ''] = (headers['content-type'] ?? '').toLowerCase().split(';');
   if (!PAGE_TYPES.includes(type.trim())) throw new LinkError('it is no page');
-  const bytes = await readBytes(response, unpacked(response, headers['content-encoding']));
-  return decode(bytes, headers['content-type'] ?? '');
-}
-
-function unpacked(response: IncomingMessage, encoding = 'identity'): Readable {
-  const how = encoding.trim().toLowerCase();
-  if (how === 'identity') return response;
-  if (how === 'gzip' || how === 'x-gzip') return response.pipe(createGunzip());
-  if (how === 'deflate') return response.pipe(createInflate());
-  if (how === 'br') return response.pipe(createBrotliDecompress());
-  throw new LinkError(`it is packed by ${how}`);
-}
-
-/** Reads to the end or to MAX_BYTES, on either side of the unpacking. */
-async function readBytes(response: IncomingMessage, content: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  let received = 0;
-  if (content !== response) {
-    response.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      if (received > MAX_BYTES) content.destroy(new LinkError('it is too large'));
-    });
-    // An error of the connection does not go through a pipe by itself.
-    response.once('error', (error) => content.destroy(error));
-  }
-  try {
-    for await (const chunk of content as AsyncIterable<Buffer>) {
-      const part = chunk.subarray(0, MAX_BYTES - length);
-      chunks.push(part);
-      length += part.length;
-      if (length === MAX_BYTES) break;
-    }
-  } finally {
-    content.destroy();
-  }
-  return Buffer.concat(chunks);
-}
-
-function decode(bytes: Buffer, contentType: string): string {
-  const inHeader = /charset=["']?([\w-]+)/i.exec(contentType)?.[1];
-  const inPage = /<meta[^>]+charset=["']?([\w-]+)/i.exec(bytes.toString('latin1', 0, 4096))?.[1];
-  try {
-    return new TextDecoder(inHeader ?? inPage ?? 'utf-8').decode(bytes);
-  } catch {
-    // An encoding that nobody knows.
-    return new TextDecoder().decode(bytes);
-  }
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (!isKnownEncoding(encoding)) throw new LinkError(`it is packed by ${encoding}`);
+  return readBody(response);
 }

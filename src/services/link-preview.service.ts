@@ -1,8 +1,11 @@
 import { ObjectId } from 'mongodb';
 import { LRUCache } from 'lru-cache';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Transactions } from '../db/transaction';
 import { MAX_PREVIEWS, type LinkPreview } from '../models/link-preview.model';
 import type { Message } from '../models/message.model';
+import { AppError } from '../utils/errors';
+import { FairQueue } from '../utils/fair-queue';
 import { linksIn } from '../utils/links';
 import type { Logger } from '../utils/logger';
 import type { DomainEvent, EventBus } from './event-bus';
@@ -10,21 +13,26 @@ import type { LinkFetcher } from './link-fetcher';
 import type { MessageService } from './message.service';
 import { summarise } from './page-summary';
 
-/** Messages whose links are fetched at the same time, and that wait for it; of more, there are no previews. */
-const AT_ONCE = 4;
-const MAX_WAITING = 500;
-/** For how long what a page said, or that it said nothing, is not asked for again, in milliseconds. */
+/** Messages whose links are fetched at the same time and that wait, in all and of one sender. */
+const MESSAGES = { active: 4, activePerKey: 1, waiting: 500, waitingPerKey: 30 };
+/** Pages that are fetched in a minute for what one user writes. */
+const PER_USER = { points: 30, duration: 60 };
+/** For how long a page is not fetched again, in milliseconds: after it was read, and after that failed. */
 const KEPT = 10 * 60_000;
+const FAILURE_KEPT = 60_000;
 /** How long after an edit its event still counts as that of an edit, in milliseconds. */
 const RECENT = 60_000;
 
 /**
- * Gives messages previews of the pages that they link to, behind the send: the message is there at once, and
- * changes when the pages have answered.
+ * Gives messages previews of the pages that they link to, after the send: the message is there at once, and
+ * changes when the pages have answered. Senders take turns, so one who links to slow pages delays nobody else, and
+ * where there is too much to fetch, messages get no previews.
  */
 export class LinkPreviewService {
-  private readonly waiting: { messageId: ObjectId; body: string }[] = [];
-  private readonly running = new Set<Promise<void>>();
+  private readonly queue = new FairQueue(MESSAGES);
+  private readonly fetches = new RateLimiterMemory(PER_USER);
+  /** The messages that wait and those whose links are being fetched. */
+  private readonly jobs = new Set<Promise<void>>();
   private readonly unsubscribe: () => void;
   private stopped = false;
   private readonly known = new LRUCache<string, Promise<LinkPreview | null>>({ max: 1000, ttl: KEPT });
@@ -44,8 +52,8 @@ export class LinkPreviewService {
   async stop(): Promise<void> {
     this.stopped = true;
     this.unsubscribe();
-    this.waiting.length = 0;
-    await Promise.all(this.running);
+    this.queue.close();
+    await Promise.all(this.jobs);
   }
 
   private note(event: DomainEvent): void {
@@ -56,50 +64,50 @@ export class LinkPreviewService {
     }
   }
 
-  private add({ id, body }: Message): void {
-    if (linksIn(body, 1).length === 0 || this.stopped) return;
-    if (this.waiting.length >= MAX_WAITING) {
-      this.logger.warn('too many messages wait for previews of their links: one gets none');
-      return;
-    }
-    this.waiting.push({ messageId: new ObjectId(id), body });
-    this.transactions.outside(() => this.work());
-  }
-
-  private work(): void {
-    while (this.running.size < AT_ONCE) {
-      const next = this.waiting.shift();
-      if (!next) return;
-      const job = this.preview(next.messageId, next.body)
-        .catch((error: unknown) => this.logger.error({ err: error }, 'previewing links failed'))
-        .finally(() => {
-          this.running.delete(job);
-          this.work();
-        });
-      this.running.add(job);
-    }
-  }
-
-  private async preview(messageId: ObjectId, body: string): Promise<void> {
+  private add({ id, body, senderId }: Message): void {
     const links = linksIn(body, MAX_PREVIEWS);
-    const found = await Promise.all(links.map((link) => this.previewOf(link)));
+    if (links.length === 0 || this.stopped) return;
+    const work = () => this.preview(new ObjectId(id), body, links, senderId);
+    this.transactions.outside(() => {
+      const job = this.queue
+        .run(senderId, work)
+        .catch((error: unknown) => {
+          if (error instanceof AppError)
+            this.logger.debug({ reason: error.code }, 'no previews for a message');
+          else this.logger.error({ err: error }, 'previewing links failed');
+        })
+        .finally(() => this.jobs.delete(job));
+      this.jobs.add(job);
+    });
+  }
+
+  private async preview(messageId: ObjectId, body: string, links: string[], senderId: string): Promise<void> {
+    const found = await Promise.all(links.map((link) => this.previewOf(link, senderId)));
     const previews = found.filter((preview) => preview !== null);
     if (previews.length === 0 || this.stopped) return;
     await this.messages.setLinkPreviews(messageId, body, previews);
   }
 
-  private previewOf(link: string): Promise<LinkPreview | null> {
+  private previewOf(link: string, senderId: string): Promise<LinkPreview | null> {
     const known = this.known.get(link);
     if (known) return known;
-    const asked = this.fetcher.fetch(link).then(
-      (page) => summarise(link, page),
-      (error: unknown) => {
-        this.logger.debug({ link, reason: String(error) }, 'no preview of a link');
-        return null;
-      },
-    );
+    const asked = this.read(link, senderId).catch((error: unknown) => {
+      this.logger.debug({ link, reason: String(error) }, 'no preview of a link');
+      // That too much was fetched says nothing of the page: the next message may have its preview.
+      if (error instanceof AppError) this.known.delete(link);
+      else this.known.set(link, asked, { ttl: FAILURE_KEPT });
+      return null;
+    });
     this.known.set(link, asked);
     return asked;
+  }
+
+  /** @throws AppError rate_limited, and what LinkFetcher throws */
+  private async read(link: string, senderId: string): Promise<LinkPreview | null> {
+    await this.fetches.consume(senderId).catch(() => {
+      throw new AppError('rate_limited', 'The sender links to too many pages.');
+    });
+    return summarise(link, await this.fetcher.fetch(link));
   }
 }
 

@@ -1,5 +1,6 @@
-import { Parser } from 'htmlparser2';
 import type { LinkPreview } from '../models/link-preview.model';
+import { parseWebAddress } from '../utils/web-address';
+import { readHead } from './head-reader';
 import type { WebPage } from './link-fetcher';
 
 const MAX_TITLE = 200;
@@ -13,14 +14,15 @@ const NAMES = {
   image: ['og:image:secure_url', 'og:image', 'twitter:image'],
   site: ['og:site_name', 'application-name'],
 } as const;
+const ALL_NAMES = new Set<string>(Object.values(NAMES).flat());
 
 /**
- * Reads of a page what it says of itself. It is text, whatever the page makes of it: nothing of it is HTML.
+ * Reads what a page says of itself. It is text, whatever the page makes of it: nothing of it is HTML.
  * @param link as it stands in the message.
  * @returns null if the page says nothing.
  */
-export function summarise(link: string, page: WebPage): LinkPreview | null {
-  const { meta, heading } = readHead(page.html);
+export async function summarise(link: string, page: WebPage): Promise<LinkPreview | null> {
+  const { meta, title: heading } = await readHead(page.html, ALL_NAMES);
   const first = (names: readonly string[]) => names.map((name) => meta.get(name)).find(Boolean);
   const title = plain(first(NAMES.title) ?? heading, MAX_TITLE);
   if (title === '') return null;
@@ -31,31 +33,6 @@ export function summarise(link: string, page: WebPage): LinkPreview | null {
     imageUrl: imageUrl(first(NAMES.image), page.url),
     siteName: plain(first(NAMES.site) ?? new URL(page.url).hostname, MAX_TITLE),
   };
-}
-
-function readHead(html: string): { meta: Map<string, string>; heading: string } {
-  const meta = new Map<string, string>();
-  let heading = '';
-  let inTitle = false;
-  let hasTitle = false;
-  const parser = new Parser({
-    onopentag(tag, attributes) {
-      if (tag === 'title') inTitle = !hasTitle;
-      const name = (attributes['property'] ?? attributes['name'])?.toLowerCase();
-      const { content } = attributes;
-      if (tag === 'meta' && name && content && !meta.has(name)) meta.set(name, content);
-    },
-    ontext(text) {
-      if (inTitle && heading.length < 10 * MAX_TITLE) heading += text;
-    },
-    onclosetag(tag) {
-      if (tag !== 'title') return;
-      hasTitle ||= inTitle;
-      inTitle = false;
-    },
-  });
-  parser.end(html);
-  return { meta, heading };
 }
 
 /** One line of text without characters that control or turn others around, cut between characters. */
@@ -75,7 +52,6 @@ function plain(text: string, max: number): string {
 }
 
 function imageUrl(text: string | undefined, base: string): string | null {
-  if (text === undefined || !URL.canParse(text.trim(), base)) return null;
-  const { protocol, href } = new URL(text.trim(), base);
-  return /^https?:$/.test(protocol) && href.length <= MAX_URL ? href : null;
+  const url = text === undefined ? undefined : parseWebAddress(text.trim(), base);
+  return url && /^https?:$/.test(url.protocol) && url.href.length <= MAX_URL ? url.href : null;
 }

@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { createContext, type Context } from '../../context';
 import { startServer, type RunningServer } from '../../server';
 import { LinkFetcher, publicWeb, type LinkPolicy } from '../../services/link-fetcher';
+import { summarise } from '../../services/page-summary';
 import { createApi, type Api } from '../fixtures/api';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -30,9 +31,9 @@ const names = new Map<string, string[][]>();
 let asked: string[] = [];
 
 const internet = publicWeb();
-/** One loopback address and the port of the web site count as public; everything else is as it always is. */
+/** Two loopback addresses and the port of the web site count as public; everything else is as it always is. */
 const policy: LinkPolicy = {
-  allowsAddress: (address) => address === '127.0.0.2' || internet.allowsAddress(address),
+  allowsAddress: (address) => /^127\.0\.0\.[23]$/.test(address) || internet.allowsAddress(address),
   allowsPort: (wanted) => wanted === port || internet.allowsPort(wanted),
   resolve: (host) => {
     asked.push(host);
@@ -243,16 +244,75 @@ describe('fetching a page', () => {
     pages.set('/drip', (_, response) => {
       response.writeHead(200, { 'Content-Type': 'text/html' }).write('<title>');
     });
+    pages.set('/headers', ({ socket }) => void socket.write('HTTP/1.1 200 OK\r\nX-Slow: '));
     names.set('slow.example', [['127.0.0.2']]);
+    names.set('endless.example', [['127.0.0.2']]);
     const slow = new LinkFetcher({ ...policy, resolve: () => new Promise(() => undefined) });
     const failed = await Promise.allSettled([
       fetcher.fetch(at('/silent')),
       fetcher.fetch(at('/drip')),
+      fetcher.fetch(at('/headers', 'endless.example')),
       slow.fetch(at('/', 'slow.example')),
     ]);
-    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(failed.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
     expect(Date.now() - start).toBeGreaterThan(2_900);
     expect(Date.now() - start).toBeLessThan(8_000);
+  });
+
+  /** Writes on a connection for as long as there is somebody who reads. @returns how often */
+  const flood = ({ socket }: IncomingMessage, start: string, unit: string): (() => number) => {
+    let count = 0;
+    const more = () => {
+      while (!socket.destroyed && socket.write(unit)) count++;
+    };
+    socket.on('drain', more).on('error', () => undefined);
+    socket.write(start);
+    more();
+    return () => count;
+  };
+
+  it('ends answers that never come to the page, and bodies in countless parts', async () => {
+    pages.set('/hints', (request) => void flood(request, '', 'HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n'));
+    expect(await refusalOf(at('/hints'))).toBe('it does not come to its answer');
+    pages.set('/wide', (request) => void flood(request, 'HTTP/1.1 200 OK\r\n', `A: ${'b'.repeat(1000)}\r\n`));
+    expect(await refusalOf(at('/wide'))).toMatch(/header/i);
+    let parts = () => 0;
+    pages.set('/parts', (request) => {
+      const head = 'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n';
+      parts = flood(request, head, '1\r\nx\r\n'.repeat(1000));
+    });
+    const { html: text } = await fetcher.fetch(at('/parts'));
+    expect(text.length).toBeLessThan(1024 * 1024);
+    expect(parts()).toBeLessThan(10_000);
+  });
+
+  it('has a few pages of one host fetched at the same time, and others beside them', async () => {
+    const waiting: ServerResponse[] = [];
+    let both!: () => void;
+    const asked = new Promise<void>((resolve) => (both = resolve));
+    pages.set('/busy', (_, response) => {
+      if (waiting.push(response) === 2) both();
+    });
+    pages.set('/quick', html('<title>Quick</title>'));
+    names.set('other.example', [['127.0.0.2']]);
+    const all = Array.from({ length: 5 }, () => fetcher.fetch(at('/busy')));
+    await asked;
+    expect((await fetcher.fetch(at('/quick', 'other.example'))).html).toContain('Quick');
+    expect(waiting).toHaveLength(2);
+    pages.set('/busy', html('<title>Busy</title>'));
+    for (const response of waiting) html('<title>Busy</title>')({} as IncomingMessage, response);
+    expect(await Promise.all(all)).toHaveLength(5);
+  });
+
+  it('asks one address so often a minute, under whatever names', async () => {
+    pages.set('/often', html('<title>Often</title>'));
+    const eager = new LinkFetcher({ ...policy, resolve: () => Promise.resolve(['127.0.0.2']) });
+    for (let index = 0; index < 60; index++) await eager.fetch(at('/often', `n${index}.example`));
+    expect(requests).toHaveLength(60);
+    await expect(eager.fetch(at('/often', 'another.example'))).rejects.toMatchObject({
+      code: 'rate_limited',
+    });
+    expect(requests).toHaveLength(60);
   });
 
   it('takes pages and nothing else', async () => {
@@ -271,6 +331,63 @@ describe('fetching a page', () => {
       }),
     );
     expect((await fetcher.fetch(at('/latin'))).html).toContain('Café');
+  });
+});
+
+describe('the summary of a page', () => {
+  const page = (text: string) => summarise('http://a.example/', { url: 'http://a.example/', html: text });
+
+  it('is read from its head, without what comes after it', async () => {
+    const preview = await page(
+      '<HEAD><TITLE>Fish &amp; chips</TITLE><meta name="Description" content=one><meta name=description content=two>' +
+        '<meta content="/a.png" property="og:image"/></HEAD><meta property="og:title" content="No">',
+    );
+    expect(preview).toEqual({
+      url: 'http://a.example/',
+      title: 'Fish & chips',
+      description: 'one',
+      imageUrl: 'http://a.example/a.png',
+      siteName: 'a.example',
+    });
+    expect(
+      (await page('<title>a</title><body><title>b</title><meta property=og:title content=c>'))?.title,
+    ).toBe('a');
+    expect((await page('<p><a><title>In a title: <b></title><title>c</title>'))?.title).toBe(
+      'In a title: <b>',
+    );
+    expect(await page('<!-- <title>a</title> --><script>"<title>b</title>"</script>')).toBeNull();
+  });
+
+  it('stops at the tag after the five thousandth', async () => {
+    expect((await page(`${'<a>'.repeat(4_999)}<title>x</title>`))?.title).toBe('x');
+    expect(await page(`${'<a>'.repeat(5_000)}<title>x</title>`)).toBeNull();
+  });
+
+  it('keeps nobody waiting for a page of tags, compressed to nothing', async () => {
+    const tags = gzipSync(`<title>x</title>${'<a>'.repeat(349_000)}`);
+    expect(tags.length).toBeLessThan(4096);
+    pages.set('/tags', html(tags, { 'Content-Encoding': 'gzip' }));
+    const { html: text } = await fetcher.fetch(at('/tags'));
+    expect(text.length).toBeGreaterThan(1_000_000);
+    // It takes no longer than to look at each of its characters some times.
+    const time = async (work: () => unknown) => {
+      const start = process.cpuUsage();
+      await work();
+      const { user, system } = process.cpuUsage(start);
+      return user + system;
+    };
+    const look = () => text.split('').map((character) => character.charCodeAt(0));
+    expect(await time(() => page(text))).toBeLessThan(20 * Math.max(await time(look), 1000));
+    let turns = 0;
+    const turn = () => {
+      turns++;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    // A page without tags is read to its end, with others in between.
+    await page(`<title>x</title>${' '.repeat(1_000_000)}`);
+    clearImmediate(next);
+    expect(turns).toBeGreaterThan(10);
   });
 });
 
@@ -404,6 +521,46 @@ describe('a message with links', () => {
     await updated(await send(at('/after')), 1);
     expect(await stored(sent)).toEqual(sent);
     expect(requests.map(({ url }) => url)).not.toContain('/secret');
+  });
+
+  it('waits for no messages of others, whose pages are slow, and costs its sender their share', async () => {
+    const eve = await signUp(api, 'eve');
+    const room = await createRoom(api, eve, [ada]);
+    const slow: ServerResponse[] = [];
+    pages.set('/slow', (_, response) => void slow.push(response));
+    const path = `/api/channels/${room.channelId}/messages`;
+    for (let index = 0; index < 12; index++) {
+      names.set(`slow${index}.example`, [['127.0.0.2']]);
+      const body = at('/slow', `slow${index}.example`);
+      await api.post(path, { clientMessageId: randomUUID(), body }, eve.token);
+    }
+    pages.set('/fresh', html('<title>Fresh</title>'));
+    await updated(await send(at('/fresh')), 1);
+    // One message of a sender after the other.
+    expect(slow.length).toBeLessThan(4);
+    pages.set('/slow', html('<title>Slow</title>'));
+    for (const response of slow) html('<title>Slow</title>')({} as IncomingMessage, response);
+  });
+
+  it('has pages fetched for it until its sender has linked to thirty in a minute', async () => {
+    const eve = await signUp(api, 'eva');
+    const room = await createRoom(api, eve, [ada]);
+    names.set('many.example', [['127.0.0.3']]);
+    for (let index = 0; index < 33; index++) pages.set(`/many${index}`, html(`<title>${index}</title>`));
+    const link = (index: number) => at(`/many${index}`, 'many.example');
+    const path = `/api/channels/${room.channelId}/messages`;
+    const sendLinks = async (body: string) => {
+      const answer = await api.post(path, { clientMessageId: randomUUID(), body }, eve.token);
+      return answer.body.message;
+    };
+    const sent = [];
+    for (let index = 0; index < 33; index += 3) {
+      sent.push(await sendLinks(`${link(index)} ${link(index + 1)} ${link(index + 2)}`));
+    }
+    for (const message of sent.slice(0, 10)) await updated(message, 3);
+    // Pages that are known cost nothing, so the last message comes after the one that is over the limit.
+    await updated(await sendLinks(link(0)), 1);
+    expect(requests.filter(({ url }) => url.startsWith('/many'))).toHaveLength(30);
   });
 
   it('gets none where previews are switched off', async () => {

@@ -12,6 +12,7 @@ import { eachTerm } from '../../db/embedded/text/tokenizer';
 import { CLIENT_EVENTS } from '../../models/client-events.model';
 import { createGroupInput } from '../../models/group.model';
 import { listingOf, searchedWords } from '../../services/group-listing';
+import { summarise } from '../../services/page-summary';
 import { refuseCommonPassword } from '../../services/password';
 import { RecentErrors } from '../../services/recent-errors';
 import { highlightsIn } from '../../services/search-highlights';
@@ -108,6 +109,23 @@ const URLS: Record<string, Make> = {
   'an address of many numbers': between('http://', '0x1.'),
 };
 
+const PAGES: Record<string, Make> = {
+  tags: between('<title>x</title>', '<a>'),
+  'tags within tags that are closed': parts('<a>', '</b>'),
+  'tags without end': repeat('<a '),
+  'closed paragraphs': repeat('</p>'),
+  attributes: between('<meta ', 'a="b" '),
+  'attributes without values': between('<meta ', 'content '),
+  titles: repeat('<title>'),
+  'a title of character references': between('<title>', '&amp;'),
+  'character references without end': between('<title>', '&'),
+  comments: repeat('<!--'),
+  'a script that does not end': between('<script>', '</scrip'),
+  drawings: repeat('<svg>'),
+  'a picture at a host of many letters': (length) =>
+    `<title>x</title><meta property=og:image content="http://${mixed(length)}/">`,
+};
+
 const query = parseSearch('aa "bb cc" -dd ab 漢漢');
 const errors = new RecentErrors();
 const patterns = [wordPattern('ab'), wordPattern('漢字'), phrasePattern(['ab', 'cd'])].map(
@@ -127,6 +145,7 @@ const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
   ['what is indexed of a message', (text) => searchFieldsOf(text, 'a'.repeat(24))],
   ['patterns of a search', (text) => patterns.map((pattern) => pattern.test(` ${text}`))],
   ['a search', parseSearch],
+  ['the preview of a page', (html) => summarise('http://a/', { url: 'http://a/', html }), PAGES],
   ['highlights', (text) => highlightsIn(text, query)],
   ['names of files', (text) => withEnding(displayName(text), 'webp')],
   ['other endings of files', (text) => withEnding(text, 'webp')],
@@ -159,10 +178,10 @@ const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
 ];
 
 /** The processor time of a call, in milliseconds; what it throws is one of its answers. */
-function duration(work: Work, text: string, call: number): number {
+async function duration(work: Work, text: string, call: number): Promise<number> {
   const start = process.cpuUsage();
   try {
-    work(text, call);
+    await work(text, call);
   } catch {
     // Refused.
   }
@@ -171,15 +190,17 @@ function duration(work: Work, text: string, call: number): number {
 }
 
 /** How many times as long the long text takes as the short one, at the best of some tries. */
-function growth(work: Work, make: Make): number {
+async function growth(work: Work, make: Make): Promise<number> {
   const [short, long] = [make(SHORT), make(LONG)];
   let shortest = Infinity;
   let longest = Infinity;
   let found = Infinity;
   for (let call = 0; call < TRIES && found > GREATEST_GROWTH; call++) {
-    for (let each = 0; each < 3; each++)
-      shortest = Math.min(shortest, duration(work, short, 3 * call + each));
-    longest = Math.min(longest, duration(work, long, call));
+    // The long one first: by then the function is compiled, and the short one does not take long for want of that.
+    longest = Math.min(longest, await duration(work, long, call));
+    for (let each = 0; each < 3; each++) {
+      shortest = Math.min(shortest, await duration(work, short, 3 * call + each));
+    }
     found = longest / Math.max(shortest, LEAST);
     // Two tries of what takes a second are enough.
     if (longest > 1000 && call > 0) break;
@@ -188,25 +209,29 @@ function growth(work: Work, make: Make): number {
 }
 
 /** The texts whose time grows faster than they do, with the growth. */
-function tooSlow(work: Work, texts: Record<string, Make>): Record<string, number> {
-  const growths = Object.entries(texts).map(([name, make]) => [name, growth(work, make)] as const);
-  return Object.fromEntries(growths.filter(([, found]) => found > GREATEST_GROWTH));
+async function tooSlow(work: Work, texts: Record<string, Make>): Promise<Record<string, number>> {
+  const slow: Record<string, number> = {};
+  for (const [name, make] of Object.entries(texts)) {
+    const found = await growth(work, make);
+    if (found > GREATEST_GROWTH) slow[name] = found;
+  }
+  return slow;
 }
 
 describe('the time that a text takes grows no faster than the text', () => {
-  it.each(FUNCTIONS)('for %s', (_, work, own = {}) => {
-    expect(tooSlow(work, { ...TEXTS, ...own })).toEqual({});
+  it.each(FUNCTIONS)('for %s', async (_, work, own = {}) => {
+    expect(await tooSlow(work, { ...TEXTS, ...own })).toEqual({});
   });
 
-  it('and a function of which that is not true is found', () => {
+  it('and a function of which that is not true is found', async () => {
     const quadratic: Work = (text) => {
       let count = 0;
-      for (let end = 0; end < text.length; end += 16) {
-        for (let at = 0; at < end; at += 16) count += text.charCodeAt(at);
+      for (let end = 0; end < text.length; end += 8) {
+        for (let at = 0; at < end; at += 8) count += text.charCodeAt(at);
       }
       return count;
     };
-    expect(tooSlow(quadratic, { 'one word': TEXTS['one word']! })).toEqual({
+    expect(await tooSlow(quadratic, { 'one word': TEXTS['one word']! })).toEqual({
       'one word': expect.any(Number),
     });
   });
@@ -235,7 +260,7 @@ describe('the time that an input takes to be validated grows no faster than its 
     'a cursor': between('a', '-', `.${'a'.repeat(24)}`),
   };
 
-  test('for all bodies, queries and paths, and for the payloads of events', () => {
+  test('for all bodies, queries and paths, and for the payloads of events', async () => {
     const models = readdirSync(folder).map((file) => load(join(folder, file)) as Record<string, unknown>);
     const schemas = models
       .flatMap((model) => Object.entries(model))
@@ -244,7 +269,7 @@ describe('the time that an input takes to be validated grows no faster than its 
     expect(schemas.length).toBeGreaterThan(50);
     expect(events.length).toBeGreaterThan(5);
     for (const [name, schema] of [...schemas, ...events]) {
-      expect([name, tooSlow(validate(schema as z.ZodObject), texts)]).toEqual([name, {}]);
+      expect([name, await tooSlow(validate(schema as z.ZodObject), texts)]).toEqual([name, {}]);
     }
   });
 });
