@@ -3,7 +3,7 @@ const MAX_LENGTH = 200;
 /** What is kept of a name while its characters are put in normal form: that takes time with the square of the length. */
 const MAX_NORMALIZED = 1000;
 /** Control characters, and those that turn the direction of writing, by which `exe.gpj` passes for `jpg.exe`. */
-const MISLEADING = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const MISLEADING = /[\p{Cc}\p{Bidi_Control}]/gu;
 const NAMELESS = 'file';
 
 /**

@@ -192,6 +192,7 @@ describe('the name of a file', () => {
     ['../../etc/passwd', 'passwd'],
     ['C:\\Users\\ada\\plan.txt', 'plan.txt'],
     ['invoice\u202etxt.exe', 'invoicetxt.exe'],
+    ['invoice\u061ctxt.exe', 'invoicetxt.exe'],
     ['....', 'file'],
     ['   ', 'file'],
     [`${'x'.repeat(300)}.txt`, `${'x'.repeat(196)}.txt`],
