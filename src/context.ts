@@ -66,6 +66,7 @@ import { OneTimeTokenService } from './services/one-time-token.service';
 import { PasswordHasher } from './services/password';
 import { OverviewService } from './services/overview.service';
 import { PendingAdmissions } from './services/pending-admissions';
+import { PendingChanges } from './services/pending-changes';
 import { PinService } from './services/pin.service';
 import { PreferenceService } from './services/preference.service';
 import { RecentErrors } from './services/recent-errors';
@@ -161,6 +162,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const emails = new EmailService(collections, transactions, mail, oneTimeTokens, throttle, audit, publicUrl);
   const passwords = new PasswordHasher(config.auth.bcryptCost);
   const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
+  const pending = new PendingChanges(collections);
   const sessions = new SessionService(
     collections,
     transactions,
@@ -170,6 +172,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     maintenance,
     new SessionCache(collections, bus, recheck),
     new RefreshGrace(config.encryptionKey),
+    pending,
     refreshTokenSeconds,
     overrides.clock,
   );
@@ -331,6 +334,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     emails,
     mail,
     oneTimeTokens,
+    pending,
     throttle,
     audit,
     publicUrl,

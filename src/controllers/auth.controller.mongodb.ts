@@ -66,6 +66,14 @@ export function createAuthController({ auth, sessions, credentials, emails, thro
       await credentials.changeEmail(caller, body, origin);
       return ACCEPTED;
     },
+    withdrawEmailChange: async ({ caller }: CallerRequest): Promise<Reply> => {
+      await credentials.withdrawEmailChange(caller);
+      return NOTHING;
+    },
+    stopEmailChange: async ({ body, origin }: Public<{ token: string }>): Promise<Reply> => {
+      await credentials.stopEmailChange(body.token, origin);
+      return NOTHING;
+    },
     resendVerification: async ({ caller }: CallerRequest): Promise<Reply> => {
       await credentials.resendVerification(caller);
       return ACCEPTED;

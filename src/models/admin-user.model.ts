@@ -35,7 +35,6 @@ export interface SessionSummary {
 
 const accountFields = {
   ...userSchema.shape,
-  pendingEmail: z.string().nullable().meta({ description: 'An address that is yet to be confirmed.' }),
   state: z.enum(USER_STATES),
   suspension: z
     .strictObject({ reason: z.string(), until: timeOut.nullable() })
@@ -68,7 +67,6 @@ export function toAccount(user: UserDocument): Account {
   const { suspension, ban } = user;
   return {
     ...toUser(user),
-    pendingEmail: user.pendingEmail ?? null,
     state,
     suspension:
       state === 'suspended' && suspension

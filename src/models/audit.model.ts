@@ -30,6 +30,9 @@ export const AUDIT_ACTIONS = [
   'user.password_changed',
   'user.password_reset',
   'user.password_reset_sent',
+  'user.email_change_requested',
+  /** By the owner of the old address, with the link that was mailed there. */
+  'user.email_change_stopped',
   'user.email_changed',
   'user.totp_enabled',
   'user.totp_disabled',

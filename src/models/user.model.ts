@@ -26,8 +26,10 @@ export interface UserDocument {
   emailKey?: string;
   /** Missing until it is verified (where mail is set up), and when the user is deleted. */
   email?: string;
-  /** An address that its owner has yet to confirm. Several accounts may wait for the same one. */
+  /** The address given at registration, until its owner confirms it. Several accounts may wait for the same one. */
   pendingEmail?: string;
+  /** An address that is to become that of the account once its owner confirms it; until then the old one stands. */
+  emailChange?: { email: string; requestedAt: Date };
   emailVerifiedAt: Date | null;
   displayName: string;
   /** The canonical key of the display name. Missing when the user is deleted, as are its look-alike keys. */
@@ -159,6 +161,9 @@ export const forgotPasswordInput = z
 
 const oneTimeToken = z.string().min(1).max(256);
 export const verifyEmailInput = z.strictObject({ token: oneTimeToken }).meta({ id: 'VerifyEmailInput' });
+export const stopEmailChangeInput = z
+  .strictObject({ token: oneTimeToken })
+  .meta({ id: 'StopEmailChangeInput' });
 export const resetPasswordInput = z
   .strictObject({ token: oneTimeToken, newPassword })
   .meta({ id: 'ResetPasswordInput' });
@@ -203,6 +208,10 @@ export const userSchema = z
     ...publicUserFields,
     email: z.string().meta({ description: 'The address given; see `emailVerified`.' }),
     emailVerified: z.boolean(),
+    pendingEmail: z.string().nullable().meta({
+      description:
+        'An address that becomes `email`, verified, once its owner confirms it; null if there is none.',
+    }),
     role: z.enum(GLOBAL_ROLES),
     totpEnabled: z.boolean(),
   })
@@ -264,6 +273,7 @@ export function toUser(user: UserDocument): User {
     ...toProfile(user),
     email: user.email ?? user.pendingEmail ?? '',
     emailVerified: user.email !== undefined && user.emailVerifiedAt !== null,
+    pendingEmail: user.emailChange?.email ?? user.pendingEmail ?? null,
     role: user.role,
     totpEnabled: user.totp !== null && user.totp.enabledAt !== null,
   };

@@ -11,6 +11,7 @@ import {
   recoveryCodesReply,
   registerInput,
   resetPasswordInput,
+  stopEmailChangeInput,
   totpCodeInput,
   totpSetupReply,
   userReply,
@@ -172,13 +173,41 @@ export function authRoutes(services: Services): ApiRoute[] {
       path: '/api/auth/email',
       operationId: 'changeEmail',
       tag,
-      summary: 'Change the e-mail address: a link goes to the new one, and following it makes the change.',
+      summary:
+        'Change the e-mail address: a link to the new one makes the change when it is followed, and a link to the old ' +
+        'one stops it.',
       body: changeEmailInput,
       replies: {
         202: { description: 'A mail is on its way.' },
       },
       ...PROVES,
       handle: auth.changeEmail,
+    }),
+    callerRoute({
+      method: 'delete',
+      path: '/api/auth/email/pending',
+      operationId: 'withdrawEmailChange',
+      tag,
+      summary: 'Withdraw a change of the e-mail address that is not yet confirmed (`pendingEmail`).',
+      replies: {
+        204: { description: 'The address stays as it is.' },
+      },
+      handle: auth.withdrawEmailChange,
+    }),
+    publicRoute({
+      method: 'post',
+      path: '/api/auth/email/stop',
+      operationId: 'stopEmailChange',
+      tag,
+      summary:
+        'Stop a change of the e-mail address, or take it back, with the token of the mail to the old address. Every ' +
+        'session ends, and a link to set a new password goes there.',
+      body: stopEmailChangeInput,
+      replies: {
+        204: { description: 'The account has the old address.' },
+      },
+      ...PROVES,
+      handle: auth.stopEmailChange,
     }),
     callerRoute({
       method: 'post',

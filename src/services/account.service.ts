@@ -167,6 +167,7 @@ export class AccountService {
           email: true,
           emailKey: true,
           pendingEmail: true,
+          emailChange: true,
           passwordHash: true,
           avatarId: true,
           lastSeenAt: true,

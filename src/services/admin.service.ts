@@ -123,7 +123,7 @@ export class AdminService {
         targetId: user._id,
         address: origin.address,
       });
-      this.credentials.mailResetLink(user);
+      await this.credentials.mailResetLink(user);
     });
   }
 

@@ -16,6 +16,7 @@ import type { AuditService } from './audit.service';
 import type { EmailService } from './email.service';
 import type { Mail, MailService } from './mail.service';
 import type { OneTimeTokenService } from './one-time-token.service';
+import type { PendingChanges } from './pending-changes';
 import { refuseCommonPassword, type PasswordHasher } from './password';
 import type { SessionService } from './session.service';
 import type { ThrottleService } from './throttle.service';
@@ -32,6 +33,7 @@ export class CredentialService {
     private readonly emails: EmailService,
     private readonly mail: MailService,
     private readonly tokens: OneTimeTokenService,
+    private readonly pending: PendingChanges,
     private readonly throttle: ThrottleService,
     private readonly audit: AuditService,
     private readonly publicUrl: string,
@@ -72,16 +74,17 @@ export class CredentialService {
   }
 
   /**
-   * Mails a link to set a new password, whoever asks for it; it goes out when the caller's transaction is
-   * committed.
+   * Mails a link to set a new password, whoever asks for it, and withdraws what is yet to be confirmed. The mail goes
+   * out when the caller's transaction is committed.
    * @throws AppError mail_unavailable, email_missing when the account has no address
    */
-  mailResetLink(user: UserDocument): void {
+  async mailResetLink(user: UserDocument): Promise<void> {
     this.mail.requireMail();
     const { email } = user;
     if (email === undefined) {
       throw new AppError('email_missing', 'The account has no e-mail address that was confirmed.');
     }
+    await this.pending.withdraw(user._id);
     this.mail.send(() => this.resetMail(user, email));
   }
 
@@ -102,10 +105,37 @@ export class CredentialService {
     await this.throttle.welcome(email, origin.address);
   }
 
-  /** Mails a link to the new address; following it makes the change. */
+  /**
+   * Mails a link to the new address, which makes the change when it is followed, and one to the old address, which stops
+   * it.
+   * @throws AppError mail_unavailable, password_wrong, totp_required, totp_invalid, rate_limited
+   */
   async changeEmail(caller: Caller, input: ChangeEmailInput, origin: Origin): Promise<void> {
     this.mail.requireMail();
-    await this.emails.startChange(await this.prove(caller, input, origin), input.email);
+    await this.throttle.countCall('reset', origin.address);
+    await this.emails.startChange(await this.prove(caller, input, origin), input.email, origin);
+  }
+
+  /** Withdraws a change of address that has not been confirmed; without one, nothing changes. */
+  withdrawEmailChange({ userId }: Caller): Promise<void> {
+    return this.transactions.run(() => this.pending.withdrawEmailChange(userId));
+  }
+
+  /**
+   * Stops a change of address, or takes it back, with the token that was mailed to the old one. Somebody else knows the
+   * password then: every session ends, and a link to set a new one goes to the old address.
+   * @throws AppError one_time_token_invalid, rate_limited
+   */
+  async stopEmailChange(token: string, origin: Origin): Promise<void> {
+    await this.throttle.countCall('reset', origin.address);
+    await this.transactions.run(async () => {
+      const { user, email } = await this.emails.restore(token);
+      const { _id } = user;
+      await this.sessions.revokeAll(_id, 'revoked');
+      const action = 'user.email_change_stopped';
+      await this.audit.record({ action, actorId: _id, targetId: _id, address: origin.address });
+      this.mail.send(() => this.resetMail(user, email));
+    });
   }
 
   async resendVerification(caller: Caller): Promise<void> {
@@ -134,23 +164,23 @@ export class CredentialService {
   }
 
   private async setPassword(
-    user: UserDocument,
+    { _id, email }: UserDocument,
     passwordHash: string,
     action: AuditAction,
     { address }: Origin,
   ): Promise<UserDocument> {
     // In one, or a crash in between would leave the sessions of whoever knew the old one.
     return this.transactions.run(async () => {
-      const changed = await this.collections.users.findOneAndUpdate(
-        { _id: user._id, state: { $ne: 'deleted' } },
+      const { matchedCount } = await this.collections.users.updateOne(
+        // A link is for the owner of an address, who may have changed since the link was looked up.
+        { _id, state: { $ne: 'deleted' }, ...(action === 'user.password_reset' && { email }) },
         { $set: { passwordHash, updatedAt: new Date() } },
-        { returnDocument: 'after' },
       );
-      if (!changed) throw new AppError('session_revoked', 'The account no longer exists.');
-      await this.tokens.discard('reset_password', user._id);
-      await this.sessions.revokeAll(user._id, 'password_changed');
-      await this.audit.record({ action, actorId: user._id, targetId: user._id, address });
-      return changed;
+      if (matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
+      await this.sessions.revokeAll(_id, 'password_changed');
+      await this.audit.record({ action, actorId: _id, targetId: _id, address });
+      // Only now: ending the sessions has changed the account, too.
+      return this.requireUser(_id);
     });
   }
 

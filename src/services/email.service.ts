@@ -1,4 +1,4 @@
-import type { ObjectId } from 'mongodb';
+import type { Filter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
 import type { Transactions } from '../db/transaction';
@@ -33,20 +33,54 @@ export class EmailService {
     return this.mail.isConfigured ? { pendingEmail: email } : { email, emailKey: emailKey(email) };
   }
 
-  /** Asks the owner of the account's address to confirm it. */
+  /** Asks the owner of the address that waits to be confirmed, if there is one, to confirm it. */
   startVerification(user: UserDocument): void {
-    const address = user.pendingEmail ?? (user.emailVerifiedAt ? undefined : user.email);
+    const address =
+      user.emailChange?.email ?? user.pendingEmail ?? (user.emailVerifiedAt ? undefined : user.email);
     if (address !== undefined) this.mail.send(() => this.composeConfirmation(user, address));
   }
 
-  /** Asks the owner of a new address to confirm it; until then the old one stands. */
-  async startChange(user: UserDocument, email: string): Promise<void> {
+  /**
+   * Asks the owner of a new address to confirm it; until then the old one stands. Its owner is told at once, with a link
+   * that stops the change.
+   * @param user as they were when they proved who they are.
+   * @throws AppError mail_unavailable, password_wrong (the password has been changed since)
+   */
+  async startChange(user: UserDocument, email: string, origin: Origin): Promise<void> {
     this.mail.requireMail();
-    await this.collections.users.updateOne(
-      { _id: user._id, state: { $ne: 'deleted' } },
-      { $set: { pendingEmail: email } },
-    );
-    this.mail.send(() => this.composeConfirmation(user, email));
+    const requestedAt = new Date();
+    await this.transactions.run(async () => {
+      const { _id, passwordHash = '' } = user;
+      const updated = await this.collections.users.findOneAndUpdate(
+        // Changing the password withdraws changes of address. One that was under way must not come after that.
+        { _id, passwordHash, state: { $ne: 'deleted' } },
+        { $set: { emailChange: { email, requestedAt } } },
+        { returnDocument: 'after' },
+      );
+      if (!updated) throw new AppError('password_wrong', 'The password has been changed.');
+      await this.audit.record({
+        action: 'user.email_change_requested',
+        actorId: _id,
+        targetId: _id,
+        address: origin.address,
+      });
+      this.mail.send(() => this.composeConfirmation(updated, email));
+      const { email: old } = updated;
+      if (old === undefined || isSameAddress(old, email)) return;
+      // Not throttled, or asking for many other mails would keep this one back.
+      this.mail.send(() => this.composeWarning(updated, old, requestedAt, origin));
+    });
+  }
+
+  /**
+   * Gives an account the address again from which somebody changes it, or has changed it, with the token that was mailed
+   * there.
+   * @returns the account, and the address.
+   * @throws AppError one_time_token_invalid, also when another account has the address by now
+   */
+  async restore(token: string): Promise<{ user: UserDocument; email: string }> {
+    const { userId, email } = await this.tokens.redeem('stop_email_change', token);
+    return { user: await this.assign({ _id: userId }, email, new Date()), email };
   }
 
   /**
@@ -57,7 +91,11 @@ export class EmailService {
     const now = new Date();
     const { before, email } = await this.transactions.run(async () => {
       const { userId, email } = await this.tokens.redeem('verify_email', token);
-      const before = await this.confirm(userId, email, now);
+      const before = await this.assign(
+        { _id: userId, $or: [{ email }, { pendingEmail: email }, { 'emailChange.email': email }] },
+        email,
+        now,
+      );
       // Without the address: the log outlives the account, whose personal data is to be erased.
       await this.audit.record({
         action: 'user.email_changed',
@@ -68,7 +106,7 @@ export class EmailService {
       return { before, email };
     });
     const { username, email: old } = before;
-    if (old === undefined || emailKey(old) === emailKey(email)) return;
+    if (old === undefined || isSameAddress(old, email)) return;
     // Not throttled, or asking for many other mails would keep this one back. It leaves the new address out,
     // for the old one may be somebody else's by now.
     this.mail.send(() => ({
@@ -77,7 +115,8 @@ export class EmailService {
       text:
         `The Parley account "${username}" has another e-mail address than this one since ${now.toUTCString()}. ` +
         `The change was made from ${origin.address}.\n\n` +
-        'If it was you, there is nothing to do. If not, somebody knows your password: log in as ' +
+        'If it was you, there is nothing to do. If not, somebody knows your password. Follow the link in the mail ' +
+        'that came here when the change was asked for: it takes the change back. Or log in as ' +
         `"${username}" at ${this.publicUrl}, change the password, which ends every session, and then the ` +
         'e-mail address. If you cannot log in any more, ask the people who run the server.',
     }));
@@ -88,24 +127,45 @@ export class EmailService {
     return this.collections.users.findOne({ emailKey: emailKey(email) });
   }
 
-  /** Makes an address that of the account. @returns the user as they were. @throws AppError one_time_token_invalid */
-  private async confirm(userId: ObjectId, email: string, now: Date): Promise<UserDocument> {
+  /** Makes an address that of an account. @returns the user as they were. @throws AppError one_time_token_invalid */
+  private async assign(which: Filter<UserDocument>, email: string, now: Date): Promise<UserDocument> {
     try {
       const before = await this.collections.users.findOneAndUpdate(
-        { _id: userId, state: { $ne: 'deleted' }, $or: [{ email }, { pendingEmail: email }] },
+        { ...which, state: { $ne: 'deleted' } },
         {
           $set: { email, emailKey: emailKey(email), emailVerifiedAt: now, updatedAt: now },
-          $unset: { pendingEmail: true },
+          $unset: { pendingEmail: true, emailChange: true },
         },
         { returnDocument: 'before' },
       );
       if (!before) throw invalidToken();
       return before;
     } catch (error) {
-      // Somebody else has confirmed the same address in the meantime.
+      // Another account has got the same address in the meantime.
       if (duplicateIndex(error) === 'email_key_unique') throw invalidToken();
       throw error;
     }
+  }
+
+  /** It leaves the new address out, for the old one may be somebody else's by now. */
+  private async composeWarning(
+    { _id, username }: UserDocument,
+    old: string,
+    requestedAt: Date,
+    { address }: Origin,
+  ): Promise<Mail> {
+    const token = await this.tokens.create('stop_email_change', _id, old);
+    return {
+      to: old,
+      subject: 'Your e-mail address is about to change',
+      text:
+        `Somebody asked on ${requestedAt.toUTCString()}, from ${address}, to give the Parley account "${username}" ` +
+        'another e-mail address than this one. It changes when the new address is confirmed.\n\n' +
+        'If it was you, there is nothing to do. If not, somebody knows your password. Follow this link to keep ' +
+        'this address, end every session of the account and get a link to set a new password:\n\n' +
+        `${this.publicUrl}/#/stop-email-change?token=${token}\n\n` +
+        'The link is good for three days and for once, also after the address has changed.',
+    };
   }
 
   private async composeConfirmation(user: UserDocument, email: string): Promise<Mail | undefined> {
@@ -131,6 +191,10 @@ export class EmailService {
         'The link is good for a day. If you have no such account, there is nothing to do.',
     };
   }
+}
+
+function isSameAddress(one: string, other: string): boolean {
+  return emailKey(one) === emailKey(other);
 }
 
 function invalidToken(): AppError {

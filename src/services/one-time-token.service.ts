@@ -8,16 +8,24 @@ import { hashToken } from './token.service';
 type Kind = OneTimeTokenDocument['kind'];
 
 /** How long a mailed token is good, in milliseconds. */
-const LIFETIME: Record<Kind, number> = { reset_password: 3600_000, verify_email: 24 * 3600_000 };
+const LIFETIME: Record<Kind, number> = {
+  reset_password: 3600_000,
+  verify_email: 24 * 3600_000,
+  stop_email_change: 72 * 3600_000,
+};
 
 /** Tokens that go out by mail and are good once. Only their hash is stored. */
 export class OneTimeTokenService {
   constructor(private readonly collections: Collections) {}
 
-  /** Makes a token; those of the same kind that the user had before are void. */
+  /**
+   * Makes a token; those of the same kind that the user had before are void. Only of `stop_email_change` each address
+   * has its own: whoever changes the address a second time must not take the link from the owner of the first one.
+   */
   async create(kind: Kind, userId: ObjectId, email: string): Promise<string> {
     const token = randomBytes(32).toString('base64url');
-    await this.discard(kind, userId);
+    const before = { userId, kind, ...(kind === 'stop_email_change' && { email }) };
+    await this.collections.oneTimeTokens.deleteMany(before);
     await this.collections.oneTimeTokens.insertOne({
       _id: new ObjectId(),
       kind,
@@ -27,11 +35,6 @@ export class OneTimeTokenService {
       expiresAt: new Date(Date.now() + LIFETIME[kind]),
     });
     return token;
-  }
-
-  /** Makes the tokens of a user void. */
-  async discard(kind: Kind, userId: ObjectId): Promise<void> {
-    await this.collections.oneTimeTokens.deleteMany({ userId, kind });
   }
 
   /** Checks a token and leaves it good. @throws AppError one_time_token_invalid */

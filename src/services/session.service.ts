@@ -18,6 +18,7 @@ import { AppError, invalidCredentials } from '../utils/errors';
 import type { AuditService } from './audit.service';
 import type { EventBus } from './event-bus';
 import type { MaintenanceService } from './maintenance.service';
+import type { PendingChanges } from './pending-changes';
 import type { RefreshGrace } from './refresh-grace';
 import type { SessionCache } from './session-cache';
 import type { TokenHolder, TokenService } from './token.service';
@@ -43,6 +44,7 @@ export class SessionService {
     private readonly maintenance: MaintenanceService,
     private readonly cache: SessionCache,
     private readonly grace: RefreshGrace,
+    private readonly pending: PendingChanges,
     private readonly refreshTokenSeconds: number,
     private readonly clock: () => Date = () => new Date(),
   ) {}
@@ -158,13 +160,16 @@ export class SessionService {
   }
 
   /**
-   * Ends all sessions of a user. When it resolves, their tokens are refused and their sockets closed: those of
-   * sessions that began while it ran, too.
+   * Ends all sessions of a user, and withdraws what was begun in them and has yet to be confirmed. When it resolves,
+   * their tokens are refused and their sockets closed: those of sessions that began while it ran, too.
    */
   async revokeAll(userId: ObjectId, reason: RevocationReason): Promise<void> {
-    await this.revokeOpen(userId, reason);
-    // A transaction does not see the sessions that began while it ran.
-    await this.transactions.afterCommit(() => this.revokeOpen(userId, reason));
+    await this.transactions.run(async () => {
+      await this.pending.withdraw(userId);
+      await this.revokeOpen(userId, reason);
+      // A transaction does not see the sessions that began while it ran.
+      await this.transactions.afterCommit(() => this.revokeOpen(userId, reason));
+    });
   }
 
   private async revokeOpen(userId: ObjectId, reason: RevocationReason): Promise<void> {

@@ -90,6 +90,7 @@ const CALLS: Record<string, (stage: Stage) => Call> = {
   'post /api/auth/password/reset': () => ({ body: { token: 'invented', newPassword: `${PASSWORD} 2` } }),
   'post /api/auth/email': () => ({ body: { password: PASSWORD, email: `${randomUUID()}@example.org` } }),
   'post /api/auth/email/verify': () => ({ body: { token: 'invented' } }),
+  'post /api/auth/email/stop': () => ({ body: { token: 'invented' } }),
   'post /api/auth/totp/setup': () => ({ body: { password: PASSWORD } }),
   'post /api/auth/totp/enable': () => ({ body: { code: '123456' } }),
   'post /api/auth/totp/disable': () => ({ body: { password: PASSWORD } }),

@@ -34,6 +34,7 @@ describe('registering', () => {
       deleted: false,
       deactivated: false,
       emailVerified: false,
+      pendingEmail: null,
       totpEnabled: false,
       role: 'super_admin',
       createdAt: expect.any(String),

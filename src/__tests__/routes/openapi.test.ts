@@ -86,6 +86,7 @@ describe('the OpenAPI document', () => {
       'refresh',
       'register',
       'resetPassword',
+      'stopEmailChange',
       'verifyEmail',
     ]);
     for (const { method, path, params, authenticated } of operations) {
