@@ -14,6 +14,7 @@ import type {
   ChannelMemberDocument,
   ChannelPurgeDocument,
   ChannelRestrictionDocument,
+  SlowModeChangeDocument,
   SlowModeMarkDocument,
 } from '../models/channel.model';
 import type { GroupBanDocument } from '../models/group-ban.model';
@@ -74,6 +75,7 @@ export interface Collections {
   channelChanges: Collection<ChannelChangeDocument>;
   channelRestrictions: Collection<ChannelRestrictionDocument>;
   slowModeMarks: Collection<SlowModeMarkDocument>;
+  slowModeChanges: Collection<SlowModeChangeDocument>;
   channelReads: Collection<ChannelReadDocument>;
   channelPurges: Collection<ChannelPurgeDocument>;
   messages: Collection<MessageDocument>;
@@ -117,6 +119,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     channelChanges: open('channel_changes'),
     channelRestrictions: open('channel_restrictions', accessWritten),
     slowModeMarks: open('slow_mode_marks'),
+    slowModeChanges: open('slow_mode_changes'),
     channelReads: open('channel_reads'),
     channelPurges: open('channel_purges'),
     messages: open('messages'),

@@ -167,6 +167,10 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
     { name: 'expiry', key: { sentAt: 1 }, expireAfterSeconds: MAX_SLOW_MODE_SECONDS },
   ],
+  slow_mode_changes: [
+    { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
+    { name: 'expiry', key: { changedAt: 1 }, expireAfterSeconds: MAX_SLOW_MODE_SECONDS },
+  ],
   channel_reads: [
     { name: 'channel_user_unique', key: { channelId: 1, userId: 1 }, unique: true },
     { name: 'user', key: { userId: 1 } },

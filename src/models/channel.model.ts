@@ -31,7 +31,7 @@ export interface ChannelDocument extends Partial<NameKeys> {
   ownerId?: ObjectId;
   /** Its place among the channels of its group, see services/channel-order.service.ts; equal ones go by age. */
   position: number;
-  /** Seconds between two messages of one member; 0 for no limit. Moderators are free of it. */
+  /** Seconds between two messages of one member, and between two of their changes; 0 for no limit. Moderators are free of it. */
   slowModeSeconds: number;
   /** Whether only moderators write. */
   announcementOnly: boolean;
@@ -82,6 +82,14 @@ export interface SlowModeMarkDocument {
   sentAt: Date;
 }
 
+/** When somebody last changed something that all see in a channel with slow mode: edited a message, or reacted. */
+export interface SlowModeChangeDocument {
+  _id: ObjectId;
+  channelId: ObjectId;
+  userId: ObjectId;
+  changedAt: Date;
+}
+
 /** The longest slow mode, in seconds. */
 export const MAX_SLOW_MODE_SECONDS = 6 * 3600;
 
@@ -105,13 +113,13 @@ export interface ChannelPurgeDocument {
 }
 
 const topic = lineOfText(0, 500);
-const slowModeSeconds = z
-  .number()
-  .int()
-  .min(0)
-  .max(MAX_SLOW_MODE_SECONDS)
-  .meta({ description: 'Seconds between two messages of one member; 0 for no limit.' });
-const announcementOnly = z.boolean().meta({ description: 'Whether only moderators write.' });
+const slowModeSeconds = z.number().int().min(0).max(MAX_SLOW_MODE_SECONDS).meta({
+  description:
+    'Seconds between two messages of one member, and between two of their edits or reactions; 0 for no limit.',
+});
+const announcementOnly = z
+  .boolean()
+  .meta({ description: 'Whether only moderators write: send, edit and react.' });
 
 export const createChannelInput = z
   .strictObject({

@@ -226,7 +226,7 @@ export const notMuted: Rule = {
 
 export const announcementsByModerators: Rule = {
   name: 'announcement_only',
-  says: 'In an announcement channel only moderators of the group write.',
+  says: 'In an announcement channel only moderators of the group write: send, edit and react.',
   decide: ({ channel, role }) => refuseIf(channel?.announcementOnly === true && !hasRank(role, 'moderator')),
   code: 'announcement_only',
   message: 'Only moderators write in this channel.',

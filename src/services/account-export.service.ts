@@ -5,7 +5,7 @@ import { toDraft } from '../models/draft.model';
 import { toGroup } from '../models/group.model';
 import { toInvite } from '../models/invite.model';
 import { toMessageEdit } from '../models/message-edit.model';
-import { toMessage } from '../models/message.model';
+import { toMessage, type Message, type MessageDocument } from '../models/message.model';
 import { toNotification } from '../models/notification.model';
 import { toPreferences } from '../models/preferences.model';
 import { toReportReceipt } from '../models/report.model';
@@ -13,6 +13,7 @@ import { toScheduledMessage } from '../models/scheduled-message.model';
 import { toSession, type Caller } from '../models/session.model';
 import { toThreadFollow } from '../models/thread.model';
 import { toPublicUser, toUser, type UserDocument } from '../models/user.model';
+import type { Access } from './access';
 
 /** Messages of an export that are read at a time. */
 const READ_AHEAD = 1000;
@@ -27,7 +28,10 @@ interface Fact {
  * part of it. Who has decided about them, and what others have told of them, is left out.
  */
 export class AccountExportService {
-  constructor(private readonly collections: Collections) {}
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+  ) {}
 
   /** Everything that is stored about the caller, as an async sequence of one fact each. */
   async *export(caller: Caller): AsyncGenerator<Fact> {
@@ -150,14 +154,36 @@ export class AccountExportService {
       yield { kind: 'scheduled_message', data: toScheduledMessage(scheduled) };
     }
     for await (const draft of drafts.find({ userId })) yield { kind: 'draft', data: toDraft(draft) };
+    const readable = new Set((await this.access.readableChannelIds(userId)).map((id) => id.toHexString()));
     for await (const message of messages.find({ senderId: userId }).batchSize(READ_AHEAD)) {
-      yield { kind: 'message', data: toMessage(message) };
+      const reads = readable.has(message.channelId.toHexString());
+      // Of a deleted message nothing is left that was theirs.
+      if (!reads && message.deletedAt) continue;
+      yield { kind: 'message', data: reads ? toMessage(message) : wordsOf(message) };
       if (!message.editedAt) continue;
       for await (const edit of messageEdits.find({ messageId: message._id })) {
         yield { kind: 'message_edit', data: toMessageEdit(edit) };
       }
     }
   }
+}
+
+/** What others may have added to a message since it was written, and the number that tells of it. */
+const LATER: readonly (keyof Message)[] = [
+  'revision',
+  'replyCount',
+  'lastReplyAt',
+  'reactions',
+  'pinnedAt',
+  'pinnedBy',
+  'linkPreviews',
+  'deletedAt',
+];
+
+/** What somebody wrote in a channel that they do not read any more, without what came later. */
+function wordsOf(message: MessageDocument): Partial<Message> {
+  const kept = Object.entries(toMessage(message)).filter(([name]) => !LATER.includes(name as keyof Message));
+  return Object.fromEntries(kept);
 }
 
 /** Times as they are shown. */

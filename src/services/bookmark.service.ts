@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import { MAX_BOOKMARKS, toBookmark, type Bookmark, type BookmarkDocument } from '../models/bookmark.model';
 import type { PageQuery } from '../models/common.model';
 import type { Caller } from '../models/session.model';
@@ -19,12 +19,16 @@ export class BookmarkService {
     private readonly bus: EventBus,
   ) {}
 
-  /** Bookmarks a message; a second time changes nothing. @throws AppError not_found, message_deleted, too_many_bookmarks */
+  /** Bookmarks a message; a second time changes nothing. @throws AppError not_found, message_deleted, too_many_bookmarks, session_revoked */
   add(caller: Caller, messageId: string): Promise<Bookmark> {
     return this.transactions.run(async () => {
       const { message } = await this.access.message(caller, 'message.read', messageId);
       requireUndeleted(message);
-      const { bookmarks } = this.collections;
+      const { bookmarks, users } = this.collections;
+      // So that two at once do not pass the limit, and the end of the account leaves none behind.
+      const account = await lock(users, { _id: caller.userId });
+      if (account?.state !== 'active')
+        throw new AppError('session_revoked', 'The account is not active any more.');
       const own = { userId: caller.userId, messageId: message._id };
       const before = await bookmarks.findOne(own);
       if (before) return toBookmark(before, message);

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   MAX_DRAFTS,
@@ -47,13 +47,11 @@ export class DraftService {
     await this.access.channel(caller, 'channel.read', place.channelId);
     await this.requireThread(place);
     return this.transactions.run(async () => {
-      const { drafts, users } = this.collections;
-      // Counted under a write to the account, so that two at once do not pass the limit, nor its deletion.
-      const { matchedCount } = await users.updateOne(
-        { _id: caller.userId, state: 'active' },
-        { $set: { updatedAt: new Date() } },
-      );
-      if (matchedCount === 0) throw new AppError('session_revoked', 'The account is not active any more.');
+      const { drafts } = this.collections;
+      // Counted under a lock on the account, so that two at once do not pass the limit, nor its deletion.
+      const account = await lock(this.collections.users, { _id: caller.userId });
+      if (account?.state !== 'active')
+        throw new AppError('session_revoked', 'The account is not active any more.');
       const { body, clientMessageId } = input;
       const document = await drafts.findOneAndUpdate(
         place,

@@ -23,6 +23,7 @@ import type { MessageEraser } from './message-eraser';
 import type { SentMessage } from './message-writer';
 import type { NotificationService } from './notification.service';
 import { searchFieldsOf } from './search-terms';
+import type { SlowMode } from './slow-mode';
 
 /** Sending and changing messages. */
 export class MessageService {
@@ -31,6 +32,7 @@ export class MessageService {
     private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
     private readonly changes: MessageChanges,
     private readonly eraser: MessageEraser,
+    private readonly slowMode: SlowMode,
     private readonly mentions: Mentions,
     private readonly notices: MentionNotices,
     private readonly notifications: NotificationService,
@@ -85,13 +87,15 @@ export class MessageService {
   /**
    * Changes the text of one's own message; its files stay. Moderators can read what it said before; whom it mentions
    * for the first time is told.
-   * @throws AppError not_found, forbidden, message_deleted, validation_failed when nothing would be left of it, …
+   * @throws AppError not_found, forbidden, announcement_only, slow_mode, message_deleted, validation_failed when nothing would be left of it, …
    */
   edit(caller: Caller, messageId: string, { body }: EditMessageInput): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.edit', messageId, async ({ message: current, channel }) => {
+    return this.changes.onTurn(caller, 'message.edit', messageId, async (found) => {
+      const { message: current, channel } = found;
       requireUndeleted(current);
       if (body === '' && !current.attachments) throw nothingToSay();
       if (current.body === body) return toMessage(current);
+      await this.slowMode.change(found, caller.userId);
       const [mentioned] = await this.mentions.find(channel, [{ sender: caller, body }]);
       const { userIds, everyone } = mentioned!;
       const editedAt = new Date();

@@ -8,6 +8,7 @@ import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Access } from './access';
 import { requireUndeleted, type MessageChanges } from './message-changes';
+import type { SlowMode } from './slow-mode';
 import type { UserService } from './user.service';
 
 /** Emojis under messages. */
@@ -15,20 +16,26 @@ export class ReactionService {
   constructor(
     private readonly access: Access,
     private readonly changes: MessageChanges,
+    private readonly slowMode: SlowMode,
     private readonly users: UserService,
   ) {}
 
   /**
    * Puts an emoji under a message; a second time changes nothing.
-   * @throws AppError not_found, muted, message_deleted, too_many_reactions, …
+   * @throws AppError not_found, muted, announcement_only, slow_mode, message_deleted, too_many_reactions, …
    */
   add(caller: Caller, messageId: string, emoji: string): Promise<Message> {
-    return this.react(caller, messageId, (reactions) => withReaction(reactions, emoji, caller.userId));
+    return this.react(caller, messageId, (reactions) => withReaction(reactions, emoji, caller.userId), true);
   }
 
   /** Takes one's emoji away; where there is none, nothing changes. @throws AppError as `add` */
   remove(caller: Caller, messageId: string, emoji: string): Promise<Message> {
-    return this.react(caller, messageId, (reactions) => withoutReaction(reactions, emoji, caller.userId));
+    return this.react(
+      caller,
+      messageId,
+      (reactions) => withoutReaction(reactions, emoji, caller.userId),
+      false,
+    );
   }
 
   /** Who has put an emoji under a message, in the order of their ids. @throws AppError not_found */
@@ -50,17 +57,23 @@ export class ReactionService {
     return { items: items.map(toPublicUser), nextCursor: page.nextCursor };
   }
 
-  /** @param change gives back what it got when there is nothing to change. */
+  /**
+   * @param change gives back what it got when there is nothing to change.
+   * @param isNew whether a reaction comes; to take one away nobody has to wait in slow mode.
+   */
   private react(
     caller: Caller,
     messageId: string,
     change: (reactions: StoredReaction[]) => StoredReaction[],
+    isNew: boolean,
   ): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.react', messageId, async ({ message: current }) => {
+    return this.changes.onTurn(caller, 'message.react', messageId, async (found) => {
+      const { message: current } = found;
       requireUndeleted(current);
       const { reactions: before = [] } = current;
       const reactions = change(before);
       if (reactions === before) return toMessage(current);
+      if (isNew) await this.slowMode.change(found, caller.userId);
       const { message } = await this.changes.apply(current, () =>
         reactions.length > 0 ? { $set: { reactions } } : { $unset: { reactions: true } },
       );

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Transactions } from '../db/transaction';
+import { lock, type Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   MAX_SCHEDULED,
@@ -52,12 +52,10 @@ export class ScheduledMessageService {
       createdAt: new Date(),
     };
     return this.transactions.run(async () => {
-      // Counted under a write to the account, so that two at once do not pass the limit, nor its deletion.
-      const { matchedCount } = await this.collections.users.updateOne(
-        { _id: userId, state: 'active' },
-        { $set: { updatedAt: new Date() } },
-      );
-      if (matchedCount === 0) throw new AppError('session_revoked', 'The account is not active any more.');
+      // Counted under a lock on the account, so that two at once do not pass the limit, nor its deletion.
+      const account = await lock(this.collections.users, { _id: caller.userId });
+      if (account?.state !== 'active')
+        throw new AppError('session_revoked', 'The account is not active any more.');
       if ((await this.collections.scheduledMessages.countDocuments({ userId })) >= MAX_SCHEDULED) {
         throw new AppError('too_many_scheduled', `At most ${MAX_SCHEDULED} messages can wait to be sent.`);
       }

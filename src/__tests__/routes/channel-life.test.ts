@@ -91,6 +91,34 @@ describe('slow mode', () => {
     expect((await send(channelId, guest)).status).toBe(201);
   });
 
+  it('gives edits and reactions an interval of their own, and lets moderators pass', async () => {
+    const { channelId } = await room();
+    const first: string = (await send(channelId, guest)).body.message.id;
+    const other: string = (await send(channelId, owner)).body.message.id;
+    await patch(channelId, { slowModeSeconds: 60 });
+    const edit = (id: string, body: string, by: Person) =>
+      server.api.patch(`/api/messages/${id}`, { body }, by.token);
+    const reaction = (id: string, emoji: string) =>
+      `/api/messages/${id}/reactions/${encodeURIComponent(emoji)}`;
+    const wait = { status: 429, body: { error: { code: 'slow_mode', retryAfter: expect.any(Number) } } };
+    expect((await edit(first, 'mended', guest)).status).toBe(200);
+    expect(await edit(first, 'and again', guest)).toMatchObject(wait);
+    expect((await edit(first, 'mended', guest)).status).toBe(200);
+    expect(await put(reaction(other, '👍'), {}, guest)).toMatchObject(wait);
+    const overSocket = await devices[0]!.ask('message:react', { messageId: other, emoji: '👍' });
+    expect(overSocket).toMatchObject({ ok: false, error: { code: 'slow_mode' } });
+    expect((await send(channelId, guest)).status).toBe(201);
+    for (const body of ['one', 'two']) expect((await edit(other, body, owner)).status).toBe(200);
+    expect((await server.api.delete(`/api/messages/${first}`, guest.token)).status).toBe(200);
+
+    await patch(channelId, { slowModeSeconds: 0 });
+    expect((await put(reaction(other, '👍'), {}, guest)).status).toBe(200);
+    await patch(channelId, { slowModeSeconds: 60 });
+    // To take one away is free; to put another one is not.
+    expect((await server.api.delete(reaction(other, '👍'), guest.token)).status).toBe(200);
+    expect(await put(reaction(other, '🎉'), {}, guest)).toMatchObject(wait);
+  });
+
   it.each([-1, 0.5, 21_601, '60', null])('cannot be %j seconds', async (slowModeSeconds) => {
     const { channelId } = await room();
     expect(await patch(channelId, { slowModeSeconds })).toMatchObject(refused(400, 'validation_failed'));
@@ -106,6 +134,31 @@ test('in an announcement channel only moderators write, over REST and sockets al
   for (const by of [moderator, owner]) expect((await send(channelId, by)).status).toBe(201);
   await patch(channelId, { announcementOnly: false });
   expect(await sendBySocket(channelId)).toMatchObject({ ok: true });
+});
+
+test('what was written before a channel turned into one for announcements stays as it is', async () => {
+  const { channelId } = await room();
+  const own: string = (await send(channelId, guest)).body.message.id;
+  const news: string = (await send(channelId, moderator)).body.message.id;
+  await patch(channelId, { announcementOnly: true });
+  const refusal = refused(403, 'announcement_only');
+  const edit = (id: string, by: Person) =>
+    server.api.patch(`/api/messages/${id}`, { body: 'More news' }, by.token);
+  const react = (by: Person) => put(`/api/messages/${news}/reactions/${encodeURIComponent('👍')}`, {}, by);
+  const overSocket = { ok: false, error: { code: 'announcement_only' } };
+  expect(await edit(own, guest)).toMatchObject(refusal);
+  expect(await devices[0]!.ask('message:edit', { messageId: own, body: 'x' })).toMatchObject(overSocket);
+  expect(await react(guest)).toMatchObject(refusal);
+  expect(await devices[0]!.ask('message:react', { messageId: news, emoji: '👍' })).toMatchObject(overSocket);
+  const input = { clientMessageId: 'reply-in-thread', body: 'More news', threadId: news };
+  const path = `/api/channels/${channelId}/messages`;
+  expect(await server.api.post(path, input, guest.token)).toMatchObject(refusal);
+  const forward = { clientMessageId: 'forwarded', channelId };
+  expect(await server.api.post(`/api/messages/${own}/forward`, forward, guest.token)).toMatchObject(refusal);
+  expect((await edit(news, moderator)).status).toBe(200);
+  expect((await react(moderator)).status).toBe(200);
+  // What they wrote is theirs to take back.
+  expect((await server.api.delete(`/api/messages/${own}`, guest.token)).status).toBe(200);
 });
 
 describe('the archive', () => {

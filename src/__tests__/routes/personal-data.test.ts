@@ -67,8 +67,8 @@ async function talk(): Promise<void> {
   const theirs = await send(bruno, `Hello @${ada.username}`);
   const file = await upload(server.api, ada);
   const own = await send(ada, MARK, { attachmentIds: [file.id] });
-  await act(bruno, 'patch', channel, { slowModeSeconds: 0 });
   await act(ada, 'patch', `/api/messages/${own}`, { body: `${MARK} too` });
+  await act(bruno, 'patch', channel, { slowModeSeconds: 0 });
   await act(ada, 'put', `/api/messages/${theirs}/reactions/:x:`);
   await act(ada, 'put', `/api/messages/${theirs}/bookmark`);
   await act(ada, 'put', `/api/messages/${theirs}/follow`);

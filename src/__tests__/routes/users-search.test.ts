@@ -214,4 +214,37 @@ describe('the export', () => {
     expect(of('user')).toHaveLength(1);
     expect(text).not.toMatch(/Hash|text 0"|\$2[aby]\$/);
   });
+
+  it('has of a channel that one does not read any more what one wrote, and nothing that came later', async () => {
+    const { api } = server;
+    const [ada, bob] = [await signUp(api, 'ada'), await signUp(api, 'bob')];
+    const { groupId, channelId } = await createRoom(api, ada, [bob]);
+    const path = `/api/channels/${channelId}/messages`;
+    const say = async (clientMessageId: string, body: string, by: Person, more = {}) =>
+      (await api.post(path, { clientMessageId, body, ...more }, by.token)).body.message;
+    const mine = await say('mine', 'My words', bob);
+    const gone = await say('gone', 'Deleted later', bob);
+    const messages = async () => {
+      const headers = { Authorization: `Bearer ${bob.token}` };
+      const text = await (await fetch(`${server.url}/api/users/me/export`, { headers })).text();
+      const lines = text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { kind: string; data: any });
+      return lines.filter(({ kind }) => kind === 'message').map(({ data }) => data);
+    };
+    expect(await messages()).toEqual([mine, gone]);
+    await api.post(`/api/groups/${groupId}/leave`, undefined, bob.token);
+    await say('reply', 'A reply', ada, { threadId: mine.id });
+    await api.call('put', `/api/messages/${mine.id}/reactions/:x:`, { token: ada.token });
+    await api.call('put', `/api/messages/${mine.id}/pin`, { token: ada.token });
+    await api.delete(`/api/messages/${gone.id}`, ada.token);
+    const [{ body, ...rest }, ...others] = await messages();
+    expect([body, others]).toEqual(['My words', []]);
+    const later = ['revision', 'replyCount', 'lastReplyAt', 'reactions', 'pinnedAt', 'pinnedBy', 'deletedAt'];
+    expect(Object.keys(rest).filter((name) => later.includes(name))).toEqual([]);
+    expect(JSON.stringify(rest)).not.toContain(ada.id);
+    await api.post(`/api/groups/${groupId}/members`, { userId: bob.id }, ada.token);
+    expect(await messages()).toMatchObject([{ replyCount: 1, pinnedBy: ada.id }, { body: '' }]);
+  });
 });

@@ -97,6 +97,23 @@ const inTurn = (world: Uncertain, commands: Command[]) =>
     for (const command of commands) await call(command);
   });
 
+/** What everybody finds by search is of channels that they may read: in each world that may be, after all is done. */
+async function searchAll(world: Uncertain): Promise<void> {
+  const found = await Promise.all(
+    audience.people.map(async ({ token }) => {
+      const query = { query: 'hears', groupId: world.groupId, limit: 50 };
+      const { body } = await audience.server.api.get('/api/search/messages', token, query);
+      return body.hits.map(({ message }: any): number => world.channelIds.indexOf(message.channelId));
+    }),
+  );
+  for (const [who, channels] of found.entries()) {
+    for (const where of new Set<number>(channels)) {
+      const readable = world.models.some((model) => model.reads(who, where));
+      expect({ who, where, readable }).toEqual({ who, where, readable: true });
+    }
+  }
+}
+
 /** Issues all before any has returned; and a message of the owner behind each that took something. */
 const atOnce = (world: Uncertain, commands: Command[]) =>
   observe(world, async (call) => {
@@ -116,7 +133,7 @@ const PROBES: Command[] = [0, 1].flatMap((where) =>
 );
 
 test(
-  'of what is said while people come and go, everybody hears what they may hear at that moment, and then no more',
+  'of what is said while people come and go, everybody hears and finds what they may at that moment, and then no more',
   async () => {
     for (const round of rounds(1)) {
       await fc.assert(
@@ -127,6 +144,7 @@ test(
           for (const commands of races) {
             await atOnce(world, commands);
             await inTurn(world, PROBES);
+            await searchAll(world);
           }
         }),
         { seed: SEED + round, numRuns: 4, endOnFailure: true },
