@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { createRoom, signUp, type Person } from '../fixtures/people';
+import { createCrowd, createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect, type Client } from '../fixtures/sockets';
 
@@ -389,7 +389,7 @@ test('@channel tells everybody up to its limit of readers, and who is banned is 
   const room = await createRoom(server.api, owner, [first]);
   const { users, memberships, groups, notifications } = server.context.database.collections;
   const groupId = new ObjectId(room.groupId);
-  const like = (await users.findOne({ _id: new ObjectId(last.id) }))!;
+  const lastId = new ObjectId(last.id);
   const join = async (userIds: ObjectId[]) => {
     const joinedAt = new Date();
     const rows = userIds.map((userId) => ({
@@ -402,12 +402,7 @@ test('@channel tells everybody up to its limit of readers, and who is banned is 
     await memberships.insertMany(rows);
     await groups.updateOne({ _id: groupId }, { $inc: { memberCount: rows.length } });
   };
-  const crowd = Array.from({ length: 999 }, (_, index) => {
-    const name = `crowd${index}`;
-    return { ...like, _id: new ObjectId(), username: name, searchName: name, email: `${name}@example.org` };
-  });
-  await users.insertMany(crowd);
-  await join(crowd.map(({ _id }) => _id));
+  await join(await createCrowd(server, last, 999));
   const ban = `/api/channels/${room.channelId}/restrictions/${first.id}`;
   await server.api.call('put', ban, { token: owner.token, body: { kind: 'banned' } });
   const tell = async (clientMessageId: string) => {
@@ -418,9 +413,9 @@ test('@channel tells everybody up to its limit of readers, and who is banned is 
   };
   // The owner and 999 others; first is banned.
   expect(await tell('at-the-limit')).toBe(999);
-  await join([like._id]);
+  await join([lastId]);
   expect(await tell('above-it')).toBe(0);
   // One whose account rests does not read it.
-  await users.updateOne({ _id: like._id }, { $set: { state: 'deactivated' } });
+  await users.updateOne({ _id: lastId }, { $set: { state: 'deactivated' } });
   expect(await tell('at-the-limit-again')).toBe(999);
 });

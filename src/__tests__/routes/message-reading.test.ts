@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Message } from '../../models/message.model';
 import { post, say } from '../fixtures/messages';
-import { createRoom, signUp, type Person } from '../fixtures/people';
+import { createCrowd, createRoom, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect, type Client } from '../fixtures/sockets';
 
@@ -388,20 +388,14 @@ describe('who has seen a message', () => {
   test('is told to nobody in a channel of more than 50', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await say(server.api, channelId, ada);
-    const crowd = Array.from({ length: 49 }, () => ({
+    const userIds = await createCrowd(server, bruno, 49);
+    const crowd = userIds.map((userId) => ({
       _id: new ObjectId(),
       groupId: new ObjectId(groupId),
-      userId: new ObjectId(),
+      userId,
       role: 'member' as const,
       joinedAt: new Date(),
     }));
-    const like = (await collections().users.findOne({ _id: new ObjectId(bruno.id) }))!;
-    await collections().users.insertMany(
-      crowd.map(({ userId: _id }, index) => {
-        const username = `reader${index}`;
-        return { ...like, _id, username, searchName: username, email: `${username}@example.org` };
-      }),
-    );
     await collections().memberships.insertMany(crowd.slice(1));
     expect(await seenBy(id)).toEqual([]);
     await collections().memberships.insertMany(crowd.slice(0, 1));
