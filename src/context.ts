@@ -177,7 +177,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     overrides.clock,
   );
   const connections = new LiveConnections(config.sockets.perUser);
-  const sessionRecheck = new SessionRecheck(collections, bus, connections, recheck, logger);
+  const peers = new LiveConnections(config.sockets.perUser);
+  const sessionRecheck = new SessionRecheck(collections, bus, [connections, peers], recheck, logger);
   const totp = new TotpService(
     collections,
     transactions,
@@ -450,6 +451,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const channelSummaries = new ChannelSummaries(collections, access, blocks, counts, presence);
   const services = {
     access,
+    blocks,
     auth: new AuthService(
       collections,
       transactions,
@@ -493,6 +495,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     maintenance,
     announcements,
     connections,
+    /** The connections of PeerJS clients, which are counted by themselves. */
+    peers,
     timings,
     errors,
     users,

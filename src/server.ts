@@ -2,7 +2,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app';
 import { ConfigError, loadConfig, type Config } from './config/env.config';
-import { peerjsConfig } from './config/peerjs.config';
+import { peerjsConfig, type PeerLimits } from './config/peerjs.config';
 import { createContext, type Context } from './context';
 import { createPeerServer } from './sockets/peer.server';
 import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
@@ -27,12 +27,13 @@ export interface RunningServer {
 /**
  * Puts REST, Socket.IO and PeerJS on one listener. Every request and every upgrade goes to exactly one of them,
  * by its path.
+ * @param peerLimits what one PeerJS client may ask for; peerjsConfig has the defaults.
  * @throws the error of `listen`, such as EADDRINUSE.
  */
-export async function startServer(context: Context): Promise<RunningServer> {
+export async function startServer(context: Context, peerLimits?: PeerLimits): Promise<RunningServer> {
   const { config, logger } = context;
   const sockets = createSocketServer(context);
-  const peers = config.peerjs.enabled ? createPeerServer(config.http.corsOrigins, logger) : undefined;
+  const peers = config.peerjs.enabled ? createPeerServer(context, peerLimits) : undefined;
   const app = createApp(context, peers && { [peerjsConfig.mountPath]: peers.app });
   const inFlight = new Set<ServerResponse>();
   const listener = createServer((request, response) => {
@@ -45,10 +46,13 @@ export async function startServer(context: Context): Promise<RunningServer> {
   listener.keepAliveTimeout = IDLE_CONNECTION_TIMEOUT;
   listener.on(
     'upgrade',
-    createUpgradeRouter({
-      [SOCKET_IO_PATH]: sockets.handleUpgrade,
-      ...(peers && { [peerjsConfig.webSocketPath]: peers.handleUpgrade }),
-    }),
+    createUpgradeRouter(
+      {
+        [SOCKET_IO_PATH]: sockets.handleUpgrade,
+        ...(peers && { [peerjsConfig.webSocketPath]: peers.handleUpgrade }),
+      },
+      logger,
+    ),
   );
   try {
     await listen(listener, config.http.port, config.http.host);

@@ -115,6 +115,8 @@ const settingsSchema = z.object({
   CORS_ORIGINS: origins.default([]),
   TRUST_PROXY: trustProxy.default(false),
   PEERJS_ENABLED: flag.default(true),
+  PEERJS_CONNECTIONS: wholeNumber(1, 100_000).default(5000),
+  PEERJS_PER_ADDRESS: wholeNumber(1, 100_000).default(500),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -193,7 +195,11 @@ export interface Config {
     smtpUrl: string | undefined;
     from: string;
   };
-  peerjs: { enabled: boolean };
+  peerjs: {
+    enabled: boolean;
+    /** Connections of PeerJS clients at a time: of all, and from one network. */
+    connections: { inAll: number; perNetwork: number };
+  };
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
 
@@ -268,7 +274,10 @@ export function loadConfig(
     },
     presence: { graceSeconds: settings.PRESENCE_GRACE_SECONDS, awaySeconds: settings.PRESENCE_AWAY_SECONDS },
     mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },
-    peerjs: { enabled: settings.PEERJS_ENABLED },
+    peerjs: {
+      enabled: settings.PEERJS_ENABLED,
+      connections: { inAll: settings.PEERJS_CONNECTIONS, perNetwork: settings.PEERJS_PER_ADDRESS },
+    },
     logLevel: settings.LOG_LEVEL,
   };
 }

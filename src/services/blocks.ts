@@ -27,4 +27,10 @@ export class Blocks {
   async hasBlocked(userId: ObjectId, other: ObjectId): Promise<boolean> {
     return (await this.blockersOf(other, [userId])).size > 0;
   }
+
+  /** Whether one of two people has blocked the other. */
+  async isBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
+    const either = await Promise.all([this.hasBlocked(one, other), this.hasBlocked(other, one)]);
+    return either.includes(true);
+  }
 }

@@ -20,7 +20,7 @@ export class SessionRecheck {
   constructor(
     private readonly collections: Collections,
     private readonly bus: EventBus,
-    private readonly connections: Pick<LiveConnections, 'all'>,
+    private readonly connections: readonly Pick<LiveConnections, 'all'>[],
     private readonly interval: number | undefined,
     private readonly logger: Logger,
   ) {}
@@ -44,7 +44,7 @@ export class SessionRecheck {
   /** Looks now. */
   async run(): Promise<void> {
     const owners = new Map<string, { sessionId: ObjectId; userId: ObjectId }>();
-    for (const own of this.connections.all().values()) {
+    for (const own of this.connections.flatMap((each) => [...each.all().values()])) {
       for (const { sessionId, userId } of own.values())
         owners.set(sessionId.toHexString(), { sessionId, userId });
     }

@@ -134,6 +134,15 @@ export class SessionService {
     return { ...caller, role };
   }
 
+  /** When the newest access token of a session ends; undefined if the session has ended. */
+  async newestTokenEnd(sessionId: ObjectId): Promise<Date | undefined> {
+    const session = await this.collections.sessions.findOne({ _id: sessionId, revokedAt: null });
+    if (!session) return undefined;
+    // The end of a session moves with each new pair of tokens.
+    const issuedAt = Math.min(session.expiresAt.getTime() - this.refreshTokenSeconds * 1000, Date.now());
+    return new Date(issuedAt + this.tokens.accessTokenSeconds * 1000);
+  }
+
   /** The caller's sessions, the one last used first. */
   async list(caller: Caller, { cursor, limit }: SessionsQuery): Promise<Page<Session>> {
     const rows = await this.collections.sessions

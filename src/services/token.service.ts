@@ -43,7 +43,8 @@ export class TokenService {
   constructor(
     secret: string,
     previousSecret: string | undefined,
-    private readonly accessTokenSeconds: number,
+    /** How long an access token is good. */
+    readonly accessTokenSeconds: number,
   ) {
     this.currentKeyId = keyIdOf(secret);
     this.currentKey = keyOf(secret);

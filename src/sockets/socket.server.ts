@@ -23,6 +23,7 @@ import { SocketLifetime } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 import { SocketWriter } from './transport';
 import type { UpgradeHandler } from './upgrade.router';
+import { BoundedWebSocketServer } from './web-socket-server';
 
 /** Where Socket.IO clients connect by default. */
 export const SOCKET_IO_PATH = '/socket.io/';
@@ -81,6 +82,7 @@ export function createSocketServer(context: Context): SocketServer {
   };
   const engine = new EngineServer({
     maxHttpBufferSize: MAX_PACKET,
+    wsEngine: BoundedWebSocketServer,
     pingInterval: pingSeconds * 1000,
     pingTimeout: pongSeconds * 1000,
     ...options,

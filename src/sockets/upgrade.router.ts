@@ -1,5 +1,6 @@
-import type { IncomingMessage } from 'node:http';
+import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Logger } from '../utils/logger';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -8,15 +9,23 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
  * Two servers that both listen for `upgrade` would write into each other's connections.
  * @param routes by path; a path that ends in a slash stands for everything below it.
  */
-export function createUpgradeRouter(routes: Record<string, UpgradeHandler>): UpgradeHandler {
+export function createUpgradeRouter(routes: Record<string, UpgradeHandler>, logger: Logger): UpgradeHandler {
   const table = Object.entries(routes);
   return (request, socket, head) => {
+    // Node takes its own listener away before an upgrade. A connection that breaks while a handler waits for something
+    // would otherwise end the process.
+    socket.on('error', () => socket.destroy());
     const path = pathOf(request);
     const route = table.find(([pattern]) =>
       pattern.endsWith('/') ? path?.startsWith(pattern) : path === pattern,
     );
-    if (route) route[1](request, socket, head);
-    else refuse(socket);
+    try {
+      if (route) route[1](request, socket, head);
+      else refuseUpgrade(socket, 404);
+    } catch (error) {
+      logger.error({ err: error, path }, 'an upgrade failed');
+      socket.destroy();
+    }
   };
 }
 
@@ -26,8 +35,16 @@ export function pathOf(request: IncomingMessage): string | undefined {
   return URL.canParse(url, 'http://listener') ? new URL(url, 'http://listener').pathname : undefined;
 }
 
-function refuse(socket: Duplex): void {
-  // The client may be gone before it has read the answer; that is no concern of the server's.
-  socket.on('error', () => socket.destroy());
-  socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+/**
+ * Answers an upgrade with an HTTP status, and closes the connection.
+ * @param retryAfter seconds after which it makes sense to try again.
+ */
+export function refuseUpgrade(socket: Duplex, status: 404 | 429 | 503, retryAfter?: number): void {
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Connection: close',
+    'Content-Length: 0',
+    ...(retryAfter === undefined ? [] : [`Retry-After: ${retryAfter}`]),
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n`);
 }

@@ -1,137 +1,268 @@
+import { createServer, type Server } from 'node:http';
+import { connect as connectTcp, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import WebSocket from 'ws';
-import { ServerProcess } from '../../../bench/demo/server-process';
-import { createApi, type Api } from '../fixtures/api';
-import { createRoom, signUp } from '../fixtures/people';
+import { peerjsConfig } from '../../config/peerjs.config';
+import { createUpgradeRouter } from '../../sockets/upgrade.router';
+import { createLogger } from '../../utils/logger';
+import { logInAgain } from '../fixtures/accounts';
+import { expectSignalling, offerTo, unusedId, usePeers } from '../fixtures/peer';
+import { createRoom, signUp, type Person } from '../fixtures/people';
+import { openRaw } from '../fixtures/raw-client';
+import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
 
-let dataDir: string;
-let server: ServerProcess;
-let api: Api;
+const FRAMES = 300;
+const WAITING = 20;
 
-/** A raw PeerJS client, which speaks the protocol of https://github.com/peers/peerjs-server. */
-class Peer {
-  readonly received: any[] = [];
-  private readonly socket: WebSocket;
-  private check: () => void = () => {};
-  private fail: (error: Error) => void = () => {};
-
-  constructor(readonly id: string) {
-    const query = new URLSearchParams({ key: 'peerjs', id, token: `token of ${id}`, version: '1.5.4' });
-    this.socket = new WebSocket(`${server.url.replace('http', 'ws')}/peerjs/peerjs?${query.toString()}`);
-    this.socket.on('message', (data: Buffer) => {
-      this.received.push(JSON.parse(data.toString()));
-      this.check();
-    });
-    this.socket.on('close', () => this.fail(new Error(`${id} was closed`)));
-  }
-
-  get isOpen(): boolean {
-    return this.socket.readyState === WebSocket.OPEN;
-  }
-
-  send(message: unknown): void {
-    this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
-  }
-
-  receives(matches: (message: any) => boolean): Promise<any> {
-    return new Promise((resolve, reject) => {
-      this.fail = reject;
-      this.check = () => {
-        const found = this.received.find(matches);
-        if (found) resolve(found);
-      };
-      this.check();
-    });
-  }
-
-  async close(): Promise<void> {
-    if (this.socket.readyState === WebSocket.CLOSED) return;
-    this.socket.close();
-    await once(this.socket, 'close');
-  }
-}
+let server: TestServer;
+let root: Person;
+let ada: Person;
+let bruno: Person;
+const { start, register, isRegistered } = usePeers(() => server);
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'));
-  server = new ServerProcess(dataDir);
-  await server.start();
-  api = await createApi(server.url);
+  server = await startTestServer(
+    { PEERJS_ENABLED: 'true' },
+    {
+      peerLimits: {
+        ...peerjsConfig,
+        rate: { window: 600_000, frames: FRAMES, bytes: 64 * 1024 * 1024 },
+        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, patience: 0 },
+        absent: { ...peerjsConfig.absent, timeout: 500, framesPerPeer: WAITING },
+      },
+    },
+  );
+  root = await signUp(server.api, 'root');
 });
-afterAll(async () => {
-  await server.stop();
-  await rm(dataDir, { recursive: true, force: true });
+beforeEach(async () => {
+  [ada, bruno] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bruno')];
 });
+afterAll(() => server.close());
 
 test('Socket.IO and PeerJS hold their WebSockets side by side while both are used', async () => {
-  const [ada, bruno] = [await signUp(api, 'ada'), await signUp(api, 'bruno')];
-  const { channelId } = await createRoom(api, ada, [bruno]);
+  const { channelId } = await createRoom(server.api, ada, [bruno]);
   const webSocketOnly = { transports: ['websocket'], reconnection: false };
   const chat = [
     await connect(server.url, ada.token, webSocketOnly),
     await connect(server.url, bruno.token, webSocketOnly),
   ];
-  const peers = [new Peer('peer-ada'), new Peer('peer-bruno')] as const;
-  await Promise.all(peers.map((peer) => peer.receives(({ type }) => type === 'OPEN')));
+  const peers = [await register(ada), await register(bruno)] as const;
 
   // engine.io used to end upgrades that it does not know after one second: talk for longer than that.
   const started = performance.now();
   let round = 0;
-  while (performance.now() - started < 2500) {
-    round++;
-    const clientMessageId = `round-${round}`;
-    const offer = { type: 'OFFER', dst: 'peer-bruno', payload: { sdp: `v=0 round ${round}` } };
-    peers[0].send(offer);
-    const [sent, offered] = await Promise.all([
+  while (performance.now() - started < 1500) {
+    const clientMessageId = `round-${++round}`;
+    const [sent] = await Promise.all([
       chat[0]!.ask('message:send', { channelId, clientMessageId, body: `Round ${round}` }),
-      peers[1].receives(({ type, payload }) => type === 'OFFER' && payload.sdp === `v=0 round ${round}`),
       chat[1]!.hears(({ message }) => message.clientMessageId === clientMessageId),
+      round <= 20 && expectSignalling(...peers),
     ]);
     expect(sent.ok).toBe(true);
-    expect(offered.src).toBe('peer-ada');
   }
-  expect(round).toBeGreaterThan(2);
-  expect(peers.map((peer) => peer.isOpen)).toEqual([true, true]);
+  await expectSignalling(...peers);
   expect(chat.map(({ socket }) => socket.connected)).toEqual([true, true]);
   expect(chat[1]!.heard).toHaveLength(round);
-
   for (const client of chat) client.close();
-  await Promise.all(peers.map((peer) => peer.close()));
 });
 
-test('a foreign token cannot take a peer id that is in use', async () => {
-  const [first, second] = [new Peer('wanted'), new Peer('wanted')];
-  await Promise.all([first.receives(({ type }) => type === 'OPEN')]);
-  const query = new URLSearchParams({ key: 'peerjs', id: 'wanted', token: 'another' });
-  const thief = new WebSocket(`${server.url.replace('http', 'ws')}/peerjs/peerjs?${query.toString()}`);
-  const [data] = (await once(thief, 'message')) as [Buffer];
-  expect(JSON.parse(data.toString())).toMatchObject({ type: 'ID-TAKEN' });
-  await Promise.all([first.close(), second.close()]);
+describe('an id', () => {
+  test('cannot be taken by another session, be it of the same user', async () => {
+    const holder = await register(ada);
+    for (const other of [bruno, await logInAgain(server.api, ada)]) {
+      const thief = start(other.token, holder.id);
+      await thief.closed;
+      expect(thief.received).toEqual([{ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } }]);
+    }
+    await expectSignalling(await register(bruno), holder);
+  });
+
+  test('passes to the same session, also with a newer token, from a connection that is half open', async () => {
+    const old = await register(ada);
+    old.webSocket.pause();
+    const { body } = await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
+    const next = await register(body.accessToken, old.id);
+    const other = await register(bruno);
+    await expectSignalling(other, next);
+    await expectSignalling(next, other);
+    old.webSocket.resume();
+    expect(await old.closed).toBe('taken_over');
+    expect(old.received.map(({ type }) => type)).toEqual(['OPEN', 'ID-TAKEN']);
+    await expectSignalling(other, next);
+  });
+
+  test('is free once its holder has sent LEAVE, who is closed and has no say under it any more', async () => {
+    const holder = await register(ada);
+    const other = await register(root);
+    holder.webSocket.pause();
+    holder.send({ type: 'LEAVE' });
+    holder.send(offerTo(other, 'from the one who left'));
+    await until(() => !isRegistered(ada));
+    const next = await register(bruno, holder.id);
+    holder.send(offerTo(other, 'from the one who left'));
+    holder.webSocket.resume();
+    expect(await holder.closed).toBe('left');
+    await expectSignalling(other, next);
+    await expectSignalling(next, other);
+    expect(other.framesOf('OFFER')).toHaveLength(1);
+  });
+});
+
+describe('a frame', () => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
+
+  test('that does not fit the schema is refused, and does no harm', async () => {
+    const peer = await register(ada);
+    const hostile = [
+      'null',
+      '{',
+      '[]',
+      '7',
+      '{}',
+      '{"type":"OFFER"}',
+      '{"type":"OFFER","dst":""}',
+      '{"type":"OFFER","dst":{"a":1}}',
+      // The library made a string of it in a timer, once it had waited long enough: that ended the process.
+      '{"type":"OFFER","dst":{"toString":1,"valueOf":1}}',
+      `{"type":"OFFER","dst":"${'a'.repeat(65)}"}`,
+      '{"type":"LEAVE","dst":{"toString":1,"valueOf":1}}',
+      '{"type":"__proto__"}',
+      '{"type":"EXPIRE","dst":"somebody"}',
+      '{"type":"OPEN","dst":"somebody"}',
+      `{"type":"OFFER","dst":"somebody","payload":${nested(100)}}`,
+      nested(30_000),
+    ];
+    for (const text of hostile) peer.send(text);
+    const refusal = { type: 'ERROR', payload: { code: 'validation_failed', msg: expect.any(String) } };
+    await until(() => peer.framesOf('ERROR').length === hostile.length);
+    expect(peer.framesOf('ERROR')).toEqual(Array(hostile.length).fill(refusal));
+    await expectSignalling(peer, peer);
+    peer.send(offerTo({ id: unusedId('nobody') }));
+    await peer.receives(({ type }) => type === 'EXPIRE');
+    expect((await server.api.get('/health/live')).status).toBe(200);
+  });
+
+  test('that is deeply nested does not close the receiver', async () => {
+    const [sender, receiver] = [await register(ada), await register(bruno)];
+    sender.send(`{"type":"OFFER","dst":"${receiver.id}","payload":${nested(20_000)}}`);
+    await sender.receives(({ type }) => type === 'ERROR');
+    await expectSignalling(sender, receiver);
+    expect(receiver.framesOf('OFFER')).toHaveLength(1);
+    expect(receiver.isOpen).toBe(true);
+  });
+
+  test('that is too large closes the sender alone', async () => {
+    const [sender, receiver] = [await register(ada), await register(bruno)];
+    sender.send(offerTo(receiver, 'a'.repeat(peerjsConfig.maxFrameBytes)));
+    await sender.closed;
+    await expectSignalling(await register(ada), receiver);
+  });
+
+  test('says who sent it, whatever the sender says', async () => {
+    const [sender, receiver] = [await register(ada), await register(bruno)];
+    sender.send({ ...offerTo(receiver), src: 'somebody-else', extra: 1 });
+    const got = await receiver.receives(({ type }) => type === 'OFFER');
+    expect(got).toEqual({ type: 'OFFER', src: sender.id, dst: receiver.id, payload: { sdp: 'v=0' } });
+  });
+
+  test('of LEAVE reaches the peer that it names', async () => {
+    const [sender, receiver] = [await register(ada), await register(bruno)];
+    sender.send({ type: 'LEAVE', dst: receiver.id });
+    expect(await receiver.receives(({ type }) => type === 'LEAVE')).toMatchObject({ src: sender.id });
+    await expectSignalling(sender, receiver);
+  });
+
+  test('beyond the rate ends the connection', async () => {
+    const peer = await register(ada);
+    for (let count = 0; count <= FRAMES; count++) peer.send({ type: 'HEARTBEAT' });
+    await peer.closed;
+    expect(server.context.services.peers.endedFor.get('too_many_packets')).toBe(1);
+  });
+});
+
+describe('a peer that is absent', () => {
+  test('gets what waits for it when it comes, in order', async () => {
+    const [sender, id] = [await register(ada), unusedId('late')];
+    const payloads = Array.from({ length: 10 }, (_, count) => count);
+    for (const payload of payloads) sender.send(offerTo({ id }, payload));
+    const receiver = await register(bruno, id);
+    await receiver.receives(({ payload }) => payload === 9);
+    expect(receiver.framesOf('OFFER').map(({ payload }) => payload)).toEqual(payloads);
+  });
+
+  test('leads to EXPIRE in time, and at once when too much waits', async () => {
+    const [sender, id] = [await register(ada), unusedId('nobody')];
+    for (let count = 0; count < WAITING + 7; count++) sender.send(offerTo({ id }, count));
+    await sender.receives(({ type }) => type === 'EXPIRE');
+    await until(() => sender.framesOf('EXPIRE').length === 8);
+    expect(sender.framesOf('EXPIRE')).toEqual(Array(8).fill({ type: 'EXPIRE', src: id, dst: sender.id }));
+    const receiver = await register(bruno, id);
+    await expectSignalling(sender, receiver);
+    expect(receiver.framesOf('OFFER')).toHaveLength(1);
+  });
+
+  test('does not make the server keep more than a bound, whatever the ids', async () => {
+    const sender = await register(ada);
+    const payload = 'a'.repeat(60 * 1024);
+    const ids = Array.from({ length: 100 }, () => unusedId('nobody'));
+    for (const id of ids) sender.send(offerTo({ id }, payload));
+    // What has no room is answered at once, before anything has waited long enough: one EXPIRE for each frame.
+    await until(() => sender.framesOf('EXPIRE').length === 100);
+    const kept = ids.indexOf(sender.framesOf('EXPIRE')[0].src);
+    expect(kept).toBeGreaterThan(1);
+    expect(kept * payload.length).toBeLessThan(peerjsConfig.absent.bytesPerSender);
+  });
+});
+
+test('a peer that does not read is cut off, and what waits for it has a bound', async () => {
+  const [sender, receiver] = [await register(ada), await register(bruno)];
+  receiver.webSocket.pause();
+  const offer = offerTo(receiver, 'a'.repeat(60 * 1024));
+  for (let sent = 0; isRegistered(bruno) && sent < FRAMES - 10; sent++) {
+    sender.send(offer);
+    if (sent % 10 === 0) await server.api.get('/health/live');
+  }
+  await until(() => !isRegistered(bruno));
+  expect(server.context.services.peers.endedFor.get('too_slow')).toBe(1);
+  // What had no room was answered as for an absent peer.
+  await sender.receives(({ type }) => type === 'EXPIRE');
+  await expectSignalling(sender, sender);
 });
 
 test.each([
-  'null',
-  '{',
-  '[]',
-  '7',
-  '{"type":"OFFER"}',
-  '{"type":"__proto__"}',
-  '{"type":"OFFER","dst":{"a":1}}',
-])('a peer that sends %s does no harm', async (message) => {
-  const peer = new Peer('hostile');
-  await peer.receives(({ type }) => type === 'OPEN');
-  peer.send(message);
-  peer.send({ type: 'OFFER', dst: 'hostile', payload: 'still there' });
-  await peer.receives(({ type }) => type === 'OFFER');
-  expect((await api.get('/health/live')).status).toBe(200);
-  await peer.close();
+  ['PeerJS', async () => (await register(ada)).webSocket],
+  ['Socket.IO', async () => (await openRaw(server.url)).webSocket],
+])('a client of %s that sends pings and does not read the answers is cut off', async (_name, open) => {
+  const webSocket = await open();
+  const closed = once(webSocket, 'close');
+  const answered = once(webSocket, 'pong');
+  webSocket.ping('first');
+  expect(String((await answered)[0])).toBe('first');
+  for (let count = 0; count < 1000; count++) webSocket.ping('a'.repeat(125));
+  await closed;
 });
 
-test('the HTTP side gives out ids and does not list peers', async () => {
+test('the HTTP side gives out ids, does not list peers, and has nothing else', async () => {
   const id = await fetch(`${server.url}/peerjs/peerjs/id`);
   expect(await id.text()).toMatch(/^[0-9a-f-]{36}$/);
-  expect((await fetch(`${server.url}/peerjs/peerjs/peers`)).status).toBe(401);
+  expect(id.headers.get('x-powered-by')).toBeNull();
+  const statusOf = async (path: string) => (await fetch(`${server.url}/peerjs${path}`)).status;
+  expect(await statusOf('/peerjs/peers')).toBe(401);
+  for (const path of ['/other/id', '/%E0%A4%A/id', '/peerjs/id/x']) expect(await statusOf(path)).toBe(404);
+});
+
+test('a connection that breaks while an upgrade waits does no harm', async () => {
+  let upgraded: Socket | undefined;
+  const route = { '/wait': (_request: unknown, socket: unknown) => void (upgraded = socket as Socket) };
+  const listener: Server = createServer();
+  listener.on('upgrade', createUpgradeRouter(route, createLogger('silent')));
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+  const client = connectTcp((listener.address() as AddressInfo).port, '127.0.0.1');
+  client.write('GET /wait HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await until(() => upgraded !== undefined);
+  client.resetAndDestroy();
+  await until(() => upgraded!.destroyed);
+  expect(upgraded!.errored).toMatchObject({ code: 'ECONNRESET' });
+  await new Promise((resolve) => listener.close(resolve));
 });

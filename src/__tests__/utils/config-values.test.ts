@@ -56,6 +56,10 @@ describe('a good value', () => {
       { http: { trustProxy: 'loopback, 10.0.0.0/8, fd00::/8' } },
     ],
     [{ PEERJS_ENABLED: 'false' }, { peerjs: { enabled: false } }],
+    [
+      { PEERJS_CONNECTIONS: '100000', PEERJS_PER_ADDRESS: '1' },
+      { peerjs: { connections: { inAll: 100_000, perNetwork: 1 } } },
+    ],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ];
 
@@ -109,6 +113,8 @@ describe('a malformed value', () => {
     ],
     TRUST_PROXY: ['yes', '10.0.0.0/33', 'fd00::/129', '10.0.0', 'loopback,', '-1', 'True', '10.0.0.1/8/8'],
     PEERJS_ENABLED: ['yes', '1', 'TRUE'],
+    PEERJS_CONNECTIONS: ['0', '100001'],
+    PEERJS_PER_ADDRESS: ['0', '100001'],
     LOG_LEVEL: ['verbose', 'INFO'],
   };
 

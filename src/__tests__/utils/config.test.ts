@@ -53,7 +53,7 @@ describe('without any setting', () => {
       },
       presence: { graceSeconds: 5, awaySeconds: 600 },
       mail: { smtpUrl: undefined, from: 'Parley <parley@localhost>' },
-      peerjs: { enabled: true },
+      peerjs: { enabled: true, connections: { inAll: 5000, perNetwork: 500 } },
       logLevel: 'info',
     });
   });

@@ -1,0 +1,101 @@
+import type { ObjectId } from 'mongodb';
+import type { PeerLimits } from '../config/peerjs.config';
+import type { PeerSignal } from '../models/peer.model';
+import type { Blocks } from '../services/blocks';
+import type { EventBus } from '../services/event-bus';
+import { RevocableCache } from '../utils/revocable-cache';
+import type { PeerConnection } from './peer-connection';
+import { WaitingFrames } from './waiting-frames';
+
+/** Pairs of users of whom it is kept whether one has blocked the other. */
+const PAIRS = 10_000;
+
+/** Decides which frame reaches which peer, and hands those that do to the PeerJS library. */
+export class PeerSignalling {
+  private readonly holders = new Map<string, PeerConnection>();
+  private readonly waiting: WaitingFrames;
+  private readonly knownBlocks: RevocableCache<{ blocked: boolean }>;
+  private readonly unsubscribe: () => void;
+
+  /** @param blockMaxAge milliseconds after which a block is looked up again; undefined where there is one node. */
+  constructor(
+    limits: PeerLimits,
+    private readonly blocks: Pick<Blocks, 'isBetween'>,
+    bus: EventBus,
+    blockMaxAge: number | undefined,
+  ) {
+    this.waiting = new WaitingFrames(limits.absent, (frames) => {
+      const told = new Set<PeerConnection>();
+      for (const { sender, frame } of frames) {
+        if (!told.has(sender)) sender.sendUnreachable(frame.dst);
+        told.add(sender);
+      }
+    });
+    this.knownBlocks = new RevocableCache(PAIRS, blockMaxAge);
+    this.unsubscribe = bus.subscribe((event) => {
+      if (event.type === 'block.changed') this.knownBlocks.delete(pairOf(event.userId, event.blockedId));
+      if (event.type === 'events.missed') this.knownBlocks.clear();
+    });
+  }
+
+  /** Who holds an id. */
+  holderOf(peerId: string): PeerConnection | undefined {
+    return this.holders.get(peerId);
+  }
+
+  /** A connection holds its id from now on, and gets what waits for that. */
+  hold(connection: PeerConnection): void {
+    this.holders.set(connection.peerId, connection);
+    const bySender = new Map<PeerConnection, PeerSignal[]>();
+    for (const { sender, frame } of this.waiting.take(connection.peerId)) {
+      if (sender.isEnded) continue;
+      const own = bySender.get(sender);
+      if (own) own.push(frame);
+      else bySender.set(sender, [frame]);
+    }
+    for (const [sender, frames] of bySender) sender.again(frames);
+  }
+
+  release(connection: PeerConnection): void {
+    if (this.holders.get(connection.peerId) === connection) this.holders.delete(connection.peerId);
+  }
+
+  /**
+   * Passes a frame on. A peer is absent for whoever it has blocked, and for whoever has blocked it: the frame waits, and
+   * its sender is told EXPIRE, as if nobody held the id.
+   */
+  async forward(sender: PeerConnection, frame: PeerSignal): Promise<void> {
+    const size = Buffer.byteLength(JSON.stringify(frame)) + sender.peerId.length;
+    for (;;) {
+      const receiver = this.holders.get(frame.dst);
+      if (!receiver || (await this.blockedBetween(sender, receiver))) {
+        if (frame.type !== 'LEAVE' && !this.waiting.add(sender, frame, size))
+          sender.sendUnreachable(frame.dst);
+        return;
+      }
+      // Meanwhile somebody else may have taken the id, whom the answer does not concern.
+      if (this.holders.get(frame.dst) !== receiver) continue;
+      if (receiver.hasRoomFor(size)) sender.handOver(frame);
+      else sender.sendUnreachable(frame.dst);
+      return;
+    }
+  }
+
+  close(): void {
+    this.unsubscribe();
+    this.waiting.clear();
+  }
+
+  private async blockedBetween(one: PeerConnection, other: PeerConnection): Promise<boolean> {
+    const [a, b] = [one.caller.userId, other.caller.userId];
+    if (a.equals(b)) return false;
+    const found = await this.knownBlocks.get(pairOf(a, b), async () => ({
+      blocked: await this.blocks.isBetween(a, b),
+    }));
+    return found?.blocked ?? true;
+  }
+}
+
+function pairOf(one: ObjectId, other: ObjectId): string {
+  return [one.toHexString(), other.toHexString()].sort().join();
+}

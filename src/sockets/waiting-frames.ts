@@ -1,0 +1,78 @@
+import type { PeerLimits } from '../config/peerjs.config';
+import type { PeerSignal } from '../models/peer.model';
+import type { PeerConnection } from './peer-connection';
+
+/** A frame that waits for a peer which is absent. */
+interface WaitingFrame {
+  sender: PeerConnection;
+  frame: PeerSignal;
+  bytes: number;
+}
+
+interface Waiting {
+  frames: WaitingFrame[];
+  bytes: number;
+  timer: NodeJS.Timeout;
+}
+
+/** What a waiting frame costs beside its text, in bytes. */
+const OVERHEAD = 256;
+
+/** Keeps frames for peers that are absent for a short time, within bounds per peer, per sender and in all. */
+export class WaitingFrames {
+  private readonly byPeer = new Map<string, Waiting>();
+  private readonly bytesBySender = new Map<string, number>();
+  private bytes = 0;
+
+  /** @param onExpired is given the frames of a peer that has not come in time. */
+  constructor(
+    private readonly limits: PeerLimits['absent'],
+    private readonly onExpired: (frames: WaitingFrame[]) => void,
+  ) {}
+
+  /** Keeps a frame until its peer comes or the time is over. @returns false when there is no room. */
+  add(sender: PeerConnection, frame: PeerSignal, size: number): boolean {
+    const { limits } = this;
+    const bytes = size + OVERHEAD;
+    const known = this.byPeer.get(frame.dst);
+    const user = sender.caller.userId.toHexString();
+    const bySender = this.bytesBySender.get(user) ?? 0;
+    if (known && known.frames.length >= limits.framesPerPeer) return false;
+    if ((known?.bytes ?? 0) + bytes > limits.bytesPerPeer) return false;
+    if (bySender + bytes > limits.bytesPerSender || this.bytes + bytes > limits.bytesInAll) return false;
+    const waiting = known ?? this.startWaiting(frame.dst);
+    waiting.frames.push({ sender, frame, bytes });
+    waiting.bytes += bytes;
+    this.bytesBySender.set(user, bySender + bytes);
+    this.bytes += bytes;
+    return true;
+  }
+
+  /** Takes out what waits for a peer, in the order in which it came. */
+  take(peerId: string): WaitingFrame[] {
+    const waiting = this.byPeer.get(peerId);
+    if (!waiting) return [];
+    clearTimeout(waiting.timer);
+    this.byPeer.delete(peerId);
+    this.bytes -= waiting.bytes;
+    for (const { sender, bytes } of waiting.frames) {
+      const user = sender.caller.userId.toHexString();
+      const left = (this.bytesBySender.get(user) ?? bytes) - bytes;
+      if (left > 0) this.bytesBySender.set(user, left);
+      else this.bytesBySender.delete(user);
+    }
+    return waiting.frames;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const peerId of [...this.byPeer.keys()]) this.take(peerId);
+  }
+
+  private startWaiting(peerId: string): Waiting {
+    const timer = setTimeout(() => this.onExpired(this.take(peerId)), this.limits.timeout);
+    const waiting = { frames: [], bytes: 0, timer: timer.unref() };
+    this.byPeer.set(peerId, waiting);
+    return waiting;
+  }
+}
