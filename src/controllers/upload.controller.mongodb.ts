@@ -88,6 +88,7 @@ function sent({ content, upload, mediaType }: OpenAttachment): Reply {
   // An upload never changes; its thumbnail is another content under the same id.
   const tag = `${upload._id.toHexString()}-${mediaType === upload.mediaType ? 'whole' : 'thumbnail'}`;
   const inline = isShownInline(mediaType);
-  const file = { content, tag, cacheControl: ASKING_AGAIN, mediaType, inline, name: upload.name };
+  const type = upload.charset ? `${mediaType}; charset=${upload.charset}` : mediaType;
+  const file = { content, tag, cacheControl: ASKING_AGAIN, mediaType: type, inline, name: upload.name };
   return { status: 200, file };
 }

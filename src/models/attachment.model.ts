@@ -15,6 +15,8 @@ export type Category = (typeof CATEGORIES)[number];
 export interface ContentType {
   mediaType: string;
   category: Category;
+  /** Of text that is not in UTF-8. */
+  charset?: 'utf-16';
 }
 
 export const TEXT = 'text/plain';
@@ -83,6 +85,8 @@ export interface UploadDocument extends Omit<StoredAttachment, 'uploadId'> {
   _id: ObjectId;
   /** Who sent it, and whose quota it counts for. */
   userId: ObjectId;
+  /** Of text that is not in UTF-8; part of the Content-Type of a download. */
+  charset?: 'utf-16';
   /** What it takes of the quota, in bytes. */
   storedBytes: number;
   /** How many messages have it. Whoever adds or removes one writes it, so that two at once meet here. */

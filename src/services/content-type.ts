@@ -1,6 +1,8 @@
-import { createReadStream } from 'node:fs';
 import { fileTypeFromFile } from 'file-type/node';
+import { open, type FileHandle } from 'node:fs/promises';
 import { CATEGORIES, MEDIA_TYPES, TEXT, type ContentType } from '../models/attachment.model';
+import { hasAudioFrames, hasMovieBox } from './media-structure';
+import { textEncodingOf } from './text-encoding';
 
 /** What the library calls by another name than browsers do. */
 const RENAMED: Record<string, string> = {
@@ -8,37 +10,49 @@ const RENAMED: Record<string, string> = {
   'image/apng': 'image/png',
   'video/x-m4v': 'video/mp4',
 };
+/** How the formats begin that are written as text. */
+const WRITTEN_AS_TEXT = [
+  { mediaType: 'application/pdf', beginning: /^%PDF-\d/ },
+  { mediaType: 'application/rtf', beginning: /^\{\\rtf\d/ },
+];
 
 /**
- * Tells by its content what a file is. What may not be uploaded as anything else is plain text if it is text, whatever
- * it says: HTML and SVG, and a note that begins as a picture does (`BM`).
+ * Determines by its content what a file is. What is text from end to end is plain text, whatever it says and however it
+ * begins: HTML and SVG, and notes that begin with `GIF` or have `free` where a film has it. Sound and films that the
+ * library recognises by a few bytes have to have the structure of one.
  * @returns undefined for what may not be uploaded.
  */
 export async function contentTypeOf(path: string): Promise<ContentType | undefined> {
-  const found = (await fileTypeFromFile(path))?.mime.split(';')[0] ?? '';
-  const mediaType = RENAMED[found] ?? found;
-  const category = CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
-  if (category) return { mediaType, category };
-  return (await isText(path)) ? { mediaType: TEXT, category: 'file' } : undefined;
-}
-
-/** Whether a file is UTF-8 from end to end, without the control characters that no text has. */
-async function isText(path: string): Promise<boolean> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const file = await open(path);
   try {
-    for await (const chunk of createReadStream(path)) {
-      if (hasForeignControl(decoder.decode(chunk as Buffer, { stream: true }))) return false;
-    }
-    return !hasForeignControl(decoder.decode());
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return false;
-    throw error;
+    const encoding = await textEncodingOf(file);
+    if (encoding === 'utf-8') return { mediaType: await typeOfText(file), category: 'file' };
+    if (encoding === 'utf-16') return { mediaType: TEXT, category: 'file', charset: encoding };
+    return await typeOfBinary(file, path);
+  } finally {
+    await file.close();
   }
 }
 
-/** Colours in logs begin with it. */
-const ESCAPE = '\u001b';
+async function typeOfText(file: FileHandle): Promise<string> {
+  const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(16), position: 0 });
+  const start = buffer.toString('latin1', 0, bytesRead);
+  return WRITTEN_AS_TEXT.find(({ beginning }) => beginning.test(start))?.mediaType ?? TEXT;
+}
 
-function hasForeignControl(text: string): boolean {
-  return /(?![\t\n\f\r])\p{Cc}/u.test(text.replaceAll(ESCAPE, ''));
+async function typeOfBinary(file: FileHandle, path: string): Promise<ContentType | undefined> {
+  const found = await fileTypeFromFile(path);
+  const name = found?.mime.split(';')[0] ?? '';
+  const mediaType = RENAMED[name] ?? name;
+  const category = CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
+  if (!category || !(await hasStructure(file, mediaType))) return undefined;
+  return { mediaType, category };
+}
+
+/** Whether a file has the structure of its type, where the library asks for less than four bytes, or bytes of text. */
+async function hasStructure(file: FileHandle, mediaType: string): Promise<boolean> {
+  if (mediaType === 'audio/mpeg' || mediaType === 'audio/aac') return hasAudioFrames(file);
+  if (mediaType !== 'video/quicktime') return true;
+  const { buffer } = await file.read({ buffer: Buffer.alloc(8), position: 0 });
+  return buffer.toString('latin1', 4) === 'ftyp' || hasMovieBox(file);
 }

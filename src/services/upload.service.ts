@@ -44,7 +44,10 @@ export interface OpenAttachment {
 }
 
 /** What is kept of a file: all but whose it is. */
-type Stored = Pick<UploadDocument, 'name' | 'mediaType' | 'size' | 'width' | 'height' | 'storedBytes'>;
+type Stored = Pick<
+  UploadDocument,
+  'name' | 'mediaType' | 'charset' | 'size' | 'width' | 'height' | 'storedBytes'
+>;
 
 /** Files that people send, to hang them on messages. Attachments ties them to these. */
 export class UploadService {
@@ -193,12 +196,13 @@ export class UploadService {
   private async store(
     { _id, userId }: Pick<UploadDocument, '_id' | 'userId'>,
     file: UploadedFile,
-    { mediaType, category }: ContentType,
+    { mediaType, category, charset }: ContentType,
   ): Promise<Stored> {
     const name = displayName(file.name ?? '');
     if (category !== 'image') {
       await this.storage.take(contentKey({ _id, mediaType }), file.path);
-      return { name, mediaType, size: file.size, storedBytes: Math.max(SMALLEST, file.size) };
+      const storedBytes = Math.max(SMALLEST, file.size);
+      return { name, mediaType, ...(charset && { charset }), size: file.size, storedBytes };
     }
     const { content, thumbnail, ...image } = await this.images.clean(file.path, userId);
     await this.storage.put(contentKey({ _id, ...image }), content);

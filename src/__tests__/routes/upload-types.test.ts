@@ -24,6 +24,33 @@ const mp4 = Buffer.concat([
   randomBytes(100),
 ]);
 
+/** Some frames of MPEG audio, layer III, at 128 kbit/s and 44,100 Hz: 417 bytes each. */
+const mp3 = Buffer.concat(Array(4).fill(Buffer.concat([Buffer.from('fffb9000', 'hex'), Buffer.alloc(413)])));
+/** Some frames of AAC, of 64 bytes each. */
+const aac = Buffer.concat(
+  Array(4).fill(Buffer.concat([Buffer.from('fff150800800fc', 'hex'), Buffer.alloc(57)])),
+);
+/** An ID3 tag of so many bytes. */
+const id3 = (size: number) => Buffer.concat([Buffer.from('49443304000000000000', 'hex'), Buffer.alloc(size)]);
+const tagged = (size: number) => {
+  const tag = id3(size);
+  tag.set([size >> 7, size & 0x7f], 8);
+  return tag;
+};
+/** A box of a film. */
+const box = (name: string, content: Buffer) => {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(8 + content.length);
+  head.write(name, 4, 'latin1');
+  return Buffer.concat([head, content]);
+};
+const mov = Buffer.concat([
+  box('wide', Buffer.alloc(0)),
+  box('mdat', randomBytes(50)),
+  box('moov', Buffer.alloc(20)),
+]);
+const utf16 = (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le');
+
 describe('what a file is, its content says', () => {
   const files: [string, string | Buffer, string][] = [
     ['a note', 'Grüße aus Lissabon 🌊\n', 'text/plain'],
@@ -37,6 +64,27 @@ describe('what a file is, its content says', () => {
     ['a PDF', '%PDF-1.7\n%âãÏÓ\n', 'application/pdf'],
     ['a ZIP archive', Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex'), 'application/zip'],
     ['an MP4', mp4, 'video/mp4'],
+    ['a film without a file type', mov, 'video/quicktime'],
+    ['MP3', mp3, 'audio/mpeg'],
+    ['MP3 after a tag', Buffer.concat([tagged(300), mp3]), 'audio/mpeg'],
+    [
+      'MP3 that ends soon, with a tag',
+      Buffer.concat([mp3.subarray(0, 417), Buffer.from('TAG')]),
+      'audio/mpeg',
+    ],
+    ['AAC', aac, 'audio/aac'],
+    ['a note in UTF-16', utf16('Grüße aus Lissabon 🌊\r\n'), 'text/plain'],
+    ['a note in UTF-16 of the other order', utf16('Grüße\r\n').swap16(), 'text/plain'],
+    ['HTML in UTF-16', utf16('<!doctype html><script>alert(1)</script>'), 'text/plain'],
+    ['XML in UTF-16', utf16('<?xml version="1.0"?><a/>'), 'text/plain'],
+    ['a note with a mark', `\ufeff${svg}`, 'text/plain'],
+    ['a note that begins as a film does', 'The free version of it', 'text/plain'],
+    ['a note that begins as a picture does', 'GIF89a or PNG?', 'text/plain'],
+    ['a script that begins as a picture does', 'GIF89a/*<svg/onload=alert(1)>*/=1', 'text/plain'],
+    ['a note that begins as an archive does', 'BZh is how it begins', 'text/plain'],
+    ['a note that begins as sound does', 'ID3 tags, fLaC and OggS', 'text/plain'],
+    ['a note about PDF', '%PDF is how it begins', 'text/plain'],
+    ['RTF', '{\\rtf1 Hello}', 'application/rtf'],
     ['nothing', '', 'text/plain'],
   ];
   it.each(files)('(%s)', async (_, content, mediaType) => {
@@ -60,6 +108,27 @@ describe('what a file is, its content says', () => {
     ['text in another encoding', Buffer.from('Grüße', 'latin1')],
     ['text with a NUL', Buffer.from('a\0b')],
     ['text that ends inside a character', Buffer.from('Grüße 🌊').subarray(0, -1)],
+    ['text in UTF-16 that ends inside a character', utf16('Grüße 🌊').subarray(0, -2)],
+    ['text in UTF-16 of an odd length', utf16('Grüße').subarray(0, -1)],
+    ['text in UTF-16 without a mark', utf16('Grüße').subarray(2)],
+    ['text in UTF-32', Buffer.from('fffe000041000000', 'hex')],
+    ['what begins as sound in MP3 does', Buffer.concat([Buffer.from('fffb9000', 'hex'), randomBytes(2000)])],
+    [
+      'what begins as sound in AAC does',
+      Buffer.concat([Buffer.from('fff150800800fc', 'hex'), Buffer.alloc(99)]),
+    ],
+    [
+      'frames of different sounds',
+      Buffer.concat([mp3.subarray(0, 417), Buffer.from('fff3', 'hex'), mp3.subarray(2)]),
+    ],
+    ['a tag of sound without sound', Buffer.concat([tagged(20), Buffer.from('<script>alert(1)</script>')])],
+    [
+      'what begins as a film does',
+      Buffer.concat([Buffer.from([255, 1, 2, 3]), Buffer.from('free'), Buffer.alloc(99)]),
+    ],
+    ['a font', Buffer.from(`0001000000${'00'.repeat(99)}`, 'hex')],
+    ['an icon', Buffer.from(`00000100${'00'.repeat(99)}`, 'hex')],
+    ['a bitmap', Buffer.concat([Buffer.from('BM'), Buffer.alloc(99)])],
   ];
   it.each(others)('and %s is refused', async (_, content) => {
     const before = await storedFiles(server);
@@ -71,6 +140,40 @@ describe('what a file is, its content says', () => {
   it('and a picture of a format that cannot be drawn anew is refused', async () => {
     const tiff = await sharp(PICTURE).tiff().toBuffer();
     expect(await send(server.api, ada, tiff, 'a.png')).toMatchObject(refused(415, 'unsupported_media_type'));
+  });
+});
+
+it('text in UTF-16 is downloaded as such', async () => {
+  const { id } = await upload(server.api, ada, utf16('Grüße'), 'notes.txt');
+  const { headers } = await download(server, `/api/upload/${id}`, ada);
+  expect(headers.get('content-type')).toBe('text/plain; charset=utf-16');
+});
+
+describe('a file that is two things at once is no page to a browser', () => {
+  const page = '<!doctype html><script>alert(1)</script>';
+  const polyglots: [string, () => Buffer | Promise<Buffer>][] = [
+    ['a picture and HTML', async () => Buffer.concat([await noise(9, 9, 'gif'), Buffer.from(page)])],
+    ['a PDF and HTML', () => Buffer.from(`%PDF-1.7\n${page}`)],
+    ['a film and HTML', () => Buffer.concat([mp4, Buffer.from(page)])],
+    ['sound and HTML', () => Buffer.concat([tagged(120), mp3, Buffer.from(page)])],
+    [
+      'an archive and HTML',
+      () => Buffer.concat([Buffer.from(page), Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex')]),
+    ],
+    ['SVG and text', () => Buffer.from(`Hello\n${svg}`)],
+    ['HTML in UTF-16', () => utf16(page)],
+  ];
+  it.each(polyglots)('(%s)', async (_, make) => {
+    const answer = await send(server.api, ada, await make(), 'page.html');
+    if (answer.status === 415) return;
+    const { headers, content } = await download(server, `/api/upload/${answer.body.attachment.id}`, ada);
+    expect(headers.get('content-type')).not.toMatch(/html|xml|svg/);
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('content-security-policy')).toMatch(/default-src 'none'; sandbox/);
+    const isInline = headers.get('content-disposition')!.startsWith('inline');
+    expect(isInline).toBe(/^(image|audio|video)\//.test(headers.get('content-type')!));
+    // What is drawn anew has nothing left of the other thing.
+    if (headers.get('content-type')!.startsWith('image/')) expect(content.includes('<script>')).toBe(false);
   });
 });
 
