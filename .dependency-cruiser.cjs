@@ -3,7 +3,7 @@
  * use; anything else is an error, and so is a cycle.
  */
 const MAY_USE = {
-  server: ['app', 'context', 'config', 'sockets', 'utils'],
+  server: ['app', 'context', 'config', 'services/lifecycle', 'sockets', 'utils'],
   app: ['context', 'config', 'routes', 'middleware', 'utils'],
   context: ['services', 'db', 'config', 'models', 'utils'],
   routes: ['context', 'controllers', 'middleware', 'models', 'config', 'utils'],

@@ -46,6 +46,7 @@ import { InviteService } from './services/invite.service';
 import { JoinRequestService } from './services/join-request.service';
 import { KeyRecords } from './services/key-records';
 import { LastSeen } from './services/last-seen';
+import { Lifecycle } from './services/lifecycle';
 import { LinkFetcher, publicWeb, type LinkPolicy } from './services/link-fetcher';
 import { LinkPreviewService } from './services/link-preview.service';
 import { LiveConnections } from './services/live-connections';
@@ -127,15 +128,12 @@ export interface ContextOverrides {
 }
 
 /**
- * Opens the database and wires the services. `close` gives everything back; a database that was handed in is
- * left open.
+ * Opens the database and constructs everything on it. Nothing runs in the background until `start`; `close` gives
+ * everything back. A database that was handed in is left open.
  */
 export async function createContext(config: Config, overrides: ContextOverrides = {}) {
   const logger = overrides.logger ?? createLogger(config.logLevel);
-  const spool = new UploadSpool(join(config.uploadDir, 'tmp'));
-  const storage = new LocalFileStorage(config.uploadDir, spool.folder);
-  await spool.start();
-  await storage.start([AVATAR_FOLDER, ...ATTACHMENT_FOLDERS]);
+  const lifecycle = new Lifecycle(logger);
   const database =
     overrides.database ??
     (await openDatabase({
@@ -144,7 +142,29 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       dataDir: config.dataDir,
       logger,
     }));
+  if (!overrides.database) lifecycle.register('database', { stop: () => database.close() });
+  try {
+    return construct(config, overrides, logger, database, lifecycle);
+  } catch (error) {
+    await lifecycle.stop().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Constructs every service, and registers those that have work of their own. */
+function construct(
+  config: Config,
+  overrides: ContextOverrides,
+  logger: Logger,
+  database: Database,
+  lifecycle: Lifecycle,
+) {
   const { collections, transactions } = database;
+  const spool = new UploadSpool(join(config.uploadDir, 'tmp'));
+  const storage = new LocalFileStorage(config.uploadDir, spool.folder, [
+    AVATAR_FOLDER,
+    ...ATTACHMENT_FOLDERS,
+  ]);
 
   const bus = new EventBus(transactions);
   const relay = new NodeRelay(bus, config.redisUrl, config.database.name, logger);
@@ -448,6 +468,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   );
   const announcements = new AnnouncementService(collections, transactions, access, audit, bus);
   const preferences = new PreferenceService(collections, transactions, bus);
+  const typing = new TypingService(collections, access, presence, bus);
   const channelSummaries = new ChannelSummaries(collections, access, blocks, counts, presence);
   const services = {
     access,
@@ -504,6 +525,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     avatars,
     uploads,
     spool,
+    storage,
     sweeper,
     notifications,
     preferences,
@@ -536,7 +558,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     readVerifier: new ReadVerifier(collections, transactions, access, queue, markers, counts, errors, logger),
     sync: new SyncService(collections, transactions, access, counts, channelCounts),
     presence,
-    typing: new TypingService(collections, access, presence, bus),
+    typing,
     idempotency: new IdempotencyService(
       new KeyRecords(collections),
       transactions,
@@ -576,17 +598,26 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       audit,
     ),
   };
-  await maintenance.start();
-  await purger.start();
-  channelRestrictions.start();
-  hourlyCounts.start();
-  sweeper.start();
-  presence.start();
-  scheduledSender.start();
-  retention.start();
-  await throttle.start();
-  await relay.start();
-  sessionRecheck.start();
+  // In the order in which they depend on each other: what is registered first is started first and stopped last.
+  lifecycle.register('file storage', storage);
+  lifecycle.register('other nodes', relay);
+  lifecycle.register('session recheck', sessionRecheck);
+  lifecycle.register('throttling', throttle);
+  lifecycle.register('password hashing', passwords);
+  lifecycle.register('mail', mail);
+  // After the other nodes: what they have set before it reads is in the database, what they set later arrives.
+  lifecycle.register('maintenance', maintenance);
+  lifecycle.register('presence', presence);
+  lifecycle.register('typing', { stop: () => typing.close() });
+  lifecycle.register('upload sweeper', sweeper);
+  lifecycle.register('read receipts', receipts);
+  lifecycle.register('hourly counts', hourlyCounts);
+  lifecycle.register('channel purger', purger);
+  lifecycle.register('channel restrictions', channelRestrictions);
+  lifecycle.register('drafts', drafts);
+  lifecycle.register('link previews', linkPreviews);
+  lifecycle.register('retention', retention);
+  lifecycle.register('scheduled messages', scheduledSender);
 
   return {
     config,
@@ -596,24 +627,14 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     services,
     /** Whether new work is taken; false from the moment the server is told to stop. */
     accepting: true,
-    async close(): Promise<void> {
-      await scheduledSender.stop();
-      await retention.stop();
-      await linkPreviews.stop();
-      await drafts.stop();
-      await channelRestrictions.stop();
-      await purger.stop();
-      await hourlyCounts.stop();
-      await receipts.stop();
-      await sweeper.stop();
-      await presence.close();
-      await mail.close();
-      await passwords.close();
-      await throttle.close();
-      await sessionRecheck.stop();
-      await relay.close();
-      if (!overrides.database) await database.close();
-    },
+    /**
+     * Starts what runs in the background. It is the server's to call: a script works on the services without it.
+     * When a part cannot be started, everything is closed.
+     * @throws StartError
+     */
+    start: () => lifecycle.start(),
+    /** Gives everything back, whether it was started or not. @throws AggregateError of what could not be closed */
+    close: () => lifecycle.stop(),
   };
 }
 

@@ -5,6 +5,7 @@ import { ConfigError, loadConfig, type Config } from './config/env.config';
 import { peerjsConfig, type PeerLimits } from './config/peerjs.config';
 import { createContext, type Context } from './context';
 import { createPeerServer } from './sockets/peer.server';
+import { Lifecycle, StartError } from './services/lifecycle';
 import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
 import { createUpgradeRouter, pathOf } from './sockets/upgrade.router';
 import { VERSION } from './utils/version';
@@ -25,13 +26,15 @@ export interface RunningServer {
 }
 
 /**
- * Puts REST, Socket.IO and PeerJS on one listener. Every request and every upgrade goes to exactly one of them,
- * by its path.
+ * Starts the context, and puts REST, Socket.IO and PeerJS on one listener. Every request and every upgrade goes to
+ * exactly one of them, by its path. When this fails, nothing of it goes on; the context is still to be closed.
  * @param peerLimits what one PeerJS client may ask for; peerjsConfig has the defaults.
- * @throws the error of `listen`, such as EADDRINUSE.
+ * @throws StartError
  */
 export async function startServer(context: Context, peerLimits?: PeerLimits): Promise<RunningServer> {
   const { config, logger } = context;
+  await context.start();
+  const lifecycle = new Lifecycle(logger);
   const sockets = createSocketServer(context);
   const peers = config.peerjs.enabled ? createPeerServer(context, peerLimits) : undefined;
   const app = createApp(context, peers && { [peerjsConfig.mountPath]: peers.app });
@@ -54,25 +57,29 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
       logger,
     ),
   );
-  try {
-    await listen(listener, config.http.port, config.http.host);
-  } catch (error) {
-    await Promise.all([sockets.close(), peers?.close()]);
-    throw error;
-  }
-  return {
-    url: urlOf(listener.address() as AddressInfo),
-    close: async () => {
+  let closed = Promise.resolve();
+  // The end goes the other way round: no new requests, no sockets any more, and then the last answers.
+  lifecycle.register('requests in flight', { stop: () => endedInTime(listener, closed) });
+  if (peers) lifecycle.register('PeerJS', { stop: () => peers.close() });
+  lifecycle.register('Socket.IO', { stop: () => sockets.close() });
+  lifecycle.register('listener', {
+    start: () => listen(listener, config.http.port, config.http.host),
+    stop: () => {
       context.accepting = false;
-      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       listener.closeIdleConnections();
       // Otherwise a client that keeps its connection open would hold the end up until that times out.
       for (const response of inFlight) endConnectionAfter(response);
-      await Promise.all([sockets.close(), peers?.close()]);
-      const force = setTimeout(() => listener.closeAllConnections(), SHUTDOWN_TIMEOUT);
-      await closed.finally(() => clearTimeout(force));
     },
-  };
+  });
+  await lifecycle.start();
+  return { url: urlOf(listener.address() as AddressInfo), close: () => lifecycle.stop() };
+}
+
+/** Resolves when all connections have ended; those that take too long are broken off. */
+async function endedInTime(listener: Server, closed: Promise<void>): Promise<void> {
+  const force = setTimeout(() => listener.closeAllConnections(), SHUTDOWN_TIMEOUT);
+  await closed.finally(() => clearTimeout(force));
 }
 
 /** Tells the client to come again on another connection, and closes this one after the answer. */
@@ -121,16 +128,22 @@ function announce(config: Config, context: Context, server: RunningServer): void
 /** What a failed start says: one line for what the operator can mend, the whole error for the rest. */
 function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boolean): string {
   if (error instanceof ConfigError) return error.message;
-  const { code, message } = error as NodeJS.ErrnoException;
-  // Before anything listens, what fails is the database: what its driver says does not name the setting.
+  const { message } = error as Error;
+  // What the driver says does not name the setting.
   if (!isDatabaseOpen && config?.database.uri !== undefined) return `MONGODB_URI cannot be used: ${message}`;
-  if (code === 'EADDRINUSE')
-    return `PORT ${config?.http.port} is taken by another program. Set another PORT.`;
-  if (code === 'EACCES') return `PORT ${config?.http.port} may not be used by this user. Set another PORT.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return `HOST ${config?.http.host} is not an address of this machine.`;
+  if (!(error instanceof StartError) || error.part !== 'listener') return message;
+  switch ((error.cause as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return `PORT ${config?.http.port} is taken by another program. Set another PORT.`;
+    case 'EACCES':
+      return `PORT ${config?.http.port} may not be used by this user. Set another PORT.`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `HOST ${config?.http.host} is not an address of this machine.`;
+    default:
+      return message;
   }
-  return message;
 }
 
 async function main(): Promise<void> {
@@ -143,11 +156,17 @@ async function main(): Promise<void> {
     endOnSignal(context, server);
     announce(config, context, server);
   } catch (error) {
+    exitLate();
     await context?.close().catch(() => undefined);
     const reason = explain(error, config, context !== undefined).replace(/\s*\n\s*/g, ' ');
     process.stderr.write(`Parley cannot start: ${reason}\n`);
     process.exit(1);
   }
+}
+
+/** Ends the process in any case, should closing take longer than it may. */
+function exitLate(): void {
+  setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT + 1500).unref();
 }
 
 function endOnSignal(context: Context, server: RunningServer): void {
@@ -157,17 +176,14 @@ function endOnSignal(context: Context, server: RunningServer): void {
     if (ending) return;
     ending = true;
     logger.info({ reason }, 'shutting down');
-    const force = setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT + 1500);
-    force.unref();
+    exitLate();
     server
       .close()
-      .then(() => context.close())
+      .finally(() => context.close())
       .then(
         () => process.exit(exitCode),
-        (error: unknown) => {
-          logger.error({ err: error }, 'shutdown failed');
-          process.exit(1);
-        },
+        // What has failed is in the log, by part.
+        () => process.exit(1),
       );
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal, 0));

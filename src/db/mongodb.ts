@@ -88,8 +88,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Connect
     serverSelectionTimeoutMS: 10_000,
   });
   const close = async () => {
-    await client.close();
-    await store?.close();
+    await client.close().finally(() => store?.close());
   };
   try {
     await client.connect();

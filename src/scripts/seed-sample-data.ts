@@ -41,6 +41,7 @@ if (values.help) {
       format: 'Seeding {bar} {percentage}% | {value}/{total}',
       clearOnComplete: true,
     });
+    await services.storage.start();
     const seeder = new DatabaseSeeder(database.collections, services);
     try {
       let started = false;

@@ -119,7 +119,7 @@ export class ChannelMembershipService {
       return channel.kind;
     });
     // The last one who leaves a conversation takes it along.
-    if (kind === 'direct') await this.purger.start();
+    if (kind === 'direct') await this.purger.wake();
   }
 
   /** Nobody is told of what they have done themselves. */

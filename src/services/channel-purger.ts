@@ -13,7 +13,7 @@ const SLICE = 1000;
  * commits; this only gives the space back, and goes on after a restart where it stopped.
  */
 export class ChannelPurger {
-  private stopped = false;
+  private running = false;
   private working: Promise<void> | undefined;
   private again = false;
 
@@ -24,9 +24,18 @@ export class ChannelPurger {
     private readonly logger: Logger,
   ) {}
 
-  /** Starts removing what is noted in `channel_purges`, once that is committed. */
-  start(): Promise<void> {
-    return this.transactions.afterCommit(() => Promise.resolve(this.work()));
+  /** Begins to remove what is noted in `channel_purges`. */
+  start(): void {
+    this.running = true;
+    this.work();
+  }
+
+  /** There is something new in `channel_purges`, once that is committed; if it is not running, the next start finds it. */
+  wake(): Promise<void> {
+    return this.transactions.afterCommit(() => {
+      if (this.running) this.work();
+      return Promise.resolve();
+    });
   }
 
   private work(): void {
@@ -38,7 +47,7 @@ export class ChannelPurger {
       .catch((error: unknown) => this.logger.error({ err: error }, 'purging deleted channels failed'))
       .finally(() => {
         this.working = undefined;
-        if (this.again && !this.stopped) {
+        if (this.again && this.running) {
           this.again = false;
           this.work();
         }
@@ -47,7 +56,7 @@ export class ChannelPurger {
 
   /** Resolves when no purge is under way; what is left is done at the next start. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.running = false;
     await this.working;
   }
 
@@ -61,7 +70,7 @@ export class ChannelPurger {
   /** @returns false when it was stopped before the end. */
   private async purge(channelId: ObjectId): Promise<boolean> {
     const { messages, messageEdits } = this.collections;
-    while (!this.stopped) {
+    while (this.running) {
       const slice = await messages
         .find<Pick<MessageDocument, '_id' | 'attachments'>>({ channelId }, { projection: { attachments: 1 } })
         .limit(SLICE)

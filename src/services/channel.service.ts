@@ -140,7 +140,7 @@ export class ChannelService {
       await this.members.removeChannels([channel], 'deleted');
       await this.note(caller, channel, 'channel.deleted', { name: channel.name });
     });
-    await this.purger.start();
+    await this.purger.wake();
   }
 
   private async setArchived(caller: Caller, channelId: string, archivedAt: Date | null): Promise<Channel> {

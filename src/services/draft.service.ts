@@ -29,7 +29,7 @@ export class DraftService {
   private sent = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private clearing: Promise<void> | undefined;
-  private readonly unsubscribe: () => void;
+  private unsubscribe: (() => void) | undefined;
 
   constructor(
     private readonly collections: Collections,
@@ -37,8 +37,11 @@ export class DraftService {
     private readonly access: Access,
     private readonly bus: EventBus,
     private readonly logger: Logger,
-  ) {
-    this.unsubscribe = bus.subscribe((event) => this.note(event));
+  ) {}
+
+  /** Begins to remove the drafts of messages that are sent from now on. */
+  start(): void {
+    this.unsubscribe = this.bus.subscribe((event) => this.note(event));
   }
 
   /** Keeps a draft in the place of the one before. @throws AppError not_found, too_many_drafts */
@@ -95,7 +98,7 @@ export class DraftService {
 
   /** Resolves when the drafts of what was sent are gone. */
   async stop(): Promise<void> {
-    this.unsubscribe();
+    this.unsubscribe?.();
     clearTimeout(this.timer);
     await this.clearing;
     await this.clear();

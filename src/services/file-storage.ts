@@ -1,4 +1,4 @@
-import { mkdir, open, opendir, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, open, opendir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { ByteRange } from '../models/upload.model';
@@ -44,15 +44,20 @@ export class LocalFileStorage implements FileStorage {
   /**
    * @param root the folder.
    * @param temporary a folder on the same file system, for files that are being written or come in.
+   * @param folders those that keys begin with.
    */
   constructor(
     private readonly root: string,
     private readonly temporary: string,
+    private readonly folders: readonly string[],
   ) {}
 
-  /** Makes the folders that keys begin with. */
-  async start(folders: readonly string[]): Promise<void> {
-    for (const name of folders) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+  /** Makes the folders. @throws the error of the system when one of them cannot be made or written. */
+  async start(): Promise<void> {
+    for (const folder of [this.temporary, ...this.folders.map((name) => join(this.root, name))]) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    }
   }
 
   async put(key: string, content: Buffer): Promise<void> {

@@ -124,7 +124,7 @@ export class GroupLifecycle {
       });
       await this.bus.publish({ type: 'group.deleted', groupId });
     });
-    await this.purger.start();
+    await this.purger.wake();
   }
 
   private setArchived(groupId: ObjectId, by: By, archived: boolean): Promise<GroupDocument> {

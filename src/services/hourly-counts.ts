@@ -22,7 +22,7 @@ const HEAD = 'hourly_counts';
 export class HourlyCounts {
   private timer: NodeJS.Timeout | undefined;
   private working: Promise<void> = Promise.resolve();
-  private stopped = false;
+  private running = false;
 
   constructor(
     private readonly collections: Collections,
@@ -30,7 +30,9 @@ export class HourlyCounts {
     private readonly logger: Logger,
   ) {}
 
+  /** Begins to count. */
   start(): void {
+    this.running = true;
     const count = () => {
       this.working = this.working
         .then(() => this.advance(new Date(Date.now() - SETTLED)))
@@ -42,7 +44,7 @@ export class HourlyCounts {
 
   /** Resolves when nothing is being counted; what is left is done at the next start. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.running = false;
     clearInterval(this.timer);
     await this.working;
   }
@@ -78,7 +80,7 @@ export class HourlyCounts {
       { $setOnInsert: { countedTo: new Date(0) } },
       { upsert: true },
     );
-    while (!this.stopped) {
+    while (this.running) {
       const countedTo = await this.countedTo();
       if (countedTo >= end) return;
       const first = await this.firstSince(countedTo);

@@ -33,25 +33,27 @@ export class LinkPreviewService {
   private readonly fetches = new RateLimiterMemory(PER_USER);
   /** The messages that wait and those whose links are being fetched. */
   private readonly jobs = new Set<Promise<void>>();
-  private readonly unsubscribe: () => void;
-  private stopped = false;
+  private unsubscribe: (() => void) | undefined;
   private readonly known = new LRUCache<string, Promise<LinkPreview | null>>({ max: 1000, ttl: KEPT });
 
   constructor(
     private readonly transactions: Transactions,
     private readonly messages: MessageService,
     private readonly fetcher: LinkFetcher,
-    bus: EventBus,
+    private readonly bus: EventBus,
     private readonly logger: Logger,
-    enabled: boolean,
-  ) {
-    this.unsubscribe = enabled ? bus.subscribe((event) => this.note(event)) : () => undefined;
+    private readonly enabled: boolean,
+  ) {}
+
+  /** Begins to fetch what messages link to that are sent from now on. */
+  start(): void {
+    if (this.enabled) this.unsubscribe = this.bus.subscribe((event) => this.note(event));
   }
 
   /** Resolves when nothing is being fetched; the messages that wait get no previews. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.unsubscribe();
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
     this.queue.close();
     await Promise.all(this.jobs);
   }
@@ -66,7 +68,7 @@ export class LinkPreviewService {
 
   private add({ id, body, senderId }: Message): void {
     const links = linksIn(body, MAX_PREVIEWS);
-    if (links.length === 0 || this.stopped) return;
+    if (links.length === 0) return;
     const work = () => this.preview(new ObjectId(id), body, links, senderId);
     this.transactions.outside(() => {
       const job = this.queue
@@ -84,7 +86,7 @@ export class LinkPreviewService {
   private async preview(messageId: ObjectId, body: string, links: string[], senderId: string): Promise<void> {
     const found = await Promise.all(links.map((link) => this.previewOf(link, senderId)));
     const previews = found.filter((preview) => preview !== null);
-    if (previews.length === 0 || this.stopped) return;
+    if (previews.length === 0 || !this.unsubscribe) return;
     await this.messages.setLinkPreviews(messageId, body, previews);
   }
 

@@ -69,7 +69,7 @@ export class MailService {
   }
 
   /** Resolves when no mail is under way any more. */
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     await Promise.all(this.underWay);
   }
 }

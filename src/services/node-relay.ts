@@ -103,7 +103,8 @@ export class NodeRelay {
     });
   }
 
-  async close(): Promise<void> {
+  /** Leaves the other nodes. */
+  async stop(): Promise<void> {
     clearInterval(this.pinging);
     for (const redis of [this.subscriber, this.publisher])
       await redis?.quit().catch(() => redis.disconnect());

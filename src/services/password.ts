@@ -78,7 +78,7 @@ export class PasswordHasher {
   }
 
   /** Refuses what waits, and ends the threads. */
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     this.queue.close();
     await this.workers.close();
   }

@@ -50,13 +50,14 @@ export class PresenceService {
     bus.subscribe((event) => this.handle(event));
   }
 
+  /** Begins to notice who falls idle. */
   start(): void {
     this.sweeping = setInterval(() => this.sweep(), Math.min(SWEEP, this.awayAfter / 4));
     this.sweeping.unref();
   }
 
   /** Stores when those who are there were seen, and forgets them. */
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     clearInterval(this.sweeping);
     const now = Date.now();
     const here = [...this.people].filter(([, { status }]) => status !== 'offline');

@@ -23,7 +23,7 @@ export class ReadReceipts {
   private gathered = new Map<string, Map<string, number>>();
   private timer: NodeJS.Timeout | undefined;
   private telling: Promise<void> = Promise.resolve();
-  private readonly unsubscribe: () => void;
+  private unsubscribe: (() => void) | undefined;
 
   constructor(
     private readonly collections: Collections,
@@ -31,13 +31,16 @@ export class ReadReceipts {
     private readonly users: UserService,
     private readonly bus: EventBus,
     private readonly logger: Logger,
-  ) {
-    this.unsubscribe = bus.subscribe((event) => this.gather(event));
+  ) {}
+
+  /** Begins to tell what is read from now on. */
+  start(): void {
+    this.unsubscribe = this.bus.subscribe((event) => this.gather(event));
   }
 
   /** Tells nothing more. */
   async stop(): Promise<void> {
-    this.unsubscribe();
+    this.unsubscribe?.();
     clearTimeout(this.timer);
     await this.telling;
   }

@@ -24,7 +24,7 @@ const DAY = 24 * 60 * 60 * 1000;
 
 /** Removes messages for good when they are older than their channel keeps them. */
 export class RetentionService {
-  private stopped = false;
+  private running = false;
   private timer: NodeJS.Timeout | undefined;
   /** The sweeps so far, one behind the other. */
   private working: Promise<void> = Promise.resolve();
@@ -65,18 +65,20 @@ export class RetentionService {
 
   /** Starts removing, now and every hour. */
   start(): void {
+    this.running = true;
     this.begin();
     this.timer = setInterval(() => this.begin(), INTERVAL).unref();
   }
 
   /** Resolves when nothing is being removed; what is left is removed after the next start. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.running = false;
     clearInterval(this.timer);
     await this.working;
   }
 
   private begin(): void {
+    if (!this.running) return;
     this.working = this.transactions.outside(() =>
       this.working
         .then(() => this.sweep())
@@ -89,7 +91,7 @@ export class RetentionService {
       .find({ retentionDays: { $gt: 0 } }, { projection: { _id: 1 } })
       .toArray();
     for (const { _id } of channels) {
-      while (!this.stopped && (await this.removeOldest(_id)));
+      while (this.running && (await this.removeOldest(_id)));
     }
   }
 

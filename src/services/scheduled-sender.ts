@@ -28,7 +28,7 @@ export class ScheduledSender {
   private wakesAt = Infinity;
   private working: Promise<void> | undefined;
   private again = false;
-  private stopped = false;
+  private running = false;
 
   constructor(
     private readonly collections: Collections,
@@ -40,14 +40,16 @@ export class ScheduledSender {
     private readonly logger: Logger,
   ) {}
 
+  /** Begins to send what is due. */
   start(): void {
+    this.running = true;
     this.expect(new Date());
   }
 
-  /** There is something to send at this time. */
+  /** There is something to send at this time. A sender that is not running leaves it to one that is. */
   expect(time: Date): void {
     const at = Math.min(time.getTime(), Date.now() + LONGEST_WAIT);
-    if (this.stopped || at >= this.wakesAt) return;
+    if (!this.running || at >= this.wakesAt) return;
     this.wakesAt = at;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.transactions.outside(() => this.work()), Math.max(0, at - Date.now()));
@@ -56,8 +58,9 @@ export class ScheduledSender {
 
   /** Resolves when nothing is being sent; what is due then is sent after the next start, or by another node. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.running = false;
     clearTimeout(this.timer);
+    this.wakesAt = Infinity;
     await this.working;
   }
 
@@ -94,7 +97,7 @@ export class ScheduledSender {
   }
 
   private async take(): Promise<ScheduledMessageDocument | null> {
-    if (this.stopped) return null;
+    if (!this.running) return null;
     const now = new Date();
     return this.collections.scheduledMessages.findOneAndUpdate(
       { state: 'waiting', dueAt: { $lte: now } },

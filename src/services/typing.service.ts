@@ -91,6 +91,14 @@ export class TypingService {
     );
   }
 
+  /** Forgets who types, as the timers would in a few seconds. */
+  close(): void {
+    for (const own of this.typists.values()) {
+      for (const { expiry } of own.values()) clearTimeout(expiry);
+    }
+    this.typists.clear();
+  }
+
   private async end(userId: string, channelId: string): Promise<void> {
     const typist = this.quieten(userId, channelId);
     if (typist) await this.tell(channelId, userId, typist);

@@ -1,17 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { UploadedFile } from '../models/upload.model';
 import { writeTemporary } from '../utils/disk';
 
 /** Takes in what is being uploaded, without ever holding more of it than a chunk. */
 export class UploadSpool {
+  /** @param folder it must exist before the first file comes in: `LocalFileStorage.start` makes it. */
   constructor(readonly folder: string) {}
-
-  /** Makes the folder. */
-  async start(): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
-  }
 
   /**
    * Writes a stream to a temporary file, which is the caller's to remove.

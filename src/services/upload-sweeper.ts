@@ -22,7 +22,7 @@ const INTERVAL = 60 * 60 * 1000;
  * has, and files that are on no message.
  */
 export class UploadSweeper {
-  private stopped = false;
+  private running = false;
   private timer: NodeJS.Timeout | undefined;
   /** The sweeps so far, one behind the other. */
   private working: Promise<void> = Promise.resolve();
@@ -38,13 +38,14 @@ export class UploadSweeper {
 
   /** Starts sweeping, behind the work of the server: all that there is now, and every hour what was never sent. */
   start(): void {
+    this.running = true;
     this.begin(() => this.sweep());
     this.timer = setInterval(() => this.begin(() => this.removeAbandoned()), INTERVAL).unref();
   }
 
   /** Resolves when no sweep is under way; what is left is done at the next start. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.running = false;
     clearInterval(this.timer);
     await this.working;
   }
@@ -64,7 +65,7 @@ export class UploadSweeper {
 
   private async removeAbandoned(): Promise<void> {
     const before = new Date(Date.now() - LEFT_BEHIND);
-    while (!this.stopped && (await this.attachments.removeAbandoned(before)));
+    while (this.running && (await this.attachments.removeAbandoned(before)));
   }
 
   private async sweep(): Promise<void> {
@@ -87,7 +88,7 @@ export class UploadSweeper {
   ): Promise<void> {
     let batch: StoredFile[] = [];
     for await (const file of this.storage.list(folder)) {
-      if (this.stopped) return;
+      if (!this.running) return;
       if (file.modifiedAt >= before) continue;
       batch.push(file);
       if (batch.length < BATCH) continue;

@@ -10,7 +10,7 @@ export class Alarm {
   /** When the timer ends. */
   private due = Infinity;
   private working: Promise<void> = Promise.resolve();
-  private stopped = false;
+  private running = false;
 
   /**
    * @param ring does what is due by now, and tells when the next is; undefined if nothing is known to come.
@@ -22,12 +22,13 @@ export class Alarm {
   ) {}
 
   start(): void {
+    this.running = true;
     this.set(new Date());
   }
 
-  /** Something is due at this time; an earlier time that is set already stays. */
+  /** Something is due at this time; an earlier time that is set already stays. Before the start it does nothing. */
   set(at: Date): void {
-    if (this.stopped || at.getTime() >= this.due) return;
+    if (!this.running || at.getTime() >= this.due) return;
     clearTimeout(this.timer);
     this.due = at.getTime();
     const wait = Math.min(Math.max(this.due - Date.now(), 0), LONGEST_WAIT);
@@ -39,13 +40,14 @@ export class Alarm {
 
   /** Resolves when no ring is under way, and none comes any more. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.running = false;
     clearTimeout(this.timer);
+    this.due = Infinity;
     await this.working;
   }
 
   private async work(): Promise<void> {
-    if (this.stopped) return;
+    if (!this.running) return;
     const latest = Date.now() + LONGEST_WAIT;
     try {
       const next = await this.ring();

@@ -1,5 +1,7 @@
+import * as net from 'node:net';
+import { createContext } from '../../context';
 import { auditOf, login } from '../fixtures/accounts';
-import { PASSWORD, signUp } from '../fixtures/people';
+import { createRoom, PASSWORD, signUp } from '../fixtures/people';
 import { runNpmScript } from '../fixtures/process';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
@@ -11,16 +13,18 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** Runs `npm run create-admin` on the database of the server. */
-function createAdmin(parameters: string[], input: string) {
-  const { database, dataDir } = server.context.config;
+/** Runs a script of package.json on the database of a server. */
+function run(name: string, parameters: string[], input = '', { context }: TestServer = server) {
+  const { database, dataDir } = context.config;
   const environment = {
     MONGODB_URI: database.uri!,
     MONGODB_DATABASE: database.name,
     BCRYPT_COST: '4',
   };
-  return runNpmScript('create-admin', parameters, dataDir, environment, input);
+  return runNpmScript(name, parameters, dataDir, environment, input);
 }
+
+const createAdmin = (parameters: string[], input: string) => run('create-admin', parameters, input);
 
 const ADA = ['--username', 'ada', '--email', 'ada@example.org'];
 
@@ -56,3 +60,55 @@ it.each<[string, string[], string, RegExp]>([
   },
   60_000,
 );
+
+it('constructs everything without a timer or a connection', async () => {
+  const { config, database } = server.context;
+  const begun = [
+    jest.spyOn(globalThis, 'setTimeout'),
+    jest.spyOn(globalThis, 'setInterval'),
+    jest.spyOn(net.Socket.prototype, 'connect'),
+  ];
+  const everything = {
+    ...config,
+    redisUrl: 'redis://127.0.0.1:1',
+    throttle: { enabled: true },
+    linkPreviews: { enabled: true },
+    mail: { ...config.mail, smtpUrl: 'smtp://127.0.0.1:1' },
+  };
+  // With the database at hand nothing is waited for, so no other work of this process comes in between.
+  const context = await createContext(everything, { database });
+  const calls = begun.map((spy) => spy.mock.calls.length);
+  for (const spy of begun) spy.mockRestore();
+  await context.close();
+  expect(calls).toEqual([0, 0, 0]);
+});
+
+it('leaves the background work to the server, as every script does', async () => {
+  const idle = await startTestServer();
+  const founder = await signUp(idle.api, 'founder');
+  const { channelId } = await createRoom(idle.api, founder);
+  const input = { channelId, body: 'Later', sendAt: new Date(Date.now() + 3_600_000).toISOString() };
+  expect((await idle.api.post('/api/client/scheduled-messages', input, founder.token)).status).toBe(201);
+  // It still answers, and sends nothing by itself any more.
+  await idle.context.close();
+  const { scheduledMessages } = idle.context.database.collections;
+  const due = new Date(Date.now() - 60_000);
+  await scheduledMessages.updateOne({}, { $set: { dueAt: due } });
+
+  const ends = await Promise.all([
+    run('create-admin', ADA, `${PASSWORD}\n`, idle),
+    run('audit:verify', [], '', idle),
+    run('seed', ['--size', 'small'], '', idle),
+    run('clear', [], '', idle),
+  ]);
+  expect(ends.map(({ code, stdout, stderr }) => [code, stdout.split('\n')[0] || stderr])).toEqual([
+    [0, 'ada is super admin.'],
+    [0, expect.stringMatching(/^The audit log is whole/)],
+    [1, expect.stringMatching(/has accounts already/)],
+    [1, expect.stringMatching(/nobody to ask/)],
+  ]);
+  expect(await scheduledMessages.find().toArray()).toMatchObject([
+    { state: 'waiting', dueAt: due, takenAt: null },
+  ]);
+  await idle.close();
+}, 120_000);

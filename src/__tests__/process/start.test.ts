@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
@@ -76,6 +76,28 @@ describe('a start that cannot be', () => {
       `PORT ${port} is taken by another program. Set another PORT.`,
     );
     other.close();
+  });
+
+  it('gives back all that it had opened', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    const folder = await temporaryFolder();
+    // Redis refuses, so its clients are trying again; the warnings are not what this is about.
+    const settings = { DATA_DIR: folder, REDIS_URL: 'redis://127.0.0.1:1', LOG_LEVEL: 'silent' };
+    expect(await refusal({ ...settings, PORT: String(port) })).toContain(`PORT ${port} is taken`);
+    await expect(access(join(folder, 'store.lock'))).rejects.toThrow('ENOENT');
+    other.close();
+  });
+
+  it('names the folder for files that cannot be made, and gives the store back', async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'uploads'));
+    await writeFile(join(folder, 'uploads', 'images'), '');
+    const reason = await refusal({ DATA_DIR: folder });
+    expect(reason).toContain('file storage: ');
+    expect(reason).toContain(join(folder, 'uploads', 'images'));
+    await expect(access(join(folder, 'store.lock'))).rejects.toThrow('ENOENT');
   });
 
   it('names a host that is not of this machine', async () => {

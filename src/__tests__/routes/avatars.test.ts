@@ -240,6 +240,7 @@ describe('what a crash has left behind', () => {
 
     const { config, database } = server.context;
     const restarted = await createContext(config, { database });
+    await restarted.start();
     const orphans = async () => (await stored()).filter((name) => name.startsWith('0000')).length;
     await until(async () => (await orphans()) === 0);
     await restarted.close();
@@ -256,6 +257,7 @@ describe('what a crash has left behind', () => {
     for (const name of before) await utimes(join(folder('avatars'), name), old, old);
     const config = { ...other.context.config, uploadDir: server.context.config.uploadDir };
     const mistaken = await createContext(config, { database: other.context.database });
+    await mistaken.start();
     // Closing waits for the sweep.
     await mistaken.close();
     expect(await stored()).toEqual(before);

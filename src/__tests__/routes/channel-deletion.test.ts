@@ -76,6 +76,7 @@ describe('deleting a channel', () => {
     await purges().insertOne({ _id: gone, requestedAt: new Date() });
     const { config, database } = server.context;
     const restarted = await createContext(config, { database });
+    await restarted.start();
     await until(async () => (await purges().countDocuments()) === 0);
     expect(await messagesOf(gone.toHexString())).toBe(0);
     expect(await messagesOf(stays)).toBe(1);

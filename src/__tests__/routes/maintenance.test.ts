@@ -137,6 +137,7 @@ describe('during maintenance', () => {
     await set({ enabled: true, message: 'Still here' });
     const { config, database } = server.context;
     const context = await createContext(config, { database });
+    await context.start();
     expect(context.services.maintenance.enabled).toBe(true);
     await context.close();
   });

@@ -56,6 +56,7 @@ describe('a scheduled message', () => {
   it('is sent once, by one of several nodes', async () => {
     const { config, database } = server.context;
     const nodes = await Promise.all([1, 2].map(() => createContext(config, { database })));
+    for (const node of nodes) await node.start();
     const texts = Array.from({ length: 20 }, (_, index) => `later ${index} ${randomUUID()}`);
     const scheduled = await Promise.all(texts.map((text) => schedule(text, soon(3_600_000))));
     expect(await listed()).toHaveLength(20);

@@ -194,7 +194,7 @@ describe('hashing passwords', () => {
   let hasher: PasswordHasher;
 
   beforeEach(() => (hasher = new PasswordHasher(COST, 1)));
-  afterEach(() => hasher.close());
+  afterEach(() => hasher.stop());
 
   it('takes half of the processors, at least one', () => {
     expect([1, 2, 3, 4, 8, 64].map((processors) => hashThreads(processors))).toEqual([1, 1, 1, 2, 4, 8]);

@@ -152,6 +152,7 @@ describe('a ban', () => {
     expect(await listed()).toEqual([]);
     const { config, database } = server.context;
     const restarted = await createContext(config, { database });
+    await restarted.start();
     await until(async () => (await collections().channelRestrictions.findOne(restriction)) === null);
     await restarted.close();
   });

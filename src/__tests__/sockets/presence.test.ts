@@ -245,7 +245,7 @@ test('a server that ends remembers when it saw those who were there', async () =
   const { users } = other.context.database.collections;
   const findOne = () => users.findOne({ _id: new ObjectId(carl.id) });
   const before = Date.now();
-  await other.context.services.presence.close();
+  await other.context.services.presence.stop();
   const stored = await findOne();
   expect(stored?.lastSeenAt?.getTime()).toBeGreaterThanOrEqual(before - 1000);
   await other.close();

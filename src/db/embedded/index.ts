@@ -21,7 +21,7 @@ export interface EmbeddedStoreOptions {
 export interface EmbeddedStore {
   /** Connection string for MongoDB drivers. */
   uri: string;
-  /** Finishes what is being written and ends the worker. */
+  /** Finishes what is being written and ends the worker. @throws what kept it from finishing; the worker has ended */
   close(): Promise<void>;
   /** Calls back once if the worker ends without `close`; connections to it break then. */
   onExit(callback: (error: Error) => void): void;
@@ -37,8 +37,12 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const exitCallbacks: ((error: Error) => void)[] = [];
   let failure: Error | undefined;
   let closing = false;
+  let failedToClose: Error | undefined;
   const exited = new Promise<void>((resolve) => {
-    worker.once('error', (error: Error) => (failure = error));
+    worker.once('error', (error: Error) => {
+      failure = error;
+      if (closing) failedToClose = error;
+    });
     worker.once('exit', (code) => {
       failure ??= new Error(`the embedded store ended with code ${code}`);
       releaseDirectory(options.dataDir, lockToken);
@@ -62,6 +66,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
       closing = true;
       worker.postMessage('close');
       await exited;
+      if (failedToClose) throw failedToClose;
     },
     onExit: (callback) => void exitCallbacks.push(callback),
   };

@@ -34,9 +34,9 @@ export interface ServedStore {
 /** Opens the store and answers MongoDB's wire protocol in this thread. */
 export async function serve(options: ServeOptions): Promise<ServedStore> {
   const engine = new Engine(options.dataDir, options.lockToken ?? randomBytes(8).toString('hex'));
+  const report = options.report ?? (() => undefined);
+  const background = startBackground(engine, report);
   try {
-    const report = options.report ?? (() => undefined);
-    const background = startBackground(engine, report);
     const handler = createHandler(engine, report);
     const socketPath = socketPathFor(options);
     const listener = await listen(
@@ -59,6 +59,7 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
       },
     };
   } catch (error) {
+    await background.stop();
     await engine.close();
     throw error;
   }
