@@ -89,8 +89,10 @@ export class AccountService {
       await this.bus.publish({ type: 'user.changed', userId: user._id });
       await this.sessions.revokeAll(user._id, 'account_deleted');
       await this.forgetSessions(user._id);
-      // Those that began while it ran have been ended since.
+      // A transaction does not see what began while it ran: those sessions have been ended since, and what was written
+      // about the user meanwhile goes as well.
       await this.transactions.afterCommit(() => this.forgetSessions(user._id));
+      await this.transactions.afterCommit(() => this.forget(user._id));
     });
   }
 
@@ -177,18 +179,38 @@ export class AccountService {
     );
     // Asked twice at once, it is done once.
     if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
-    await this.collections.oneTimeTokens.deleteMany({ userId: user._id });
-    await this.collections.blocks.deleteMany({ userId: user._id });
-    await this.collections.blocks.deleteMany({ blockedId: user._id });
-    await this.collections.notifications.deleteMany({ userId: user._id });
-    await this.collections.channelReads.deleteMany({ userId: user._id });
-    await this.collections.bookmarks.deleteMany({ userId: user._id });
-    await this.collections.channelSettings.deleteMany({ userId: user._id });
-    await this.collections.threadFollows.deleteMany({ userId: user._id });
-    await this.collections.preferences.deleteOne({ _id: user._id });
-    await this.collections.scheduledMessages.deleteMany({ userId: user._id });
-    await this.collections.drafts.deleteMany({ userId: user._id });
+    await this.forget(user._id);
     await this.attachments.discardUnsent(user._id);
     await this.avatars.discard(before.avatarId);
+  }
+
+  /** Erases what is kept about a user alone, and in no document that they share with others. */
+  private async forget(userId: ObjectId): Promise<void> {
+    const {
+      oneTimeTokens,
+      blocks,
+      notifications,
+      channelReads,
+      bookmarks,
+      channelSettings,
+      threadFollows,
+      preferences,
+      scheduledMessages,
+      drafts,
+    } = this.collections;
+    await blocks.deleteMany({ blockedId: userId });
+    await preferences.deleteOne({ _id: userId });
+    const own = [
+      oneTimeTokens,
+      blocks,
+      notifications,
+      channelReads,
+      bookmarks,
+      channelSettings,
+      threadFollows,
+      scheduledMessages,
+      drafts,
+    ];
+    for (const collection of own) await (collection as typeof drafts).deleteMany({ userId });
   }
 }

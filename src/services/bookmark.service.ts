@@ -1,11 +1,12 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { lock, type Transactions } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import { MAX_BOOKMARKS, toBookmark, type Bookmark, type BookmarkDocument } from '../models/bookmark.model';
 import type { PageQuery } from '../models/common.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 import { requireUndeleted } from './message-changes';
@@ -24,11 +25,9 @@ export class BookmarkService {
     return this.transactions.run(async () => {
       const { message } = await this.access.message(caller, 'message.read', messageId);
       requireUndeleted(message);
-      const { bookmarks, users } = this.collections;
+      const { bookmarks } = this.collections;
       // So that two at once do not pass the limit, and the end of the account leaves none behind.
-      const account = await lock(users, { _id: caller.userId });
-      if (account?.state !== 'active')
-        throw new AppError('session_revoked', 'The account is not active any more.');
+      await lockAccount(this.collections, caller.userId);
       const own = { userId: caller.userId, messageId: message._id };
       const before = await bookmarks.findOne(own);
       if (before) return toBookmark(before, message);

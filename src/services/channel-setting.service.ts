@@ -3,6 +3,7 @@ import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
 import type { ChannelSetting, ChannelSettingInput } from '../models/channel-setting.model';
 import type { Caller } from '../models/session.model';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 
@@ -30,6 +31,7 @@ export class ChannelSettingService {
     return this.transactions.run(async () => {
       const { channel } = await this.access.channel(caller, 'channel.read', channelId);
       const own = { userId: caller.userId, channelId: channel._id };
+      await lockAccount(this.collections, caller.userId);
       const before = await this.read(caller.userId, channel._id);
       if (before.notificationLevel === notificationLevel) return before;
       if (notificationLevel === null) await this.collections.channelSettings.deleteOne(own);

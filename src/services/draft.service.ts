@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { lock, type Transactions } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   MAX_DRAFTS,
@@ -14,6 +14,7 @@ import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import type { Logger } from '../utils/logger';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { DomainEvent, EventBus } from './event-bus';
 
@@ -52,9 +53,7 @@ export class DraftService {
     return this.transactions.run(async () => {
       const { drafts } = this.collections;
       // Counted under a lock on the account, so that two at once do not pass the limit, nor its deletion.
-      const account = await lock(this.collections.users, { _id: caller.userId });
-      if (account?.state !== 'active')
-        throw new AppError('session_revoked', 'The account is not active any more.');
+      await lockAccount(this.collections, caller.userId);
       const { body, clientMessageId } = input;
       const document = await drafts.findOneAndUpdate(
         place,

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { lock, type Transactions } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   toGroup,
@@ -13,9 +13,9 @@ import {
 } from '../models/group.model';
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
-import { AppError } from '../utils/errors';
 import { nameKeysOf } from '../utils/name-keys';
 import { endOfPrefix } from '../utils/prefix';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 import { refuseTakenName, type GroupLifecycle } from './group-lifecycle';
@@ -63,9 +63,7 @@ export class GroupService {
     };
     await refuseTakenName(() =>
       this.transactions.run(async () => {
-        const creator = await lock(this.collections.users, { _id: caller.userId });
-        if (creator?.state !== 'active')
-          throw new AppError('session_revoked', 'The account no longer exists.');
+        await lockAccount(this.collections, caller.userId);
         await this.collections.memberships.insertOne(owner);
         await this.collections.groups.insertOne(group);
       }),

@@ -125,7 +125,7 @@ export class Memberships {
       if (before.role === 'owner') {
         await this.refuseLastOwner(groupId, user._id);
         // As when two owners leave at once.
-        await groups.updateOne({ _id: groupId }, { $set: { updatedAt: new Date() } });
+        await lock(groups, { _id: groupId });
       }
       const membership = await memberships.findOneAndUpdate(
         { _id: before._id },

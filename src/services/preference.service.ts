@@ -7,7 +7,7 @@ import {
   type UpdatePreferencesInput,
 } from '../models/preferences.model';
 import type { Caller } from '../models/session.model';
-import { AppError } from '../utils/errors';
+import { lockAccount } from './account-lock';
 import type { EventBus } from './event-bus';
 
 /** How users want to have it, on all of their devices. */
@@ -27,12 +27,7 @@ export class PreferenceService {
     const fields = toFields(input);
     return this.transactions.run(async () => {
       const now = new Date();
-      // Written, not read, so that a deletion of the account at the same time is seen: it gets nothing new.
-      const { matchedCount } = await this.collections.users.updateOne(
-        { _id: userId, state: { $ne: 'deleted' } },
-        { $set: { updatedAt: now } },
-      );
-      if (matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
+      await lockAccount(this.collections, userId);
       const document = await this.collections.preferences.findOneAndUpdate(
         { _id: userId },
         { $set: { ...fields, updatedAt: now } },

@@ -14,6 +14,7 @@ import {
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { AuditService } from './audit.service';
 import type { NotificationService } from './notification.service';
@@ -50,6 +51,8 @@ export class ReportService {
       const { message, channel } = await this.access.message(caller, 'message.report', messageId);
       const { senderId, body, createdAt, editedAt } = message;
       if (senderId.equals(caller.userId)) throw new AppError('bad_request', 'This message is your own.');
+      // So that two at once do not pass the limit.
+      await lockAccount(this.collections, caller.userId);
       const own = { reporterId: caller.userId, messageId: message._id, pending: true } as const;
       const before = await reports.findOne(own);
       if (before) return { report: toReportReceipt(before), created: false };

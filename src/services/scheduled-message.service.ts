@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { lock, type Transactions } from '../db/transaction';
+import type { Transactions } from '../db/transaction';
 import type { PageQuery } from '../models/common.model';
 import {
   MAX_SCHEDULED,
@@ -13,6 +13,7 @@ import {
 import type { Caller } from '../models/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { Attachments } from './attachments';
 import type { EventBus } from './event-bus';
@@ -53,9 +54,7 @@ export class ScheduledMessageService {
     };
     return this.transactions.run(async () => {
       // Counted under a lock on the account, so that two at once do not pass the limit, nor its deletion.
-      const account = await lock(this.collections.users, { _id: caller.userId });
-      if (account?.state !== 'active')
-        throw new AppError('session_revoked', 'The account is not active any more.');
+      await lockAccount(this.collections, caller.userId);
       if ((await this.collections.scheduledMessages.countDocuments({ userId })) >= MAX_SCHEDULED) {
         throw new AppError('too_many_scheduled', `At most ${MAX_SCHEDULED} messages can wait to be sent.`);
       }

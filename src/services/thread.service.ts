@@ -15,6 +15,7 @@ import {
   type ThreadsQuery,
 } from '../models/thread.model';
 import { cutPage, type Page } from '../utils/cursor';
+import { lockAccount } from './account-lock';
 import type { Access } from './access';
 import type { EventBus } from './event-bus';
 import { newFollowId } from './thread-roots';
@@ -127,6 +128,7 @@ export class ThreadService {
     return this.transactions.run(async () => {
       const { message, channel } = await this.access.message(caller, 'message.read', messageId);
       const { userId } = caller;
+      await lockAccount(this.collections, userId);
       const { threadFollows } = this.collections;
       const own = { userId, threadId: message.threadId ?? message._id };
       const before = await threadFollows.findOne(own);

@@ -107,6 +107,8 @@ const exits: Record<string, (world: World) => Promise<Answer>> = {
   'the end of the group': ({ groupId }) => there.api.delete(`/api/groups/${groupId}`, owner.token),
 };
 
+const FIRST = { clientMessageId: 'first', body: 'Begin here' };
+
 describe('of two writes on two nodes neither decides by what the other one has just changed', () => {
   const pairs = [
     ...Object.keys(exits).map((exit) => ['adding to a private channel', exit] as const),
@@ -173,7 +175,17 @@ describe('of two writes on two nodes neither decides by what the other one has j
       () => post('/api/direct-messages', { userIds: [other.id] }, owner),
       () => exits['the end of the account']!({ ...world, person: other }),
     );
-    const { channelRestrictions, channelMembers } = here.context.database.collections;
+    const third = await createWorld();
+    const { message } = (await here.api.post(`/api/channels/${third.open}/messages`, FIRST, owner.token))
+      .body;
+    await interleave(
+      ['threadFollows', 'findOneAndUpdate'],
+      () => here.api.call('put', `/api/messages/${message.id}/follow`, { token: third.person.token }),
+      () => exits['the end of the account']!(third),
+    );
+    const { channelRestrictions, channelMembers, threadFollows } = here.context.database.collections;
+    const followerId = new ObjectId(third.person.id);
+    expect(await threadFollows.countDocuments({ userId: followerId })).toBe(0);
     const userId = { $in: [new ObjectId(person.id), new ObjectId(other.id)] };
     expect(await channelRestrictions.countDocuments({ userId })).toBe(0);
     expect(await channelMembers.countDocuments({ userId })).toBe(0);
