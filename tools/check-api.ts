@@ -13,6 +13,7 @@ import { format, resolveConfig } from 'prettier';
 import { loadConfig } from '../src/config/env.config';
 import { createContext } from '../src/context';
 import { startServer } from '../src/server';
+import { generateDocs } from './docs';
 import { diffAsyncApi, diffOpenApi } from './api-diff';
 import type { Change, JsonObject } from './schema-diff';
 
@@ -102,7 +103,8 @@ async function main(): Promise<void> {
   } else {
     await mkdir(FOLDER, { recursive: true });
     for (const [path, text] of writes) await writeFile(path, text);
-    console.log('docs/api is renewed.');
+    generateDocs(true);
+    console.log('docs/api is renewed, and the tables of the documentation that follow from it.');
   }
 }
 

@@ -28,8 +28,8 @@ export type Departure = (typeof DEPARTURES)[number];
 const channelMemberEvent = z.strictObject({
   channelId: idOut,
   userId: idOut,
-  revision: z.number().int().meta({ description: "The channel's, of this change." }),
-  memberCount: z.number().int().meta({ description: 'How many are in the channel now.' }),
+  revision: z.number().int().meta({ description: 'The revision of the channel that this change made.' }),
+  memberCount: z.number().int().meta({ description: 'How many members the channel has now.' }),
 });
 
 /**
@@ -38,24 +38,38 @@ const channelMemberEvent = z.strictObject({
  */
 export const SERVER_EVENTS = {
   'auth:expiring': {
-    summary: 'The access token of this socket ends soon: get a new one and send it with `auth:refresh`.',
+    summary: 'To this socket: its access token expires soon. Get a new one and send it with `auth:refresh`.',
     payload: authExpiringEvent,
   },
-  'auth:ended': { summary: 'The server closes this socket, and why.', payload: authEndedEvent },
+  'auth:ended': {
+    summary: 'To this socket: the server closes it because its session has ended, and for which reason.',
+    payload: authEndedEvent,
+  },
 
   'socket:ended': {
-    summary: 'The server closes this socket for what it has sent, and why.',
+    summary:
+      'To this socket: the server closes it because of what the client has sent, and for which reason.',
     payload: socketEndedEvent,
   },
   'server:closing': {
     summary:
-      'The server goes down. Connect again after so many milliseconds: each socket is told another number.',
+      'To everybody: the server is shutting down. Connect again after this many milliseconds, which differ from socket to socket.',
     payload: serverClosingEvent,
   },
 
-  'message:created': { summary: 'To all who read the channel, the sender too.', payload: messageReply },
-  'message:updated': { summary: 'To all who read the channel.', payload: messageReply },
-  'message:deleted': { summary: 'To all who read the channel: the text is gone.', payload: messageReply },
+  'message:created': {
+    summary: 'To all who can read the channel, the sender included, on all devices.',
+    payload: messageReply,
+  },
+  'message:updated': {
+    summary:
+      'To all who can read the channel: the text, the reactions, the pin, the link previews or the number of replies changed.',
+    payload: messageReply,
+  },
+  'message:deleted': {
+    summary: 'To all who can read the channel: the text is empty now, `deletedAt` is set, `seq` stays.',
+    payload: messageReply,
+  },
 
   'group:added': {
     summary: 'To a user, on all devices: they are a member of this group from now on.',
@@ -66,11 +80,11 @@ export const SERVER_EVENTS = {
     payload: z.strictObject({ group: sharedGroupSchema }),
   },
   'group:removed': {
-    summary: 'To a user: they are no longer in this group, or it is gone.',
+    summary: 'To a user, on all devices: they are no longer in this group, or it was deleted.',
     payload: z.strictObject({ groupId: idOut, reason: z.enum(DEPARTURES) }),
   },
   'member:added': {
-    summary: 'To the members of a group.',
+    summary: 'To the members of a group: somebody is a member from now on.',
     payload: z.strictObject({ groupId: idOut, member: memberSchema }),
   },
   'member:updated': {
@@ -78,15 +92,16 @@ export const SERVER_EVENTS = {
     payload: z.strictObject({ groupId: idOut, member: memberSchema }),
   },
   'member:removed': {
-    summary: 'To the members of a group: somebody left it or was taken out.',
+    summary: 'To the members of a group: somebody left it or was removed.',
     payload: z.strictObject({ groupId: idOut, userId: idOut }),
   },
   'join_request:created': {
-    summary: 'To the admins of a group: somebody asks to come in.',
+    summary: 'To the admins of a group: somebody asks to join it.',
     payload: z.strictObject({ joinRequest: joinRequestSchema }),
   },
   'join_request:ended': {
-    summary: 'To the admins of a group, and to the user who had asked: there is nothing to decide any more.',
+    summary:
+      'To the admins of a group, and to the user who asked to join: the request was decided, withdrawn, or has lapsed.',
     payload: z.strictObject({ groupId: idOut, userId: idOut, outcome: z.enum(REQUEST_OUTCOMES) }),
   },
   'invite:received': {
@@ -94,20 +109,22 @@ export const SERVER_EVENTS = {
     payload: z.strictObject({ invite: receivedInviteSchema }),
   },
   'invite:ended': {
-    summary: 'To a user, on all devices: an invite was accepted, declined or taken back.',
+    summary: 'To a user, on all devices: an invite was accepted, declined or withdrawn.',
     payload: z.strictObject({ inviteId: idOut, groupId: idOut }),
   },
 
   'channel:added': {
-    summary: 'A channel that one can read from now on: new, opened, or one was taken in.',
+    summary:
+      'To those who can read a channel from now on: it is new, it was opened, they were added, or a ban has ended.',
     payload: z.strictObject({ channel: channelSchema }),
   },
   'channel:updated': {
-    summary: 'To all who read the channel.',
+    summary: 'To all who can read the channel: its name, topic, settings or counters changed.',
     payload: z.strictObject({ channel: channelSchema }),
   },
   'channel:removed': {
-    summary: 'A channel that one cannot read any more: deleted, closed, or one was taken out.',
+    summary:
+      'To those who can no longer read a channel: it was deleted or made private, or they left it, were removed or banned.',
     payload: z.strictObject({
       channelId: idOut,
       groupId: idOut.nullable(),
@@ -115,19 +132,21 @@ export const SERVER_EVENTS = {
     }),
   },
   'channel_member:added': {
-    summary: 'To those in a private channel or direct conversation.',
+    summary: 'To those in a private channel or direct conversation: somebody was added.',
     payload: channelMemberEvent,
   },
   'channel_member:removed': {
-    summary: 'To those in a private channel or direct conversation.',
+    summary: 'To those in a private channel or direct conversation: somebody left it or was removed.',
     payload: channelMemberEvent,
   },
   'channel_member:cleared': {
-    summary: 'To those who were in a private channel: it opens to the group, and has no members of its own.',
+    summary:
+      'To those who were in a private channel: it is open to the whole group now and has no members of its own. `channel:added` follows.',
     payload: channelMemberEvent.omit({ userId: true }),
   },
   'channel:restricted': {
-    summary: 'To a user: what they may not do in a channel from now on; null when they may again.',
+    summary:
+      'To a user, on all devices: they were muted or banned in a channel; `kind` is null when that has ended.',
     payload: z.strictObject({
       channelId: idOut,
       kind: z.enum(RESTRICTION_KINDS).nullable(),
@@ -137,78 +156,91 @@ export const SERVER_EVENTS = {
   },
 
   'channel:seen': {
-    summary: 'To all who read a channel of at most 50 people, gathered: how far people have read.',
+    summary:
+      'To all who can read a channel of at most 50 people: how far people have read. Sent once a second at most.',
     payload: channelSeenEvent,
   },
   'channel_setting:updated': {
-    summary: 'To a user, on all devices: what they want to be told of in a channel.',
+    summary: 'To a user, on all devices: which messages of a channel they are notified of.',
     payload: channelSettingReply,
   },
   'thread:updated': {
-    summary: 'To a user, on all devices: they follow a thread now, or do not, or have read more of it.',
+    summary: 'To a user, on all devices: they follow a thread, no longer follow it, or have read more of it.',
     payload: threadFollowReply,
   },
-  'bookmark:added': { summary: 'To a user, on all devices.', payload: bookmarkReply },
+  'bookmark:added': {
+    summary: 'To a user, on all devices: they have bookmarked a message.',
+    payload: bookmarkReply,
+  },
   'bookmark:removed': {
-    summary: 'To a user, on all devices: they have taken it away, or the message is gone.',
+    summary: 'To a user, on all devices: they have removed a bookmark, or the message was deleted.',
     payload: bookmarkGone,
   },
 
   'channel:read': {
-    summary: 'To a user, on all devices: they have read a channel up to here.',
+    summary: 'To a user, on all devices: how far they have read a channel, and what is unread.',
     payload: z.strictObject({ read: channelReadSchema }),
   },
 
   'presence:changed': {
     summary:
-      'Who of those with whom one has a group or a conversation in common is seen another way now, oneself included. Once a second at most.',
+      'To those who have a group or a conversation in common with the users named: their status changed. The lists hold ids of users. Sent once a second at most; users receive their own status, too.',
     payload: presenceChangedEvent,
   },
   'typing:changed': {
-    summary: `To those who read a channel, but for whom it is about. It ends by a message of theirs, too, and by itself.`,
+    summary:
+      'To all others who can read the channel: somebody types, or has stopped. It ends by itself, and with a message of that user.',
     payload: typingChangedEvent,
   },
   'scheduled_message:changed': {
-    summary:
-      'To a user, on all devices: a message is to be sent later, otherwise than before, or has failed.',
+    summary: 'To a user, on all devices: a message was scheduled or changed, or could not be sent.',
     payload: scheduledMessageReply,
   },
   'scheduled_message:removed': {
-    summary: 'To a user, on all devices: it was sent or deleted.',
+    summary: 'To a user, on all devices: a scheduled message was sent (`messageId`) or deleted (null).',
     payload: scheduledMessageRemovedEvent,
   },
-  'draft:changed': { summary: 'To a user, on all devices.', payload: draftChangedEvent },
+  'draft:changed': {
+    summary: 'To a user, on all devices: a draft was saved; `draft` is null when it was removed.',
+    payload: draftChangedEvent,
+  },
 
   'notification:created': {
-    summary: 'To a user, on all devices; `silent` while they do not want to be disturbed.',
+    summary: 'To a user, on all devices: there is a new notification.',
     payload: z.strictObject({
       notification: notificationSchema,
       unread: z.number().int(),
       silent: z.boolean().meta({
-        description: 'Show it, and neither ring nor pop up: the user does not want to be disturbed.',
+        description: 'Show it without a sound or a pop-up: the user does not want to be disturbed.',
       }),
     }),
   },
   'notification:read': {
-    summary: 'To a user, on all devices: one notification was read, or all up to one, or all.',
+    summary:
+      'To a user, on all devices: one notification was read (`notificationId`), all up to one (`upTo`), or all (both are null).',
     payload: notificationReadEvent,
   },
-  'notification:deleted': { summary: 'To a user, on all devices.', payload: notificationDeletedEvent },
+  'notification:deleted': {
+    summary: 'To a user, on all devices: a notification was deleted.',
+    payload: notificationDeletedEvent,
+  },
   'preferences:updated': {
-    summary: 'To a user, on all devices: the preferences as they are now.',
+    summary: 'To a user, on all devices: their preferences as they are now.',
     payload: z.strictObject({ preferences: preferencesSchema }),
   },
 
   'maintenance:changed': {
-    summary: 'To everybody: while it is enabled, the server answers super admins only.',
+    summary:
+      'To everybody: maintenance began, changed or ended. While it is enabled, the server answers super admins only.',
     payload: maintenanceSchema,
   },
   'announcement:created': {
-    summary: 'To everybody.',
+    summary: 'To everybody: there is a new announcement.',
     payload: z.strictObject({ announcement: announcementSchema }),
   },
   'announcement:ended': {
-    summary: 'To everybody: somebody has ended it. None is sent for one that ends at the time it named.',
+    summary:
+      'To everybody: somebody has ended an announcement. It is not sent for one that ends at its own time.',
     payload: z.strictObject({ announcementId: idOut }),
   },
 } as const satisfies Record<string, { summary: string; payload: z.ZodType }>;
