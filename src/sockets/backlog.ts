@@ -1,6 +1,7 @@
 import type { Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { webSocketOf } from './transport';
+import { addressOf } from './upgrade.router';
 
 /** What a packet that waits costs beside its text, in bytes. */
 const OVERHEAD = 256;
@@ -81,8 +82,8 @@ export class PollAnswers {
 
   watch(request: IncomingMessage, response: ServerResponse): void {
     if (request.method !== 'GET') return;
-    const id = new URL(request.url ?? '', 'http://listener').searchParams.get('sid');
-    if (id === null) return;
+    const id = addressOf(request)?.searchParams.get('sid');
+    if (id === undefined || id === null) return;
     const own = this.byConnection.get(id) ?? new Set();
     this.byConnection.set(id, own.add(response));
     response.once('close', () => {

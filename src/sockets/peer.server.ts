@@ -19,7 +19,7 @@ import { errorFrame } from './peer-frame';
 import { createPeerLibrary } from './peer-library';
 import { PeerLifetime } from './peer-lifetime';
 import { PeerSignalling } from './peer-signalling';
-import { refuseUpgrade, type UpgradeHandler } from './upgrade.router';
+import { addressOf, refuseUpgrade, type UpgradeHandler } from './upgrade.router';
 import { BoundedWebSocketServer } from './web-socket-server';
 
 /** Seconds after which a client may try again that found no place. */
@@ -122,7 +122,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
 
   /** Who wants to register what. A ticket for a call will be one more way to say so. @throws AppError */
   async function admit(request: IncomingMessage, address: string): Promise<Admission> {
-    const { searchParams } = new URL(request.url ?? '', 'http://listener');
+    const searchParams = addressOf(request)?.searchParams ?? new URLSearchParams();
     if (!searchParams.get('token'))
       throw new AppError('unauthenticated', 'This takes an access token: new Peer(id, {token}).');
     const query = peerQuery.safeParse(Object.fromEntries(searchParams));

@@ -29,10 +29,18 @@ export function createUpgradeRouter(routes: Record<string, UpgradeHandler>, logg
   };
 }
 
-/** The path of a request; undefined if the address cannot be read. */
+/** The address of a request; undefined if it cannot be parsed: `GET //` is a valid request line, and no URL. */
+export function addressOf(request: IncomingMessage): URL | undefined {
+  try {
+    return new URL(request.url ?? '', 'http://listener');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The path of a request; undefined if the address cannot be parsed. */
 export function pathOf(request: IncomingMessage): string | undefined {
-  const url = request.url ?? '';
-  return URL.canParse(url, 'http://listener') ? new URL(url, 'http://listener').pathname : undefined;
+  return addressOf(request)?.pathname;
 }
 
 /**

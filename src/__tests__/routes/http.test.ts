@@ -1,4 +1,5 @@
 import jwt from 'jsonwebtoken';
+import { createConnection } from 'node:net';
 import supertest from 'supertest';
 import { logInAgain, me, refused, reuseRefreshToken } from '../fixtures/accounts';
 import { createApi } from '../fixtures/api';
@@ -10,6 +11,44 @@ import { startServer } from '../../server';
 const OLD = 'the old secret, of more than 32 characters';
 const NEW = 'the new secret, of more than 32 characters';
 const LISTED = 'https://chat.example.org';
+
+/** Sends one request by hand. @returns the first line of the answer */
+function requestLine(url: string, target: string, headers: string[] = []): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ host: hostname, port: Number(port) });
+    const lines = [`GET ${target} HTTP/1.1`, 'Host: parley', ...headers, '', ''];
+    let text = '';
+    socket.setEncoding('latin1').on('error', reject);
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      if (!text.includes('\r\n')) return;
+      socket.destroy();
+      resolve(text.slice(0, text.indexOf('\r\n')));
+    });
+    socket.write(lines.join('\r\n'), 'latin1');
+  });
+}
+
+describe('a request for what is no URL', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startTestServer();
+  });
+  afterAll(() => server.close());
+
+  it.each(['//', '///', '//\xe9:x/', '/\xe9', 'http://[/', '/socket.io/?\xe9=%', '*'])(
+    '%s is answered, and the server goes on',
+    async (target) => {
+      const upgrade = ['Connection: Upgrade', 'Upgrade: websocket'];
+      for (let round = 0; round < 20; round++) {
+        expect(await requestLine(server.url, target)).toMatch(/^HTTP\/1\.1 [24]\d\d /);
+      }
+      expect(await requestLine(server.url, target, upgrade)).toMatch(/^HTTP\/1\.1 4\d\d /);
+      expect((await server.api.get('/health/live')).status).toBe(200);
+    },
+  );
+});
 
 describe('headers', () => {
   let server: TestServer;
