@@ -78,9 +78,12 @@ export class ChannelOrderService {
    */
   async setDefault(caller: Caller, groupId: string, { channelId }: DefaultChannelInput): Promise<Group> {
     const action = 'group.arrange_channels';
+    const { group: asked } = await this.access.group(caller, action, groupId, { quiet: true });
+    const { channel: named } = await this.access.channel(caller, 'channel.read', channelId, { quiet: true });
+    // Before any turn is taken: who waits for a second group while holding the turn of one may wait for ever.
+    if (!named.groupId?.equals(asked._id)) throw noChannel();
     return this.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
       this.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
-        if (!current.groupId?.equals(group._id)) throw noChannel();
         if (current.visibility === 'private') {
           throw new AppError('bad_request', 'Newcomers begin in a public channel.');
         }

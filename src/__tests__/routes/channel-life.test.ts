@@ -212,6 +212,16 @@ describe('the channel where newcomers begin', () => {
     expect(await group(groupId)).toMatchObject({ defaultChannelId: second, channelCount: 1 });
   });
 
+  it('is a channel of the group itself: two groups that name each other’s do not wait for one another', async () => {
+    const rooms = [await room(), await room()];
+    const answers = await Promise.all(
+      rooms.map(({ groupId }, index) =>
+        put(`/api/groups/${groupId}/default-channel`, { channelId: rooms[1 - index]!.channelId }),
+      ),
+    );
+    for (const answer of answers) expect(answer).toMatchObject(refused(404, 'not_found'));
+  });
+
   it('is chosen by admins of the group, among its public channels in use; its members hear of it', async () => {
     const { groupId, channelId } = await room();
     const path = `/api/groups/${groupId}/default-channel`;
