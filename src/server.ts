@@ -63,7 +63,11 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
   if (peers) lifecycle.register('PeerJS', { stop: () => peers.close() });
   lifecycle.register('Socket.IO', { stop: () => sockets.close() });
   lifecycle.register('listener', {
-    start: () => listen(listener, config.http.port, config.http.host),
+    start: async () => {
+      await listen(listener, config.http.port, config.http.host);
+      // Such as EMFILE: a connection that cannot be accepted must not end the others.
+      listener.on('error', (error) => logger.error({ err: error }, 'a connection could not be accepted'));
+    },
     stop: () => {
       context.accepting = false;
       closed = new Promise<void>((resolve) => listener.close(() => resolve()));
@@ -187,6 +191,16 @@ function endOnSignal(context: Context, server: RunningServer): void {
       );
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal, 0));
+  // The last resort for what a library does outside of any call of ours. A promise that nobody waits for leaves nothing
+  // half done that others depend on; after an exception anything may be.
+  process.on('unhandledRejection', (error) => {
+    logger.error({ err: error }, 'a failure that nobody handled');
+    context.services.errors.note('unhandled', error, null);
+  });
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'an exception that nobody caught');
+    end('uncaught exception', 1);
+  });
   context.database.onLost((error) => {
     logger.fatal({ err: error }, 'the embedded store has ended');
     end('store lost', 1);

@@ -1,6 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
+import { Peer } from '../fixtures/peer';
 import { createRoom, PASSWORD, signUp } from '../fixtures/people';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 import { connect } from '../fixtures/sockets';
@@ -41,6 +45,13 @@ async function useEverything(url: string) {
     await expect(connect(url, `${ada.token}x`, { transports: [transport] })).rejects.toThrow();
     const options = { transports: [transport], query: { token: ada.token } };
     await expect(connect(url, '', options)).rejects.toThrow();
+  }
+  for (const token of [ada.token, `${ada.token}x`]) {
+    const peer = new Peer(url, 'peer', token);
+    await peer.receives(({ type }) => type === 'OPEN' || type === 'ERROR');
+    peer.send('{"type":');
+    await peer.receives(({ type }) => type === 'ERROR');
+    await peer.close();
   }
   note(await api.post('/api/auth/logout', undefined, ada.token));
   const { accessToken, refreshToken } = refreshed.body;
@@ -98,4 +109,26 @@ it('do not hold the secrets that development makes for itself either', async () 
     expect(secret.length).toBeGreaterThan(32);
     expect(server.stdout + server.stderr).not.toContain(secret);
   }
+});
+
+const onFullDisk = existsSync('/dev/full') ? it : it.skip;
+
+onFullDisk('that cannot be written stop nothing, and take no more than a bound', async () => {
+  const logger = join(__dirname, '..', '..', '..', 'dist', 'utils', 'logger.js');
+  const program = `
+    const logger = require(${JSON.stringify(logger)}).createLogger('info');
+    for (let line = 0; line < 20_000; line++) logger.info('x'.repeat(1000));
+    setImmediate(() => process.stderr.write(String(process.memoryUsage().rss), () => process.exit(7)));
+  `;
+  const full = await open('/dev/full', 'w');
+  // It used to throw at the first line, and to hang in the end.
+  const child = spawn(process.execPath, ['-e', program], {
+    stdio: ['ignore', full.fd, 'pipe'],
+    timeout: 20_000,
+  });
+  let memory = '';
+  child.stderr!.on('data', (text: Buffer) => (memory += text.toString()));
+  expect(await once(child, 'close')).toEqual([7, null]);
+  expect(Number(memory)).toBeLessThan(200 * 1024 * 1024);
+  await full.close();
 });

@@ -1,5 +1,7 @@
 import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { createApi, type Api } from '../fixtures/api';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
@@ -97,6 +99,34 @@ describe('a request that never ends', () => {
     await broken;
     expect(exit).toEqual({ code: 0, signal: null });
     expect(Date.now() - toldAt).toBeLessThan(10_000);
+  });
+});
+
+describe('what nobody handles', () => {
+  /** Starts a server in which a signal makes something go wrong outside of any call. */
+  async function spawnFaulty(fault: string) {
+    const folder = await temporaryFolder();
+    const preload = join(folder, 'fault.js');
+    await writeFile(preload, `process.on('SIGUSR2', () => { ${fault} });`);
+    return spawnServer({ DATA_DIR: folder, NODE_OPTIONS: `--require=${preload}`, LOG_LEVEL: 'error' });
+  }
+
+  it.concurrent('in a promise is logged, and the server goes on', async () => {
+    const server = await spawnFaulty("void Promise.reject(new Error('stray'));");
+    const api = await createApi(await server.listening());
+    server.signal('SIGUSR2');
+    await until(() => server.stdout.includes('stray'));
+    expect((await api.get('/health/live')).status).toBe(200);
+    expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
+  });
+
+  it.concurrent('as an exception is logged, and the server ends in order', async () => {
+    const server = await spawnFaulty("setImmediate(() => { throw new Error('stray'); });");
+    const ada = await signUp(await createApi(await server.listening()), 'ada');
+    expect(ada.token).toBeTruthy();
+    server.signal('SIGUSR2');
+    expect(await server.exited).toEqual({ code: 1, signal: null });
+    expect(server.stdout).toMatch(/"level":"fatal".*stray/);
   });
 });
 

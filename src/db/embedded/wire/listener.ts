@@ -40,6 +40,8 @@ export async function listen(options: ListenOptions, handler: Handler): Promise<
     server.once('error', reject);
     server.listen(options, () => {
       server.off('error', reject);
+      // A connection that cannot be accepted, for want of a file descriptor, must not end the others.
+      server.on('error', () => undefined);
       resolve();
     });
   });
