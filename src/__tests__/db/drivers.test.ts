@@ -200,8 +200,14 @@ describe('how a client describes itself', () => {
 
   test('is refused when it is empty, and when it comes a second time', async () => {
     const store = await openTestStore();
-    // Without the module that it cannot load under Jest, the driver sends an empty document.
-    const client = new driver7.MongoClient(store.uri, { serverSelectionTimeoutMS: 500 });
+    // A driver that cannot find out about its machine sends an empty document.
+    const unloadable = new Proxy({} as driver7.OsAdapter, {
+      get: () => {
+        throw new Error('This module cannot be loaded.');
+      },
+    });
+    const options = { serverSelectionTimeoutMS: 500, runtimeAdapters: { os: unloadable } };
+    const client = new driver7.MongoClient(store.uri, options);
     try {
       await expect(client.connect()).rejects.toThrow(
         "Missing required sub-document 'driver' in the client metadata document",
