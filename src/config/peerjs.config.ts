@@ -19,6 +19,8 @@ export const peerjsConfig = {
   maxDepth: 32,
   /** What one connection may send in a window of so many milliseconds: a call takes some 20 frames. */
   rate: { window: 10_000, frames: 500, bytes: 4 * 1024 * 1024 },
+  /** The same for all connections of one user, so that nobody gets more by connecting again. */
+  userRate: { window: 10_000, frames: 2000, bytes: 16 * 1024 * 1024 },
   /**
    * How many bytes may wait for a peer that does not read, and for all peers together. A frame beyond that is answered
    * as if the peer were absent. A peer that has been full for `patience` milliseconds is disconnected.
@@ -36,5 +38,5 @@ export const peerjsConfig = {
 
 export type PeerLimits = Pick<
   typeof peerjsConfig,
-  'aliveTimeout' | 'maxFrameBytes' | 'maxDepth' | 'rate' | 'backlog' | 'absent'
+  'aliveTimeout' | 'maxFrameBytes' | 'maxDepth' | 'rate' | 'userRate' | 'backlog' | 'absent'
 >;

@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import type { PeerLimits } from '../config/peerjs.config';
 import type { PeerSignal } from '../models/peer.model';
 import type { Caller } from '../models/session.model';
+import { FrameCount } from './frame-count';
 import { errorFrame, readFrame } from './peer-frame';
 
 /** Frames that are kept while earlier ones are handled; with more, the connection is not read. */
@@ -55,7 +56,7 @@ export class PeerConnection {
   private fullSince: number | undefined;
   private pingsSent = 0;
   private isAnswered = true;
-  private readonly count = { frames: 0, bytes: 0, windowEnd: 0 };
+  private readonly count: FrameCount;
 
   constructor(
     private readonly webSocket: WebSocket,
@@ -64,9 +65,12 @@ export class PeerConnection {
     readonly peerId: string,
     readonly caller: Caller,
     private readonly limits: PeerLimits,
+    /** What all connections of the user have sent. */
+    private readonly countOfUser: FrameCount,
     private readonly total: UnreadTotal,
     private readonly sink: PeerSink,
   ) {
+    this.count = new FrameCount(limits.rate);
     this.librarySocket = Object.assign(this.emitter, {
       send: (text: string) => this.send(text),
       close: () => this.end('closed'),
@@ -130,17 +134,8 @@ export class PeerConnection {
 
   /** Counts what came in from the network, frame or not, and cuts the connection off beyond the limit. */
   meter(bytes: number, frames: number): void {
-    const now = Date.now();
-    const { count } = this;
-    const { rate } = this.limits;
-    if (now >= count.windowEnd) {
-      count.windowEnd = now + rate.window;
-      count.frames = 0;
-      count.bytes = 0;
-    }
-    count.frames += frames;
-    count.bytes += bytes;
-    if (count.frames <= rate.frames && count.bytes <= rate.bytes) return;
+    for (const count of [this.count, this.countOfUser]) count.add(frames, bytes);
+    if (this.count.wait === 0 && this.countOfUser.wait === 0) return;
     // One that has ended may go on sending until it has confirmed that it is closed.
     if (this.isEnded) this.webSocket.terminate();
     else this.end('too_many_packets', errorFrame({ code: 'rate_limited', message: 'Too many frames.' }));

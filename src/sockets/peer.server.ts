@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { LRUCache } from 'lru-cache';
 import type { WebSocket } from 'ws';
 import { peerjsConfig, type PeerLimits } from '../config/peerjs.config';
 import type { Context } from '../context';
@@ -16,6 +17,7 @@ import { clientAddress, trustProxy } from '../utils/trust-proxy';
 import { ConnectionPlaces } from './connection-places';
 import { PeerConnection, type PeerEnd } from './peer-connection';
 import { errorFrame } from './peer-frame';
+import { FrameCount } from './frame-count';
 import { createPeerLibrary } from './peer-library';
 import { PeerLifetime } from './peer-lifetime';
 import { PeerSignalling } from './peer-signalling';
@@ -27,6 +29,9 @@ const RETRY_FULL = 10;
 
 /** How much of what a client says of itself is kept, in characters. */
 const MAX_USER_AGENT = 256;
+
+/** Users of whom it is kept how much they have sent. */
+const COUNTED_USERS = 10_000;
 
 /** What the PeerJS client is told when somebody else has its id. */
 const ID_TAKEN = JSON.stringify({ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } });
@@ -64,6 +69,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   const connections = new Map<string, PeerConnection>();
   const leave = new WeakMap<PeerConnection, () => void>();
   const total = { bytes: 0 };
+  const counts = new LRUCache<string, FrameCount>({ max: COUNTED_USERS });
   /** The sessions that ended while somebody was on the way in: one list for each. */
   const arriving = new Set<Set<string>>();
   let isClosing = false;
@@ -177,6 +183,11 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     socket: Duplex,
   ): void {
     if (isClosing) throw new AppError('unavailable', 'The server is closing. Connect again.');
+    const countOfUser = counts.get(caller.userId.toHexString()) ?? new FrameCount(limits.userRate);
+    counts.set(caller.userId.toHexString(), countOfUser);
+    if (countOfUser.wait > 0) {
+      throw new AppError('rate_limited', 'Too many frames.', undefined, countOfUser.wait / 1000);
+    }
     const holder = signalling.holderOf(peerId);
     if (holder?.caller.sessionId.equals(caller.sessionId)) {
       // It must not come again by itself: two tabs under one id would take it from each other for ever.
@@ -184,11 +195,20 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     }
     services.peers.reserve(caller.userId)();
     const connectionId = randomUUID();
-    const connection = new PeerConnection(webSocket, connectionId, peerId, caller, limits, total, {
-      forward: (sender, frame) => signalling.forward(sender, frame),
-      ended,
-      failed,
-    });
+    const connection = new PeerConnection(
+      webSocket,
+      connectionId,
+      peerId,
+      caller,
+      limits,
+      countOfUser,
+      total,
+      {
+        forward: (sender, frame) => signalling.forward(sender, frame),
+        ended,
+        failed,
+      },
+    );
     const { userId, sessionId, address } = caller;
     const live: LiveConnection = {
       id: connectionId,

@@ -29,6 +29,7 @@ beforeAll(async () => {
       peerLimits: {
         ...peerjsConfig,
         rate: { window: 600_000, frames: FRAMES, bytes: 64 * 1024 * 1024 },
+        userRate: { window: 600_000, frames: FRAMES + 100, bytes: 64 * 1024 * 1024 },
         backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, patience: PATIENCE },
         absent: { ...peerjsConfig.absent, timeout: 500, framesPerPeer: WAITING },
       },
@@ -174,11 +175,17 @@ describe('a frame', () => {
     await expectSignalling(sender, receiver);
   });
 
-  test('beyond the rate ends the connection', async () => {
-    const peer = await register(ada);
-    for (let count = 0; count <= FRAMES; count++) peer.send({ type: 'HEARTBEAT' });
-    await peer.closed;
-    expect(server.context.services.peers.endedFor.get('too_many_packets')).toBe(1);
+  test('beyond the rate ends the connection, and connecting again gives no more', async () => {
+    const ended = () => server.context.services.peers.endedFor.get('too_many_packets') ?? 0;
+    for (const frames of [FRAMES, 100]) {
+      const before = ended();
+      const peer = await register(ada);
+      for (let count = 0; count <= frames; count++) peer.send({ type: 'HEARTBEAT' });
+      await peer.closed;
+      expect(ended()).toBe(before + 1);
+    }
+    expect(await start(ada).closed).toBe('rate_limited');
+    await register(bruno);
   });
 });
 

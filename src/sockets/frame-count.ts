@@ -1,0 +1,36 @@
+/** What may be sent in a window of so many milliseconds. */
+export interface FrameRate {
+  window: number;
+  frames: number;
+  bytes: number;
+}
+
+/** Counts what somebody sends, window by window. */
+export class FrameCount {
+  private frames = 0;
+  private bytes = 0;
+  private windowEnd = 0;
+
+  constructor(private readonly rate: FrameRate) {}
+
+  add(frames: number, bytes: number): void {
+    this.renew();
+    this.frames += frames;
+    this.bytes += bytes;
+  }
+
+  /** Milliseconds until more may be sent; 0 when it may be sent now. */
+  get wait(): number {
+    this.renew();
+    if (this.frames <= this.rate.frames && this.bytes <= this.rate.bytes) return 0;
+    return this.windowEnd - Date.now();
+  }
+
+  private renew(): void {
+    const now = Date.now();
+    if (now < this.windowEnd) return;
+    this.windowEnd = now + this.rate.window;
+    this.frames = 0;
+    this.bytes = 0;
+  }
+}
