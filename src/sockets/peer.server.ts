@@ -33,6 +33,9 @@ const MAX_USER_AGENT = 256;
 /** Users of whom it is kept how much they have sent. */
 const COUNTED_USERS = 10_000;
 
+/** What a frame of a refused client counts beside its content, in bytes. */
+const FRAME_OVERHEAD = 256;
+
 /** What the PeerJS client is told when somebody else has its id. */
 const ID_TAKEN = JSON.stringify({ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } });
 
@@ -239,9 +242,12 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   /** Tells a client why it may not come in, and closes its connection. */
   function refuse(webSocket: WebSocket, refusal: PublicError): void {
     webSocket.on('error', () => webSocket.terminate());
-    // Clients send before they have read the answer; one that goes on floods.
-    let frames = 0;
-    webSocket.on('message', () => ++frames > limits.rate.frames && webSocket.terminate());
+    // A client may have sent its first frames before it reads the answer. One that sends more is cut off.
+    let bytes = 0;
+    webSocket.on('message', (data: Buffer) => {
+      bytes += data.length + FRAME_OVERHEAD;
+      if (bytes > limits.maxFrameBytes) webSocket.terminate();
+    });
     webSocket.send(errorFrame(refusal));
     webSocket.close(1008, refusal.code);
   }

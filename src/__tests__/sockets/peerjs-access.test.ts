@@ -47,6 +47,25 @@ describe('registration', () => {
     expect(peer.received).toEqual([{ type: 'ERROR', payload: { code, msg: expect.any(String) } }]);
   });
 
+  test('that is refused, and goes on sending without reading why, is cut off', async () => {
+    const peer = start('invented');
+    // Before it can read that it is closed.
+    peer.webSocket.once('open', () => peer.webSocket.pause());
+    await once(peer.webSocket, 'open');
+    let isCut = false;
+    peer.webSocket.once('error', () => (isCut = true));
+    void peer.closed.then(() => (isCut = true));
+    const frame = offerTo({ id: 'x' }, 'a'.repeat(60_000));
+    let sent = 0;
+    await until(() => {
+      if (isCut || sent === 200) return true;
+      peer.send(frame);
+      sent++;
+      return false;
+    });
+    expect(sent).toBeLessThan(200);
+  });
+
   test('is refused when the session has ended', async () => {
     await server.api.post('/api/auth/logout', {}, ada.token);
     const peer = start(ada);
