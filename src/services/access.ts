@@ -42,9 +42,9 @@ export interface MessageAccess extends ChannelAccess {
 }
 
 /**
- * The one place that decides who may do what, what a user may read, and who reads a channel: it gathers the facts, and the rules in access-rules.ts decide by
- * them. What the caller may not know to exist is answered with `not_found`, never with `forbidden`. Where a
- * super admin passes a rule that refuses others, the audit log says so first.
+ * The one place that decides who may do what, what a user may read, and who reads a channel. It gathers the facts, and
+ * the rules in access-rules.ts decide by them. What the caller may not know to exist is answered with `not_found`, never
+ * with `forbidden`. Where a super admin passes a rule that refuses others, the audit log records it first.
  */
 export class Access extends ReadAccess {
   constructor(
