@@ -3,7 +3,7 @@
  * use; anything else is an error, and so is a cycle.
  */
 const MAY_USE = {
-  server: ['app', 'context', 'config', 'services/lifecycle', 'sockets', 'utils'],
+  server: ['app', 'context', 'config', 'services/kernel', 'sockets', 'utils'],
   app: ['context', 'config', 'routes', 'middleware', 'utils'],
   context: ['services', 'db', 'config', 'models', 'utils'],
   routes: ['context', 'controllers', 'middleware', 'models', 'config', 'utils'],
@@ -19,6 +19,38 @@ const MAY_USE = {
 };
 const part = (name) => `^src/${name}(/|\\.ts$)`;
 
+/**
+ * The folders of src/services, lowest first: each one may use itself and those before it. A service whose file is
+ * directly in src/services belongs to the folder named beside it.
+ */
+const DOMAINS = [
+  ['kernel'],
+  ['audit'],
+  ['access'],
+  ['users', 'user.service'],
+  ['operations'],
+  ['identity'],
+  ['files'],
+  ['notifications'],
+  ['reading'],
+  ['presence'],
+  ['channels', 'channel.service'],
+  ['groups', 'group.service'],
+  ['search'],
+  ['messages', 'message.service'],
+  ['calls', 'video-call.service'],
+  ['writing'],
+  ['catch-up'],
+  ['accounts'],
+  ['admin', 'admin.service'],
+  ['moderation'],
+  ['idempotency'],
+  ['integrations'],
+  ['backup'],
+  ['seed', 'database.seeder'],
+];
+const domain = (names) => names.map((name) => part(`services/${name}`));
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
@@ -29,6 +61,20 @@ module.exports = {
       from: { path: part(from), pathNot: '^src/scripts/embedded-db\\.ts$' },
       to: { path: '^src/', pathNot: [from, ...allowed].map(part) },
     })),
+    ...DOMAINS.map((names, index) => ({
+      name: `services-${names[0]}-imports`,
+      comment: 'A domain of src/services uses only the domains before it in DOMAINS.',
+      severity: 'error',
+      from: { path: domain(names) },
+      to: { path: '^src/services/', pathNot: DOMAINS.slice(0, index + 1).flatMap(domain) },
+    })),
+    {
+      name: 'services-in-a-domain',
+      comment: 'Every file of src/services belongs to one of DOMAINS.',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/services/', pathNot: DOMAINS.flatMap(domain) },
+    },
     {
       name: 'services-know-no-transport',
       severity: 'error',

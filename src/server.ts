@@ -5,7 +5,7 @@ import { ConfigError, loadConfig, type Config } from './config/env.config';
 import { peerjsConfig, type PeerLimits } from './config/peerjs.config';
 import { createContext, type Context } from './context';
 import { createPeerServer } from './sockets/peer.server';
-import { Lifecycle, StartError } from './services/lifecycle';
+import { Lifecycle, StartError } from './services/kernel/lifecycle';
 import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
 import { createUpgradeRouter, pathOf } from './sockets/upgrade.router';
 import { VERSION } from './utils/version';

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import { openDatabase } from '../../src/db/mongodb';
 import type { MessageDocument } from '../../src/models/message.model';
-import { searchFieldsOf } from '../../src/services/search-terms';
+import { searchFieldsOf } from '../../src/services/search/search-terms';
 import { call } from '../demo/rest';
 import { createRoom, type Room } from './people';
 import { Target } from './target';

@@ -1,5 +1,5 @@
 import { io, type Socket } from 'socket.io-client';
-import type { MessagesReply } from '../../src/models/history.model';
+import type { MessagesReply } from '../../src/models/messages/history.model';
 import type { Message } from '../../src/models/message.model';
 import type { ClientToServerEvents, ServerToClientEvents } from '../../src/sockets/socket.types';
 import { call, type Session } from './rest';

@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { AdminChannelsQuery, AdminGroupsQuery } from '../models/admin-group.model';
+import type { AdminChannelsQuery, AdminGroupsQuery } from '../models/admin/admin-group.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };

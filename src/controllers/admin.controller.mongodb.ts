@@ -1,7 +1,7 @@
 import type { Services } from '../context';
-import type { AdminUsersQuery, BanInput } from '../models/admin-user.model';
-import type { SuspendInput } from '../models/admin.model';
-import type { AuditFilter, AuditQuery } from '../models/audit.model';
+import type { AdminUsersQuery, BanInput } from '../models/admin/admin-user.model';
+import type { SuspendInput } from '../models/admin/admin.model';
+import type { AuditFilter, AuditQuery } from '../models/audit/audit.model';
 import type { GlobalRole } from '../models/user.model';
 import type { CallerRequest, Reply } from './controller.types';
 

@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { RefreshInput, SessionsQuery } from '../models/session.model';
+import type { RefreshInput, SessionsQuery } from '../models/identity/session.model';
 import type {
   ChangeEmailInput,
   ChangePasswordInput,

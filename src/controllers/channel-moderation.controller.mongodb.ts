@@ -1,5 +1,5 @@
-import type { RestrictInput, RestrictionsQuery } from '../models/channel-restriction.model';
-import type { ChannelRestrictionService } from '../services/channel-restriction.service';
+import type { RestrictInput, RestrictionsQuery } from '../models/moderation/channel-restriction.model';
+import type { ChannelRestrictionService } from '../services/moderation/channel-restriction.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };

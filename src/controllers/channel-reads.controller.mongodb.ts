@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { MarkReadInput, MarkUnreadInput } from '../models/channel-summary.model';
+import type { MarkReadInput, MarkUnreadInput } from '../models/channels/channel-summary.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };

@@ -1,8 +1,8 @@
-import type { ChannelOrderInput, DefaultChannelInput } from '../models/channel-order.model';
+import type { ChannelOrderInput, DefaultChannelInput } from '../models/channels/channel-order.model';
 import type { ChannelsQuery, CreateChannelInput, UpdateChannelInput } from '../models/channel.model';
-import type { PageQuery } from '../models/common.model';
-import type { ChannelMembershipService } from '../services/channel-membership.service';
-import type { ChannelOrderService } from '../services/channel-order.service';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { ChannelMembershipService } from '../services/channels/channel-membership.service';
+import type { ChannelOrderService } from '../services/channels/channel-order.service';
 import type { ChannelService } from '../services/channel.service';
 import type { CallerRequest, Reply } from './controller.types';
 

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
-import type { NotificationsQuery, ReadAllQuery } from '../models/notification.model';
-import type { UpdatePreferencesInput } from '../models/preferences.model';
+import type { NotificationsQuery, ReadAllQuery } from '../models/notifications/notification.model';
+import type { UpdatePreferencesInput } from '../models/users/preferences.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type NotificationParams = { notificationId: string };

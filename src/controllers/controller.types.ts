@@ -1,5 +1,5 @@
-import type { Caller, Origin } from '../models/session.model';
-import type { OpenFile } from '../services/file-storage';
+import type { Caller, Origin } from '../models/identity/session.model';
+import type { OpenFile } from '../services/files/file-storage';
 
 /** The valid input of a route that anybody may call. */
 export interface PublicRequest<Params = undefined, Query = undefined, Body = undefined, File = undefined> {

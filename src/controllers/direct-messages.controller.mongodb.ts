@@ -1,5 +1,9 @@
-import type { AddPeopleInput, ConversationsQuery, StartDirectInput } from '../models/direct-message.model';
-import type { DirectMessageService } from '../services/direct-message.service';
+import type {
+  AddPeopleInput,
+  ConversationsQuery,
+  StartDirectInput,
+} from '../models/channels/direct-message.model';
+import type { DirectMessageService } from '../services/channels/direct-message.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };

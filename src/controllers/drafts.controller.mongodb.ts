@@ -1,6 +1,6 @@
-import type { PageQuery } from '../models/common.model';
-import type { DraftQuery, SaveDraftInput } from '../models/draft.model';
-import type { DraftService } from '../services/draft.service';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { DraftQuery, SaveDraftInput } from '../models/writing/draft.model';
+import type { DraftService } from '../services/writing/draft.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };

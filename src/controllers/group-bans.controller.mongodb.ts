@@ -1,6 +1,6 @@
-import type { PageQuery } from '../models/common.model';
-import type { BanInput } from '../models/group-ban.model';
-import type { GroupBanService } from '../services/group-ban.service';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { BanInput } from '../models/moderation/group-ban.model';
+import type { GroupBanService } from '../services/moderation/group-ban.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };

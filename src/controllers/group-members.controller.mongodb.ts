@@ -1,5 +1,5 @@
 import type { GroupRole, MembersQuery } from '../models/group.model';
-import type { GroupMemberService } from '../services/group-member.service';
+import type { GroupMemberService } from '../services/groups/group-member.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };

@@ -1,4 +1,4 @@
-import type { PageQuery } from '../models/common.model';
+import type { PageQuery } from '../models/kernel/common.model';
 import type { CreateGroupInput, DiscoverGroupsQuery, UpdateGroupInput } from '../models/group.model';
 import type { GroupService } from '../services/group.service';
 import type { CallerRequest, Reply } from './controller.types';

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
-import type { ConnectionsQuery } from '../models/diagnostics.model';
-import type { StatisticsQuery } from '../models/statistics.model';
+import type { ConnectionsQuery } from '../models/operations/diagnostics.model';
+import type { StatisticsQuery } from '../models/admin/statistics.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 export function createInsightController({ statistics, diagnostics, exports }: Services) {

@@ -1,6 +1,6 @@
-import type { PageQuery } from '../models/common.model';
-import type { CreateInviteInput } from '../models/invite.model';
-import type { InviteService } from '../services/invite.service';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { CreateInviteInput } from '../models/groups/invite.model';
+import type { InviteService } from '../services/groups/invite.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };

@@ -1,5 +1,5 @@
-import type { PageQuery } from '../models/common.model';
-import type { JoinRequestService } from '../services/join-request.service';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { JoinRequestService } from '../services/groups/join-request.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
-import type { PageQuery } from '../models/common.model';
-import type { PinsQuery } from '../models/pin.model';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { PinsQuery } from '../models/messages/pin.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };

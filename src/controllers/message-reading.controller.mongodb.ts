@@ -1,9 +1,9 @@
 import type { Services } from '../context';
-import type { ChannelSettingInput } from '../models/channel-setting.model';
-import type { MarkReadInput } from '../models/channel-summary.model';
-import type { PageQuery } from '../models/common.model';
-import type { HistoryQuery, RepliesQuery } from '../models/history.model';
-import type { ThreadsQuery } from '../models/thread.model';
+import type { ChannelSettingInput } from '../models/channels/channel-setting.model';
+import type { MarkReadInput } from '../models/channels/channel-summary.model';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { HistoryQuery, RepliesQuery } from '../models/messages/history.model';
+import type { ThreadsQuery } from '../models/messages/thread.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };

@@ -1,5 +1,5 @@
-import type { PresencesQuery } from '../models/presence.model';
-import type { PresenceService } from '../services/presence.service';
+import type { PresencesQuery } from '../models/presence/presence.model';
+import type { PresenceService } from '../services/presence/presence.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 export function createPresenceController(presence: PresenceService) {

@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { ReportInput, ReportsQuery, ResolveReportInput } from '../models/report.model';
+import type { ReportInput, ReportsQuery, ResolveReportInput } from '../models/moderation/report.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ReportParams = { reportId: string };

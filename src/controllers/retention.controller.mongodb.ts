@@ -1,5 +1,5 @@
-import type { SetRetentionInput } from '../models/retention.model';
-import type { RetentionService } from '../services/retention.service';
+import type { SetRetentionInput } from '../models/messages/retention.model';
+import type { RetentionService } from '../services/messages/retention.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 export function createRetentionController(retention: RetentionService) {

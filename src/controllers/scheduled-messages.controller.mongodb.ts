@@ -1,6 +1,6 @@
-import type { PageQuery } from '../models/common.model';
-import type { RescheduleMessageInput, ScheduleMessageInput } from '../models/scheduled-message.model';
-import type { ScheduledMessageService } from '../services/scheduled-message.service';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { RescheduleMessageInput, ScheduleMessageInput } from '../models/writing/scheduled-message.model';
+import type { ScheduledMessageService } from '../services/writing/scheduled-message.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ScheduledMessageParams = { scheduledMessageId: string };

@@ -1,5 +1,5 @@
-import type { SearchQuery } from '../models/search.model';
-import type { SearchService } from '../services/search.service';
+import type { SearchQuery } from '../models/search/search.model';
+import type { SearchService } from '../services/search/search.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 export function createSearchController(search: SearchService) {

@@ -1,8 +1,8 @@
 import type { Services } from '../context';
-import type { CreateAnnouncementInput } from '../models/announcement.model';
-import type { PageQuery } from '../models/common.model';
-import type { MaintenanceInput } from '../models/maintenance.model';
-import type { ExplainQuery } from '../models/permission.model';
+import type { CreateAnnouncementInput } from '../models/operations/announcement.model';
+import type { PageQuery } from '../models/kernel/common.model';
+import type { MaintenanceInput } from '../models/operations/maintenance.model';
+import type { ExplainQuery } from '../models/access/permission.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 type AnnouncementParams = { announcementId: string };

@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { SyncInput } from '../models/sync.model';
+import type { SyncInput } from '../models/catch-up/sync.model';
 import type { CallerRequest, Reply } from './controller.types';
 
 export function createSyncController({ sync, reads, readVerifier }: Services) {

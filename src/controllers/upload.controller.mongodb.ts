@@ -4,10 +4,10 @@ import {
   type AttachmentLinksInput,
   type AttachmentQuery,
   type LinkedAttachmentQuery,
-} from '../models/attachment.model';
-import type { AvatarQuery } from '../models/avatar.model';
-import type { UploadedFile } from '../models/upload.model';
-import type { OpenAttachment } from '../services/upload.service';
+} from '../models/files/attachment.model';
+import type { AvatarQuery } from '../models/files/avatar.model';
+import type { UploadedFile } from '../models/files/upload.model';
+import type { OpenAttachment } from '../services/files/upload.service';
 import type { CallerRequest, PublicRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };

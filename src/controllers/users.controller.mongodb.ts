@@ -1,5 +1,5 @@
 import type { Services } from '../context';
-import type { PageQuery } from '../models/common.model';
+import type { PageQuery } from '../models/kernel/common.model';
 import type { Proof, UpdateProfileInput, UserSearchQuery } from '../models/user.model';
 import type { CallerRequest, Reply } from './controller.types';
 

@@ -1,14 +1,14 @@
 import type { Collection, Db, Document, ObjectId } from 'mongodb';
-import type { AnnouncementDocument } from '../models/announcement.model';
-import type { AuditDocument, AuditHeadDocument } from '../models/audit.model';
-import type { UploadDocument } from '../models/attachment.model';
-import type { BlockDocument } from '../models/block.model';
-import type { ChannelChangeDocument } from '../models/channel-change.model';
-import type { BookmarkDocument } from '../models/bookmark.model';
-import type { ChannelSettingDocument } from '../models/channel-setting.model';
-import type { DraftDocument } from '../models/draft.model';
-import type { ScheduledMessageDocument } from '../models/scheduled-message.model';
-import type { ChannelReadDocument } from '../models/channel-summary.model';
+import type { AnnouncementDocument } from '../models/operations/announcement.model';
+import type { AuditDocument, AuditHeadDocument } from '../models/audit/audit.model';
+import type { UploadDocument } from '../models/files/attachment.model';
+import type { BlockDocument } from '../models/users/block.model';
+import type { ChannelChangeDocument } from '../models/channels/channel-change.model';
+import type { BookmarkDocument } from '../models/messages/bookmark.model';
+import type { ChannelSettingDocument } from '../models/channels/channel-setting.model';
+import type { DraftDocument } from '../models/writing/draft.model';
+import type { ScheduledMessageDocument } from '../models/writing/scheduled-message.model';
+import type { ChannelReadDocument } from '../models/channels/channel-summary.model';
 import type {
   ChannelDocument,
   ChannelMemberDocument,
@@ -17,21 +17,21 @@ import type {
   SlowModeChangeDocument,
   SlowModeMarkDocument,
 } from '../models/channel.model';
-import type { GroupBanDocument } from '../models/group-ban.model';
+import type { GroupBanDocument } from '../models/moderation/group-ban.model';
 import type { GroupDocument, MembershipDocument } from '../models/group.model';
-import type { IdempotencyDocument } from '../models/idempotency.model';
-import type { InviteDocument } from '../models/invite.model';
-import type { JoinRequestDocument } from '../models/join-request.model';
-import type { MaintenanceDocument } from '../models/maintenance.model';
-import type { MessageEditDocument } from '../models/message-edit.model';
+import type { IdempotencyDocument } from '../models/idempotency/idempotency.model';
+import type { InviteDocument } from '../models/groups/invite.model';
+import type { JoinRequestDocument } from '../models/groups/join-request.model';
+import type { MaintenanceDocument } from '../models/operations/maintenance.model';
+import type { MessageEditDocument } from '../models/messages/message-edit.model';
 import type { MessageDocument } from '../models/message.model';
-import type { NotificationDocument } from '../models/notification.model';
-import type { PreferencesDocument } from '../models/preferences.model';
-import type { OneTimeTokenDocument } from '../models/one-time-token.model';
-import type { ReportDocument } from '../models/report.model';
-import type { SessionDocument } from '../models/session.model';
-import type { ThreadFollowDocument } from '../models/thread.model';
-import type { CountedToDocument, HourlyCountDocument } from '../models/statistics.model';
+import type { NotificationDocument } from '../models/notifications/notification.model';
+import type { PreferencesDocument } from '../models/users/preferences.model';
+import type { OneTimeTokenDocument } from '../models/identity/one-time-token.model';
+import type { ReportDocument } from '../models/moderation/report.model';
+import type { SessionDocument } from '../models/identity/session.model';
+import type { ThreadFollowDocument } from '../models/messages/thread.model';
+import type { CountedToDocument, HourlyCountDocument } from '../models/admin/statistics.model';
 import type { UserDocument } from '../models/user.model';
 import { inTransactions } from './transaction';
 

@@ -1,7 +1,7 @@
 import type { RequestHandler, Response } from 'express';
-import type { Caller } from '../models/session.model';
-import type { MaintenanceService } from '../services/maintenance.service';
-import type { SessionService } from '../services/session.service';
+import type { Caller } from '../models/identity/session.model';
+import type { MaintenanceService } from '../services/operations/maintenance.service';
+import type { SessionService } from '../services/identity/session.service';
 import { AppError } from '../utils/errors';
 
 /**

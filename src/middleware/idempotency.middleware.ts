@@ -1,7 +1,11 @@
 import type { Request, Response } from 'express';
-import { idempotencyHeaders, type Answer, type IdempotencyMode } from '../models/idempotency.model';
-import type { UploadedFile } from '../models/upload.model';
-import type { IdempotencyService } from '../services/idempotency.service';
+import {
+  idempotencyHeaders,
+  type Answer,
+  type IdempotencyMode,
+} from '../models/idempotency/idempotency.model';
+import type { UploadedFile } from '../models/files/upload.model';
+import type { IdempotencyService } from '../services/idempotency/idempotency.service';
 import { parseInput } from '../utils/validation';
 import { callerOf } from './auth.middleware';
 import { inputOf } from './validate.middleware';

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import type { MaintenanceService } from '../services/maintenance.service';
+import type { MaintenanceService } from '../services/operations/maintenance.service';
 
 /**
  * Closes a route without access token during maintenance. Those that take one are closed where it is read, to all

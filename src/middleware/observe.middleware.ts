@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
-import type { RecentErrors } from '../services/recent-errors';
-import type { Timings } from '../services/timings';
+import type { RecentErrors } from '../services/operations/recent-errors';
+import type { Timings } from '../services/operations/timings';
 import { knownError } from './error.middleware';
 
 /** Notes how long each route takes, from the request to the end of the answer. Streams are left out. */

@@ -1,9 +1,9 @@
 import type { Request, RequestHandler } from 'express';
 import multer, { MulterError, type StorageEngine } from 'multer';
 import { rm } from 'node:fs/promises';
-import type { UploadedFile, UploadSpec } from '../models/upload.model';
-import type { ThrottleService } from '../services/throttle.service';
-import type { UploadSpool } from '../services/upload-spool';
+import type { UploadedFile, UploadSpec } from '../models/files/upload.model';
+import type { ThrottleService } from '../services/operations/throttle.service';
+import type { UploadSpool } from '../services/files/upload-spool';
 import { AppError } from '../utils/errors';
 import { inputOf } from './validate.middleware';
 

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { z } from 'zod';
-import type { UploadedFile } from '../models/upload.model';
+import type { UploadedFile } from '../models/files/upload.model';
 import { AppError } from '../utils/errors';
 import { parseInput } from '../utils/validation';
 

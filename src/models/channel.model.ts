@@ -9,7 +9,7 @@ import {
   nextCursorOut,
   timeOut,
   visibleName,
-} from './common.model';
+} from './kernel/common.model';
 import { VISIBILITIES, type Visibility } from './group.model';
 
 export const CHANNEL_KINDS = ['group', 'direct'] as const;

@@ -1,8 +1,16 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import type { NameKeys } from '../utils/name-keys';
-import { avatarUrl, avatarUrlOut } from './avatar.model';
-import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut, visibleName } from './common.model';
+import { avatarUrl, avatarUrlOut } from './files/avatar.model';
+import {
+  idOut,
+  idSchema,
+  lineOfText,
+  nextCursorOut,
+  pageQuery,
+  timeOut,
+  visibleName,
+} from './kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
 
 export const VISIBILITIES = ['public', 'private'] as const;

@@ -5,10 +5,10 @@ import {
   attachmentSchema,
   toAttachment,
   type StoredAttachment,
-} from './attachment.model';
-import { linkPreviewSchema, type LinkPreview } from './link-preview.model';
-import { idOut, idSchema, messageText, timeOut } from './common.model';
-import { reactionSchema, toReaction, type StoredReaction } from './reaction.model';
+} from './files/attachment.model';
+import { linkPreviewSchema, type LinkPreview } from './writing/link-preview.model';
+import { idOut, idSchema, messageText, timeOut } from './kernel/common.model';
+import { reactionSchema, toReaction, type StoredReaction } from './messages/reaction.model';
 
 /** The longest message, in UTF-16 code units. */
 export const MAX_MESSAGE_LENGTH = 8000;

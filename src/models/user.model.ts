@@ -2,8 +2,16 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { withAsciiDomain } from '../utils/name-keys';
 import type { SealedBox } from '../utils/sealed-box';
-import { avatarUrl, avatarUrlOut } from './avatar.model';
-import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut, visibleName } from './common.model';
+import { avatarUrl, avatarUrlOut } from './files/avatar.model';
+import {
+  idOut,
+  idSchema,
+  lineOfText,
+  nextCursorOut,
+  pageQuery,
+  timeOut,
+  visibleName,
+} from './kernel/common.model';
 
 export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
 export type GlobalRole = (typeof GLOBAL_ROLES)[number];

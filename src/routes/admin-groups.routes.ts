@@ -9,7 +9,7 @@ import {
   inspectedChannelSchema,
   inspectedGroupSchema,
   transferGroupInput,
-} from '../models/admin-group.model';
+} from '../models/admin/admin-group.model';
 import { channelParams, channelReply, transferChannelInput } from '../models/channel.model';
 import { groupParams } from '../models/group.model';
 import { callerRoute, type ApiRoute } from './api-route';

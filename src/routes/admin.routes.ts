@@ -6,9 +6,9 @@ import {
   adminUsersReply,
   banInput,
   deleteUserInput,
-} from '../models/admin-user.model';
-import { changeRoleInput, suspendInput } from '../models/admin.model';
-import { auditEntrySchema, auditFilterQuery, auditQuery, auditReply } from '../models/audit.model';
+} from '../models/admin/admin-user.model';
+import { changeRoleInput, suspendInput } from '../models/admin/admin.model';
+import { auditEntrySchema, auditFilterQuery, auditQuery, auditReply } from '../models/audit/audit.model';
 import { userParams } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 

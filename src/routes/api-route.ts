@@ -6,9 +6,9 @@ import { callerOf } from '../middleware/auth.middleware';
 import type { Once } from '../middleware/idempotency.middleware';
 import { discardUpload } from '../middleware/upload.middleware';
 import { inputOf, validate } from '../middleware/validate.middleware';
-import type { IdempotencyMode } from '../models/idempotency.model';
-import type { Origin } from '../models/session.model';
-import type { UploadedFile, UploadSpec } from '../models/upload.model';
+import type { IdempotencyMode } from '../models/idempotency/idempotency.model';
+import type { Origin } from '../models/identity/session.model';
+import type { UploadedFile, UploadSpec } from '../models/files/upload.model';
 import { sendFile } from './file-answer';
 
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';

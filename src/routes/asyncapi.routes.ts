@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { CLIENT_EVENTS, type ClientEventSpec } from '../models/client-events.model';
-import { acknowledgedError } from '../models/error.model';
-import { SERVER_EVENTS } from '../models/server-events.model';
+import { CLIENT_EVENTS, type ClientEventSpec } from '../models/kernel/client-events.model';
+import { acknowledgedError } from '../models/kernel/error.model';
+import { SERVER_EVENTS } from '../models/kernel/server-events.model';
 import { publicRoute, REVALIDATED, type ApiRoute } from './api-route';
 
 export const ASYNCAPI_PATH = '/asyncapi.json';

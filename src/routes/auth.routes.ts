@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createAuthController } from '../controllers/auth.controller.mongodb';
-import { refreshInput, sessionParams, sessionsQuery, sessionsReply } from '../models/session.model';
+import { refreshInput, sessionParams, sessionsQuery, sessionsReply } from '../models/identity/session.model';
 import {
   changeEmailInput,
   changePasswordInput,

@@ -5,7 +5,7 @@ import {
   restrictionReply,
   restrictionsQuery,
   restrictionsReply,
-} from '../models/channel-restriction.model';
+} from '../models/moderation/channel-restriction.model';
 import { channelMemberParams, channelParams } from '../models/channel.model';
 import { callerRoute, type ApiRoute } from './api-route';
 

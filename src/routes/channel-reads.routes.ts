@@ -5,7 +5,7 @@ import {
   channelSummaryReply,
   markReadInput,
   markUnreadInput,
-} from '../models/channel-summary.model';
+} from '../models/channels/channel-summary.model';
 import { channelParams } from '../models/channel.model';
 import { callerRoute, type ApiRoute } from './api-route';
 

@@ -1,7 +1,11 @@
 import type { Services } from '../context';
 import { createChannelsController } from '../controllers/channels.controller.mongodb';
-import { channelMembersReply } from '../models/channel-member.model';
-import { channelOrderInput, channelOrderReply, defaultChannelInput } from '../models/channel-order.model';
+import { channelMembersReply } from '../models/channels/channel-member.model';
+import {
+  channelOrderInput,
+  channelOrderReply,
+  defaultChannelInput,
+} from '../models/channels/channel-order.model';
 import {
   channelMemberParams,
   channelParams,
@@ -12,7 +16,7 @@ import {
   transferChannelInput,
   updateChannelInput,
 } from '../models/channel.model';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import { addMemberInput, groupParams, groupReply } from '../models/group.model';
 import { callerRoute, type ApiRoute } from './api-route';
 

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createClientController } from '../controllers/client.controller.mongodb';
-import { currentAnnouncementsReply } from '../models/announcement.model';
+import { currentAnnouncementsReply } from '../models/operations/announcement.model';
 import {
   notificationParams,
   notificationReply,
@@ -8,9 +8,9 @@ import {
   notificationsReply,
   readAllQuery,
   unreadReply,
-} from '../models/notification.model';
-import { overviewSchema } from '../models/overview.model';
-import { preferencesReply, updatePreferencesInput } from '../models/preferences.model';
+} from '../models/notifications/notification.model';
+import { overviewSchema } from '../models/catch-up/overview.model';
+import { preferencesReply, updatePreferencesInput } from '../models/users/preferences.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** The caller's own view of the server, and what is theirs. */

@@ -7,7 +7,7 @@ import {
   conversationsQuery,
   conversationsReply,
   startDirectInput,
-} from '../models/direct-message.model';
+} from '../models/channels/direct-message.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function directMessageRoutes(service: Services['directMessages']): ApiRoute[] {

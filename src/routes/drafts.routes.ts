@@ -1,8 +1,8 @@
 import type { Services } from '../context';
 import { createDraftsController } from '../controllers/drafts.controller.mongodb';
 import { channelParams } from '../models/channel.model';
-import { pageQuery } from '../models/common.model';
-import { draftQuery, draftReply, draftsReply, saveDraftInput } from '../models/draft.model';
+import { pageQuery } from '../models/kernel/common.model';
+import { draftQuery, draftReply, draftsReply, saveDraftInput } from '../models/writing/draft.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function draftRoutes(service: Services['drafts']): ApiRoute[] {

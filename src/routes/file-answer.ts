@@ -2,7 +2,7 @@ import { create as contentDisposition } from 'content-disposition';
 import type { Request, Response } from 'express';
 import { pipeline } from 'node:stream/promises';
 import type { FileReply } from '../controllers/controller.types';
-import type { ByteRange } from '../models/upload.model';
+import type { ByteRange } from '../models/files/upload.model';
 import { AppError } from '../utils/errors';
 
 /**

@@ -1,7 +1,7 @@
 import type { Services } from '../context';
 import { createGroupBansController } from '../controllers/group-bans.controller.mongodb';
-import { pageQuery } from '../models/common.model';
-import { banInput, groupBanReply, groupBansReply } from '../models/group-ban.model';
+import { pageQuery } from '../models/kernel/common.model';
+import { banInput, groupBanReply, groupBansReply } from '../models/moderation/group-ban.model';
 import { groupMemberParams, groupParams } from '../models/group.model';
 import { callerRoute, type ApiRoute } from './api-route';
 

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createGroupsController } from '../controllers/groups.controller.mongodb';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import {
   createGroupInput,
   discoverGroupsQuery,

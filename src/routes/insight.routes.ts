@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Services } from '../context';
 import { createInsightController } from '../controllers/insight.controller.mongodb';
-import { accountSchema } from '../models/admin-user.model';
+import { accountSchema } from '../models/admin/admin-user.model';
 import { channelSchema } from '../models/channel.model';
 import {
   connectionsQuery,
@@ -10,10 +10,10 @@ import {
   exportMessagesQuery,
   slowestQuery,
   slowestReply,
-} from '../models/diagnostics.model';
+} from '../models/operations/diagnostics.model';
 import { sharedGroupSchema } from '../models/group.model';
 import { messageSchema } from '../models/message.model';
-import { statisticsQuery, statisticsReply } from '../models/statistics.model';
+import { statisticsQuery, statisticsReply } from '../models/admin/statistics.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins: what the server holds, and how it is doing. */

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createInvitesController } from '../controllers/invites.controller.mongodb';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import { groupParams, groupReply } from '../models/group.model';
 import {
   acceptInviteInput,
@@ -10,7 +10,7 @@ import {
   inviteParams,
   invitesReply,
   receivedInvitesReply,
-} from '../models/invite.model';
+} from '../models/groups/invite.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function inviteRoutes(service: Services['invites']): ApiRoute[] {

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createJoinRequestsController } from '../controllers/join-requests.controller.mongodb';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import { groupMemberParams, groupParams, memberReply } from '../models/group.model';
 import {
   askToJoinInput,
@@ -8,7 +8,7 @@ import {
   ownJoinRequestReply,
   ownJoinRequestsReply,
   rejectJoinInput,
-} from '../models/join-request.model';
+} from '../models/groups/join-request.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function joinRequestRoutes(service: Services['joinRequests']): ApiRoute[] {

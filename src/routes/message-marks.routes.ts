@@ -1,11 +1,11 @@
 import type { Services } from '../context';
 import { createMessageMarksController } from '../controllers/message-marks.controller.mongodb';
-import { bookmarkGone, bookmarkReply, bookmarksReply } from '../models/bookmark.model';
+import { bookmarkGone, bookmarkReply, bookmarksReply } from '../models/messages/bookmark.model';
 import { channelParams } from '../models/channel.model';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import { messageParams, messageReply } from '../models/message.model';
-import { pinsQuery, pinsReply } from '../models/pin.model';
-import { reactionParams, reactorsReply } from '../models/reaction.model';
+import { pinsQuery, pinsReply } from '../models/messages/pin.model';
+import { reactionParams, reactorsReply } from '../models/messages/reaction.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** What people put on messages: reactions, pins, bookmarks. */

@@ -1,14 +1,14 @@
 import type { Services } from '../context';
 import { createMessageReadingController } from '../controllers/message-reading.controller.mongodb';
-import { channelSettingInput, channelSettingReply } from '../models/channel-setting.model';
-import { markReadInput } from '../models/channel-summary.model';
+import { channelSettingInput, channelSettingReply } from '../models/channels/channel-setting.model';
+import { markReadInput } from '../models/channels/channel-summary.model';
 import { channelParams } from '../models/channel.model';
-import { pageQuery } from '../models/common.model';
-import { historyQuery, messagesReply, repliesQuery } from '../models/history.model';
-import { messageEditsReply } from '../models/message-edit.model';
+import { pageQuery } from '../models/kernel/common.model';
+import { historyQuery, messagesReply, repliesQuery } from '../models/messages/history.model';
+import { messageEditsReply } from '../models/messages/message-edit.model';
 import { messageParams, messageReply } from '../models/message.model';
-import { receiptsReply } from '../models/receipt.model';
-import { threadFollowReply, threadsQuery, threadsReply } from '../models/thread.model';
+import { receiptsReply } from '../models/reading/receipt.model';
+import { threadFollowReply, threadsQuery, threadsReply } from '../models/messages/thread.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Reading messages, and what one wants to be told of them. */

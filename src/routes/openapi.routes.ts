@@ -1,9 +1,9 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
 import { Router, type RequestHandler } from 'express';
 import swaggerUi from 'swagger-ui-express';
-import { errorReply } from '../models/error.model';
-import { idempotencyHeaders } from '../models/idempotency.model';
-import type { UploadSpec } from '../models/upload.model';
+import { errorReply } from '../models/kernel/error.model';
+import { idempotencyHeaders } from '../models/idempotency/idempotency.model';
+import type { UploadSpec } from '../models/files/upload.model';
 import { isWrite, publicRoute, REVALIDATED, type ApiRoute, type ReplySpec } from './api-route';
 
 export const OPENAPI_PATH = '/openapi.json';

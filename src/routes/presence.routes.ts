@@ -1,7 +1,7 @@
 import type { Services } from '../context';
 import { createPresenceController } from '../controllers/presence.controller.mongodb';
 import { channelParams } from '../models/channel.model';
-import { presenceReply, presencesQuery, presencesReply } from '../models/presence.model';
+import { presenceReply, presencesQuery, presencesReply } from '../models/presence/presence.model';
 import { userParams } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 

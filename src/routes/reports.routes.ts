@@ -9,7 +9,7 @@ import {
   reportsQuery,
   reportsReply,
   resolveReportInput,
-} from '../models/report.model';
+} from '../models/moderation/report.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Reports of messages: for everybody who reads a message, and for those who moderate. */

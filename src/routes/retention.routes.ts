@@ -1,7 +1,7 @@
 import type { Services } from '../context';
 import { createRetentionController } from '../controllers/retention.controller.mongodb';
 import { channelParams, channelReply } from '../models/channel.model';
-import { setRetentionInput } from '../models/retention.model';
+import { setRetentionInput } from '../models/messages/retention.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function retentionRoutes(service: Services['retention']): ApiRoute[] {

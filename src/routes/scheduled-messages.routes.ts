@@ -1,13 +1,13 @@
 import type { Services } from '../context';
 import { createScheduledMessagesController } from '../controllers/scheduled-messages.controller.mongodb';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import {
   rescheduleMessageInput,
   scheduledMessageParams,
   scheduledMessageReply,
   scheduledMessagesReply,
   scheduleMessageInput,
-} from '../models/scheduled-message.model';
+} from '../models/writing/scheduled-message.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function scheduledMessageRoutes(service: Services['scheduledMessages']): ApiRoute[] {

@@ -1,6 +1,6 @@
 import type { Services } from '../context';
 import { createSearchController } from '../controllers/search.controller.mongodb';
-import { searchQuery, searchReply } from '../models/search.model';
+import { searchQuery, searchReply } from '../models/search/search.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 export function searchRoutes(service: Services['search']): ApiRoute[] {

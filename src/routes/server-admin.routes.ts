@@ -5,10 +5,10 @@ import {
   announcementReply,
   announcementsReply,
   createAnnouncementInput,
-} from '../models/announcement.model';
-import { pageQuery } from '../models/common.model';
-import { maintenanceInput, maintenanceReply } from '../models/maintenance.model';
-import { explainQuery, explanationReply } from '../models/permission.model';
+} from '../models/operations/announcement.model';
+import { pageQuery } from '../models/kernel/common.model';
+import { maintenanceInput, maintenanceReply } from '../models/operations/maintenance.model';
+import { explainQuery, explanationReply } from '../models/access/permission.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins: what concerns the server as a whole. */

@@ -1,7 +1,7 @@
 import type { Services } from '../context';
 import { createSyncController } from '../controllers/sync.controller.mongodb';
-import { unreadTotals, verification } from '../models/channel-summary.model';
-import { syncInput, syncReply } from '../models/sync.model';
+import { unreadTotals, verification } from '../models/channels/channel-summary.model';
+import { syncInput, syncReply } from '../models/catch-up/sync.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** By which clients come back to the state of the server, and make sure that they have. */

@@ -10,10 +10,10 @@ import {
   attachmentReply,
   FILES_PATH,
   linkedAttachmentQuery,
-} from '../models/attachment.model';
-import { avatarParams, avatarQuery, AVATARS_PATH, avatarUpload } from '../models/avatar.model';
+} from '../models/files/attachment.model';
+import { avatarParams, avatarQuery, AVATARS_PATH, avatarUpload } from '../models/files/avatar.model';
 import { groupParams, groupReply } from '../models/group.model';
-import type { UploadSpec } from '../models/upload.model';
+import type { UploadSpec } from '../models/files/upload.model';
 import { userReply } from '../models/user.model';
 import { callerRoute, publicRoute, type ApiRoute, type ReplySpec } from './api-route';
 

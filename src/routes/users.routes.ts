@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Services } from '../context';
 import { createUsersController } from '../controllers/users.controller.mongodb';
-import { pageQuery } from '../models/common.model';
+import { pageQuery } from '../models/kernel/common.model';
 import {
   proofInput,
   publicUserReply,

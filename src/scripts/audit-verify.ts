@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { ChainVerifier, type Anchor, type ChainBreak } from '../services/audit-chain';
+import { ChainVerifier, type Anchor, type ChainBreak } from '../services/audit/audit-chain';
 import { runScript } from './run-script';
 
 const HELP = `Checks that nobody has changed, removed or put in an entry of the audit log.

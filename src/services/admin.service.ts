@@ -1,21 +1,21 @@
 import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
-import type { AdminUser, BanInput } from '../models/admin-user.model';
-import type { SuspendInput } from '../models/admin.model';
-import type { AuditAction, AuditEntry, AuditFilter, AuditQuery } from '../models/audit.model';
-import type { Caller, Origin, RevocationReason } from '../models/session.model';
+import type { AdminUser, BanInput } from '../models/admin/admin-user.model';
+import type { SuspendInput } from '../models/admin/admin.model';
+import type { AuditAction, AuditEntry, AuditFilter, AuditQuery } from '../models/audit/audit.model';
+import type { Caller, Origin, RevocationReason } from '../models/identity/session.model';
 import type { GlobalRole, UserDocument } from '../models/user.model';
 import type { Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
-import type { Access } from './access';
-import type { AccountService } from './account.service';
-import type { AdminUserService } from './admin-users.service';
-import type { AuditService } from './audit.service';
-import type { CredentialService } from './credential.service';
-import type { EventBus } from './event-bus';
-import type { SessionService } from './session.service';
-import type { SuperAdmins } from './super-admins';
+import type { Access } from './access/access';
+import type { AccountService } from './accounts/account.service';
+import type { AdminUserService } from './admin/admin-users.service';
+import type { AuditService } from './audit/audit.service';
+import type { CredentialService } from './identity/credential.service';
+import type { EventBus } from './kernel/event-bus';
+import type { SessionService } from './identity/session.service';
+import type { SuperAdmins } from './users/super-admins';
 
 /** What super admins do to accounts. Every act is in the audit log, in the same transaction. */
 export class AdminService {

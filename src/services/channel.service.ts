@@ -2,7 +2,7 @@ import { ObjectId, type Filter } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { duplicateIndex } from '../db/mongodb';
 import { lock } from '../db/transaction';
-import type { AuditAction } from '../models/audit.model';
+import type { AuditAction } from '../models/audit/audit.model';
 import {
   ownerOf,
   type Channel,
@@ -11,21 +11,21 @@ import {
   type CreateChannelInput,
   type UpdateChannelInput,
 } from '../models/channel.model';
-import type { Caller } from '../models/session.model';
+import type { Caller } from '../models/identity/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { nameKeysOf } from '../utils/name-keys';
-import { audienceOfChannel, noChannel, type Access } from './access';
-import { inWords, type AuditService } from './audit.service';
-import type { ChannelChanges, ChannelFields } from './channel-changes';
-import type { ChannelCounts } from './channel-counts';
-import type { ChannelMembers } from './channel-members';
-import type { ChannelOrderService } from './channel-order.service';
-import type { ChannelPurger } from './channel-purger';
-import type { EventBus } from './event-bus';
-import type { GroupChannels } from './group-channels';
-import type { GuardedWrites } from './guarded-writes';
-import type { ReadMarkers } from './read-markers';
+import { audienceOfChannel, noChannel, type Access } from './access/access';
+import { inWords, type AuditService } from './audit/audit.service';
+import type { ChannelChanges, ChannelFields } from './channels/channel-changes';
+import type { ChannelCounts } from './channels/channel-counts';
+import type { ChannelMembers } from './channels/channel-members';
+import type { ChannelOrderService } from './channels/channel-order.service';
+import type { ChannelPurger } from './channels/channel-purger';
+import type { EventBus } from './kernel/event-bus';
+import type { GroupChannels } from './channels/group-channels';
+import type { GuardedWrites } from './access/guarded-writes';
+import type { ReadMarkers } from './reading/read-markers';
 
 /** Channels of groups. */
 export class ChannelService {

@@ -1,13 +1,13 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import type { Caller } from '../models/session.model';
+import type { Caller } from '../models/identity/session.model';
 import { registerInput } from '../models/user.model';
 import { AppError } from '../utils/errors';
 import { SeededRandom } from '../utils/random';
-import type { AuthService } from './auth.service';
-import type { ChannelMembershipService } from './channel-membership.service';
-import { SeedShowcase, SHOWCASE_PEOPLE, type ShowcaseServices } from './seed-showcase';
-import { CHANNELS, GROUPS, OPENINGS, PEOPLE, SUBJECTS, TAILS } from './seed-texts';
+import type { AuthService } from './identity/auth.service';
+import type { ChannelMembershipService } from './channels/channel-membership.service';
+import { SeedShowcase, SHOWCASE_PEOPLE, type ShowcaseServices } from './seed/seed-showcase';
+import { CHANNELS, GROUPS, OPENINGS, PEOPLE, SUBJECTS, TAILS } from './seed/seed-texts';
 
 /** The password of every account that the seeder makes. */
 export const SEED_PASSWORD = 'parley-sample-data';

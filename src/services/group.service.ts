@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import type { Transactions } from '../db/transaction';
-import type { PageQuery } from '../models/common.model';
+import type { PageQuery } from '../models/kernel/common.model';
 import {
   toGroup,
   type CreateGroupInput,
@@ -11,16 +11,16 @@ import {
   type MembershipDocument,
   type UpdateGroupInput,
 } from '../models/group.model';
-import type { Caller } from '../models/session.model';
+import type { Caller } from '../models/identity/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { nameKeysOf } from '../utils/name-keys';
 import { endOfPrefix } from '../utils/prefix';
-import { lockAccount } from './account-lock';
-import type { Access } from './access';
-import type { EventBus } from './event-bus';
-import { refuseTakenName, type GroupLifecycle } from './group-lifecycle';
-import { cursorOf, listingOf, placeOf, searchedWords } from './group-listing';
-import type { GuardedWrites } from './guarded-writes';
+import { lockAccount } from './users/account-lock';
+import type { Access } from './access/access';
+import type { EventBus } from './kernel/event-bus';
+import { refuseTakenName, type GroupLifecycle } from './groups/group-lifecycle';
+import { cursorOf, listingOf, placeOf, searchedWords } from './groups/group-listing';
+import type { GuardedWrites } from './access/guarded-writes';
 
 /** Groups; who is in them is the matter of GroupMemberService. */
 export class GroupService {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
-import { MAX_PREVIEWS, type LinkPreview } from '../models/link-preview.model';
+import { MAX_PREVIEWS, type LinkPreview } from '../models/writing/link-preview.model';
 import {
   toMessage,
   type EditMessageInput,
@@ -11,19 +11,19 @@ import {
   type MessageDocument,
   type SendMessageInput,
 } from '../models/message.model';
-import type { Caller } from '../models/session.model';
+import type { Caller } from '../models/identity/session.model';
 import { linksIn } from '../utils/links';
-import type { AuditService } from './audit.service';
-import type { ChannelQueue } from './channel-queue';
-import { MentionNotices } from './mention-notices';
-import type { Mentions } from './mentions';
-import { nothingToSay, requireUndeleted, type MessageChanges } from './message-changes';
-import type { MessageDraft } from './message-composer';
-import type { MessageEraser } from './message-eraser';
-import type { SentMessage } from './message-writer';
-import type { NotificationService } from './notification.service';
-import { searchFieldsOf } from './search-terms';
-import type { SlowMode } from './slow-mode';
+import type { AuditService } from './audit/audit.service';
+import type { ChannelQueue } from './kernel/channel-queue';
+import { MentionNotices } from './messages/mention-notices';
+import type { Mentions } from './messages/mentions';
+import { nothingToSay, requireUndeleted, type MessageChanges } from './messages/message-changes';
+import type { MessageDraft } from './messages/message-composer';
+import type { MessageEraser } from './messages/message-eraser';
+import type { SentMessage } from './messages/message-writer';
+import type { NotificationService } from './notifications/notification.service';
+import { searchFieldsOf } from './search/search-terms';
+import type { SlowMode } from './messages/slow-mode';
 
 /** Sending and changing messages. */
 export class MessageService {

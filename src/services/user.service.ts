@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../db/collections';
 import { lock, type Transactions } from '../db/transaction';
-import type { Caller } from '../models/session.model';
+import type { Caller } from '../models/identity/session.model';
 import {
   toPublicUser,
   toUser,
@@ -11,13 +11,13 @@ import {
   type UserDocument,
   type UserSearchQuery,
 } from '../models/user.model';
-import type { PageQuery } from '../models/common.model';
+import type { PageQuery } from '../models/kernel/common.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { canonicalName, displayNameKeysOf } from '../utils/name-keys';
 import { endOfPrefix } from '../utils/prefix';
-import { refuseImitation } from './display-names';
-import type { EventBus } from './event-bus';
+import { refuseImitation } from './users/display-names';
+import type { EventBus } from './kernel/event-bus';
 
 /** Profiles: one's own and what one sees of others. */
 export class UserService {

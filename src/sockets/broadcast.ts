@@ -1,8 +1,14 @@
 import type { ObjectId } from 'mongodb';
-import { toMaintenance } from '../models/maintenance.model';
-import type { ServerEvent, ServerPayload } from '../models/server-events.model';
-import type { UserAudiences } from '../services/read-access';
-import type { Audience, ClientEventOf, DomainEvent, EventBus, PresenceChange } from '../services/event-bus';
+import { toMaintenance } from '../models/operations/maintenance.model';
+import type { ServerEvent, ServerPayload } from '../models/kernel/server-events.model';
+import type { UserAudiences } from '../services/access/read-access';
+import type {
+  Audience,
+  ClientEventOf,
+  DomainEvent,
+  EventBus,
+  PresenceChange,
+} from '../services/kernel/event-bus';
 import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 

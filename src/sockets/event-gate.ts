@@ -1,5 +1,5 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import type { LiveConnections } from '../services/live-connections';
+import type { LiveConnections } from '../services/operations/live-connections';
 import { AppError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import type { ParleySocket } from './socket.types';

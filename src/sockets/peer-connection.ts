@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'ws';
 import type { PeerLimits } from '../config/peerjs.config';
-import type { PeerSignal } from '../models/peer.model';
-import type { Caller } from '../models/session.model';
+import type { PeerSignal } from '../models/calls/peer.model';
+import type { Caller } from '../models/identity/session.model';
 import { FrameCount } from './frame-count';
 import { errorFrame, readFrame } from './peer-frame';
 

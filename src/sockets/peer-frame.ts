@@ -1,4 +1,4 @@
-import { peerFrame, type PeerSignal } from '../models/peer.model';
+import { peerFrame, type PeerSignal } from '../models/calls/peer.model';
 import type { PublicError } from '../utils/errors';
 
 /** The frame by which PeerJS tells a client of an error; the fields beside `msg` are Parley's. */

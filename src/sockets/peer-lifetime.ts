@@ -1,5 +1,5 @@
-import type { Caller } from '../models/session.model';
-import type { SessionService } from '../services/session.service';
+import type { Caller } from '../models/identity/session.model';
+import type { SessionService } from '../services/identity/session.service';
 
 /**
  * Ends the connection of a peer when its session has no access token left that is good. The PeerJS client has no way to

@@ -1,8 +1,8 @@
 import type { ObjectId } from 'mongodb';
 import type { PeerLimits } from '../config/peerjs.config';
-import type { PeerSignal } from '../models/peer.model';
-import type { Blocks } from '../services/blocks';
-import type { EventBus } from '../services/event-bus';
+import type { PeerSignal } from '../models/calls/peer.model';
+import type { Blocks } from '../services/users/blocks';
+import type { EventBus } from '../services/kernel/event-bus';
 import { RevocableCache } from '../utils/revocable-cache';
 import type { PeerConnection } from './peer-connection';
 import { WaitingFrames } from './waiting-frames';

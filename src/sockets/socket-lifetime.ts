@@ -1,5 +1,5 @@
-import type { SessionService } from '../services/session.service';
-import type { AuthEndedEvent } from '../models/session.model';
+import type { SessionService } from '../services/identity/session.service';
+import type { AuthEndedEvent } from '../models/identity/session.model';
 import { AppError } from '../utils/errors';
 import type { ParleySocket } from './socket.types';
 

@@ -1,8 +1,8 @@
 import type { Server, Socket } from 'socket.io';
 import type { z } from 'zod';
-import type { CLIENT_EVENTS, ClientEvent, DataOf } from '../models/client-events.model';
-import type { ServerEvent, ServerPayload } from '../models/server-events.model';
-import type { Caller } from '../models/session.model';
+import type { CLIENT_EVENTS, ClientEvent, DataOf } from '../models/kernel/client-events.model';
+import type { ServerEvent, ServerPayload } from '../models/kernel/server-events.model';
+import type { Caller } from '../models/identity/session.model';
 import type { PublicError } from '../utils/errors';
 
 /** What an event is acknowledged with; `replayed` says that its idempotency key had been used. */

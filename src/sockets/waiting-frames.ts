@@ -1,5 +1,5 @@
 import type { PeerLimits } from '../config/peerjs.config';
-import type { PeerSignal } from '../models/peer.model';
+import type { PeerSignal } from '../models/calls/peer.model';
 import type { PeerConnection } from './peer-connection';
 
 /** A frame that waits for a peer which is absent. */

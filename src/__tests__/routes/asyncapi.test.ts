@@ -1,8 +1,8 @@
 import asyncApiSchema from '@asyncapi/specs/schemas/3.0.0-without-$id.json';
 import Ajv from 'ajv';
 import addFormats from 'ajv-formats';
-import { CLIENT_EVENTS } from '../../models/client-events.model';
-import { SERVER_EVENTS } from '../../models/server-events.model';
+import { CLIENT_EVENTS } from '../../models/kernel/client-events.model';
+import { SERVER_EVENTS } from '../../models/kernel/server-events.model';
 import { eventCheckOf } from '../fixtures/asyncapi';
 import { startTestServer, type TestServer } from '../fixtures/server';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brokenReferences } from '../../../tools/docs-references';
 import { docsTables } from '../../../tools/docs-tables';
-import { ERROR_CODES } from '../../models/error.model';
+import { ERROR_CODES } from '../../models/kernel/error.model';
 
 const id = { type: 'string', minLength: 24, maxLength: 24, description: 'An id: 24 hexadecimal digits.' };
 const object = (properties: object, required: string[]) => ({ type: 'object', properties, required });

@@ -9,15 +9,15 @@ import { z } from 'zod';
 import { findLanguage } from '../../db/embedded/text/languages';
 import { parseTextQuery } from '../../db/embedded/text/query';
 import { eachTerm } from '../../db/embedded/text/tokenizer';
-import { CLIENT_EVENTS } from '../../models/client-events.model';
+import { CLIENT_EVENTS } from '../../models/kernel/client-events.model';
 import { createGroupInput } from '../../models/group.model';
-import { listingOf, searchedWords } from '../../services/group-listing';
-import { summarise } from '../../services/page-summary';
-import { refuseCommonPassword } from '../../services/password';
-import { RecentErrors } from '../../services/recent-errors';
-import { highlightsIn } from '../../services/search-highlights';
-import { parseSearch } from '../../services/search-query';
-import { phrasePattern, searchFieldsOf, wordPattern } from '../../services/search-terms';
+import { listingOf, searchedWords } from '../../services/groups/group-listing';
+import { summarise } from '../../services/writing/page-summary';
+import { refuseCommonPassword } from '../../services/identity/password';
+import { RecentErrors } from '../../services/operations/recent-errors';
+import { highlightsIn } from '../../services/search/search-highlights';
+import { parseSearch } from '../../services/search/search-query';
+import { phrasePattern, searchFieldsOf, wordPattern } from '../../services/search/search-terms';
 import { nearestName } from '../../utils/edit-distance';
 import { normalizeEmoji } from '../../utils/emoji';
 import { displayName, withEnding } from '../../utils/file-name';
@@ -261,7 +261,10 @@ describe('the time that an input takes to be validated grows no faster than its 
   };
 
   test('for all bodies, queries and paths, and for the payloads of events', async () => {
-    const models = readdirSync(folder).map((file) => load(join(folder, file)) as Record<string, unknown>);
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const models = files.map((file) => load(join(folder, file)) as Record<string, unknown>);
     const schemas = models
       .flatMap((model) => Object.entries(model))
       .filter((each): each is [string, z.ZodObject] => each[1] instanceof z.ZodObject)

@@ -1,9 +1,13 @@
 import type { Services } from '../../context';
-import type { Caller } from '../../models/session.model';
+import type { Caller } from '../../models/identity/session.model';
 import { AppError, toPublicError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { parseInput } from '../../utils/validation';
-import { CLIENT_EVENTS, type ClientEvent, type ClientEventSpec } from '../../models/client-events.model';
+import {
+  CLIENT_EVENTS,
+  type ClientEvent,
+  type ClientEventSpec,
+} from '../../models/kernel/client-events.model';
 import type { EventGate } from '../event-gate';
 import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';

@@ -1,5 +1,5 @@
-import type { PresenceService } from '../../services/presence.service';
-import type { TypingService } from '../../services/typing.service';
+import type { PresenceService } from '../../services/presence/presence.service';
+import type { TypingService } from '../../services/presence/typing.service';
 import type { Handlers } from './handler.types';
 
 /** The events by which a client says what somebody does at a device. */

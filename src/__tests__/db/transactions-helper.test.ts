@@ -1,0 +1,389 @@
+import { ObjectId, type Collection } from 'mongodb';
+import { inTransactions, type Transactions } from '../../db/transaction';
+import { ChannelQueue } from '../../services/kernel/channel-queue';
+import { startTestServer, type TestServer } from '../fixtures/server';
+
+interface Item {
+  _id: number;
+  n: number;
+}
+
+let server: TestServer;
+let transactions: Transactions;
+/** What services hold. */
+let items: Collection<Item>;
+/** The same collection as somebody sees it who is part of no transaction. */
+let seen: Collection<Item>;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  ({ transactions } = server.context.database);
+  seen = server.context.database.db.collection<Item>('items');
+  items = inTransactions(seen);
+});
+afterAll(() => server.close());
+
+beforeEach(async () => {
+  await seen.deleteMany({});
+  await seen.insertMany([
+    { _id: 1, n: 0 },
+    { _id: 2, n: 0 },
+  ]);
+});
+
+const stored = async () => (await seen.find().sort({ _id: 1 }).toArray()).map(({ _id, n }) => [_id, n]);
+const add = (_id: number) => items.updateOne({ _id }, { $inc: { n: 1 } });
+const failing = (message: string) => () => Promise.reject(new Error(message));
+
+/** A promise that somebody else resolves. */
+function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
+}
+
+describe('a transaction', () => {
+  test('is seen by nobody before its end, and whole after it', async () => {
+    await transactions.run(async () => {
+      await add(1);
+      await items.insertOne({ _id: 3, n: 7 });
+      expect(await items.countDocuments()).toBe(3);
+      expect(await transactions.outside(stored)).toEqual([
+        [1, 0],
+        [2, 0],
+      ]);
+    });
+    expect(await stored()).toEqual([
+      [1, 1],
+      [2, 0],
+      [3, 7],
+    ]);
+  });
+
+  test('takes in those that are run in it, and all of it is undone together', async () => {
+    const work = transactions.run(async () => {
+      await add(1);
+      await transactions.run(async () => {
+        await add(2);
+        await transactions.run(() => items.insertOne({ _id: 3, n: 0 }));
+      });
+      expect(await items.countDocuments({ n: { $gt: 0 } })).toBe(2);
+      throw new Error('after the inner ones');
+    });
+    await expect(work).rejects.toThrow('after the inner ones');
+    expect(await stored()).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+  });
+
+  test('is undone by an error of an inner one', async () => {
+    const work = transactions.run(async () => {
+      await add(1);
+      await transactions.run(failing('inner'));
+    });
+    await expect(work).rejects.toThrow('inner');
+    expect(await stored()).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+  });
+
+  test('takes operations that are begun together one after the other', async () => {
+    const found = await transactions.run(async () => {
+      const ids = Array.from({ length: 20 }, (_, index) => index + 10);
+      await Promise.all(ids.map((_id) => items.insertOne({ _id, n: _id })));
+      return Promise.all([
+        items.find({ _id: { $gte: 10 } }).toArray(),
+        items.countDocuments(),
+        items.distinct('n'),
+        items.aggregate([{ $match: { _id: 10 } }]).toArray(),
+        ...ids.map((_id) => items.findOneAndUpdate({ _id }, { $inc: { n: 1 } })),
+        items.bulkWrite([{ updateOne: { filter: { _id: 1 }, update: { $inc: { n: 5 } } } }]),
+      ]);
+    });
+    expect(found.slice(0, 4)).toMatchObject([{ length: 20 }, 22, { length: 21 }, [{ n: 10 }]]);
+    expect((await stored()).slice(0, 3)).toEqual([
+      [1, 5],
+      [2, 0],
+      [10, 11],
+    ]);
+    expect(await seen.countDocuments()).toBe(22);
+  });
+
+  test('with several operations under way when one fails leaves nothing behind', async () => {
+    const work = transactions.run(() =>
+      Promise.all([add(1), items.insertOne({ _id: 2, n: 1 }), items.insertOne({ _id: 3, n: 1 }), add(2)]),
+    );
+    await expect(work).rejects.toMatchObject({ code: 11000 });
+    expect(await stored()).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+  });
+
+  test('is what cursors read in, however they are read', async () => {
+    await transactions.run(async () => {
+      await seen.insertOne({ _id: 100, n: 9 });
+      await items.insertMany([
+        { _id: 3, n: 1 },
+        { _id: 4, n: 1 },
+      ]);
+      const read: number[] = [];
+      const cursor = items
+        .find({ _id: { $lt: 100 } })
+        .sort({ _id: -1 })
+        .limit(3);
+      while (await cursor.hasNext()) {
+        read.push((await cursor.next())!._id);
+        await add(1);
+      }
+      for await (const { _id } of items.find({ _id: { $lte: 2 } }).sort({ _id: 1 })) {
+        read.push(_id);
+        await add(_id);
+      }
+      expect(read).toEqual([4, 3, 2, 1, 2]);
+    });
+    expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 4 });
+  });
+});
+
+describe('what is left to the commit', () => {
+  test('is done once, in order, when everybody sees the writes', async () => {
+    const done: string[] = [];
+    const note = (text: string) =>
+      transactions.afterCommit(async () => {
+        done.push(`${text}: ${(await stored()).join(' ')}`);
+      });
+    await transactions.run(async () => {
+      await add(1);
+      await note('first');
+      await transactions.run(async () => {
+        await add(2);
+        await note('second');
+      });
+      expect(done).toEqual([]);
+    });
+    expect(done).toEqual(['first: 1,1 2,1', 'second: 1,1 2,1']);
+    await note('at once');
+    expect(done).toHaveLength(3);
+  });
+
+  test('is not done when the transaction is undone', async () => {
+    const effect = jest.fn(() => Promise.resolve());
+    const work = transactions.run(async () => {
+      await transactions.afterCommit(effect);
+      throw new Error('no');
+    });
+    await expect(work).rejects.toThrow('no');
+    expect(effect).not.toHaveBeenCalled();
+  });
+
+  test('is done even if something before it fails', async () => {
+    const effect = jest.fn(() => Promise.resolve());
+    const work = transactions.run(async () => {
+      await add(1);
+      await transactions.afterCommit(failing('effect'));
+      await transactions.afterCommit(effect);
+    });
+    await expect(work).rejects.toThrow('effect');
+    expect(effect).toHaveBeenCalledTimes(1);
+    expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 1 });
+  });
+
+  test('may run transactions of its own', async () => {
+    await transactions.run(() =>
+      transactions.afterCommit(() => transactions.run(() => add(1)).then(() => {})),
+    );
+    expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 1 });
+  });
+
+  test('are events: they go out after the commit, and not at all without one', async () => {
+    const { bus } = server.context;
+    const heard: unknown[] = [];
+    const unsubscribe = bus.subscribe(async (event) => {
+      heard.push([event.type, (await stored())[0]]);
+    });
+    const event = { type: 'user.changed', userId: new ObjectId(), role: 'client' } as const;
+    await transactions.run(async () => {
+      await bus.publish(event);
+      await add(1);
+    });
+    const undone = transactions.run(async () => {
+      await bus.publish(event);
+      await add(1);
+      throw new Error('no');
+    });
+    await expect(undone).rejects.toThrow('no');
+    unsubscribe();
+    expect(heard).toEqual([['user.changed', [1, 1]]]);
+  });
+});
+
+describe('a transaction that another one was in the way of', () => {
+  test('runs again, with one effect', async () => {
+    let tries = 0;
+    const effect = jest.fn(() => Promise.resolve());
+    await transactions.run(async () => {
+      tries++;
+      const { n } = (await items.findOne({ _id: 1 }))!;
+      if (tries === 1) await seen.updateOne({ _id: 1 }, { $set: { n: 10 } });
+      await transactions.afterCommit(effect);
+      await items.updateOne({ _id: 1 }, { $set: { n: n + 1 } });
+      await items.insertOne({ _id: 3, n });
+    });
+    expect(tries).toBe(2);
+    expect(effect).toHaveBeenCalledTimes(1);
+    expect(await stored()).toEqual([
+      [1, 11],
+      [2, 0],
+      [3, 10],
+    ]);
+  });
+
+  test('loses no count, however many there are at once', async () => {
+    await Promise.all(
+      Array.from({ length: 10 }, () =>
+        transactions.run(async () => {
+          const { n } = (await items.findOne({ _id: 1 }))!;
+          await items.updateOne({ _id: 1 }, { $set: { n: n + 1 } });
+          await add(2);
+        }),
+      ),
+    );
+    expect(await stored()).toEqual([
+      [1, 10],
+      [2, 10],
+    ]);
+  });
+});
+
+describe('work outside', () => {
+  test('is part of no transaction, and stays when the caller is undone', async () => {
+    const work = transactions.run(async () => {
+      await add(1);
+      await transactions.outside(() => items.insertOne({ _id: 3, n: 0 }));
+      throw new Error('no');
+    });
+    await expect(work).rejects.toThrow('no');
+    expect(await stored()).toEqual([
+      [1, 0],
+      [2, 0],
+      [3, 0],
+    ]);
+  });
+});
+
+describe('what runs on when the work is done', () => {
+  test('is not part of it: it writes for itself, and its effects are not lost', async () => {
+    const { opened, open } = gate();
+    const effect = jest.fn(() => Promise.resolve());
+    let behind: Promise<unknown> = Promise.resolve();
+    const work = transactions.run(async () => {
+      await add(1);
+      behind = opened.then(async () => {
+        await items.insertOne({ _id: 3, n: 0 });
+        await transactions.afterCommit(effect);
+        const own = transactions.run(async () => {
+          await add(2);
+          throw new Error('its own');
+        });
+        await expect(own).rejects.toThrow('its own');
+        expect(transactions.settled()).toBeUndefined();
+      });
+      throw new Error('no');
+    });
+    await expect(work).rejects.toThrow('no');
+    open();
+    await behind;
+    expect(effect).toHaveBeenCalledTimes(1);
+    expect(await stored()).toEqual([
+      [1, 0],
+      [2, 0],
+      [3, 0],
+    ]);
+  });
+
+  test('cannot read on in a cursor of it', async () => {
+    const cursor = await transactions.run(() => Promise.resolve(items.find()));
+    await expect(cursor.toArray()).rejects.toThrow('has ended');
+  });
+});
+
+describe('the line of a channel', () => {
+  const channelId = new ObjectId();
+  const newQueue = () =>
+    new ChannelQueue<string, string>(transactions, (_channelId, batch) =>
+      Promise.resolve({
+        outcomes: batch.map((value) => ({ status: 'fulfilled', value })),
+        tell: () => Promise.resolve(),
+      }),
+    );
+
+  test.each(['one after the other', 'together'])(
+    'takes several changes of one transaction, made %s, in one turn',
+    async (way) => {
+      const queue = newQueue();
+      const { opened, open } = gate();
+      const before = queue.alone(channelId, () => opened);
+      await transactions.run(async () => {
+        const change = () => queue.alone(channelId, () => add(1));
+        setImmediate(open);
+        if (way === 'together') await Promise.all([change(), change(), change()]);
+        else for (let count = 0; count < 3; count++) await change();
+      });
+      await before;
+      expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 3 });
+      await expect(queue.add(channelId, 'next')).resolves.toBe('next');
+    },
+  );
+
+  test('lets nobody in before the transaction has ended with its effects', async () => {
+    const queue = newQueue();
+    const order: string[] = [];
+    const { opened, open } = gate();
+    const started = gate();
+    const change = (name: string) =>
+      transactions.run(async () => {
+        await queue.alone(channelId, async () => {
+          order.push(`${name} changes`);
+          started.open();
+          const { n } = (await items.findOne({ _id: 1 }))!;
+          await items.updateOne({ _id: 1 }, { $set: { n: n + 1 } });
+        });
+        if (name === 'first') await opened;
+        await transactions.afterCommit(() => Promise.resolve(void order.push(`${name} is heard`)));
+      });
+    const first = change('first');
+    await started.opened;
+    const second = change('second');
+    const third = queue.add(channelId, 'message').then(() => order.push('message'));
+    open();
+    await Promise.all([first, second, third]);
+    expect(order).toEqual([
+      'first changes',
+      'first is heard',
+      'second changes',
+      'second is heard',
+      'message',
+    ]);
+    expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 2 });
+  });
+
+  test('goes on after a transaction that was undone, or that runs again', async () => {
+    const queue = newQueue();
+    const undone = transactions.run(() => queue.alone(channelId, failing('no')));
+    await expect(undone).rejects.toThrow('no');
+    let tries = 0;
+    await transactions.run(async () => {
+      await items.findOne({ _id: 1 });
+      await queue.alone(channelId, async () => {
+        if (++tries === 1) await seen.updateOne({ _id: 1 }, { $inc: { n: 10 } });
+        await add(1);
+      });
+    });
+    expect(tries).toBe(2);
+    expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 11 });
+    await expect(queue.add(channelId, 'next')).resolves.toBe('next');
+  });
+});

@@ -1,0 +1,468 @@
+import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ObjectId } from 'mongodb';
+import { createApp } from '../../../app';
+import { createContext } from '../../../context';
+import type { GroupRole } from '../../../models/group.model';
+import { startServer } from '../../../server';
+import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../../fixtures/access-table';
+import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';
+import { avatarPart, nameOf, PICTURE, setAvatar } from '../../fixtures/images';
+import { filePart } from '../../fixtures/uploads';
+import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { fillPath, mountedRoutes } from '../../fixtures/routes';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+
+let server: TestServer;
+/** The same installation under GROUP_CREATION=group_admins. */
+let restricted: { api: Api; close(): Promise<void> };
+let admin: Person;
+let guest: Person;
+let stranger: Person;
+let companion: Person;
+let avatarName: string;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  restricted = await startRestricted();
+  admin = await signUp(server.api, 'root');
+  guest = await signUp(server.api, 'guest');
+  stranger = await signUp(server.api, 'stranger');
+  companion = await signUp(server.api, 'companion');
+  avatarName = nameOf((await setAvatar(server.api, admin)).body.user.avatarUrl);
+});
+afterAll(async () => {
+  await restricted.close();
+  await server.close();
+});
+
+async function startRestricted(): Promise<typeof restricted> {
+  const { config, database } = server.context;
+  const context = await createContext({ ...config, groups: { creation: 'group_admins' } }, { database });
+  const running = await startServer(context);
+  return {
+    api: await createApi(running.url),
+    close: async () => {
+      await running.close();
+      await context.close();
+    },
+  };
+}
+
+/** Who calls, and what there is for them to call: the ids are what stands in a path. */
+interface Stage {
+  actor: Person;
+  sessionId: string;
+  /** A member of the group, and of the channel if it is private. */
+  userId: string;
+  groupId: string;
+  channelId: string;
+  /** Of the group's owner. */
+  messageId: string;
+  /** Of that message, by the guest. */
+  reportId: string;
+  /** Into the group. */
+  inviteId: string;
+  code: string;
+  emoji: string;
+  announcementId: string;
+  notificationId: string;
+  scheduledMessageId: string;
+  /** On the message, or not on any yet. */
+  attachmentId: string;
+  /** Of an avatar. */
+  name: string;
+  /** Whether a list is to be that of all groups. */
+  wholeServer: boolean;
+}
+
+/** What a call carries beside its path. Later routes add theirs. */
+const CALLS: Record<string, (stage: Stage) => Call> = {
+  'post /api/auth/register': () => {
+    const username = `r${randomUUID().slice(0, 20)}`;
+    return { body: { username, email: `${username}@example.org`, password: PASSWORD } };
+  },
+  'post /api/auth/login': ({ actor }) => ({ body: { identifier: actor.username, password: PASSWORD } }),
+  'post /api/auth/refresh': ({ actor }) => ({ body: { refreshToken: actor.refreshToken } }),
+  'post /api/auth/password': () => ({ body: { password: PASSWORD, newPassword: `${PASSWORD} 2` } }),
+  'post /api/auth/password/forgot': ({ actor }) => ({ body: { email: `${actor.username}@example.org` } }),
+  'post /api/auth/password/reset': () => ({ body: { token: 'invented', newPassword: `${PASSWORD} 2` } }),
+  'post /api/auth/email': () => ({ body: { password: PASSWORD, email: `${randomUUID()}@example.org` } }),
+  'post /api/auth/email/verify': () => ({ body: { token: 'invented' } }),
+  'post /api/auth/email/stop': () => ({ body: { token: 'invented' } }),
+  'post /api/auth/totp/setup': () => ({ body: { password: PASSWORD } }),
+  'post /api/auth/totp/enable': () => ({ body: { code: '123456' } }),
+  'post /api/auth/totp/disable': () => ({ body: { password: PASSWORD } }),
+  'post /api/auth/totp/recovery-codes': () => ({ body: { password: PASSWORD } }),
+  'get /api/users': () => ({ query: { query: 'a' } }),
+  'post /api/upload': () => ({ files: [filePart('hello', 'note.txt')] }),
+  'post /api/upload/links': ({ attachmentId }) => ({ body: { attachmentIds: [attachmentId] } }),
+  'get /uploads/files/{attachmentId}': ({ actor, sessionId, attachmentId }) => ({
+    query: { ticket: actor.id ? ticketFor(actor, sessionId, attachmentId) : 'invented' },
+  }),
+  'put /api/users/me/avatar': () => ({ files: [avatarPart(PICTURE)] }),
+  'put /api/groups/{groupId}/avatar': () => ({ files: [avatarPart(PICTURE)] }),
+  'patch /api/users/me': () => ({ body: { bio: 'Hello' } }),
+  'delete /api/users/me': () => ({ body: { password: PASSWORD } }),
+  'post /api/users/me/deactivate': () => ({ body: { password: PASSWORD } }),
+  'patch /api/client/preferences': () => ({ body: { locale: 'pt' } }),
+  'patch /api/admin/users/{userId}/role': () => ({ body: { role: 'group_admin' } }),
+  'post /api/admin/users/{userId}/suspend': () => ({ body: { reason: 'A test' } }),
+  'post /api/admin/users/{userId}/ban': () => ({ body: { reason: 'A test' } }),
+  'delete /api/admin/users/{userId}': () => ({ body: { reason: 'A test' } }),
+  'post /api/admin/groups/{groupId}/transfer': ({ userId }) => ({ body: { userId } }),
+  'get /api/admin/permissions/explain': ({ actor, userId }) => ({
+    query: { userId: actor.id || userId, action: 'group.create' },
+  }),
+  'put /api/admin/maintenance': () => ({ body: { enabled: false } }),
+  'post /api/admin/announcements': () => ({ body: { body: 'Hello', level: 'info' } }),
+  'post /api/client/scheduled-messages': ({ channelId }) => ({
+    body: { channelId, body: 'Later', sendAt: new Date(Date.now() + 3_600_000).toISOString() },
+  }),
+  'patch /api/client/scheduled-messages/{scheduledMessageId}': () => ({ body: { body: 'Otherwise' } }),
+  'put /api/client/drafts/{channelId}': () => ({ body: { body: 'Not yet' } }),
+  'get /api/search/messages': () => ({ query: { query: 'hello' } }),
+  'post /api/groups': () => ({ body: { name: randomUUID(), visibility: 'private' } }),
+  'patch /api/groups/{groupId}': () => ({ body: { description: 'Another' } }),
+  'post /api/groups/{groupId}/transfer': ({ userId }) => ({ body: { userId } }),
+  'patch /api/groups/{groupId}/members/{userId}': () => ({ body: { role: 'moderator' } }),
+  'put /api/groups/{groupId}/bans/{userId}': () => ({ body: { reason: 'A test' } }),
+  'post /api/groups/{groupId}/join-requests': () => ({ body: { note: 'Let me in' } }),
+  'post /api/groups/{groupId}/join-requests/{userId}/reject': () => ({ body: {} }),
+  'post /api/groups/{groupId}/invites': () => ({ body: {} }),
+  'post /api/invites/accept': ({ code }) => ({ body: { code } }),
+  'post /api/groups/{groupId}/members': () => ({ body: { userId: stranger.id } }),
+  'post /api/channels': ({ groupId }) => ({ body: { groupId, name: randomUUID() } }),
+  'get /api/channels': ({ groupId }) => ({ query: { groupId } }),
+  'patch /api/channels/{channelId}': () => ({ body: { topic: 'Another' } }),
+  'post /api/channels/{channelId}/transfer': ({ userId }) => ({ body: { userId } }),
+  'post /api/admin/channels/{channelId}/transfer': ({ userId }) => ({ body: { userId } }),
+  'post /api/channels/{channelId}/members': ({ userId }) => ({ body: { userId } }),
+  'put /api/channels/{channelId}/restrictions/{userId}': () => ({
+    body: { kind: 'muted', reason: 'A test' },
+  }),
+  'put /api/groups/{groupId}/channel-order': ({ channelId }) => ({ body: { channelIds: [channelId] } }),
+  'put /api/groups/{groupId}/default-channel': ({ channelId }) => ({ body: { channelId } }),
+  'post /api/direct-messages': ({ userId }) => ({ body: { userIds: [userId] } }),
+  'post /api/direct-messages/{channelId}/people': () => ({ body: { userIds: [stranger.id] } }),
+  'put /api/channels/{channelId}/retention': () => ({ body: { days: 30 } }),
+  'put /api/channels/{channelId}/read': () => ({ body: { seq: 1 } }),
+  'post /api/channels/{channelId}/unread': () => ({ body: { seq: 1 } }),
+  'post /api/client/sync': () => ({ body: { since: {} } }),
+  'post /api/channels/{channelId}/messages': () => ({
+    body: { clientMessageId: randomUUID(), body: 'Hello' },
+  }),
+  'post /api/messages/{messageId}/report': () => ({ body: { category: 'spam' } }),
+  'get /api/reports': ({ groupId, wholeServer }) => ({ query: wholeServer ? {} : { groupId } }),
+  'post /api/reports/{reportId}/resolve': () => ({ body: { action: 'dismiss' } }),
+  'put /api/channels/{channelId}/notification-setting': () => ({ body: { notificationLevel: 'mentions' } }),
+  'post /api/messages/{messageId}/forward': ({ channelId }) => ({
+    body: { channelId, clientMessageId: randomUUID() },
+  }),
+  'put /api/messages/{messageId}/thread-read': () => ({ body: { seq: 1 } }),
+  'patch /api/messages/{messageId}': () => ({ body: { body: 'Edited' } }),
+};
+
+const collections = () => server.context.database.collections;
+const sessionOf = async ({ id }: Person) =>
+  (await collections().sessions.findOne({ userId: new ObjectId(id) }))!._id.toHexString();
+
+/** What stands in the address of a file that is given out to somebody. */
+function ticketFor({ id }: Person, sessionId: string, attachmentId: string): string {
+  const caller = { userId: new ObjectId(id), sessionId: new ObjectId(sessionId) };
+  const { links } = server.context.services.uploads.link({ ...caller, role: 'client', address: '' }, [
+    attachmentId,
+  ]);
+  return new URL(links[0]!.url, server.url).searchParams.get('ticket')!;
+}
+
+/** Puts a file of somebody there, whether they could upload it or not. @returns its id. */
+async function addUpload({ id }: Person): Promise<string> {
+  const _id = new ObjectId();
+  await server.context.database.collections.uploads.insertOne({
+    _id,
+    userId: new ObjectId(id || guest.id),
+    name: 'note.txt',
+    mediaType: 'text/plain',
+    size: 5,
+    storedBytes: 4096,
+    uses: 0,
+    reservedFor: null,
+    createdAt: new Date(),
+  });
+  await writeFile(join(server.context.config.uploadDir, 'files', _id.toHexString()), 'hello');
+  return _id.toHexString();
+}
+
+/** Somebody new with a role. The role is written before anything has asked for it. */
+async function createActor(role: Role): Promise<Person> {
+  if (role === 'anonymous') return { id: '', username: 'nobody', token: '', refreshToken: 'nothing' };
+  const actor = await signUp(server.api, role.replace('_', ''));
+  if (role === 'group_admin' || role === 'super_admin') {
+    await collections().users.updateOne({ _id: new ObjectId(actor.id) }, { $set: { role } });
+  }
+  if (role === 'suspended') {
+    const path = `/api/admin/users/${actor.id}/suspend`;
+    expect((await server.api.post(path, { reason: 'A test' }, admin.token)).status).toBe(200);
+  }
+  return actor;
+}
+
+/** Routes that leave those who call them as they were. */
+const ABOUT_GROUPS = /^\/api\/(groups|channels|messages|reports|admin\/(groups|channels))\b/;
+
+const actors = new Map<Role, Promise<Person>>();
+
+/** The routes about groups, each of which gets a new group, share one person for each role. */
+function actorFor(role: Role, row: Row | undefined): Promise<Person> {
+  if (!row || !ABOUT_GROUPS.test(row.path)) return createActor(role);
+  const actor = actors.get(role) ?? createActor(role);
+  actors.set(role, actor);
+  return actor;
+}
+
+/** Notifies somebody of something. @returns the id of the notification. */
+async function notify({ id }: Person): Promise<string> {
+  const userId = new ObjectId(id);
+  await server.context.services.notifications.notify([userId], { kind: 'warning', actorId: null });
+  return (await collections().notifications.findOne({ userId }))!._id.toHexString();
+}
+
+/** Has somebody a message scheduled, whether they could write there or not. @returns its id. */
+async function schedule({ id }: Person, channelId: string): Promise<string> {
+  const _id = new ObjectId();
+  const sendAt = new Date(Date.now() + 3_600_000);
+  await collections().scheduledMessages.insertOne({
+    _id,
+    userId: new ObjectId(id),
+    channelId: new ObjectId(channelId),
+    body: 'Later',
+    sendAt,
+    state: 'waiting',
+    failure: null,
+    dueAt: sendAt,
+    takenAt: null,
+    createdAt: new Date(),
+  });
+  return _id.toHexString();
+}
+
+/** Routes on which a group and what is in it have no bearing, not even that of who calls. */
+const WITHOUT_GROUP =
+  /^\/api\/(auth|users$|users\/me\/(avatar|blocks)|client\/(notifications|preferences)|admin\/(users|announcements|maintenance))/;
+
+/** What calls carry in their body of what is not in every group. */
+const IN_BODY: Record<string, (keyof Stage)[]> = {
+  '/api/invites/accept': ['code'],
+  '/api/upload/links': ['attachmentId'],
+};
+
+/** @param row the only one for which the stage is set; for any row, if it is left out. */
+async function setStage(role: Role, special: string, row?: Row): Promise<Stage> {
+  const needs = (name: keyof Stage) =>
+    !row || row.path.includes(`{${name}}`) || IN_BODY[row.path]?.includes(name) === true;
+  const actor = await actorFor(role, row);
+  const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
+  const announcementId = needs('announcementId') ? await announce() : '';
+  const inGroup =
+    row && WITHOUT_GROUP.test(row.path) ? NO_GROUP : await createGroup(role, actor, special, needs);
+  const notificationId = needs('notificationId')
+    ? await notify(special === "other's notification" || !actor.id ? guest : actor)
+    : '';
+  const scheduledMessageId = needs('scheduledMessageId')
+    ? await schedule(special === "other's scheduled message" || !actor.id ? guest : actor, inGroup.channelId)
+    : '';
+  const attachmentId = special === 'own upload' ? await addUpload(actor) : inGroup.attachmentId;
+  const userId = special === 'somebody new' ? (await signUp(server.api, 'new')).id : guest.id;
+  return {
+    actor,
+    sessionId,
+    userId,
+    announcementId,
+    notificationId,
+    scheduledMessageId,
+    name: avatarName,
+    wholeServer: special === 'whole server',
+    ...inGroup,
+    attachmentId,
+  };
+}
+
+async function announce(): Promise<string> {
+  const announcement = { body: 'Hello', level: 'info' };
+  const { body } = await server.api.post('/api/admin/announcements', announcement, admin.token);
+  return body.announcement.id;
+}
+
+const shared = new Map<string, Promise<Stage>>();
+
+/** A stage of its own for a call that changes something; the others share one. */
+function stageFor(role: Role, row: Row, expected: number): Promise<Stage> {
+  const { method, special } = row;
+  if (method !== 'get' && expected < 400 && role !== 'anonymous') return setStage(role, special, row);
+  const key = `${role} ${special}`;
+  const stage = shared.get(key) ?? setStage(role, special);
+  shared.set(key, stage);
+  return stage;
+}
+
+type InGroup = Pick<
+  Stage,
+  'groupId' | 'channelId' | 'messageId' | 'attachmentId' | 'emoji' | 'reportId' | 'inviteId' | 'code'
+>;
+
+const NO_GROUP: InGroup = {
+  groupId: '',
+  channelId: '',
+  messageId: '',
+  attachmentId: '',
+  emoji: '',
+  reportId: '',
+  inviteId: '',
+  code: '',
+};
+
+/**
+ * A group in which the actor has the role, with a channel, and a message of its owner in it.
+ * @param needs says whether a call needs what is not in every group.
+ */
+async function createGroup(
+  role: Role,
+  actor: Person,
+  special: string,
+  needs: (name: keyof Stage) => boolean,
+): Promise<InGroup> {
+  const { api } = server;
+  const owner = role === 'owner' ? actor : admin;
+  const emoji = '👍';
+  const create = async (path: string, body: object) => {
+    const answer = await api.post(path, body, owner.token);
+    expect([path, answer.status]).toEqual([
+      path,
+      path.endsWith('/members') && !answer.body.member ? 204 : 201,
+    ]);
+    return answer.body;
+  };
+  const visibility = special === 'public group' || special === 'approval group' ? 'public' : 'private';
+  const joinPolicy = special === 'approval group' ? 'approval' : 'open';
+  const made = await create('/api/groups', { name: randomUUID(), visibility, joinPolicy });
+  const groupId: string = made.group.id;
+  await create(`/api/groups/${groupId}/members`, { userId: guest.id });
+  if (GROUP_ROLES.includes(role) && role !== 'owner') {
+    await create(`/api/groups/${groupId}/members`, { userId: actor.id });
+    const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(actor.id) };
+    await collections().memberships.updateOne(membership, { $set: { role: role as GroupRole } });
+  }
+  if (special === 'conversation') {
+    const userIds = [guest.id, companion.id];
+    const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
+    const [messageId, reportId, inviteId] = [channel.id, channel.id, channel.id];
+    const attachmentId: string = channel.id;
+    return { groupId, channelId: channel.id, messageId, attachmentId, emoji, reportId, inviteId, code: '' };
+  }
+  const inGroup = { ...NO_GROUP, groupId, emoji };
+  if (needs('inviteId') || needs('code')) {
+    const invited = special === 'own invite' && actor.id ? { userId: actor.id } : {};
+    const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
+    Object.assign(inGroup, { inviteId: invite.id, code });
+  }
+  const isPrivate = special === 'private channel';
+  const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
+  const channelId: string = (await create('/api/channels', input)).channel.id;
+  if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
+  if (!needs('messageId') && !needs('attachmentId') && !needs('reportId')) return { ...inGroup, channelId };
+  const attachmentId = await addUpload(owner);
+  const message = { clientMessageId: randomUUID(), body: 'Hello', attachmentIds: [attachmentId] };
+  const sent = await create(`/api/channels/${channelId}/messages`, message);
+  const messageId: string = sent.message.id;
+  const reportId = needs('reportId') ? await addReport(messageId) : '';
+  return { ...inGroup, channelId, messageId, attachmentId, reportId };
+}
+
+/** Reports a message; the guest has no token any more, after all that is done to them. */
+async function addReport(id: string): Promise<string> {
+  const message = await collections().messages.findOne({ _id: new ObjectId(id) });
+  const channel = await collections().channels.findOne({ _id: message!.channelId });
+  const _id = new ObjectId();
+  await collections().reports.insertOne({
+    _id,
+    messageId: message!._id,
+    channelId: channel!._id,
+    groupId: channel!.groupId,
+    reporterId: new ObjectId(guest.id),
+    category: 'spam',
+    note: '',
+    message: message!,
+    state: 'open',
+    pending: true,
+    claimedBy: null,
+    claimedAt: null,
+    resolution: null,
+    createdAt: new Date(),
+  });
+  return _id.toHexString();
+}
+
+async function statusFor(role: Role, row: Row, expected: number): Promise<number> {
+  const stage = await stageFor(role, row, expected);
+  const path = fillPath(row.path, stage as unknown as Record<string, string>);
+  const call = CALLS[`${row.method} ${row.path}`]?.(stage);
+  const { api } = row.special === 'restricted' ? restricted : server;
+  const token = stage.actor.token || undefined;
+  if (role !== 'super_admin' || row.method === 'get' || READS.includes(`${row.method} ${row.path}`)) {
+    return (await api.call(row.method, path, { ...call, token })).status;
+  }
+  const headers = { ...call?.headers, 'Idempotency-Key': randomUUID() };
+  const send = () => api.call(row.method, path, { ...call, token, headers });
+  const answer = await send();
+  if (answer.status < 300) expectReplay(row, answer, await send());
+  return answer.status;
+}
+
+/** What is posted, and changes nothing. */
+const READS = ['post /api/client/sync', 'post /api/upload/links'];
+
+/** After these the token is no longer good, with which the answer could be asked for again. */
+const ENDS_SESSION = [
+  'post /api/auth/logout',
+  'post /api/auth/logout-everywhere',
+  'delete /api/auth/sessions/{sessionId}',
+  'post /api/auth/password',
+  'post /api/users/me/deactivate',
+  'delete /api/users/me',
+];
+
+/** A write that is sent again under its idempotency key gets the first answer. */
+function expectReplay({ method, path }: Row, first: Answer, { status, body, headers }: Answer): void {
+  if (ENDS_SESSION.includes(`${method} ${path}`)) expect(status).toBe(401);
+  else expect([status, body, headers['idempotency-replayed']]).toEqual([first.status, first.body, 'true']);
+}
+
+describe('the table of who may do what', () => {
+  it('lists every route that is mounted, and no other', () => {
+    const listed = ACCESS_TABLE.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+    expect([...new Set(listed)].sort()).toEqual(mountedRoutes(createApp(server.context)));
+  });
+
+  it('has no line twice, and for each route that is about a group all roles in it', () => {
+    const names = ACCESS_TABLE.map(({ method, path, special }) => `${method} ${path} ${special}`);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { path, statuses } of ACCESS_TABLE) {
+      if (/\{(group|channel|message)Id\}/.test(path)) expect(Object.keys(statuses)).toEqual([...ROLES]);
+    }
+  });
+
+  it.each(ACCESS_TABLE.map((row) => [`${row.method} ${row.path} ${row.special}`.trim(), row] as const))(
+    '%s',
+    async (_, row) => {
+      const answers = await Promise.all(
+        ROLES.map(async (role) => {
+          const expected = row.statuses[role];
+          return expected === undefined ? [] : [[role, await statusFor(role, row, expected)] as const];
+        }),
+      );
+      expect(Object.fromEntries(answers.flat())).toEqual(row.statuses);
+    },
+  );
+});

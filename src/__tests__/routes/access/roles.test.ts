@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto';
+import { ObjectId } from 'mongodb';
+import type { GroupRole } from '../../../models/group.model';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { fillPath, operationsOf, type Operation } from '../../fixtures/routes';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+
+/**
+ * Who calls: nobody, somebody outside, somebody who was removed just now, and members of each role. None of them
+ * made the group, its channel or its message; what one may do with one's own has tests of its own.
+ */
+const CALLERS = ['anonymous', 'stranger', 'removed', 'member', 'moderator', 'admin', 'owner'] as const;
+type Caller = (typeof CALLERS)[number];
+
+/** What a private group, its public channel and a message in it answer, in the order of CALLERS. */
+const PRIVATE_GROUP: Record<string, number[]> = {
+  getGroup: [401, 404, 404, 200, 200, 200, 200],
+  joinGroup: [401, 404, 404, 200, 200, 200, 200],
+  leaveGroup: [401, 404, 404, 204, 204, 204, 204],
+  listMembers: [401, 404, 404, 200, 200, 200, 200],
+  addMember: [401, 404, 404, 403, 403, 201, 201],
+  removeMember: [401, 404, 404, 403, 403, 204, 204],
+  createChannel: [401, 404, 404, 403, 403, 201, 201],
+  listChannels: [401, 404, 404, 200, 200, 200, 200],
+  getChannel: [401, 404, 404, 200, 200, 200, 200],
+  updateChannel: [401, 404, 404, 403, 403, 200, 200],
+  deleteChannel: [401, 404, 404, 403, 403, 204, 204],
+  // 400: a public channel has no members of its own. Whoever may not manage it does not get that far.
+  addChannelMember: [401, 404, 404, 403, 403, 400, 400],
+  removeChannelMember: [401, 404, 404, 403, 403, 404, 404],
+  sendMessage: [401, 404, 404, 201, 201, 201, 201],
+  listMessages: [401, 404, 404, 200, 200, 200, 200],
+  editMessage: [401, 404, 404, 403, 403, 403, 403],
+  deleteMessage: [401, 404, 404, 403, 200, 200, 200],
+};
+
+/** A public group shows itself, and nothing of what is in it. The rest is as in a private one. */
+const PUBLIC_GROUP: Record<string, number[]> = {
+  ...PRIVATE_GROUP,
+  getGroup: [401, 200, 200, 200, 200, 200, 200],
+  joinGroup: [401, 200, 200, 200, 200, 200, 200],
+  leaveGroup: [401, 403, 403, 204, 204, 204, 204],
+  listMembers: [401, 403, 403, 200, 200, 200, 200],
+  addMember: [401, 403, 403, 403, 403, 201, 201],
+  removeMember: [401, 403, 403, 403, 403, 204, 204],
+  createChannel: [401, 403, 403, 403, 403, 201, 201],
+  listChannels: [401, 403, 403, 200, 200, 200, 200],
+};
+
+/** A private channel is there for none of them, whatever their role in the group. */
+const PRIVATE_CHANNEL: Record<string, number[]> = Object.fromEntries(
+  Object.keys(PRIVATE_GROUP)
+    .filter((id) => /Channel$|Message/.test(id) && id !== 'createChannel')
+    .concat('addChannelMember', 'removeChannelMember')
+    .map((id) => [id, [401, 404, 404, 404, 404, 404, 404]]),
+);
+
+interface Stage {
+  tokens: Record<Caller, string | undefined>;
+  values: Record<string, string>;
+}
+
+let server: TestServer;
+let operations: Operation[];
+let maker: Person;
+let target: Person;
+let newcomer: Person;
+let people: Record<Exclude<Caller, 'anonymous'>, Person>;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  operations = operationsOf((await server.api.get('/openapi.json')).body);
+  const named = (name: string) => signUp(server.api, name);
+  // The first account is super admin, to whom this table does not apply.
+  await named('root');
+  [maker, target, newcomer] = [await named('maker'), await named('target'), await named('newcomer')];
+  people = {
+    stranger: await named('stranger'),
+    removed: await named('removed'),
+    member: await named('member'),
+    moderator: await named('moderator'),
+    admin: await named('admin'),
+    owner: await named('owner'),
+  };
+});
+afterAll(() => server.close());
+
+/** A group with everybody in their role, and in it a channel with a message. */
+async function setStage(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Stage> {
+  const { api, context } = server;
+  const { removed, member, moderator, admin, owner } = people;
+  const room = await createRoom(api, maker, [target, removed, member, moderator, admin, owner], group);
+  const groupId = new ObjectId(room.groupId);
+  for (const role of ['moderator', 'admin', 'owner'] satisfies GroupRole[]) {
+    // No route gives roles yet.
+    await context.database.collections.memberships.updateOne(
+      { groupId, userId: new ObjectId(people[role].id) },
+      { $set: { role } },
+    );
+  }
+  let { channelId } = room;
+  if (channel === 'private') {
+    const input = { groupId: room.groupId, name: 'inner', visibility: 'private' };
+    channelId = (await api.post('/api/channels', input, maker.token)).body.channel.id;
+  }
+  const input = { clientMessageId: randomUUID(), body: 'hello' };
+  const sent = await api.post(`/api/channels/${channelId}/messages`, input, maker.token);
+  const gone = await api.delete(`/api/groups/${room.groupId}/members/${removed.id}`, maker.token);
+  expect([sent.status, gone.status]).toEqual([201, 204]);
+  const tokens = Object.fromEntries(
+    CALLERS.map((caller) => [caller, caller === 'anonymous' ? undefined : people[caller].token]),
+  ) as Stage['tokens'];
+  const values = { groupId: room.groupId, channelId, messageId: sent.body.message.id, userId: target.id };
+  return { tokens, values };
+}
+
+const bodyOf = (operationId: string, { groupId }: Record<string, string>): object | undefined =>
+  ({
+    addMember: { userId: newcomer.id },
+    createChannel: { groupId, name: randomUUID() },
+    updateChannel: { topic: randomUUID() },
+    addChannelMember: { userId: target.id },
+    sendMessage: { clientMessageId: randomUUID(), body: 'hello' },
+    editMessage: { body: randomUUID() },
+  })[operationId];
+
+/** Calls that leave the stage as it is for other calls. */
+const HARMLESS = /^(get|list|create|update|send|edit)/;
+/** Calls that leave it other than it was even for the next caller. */
+const ENDING = ['addMember', 'removeMember', 'deleteChannel'];
+
+async function callAs(operationId: string, stage: Stage, caller: Caller, values = stage.values) {
+  const { method, path } = operations.find((each) => each.operationId === operationId)!;
+  const answer = await server.api.call(method, fillPath(path, values), {
+    token: stage.tokens[caller],
+    body: bodyOf(operationId, values),
+    query: operationId === 'listChannels' ? { groupId: values['groupId'] } : undefined,
+  });
+  return { status: answer.status, error: answer.body.error && { ...answer.body.error, requestId: '' } };
+}
+
+describe.each([
+  ['a private group', 'private', 'public', PRIVATE_GROUP],
+  ['a public group', 'public', 'public', PUBLIC_GROUP],
+  ['a private channel', 'private', 'private', PRIVATE_CHANNEL],
+] as const)('in %s', (_, group, channel, table) => {
+  let shared: Promise<Stage>;
+
+  beforeAll(() => {
+    shared = setStage(group, channel);
+  });
+
+  it.each(Object.entries(table))('%s', async (operationId, expected) => {
+    const answers: Partial<Record<Caller, number>> = {};
+    let stage = await (HARMLESS.test(operationId) ? shared : setStage(group, channel));
+    for (const caller of CALLERS) {
+      const { status } = await callAs(operationId, stage, caller);
+      answers[caller] = status;
+      if (status < 300 && ENDING.includes(operationId)) stage = await setStage(group, channel);
+    }
+    expect(answers).toEqual(Object.fromEntries(CALLERS.map((caller, index) => [caller, expected[index]])));
+  });
+});
+
+describe('to somebody outside, what is private', () => {
+  let shared: Promise<Stage>;
+
+  beforeAll(() => {
+    shared = setStage('private', 'public');
+  });
+
+  it.each(Object.keys(PRIVATE_GROUP))('is like what does not exist: %s', async (operationId) => {
+    const stage = await shared;
+    const nowhere = { ...stage.values };
+    for (const name of ['groupId', 'channelId', 'messageId']) nowhere[name] = new ObjectId().toHexString();
+    for (const caller of ['stranger', 'removed'] as const) {
+      const hidden = await callAs(operationId, stage, caller);
+      expect(hidden).toEqual(await callAs(operationId, stage, caller, nowhere));
+      expect(hidden).toMatchObject({ status: 404, error: { code: 'not_found' } });
+    }
+  });
+});

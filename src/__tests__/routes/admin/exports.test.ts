@@ -1,0 +1,107 @@
+import { ObjectId, type CommandStartedEvent } from 'mongodb';
+import { createServer, get, type IncomingMessage, type RequestOptions } from 'node:http';
+import { createInterface } from 'node:readline';
+import { duplexPair } from 'node:stream';
+import { createApp } from '../../../app';
+import { refused } from '../../fixtures/accounts';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { until } from '../../fixtures/until';
+
+let server: TestServer;
+let root: Person;
+let groupId: string;
+let channelId: string;
+/** The reads of messages, beside the first of each cursor; and the cursors that were closed before their end. */
+let reads = 0;
+let closed = 0;
+
+const BODY = 'x'.repeat(1000);
+const MESSAGES = 3000;
+
+beforeAll(async () => {
+  server = await startTestServer({}, { monitorCommands: true });
+  const { api, context } = server;
+  root = await signUp(api, 'root');
+  ({ groupId, channelId } = await createRoom(api, root));
+  const path = `/api/channels/${channelId}/messages`;
+  await api.post(path, { clientMessageId: 'm', body: 'First' }, root.token);
+  const { messages } = context.database.collections;
+  const sent = (await messages.findOne({}))!;
+  for (let seq = 2; seq <= MESSAGES; seq += 1000) {
+    await messages.insertMany(
+      Array.from({ length: Math.min(1000, MESSAGES - seq + 1) }, (_, index) => ({
+        ...sent,
+        _id: new ObjectId(),
+        clientMessageId: `m${seq + index}`,
+        seq: seq + index,
+        revision: seq + index,
+        body: BODY,
+      })),
+    );
+  }
+  context.database.db.client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
+    if (commandName === 'getMore' && command['collection'] === 'messages') reads++;
+    if (commandName === 'killCursors' && command['killCursors'] === 'messages') closed++;
+  });
+});
+afterAll(() => server.close());
+
+function open(path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+  const headers = { authorization: `Bearer ${root.token}` };
+  return new Promise((resolve, reject) => {
+    get(`${server.url}${path}`, { ...options, headers }, resolve).on('error', reject);
+  });
+}
+
+async function linesOf(path: string): Promise<any[]> {
+  const response = await open(path);
+  expect(response.statusCode).toBe(200);
+  expect(response.headers['content-type']).toBe('application/x-ndjson');
+  const lines: any[] = [];
+  for await (const line of createInterface({ input: response })) lines.push(JSON.parse(line));
+  return lines;
+}
+
+it('gives each account, group and channel as a line', async () => {
+  expect(await linesOf('/api/admin/export/users')).toMatchObject([
+    { id: root.id, username: root.username, state: 'active', role: 'super_admin' },
+  ]);
+  expect(await linesOf('/api/admin/export/groups')).toMatchObject([{ id: groupId }]);
+  expect(await linesOf('/api/admin/export/channels')).toMatchObject([{ id: channelId, seq: 1 }]);
+});
+
+it('gives the messages of a channel in their order, or all; none of a channel that there is not', async () => {
+  const lines = await linesOf(`/api/admin/export/messages?channelId=${channelId}`);
+  expect(lines.map(({ seq }) => seq)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index + 1));
+  expect(lines[0].body).toBe('First');
+  expect(await server.api.get(`/api/admin/export/messages?channelId=${root.id}`, root.token)).toMatchObject(
+    refused(404, 'not_found'),
+  );
+  const { token } = await signUp(server.api);
+  for (const what of ['users', 'groups', 'channels', 'messages']) {
+    expect(await server.api.get(`/api/admin/export/${what}`, token)).toMatchObject(refused(403, 'forbidden'));
+  }
+});
+
+it('reads no further than a client takes, and stops when it has gone', async () => {
+  // How much a network takes by itself differs from machine to machine, up to tens of megabytes. This connection
+  // between two streams takes what their buffers hold: some 16 kB each.
+  const [near, far] = duplexPair();
+  const listener = createServer(createApp(server.context));
+  listener.emit('connection', far);
+  const batches = MESSAGES / 200;
+  reads = 0;
+  const response = await open('/api/admin/export/messages', { createConnection: () => near });
+  await until(() => far.writableNeedDrain);
+  // The server has time to read on while others are served.
+  for (let call = 0; call < 50; call++) await server.api.get('/api/auth/me', root.token);
+  expect(reads).toBeLessThan(batches / 2);
+  const [before, taken] = [closed, reads];
+  response.destroy();
+  // As a network does when one end has gone.
+  far.destroy();
+  await until(() => closed > before);
+  await linesOf('/api/admin/export/users');
+  expect(reads).toBe(taken);
+});

@@ -1,0 +1,294 @@
+import { randomUUID } from 'node:crypto';
+import { createApp } from '../../../app';
+import type { AuditAction } from '../../../models/audit/audit.model';
+import { ACCESS_TABLE, type Row } from '../../fixtures/access-table';
+import type { Api, Call } from '../../fixtures/api';
+import { avatarPart, PICTURE, setGroupAvatar } from '../../fixtures/images';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { fillPath, mountedRoutes } from '../../fixtures/routes';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+
+let server: TestServer;
+let api: Api;
+let admin: Person;
+let owner: Person;
+let member: Person;
+/** Who has nothing to do with any group; somebody new where acts end an account. */
+let stranger: Person;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  ({ api } = server);
+  admin = await signUp(api, 'admin');
+  owner = await signUp(api, 'owner');
+  member = await signUp(api, 'member');
+  stranger = await signUp(api, 'stranger');
+});
+afterAll(() => server.close());
+
+/** What stands in paths. */
+type Ids = Record<string, string>;
+
+/** How a privileged act is done, and what the audit log says of it. */
+interface Act {
+  action: AuditAction;
+  call?: (at: Ids) => Call;
+  /** What must have happened before; it may add to what stands in the path. */
+  before?: (at: Ids) => Promise<Ids | void>;
+}
+
+const does = (action: AuditAction, body?: object | ((at: Ids) => object), before?: Act['before']): Act => ({
+  action,
+  ...(body && { call: (at) => ({ body: typeof body === 'function' ? body(at) : body }) }),
+  ...(before && { before }),
+});
+
+/** Something that must go well before an act. */
+async function succeed(
+  method: 'post' | 'put' | 'patch',
+  path: string,
+  by: Person,
+  body?: object,
+): Promise<any> {
+  const answer = await api.call(method, path, { token: by.token, body });
+  expect([path, answer.status < 300]).toEqual([path, true]);
+  return answer.body;
+}
+const bySuperAdmin = (path: string, body?: object) => succeed('post', path, admin, body);
+const byOwner = (path: string, body?: object) => succeed('post', path, owner, body);
+
+const somebodyNew = async () => ({ userId: (await signUp(api)).id });
+const newcomer = () => ({ userId: stranger.id });
+const reason = { reason: 'A test' };
+/** The group takes people in by request, and the stranger has asked. */
+async function asked({ groupId }: Ids): Promise<Ids> {
+  await succeed('patch', `/api/groups/${groupId}`, owner, { visibility: 'public', joinPolicy: 'approval' });
+  await succeed('post', `/api/groups/${groupId}/join-requests`, stranger, {});
+  return newcomer();
+}
+async function closed({ channelId }: Ids): Promise<void> {
+  await succeed('patch', `/api/channels/${channelId}`, owner, { visibility: 'private' });
+}
+const claimed = async ({ reportId }: Ids) => {
+  await byOwner(`/api/reports/${reportId}/claim`);
+};
+async function announced(): Promise<Ids> {
+  const { announcement } = await bySuperAdmin('/api/admin/announcements', { body: 'Hello', level: 'info' });
+  return { announcementId: announcement.id };
+}
+
+/** What is done, by super admins under /api/admin and by the owner of the group anywhere else. */
+const ACTS: Record<string, Act> = {
+  'PATCH /api/admin/users/{userId}/role': does('user.role_changed', { role: 'group_admin' }, somebodyNew),
+  'POST /api/admin/users/{userId}/suspend': does('user.suspended', reason, somebodyNew),
+  'POST /api/admin/users/{userId}/ban': does('user.banned', reason, somebodyNew),
+  'DELETE /api/admin/users/{userId}': does('user.deleted', reason, somebodyNew),
+  'POST /api/admin/users/{userId}/reset-password': does('user.password_reset_sent', undefined, somebodyNew),
+  'POST /api/admin/users/{userId}/restore': does('user.restored', undefined, async () => {
+    const { userId } = await somebodyNew();
+    await bySuperAdmin(`/api/admin/users/${userId}/suspend`, reason);
+    return { userId };
+  }),
+  'POST /api/admin/users/{userId}/logout': does('user.logged_out', undefined, somebodyNew),
+  'POST /api/admin/groups/{groupId}/archive': does('group.archived'),
+  'POST /api/admin/groups/{groupId}/restore': does('group.restored', undefined, async ({ groupId }) => {
+    await bySuperAdmin(`/api/admin/groups/${groupId}/archive`);
+  }),
+  'POST /api/admin/groups/{groupId}/transfer': does('group.transferred', newcomer),
+  'DELETE /api/admin/groups/{groupId}': does('group.deleted'),
+  'POST /api/admin/channels/{channelId}/archive': does('channel.archived'),
+  'POST /api/admin/channels/{channelId}/restore': does(
+    'channel.restored',
+    undefined,
+    async ({ channelId }) => {
+      await bySuperAdmin(`/api/admin/channels/${channelId}/archive`);
+    },
+  ),
+  'POST /api/admin/channels/{channelId}/transfer': does('channel.transferred', ({ userId }) => ({ userId })),
+  'DELETE /api/admin/channels/{channelId}': does('channel.deleted'),
+  'PUT /api/admin/maintenance': does('maintenance.changed', { enabled: false }),
+  'POST /api/admin/announcements': does('announcement.created', { body: 'Hello', level: 'info' }),
+  'DELETE /api/admin/announcements/{announcementId}': does('announcement.ended', undefined, announced),
+
+  'PATCH /api/groups/{groupId}': does('group.updated', { description: 'Another' }),
+  'PUT /api/groups/{groupId}/avatar': {
+    action: 'group.avatar_changed',
+    call: () => ({ files: [avatarPart(PICTURE)] }),
+  },
+  'DELETE /api/groups/{groupId}/avatar': does('group.avatar_changed', undefined, async ({ groupId }) => {
+    await setGroupAvatar(api, owner, groupId!);
+  }),
+  'POST /api/groups/{groupId}/archive': does('group.archived'),
+  'POST /api/groups/{groupId}/restore': does('group.restored', undefined, async ({ groupId }) => {
+    await byOwner(`/api/groups/${groupId}/archive`);
+  }),
+  'POST /api/groups/{groupId}/transfer': does('group.transferred', ({ userId }) => ({ userId })),
+  'DELETE /api/groups/{groupId}': does('group.deleted'),
+  'POST /api/groups/{groupId}/members': does('member.added', newcomer),
+  'PATCH /api/groups/{groupId}/members/{userId}': does('member.role_changed', { role: 'moderator' }),
+  'DELETE /api/groups/{groupId}/members/{userId}': does('member.removed'),
+  'PUT /api/groups/{groupId}/bans/{userId}': does('member.banned', reason),
+  'DELETE /api/groups/{groupId}/bans/{userId}': does(
+    'member.unbanned',
+    undefined,
+    async ({ groupId, userId }) => {
+      await succeed('put', `/api/groups/${groupId}/bans/${userId}`, owner, reason);
+    },
+  ),
+  'POST /api/groups/{groupId}/join-requests/{userId}/approve': does(
+    'join_request.approved',
+    undefined,
+    asked,
+  ),
+  'POST /api/groups/{groupId}/join-requests/{userId}/reject': does('join_request.rejected', {}, asked),
+  'POST /api/groups/{groupId}/invites': does('invite.created', {}),
+  'DELETE /api/groups/{groupId}/invites/{inviteId}': does('invite.revoked'),
+
+  'POST /api/channels': does('channel.created', ({ groupId }) => ({ groupId, name: randomUUID() })),
+  'PATCH /api/channels/{channelId}': does('channel.updated', { topic: 'Another' }),
+  'POST /api/channels/{channelId}/archive': does('channel.archived'),
+  'POST /api/channels/{channelId}/restore': does('channel.restored', undefined, async ({ channelId }) => {
+    await byOwner(`/api/channels/${channelId}/archive`);
+  }),
+  'POST /api/channels/{channelId}/transfer': does('channel.transferred', ({ userId }) => ({ userId })),
+  'DELETE /api/channels/{channelId}': does('channel.deleted'),
+  'POST /api/channels/{channelId}/members': does(
+    'channel.member_added',
+    ({ userId }) => ({ userId }),
+    closed,
+  ),
+  'DELETE /api/channels/{channelId}/members/{userId}': does(
+    'channel.member_removed',
+    undefined,
+    async (at) => {
+      await closed(at);
+      await byOwner(`/api/channels/${at.channelId}/members`, { userId: at.userId });
+    },
+  ),
+  'PUT /api/channels/{channelId}/restrictions/{userId}': does('channel.user_muted', {
+    kind: 'muted',
+    ...reason,
+  }),
+  'DELETE /api/channels/{channelId}/restrictions/{userId}': does(
+    'channel.restriction_ended',
+    undefined,
+    async ({ channelId, userId }) => {
+      await succeed('put', `/api/channels/${channelId}/restrictions/${userId}`, owner, { kind: 'banned' });
+    },
+  ),
+  'PUT /api/channels/{channelId}/retention': does('channel.retention_changed', { days: 30 }),
+  'PUT /api/groups/{groupId}/channel-order': does(
+    'group.channels_arranged',
+    ({ channelId, otherId }) => ({ channelIds: [otherId, channelId] }),
+    async ({ groupId }) => {
+      const { channel } = await byOwner('/api/channels', { groupId, name: 'other' });
+      return { otherId: channel.id };
+    },
+  ),
+  'PUT /api/groups/{groupId}/default-channel': does('group.default_channel_set', ({ channelId }) => ({
+    channelId,
+  })),
+
+  'DELETE /api/messages/{messageId}': does('message.deleted'),
+  'PUT /api/messages/{messageId}/pin': does('message.pinned'),
+  'DELETE /api/messages/{messageId}/pin': does('message.unpinned', undefined, async ({ messageId }) => {
+    await succeed('put', `/api/messages/${messageId}/pin`, owner);
+  }),
+  'POST /api/reports/{reportId}/claim': does('report.claimed'),
+  'POST /api/reports/{reportId}/release': does('report.released', undefined, claimed),
+  'POST /api/reports/{reportId}/resolve': does('report.resolved', { action: 'dismiss' }, claimed),
+};
+
+/** Routes that take data out of the server change nothing, and are in the log all the same. */
+const TAKING_OUT: Record<string, Act> = {
+  'GET /api/admin/audit-log/export': does('audit_log.exported'),
+  'GET /api/admin/export/users': does('data.exported'),
+  'GET /api/admin/export/groups': does('data.exported'),
+  'GET /api/admin/export/channels': does('data.exported'),
+  'GET /api/admin/export/messages': does('data.exported'),
+};
+
+/**
+ * Whether the table of who may do what says that a write takes a role: a plain member of the group, or any account
+ * where there is no group, is refused what a super admin is not.
+ */
+function takesRole({ method, statuses }: Row): boolean {
+  const least = statuses.member ?? statuses.client;
+  return method !== 'get' && (least === 403 || least === 404) && statuses.super_admin !== least;
+}
+
+const nameOf = ({ method, path }: Row) => `${method.toUpperCase()} ${path}`;
+
+it('every write that takes a role, and every export, is here', () => {
+  const usual = ACCESS_TABLE.filter(
+    (row, index) => ACCESS_TABLE.findIndex((other) => nameOf(other) === nameOf(row)) === index,
+  );
+  expect(Object.keys(ACTS).sort()).toEqual(usual.filter(takesRole).map(nameOf).sort());
+  const exports = mountedRoutes(createApp(server.context)).filter((route) => /^GET .*\/export/.test(route));
+  // What people take out of their own is no privilege.
+  expect(exports.filter((route) => !route.includes('/me/'))).toEqual(Object.keys(TAKING_OUT).sort());
+});
+
+/** A group of the owner with the member in it, who has said something; reported, where a report is needed. */
+async function stage({ reported }: { reported: boolean }): Promise<Ids> {
+  const room = await createRoom(api, owner, [member]);
+  const message = { clientMessageId: randomUUID(), body: 'Hello' };
+  const sent = await succeed('post', `/api/channels/${room.channelId}/messages`, member, message);
+  const report = reported && (await byOwner(`/api/messages/${sent.message.id}/report`, { category: 'spam' }));
+  const { invite } = await byOwner(`/api/groups/${room.groupId}/invites`, {});
+  return {
+    ...room,
+    userId: member.id,
+    messageId: sent.message.id,
+    inviteId: invite.id,
+    ...(report && { reportId: report.report.id }),
+  };
+}
+
+const isAdministration = (route: string) => route.includes(' /api/admin/');
+
+function perform(route: string, at: Ids, { call }: Act, by: Person) {
+  const [method, path] = route.split(' ') as [string, string];
+  const input = { ...call?.(at), token: by.token };
+  return api.call(method.toLowerCase() as 'get', fillPath(path, at), input);
+}
+
+it.each(Object.entries({ ...ACTS, ...TAKING_OUT }))(
+  '%s is in the audit log when it is done',
+  async (route, act) => {
+    const { auditLog } = server.context.database.collections;
+    const there = await stage({ reported: route.includes('{reportId}') });
+    const at: Ids = { ...there, ...(await act.before?.(there)) };
+    const by = isAdministration(route) ? admin : owner;
+    const [last] = await auditLog.find().sort({ seq: -1 }).limit(1).toArray();
+    const answer = await perform(route, at, act, by);
+    expect(answer.status).toBeLessThan(300);
+    // That a super admin does it in a group of others is an entry of its own.
+    const added = { seq: { $gt: last!.seq }, action: { $ne: 'super_admin.entered' as const } };
+    const [entry, ...more] = await auditLog.find(added).toArray();
+    expect(more).toEqual([]);
+    expect(entry).toMatchObject({ action: act.action, address: expect.stringContaining('127.0.0.1') });
+    expect(entry!.actorId?.toHexString()).toBe(by.id);
+    const [about] = /\{(\w+)\}/.exec(route)?.slice(1) ?? [];
+    if (about !== undefined) expect(entry!.targetId?.toHexString()).toBe(at[about]);
+  },
+);
+
+it('and none is when it is refused', async () => {
+  const { auditLog } = server.context.database.collections;
+  const there: Ids = {
+    ...(await stage({ reported: true })),
+    ...(await announced()),
+    otherId: '0'.repeat(24),
+  };
+  // To oneself and to one's own one may do more.
+  const own = { clientMessageId: randomUUID(), body: 'Hello' };
+  const { message } = await succeed('post', `/api/channels/${there.channelId}/messages`, owner, own);
+  const at = { ...there, userId: owner.id, messageId: message.id };
+  const before = await auditLog.countDocuments();
+  for (const [route, act] of Object.entries({ ...ACTS, ...TAKING_OUT })) {
+    const answer = await perform(route, at, act, member);
+    expect([route, [403, 404].includes(answer.status)]).toEqual([route, true]);
+  }
+  expect(await auditLog.countDocuments()).toBe(before);
+});

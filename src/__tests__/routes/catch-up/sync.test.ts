@@ -1,0 +1,204 @@
+import { randomUUID } from 'node:crypto';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect } from '../../fixtures/sockets';
+
+let server: TestServer;
+let owner: Person;
+let guest: Person;
+let groupId: string;
+let channelId: string;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  // The first account is super admin, and passes everywhere.
+  await signUp(server.api, 'root');
+});
+beforeEach(async () => {
+  owner = await signUp(server.api, 'owner');
+  guest = await signUp(server.api, 'guest');
+  ({ groupId, channelId } = await createRoom(server.api, owner, [guest]));
+});
+afterAll(() => server.close());
+
+async function send(to: string, by = owner, body = 'hello'): Promise<any> {
+  const input = { clientMessageId: randomUUID(), body };
+  const answer = await server.api.post(`/api/channels/${to}/messages`, input, by.token);
+  expect(answer.status).toBe(201);
+  return answer.body.message;
+}
+async function sync(since: Record<string, number>, more: object = {}, by = guest): Promise<any> {
+  const { status, body } = await server.api.post('/api/client/sync', { since, ...more }, by.token);
+  expect(status).toBe(200);
+  return body;
+}
+async function createChannel(visibility: string): Promise<string> {
+  const input = { groupId, name: randomUUID(), visibility };
+  return (await server.api.post('/api/channels', input, owner.token)).body.channel.id;
+}
+const change = async (id: string, input: object) =>
+  (await server.api.patch(`/api/channels/${id}`, input, owner.token)).body.channel;
+const takeIn = (id: string, { id: userId }: Person) =>
+  server.api.post(`/api/channels/${id}/members`, { userId }, owner.token);
+const takeOut = (id: string, { id: userId }: Person) =>
+  server.api.delete(`/api/channels/${id}/members/${userId}`, owner.token);
+
+describe('sync', () => {
+  it('tells what has become of everything that changed, in the order of the revisions', async () => {
+    const [first, second] = [await send(channelId), await send(channelId)];
+    const known = second.revision;
+    await change(channelId, { topic: 'one' });
+    const third = await send(channelId);
+    await server.api.patch(`/api/messages/${first.id}`, { body: 'once' }, owner.token);
+    const edited = await server.api.patch(`/api/messages/${first.id}`, { body: 'twice' }, owner.token);
+    const channel = await change(channelId, { topic: 'two' });
+    const { channels } = await sync({ [channelId]: known });
+    expect(channels).toEqual([
+      {
+        channelId,
+        channel,
+        changes: [
+          { kind: 'message', revision: third.revision, message: third },
+          { kind: 'message', revision: edited.body.message.revision, message: edited.body.message },
+          { kind: 'channel', revision: channel.revision },
+        ],
+        revision: channel.revision,
+        more: false,
+        read: expect.objectContaining({ unread: 3, revision: channel.revision }),
+      },
+    ]);
+    expect((await sync({ [channelId]: channel.revision })).channels).toMatchObject([
+      { channel: null, changes: [], revision: channel.revision, more: false },
+    ]);
+  });
+
+  it('comes in pages that leave nothing out and tell nothing twice, over several channels', async () => {
+    const other = await createChannel('public');
+    const sent: string[] = [];
+    for (let count = 0; count < 7; count++) {
+      sent.push((await send(channelId)).id, (await send(other)).id);
+    }
+    const since: Record<string, number> = { [channelId]: 0, [other]: 0 };
+    const told: string[] = [];
+    for (let more = true; more;) {
+      const page = await sync(since, { limit: 3 });
+      const changes = page.channels.flatMap((one: any) => one.changes);
+      expect(changes.length).toBeLessThanOrEqual(3);
+      told.push(...changes.map(({ message }: any) => message.id));
+      for (const { channelId: id, revision } of page.channels) since[id] = revision;
+      more = page.more;
+    }
+    expect(told.sort()).toEqual(sent.sort());
+  });
+
+  it('knows a revision from before a restart', async () => {
+    const { revision } = await send(channelId);
+    await server.restart();
+    const message = await send(channelId);
+    expect((await sync({ [channelId]: revision })).channels[0].changes).toEqual([
+      { kind: 'message', revision: message.revision, message },
+    ]);
+  });
+
+  it('says what it does not tell: a revision that was never given, and more than anybody draws', async () => {
+    const { revision } = await send(channelId);
+    const [ahead] = (await sync({ [channelId]: revision + 1 })).reset;
+    expect(ahead).toMatchObject({ scope: 'channel', reason: 'unknown_revision', channel: { id: channelId } });
+    const { channels } = server.context.database.collections;
+    await channels.updateOne({ seq: revision, revision }, { $set: { revision: 1002 } });
+    const { reset, channels: told } = await sync({ [channelId]: 1 }, { named: true });
+    expect([reset[0].reason, told]).toEqual(['too_far_behind', []]);
+  });
+
+  it('answers alike for a channel that one cannot read and for one that does not exist', async () => {
+    const secret = await createChannel('private');
+    const invented = '0'.repeat(24);
+    const { gone, channels } = await sync({ [secret]: 1, [invented]: 1 }, { named: true });
+    expect(gone).toEqual([secret, invented].map((id) => ({ channelId: id, reason: 'not_found' })));
+    expect(channels).toEqual([]);
+  });
+
+  it('asks again who may read, at every page', async () => {
+    const secret = await createChannel('private');
+    await takeIn(secret, guest);
+    for (let count = 0; count < 3; count++) await send(secret);
+    const page = await sync({ [secret]: 0 }, { limit: 2, named: true });
+    expect(page.channels[0]).toMatchObject({ revision: 2, more: true });
+    await takeOut(secret, guest);
+    const next = await sync({ [secret]: 2 }, { named: true });
+    expect(next).toMatchObject({ channels: [], gone: [{ channelId: secret, reason: 'not_found' }] });
+    expect(JSON.stringify(next)).not.toContain('hello');
+    await server.api.delete(`/api/groups/${groupId}/members/${guest.id}`, owner.token);
+    expect(await sync({ [channelId]: 0 })).toMatchObject({ channels: [], gone: [{ channelId }], added: [] });
+  });
+
+  it('tells of channels that the client does not know, unless it asks for those alone that it names', async () => {
+    const other = await createChannel('public');
+    await createChannel('private');
+    const { added } = await sync({ [channelId]: 0 });
+    expect(added).toMatchObject([{ channel: { id: other }, read: { unread: 0 } }]);
+    expect((await sync({ [channelId]: 0 }, { named: true })).added).toEqual([]);
+  });
+
+  it('tells who came and who went, and that members from before an opening are none any more', async () => {
+    const inner = await createChannel('private');
+    const third = await signUp(server.api, 'third');
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: third.id }, owner.token);
+    await takeIn(inner, guest);
+    const known = (await server.api.get(`/api/channels/${inner}`, owner.token)).body.channel.revision;
+    const told = async () =>
+      (await sync({ [inner]: known }, { named: true }, owner)).channels[0].changes.map(
+        ({ kind, userId, present }: any) => [kind, userId, present].filter((part) => part !== undefined),
+      );
+    await takeIn(inner, third);
+    await takeOut(inner, guest);
+    expect(await told()).toEqual([
+      ['member', third.id, true],
+      ['member', guest.id, false],
+    ]);
+    await change(inner, { visibility: 'public' });
+    await change(inner, { visibility: 'private' });
+    expect(await told()).toEqual([['members_cleared'], ['member', owner.id, true], ['channel']]);
+  });
+
+  it('is the same over a socket, with the same refusals', async () => {
+    await send(channelId);
+    const client = await connect(server.url, guest.token);
+    const since = { [channelId]: 0 };
+    expect(await client.ask('sync', { since })).toEqual({ ok: true, data: await sync(since) });
+    const bad = { since: { nonsense: 1 } };
+    const refused = await server.api.post('/api/client/sync', bad, guest.token);
+    expect(await client.ask('sync', bad)).toMatchObject({
+      ok: false,
+      error: { code: refused.body.error.code },
+    });
+    client.close();
+  });
+});
+
+describe('live events', () => {
+  it('carry each revision of a channel once, whatever changes it', async () => {
+    const inner = await createChannel('private');
+    await takeIn(inner, guest);
+    const client = await connect(server.url, guest.token);
+    const before = (await server.api.get(`/api/channels/${inner}`, guest.token)).body.channel.revision;
+    const message = await send(inner);
+    await change(inner, { topic: 'next' });
+    const third = await signUp(server.api, 'third');
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: third.id }, owner.token);
+    await takeIn(inner, third);
+    await server.api.delete(`/api/groups/${groupId}/members/${third.id}`, owner.token);
+    await server.api.delete(`/api/messages/${message.id}`, owner.token);
+    await change(inner, { visibility: 'public' });
+    await change(inner, { visibility: 'private' });
+    await client.isTold('channel:removed', ({ channelId: id }) => id === inner);
+    const revisions = client.told.flatMap(
+      ({ payload: { channelId: id, revision, message: one, channel } }) => {
+        if ((id ?? one?.channelId ?? channel?.id) !== inner) return [];
+        return revision ?? one?.revision ?? channel?.revision ?? [];
+      },
+    );
+    expect(revisions).toEqual(Array.from({ length: 7 }, (_, index) => before + 1 + index));
+    client.close();
+  });
+});

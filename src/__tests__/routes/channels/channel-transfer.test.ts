@@ -1,0 +1,102 @@
+import { ObjectId } from 'mongodb';
+import { auditOf, refused } from '../../fixtures/accounts';
+import type { Api } from '../../fixtures/api';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect } from '../../fixtures/sockets';
+
+let server: TestServer;
+let api: Api;
+let owner: Person;
+/** An admin of the group who made the channel, and is a plain member by the time that it is handed over. */
+let maker: Person;
+let heir: Person;
+let groupId: string;
+let channelId: string;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  ({ api } = server);
+  // The first account is super admin, and passes everywhere.
+  await signUp(api, 'root');
+  owner = await signUp(api, 'owner');
+  maker = await signUp(api, 'maker');
+  heir = await signUp(api, 'heir');
+});
+beforeEach(async () => {
+  ({ groupId } = await createRoom(api, owner, [maker, heir]));
+  await giveRole('admin');
+  channelId = await make('public');
+  await giveRole('member');
+});
+afterAll(() => server.close());
+
+const giveRole = (role: string) =>
+  api.patch(`/api/groups/${groupId}/members/${maker.id}`, { role }, owner.token);
+async function make(visibility: string): Promise<string> {
+  const channel = { groupId, name: visibility, visibility };
+  return (await api.post('/api/channels', channel, maker.token)).body.channel.id;
+}
+const transfer = (to: Person, by = maker) =>
+  api.post(`/api/channels/${channelId}/transfer`, { userId: to.id }, by.token);
+const change = (by: Person) => api.patch(`/api/channels/${channelId}`, { topic: by.username }, by.token);
+const notificationsOf = async ({ token }: Person): Promise<any[]> =>
+  (await api.get('/api/client/notifications', token)).body.notifications;
+
+describe('a channel', () => {
+  it('is handed over by its owner, and with it what only its owner may', async () => {
+    const socket = await connect(server.url, owner.token);
+    expect((await change(maker)).body.channel).toMatchObject({ ownerId: maker.id, createdBy: maker.id });
+    expect(await change(heir)).toMatchObject(refused(403, 'forbidden'));
+    expect((await transfer(heir)).body.channel).toMatchObject({ ownerId: heir.id, createdBy: maker.id });
+    await socket.isTold('channel:updated', ({ channel }) => channel.ownerId === heir.id);
+    socket.close();
+    expect((await change(heir)).status).toBe(200);
+    expect(await change(maker)).toMatchObject(refused(403, 'forbidden'));
+    expect(await transfer(maker)).toMatchObject(refused(403, 'forbidden'));
+    expect((await notificationsOf(heir))[0]).toMatchObject({
+      kind: 'channel.transferred',
+      actorId: maker.id,
+      channelId,
+    });
+    const entries = await auditOf(server, { id: channelId }, 'channel.transferred');
+    expect(entries).toMatchObject([{ details: { from: maker.id, to: heir.id } }]);
+  });
+
+  it('is handed over by an admin of the group too; again it changes nothing', async () => {
+    expect((await transfer(heir, owner)).body.channel.ownerId).toBe(heir.id);
+    const { revision } = (await transfer(heir, owner)).body.channel;
+    expect((await api.get(`/api/channels/${channelId}`, heir.token)).body.channel.revision).toBe(revision);
+    expect(await auditOf(server, { id: channelId }, 'channel.transferred')).toHaveLength(1);
+  });
+
+  it('takes its new owner in when it is private, and keeps them when it closes', async () => {
+    const socket = await connect(server.url, heir.token);
+    await giveRole('admin');
+    channelId = await make('private');
+    await giveRole('member');
+    expect((await transfer(heir)).status).toBe(200);
+    await socket.isTold('channel:added', ({ channel }) => channel.id === channelId);
+    socket.close();
+    const members = async () =>
+      (await api.get(`/api/channels/${channelId}/members`, heir.token)).body.members.map(
+        ({ user }: any) => user.id,
+      );
+    expect(await members()).toEqual([maker.id, heir.id]);
+    await api.patch(`/api/channels/${channelId}`, { visibility: 'public' }, heir.token);
+    expect(
+      (await api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, owner.token)).status,
+    ).toBe(200);
+    expect((await members()).sort()).toEqual([heir.id, owner.id].sort());
+  });
+
+  it('is not given to who is not in the group, or banned from the channel', async () => {
+    const stranger = await signUp(api, 'stranger');
+    expect(await transfer(stranger)).toMatchObject(refused(400, 'bad_request'));
+    const path = `/api/channels/${channelId}/restrictions/${heir.id}`;
+    await api.call('put', path, { token: owner.token, body: { kind: 'banned' } });
+    expect(await transfer(heir)).toMatchObject(refused(400, 'bad_request'));
+    const { channels } = server.context.database.collections;
+    expect(await channels.findOne({ _id: new ObjectId(channelId) })).not.toHaveProperty('ownerId');
+  });
+});

@@ -1,0 +1,200 @@
+import { ObjectId } from 'mongodb';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+
+let server: TestServer;
+let owner: Person;
+let guest: Person;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  // The first account is super admin, and passes everywhere.
+  await signUp(server.api, 'root');
+  owner = await signUp(server.api, 'owner');
+  guest = await signUp(server.api, 'guest');
+});
+afterAll(() => server.close());
+
+const room = () => createRoom(server.api, owner, [guest]);
+const create = (body: object, by = owner) => server.api.post('/api/channels', body, by.token);
+const get = (channelId: string, by: Person) => server.api.get(`/api/channels/${channelId}`, by.token);
+const patch = (channelId: string, body: object, by = owner) =>
+  server.api.patch(`/api/channels/${channelId}`, body, by.token);
+const send = (channelId: string, by: Person, clientMessageId = new ObjectId().toHexString()) =>
+  server.api.post(`/api/channels/${channelId}/messages`, { clientMessageId, body: 'hello' }, by.token);
+const list = async (groupId: string, by: Person, query = {}) =>
+  (await server.api.get('/api/channels', by.token, { groupId, ...query })).body;
+const names = async (groupId: string, by: Person) =>
+  (await list(groupId, by)).channels.map(({ name }: { name: string }) => name);
+const refused = (status: number, code: string) => ({ status, body: { error: { code } } });
+
+async function createPrivate(groupId: string, name = 'inner'): Promise<string> {
+  const { status, body } = await create({ groupId, name, visibility: 'private' });
+  expect(status).toBe(201);
+  return body.channel.id;
+}
+const take = (channelId: string, person: Person, by = owner) =>
+  server.api.post(`/api/channels/${channelId}/members`, { userId: person.id }, by.token);
+const expel = (channelId: string, person: Person, by = owner) =>
+  server.api.delete(`/api/channels/${channelId}/members/${person.id}`, by.token);
+
+describe('making a channel', () => {
+  it('makes an empty, public one', async () => {
+    const { groupId } = await room();
+    const { status, body } = await create({ groupId, name: ' Ideas ', topic: 'what next' });
+    expect(status).toBe(201);
+    expect(body.channel).toMatchObject({
+      groupId,
+      name: 'Ideas',
+      topic: 'what next',
+      visibility: 'public',
+      createdBy: owner.id,
+      seq: 0,
+      revision: 0,
+    });
+    expect((await get(body.channel.id, guest)).body).toEqual(body);
+  });
+
+  it('refuses a name that its group has, in any case, and takes it in another group', async () => {
+    const { groupId } = await room();
+    expect(await create({ groupId, name: 'GENERAL' })).toMatchObject(refused(409, 'channel_name_taken'));
+    // `room` makes one called general in each group.
+    expect((await room()).groupId).not.toBe(groupId);
+    const answers = await Promise.all(Array.from({ length: 6 }, () => create({ groupId, name: 'wanted' })));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array<number>(5).fill(409)]);
+  });
+
+  it('leaves no member of a private channel behind when the name is refused', async () => {
+    const { groupId } = await room();
+    const answer = await create({ groupId, name: 'general', visibility: 'private' });
+    expect(answer).toMatchObject(refused(409, 'channel_name_taken'));
+    const { channelMembers } = server.context.database.collections;
+    expect(await channelMembers.countDocuments({ groupId: new ObjectId(groupId) })).toBe(0);
+  });
+
+  it.each<[string, object]>([
+    ['no group', { groupId: undefined }],
+    ['a malformed group', { groupId: { $ne: null } }],
+    ['no name', { name: undefined }],
+    ['a blank name', { name: '  ' }],
+    ['a name of 81 characters', { name: 'x'.repeat(81) }],
+    ['a topic of 501 characters', { topic: 'x'.repeat(501) }],
+    ['another visibility', { visibility: 'hidden' }],
+    ['a sequence number', { seq: 10 }],
+  ])('refuses %s', async (_, wrong) => {
+    const { groupId } = await room();
+    const answer = await create({ groupId, name: 'valid', ...wrong });
+    expect(answer).toMatchObject(refused(400, 'validation_failed'));
+  });
+});
+
+describe('the channels of a group', () => {
+  it('are listed page by page, without the private ones that the caller is not in', async () => {
+    const { groupId } = await room();
+    await createPrivate(groupId, 'for the owner');
+    const forBoth = await createPrivate(groupId, 'for both');
+    await take(forBoth, guest);
+    await create({ groupId, name: 'last' });
+    expect(await names(groupId, owner)).toEqual(['general', 'for the owner', 'for both', 'last']);
+    expect(await names(groupId, guest)).toEqual(['general', 'for both', 'last']);
+    const first = await list(groupId, guest, { limit: 2 });
+    const second = await list(groupId, guest, { limit: 2, cursor: first.nextCursor });
+    expect([first.channels.length, second.channels.length, second.nextCursor]).toEqual([2, 1, null]);
+    expect(second.channels[0].name).toBe('last');
+  });
+});
+
+describe('changing a channel', () => {
+  it('changes what is given, and takes the next revision', async () => {
+    const { channelId } = await room();
+    const before = (await get(channelId, owner)).body.channel;
+    const { status, body } = await patch(channelId, { topic: 'new topic' });
+    expect(status).toBe(200);
+    expect(body.channel).toEqual({
+      ...before,
+      topic: 'new topic',
+      revision: before.revision + 1,
+      updatedAt: expect.any(String),
+    });
+    expect((await patch(channelId, { name: 'General' })).body.channel).toMatchObject({
+      name: 'General',
+      topic: 'new topic',
+      revision: before.revision + 2,
+    });
+  });
+
+  it('refuses a name that another one has', async () => {
+    const { groupId, channelId } = await room();
+    await create({ groupId, name: 'other' });
+    expect(await patch(channelId, { name: 'OTHER' })).toMatchObject(refused(409, 'channel_name_taken'));
+    expect(await names(groupId, owner)).toEqual(['general', 'other']);
+  });
+
+  it.each([{}, { name: '' }, { topic: null }, { groupId: '0'.repeat(24) }, { seq: 0 }, { $set: { seq: 0 } }])(
+    'refuses %j',
+    async (body) => {
+      const { channelId } = await room();
+      expect(await patch(channelId, body)).toMatchObject(refused(400, 'validation_failed'));
+    },
+  );
+});
+
+describe('a private channel', () => {
+  it('is there for its members only: not for others of the group, whatever their role', async () => {
+    const { groupId } = await room();
+    const channelId = await createPrivate(groupId);
+    expect(await get(channelId, guest)).toMatchObject(refused(404, 'not_found'));
+    expect(await send(channelId, guest)).toMatchObject(refused(404, 'not_found'));
+    expect((await take(channelId, guest)).status).toBe(204);
+    expect((await take(channelId, guest)).status).toBe(204);
+    expect((await send(channelId, guest)).status).toBe(201);
+    const { notifications } = (await server.api.get('/api/client/notifications', guest.token)).body;
+    const about = notifications.filter((one: any) => one.channelId === channelId);
+    expect(about).toMatchObject([{ kind: 'channel.added', actorId: owner.id, groupId }]);
+    // The maker may go too, and is outside then although they own the group.
+    expect((await expel(channelId, owner)).status).toBe(204);
+    expect(await get(channelId, owner)).toMatchObject(refused(404, 'not_found'));
+    expect((await get(channelId, guest)).status).toBe(200);
+  });
+
+  it('is left by oneself or by whoever manages it, once', async () => {
+    const { groupId } = await room();
+    const channelId = await createPrivate(groupId);
+    await take(channelId, guest);
+    expect(await expel(channelId, owner, guest)).toMatchObject(refused(403, 'forbidden'));
+    expect((await expel(channelId, guest, guest)).status).toBe(204);
+    expect(await expel(channelId, guest, guest)).toMatchObject(refused(404, 'not_found'));
+    expect(await expel(channelId, guest, owner)).toMatchObject(refused(404, 'not_found'));
+    expect(await send(channelId, guest)).toMatchObject(refused(404, 'not_found'));
+  });
+
+  it('takes only members of the group, and a public one takes none', async () => {
+    const { groupId, channelId } = await room();
+    const stranger = await signUp(server.api);
+    expect(await take(await createPrivate(groupId), stranger)).toMatchObject(refused(400, 'bad_request'));
+    expect(await take(channelId, guest)).toMatchObject(refused(400, 'bad_request'));
+  });
+
+  it('comes of a public one that closes: its maker and whoever closes it stay', async () => {
+    const { groupId, channelId } = await room();
+    await send(channelId, guest);
+    expect((await patch(channelId, { visibility: 'private' })).status).toBe(200);
+    expect(await get(channelId, guest)).toMatchObject(refused(404, 'not_found'));
+    expect(await names(groupId, guest)).toEqual([]);
+    expect((await get(channelId, owner)).status).toBe(200);
+    // Closing again throws nobody out.
+    await take(channelId, guest);
+    await patch(channelId, { visibility: 'private' });
+    expect((await get(channelId, guest)).status).toBe(200);
+  });
+
+  it('opens to the whole group', async () => {
+    const { groupId } = await room();
+    const channelId = await createPrivate(groupId);
+    await patch(channelId, { visibility: 'public' });
+    expect((await send(channelId, guest)).status).toBe(201);
+    // Who was a member before means nothing when it closes again.
+    await patch(channelId, { visibility: 'private' });
+    expect(await get(channelId, guest)).toMatchObject(refused(404, 'not_found'));
+  });
+});

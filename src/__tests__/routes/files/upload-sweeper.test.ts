@@ -1,0 +1,82 @@
+import { utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ObjectId } from 'mongodb';
+import type { Attachment } from '../../../models/files/attachment.model';
+import { say } from '../../fixtures/messages';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { until } from '../../fixtures/until';
+import { filesOf, storedFiles, upload } from '../../fixtures/uploads';
+
+const TWO_DAYS_AGO = new Date(Date.now() - 2 * 86_400_000);
+
+let server: TestServer;
+let ada: Person;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  ada = await signUp(server.api, 'ada');
+});
+afterAll(() => server.close());
+
+const uploads = () => server.context.database.collections.uploads;
+const pathOf = (folder: string, name: string) => join(server.context.config.uploadDir, folder, name);
+
+/** Makes a file of the storage two days old. */
+async function age(folder: string, name: string): Promise<void> {
+  await utimes(pathOf(folder, name), TWO_DAYS_AGO, TWO_DAYS_AGO);
+}
+
+/** An upload of two days ago. */
+async function oldUpload(): Promise<Attachment> {
+  const attachment = await upload(server.api, ada, 'hello', 'note.txt');
+  await uploads().updateOne({ _id: new ObjectId(attachment.id) }, { $set: { createdAt: TWO_DAYS_AGO } });
+  await age('files', attachment.id);
+  return attachment;
+}
+
+test('an upload that was not sent within a day is removed by the next start, with its file; no other is', async () => {
+  const { channelId } = await createRoom(server.api, ada);
+  const [abandoned, sent] = [await oldUpload(), await oldUpload()];
+  await say(server.api, channelId, ada, '', { attachmentIds: [sent.id] });
+  const young = await upload(server.api, ada);
+  await server.restart();
+  await until(async () => (await filesOf(server, abandoned)).length === 0);
+  expect(await uploads().findOne({ _id: new ObjectId(abandoned.id) })).toBeNull();
+  expect(await filesOf(server, sent)).toHaveLength(1);
+  expect(await filesOf(server, young)).toHaveLength(2);
+  // It can still be sent.
+  await say(server.api, channelId, ada, '', { attachmentIds: [young.id] });
+});
+
+test('files without an upload are removed, and uploads that are on no message though they say so', async () => {
+  const lost = await oldUpload();
+  await uploads().updateOne({ _id: new ObjectId(lost.id) }, { $set: { uses: 1 } });
+  const orphan = new ObjectId().toHexString();
+  const young = new ObjectId().toHexString();
+  const old: [string, string][] = [
+    ['images', orphan],
+    ['images', `${orphan}-thumbnail`],
+    ['files', new ObjectId().toHexString()],
+  ];
+  for (const [folder, name] of old) {
+    await writeFile(pathOf(folder, name), 'x');
+    await age(folder, name);
+  }
+  await writeFile(pathOf('files', young), 'x');
+  // What is none of the server's own is left alone.
+  await writeFile(pathOf('files', 'notes.txt'), 'x');
+  await age('files', 'notes.txt');
+  await server.restart();
+  const gone = [lost.id, ...old.map(([, name]) => name)];
+  await until(async () => (await storedFiles(server)).every((name) => !gone.includes(name)));
+  expect(await uploads().findOne({ _id: new ObjectId(lost.id) })).toBeNull();
+  expect(await storedFiles(server)).toEqual(expect.arrayContaining([young, 'notes.txt']));
+});
+
+test('a database that was emptied leaves no file', async () => {
+  await upload(server.api, ada);
+  await upload(server.api, ada, 'hello', 'note.txt');
+  await server.context.services.sweeper.removeAll();
+  expect(await storedFiles(server)).toEqual([]);
+});

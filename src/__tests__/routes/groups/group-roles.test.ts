@@ -1,0 +1,228 @@
+import { auditOf, refused } from '../../fixtures/accounts';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { enter } from '../../fixtures/sockets';
+import type { GroupRole } from '../../../models/group.model';
+
+let server: TestServer;
+let root: Person;
+let owner: Person;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  root = await signUp(server.api, 'root');
+  owner = await signUp(server.api, 'owner');
+});
+afterAll(() => server.close());
+
+const give = (groupId: string, who: Person, role: string, by = owner) =>
+  server.api.patch(`/api/groups/${groupId}/members/${who.id}`, { role }, by.token);
+const transfer = (groupId: string, to: Person, by = owner) =>
+  server.api.post(`/api/groups/${groupId}/transfer`, { userId: to.id }, by.token);
+const leave = (groupId: string, by: Person) =>
+  server.api.post(`/api/groups/${groupId}/leave`, undefined, by.token);
+
+async function rolesIn(groupId: string): Promise<Record<string, GroupRole>> {
+  const { body } = await server.api.get(`/api/groups/${groupId}/members`, owner.token, { limit: 200 });
+  const members = body.members as { user: { username: string }; role: GroupRole }[];
+  return Object.fromEntries(members.map(({ user, role }) => [user.username, role]));
+}
+
+/** Somebody who has a role in a group, given by its owner. */
+async function join(groupId: string, role: GroupRole): Promise<Person> {
+  const person = await signUp(server.api, role);
+  await server.api.post(`/api/groups/${groupId}/members`, { userId: person.id }, owner.token);
+  if (role !== 'member') expect((await give(groupId, person, role)).status).toBe(200);
+  return person;
+}
+
+describe('another role', () => {
+  test('is heard by the members, told to whom it concerns, and in the audit log', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const [subject, other] = [await join(groupId, 'member'), await join(groupId, 'member')];
+    const [own, bystander] = [await enter(server.url, subject), await enter(server.url, other)];
+    const answer = await give(groupId, subject, 'moderator');
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { member: { userId: subject.id, role: 'moderator' } },
+    });
+    const told = { groupId, member: answer.body.member };
+    expect(await own.isTold('member:updated')).toEqual(told);
+    expect(await bystander.isTold('member:updated')).toEqual(told);
+    const { notification } = await own.isTold('notification:created');
+    expect(notification).toMatchObject({
+      kind: 'group.role_changed',
+      groupId,
+      text: 'moderator',
+      actorId: owner.id,
+    });
+    const mine = await server.api.get(`/api/groups/${groupId}`, subject.token);
+    expect(mine.body.group.myRole).toBe('moderator');
+
+    // The same again is no change.
+    expect((await give(groupId, subject, 'moderator')).body).toEqual(answer.body);
+    const entries = await auditOf(server, { id: groupId }, 'member.role_changed');
+    expect(entries.map(({ details }) => details)).toEqual([
+      { userId: subject.id, from: 'member', to: 'moderator' },
+    ]);
+    const list = await server.api.get('/api/client/notifications', subject.token);
+    const kinds = list.body.notifications.map(({ kind }: { kind: string }) => kind);
+    expect(kinds).toEqual(['group.role_changed', 'group.added']);
+  });
+
+  // Who gives whom which role: 1 may, 0 may not. Columns: what is given.
+  const given: GroupRole[] = ['owner', 'admin', 'moderator', 'member'];
+  const cells: [by: GroupRole, to: GroupRole, may: string][] = [
+    ['owner', 'owner', '1111'],
+    ['owner', 'admin', '1111'],
+    ['owner', 'member', '1111'],
+    ['admin', 'owner', '0000'],
+    ['admin', 'admin', '0000'],
+    ['admin', 'moderator', '0011'],
+    ['admin', 'member', '0011'],
+    ['moderator', 'member', '0000'],
+    ['member', 'member', '0000'],
+  ];
+
+  test.each(cells)('by a %s to a %s', async (by, to, may) => {
+    const { groupId } = await createRoom(server.api, owner);
+    const actor = await join(groupId, by);
+    const subject = await join(groupId, to);
+    const allowed: string[] = [];
+    for (const role of given) {
+      const answer = await give(groupId, subject, role, actor);
+      if (answer.status !== 200) expect(answer).toMatchObject(refused(403, 'forbidden'));
+      allowed.push(answer.status === 200 ? '1' : '0');
+      await give(groupId, subject, to);
+    }
+    expect(allowed.join('')).toBe(may);
+  });
+
+  test('is taken by oneself only downwards, and not by the last owner', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const admin = await join(groupId, 'admin');
+    const moderator = await join(groupId, 'moderator');
+    expect(await give(groupId, moderator, 'admin', moderator)).toMatchObject(refused(403, 'forbidden'));
+    expect((await give(groupId, moderator, 'member', moderator)).status).toBe(200);
+    expect(await give(groupId, admin, 'owner', admin)).toMatchObject(refused(403, 'forbidden'));
+    expect((await give(groupId, admin, 'moderator', admin)).status).toBe(200);
+    expect(await give(groupId, owner, 'admin')).toMatchObject(refused(409, 'last_owner'));
+    expect((await give(groupId, admin, 'owner')).status).toBe(200);
+    expect((await give(groupId, owner, 'member')).status).toBe(200);
+    expect(await give(groupId, admin, 'member', admin)).toMatchObject(refused(409, 'last_owner'));
+    // Nobody is notified of what they did themselves.
+    const { body } = await server.api.get('/api/client/notifications', moderator.token);
+    expect(body.notifications.map(({ text }: { text: string }) => text)).not.toContain('member');
+  });
+
+  test('of somebody who is not in the group is not to be had', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const stranger = await signUp(server.api);
+    expect(await give(groupId, stranger, 'admin')).toMatchObject(refused(404, 'not_found'));
+    expect(await give(groupId, owner, 'king')).toMatchObject(refused(400, 'validation_failed'));
+    expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'owner' });
+  });
+
+  test('can be what the list of members is filtered by', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const admins = [await join(groupId, 'admin'), await join(groupId, 'admin'), await join(groupId, 'admin')];
+    await join(groupId, 'member');
+    const list = (query: object) =>
+      server.api.get(`/api/groups/${groupId}/members`, owner.token, { ...query });
+    const first = (await list({ role: 'admin', limit: 2 })).body;
+    const second = (await list({ role: 'admin', limit: 2, cursor: first.nextCursor })).body;
+    const ids = [...first.members, ...second.members].map(({ userId }: { userId: string }) => userId);
+    expect(ids).toEqual(admins.map(({ id }) => id));
+    expect(second.nextCursor).toBeNull();
+    expect(await list({ role: 'king' })).toMatchObject(refused(400, 'validation_failed'));
+  });
+
+  test('at the same moment leaves one owner whatever they do', async () => {
+    for (let round = 0; round < 4; round++) {
+      const { groupId } = await createRoom(server.api, owner);
+      const second = await join(groupId, 'owner');
+      const answers = await Promise.all([
+        round % 2 ? leave(groupId, second) : give(groupId, second, 'member', second),
+        give(groupId, owner, 'admin', owner),
+      ]);
+      const failed = answers.filter(({ status }) => status >= 300);
+      expect(failed).toMatchObject([refused(409, 'last_owner')]);
+      expect(Object.values(await rolesIn(groupId)).filter((role) => role === 'owner')).toHaveLength(1);
+    }
+  });
+});
+
+describe('handing a group over', () => {
+  test('makes the other the owner and the former owner an admin, at once', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const heir = await join(groupId, 'member');
+    const client = await enter(server.url, heir);
+    const answer = await transfer(groupId, heir);
+    expect(answer).toMatchObject({ status: 200, body: { group: { id: groupId, myRole: 'admin' } } });
+    expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'admin', [heir.username]: 'owner' });
+    const isOf = (id: string) => (payload: { member: { userId: string } }) => payload.member.userId === id;
+    expect((await client.isTold('member:updated', isOf(heir.id))).member.role).toBe('owner');
+    expect((await client.isTold('member:updated', isOf(owner.id))).member.role).toBe('admin');
+    const { notification } = await client.isTold('notification:created');
+    expect(notification).toMatchObject({ kind: 'group.role_changed', text: 'owner', groupId });
+    const [entry] = await auditOf(server, { id: groupId }, 'group.transferred');
+    expect(entry).toMatchObject({ details: { to: heir.id } });
+    expect(await transfer(groupId, heir)).toMatchObject(refused(403, 'forbidden'));
+    expect((await leave(groupId, owner)).status).toBe(204);
+  });
+
+  test('leaves another owner what they are, unless a super admin takes the group from all', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const [partner, heir] = [await join(groupId, 'owner'), await join(groupId, 'moderator')];
+    expect((await transfer(groupId, heir)).status).toBe(200);
+    expect(await rolesIn(groupId)).toEqual({
+      [owner.username]: 'admin',
+      [partner.username]: 'owner',
+      [heir.username]: 'owner',
+    });
+    expect(await transfer(groupId, owner, root)).toMatchObject({
+      status: 200,
+      body: { group: { myRole: null } },
+    });
+    expect(await rolesIn(groupId)).toEqual({
+      [owner.username]: 'owner',
+      [partner.username]: 'admin',
+      [heir.username]: 'admin',
+    });
+  });
+
+  test('to oneself changes nothing, and to somebody outside is refused', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    expect((await transfer(groupId, owner)).status).toBe(200);
+    const stranger = await signUp(server.api);
+    expect(await transfer(groupId, stranger)).toMatchObject(refused(404, 'not_found'));
+    expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'owner' });
+  });
+
+  test('that fails in the middle leaves the old owner, and nobody is told anything', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const heir = await join(groupId, 'member');
+    const client = await enter(server.url, heir);
+    const before = await rolesIn(groupId);
+    const { collections } = server.context.database;
+    const { auditLog } = collections;
+    collections.auditLog = {
+      ...auditLog,
+      insertOne: () => Promise.reject(new Error('The disk is on fire.')),
+    };
+    expect(await transfer(groupId, heir)).toMatchObject(refused(500, 'internal_error'));
+    collections.auditLog = auditLog;
+    expect(await rolesIn(groupId)).toEqual(before);
+    await client.ask('message:delete', { messageId: '0'.repeat(24) });
+    expect(client.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
+    expect((await transfer(groupId, heir)).status).toBe(200);
+  });
+
+  test('to two at once, the second is refused', async () => {
+    const { groupId } = await createRoom(server.api, owner);
+    const heirs = [await join(groupId, 'member'), await join(groupId, 'member')];
+    const answers = await Promise.all(heirs.map((heir) => transfer(groupId, heir)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 403]);
+    expect(Object.values(await rolesIn(groupId)).filter((role) => role === 'owner')).toHaveLength(1);
+  });
+});

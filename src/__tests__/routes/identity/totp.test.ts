@@ -1,0 +1,275 @@
+import { ObjectId } from 'mongodb';
+import { pino } from 'pino';
+import { createContext } from '../../../context';
+import { startServer } from '../../../server';
+import { auditOf, everythingStored, login, me, refused } from '../../fixtures/accounts';
+import { createApi } from '../../fixtures/api';
+import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { codeOf, earlyInStep, forgetCodes, signUpGuarded, type Guarded } from '../../fixtures/totp';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+
+const post = (act: string, body: object, { token }: Person) =>
+  server.api.post(`/api/auth/totp/${act}`, body, token);
+const logIn = ({ person }: Guarded, code?: string) => login(server.api, person, code ? { code } : {});
+const proof = async ({ secret }: Guarded) => ({ password: PASSWORD, code: await codeOf(secret) });
+/** Another code than the right ones of now. */
+const wrongCode = async (secret: string) => {
+  const right = await Promise.all([-60, -30, 0, 30, 60].map((drift) => codeOf(secret, drift)));
+  return ['000000', '111111', '222222', '333333', '444444', '555555'].find((code) => !right.includes(code))!;
+};
+
+describe('setting the second factor up', () => {
+  it('gives a secret, its address and the same as a picture', async () => {
+    const ada = await signUp(server.api, 'ada');
+    const { status, body } = await post('setup', { password: PASSWORD }, ada);
+    expect(status).toBe(200);
+    expect(body.secret).toMatch(/^[A-Z2-7]{32,}$/);
+    const url = new URL(body.otpauthUrl);
+    expect([url.protocol, url.host, decodeURIComponent(url.pathname)]).toEqual([
+      'otpauth:',
+      'totp',
+      `/Parley:${ada.username}`,
+    ]);
+    expect(url.searchParams.get('secret')).toBe(body.secret);
+    const picture = Buffer.from(body.qrCode.replace('data:image/png;base64,', ''), 'base64');
+    expect(picture.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
+  });
+
+  it('takes the password', async () => {
+    const ada = await signUp(server.api, 'ada');
+    expect(await post('setup', { password: 'wrong' }, ada)).toMatchObject(refused(401, 'password_wrong'));
+  });
+
+  it('counts only once a code has been shown', async () => {
+    const ada = await signUp(server.api, 'ada');
+    expect(await post('enable', { code: '123456' }, ada)).toMatchObject(refused(409, 'totp_not_enabled'));
+    const { secret } = (await post('setup', { password: PASSWORD }, ada)).body;
+    expect((await login(server.api, ada)).status).toBe(200);
+    expect(await post('enable', { code: await wrongCode(secret) }, ada)).toMatchObject(
+      refused(401, 'totp_invalid'),
+    );
+    expect((await me(server.api, ada)).body.user.totpEnabled).toBe(false);
+    const { status, body } = await post('enable', { code: await codeOf(secret) }, ada);
+    expect(status).toBe(200);
+    expect(new Set(body.recoveryCodes).size).toBe(10);
+    expect((await me(server.api, ada)).body.user.totpEnabled).toBe(true);
+    expect(await auditOf(server, ada)).toMatchObject([{ action: 'user.totp_enabled' }]);
+    expect(await everythingStored(server)).not.toContain(body.recoveryCodes[0]);
+  });
+
+  it('counts for the last secret that was made, and not at all over one that is enabled', async () => {
+    const ada = await signUp(server.api, 'ada');
+    const first = (await post('setup', { password: PASSWORD }, ada)).body.secret;
+    const second = (await post('setup', { password: PASSWORD }, ada)).body.secret;
+    expect((await post('enable', { code: await codeOf(first) }, ada)).status).toBe(401);
+    expect((await post('enable', { code: await codeOf(second) }, ada)).status).toBe(200);
+    const guarded = await signUpGuarded(server);
+    expect(await post('setup', await proof(guarded), guarded.person)).toMatchObject(
+      refused(409, 'totp_already_enabled'),
+    );
+    expect(await post('enable', { code: await codeOf(guarded.secret) }, guarded.person)).toMatchObject(
+      refused(409, 'totp_already_enabled'),
+    );
+  });
+});
+
+describe('logging in with a second factor', () => {
+  let guarded: Guarded;
+
+  beforeAll(async () => {
+    guarded = await signUpGuarded(server);
+  });
+  beforeEach(async () => {
+    await forgetCodes(server.context, guarded);
+    await earlyInStep();
+  });
+
+  it('asks for a code once the password is right, and not before', async () => {
+    expect(await logIn(guarded)).toMatchObject(refused(401, 'totp_required'));
+    const wrong = await login(server.api, guarded.person, { password: 'wrong' });
+    expect(wrong).toMatchObject(refused(401, 'invalid_credentials'));
+    const code = await codeOf(guarded.secret);
+    expect(await login(server.api, guarded.person, { password: 'wrong', code })).toMatchObject(
+      refused(401, 'invalid_credentials'),
+    );
+    expect((await logIn(guarded, code)).status).toBe(200);
+  });
+
+  it('refuses a wrong code, and one that was used', async () => {
+    expect(await logIn(guarded, await wrongCode(guarded.secret))).toMatchObject(refused(401, 'totp_invalid'));
+    const code = await codeOf(guarded.secret);
+    expect((await logIn(guarded, code)).status).toBe(200);
+    expect(await logIn(guarded, code)).toMatchObject(refused(401, 'totp_invalid'));
+  });
+
+  it('takes a code once, however often it comes at once', async () => {
+    const code = await codeOf(guarded.secret);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => logIn(guarded, code)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401, 401, 401]);
+  });
+
+  it.each([-30, 0, 30])('takes the code of a clock that is %d seconds off', async (drift) => {
+    expect((await logIn(guarded, await codeOf(guarded.secret, drift))).status).toBe(200);
+  });
+
+  it.each([-90, 90])('refuses the code of a clock that is %d seconds off', async (drift) => {
+    const code = await codeOf(guarded.secret, drift);
+    expect(await logIn(guarded, code)).toMatchObject(refused(401, 'totp_invalid'));
+  });
+
+  it('takes no code from before one that was used', async () => {
+    expect((await logIn(guarded, await codeOf(guarded.secret, 30))).status).toBe(200);
+    expect((await logIn(guarded, await codeOf(guarded.secret))).status).toBe(401);
+  });
+
+  it.each(['12345', '1234567', '      ', '１２３４５６', 'abcdef', '-12345', '1e5000'])(
+    'makes nothing of %j',
+    async (code) => {
+      expect([400, 401]).toContain((await logIn(guarded, code)).status);
+    },
+  );
+});
+
+describe('recovery codes', () => {
+  it('each log in once, in either case; it is in the audit log', async () => {
+    const guarded = await signUpGuarded(server);
+    const [first, second] = guarded.recoveryCodes as [string, string];
+    expect(first).toMatch(/^[0-9a-z]{5}-[0-9a-z]{5}$/);
+    expect((await logIn(guarded, first)).status).toBe(200);
+    expect(await logIn(guarded, first)).toMatchObject(refused(401, 'totp_invalid'));
+    const answers = await Promise.all([1, 2, 3].map(() => logIn(guarded, second.toUpperCase())));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401]);
+    expect(await auditOf(server, guarded.person, 'user.recovery_code_used')).toHaveLength(2);
+  });
+
+  it('and codes of the app are taken with the gaps that people type', async () => {
+    const guarded = await signUpGuarded(server);
+    const [first, second] = guarded.recoveryCodes as [string, string];
+    expect((await logIn(guarded, first.replace('-', ''))).status).toBe(200);
+    expect((await logIn(guarded, ` ${second.replace('-', ' ')} `)).status).toBe(200);
+    // Written otherwise it is still the one that was used.
+    expect(await logIn(guarded, first)).toMatchObject(refused(401, 'totp_invalid'));
+    const code = await codeOf(guarded.secret);
+    expect((await logIn(guarded, `${code.slice(0, 3)} ${code.slice(3)}`)).status).toBe(200);
+  });
+
+  it('are made anew with a proof, and the old ones are void', async () => {
+    const guarded = await signUpGuarded(server);
+    const { person } = guarded;
+    expect(await post('recovery-codes', { password: PASSWORD }, person)).toMatchObject(
+      refused(401, 'totp_required'),
+    );
+    const { status, body } = await post('recovery-codes', await proof(guarded), person);
+    expect([status, body.recoveryCodes.length]).toEqual([200, 10]);
+    expect((await logIn(guarded, guarded.recoveryCodes[0])).status).toBe(401);
+    expect((await logIn(guarded, body.recoveryCodes[0])).status).toBe(200);
+  });
+
+  it('of another user are of no use', async () => {
+    const [one, other] = [await signUpGuarded(server), await signUpGuarded(server)];
+    expect((await logIn(one, other.recoveryCodes[0])).status).toBe(401);
+  });
+});
+
+describe('turning it off', () => {
+  it('takes password and code; then the password alone logs in', async () => {
+    const guarded = await signUpGuarded(server);
+    const { person } = guarded;
+    expect(await post('disable', { password: PASSWORD }, person)).toMatchObject(
+      refused(401, 'totp_required'),
+    );
+    const wrong = { password: 'wrong', code: await codeOf(guarded.secret) };
+    expect(await post('disable', wrong, person)).toMatchObject(refused(401, 'password_wrong'));
+    expect((await post('disable', await proof(guarded), person)).status).toBe(204);
+    expect((await login(server.api, person)).status).toBe(200);
+    expect((await me(server.api, person)).body.user.totpEnabled).toBe(false);
+    expect(await auditOf(server, person, 'user.totp_disabled')).toHaveLength(1);
+    expect(await post('disable', { password: PASSWORD }, person)).toMatchObject(
+      refused(409, 'totp_not_enabled'),
+    );
+  });
+});
+
+describe('the secret', () => {
+  const users = () => server.context.database.collections.users;
+
+  /** The same installation after a restart with other secrets, and what it logs. */
+  async function restarted(change: (config: TestServer['context']['config']) => object) {
+    const { config, database } = server.context;
+    const lines: Record<string, any>[] = [];
+    const logger = pino(
+      { level: 'warn' },
+      { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+    );
+    const context = await createContext({ ...config, ...change(config) }, { database, logger });
+    const running = await startServer(context);
+    return {
+      api: await createApi(running.url),
+      errors: () => lines.filter(({ level }) => level >= 50),
+      close: async () => {
+        await running.close();
+        await context.close();
+      },
+    };
+  }
+
+  it('is not stored where it could be read, before the first code or after', async () => {
+    const ada = await signUp(server.api, 'ada');
+    const { secret } = (await post('setup', { password: PASSWORD }, ada)).body;
+    expect(await everythingStored(server)).not.toContain(secret);
+    expect((await post('enable', { code: await codeOf(secret) }, ada)).status).toBe(200);
+    expect(await everythingStored(server)).not.toContain(secret);
+  });
+
+  it('is good after the signing secret has changed', async () => {
+    const guarded = await signUpGuarded(server);
+    const rotated = await restarted(({ auth }) => ({
+      auth: { ...auth, jwtSecret: 'the new signing secret, of more than 32 characters' },
+    }));
+    const { status } = await login(rotated.api, guarded.person, { code: await codeOf(guarded.secret) });
+    expect(status).toBe(200);
+    await rotated.close();
+  });
+
+  it('cannot be read with another key: the log says so, and only codes are refused', async () => {
+    const [guarded, plain] = [await signUpGuarded(server), await signUp(server.api, 'plain')];
+    const other = await restarted(() => ({ encryptionKey: 'another key, of more than 32 characters' }));
+    const code = await codeOf(guarded.secret);
+    const unavailable = refused(503, 'totp_unavailable');
+    expect(await login(other.api, guarded.person, { code })).toMatchObject(unavailable);
+    const logged = JSON.stringify(other.errors());
+    expect(logged).toMatch(/encrypted under another ENCRYPTION_KEY/);
+    expect(logged).toContain(guarded.person.id);
+    expect(logged).not.toContain(guarded.secret);
+    // A wrong password is told nothing of it.
+    const wrong = await login(other.api, guarded.person, { password: 'wrong', code });
+    expect(wrong).toMatchObject(refused(401, 'invalid_credentials'));
+
+    expect((await login(other.api, plain)).status).toBe(200);
+    const [first, second] = guarded.recoveryCodes as [string, string];
+    const answer = await login(other.api, guarded.person, { code: first });
+    expect(answer.status).toBe(200);
+    // With another recovery code the owner sets it up anew.
+    const token: string = answer.body.accessToken;
+    const disable = { password: PASSWORD, code: second };
+    expect((await other.api.post('/api/auth/totp/disable', disable, token)).status).toBe(204);
+    const setup = await other.api.post('/api/auth/totp/setup', { password: PASSWORD }, token);
+    const enable = { code: await codeOf(setup.body.secret) };
+    expect((await other.api.post('/api/auth/totp/enable', enable, token)).status).toBe(200);
+    await other.close();
+  });
+
+  it('of one user does not become that of another in the database', async () => {
+    const [thief, victim] = [await signUpGuarded(server), await signUpGuarded(server)];
+    const { totp } = (await users().findOne({ _id: new ObjectId(thief.person.id) }))!;
+    await users().updateOne({ _id: new ObjectId(victim.person.id) }, { $set: { totp } });
+    expect(await logIn(victim, await codeOf(thief.secret))).toMatchObject(refused(503, 'totp_unavailable'));
+  });
+});

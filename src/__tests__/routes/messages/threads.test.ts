@@ -1,0 +1,103 @@
+import type { Message } from '../../../models/message.model';
+import { say } from '../../fixtures/messages';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect } from '../../fixtures/sockets';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  // The first account is super admin, who may do everything.
+  await signUp(server.api, 'root');
+});
+afterAll(() => server.close());
+
+const put = (path: string, by: Person, body?: object) =>
+  server.api.call('put', path, { token: by.token, ...(body && { body }) });
+
+describe('the list of threads', () => {
+  const threadsOf = async (person: Person, query: object = {}) => {
+    const { body } = await server.api.get('/api/client/threads', person.token, { ...query });
+    return body;
+  };
+  const shown = ({ threads }: any) =>
+    threads.map(({ root, unread, mentions }: any) => [root.body, unread, mentions]);
+  const person = async (name: string) => signUp(server.api, name);
+
+  test('has what one follows, the latest first, with what is unread of others and not deleted', async () => {
+    const [tara, theo] = [await person('tara'), await person('theo')];
+    const { channelId } = await createRoom(server.api, tara, [theo]);
+    const roots: Message[] = [];
+    for (const name of ['One', 'Two', 'Three']) roots.push(await say(server.api, channelId, tara, name));
+    const reply = (root: number, by: Person, text = 'Reply') =>
+      say(server.api, channelId, by, text, { threadId: roots[root]!.id });
+    const first = await reply(0, theo);
+    await reply(1, theo, `For @${tara.username}`);
+    const deleted = await reply(1, theo);
+    await server.api.delete(`/api/messages/${deleted.id}`, theo.token);
+    await reply(1, theo, `@${tara.username} and @${theo.username}`);
+    await reply(2, theo);
+    await reply(2, tara);
+    expect(shown(await threadsOf(tara))).toEqual([
+      ['Three', 0, 0],
+      ['Two', 2, 2],
+      ['One', 1, 0],
+    ]);
+    expect(shown(await threadsOf(theo))).toEqual([
+      ['Three', 1, 0],
+      ['Two', 0, 0],
+      ['One', 0, 0],
+    ]);
+    // A reply makes its thread the latest one, and pages go on where the one before ended.
+    await reply(0, theo);
+    const page = await threadsOf(tara, { limit: 2 });
+    expect(shown(page)).toEqual([
+      ['One', 2, 0],
+      ['Three', 0, 0],
+    ]);
+    const rest = await threadsOf(tara, { limit: 2, cursor: page.nextCursor });
+    expect([shown(rest), rest.nextCursor]).toEqual([[['Two', 2, 2]], null]);
+
+    const device = await connect(server.url, tara.token);
+    const read = await put(`/api/messages/${first.id}/thread-read`, tara, { seq: first.seq });
+    expect(read.body.thread).toMatchObject({ threadId: roots[0]!.id, following: true, readSeq: first.seq });
+    expect((await device.isTold('thread:updated')).thread).toEqual(read.body.thread);
+    expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
+    // Late, and from the future: it moves neither back nor beyond what there is.
+    await put(`/api/messages/${roots[0]!.id}/thread-read`, tara, { seq: 1 });
+    expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
+    const ahead = await device.ask('thread:mark_read', { messageId: roots[0]!.id, seq: 1e9 });
+    await reply(0, theo, 'After that');
+    device.close();
+    expect(ahead).toMatchObject({ ok: true });
+    expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
+  });
+
+  test('has nothing that one has left, or may read no more', async () => {
+    const [tom, tim] = [await person('tom'), await person('tim')];
+    const { groupId, channelId } = await createRoom(server.api, tom, [tim]);
+    const roots = [
+      await say(server.api, channelId, tom, 'One'),
+      await say(server.api, channelId, tom, 'Two'),
+    ];
+    for (const { id } of roots) await put(`/api/messages/${id}/follow`, tim);
+    expect(shown(await threadsOf(tim))).toEqual([
+      ['Two', 0, 0],
+      ['One', 0, 0],
+    ]);
+    await server.api.delete(`/api/messages/${roots[1]!.id}/follow`, tim.token);
+    // To have read a thread is not to follow it.
+    await put(`/api/messages/${roots[1]!.id}/thread-read`, tim, { seq: 1 });
+    expect(shown(await threadsOf(tim))).toEqual([['One', 0, 0]]);
+    await server.api.delete(`/api/groups/${groupId}/members/${tim.id}`, tom.token);
+    expect(shown(await threadsOf(tim))).toEqual([]);
+  });
+
+  test('refuses a cursor that is none', async () => {
+    const { body } = await server.api.get('/api/client/threads', (await person('tess')).token, {
+      cursor: 'f'.repeat(24),
+    });
+    expect(body.error.code).toBe('validation_failed');
+  });
+});

@@ -1,0 +1,286 @@
+import type { AppError } from '../../../utils/errors';
+import { login, refused } from '../../fixtures/accounts';
+import { openMailbox, type Mailbox } from '../../fixtures/mail';
+import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { signUpGuarded } from '../../fixtures/totp';
+import { until } from '../../fixtures/until';
+
+const THROTTLED = { THROTTLE_ENABLED: 'true', TRUST_PROXY: 'true' };
+/** Failures at an account that cost nothing. */
+const FREE = 4;
+
+if (!HAS_REDIS) console.warn('Skipped: throttling across nodes, for want of redis-server.');
+
+let server: TestServer;
+let ada: Person;
+
+beforeAll(async () => {
+  server = await startTestServer(THROTTLED);
+});
+beforeEach(async () => {
+  ada = await signUp(server.api, 'ada');
+});
+afterAll(() => server.close());
+
+const guess = (who: Pick<Person, 'username'>, on = server) =>
+  login(on.api, who, { password: 'a wrong guess' });
+const RATE_LIMITED = refused(429, 'rate_limited');
+
+async function failTimes(times: number, who: Pick<Person, 'username'> = ada, on = server): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    expect(await guess(who, on)).toMatchObject(refused(401, 'invalid_credentials'));
+  }
+}
+
+/** Makes wrong guesses at an account, each as soon as it may be made. @returns the waits in between, in seconds. */
+async function waitsOf(who: Pick<Person, 'username'>, count: number): Promise<number[]> {
+  await failTimes(FREE + 1, who);
+  const waits: number[] = [];
+  for (;;) {
+    const answer = await guess(who);
+    expect(answer).toMatchObject(RATE_LIMITED);
+    const seconds = Number(answer.headers['retry-after']);
+    waits.push(seconds);
+    if (waits.length === count) return waits;
+    const over = Date.now() + seconds * 1000;
+    await until(() => Date.now() >= over);
+    expect(await guess(who)).toMatchObject(refused(401, 'invalid_credentials'));
+  }
+}
+
+describe('guessing at one account', () => {
+  it('has to wait after some failures, each time twice as long', async () => {
+    expect(await waitsOf(ada, 3)).toEqual([1, 2, 4]);
+  });
+
+  it('is the same for an account that does not exist', async () => {
+    expect(await waitsOf({ username: 'nobody-at-all' }, 2)).toEqual([1, 2]);
+  });
+
+  it('leaves other accounts alone, and is over when the owner may try again', async () => {
+    const bob = await signUp(server.api, 'bob');
+    await failTimes(FREE + 1);
+    const refusal = await login(server.api, ada);
+    expect(refusal).toMatchObject(RATE_LIMITED);
+    expect((await login(server.api, bob)).status).toBe(200);
+    const over = Date.now() + Number(refusal.headers['retry-after']) * 1000;
+    await until(() => Date.now() >= over);
+    expect((await login(server.api, ada)).status).toBe(200);
+  });
+
+  it('does not end the sessions that the owner has', async () => {
+    await failTimes(FREE + 1);
+    expect((await server.api.get('/api/auth/me', ada.token)).status).toBe(200);
+    const renewed = await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
+    expect(renewed.status).toBe(200);
+  });
+
+  it('is forgotten when the owner logs in', async () => {
+    await failTimes(FREE);
+    expect((await login(server.api, ada)).status).toBe(200);
+    await failTimes(FREE);
+    expect((await login(server.api, ada)).status).toBe(200);
+  });
+
+  it('locks nobody out for longer than a minute, however often somebody fails', async () => {
+    const { throttle } = server.context.services;
+    const name = 'popular-target';
+    // A thousand failures take days of waiting; what counts them is told of the waits at once.
+    const failures = Reflect.get(throttle, 'failures') as {
+      penalty(key: string, points: number): Promise<unknown>;
+    };
+    await failures.penalty(`any ${name}`, 1000);
+    await failTimes(1, { username: name });
+    const answer = await guess({ username: name });
+    expect(answer).toMatchObject(RATE_LIMITED);
+    expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60);
+    // What is refused does not make the wait longer.
+    for (let time = 0; time < 20; time++) {
+      expect(Number((await guess({ username: name })).headers['retry-after'])).toBeLessThanOrEqual(60);
+    }
+  });
+
+  it('is not faster by many guesses at once, or by writing the name in other letters', async () => {
+    const spellings = ['', '\u200b', '\u00ad', '\u2060', '\u0000'].flatMap((ignored) => [
+      `${ada.username}${ignored}`,
+      `${ignored}${ada.username.toUpperCase()}`,
+    ]);
+    const answers = await Promise.all(
+      spellings.flatMap((identifier) =>
+        [1, 2, 3].map(() => login(server.api, { username: identifier }, { password: PASSWORD + 'x' })),
+      ),
+    );
+    // Only the name itself is tried; the other spellings are nobody's, even with the right password.
+    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(0);
+    for (const identifier of spellings.slice(2)) {
+      expect((await login(server.api, { username: identifier })).status).not.toBe(200);
+    }
+    const bob = await signUp(server.api, 'bob');
+    const guesses = await Promise.all(Array.from({ length: 30 }, () => guess(bob)));
+    expect(guesses.filter(({ status }) => status === 401)).toHaveLength(FREE + 1);
+  });
+
+  it('keeps fifty tries waiting for the one under way, and refuses more', async () => {
+    const { throttle } = server.context.services;
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let accepted = 0;
+    const tries = Array.from({ length: 60 }, () =>
+      throttle
+        .attempt('waited-for', '203.0.113.77', () => ended)
+        .then(() => accepted++)
+        .catch((error: AppError) => error),
+    );
+    const refusals = await Promise.all(tries.slice(51));
+    expect(accepted).toBe(0);
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'rate_limited', retryAfter: 1 });
+    end();
+    await Promise.all(tries);
+    expect(accepted).toBe(51);
+    expect(await throttle.attempt('waited-for', '203.0.113.77', () => Promise.resolve('done'))).toBe('done');
+  });
+
+  it('covers the second factor, and the password that is asked for again', async () => {
+    const { person } = await signUpGuarded(server);
+    for (let time = 0; time <= FREE; time++) {
+      expect(await login(server.api, person, { code: 'zzzzz-zzzzz' })).toMatchObject(
+        refused(401, 'totp_invalid'),
+      );
+    }
+    expect(await login(server.api, person, { code: 'zzzzz-zzzzz' })).toMatchObject(RATE_LIMITED);
+    const prove = (password: string) => server.api.post('/api/auth/totp/setup', { password }, ada.token);
+    for (let time = 0; time <= FREE; time++) expect((await prove('wrong')).status).toBe(401);
+    expect(await prove(PASSWORD)).toMatchObject(RATE_LIMITED);
+  });
+});
+
+describe('guessing from elsewhere', () => {
+  let mailbox: Mailbox;
+  let mailing: TestServer;
+  let counter = 0;
+
+  beforeAll(async () => {
+    mailbox = await openMailbox();
+    mailing = await startTestServer({ ...THROTTLED, SMTP_URL: mailbox.url });
+  });
+  afterAll(async () => {
+    await mailing.close();
+    await mailbox.close();
+  });
+
+  /** A network that nobody has come from. */
+  const newNetwork = () => `203.0.113.${++counter}`;
+  const logInFrom = (address: string, identifier: string, password = PASSWORD, on = server) =>
+    on.api.call('post', '/api/auth/login', {
+      body: { identifier, password },
+      headers: { 'X-Forwarded-For': address },
+    });
+  /** Guesses until there is a wait. */
+  async function attack(identifier: string, on = server): Promise<string> {
+    const address = newNetwork();
+    let status = 0;
+    while (status !== 429) ({ status } = await logInFrom(address, identifier, 'a wrong guess', on));
+    return address;
+  }
+
+  it('does not keep the owner out of a network that they have come from, by name or by address', async () => {
+    const home = newNetwork();
+    const email = `${ada.username}@example.org`;
+    expect((await logInFrom(home, email)).status).toBe(200);
+    for (const identifier of [email, ada.username]) {
+      const elsewhere = await attack(identifier);
+      expect((await logInFrom(home, identifier)).status).toBe(200);
+      // The owner's success does not give those elsewhere another try.
+      expect(await logInFrom(elsewhere, identifier, 'a wrong guess')).toMatchObject(RATE_LIMITED);
+      expect(await logInFrom(newNetwork(), identifier)).toMatchObject(RATE_LIMITED);
+    }
+  });
+
+  it('does not keep the owner from proving themselves again', async () => {
+    await attack(ada.username);
+    const { status } = await server.api.post('/api/auth/totp/setup', { password: PASSWORD }, ada.token);
+    expect(status).toBe(200);
+  });
+
+  it('cannot be aimed at one network of the owner by what is typed as a name', async () => {
+    const home = newNetwork();
+    expect((await logInFrom(home, ada.username)).status).toBe(200);
+    await attack(`at ${home} ${ada.username}`);
+    expect((await logInFrom(home, ada.username)).status).toBe(200);
+  });
+
+  it('does not keep the owner out of a new network once they have reset the password there', async () => {
+    const person = await signUp(mailing.api, 'traveller');
+    const email = `${person.username}@example.org`;
+    const token = await mailbox.takeToken(email, 'verify-email');
+    await mailing.api.post('/api/auth/email/verify', { token });
+    await attack(person.username, mailing);
+    const hotel = newNetwork();
+    expect(await logInFrom(hotel, person.username, PASSWORD, mailing)).toMatchObject(RATE_LIMITED);
+    await mailing.api.post('/api/auth/password/forgot', { email });
+    const newPassword = 'a wholly new passphrase';
+    const reset = await mailing.api.call('post', '/api/auth/password/reset', {
+      body: { token: await mailbox.takeToken(email, 'reset-password'), newPassword },
+      headers: { 'X-Forwarded-For': hotel },
+    });
+    expect(reset.status).toBe(204);
+    expect((await logInFrom(hotel, person.username, newPassword, mailing)).status).toBe(200);
+  });
+});
+
+describe('flooding from one address', () => {
+  const forgot = (address: string) =>
+    server.api.call('post', '/api/auth/password/forgot', {
+      body: { email: 'nobody@example.org' },
+      headers: { 'X-Forwarded-For': address },
+    });
+  const statusesOf = async (addresses: string[]) =>
+    (await Promise.all(addresses.map(forgot))).map(({ status }) => status);
+
+  it('is refused after a while, with the time to wait, and others are not', async () => {
+    const statuses = await statusesOf(Array<string>(61).fill('203.0.113.9'));
+    expect(statuses.filter((status) => status === 202)).toHaveLength(60);
+    const answer = await forgot('203.0.113.9');
+    expect(answer).toMatchObject(RATE_LIMITED);
+    const wait = Number(answer.headers['retry-after']);
+    expect(wait > 500 && wait <= 600).toBe(true);
+    expect((await forgot('203.0.113.10')).status).toBe(202);
+  });
+
+  it('is not hidden by the many addresses of one IPv6 network', async () => {
+    const network = Array.from({ length: 61 }, (_, index) => `2001:db8:0:1::${index.toString(16)}`);
+    const statuses = await statusesOf(network);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1);
+    expect((await forgot('2001:0DB8::1:0:0:0:abcd')).status).toBe(429);
+    expect((await forgot('2001:db8:0:2::1')).status).toBe(202);
+  });
+});
+
+(HAS_REDIS ? describe : describe.skip)('with Redis', () => {
+  let redis: RedisProcess;
+  let nodes: TestServer[];
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    const settings = { ...THROTTLED, REDIS_URL: redis.url };
+    nodes = [await startTestServer(settings), await startTestServer(settings)];
+  });
+  afterAll(async () => {
+    for (const node of nodes) await node.close();
+    await redis.close();
+  });
+
+  it('what one node counts, the others know; and when it is gone, each counts for itself', async () => {
+    const [one, other] = nodes as [TestServer, TestServer];
+    const name = { username: 'shared-target' };
+    await failTimes(FREE + 1, name, one);
+    expect(await guess(name, other)).toMatchObject(RATE_LIMITED);
+    await redis.close();
+    const next = { username: 'next-target' };
+    await failTimes(FREE + 1, next, one);
+    expect(await guess(next, one)).toMatchObject(RATE_LIMITED);
+    expect(await guess(next, other)).toMatchObject(refused(401, 'invalid_credentials'));
+  });
+});

@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { ObjectId } from 'mongodb';
+import type { ChannelDocument } from '../../../models/channel.model';
+import { AccessFacts } from '../../../services/access/access-facts';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+
+let server: TestServer;
+let people: Person[];
+let channel: ChannelDocument;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  people = await Promise.all(['ada', 'bob', 'cyd'].map((name) => signUp(server.api, name)));
+  const { channelId } = await createRoom(server.api, people[0]!, people.slice(1));
+  const { channels } = server.context.database.collections;
+  channel = (await channels.findOne({ _id: new ObjectId(channelId) }))!;
+});
+afterAll(() => server.close());
+
+/** Something that changes what a person is, or their group. */
+interface Act {
+  kind: 'join' | 'leave' | 'role' | 'mute' | 'unmute' | 'enter' | 'exit' | 'archive' | 'restore';
+  who: number;
+  /** How it is written: by itself, in a transaction, or in one that is undone. */
+  way: 'plain' | 'transaction' | 'undone';
+  /** Whether somebody asks while it is being written. */
+  asked: boolean;
+}
+
+const act: fc.Arbitrary<Act> = fc.record({
+  kind: fc.constantFrom('join', 'leave', 'role', 'mute', 'unmute', 'enter', 'exit', 'archive', 'restore'),
+  who: fc.nat(2),
+  way: fc.constantFrom('plain', 'transaction', 'undone'),
+  asked: fc.boolean(),
+});
+
+function write({ kind, who }: Act): Promise<unknown> {
+  const { groups, memberships, channelMembers, channelRestrictions } = server.context.database.collections;
+  const userId = new ObjectId(people[who]!.id);
+  const { _id: channelId } = channel;
+  const groupId = channel.groupId!;
+  const now = new Date();
+  switch (kind) {
+    case 'join':
+    case 'role': {
+      const role = kind === 'join' ? 'member' : 'moderator';
+      return memberships.updateOne({ groupId, userId }, { $set: { role } }, { upsert: true });
+    }
+    case 'leave':
+      return memberships.deleteOne({ groupId, userId });
+    case 'mute': {
+      const restriction = { kind: 'muted' as const, reason: '', restrictedBy: userId, expiresAt: null };
+      return channelRestrictions.updateOne(
+        { channelId, userId },
+        { $set: { ...restriction, groupId, createdAt: now } },
+        { upsert: true },
+      );
+    }
+    case 'unmute':
+      return channelRestrictions.findOneAndDelete({ channelId, userId });
+    case 'enter':
+      return channelMembers.bulkWrite([
+        {
+          updateOne: {
+            filter: { channelId, userId },
+            update: { $set: { groupId, joinedAt: now } },
+            upsert: true,
+          },
+        },
+      ]);
+    case 'exit':
+      return channelMembers.deleteMany({ channelId, userId });
+    case 'archive':
+    case 'restore':
+      return groups.findOneAndUpdate(
+        { _id: groupId },
+        { $set: { archivedAt: kind === 'archive' ? now : null } },
+      );
+  }
+}
+
+const everybody = () =>
+  people.map(({ id }) => ({ id: new ObjectId(id), role: 'client', state: 'active' }) as const);
+
+async function perform(step: Act): Promise<void> {
+  const { transactions } = server.context.database;
+  if (step.way === 'plain') await write(step);
+  else {
+    const done = transactions.run(async () => {
+      await write(step);
+      if (step.way === 'undone') throw new Error('undone');
+    });
+    await done.catch((error: Error) => expect(error.message).toBe('undone'));
+  }
+}
+
+test('what is known from memory is what the database says, as soon as a write has been answered', async () => {
+  const { collections, transactions, accessVersion } = server.context.database;
+  const remembering = new AccessFacts(collections, transactions, accessVersion);
+  const asking = new AccessFacts(collections, transactions, undefined);
+  const actors = everybody();
+  const facts = (from: AccessFacts) =>
+    Promise.all(
+      (['public', 'private'] as const).map((visibility) =>
+        from.channel({ ...channel, visibility }, actors, {}),
+      ),
+    );
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 12 }), async (acts) => {
+      for (const step of acts) {
+        const asked = step.asked ? facts(remembering) : undefined;
+        await perform(step);
+        expect(await facts(remembering)).toEqual(await facts(asking));
+        await asked;
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('a transaction sees what it has written itself, and what it saw is known to nobody else', async () => {
+  const { collections, transactions, accessVersion } = server.context.database;
+  const remembering = new AccessFacts(collections, transactions, accessVersion);
+  const [bob] = everybody().slice(1);
+  const groupId = channel.groupId!;
+  const filter = { groupId, userId: bob!.id };
+  const roleOf = async () => (await remembering.channel(channel, [bob!], {}))[0]!.role;
+  const setRole = (role: 'member' | 'moderator') =>
+    collections.memberships.updateOne(filter, { $set: { role } }, { upsert: true });
+  await setRole('moderator');
+  expect(await roleOf()).toBe('moderator');
+
+  // Written and not yet committed: its own to see, and nobody else's.
+  await transactions.run(async () => {
+    await setRole('member');
+    expect(await roleOf()).toBe('member');
+    expect(await transactions.outside(roleOf)).toBe('moderator');
+  });
+  expect(await roleOf()).toBe('member');
+
+  // What it sees is as old as its snapshot, which others must not take for what is.
+  await transactions.run(async () => {
+    await collections.memberships.findOne(filter);
+    await transactions.outside(() => collections.memberships.deleteOne(filter));
+    expect(await roleOf()).toBe('member');
+  });
+  expect(await roleOf()).toBeNull();
+});
+
+test('what people are is not asked for again until something has been written', async () => {
+  const { collections, transactions, accessVersion } = server.context.database;
+  let asked = 0;
+  const counting = new Proxy(collections, {
+    get(target, name) {
+      asked++;
+      return Reflect.get(target, name) as unknown;
+    },
+  });
+  const facts = new AccessFacts(counting, transactions, accessVersion);
+  const actors = everybody();
+  await facts.channel(channel, actors, {});
+  const once = asked;
+  await facts.channel(channel, actors, {});
+  expect(asked).toBe(once);
+  await collections.memberships.updateOne({ groupId: channel.groupId! }, { $set: { role: 'member' } });
+  await facts.channel(channel, actors, {});
+  expect(asked).toBeGreaterThan(once);
+});

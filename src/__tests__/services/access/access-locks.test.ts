@@ -1,0 +1,280 @@
+import { once } from 'node:events';
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../../db/collections';
+import { lock } from '../../../db/transaction';
+import type { Answer } from '../../fixtures/api';
+import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect } from '../../fixtures/sockets';
+
+/** Two nodes on one database, so that no queue in memory keeps their writes apart. */
+let here: TestServer;
+let there: TestServer;
+let owner: Person;
+
+beforeAll(async () => {
+  here = await startTestServer({}, { monitorCommands: true });
+  there = await startTestServer({}, { beside: here });
+  await signUp(here.api, 'root');
+  owner = await signUp(here.api, 'owner');
+});
+afterAll(async () => {
+  await there.close();
+  await here.close();
+});
+
+/** A collection and one of its operations: where a call is held up. */
+type Place = [keyof Collections, string];
+
+/**
+ * Holds a call up just before it writes what it has decided, and does another one meanwhile: until that has been
+ * answered, or has been in the way of the first one and so has to begin again.
+ */
+async function interleave(
+  [name, operation]: Place,
+  first: () => Promise<Answer>,
+  second: () => Promise<Answer>,
+): Promise<[number, number]> {
+  const collections = here.context.database.collections as unknown as Record<string, object>;
+  const real = collections[name]!;
+  let stop = () => {};
+  const stopped = new Promise<void>((resolve) => (stop = resolve));
+  let goOn = () => {};
+  const gate = new Promise<void>((resolve) => (goOn = resolve));
+  let passed = false;
+  collections[name] = new Proxy(real, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (key !== operation || passed) return value;
+      return async (...parameters: unknown[]) => {
+        passed = true;
+        stop();
+        await gate;
+        return (value as (...all: unknown[]) => unknown)(...parameters);
+      };
+    },
+  });
+  try {
+    const begun = first();
+    await stopped;
+    const conflict = once(here.context.database.db.client, 'commandFailed');
+    const meanwhile = second();
+    await Promise.race([meanwhile, conflict]);
+    goOn();
+    const answers = await Promise.all([begun, meanwhile]);
+    return [answers[0].status, answers[1].status];
+  } finally {
+    collections[name] = real;
+  }
+}
+
+/** A group of the owner with a public and a private channel, and somebody in it who is an admin. */
+async function createWorld(): Promise<{ groupId: string; open: string; closed: string; person: Person }> {
+  const person = await signUp(here.api, 'person');
+  const { groupId, channelId } = await createRoom(here.api, owner, [person], 'public');
+  const input = { groupId, name: 'closed', visibility: 'private' };
+  const { body } = await here.api.post('/api/channels', input, owner.token);
+  const path = `/api/groups/${groupId}/members/${person.id}`;
+  await here.api.patch(path, { role: 'admin' }, owner.token);
+  return { groupId, open: channelId, closed: body.channel.id, person };
+}
+type World = Awaited<ReturnType<typeof createWorld>>;
+
+const post = (path: string, body: object | undefined, { token }: Person) => here.api.post(path, body, token);
+const into = { channelMembers: ['channelMembers', 'updateOne'] as Place };
+
+/** What takes the person into a private channel. */
+const entries: Record<string, (world: World) => Promise<Answer>> = {
+  'adding to a private channel': ({ closed, person }) =>
+    post(`/api/channels/${closed}/members`, { userId: person.id }, owner),
+  'handing a private channel over': ({ closed, person }) =>
+    post(`/api/channels/${closed}/transfer`, { userId: person.id }, owner),
+  'closing a channel': ({ open, person }) =>
+    here.api.patch(`/api/channels/${open}`, { visibility: 'private' }, person.token),
+  'creating a private channel': ({ groupId, person }) =>
+    post('/api/channels', { groupId, name: 'mine', visibility: 'private' }, person),
+};
+
+/** What takes the person out of the group, on the other node. */
+const exits: Record<string, (world: World) => Promise<Answer>> = {
+  leaving: ({ groupId, person }) => there.api.post(`/api/groups/${groupId}/leave`, undefined, person.token),
+  removal: ({ groupId, person }) =>
+    there.api.delete(`/api/groups/${groupId}/members/${person.id}`, owner.token),
+  'a ban': ({ groupId, person }) =>
+    there.api.call('put', `/api/groups/${groupId}/bans/${person.id}`, { token: owner.token, body: {} }),
+  'the end of the account': ({ person }) =>
+    there.api.call('delete', '/api/users/me', { token: person.token, body: { password: PASSWORD } }),
+  'the end of the group': ({ groupId }) => there.api.delete(`/api/groups/${groupId}`, owner.token),
+};
+
+const FIRST = { clientMessageId: 'first', body: 'Begin here' };
+
+describe('of two writes on two nodes neither decides by what the other one has just changed', () => {
+  const pairs = [
+    ...Object.keys(exits).map((exit) => ['adding to a private channel', exit] as const),
+    ...Object.keys(entries)
+      .slice(1)
+      .map((entry) => [entry, 'leaving'] as const),
+  ];
+
+  test.each(pairs)('%s, and %s meanwhile', async (entry, exit) => {
+    const world = await createWorld();
+    const [, left] = await interleave(
+      into.channelMembers,
+      () => entries[entry]!(world),
+      () => exits[exit]!(world),
+    );
+    expect(left).toBeLessThan(300);
+    const { channels, channelMembers, memberships } = here.context.database.collections;
+    const groupId = new ObjectId(world.groupId);
+    const userId = new ObjectId(world.person.id);
+    expect(await memberships.countDocuments({ groupId, userId })).toBe(0);
+    expect(await channelMembers.countDocuments({ groupId, userId })).toBe(0);
+    for (const { _id, visibility, memberCount } of await channels.find({ groupId }).toArray()) {
+      const inside = await channelMembers.countDocuments({ channelId: _id });
+      expect([visibility, memberCount]).toEqual([visibility, inside]);
+    }
+  });
+
+  test('an admin who is removed leaves no invite behind', async () => {
+    const world = await createWorld();
+    await interleave(
+      ['invites', 'insertOne'],
+      () => post(`/api/groups/${world.groupId}/invites`, {}, world.person),
+      () => exits['removal']!(world),
+    );
+    const createdBy = new ObjectId(world.person.id);
+    expect(await here.context.database.collections.invites.countDocuments({ createdBy })).toBe(0);
+  });
+
+  test('who is banned has nothing left to be decided', async () => {
+    const { groupId } = await createWorld();
+    await here.api.patch(`/api/groups/${groupId}`, { joinPolicy: 'approval' }, owner.token);
+    const asker = await signUp(here.api, 'asker');
+    await interleave(
+      ['joinRequests', 'updateOne'],
+      () => post(`/api/groups/${groupId}/join-requests`, { note: '' }, asker),
+      () => exits['a ban']!({ groupId, person: asker, open: '', closed: '' }),
+    );
+    const userId = new ObjectId(asker.id);
+    expect(await here.context.database.collections.joinRequests.countDocuments({ userId })).toBe(0);
+  });
+
+  test('nothing is kept of an account that has ended', async () => {
+    const world = await createWorld();
+    const { person, open } = world;
+    const path = `/api/channels/${open}/restrictions/${person.id}`;
+    await interleave(
+      ['channelRestrictions', 'replaceOne'],
+      () => here.api.call('put', path, { token: owner.token, body: { kind: 'muted' } }),
+      () => exits['the end of the account']!(world),
+    );
+    const other = await signUp(here.api, 'other');
+    await interleave(
+      into.channelMembers,
+      () => post('/api/direct-messages', { userIds: [other.id] }, owner),
+      () => exits['the end of the account']!({ ...world, person: other }),
+    );
+    const third = await createWorld();
+    const { message } = (await here.api.post(`/api/channels/${third.open}/messages`, FIRST, owner.token))
+      .body;
+    await interleave(
+      ['threadFollows', 'findOneAndUpdate'],
+      () => here.api.call('put', `/api/messages/${message.id}/follow`, { token: third.person.token }),
+      () => exits['the end of the account']!(third),
+    );
+    const { channelRestrictions, channelMembers, threadFollows } = here.context.database.collections;
+    const followerId = new ObjectId(third.person.id);
+    expect(await threadFollows.countDocuments({ userId: followerId })).toBe(0);
+    const userId = { $in: [new ObjectId(person.id), new ObjectId(other.id)] };
+    expect(await channelRestrictions.countDocuments({ userId })).toBe(0);
+    expect(await channelMembers.countDocuments({ userId })).toBe(0);
+  });
+});
+
+test('on one node, too, whoever is added while they leave is not left in the channel', async () => {
+  for (let turn = 0; turn < 4; turn++) {
+    const world = await createWorld();
+    const { groupId, person } = world;
+    const [added, left] = await Promise.all([
+      entries['adding to a private channel']!(world),
+      post(`/api/groups/${groupId}/leave`, undefined, person),
+    ]);
+    expect([204, 400]).toContain(added.status);
+    expect(left.status).toBe(204);
+    const { channelMembers } = here.context.database.collections;
+    expect(await channelMembers.countDocuments({ userId: new ObjectId(person.id) })).toBe(0);
+  }
+});
+
+test('a lock keeps others off until the end of its transaction, and changes nobody’s rights', async () => {
+  const { groupId, person } = await createWorld();
+  const { db, transactions, collections, accessVersion } = here.context.database;
+  const { memberships } = collections;
+  const which = { groupId: new ObjectId(groupId), userId: new ObjectId(person.id) };
+  await expect(lock(memberships, which)).rejects.toThrow('takes a transaction');
+  const version = accessVersion?.();
+  const seen: string[] = [];
+  let second = Promise.resolve();
+  await transactions.run(async () => {
+    expect(await lock(memberships, which)).toMatchObject({ ...which, role: 'admin' });
+    expect(await lock(memberships, { ...which, userId: new ObjectId() })).toBeNull();
+    const conflict = once(db.client, 'commandFailed');
+    second = transactions.outside(() =>
+      transactions.run(async () => {
+        await lock(memberships, which);
+        seen.push('second');
+      }),
+    );
+    await conflict;
+    seen.push('first');
+  });
+  await second;
+  expect(seen).toEqual(['first', 'second']);
+  expect(accessVersion?.()).toBe(version);
+});
+
+test('what an older version or a crash has left in the list of a private channel counts for nothing', async () => {
+  const world = await createWorld();
+  const { groupId, closed, open, person } = world;
+  const { channelMembers, notifications } = here.context.database.collections;
+  await exits['leaving']!(world);
+  const stale = { channelId: new ObjectId(closed), groupId: new ObjectId(groupId) };
+  const row = { ...stale, userId: new ObjectId(person.id), joinedAt: new Date(0) };
+  await channelMembers.insertOne({ _id: new ObjectId(), ...row });
+
+  const client = await connect(here.url, person.token, { transports: ['websocket'] });
+  const input = { clientMessageId: 'stale', body: `@channel zebra @${person.username}` };
+  const sent = await post(`/api/channels/${closed}/messages`, input, owner);
+  const { message } = sent.body;
+  await post(`/api/channels/${closed}/read`, { seq: message.seq }, owner);
+  const get = (path: string, who = person) => here.api.get(path, who.token);
+
+  expect(message.mentionIds).toEqual([]);
+  expect((await get('/api/search/messages?query=zebra')).body.hits).toEqual([]);
+  expect((await get('/api/client/overview')).body).toMatchObject({ groups: [], direct: [], complete: true });
+  expect((await get(`/api/channels/${closed}/messages`)).status).toBe(404);
+  expect((await get(`/api/messages/${message.id}`)).status).toBe(404);
+  const synced = await post('/api/client/sync', { since: { [closed]: 0 } }, person);
+  expect(synced.body).toMatchObject({ channels: [], reset: [], added: [], gone: [{ channelId: closed }] });
+  expect(
+    await notifications.countDocuments({ userId: row.userId, messageId: new ObjectId(message.id) }),
+  ).toBe(0);
+  expect((await get(`/api/messages/${message.id}/seen-by`, owner)).body.users).toEqual([]);
+  const present = await get(`/api/channels/${closed}/presence`, owner);
+  expect(present.body.presences.map(({ userId }: { userId: string }) => userId)).not.toContain(person.id);
+  const list = await get(`/api/channels/${closed}/members?limit=1`, owner);
+  expect(list.body).toMatchObject({ members: [{ userId: owner.id }], nextCursor: null });
+  // A round trip over the socket: whatever it was to be told before has come.
+  expect(
+    await client.ask('message:send', { channelId: open, clientMessageId: 'x', body: 'x' }),
+  ).toMatchObject({
+    ok: false,
+  });
+  expect(client.heard).toEqual([]);
+  client.close();
+
+  // Who comes back does not find it again.
+  expect((await post(`/api/groups/${groupId}/join`, undefined, person)).status).toBe(200);
+  expect((await get(`/api/channels/${closed}/messages`)).status).toBe(404);
+});

@@ -1,0 +1,293 @@
+import fc from 'fast-check';
+import { ObjectId } from 'mongodb';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ChannelQueue, type Committed } from '../../../services/kernel/channel-queue';
+
+/** What a test gives the queue to do. An `add` is a message, `alone` an edit or a deletion. */
+interface Step {
+  channel: number;
+  kind: 'add' | 'alone';
+  /** bad: the item (or the change) fails. poison: the batch that it is in can't be written; mute: not told. */
+  fate: 'good' | 'bad' | 'poison' | 'mute';
+}
+
+interface Item extends Step {
+  index: number;
+}
+
+/** One thing that the queue did: a batch, or a change alone. */
+interface Work {
+  channel: string;
+  kind: 'batch' | 'alone';
+  indexes: number[];
+}
+
+/** The callers of these tests are part of no transaction. */
+const NO_TRANSACTION = { settled: () => undefined, outside: <Result>(work: () => Result) => work() };
+
+/** A batch whose items all succeed, and of which nobody is told. */
+const allWritten = (items: readonly string[]): Promise<Committed<string>> =>
+  Promise.resolve({
+    outcomes: items.map((value) => ({ status: 'fulfilled', value })),
+    tell: () => Promise.resolve(),
+  });
+
+const MAX_BATCH = 256;
+const CHANNELS = Array.from({ length: 3 }, () => new ObjectId());
+const channelOf = (step: Step) => CHANNELS[step.channel]!;
+
+const step: fc.Arbitrary<Step> = fc.record({
+  channel: fc.nat({ max: CHANNELS.length - 1 }),
+  kind: fc.constantFrom('add', 'add', 'add', 'alone'),
+  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'mute'),
+});
+
+/** Runs steps through a queue whose writes end when the scheduler says, and notes everything. */
+function observe(scheduler: fc.Scheduler) {
+  const work: Work[] = [];
+  const settlements = new Map<number, string[]>();
+  const busy = new Set<string>();
+  /** The batches of each channel that are written and not told yet. */
+  const untold = new Map<string, number[][]>();
+  const untoldIn = (channel: string) => untold.get(channel) ?? [];
+
+  /**
+   * Fails the test when two writers are in one channel at once, when a change is made before all before it has
+   * been told, or when more than one batch waits for that.
+   */
+  async function inside<Value>(entry: Work, write: () => Promise<Value>): Promise<Value> {
+    expect(busy.has(entry.channel)).toBe(false);
+    expect(untoldIn(entry.channel).length).toBeLessThanOrEqual(entry.kind === 'alone' ? 0 : 1);
+    busy.add(entry.channel);
+    work.push(entry);
+    try {
+      return await write();
+    } finally {
+      busy.delete(entry.channel);
+    }
+  }
+
+  const queue = new ChannelQueue<Item, string>(NO_TRANSACTION, (channelId, items) => {
+    const entry: Work = {
+      channel: channelId.toHexString(),
+      kind: 'batch',
+      indexes: items.map((i) => i.index),
+    };
+    return inside(entry, async () => {
+      await scheduler.schedule(Promise.resolve(), 'commit');
+      if (items.some(({ fate }) => fate === 'poison')) throw new Error('batch');
+      const { channel, indexes } = entry;
+      untold.set(channel, [...untoldIn(channel), indexes]);
+      return {
+        outcomes: items.map(({ fate, index }) =>
+          fate === 'bad'
+            ? { status: 'rejected', reason: new Error(`item ${index}`) }
+            : { status: 'fulfilled', value: `written ${index}` },
+        ),
+        tell: async () => {
+          expect(untoldIn(channel)[0]).toBe(indexes);
+          await scheduler.schedule(Promise.resolve(), 'tell');
+          untoldIn(channel).shift();
+          if (items.some(({ fate }) => fate === 'mute')) throw new Error('telling');
+        },
+      };
+    });
+  });
+
+  function start(item: Item): Promise<void> {
+    const channelId = channelOf(item);
+    const result =
+      item.kind === 'add'
+        ? queue.add(channelId, item)
+        : queue.alone(channelId, () =>
+            inside({ channel: channelId.toHexString(), kind: 'alone', indexes: [item.index] }, async () => {
+              await scheduler.schedule(Promise.resolve(), 'alone');
+              if (item.fate !== 'good') throw new Error(`change ${item.index}`);
+              return `changed ${item.index}`;
+            }),
+          );
+    const note = (text: string) =>
+      void settlements.set(item.index, [...(settlements.get(item.index) ?? []), text]);
+    return result.then(
+      (value) => note(value),
+      (error: Error) => note(`failed: ${error.message}`),
+    );
+  }
+
+  return { work, settlements, start };
+}
+
+/** What each step must come to, given the batches that were made. */
+function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
+  if (item.kind === 'alone')
+    return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
+  const batch = work.find(({ kind, indexes }) => kind === 'batch' && indexes.includes(item.index))!;
+  const fates = batch.indexes.map((index) => items[index]!.fate);
+  if (fates.includes('poison')) return 'failed: batch';
+  if (fates.includes('mute')) return 'failed: telling';
+  return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
+}
+
+describe('the line of a channel', () => {
+  it('keeps the order, settles every item once, and never has two writers in one channel', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.scheduler(),
+        fc.array(fc.nat(3), { maxLength: 20 }),
+        async (steps, scheduler, gaps) => {
+          const { work, settlements, start } = observe(scheduler);
+          const items = steps.map((each, index) => ({ ...each, index }));
+          const running: Promise<void>[] = [];
+          for (const item of items) {
+            running.push(start(item));
+            // Some arrive together, others after writes have ended.
+            for (let wait = gaps[item.index % Math.max(gaps.length, 1)] ?? 0; wait > 0; wait--) {
+              if (scheduler.count() > 0) await scheduler.waitOne();
+            }
+          }
+          await scheduler.waitFor(Promise.all(running));
+
+          for (const [number, channel] of CHANNELS.entries()) {
+            const done = work.filter((each) => each.channel === channel.toHexString());
+            expect(done.flatMap(({ indexes }) => indexes)).toEqual(
+              items.filter((item) => item.channel === number).map(({ index }) => index),
+            );
+          }
+          for (const item of items) {
+            expect(settlements.get(item.index)).toEqual([expectedOutcome(item, work, items)]);
+          }
+        },
+      ),
+      { seed: 20261, numRuns: 300 },
+    );
+  });
+
+  it('hands over what waits together in one batch, up to the largest batch and the next change alone', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 600 }), { minLength: 1, maxLength: 4 }),
+        fc.scheduler(),
+        async (runs, scheduler) => {
+          const { work, start } = observe(scheduler);
+          const running: Promise<void>[] = [];
+          const push = (kind: Step['kind']) =>
+            running.push(start({ channel: 0, kind, fate: 'good', index: running.length }));
+          // A change that is under way lets everything behind it gather.
+          push('alone');
+          const expected: [Work['kind'], number][] = [['alone', 1]];
+          for (const length of runs) {
+            for (let count = 0; count < length; count++) push('add');
+            for (let left = length; left > 0; left -= MAX_BATCH)
+              expected.push(['batch', Math.min(left, MAX_BATCH)]);
+            push('alone');
+            expected.push(['alone', 1]);
+          }
+          await scheduler.waitFor(Promise.all(running));
+          expect(work.map(({ kind, indexes }) => [kind, indexes.length])).toEqual(expected);
+        },
+      ),
+      { seed: 20262, numRuns: 40 },
+    );
+  });
+});
+
+describe('what comes while a batch is told', () => {
+  const [channel] = CHANNELS as [ObjectId];
+
+  it('is written meanwhile if it is a message, and waits if it is a change', async () => {
+    const seen: string[] = [];
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (_channelId, items) => {
+      seen.push(`written ${items.join()}`);
+      const { outcomes } = await allWritten(items);
+      return {
+        outcomes,
+        tell: async () => {
+          if (items.includes('first')) await held;
+          seen.push(`told ${items.join()}`);
+        },
+      };
+    });
+    const first = queue.add(channel, 'first');
+    while (seen.length < 1) await nextTurn();
+    const second = queue.add(channel, 'second');
+    const change = queue.alone(channel, () => Promise.resolve(seen.push('changed')));
+    while (seen.length < 2) await nextTurn();
+    await nextTurn();
+    expect(seen).toEqual(['written first', 'written second']);
+    release();
+    await Promise.all([first, second, change]);
+    expect(seen.slice(2)).toEqual(['told first', 'told second', 'changed']);
+  });
+});
+
+test('a change waits for what is being told even if the line has been empty in the meantime', async () => {
+  const [channel] = CHANNELS as [ObjectId];
+  const seen: string[] = [];
+  const gates = new Map<string, () => void>();
+  const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (_channelId, items) => {
+    const { outcomes } = await allWritten(items);
+    const name = items.join();
+    const tell = async () => {
+      await new Promise<void>((open) => gates.set(name, open));
+      seen.push(`told ${name}`);
+    };
+    return { outcomes, tell };
+  });
+  const first = queue.add(channel, 'first');
+  while (!gates.has('first')) await nextTurn();
+  const second = queue.add(channel, 'second');
+  await nextTurn();
+  await nextTurn();
+  gates.get('first')!();
+  await first;
+  while (!gates.has('second')) await nextTurn();
+  const change = queue.alone(channel, () => Promise.resolve(seen.push('changed')));
+  await nextTurn();
+  gates.get('second')!();
+  await Promise.all([second, change]);
+  expect(seen).toEqual(['told first', 'told second', 'changed']);
+});
+
+describe('one channel and another', () => {
+  it('do not wait for each other', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const [slow, quick] = CHANNELS as [ObjectId, ObjectId];
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (channelId, items) => {
+      if (channelId.equals(slow)) await held;
+      return allWritten(items);
+    });
+    const first = queue.add(slow, 'slow');
+    await expect(queue.add(quick, 'quick')).resolves.toBe('quick');
+    release();
+    await expect(first).resolves.toBe('slow');
+  });
+});
+
+describe('a channel after a failure', () => {
+  const [channel] = CHANNELS as [ObjectId];
+
+  it('goes on after a change that throws before it returns a promise', async () => {
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) => allWritten(items));
+    const broken = queue.alone(channel, () => {
+      throw new Error('at once');
+    });
+    await expect(broken).rejects.toThrow('at once');
+    await expect(queue.add(channel, 'next')).resolves.toBe('next');
+  });
+
+  it('fails an item for which the write gives no answer, and only that', async () => {
+    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) =>
+      allWritten(items.slice(0, 1)),
+    );
+    const opening = queue.alone(channel, () => Promise.resolve());
+    const answered = queue.add(channel, 'answered');
+    const forgotten = queue.add(channel, 'forgotten');
+    await opening;
+    await expect(answered).resolves.toBe('answered');
+    await expect(forgotten).rejects.toThrow('without an answer');
+  });
+});

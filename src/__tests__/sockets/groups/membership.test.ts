@@ -1,0 +1,208 @@
+import { reuseRefreshToken } from '../../fixtures/accounts';
+import { connect, type Client } from '../../fixtures/sockets';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+
+let server: TestServer;
+let owner: Person;
+let member: Person;
+let witness: Person;
+const clients: Client[] = [];
+let counter = 0;
+
+async function enter(person: Person, options?: object): Promise<Client> {
+  const client = await connect(server.url, person.token, options);
+  clients.push(client);
+  return client;
+}
+
+/**
+ * Writes in a channel, waits until a witness who may read it has heard that, and then until `silent` has had
+ * an answer to something it asked: had the message been sent to it, it would have come before.
+ * @returns the client id of the message.
+ */
+async function say(channelId: string, heardBy: Client, silent: Client[] = []): Promise<string> {
+  const clientMessageId = `say-${++counter}`;
+  const answer = await server.api.post(
+    `/api/channels/${channelId}/messages`,
+    { clientMessageId, body: 'Is anybody there?' },
+    owner.token,
+  );
+  expect(answer.status).toBe(201);
+  await heardBy.hears(({ message }) => message.clientMessageId === clientMessageId);
+  for (const client of silent) await client.ask('message:delete', { messageId: '0'.repeat(24) });
+  return clientMessageId;
+}
+
+const hasHeard = (client: Client, clientMessageId: string) =>
+  client.heard.some(({ message }) => message.clientMessageId === clientMessageId);
+
+beforeAll(async () => {
+  server = await startTestServer();
+  owner = await signUp(server.api, 'owner');
+});
+beforeEach(async () => {
+  member = await signUp(server.api, 'member');
+  witness = await signUp(server.api, 'witness');
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+});
+afterAll(() => server.close());
+
+test('a removed member hears nothing more, on any device, once the call has returned', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
+  const [phone, laptop, present] = [
+    await enter(member, { transports: ['websocket'] }),
+    await enter(member, { transports: ['polling'] }),
+    await enter(witness),
+  ];
+  const before = await say(channelId, present);
+  await Promise.all(
+    [phone, laptop].map((client) => client.hears(({ message }) => message.clientMessageId === before)),
+  );
+
+  expect((await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token)).status).toBe(
+    204,
+  );
+  const after = await say(channelId, present, [phone, laptop]);
+  expect(hasHeard(phone, after)).toBe(false);
+  expect(hasHeard(laptop, after)).toBe(false);
+
+  const send = { channelId, clientMessageId: 'ghost', body: 'I am still here' };
+  expect(await phone.ask('message:send', send)).toMatchObject({ ok: false, error: { code: 'not_found' } });
+});
+
+test('who leaves hears nothing more, and hears again after coming back', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness], 'public');
+  const [client, present] = [await enter(member), await enter(witness)];
+  await server.api.post(`/api/groups/${groupId}/leave`, undefined, member.token);
+  const away = await say(channelId, present, [client]);
+  expect(hasHeard(client, away)).toBe(false);
+  await server.api.post(`/api/groups/${groupId}/join`, undefined, member.token);
+  const back = await say(channelId, client);
+  expect(hasHeard(client, back)).toBe(true);
+});
+
+test('a new member hears at once, on sockets that were open before', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
+  const client = await enter(member);
+  await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
+  expect(hasHeard(client, await say(channelId, client))).toBe(true);
+});
+
+describe('a private channel', () => {
+  let groupId: string;
+  let channelId: string;
+  let present: Client;
+  let client: Client;
+
+  beforeEach(async () => {
+    ({ groupId } = await createRoom(server.api, owner, [member, witness]));
+    const input = { groupId, name: 'inner circle', visibility: 'private' };
+    const { body } = await server.api.post('/api/channels', input, owner.token);
+    channelId = body.channel.id;
+    [client, present] = [await enter(member), await enter(owner)];
+  });
+
+  const addMember = () =>
+    server.api.post(`/api/channels/${channelId}/members`, { userId: member.id }, owner.token);
+
+  test('is not heard by other members of the group', async () => {
+    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+  });
+
+  test('is heard from being taken in to being taken out', async () => {
+    expect((await addMember()).status).toBe(204);
+    expect(hasHeard(client, await say(channelId, client))).toBe(true);
+    await server.api.delete(`/api/channels/${channelId}/members/${member.id}`, owner.token);
+    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+  });
+
+  test('falls silent when its member is removed from the group', async () => {
+    await addMember();
+    await say(channelId, client);
+    await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
+    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
+    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+  });
+
+  test('is heard by all once public, and by its members alone once private again', async () => {
+    const setVisibility = (visibility: string) =>
+      server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
+    await addMember();
+    await setVisibility('public');
+    const bystander = await enter(witness);
+    expect(hasHeard(bystander, await say(channelId, bystander))).toBe(true);
+    await setVisibility('private');
+    const secret = await say(channelId, present, [bystander, client]);
+    expect(hasHeard(bystander, secret)).toBe(false);
+    expect(hasHeard(client, secret)).toBe(false);
+  });
+});
+
+describe('log-out', () => {
+  test('closes the sockets of its session and leaves those of another', async () => {
+    const login = { identifier: member.username, password: 'correct horse battery' };
+    const other = (await server.api.post('/api/auth/login', login)).body.accessToken as string;
+    const [mine, theirs] = [await enter(member), await enter({ ...member, token: other })];
+    const closed = new Promise((resolve) => mine.socket.once('disconnect', resolve));
+    await server.api.post('/api/auth/logout', undefined, member.token);
+    expect(await closed).toBe('io server disconnect');
+    expect(theirs.socket.connected).toBe(true);
+  });
+
+  test('a stolen refresh token that is used twice closes the sockets of its session', async () => {
+    const client = await enter(member);
+    const closed = new Promise((resolve) => client.socket.once('disconnect', resolve));
+    await reuseRefreshToken(server.api, member);
+    expect(await closed).toBe('io server disconnect');
+  });
+});
+
+test('what was sent while one was away is not replayed to somebody who may not read it any more', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
+  const [client, present] = [await enter(member), await enter(witness)];
+  await say(channelId, client);
+  const { socket } = client;
+  const before = socket.id;
+  const back = new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
+  const away = new Promise((resolve) => socket.once('disconnect', resolve));
+  // As a network that breaks does it: the client comes again by itself, with all that it knows of its connection.
+  socket.io.engine.close();
+  await away;
+  await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
+  const missed = await say(channelId, present);
+  await back;
+  expect(socket.id).not.toBe(before);
+  expect(socket.recovered).toBeFalsy();
+  await client.ask('message:delete', { messageId: '0'.repeat(24) });
+  expect(hasHeard(client, missed)).toBe(false);
+});
+
+test('somebody who is taken in while connecting hears what comes after', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
+  for (let round = 0; round < 5; round++) {
+    const connecting = enter(member);
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
+    // A socket that answers and delivers nothing would be the worst of all.
+    const client = await connecting;
+    expect(hasHeard(client, await say(channelId, client))).toBe(true);
+    client.close();
+    await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
+  }
+});
+
+test('somebody who is removed while connecting never hears what comes after', async () => {
+  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
+  const present = await enter(witness);
+  for (let round = 0; round < 10; round++) {
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
+    const connecting = enter(member);
+    await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
+    const client = await connecting;
+    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    client.close();
+  }
+});

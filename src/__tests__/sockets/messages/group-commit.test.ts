@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import type { CommandStartedEvent } from 'mongodb';
+import { ObjectId } from 'mongodb';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect, type Client } from '../../fixtures/sockets';
+
+let server: TestServer;
+let owner: Person;
+let members: Person[];
+let channelId: string;
+let clients: Client[];
+/** The inserts into the messages, by how many they insert. */
+let inserts: number[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer({}, { monitorCommands: true });
+  // The first account is super admin, and passes everywhere.
+  await signUp(server.api, 'root');
+  server.context.database.db.client.on('commandStarted', ({ command }: CommandStartedEvent) => {
+    if (command['insert'] === 'messages') inserts.push(command['documents'].length);
+  });
+});
+beforeEach(async () => {
+  owner = await signUp(server.api, 'owner');
+  members = await Promise.all(['one', 'two', 'three'].map((name) => signUp(server.api, name)));
+  ({ channelId } = await createRoom(server.api, owner, members));
+  clients = await Promise.all([owner, ...members].map(({ token }) => connect(server.url, token)));
+  inserts = [];
+});
+afterEach(() => {
+  for (const client of clients) client.close();
+});
+afterAll(() => server.close());
+
+const send = (client: Client, clientMessageId: string = randomUUID(), body = 'hello') =>
+  client.ask('message:send', { channelId, clientMessageId, body });
+const stored = () =>
+  server.context.database.collections.messages
+    .find({ channelId: new ObjectId(channelId) })
+    .sort({ seq: 1 })
+    .toArray();
+
+test('sends at the same moment share writes, and each is acknowledged when its own is there', async () => {
+  const found: boolean[] = [];
+  const answers = await Promise.all(
+    Array.from({ length: 120 }, async (_, index) => {
+      const answer: any = await send(clients[index % 4]!);
+      const { messages } = server.context.database.collections;
+      found.push((await messages.findOne({ _id: new ObjectId(answer.data.message.id) })) !== null);
+      return answer;
+    }),
+  );
+  expect(found).toEqual(answers.map(() => true));
+  expect(inserts.reduce((sum, count) => sum + count, 0)).toBe(120);
+  expect(inserts.length).toBeLessThan(60);
+  const seqs = answers.map(({ data }) => data.message.seq).sort((a, b) => a - b);
+  expect(seqs).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
+});
+
+test('a bad one in the midst of a batch fails alone, and leaves no hole', async () => {
+  const [, quick, slow, banned] = clients as [Client, Client, Client, Client];
+  const { channels, channelRestrictions } = server.context.database.collections;
+  const _id = new ObjectId(channelId);
+  const channel = await channels.findOneAndUpdate({ _id }, { $set: { slowModeSeconds: 600 } });
+  await channelRestrictions.insertOne({
+    _id: new ObjectId(),
+    channelId: _id,
+    groupId: channel!.groupId!,
+    userId: new ObjectId(members[2]!.id),
+    kind: 'banned',
+    reason: '',
+    restrictedBy: new ObjectId(owner.id),
+    createdAt: new Date(),
+    expiresAt: null,
+  });
+  await send(clients[0]!, 'taken', 'the first');
+  const batch = await Promise.all([
+    // It holds the line while the others gather behind it.
+    send(clients[0]!),
+    send(quick, 'mine'),
+    send(clients[0]!, 'taken', 'another'),
+    send(banned),
+    send(quick, 'mine'),
+    send(slow, 'paced'),
+    send(slow),
+    send(clients[0]!, 'taken', 'the first'),
+    send(clients[0]!, 'last'),
+  ]);
+  const outcome = batch.map((answer) => (answer.ok ? 'ok' : answer.error.code));
+  expect(outcome).toEqual([
+    'ok',
+    'ok',
+    'client_message_id_reused',
+    'not_found',
+    'ok',
+    'ok',
+    'slow_mode',
+    'ok',
+    'ok',
+  ]);
+  const messages = await stored();
+  expect(messages.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+  expect(messages.filter(({ clientMessageId }) => clientMessageId === 'mine')).toHaveLength(1);
+  // It was four sockets at once: the five good ones did not come one by one.
+  expect(inserts.length).toBeLessThan(5);
+});
+
+test('a lost answer is found again where the message itself would not be let through any more', async () => {
+  const { channels } = server.context.database.collections;
+  await channels.updateOne({ _id: new ObjectId(channelId) }, { $set: { slowModeSeconds: 600 } });
+  const [, , slow] = clients as [Client, Client, Client];
+  const first: any = await send(slow, 'only', 'said once');
+  const answers: any[] = await Promise.all([
+    send(clients[0]!),
+    send(slow, 'another'),
+    send(slow, 'only', 'said once'),
+    send(slow, 'only', 'said otherwise'),
+  ]);
+  expect(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code))).toEqual([
+    'ok',
+    'slow_mode',
+    'ok',
+    'client_message_id_reused',
+  ]);
+  expect(answers[2].data.message).toEqual(first.data.message);
+  expect(await stored()).toHaveLength(2);
+});
+
+test('the same message from two sockets and over REST in one batch is one', async () => {
+  const again = await connect(server.url, owner.token);
+  clients.push(again);
+  const input = { clientMessageId: 'one', body: 'hello' };
+  const [first, second, rest] = await Promise.all([
+    send(clients[0]!, 'one'),
+    send(again, 'one'),
+    server.api.post(`/api/channels/${channelId}/messages`, input, owner.token),
+  ]);
+  const ids = [(first as any).data.message.id, (second as any).data.message.id, rest.body.message.id];
+  expect(new Set(ids).size).toBe(1);
+  expect(await stored()).toHaveLength(1);
+  await send(clients[0]!, 'next');
+  await again.hears(({ message }) => message.clientMessageId === 'next');
+  expect(again.heard.map(({ message }) => message.clientMessageId)).toEqual(['one', 'next']);
+});
+
+describe('a channel that another node has changed', () => {
+  let elsewhere: TestServer;
+  beforeAll(async () => {
+    elsewhere = await startTestServer({}, { beside: server });
+  });
+  afterAll(() => elsewhere.close());
+
+  const change = (method: 'post' | 'patch', path: string, body?: object) =>
+    elsewhere.api.call(method, `/api/channels/${channelId}${path}`, { token: owner.token, body });
+  const codeOf = async (client: Client) => {
+    const answer: any = await send(client);
+    return answer.ok ? 'ok' : answer.error.code;
+  };
+
+  test('is known as it is by the next message', async () => {
+    const [, member] = clients as [Client, Client];
+    const codes = [await codeOf(member)];
+    await change('post', '/archive');
+    codes.push(await codeOf(member));
+    await change('post', '/restore');
+    codes.push(await codeOf(member));
+    await change('patch', '', { announcementOnly: true });
+    codes.push(await codeOf(member), await codeOf(clients[0]!));
+    await change('patch', '', { announcementOnly: false, slowModeSeconds: 600 });
+    codes.push(await codeOf(member), await codeOf(member));
+    expect(codes).toEqual(['ok', 'channel_archived', 'ok', 'announcement_only', 'ok', 'ok', 'slow_mode']);
+    expect((await stored()).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  });
+});

@@ -1,0 +1,83 @@
+import { ObjectId } from 'mongodb';
+import type { UserDocument } from '../../../models/user.model';
+import { createRoom, signUp } from '../../fixtures/people';
+import { connectRaw, type RawClient } from '../../fixtures/raw-client';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { until } from '../../fixtures/until';
+import { lookalikesOf } from '../../../utils/name-keys';
+
+const CROWD = 500;
+/** What an id costs in an event, in bytes: its digits, quotation marks and a comma. */
+const ID = 27;
+
+let server: TestServer;
+let members: { id: string; token: string }[];
+let clients: RawClient[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer({ PRESENCE_GRACE_SECONDS: '1' });
+  const ada = await signUp(server.api, 'ada');
+  const { groupId } = await createRoom(server.api, ada);
+  members = await createMembers(new ObjectId(groupId), new ObjectId(ada.id));
+}, 60_000);
+afterAll(async () => {
+  for (const { webSocket } of clients) webSocket.terminate();
+  await server.close();
+});
+
+/** Makes the members of a group, each with a session. They are written as they are when they have registered. */
+async function createMembers(groupId: ObjectId, likeId: ObjectId): Promise<typeof members> {
+  const { users, memberships } = server.context.database.collections;
+  const like = (await users.findOne({ _id: likeId }))!;
+  const people = Array.from({ length: CROWD }, (_, index): UserDocument => {
+    const username = `crowd${index}`;
+    const email = `${username}@example.org`;
+    const keys = { searchName: username, nameLookalikes: lookalikesOf(username), emailKey: email };
+    return { ...like, ...keys, _id: new ObjectId(), username, email, role: 'client' };
+  });
+  await users.insertMany(people);
+  const joinedAt = new Date();
+  await memberships.insertMany(
+    people.map(({ _id: userId }) => ({ _id: new ObjectId(), groupId, userId, role: 'member', joinedAt })),
+  );
+  const { sessions } = server.context.services;
+  const origin = { address: '127.0.0.1', userAgent: 'crowd' };
+  const opened = await Promise.all(people.map((person) => sessions.open(person, origin)));
+  return opened.map(({ accessToken, user }) => ({ id: user.id, token: accessToken }));
+}
+
+const changesOf = ({ events }: RawClient) => events.filter(([event]) => event === 'presence:changed');
+const size = (lists: object) => Object.values(lists).flat().length;
+
+test('what 500 people who come and go at once cost is bounded', async () => {
+  let rounds = 0;
+  const unsubscribe = server.context.bus.subscribe(
+    ({ type }) => void (type === 'presence.changed' && rounds++),
+  );
+  const start = performance.now();
+  clients = await Promise.all(members.map(({ token }) => connectRaw(server.url, token)));
+  // All is told when everybody has heard of themselves.
+  const hears = (client: RawClient, id: string) =>
+    changesOf(client).some(([, { online }]) => online.includes(id));
+  await until(() => clients.every((client, index) => hears(client, members[index]!.id)), 60_000);
+  const seconds = (performance.now() - start) / 1000;
+  const events = clients.map((client) => changesOf(client).length);
+  // Once a second at most, however many there are.
+  expect(Math.max(...events)).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
+  expect(rounds).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
+  // Each change is told to each client once at most, as an id and no more.
+  const told = clients.map((client) => changesOf(client).reduce((sum, [, lists]) => sum + size(lists), 0));
+  expect(Math.max(...told)).toBeLessThanOrEqual(CROWD);
+  const bytes = clients.reduce((sum, client) => sum + client.bytes, 0);
+  expect(bytes).toBeLessThanOrEqual(CROWD * (CROWD * ID + 100 * Math.max(...events) + 400));
+
+  // One who goes is told to everybody once.
+  const before = clients.map((client) => changesOf(client).length);
+  const [leaver, ...stayers] = clients;
+  leaver!.webSocket.terminate();
+  await until(() => stayers.every((client) => changesOf(client).at(-1)?.[1].offline.length === 1), 30_000);
+  expect(stayers.map((client) => changesOf(client).length)).toEqual(
+    before.slice(1).map((count) => count + 1),
+  );
+  unsubscribe();
+}, 120_000);

@@ -1,0 +1,254 @@
+import { ObjectId } from 'mongodb';
+import type { PresenceStatus } from '../../../models/presence/presence.model';
+import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { connectRaw } from '../../fixtures/raw-client';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect, type Client } from '../../fixtures/sockets';
+import { until } from '../../fixtures/until';
+
+let server: TestServer;
+let root: Person;
+let ada: Person;
+let bob: Person;
+let groupId: string;
+let channelId: string;
+let watcher: Client;
+const clients: Client[] = [];
+
+const PONG_SECONDS = 4;
+
+beforeAll(async () => {
+  server = await startTestServer({
+    SOCKET_PING_SECONDS: '1',
+    SOCKET_PONG_SECONDS: String(PONG_SECONDS),
+    PRESENCE_GRACE_SECONDS: '1',
+    PRESENCE_AWAY_SECONDS: '3',
+  });
+  root = await signUp(server.api, 'root');
+});
+beforeEach(async () => {
+  ada = await signUp(server.api, 'ada');
+  bob = await signUp(server.api, 'bob');
+  ({ groupId, channelId } = await createRoom(server.api, ada, [bob]));
+  watcher = await enter(ada);
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+});
+afterAll(() => server.close());
+
+async function enter(person: Person): Promise<Client> {
+  const client = await connect(server.url, person.token);
+  clients.push(client);
+  return client;
+}
+
+/** As what a client was told that somebody is seen, in order. */
+const seen = (client: Client, { id }: Person): PresenceStatus[] =>
+  client.told
+    .filter(({ event }) => event === 'presence:changed')
+    .flatMap(({ payload }) => Object.entries<string[]>(payload).filter(([, ids]) => ids.includes(id)))
+    .map(([status]) => status as PresenceStatus);
+
+/** Waits until that is what it was told. */
+const sees = async (client: Client, person: Person, statuses: PresenceStatus[]) => {
+  await client.isTold('presence:changed', () => seen(client, person).length >= statuses.length);
+  expect(seen(client, person)).toEqual(statuses);
+};
+
+const presenceOf = (person: Person, by: Person) =>
+  server.api.get(`/api/users/${person.id}/presence`, by.token);
+const inChannel = async (by: Person, query: object = {}) =>
+  (await server.api.get(`/api/channels/${channelId}/presence`, by.token, { ...query })).body;
+const prefer = async (person: Person, preferences: object) =>
+  expect((await server.api.patch('/api/client/preferences', preferences, person.token)).status).toBe(200);
+const lastSeen = async (person: Person, by: Person): Promise<number> =>
+  Date.parse((await presenceOf(person, by)).body.presence.lastSeenAt);
+
+test('somebody is online as long as one device is used, and offline when the last one has gone', async () => {
+  const [phone, laptop] = [await enter(bob), await enter(bob)];
+  await sees(watcher, bob, ['online']);
+  expect((await phone.ask('presence:report', { active: false })).ok).toBe(true);
+  // The other device is used still.
+  expect(await laptop.ask('presence:report', { active: true })).toEqual({
+    ok: true,
+    data: { status: 'online' },
+  });
+  expect(await laptop.ask('presence:report', { active: false })).toEqual({
+    ok: true,
+    data: { status: 'away' },
+  });
+  await sees(watcher, bob, ['online', 'away']);
+  // Whatever one does at a device says that one is there.
+  await phone.ask('message:send', { channelId, clientMessageId: 'x', body: 'I am back' });
+  await sees(watcher, bob, ['online', 'away', 'online']);
+  phone.close();
+  await sees(watcher, bob, ['online', 'away', 'online', 'away']);
+  const before = Date.now();
+  laptop.close();
+  await sees(watcher, bob, ['online', 'away', 'online', 'away', 'offline']);
+  await until(async () => (await lastSeen(bob, ada)) > 0);
+  expect(await lastSeen(bob, ada)).toBeLessThanOrEqual(before);
+  expect((await presenceOf(bob, ada)).body.presence.status).toBe('offline');
+});
+
+test('a page that is loaded again does not flicker, and a log-out counts at once', async () => {
+  const first = await enter(bob);
+  await sees(watcher, bob, ['online']);
+  first.close();
+  // Between the two, it is said to be there wherever one asks.
+  await until(() => server.context.services.connections.of(bob.id).length === 0);
+  expect((await presenceOf(bob, ada)).body.presence.status).toBe('online');
+  expect((await inChannel(ada)).presences).toHaveLength(2);
+  const again = await enter(bob);
+  await again.ask('presence:report', { active: false });
+  await sees(watcher, bob, ['online', 'away']);
+  await server.api.post('/api/auth/logout', undefined, bob.token);
+  expect((await presenceOf(bob, ada)).body.presence.status).toBe('offline');
+  await sees(watcher, bob, ['online', 'away', 'offline']);
+});
+
+test('whoever does nothing falls away, and one whose client only refreshes its token does, too', async () => {
+  const client = await enter(bob);
+  await sees(watcher, bob, ['online']);
+  await client.ask('auth:refresh', { token: bob.token });
+  await sees(watcher, bob, ['online', 'away']);
+});
+
+test('do not disturb is shown until it ends', async () => {
+  await prefer(bob, { doNotDisturbUntil: new Date(Date.now() + 2500).toISOString() });
+  const client = await enter(bob);
+  await sees(watcher, bob, ['do_not_disturb']);
+  const stays = setInterval(() => void client.ask('presence:report', { active: true }), 500);
+  await sees(watcher, bob, ['do_not_disturb', 'online']).finally(() => clearInterval(stays));
+  await prefer(bob, { doNotDisturbUntil: new Date(Date.now() + 3_600_000_000_000).toISOString() });
+  await sees(watcher, bob, ['do_not_disturb', 'online', 'do_not_disturb']);
+  await prefer(bob, { doNotDisturbUntil: null });
+  await sees(watcher, bob, ['do_not_disturb', 'online', 'do_not_disturb', 'online']);
+});
+
+describe('who is invisible', () => {
+  it('is seen as offline everywhere, and leaves no trace', async () => {
+    await enter(bob);
+    await sees(watcher, bob, ['online']);
+    await prefer(bob, { invisible: true });
+    await sees(watcher, bob, ['online', 'offline']);
+    await until(async () => (await lastSeen(bob, ada)) > 0);
+    const left = await lastSeen(bob, ada);
+    const summary = await server.api.get(`/api/channels/${channelId}/summary`, ada.token);
+    expect(summary.body.summary.membersOnline).toBe(1);
+    expect((await inChannel(ada)).presences).toEqual([
+      { userId: ada.id, status: 'online', lastSeenAt: null },
+    ]);
+    // A device that comes and goes in the meantime, an event that is sent: nobody hears of it.
+    const second = await enter(bob);
+    expect(await second.ask('typing:start', { channelId })).toEqual({ ok: true, data: {} });
+    expect(await second.ask('presence:report', { active: true })).toMatchObject({
+      data: { status: 'offline' },
+    });
+    second.close();
+    await prefer(bob, { invisible: false });
+    await sees(watcher, bob, ['online', 'offline', 'online']);
+    expect(watcher.told.some(({ event }) => event === 'typing:changed')).toBe(false);
+    expect(left).toBeGreaterThan(0);
+  });
+
+  it('does not move when they were last seen', async () => {
+    const seenAt = new Date('2026-01-01T00:00:00.000Z');
+    const { users } = server.context.database.collections;
+    await users.updateOne({ _id: new ObjectId(bob.id) }, { $set: { lastSeenAt: seenAt } });
+    await prefer(bob, { invisible: true });
+    const client = await enter(bob);
+    await client.ask('message:send', { channelId, clientMessageId: 'unseen', body: 'Boo' });
+    client.close();
+    const { connections } = server.context.services;
+    await until(() => connections.of(bob.id).length === 0);
+    const third = await enter(root);
+    await sees(third, root, ['online']);
+    expect(await lastSeen(bob, ada)).toBe(seenAt.getTime());
+    expect(seen(watcher, bob)).toEqual([]);
+  });
+});
+
+describe('only those who meet somebody', () => {
+  it('hear of them and may ask', async () => {
+    const carl = await signUp(server.api, 'carl');
+    const stranger = await enter(carl);
+    await enter(bob);
+    await sees(watcher, bob, ['online']);
+    expect((await presenceOf(bob, carl)).body.error.code).toBe('forbidden');
+    expect((await presenceOf(carl, carl)).body.presence.status).toBe('online');
+    expect((await presenceOf({ ...bob, id: 'f'.repeat(24) }, carl)).body.error.code).toBe('not_found');
+    expect((await presenceOf(bob, root)).status).toBe(200);
+    expect((await server.api.get(`/api/channels/${channelId}/presence`, carl.token)).status).toBe(404);
+    // One who is taken in is seen by those who are there, and sees them from then on.
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: carl.id }, ada.token);
+    await sees(watcher, carl, ['online']);
+    expect(seen(stranger, bob)).toEqual([]);
+    const device = await enter(bob);
+    await device.ask('presence:report', { active: false });
+    await server.api.post('/api/auth/logout', undefined, bob.token);
+    await sees(stranger, bob, ['offline']);
+    // Who is taken out hears nothing more, and is no more heard of.
+    await server.api.delete(`/api/groups/${groupId}/members/${carl.id}`, ada.token);
+    const told = seen(watcher, carl).length;
+    stranger.close();
+    const login = { identifier: bob.username, password: PASSWORD };
+    const { body } = await server.api.post('/api/auth/login', login);
+    const back = await enter({ ...bob, token: body.accessToken });
+    await sees(back, bob, ['online']);
+    await until(() => server.context.services.connections.of(carl.id).length === 0);
+    expect((await presenceOf(bob, carl)).body.error.code).toBe('forbidden');
+    expect(seen(stranger, bob)).toEqual(['offline']);
+    expect(seen(watcher, carl)).toHaveLength(told);
+  });
+
+  it('are listed page by page, without those who are banned from the channel', async () => {
+    const people = await Promise.all([1, 2, 3].map(() => signUp(server.api, 'many')));
+    for (const person of people) {
+      await server.api.post(`/api/groups/${groupId}/members`, { userId: person.id }, ada.token);
+      await enter(person);
+    }
+    const ids: string[] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const page = await inChannel(ada, { limit: 3, ...(cursor && { cursor }) });
+      ids.push(...page.presences.map(({ userId }: { userId: string }) => userId));
+      cursor = page.nextCursor;
+    }
+    expect(ids).toEqual([ada, ...people].map(({ id }) => id).sort());
+    const userId = new ObjectId(people[0]!.id);
+    const about = { userId, channelId: new ObjectId(channelId) };
+    await server.context.bus.publish({ type: 'channel_ban.added', ...about });
+    expect((await inChannel(ada)).presences).toHaveLength(3);
+    const ended = { ...about, groupId: new ObjectId(groupId), isMember: false };
+    await server.context.bus.publish({ type: 'channel_ban.ended', ...ended });
+    expect((await inChannel(ada)).presences).toHaveLength(4);
+  });
+});
+
+test('whose connection dies without a word is offline within the time that is promised', async () => {
+  const since = Date.now();
+  const dead = await connectRaw(server.url, bob.token, { answersPings: false });
+  await sees(watcher, bob, ['online']);
+  dead.webSocket.pause();
+  await sees(watcher, bob, ['online', 'away', 'offline']);
+  // The ping, its answer, the grace, and the second in which changes are gathered; and time for a busy machine.
+  expect(Date.now() - since).toBeLessThan((1 + PONG_SECONDS + 1 + 1 + 3) * 1000);
+  dead.webSocket.terminate();
+});
+
+test('a server that ends remembers when it saw those who were there', async () => {
+  const other = await startTestServer();
+  const carl = await signUp(other.api, 'carl');
+  const client = await connect(other.url, carl.token);
+  const told = client.isTold('server:closing');
+  const { users } = other.context.database.collections;
+  const findOne = () => users.findOne({ _id: new ObjectId(carl.id) });
+  const before = Date.now();
+  await other.context.services.presence.stop();
+  const stored = await findOne();
+  expect(stored?.lastSeenAt?.getTime()).toBeGreaterThanOrEqual(before - 1000);
+  await other.close();
+  expect((await told).reconnectAfter).toBeGreaterThanOrEqual(500);
+  client.close();
+});

@@ -1,0 +1,141 @@
+import { ObjectId } from 'mongodb';
+import { TYPING_INTERVAL } from '../../../models/presence/typing.model';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect, type Client } from '../../fixtures/sockets';
+import { until } from '../../fixtures/until';
+
+let server: TestServer;
+let ada: Person;
+let bob: Person;
+let carl: Person;
+let groupId: string;
+let channelId: string;
+let typist: Client;
+let reader: Client;
+const clients: Client[] = [];
+
+beforeAll(async () => {
+  // A test types until it may again, which takes more events than a person sends.
+  server = await startTestServer({ SOCKET_EVENTS_PER_SECOND: '1000' });
+  await signUp(server.api, 'root');
+});
+beforeEach(async () => {
+  ada = await signUp(server.api, 'ada');
+  bob = await signUp(server.api, 'bob');
+  carl = await signUp(server.api, 'carl');
+  ({ groupId, channelId } = await createRoom(server.api, ada, [bob, carl]));
+  [typist, reader] = await Promise.all([enter(bob), enter(carl)]);
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+});
+afterAll(() => server.close());
+
+async function enter(person: Person): Promise<Client> {
+  const client = await connect(server.url, person.token);
+  clients.push(client);
+  return client;
+}
+
+const DONE = { ok: true, data: {} };
+const start = (client = typist) => client.ask('typing:start', { channelId });
+/** What a client was told of people who type. */
+const told = (client: Client): boolean[] =>
+  client.told.filter(({ event }) => event === 'typing:changed').map(({ payload }) => payload.typing);
+/** Whatever was published before has reached these clients when they are answered. */
+const settle = (...those: Client[]) =>
+  Promise.all(those.map((client) => client.ask('message:delete', { messageId: '0'.repeat(24) })));
+
+test('those who read the channel are told, but not the typist, once in three seconds', async () => {
+  const phone = await enter(bob);
+  const outsider = await enter(await signUp(server.api, 'outsider'));
+  for (let count = 0; count < 5; count++) expect(await start()).toEqual(DONE);
+  expect(await reader.isTold('typing:changed')).toEqual({ channelId, userId: bob.id, typing: true });
+  // Neither does stopping and starting again make others flicker.
+  for (let count = 0; count < 5; count++) {
+    expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
+    expect(await start()).toEqual(DONE);
+  }
+  await settle(reader, phone, outsider, typist);
+  expect(told(reader)).toEqual([true, false]);
+  expect([phone, outsider, typist].map(told)).toEqual([[], [], []]);
+});
+
+test('it ends by itself, by a message, and when the typist is gone', async () => {
+  const since = Date.now();
+  await start();
+  const ended = await reader.isTold('typing:changed', ({ typing }) => !typing);
+  expect(ended).toEqual({ channelId, userId: bob.id, typing: false });
+  expect(Date.now() - since).toBeGreaterThanOrEqual(2 * TYPING_INTERVAL - 5);
+
+  await start();
+  await typist.ask('message:send', { channelId, clientMessageId: 'm', body: 'Here it is' });
+  expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
+  await settle(reader);
+  // The message said so: nothing else had to.
+  expect(told(reader)).toEqual([true, false, true]);
+
+  const other = await enter(ada);
+  await start(other);
+  await reader.isTold('typing:changed', ({ userId }) => userId === ada.id);
+  other.close();
+  await reader.isTold('typing:changed', ({ userId, typing }) => userId === ada.id && !typing);
+});
+
+describe('it is not told', () => {
+  const block = (who: Person, whom: Person) =>
+    server.api.call('put', `/api/users/me/blocks/${whom.id}`, { token: who.token });
+
+  test.each(['by whom the typist was blocked', 'whom the typist has blocked'])(
+    'to those %s',
+    async (which) => {
+      const other = await enter(ada);
+      await start();
+      await reader.isTold('typing:changed');
+      await typist.ask('typing:stop', { channelId });
+      const [who, whom] = which.startsWith('by') ? [carl, bob] : [bob, carl];
+      expect((await block(who, whom)).status).toBe(204);
+      await until(async () => (await start()).ok && told(other).length === 3);
+      await settle(reader);
+      expect(told(reader)).toEqual([true, false]);
+    },
+  );
+
+  const restrict = (kind: 'muted' | 'banned') =>
+    server.context.database.collections.channelRestrictions.insertOne({
+      _id: new ObjectId(),
+      channelId: new ObjectId(channelId),
+      groupId: new ObjectId(groupId),
+      userId: new ObjectId(bob.id),
+      kind,
+      reason: 'A test',
+      restrictedBy: new ObjectId(ada.id),
+      createdAt: new Date(),
+      expiresAt: null,
+    });
+
+  test('of those who may not send there, from the moment at which they may not', async () => {
+    expect(await start()).toEqual(DONE);
+    expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
+    await restrict('muted');
+    // Whoever mutes somebody tells them.
+    const restricted = { channelId, kind: 'muted' as const, reason: 'A test', expiresAt: null };
+    const audience = { kind: 'users' as const, userIds: [new ObjectId(bob.id)] };
+    await server.context.bus.tell(audience, 'channel:restricted', restricted);
+    expect(await start()).toMatchObject({ ok: false, error: { code: 'muted' } });
+
+    expect((await server.api.delete(`/api/groups/${groupId}/members/${bob.id}`, ada.token)).status).toBe(204);
+    expect(await start()).toMatchObject({ ok: false, error: { code: 'not_found' } });
+    await settle(reader);
+    expect(told(reader)).toEqual([true, false]);
+  });
+
+  test('of a channel that there is not, or of what is none', async () => {
+    const ask = (payload: unknown) => typist.ask('typing:start', payload);
+    expect(await ask({ channelId: 'f'.repeat(24) })).toMatchObject({ error: { code: 'not_found' } });
+    for (const payload of [null, {}, { channelId: 'x' }, { channelId, typing: true }]) {
+      expect(await ask(payload)).toMatchObject({ error: { code: 'validation_failed' } });
+    }
+  });
+});

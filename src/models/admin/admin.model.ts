@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { lineOfText } from '../kernel/common.model';
+import { GLOBAL_ROLES } from '../user.model';
+
+export const changeRoleInput = z.strictObject({ role: z.enum(GLOBAL_ROLES) }).meta({ id: 'ChangeRoleInput' });
+
+export const suspendInput = z
+  .strictObject({
+    reason: lineOfText(1, 500),
+    until: z.iso
+      .datetime()
+      .optional()
+      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+  })
+  .refine((input) => input.until === undefined || new Date(input.until) > new Date(), {
+    message: 'must be in the future',
+    path: ['until'],
+  })
+  .meta({ id: 'SuspendInput' });
+export type SuspendInput = z.output<typeof suspendInput>;

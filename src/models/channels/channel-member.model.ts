@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import type { ChannelMemberDocument } from '../channel.model';
+import { idOut, nextCursorOut, timeOut } from '../kernel/common.model';
+import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
+
+/** Somebody in a channel; `joinedAt` of a public one is since when they are in its group. */
+export const channelMemberSchema = z
+  .strictObject({ userId: idOut, joinedAt: timeOut, user: publicUserSchema })
+  .meta({ id: 'ChannelMember' });
+export type ChannelMember = z.output<typeof channelMemberSchema>;
+export const channelMembersReply = z.strictObject({
+  members: z.array(channelMemberSchema),
+  nextCursor: nextCursorOut,
+});
+
+export function toChannelMember(
+  { userId, joinedAt }: Pick<ChannelMemberDocument, 'userId' | 'joinedAt'>,
+  user: UserDocument,
+): ChannelMember {
+  return { userId: userId.toHexString(), joinedAt: joinedAt.toISOString(), user: toPublicUser(user) };
+}

@@ -1,0 +1,71 @@
+import type { ObjectId } from 'mongodb';
+import { z } from 'zod';
+import { idOut, lineOfText, nextCursorOut, timeOut } from '../kernel/common.model';
+import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
+import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
+
+/** Somebody who wants to come into a group. One that is approved makes a membership, and is gone. */
+export interface JoinRequestDocument {
+  _id: ObjectId;
+  groupId: ObjectId;
+  userId: ObjectId;
+  note: string;
+  createdAt: Date;
+  /** Null while nobody has decided. */
+  rejectedAt: Date | null;
+}
+
+/** How a request ends: `lapsed` when there is nothing left to decide (joined otherwise, banned, group closed). */
+export const REQUEST_OUTCOMES = ['approved', 'rejected', 'withdrawn', 'lapsed'] as const;
+export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
+
+export const askToJoinInput = z
+  .strictObject({ note: lineOfText(0, 500).default('').meta({ description: 'For those who decide.' }) })
+  .meta({ id: 'AskToJoinInput' });
+export const rejectJoinInput = z
+  .strictObject({ reason: lineOfText(0, 500).default('').meta({ description: 'The user is told.' }) })
+  .meta({ id: 'RejectJoinInput' });
+
+export const joinRequestSchema = z
+  .strictObject({ groupId: idOut, user: publicUserSchema, note: z.string(), createdAt: timeOut })
+  .meta({ id: 'JoinRequest' });
+export type JoinRequest = z.output<typeof joinRequestSchema>;
+export const joinRequestsReply = z.strictObject({
+  joinRequests: z.array(joinRequestSchema),
+  nextCursor: nextCursorOut,
+});
+
+export const ownJoinRequestSchema = z
+  .strictObject({
+    group: groupBriefSchema,
+    note: z.string(),
+    status: z.enum(['pending', 'rejected']),
+    createdAt: timeOut,
+    rejectedAt: timeOut.nullable(),
+  })
+  .meta({ id: 'OwnJoinRequest' });
+export type OwnJoinRequest = z.output<typeof ownJoinRequestSchema>;
+export const ownJoinRequestReply = z.strictObject({ joinRequest: ownJoinRequestSchema });
+export const ownJoinRequestsReply = z.strictObject({
+  joinRequests: z.array(ownJoinRequestSchema),
+  nextCursor: nextCursorOut,
+});
+
+export function toJoinRequest(request: JoinRequestDocument, user: UserDocument): JoinRequest {
+  return {
+    groupId: request.groupId.toHexString(),
+    user: toPublicUser(user),
+    note: request.note,
+    createdAt: request.createdAt.toISOString(),
+  };
+}
+
+export function toOwnJoinRequest(request: JoinRequestDocument, group: GroupDocument): OwnJoinRequest {
+  return {
+    group: toGroupBrief(group),
+    note: request.note,
+    status: request.rejectedAt ? 'rejected' : 'pending',
+    createdAt: request.createdAt.toISOString(),
+    rejectedAt: request.rejectedAt?.toISOString() ?? null,
+  };
+}

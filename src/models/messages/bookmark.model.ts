@@ -1,0 +1,31 @@
+import type { ObjectId } from 'mongodb';
+import { z } from 'zod';
+import { idOut, nextCursorOut, timeOut } from '../kernel/common.model';
+import { messageSchema, toMessage, type MessageDocument } from '../message.model';
+
+/** The most bookmarks of one user. */
+export const MAX_BOOKMARKS = 1000;
+
+/** A message that a user wants to find again. */
+export interface BookmarkDocument {
+  _id: ObjectId;
+  userId: ObjectId;
+  messageId: ObjectId;
+  channelId: ObjectId;
+  createdAt: Date;
+}
+
+export const bookmarkSchema = z
+  .strictObject({ message: messageSchema, createdAt: timeOut })
+  .meta({ id: 'Bookmark' });
+export type Bookmark = z.output<typeof bookmarkSchema>;
+export const bookmarkReply = z.strictObject({ bookmark: bookmarkSchema });
+export const bookmarksReply = z.strictObject({
+  bookmarks: z.array(bookmarkSchema),
+  nextCursor: nextCursorOut,
+});
+export const bookmarkGone = z.strictObject({ messageId: idOut });
+
+export function toBookmark({ createdAt }: BookmarkDocument, message: MessageDocument): Bookmark {
+  return { message: toMessage(message), createdAt: createdAt.toISOString() };
+}

@@ -1,0 +1,52 @@
+import type { ObjectId } from 'mongodb';
+import { z } from 'zod';
+import { normalizeEmoji } from '../../utils/emoji';
+import { idOut, idSchema, nextCursorOut } from '../kernel/common.model';
+import { publicUserSchema } from '../user.model';
+
+/** The most different emojis under one message. */
+export const MAX_EMOJIS = 20;
+/** The most reactions under one message, of all people and emojis together: they are part of its document. */
+export const MAX_REACTIONS = 1000;
+/** The most people whom a message names for one emoji: the first ones. The count is of all. */
+const MAX_SHOWN_REACTORS = 50;
+
+/** One emoji under a message, and who put it there, in that order. */
+export interface StoredReaction {
+  emoji: string;
+  userIds: ObjectId[];
+}
+
+const emoji = z
+  .string()
+  .max(80)
+  .transform((text, context) => {
+    const normal = normalizeEmoji(text);
+    if (normal !== undefined) return normal;
+    context.addIssue({ code: 'custom', message: 'must be one emoji, or a shortcode such as :shipit:' });
+    return z.NEVER;
+  })
+  .meta({ description: 'One emoji, or a shortcode such as `:shipit:`.', example: '👍' });
+
+export const reactionParams = z.strictObject({ messageId: idSchema, emoji });
+
+export const reactionSchema = z
+  .strictObject({
+    emoji: z.string(),
+    count: z.number().int(),
+    userIds: z
+      .array(idOut)
+      .meta({ description: `The first ${MAX_SHOWN_REACTORS} of those who reacted so, in that order.` }),
+  })
+  .meta({ id: 'Reaction' });
+export type Reaction = z.output<typeof reactionSchema>;
+
+export const reactorsReply = z.strictObject({ users: z.array(publicUserSchema), nextCursor: nextCursorOut });
+
+export function toReaction({ emoji, userIds }: StoredReaction): Reaction {
+  return {
+    emoji,
+    count: userIds.length,
+    userIds: userIds.slice(0, MAX_SHOWN_REACTORS).map((id) => id.toHexString()),
+  };
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { RESTRICTION_KINDS, type ChannelRestrictionDocument } from '../channel.model';
+import { idOut, lineOfText, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
+
+const kind = z
+  .enum(RESTRICTION_KINDS)
+  .meta({ description: '`muted` reads and cannot write; to who is `banned` the channel does not exist.' });
+
+export const restrictInput = z
+  .strictObject({
+    kind,
+    reason: lineOfText(0, 500).default('').meta({ description: 'Told to the user.' }),
+    expiresAt: z.iso
+      .datetime()
+      .optional()
+      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+  })
+  .refine((input) => input.expiresAt === undefined || new Date(input.expiresAt) > new Date(), {
+    message: 'must be in the future',
+    path: ['expiresAt'],
+  })
+  .meta({ id: 'RestrictInput' });
+export type RestrictInput = z.output<typeof restrictInput>;
+
+export const restrictionsQuery = pageQuery.extend({ kind: z.enum(RESTRICTION_KINDS).optional() });
+export type RestrictionsQuery = z.output<typeof restrictionsQuery>;
+
+export const channelRestrictionSchema = z
+  .strictObject({
+    channelId: idOut,
+    user: publicUserSchema,
+    kind,
+    reason: z.string(),
+    restrictedBy: idOut,
+    createdAt: timeOut,
+    expiresAt: timeOut.nullable().meta({ description: 'Null when it holds for good.' }),
+  })
+  .meta({ id: 'ChannelRestriction' });
+export type ChannelRestriction = z.output<typeof channelRestrictionSchema>;
+
+export const restrictionReply = z.strictObject({ restriction: channelRestrictionSchema });
+export const restrictionsReply = z.strictObject({
+  restrictions: z.array(channelRestrictionSchema),
+  nextCursor: nextCursorOut,
+});
+
+export function toChannelRestriction(
+  restriction: ChannelRestrictionDocument,
+  user: UserDocument,
+): ChannelRestriction {
+  return {
+    channelId: restriction.channelId.toHexString(),
+    user: toPublicUser(user),
+    kind: restriction.kind,
+    reason: restriction.reason,
+    restrictedBy: restriction.restrictedBy.toHexString(),
+    createdAt: restriction.createdAt.toISOString(),
+    expiresAt: restriction.expiresAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,65 @@
+import type { ObjectId } from 'mongodb';
+import { z } from 'zod';
+import { idOut, idSchema, lineOfText, multilineText, nextCursorOut, timeOut } from '../kernel/common.model';
+
+export const ANNOUNCEMENT_LEVELS = ['info', 'warning', 'critical'] as const;
+export type AnnouncementLevel = (typeof ANNOUNCEMENT_LEVELS)[number];
+
+/** Something that everybody is told. */
+export interface AnnouncementDocument {
+  _id: ObjectId;
+  title: string;
+  body: string;
+  level: AnnouncementLevel;
+  createdBy: ObjectId;
+  createdAt: Date;
+  /** From when on it no longer holds; null as long as nobody ends it. */
+  endsAt: Date | null;
+}
+
+export const createAnnouncementInput = z
+  .strictObject({
+    title: lineOfText(0, 120).default(''),
+    body: multilineText(4000),
+    level: z.enum(ANNOUNCEMENT_LEVELS),
+    endsAt: z.iso
+      .datetime()
+      .optional()
+      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+  })
+  .refine((input) => input.endsAt === undefined || new Date(input.endsAt) > new Date(), {
+    message: 'must be in the future',
+    path: ['endsAt'],
+  })
+  .meta({ id: 'CreateAnnouncementInput' });
+export type CreateAnnouncementInput = z.output<typeof createAnnouncementInput>;
+
+export const announcementParams = z.strictObject({ announcementId: idSchema });
+
+export const announcementSchema = z
+  .strictObject({
+    id: idOut,
+    title: z.string(),
+    body: z.string(),
+    level: z.enum(ANNOUNCEMENT_LEVELS),
+    createdBy: idOut,
+    createdAt: timeOut,
+    endsAt: timeOut.nullable().meta({ description: 'From when on it no longer holds.' }),
+  })
+  .meta({ id: 'Announcement' });
+export type Announcement = z.output<typeof announcementSchema>;
+export const announcementReply = z.strictObject({ announcement: announcementSchema });
+export const currentAnnouncementsReply = z.strictObject({ announcements: z.array(announcementSchema) });
+export const announcementsReply = currentAnnouncementsReply.extend({ nextCursor: nextCursorOut });
+
+export function toAnnouncement(announcement: AnnouncementDocument): Announcement {
+  return {
+    id: announcement._id.toHexString(),
+    title: announcement.title,
+    body: announcement.body,
+    level: announcement.level,
+    createdBy: announcement.createdBy.toHexString(),
+    createdAt: announcement.createdAt.toISOString(),
+    endsAt: announcement.endsAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { idOut, idSchema, limitSchema, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import { ERROR_CODES } from '../kernel/error.model';
+
+export const slowestQuery = z.strictObject({ limit: limitSchema(20, 200) });
+
+const duration = z.number().meta({ description: 'In milliseconds; at most 5% too high.' });
+export const slowestReply = z.strictObject({
+  endpoints: z.array(
+    z
+      .strictObject({
+        name: z.string().meta({ description: 'A route or a socket event.' }),
+        count: z.number().int().meta({ description: 'Calls since the start of the process.' }),
+        p50: duration,
+        p95: duration,
+        max: duration,
+      })
+      .meta({ id: 'EndpointTiming' }),
+  ),
+});
+
+/** Of all that are kept: they are grouped, and at most two hundred. */
+export const errorsReply = z.strictObject({
+  errors: z.array(
+    z
+      .strictObject({
+        code: z.enum(ERROR_CODES),
+        name: z.string().meta({ description: 'A route or a socket event.' }),
+        text: z.string().meta({ description: 'What it says, without anything that a caller has sent.' }),
+        count: z.number().int(),
+        firstAt: timeOut,
+        lastAt: timeOut,
+        requestId: z
+          .string()
+          .nullable()
+          .meta({ description: 'Of the last one, for the log; null for a socket event.' }),
+      })
+      .meta({ id: 'ErrorGroup' }),
+  ),
+});
+
+export const connectionsQuery = pageQuery.extend({ userId: idSchema.optional() });
+export type ConnectionsQuery = z.output<typeof connectionsQuery>;
+
+export const connectedUserSchema = z
+  .strictObject({
+    userId: idOut,
+    username: z.string(),
+    connections: z.array(
+      z.strictObject({
+        id: z.string(),
+        sessionId: idOut,
+        address: z.string(),
+        userAgent: z.string(),
+        since: timeOut,
+      }),
+    ),
+  })
+  .meta({ id: 'ConnectedUser' });
+export type ConnectedUser = z.output<typeof connectedUserSchema>;
+export const connectionsReply = z.strictObject({
+  users: z.array(connectedUserSchema),
+  nextCursor: nextCursorOut,
+  total: z.strictObject({ users: z.number().int(), connections: z.number().int() }),
+});
+
+export const exportMessagesQuery = z.strictObject({
+  channelId: idSchema.optional().meta({ description: 'All messages, if it is left out.' }),
+});

@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { idOut, idSchema } from '../kernel/common.model';
+
+/** Milliseconds in which a client says once that somebody types; more often changes nothing. */
+export const TYPING_INTERVAL = 3000;
+
+/** Milliseconds after which somebody of whom nothing was heard counts as typing no more. */
+export const TYPING_EXPIRY = 2 * TYPING_INTERVAL;
+
+export const typingEvent = z.strictObject({ channelId: idSchema });
+export const typingData = z.strictObject({});
+
+export const typingChangedEvent = z.strictObject({
+  channelId: idOut,
+  userId: idOut,
+  typing: z.boolean(),
+});

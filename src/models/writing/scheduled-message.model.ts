@@ -1,0 +1,103 @@
+import type { ObjectId } from 'mongodb';
+import { z } from 'zod';
+import {
+  attachmentIdsInput,
+  attachmentSchema,
+  toAttachment,
+  type StoredAttachment,
+} from '../files/attachment.model';
+import { idOut, idSchema, messageText, nextCursorOut, timeOut } from '../kernel/common.model';
+import { MAX_MESSAGE_LENGTH, saysSomething, SILENT } from '../message.model';
+
+/** How far ahead a message can be scheduled, in milliseconds: a year. */
+const FARTHEST = 366 * 24 * 60 * 60 * 1000;
+/** Scheduled messages of one user at most. */
+export const MAX_SCHEDULED = 100;
+
+const STATES = ['waiting', 'failed'] as const;
+
+/** A message that is to be sent later. It is gone once it is sent. */
+export interface ScheduledMessageDocument {
+  _id: ObjectId;
+  userId: ObjectId;
+  channelId: ObjectId;
+  body: string;
+  /** The files that it is going to have, which are kept for it. Missing without any. */
+  attachments?: StoredAttachment[];
+  sendAt: Date;
+  state: (typeof STATES)[number];
+  /** Why it could not be sent: a code of the error catalogue. */
+  failure: string | null;
+  /** From when on a node may take it to send it: later than `sendAt` while one is at it, or when it is tried again. */
+  dueAt: Date;
+  /** When a node took it; null unless one has. From then on nobody changes it. */
+  takenAt: Date | null;
+  createdAt: Date;
+}
+
+const sendAt = z.iso
+  .datetime()
+  .refine((time) => new Date(time).getTime() > Date.now(), 'must be in the future')
+  .refine((time) => new Date(time).getTime() < Date.now() + FARTHEST, 'must be within a year')
+  .meta({ description: 'When it is sent: in the future, within a year.' });
+const body = messageText(MAX_MESSAGE_LENGTH);
+
+export const scheduleMessageInput = z
+  .strictObject({
+    channelId: idSchema,
+    body: body.default('').meta({ description: 'May be empty where there are files.' }),
+    attachmentIds: attachmentIdsInput.optional(),
+    sendAt,
+  })
+  .refine(saysSomething, SILENT)
+  .meta({ id: 'ScheduleMessageInput' });
+export type ScheduleMessageInput = z.output<typeof scheduleMessageInput>;
+
+export const rescheduleMessageInput = z
+  .strictObject({ body: body.optional(), sendAt: sendAt.optional() })
+  .refine((input) => input.body !== undefined || input.sendAt !== undefined, 'must change something')
+  .meta({ id: 'RescheduleMessageInput' });
+export type RescheduleMessageInput = z.output<typeof rescheduleMessageInput>;
+
+export const scheduledMessageParams = z.strictObject({ scheduledMessageId: idSchema });
+
+export const scheduledMessageSchema = z
+  .strictObject({
+    id: idOut,
+    channelId: idOut,
+    body: z.string(),
+    attachments: z.array(attachmentSchema),
+    sendAt: timeOut,
+    state: z.enum(STATES).meta({ description: 'A failed one waits for a change, which has it tried again.' }),
+    failure: z
+      .string()
+      .nullable()
+      .meta({ description: 'Why it could not be sent: a code, as sending would have answered.' }),
+    createdAt: timeOut,
+  })
+  .meta({ id: 'ScheduledMessage' });
+export type ScheduledMessage = z.output<typeof scheduledMessageSchema>;
+
+export const scheduledMessageReply = z.strictObject({ scheduledMessage: scheduledMessageSchema });
+export const scheduledMessagesReply = z.strictObject({
+  scheduledMessages: z.array(scheduledMessageSchema),
+  nextCursor: nextCursorOut,
+});
+/** What the user's devices hear when one is gone. */
+export const scheduledMessageRemovedEvent = z.strictObject({
+  scheduledMessageId: idOut,
+  messageId: idOut.nullable().meta({ description: 'The message that it became; null when it was deleted.' }),
+});
+
+export function toScheduledMessage(scheduled: ScheduledMessageDocument): ScheduledMessage {
+  return {
+    id: scheduled._id.toHexString(),
+    channelId: scheduled.channelId.toHexString(),
+    body: scheduled.body,
+    attachments: scheduled.attachments?.map(toAttachment) ?? [],
+    sendAt: scheduled.sendAt.toISOString(),
+    state: scheduled.state,
+    failure: scheduled.failure,
+    createdAt: scheduled.createdAt.toISOString(),
+  };
+}

@@ -1,0 +1,241 @@
+import type { GroupRole } from '../../models/group.model';
+import type { ErrorCode } from '../../utils/errors';
+import {
+  accountActive,
+  announcementsByModerators,
+  author,
+  authorOnly,
+  channelHidden,
+  channelInGroup,
+  channelNotArchived,
+  channelOwner,
+  directOnly,
+  givesLesserRole,
+  groupHidden,
+  groupMembersOnly,
+  groupNotArchived,
+  joinedAlready,
+  joinNeedsApproval,
+  joinTakesRequest,
+  mayCreateGroups,
+  messageHidden,
+  moderatorsInGroups,
+  notBannedFromGroup,
+  notBlocked,
+  notForwarded,
+  notMemberYet,
+  notMuted,
+  oneselfAlways,
+  outranksSubject,
+  pairStays,
+  partnerConsents,
+  partnerThere,
+  reportHidden,
+  roleInGroup,
+  sharesPlaceOnly,
+  stepsDown,
+  subjectConsents,
+  subjectHasNotBlocked,
+  subjectNotBanned,
+  superAdminsOnly,
+  type Facts,
+  type Rule,
+} from './access-rules';
+
+/** How an action is decided: the rule that did, in words, and what a refusal answers. */
+export type Decision =
+  | { allowed: true; rule: string; says: string; overrides?: string }
+  | { allowed: false; rule: string; says: string; code: ErrorCode; message: string };
+
+/** What members of a group do by their role in it. */
+const inGroup = (atLeast: GroupRole): Rule[] =>
+  atLeast === 'member'
+    ? [groupHidden, groupMembersOnly]
+    : [groupHidden, groupMembersOnly, roleInGroup(atLeast)];
+
+/** The same, while the group is not archived. */
+const inLivingGroup = (atLeast: GroupRole): Rule[] => [
+  groupHidden,
+  groupMembersOnly,
+  groupNotArchived,
+  roleInGroup(atLeast),
+];
+
+/** What the owner of a channel does to it, and admins of its group. */
+const channelAdmins = [channelOwner, roleInGroup('admin')];
+
+const SERVER_RULES = {
+  'server.administer': [superAdminsOnly],
+  'group.create': [mayCreateGroups],
+} satisfies Record<string, Rule[]>;
+
+const PERSON_RULES = {
+  'presence.read': [oneselfAlways, sharesPlaceOnly],
+  'direct.start': [partnerThere, notBlocked],
+  'direct.add': [partnerThere, notBlocked, partnerConsents],
+} satisfies Record<string, Rule[]>;
+
+const GROUP_RULES = {
+  'group.read': [groupHidden],
+  'group.join': [groupHidden, joinedAlready, notBannedFromGroup, groupNotArchived, joinNeedsApproval],
+  'group.request_to_join': [
+    groupHidden,
+    notMemberYet,
+    notBannedFromGroup,
+    groupNotArchived,
+    joinTakesRequest,
+  ],
+  'group.accept_invite': [joinedAlready, notBannedFromGroup, groupNotArchived],
+  'group.list_members': inGroup('member'),
+  'group.update': inLivingGroup('admin'),
+  'group.archive': inGroup('owner'),
+  'group.delete': inGroup('owner'),
+  'group.transfer': inLivingGroup('owner'),
+  'group.list_channels': inGroup('member'),
+  'group.create_channel': inLivingGroup('admin'),
+  'group.arrange_channels': inLivingGroup('admin'),
+  'group.moderate': inGroup('moderator'),
+  /** To somebody who is not in the group. */
+  'group.hand_over': [subjectHasNotBlocked, subjectConsents, superAdminsOnly],
+  'member.add': [...inLivingGroup('admin'), subjectNotBanned, subjectHasNotBlocked, subjectConsents],
+  'member.remove': [...inGroup('admin'), outranksSubject],
+  'member.change_role': [
+    groupHidden,
+    groupMembersOnly,
+    groupNotArchived,
+    stepsDown,
+    roleInGroup('admin'),
+    outranksSubject,
+    givesLesserRole,
+  ],
+  'member.ban': [...inGroup('moderator'), outranksSubject],
+  'member.unban': inGroup('moderator'),
+  'invite.create': [...inLivingGroup('admin'), givesLesserRole, subjectNotBanned],
+  'invite.manage': inGroup('admin'),
+  'join_request.list': inGroup('admin'),
+  'join_request.approve': [...inLivingGroup('admin'), subjectNotBanned],
+  'join_request.reject': inGroup('admin'),
+} satisfies Record<string, Rule[]>;
+
+const CHANNEL_RULES = {
+  'channel.read': [channelHidden],
+  'channel.update': [channelHidden, channelInGroup, groupNotArchived, channelNotArchived, ...channelAdmins],
+  'channel.set_retention': [
+    channelHidden,
+    channelInGroup,
+    groupNotArchived,
+    channelNotArchived,
+    roleInGroup('admin'),
+  ],
+  'channel.archive': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
+  'channel.transfer': [channelHidden, channelInGroup, groupNotArchived, ...channelAdmins],
+  'channel.delete': [channelHidden, channelInGroup, ...channelAdmins],
+  'channel.manage_members': [
+    channelHidden,
+    channelInGroup,
+    groupNotArchived,
+    channelNotArchived,
+    ...channelAdmins,
+  ],
+  'channel.leave': [channelHidden, pairStays],
+  'channel.add_people': [channelHidden, directOnly],
+  'channel.moderate': [channelHidden, channelInGroup, roleInGroup('moderator'), outranksSubject],
+  'report.handle': [reportHidden],
+  'message.send': [
+    channelHidden,
+    groupNotArchived,
+    channelNotArchived,
+    partnerThere,
+    notBlocked,
+    notMuted,
+    announcementsByModerators,
+  ],
+  'message.mention_everyone': [channelHidden, moderatorsInGroups],
+} satisfies Record<string, Rule[]>;
+
+const MESSAGE_RULES = {
+  'message.read': [messageHidden],
+  'message.edit': [
+    messageHidden,
+    groupNotArchived,
+    channelNotArchived,
+    notBlocked,
+    notMuted,
+    announcementsByModerators,
+    notForwarded,
+    authorOnly,
+  ],
+  'message.delete': [messageHidden, groupNotArchived, channelNotArchived, author, roleInGroup('moderator')],
+  'message.react': [
+    messageHidden,
+    groupNotArchived,
+    channelNotArchived,
+    notBlocked,
+    notMuted,
+    announcementsByModerators,
+  ],
+  'message.pin': [
+    messageHidden,
+    groupNotArchived,
+    channelNotArchived,
+    notBlocked,
+    notMuted,
+    moderatorsInGroups,
+  ],
+  'message.read_edits': [messageHidden, channelInGroup, roleInGroup('moderator')],
+  'message.report': [messageHidden],
+} satisfies Record<string, Rule[]>;
+
+export type ServerAction = keyof typeof SERVER_RULES;
+export type PersonAction = keyof typeof PERSON_RULES;
+export type GroupAction = keyof typeof GROUP_RULES;
+export type ChannelAction = keyof typeof CHANNEL_RULES;
+export type MessageAction = keyof typeof MESSAGE_RULES;
+export type Action = ServerAction | PersonAction | GroupAction | ChannelAction | MessageAction;
+
+/** The actions by what they are done to. Those on a person are explained by the subject, without a resource. */
+export const ACTIONS_ON = {
+  server: Object.keys({ ...SERVER_RULES, ...PERSON_RULES }) as (ServerAction | PersonAction)[],
+  group: Object.keys(GROUP_RULES) as GroupAction[],
+  channel: Object.keys(CHANNEL_RULES) as ChannelAction[],
+  message: Object.keys(MESSAGE_RULES) as MessageAction[],
+};
+
+const RULES: Record<Action, Rule[]> = {
+  ...SERVER_RULES,
+  ...PERSON_RULES,
+  ...GROUP_RULES,
+  ...CHANNEL_RULES,
+  ...MESSAGE_RULES,
+};
+
+/**
+ * Decides an action by its rules, in their order: the first that allows or refuses decides, and what no rule
+ * refuses is allowed. A super admin passes every rule that is not absolute.
+ */
+export function decide(action: Action, facts: Facts): Decision {
+  const isSuperAdmin = facts.user.role === 'super_admin';
+  let overridden: Rule | undefined;
+  let last = accountActive;
+  for (const rule of [accountActive, ...RULES[action]]) {
+    last = rule;
+    const verdict = rule.decide(facts);
+    if (verdict === 'allow') return allowed(rule, overridden);
+    if (verdict !== 'refuse') continue;
+    if (!isSuperAdmin || rule.absolute) {
+      return { allowed: false, rule: rule.name, says: rule.says, code: rule.code, message: rule.message };
+    }
+    overridden ??= rule;
+  }
+  return allowed(last, overridden);
+}
+
+function allowed({ name, says }: Rule, overridden: Rule | undefined): Decision {
+  if (!overridden) return { allowed: true, rule: name, says };
+  return {
+    allowed: true,
+    rule: 'super_admin',
+    says: 'A super admin may do everything; the audit log says so.',
+    overrides: overridden.name,
+  };
+}

@@ -1,0 +1,290 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelDocument, RestrictionKind } from '../../models/channel.model';
+import type { GroupDocument, GroupRole, MembershipDocument } from '../../models/group.model';
+import type { MessageDocument } from '../../models/message.model';
+import type { Caller } from '../../models/identity/session.model';
+import type { UserDocument } from '../../models/user.model';
+import { AppError } from '../../utils/errors';
+import {
+  decide,
+  type Action,
+  type ChannelAction,
+  type Decision,
+  type GroupAction,
+  type MessageAction,
+  type PersonAction,
+  type ServerAction,
+} from './access-actions';
+import type { AccessFacts, Concerning } from './access-facts';
+import type { Actor, Facts } from './access-rules';
+import type { AuditService } from '../audit/audit.service';
+import type { ChannelAudience } from '../kernel/event-bus';
+import { ReadAccess } from './read-access';
+
+/** A group, and what the caller is in it. */
+export interface GroupAccess {
+  group: GroupDocument;
+  membership: MembershipDocument | null;
+}
+
+/** A channel, and what the caller is in its group and in itself. */
+export interface ChannelAccess {
+  channel: ChannelDocument;
+  /** Null in direct messages, and for a super admin from outside. */
+  role: GroupRole | null;
+  restriction: RestrictionKind | null;
+}
+
+/** A message and its channel. */
+export interface MessageAccess extends ChannelAccess {
+  message: MessageDocument;
+}
+
+/**
+ * The one place that decides who may do what, what a user may read, and who reads a channel. It gathers the facts, and
+ * the rules in access-rules.ts decide by them. What the caller may not know to exist is answered with `not_found`, never
+ * with `forbidden`. Where a super admin passes a rule that refuses others, the audit log records it first.
+ */
+export class Access extends ReadAccess {
+  constructor(
+    collections: Collections,
+    facts: AccessFacts,
+    private readonly audit: AuditService,
+    private readonly groupCreation: NonNullable<Facts['groupCreation']>,
+  ) {
+    super(collections, facts);
+  }
+
+  /** @throws AppError forbidden */
+  requireServer(caller: Caller, action: ServerAction): void {
+    const decision = decide(action, { user: actor(caller), groupCreation: this.groupCreation });
+    if (!decision.allowed) throw refusal(decision);
+  }
+
+  /** @throws AppError forbidden */
+  requireSuperAdmin(caller: Caller): void {
+    this.requireServer(caller, 'server.administer');
+  }
+
+  /** Lets the caller do something that concerns a user. @throws AppError not_found, forbidden */
+  async person(caller: Caller, action: PersonAction, userId: ObjectId | string): Promise<void> {
+    const _id = new ObjectId(userId);
+    const [facts, user] = await Promise.all([
+      this.facts.person(actor(caller), _id),
+      this.collections.users.findOne({ _id }, { projection: { _id: 1 } }),
+    ]);
+    if (!user) throw new AppError('not_found', 'There is no such user.');
+    await this.require(caller, action, facts, 'user', _id);
+  }
+
+  /** Whether the caller administers the server: for what they see more of, not for what they may do. */
+  isSuperAdmin(caller: Caller): boolean {
+    return decide('server.administer', { user: actor(caller) }).allowed;
+  }
+
+  /**
+   * Somebody to whom the caller may write directly, or whom they may take into a conversation of several.
+   * @throws AppError not_found, direct_messages_closed, consent_required
+   */
+  async requireDirect(
+    caller: Caller,
+    action: 'direct.start' | 'direct.add',
+    other: UserDocument | undefined,
+  ): Promise<void> {
+    if (!other || other.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
+    const facts = await this.directFacts(actor(caller), other._id);
+    const decision = decide(action, facts);
+    if (!decision.allowed) throw refusal(decision);
+  }
+
+  /**
+   * A group with which the caller may do something.
+   * @throws AppError not_found, not_a_member, forbidden, banned, group_archived, approval_required
+   */
+  async group(
+    caller: Caller,
+    action: GroupAction,
+    groupId: ObjectId | string,
+    concerning: Concerning = {},
+  ): Promise<GroupAccess> {
+    const _id = new ObjectId(groupId);
+    if (concerning.lock) await this.facts.lockGroup(_id, concernedBy(caller, concerning));
+    const { facts, membership } = await this.facts.group(actor(caller), _id, concerning);
+    if (!facts.group) throw new AppError('not_found', 'There is no such group.');
+    await this.require(caller, action, facts, 'group', _id, concerning);
+    return { group: facts.group, membership };
+  }
+
+  /**
+   * A channel with which the caller may do something.
+   * @throws AppError not_found, forbidden, group_archived, channel_archived, direct_channel, muted, …
+   */
+  async channel(
+    caller: Caller,
+    action: ChannelAction,
+    channelId: ObjectId | string,
+    concerning: Concerning = {},
+  ): Promise<ChannelAccess> {
+    const _id = new ObjectId(channelId);
+    const found = await this.collections.channels.findOne({ _id });
+    if (found && concerning.lock) await this.facts.lockChannel(found, concernedBy(caller, concerning));
+    const channel = found && concerning.lock ? await this.collections.channels.findOne({ _id }) : found;
+    const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], concerning);
+    if (!channel) throw noChannel();
+    await this.require(caller, action, facts!, 'channel', _id, concerning);
+    return { channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
+  }
+
+  /** A message with which the caller may do something. @throws AppError not_found, forbidden, … */
+  async message(caller: Caller, action: MessageAction, messageId: ObjectId | string): Promise<MessageAccess> {
+    const _id = new ObjectId(messageId);
+    const message = await this.collections.messages.findOne({ _id });
+    const channel = await this.collections.channels.findOne({ _id: message?.channelId ?? _id });
+    const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], {});
+    if (!message || !channel) throw new AppError('not_found', 'There is no such message.');
+    await this.require(caller, action, { ...facts!, message }, 'message', message._id);
+    return { message, channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
+  }
+
+  /**
+   * Decides for several users at once what they may do with a channel, in their order. It is for whoever acts on
+   * the decisions in the same moment, and notes in the audit log what only a super admin could do.
+   */
+  async forChannel(
+    channel: ChannelDocument,
+    action: ChannelAction,
+    actors: Actor[],
+  ): Promise<{ decision: Decision; role: GroupRole | null }[]> {
+    const facts = await this.facts.channel(channel, actors, {});
+    return facts.map((those) => ({ decision: decide(action, those), role: those.role ?? null }));
+  }
+
+  /**
+   * Tells how an action of somebody would be decided, and why, without doing anything.
+   * @param on what it would be done to; undefined for an action on the server.
+   * @returns undefined if there is no such resource.
+   */
+  async explain(
+    user: Actor,
+    action: Action,
+    on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
+    concerning: Concerning = {},
+  ): Promise<{ decision: Decision; facts: Facts } | undefined> {
+    const facts = await this.factsOn(user, on, concerning);
+    return facts && { decision: decide(action, facts), facts };
+  }
+
+  private async require(
+    caller: Caller,
+    action: Action,
+    facts: Facts,
+    kind: 'user' | 'group' | 'channel' | 'message',
+    targetId: ObjectId,
+    { quiet = false }: Concerning = {},
+  ): Promise<void> {
+    const decision = decide(action, facts);
+    if (!decision.allowed) throw refusal(decision);
+    if (decision.overrides && !quiet) await this.noteOverride(caller, action, kind, targetId);
+  }
+
+  /** Notes that a super admin did what nobody else in their place could have done. */
+  async noteOverride(
+    { userId, address }: Pick<Caller, 'userId' | 'address'>,
+    action: Action,
+    kind: 'user' | 'group' | 'channel' | 'message',
+    targetId: ObjectId,
+  ): Promise<void> {
+    await this.audit.record({
+      action: 'super_admin.entered',
+      actorId: userId,
+      targetId,
+      address,
+      details: { kind, action },
+    });
+  }
+
+  private async directFacts(user: Actor, otherId: ObjectId): Promise<Facts> {
+    const [between, contact] = await Promise.all([
+      this.facts.between(user.id, otherId),
+      this.facts.contact(user.id, otherId),
+    ]);
+    return { user, ...between, ...contact };
+  }
+
+  private async factsOn(
+    user: Actor,
+    on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
+    concerning: Concerning,
+  ): Promise<Facts | undefined> {
+    if (!on) {
+      const { subjectId } = concerning;
+      const aboutPerson = subjectId && (await this.facts.person(user, subjectId));
+      const direct = subjectId && (await this.directFacts(user, subjectId));
+      return { ...aboutPerson, ...direct, user, groupCreation: this.groupCreation };
+    }
+    if (on.kind === 'group') {
+      const { facts } = await this.facts.group(user, on.id, concerning);
+      return facts.group ? facts : undefined;
+    }
+    const message =
+      on.kind === 'message' ? await this.collections.messages.findOne({ _id: on.id }) : undefined;
+    const channelId = on.kind === 'message' ? message?.channelId : on.id;
+    const channel = channelId && (await this.collections.channels.findOne({ _id: channelId }));
+    if (!channel) return undefined;
+    const [facts] = await this.facts.channel(channel, [user], concerning);
+    return { ...facts!, ...(message && { message }) };
+  }
+}
+
+/**
+ * Stands for a channel that does not exist, so that it takes as long to say so as of one that the caller may not
+ * know of.
+ */
+function noSuchChannel(_id: ObjectId): ChannelDocument {
+  const never = new Date(0);
+  return {
+    _id,
+    kind: 'group',
+    groupId: _id,
+    name: '',
+    topic: '',
+    visibility: 'private',
+    createdBy: _id,
+    position: 0,
+    slowModeSeconds: 0,
+    announcementOnly: false,
+    archivedAt: null,
+    memberCount: 0,
+    seq: 0,
+    mainSeq: 0,
+    revision: 0,
+    createdAt: never,
+    updatedAt: never,
+  };
+}
+
+/** Those on whose memberships a decision rests. */
+function concernedBy({ userId }: Caller, { subjectId }: Concerning): ObjectId[] {
+  return subjectId && !subjectId.equals(userId) ? [userId, subjectId] : [userId];
+}
+
+/** Only an active account gets as far as a service. */
+export function actor({ userId, role }: Caller): Actor {
+  return { id: userId, role, state: 'active' };
+}
+
+export function refusal({ code, message }: Decision & { allowed: false }): AppError {
+  return new AppError(code, message);
+}
+
+/** Who hears what happens in a channel. */
+export function audienceOfChannel({ _id, groupId, visibility }: ChannelDocument): ChannelAudience {
+  return visibility === 'public' && groupId
+    ? { kind: 'public_channel', groupId, channelId: _id }
+    : { kind: 'channel', channelId: _id };
+}
+
+export function noChannel(): AppError {
+  return new AppError('not_found', 'There is no such channel.');
+}

@@ -1,0 +1,66 @@
+import { ObjectId } from 'mongodb';
+import type { Transactions } from '../../db/transaction';
+import type { Caller } from '../../models/identity/session.model';
+import type { Access, ChannelAccess, GroupAccess } from './access';
+import type { ChannelAction, GroupAction } from './access-actions';
+import type { Concerning } from './access-facts';
+import { takeTurns, type Lines } from '../kernel/channel-queue';
+
+/**
+ * Runs the writes of people to groups and channels, but for messages: each in the queue of the group, and of the
+ * channel, in one transaction, and decided on documents that are locked until its end (the group, the channel, and
+ * the memberships of the caller and of whom it is done to). So no decision rests on what another write has just
+ * changed, on this node or on another one.
+ *
+ * A first look before the queue answers those who may not: a stranger does not learn from waiting that a private
+ * group is busy. The group's turn comes before the channel's, and both before the first lock: whoever has a turn may
+ * be waiting for a document that a transaction which waits for the turn has locked.
+ */
+export class GuardedWrites {
+  constructor(
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly queue: Lines,
+  ) {}
+
+  /**
+   * Does something with a group.
+   * @param work gets the group as it is locked, and what the caller is in it.
+   * @throws AppError as `Access.group`
+   */
+  async inGroup<Result>(
+    caller: Caller,
+    action: GroupAction,
+    groupId: ObjectId | string,
+    concerning: Concerning,
+    work: (found: GroupAccess) => Promise<Result>,
+  ): Promise<Result> {
+    const _id = new ObjectId(groupId);
+    await this.access.group(caller, action, _id, { ...concerning, quiet: true });
+    return this.transactions.run(async () => {
+      await takeTurns(this.queue, [_id]);
+      return work(await this.access.group(caller, action, _id, { ...concerning, lock: true }));
+    });
+  }
+
+  /**
+   * Does something with a channel.
+   * @param work gets the channel as it is locked, and what the caller is in it.
+   * @throws AppError as `Access.channel`
+   */
+  async inChannel<Result>(
+    caller: Caller,
+    action: ChannelAction,
+    channelId: ObjectId | string,
+    concerning: Concerning,
+    work: (found: ChannelAccess) => Promise<Result>,
+  ): Promise<Result> {
+    const { channel } = await this.access.channel(caller, action, channelId, { ...concerning, quiet: true });
+    const { _id, groupId } = channel;
+    return this.transactions.run(async () => {
+      if (groupId) await takeTurns(this.queue, [groupId]);
+      await takeTurns(this.queue, [_id]);
+      return work(await this.access.channel(caller, action, _id, { ...concerning, lock: true }));
+    });
+  }
+}

@@ -1,0 +1,206 @@
+import type { Filter, ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelDocument } from '../../models/channel.model';
+import type { MembershipDocument } from '../../models/group.model';
+import type { Caller } from '../../models/identity/session.model';
+import { decide } from './access-actions';
+import { holds, type AccessFacts } from './access-facts';
+import type { Actor } from './access-rules';
+
+/** What a member of a group sees of its channels: the public ones and those that they are in, without bans. */
+export interface GroupView {
+  /** The private channels that they are in. */
+  inside: ObjectId[];
+  bannedFrom: ObjectId[];
+  /** Whether they read a channel of the group. */
+  reads(channel: ChannelDocument): boolean;
+}
+
+/** What a user hears of what they may read. */
+export interface UserAudiences {
+  groupIds: ObjectId[];
+  privateChannels: { channelId: ObjectId; groupId: ObjectId | null }[];
+  /** Public channels that they are banned from. */
+  bannedFrom: ObjectId[];
+}
+
+/** At most how much of what a user may read to look at. */
+export interface ReadableBounds {
+  groups?: number;
+  channels?: number;
+}
+
+/** What a user may read. */
+export interface Readable {
+  audiences: UserAudiences;
+  /** In the order of the ids of the groups. */
+  memberships: MembershipDocument[];
+  /** Finds the channels. */
+  filter: Filter<ChannelDocument>;
+  /** False where a bound has cut something off. */
+  complete: boolean;
+}
+
+/** Somebody who reads a channel. */
+export interface Reader {
+  /** Of their membership in the group, or of that in a private channel. */
+  _id: ObjectId;
+  userId: ObjectId;
+  joinedAt: Date;
+}
+
+const ROW_OF_READER = { userId: 1, joinedAt: 1 } as const;
+
+/** One more than the bound, to tell whether there are more, and all of it in one answer of the database. */
+const firstOf = (bound: number | undefined) =>
+  bound === undefined ? {} : { limit: bound + 1, batchSize: bound + 1 };
+
+/**
+ * The one place that answers what a user may read, and who reads a channel. Its answers follow from the same facts as
+ * `channel.read` of Access.
+ */
+export class ReadAccess {
+  constructor(
+    protected readonly collections: Collections,
+    protected readonly facts: AccessFacts,
+  ) {}
+
+  /**
+   * What a user may read: the one answer on which search, lists, sync and the rooms of sockets rest. A private channel
+   * of a group counts only with membership in the group, whatever a race, a crash or an older version has left in its
+   * list of members; a channel from which they are banned does not count.
+   * @param bounds at most how many groups and channels to look at; all, if it is left out.
+   */
+  async readable(userId: ObjectId, bounds: ReadableBounds = {}): Promise<Readable> {
+    const { memberships, channelMembers, channelRestrictions } = this.collections;
+    const [own, inside, bans] = await Promise.all([
+      memberships.find({ userId }, firstOf(bounds.groups)).sort({ groupId: 1 }).toArray(),
+      channelMembers
+        .find({ userId }, { ...firstOf(bounds.channels), projection: { channelId: 1, groupId: 1 } })
+        .toArray(),
+      channelRestrictions.find({ userId, kind: 'banned' }).toArray(),
+    ]);
+    const memberOf = own.slice(0, bounds.groups);
+    const bannedFrom = bans.filter((ban) => holds(ban)).map(({ channelId }) => channelId);
+    const groups = new Set(memberOf.map(({ groupId }) => groupId.toHexString()));
+    const banned = new Set(bannedFrom.map((id) => id.toHexString()));
+    const privateChannels = inside.filter(
+      ({ channelId, groupId }) =>
+        !banned.has(channelId.toHexString()) && (groupId === null || groups.has(groupId.toHexString())),
+    );
+    const groupIds = memberOf.map(({ groupId }) => groupId);
+    return {
+      audiences: { groupIds, privateChannels, bannedFrom },
+      memberships: memberOf,
+      filter: {
+        $or: [
+          { groupId: { $in: groupIds }, visibility: 'public', _id: { $nin: bannedFrom } },
+          { _id: { $in: privateChannels.map(({ channelId }) => channelId) } },
+        ],
+      },
+      complete: own.length === memberOf.length && inside.length <= (bounds.channels ?? Infinity),
+    };
+  }
+
+  /** All channels that a user may read, in the order of their ids. */
+  async readableChannels(userId: ObjectId): Promise<ChannelDocument[]> {
+    const { filter } = await this.readable(userId);
+    return this.collections.channels.find(filter).sort({ _id: 1 }).toArray();
+  }
+
+  /** The ids of all channels that a user may read: for lists, counts and searches. */
+  async readableChannelIds(userId: ObjectId): Promise<ObjectId[]> {
+    const { filter } = await this.readable(userId);
+    const channels = await this.collections.channels.find(filter, { projection: { _id: 1 } }).toArray();
+    return channels.map(({ _id }) => _id);
+  }
+
+  /** Those of the channels that the caller may read. */
+  async readableAmong(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
+    const readable = await this.readableChannelIds(caller.userId);
+    const known = new Set(readable.map((id) => id.toHexString()));
+    return channels.map(({ _id }) => _id).filter((id) => known.has(id.toHexString()));
+  }
+
+  /** What a member of a group sees of its channels; somebody who is none sees the public ones. */
+  async viewOf(userId: ObjectId, groupId: ObjectId): Promise<GroupView> {
+    const { memberships, channelMembers, channelRestrictions } = this.collections;
+    const [membership, own, restrictions] = await Promise.all([
+      memberships.findOne({ userId, groupId }, { projection: { _id: 1 } }),
+      channelMembers.find({ userId, groupId }, { projection: { channelId: 1 } }).toArray(),
+      channelRestrictions.find({ groupId, userId }).toArray(),
+    ]);
+    const bans = restrictions.filter((one) => one.kind === 'banned' && holds(one));
+    const inside = membership ? own.map(({ channelId }) => channelId) : [];
+    const bannedFrom = bans.map(({ channelId }) => channelId);
+    const has = (ids: ObjectId[], { _id }: ChannelDocument) => ids.some((id) => id.equals(_id));
+    return {
+      inside,
+      bannedFrom,
+      reads: (channel) =>
+        !has(bannedFrom, channel) && (channel.visibility === 'public' || has(inside, channel)),
+    };
+  }
+
+  /**
+   * Who reads a channel, in the order in which they came: the members of the group of a public one, those in a private
+   * one who are in its group as well, without those who are banned from it or whose account is not active.
+   * @param atMost stops there. Ask for one more than a limit to learn whether there are more.
+   */
+  async readersOf(channel: ChannelDocument, atMost: number): Promise<Reader[]> {
+    const { memberships, channelMembers } = this.collections;
+    const { _id: channelId, groupId, visibility } = channel;
+    const ofGroup = visibility === 'public' && groupId !== null;
+    const readers: Reader[] = [];
+    let last: ObjectId | undefined;
+    while (readers.length < atMost) {
+      const after = last && { _id: { $gt: last } };
+      const rows = ofGroup
+        ? memberships.find({ groupId, ...after }, { projection: ROW_OF_READER })
+        : channelMembers.find({ channelId, ...after }, { projection: ROW_OF_READER });
+      // Those who turn out not to read it make place for others: what is left out must not count.
+      const page: Reader[] = await rows.sort({ _id: 1 }).limit(atMost).toArray();
+      readers.push(...(await this.readersAmong(channel, page)));
+      if (page.length < atMost) break;
+      last = page.at(-1)!._id;
+    }
+    return readers.slice(0, atMost);
+  }
+
+  /**
+   * Those of the people in the list of a channel's members, or of its group's members where it is public, who are in
+   * it: not those who are banned from a public one, nor those in a private one who are not in its group any more.
+   */
+  async membersAmong<Row extends { userId: ObjectId }>(
+    { _id: channelId, groupId, visibility }: ChannelDocument,
+    rows: Row[],
+  ): Promise<Row[]> {
+    if (!groupId || rows.length === 0) return rows;
+    const { memberships, channelRestrictions } = this.collections;
+    const userId = { $in: rows.map((row) => row.userId) };
+    const idOf = (one: { userId: ObjectId }) => one.userId.toHexString();
+    if (visibility === 'private') {
+      const inGroup = await memberships.find({ groupId, userId }, { projection: { userId: 1 } }).toArray();
+      const members = new Set(inGroup.map(idOf));
+      return rows.filter((row) => members.has(idOf(row)));
+    }
+    const restrictions = await channelRestrictions.find({ channelId, userId, kind: 'banned' }).toArray();
+    const banned = new Set(restrictions.filter((one) => holds(one)).map(idOf));
+    return rows.filter((row) => !banned.has(idOf(row)));
+  }
+
+  private async readersAmong(channel: ChannelDocument, rows: Reader[]): Promise<Reader[]> {
+    if (rows.length === 0) return rows;
+    const userIds = rows.map(({ userId }) => userId);
+    const active = await this.collections.users
+      .find({ _id: { $in: userIds }, state: 'active' }, { projection: { _id: 1 } })
+      .toArray();
+    // As if they were nobody special: a super admin reads every channel, and is not in it for that.
+    const actors = active.map(({ _id }): Actor => ({ id: _id, role: 'client', state: 'active' }));
+    const facts = await this.facts.channel(channel, actors, {});
+    const reads = new Set(
+      facts.filter((those) => decide('channel.read', those).allowed).map(({ user }) => user.id.toHexString()),
+    );
+    return rows.filter(({ userId }) => reads.has(userId.toHexString()));
+  }
+}

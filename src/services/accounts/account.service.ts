@@ -1,0 +1,216 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import type { Caller, Origin } from '../../models/identity/session.model';
+import type { Proof, UserDocument } from '../../models/user.model';
+import { AppError } from '../../utils/errors';
+import { searchKey } from '../../utils/name-keys';
+import type { Attachments } from '../files/attachments';
+import type { AuditService } from '../audit/audit.service';
+import type { AvatarService } from '../files/avatar.service';
+import type { ChannelMembers } from '../channels/channel-members';
+import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { CredentialService } from '../identity/credential.service';
+import type { EventBus } from '../kernel/event-bus';
+import type { By, GroupLifecycle } from '../groups/group-lifecycle';
+import type { Memberships } from '../groups/memberships';
+import type { PendingAdmissions } from '../groups/pending-admissions';
+import type { SessionService } from '../identity/session.service';
+import type { SuperAdmins } from '../users/super-admins';
+
+/** What a deleted account is called. */
+const DELETED_USER = 'Deleted user';
+
+/** The end of an account. */
+export class AccountService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly bus: EventBus,
+    private readonly queue: Lines,
+    private readonly channelMembers: ChannelMembers,
+    private readonly sessions: SessionService,
+    private readonly credentials: CredentialService,
+    private readonly superAdmins: SuperAdmins,
+    private readonly audit: AuditService,
+    private readonly avatars: AvatarService,
+    private readonly attachments: Attachments,
+    private readonly memberships: Memberships,
+    private readonly admissions: PendingAdmissions,
+    private readonly groupLifecycle: GroupLifecycle,
+  ) {}
+
+  /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
+  async deactivate(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
+    const user = await this.credentials.prove(caller, proof, origin);
+    await this.transactions.run(async () => {
+      await this.superAdmins.refuseLast(user._id);
+      await this.collections.users.updateOne(
+        { _id: user._id, state: 'active' },
+        { $set: { state: 'deactivated', updatedAt: new Date() } },
+      );
+      await this.bus.publish({ type: 'user.changed', userId: user._id });
+      await this.sessions.revokeAll(user._id, 'account_deactivated');
+    });
+  }
+
+  /**
+   * Deletes the account: personal data is erased, memberships end, messages stay under "Deleted user".
+   * @throws AppError password_wrong, totp_required, last_super_admin, last_owner (with the groups as details)
+   */
+  async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
+    await this.end(await this.credentials.prove(caller, proof, origin), caller.userId, origin);
+  }
+
+  /**
+   * Deletes an account for somebody who may: it does not ask who does.
+   * @param details what the audit log says of it.
+   * @throws AppError last_super_admin, last_owner (with the groups as details), session_revoked when it is gone
+   */
+  async end(
+    user: UserDocument,
+    actorId: ObjectId,
+    origin: Pick<Origin, 'address'>,
+    details: Record<string, string> = {},
+  ): Promise<void> {
+    await this.transactions.run(async () => {
+      // All turns before the first write, as Memberships and ChannelMembers ask.
+      await this.takeTurnsOf(user._id);
+      await this.superAdmins.refuseLast(user._id);
+      await this.leaveGroups(user._id, { userId: actorId, address: origin.address });
+      await this.erase(user);
+      await this.audit.record({
+        action: 'user.deleted',
+        actorId,
+        targetId: user._id,
+        address: origin.address,
+        details,
+      });
+      await this.bus.publish({ type: 'user.changed', userId: user._id });
+      await this.sessions.revokeAll(user._id, 'account_deleted');
+      await this.forgetSessions(user._id);
+      // A transaction does not see what began while it ran: those sessions have been ended since, and what was written
+      // about the user meanwhile goes as well.
+      await this.transactions.afterCommit(() => this.forgetSessions(user._id));
+      await this.transactions.afterCommit(() => this.forget(user._id));
+    });
+  }
+
+  private async forgetSessions(userId: ObjectId): Promise<void> {
+    await this.collections.sessions.deleteMany({ userId });
+  }
+
+  /** Takes the turns at all groups and private channels of a user, and at all channels of groups with nobody else. */
+  private async takeTurnsOf(userId: ObjectId): Promise<void> {
+    const { groups, memberships, channels, channelMembers } = this.collections;
+    const own = await memberships.find({ userId }, { projection: { groupId: 1 } }).toArray();
+    const groupIds = own.map(({ groupId }) => groupId);
+    await takeTurns(this.queue, groupIds);
+    const idOnly = { projection: { _id: 1 } } as const;
+    const alone = await groups.find({ _id: { $in: groupIds }, memberCount: 1 }, idOnly).toArray();
+    const groupId = { $in: alone.map(({ _id }) => _id) };
+    const doomed = await channels.find({ groupId }, idOnly).toArray();
+    const inChannels = await channelMembers.find({ userId }).toArray();
+    await takeTurns(this.queue, [
+      ...doomed.map(({ _id }) => _id),
+      ...inChannels.map(({ channelId }) => channelId),
+    ]);
+  }
+
+  /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
+  private async leaveGroups(userId: ObjectId, by: By): Promise<void> {
+    const { memberships } = this.collections;
+    const own = await memberships.find({ userId }).toArray();
+    const alone: ObjectId[] = [];
+    const orphaned: string[] = [];
+    for (const { groupId, role } of own) {
+      const others = await memberships.findOne({ groupId, userId: { $ne: userId } });
+      if (!others) alone.push(groupId);
+      if (!others || role !== 'owner') continue;
+      const owner = await memberships.findOne({ groupId, role: 'owner', userId: { $ne: userId } });
+      if (!owner) orphaned.push(groupId.toHexString());
+    }
+    if (orphaned.length > 0) {
+      throw new AppError('last_owner', 'Other members need an owner: hand these groups over first.', {
+        groupIds: orphaned,
+      });
+    }
+    await this.channelMembers.leaveAll(userId);
+    for (const groupId of alone) await this.groupLifecycle.remove(groupId, by);
+    for (const { groupId } of own) await this.memberships.remove(groupId, userId, 'left');
+    await this.admissions.endUser(userId);
+    await this.collections.groupBans.deleteMany({ userId });
+    await this.collections.channelRestrictions.deleteMany({ userId });
+  }
+
+  private async erase(user: UserDocument): Promise<void> {
+    const before = await this.collections.users.findOneAndUpdate(
+      { _id: user._id, state: { $ne: 'deleted' } },
+      {
+        $set: {
+          username: `deleted-${user._id.toHexString()}`,
+          displayName: DELETED_USER,
+          displaySearch: searchKey(DELETED_USER),
+          bio: '',
+          statusText: '',
+          timeZone: 'UTC',
+          role: 'client',
+          state: 'deleted',
+          suspension: null,
+          totp: null,
+          emailVerifiedAt: null,
+          updatedAt: new Date(),
+        },
+        $unset: {
+          searchName: true,
+          nameLookalikes: true,
+          displayKey: true,
+          displayLookalikes: true,
+          email: true,
+          emailKey: true,
+          pendingEmail: true,
+          emailChange: true,
+          passwordHash: true,
+          avatarId: true,
+          lastSeenAt: true,
+          ban: true,
+        },
+      },
+    );
+    // Asked twice at once, it is done once.
+    if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
+    await this.forget(user._id);
+    await this.attachments.discardUnsent(user._id);
+    await this.avatars.discard(before.avatarId);
+  }
+
+  /** Erases what is kept about a user alone, and in no document that they share with others. */
+  private async forget(userId: ObjectId): Promise<void> {
+    const {
+      oneTimeTokens,
+      blocks,
+      notifications,
+      channelReads,
+      bookmarks,
+      channelSettings,
+      threadFollows,
+      preferences,
+      scheduledMessages,
+      drafts,
+    } = this.collections;
+    await blocks.deleteMany({ blockedId: userId });
+    await preferences.deleteOne({ _id: userId });
+    const own = [
+      oneTimeTokens,
+      blocks,
+      notifications,
+      channelReads,
+      bookmarks,
+      channelSettings,
+      threadFollows,
+      scheduledMessages,
+      drafts,
+    ];
+    for (const collection of own) await (collection as typeof drafts).deleteMany({ userId });
+  }
+}

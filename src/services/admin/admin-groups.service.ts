@@ -1,0 +1,218 @@
+import { ObjectId, type Collection, type Filter } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type {
+  AdminChannelsQuery,
+  AdminGroupsQuery,
+  InspectedChannel,
+  InspectedGroup,
+} from '../../models/admin/admin-group.model';
+import { type Channel } from '../../models/channel.model';
+import { toSharedGroup, type GroupDocument, type SharedGroup } from '../../models/group.model';
+import { encodePrefixCursor, type PrefixCursor } from '../../models/kernel/prefix-cursor.model';
+import type { Caller } from '../../models/identity/session.model';
+import { toPublicUser, type PublicUser } from '../../models/user.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import { searchKey } from '../../utils/name-keys';
+import { noChannel, type Access } from '../access/access';
+import type { ChannelMembershipService } from '../channels/channel-membership.service';
+import type { ChannelService } from '../channel.service';
+import type { ChannelCounts } from '../channels/channel-counts';
+import type { GroupLifecycle } from '../groups/group-lifecycle';
+import type { GroupMemberService } from '../groups/group-member.service';
+import { pageByPrefix } from './prefix-pages';
+import type { UserService } from '../user.service';
+
+/** People who are named of a group or a channel. */
+const MAX_NAMED = 50;
+
+/** All groups and channels for super admins, who need not be in them. What they do to them is in the audit log. */
+export class AdminGroupService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly counts: ChannelCounts,
+    private readonly users: UserService,
+    private readonly lifecycle: GroupLifecycle,
+    private readonly members: GroupMemberService,
+    private readonly channels: ChannelService,
+    private readonly channelMembership: ChannelMembershipService,
+  ) {}
+
+  /** All groups, the newest first or by how their names begin. @throws AppError forbidden */
+  async list(caller: Caller, query: AdminGroupsQuery): Promise<Page<SharedGroup>> {
+    this.access.requireSuperAdmin(caller);
+    const page = await this.page(this.collections.groups, query, filterOf(query));
+    return { ...page, items: page.items.map(toSharedGroup) };
+  }
+
+  /** All channels and direct conversations; as `list`. @throws AppError forbidden */
+  async listChannels(caller: Caller, query: AdminChannelsQuery): Promise<Page<Channel>> {
+    this.access.requireSuperAdmin(caller);
+    const { kind, groupId } = query;
+    const more = {
+      ...filterOf(query),
+      ...(groupId && { groupId: new ObjectId(groupId) }),
+      // Direct conversations have no names.
+      ...((kind ?? query.query) && { kind: kind ?? 'group' }),
+    };
+    const page = await this.page(this.collections.channels, query, more);
+    return { ...page, items: await this.counts.showAll(page.items) };
+  }
+
+  /** @throws AppError forbidden, not_found */
+  async inspect(caller: Caller, groupId: string): Promise<InspectedGroup> {
+    const group = await this.requireGroup(caller, groupId);
+    const about = { groupId: group._id };
+    const { memberships, channels, groupBans, reports } = this.collections;
+    const [owners, inChannels, bans, open, claimed] = await Promise.all([
+      memberships
+        .find({ ...about, role: 'owner' })
+        .limit(MAX_NAMED)
+        .toArray(),
+      channels
+        .aggregate<{ _id: null; count: number; messages: number }>([
+          { $match: about },
+          { $group: { _id: null, count: { $sum: 1 }, messages: { $sum: '$seq' } } },
+        ])
+        .toArray(),
+      groupBans.countDocuments(about),
+      reports.countDocuments({ ...about, state: 'open' }),
+      reports.countDocuments({ ...about, state: 'claimed' }),
+    ]);
+    const { count = 0, messages = 0 } = inChannels[0] ?? {};
+    return {
+      group: toSharedGroup(group),
+      owners: await this.name(owners),
+      counts: {
+        members: group.memberCount,
+        publicChannels: group.channelCount,
+        privateChannels: count - group.channelCount,
+        messages,
+        bans,
+        waitingReports: open + claimed,
+      },
+    };
+  }
+
+  /** @throws AppError forbidden, not_found */
+  async inspectChannel(caller: Caller, channelId: string): Promise<InspectedChannel> {
+    this.access.requireSuperAdmin(caller);
+    const _id = new ObjectId(channelId);
+    const { channels, channelMembers, channelRestrictions } = this.collections;
+    const [channel, members, restrictions] = await Promise.all([
+      channels.findOne({ _id }),
+      channelMembers.find({ channelId: _id }).limit(MAX_NAMED).toArray(),
+      channelRestrictions.countDocuments({ channelId: _id }),
+    ]);
+    if (!channel) throw noChannel();
+    return {
+      channel: await this.counts.show(channel),
+      members: await this.name(members),
+      counts: { messages: channel.seq, restrictions },
+    };
+  }
+
+  /** @throws AppError forbidden, not_found */
+  async archive(caller: Caller, groupId: string): Promise<SharedGroup> {
+    this.access.requireSuperAdmin(caller);
+    return toSharedGroup(await this.lifecycle.archive(new ObjectId(groupId), caller));
+  }
+
+  /** @throws AppError forbidden, not_found */
+  async restore(caller: Caller, groupId: string): Promise<SharedGroup> {
+    this.access.requireSuperAdmin(caller);
+    return toSharedGroup(await this.lifecycle.restore(new ObjectId(groupId), caller));
+  }
+
+  /**
+   * Hands a group over to anybody: they are taken in if they are not a member, and those who owned it are admins
+   * from then on.
+   * @throws AppError forbidden, not_found
+   */
+  async transfer(caller: Caller, groupId: string, userId: string): Promise<SharedGroup> {
+    const group = await this.requireGroup(caller, groupId);
+    await this.members.handOver(group, userId, caller);
+    return toSharedGroup(await this.requireGroup(caller, groupId));
+  }
+
+  /** Deletes a group with all that is in it. @throws AppError forbidden, not_found */
+  async delete(caller: Caller, groupId: string): Promise<void> {
+    this.access.requireSuperAdmin(caller);
+    await this.lifecycle.remove(new ObjectId(groupId), caller);
+  }
+
+  /** @throws AppError forbidden, not_found, direct_channel, group_archived */
+  async archiveChannel(caller: Caller, channelId: string): Promise<Channel> {
+    this.access.requireSuperAdmin(caller);
+    return this.channels.archive(caller, channelId);
+  }
+
+  /** @throws AppError forbidden, not_found, direct_channel, group_archived */
+  async restoreChannel(caller: Caller, channelId: string): Promise<Channel> {
+    this.access.requireSuperAdmin(caller);
+    return this.channels.restore(caller, channelId);
+  }
+
+  /**
+   * Hands a channel over to a member of its group.
+   * @throws AppError forbidden, not_found, direct_channel, group_archived, bad_request
+   */
+  async transferChannel(caller: Caller, channelId: string, userId: string): Promise<Channel> {
+    this.access.requireSuperAdmin(caller);
+    return this.channelMembership.transfer(caller, channelId, userId);
+  }
+
+  /** Deletes a channel with its messages. @throws AppError forbidden, not_found, direct_channel */
+  async deleteChannel(caller: Caller, channelId: string): Promise<void> {
+    this.access.requireSuperAdmin(caller);
+    await this.channels.delete(caller, channelId);
+  }
+
+  private async page<Schema extends { _id: ObjectId; searchName?: string }>(
+    collection: Collection<Schema>,
+    {
+      query,
+      cursor,
+      limit,
+    }: { query?: string | undefined; cursor?: PrefixCursor | undefined; limit: number },
+    more: Filter<Schema>,
+  ): Promise<Page<Schema>> {
+    if (query !== undefined) {
+      const page = { prefix: searchKey(query), cursor, limit };
+      return pageByPrefix(collection, 'searchName', page, { unique: false, more });
+    }
+    const rows = (await collection
+      .find({ ...more, ...(cursor && { _id: { $lt: cursor._id } }) } as Filter<Schema>)
+      .sort({ _id: -1 })
+      .limit(limit + 1)
+      .toArray()) as Schema[];
+    return cutPage(rows, limit, ({ _id }) => encodePrefixCursor({ value: '', _id }));
+  }
+
+  private async requireGroup(caller: Caller, groupId: string): Promise<GroupDocument> {
+    this.access.requireSuperAdmin(caller);
+    const group = await this.collections.groups.findOne({ _id: new ObjectId(groupId) });
+    if (!group) throw new AppError('not_found', 'There is no such group.');
+    return group;
+  }
+
+  private async name(rows: readonly { userId: ObjectId }[]): Promise<PublicUser[]> {
+    const users = await this.users.byIds(rows.map(({ userId }) => userId));
+    return rows.flatMap(({ userId }) => {
+      const user = users.get(userId.toHexString());
+      return user ? [toPublicUser(user)] : [];
+    });
+  }
+}
+
+/** What groups and channels are filtered by alike. */
+function filterOf({ visibility, archived }: Pick<AdminGroupsQuery, 'visibility' | 'archived'>): {
+  visibility?: 'public' | 'private';
+  archivedAt?: null | { $type: 'date' };
+} {
+  return {
+    ...(visibility && { visibility }),
+    ...(archived !== undefined && { archivedAt: archived ? { $type: 'date' } : null }),
+  };
+}

@@ -1,0 +1,80 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { toAccount, type Account } from '../../models/admin/admin-user.model';
+import type { Channel } from '../../models/channel.model';
+import { toSharedGroup, type SharedGroup } from '../../models/group.model';
+import { toMessage, type Message } from '../../models/message.model';
+import type { Caller } from '../../models/identity/session.model';
+import { noChannel, type Access } from '../access/access';
+import type { AuditService } from '../audit/audit.service';
+import type { ChannelCounts } from '../channels/channel-counts';
+
+/** Documents that are read at a time: all that an export holds in memory beside what the network has yet to take. */
+const READ_AHEAD = 200;
+
+/**
+ * Takes whole collections out of the server, in the order in which they came into being. What is read is read as it
+ * is taken; whoever stops taking ends the reading. That it is done stands in the audit log before the first line.
+ */
+export class ExportService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly counts: ChannelCounts,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** @throws AppError forbidden */
+  async users(caller: Caller): Promise<AsyncIterable<Account>> {
+    await this.note(caller, 'users');
+    return mapped(this.collections.users.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toAccount);
+  }
+
+  /** @throws AppError forbidden */
+  async groups(caller: Caller): Promise<AsyncIterable<SharedGroup>> {
+    await this.note(caller, 'groups');
+    return mapped(this.collections.groups.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toSharedGroup);
+  }
+
+  /** @throws AppError forbidden */
+  async channels(caller: Caller): Promise<AsyncIterable<Channel>> {
+    await this.note(caller, 'channels');
+    const channels = this.collections.channels.find().sort({ _id: 1 }).batchSize(READ_AHEAD);
+    return mapped(channels, (channel) => this.counts.show(channel));
+  }
+
+  /** The messages of a channel by `seq`, or all. @throws AppError forbidden, not_found */
+  async messages(
+    caller: Caller,
+    { channelId }: { channelId?: string | undefined },
+  ): Promise<AsyncIterable<Message>> {
+    this.access.requireSuperAdmin(caller);
+    const { messages } = this.collections;
+    if (channelId === undefined) {
+      await this.note(caller, 'messages');
+      return mapped(messages.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toMessage);
+    }
+    const _id = new ObjectId(channelId);
+    if (!(await this.collections.channels.findOne({ _id }))) throw noChannel();
+    await this.note(caller, 'messages', _id);
+    return mapped(messages.find({ channelId: _id }).sort({ seq: 1 }).batchSize(READ_AHEAD), toMessage);
+  }
+
+  private async note(caller: Caller, what: string, targetId: ObjectId | null = null): Promise<void> {
+    this.access.requireSuperAdmin(caller);
+    await this.audit.record({
+      action: 'data.exported',
+      actorId: caller.userId,
+      targetId,
+      address: caller.address,
+      details: { what },
+    });
+  }
+}
+
+async function* mapped<Document, Shown>(
+  documents: AsyncIterable<Document>,
+  show: (document: Document) => Shown | Promise<Shown>,
+): AsyncGenerator<Shown> {
+  for await (const document of documents) yield await show(document);
+}

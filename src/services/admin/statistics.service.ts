@@ -1,0 +1,95 @@
+import type { Collections } from '../../db/collections';
+import {
+  COUNTED,
+  type HourlyCountDocument,
+  type Statistics,
+  type StatisticsQuery,
+  type Step,
+} from '../../models/admin/statistics.model';
+import type { Caller } from '../../models/identity/session.model';
+import { USER_STATES, type UserState } from '../../models/user.model';
+import type { Access } from '../access/access';
+import type { HourlyCounts } from './hourly-counts';
+import type { LiveConnections } from '../operations/live-connections';
+import type { StorageUsage } from '../files/storage-usage';
+
+/** In milliseconds. Days are those of UTC. */
+const LENGTH: Record<Step, number> = { hour: 3600_000, day: 24 * 3600_000 };
+
+/** The numbers of the installation. No query reads more than the last minutes of messages, however many there are. */
+export class StatisticsService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly hourly: HourlyCounts,
+    private readonly storage: StorageUsage,
+    private readonly connections: Pick<LiveConnections, 'users' | 'sockets'>,
+  ) {}
+
+  /** @throws AppError forbidden */
+  async get(caller: Caller, query: StatisticsQuery): Promise<Statistics> {
+    this.access.requireSuperAdmin(caller);
+    const { groups, channels, messages } = this.collections;
+    const [users, groupCount, channelCount, messageCount, storage, series] = await Promise.all([
+      this.usersByState(),
+      // By what the database keeps of a collection: exact but for what is being written at this moment.
+      groups.estimatedDocumentCount(),
+      channels.estimatedDocumentCount(),
+      messages.estimatedDocumentCount(),
+      this.storage.get(),
+      this.series(query),
+    ]);
+    return {
+      at: new Date().toISOString(),
+      users,
+      groups: groupCount,
+      channels: channelCount,
+      messages: messageCount,
+      storage: { ...storage, measuredAt: storage.measuredAt.toISOString() },
+      online: { users: this.connections.users, connections: this.connections.sockets },
+      series,
+    };
+  }
+
+  private async usersByState(): Promise<Record<UserState, number>> {
+    const { users } = this.collections;
+    const countState = async (state: UserState) =>
+      [state, await users.countDocuments({ state }, { hint: 'state_order' })] as const;
+    const rare = USER_STATES.filter((state) => state !== 'active');
+    const [all, over, ...counts] = await Promise.all([
+      users.estimatedDocumentCount(),
+      users.countDocuments({ state: 'suspended', 'suspension.until': { $lte: new Date() } }),
+      ...rare.map(countState),
+    ]);
+    const byState = Object.fromEntries(counts) as Record<UserState, number>;
+    byState.suspended -= over;
+    const others = Object.values(byState).reduce((sum, each) => sum + each, 0);
+    return { ...byState, active: Math.max(0, all - others) };
+  }
+
+  private async series({ step, points }: StatisticsQuery): Promise<Statistics['series']> {
+    const length = LENGTH[step];
+    const first = Math.floor(Date.now() / length) * length - (points - 1) * length;
+    const { hours, countedTo } = await this.hourly.since(new Date(first));
+    const series = Array.from({ length: points }, (_, index) => ({
+      _id: new Date(first + index * length),
+      users: 0,
+      groups: 0,
+      channels: 0,
+      messages: 0,
+    }));
+    for (const hour of hours) {
+      const point = series[Math.floor((hour._id.getTime() - first) / length)];
+      if (point) addTo(point, hour);
+    }
+    return {
+      step,
+      countedTo: countedTo.toISOString(),
+      points: series.map(({ _id, ...counts }) => ({ from: _id.toISOString(), ...counts })),
+    };
+  }
+}
+
+function addTo(point: HourlyCountDocument, hour: HourlyCountDocument): void {
+  for (const each of COUNTED) point[each] += hour[each];
+}

@@ -1,0 +1,160 @@
+import { ObjectId, type Filter } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { duplicateIndex } from '../../db/mongodb';
+import type { Transactions } from '../../db/transaction';
+import {
+  NO_HASH,
+  toAuditEntry,
+  type AuditAction,
+  type AuditDocument,
+  type AuditEntry,
+  type AuditFilter,
+  type AuditQuery,
+} from '../../models/audit/audit.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { ChainVerifier, hashOf, type Anchor, type ChainBreak } from './audit-chain';
+
+export interface AuditRecord {
+  action: AuditAction;
+  actorId: ObjectId | null;
+  targetId: ObjectId | null;
+  address: string;
+  details?: Record<string, string | null>;
+}
+
+/** Entries that are read at a time by whoever reads the whole log. */
+const READ_AHEAD = 500;
+
+/** The log of privileged acts: a chain of hashes, which is only ever added to. */
+export class AuditService {
+  /** The end of the records so far that are transactions of their own. */
+  private turn: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+  ) {}
+
+  /**
+   * Adds an entry. In a transaction it is part of that: no act without its entry, and no entry of an act that
+   * did not take place. Two at the same moment conflict, and one of them runs again behind the other; so it is
+   * written last.
+   */
+  record(record: AuditRecord): Promise<void> {
+    if (this.transactions.settled()) return this.transactions.beforeCommit(() => this.append(record));
+    // Those that hold nothing else wait for each other instead of getting into each other's way.
+    const add = () => this.transactions.run(() => this.append(record));
+    const added = this.turn.then(add);
+    this.turn = added.catch(() => undefined);
+    return added;
+  }
+
+  /** Newest first. */
+  async list(query: AuditQuery): Promise<Page<AuditEntry>> {
+    const before = query.cursor === undefined ? {} : { seq: { $lt: query.cursor } };
+    const rows = await this.collections.auditLog
+      .find({ ...filterOf(query), ...before })
+      .sort({ seq: -1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, (last) => String(last.seq));
+    return { items: page.items.map(toAuditEntry), nextCursor: page.nextCursor };
+  }
+
+  /** Oldest first, as a chain is verified; read as it is taken. */
+  async *stream(filter: AuditFilter): AsyncGenerator<AuditEntry> {
+    const entries = this.collections.auditLog.find(filterOf(filter)).sort({ seq: 1 }).batchSize(READ_AHEAD);
+    for await (const entry of entries) yield toAuditEntry(entry);
+  }
+
+  /**
+   * Follows the whole chain.
+   * @returns its end, and its first break if there is one.
+   */
+  async verify(anchor?: Anchor): Promise<{ end: Anchor; broken: ChainBreak | undefined }> {
+    // Before the entries: those that come while they are read are no concern of this.
+    const head = await this.collections.auditHead.findOne({ _id: 'audit_head' });
+    const verifier = new ChainVerifier(anchor);
+    const entries = this.collections.auditLog.find().sort({ seq: 1 }).batchSize(READ_AHEAD);
+    for await (const entry of entries) if (verifier.add(asStored(entry))) break;
+    return { end: verifier.end, broken: verifier.finish(head ?? undefined) };
+  }
+
+  private async append(record: AuditRecord): Promise<void> {
+    const { auditHead, auditLog } = this.collections;
+    for (;;) {
+      const head = await auditHead.findOneAndUpdate(
+        { _id: 'audit_head' },
+        // Counting makes it a write, which is what two transactions at once conflict in.
+        { $inc: { turns: 1 }, $setOnInsert: { seq: 0, hash: NO_HASH } },
+        { upsert: true, returnDocument: 'after' },
+      );
+      if (!head) throw new Error('The head of the audit log was not made.');
+      const entry: AuditDocument = {
+        _id: new ObjectId(),
+        seq: head.seq + 1,
+        at: new Date(),
+        ...record,
+        details: record.details ?? {},
+        previousHash: head.hash,
+        hash: '',
+      };
+      entry.hash = hashOf(toAuditEntry(entry));
+      try {
+        await auditLog.insertOne(entry);
+      } catch (error) {
+        if (duplicateIndex(error) !== 'seq_unique') throw error;
+        // A standalone server has no transactions: somebody else was faster, or a crash left the head behind.
+        await this.transactions.outside(() => this.moveHead());
+        continue;
+      }
+      await auditHead.updateOne(
+        { _id: 'audit_head', seq: head.seq },
+        { $set: { seq: entry.seq, hash: entry.hash } },
+      );
+      return;
+    }
+  }
+
+  /** Moves the head on to the newest entry. */
+  private async moveHead(): Promise<void> {
+    const [last] = await this.collections.auditLog.find().sort({ seq: -1 }).limit(1).toArray();
+    if (!last) return;
+    const { auditHead } = this.collections;
+    await auditHead.updateOne(
+      { _id: 'audit_head' },
+      { $setOnInsert: { seq: 0, hash: NO_HASH, turns: 0 } },
+      { upsert: true },
+    );
+    await auditHead.updateOne(
+      { _id: 'audit_head', seq: { $lt: last.seq } },
+      { $set: { seq: last.seq, hash: last.hash } },
+    );
+  }
+}
+
+/** What was changed to what, as details of an entry. */
+export function inWords(change: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value)]));
+}
+
+function filterOf({ action, actorId, targetId, from, to }: AuditFilter): Filter<AuditDocument> {
+  const at = { ...(from && { $gte: new Date(from) }), ...(to && { $lt: new Date(to) }) };
+  return {
+    ...(action && { action }),
+    ...(actorId && { actorId: new ObjectId(actorId) }),
+    ...(targetId && { targetId: new ObjectId(targetId) }),
+    ...((from ?? to) && { at }),
+  };
+}
+
+/** An entry as it is in the database: one that is not of the right form, or says more than it may, stays so. */
+function asStored(document: AuditDocument): unknown {
+  try {
+    const entry = toAuditEntry(document);
+    const extra = Object.keys(document).filter((name) => name !== '_id' && !(name in entry));
+    return extra.length > 0 ? { ...entry, extra } : entry;
+  } catch {
+    return undefined;
+  }
+}

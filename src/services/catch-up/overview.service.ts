@@ -1,0 +1,232 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { MAX_ATTACHMENTS } from '../../models/files/attachment.model';
+import { avatarUpload } from '../../models/files/avatar.model';
+import type { ChannelSummary } from '../../models/channels/channel-summary.model';
+import { toChannel, type Channel, type ChannelDocument } from '../../models/channel.model';
+import { MAX_PAGE_SIZE } from '../../models/kernel/common.model';
+import { peopleOfKey } from '../../models/channels/direct-message.model';
+import { toGroup, type GroupDocument, type GroupRole } from '../../models/group.model';
+import { MAX_MESSAGE_LENGTH } from '../../models/message.model';
+import {
+  OVERVIEW_BOUNDS,
+  type Overview,
+  type OverviewChannel,
+  type OverviewDirect,
+  type OverviewGroup,
+  type ServerLimits,
+} from '../../models/catch-up/overview.model';
+import type { Caller } from '../../models/identity/session.model';
+import { MAX_PASSWORD_BYTES, toPublicUser } from '../../models/user.model';
+import { MAX_BODY_BYTES } from '../../utils/validation';
+import type { Access } from '../access/access';
+import type { AnnouncementService } from '../operations/announcement.service';
+import type { ChannelCounts } from '../channels/channel-counts';
+import type { ChannelSummaries } from '../channels/channel-summaries';
+import type { InviteService } from '../groups/invite.service';
+import type { JoinRequestService } from '../groups/join-request.service';
+import type { NotificationService } from '../notifications/notification.service';
+import type { PreferenceService } from '../users/preference.service';
+import type { PresenceService } from '../presence/presence.service';
+import type { UploadLimits } from '../files/upload.service';
+import type { UserService } from '../user.service';
+
+const LIMITS: Omit<ServerLimits, 'uploadBytes' | 'quotaBytes'> = {
+  messageLength: MAX_MESSAGE_LENGTH,
+  bodyBytes: MAX_BODY_BYTES,
+  avatarBytes: avatarUpload.maxBytes,
+  attachments: MAX_ATTACHMENTS,
+  pageSize: MAX_PAGE_SIZE,
+  passwordBytes: MAX_PASSWORD_BYTES,
+};
+
+/** What the caller is a member of. */
+interface Belongings {
+  groups: GroupDocument[];
+  /** By the group's id in hexadecimal digits. */
+  roles: Map<string, GroupRole>;
+  channels: ChannelDocument[];
+  complete: boolean;
+}
+
+/**
+ * All that a client draws at start. It costs the same number of queries however many groups, channels and messages
+ * there are: each kind of thing is read once for all.
+ */
+export class OverviewService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly users: UserService,
+    private readonly summaries: ChannelSummaries,
+    private readonly channelCounts: ChannelCounts,
+    private readonly notifications: NotificationService,
+    private readonly joinRequests: JoinRequestService,
+    private readonly invites: InviteService,
+    private readonly announcements: AnnouncementService,
+    private readonly preferences: PreferenceService,
+    private readonly presence: PresenceService,
+    private readonly uploads: UploadLimits,
+  ) {}
+
+  /** @throws AppError session_revoked when the account is gone */
+  async get(caller: Caller): Promise<Overview> {
+    const waiting = { limit: OVERVIEW_BOUNDS.admissions };
+    const [me, belongings, announcements, preferences, notifications, blocked, requests, invites] =
+      await Promise.all([
+        this.users.me(caller),
+        this.belongings(caller.userId),
+        this.announcements.current(),
+        this.preferences.get(caller),
+        this.notifications.countUnread(caller.userId),
+        this.blockedBy(caller.userId),
+        this.joinRequests.listMine(caller, waiting),
+        this.invites.listMine(caller, waiting),
+      ]);
+    const { channels } = belongings;
+    const directChannels = channels.filter(({ kind }) => kind === 'direct');
+    const [summaries, people] = await Promise.all([
+      this.summaries.summarise(caller.userId, channels),
+      this.peopleIn(directChannels),
+    ]);
+    const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
+    const shown = await this.channelCounts.showAll([...channels].sort(byPosition));
+    const groups = groupsOf(belongings, shown, summaryOf);
+    const direct = directOf(directChannels, people, summaryOf);
+    const named = await this.users.byIds(distinct(senders(summaries).concat(...people.values())));
+    const talkers = distinct([...people.values()].flat());
+    const directUnread = sumOf(direct.map(({ summary }) => summary.unread));
+    return {
+      serverTime: new Date().toISOString(),
+      me,
+      groups,
+      direct,
+      users: [...named.values()].map(toPublicUser),
+      presences: this.presence.among(talkers.filter((id) => !id.equals(caller.userId))),
+      unread: {
+        messages: sumOf(groups.map(({ unread }) => unread)) + directUnread,
+        mentions: sumOf([...groups, ...direct.map(({ summary }) => summary)].map(({ mentions }) => mentions)),
+        direct: directUnread,
+        notifications,
+      },
+      joinRequests: requests.items,
+      invites: invites.items,
+      announcements,
+      preferences,
+      blockedUserIds: blocked.slice(0, OVERVIEW_BOUNDS.blocked).map((id) => id.toHexString()),
+      limits: { ...LIMITS, uploadBytes: this.uploads.limits, quotaBytes: this.uploads.quota },
+      complete:
+        belongings.complete &&
+        blocked.length <= OVERVIEW_BOUNDS.blocked &&
+        requests.nextCursor === null &&
+        invites.nextCursor === null,
+    };
+  }
+
+  /** What the user is a member of and may read, up to the bounds. */
+  private async belongings(userId: ObjectId): Promise<Belongings> {
+    const { groups, channels } = this.collections;
+    const bounds = { groups: OVERVIEW_BOUNDS.groups, channels: OVERVIEW_BOUNDS.channels };
+    const readable = await this.access.readable(userId, bounds);
+    const [found, read] = await Promise.all([
+      groups
+        .find({ _id: { $in: readable.audiences.groupIds } }, { batchSize: OVERVIEW_BOUNDS.groups + 1 })
+        .toArray(),
+      channels.find(readable.filter, atMost(OVERVIEW_BOUNDS.channels)).toArray(),
+    ]);
+    return {
+      groups: found,
+      roles: new Map(readable.memberships.map(({ groupId, role }) => [groupId.toHexString(), role])),
+      channels: read.slice(0, OVERVIEW_BOUNDS.channels),
+      complete: readable.complete && read.length <= OVERVIEW_BOUNDS.channels,
+    };
+  }
+
+  /** Who is in direct conversations, by the channel's id in hexadecimal digits. */
+  private async peopleIn(channels: ChannelDocument[]): Promise<Map<string, ObjectId[]>> {
+    const people = new Map<string, ObjectId[]>();
+    if (channels.length === 0) return people;
+    const channelId = { $in: channels.map(({ _id }) => _id) };
+    const rows = await this.collections.channelMembers.find({ channelId }).toArray();
+    for (const row of rows) {
+      const key = row.channelId.toHexString();
+      people.set(key, [...(people.get(key) ?? []), row.userId]);
+    }
+    // Of two people one may be gone for ever; the other still sees with whom they have talked.
+    for (const { _id, directKey } of channels) {
+      if (directKey !== undefined) people.set(_id.toHexString(), peopleOfKey(directKey));
+    }
+    return people;
+  }
+
+  private async blockedBy(userId: ObjectId): Promise<ObjectId[]> {
+    const rows = await this.collections.blocks
+      .find({ userId }, atMost(OVERVIEW_BOUNDS.blocked))
+      .sort({ _id: 1 })
+      .toArray();
+    return rows.map(({ blockedId }) => blockedId);
+  }
+}
+
+/** One more than the bound, to tell whether there are more, and all of it in one answer of the database. */
+const atMost = (bound: number) => ({ limit: bound + 1, batchSize: bound + 1 });
+
+/** By the channel's id in hexadecimal digits. */
+type SummaryOf = (channelId: string) => ChannelSummary;
+
+/** @param channels in their order. */
+function groupsOf({ groups, roles }: Belongings, channels: Channel[], summaryOf: SummaryOf): OverviewGroup[] {
+  const inGroup = new Map<string, OverviewChannel[]>();
+  for (const channel of channels) {
+    const key = channel.groupId ?? '';
+    const own = inGroup.get(key) ?? [];
+    own.push({ channel, summary: summaryOf(channel.id) });
+    inGroup.set(key, own);
+  }
+  return groups
+    .map((group) => {
+      const id = group._id.toHexString();
+      const own = inGroup.get(id) ?? [];
+      return {
+        group: toGroup(group, roles.get(id) ?? null),
+        unread: sumOf(own.map(({ summary }) => summary.unread)),
+        mentions: sumOf(own.map(({ summary }) => summary.mentions)),
+        channels: own,
+      };
+    })
+    .sort((one, other) => one.group.name.localeCompare(other.group.name, 'en'));
+}
+
+function directOf(
+  channels: ChannelDocument[],
+  people: Map<string, ObjectId[]>,
+  summaryOf: SummaryOf,
+): OverviewDirect[] {
+  const newest = ({ channel, summary }: OverviewDirect) =>
+    summary.lastMessage?.createdAt ?? channel.createdAt;
+  return channels
+    .map((channel) => ({
+      channel: toChannel(channel),
+      summary: summaryOf(channel._id.toHexString()),
+      userIds: (people.get(channel._id.toHexString()) ?? []).map((id) => id.toHexString()),
+    }))
+    .sort((one, other) => (newest(one) < newest(other) ? 1 : -1));
+}
+
+/** Who has written the last messages. */
+function senders(summaries: Map<string, ChannelSummary>): ObjectId[] {
+  const ids = [...summaries.values()].flatMap(({ lastMessage }) => lastMessage?.senderId ?? []);
+  return ids.map((id) => new ObjectId(id));
+}
+
+function distinct(ids: ObjectId[]): ObjectId[] {
+  return [...new Map(ids.map((id) => [id.toHexString(), id])).values()];
+}
+
+function byPosition(one: ChannelDocument, other: ChannelDocument): number {
+  return one.position - other.position || (one._id.toHexString() < other._id.toHexString() ? -1 : 1);
+}
+
+function sumOf(numbers: number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
+}

@@ -1,0 +1,164 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { toChannelMember, type ChannelMember } from '../../models/channels/channel-member.model';
+import { ownerOf, type Channel, type ChannelDocument } from '../../models/channel.model';
+import type { PageQuery } from '../../models/kernel/common.model';
+import type { Caller } from '../../models/identity/session.model';
+import type { Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import type { Access } from '../access/access';
+import { holds } from '../access/access-facts';
+import type { AuditService } from '../audit/audit.service';
+import type { ChannelChanges } from './channel-changes';
+import type { ChannelCounts } from './channel-counts';
+import type { ChannelMembers } from './channel-members';
+import type { ChannelPurger } from './channel-purger';
+import type { GuardedWrites } from '../access/guarded-writes';
+import type { NotificationService } from '../notifications/notification.service';
+import { pageOfPeople } from '../users/people-pages';
+import type { UserService } from '../user.service';
+
+/** Who is in the private channels of groups and in direct conversations, and who owns a channel. */
+export class ChannelMembershipService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly writes: GuardedWrites,
+    private readonly members: ChannelMembers,
+    private readonly changes: ChannelChanges,
+    private readonly counts: ChannelCounts,
+    private readonly users: UserService,
+    private readonly purger: ChannelPurger,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * Who is in a channel, in the order in which they came: of a public one the members of its group who are not banned
+   * from it.
+   * @throws AppError not_found
+   */
+  async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
+    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
+    const { _id, groupId, visibility } = channel;
+    const keep = <Row extends { userId: ObjectId }>(rows: Row[]) => this.access.membersAmong(channel, rows);
+    if (visibility === 'public' && groupId) {
+      return pageOfPeople(
+        this.users,
+        this.collections.memberships,
+        { groupId },
+        query,
+        toChannelMember,
+        keep,
+      );
+    }
+    const which = { channelId: _id };
+    return pageOfPeople(this.users, this.collections.channelMembers, which, query, toChannelMember, keep);
+  }
+
+  /**
+   * Takes a member of the group into a private channel; a second time changes nothing.
+   * @throws AppError not_found, forbidden, direct_channel, bad_request (the channel is public, the user not in the
+   * group or banned from the channel)
+   */
+  async add(caller: Caller, channelId: string, userId: string): Promise<void> {
+    const subjectId = new ObjectId(userId);
+    const action = 'channel.manage_members';
+    await this.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
+      if (channel.visibility === 'public') throw noMembersOfItsOwn();
+      await this.requireAdmissible(channel, subjectId);
+      const added = await this.members.add(channel, [subjectId]);
+      await this.tell(caller, channel, added, 'channel.added');
+      if (added.length > 0) await this.record('channel.member_added', caller, channel, { userId });
+    });
+  }
+
+  /**
+   * Hands a channel over to a member of the group, who is taken in where it is private. They may do from then on
+   * what its owner may, and whoever owned it no longer may.
+   * @throws AppError not_found, forbidden, direct_channel, group_archived, bad_request (the user is not in the group
+   * or banned from the channel)
+   */
+  async transfer(caller: Caller, channelId: string, userId: string): Promise<Channel> {
+    const heir = new ObjectId(userId);
+    return this.writes.inChannel(
+      caller,
+      'channel.transfer',
+      channelId,
+      { subjectId: heir },
+      async ({ channel }) => {
+        await this.requireAdmissible(channel, heir);
+        if (channel.visibility === 'private') await this.members.add(channel, [heir]);
+        const from = ownerOf(channel);
+        if (from?.equals(heir)) return this.counts.show(channel);
+        const after = await this.changes.update(channel._id, { ownerId: heir });
+        const details = { from: from?.toHexString() ?? null, to: userId };
+        await this.record('channel.transferred', caller, after, details);
+        await this.tell(caller, after, [heir], 'channel.transferred');
+        return this.counts.show(after);
+      },
+    );
+  }
+
+  /**
+   * Takes a user out of a private channel; members may take themselves out, of small direct conversations too.
+   * When this resolves, the user hears nothing more of it on any device.
+   * @throws AppError not_found, forbidden, direct_channel
+   */
+  async remove(caller: Caller, channelId: string, userId: string): Promise<void> {
+    const target = new ObjectId(userId);
+    const self = target.equals(caller.userId);
+    const action = self ? 'channel.leave' : 'channel.manage_members';
+    const kind = await this.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
+      // To whom is banned the channel does not exist: they are told nothing of it.
+      const reason = (await this.isBanned(channel._id, target)) ? undefined : self ? 'left' : 'removed';
+      if (!(await this.members.remove(channel, target, reason))) {
+        throw new AppError('not_found', 'The user is not a member of the channel.');
+      }
+      if (!self) await this.record('channel.member_removed', caller, channel, { userId });
+      return channel.kind;
+    });
+    // The last one who leaves a conversation takes it along.
+    if (kind === 'direct') await this.purger.wake();
+  }
+
+  /** Nobody is told of what they have done themselves. */
+  private async tell(
+    { userId: actorId }: Caller,
+    { _id: channelId, groupId, name: text }: ChannelDocument,
+    users: ObjectId[],
+    kind: 'channel.added' | 'channel.transferred',
+  ): Promise<void> {
+    const others = users.filter((userId) => !userId.equals(actorId));
+    const place = { channelId, ...(groupId && { groupId }) };
+    await this.notifications.notify(others, { kind, actorId, ...place, text });
+  }
+
+  private record(
+    action: 'channel.member_added' | 'channel.member_removed' | 'channel.transferred',
+    { userId: actorId, address }: Caller,
+    { _id: targetId }: ChannelDocument,
+    details: Record<string, string | null>,
+  ): Promise<void> {
+    return this.audit.record({ action, actorId, targetId, address, details });
+  }
+
+  /** @throws AppError bad_request */
+  private async requireAdmissible({ _id, groupId }: ChannelDocument, userId: ObjectId): Promise<void> {
+    if (!groupId || !(await this.collections.memberships.findOne({ groupId, userId }))) {
+      throw new AppError('bad_request', 'The user is not a member of the group.');
+    }
+    if (await this.isBanned(_id, userId)) {
+      throw new AppError('bad_request', 'The user is banned from the channel.');
+    }
+  }
+
+  private async isBanned(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
+    const restriction = await this.collections.channelRestrictions.findOne({ channelId, userId });
+    return restriction?.kind === 'banned' && holds(restriction);
+  }
+}
+
+function noMembersOfItsOwn(): AppError {
+  return new AppError('bad_request', 'A public channel has no members of its own.');
+}

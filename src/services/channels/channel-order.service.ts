@@ -1,0 +1,147 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelOrderInput, DefaultChannelInput } from '../../models/channels/channel-order.model';
+import { type Channel, type ChannelDocument } from '../../models/channel.model';
+import { toGroup, type Group } from '../../models/group.model';
+import type { Caller } from '../../models/identity/session.model';
+import { AppError } from '../../utils/errors';
+import { noChannel, type Access } from '../access/access';
+import type { AuditService } from '../audit/audit.service';
+import type { ChannelChanges } from './channel-changes';
+import type { ChannelCounts } from './channel-counts';
+import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { GroupChannels } from './group-channels';
+import type { GuardedWrites } from '../access/guarded-writes';
+
+/**
+ * How far public channels stand apart. Private ones stand between them, so that who cannot see those does not see
+ * by a gap that they are there.
+ */
+const STEP = 1024;
+
+/** In what order the channels of a group stand, and in which of them newcomers begin. */
+export class ChannelOrderService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly writes: GuardedWrites,
+    private readonly queue: Lines,
+    private readonly changes: ChannelChanges,
+    private readonly counts: ChannelCounts,
+    private readonly groupChannels: GroupChannels,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** The place of a new channel: behind the others. */
+  async lastPosition(groupId: ObjectId, visibility: ChannelDocument['visibility']): Promise<number> {
+    const isPublic = visibility === 'public';
+    const [last] = await this.collections.channels
+      .find({ groupId, ...(isPublic && { visibility }) }, { projection: { position: 1 } })
+      .sort({ position: -1, _id: -1 })
+      .limit(1)
+      .toArray();
+    const behind = last?.position ?? 0;
+    return isPublic ? nextStep(behind) : behind + 1;
+  }
+
+  /**
+   * Puts the channels of a group in another order, all of them or none. Those that the caller cannot read keep
+   * their places among the others.
+   * @returns them in their new order.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, channels_changed (with `missing` and
+   * `unknown`) when they are not exactly those that the caller can read now
+   */
+  async arrange(caller: Caller, groupId: string, { channelIds }: ChannelOrderInput): Promise<Channel[]> {
+    return this.writes.inGroup(caller, 'group.arrange_channels', groupId, {}, async ({ group }) => {
+      const turns = (await this.inOrder(group._id)).map(({ _id }) => _id);
+      await takeTurns(this.queue, turns);
+      const channels = (await this.inOrder(group._id)).filter(({ _id }) =>
+        turns.some((id) => id.equals(_id)),
+      );
+      const view = await this.access.viewOf(caller.userId, group._id);
+      const readable = channels.filter((channel) => view.reads(channel));
+      refuseStale(channelIds, readable);
+      const changed = new Map<string, ChannelDocument>();
+      for (const { channel, position } of positionsOf(rearranged(channels, readable, channelIds))) {
+        if (channel.position === position) continue;
+        changed.set(channel._id.toHexString(), await this.changes.update(channel._id, { position }));
+      }
+      if (changed.size > 0) await this.note(caller, group._id, 'group.channels_arranged', {});
+      const own = new Map(readable.map((channel) => [channel._id.toHexString(), channel]));
+      return this.counts.showAll(channelIds.map((id) => changed.get(id) ?? own.get(id)!));
+    });
+  }
+
+  /**
+   * Lets newcomers begin in this channel.
+   * @throws AppError not_found, forbidden, group_archived, channel_archived, bad_request (a private channel)
+   */
+  async setDefault(caller: Caller, groupId: string, { channelId }: DefaultChannelInput): Promise<Group> {
+    const action = 'group.arrange_channels';
+    const { group: asked } = await this.access.group(caller, action, groupId, { quiet: true });
+    const { channel: named } = await this.access.channel(caller, 'channel.read', channelId, { quiet: true });
+    // Before any turn is taken: who waits for a second group while holding the turn of one may wait for ever.
+    if (!named.groupId?.equals(asked._id)) throw noChannel();
+    return this.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
+      this.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
+        if (current.visibility === 'private') {
+          throw new AppError('bad_request', 'Newcomers begin in a public channel.');
+        }
+        if (current.archivedAt) throw new AppError('channel_archived', 'The channel is archived.');
+        const after = await this.groupChannels.setDefault(group._id, current._id);
+        await this.note(caller, group._id, 'group.default_channel_set', { channelId });
+        return toGroup(after, membership?.role ?? null);
+      }),
+    );
+  }
+
+  private inOrder(groupId: ObjectId): Promise<ChannelDocument[]> {
+    return this.collections.channels.find({ groupId }).sort({ position: 1, _id: 1 }).toArray();
+  }
+
+  private note(
+    { userId, address }: Caller,
+    targetId: ObjectId,
+    action: 'group.channels_arranged' | 'group.default_channel_set',
+    details: Record<string, string>,
+  ): Promise<void> {
+    return this.audit.record({ action, actorId: userId, targetId, address, details });
+  }
+}
+
+const nextStep = (position: number) => (Math.floor(position / STEP) + 1) * STEP;
+
+/** @throws AppError channels_changed */
+function refuseStale(wanted: string[], readable: ChannelDocument[]): void {
+  const there = readable.map(({ _id }) => _id.toHexString());
+  const missing = there.filter((id) => !wanted.includes(id));
+  const unknown = wanted.filter((id) => !there.includes(id));
+  if (missing.length === 0 && unknown.length === 0) return;
+  throw new AppError(
+    'channels_changed',
+    'These are not the channels that you can read in this group now: list them again.',
+    { missing, unknown },
+  );
+}
+
+/** The channels as they stand, with the wanted order in the places of those that are readable. */
+function rearranged(
+  channels: ChannelDocument[],
+  readable: ChannelDocument[],
+  wanted: string[],
+): ChannelDocument[] {
+  const own = new Map(readable.map((channel) => [channel._id.toHexString(), channel]));
+  let next = 0;
+  return channels.map((channel) =>
+    own.has(channel._id.toHexString()) ? own.get(wanted[next++]!)! : channel,
+  );
+}
+
+/** The position of each, in their order. */
+function positionsOf(channels: ChannelDocument[]): { channel: ChannelDocument; position: number }[] {
+  let last = 0;
+  return channels.map((channel) => {
+    last = channel.visibility === 'public' ? nextStep(last) : last + 1;
+    return { channel, position: last };
+  });
+}

@@ -1,0 +1,218 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { duplicateIndex } from '../../db/mongodb';
+import type { Transactions } from '../../db/transaction';
+import { toChannel, type ChannelDocument } from '../../models/channel.model';
+import {
+  directKeyOf,
+  MAX_PEOPLE,
+  peopleOfKey,
+  type AddPeopleInput,
+  type Conversation,
+  type ConversationsQuery,
+  type StartDirectInput,
+} from '../../models/channels/direct-message.model';
+import type { Caller } from '../../models/identity/session.model';
+import { behindTime, encodeTimeCursor } from '../../models/kernel/time-cursor.model';
+import { toPublicUser, type UserDocument } from '../../models/user.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import { noChannel, type Access } from '../access/access';
+import type { ChannelMembers } from './channel-members';
+import type { Lines } from '../kernel/channel-queue';
+import type { UserService } from '../user.service';
+
+/** A conversation, and whether it has just been made. */
+interface Opened {
+  conversation: Conversation;
+  created: boolean;
+}
+
+/**
+ * Conversations outside of groups: of two people, who have one for ever, and of up to ten. Any two people of the
+ * server may talk unless one has blocked the other. Nobody else knows of it.
+ */
+export class DirectMessageService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly members: ChannelMembers,
+    private readonly users: UserService,
+    private readonly queue: Lines,
+  ) {}
+
+  /**
+   * Opens the one conversation with somebody, or starts a new one with several.
+   * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (with oneself)
+   */
+  async start(caller: Caller, { userIds }: StartDirectInput): Promise<Opened> {
+    const [otherId] = userIds;
+    if (otherId === undefined || userIds.length > 1) return this.startGroup(caller, userIds);
+    const { channel, created } = await this.openPair(caller, otherId);
+    return { conversation: await this.show(channel), created };
+  }
+
+  /** The caller's conversations, those in which something was written last first. */
+  async list({ userId }: Caller, query: ConversationsQuery): Promise<Page<Conversation>> {
+    const rows = await this.collections.channelMembers
+      .find({ userId, groupId: null, ...(query.cursor && behindTime('activeAt', query.cursor)) })
+      .sort({ activeAt: -1, _id: -1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, ({ activeAt, joinedAt, _id }) =>
+      encodeTimeCursor({ at: activeAt ?? joinedAt, _id }),
+    );
+    const channels = await this.collections.channels
+      .find({ _id: { $in: page.items.map(({ channelId }) => channelId) } })
+      .toArray();
+    const shown = await this.showAll(channels);
+    const items = page.items.flatMap(({ channelId }) => shown.get(channelId.toHexString()) ?? []);
+    return { items, nextCursor: page.nextCursor };
+  }
+
+  /**
+   * Takes people into a conversation. One of two stays as it is: a new one is started with both and them.
+   * @throws AppError not_found, direct_messages_closed, consent_required, too_many_people, bad_request (a channel of
+   * a group, oneself)
+   */
+  async add(caller: Caller, channelId: string, { userIds }: AddPeopleInput): Promise<Opened> {
+    const { channel } = await this.access.channel(caller, 'channel.add_people', channelId);
+    if (channel.directKey !== undefined) {
+      const both = peopleOfKey(channel.directKey).map((id) => id.toHexString());
+      const others = new Set([...both, ...userIds].filter((id) => id !== caller.userId.toHexString()));
+      const added = [...others].filter((id) => !both.includes(id));
+      if (added.length === 0) return { conversation: await this.show(channel), created: false };
+      return this.startGroup(caller, [...others]);
+    }
+    const after = await this.queue.alone(channel._id, () =>
+      this.transactions.run(async () => {
+        const people = await this.requirePeople(caller, 'direct.add', userIds);
+        const inside = await this.collections.channelMembers.find({ channelId: channel._id }).toArray();
+        const known = new Set(inside.map(({ userId }) => userId.toHexString()));
+        const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
+        if (inside.length + added.length > MAX_PEOPLE) throw tooMany();
+        for (const id of added) await this.users.lockLiving(id.toHexString());
+        await this.members.add(channel, added);
+        return this.collections.channels.findOne({ _id: channel._id });
+      }),
+    );
+    if (!after) throw noChannel();
+    return { conversation: await this.show(after), created: false };
+  }
+
+  /** The two of whom both may start it at the same moment find the same one. */
+  private async openPair(
+    caller: Caller,
+    otherId: string,
+  ): Promise<{ channel: ChannelDocument; created: boolean }> {
+    const directKey = directKeyOf(caller.userId, new ObjectId(otherId));
+    for (;;) {
+      try {
+        return await this.transactions.run(async () => {
+          const people = await this.requirePeople(caller, 'direct.start', [otherId]);
+          const found = await this.collections.channels.findOne({ directKey });
+          if (found) return { channel: found, created: false };
+          return { channel: await this.create(caller, people, directKey), created: true };
+        });
+      } catch (error) {
+        // In a transaction of the caller nothing can be read after an error: that one has to run again itself.
+        if (duplicateIndex(error) !== 'direct_unique' || this.transactions.settled()) throw error;
+      }
+    }
+  }
+
+  private async startGroup(caller: Caller, userIds: string[]): Promise<Opened> {
+    if (userIds.length + 1 > MAX_PEOPLE) throw tooMany();
+    const channel = await this.transactions.run(async () =>
+      this.create(caller, await this.requirePeople(caller, 'direct.add', userIds)),
+    );
+    return { conversation: await this.show(channel), created: true };
+  }
+
+  /** Part of a transaction. */
+  private async create(
+    { userId }: Caller,
+    people: UserDocument[],
+    directKey?: string,
+  ): Promise<ChannelDocument> {
+    const others = people.map(({ _id }) => _id);
+    const now = new Date();
+    const channel: ChannelDocument = {
+      _id: new ObjectId(),
+      kind: 'direct',
+      groupId: null,
+      name: '',
+      topic: '',
+      visibility: 'private',
+      createdBy: userId,
+      position: 0,
+      slowModeSeconds: 0,
+      announcementOnly: false,
+      archivedAt: null,
+      ...(directKey !== undefined && { directKey }),
+      memberCount: 0,
+      seq: 0,
+      mainSeq: 0,
+      revision: 0,
+      createdAt: now,
+      updatedAt: now,
+    };
+    // An account that ends at the same moment leaves what it finds, and would not find this.
+    for (const id of [userId, ...others]) await this.users.lockLiving(id.toHexString());
+    await this.collections.channels.insertOne(channel);
+    await this.members.add(channel, [userId, ...others]);
+    const made = await this.collections.channels.findOne({ _id: channel._id });
+    if (!made) throw noChannel();
+    return made;
+  }
+
+  /**
+   * People whom the caller may write to, or take into a conversation of several. Part of the transaction that does so.
+   * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (oneself)
+   */
+  private async requirePeople(
+    caller: Caller,
+    action: 'direct.start' | 'direct.add',
+    userIds: string[],
+  ): Promise<UserDocument[]> {
+    if (userIds.includes(caller.userId.toHexString())) {
+      throw new AppError('bad_request', 'Nobody writes to themselves.');
+    }
+    const found = await this.users.byIds(userIds.map((id) => new ObjectId(id)));
+    const people = userIds.map((id) => found.get(id));
+    for (const user of people) await this.access.requireDirect(caller, action, user);
+    return people.flatMap((user) => user ?? []);
+  }
+
+  private async show(channel: ChannelDocument): Promise<Conversation> {
+    const shown = await this.showAll([channel]);
+    return shown.get(channel._id.toHexString())!;
+  }
+
+  /** @returns them by id in hexadecimal digits. */
+  private async showAll(channels: ChannelDocument[]): Promise<Map<string, Conversation>> {
+    const groups = channels.filter(({ directKey }) => directKey === undefined);
+    const rows = await this.collections.channelMembers
+      .find({ channelId: { $in: groups.map(({ _id }) => _id) } })
+      .toArray();
+    const people = new Map<string, ObjectId[]>();
+    for (const { _id, directKey } of channels) {
+      // Of two people one may be gone for ever; the other still sees with whom they have talked.
+      people.set(_id.toHexString(), directKey === undefined ? [] : peopleOfKey(directKey));
+    }
+    for (const { channelId, userId } of rows) people.get(channelId.toHexString())?.push(userId);
+    const users = await this.users.byIds([...people.values()].flat());
+    return new Map(
+      channels.map((channel) => {
+        const id = channel._id.toHexString();
+        const inside = (people.get(id) ?? []).flatMap((userId) => users.get(userId.toHexString()) ?? []);
+        return [id, { channel: toChannel(channel), people: inside.map(toPublicUser) }];
+      }),
+    );
+  }
+}
+
+function tooMany(): AppError {
+  return new AppError('too_many_people', `A conversation has ${MAX_PEOPLE} people at most.`);
+}

@@ -1,0 +1,83 @@
+import type { ObjectId, UpdateFilter } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelDocument } from '../../models/channel.model';
+import { toSharedGroup, type GroupDocument } from '../../models/group.model';
+import { AppError } from '../../utils/errors';
+import type { EventBus } from '../kernel/event-bus';
+
+/**
+ * What a group says of its public channels: how many there are, and in which newcomers begin. Every method is part
+ * of the caller's transaction, and the members of the group hear what it has changed.
+ */
+export class GroupChannels {
+  constructor(
+    private readonly collections: Collections,
+    private readonly bus: EventBus,
+  ) {}
+
+  /** A channel is public from now on: one that has just been made, or one that has opened. */
+  async count({ _id, groupId, archivedAt }: ChannelDocument): Promise<void> {
+    if (!groupId) return;
+    const group = await this.write(groupId, { $inc: { channelCount: 1 } });
+    const begins = group.defaultChannelId === null && archivedAt === null;
+    await this.tell(begins ? await this.write(groupId, { $set: { defaultChannelId: _id } }) : group);
+  }
+
+  /** A public channel goes, or closes. */
+  async discount(channel: ChannelDocument): Promise<void> {
+    if (channel.visibility !== 'public' || !channel.groupId) return;
+    const group = await this.write(channel.groupId, { $inc: { channelCount: -1 } });
+    await this.tell((await this.passOn(group, channel)) ?? group);
+  }
+
+  /** A channel is archived: newcomers begin in another one. */
+  async retire(channel: ChannelDocument): Promise<void> {
+    const group = channel.groupId && (await this.collections.groups.findOne({ _id: channel.groupId }));
+    const changed = group && (await this.passOn(group, channel));
+    if (changed) await this.tell(changed);
+  }
+
+  /** A channel is back from the archive. */
+  async reinstate({ _id, groupId, visibility }: ChannelDocument): Promise<void> {
+    if (!groupId || visibility === 'private') return;
+    const group = await this.collections.groups.findOne({ _id: groupId });
+    if (group?.defaultChannelId === null) await this.setDefault(groupId, _id);
+  }
+
+  /** Newcomers begin in this channel from now on. */
+  async setDefault(groupId: ObjectId, channelId: ObjectId): Promise<GroupDocument> {
+    const group = await this.write(groupId, {
+      $set: { defaultChannelId: channelId, updatedAt: new Date() },
+    });
+    await this.tell(group);
+    return group;
+  }
+
+  /** @returns the group with another default channel; undefined if this one was none. */
+  private async passOn(
+    { _id: groupId, defaultChannelId }: GroupDocument,
+    { _id }: ChannelDocument,
+  ): Promise<GroupDocument | undefined> {
+    if (!defaultChannelId?.equals(_id)) return undefined;
+    const [next] = await this.collections.channels
+      .find({ groupId, _id: { $ne: _id }, visibility: 'public', archivedAt: null })
+      .sort({ position: 1, _id: 1 })
+      .limit(1)
+      .toArray();
+    return this.write(groupId, { $set: { defaultChannelId: next?._id ?? null } });
+  }
+
+  private async write(_id: ObjectId, update: UpdateFilter<GroupDocument>): Promise<GroupDocument> {
+    const group = await this.collections.groups.findOneAndUpdate({ _id }, update, {
+      returnDocument: 'after',
+    });
+    if (!group) throw new AppError('not_found', 'There is no such group.');
+    return group;
+  }
+
+  private tell(group: GroupDocument): Promise<void> {
+    return this.bus.tell({ kind: 'group', groupId: group._id }, 'group:updated', {
+      group: toSharedGroup(group),
+    });
+  }
+}

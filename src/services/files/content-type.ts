@@ -1,0 +1,58 @@
+import { fileTypeFromFile } from 'file-type/node';
+import { open, type FileHandle } from 'node:fs/promises';
+import { CATEGORIES, MEDIA_TYPES, TEXT, type ContentType } from '../../models/files/attachment.model';
+import { hasAudioFrames, hasMovieBox } from './media-structure';
+import { textEncodingOf } from './text-encoding';
+
+/** What the library calls by another name than browsers do. */
+const RENAMED: Record<string, string> = {
+  'audio/x-m4a': 'audio/mp4',
+  'image/apng': 'image/png',
+  'video/x-m4v': 'video/mp4',
+};
+/** How the formats begin that are written as text. */
+const WRITTEN_AS_TEXT = [
+  { mediaType: 'application/pdf', beginning: /^%PDF-\d/ },
+  { mediaType: 'application/rtf', beginning: /^\{\\rtf\d/ },
+];
+
+/**
+ * Determines by its content what a file is. What is text from end to end is plain text, whatever it says and however it
+ * begins: HTML and SVG, and notes that begin with `GIF` or have `free` where a film has it. Sound and films that the
+ * library recognises by a few bytes have to have the structure of one.
+ * @returns undefined for what may not be uploaded.
+ */
+export async function contentTypeOf(path: string): Promise<ContentType | undefined> {
+  const file = await open(path);
+  try {
+    const encoding = await textEncodingOf(file);
+    if (encoding === 'utf-8') return { mediaType: await typeOfText(file), category: 'file' };
+    if (encoding === 'utf-16') return { mediaType: TEXT, category: 'file', charset: encoding };
+    return await typeOfBinary(file, path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function typeOfText(file: FileHandle): Promise<string> {
+  const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(16), position: 0 });
+  const start = buffer.toString('latin1', 0, bytesRead);
+  return WRITTEN_AS_TEXT.find(({ beginning }) => beginning.test(start))?.mediaType ?? TEXT;
+}
+
+async function typeOfBinary(file: FileHandle, path: string): Promise<ContentType | undefined> {
+  const found = await fileTypeFromFile(path);
+  const name = found?.mime.split(';')[0] ?? '';
+  const mediaType = RENAMED[name] ?? name;
+  const category = CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
+  if (!category || !(await hasStructure(file, mediaType))) return undefined;
+  return { mediaType, category };
+}
+
+/** Whether a file has the structure of its type, where the library asks for less than four bytes, or bytes of text. */
+async function hasStructure(file: FileHandle, mediaType: string): Promise<boolean> {
+  if (mediaType === 'audio/mpeg' || mediaType === 'audio/aac') return hasAudioFrames(file);
+  if (mediaType !== 'video/quicktime') return true;
+  const { buffer } = await file.read({ buffer: Buffer.alloc(8), position: 0 });
+  return buffer.toString('latin1', 4) === 'ftyp' || hasMovieBox(file);
+}

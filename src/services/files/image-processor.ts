@@ -1,0 +1,140 @@
+import { readFile } from 'node:fs/promises';
+import type { ObjectId } from 'mongodb';
+import sharp, { type FormatEnum, type Sharp } from 'sharp';
+import { AppError } from '../../utils/errors';
+import { FairQueue } from '../kernel/fair-queue';
+
+/** The readers of images that are let near what people send: none that follows links or draws text. */
+const READERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((name) => `VipsForeignLoad${name}Buffer`);
+
+/** Width times height. Decoded, this many pixels take 200 MB. */
+const MAX_PIXELS = 50_000_000;
+/**
+ * Images that are processed at the same time and that wait, in all and of one user. Each takes one of the threads of
+ * libuv's pool, so files always have the others, and one user never has both places.
+ */
+const QUEUE = { active: 2, activePerKey: 1, waiting: 64, waitingPerKey: 20 };
+/** In seconds. */
+const TIMEOUT = 20;
+const WEBP_QUALITY = 82;
+/** Of a picture in its full size. */
+const FULL_QUALITY = 90;
+/** The width and height into which a thumbnail fits, in pixels. */
+const THUMBNAIL_SIZE = 480;
+
+sharp.cache(false);
+sharp.concurrency(1);
+sharp.block({ operation: ['VipsForeignLoad'] });
+sharp.unblock({ operation: READERS });
+
+/** An image that was drawn anew, and a small picture of it in WebP. */
+export interface CleanImage {
+  content: Buffer;
+  /** AVIF becomes WebP: drawing it anew takes seconds for each megapixel. */
+  mediaType: string;
+  width: number;
+  height: number;
+  thumbnail: Buffer;
+}
+
+/** Makes images of people's files. What comes out holds pixels and nothing else of what came in. */
+export class ImageProcessor {
+  private readonly queue = new FairQueue(QUEUE);
+
+  /**
+   * Square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cut to its middle,
+   * without metadata.
+   * @param path of a file small enough to hold in memory.
+   * @param sizes widths in pixels.
+   * @param userId whose file it is.
+   * @returns one image for each size.
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
+   */
+  squares(path: string, sizes: readonly number[], userId: ObjectId): Promise<Buffer[]> {
+    return this.queue.run(userId.toHexString(), async () => {
+      const source = await readFile(path);
+      const largest = Math.max(...sizes);
+      try {
+        await requireKnownFormat(source);
+        const { data, info } = await sharp(source, { limitInputPixels: MAX_PIXELS, failOn: 'error' })
+          .autoOrient()
+          .resize(largest, largest, { fit: 'cover' })
+          .timeout({ seconds: TIMEOUT })
+          .raw()
+          .toBuffer({ resolveWithObject: true });
+        const raw = { width: info.width, height: info.height, channels: info.channels };
+        const images: Buffer[] = [];
+        for (const size of sizes) {
+          const image = sharp(data, { raw }).resize(size, size).webp({ quality: WEBP_QUALITY });
+          images.push(await image.toBuffer());
+        }
+        return images;
+      } catch (error) {
+        throw asImageError(error);
+      }
+    });
+  }
+
+  /**
+   * The same picture in the same format (AVIF: as WebP), upright, with all frames if it moves, and without metadata.
+   * @param path of a file small enough to hold in memory.
+   * @param userId whose file it is.
+   * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
+   */
+  clean(path: string, userId: ObjectId): Promise<CleanImage> {
+    return this.queue.run(userId.toHexString(), async () => {
+      const source = await readFile(path);
+      try {
+        const format = await requireKnownFormat(source);
+        const options = { limitInputPixels: MAX_PIXELS, failOn: 'error' } as const;
+        const whole = sharp(source, { ...options, animated: true }).autoOrient();
+        const { data, info } = await drawnAs(whole, format)
+          .timeout({ seconds: TIMEOUT })
+          .toBuffer({ resolveWithObject: true });
+        const thumbnail = await sharp(source, options)
+          .autoOrient()
+          .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside', withoutEnlargement: true })
+          .webp({ quality: WEBP_QUALITY })
+          .timeout({ seconds: TIMEOUT })
+          .toBuffer();
+        return {
+          content: data,
+          mediaType: `image/${info.format}`,
+          width: info.width,
+          height: info.pageHeight ?? info.height,
+          thumbnail,
+        };
+      } catch (error) {
+        throw asImageError(error);
+      }
+    });
+  }
+}
+
+function drawnAs(image: Sharp, format: keyof FormatEnum | undefined): Sharp {
+  if (format === 'jpeg') return image.jpeg({ quality: FULL_QUALITY });
+  if (format === 'png') return image.png();
+  if (format === 'gif') return image.gif();
+  return image.webp({ quality: FULL_QUALITY });
+}
+
+async function requireKnownFormat(source: Buffer): Promise<keyof FormatEnum | undefined> {
+  const { format, compression } = await sharp(source, { limitInputPixels: MAX_PIXELS }).metadata();
+  // HEIF is AVIF when its compression is AV1.
+  if (format === 'heif' && compression !== 'av1') throw unsupported();
+  return format;
+}
+
+/** What the library says of an image that it cannot read. */
+function asImageError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof AppError) return error;
+  if (/unsupported image format/.test(error.message)) return unsupported();
+  if (/exceeds pixel limit/.test(error.message)) {
+    return new AppError('image_too_large', `The image has more than ${MAX_PIXELS / 1e6} million pixels.`);
+  }
+  return new AppError('image_invalid', 'The image is damaged.');
+}
+
+function unsupported(): AppError {
+  return new AppError('unsupported_media_type', 'The file is not a JPEG, PNG, WebP, GIF or AVIF image.');
+}

@@ -1,0 +1,168 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { duplicateIndex } from '../../db/mongodb';
+import type { Transactions } from '../../db/transaction';
+import { toSharedGroup, type GroupDocument } from '../../models/group.model';
+import type { Caller } from '../../models/identity/session.model';
+import { AppError } from '../../utils/errors';
+import { nameKeysOf } from '../../utils/name-keys';
+import { inWords, type AuditService } from '../audit/audit.service';
+import type { AvatarService } from '../files/avatar.service';
+import type { ChannelMembers } from '../channels/channel-members';
+import type { ChannelPurger } from '../channels/channel-purger';
+import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { EventBus } from '../kernel/event-bus';
+import { listingOf } from './group-listing';
+import type { NotificationService } from '../notifications/notification.service';
+import type { PendingAdmissions } from './pending-admissions';
+
+/** Who does something, as the audit log names them. */
+export type By = Pick<Caller, 'userId' | 'address'>;
+
+/** What of a group can be changed. */
+export type GroupChange = Partial<
+  Pick<GroupDocument, 'name' | 'description' | 'visibility' | 'joinPolicy' | 'archivedAt'>
+>;
+
+/**
+ * The one place that changes, archives and deletes groups: what hangs on them, what open clients hear and the
+ * audit log go with it. It does not ask who may.
+ */
+export class GroupLifecycle {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly queue: Lines,
+    private readonly channelMembers: ChannelMembers,
+    private readonly admissions: PendingAdmissions,
+    private readonly notifications: NotificationService,
+    private readonly avatars: AvatarService,
+    private readonly purger: ChannelPurger,
+    private readonly audit: AuditService,
+    private readonly bus: EventBus,
+  ) {}
+
+  /** Changes what somebody has asked to have otherwise. @throws AppError not_found, group_name_taken */
+  update(groupId: ObjectId, change: GroupChange, by: By): Promise<GroupDocument> {
+    return this.transactions.run(async () => {
+      const group = await this.change(groupId, change);
+      await this.record('group.updated', group, by, inWords(change));
+      return group;
+    });
+  }
+
+  private change(groupId: ObjectId, change: GroupChange): Promise<GroupDocument> {
+    return refuseTakenName(() =>
+      this.transactions.run(async () => {
+        const before = await this.collections.groups.findOne({ _id: groupId });
+        if (!before) throw noGroup();
+        // A name that stays keeps its keys: an old one may look like that of another group.
+        const renamed = change.name !== undefined && change.name !== before.name;
+        const keys = renamed ? nameKeysOf(change.name ?? '') : {};
+        const fields = { ...change, ...keys, updatedAt: new Date() };
+        const { listing: _, ...bare } = { ...before, ...fields };
+        const listing = listingOf(bare);
+        const after = await this.collections.groups.findOneAndUpdate(
+          { _id: groupId },
+          listing ? { $set: { ...fields, listing } } : { $set: fields, $unset: { listing: true } },
+          { returnDocument: 'after' },
+        );
+        if (!after) throw noGroup();
+        if (before.visibility === 'public' && after.visibility === 'private') {
+          await this.admissions.endRequests(groupId);
+        }
+        await this.bus.tell({ kind: 'group', groupId }, 'group:updated', { group: toSharedGroup(after) });
+        return after;
+      }),
+    );
+  }
+
+  /** Archives a group: it is only read from then on. One that is archived stays so. @throws AppError not_found */
+  archive(groupId: ObjectId, by: By): Promise<GroupDocument> {
+    return this.setArchived(groupId, by, true);
+  }
+
+  /** Takes a group out of the archive. @throws AppError not_found */
+  restore(groupId: ObjectId, by: By): Promise<GroupDocument> {
+    return this.setArchived(groupId, by, false);
+  }
+
+  /**
+   * Deletes a group with everything in it, whole or not at all. Nobody hears anything more of it once this is
+   * committed; its messages are removed from the disk afterwards.
+   * @throws AppError not_found
+   */
+  async remove(groupId: ObjectId, by: By): Promise<void> {
+    await this.transactions.run(async () => {
+      const { groups, channels, memberships, groupBans } = this.collections;
+      await takeTurns(this.queue, [groupId]);
+      const doomed = await channels.find({ groupId }).toArray();
+      await takeTurns(
+        this.queue,
+        doomed.map(({ _id }) => _id),
+      );
+      const group = await groups.findOneAndDelete({ _id: groupId });
+      if (!group) throw noGroup();
+      const members = await memberships.find({ groupId }, { projection: { userId: 1 } }).toArray();
+      await this.channelMembers.removeChannels(doomed, 'deleted');
+      await this.admissions.endGroup(groupId);
+      for (const hanging of [memberships, groupBans]) await hanging.deleteMany({ groupId });
+      await this.notifications.withdraw({ groupId });
+      const others = members.map(({ userId }) => userId).filter((userId) => !userId.equals(by.userId));
+      const text = group.name;
+      await this.notifications.notify(others, {
+        kind: 'group.deleted',
+        actorId: by.userId,
+        groupId,
+        text,
+      });
+      await this.record('group.deleted', group, by, { name: text, members: String(members.length) });
+      await this.avatars.discard(group.avatarId);
+      await this.bus.tell({ kind: 'group', groupId }, 'group:removed', {
+        groupId: groupId.toHexString(),
+        reason: 'deleted',
+      });
+      await this.bus.publish({ type: 'group.deleted', groupId });
+    });
+    await this.purger.wake();
+  }
+
+  private setArchived(groupId: ObjectId, by: By, archived: boolean): Promise<GroupDocument> {
+    return this.transactions.run(async () => {
+      const before = await this.collections.groups.findOne({ _id: groupId });
+      if (!before) throw noGroup();
+      if ((before.archivedAt !== null) === archived) return before;
+      await this.record(archived ? 'group.archived' : 'group.restored', before, by);
+      return this.change(groupId, { archivedAt: archived ? new Date() : null });
+    });
+  }
+
+  private record(
+    action: 'group.updated' | 'group.archived' | 'group.restored' | 'group.deleted',
+    { _id: targetId }: GroupDocument,
+    { userId: actorId, address }: By,
+    details: Record<string, string> = {},
+  ): Promise<void> {
+    return this.audit.record({ action, actorId, targetId, address, details });
+  }
+}
+
+/** Says in the catalogue's words that a name is taken. */
+export async function refuseTakenName<Result>(write: () => Promise<Result>): Promise<Result> {
+  try {
+    return await write();
+  } catch (error) {
+    switch (duplicateIndex(error)) {
+      case 'name_key_unique':
+        throw new AppError('group_name_taken', 'A group with this name exists.');
+      case 'name_lookalike_unique':
+        throw new AppError('group_name_taken', 'A group exists whose name looks like this one.');
+      default:
+        throw error;
+    }
+  }
+}
+
+function noGroup(): AppError {
+  return new AppError('not_found', 'There is no such group.');
+}

@@ -1,0 +1,257 @@
+import { randomBytes } from 'node:crypto';
+import { ObjectId, type Filter } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import type { PageQuery } from '../../models/kernel/common.model';
+import { toGroup, type Group, type GroupDocument } from '../../models/group.model';
+import {
+  INVITE_LIFETIME,
+  toInvite,
+  toReceivedInvite,
+  type CreateInviteInput,
+  type Invite,
+  type InviteDocument,
+  type ReceivedInvite,
+} from '../../models/groups/invite.model';
+import type { Caller } from '../../models/identity/session.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import type { Access } from '../access/access';
+import { holds } from '../access/access-facts';
+import type { AuditService } from '../audit/audit.service';
+import type { Blocks } from '../users/blocks';
+import type { EventBus } from '../kernel/event-bus';
+import type { GuardedWrites } from '../access/guarded-writes';
+import type { Memberships } from './memberships';
+import type { NotificationService } from '../notifications/notification.service';
+import type { PendingAdmissions } from './pending-admissions';
+import type { ThrottleService } from '../operations/throttle.service';
+import { hashToken } from '../identity/token.service';
+import type { UserService } from '../user.service';
+
+/** Bytes of chance in a code: too many to be guessed. */
+const CODE_BYTES = 16;
+
+/** Invites into groups: by code, for whoever has it, and for single users. */
+export class InviteService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly writes: GuardedWrites,
+    private readonly admissions: PendingAdmissions,
+    private readonly memberships: Memberships,
+    private readonly users: UserService,
+    private readonly blocks: Blocks,
+    private readonly throttle: ThrottleService,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
+    private readonly bus: EventBus,
+  ) {}
+
+  /**
+   * Makes an invite: takes the role admin, and one above that which it gives. Of the code only a hash is stored.
+   * A user who was invited before has this invite from then on. Who has blocked the caller is not shown it.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, member_already, banned, rate_limited (the
+   * caller has notified them too often)
+   */
+  create(
+    caller: Caller,
+    groupId: string,
+    input: CreateInviteInput,
+  ): Promise<{ invite: Invite; code: string | null }> {
+    const subjectId = input.userId === undefined ? undefined : new ObjectId(input.userId);
+    return this.writes.inGroup(
+      caller,
+      'invite.create',
+      groupId,
+      {
+        newRole: input.role,
+        ...(subjectId && { subjectId }),
+      },
+      async ({ group }) => {
+        const now = Date.now();
+        const code = subjectId ? null : randomBytes(CODE_BYTES).toString('base64url');
+        const invite: InviteDocument = {
+          _id: new ObjectId(),
+          groupId: group._id,
+          ...(code !== null && { hash: hashToken(code) }),
+          ...(subjectId && { userId: subjectId }),
+          role: input.role,
+          uses: 0,
+          usesLeft: subjectId ? 1 : (input.maxUses ?? null),
+          createdBy: caller.userId,
+          createdAt: new Date(now),
+          expiresAt:
+            input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME) : timeOf(input.expiresAt),
+        };
+        if (subjectId) await this.prepare(caller, group, subjectId);
+        await this.collections.invites.insertOne(invite);
+        if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
+        await this.record('invite.created', caller, invite, { role: invite.role });
+        return { invite: toInvite(invite), code };
+      },
+    );
+  }
+
+  /** The invites of a group that are good, the oldest first; takes the role admin. @throws AppError not_found, … */
+  async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<Invite>> {
+    const { group } = await this.access.group(caller, 'invite.manage', groupId);
+    const rows = await this.find({ groupId: group._id }, query);
+    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    return { items: page.items.map(toInvite), nextCursor: page.nextCursor };
+  }
+
+  /** Takes an invite back; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
+  revoke(caller: Caller, groupId: string, inviteId: string): Promise<void> {
+    return this.writes.inGroup(caller, 'invite.manage', groupId, {}, async ({ group }) => {
+      const which = { _id: new ObjectId(inviteId), groupId: group._id };
+      const invite = await this.collections.invites.findOne(which);
+      if (!invite) throw new AppError('not_found', 'There is no such invite.');
+      await this.admissions.endInvites(which);
+      await this.record('invite.revoked', caller, invite);
+    });
+  }
+
+  /**
+   * Comes into a group by a code. A member stays what they are, and costs the code no use.
+   * @throws AppError invite_invalid, banned, group_archived
+   */
+  accept(caller: Caller, code: string): Promise<Group> {
+    return this.transactions.run(async () => {
+      const invite = await this.collections.invites.findOne({ hash: hashToken(code) });
+      if (!invite || !holds(invite)) throw invalid();
+      return this.enter(caller, invite);
+    });
+  }
+
+  /**
+   * The invites for the caller that are good, the oldest first; not those of people whom they have blocked, so that a
+   * page may have fewer than asked for.
+   */
+  async listMine({ userId }: Caller, query: PageQuery): Promise<Page<ReceivedInvite>> {
+    const page = cutPage(await this.find({ userId }, query), query.limit, (last) => last._id.toHexString());
+    if (page.items.length === 0) return { items: [], nextCursor: null };
+    const blocked = await this.blocks.blockedBy(
+      userId,
+      page.items.map(({ createdBy }) => createdBy),
+    );
+    const groups = await this.collections.groups
+      .find({ _id: { $in: page.items.map(({ groupId }) => groupId) } })
+      .toArray();
+    const byId = new Map(groups.map((group) => [group._id.toHexString(), group]));
+    const inviters = await this.users.byIds(page.items.map(({ createdBy }) => createdBy));
+    const items = page.items.flatMap((invite) => {
+      if (blocked.has(invite.createdBy.toHexString())) return [];
+      const group = byId.get(invite.groupId.toHexString());
+      const inviter = inviters.get(invite.createdBy.toHexString());
+      return group && inviter ? [toReceivedInvite(invite, group, inviter)] : [];
+    });
+    return { items, nextCursor: page.nextCursor };
+  }
+
+  /** Comes into a group by an invite for the caller. @throws AppError not_found, banned, group_archived */
+  acceptMine(caller: Caller, inviteId: string): Promise<Group> {
+    return this.transactions.run(async () => {
+      const invite = await this.collections.invites.findOne({
+        _id: new ObjectId(inviteId),
+        userId: caller.userId,
+      });
+      if (!invite || !holds(invite)) throw new AppError('not_found', 'There is no such invite.');
+      return this.enter(caller, invite);
+    });
+  }
+
+  /** Throws an invite for the caller away. @throws AppError not_found */
+  declineMine({ userId }: Caller, inviteId: string): Promise<void> {
+    return this.transactions.run(async () => {
+      const which = { _id: new ObjectId(inviteId), userId };
+      const invite = await this.collections.invites.findOne(which);
+      if (!invite) throw new AppError('not_found', 'There is no such invite.');
+      await this.admissions.endInvites(which);
+    });
+  }
+
+  private async enter(caller: Caller, invite: InviteDocument): Promise<Group> {
+    const { group, membership } = await this.access.group(caller, 'group.accept_invite', invite.groupId);
+    if (membership) return toGroup(group, membership.role);
+    if (invite.usesLeft === 0) throw invalid();
+    const user = await this.users.requireLiving(caller.userId.toHexString());
+    await this.memberships.add(group._id, user, invite.role);
+    // An invite for one user has ended with that.
+    if (!invite.userId) await this.spend(invite);
+    const joined = await this.access.group(caller, 'group.read', group._id);
+    return toGroup(joined.group, invite.role);
+  }
+
+  /** @throws AppError invite_invalid when it is used up, which undoes all that came before in the transaction */
+  private async spend({ _id, usesLeft }: InviteDocument): Promise<void> {
+    const limited = usesLeft !== null;
+    const { modifiedCount } = await this.collections.invites.updateOne(
+      { _id, ...(limited && { usesLeft: { $gt: 0 } }) },
+      { $inc: { uses: 1, ...(limited && { usesLeft: -1 }) } },
+    );
+    if (modifiedCount === 0) throw invalid();
+  }
+
+  /** @throws AppError not_found, member_already, rate_limited */
+  private async prepare(caller: Caller, { _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
+    await this.users.requireFindable(userId.toHexString());
+    await this.users.lockLiving(userId.toHexString());
+    await this.throttle.requireReach(caller.userId.toHexString(), userId.toHexString());
+    if (await this.collections.memberships.findOne({ groupId, userId })) {
+      throw new AppError('member_already', 'The user is a member of this group already.');
+    }
+    await this.admissions.endInvites({ groupId, userId });
+  }
+
+  /** Who has blocked somebody is not disturbed by them. */
+  private async tellInvited(
+    caller: Caller,
+    userId: ObjectId,
+    invite: InviteDocument,
+    group: GroupDocument,
+  ): Promise<void> {
+    const notices = await this.notifications.store([userId], {
+      kind: 'invite.received',
+      actorId: caller.userId,
+      groupId: group._id,
+      text: group.name,
+    });
+    if (notices.length === 0) return;
+    const inviter = await this.users.requireUser(caller.userId.toHexString());
+    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:received', {
+      invite: toReceivedInvite(invite, group, inviter),
+    });
+    await this.notifications.announce(notices);
+  }
+
+  private record(
+    action: 'invite.created' | 'invite.revoked',
+    { userId: actorId, address }: Caller,
+    { _id, groupId, userId }: InviteDocument,
+    more: Record<string, string> = {},
+  ): Promise<void> {
+    const details = { inviteId: _id.toHexString(), userId: userId?.toHexString() ?? null, ...more };
+    return this.audit.record({ action, actorId, targetId: groupId, address, details });
+  }
+
+  private find(which: Filter<InviteDocument>, { cursor, limit }: PageQuery): Promise<InviteDocument[]> {
+    return this.collections.invites
+      .find({
+        ...which,
+        $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
+        ...(cursor && { _id: { $gt: new ObjectId(cursor) } }),
+      })
+      .sort({ _id: 1 })
+      .limit(limit + 1)
+      .toArray();
+  }
+}
+
+const timeOf = (time: string | null) => (time === null ? null : new Date(time));
+
+/** One answer for what was never there, is used up, has expired or was taken back. */
+function invalid(): AppError {
+  return new AppError('invite_invalid', 'The invite is not valid, was used up or has expired.');
+}

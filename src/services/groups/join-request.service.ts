@@ -1,0 +1,191 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import type { PageQuery } from '../../models/kernel/common.model';
+import { toMember, type Member } from '../../models/group.model';
+import {
+  toJoinRequest,
+  toOwnJoinRequest,
+  type JoinRequest,
+  type JoinRequestDocument,
+  type OwnJoinRequest,
+} from '../../models/groups/join-request.model';
+import type { Caller } from '../../models/identity/session.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import type { Access } from '../access/access';
+import type { AuditService } from '../audit/audit.service';
+import type { EventBus } from '../kernel/event-bus';
+import type { GuardedWrites } from '../access/guarded-writes';
+import type { Memberships } from './memberships';
+import type { NotificationService } from '../notifications/notification.service';
+import { pageOfPeople } from '../users/people-pages';
+import type { PendingAdmissions } from './pending-admissions';
+import type { UserService } from '../user.service';
+
+/** After how long one may ask again where one was not let in, in milliseconds. */
+const ASK_AGAIN_AFTER = 24 * 3600_000;
+
+/** Requests to join groups that take people in by request. */
+export class JoinRequestService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly writes: GuardedWrites,
+    private readonly admissions: PendingAdmissions,
+    private readonly memberships: Memberships,
+    private readonly users: UserService,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
+    private readonly bus: EventBus,
+  ) {}
+
+  /**
+   * Asks to come into a group. Who has asked already has one request still, with its first note.
+   * @returns the request, and whether it is new.
+   * @throws AppError not_found, member_already, banned, group_archived, group_open, rate_limited (rejected lately)
+   */
+  ask(
+    caller: Caller,
+    groupId: string,
+    note: string,
+  ): Promise<{ joinRequest: OwnJoinRequest; created: boolean }> {
+    return this.writes.inGroup(caller, 'group.request_to_join', groupId, {}, async ({ group }) => {
+      const { joinRequests } = this.collections;
+      const own = { groupId: group._id, userId: caller.userId };
+      const before = await joinRequests.findOne(own);
+      if (before && !before.rejectedAt) {
+        return { joinRequest: toOwnJoinRequest(before, group), created: false };
+      }
+      if (before?.rejectedAt) refuseTooSoon(before.rejectedAt);
+      const user = await this.users.lockLiving(caller.userId.toHexString());
+      const request: JoinRequestDocument = {
+        _id: new ObjectId(),
+        ...own,
+        note,
+        createdAt: new Date(),
+        rejectedAt: null,
+      };
+      if (before) await joinRequests.deleteOne({ _id: before._id });
+      // By the key: asked twice at once, one of them has to look again.
+      const { _id, createdAt, rejectedAt } = request;
+      await joinRequests.updateOne(
+        own,
+        { $setOnInsert: { _id, note, createdAt, rejectedAt } },
+        { upsert: true },
+      );
+      const admins = await this.admissions.adminsOf(group._id);
+      const notices = await this.notifications.store(admins, {
+        kind: 'join_request.received',
+        actorId: caller.userId,
+        groupId: group._id,
+        text: note,
+      });
+      // Who is not notified finds the request in the list.
+      const told = notices.map(({ userId }) => userId);
+      await this.bus.tell({ kind: 'users', userIds: told }, 'join_request:created', {
+        joinRequest: toJoinRequest(request, user),
+      });
+      await this.notifications.announce(notices);
+      return { joinRequest: toOwnJoinRequest(request, group), created: true };
+    });
+  }
+
+  /** Takes the caller's request back. @throws AppError not_found when there is none to be decided */
+  withdraw({ userId }: Caller, groupId: string): Promise<void> {
+    return this.transactions.run(async () => {
+      const own = { groupId: new ObjectId(groupId), userId, rejectedAt: null };
+      const request = await this.collections.joinRequests.findOneAndDelete(own);
+      if (!request) throw noRequest();
+      await this.admissions.tellEnd(request, 'withdrawn');
+    });
+  }
+
+  /** Those who wait for a decision, the first first; takes the role admin. @throws AppError not_found, … */
+  async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<JoinRequest>> {
+    const { group } = await this.access.group(caller, 'join_request.list', groupId);
+    const which = { groupId: group._id, rejectedAt: null };
+    return pageOfPeople(this.users, this.collections.joinRequests, which, query, toJoinRequest);
+  }
+
+  /** What the caller has asked for, the newest first: what is to be decided, and what was rejected lately. */
+  async listMine({ userId }: Caller, query: PageQuery): Promise<Page<OwnJoinRequest>> {
+    const rows = await this.collections.joinRequests
+      .find({ userId, ...(query.cursor && { _id: { $lt: new ObjectId(query.cursor) } }) })
+      .sort({ _id: -1 })
+      .limit(query.limit + 1)
+      .toArray();
+    const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
+    if (page.items.length === 0) return { items: [], nextCursor: null };
+    const groups = await this.collections.groups
+      .find({ _id: { $in: page.items.map(({ groupId }) => groupId) }, visibility: 'public' })
+      .toArray();
+    const byId = new Map(groups.map((group) => [group._id.toHexString(), group]));
+    const items = page.items.flatMap((request) => {
+      const group = byId.get(request.groupId.toHexString());
+      return group ? [toOwnJoinRequest(request, group)] : [];
+    });
+    return { items, nextCursor: page.nextCursor };
+  }
+
+  /**
+   * Takes in somebody who has asked; takes the role admin. Who has become a member meanwhile stays what they are.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, banned
+   */
+  approve(caller: Caller, groupId: string, userId: string): Promise<Member> {
+    const subjectId = new ObjectId(userId);
+    return this.writes.inGroup(caller, 'join_request.approve', groupId, { subjectId }, async ({ group }) => {
+      const own = { groupId: group._id, userId: subjectId };
+      const request = await this.collections.joinRequests.findOne({ ...own, rejectedAt: null });
+      if (request) {
+        const user = await this.users.requireLiving(userId);
+        await this.memberships.add(group._id, user, 'member', 'approved');
+        await this.tell(caller, request, 'join_request.approved', group.name);
+      }
+      const membership = await this.collections.memberships.findOne(own);
+      if (!membership) throw noRequest();
+      return toMember(membership, await this.users.requireUser(userId));
+    });
+  }
+
+  /**
+   * Turns a request down; takes the role admin. They may ask again after a day.
+   * @throws AppError not_found, not_a_member, forbidden
+   */
+  reject(caller: Caller, groupId: string, userId: string, reason: string): Promise<void> {
+    return this.writes.inGroup(caller, 'join_request.reject', groupId, {}, async ({ group }) => {
+      const request = await this.collections.joinRequests.findOneAndUpdate(
+        { groupId: group._id, userId: new ObjectId(userId), rejectedAt: null },
+        { $set: { rejectedAt: new Date() } },
+        { returnDocument: 'before' },
+      );
+      if (!request) throw noRequest();
+      await this.admissions.tellEnd(request, 'rejected');
+      await this.tell(caller, request, 'join_request.rejected', reason);
+    });
+  }
+
+  /** Tells what has been decided: to whoever has asked, and to the audit log. */
+  private async tell(
+    { userId: actorId, address }: Caller,
+    { groupId, userId }: JoinRequestDocument,
+    decision: 'join_request.approved' | 'join_request.rejected',
+    text: string,
+  ): Promise<void> {
+    await this.notifications.notify([userId], { kind: decision, actorId, groupId, text });
+    const details = { userId: userId.toHexString() };
+    await this.audit.record({ action: decision, actorId, targetId: groupId, address, details });
+  }
+}
+
+function refuseTooSoon(rejectedAt: Date): void {
+  const wait = rejectedAt.getTime() + ASK_AGAIN_AFTER - Date.now();
+  if (wait <= 0) return;
+  const message = 'You were not let in lately. Ask again in a day.';
+  throw new AppError('rate_limited', message, undefined, wait / 1000);
+}
+
+function noRequest(): AppError {
+  return new AppError('not_found', 'There is no such request.');
+}

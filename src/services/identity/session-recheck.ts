@@ -1,0 +1,68 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Logger } from '../../utils/logger';
+import type { EventBus } from '../kernel/event-bus';
+import type { LiveConnections } from '../operations/live-connections';
+
+/** Sessions that are looked up by one query. */
+const BATCH = 1000;
+
+/**
+ * Looks from time to time whether the sessions of open connections still stand in the database, and ends the
+ * connections of those that do not. It is what bounds a revocation on a node that was not told of it: because
+ * Redis was away, or because the node that revoked died before it could tell.
+ */
+export class SessionRecheck {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> = Promise.resolve();
+
+  /** @param interval milliseconds between two looks; undefined where there is one node, which knows it all. */
+  constructor(
+    private readonly collections: Collections,
+    private readonly bus: EventBus,
+    private readonly connections: readonly Pick<LiveConnections, 'all'>[],
+    private readonly interval: number | undefined,
+    private readonly logger: Logger,
+  ) {}
+
+  start(): void {
+    if (this.interval === undefined) return;
+    this.timer = setTimeout(() => {
+      this.running = this.run()
+        .catch((error: unknown) => this.logger.error({ err: error }, 'sessions could not be checked'))
+        .finally(() => this.timer && this.start());
+    }, this.interval);
+    this.timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    await this.running;
+  }
+
+  /** Looks now. */
+  async run(): Promise<void> {
+    const owners = new Map<string, { sessionId: ObjectId; userId: ObjectId }>();
+    for (const own of this.connections.flatMap((each) => [...each.all().values()])) {
+      for (const { sessionId, userId } of own.values())
+        owners.set(sessionId.toHexString(), { sessionId, userId });
+    }
+    const all = [...owners.values()];
+    for (let start = 0; start < all.length; start += BATCH) {
+      const batch = all.slice(start, start + BATCH);
+      const standing = await this.standing(batch.map(({ sessionId }) => sessionId));
+      for (const { sessionId, userId } of batch) {
+        if (standing.has(sessionId.toHexString())) continue;
+        await this.bus.deliver({ type: 'session.revoked', sessionId, userId, reason: 'revoked' });
+      }
+    }
+  }
+
+  private async standing(ids: ObjectId[]): Promise<Set<string>> {
+    const rows = await this.collections.sessions
+      .find({ _id: { $in: ids }, revokedAt: null }, { projection: { _id: 1 } })
+      .toArray();
+    return new Set(rows.map(({ _id }) => _id.toHexString()));
+  }
+}

@@ -1,0 +1,257 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import {
+  toSession,
+  type Caller,
+  type Origin,
+  type RefreshInput,
+  type RevocationReason,
+  type Session,
+  type SessionDocument,
+  type SessionsQuery,
+} from '../../models/identity/session.model';
+import { behindTime, encodeTimeCursor } from '../../models/kernel/time-cursor.model';
+import { toUser, type Credentials, type UserDocument } from '../../models/user.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { AppError, invalidCredentials } from '../../utils/errors';
+import type { AuditService } from '../audit/audit.service';
+import type { EventBus } from '../kernel/event-bus';
+import type { MaintenanceService } from '../operations/maintenance.service';
+import type { PendingChanges } from './pending-changes';
+import type { RefreshGrace } from './refresh-grace';
+import type { SessionCache } from './session-cache';
+import type { TokenHolder, TokenService } from './token.service';
+
+/** Milliseconds after which it is noted again that a session is in use. */
+const SEEN_INTERVAL = 5 * 60_000;
+const MAX_USER_AGENT = 256;
+
+/** A caller, and when what they proved it with ends. */
+export interface Authenticated {
+  caller: Caller;
+  tokenExpiresAt: Date;
+}
+
+/** Sessions: one log-in on one device each, proved by tokens. */
+export class SessionService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly bus: EventBus,
+    private readonly tokens: TokenService,
+    private readonly audit: AuditService,
+    private readonly maintenance: MaintenanceService,
+    private readonly cache: SessionCache,
+    private readonly grace: RefreshGrace,
+    private readonly pending: PendingChanges,
+    private readonly refreshTokenSeconds: number,
+    private readonly clock: () => Date = () => new Date(),
+  ) {}
+
+  /**
+   * Starts a session for a user who has proved who they are.
+   * @param user as they were when they proved it.
+   * @throws AppError invalid_credentials when the password or the state of the account has changed since then
+   */
+  async open(user: UserDocument, origin: Origin): Promise<Credentials> {
+    const now = new Date();
+    const _id = new ObjectId();
+    const refresh = this.tokens.createRefreshToken(_id);
+    await this.collections.sessions.insertOne({
+      _id,
+      userId: user._id,
+      refreshTokenHash: refresh.hash,
+      address: origin.address,
+      userAgent: origin.userAgent.slice(0, MAX_USER_AGENT),
+      createdAt: now,
+      lastSeenAt: now,
+      expiresAt: this.endOfSession(now),
+      revokedAt: null,
+    });
+    // Whoever changes the account ends its sessions; one that was not there yet has to see for itself.
+    const { passwordHash } = user;
+    const stands =
+      passwordHash !== undefined &&
+      (await this.collections.users.findOne({ _id: user._id, passwordHash, state: 'active' }));
+    if (!stands) {
+      await this.revoke({ _id }, 'revoked');
+      throw invalidCredentials();
+    }
+    return this.credentials(user, _id, refresh.token);
+  }
+
+  /**
+   * Exchanges a refresh token for a new pair; the old one is spent. Presented again within a short grace, while its
+   * successor is unused, it gets the same successor. Any other token that comes a second time has been stolen from one
+   * of the two who hold it, so its session ends for both.
+   * @throws AppError refresh_token_invalid, refresh_token_reused, maintenance (the token stays good)
+   */
+  async refresh({ refreshToken }: RefreshInput, origin: Origin): Promise<Credentials> {
+    const presented = this.tokens.readRefreshToken(refreshToken);
+    if (!presented) throw invalidRefreshToken();
+    const { sessionId: _id, hash } = presented;
+    if (this.maintenance.enabled) await this.admitOwner(_id);
+    const next = this.tokens.createRefreshToken(_id);
+    const now = this.clock();
+    const open = { _id, revokedAt: null, expiresAt: { $gt: now } };
+    const exchanged = await this.collections.sessions.findOneAndUpdate(
+      { ...open, refreshTokenHash: hash },
+      {
+        $set: {
+          refreshTokenHash: next.hash,
+          spentToken: this.grace.spend(refreshToken, next.token, now),
+          lastSeenAt: now,
+          address: origin.address,
+          expiresAt: this.endOfSession(now),
+        },
+      },
+    );
+    const session = exchanged ?? (await this.collections.sessions.findOne(open));
+    const token = exchanged ? next.token : session && this.grace.successorOf(refreshToken, session, now);
+    if (!session || !token) throw await this.refuseRefresh(_id, hash, origin);
+    const user = await this.collections.users.findOne({ _id: session.userId });
+    if (user?.state !== 'active') throw invalidRefreshToken();
+    // Its end has moved, and the cache knows the old one.
+    this.cache.forget(_id);
+    return this.credentials(user, _id, token);
+  }
+
+  /**
+   * Tells who holds an access token.
+   * @throws AppError token_expired, token_invalid, session_revoked
+   */
+  async authenticate(accessToken: string, address: string): Promise<Authenticated> {
+    const { expiresAt: tokenExpiresAt, ...claimed } = this.tokens.verifyAccessToken(accessToken);
+    const { session, role } = await this.lookUp(claimed);
+    await this.noteUse(session, new Date());
+    return { caller: { ...claimed, role, address }, tokenExpiresAt };
+  }
+
+  /** A caller who was let in before, with the role that they have by now. @throws AppError session_revoked */
+  async recall(caller: Omit<Caller, 'role'>): Promise<Caller> {
+    const { role } = await this.lookUp(caller);
+    return { ...caller, role };
+  }
+
+  /** When the newest access token of a session ends; undefined if the session has ended. */
+  async newestTokenEnd(sessionId: ObjectId): Promise<Date | undefined> {
+    const session = await this.collections.sessions.findOne({ _id: sessionId, revokedAt: null });
+    if (!session) return undefined;
+    // The end of a session moves with each new pair of tokens.
+    const issuedAt = Math.min(session.expiresAt.getTime() - this.refreshTokenSeconds * 1000, Date.now());
+    return new Date(issuedAt + this.tokens.accessTokenSeconds * 1000);
+  }
+
+  /** The caller's sessions, the one last used first. */
+  async list(caller: Caller, { cursor, limit }: SessionsQuery): Promise<Page<Session>> {
+    const rows = await this.collections.sessions
+      .find({
+        userId: caller.userId,
+        revokedAt: null,
+        expiresAt: { $gt: new Date() },
+        ...(cursor && behindTime('lastSeenAt', cursor)),
+      })
+      .sort({ lastSeenAt: -1, _id: -1 })
+      .limit(limit + 1)
+      .toArray();
+    const page = cutPage(rows, limit, ({ lastSeenAt, _id }) => encodeTimeCursor({ at: lastSeenAt, _id }));
+    return {
+      items: page.items.map((session) => toSession(session, caller)),
+      nextCursor: page.nextCursor,
+    };
+  }
+
+  /** Ends one of the caller's sessions. @throws AppError not_found */
+  async revokeOwn(caller: Caller, sessionId: string, reason: RevocationReason): Promise<void> {
+    const revoked = await this.revoke({ _id: new ObjectId(sessionId), userId: caller.userId }, reason);
+    if (!revoked) throw new AppError('not_found', 'There is no such session.');
+  }
+
+  /**
+   * Ends all sessions of a user, and withdraws what was begun in them and has yet to be confirmed. When it resolves,
+   * their tokens are refused and their sockets closed: those of sessions that began while it ran, too.
+   */
+  async revokeAll(userId: ObjectId, reason: RevocationReason): Promise<void> {
+    await this.transactions.run(async () => {
+      await this.pending.withdraw(userId);
+      await this.revokeOpen(userId, reason);
+      // A transaction does not see the sessions that began while it ran.
+      await this.transactions.afterCommit(() => this.revokeOpen(userId, reason));
+    });
+  }
+
+  private async revokeOpen(userId: ObjectId, reason: RevocationReason): Promise<void> {
+    for (;;) {
+      const open = await this.collections.sessions.find({ userId, revokedAt: null }).toArray();
+      if (open.length === 0) return;
+      await Promise.all(open.map(({ _id }) => this.revoke({ _id }, reason)));
+    }
+  }
+
+  private async revoke(
+    filter: { _id: ObjectId; userId?: ObjectId },
+    reason: RevocationReason,
+  ): Promise<boolean> {
+    const session = await this.collections.sessions.findOneAndUpdate(
+      { ...filter, revokedAt: null },
+      { $set: { revokedAt: new Date() } },
+    );
+    if (!session) return false;
+    await this.bus.publish({
+      type: 'session.revoked',
+      sessionId: session._id,
+      userId: session.userId,
+      reason,
+    });
+    return true;
+  }
+
+  private async lookUp({ sessionId, userId }: Pick<TokenHolder, 'sessionId' | 'userId'>) {
+    const [session, role] = await Promise.all([this.cache.session(sessionId), this.cache.role(userId)]);
+    if (!session || !role || !session.userId.equals(userId)) {
+      throw new AppError('session_revoked', 'The session has ended.');
+    }
+    return { session, role };
+  }
+
+  private async noteUse(session: SessionDocument, now: Date): Promise<void> {
+    if (now.getTime() - session.lastSeenAt.getTime() < SEEN_INTERVAL) return;
+    session.lastSeenAt = now;
+    await this.collections.sessions.updateOne({ _id: session._id }, { $set: { lastSeenAt: now } });
+  }
+
+  private credentials(user: UserDocument, sessionId: ObjectId, refreshToken: string): Credentials {
+    const accessToken = this.tokens.signAccessToken({ userId: user._id, sessionId, role: user.role });
+    return { user: toUser(user), accessToken, refreshToken };
+  }
+
+  private endOfSession(now: Date): Date {
+    return new Date(now.getTime() + this.refreshTokenSeconds * 1000);
+  }
+
+  /** Lets the owner of a session pass during maintenance. @throws AppError maintenance */
+  private async admitOwner(sessionId: ObjectId): Promise<void> {
+    const session = await this.collections.sessions.findOne({ _id: sessionId });
+    const owner = session && (await this.collections.users.findOne({ _id: session.userId }));
+    this.maintenance.admit(owner ?? undefined);
+  }
+
+  private async refuseRefresh(sessionId: ObjectId, hash: string, origin: Origin): Promise<AppError> {
+    const session = await this.collections.sessions.findOne({ _id: sessionId });
+    const isReuse = session?.revokedAt === null && session.refreshTokenHash !== hash;
+    if (!isReuse || !(await this.revoke({ _id: sessionId }, 'token_reused'))) return invalidRefreshToken();
+    await this.audit.record({
+      action: 'session.token_reused',
+      actorId: null,
+      targetId: session.userId,
+      address: origin.address,
+      details: { sessionId: sessionId.toHexString() },
+    });
+    return new AppError('refresh_token_reused', 'This refresh token was used before; its session has ended.');
+  }
+}
+
+function invalidRefreshToken(): AppError {
+  return new AppError('refresh_token_invalid', 'The refresh token is not valid.');
+}

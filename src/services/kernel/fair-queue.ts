@@ -1,0 +1,194 @@
+import { AppError } from '../../utils/errors';
+
+/** How much work a queue runs and keeps waiting. */
+export interface FairQueueLimits {
+  /** Jobs that run at the same time. */
+  active: number;
+  /** Of them, jobs of one key. Default: all. */
+  activePerKey?: number;
+  /** Jobs that wait. */
+  waiting: number;
+  /** Of them, jobs of one key. */
+  waitingPerKey: number;
+}
+
+export interface JobOptions {
+  /** Aborts when the client has closed its connection: a job that still waits is then dropped. */
+  gone?: AbortSignal | undefined;
+  /**
+   * Set for the second job of a request whose first one was admitted and has already spent something, such as a
+   * one-time code: it waits for its turn, but is never refused or dropped.
+   */
+  continues?: boolean;
+}
+
+interface Job {
+  start: () => void;
+  refuse: (error: Error) => void;
+  continues: boolean;
+}
+
+/** How much the last job counts in the average duration. */
+const WEIGHT = 0.2;
+/** The longest Retry-After, in seconds. */
+const LONGEST_RETRY = 60;
+
+/**
+ * Runs expensive work a few jobs at a time. Waiting jobs are queued by key (an address, a user), and the keys take
+ * turns, so whoever sends a hundred jobs delays the others by one. The number of waiting jobs is bounded, in all and
+ * by key. When the queue is full, a new job replaces the newest one of the key with the most jobs: many jobs of one
+ * key never keep a first job of another key out.
+ */
+export class FairQueue {
+  private active = 0;
+  private readonly activeOf = new Map<string, number>();
+  /** The waiting jobs, oldest first, of each key that has any. The first key is the next one. */
+  private readonly waitingOf = new Map<string, Job[]>();
+  private waiting = 0;
+  private closed = false;
+  /** Of the last jobs, in milliseconds. */
+  private averageDuration = 0;
+
+  constructor(private readonly limits: FairQueueLimits) {}
+
+  /** How many jobs wait. */
+  get size(): number {
+    return this.waiting;
+  }
+
+  /**
+   * Runs `work` when it is the turn of `key`.
+   * @throws AppError rate_limited when too many jobs of this key wait, unavailable when too many wait in all or the
+   *   queue is closed, both with the seconds after which to try again; bad_request when the client is gone; what
+   *   `work` throws
+   */
+  async run<Result>(key: string, work: () => Promise<Result>, options: JobOptions = {}): Promise<Result> {
+    if (this.closed) throw this.overloaded();
+    if (options.gone?.aborted) throw clientGone();
+    if (this.waiting === 0 && this.mayStart(key)) this.occupy(key);
+    else await this.wait(key, options);
+    const begin = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.averageDuration += (performance.now() - begin - this.averageDuration) * WEIGHT;
+      this.release(key);
+      this.startNext();
+    }
+  }
+
+  /** Refuses the jobs that wait and all new ones. Those that run are not affected. */
+  close(): void {
+    this.closed = true;
+    const jobs = [...this.waitingOf.values()].flat();
+    for (const job of jobs) job.refuse(this.overloaded());
+    this.waitingOf.clear();
+    this.waiting = 0;
+  }
+
+  private mayStart(key: string): boolean {
+    const { active, activePerKey = active } = this.limits;
+    return this.active < active && (this.activeOf.get(key) ?? 0) < activePerKey;
+  }
+
+  private occupy(key: string): void {
+    this.active++;
+    this.activeOf.set(key, (this.activeOf.get(key) ?? 0) + 1);
+  }
+
+  private release(key: string): void {
+    this.active--;
+    const left = (this.activeOf.get(key) ?? 0) - 1;
+    if (left > 0) this.activeOf.set(key, left);
+    else this.activeOf.delete(key);
+  }
+
+  /** Resolves when the job may run; its place among the active ones is then taken. */
+  private wait(key: string, { gone, continues = false }: JobOptions): Promise<void> {
+    if (!continues) this.makeRoom(key);
+    return new Promise((resolve, reject) => {
+      const drop = () => {
+        this.remove(key, job);
+        reject(clientGone());
+      };
+      const job: Job = {
+        start: () => {
+          gone?.removeEventListener('abort', drop);
+          this.occupy(key);
+          resolve();
+        },
+        refuse: (error) => {
+          gone?.removeEventListener('abort', drop);
+          reject(error);
+        },
+        continues,
+      };
+      if (!continues) gone?.addEventListener('abort', drop, { once: true });
+      const jobs = this.waitingOf.get(key);
+      if (jobs) jobs.push(job);
+      else this.waitingOf.set(key, [job]);
+      this.waiting++;
+      // All places may be free if the jobs before this one wait for their key alone.
+      this.startNext();
+    });
+  }
+
+  /** @throws AppError rate_limited, unavailable when there is no room for one more job of this key */
+  private makeRoom(key: string): void {
+    const own = this.waitingOf.get(key)?.length ?? 0;
+    if (own >= this.limits.waitingPerKey) {
+      throw new AppError(
+        'rate_limited',
+        'Too many of your requests are waiting already. Try again later.',
+        undefined,
+        this.retryAfter(),
+      );
+    }
+    if (this.waiting < this.limits.waiting) return;
+    const [longest, jobs] = [...this.waitingOf].reduce((most, each) =>
+      each[1].length > most[1].length ? each : most,
+    );
+    const newest = jobs.length > own + 1 ? jobs.findLast((job) => !job.continues) : undefined;
+    if (!newest) throw this.overloaded();
+    this.remove(longest, newest);
+    newest.refuse(this.overloaded());
+  }
+
+  private startNext(): void {
+    for (const [key, jobs] of this.waitingOf) {
+      if (this.active >= this.limits.active) return;
+      if (!this.mayStart(key)) continue;
+      const [job] = jobs;
+      if (!job) continue;
+      this.remove(key, job);
+      // The others come first now.
+      if (this.waitingOf.delete(key)) this.waitingOf.set(key, jobs);
+      job.start();
+      return;
+    }
+  }
+
+  private remove(key: string, job: Job): void {
+    const jobs = this.waitingOf.get(key) ?? [];
+    const index = jobs.indexOf(job);
+    if (index < 0) return;
+    jobs.splice(index, 1);
+    this.waiting--;
+    if (jobs.length === 0) this.waitingOf.delete(key);
+  }
+
+  private overloaded(): AppError {
+    return new AppError('unavailable', 'The server is busy. Try again later.', undefined, this.retryAfter());
+  }
+
+  /** The seconds that the jobs of now will take. */
+  private retryAfter(): number {
+    const milliseconds = ((this.waiting + this.active) / this.limits.active) * this.averageDuration;
+    return Math.min(LONGEST_RETRY, milliseconds / 1000);
+  }
+}
+
+/** Nobody sees it: the connection is closed. */
+function clientGone(): AppError {
+  return new AppError('bad_request', 'The client has closed the connection.');
+}

@@ -1,0 +1,82 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { MessageDocument } from '../../models/message.model';
+import type { Attachments } from '../files/attachments';
+import type { EventBus } from '../kernel/event-bus';
+import type { MessageChanges } from './message-changes';
+import type { NotificationService } from '../notifications/notification.service';
+
+/** What goes with the text of a message. Its place in the order, in its thread and as a quoted one stays. */
+const ERASED = {
+  attachments: true,
+  mentionIds: true,
+  mentionsEveryone: true,
+  notifiedIds: true,
+  everyoneNotified: true,
+  reactions: true,
+  pinnedAt: true,
+  pinnedBy: true,
+  pinnedRevision: true,
+  forwardedFrom: true,
+  linkPreviews: true,
+} as const;
+
+/** The one way to delete a message: what it said is gone, with all that hangs on it. It does not ask who may. */
+export class MessageEraser {
+  constructor(
+    private readonly collections: Collections,
+    private readonly changes: MessageChanges,
+    private readonly attachments: Attachments,
+    private readonly notifications: NotificationService,
+    private readonly bus: EventBus,
+  ) {}
+
+  /**
+   * Deletes a message; one that is deleted stays as it is. In the channel's line, and part of the caller's
+   * transaction (see `MessageChanges.onTurn`).
+   * @returns the message as it is now.
+   */
+  async erase(current: MessageDocument): Promise<MessageDocument> {
+    if (current.deletedAt) return current;
+    const { message } = await this.changes.apply(
+      current,
+      () => ({ $set: { body: '', search: null, deletedAt: new Date() }, $unset: ERASED }),
+      'message:deleted',
+    );
+    await this.attachments.release([current]);
+    if (current.threadId) await this.countOut(current.channelId, current.threadId);
+    await this.collections.messageEdits.deleteMany({ messageId: current._id });
+    await this.forgetBookmarks(current._id);
+    const { mentionIds, mentionsEveryone, notifiedIds, everyoneNotified } = current;
+    if (mentionIds ?? mentionsEveryone ?? notifiedIds ?? everyoneNotified) {
+      await this.notifications.withdraw({ messageId: current._id, kind: 'mention' });
+    }
+    return message;
+  }
+
+  /** One reply less at the root of a thread. */
+  private async countOut(channelId: ObjectId, threadId: ObjectId): Promise<void> {
+    const { messages } = this.collections;
+    const root = await messages.findOne({ _id: threadId });
+    if (!root) return;
+    const [newest] = await messages
+      .find({ channelId, threadId, deletedAt: null })
+      .sort({ seq: -1 })
+      .limit(1)
+      .toArray();
+    await this.changes.apply(root, () => ({
+      $inc: { replyCount: -1 },
+      ...(newest ? { $set: { lastReplyAt: newest.createdAt } } : { $unset: { lastReplyAt: true } }),
+    }));
+  }
+
+  private async forgetBookmarks(messageId: ObjectId): Promise<void> {
+    const { bookmarks } = this.collections;
+    const rows = await bookmarks.find({ messageId }, { projection: { userId: 1 } }).toArray();
+    if (rows.length === 0) return;
+    await bookmarks.deleteMany({ messageId });
+    await this.bus.tell({ kind: 'users', userIds: rows.map(({ userId }) => userId) }, 'bookmark:removed', {
+      messageId: messageId.toHexString(),
+    });
+  }
+}

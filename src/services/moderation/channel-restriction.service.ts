@@ -1,0 +1,240 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import type { AuditAction } from '../../models/audit/audit.model';
+import {
+  toChannelRestriction,
+  type ChannelRestriction,
+  type RestrictInput,
+  type RestrictionsQuery,
+} from '../../models/moderation/channel-restriction.model';
+import { type ChannelDocument, type ChannelRestrictionDocument } from '../../models/channel.model';
+import type { Caller } from '../../models/identity/session.model';
+import type { UserDocument } from '../../models/user.model';
+import { Alarm } from '../kernel/alarm';
+import type { Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import type { Logger } from '../../utils/logger';
+import { noChannel, type Access } from '../access/access';
+import type { AuditService } from '../audit/audit.service';
+import type { Blocks } from '../users/blocks';
+import type { ChannelCounts } from '../channels/channel-counts';
+import type { Lines } from '../kernel/channel-queue';
+import type { EventBus } from '../kernel/event-bus';
+import type { GuardedWrites } from '../access/guarded-writes';
+import type { NotificationService } from '../notifications/notification.service';
+import { pageOfPeople } from '../users/people-pages';
+import type { UserService } from '../user.service';
+
+/** Who ends a restriction: a moderator, or, where it is null, its time. */
+type EndedBy = Pick<Caller, 'userId' | 'address'> | null;
+
+/** Mutes and bans in channels, which end by themselves when their time comes. */
+export class ChannelRestrictionService {
+  private readonly alarm: Alarm;
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly writes: GuardedWrites,
+    private readonly counts: ChannelCounts,
+    private readonly users: UserService,
+    private readonly blocks: Blocks,
+    private readonly notifications: NotificationService,
+    private readonly queue: Lines,
+    private readonly audit: AuditService,
+    private readonly bus: EventBus,
+    logger: Logger,
+  ) {
+    this.alarm = new Alarm(
+      () => this.endDue(),
+      (error) => logger.error({ err: error }, 'ending mutes and bans of channels failed'),
+    );
+  }
+
+  /** Starts to end what is due. */
+  start(): void {
+    this.alarm.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.alarm.stop();
+  }
+
+  /**
+   * Mutes or bans a user in a channel; what held before is replaced. When this resolves it counts: who is banned
+   * hears nothing more of the channel on any device.
+   * @throws AppError not_found, forbidden, direct_channel, bad_request (oneself, or somebody who is not in the
+   * group or in the private channel)
+   */
+  async restrict(
+    caller: Caller,
+    channelId: string,
+    userId: string,
+    input: RestrictInput,
+  ): Promise<ChannelRestriction> {
+    const subjectId = new ObjectId(userId);
+    const action = 'channel.moderate';
+    return this.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
+      if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
+      const user = await this.users.lockLiving(userId);
+      if (!(await this.isThere(channel, subjectId))) {
+        throw new AppError('bad_request', 'The user is not in the channel.');
+      }
+      return this.write(caller, channel, user, input);
+    });
+  }
+
+  /** Ends a mute or ban; where there is none, nothing changes. @throws AppError not_found, forbidden, direct_channel */
+  async lift(caller: Caller, channelId: string, userId: string): Promise<void> {
+    const subjectId = new ObjectId(userId);
+    await this.writes.inChannel(caller, 'channel.moderate', channelId, { subjectId }, ({ channel }) =>
+      this.end(channel._id, subjectId, caller),
+    );
+  }
+
+  /** The mutes and bans that hold in a channel, for its moderators. @throws AppError not_found, forbidden */
+  async list(caller: Caller, channelId: string, query: RestrictionsQuery): Promise<Page<ChannelRestriction>> {
+    const { channel } = await this.access.channel(caller, 'channel.moderate', channelId);
+    const which = {
+      channelId: channel._id,
+      ...(query.kind && { kind: query.kind }),
+      $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
+    };
+    return pageOfPeople(this.users, this.collections.channelRestrictions, which, query, toChannelRestriction);
+  }
+
+  /** Part of the caller's transaction, in the channel's line. */
+  private async write(
+    caller: Caller,
+    { _id: channelId, groupId }: ChannelDocument,
+    user: UserDocument,
+    { kind, reason, ...input }: RestrictInput,
+  ): Promise<ChannelRestriction> {
+    if (!groupId) throw noChannel();
+    const userId = user._id;
+    const before = await this.collections.channelRestrictions.findOne({ channelId, userId });
+    const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
+    const restriction: ChannelRestrictionDocument = {
+      _id: before?._id ?? new ObjectId(),
+      channelId,
+      groupId,
+      userId,
+      kind,
+      reason,
+      restrictedBy: caller.userId,
+      createdAt: new Date(),
+      expiresAt,
+    };
+    await this.collections.channelRestrictions.replaceOne({ channelId, userId }, restriction, {
+      upsert: true,
+    });
+    if (kind === 'banned') {
+      await this.bus.publish({ type: 'channel_ban.added', channelId, userId });
+      if (before?.kind !== 'banned') {
+        const gone = { channelId: channelId.toHexString(), groupId: groupId.toHexString() };
+        await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:removed', {
+          ...gone,
+          reason: 'banned',
+        });
+      }
+    } else if (before?.kind === 'banned') await this.letIn(channelId, userId);
+    const isBlocked = await this.blocks.hasBlocked(userId, caller.userId);
+    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
+      channelId: channelId.toHexString(),
+      kind,
+      reason: isBlocked ? '' : reason,
+      expiresAt: expiresAt?.toISOString() ?? null,
+    });
+    await this.notifications.notify([userId], {
+      kind: kind === 'banned' ? 'channel.banned' : 'channel.muted',
+      actorId: caller.userId,
+      groupId,
+      channelId,
+      text: reason,
+    });
+    const action = kind === 'banned' ? 'channel.user_banned' : 'channel.user_muted';
+    await this.note(caller, action, restriction, { reason, until: expiresAt?.toISOString() ?? null });
+    if (expiresAt) await this.transactions.afterCommit(() => Promise.resolve(this.alarm.set(expiresAt)));
+    return toChannelRestriction(restriction, user);
+  }
+
+  /** Ends everything that is due. @returns when the next is. */
+  private async endDue(): Promise<Date | undefined> {
+    for (;;) {
+      const [next] = await this.collections.channelRestrictions
+        .find({ expiresAt: { $gt: new Date(0) } })
+        .sort({ expiresAt: 1 })
+        .limit(1)
+        .toArray();
+      if (!next?.expiresAt || next.expiresAt > new Date()) return next?.expiresAt ?? undefined;
+      await this.end(next.channelId, next.userId, null);
+    }
+  }
+
+  private end(channelId: ObjectId, userId: ObjectId, by: EndedBy): Promise<void> {
+    return this.queue.alone(channelId, () =>
+      this.transactions.run(async () => {
+        const ended = await this.collections.channelRestrictions.findOneAndDelete({
+          channelId,
+          userId,
+          // A moderator may have given it more time in the meantime.
+          ...(!by && { expiresAt: { $lte: new Date() } }),
+        });
+        if (!ended) return;
+        await this.note(by, 'channel.restriction_ended', ended, { kind: ended.kind });
+        const knows =
+          ended.kind === 'banned' ? await this.letIn(channelId, userId) : await this.reads(channelId, userId);
+        if (!knows) return;
+        await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
+          channelId: channelId.toHexString(),
+          kind: null,
+          reason: '',
+          expiresAt: null,
+        });
+      }),
+    );
+  }
+
+  /** A ban has ended: open sockets of the user hear the channel again. @returns whether they may know of it. */
+  private async letIn(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
+    const channel = await this.collections.channels.findOne({ _id: channelId });
+    if (!channel?.groupId) return false;
+    const isMember = (await this.collections.channelMembers.findOne({ channelId, userId })) !== null;
+    const { groupId } = channel;
+    await this.bus.publish({ type: 'channel_ban.ended', channelId, groupId, userId, isMember });
+    if (!(await this.isThere(channel, userId))) return false;
+    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:added', {
+      channel: await this.counts.show(channel),
+    });
+    return true;
+  }
+
+  private async reads(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
+    const channel = await this.collections.channels.findOne({ _id: channelId });
+    return channel !== null && this.isThere(channel, userId);
+  }
+
+  /** Whether somebody reads a channel, as long as no ban keeps them from it. */
+  private async isThere({ _id, groupId, visibility }: ChannelDocument, userId: ObjectId): Promise<boolean> {
+    const { memberships, channelMembers } = this.collections;
+    if (!groupId || !(await memberships.findOne({ groupId, userId }))) return false;
+    return visibility === 'public' || (await channelMembers.findOne({ channelId: _id, userId })) !== null;
+  }
+
+  private note(
+    by: EndedBy,
+    action: AuditAction,
+    { channelId, userId }: ChannelRestrictionDocument,
+    details: Record<string, string | null>,
+  ): Promise<void> {
+    return this.audit.record({
+      action,
+      actorId: by?.userId ?? null,
+      targetId: channelId,
+      address: by?.address ?? '',
+      details: { userId: userId.toHexString(), ...details },
+    });
+  }
+}

@@ -1,0 +1,127 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import {
+  toReport,
+  type Report,
+  type ReportDocument,
+  type ResolveReportInput,
+} from '../../models/moderation/report.model';
+import type { Caller, Origin } from '../../models/identity/session.model';
+import { AppError } from '../../utils/errors';
+import type { Access } from '../access/access';
+import type { AdminService } from '../admin.service';
+import type { AuditService } from '../audit/audit.service';
+import type { ChannelRestrictionService } from './channel-restriction.service';
+import type { GroupBanService } from './group-ban.service';
+import type { MessageService } from '../message.service';
+import type { NotificationService } from '../notifications/notification.service';
+import type { ReportService } from './report.service';
+
+/** What is made of reports: each by the service that does it anyway, under its own rules. */
+export class ReportResolutionService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly reports: ReportService,
+    private readonly messages: MessageService,
+    private readonly restrictions: ChannelRestrictionService,
+    private readonly groupBans: GroupBanService,
+    private readonly admin: AdminService,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * Resolves a report that the caller has claimed: what is to be done and that it is resolved are one. The reporter
+   * is told.
+   * @throws AppError not_found, report_not_claimed, report_claimed, report_resolved, forbidden, and what the act itself throws
+   */
+  resolve(caller: Caller, reportId: string, input: ResolveReportInput, origin: Origin): Promise<Report> {
+    return this.transactions.run(async () => {
+      const report = await this.reports.requireClaimed(caller, reportId);
+      const { action, reason } = input;
+      await this.act(caller, report, input, origin);
+      const resolved = await this.collections.reports.findOneAndUpdate(
+        { _id: report._id, state: 'claimed', claimedBy: caller.userId },
+        {
+          $set: { state: 'resolved', resolution: { action, reason, by: caller.userId, at: new Date() } },
+          $unset: { pending: true },
+        },
+        { returnDocument: 'after' },
+      );
+      if (!resolved) throw new AppError('report_resolved', 'The report has been resolved.');
+      await this.audit.record({
+        action: 'report.resolved',
+        actorId: caller.userId,
+        targetId: report._id,
+        address: caller.address,
+        details: {
+          action,
+          reason,
+          messageId: report.messageId.toHexString(),
+          authorId: report.message.senderId.toHexString(),
+        },
+      });
+      await this.notifications.notify([report.reporterId], {
+        kind: 'report.resolved',
+        actorId: caller.userId,
+        ...placeOf(report),
+        text: action === 'dismiss' ? 'dismissed' : 'action_taken',
+      });
+      return toReport(resolved);
+    });
+  }
+
+  private async act(
+    caller: Caller,
+    report: ReportDocument,
+    { action, reason, until }: ResolveReportInput,
+    origin: Origin,
+  ): Promise<void> {
+    const { groupId, channelId, messageId, message } = report;
+    const author = message.senderId;
+    switch (action) {
+      case 'dismiss':
+        return;
+      case 'delete_message':
+        await this.messages.delete(caller, messageId.toHexString());
+        return;
+      case 'warn':
+        if (groupId) await this.access.channel(caller, 'channel.moderate', channelId, { subjectId: author });
+        await this.notifications.notify([author], {
+          kind: 'warning',
+          actorId: caller.userId,
+          ...placeOf(report),
+          text: reason,
+        });
+        return;
+      case 'mute':
+      case 'ban':
+        await this.restrictions.restrict(caller, channelId.toHexString(), author.toHexString(), {
+          kind: action === 'mute' ? 'muted' : 'banned',
+          reason,
+          expiresAt: until,
+        });
+        return;
+      case 'ban_from_group':
+        if (!groupId) throw new AppError('direct_channel', 'A direct conversation belongs to no group.');
+        await this.groupBans.ban(caller, groupId.toHexString(), author.toHexString(), {
+          reason,
+          expiresAt: until,
+        });
+        return;
+      case 'ban_account':
+        await this.admin.ban(caller, author.toHexString(), { reason }, origin);
+    }
+  }
+}
+
+function placeOf({ groupId, channelId, messageId }: ReportDocument): {
+  groupId?: ObjectId;
+  channelId: ObjectId;
+  messageId: ObjectId;
+} {
+  return { ...(groupId && { groupId }), channelId, messageId };
+}

@@ -1,0 +1,235 @@
+import { ObjectId, type Filter } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import type { ChannelDocument } from '../../models/channel.model';
+import {
+  toReport,
+  toReportReceipt,
+  type Report,
+  type ReportDocument,
+  type ReportInput,
+  type ReportReceipt,
+  type ReportsQuery,
+} from '../../models/moderation/report.model';
+import type { Caller } from '../../models/identity/session.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { AppError } from '../../utils/errors';
+import { lockAccount } from '../users/account-lock';
+import type { Access } from '../access/access';
+import type { AuditService } from '../audit/audit.service';
+import type { NotificationService } from '../notifications/notification.service';
+import type { UserService } from '../user.service';
+
+/** Reports of one user that wait at the same time: enough for a bad evening, too few to bury the moderators. */
+const MAX_PENDING = 50;
+/** Moderators who are told of a report; of more, those who have been in the group longest. */
+const MAX_TOLD = 50;
+
+/** Reports of messages, and the queue in which moderators find them. */
+export class ReportService {
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly users: UserService,
+    private readonly notifications: NotificationService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * Reports a message to those who moderate it. Again while the first report waits, it changes nothing.
+   * @returns the report, and whether it is new.
+   * @throws AppError not_found, bad_request (one's own message), message_deleted, rate_limited
+   */
+  report(
+    caller: Caller,
+    messageId: string,
+    input: ReportInput,
+  ): Promise<{ report: ReportReceipt; created: boolean }> {
+    const { reports } = this.collections;
+    return this.transactions.run(async () => {
+      const { message, channel } = await this.access.message(caller, 'message.report', messageId);
+      const { senderId, body, createdAt, editedAt } = message;
+      if (senderId.equals(caller.userId)) throw new AppError('bad_request', 'This message is your own.');
+      // So that two at once do not pass the limit.
+      await lockAccount(this.collections, caller.userId);
+      const own = { reporterId: caller.userId, messageId: message._id, pending: true } as const;
+      const before = await reports.findOne(own);
+      if (before) return { report: toReportReceipt(before), created: false };
+      if (message.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
+      const waiting = await reports.countDocuments({ reporterId: caller.userId, pending: true });
+      if (waiting >= MAX_PENDING) {
+        throw new AppError('rate_limited', 'Many of your reports are still waiting: try again later.');
+      }
+      const report: ReportDocument = {
+        _id: new ObjectId(),
+        ...own,
+        channelId: channel._id,
+        groupId: channel.groupId,
+        ...input,
+        message: { senderId, body, createdAt, editedAt },
+        state: 'open',
+        claimedBy: null,
+        claimedAt: null,
+        resolution: null,
+        createdAt: new Date(),
+      };
+      await reports.insertOne(report);
+      await this.notifications.notify(await this.moderatorsOf(channel, report), {
+        kind: 'report.received',
+        actorId: caller.userId,
+        ...(channel.groupId && { groupId: channel.groupId }),
+        channelId: channel._id,
+        messageId: message._id,
+        text: report.category,
+      });
+      return { report: toReportReceipt(report), created: true };
+    });
+  }
+
+  /**
+   * The reports of a group, for its moderators, or of the whole server, for super admins.
+   * @throws AppError not_found, not_a_member, forbidden
+   */
+  async list(caller: Caller, query: ReportsQuery): Promise<Page<Report>> {
+    const { groupId, state, order, cursor, limit } = query;
+    const newest = order === 'newest';
+    const rows = await this.collections.reports
+      .find({
+        ...(await this.visibleTo(caller, groupId)),
+        ...(state && { state }),
+        ...(cursor && { _id: { [newest ? '$lt' : '$gt']: new ObjectId(cursor) } }),
+      })
+      .sort({ _id: newest ? -1 : 1 })
+      .limit(limit + 1)
+      .toArray();
+    const page = cutPage(rows, limit, (last) => last._id.toHexString());
+    return { items: page.items.map(toReport), nextCursor: page.nextCursor };
+  }
+
+  /** @throws AppError not_found */
+  async get(caller: Caller, reportId: string): Promise<Report> {
+    return toReport(await this.require(caller, reportId));
+  }
+
+  /** Takes a report up; of several who do so at once, one gets it. @throws AppError not_found, report_claimed, report_resolved */
+  claim(caller: Caller, reportId: string): Promise<Report> {
+    return this.transactions.run(async () => {
+      const report = await this.require(caller, reportId);
+      if (report.state !== 'open') return toReport(claimedBy(caller, report));
+      const claimed = await this.collections.reports.findOneAndUpdate(
+        { _id: report._id, state: 'open' },
+        { $set: { state: 'claimed', claimedBy: caller.userId, claimedAt: new Date() } },
+        { returnDocument: 'after' },
+      );
+      // On a server without transactions somebody may have been faster since it was read.
+      if (!claimed) throw taken();
+      await this.record('report.claimed', caller, claimed);
+      return toReport(claimed);
+    });
+  }
+
+  /**
+   * Puts a report back into the queue: whoever has claimed it does, and super admins.
+   * @throws AppError not_found, report_claimed (by somebody else), report_resolved
+   */
+  release(caller: Caller, reportId: string): Promise<Report> {
+    return this.transactions.run(async () => {
+      const report = await this.require(caller, reportId);
+      if (report.state === 'open') return toReport(report);
+      if (!this.access.isSuperAdmin(caller) || report.state === 'resolved') claimedBy(caller, report);
+      const released = await this.collections.reports.findOneAndUpdate(
+        { _id: report._id, state: 'claimed' },
+        { $set: { state: 'open', claimedBy: null, claimedAt: null } },
+        { returnDocument: 'after' },
+      );
+      if (!released) throw taken();
+      await this.record('report.released', caller, released);
+      return toReport(released);
+    });
+  }
+
+  private record(
+    action: 'report.claimed' | 'report.released',
+    { userId: actorId, address }: Caller,
+    { _id: targetId, messageId }: ReportDocument,
+  ): Promise<void> {
+    const details = { messageId: messageId.toHexString() };
+    return this.audit.record({ action, actorId, targetId, address, details });
+  }
+
+  /** A report that the caller may handle, and has claimed. @throws AppError not_found, report_not_claimed, report_claimed, report_resolved */
+  async requireClaimed(caller: Caller, reportId: string): Promise<ReportDocument> {
+    const report = await this.require(caller, reportId);
+    if (report.state === 'open') throw new AppError('report_not_claimed', 'Claim the report first.');
+    return claimedBy(caller, report);
+  }
+
+  /**
+   * A report that the caller may handle. Nobody handles a report of their own message, unless they could not be
+   * kept from it anyway.
+   */
+  private async require(caller: Caller, reportId: string): Promise<ReportDocument> {
+    const report = await this.collections.reports.findOne({ _id: new ObjectId(reportId) });
+    if (!report) throw noReport();
+    if (await this.collections.channels.findOne({ _id: report.channelId }, { projection: { _id: 1 } })) {
+      await this.access.channel(caller, 'report.handle', report.channelId);
+    } else if (!this.access.isSuperAdmin(caller)) throw noReport();
+    if (report.message.senderId.equals(caller.userId) && !this.access.isSuperAdmin(caller)) throw noReport();
+    return report;
+  }
+
+  private async visibleTo(caller: Caller, groupId: string | undefined): Promise<Filter<ReportDocument>> {
+    if (groupId === undefined) {
+      this.access.requireSuperAdmin(caller);
+      return {};
+    }
+    const { group } = await this.access.group(caller, 'group.moderate', groupId);
+    if (this.access.isSuperAdmin(caller)) return { groupId: group._id };
+    const channels = await this.collections.channels.find({ groupId: group._id }).toArray();
+    const readable = await this.access.readableAmong(caller, channels);
+    return {
+      groupId: group._id,
+      channelId: { $in: readable },
+      'message.senderId': { $ne: caller.userId },
+    };
+  }
+
+  /** Who is told of a report: those of the group who may handle it, or else the super admins. */
+  private async moderatorsOf(channel: ChannelDocument, report: ReportDocument): Promise<ObjectId[]> {
+    const staff = channel.groupId
+      ? await this.collections.memberships
+          .find({ groupId: channel.groupId, role: { $in: ['owner', 'admin', 'moderator'] } })
+          .toArray()
+      : [];
+    const concerned = (id: ObjectId) => id.equals(report.reporterId) || id.equals(report.message.senderId);
+    const users = await this.users.byIds(staff.map(({ userId }) => userId));
+    const actors = [...users.values()]
+      .filter(({ _id }) => !concerned(_id))
+      .map(({ _id, role, state }) => ({ id: _id, role, state }));
+    const decisions = await this.access.forChannel(channel, 'report.handle', actors);
+    const moderators = actors.filter((_, index) => decisions[index]?.decision.allowed).map(({ id }) => id);
+    if (moderators.length > 0) return moderators.slice(0, MAX_TOLD);
+    const superAdmins = await this.collections.users
+      .find({ role: 'super_admin', state: 'active' }, { projection: { _id: 1 } })
+      .limit(MAX_TOLD)
+      .toArray();
+    return superAdmins.map(({ _id }) => _id).filter((id) => !concerned(id));
+  }
+}
+
+/** @throws AppError report_claimed (by somebody else), report_resolved */
+function claimedBy({ userId }: Caller, report: ReportDocument): ReportDocument {
+  if (report.state === 'resolved') throw new AppError('report_resolved', 'The report has been resolved.');
+  if (!report.claimedBy?.equals(userId)) throw taken(report);
+  return report;
+}
+
+function taken(report?: ReportDocument): AppError {
+  const details = report?.claimedBy && { claimedBy: report.claimedBy.toHexString() };
+  return new AppError('report_claimed', 'Somebody else has claimed the report.', details ?? undefined);
+}
+
+function noReport(): AppError {
+  return new AppError('not_found', 'There is no such report.');
+}

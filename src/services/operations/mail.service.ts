@@ -1,0 +1,75 @@
+import { createTransport, type Transporter } from 'nodemailer';
+import type { Transactions } from '../../db/transaction';
+import { AppError } from '../../utils/errors';
+import type { Logger } from '../../utils/logger';
+
+export interface Mail {
+  to: string;
+  subject: string;
+  text: string;
+}
+
+export interface MailOptions {
+  smtpUrl: string | undefined;
+  from: string;
+  /** Whether mail may go to the log for want of a mail server: in development. */
+  toLog: boolean;
+}
+
+/** How long a mail server may keep Parley waiting at any point, in milliseconds. */
+const TIMEOUTS = { connectionTimeout: 5000, greetingTimeout: 5000, dnsTimeout: 5000, socketTimeout: 5000 };
+
+/** Sends mail. */
+export class MailService {
+  private readonly transport: Transporter | undefined;
+  private readonly underWay = new Set<Promise<void>>();
+
+  constructor(
+    private readonly options: MailOptions,
+    private readonly transactions: Transactions,
+    private readonly logger: Logger,
+  ) {
+    if (options.smtpUrl !== undefined)
+      this.transport = createTransport({ url: options.smtpUrl, ...TIMEOUTS }, { from: options.from });
+  }
+
+  /** Whether there is a mail server, so that addresses can be verified. */
+  get isConfigured(): boolean {
+    return this.transport !== undefined;
+  }
+
+  /** @throws AppError mail_unavailable when there is no mail server. For what cannot go on without mail. */
+  requireMail(): void {
+    if (!this.transport && !this.options.toLog) {
+      throw new AppError('mail_unavailable', 'This server cannot send mail (SMTP_URL is not set).');
+    }
+  }
+
+  /**
+   * Makes a mail and sends it, or writes it to the log, once the caller's transaction is committed. Neither is
+   * waited for, and a failure goes to the log: how long it takes and whether it succeeds may tell nobody who has
+   * an account, and a slow mail server holds nobody up.
+   * @param compose undefined: there is nothing to send.
+   */
+  send(compose: () => Promise<Mail | undefined> | Mail): void {
+    void this.transactions.afterCommit(() => {
+      const work: Promise<void> = this.composeAndDeliver(compose)
+        .catch((error: unknown) => this.logger.error({ err: error }, 'mail could not be sent'))
+        .finally(() => this.underWay.delete(work));
+      this.underWay.add(work);
+      return Promise.resolve();
+    });
+  }
+
+  private async composeAndDeliver(compose: () => Promise<Mail | undefined> | Mail): Promise<void> {
+    const mail = await compose();
+    if (!mail) return;
+    if (this.transport) await this.transport.sendMail(mail);
+    else if (this.options.toLog) this.logger.info({ mail }, 'mail (SMTP_URL is not set)');
+  }
+
+  /** Resolves when no mail is under way any more. */
+  async stop(): Promise<void> {
+    await Promise.all(this.underWay);
+  }
+}

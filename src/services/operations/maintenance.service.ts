@@ -1,0 +1,96 @@
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import {
+  toMaintenance,
+  type Maintenance,
+  type MaintenanceInput,
+  type MaintenanceState,
+} from '../../models/operations/maintenance.model';
+import type { Caller } from '../../models/identity/session.model';
+import { AppError } from '../../utils/errors';
+import type { Access } from '../access/access';
+import type { AuditService } from '../audit/audit.service';
+import type { EventBus } from '../kernel/event-bus';
+
+/** Maintenance: while it is on, the server answers nobody but super admins. It survives a restart. */
+export class MaintenanceService {
+  /** As in the database. Every call asks for it, so it is kept. */
+  private state: MaintenanceState = { enabled: false, message: '', until: null, version: 0 };
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly audit: AuditService,
+    private readonly bus: EventBus,
+  ) {
+    bus.subscribe((event) => {
+      if (event.type === 'maintenance.changed') this.adopt(event.state);
+      return event.type === 'events.missed' ? this.start() : undefined;
+    });
+  }
+
+  /** Reads what was set before the last end of the process, or what other nodes have set meanwhile. */
+  async start(): Promise<void> {
+    const stored = await this.collections.maintenance.findOne({ _id: 'maintenance' });
+    if (stored) this.adopt(stored);
+  }
+
+  get enabled(): boolean {
+    return this.state.enabled;
+  }
+
+  /** @throws AppError forbidden */
+  get(caller: Caller): Maintenance {
+    this.access.requireSuperAdmin(caller);
+    return toMaintenance(this.state);
+  }
+
+  /** Turns it on or off; it counts, and every open client knows, when this resolves. @throws AppError forbidden */
+  async set(caller: Caller, input: MaintenanceInput): Promise<Maintenance> {
+    this.access.requireSuperAdmin(caller);
+    const { enabled, message } = input;
+    const until = input.until === undefined ? null : new Date(input.until);
+    return this.transactions.run(async () => {
+      const stored = await this.collections.maintenance.findOneAndUpdate(
+        { _id: 'maintenance' },
+        {
+          $set: { enabled, message, until, changedBy: caller.userId, changedAt: new Date() },
+          $inc: { version: 1 },
+        },
+        { upsert: true, returnDocument: 'after' },
+      );
+      if (!stored) throw new Error('The state of maintenance was not stored.');
+      await this.audit.record({
+        action: 'maintenance.changed',
+        actorId: caller.userId,
+        targetId: null,
+        address: caller.address,
+        details: { enabled: String(enabled), message, until: until?.toISOString() ?? null },
+      });
+      const { version } = stored;
+      await this.bus.publish({
+        type: 'maintenance.changed',
+        state: { enabled, message, until, version },
+      });
+      return toMaintenance(stored);
+    });
+  }
+
+  private adopt({ enabled, message, until, version }: MaintenanceState): void {
+    if (version > this.state.version) this.state = { enabled, message, until, version };
+  }
+
+  /** Lets a caller pass, or somebody who has not said who they are. @throws AppError maintenance */
+  admit(caller: Pick<Caller, 'role'> | undefined): void {
+    const { enabled, message, until } = this.state;
+    if (!enabled || caller?.role === 'super_admin') return;
+    const left = until ? Math.ceil((until.getTime() - Date.now()) / 1000) : 0;
+    throw new AppError(
+      'maintenance',
+      message || 'The server is under maintenance.',
+      { until: until?.toISOString() ?? null },
+      left > 0 ? left : undefined,
+    );
+  }
+}

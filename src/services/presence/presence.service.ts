@@ -1,0 +1,252 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { toPreferences } from '../../models/users/preferences.model';
+import type { Presence, PresencesQuery, PresenceStatus } from '../../models/presence/presence.model';
+import type { Caller } from '../../models/identity/session.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import { audienceOfChannel, type Access } from '../access/access';
+import type { ChannelAudience, DomainEvent, EventBus, PresenceChange } from '../kernel/event-bus';
+import type { LastSeen } from './last-seen';
+import { PresentPerson, type Manners } from './present-person';
+import type { UserAudiences } from '../access/read-access';
+import { Whereabouts } from './whereabouts';
+
+/** At most one event in so many milliseconds goes to a client. */
+const INTERVAL = 1000;
+/** How long the first change after a quiet time waits for others, in milliseconds. */
+const GATHERING = 100;
+/** How often it is looked who has fallen idle, in milliseconds, and at least four times in the time that takes. */
+const SWEEP = 15_000;
+/** How old the stored time of somebody who is there becomes, in milliseconds: a killed process loses no more. */
+const SEEN_INTERVAL = 5 * 60_000;
+
+/**
+ * Who is there, as others see it. The truth is in the memory of the process that holds the connections, so nobody
+ * outlives it; how long ago somebody was seen is in the database.
+ *
+ * Changes are gathered, and told once a second at most, to those who share a place with whom they are about.
+ */
+export class PresenceService {
+  private readonly people = new Map<string, PresentPerson>();
+  private readonly whereabouts = new Whereabouts();
+  /** Who is present, and is seen as offline. */
+  private readonly hidden = new Set<string>();
+  private readonly changed = new Set<string>();
+  private flushing: NodeJS.Timeout | undefined;
+  private flushedAt = 0;
+  private sweeping: NodeJS.Timeout | undefined;
+  private readonly awayAfter: number;
+  private readonly grace: number;
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly bus: EventBus,
+    private readonly lastSeen: LastSeen,
+    timing: { awaySeconds: number; graceSeconds: number },
+  ) {
+    this.awayAfter = timing.awaySeconds * 1000;
+    this.grace = timing.graceSeconds * 1000;
+    bus.subscribe((event) => this.handle(event));
+  }
+
+  /** Begins to notice who falls idle. */
+  start(): void {
+    this.sweeping = setInterval(() => this.sweep(), Math.min(SWEEP, this.awayAfter / 4));
+    this.sweeping.unref();
+  }
+
+  /** Stores when those who are there were seen, and forgets them. */
+  async stop(): Promise<void> {
+    clearInterval(this.sweeping);
+    const now = Date.now();
+    const here = [...this.people].filter(([, { status }]) => status !== 'offline');
+    for (const [key, person] of here) this.refresh(key, person, now);
+    clearTimeout(this.flushing);
+    this.lastSeen.note(here.map(([userId, { seenAt }]) => ({ userId, at: seenAt })));
+    for (const { leaving } of this.people.values()) clearTimeout(leaving);
+    this.people.clear();
+    await this.lastSeen.settled();
+  }
+
+  /** How a user wants to be seen, for `entered`. */
+  async mannersOf(userId: ObjectId): Promise<Manners> {
+    return toPreferences(await this.collections.preferences.findOne({ _id: userId }));
+  }
+
+  /**
+   * A device has connected.
+   * @param audiences what it hears, and `manners`: as they are at this moment.
+   */
+  entered(connectionId: string, userId: ObjectId, audiences: UserAudiences, manners: Manners): void {
+    const key = userId.toHexString();
+    const now = Date.now();
+    const person = this.people.get(key) ?? new PresentPerson(this.awayAfter, now);
+    this.people.set(key, person);
+    person.connect(connectionId, now);
+    person.behave(manners);
+    this.whereabouts.put(key, audiences);
+    this.refresh(key, person, now);
+  }
+
+  /** @param atOnce whether it is clear that it does not come back, so that nobody has to wait for it. */
+  left(connectionId: string, userId: ObjectId, atOnce: boolean): void {
+    const key = userId.toHexString();
+    const person = this.people.get(key);
+    if (!person?.has(connectionId)) return;
+    const now = Date.now();
+    this.refresh(key, person, now);
+    person.disconnect(connectionId);
+    if (!person.isConnected && !atOnce && this.grace > 0) {
+      person.leaving = setTimeout(() => this.leave(key, person), this.grace);
+      person.leaving.unref();
+    } else if (person.isConnected) this.refresh(key, person, now);
+    else this.leave(key, person);
+  }
+
+  /** Somebody uses a device. */
+  active(connectionId: string, userId: ObjectId): void {
+    this.report(connectionId, userId, true);
+  }
+
+  /** What a client says of its device. @returns how others see its user. */
+  report(connectionId: string, userId: ObjectId, active: boolean): PresenceStatus {
+    const key = userId.toHexString();
+    const person = this.people.get(key);
+    if (!person?.has(connectionId)) return 'offline';
+    const now = Date.now();
+    person.report(connectionId, active, now);
+    this.refresh(key, person, now);
+    return person.status;
+  }
+
+  /** Whether somebody is here who does not want to be seen. */
+  isHidden(userId: ObjectId): boolean {
+    return this.hidden.has(userId.toHexString());
+  }
+
+  /** How the caller sees somebody. @throws AppError not_found, forbidden (they have no place in common) */
+  async get(caller: Caller, userId: string): Promise<Presence> {
+    await this.access.person(caller, 'presence.read', userId);
+    const status = this.people.get(userId)?.status ?? 'offline';
+    const lastSeenAt = status === 'offline' ? await this.lastSeen.of(userId) : null;
+    return { userId, status, lastSeenAt: lastSeenAt?.toISOString() ?? null };
+  }
+
+  /** Those who hear a channel and are not offline, in the order of their ids. @throws AppError not_found */
+  async inChannel(caller: Caller, channelId: string, query: PresencesQuery): Promise<Page<Presence>> {
+    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
+    const rows = this.whereabouts
+      .listeners(audienceOfChannel(channel))
+      .filter((id) => !this.hidden.has(id) && (query.cursor === undefined || id > query.cursor))
+      .sort()
+      .slice(0, query.limit + 1)
+      .flatMap((userId): Presence[] => {
+        const person = this.people.get(userId);
+        return person ? [{ userId, status: person.status, lastSeenAt: null }] : [];
+      });
+    return cutPage(rows, query.limit, (last) => last.userId);
+  }
+
+  /** The people of a channel who are connected, seen or not, by id in hexadecimal digits. */
+  listeners(audience: ChannelAudience): string[] {
+    return this.whereabouts.listeners(audience);
+  }
+
+  /** Those of some people who are not offline, as others see them. It does not ask who wants to know. */
+  among(userIds: readonly ObjectId[]): Presence[] {
+    return userIds.flatMap((id): Presence[] => {
+      const userId = id.toHexString();
+      const status = this.people.get(userId)?.status ?? 'offline';
+      return status === 'offline' ? [] : [{ userId, status, lastSeenAt: null }];
+    });
+  }
+
+  /** For each of the audiences, in their order, how many people of it are seen to be there. */
+  countOnline(audiences: readonly ChannelAudience[]): number[] {
+    return audiences.map((audience) => this.whereabouts.count(audience, this.hidden));
+  }
+
+  private handle(event: DomainEvent): void {
+    if (event.type === 'preferences.changed') {
+      const key = event.userId.toHexString();
+      const person = this.people.get(key);
+      person?.behave(event.preferences);
+      if (person) this.refresh(key, person, Date.now());
+      return;
+    }
+    const key = this.whereabouts.handle(event);
+    const person = key === undefined ? undefined : this.people.get(key);
+    if (key === undefined || !person) return;
+    // Those whom they meet there have not been told that they are here.
+    person.unknown = true;
+    this.note(key);
+  }
+
+  private leave(key: string, person: PresentPerson): void {
+    clearTimeout(person.leaving);
+    person.leaving = undefined;
+    this.refresh(key, person, Date.now());
+    // Also of somebody who was not seen: they are forgotten then.
+    this.note(key);
+  }
+
+  /** Finds out how somebody is seen now, and notes it when that is another way. */
+  private refresh(key: string, person: PresentPerson, now: number): void {
+    const isAnother = person.refresh(now);
+    if (person.status === 'offline') this.hidden.add(key);
+    else this.hidden.delete(key);
+    if (isAnother) this.note(key);
+  }
+
+  /** Sees to it that a change is told. */
+  private note(key: string): void {
+    this.changed.add(key);
+    if (this.flushing) return;
+    const wait = Math.max(GATHERING, this.flushedAt + INTERVAL - Date.now());
+    this.flushing = setTimeout(() => this.flush(), wait);
+    this.flushing.unref();
+  }
+
+  /** Tells what has changed since the last time, and forgets who is gone. */
+  private flush(): void {
+    const changes: PresenceChange[] = [];
+    const gone: { userId: string; at: number }[] = [];
+    for (const userId of this.changed) {
+      const person = this.people.get(userId);
+      if (!person) continue;
+      const { status, told, unknown, seenAt } = person;
+      if (status !== told || (unknown && status !== 'offline')) {
+        changes.push({ userId, status, ...this.whereabouts.placesOf(userId) });
+      }
+      if (status === 'offline' && told !== 'offline') gone.push({ userId, at: seenAt });
+      person.told = status;
+      person.unknown = false;
+      if (person.isGone) this.forget(userId);
+    }
+    this.changed.clear();
+    this.flushing = undefined;
+    this.flushedAt = Date.now();
+    this.lastSeen.note(gone);
+    if (changes.length > 0) void this.bus.publish({ type: 'presence.changed', changes });
+  }
+
+  private forget(key: string): void {
+    this.people.delete(key);
+    this.hidden.delete(key);
+    this.whereabouts.forget(key);
+  }
+
+  /** Notes who has fallen idle, whose do-not-disturb is over, and that those who are here were seen. */
+  private sweep(): void {
+    const now = Date.now();
+    const seen: { userId: string; at: number }[] = [];
+    for (const [userId, person] of this.people) {
+      this.refresh(userId, person, now);
+      if (person.status === 'offline' || now - person.storedAt < SEEN_INTERVAL) continue;
+      person.storedAt = now;
+      seen.push({ userId, at: person.seenAt });
+    }
+    this.lastSeen.note(seen);
+  }
+}

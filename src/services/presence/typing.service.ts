@@ -1,0 +1,164 @@
+import { LRUCache } from 'lru-cache';
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ServerEvent } from '../../models/kernel/server-events.model';
+import type { Caller } from '../../models/identity/session.model';
+import { TYPING_EXPIRY, TYPING_INTERVAL } from '../../models/presence/typing.model';
+import { audienceOfChannel, type Access } from '../access/access';
+import type { Audience, DomainEvent, EventBus } from '../kernel/event-bus';
+import type { PresenceService } from './presence.service';
+
+/** Rights to type that are kept, and channels in which one user types at a time. */
+const CACHE_SIZE = 10_000;
+const AT_ONCE = 8;
+
+/** What open clients are told that changes nobody's rights. Whatever else happens may. */
+const HARMLESS = new Set<ServerEvent>([
+  'message:created',
+  'message:updated',
+  'message:deleted',
+  'channel:read',
+  'notification:created',
+  'notification:read',
+  'notification:deleted',
+  'draft:changed',
+  'scheduled_message:changed',
+  'scheduled_message:removed',
+  'preferences:updated',
+  'typing:changed',
+]);
+
+interface Typist {
+  typing: boolean;
+  toldAt: number;
+  audience: Audience;
+  expiry: NodeJS.Timeout;
+}
+
+/** Who types in which channel. It is told and forgotten, never stored. */
+export class TypingService {
+  /** By user and channel. One stays for a moment after it has ended, so that nobody can make others flicker. */
+  private readonly typists = new Map<string, Map<string, Typist>>();
+  /** Who may type, and who hears it. */
+  private readonly rights = new LRUCache<string, { audience: Audience }>({ max: CACHE_SIZE });
+  /** Counts how often the rights were forgotten. */
+  private version = 0;
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly presence: PresenceService,
+    private readonly bus: EventBus,
+  ) {
+    bus.subscribe((event) => this.handle(event));
+  }
+
+  /**
+   * The caller types in a channel. It is told to those who read it, once in 3 seconds at most, and ends by itself
+   * when it is not said again.
+   * @throws AppError as sending a message does
+   */
+  async start(caller: Caller, channelId: string): Promise<void> {
+    const audience = await this.audienceFor(caller, channelId);
+    if (!audience || this.presence.isHidden(caller.userId)) return;
+    const userId = caller.userId.toHexString();
+    const own = this.typists.get(userId) ?? new Map<string, Typist>();
+    const now = Date.now();
+    const known = own.get(channelId);
+    if (known && now - known.toldAt < TYPING_INTERVAL) {
+      if (known.typing) known.expiry.refresh();
+      return;
+    }
+    if (known) clearTimeout(known.expiry);
+    else if (own.size >= AT_ONCE) return;
+    const expiry = setTimeout(() => void this.end(userId, channelId), TYPING_EXPIRY);
+    expiry.unref();
+    const typist: Typist = { typing: true, toldAt: now, audience, expiry };
+    this.typists.set(userId, own.set(channelId, typist));
+    await this.tell(channelId, userId, typist);
+  }
+
+  /** The caller has stopped typing. Where they did not type, it changes nothing. */
+  async stop(caller: Caller, channelId: string): Promise<void> {
+    await this.end(caller.userId.toHexString(), channelId);
+  }
+
+  /** The user has gone: they type nowhere any more. */
+  async left(userId: ObjectId): Promise<void> {
+    const key = userId.toHexString();
+    await Promise.all(
+      [...(this.typists.get(key)?.keys() ?? [])].map((channelId) => this.end(key, channelId)),
+    );
+  }
+
+  /** Forgets who types, as the timers would in a few seconds. */
+  close(): void {
+    for (const own of this.typists.values()) {
+      for (const { expiry } of own.values()) clearTimeout(expiry);
+    }
+    this.typists.clear();
+  }
+
+  private async end(userId: string, channelId: string): Promise<void> {
+    const typist = this.quieten(userId, channelId);
+    if (typist) await this.tell(channelId, userId, typist);
+  }
+
+  private tell(channelId: string, userId: string, { audience, typing }: Typist): Promise<void> {
+    return this.bus.tell(audience, 'typing:changed', { channelId, userId, typing });
+  }
+
+  /** @returns who typed until now. */
+  private quieten(userId: string, channelId: string): Typist | undefined {
+    const own = this.typists.get(userId);
+    const typist = own?.get(channelId);
+    if (!own || !typist?.typing) return undefined;
+    typist.typing = false;
+    clearTimeout(typist.expiry);
+    const forget = () => {
+      if (own.get(channelId) === typist) own.delete(channelId);
+      if (own.size === 0 && this.typists.get(userId) === own) this.typists.delete(userId);
+    };
+    const left = typist.toldAt + TYPING_INTERVAL - Date.now();
+    if (left <= 0) forget();
+    else typist.expiry = setTimeout(forget, left).unref();
+    return typist;
+  }
+
+  /** @returns undefined where rights change faster than they can be read: nobody is told then. */
+  private async audienceFor(caller: Caller, channelId: string): Promise<Audience | undefined> {
+    const key = `${caller.userId.toHexString()} ${channelId}`;
+    for (let tries = 0; tries < 3; tries++) {
+      const { version } = this;
+      const known = this.rights.get(key);
+      if (known) return known.audience;
+      const { channel } = await this.access.channel(caller, 'message.send', channelId);
+      const leaveOut = [caller.userId, ...(await this.blockedWith(caller.userId))];
+      // What has changed in the meantime may have changed this.
+      if (version !== this.version) continue;
+      const audience: Audience = { ...audienceOfChannel(channel), leaveOut };
+      this.rights.set(key, { audience });
+      return audience;
+    }
+    return undefined;
+  }
+
+  /** Those who have blocked a user, and those whom the user has blocked. */
+  private async blockedWith(userId: ObjectId): Promise<ObjectId[]> {
+    const blocks = await this.collections.blocks.find({ $or: [{ userId }, { blockedId: userId }] }).toArray();
+    return blocks.map((block) => (block.userId.equals(userId) ? block.blockedId : block.userId));
+  }
+
+  private handle(event: DomainEvent): void {
+    if (event.type === 'presence.changed') return;
+    if (event.type === 'client') {
+      // A message says that the typing has ended, so nothing else has to.
+      if (event.name === 'message:created') {
+        this.quieten(event.payload.message.senderId, event.payload.message.channelId);
+      }
+      if (HARMLESS.has(event.name)) return;
+    }
+    this.version++;
+    this.rights.clear();
+  }
+}

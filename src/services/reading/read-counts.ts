@@ -1,0 +1,92 @@
+import type { Filter, ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelRead } from '../../models/channels/channel-summary.model';
+import type { ChannelDocument } from '../../models/channel.model';
+import { OUTSIDE_THREADS, type MessageDocument } from '../../models/message.model';
+import type { Marker, ReadMarkers } from './read-markers';
+
+/**
+ * How much people have not read. Nothing of it is stored, so nothing can drift: what is unread follows from two
+ * running numbers, the channel's and the marker's, without what has been deleted in between.
+ */
+export class ReadCounts {
+  constructor(
+    private readonly collections: Collections,
+    private readonly markers: ReadMarkers,
+  ) {}
+
+  /**
+   * Where the user stands in each of the channels, by its id in hexadecimal digits, with three queries for any
+   * number of them.
+   */
+  async of(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, ChannelRead>> {
+    const markers = await this.markers.of(userId, channels);
+    const behind = channels
+      .map((channel) => ({ channel, marker: markers.get(channel._id.toHexString())! }))
+      .filter(({ channel, marker }) => channel.seq > marker.seq);
+    const [deleted, mentions] = await Promise.all([
+      this.deletedBehind(userId, behind),
+      this.mentionsBehind(userId, behind),
+    ]);
+    return new Map(
+      channels.map((channel): [string, ChannelRead] => {
+        const key = channel._id.toHexString();
+        const { seq, mainSeq, own, version } = markers.get(key)!;
+        const read = {
+          channelId: key,
+          readSeq: seq,
+          unread: Math.max(0, channel.mainSeq - mainSeq - own - (deleted.get(key) ?? 0)),
+          mentions: mentions.get(key) ?? 0,
+          lastSeq: channel.seq,
+          revision: channel.revision,
+          version,
+        };
+        return [key, read];
+      }),
+    );
+  }
+
+  private deletedBehind(userId: ObjectId, behind: readonly Place[]): Promise<Map<string, number>> {
+    const filters = behind.map((place) => ({
+      ...after(place),
+      deletedAt: { $type: 'date' as const },
+      senderId: { $ne: userId },
+      ...OUTSIDE_THREADS,
+    }));
+    // The index holds the deleted ones alone: the cost does not grow with what is unread.
+    return this.countByChannel(filters, 'deleted');
+  }
+
+  private mentionsBehind(userId: ObjectId, behind: readonly Place[]): Promise<Map<string, number>> {
+    const living = { deletedAt: null, ...OUTSIDE_THREADS };
+    return this.countByChannel(
+      behind.flatMap((place): Filter<MessageDocument>[] => [
+        { mentionIds: userId, ...after(place), ...living },
+        { mentionsEveryone: 'channel', ...after(place), senderId: { $ne: userId }, ...living },
+      ]),
+    );
+  }
+
+  private async countByChannel(
+    filters: Filter<MessageDocument>[],
+    index?: string,
+  ): Promise<Map<string, number>> {
+    if (filters.length === 0) return new Map();
+    const counts = await this.collections.messages
+      .aggregate<{ _id: ObjectId; count: number }>(
+        [{ $match: { $or: filters } }, { $group: { _id: '$channelId', count: { $sum: 1 } } }],
+        index === undefined ? {} : { hint: index },
+      )
+      .toArray();
+    return new Map(counts.map(({ _id, count }) => [_id.toHexString(), count]));
+  }
+}
+
+interface Place {
+  channel: ChannelDocument;
+  marker: Marker;
+}
+
+function after({ channel, marker }: Place) {
+  return { channelId: channel._id, seq: { $gt: marker.seq, $lte: channel.seq } };
+}

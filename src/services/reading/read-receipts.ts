@@ -1,0 +1,117 @@
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelDocument } from '../../models/channel.model';
+import { MAX_RECEIPT_MEMBERS } from '../../models/reading/receipt.model';
+import type { Caller } from '../../models/identity/session.model';
+import { toPublicUser, type PublicUser } from '../../models/user.model';
+import { AppError } from '../../utils/errors';
+import type { Logger } from '../../utils/logger';
+import { audienceOfChannel, type Access } from '../access/access';
+import type { DomainEvent, EventBus } from '../kernel/event-bus';
+import type { Reader } from '../access/read-access';
+import type { UserService } from '../user.service';
+
+/** For so many milliseconds what people have read is gathered before it is told. */
+const GATHERING = 1000;
+
+/**
+ * Tells who has read what, in direct messages and small channels, of those who have not turned that off. It follows
+ * from how far people have read, so it takes nothing from the way of a message.
+ */
+export class ReadReceipts {
+  /** How far people have read since the last time that it was told: by channel, and by user in it. */
+  private gathered = new Map<string, Map<string, number>>();
+  private timer: NodeJS.Timeout | undefined;
+  private telling: Promise<void> = Promise.resolve();
+  private unsubscribe: (() => void) | undefined;
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly access: Access,
+    private readonly users: UserService,
+    private readonly bus: EventBus,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Begins to tell what is read from now on. */
+  start(): void {
+    this.unsubscribe = this.bus.subscribe((event) => this.gather(event));
+  }
+
+  /** Tells nothing more. */
+  async stop(): Promise<void> {
+    this.unsubscribe?.();
+    clearTimeout(this.timer);
+    await this.telling;
+  }
+
+  /**
+   * Who has seen a message, without its author, in the order of their ids.
+   * @throws AppError not_found, receipts_unavailable
+   */
+  async seenBy(caller: Caller, messageId: string): Promise<PublicUser[]> {
+    const { message, channel } = await this.access.message(caller, 'message.read', messageId);
+    const members = await this.members(channel);
+    if (!members) {
+      const limit = `In channels of more than ${MAX_RECEIPT_MEMBERS} people nobody is told who has read what.`;
+      throw new AppError('receipts_unavailable', limit);
+    }
+    // Who came later has everything before marked as read, and may not have looked at it.
+    const addressees = members.filter(
+      ({ userId, joinedAt }) => joinedAt <= message.createdAt && !userId.equals(message.senderId),
+    );
+    const markers = await this.collections.channelReads
+      .find({ channelId: channel._id, userId: { $in: addressees.map(({ userId }) => userId) } })
+      .toArray();
+    const readers = markers.filter(({ seq }) => seq >= message.seq).map(({ userId }) => userId);
+    const users = await this.users.byIds(await this.willing(readers));
+    return [...users].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, user]) => toPublicUser(user));
+  }
+
+  private gather(event: DomainEvent): void {
+    if (event.type !== 'client' || event.name !== 'channel:read' || event.audience.kind !== 'users') return;
+    const { channelId, readSeq } = event.payload.read;
+    const inChannel = this.gathered.get(channelId) ?? new Map<string, number>();
+    for (const userId of event.audience.userIds) inChannel.set(userId.toHexString(), readSeq);
+    this.gathered.set(channelId, inChannel);
+    this.timer ??= setTimeout(() => this.tellAll(), GATHERING).unref();
+  }
+
+  private tellAll(): void {
+    const gathered = this.gathered;
+    this.gathered = new Map();
+    this.timer = undefined;
+    this.telling = Promise.all([...gathered].map(([channelId, seen]) => this.tell(channelId, seen)))
+      .then(() => undefined)
+      .catch((error: unknown) => this.logger.error({ err: error }, 'telling who has read what failed'));
+  }
+
+  private async tell(channelId: string, seen: ReadonlyMap<string, number>): Promise<void> {
+    const channel = await this.collections.channels.findOne({ _id: new ObjectId(channelId) });
+    const members = channel && (await this.members(channel));
+    if (!members) return;
+    const here = members.filter(({ userId }) => seen.has(userId.toHexString()));
+    const willing = await this.willing(here.map(({ userId }) => userId));
+    if (willing.length === 0) return;
+    const ids = willing.map((id) => id.toHexString());
+    await this.bus.tell(audienceOfChannel(channel), 'channel:seen', {
+      channelId,
+      seen: ids.map((userId) => ({ userId, readSeq: seen.get(userId) ?? 0 })),
+    });
+  }
+
+  /** Those who read a channel; undefined when they are too many. */
+  private async members(channel: ChannelDocument): Promise<Reader[] | undefined> {
+    const readers = await this.access.readersOf(channel, MAX_RECEIPT_MEMBERS + 1);
+    return readers.length > MAX_RECEIPT_MEMBERS ? undefined : readers;
+  }
+
+  /** Those of the users who let others know what they have read. */
+  private async willing(userIds: ObjectId[]): Promise<ObjectId[]> {
+    if (userIds.length === 0) return [];
+    const unwilling = await this.collections.preferences
+      .find({ _id: { $in: userIds }, sendReadReceipts: false }, { projection: { _id: 1 } })
+      .toArray();
+    return userIds.filter((id) => !unwilling.some(({ _id }) => _id.equals(id)));
+  }
+}

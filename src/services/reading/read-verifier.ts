@@ -1,0 +1,139 @@
+import type { AnyBulkWriteOperation, Filter, ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import type {
+  ChannelReadDocument,
+  ChannelRead,
+  Verification,
+} from '../../models/channels/channel-summary.model';
+import type { ChannelDocument } from '../../models/channel.model';
+import { OUTSIDE_THREADS, type MessageDocument } from '../../models/message.model';
+import type { Caller } from '../../models/identity/session.model';
+import type { Logger } from '../../utils/logger';
+import type { Access } from '../access/access';
+import type { Lines } from '../kernel/channel-queue';
+import type { ReadCounts } from './read-counts';
+import type { ReadMarkers } from './read-markers';
+import type { RecentErrors } from '../operations/recent-errors';
+
+/** Messages of a channel that are looked through at a time. */
+const SLICE = 1000;
+
+type Drift = Verification['drift'][number];
+type Counts = Drift['counted'];
+
+/**
+ * Counts again what people have not read, message by message, in another way than what is shown to them comes
+ * about. The running numbers that this rests on are repaired where they are wrong.
+ */
+export class ReadVerifier {
+  /** A second call of somebody waits for the first: a recount reads much. */
+  private readonly underWay = new Map<string, Promise<Verification>>();
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly queue: Lines,
+    private readonly markers: ReadMarkers,
+    private readonly counts: ReadCounts,
+    private readonly errors: RecentErrors,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Recounts all channels that the caller may read. */
+  verify({ userId }: Caller): Promise<Verification> {
+    const key = userId.toHexString();
+    const running =
+      this.underWay.get(key) ?? this.recountAll(userId).finally(() => this.underWay.delete(key));
+    this.underWay.set(key, running);
+    return running;
+  }
+
+  private async recountAll(userId: ObjectId): Promise<Verification> {
+    const channels = await this.access.readableChannels(userId);
+    const drift: Drift[] = [];
+    for (const { _id } of channels) {
+      const found = await this.recount(_id, userId);
+      if (!found) continue;
+      drift.push(found);
+      await this.queue.alone(_id, () => this.transactions.run(() => this.repair(_id)));
+      this.logger.error({ userId, ...found }, 'counters of unread messages had drifted');
+      this.errors.note('read state', new Error('The counters of a channel had drifted.'), null);
+    }
+    return { channels: channels.length, drift };
+  }
+
+  /** @returns what is shown and what it should be; undefined if they are the same. */
+  private recount(channelId: ObjectId, userId: ObjectId): Promise<Drift | undefined> {
+    return this.transactions.run(async () => {
+      const channel = await this.collections.channels.findOne({ _id: channelId });
+      if (!channel) return undefined;
+      const key = channelId.toHexString();
+      const shown = (await this.counts.of(userId, [channel])).get(key)!;
+      const counted = await this.count(channel, userId, shown);
+      if (shown.unread === counted.unread && shown.mentions === counted.mentions) return undefined;
+      return { channelId: key, shown: { unread: shown.unread, mentions: shown.mentions }, counted };
+    });
+  }
+
+  private async count({ _id, seq }: ChannelDocument, userId: ObjectId, read: ChannelRead): Promise<Counts> {
+    const unread: Filter<MessageDocument> = {
+      channelId: _id,
+      seq: { $gt: read.readSeq, $lte: seq },
+      senderId: { $ne: userId },
+      deletedAt: null,
+      ...OUTSIDE_THREADS,
+    };
+    const mentioning = { ...unread, $or: [{ mentionIds: userId }, { mentionsEveryone: 'channel' as const }] };
+    const { messages } = this.collections;
+    const options = { hint: 'channel_seq_unique' };
+    return {
+      unread: await messages.countDocuments(unread, options),
+      mentions: await messages.countDocuments(mentioning, options),
+    };
+  }
+
+  /** Numbers the messages of a channel anew, and puts all markers in it where they belong. */
+  private async repair(channelId: ObjectId): Promise<void> {
+    const { messages, channels, channelReads } = this.collections;
+    const rows = await channelReads.find({ channelId }).sort({ seq: 1 }).toArray();
+    const markers: AnyBulkWriteOperation<ChannelReadDocument>[] = [];
+    let mainSeq: number | undefined;
+    const placeUpTo = async (seq: number) => {
+      for (let row = rows[0]; row && row.seq < seq; row = rows[0]) {
+        rows.shift();
+        const own = await this.markers.countOwn(channelId, row.userId, row.seq);
+        const right = { mainSeq: mainSeq ?? 0, own };
+        if (right.mainSeq === row.mainSeq && right.own === row.own) continue;
+        markers.push({
+          updateOne: { filter: { _id: row._id }, update: { $set: right, $inc: { version: 1 } } },
+        });
+      }
+    };
+    let last = -1;
+    for (;;) {
+      const slice = await messages
+        .find({ channelId, seq: { $gt: last } }, { projection: { seq: 1, mainSeq: 1, threadId: 1 } })
+        .sort({ seq: 1 })
+        .limit(SLICE)
+        .toArray();
+      const wrong: AnyBulkWriteOperation<MessageDocument>[] = [];
+      for (const message of slice) {
+        const main = message.threadId === undefined;
+        // Older ones may have been removed: the first that is left tells how many they were.
+        mainSeq ??= Math.max(0, message.mainSeq - (main ? 1 : 0));
+        await placeUpTo(message.seq);
+        if (main) mainSeq++;
+        last = message.seq;
+        if (message.mainSeq === mainSeq) continue;
+        wrong.push({ updateOne: { filter: { _id: message._id }, update: { $set: { mainSeq } } } });
+      }
+      if (wrong.length > 0) await messages.bulkWrite(wrong);
+      if (slice.length < SLICE) break;
+    }
+    await placeUpTo(Infinity);
+    if (markers.length > 0) await channelReads.bulkWrite(markers);
+    if (mainSeq !== undefined) await channels.updateOne({ _id: channelId }, { $set: { mainSeq } });
+  }
+}

@@ -1,0 +1,81 @@
+import type { ObjectId } from 'mongodb';
+import type { Transactions } from '../../db/transaction';
+import type {
+  ChannelRead,
+  MarkReadInput,
+  MarkUnreadInput,
+  UnreadTotals,
+} from '../../models/channels/channel-summary.model';
+import type { ChannelDocument } from '../../models/channel.model';
+import type { Caller } from '../../models/identity/session.model';
+import type { Access } from '../access/access';
+import type { EventBus } from '../kernel/event-bus';
+import type { ReadCounts } from './read-counts';
+import type { ReadMarkers } from './read-markers';
+
+/** What people say of how far they have read, and what is left. Their other devices are told. */
+export class ReadService {
+  constructor(
+    private readonly transactions: Transactions,
+    private readonly access: Access,
+    private readonly markers: ReadMarkers,
+    private readonly counts: ReadCounts,
+    private readonly bus: EventBus,
+  ) {}
+
+  /** The caller has read a channel up to a message; a marker that is further stays. @throws AppError not_found */
+  markRead(caller: Caller, channelId: string, { seq }: MarkReadInput): Promise<ChannelRead> {
+    return this.move(caller, channelId, (channel, userId) => this.markers.advance(channel, userId, seq));
+  }
+
+  /**
+   * The caller wants a message and what comes after it to be unread again. It moves nothing that is unread already.
+   * @throws AppError not_found
+   */
+  markUnread(caller: Caller, channelId: string, { seq }: MarkUnreadInput): Promise<ChannelRead> {
+    return this.move(caller, channelId, (channel, userId) => this.markers.putBack(channel, userId, seq));
+  }
+
+  /** What is unread in all channels that the caller may read, with a bounded number of queries. */
+  totals(caller: Caller): Promise<UnreadTotals> {
+    return this.transactions.run(async () => {
+      const channels = await this.access.readableChannels(caller.userId);
+      const reads = await this.counts.of(caller.userId, channels);
+      const groups = new Map<string | null, { unread: number; mentions: number }>();
+      const all = { unread: 0, mentions: 0 };
+      const withUnread: ChannelRead[] = [];
+      for (const { _id, groupId } of channels) {
+        const read = reads.get(_id.toHexString())!;
+        if (read.unread === 0) continue;
+        withUnread.push(read);
+        const key = groupId?.toHexString() ?? null;
+        const group = groups.get(key) ?? { unread: 0, mentions: 0 };
+        groups.set(key, group);
+        for (const sum of [group, all]) {
+          sum.unread += read.unread;
+          sum.mentions += read.mentions;
+        }
+      }
+      return {
+        ...all,
+        groups: [...groups].map(([groupId, sum]) => ({ groupId, ...sum })),
+        channels: withUnread,
+      };
+    });
+  }
+
+  private move(
+    caller: Caller,
+    channelId: string,
+    move: (channel: ChannelDocument, userId: ObjectId) => Promise<boolean>,
+  ): Promise<ChannelRead> {
+    return this.transactions.run(async () => {
+      const { channel } = await this.access.channel(caller, 'channel.read', channelId);
+      const { userId } = caller;
+      const moved = await move(channel, userId);
+      const read = (await this.counts.of(userId, [channel])).get(channel._id.toHexString())!;
+      if (moved) await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:read', { read });
+      return read;
+    });
+  }
+}

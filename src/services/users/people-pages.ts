@@ -1,0 +1,41 @@
+import { ObjectId, type Collection, type Filter } from 'mongodb';
+import type { PageQuery } from '../../models/kernel/common.model';
+import type { UserDocument } from '../../models/user.model';
+import { cutPage, type Page } from '../../utils/cursor';
+import type { UserService } from '../user.service';
+
+/**
+ * A page of what is kept of users in one place (members, bans, requests), in the order in which it came to be, each
+ * with its user. Whoever has no account any more is left out, and makes place for others.
+ * @param which those of the place; it takes an index that goes on with `_id`.
+ * @param keep those of some rows that are shown; all, if it is left out.
+ */
+export async function pageOfPeople<Row extends { _id: ObjectId; userId: ObjectId }, Item>(
+  users: UserService,
+  collection: Collection<Row>,
+  which: Filter<Row>,
+  { cursor, limit }: PageQuery,
+  show: (row: Row, user: UserDocument) => Item,
+  keep: (rows: Row[]) => Promise<Row[]> = (rows) => Promise.resolve(rows),
+): Promise<Page<Item>> {
+  const found: { row: Row; user: UserDocument }[] = [];
+  let last = cursor === undefined ? undefined : new ObjectId(cursor);
+  while (found.length <= limit) {
+    const after = last ? { _id: { $gt: last } } : {};
+    const rows = (await collection
+      .find({ ...which, ...after } as Filter<Row>)
+      .sort({ _id: 1 })
+      .limit(limit + 1)
+      .toArray()) as Row[];
+    const kept = await keep(rows);
+    const accounts = await users.byIds(kept.map(({ userId }) => userId));
+    for (const row of kept) {
+      const user = accounts.get(row.userId.toHexString());
+      if (user) found.push({ row, user });
+    }
+    if (rows.length <= limit) break;
+    last = rows.at(-1)!._id;
+  }
+  const page = cutPage(found.slice(0, limit + 1), limit, ({ row }) => row._id.toHexString());
+  return { items: page.items.map(({ row, user }) => show(row, user)), nextCursor: page.nextCursor };
+}

@@ -1,0 +1,191 @@
+import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
+import {
+  toScheduledMessage,
+  type ScheduledMessageDocument,
+} from '../../models/writing/scheduled-message.model';
+import type { Caller } from '../../models/identity/session.model';
+import { AppError, type ErrorCode } from '../../utils/errors';
+import type { Logger } from '../../utils/logger';
+import type { EventBus } from '../kernel/event-bus';
+import type { MaintenanceService } from '../operations/maintenance.service';
+import type { MessageService } from '../message.service';
+import type { NotificationService } from '../notifications/notification.service';
+
+/** How long a node has a message for itself, in milliseconds. If it dies, another one takes the message then. */
+const LEASE = 10_000;
+/** How often it looks at least, in milliseconds: what another node has noted for soon, it has not heard of. */
+const LONGEST_WAIT = 5_000;
+/** Messages that a node sends at the same time. */
+const AT_ONCE = 8;
+/** Refusals that pass by themselves. */
+const PASSING: readonly ErrorCode[] = ['slow_mode', 'rate_limited', 'maintenance', 'unavailable'];
+
+/**
+ * Sends scheduled messages when their time has come. Any number of nodes may do so: one takes a message at a
+ * time, and all of them send it under the same clientMessageId, so that a node which dies between sending and
+ * noting that does no harm.
+ */
+export class ScheduledSender {
+  private timer: NodeJS.Timeout | undefined;
+  private wakesAt = Infinity;
+  private working: Promise<void> | undefined;
+  private again = false;
+  private running = false;
+
+  constructor(
+    private readonly collections: Collections,
+    private readonly transactions: Transactions,
+    private readonly messages: MessageService,
+    private readonly notifications: NotificationService,
+    private readonly maintenance: MaintenanceService,
+    private readonly bus: EventBus,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Begins to send what is due. */
+  start(): void {
+    this.running = true;
+    this.expect(new Date());
+  }
+
+  /** There is something to send at this time. A sender that is not running leaves it to one that is. */
+  expect(time: Date): void {
+    const at = Math.min(time.getTime(), Date.now() + LONGEST_WAIT);
+    if (!this.running || at >= this.wakesAt) return;
+    this.wakesAt = at;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.transactions.outside(() => this.work()), Math.max(0, at - Date.now()));
+    this.timer.unref();
+  }
+
+  /** Resolves when nothing is being sent; what is due then is sent after the next start, or by another node. */
+  async stop(): Promise<void> {
+    this.running = false;
+    clearTimeout(this.timer);
+    this.wakesAt = Infinity;
+    await this.working;
+  }
+
+  private work(): void {
+    this.wakesAt = Infinity;
+    if (this.working) {
+      this.again = true;
+      return;
+    }
+    this.again = false;
+    this.working = this.sendDue()
+      .catch((error: unknown) => {
+        this.logger.error({ err: error }, 'sending scheduled messages failed');
+        return new Date(Date.now() + LONGEST_WAIT);
+      })
+      .then((next) => {
+        this.working = undefined;
+        this.expect(this.again ? new Date() : next);
+      });
+  }
+
+  /** Sends what is due. @returns when the next one is, or a time that is far enough. */
+  private async sendDue(): Promise<Date> {
+    const workers = Array.from({ length: AT_ONCE }, async () => {
+      for (let taken = await this.take(); taken; taken = await this.take()) await this.send(taken);
+    });
+    const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
+    if (failure?.status === 'rejected') throw failure.reason;
+    const next = await this.collections.scheduledMessages.findOne(
+      { state: 'waiting' },
+      { sort: { dueAt: 1 }, projection: { dueAt: 1 } },
+    );
+    return next?.dueAt ?? new Date(Date.now() + LONGEST_WAIT);
+  }
+
+  private async take(): Promise<ScheduledMessageDocument | null> {
+    if (!this.running) return null;
+    const now = new Date();
+    return this.collections.scheduledMessages.findOneAndUpdate(
+      { state: 'waiting', dueAt: { $lte: now } },
+      { $set: { takenAt: now, dueAt: new Date(now.getTime() + LEASE) } },
+      { sort: { dueAt: 1 }, returnDocument: 'after' },
+    );
+  }
+
+  private async send(scheduled: ScheduledMessageDocument): Promise<void> {
+    try {
+      const { _id, channelId, body, attachments = [] } = scheduled;
+      const caller = await this.callerOf(scheduled);
+      const clientMessageId = clientMessageIdOf(scheduled);
+      const attachmentIds = attachments.map(({ uploadId }) => uploadId.toHexString());
+      const input = { clientMessageId, body, attachmentIds };
+      const { message } = await this.messages.send(caller, channelId.toHexString(), input, _id);
+      await this.done(scheduled, message.id);
+      this.logger.debug({ scheduledMessageId: _id.toHexString() }, 'scheduled message sent');
+    } catch (error) {
+      // Anything else may have come before or after the message was written: the lease ends, and it is tried again.
+      if (!(error instanceof AppError)) throw error;
+      if (PASSING.includes(error.code)) await this.postpone(scheduled, error.retryAfter ?? 5);
+      else await this.refused(scheduled, error.code);
+    }
+  }
+
+  /** Who sends it, with the role that they have now. @throws AppError account_suspended */
+  private async callerOf({ _id, userId }: ScheduledMessageDocument): Promise<Caller> {
+    const user = await this.collections.users.findOne({ _id: userId });
+    if (user?.state !== 'active') throw new AppError('account_suspended', 'The account is not active.');
+    // No session does it, and it comes from no address.
+    const caller: Caller = { userId, sessionId: _id, role: user.role, address: '' };
+    this.maintenance.admit(caller);
+    return caller;
+  }
+
+  private done({ _id, userId }: ScheduledMessageDocument, messageId: string): Promise<void> {
+    return this.transactions.run(async () => {
+      const { deletedCount } = await this.collections.scheduledMessages.deleteOne({ _id });
+      if (deletedCount === 0) return;
+      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:removed', {
+        scheduledMessageId: _id.toHexString(),
+        messageId,
+      });
+    });
+  }
+
+  private async postpone({ _id, takenAt }: ScheduledMessageDocument, seconds: number): Promise<void> {
+    await this.collections.scheduledMessages.updateOne(
+      { _id, takenAt },
+      { $set: { takenAt: null, dueAt: new Date(Date.now() + seconds * 1000) } },
+    );
+  }
+
+  private async refused(scheduled: ScheduledMessageDocument, code: ErrorCode): Promise<void> {
+    const { _id, userId, channelId, takenAt } = scheduled;
+    // A node that died may have sent it while the user still could.
+    const clientMessageId = clientMessageIdOf(scheduled);
+    const sent = await this.collections.messages.findOne({ senderId: userId, clientMessageId });
+    if (sent) {
+      await this.done(scheduled, sent._id.toHexString());
+      return;
+    }
+    await this.transactions.run(async () => {
+      const failed = await this.collections.scheduledMessages.findOneAndUpdate(
+        { _id, takenAt },
+        { $set: { state: 'failed', failure: code, takenAt: null } },
+        { returnDocument: 'after' },
+      );
+      if (!failed) return;
+      const scheduledMessage = toScheduledMessage(failed);
+      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:changed', {
+        scheduledMessage,
+      });
+      await this.notifications.notify([userId], {
+        kind: 'scheduled_message.failed',
+        actorId: null,
+        channelId,
+        text: code,
+      });
+    });
+  }
+}
+
+/** The same whoever sends it, and however often. */
+function clientMessageIdOf({ _id }: ScheduledMessageDocument): string {
+  return `scheduled:${_id.toHexString()}`;
+}
