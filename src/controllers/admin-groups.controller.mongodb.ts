@@ -1,11 +1,11 @@
-import type { Services } from '../context';
 import type { AdminChannelsQuery, AdminGroupsQuery } from '../models/admin/admin-group.model';
+import type { AdminGroupService } from '../services/admin/admin-groups.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };
 type ChannelParams = { channelId: string };
 
-export function createAdminGroupsController({ adminGroups }: Services) {
+export function createAdminGroupsController(adminGroups: AdminGroupService) {
   return {
     list: async ({ caller, query }: CallerRequest<undefined, AdminGroupsQuery>): Promise<Reply> => {
       const { items, nextCursor } = await adminGroups.list(caller, query);

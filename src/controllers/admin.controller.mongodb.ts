@@ -1,13 +1,19 @@
-import type { Services } from '../context';
 import type { AdminUsersQuery, BanInput } from '../models/admin/admin-user.model';
 import type { SuspendInput } from '../models/admin/admin.model';
 import type { AuditFilter, AuditQuery } from '../models/audit/audit.model';
 import type { GlobalRole } from '../models/user.model';
+import type { AdminService } from '../services/admin.service';
+import type { AdminUserService } from '../services/admin/admin-users.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type UserParams = { userId: string };
 
-export function createAdminController({ admin, adminUsers }: Services) {
+export interface AdminServices {
+  admin: AdminService;
+  adminUsers: AdminUserService;
+}
+
+export function createAdminController({ admin, adminUsers }: AdminServices) {
   return {
     listUsers: async ({ caller, query }: CallerRequest<undefined, AdminUsersQuery>): Promise<Reply> => {
       const { items, nextCursor } = await adminUsers.list(caller, query);

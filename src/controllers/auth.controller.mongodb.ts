@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import type { RefreshInput, SessionsQuery } from '../models/identity/session.model';
 import type {
   ChangeEmailInput,
@@ -8,6 +7,12 @@ import type {
   RegisterInput,
   ResetPasswordInput,
 } from '../models/user.model';
+import type { AuthService } from '../services/identity/auth.service';
+import type { CredentialService } from '../services/identity/credential.service';
+import type { EmailService } from '../services/identity/email.service';
+import type { SessionService } from '../services/identity/session.service';
+import type { ThrottleService } from '../services/operations/throttle.service';
+import type { UserService } from '../services/user.service';
 import type { CallerRequest, PublicRequest, Reply } from './controller.types';
 
 type Public<Body> = PublicRequest<undefined, undefined, Body>;
@@ -16,7 +21,16 @@ type Called<Body> = CallerRequest<undefined, undefined, Body>;
 const NOTHING: Reply = { status: 204 };
 const ACCEPTED: Reply = { status: 202 };
 
-export function createAuthController({ auth, sessions, credentials, emails, throttle, users }: Services) {
+export interface AuthServices {
+  auth: AuthService;
+  sessions: SessionService;
+  credentials: CredentialService;
+  emails: EmailService;
+  throttle: ThrottleService;
+  users: UserService;
+}
+
+export function createAuthController({ auth, sessions, credentials, emails, throttle, users }: AuthServices) {
   return {
     register: async ({ body, origin }: Public<RegisterInput>): Promise<Reply> => ({
       status: 201,

@@ -1,13 +1,16 @@
-import type { Services } from '../context';
 import type { MarkReadInput, MarkUnreadInput } from '../models/channels/channel-summary.model';
+import type { ChannelSummaries } from '../services/channels/channel-summaries';
+import type { ReadService } from '../services/reading/read.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };
 
-export function createChannelReadsController({
-  channelSummaries,
-  reads,
-}: Pick<Services, 'channelSummaries' | 'reads'>) {
+export interface ChannelReadsServices {
+  channelSummaries: ChannelSummaries;
+  reads: ReadService;
+}
+
+export function createChannelReadsController({ channelSummaries, reads }: ChannelReadsServices) {
   return {
     get: async ({ caller, params }: CallerRequest<ChannelParams>): Promise<Reply> => ({
       status: 200,

@@ -10,15 +10,13 @@ type ChannelParams = { channelId: string };
 type GroupParams = { groupId: string };
 type MemberParams = ChannelParams & { userId: string };
 
-export function createChannelsController({
-  channels,
-  channelMembership: membership,
-  channelOrder: order,
-}: {
+export interface ChannelsServices {
   channels: ChannelService;
-  channelMembership: ChannelMembershipService;
-  channelOrder: ChannelOrderService;
-}) {
+  membership: ChannelMembershipService;
+  order: ChannelOrderService;
+}
+
+export function createChannelsController({ channels, membership, order }: ChannelsServices) {
   return {
     create: async ({
       caller,

@@ -1,11 +1,26 @@
-import type { Services } from '../context';
 import type { NotificationsQuery, ReadAllQuery } from '../models/notifications/notification.model';
 import type { UpdatePreferencesInput } from '../models/users/preferences.model';
+import type { OverviewService } from '../services/catch-up/overview.service';
+import type { NotificationService } from '../services/notifications/notification.service';
+import type { AnnouncementService } from '../services/operations/announcement.service';
+import type { PreferenceService } from '../services/users/preference.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type NotificationParams = { notificationId: string };
 
-export function createClientController({ overview, announcements, notifications, preferences }: Services) {
+export interface ClientServices {
+  overview: OverviewService;
+  announcements: AnnouncementService;
+  notifications: NotificationService;
+  preferences: PreferenceService;
+}
+
+export function createClientController({
+  overview,
+  announcements,
+  notifications,
+  preferences,
+}: ClientServices) {
   return {
     overview: async ({ caller }: CallerRequest): Promise<Reply> => ({
       status: 200,

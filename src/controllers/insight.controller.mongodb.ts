@@ -1,9 +1,17 @@
-import type { Services } from '../context';
 import type { ConnectionsQuery } from '../models/operations/diagnostics.model';
 import type { StatisticsQuery } from '../models/admin/statistics.model';
+import type { ExportService } from '../services/admin/export.service';
+import type { StatisticsService } from '../services/admin/statistics.service';
+import type { DiagnosticsService } from '../services/operations/diagnostics.service';
 import type { CallerRequest, Reply } from './controller.types';
 
-export function createInsightController({ statistics, diagnostics, exports }: Services) {
+export interface InsightServices {
+  statistics: StatisticsService;
+  diagnostics: DiagnosticsService;
+  exports: ExportService;
+}
+
+export function createInsightController({ statistics, diagnostics, exports }: InsightServices) {
   const stream = (body: AsyncIterable<unknown>): Reply => ({ status: 200, body });
   return {
     statistics: async ({ caller, query }: CallerRequest<undefined, StatisticsQuery>): Promise<Reply> => ({

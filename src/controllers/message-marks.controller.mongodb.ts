@@ -1,14 +1,22 @@
-import type { Services } from '../context';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { PinsQuery } from '../models/messages/pin.model';
+import type { BookmarkService } from '../services/messages/bookmark.service';
+import type { PinService } from '../services/messages/pin.service';
+import type { ReactionService } from '../services/messages/reaction.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };
 type MessageParams = { messageId: string };
 type ReactionParams = { messageId: string; emoji: string };
 
+export interface MessageMarksServices {
+  reactions: ReactionService;
+  pins: PinService;
+  bookmarks: BookmarkService;
+}
+
 /** What people put on messages: reactions, pins, bookmarks. */
-export function createMessageMarksController({ reactions, pins, bookmarks }: Services) {
+export function createMessageMarksController({ reactions, pins, bookmarks }: MessageMarksServices) {
   return {
     react: async ({ caller, params }: CallerRequest<ReactionParams>): Promise<Reply> => ({
       status: 200,

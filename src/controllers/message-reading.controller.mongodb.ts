@@ -1,16 +1,31 @@
-import type { Services } from '../context';
 import type { ChannelSettingInput } from '../models/channels/channel-setting.model';
 import type { MarkReadInput } from '../models/channels/channel-summary.model';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { HistoryQuery, RepliesQuery } from '../models/messages/history.model';
 import type { ThreadsQuery } from '../models/messages/thread.model';
+import type { ChannelSettingService } from '../services/channels/channel-setting.service';
+import type { MessageHistory } from '../services/messages/message-history';
+import type { ThreadService } from '../services/messages/thread.service';
+import type { ReadReceipts } from '../services/reading/read-receipts';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ChannelParams = { channelId: string };
 type MessageParams = { messageId: string };
 
+export interface MessageReadingServices {
+  history: MessageHistory;
+  threads: ThreadService;
+  receipts: ReadReceipts;
+  channelSettings: ChannelSettingService;
+}
+
 /** Reading messages, and what one wants to be told of them. */
-export function createMessageReadingController({ history, threads, receipts, channelSettings }: Services) {
+export function createMessageReadingController({
+  history,
+  threads,
+  receipts,
+  channelSettings,
+}: MessageReadingServices) {
   return {
     list: async ({ caller, params, query }: CallerRequest<ChannelParams, HistoryQuery>): Promise<Reply> => ({
       status: 200,

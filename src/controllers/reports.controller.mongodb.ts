@@ -1,10 +1,16 @@
-import type { Services } from '../context';
 import type { ReportInput, ReportsQuery, ResolveReportInput } from '../models/moderation/report.model';
+import type { ReportResolutionService } from '../services/moderation/report-resolution.service';
+import type { ReportService } from '../services/moderation/report.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type ReportParams = { reportId: string };
 
-export function createReportsController({ reports, reportResolutions }: Services) {
+export interface ReportsServices {
+  reports: ReportService;
+  reportResolutions: ReportResolutionService;
+}
+
+export function createReportsController({ reports, reportResolutions }: ReportsServices) {
   return {
     report: async ({
       caller,

@@ -1,13 +1,25 @@
-import type { Services } from '../context';
 import type { CreateAnnouncementInput } from '../models/operations/announcement.model';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { MaintenanceInput } from '../models/operations/maintenance.model';
 import type { ExplainQuery } from '../models/access/permission.model';
+import type { PermissionService } from '../services/admin/permission.service';
+import type { AnnouncementService } from '../services/operations/announcement.service';
+import type { MaintenanceService } from '../services/operations/maintenance.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type AnnouncementParams = { announcementId: string };
 
-export function createServerAdminController({ maintenance, announcements, permissions }: Services) {
+export interface ServerAdminServices {
+  maintenance: MaintenanceService;
+  announcements: AnnouncementService;
+  permissions: PermissionService;
+}
+
+export function createServerAdminController({
+  maintenance,
+  announcements,
+  permissions,
+}: ServerAdminServices) {
   return {
     explainPermission: async ({ caller, query }: CallerRequest<undefined, ExplainQuery>): Promise<Reply> => ({
       status: 200,

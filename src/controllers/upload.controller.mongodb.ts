@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import {
   isShownInline,
   type AttachmentLinksInput,
@@ -8,6 +7,8 @@ import {
 import type { AvatarQuery } from '../models/files/avatar.model';
 import type { UploadedFile } from '../models/files/upload.model';
 import type { OpenAttachment } from '../services/files/upload.service';
+import type { AvatarService } from '../services/files/avatar.service';
+import type { UploadService } from '../services/files/upload.service';
 import type { CallerRequest, PublicRequest, Reply } from './controller.types';
 
 type GroupParams = { groupId: string };
@@ -20,7 +21,12 @@ const FOR_EVER = 'public, max-age=31536000, immutable';
 /** Nobody else may keep it, and whoever does asks each time whether they may still see it. */
 const ASKING_AGAIN = 'private, no-cache';
 
-export function createUploadController({ avatars, uploads }: Pick<Services, 'avatars' | 'uploads'>) {
+export interface UploadServices {
+  avatars: AvatarService;
+  uploads: UploadService;
+}
+
+export function createUploadController({ avatars, uploads }: UploadServices) {
   return {
     addUpload: async ({
       caller,

@@ -1,13 +1,21 @@
-import type { Services } from '../context';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { Proof, UpdateProfileInput, UserSearchQuery } from '../models/user.model';
+import type { AccountExportService } from '../services/accounts/account-export.service';
+import type { AccountService } from '../services/accounts/account.service';
+import type { UserService } from '../services/user.service';
 import type { CallerRequest, Reply } from './controller.types';
 
 type UserParams = { userId: string };
 
 const NOTHING: Reply = { status: 204 };
 
-export function createUsersController({ users, accounts, accountExports }: Services) {
+export interface UsersServices {
+  users: UserService;
+  accounts: AccountService;
+  accountExports: AccountExportService;
+}
+
+export function createUsersController({ users, accounts, accountExports }: UsersServices) {
   return {
     me: async ({ caller }: CallerRequest): Promise<Reply> => ({
       status: 200,

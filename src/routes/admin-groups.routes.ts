@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createAdminGroupsController } from '../controllers/admin-groups.controller.mongodb';
 import {
   adminChannelsQuery,
@@ -12,11 +11,12 @@ import {
 } from '../models/admin/admin-group.model';
 import { channelParams, channelReply, transferChannelInput } from '../models/channel.model';
 import { groupParams } from '../models/group.model';
+import type { AdminGroupService } from '../services/admin/admin-groups.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins: all groups and channels. What moderators do in one, they do over its own routes. */
-export function adminGroupRoutes(services: Services): ApiRoute[] {
-  const groups = createAdminGroupsController(services);
+export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
+  const groups = createAdminGroupsController(service);
   const tag = 'Administration';
   return [
     callerRoute({

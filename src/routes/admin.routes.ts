@@ -1,5 +1,4 @@
-import type { Services } from '../context';
-import { createAdminController } from '../controllers/admin.controller.mongodb';
+import { createAdminController, type AdminServices } from '../controllers/admin.controller.mongodb';
 import {
   adminUserReply,
   adminUsersQuery,
@@ -13,7 +12,7 @@ import { userParams } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins. */
-export function adminRoutes(services: Services): ApiRoute[] {
+export function adminRoutes(services: AdminServices): ApiRoute[] {
   const admin = createAdminController(services);
   const tag = 'Administration';
   return [

@@ -1,5 +1,4 @@
-import type { Services } from '../context';
-import { createAuthController } from '../controllers/auth.controller.mongodb';
+import { createAuthController, type AuthServices } from '../controllers/auth.controller.mongodb';
 import { refreshInput, sessionParams, sessionsQuery, sessionsReply } from '../models/identity/session.model';
 import {
   changeEmailInput,
@@ -25,7 +24,7 @@ import { callerRoute, publicRoute, type ApiRoute } from './api-route';
  */
 const PROVES = { idempotency: 'recorded' } as const;
 
-export function authRoutes(services: Services): ApiRoute[] {
+export function authRoutes(services: AuthServices): ApiRoute[] {
   const auth = createAuthController(services);
   const tag = 'Authentication';
   return [

@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createChannelModerationController } from '../controllers/channel-moderation.controller.mongodb';
 import {
   restrictInput,
@@ -7,9 +6,10 @@ import {
   restrictionsReply,
 } from '../models/moderation/channel-restriction.model';
 import { channelMemberParams, channelParams } from '../models/channel.model';
+import type { ChannelRestrictionService } from '../services/moderation/channel-restriction.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function channelModerationRoutes(service: Services['channelRestrictions']): ApiRoute[] {
+export function channelModerationRoutes(service: ChannelRestrictionService): ApiRoute[] {
   const moderation = createChannelModerationController(service);
   const tag = 'Channels';
   return [

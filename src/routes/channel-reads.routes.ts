@@ -1,5 +1,7 @@
-import type { Services } from '../context';
-import { createChannelReadsController } from '../controllers/channel-reads.controller.mongodb';
+import {
+  createChannelReadsController,
+  type ChannelReadsServices,
+} from '../controllers/channel-reads.controller.mongodb';
 import {
   channelReadReply,
   channelSummaryReply,
@@ -9,7 +11,7 @@ import {
 import { channelParams } from '../models/channel.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function channelReadRoutes(services: Pick<Services, 'channelSummaries' | 'reads'>): ApiRoute[] {
+export function channelReadRoutes(services: ChannelReadsServices): ApiRoute[] {
   const summaries = createChannelReadsController(services);
   const tag = 'Channels';
   return [

@@ -1,5 +1,4 @@
-import type { Services } from '../context';
-import { createChannelsController } from '../controllers/channels.controller.mongodb';
+import { createChannelsController, type ChannelsServices } from '../controllers/channels.controller.mongodb';
 import { channelMembersReply } from '../models/channels/channel-member.model';
 import {
   channelOrderInput,
@@ -20,9 +19,7 @@ import { pageQuery } from '../models/kernel/common.model';
 import { addMemberInput, groupParams, groupReply } from '../models/group.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function channelRoutes(
-  services: Pick<Services, 'channels' | 'channelMembership' | 'channelOrder'>,
-): ApiRoute[] {
+export function channelRoutes(services: ChannelsServices): ApiRoute[] {
   const channels = createChannelsController(services);
   const tag = 'Channels';
   return [

@@ -1,5 +1,4 @@
-import type { Services } from '../context';
-import { createClientController } from '../controllers/client.controller.mongodb';
+import { createClientController, type ClientServices } from '../controllers/client.controller.mongodb';
 import { currentAnnouncementsReply } from '../models/operations/announcement.model';
 import {
   notificationParams,
@@ -14,7 +13,7 @@ import { preferencesReply, updatePreferencesInput } from '../models/users/prefer
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** The caller's own view of the server, and what is theirs. */
-export function clientRoutes(services: Services): ApiRoute[] {
+export function clientRoutes(services: ClientServices): ApiRoute[] {
   const client = createClientController(services);
   const tag = 'Client';
   return [

@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createDirectMessagesController } from '../controllers/direct-messages.controller.mongodb';
 import { channelParams } from '../models/channel.model';
 import {
@@ -8,9 +7,10 @@ import {
   conversationsReply,
   startDirectInput,
 } from '../models/channels/direct-message.model';
+import type { DirectMessageService } from '../services/channels/direct-message.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function directMessageRoutes(service: Services['directMessages']): ApiRoute[] {
+export function directMessageRoutes(service: DirectMessageService): ApiRoute[] {
   const directMessages = createDirectMessagesController(service);
   const tag = 'Direct messages';
   return [

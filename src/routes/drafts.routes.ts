@@ -1,11 +1,11 @@
-import type { Services } from '../context';
 import { createDraftsController } from '../controllers/drafts.controller.mongodb';
 import { channelParams } from '../models/channel.model';
 import { pageQuery } from '../models/kernel/common.model';
 import { draftQuery, draftReply, draftsReply, saveDraftInput } from '../models/writing/draft.model';
+import type { DraftService } from '../services/writing/draft.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function draftRoutes(service: Services['drafts']): ApiRoute[] {
+export function draftRoutes(service: DraftService): ApiRoute[] {
   const drafts = createDraftsController(service);
   const tag = 'Client';
   return [

@@ -1,11 +1,11 @@
-import type { Services } from '../context';
 import { createGroupBansController } from '../controllers/group-bans.controller.mongodb';
 import { pageQuery } from '../models/kernel/common.model';
 import { banInput, groupBanReply, groupBansReply } from '../models/moderation/group-ban.model';
 import { groupMemberParams, groupParams } from '../models/group.model';
+import type { GroupBanService } from '../services/moderation/group-ban.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function groupBanRoutes(service: Services['groupBans']): ApiRoute[] {
+export function groupBanRoutes(service: GroupBanService): ApiRoute[] {
   const bans = createGroupBansController(service);
   const tag = 'Groups';
   return [

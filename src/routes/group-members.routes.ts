@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createGroupMembersController } from '../controllers/group-members.controller.mongodb';
 import {
   addMemberInput,
@@ -11,9 +10,10 @@ import {
   membersReply,
   transferGroupInput,
 } from '../models/group.model';
+import type { GroupMemberService } from '../services/groups/group-member.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function groupMemberRoutes(service: Services['groupMembers']): ApiRoute[] {
+export function groupMemberRoutes(service: GroupMemberService): ApiRoute[] {
   const members = createGroupMembersController(service);
   const tag = 'Groups';
   return [

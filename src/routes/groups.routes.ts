@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createGroupsController } from '../controllers/groups.controller.mongodb';
 import { pageQuery } from '../models/kernel/common.model';
 import {
@@ -9,9 +8,10 @@ import {
   groupsReply,
   updateGroupInput,
 } from '../models/group.model';
+import type { GroupService } from '../services/group.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function groupRoutes(service: Services['groups']): ApiRoute[] {
+export function groupRoutes(service: GroupService): ApiRoute[] {
   const groups = createGroupsController(service);
   const tag = 'Groups';
   return [

@@ -1,6 +1,5 @@
 import type { z } from 'zod';
-import type { Services } from '../context';
-import { createInsightController } from '../controllers/insight.controller.mongodb';
+import { createInsightController, type InsightServices } from '../controllers/insight.controller.mongodb';
 import { accountSchema } from '../models/admin/admin-user.model';
 import { channelSchema } from '../models/channel.model';
 import {
@@ -17,7 +16,7 @@ import { statisticsQuery, statisticsReply } from '../models/admin/statistics.mod
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins: what the server holds, and how it is doing. */
-export function insightRoutes(services: Services): ApiRoute[] {
+export function insightRoutes(services: InsightServices): ApiRoute[] {
   const insight = createInsightController(services);
   const tag = 'Administration';
   const lines = (schema: z.ZodType) => ({

@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createInvitesController } from '../controllers/invites.controller.mongodb';
 import { pageQuery } from '../models/kernel/common.model';
 import { groupParams, groupReply } from '../models/group.model';
@@ -11,9 +10,10 @@ import {
   invitesReply,
   receivedInvitesReply,
 } from '../models/groups/invite.model';
+import type { InviteService } from '../services/groups/invite.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function inviteRoutes(service: Services['invites']): ApiRoute[] {
+export function inviteRoutes(service: InviteService): ApiRoute[] {
   const invites = createInvitesController(service);
   const tag = 'Groups';
   return [

@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createJoinRequestsController } from '../controllers/join-requests.controller.mongodb';
 import { pageQuery } from '../models/kernel/common.model';
 import { groupMemberParams, groupParams, memberReply } from '../models/group.model';
@@ -9,9 +8,10 @@ import {
   ownJoinRequestsReply,
   rejectJoinInput,
 } from '../models/groups/join-request.model';
+import type { JoinRequestService } from '../services/groups/join-request.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function joinRequestRoutes(service: Services['joinRequests']): ApiRoute[] {
+export function joinRequestRoutes(service: JoinRequestService): ApiRoute[] {
   const requests = createJoinRequestsController(service);
   const tag = 'Groups';
   return [

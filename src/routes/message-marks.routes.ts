@@ -1,5 +1,7 @@
-import type { Services } from '../context';
-import { createMessageMarksController } from '../controllers/message-marks.controller.mongodb';
+import {
+  createMessageMarksController,
+  type MessageMarksServices,
+} from '../controllers/message-marks.controller.mongodb';
 import { bookmarkGone, bookmarkReply, bookmarksReply } from '../models/messages/bookmark.model';
 import { channelParams } from '../models/channel.model';
 import { pageQuery } from '../models/kernel/common.model';
@@ -9,7 +11,7 @@ import { reactionParams, reactorsReply } from '../models/messages/reaction.model
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** What people put on messages: reactions, pins, bookmarks. */
-export function messageMarkRoutes(services: Services): ApiRoute[] {
+export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
   const marks = createMessageMarksController(services);
   const tag = 'Messages';
   const asItIs = { 200: { description: 'The message as it is now.', schema: messageReply } };

@@ -1,5 +1,7 @@
-import type { Services } from '../context';
-import { createMessageReadingController } from '../controllers/message-reading.controller.mongodb';
+import {
+  createMessageReadingController,
+  type MessageReadingServices,
+} from '../controllers/message-reading.controller.mongodb';
 import { channelSettingInput, channelSettingReply } from '../models/channels/channel-setting.model';
 import { markReadInput } from '../models/channels/channel-summary.model';
 import { channelParams } from '../models/channel.model';
@@ -12,7 +14,7 @@ import { threadFollowReply, threadsQuery, threadsReply } from '../models/message
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Reading messages, and what one wants to be told of them. */
-export function messageReadingRoutes(services: Services): ApiRoute[] {
+export function messageReadingRoutes(services: MessageReadingServices): ApiRoute[] {
   const reading = createMessageReadingController(services);
   const tag = 'Messages';
   const page = { 200: { description: 'A page of messages.', schema: messagesReply } };

@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createMessagesController } from '../controllers/messages.controller.mongodb';
 import { channelParams } from '../models/channel.model';
 import {
@@ -8,9 +7,10 @@ import {
   messageReply,
   sendMessageInput,
 } from '../models/message.model';
+import type { MessageService } from '../services/message.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function messageRoutes(service: Services['messages']): ApiRoute[] {
+export function messageRoutes(service: MessageService): ApiRoute[] {
   const messages = createMessagesController(service);
   const tag = 'Messages';
   return [

@@ -1,11 +1,11 @@
-import type { Services } from '../context';
 import { createPresenceController } from '../controllers/presence.controller.mongodb';
 import { channelParams } from '../models/channel.model';
 import { presenceReply, presencesQuery, presencesReply } from '../models/presence/presence.model';
 import { userParams } from '../models/user.model';
+import type { PresenceService } from '../services/presence/presence.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function presenceRoutes(service: Services['presence']): ApiRoute[] {
+export function presenceRoutes(service: PresenceService): ApiRoute[] {
   const presence = createPresenceController(service);
   const tag = 'Presence';
   return [

@@ -1,5 +1,4 @@
-import type { Services } from '../context';
-import { createReportsController } from '../controllers/reports.controller.mongodb';
+import { createReportsController, type ReportsServices } from '../controllers/reports.controller.mongodb';
 import { messageParams } from '../models/message.model';
 import {
   reportInput,
@@ -13,7 +12,7 @@ import {
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Reports of messages: for everybody who reads a message, and for those who moderate. */
-export function reportRoutes(services: Services): ApiRoute[] {
+export function reportRoutes(services: ReportsServices): ApiRoute[] {
   const reports = createReportsController(services);
   const tag = 'Moderation';
   const shown = (description: string) => ({ 200: { description, schema: reportReply } });

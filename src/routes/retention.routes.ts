@@ -1,10 +1,10 @@
-import type { Services } from '../context';
 import { createRetentionController } from '../controllers/retention.controller.mongodb';
 import { channelParams, channelReply } from '../models/channel.model';
 import { setRetentionInput } from '../models/messages/retention.model';
+import type { RetentionService } from '../services/messages/retention.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function retentionRoutes(service: Services['retention']): ApiRoute[] {
+export function retentionRoutes(service: RetentionService): ApiRoute[] {
   const retention = createRetentionController(service);
   return [
     callerRoute({

@@ -1,4 +1,3 @@
-import type { Services } from '../context';
 import { createScheduledMessagesController } from '../controllers/scheduled-messages.controller.mongodb';
 import { pageQuery } from '../models/kernel/common.model';
 import {
@@ -8,9 +7,10 @@ import {
   scheduledMessagesReply,
   scheduleMessageInput,
 } from '../models/writing/scheduled-message.model';
+import type { ScheduledMessageService } from '../services/writing/scheduled-message.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function scheduledMessageRoutes(service: Services['scheduledMessages']): ApiRoute[] {
+export function scheduledMessageRoutes(service: ScheduledMessageService): ApiRoute[] {
   const scheduled = createScheduledMessagesController(service);
   const tag = 'Client';
   return [

@@ -1,9 +1,9 @@
-import type { Services } from '../context';
 import { createSearchController } from '../controllers/search.controller.mongodb';
 import { searchQuery, searchReply } from '../models/search/search.model';
+import type { SearchService } from '../services/search/search.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function searchRoutes(service: Services['search']): ApiRoute[] {
+export function searchRoutes(service: SearchService): ApiRoute[] {
   const search = createSearchController(service);
   return [
     callerRoute({

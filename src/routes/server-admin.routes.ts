@@ -1,5 +1,7 @@
-import type { Services } from '../context';
-import { createServerAdminController } from '../controllers/server-admin.controller.mongodb';
+import {
+  createServerAdminController,
+  type ServerAdminServices,
+} from '../controllers/server-admin.controller.mongodb';
 import {
   announcementParams,
   announcementReply,
@@ -12,7 +14,7 @@ import { explainQuery, explanationReply } from '../models/access/permission.mode
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** For super admins: what concerns the server as a whole. */
-export function serverAdminRoutes(services: Services): ApiRoute[] {
+export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
   const admin = createServerAdminController(services);
   const tag = 'Administration';
   return [

@@ -1,11 +1,10 @@
-import type { Services } from '../context';
-import { createSyncController } from '../controllers/sync.controller.mongodb';
+import { createSyncController, type SyncServices } from '../controllers/sync.controller.mongodb';
 import { unreadTotals, verification } from '../models/channels/channel-summary.model';
 import { syncInput, syncReply } from '../models/catch-up/sync.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** By which clients come back to the state of the server, and make sure that they have. */
-export function syncRoutes(services: Services): ApiRoute[] {
+export function syncRoutes(services: SyncServices): ApiRoute[] {
   const sync = createSyncController(services);
   const tag = 'Client';
   return [

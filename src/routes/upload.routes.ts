@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { Services } from '../context';
-import { createUploadController } from '../controllers/upload.controller.mongodb';
+import { createUploadController, type UploadServices } from '../controllers/upload.controller.mongodb';
 import {
   ALLOWED_MEDIA_TYPES,
   attachmentLinksInput,
@@ -33,7 +32,7 @@ const FILE_REPLIES: Record<number, ReplySpec> = {
 };
 
 /** Files that people send, and what is made of them. */
-export function uploadRoutes(services: Services): ApiRoute[] {
+export function uploadRoutes(services: UploadServices): ApiRoute[] {
   const uploads = createUploadController(services);
   const tag = 'Files';
   const upload: UploadSpec = {

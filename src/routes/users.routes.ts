@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { Services } from '../context';
-import { createUsersController } from '../controllers/users.controller.mongodb';
+import { createUsersController, type UsersServices } from '../controllers/users.controller.mongodb';
 import { pageQuery } from '../models/kernel/common.model';
 import {
   proofInput,
@@ -13,7 +12,7 @@ import {
 } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-export function userRoutes(services: Services): ApiRoute[] {
+export function userRoutes(services: UsersServices): ApiRoute[] {
   const users = createUsersController(services);
   const tag = 'Users';
   return [

@@ -96,7 +96,7 @@ export function createSocketServer(context: Context): SocketServer {
   const gate = new EventGate(eventsPerSecond, services.connections);
   const answers = new PollAnswers();
   const messages = { ...messageHandlers(services.messages), ...messageMarkHandlers(services) };
-  const syncing = syncHandlers(services);
+  const syncing = syncHandlers(services.sync, services.reads);
   const admissions = new WeakMap<ParleySocket, Admission>();
   const tries = new WeakMap<object, number>();
 

@@ -1,5 +1,10 @@
-import type { Services } from '../../context';
 import type { Caller } from '../../models/identity/session.model';
+import type { IdempotencyService } from '../../services/idempotency/idempotency.service';
+import type { SessionService } from '../../services/identity/session.service';
+import type { MaintenanceService } from '../../services/operations/maintenance.service';
+import type { RecentErrors } from '../../services/operations/recent-errors';
+import type { Timings } from '../../services/operations/timings';
+import type { PresenceService } from '../../services/presence/presence.service';
 import { AppError, toPublicError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { parseInput } from '../../utils/validation';
@@ -12,8 +17,15 @@ import type { EventGate } from '../event-gate';
 import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';
 
-/** What every event goes through, whatever it is. */
-type Around = Pick<Services, 'sessions' | 'maintenance' | 'idempotency' | 'presence' | 'timings' | 'errors'>;
+/** The services that every event uses, whatever it is. */
+interface DispatchServices {
+  sessions: SessionService;
+  maintenance: MaintenanceService;
+  idempotency: IdempotencyService;
+  presence: PresenceService;
+  timings: Timings;
+  errors: RecentErrors;
+}
 
 /**
  * Answers every event of a socket by the table of handlers, in the same way: validate, one service call,
@@ -22,7 +34,7 @@ type Around = Pick<Services, 'sessions' | 'maintenance' | 'idempotency' | 'prese
 export function dispatchEvents(
   socket: ParleySocket,
   handlers: Handlers,
-  around: Around,
+  services: DispatchServices,
   gate: EventGate,
   logger: Logger,
 ): void {
@@ -36,16 +48,16 @@ export function dispatchEvents(
     const start = performance.now();
     const answered = gate
       .admit(socket)
-      .then(() => handle(handlers, around, socket, event, payload))
+      .then(() => handle(handlers, services, socket, event, payload))
       .catch((error: unknown): Ack<unknown> => {
-        around.errors.note(name, error, null);
+        services.errors.note(name, error, null);
         if (!(error instanceof AppError)) {
           logger.error({ err: error, event, socketId: socket.id }, 'socket event failed');
         }
         return { ok: false, error: toPublicError(error) };
       })
       .then((answer) => {
-        around.timings.note(name, performance.now() - start);
+        services.timings.note(name, performance.now() - start);
         acknowledge?.(answer);
       });
     gate.watch(answered);
@@ -54,7 +66,7 @@ export function dispatchEvents(
 
 async function handle(
   handlers: Handlers,
-  { sessions, maintenance, idempotency, presence }: Around,
+  { sessions, maintenance, idempotency, presence }: DispatchServices,
   socket: ParleySocket,
   event: string,
   payload: unknown,

@@ -1,5 +1,17 @@
-import type { Services } from '../../context';
+import type { ChannelSettingService } from '../../services/channels/channel-setting.service';
+import type { BookmarkService } from '../../services/messages/bookmark.service';
+import type { PinService } from '../../services/messages/pin.service';
+import type { ReactionService } from '../../services/messages/reaction.service';
+import type { ThreadService } from '../../services/messages/thread.service';
 import type { Handlers } from './handler.types';
+
+interface MessageMarkServices {
+  reactions: ReactionService;
+  pins: PinService;
+  bookmarks: BookmarkService;
+  threads: ThreadService;
+  channelSettings: ChannelSettingService;
+}
 
 /** The events by which a client puts something on messages, and says what it wants to be told of. */
 export function messageMarkHandlers({
@@ -8,7 +20,7 @@ export function messageMarkHandlers({
   bookmarks,
   threads,
   channelSettings,
-}: Services): Pick<
+}: MessageMarkServices): Pick<
   Handlers,
   | 'message:react'
   | 'message:unreact'

@@ -1,11 +1,12 @@
-import type { Services } from '../../context';
+import type { SyncService } from '../../services/catch-up/sync.service';
+import type { ReadService } from '../../services/reading/read.service';
 import type { Handlers } from './handler.types';
 
 /** The events by which a client catches up, and says how far its user has read. */
-export function syncHandlers({
-  sync,
-  reads,
-}: Pick<Services, 'sync' | 'reads'>): Pick<Handlers, 'sync' | 'channel:mark_read' | 'channel:mark_unread'> {
+export function syncHandlers(
+  sync: SyncService,
+  reads: ReadService,
+): Pick<Handlers, 'sync' | 'channel:mark_read' | 'channel:mark_unread'> {
   return {
     sync: (caller, input) => sync.sync(caller, input),
     'channel:mark_read': async (caller, { channelId, seq }) => ({
