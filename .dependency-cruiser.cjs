@@ -69,6 +69,16 @@ module.exports = {
       to: { path: '^src/services/', pathNot: DOMAINS.slice(0, index + 1).flatMap(domain) },
     })),
     {
+      name: 'context-imports-modules',
+      comment: 'context.ts builds modules and knows nothing of what is in them.',
+      severity: 'error',
+      from: { path: '^src/context\\.ts$' },
+      to: {
+        path: '^src/services/',
+        pathNot: '^src/services/([a-z-]+/module|kernel/lifecycle|writing/link-fetcher)\\.ts$',
+      },
+    },
+    {
       name: 'services-in-a-domain',
       comment: 'Every file of src/services belongs to one of DOMAINS.',
       severity: 'error',

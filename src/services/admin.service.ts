@@ -17,20 +17,23 @@ import type { EventBus } from './kernel/event-bus';
 import type { SessionService } from './identity/session.service';
 import type { SuperAdmins } from './users/super-admins';
 
+/** What AdminService works with. */
+export interface AdminServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  bus: EventBus;
+  sessions: SessionService;
+  superAdmins: SuperAdmins;
+  audit: AuditService;
+  accounts: AccountService;
+  credentials: CredentialService;
+  users: AdminUserService;
+}
+
 /** What super admins do to accounts. Every act is in the audit log, in the same transaction. */
 export class AdminService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly bus: EventBus,
-    private readonly sessions: SessionService,
-    private readonly superAdmins: SuperAdmins,
-    private readonly audit: AuditService,
-    private readonly accounts: AccountService,
-    private readonly credentials: CredentialService,
-    private readonly users: AdminUserService,
-  ) {}
+  constructor(private readonly deps: AdminServiceDeps) {}
 
   /** Gives a user another role; it counts when this resolves. @throws AppError forbidden, not_found, last_super_admin */
   async changeRole(caller: Caller, userId: string, role: GlobalRole, origin: Origin): Promise<AdminUser> {
@@ -40,7 +43,7 @@ export class AdminService {
       update: { $set: { role } },
       takesPower: role !== 'super_admin',
     });
-    return this.users.show(user);
+    return this.deps.users.show(user);
   }
 
   /**
@@ -61,7 +64,7 @@ export class AdminService {
         takesPower: true,
       }),
     );
-    return this.users.show(user);
+    return this.deps.users.show(user);
   }
 
   /**
@@ -78,35 +81,35 @@ export class AdminService {
         takesPower: true,
       }),
     );
-    return this.users.show(user);
+    return this.deps.users.show(user);
   }
 
   /** Ends a suspension or a ban; any other user stays as they are. @throws AppError forbidden, not_found */
   async restore(caller: Caller, userId: string, origin: Origin): Promise<AdminUser> {
     const user = await this.requireLiving(caller, userId);
-    if (user.state !== 'suspended' && user.state !== 'banned') return this.users.show(user);
+    if (user.state !== 'suspended' && user.state !== 'banned') return this.deps.users.show(user);
     const restored = await this.change(caller, userId, origin, {
       action: 'user.restored',
       details: {},
       update: { $set: { state: 'active', suspension: null }, $unset: { ban: true } },
       takesPower: false,
     });
-    return this.users.show(restored);
+    return this.deps.users.show(restored);
   }
 
   /** Ends all sessions of a user. */
   async logOut(caller: Caller, userId: string, origin: Origin): Promise<void> {
-    this.access.requireSuperAdmin(caller);
+    this.deps.access.requireSuperAdmin(caller);
     const targetId = new ObjectId(userId);
-    if (!(await this.collections.users.findOne({ _id: targetId }))) throw noUser();
-    await this.transactions.run(async () => {
-      await this.audit.record({
+    if (!(await this.deps.collections.users.findOne({ _id: targetId }))) throw noUser();
+    await this.deps.transactions.run(async () => {
+      await this.deps.audit.record({
         action: 'user.logged_out',
         actorId: caller.userId,
         targetId,
         address: origin.address,
       });
-      await this.sessions.revokeAll(targetId, 'revoked');
+      await this.deps.sessions.revokeAll(targetId, 'revoked');
     });
   }
 
@@ -116,14 +119,14 @@ export class AdminService {
    */
   async resetPassword(caller: Caller, userId: string, origin: Origin): Promise<void> {
     const user = await this.requireLiving(caller, userId);
-    await this.transactions.run(async () => {
-      await this.audit.record({
+    await this.deps.transactions.run(async () => {
+      await this.deps.audit.record({
         action: 'user.password_reset_sent',
         actorId: caller.userId,
         targetId: user._id,
         address: origin.address,
       });
-      await this.credentials.mailResetLink(user);
+      await this.deps.credentials.mailResetLink(user);
     });
   }
 
@@ -133,7 +136,7 @@ export class AdminService {
    */
   async delete(caller: Caller, userId: string, reason: string, origin: Origin): Promise<void> {
     const user = await this.requireLiving(caller, userId);
-    await this.accounts.end(user, caller.userId, origin, { reason }).catch((error: unknown) => {
+    await this.deps.accounts.end(user, caller.userId, origin, { reason }).catch((error: unknown) => {
       // Somebody else has deleted it since it was read.
       throw error instanceof AppError && error.code === 'session_revoked' ? noUser() : error;
     });
@@ -141,37 +144,37 @@ export class AdminService {
 
   /** The audit log, newest first. @throws AppError forbidden */
   async auditLog(caller: Caller, query: AuditQuery): Promise<Page<AuditEntry>> {
-    this.access.requireSuperAdmin(caller);
-    return this.audit.list(query);
+    this.deps.access.requireSuperAdmin(caller);
+    return this.deps.audit.list(query);
   }
 
   /** The audit log, oldest first, as an async sequence. That it is taken out stands in it. @throws AppError forbidden */
   async exportAuditLog(caller: Caller, filter: AuditFilter): Promise<AsyncIterable<AuditEntry>> {
-    this.access.requireSuperAdmin(caller);
-    await this.audit.record({
+    this.deps.access.requireSuperAdmin(caller);
+    await this.deps.audit.record({
       action: 'audit_log.exported',
       actorId: caller.userId,
       targetId: null,
       address: caller.address,
       details: Object.fromEntries(Object.entries(filter).map(([name, value]) => [name, value ?? null])),
     });
-    return this.audit.stream(filter);
+    return this.deps.audit.stream(filter);
   }
 
   /** @throws AppError forbidden, not_found */
   private async requireLiving(caller: Caller, userId: string): Promise<UserDocument> {
-    this.access.requireSuperAdmin(caller);
+    this.deps.access.requireSuperAdmin(caller);
     const _id = new ObjectId(userId);
-    const user = await this.collections.users.findOne({ _id, state: { $ne: 'deleted' } });
+    const user = await this.deps.collections.users.findOne({ _id, state: { $ne: 'deleted' } });
     if (!user) throw noUser();
     return user;
   }
 
   /** In one transaction, or a crash in between would leave sessions that stand again when the user is restored. */
   private changeAndEnd(reason: RevocationReason, change: () => Promise<UserDocument>): Promise<UserDocument> {
-    return this.transactions.run(async () => {
+    return this.deps.transactions.run(async () => {
       const user = await change();
-      await this.sessions.revokeAll(user._id, reason);
+      await this.deps.sessions.revokeAll(user._id, reason);
       return user;
     });
   }
@@ -188,21 +191,27 @@ export class AdminService {
       takesPower: boolean;
     },
   ): Promise<UserDocument> {
-    this.access.requireSuperAdmin(caller);
+    this.deps.access.requireSuperAdmin(caller);
     const targetId = new ObjectId(userId);
-    const user = await this.transactions.run(async () => {
-      if (act.takesPower) await this.superAdmins.refuseLast(targetId);
-      const updated = await this.collections.users.findOneAndUpdate(
+    const user = await this.deps.transactions.run(async () => {
+      if (act.takesPower) await this.deps.superAdmins.refuseLast(targetId);
+      const updated = await this.deps.collections.users.findOneAndUpdate(
         { _id: targetId, state: { $ne: 'deleted' } },
         { ...act.update, $set: { ...act.update.$set, updatedAt: new Date() } },
         { returnDocument: 'after' },
       );
       if (!updated) throw noUser();
       const { action, details } = act;
-      await this.audit.record({ action, actorId: caller.userId, targetId, address: origin.address, details });
+      await this.deps.audit.record({
+        action,
+        actorId: caller.userId,
+        targetId,
+        address: origin.address,
+        details,
+      });
       return updated;
     });
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
+    await this.deps.bus.publish({ type: 'user.changed', userId: user._id });
     return user;
   }
 }

@@ -27,22 +27,25 @@ import type { GroupChannels } from './channels/group-channels';
 import type { GuardedWrites } from './access/guarded-writes';
 import type { ReadMarkers } from './reading/read-markers';
 
+/** What ChannelService works with. */
+export interface ChannelServiceDeps {
+  collections: Collections;
+  access: Access;
+  writes: GuardedWrites;
+  members: ChannelMembers;
+  markers: ReadMarkers;
+  changes: ChannelChanges;
+  counts: ChannelCounts;
+  groupChannels: GroupChannels;
+  order: ChannelOrderService;
+  purger: ChannelPurger;
+  audit: AuditService;
+  bus: EventBus;
+}
+
 /** Channels of groups. */
 export class ChannelService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly members: ChannelMembers,
-    private readonly markers: ReadMarkers,
-    private readonly changes: ChannelChanges,
-    private readonly counts: ChannelCounts,
-    private readonly groupChannels: GroupChannels,
-    private readonly order: ChannelOrderService,
-    private readonly purger: ChannelPurger,
-    private readonly audit: AuditService,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: ChannelServiceDeps) {}
 
   /**
    * Makes a channel; takes the role admin in the group. The caller is the first member of a private one, and the
@@ -51,19 +54,19 @@ export class ChannelService {
    */
   async create(caller: Caller, input: CreateChannelInput): Promise<Channel> {
     return this.refuseTakenName(() =>
-      this.writes.inGroup(caller, 'group.create_channel', input.groupId, {}, async ({ group }) => {
-        const position = await this.order.lastPosition(group._id, input.visibility);
+      this.deps.writes.inGroup(caller, 'group.create_channel', input.groupId, {}, async ({ group }) => {
+        const position = await this.deps.order.lastPosition(group._id, input.visibility);
         const channel = newChannel(caller, group._id, position, input);
-        await this.collections.channels.insertOne(channel);
+        await this.deps.collections.channels.insertOne(channel);
         await this.note(caller, channel, 'channel.created', { name: channel.name });
         if (channel.visibility === 'private') {
-          await this.members.add(channel, [caller.userId]);
-          const made = await this.collections.channels.findOne({ _id: channel._id });
-          return this.counts.show(made ?? channel);
+          await this.deps.members.add(channel, [caller.userId]);
+          const made = await this.deps.collections.channels.findOne({ _id: channel._id });
+          return this.deps.counts.show(made ?? channel);
         }
-        await this.groupChannels.count(channel);
-        const shown = await this.counts.show(channel);
-        await this.bus.tell(audienceOfChannel(channel), 'channel:added', { channel: shown });
+        await this.deps.groupChannels.count(channel);
+        const shown = await this.deps.counts.show(channel);
+        await this.deps.bus.tell(audienceOfChannel(channel), 'channel:added', { channel: shown });
         return shown;
       }),
     );
@@ -74,9 +77,9 @@ export class ChannelService {
    * @throws AppError not_found, not_a_member
    */
   async list(caller: Caller, query: ChannelsQuery): Promise<Page<Channel>> {
-    const { group } = await this.access.group(caller, 'group.list_channels', query.groupId);
-    const { inside, bannedFrom } = await this.access.viewOf(caller.userId, group._id);
-    const channels = await this.collections.channels
+    const { group } = await this.deps.access.group(caller, 'group.list_channels', query.groupId);
+    const { inside, bannedFrom } = await this.deps.access.viewOf(caller.userId, group._id);
+    const channels = await this.deps.collections.channels
       .find({
         groupId: group._id,
         _id: { $nin: bannedFrom },
@@ -87,13 +90,13 @@ export class ChannelService {
       .limit(query.limit + 1)
       .toArray();
     const page = cutPage(channels, query.limit, (last) => `${last.position}.${last._id.toHexString()}`);
-    return { items: await this.counts.showAll(page.items), nextCursor: page.nextCursor };
+    return { items: await this.deps.counts.showAll(page.items), nextCursor: page.nextCursor };
   }
 
   /** @throws AppError not_found */
   async get(caller: Caller, channelId: string): Promise<Channel> {
-    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-    return this.counts.show(channel);
+    const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
+    return this.deps.counts.show(channel);
   }
 
   /**
@@ -103,7 +106,7 @@ export class ChannelService {
    */
   async update(caller: Caller, channelId: string, input: UpdateChannelInput): Promise<Channel> {
     return this.refuseTakenName(() =>
-      this.writes.inChannel(caller, 'channel.update', channelId, {}, async ({ channel: before }) => {
+      this.deps.writes.inChannel(caller, 'channel.update', channelId, {}, async ({ channel: before }) => {
         const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
         const { visibility: _, ...others } = fields;
         // A name that stays keeps its keys: an old one may look like that of another channel.
@@ -114,8 +117,8 @@ export class ChannelService {
         const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
         if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
         if (turnsTo === 'private') await this.close(before, caller);
-        if (turnsTo === 'public') return this.counts.show(await this.open(before, stored));
-        return this.counts.show(await this.changes.update(before._id, stored));
+        if (turnsTo === 'public') return this.deps.counts.show(await this.open(before, stored));
+        return this.deps.counts.show(await this.deps.changes.update(before._id, stored));
       }),
     );
   }
@@ -135,22 +138,22 @@ export class ChannelService {
 
   /** Deletes a channel with its messages. @throws AppError not_found, forbidden */
   async delete(caller: Caller, channelId: string): Promise<void> {
-    await this.writes.inChannel(caller, 'channel.delete', channelId, {}, async ({ channel }) => {
-      await this.groupChannels.discount(channel);
-      await this.members.removeChannels([channel], 'deleted');
+    await this.deps.writes.inChannel(caller, 'channel.delete', channelId, {}, async ({ channel }) => {
+      await this.deps.groupChannels.discount(channel);
+      await this.deps.members.removeChannels([channel], 'deleted');
       await this.note(caller, channel, 'channel.deleted', { name: channel.name });
     });
-    await this.purger.wake();
+    await this.deps.purger.wake();
   }
 
   private async setArchived(caller: Caller, channelId: string, archivedAt: Date | null): Promise<Channel> {
-    return this.writes.inChannel(caller, 'channel.archive', channelId, {}, async ({ channel }) => {
-      if ((channel.archivedAt === null) === (archivedAt === null)) return this.counts.show(channel);
-      const after = await this.changes.update(channel._id, { archivedAt });
-      if (archivedAt) await this.groupChannels.retire(after);
-      else await this.groupChannels.reinstate(after);
+    return this.deps.writes.inChannel(caller, 'channel.archive', channelId, {}, async ({ channel }) => {
+      if ((channel.archivedAt === null) === (archivedAt === null)) return this.deps.counts.show(channel);
+      const after = await this.deps.changes.update(channel._id, { archivedAt });
+      if (archivedAt) await this.deps.groupChannels.retire(after);
+      else await this.deps.groupChannels.reinstate(after);
       await this.note(caller, after, archivedAt ? 'channel.archived' : 'channel.restored', {});
-      return this.counts.show(after);
+      return this.deps.counts.show(after);
     });
   }
 
@@ -158,32 +161,36 @@ export class ChannelService {
   private async close(channel: ChannelDocument, caller: Caller): Promise<void> {
     const { _id: channelId, groupId } = channel;
     if (!groupId) throw noChannel();
-    await this.groupChannels.discount(channel);
+    await this.deps.groupChannels.discount(channel);
     const candidates = [ownerOf(channel) ?? channel.createdBy, caller.userId];
     const keeps: ObjectId[] = [];
     for (const userId of new Map(candidates.map((id) => [id.toHexString(), id])).values()) {
       // Locked, since the owner may be leaving the group.
-      if (await lock(this.collections.memberships, { groupId, userId })) keeps.push(userId);
+      if (await lock(this.deps.collections.memberships, { groupId, userId })) keeps.push(userId);
     }
-    await this.bus.tell({ kind: 'public_channel', groupId, channelId, leaveOut: keeps }, 'channel:removed', {
-      channelId: channelId.toHexString(),
-      groupId: groupId.toHexString(),
-      reason: 'closed',
-    });
-    await this.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
+    await this.deps.bus.tell(
+      { kind: 'public_channel', groupId, channelId, leaveOut: keeps },
+      'channel:removed',
+      {
+        channelId: channelId.toHexString(),
+        groupId: groupId.toHexString(),
+        reason: 'closed',
+      },
+    );
+    await this.deps.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
   }
 
   private async open(channel: ChannelDocument, fields: ChannelFields): Promise<ChannelDocument> {
     const { _id: channelId, seq, mainSeq } = channel;
-    const members = await this.collections.channelMembers.find({ channelId }).toArray();
-    await this.markers.hold(
+    const members = await this.deps.collections.channelMembers.find({ channelId }).toArray();
+    await this.deps.markers.hold(
       channel,
       members.map(({ userId }) => userId),
     );
-    await this.collections.channelMembers.deleteMany({ channelId });
-    await this.changes.clearMembers(channelId);
-    await this.groupChannels.count(channel);
-    return this.changes.update(channelId, { ...fields, readFrom: { seq, mainSeq } }, 'channel:added');
+    await this.deps.collections.channelMembers.deleteMany({ channelId });
+    await this.deps.changes.clearMembers(channelId);
+    await this.deps.groupChannels.count(channel);
+    return this.deps.changes.update(channelId, { ...fields, readFrom: { seq, mainSeq } }, 'channel:added');
   }
 
   private note(
@@ -193,7 +200,7 @@ export class ChannelService {
     details: Record<string, string>,
   ): Promise<void> {
     const group = groupId?.toHexString() ?? null;
-    return this.audit.record({
+    return this.deps.audit.record({
       action,
       actorId: userId,
       targetId: _id,

@@ -14,7 +14,7 @@ import {
 import type { Caller } from '../models/identity/session.model';
 import { linksIn } from '../utils/links';
 import type { AuditService } from './audit/audit.service';
-import type { ChannelQueue } from './kernel/channel-queue';
+import type { BatchQueue } from './kernel/keyed-queue';
 import { MentionNotices } from './messages/mention-notices';
 import type { Mentions } from './messages/mentions';
 import { nothingToSay, requireUndeleted, type MessageChanges } from './messages/message-changes';
@@ -25,19 +25,22 @@ import type { NotificationService } from './notifications/notification.service';
 import { searchFieldsOf } from './search/search-terms';
 import type { SlowMode } from './messages/slow-mode';
 
+/** What MessageService works with. */
+export interface MessageServiceDeps {
+  collections: Collections;
+  sends: BatchQueue<MessageDraft, SentMessage>;
+  changes: MessageChanges;
+  eraser: MessageEraser;
+  slowMode: SlowMode;
+  mentions: Mentions;
+  notices: MentionNotices;
+  notifications: NotificationService;
+  audit: AuditService;
+}
+
 /** Sending and changing messages. */
 export class MessageService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
-    private readonly changes: MessageChanges,
-    private readonly eraser: MessageEraser,
-    private readonly slowMode: SlowMode,
-    private readonly mentions: Mentions,
-    private readonly notices: MentionNotices,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-  ) {}
+  constructor(private readonly deps: MessageServiceDeps) {}
 
   /**
    * Sends a message. It resolves once the message is on disk and has gone out to those who hear the channel.
@@ -56,7 +59,7 @@ export class MessageService {
   ): Promise<SentMessage> {
     const id = new ObjectId(channelId);
     const { clientMessageId, body, threadId, replyToId, attachmentIds = [] } = input;
-    return this.queue.add(id, {
+    return this.deps.sends.add(id, {
       sender: caller,
       clientMessageId,
       body,
@@ -75,7 +78,7 @@ export class MessageService {
    */
   forward(caller: Caller, messageId: string, input: ForwardMessageInput): Promise<SentMessage> {
     const channelId = new ObjectId(input.channelId);
-    return this.queue.add(channelId, {
+    return this.deps.sends.add(channelId, {
       sender: caller,
       clientMessageId: input.clientMessageId,
       body: '',
@@ -90,13 +93,13 @@ export class MessageService {
    * @throws AppError not_found, forbidden, announcement_only, slow_mode, message_deleted, validation_failed when nothing would be left of it, …
    */
   edit(caller: Caller, messageId: string, { body }: EditMessageInput): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.edit', messageId, async (found) => {
+    return this.deps.changes.onTurn(caller, 'message.edit', messageId, async (found) => {
       const { message: current, channel } = found;
       requireUndeleted(current);
       if (body === '' && !current.attachments) throw nothingToSay();
       if (current.body === body) return toMessage(current);
-      await this.slowMode.change(found, caller.userId);
-      const [mentioned] = await this.mentions.find(channel, [{ sender: caller, body }]);
+      await this.deps.slowMode.change(found, caller.userId);
+      const [mentioned] = await this.deps.mentions.find(channel, [{ sender: caller, body }]);
       const { userIds, everyone } = mentioned!;
       const editedAt = new Date();
       const told = MentionNotices.told(current);
@@ -117,18 +120,18 @@ export class MessageService {
       const gone = (['mentionIds', 'mentionsEveryone'] as const).filter(
         (field) => fields[field] === undefined,
       );
-      await this.collections.messageEdits.insertOne({
+      await this.deps.collections.messageEdits.insertOne({
         _id: new ObjectId(),
         messageId: current._id,
         body: current.body,
         writtenAt: current.editedAt ?? current.createdAt,
         replacedAt: editedAt,
       });
-      const { message } = await this.changes.apply(current, () => ({
+      const { message } = await this.deps.changes.apply(current, () => ({
         $set: fields,
         ...(gone.length > 0 && { $unset: Object.fromEntries(gone.map((field) => [field, true])) }),
       }));
-      await this.notifications.announce(await this.notices.store(channel, message, told));
+      await this.deps.notifications.announce(await this.deps.notices.store(channel, message, told));
       return toMessage(message);
     });
   }
@@ -139,9 +142,9 @@ export class MessageService {
    * @param body the text that the previews are of.
    */
   async setLinkPreviews(messageId: ObjectId, body: string, linkPreviews: LinkPreview[]): Promise<void> {
-    await this.changes.byServer(messageId, async (current) => {
+    await this.deps.changes.byServer(messageId, async (current) => {
       if (current.body !== body || isDeepStrictEqual(current.linkPreviews, linkPreviews)) return;
-      await this.changes.apply(current, () => ({ $set: { linkPreviews } }));
+      await this.deps.changes.apply(current, () => ({ $set: { linkPreviews } }));
     });
   }
 
@@ -151,10 +154,10 @@ export class MessageService {
    * @throws AppError not_found, forbidden, …
    */
   delete(caller: Caller, messageId: string): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.delete', messageId, async ({ message: current }) => {
+    return this.deps.changes.onTurn(caller, 'message.delete', messageId, async ({ message: current }) => {
       if (current.deletedAt) return toMessage(current);
       if (!current.senderId.equals(caller.userId)) {
-        await this.audit.record({
+        await this.deps.audit.record({
           action: 'message.deleted',
           actorId: caller.userId,
           targetId: current._id,
@@ -162,7 +165,7 @@ export class MessageService {
           details: { senderId: current.senderId.toHexString(), channelId: current.channelId.toHexString() },
         });
       }
-      return toMessage(await this.eraser.erase(current));
+      return toMessage(await this.deps.eraser.erase(current));
     });
   }
 }

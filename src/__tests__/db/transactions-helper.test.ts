@@ -1,6 +1,6 @@
 import { ObjectId, type Collection } from 'mongodb';
 import { inTransactions, type Transactions } from '../../db/transaction';
-import { ChannelQueue } from '../../services/kernel/channel-queue';
+import { KeyedQueue } from '../../services/kernel/keyed-queue';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
 interface Item {
@@ -310,24 +310,28 @@ describe('what runs on when the work is done', () => {
   });
 });
 
-describe('the line of a channel', () => {
+describe('the queue of a channel', () => {
   const channelId = new ObjectId();
-  const newQueue = () =>
-    new ChannelQueue<string, string>(transactions, (_channelId, batch) =>
+  const newQueue = () => {
+    const queue = new KeyedQueue(transactions);
+    const { add } = queue.batched<string, string>((_channelId, batch) =>
       Promise.resolve({
         outcomes: batch.map((value) => ({ status: 'fulfilled', value })),
-        tell: () => Promise.resolve(),
+        publish: () => Promise.resolve(),
       }),
     );
+    const exclusive = <Value>(key: ObjectId, change: () => Promise<Value>) => queue.exclusive(key, change);
+    return { add, exclusive };
+  };
 
   test.each(['one after the other', 'together'])(
-    'takes several changes of one transaction, made %s, in one turn',
+    'takes several changes of one transaction, made %s, while they hold the key once',
     async (way) => {
       const queue = newQueue();
       const { opened, open } = gate();
-      const before = queue.alone(channelId, () => opened);
+      const before = queue.exclusive(channelId, () => opened);
       await transactions.run(async () => {
-        const change = () => queue.alone(channelId, () => add(1));
+        const change = () => queue.exclusive(channelId, () => add(1));
         setImmediate(open);
         if (way === 'together') await Promise.all([change(), change(), change()]);
         else for (let count = 0; count < 3; count++) await change();
@@ -345,7 +349,7 @@ describe('the line of a channel', () => {
     const started = gate();
     const change = (name: string) =>
       transactions.run(async () => {
-        await queue.alone(channelId, async () => {
+        await queue.exclusive(channelId, async () => {
           order.push(`${name} changes`);
           started.open();
           const { n } = (await items.findOne({ _id: 1 }))!;
@@ -372,12 +376,12 @@ describe('the line of a channel', () => {
 
   test('goes on after a transaction that was undone, or that runs again', async () => {
     const queue = newQueue();
-    const undone = transactions.run(() => queue.alone(channelId, failing('no')));
+    const undone = transactions.run(() => queue.exclusive(channelId, failing('no')));
     await expect(undone).rejects.toThrow('no');
     let tries = 0;
     await transactions.run(async () => {
       await items.findOne({ _id: 1 });
-      await queue.alone(channelId, async () => {
+      await queue.exclusive(channelId, async () => {
         if (++tries === 1) await seen.updateOne({ _id: 1 }, { $inc: { n: 10 } });
         await add(1);
       });

@@ -4,7 +4,7 @@ import type { Caller } from '../../models/identity/session.model';
 import type { Access, ChannelAccess, GroupAccess } from './access';
 import type { ChannelAction, GroupAction } from './access-actions';
 import type { Concerning } from './access-facts';
-import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 
 /**
  * Runs the writes of people to groups and channels, but for messages: each in the queue of the group, and of the
@@ -20,7 +20,7 @@ export class GuardedWrites {
   constructor(
     private readonly transactions: Transactions,
     private readonly access: Access,
-    private readonly queue: Lines,
+    private readonly queue: KeyedQueue,
   ) {}
 
   /**
@@ -38,7 +38,7 @@ export class GuardedWrites {
     const _id = new ObjectId(groupId);
     await this.access.group(caller, action, _id, { ...concerning, quiet: true });
     return this.transactions.run(async () => {
-      await takeTurns(this.queue, [_id]);
+      await this.queue.acquire([_id]);
       return work(await this.access.group(caller, action, _id, { ...concerning, lock: true }));
     });
   }
@@ -58,8 +58,8 @@ export class GuardedWrites {
     const { channel } = await this.access.channel(caller, action, channelId, { ...concerning, quiet: true });
     const { _id, groupId } = channel;
     return this.transactions.run(async () => {
-      if (groupId) await takeTurns(this.queue, [groupId]);
-      await takeTurns(this.queue, [_id]);
+      if (groupId) await this.queue.acquire([groupId]);
+      await this.queue.acquire([_id]);
       return work(await this.access.channel(caller, action, _id, { ...concerning, lock: true }));
     });
   }

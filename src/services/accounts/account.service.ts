@@ -9,7 +9,7 @@ import type { Attachments } from '../files/attachments';
 import type { AuditService } from '../audit/audit.service';
 import type { AvatarService } from '../files/avatar.service';
 import type { ChannelMembers } from '../channels/channel-members';
-import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { CredentialService } from '../identity/credential.service';
 import type { EventBus } from '../kernel/event-bus';
 import type { By, GroupLifecycle } from '../groups/group-lifecycle';
@@ -21,36 +21,39 @@ import type { SuperAdmins } from '../users/super-admins';
 /** What a deleted account is called. */
 const DELETED_USER = 'Deleted user';
 
+/** What AccountService works with. */
+export interface AccountServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  bus: EventBus;
+  queue: KeyedQueue;
+  channelMembers: ChannelMembers;
+  sessions: SessionService;
+  credentials: CredentialService;
+  superAdmins: SuperAdmins;
+  audit: AuditService;
+  avatars: AvatarService;
+  attachments: Attachments;
+  memberships: Memberships;
+  admissions: PendingAdmissions;
+  groupLifecycle: GroupLifecycle;
+}
+
 /** The end of an account. */
 export class AccountService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly bus: EventBus,
-    private readonly queue: Lines,
-    private readonly channelMembers: ChannelMembers,
-    private readonly sessions: SessionService,
-    private readonly credentials: CredentialService,
-    private readonly superAdmins: SuperAdmins,
-    private readonly audit: AuditService,
-    private readonly avatars: AvatarService,
-    private readonly attachments: Attachments,
-    private readonly memberships: Memberships,
-    private readonly admissions: PendingAdmissions,
-    private readonly groupLifecycle: GroupLifecycle,
-  ) {}
+  constructor(private readonly deps: AccountServiceDeps) {}
 
   /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
   async deactivate(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
-    const user = await this.credentials.prove(caller, proof, origin);
-    await this.transactions.run(async () => {
-      await this.superAdmins.refuseLast(user._id);
-      await this.collections.users.updateOne(
+    const user = await this.deps.credentials.prove(caller, proof, origin);
+    await this.deps.transactions.run(async () => {
+      await this.deps.superAdmins.refuseLast(user._id);
+      await this.deps.collections.users.updateOne(
         { _id: user._id, state: 'active' },
         { $set: { state: 'deactivated', updatedAt: new Date() } },
       );
-      await this.bus.publish({ type: 'user.changed', userId: user._id });
-      await this.sessions.revokeAll(user._id, 'account_deactivated');
+      await this.deps.bus.publish({ type: 'user.changed', userId: user._id });
+      await this.deps.sessions.revokeAll(user._id, 'account_deactivated');
     });
   }
 
@@ -59,7 +62,7 @@ export class AccountService {
    * @throws AppError password_wrong, totp_required, last_super_admin, last_owner (with the groups as details)
    */
   async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
-    await this.end(await this.credentials.prove(caller, proof, origin), caller.userId, origin);
+    await this.end(await this.deps.credentials.prove(caller, proof, origin), caller.userId, origin);
   }
 
   /**
@@ -73,45 +76,45 @@ export class AccountService {
     origin: Pick<Origin, 'address'>,
     details: Record<string, string> = {},
   ): Promise<void> {
-    await this.transactions.run(async () => {
+    await this.deps.transactions.run(async () => {
       // All turns before the first write, as Memberships and ChannelMembers ask.
-      await this.takeTurnsOf(user._id);
-      await this.superAdmins.refuseLast(user._id);
+      await this.acquireChannelsOf(user._id);
+      await this.deps.superAdmins.refuseLast(user._id);
       await this.leaveGroups(user._id, { userId: actorId, address: origin.address });
       await this.erase(user);
-      await this.audit.record({
+      await this.deps.audit.record({
         action: 'user.deleted',
         actorId,
         targetId: user._id,
         address: origin.address,
         details,
       });
-      await this.bus.publish({ type: 'user.changed', userId: user._id });
-      await this.sessions.revokeAll(user._id, 'account_deleted');
+      await this.deps.bus.publish({ type: 'user.changed', userId: user._id });
+      await this.deps.sessions.revokeAll(user._id, 'account_deleted');
       await this.forgetSessions(user._id);
       // A transaction does not see what began while it ran: those sessions have been ended since, and what was written
       // about the user meanwhile goes as well.
-      await this.transactions.afterCommit(() => this.forgetSessions(user._id));
-      await this.transactions.afterCommit(() => this.forget(user._id));
+      await this.deps.transactions.afterCommit(() => this.forgetSessions(user._id));
+      await this.deps.transactions.afterCommit(() => this.forget(user._id));
     });
   }
 
   private async forgetSessions(userId: ObjectId): Promise<void> {
-    await this.collections.sessions.deleteMany({ userId });
+    await this.deps.collections.sessions.deleteMany({ userId });
   }
 
   /** Takes the turns at all groups and private channels of a user, and at all channels of groups with nobody else. */
-  private async takeTurnsOf(userId: ObjectId): Promise<void> {
-    const { groups, memberships, channels, channelMembers } = this.collections;
+  private async acquireChannelsOf(userId: ObjectId): Promise<void> {
+    const { groups, memberships, channels, channelMembers } = this.deps.collections;
     const own = await memberships.find({ userId }, { projection: { groupId: 1 } }).toArray();
     const groupIds = own.map(({ groupId }) => groupId);
-    await takeTurns(this.queue, groupIds);
+    await this.deps.queue.acquire(groupIds);
     const idOnly = { projection: { _id: 1 } } as const;
     const alone = await groups.find({ _id: { $in: groupIds }, memberCount: 1 }, idOnly).toArray();
     const groupId = { $in: alone.map(({ _id }) => _id) };
     const doomed = await channels.find({ groupId }, idOnly).toArray();
     const inChannels = await channelMembers.find({ userId }).toArray();
-    await takeTurns(this.queue, [
+    await this.deps.queue.acquire([
       ...doomed.map(({ _id }) => _id),
       ...inChannels.map(({ channelId }) => channelId),
     ]);
@@ -119,7 +122,7 @@ export class AccountService {
 
   /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
   private async leaveGroups(userId: ObjectId, by: By): Promise<void> {
-    const { memberships } = this.collections;
+    const { memberships } = this.deps.collections;
     const own = await memberships.find({ userId }).toArray();
     const alone: ObjectId[] = [];
     const orphaned: string[] = [];
@@ -135,16 +138,16 @@ export class AccountService {
         groupIds: orphaned,
       });
     }
-    await this.channelMembers.leaveAll(userId);
-    for (const groupId of alone) await this.groupLifecycle.remove(groupId, by);
-    for (const { groupId } of own) await this.memberships.remove(groupId, userId, 'left');
-    await this.admissions.endUser(userId);
-    await this.collections.groupBans.deleteMany({ userId });
-    await this.collections.channelRestrictions.deleteMany({ userId });
+    await this.deps.channelMembers.leaveAll(userId);
+    for (const groupId of alone) await this.deps.groupLifecycle.remove(groupId, by);
+    for (const { groupId } of own) await this.deps.memberships.remove(groupId, userId, 'left');
+    await this.deps.admissions.endUser(userId);
+    await this.deps.collections.groupBans.deleteMany({ userId });
+    await this.deps.collections.channelRestrictions.deleteMany({ userId });
   }
 
   private async erase(user: UserDocument): Promise<void> {
-    const before = await this.collections.users.findOneAndUpdate(
+    const before = await this.deps.collections.users.findOneAndUpdate(
       { _id: user._id, state: { $ne: 'deleted' } },
       {
         $set: {
@@ -180,8 +183,8 @@ export class AccountService {
     // Asked twice at once, it is done once.
     if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
     await this.forget(user._id);
-    await this.attachments.discardUnsent(user._id);
-    await this.avatars.discard(before.avatarId);
+    await this.deps.attachments.discardUnsent(user._id);
+    await this.deps.avatars.discard(before.avatarId);
   }
 
   /** Erases what is kept about a user alone, and in no document that they share with others. */
@@ -197,7 +200,7 @@ export class AccountService {
       preferences,
       scheduledMessages,
       drafts,
-    } = this.collections;
+    } = this.deps.collections;
     await blocks.deleteMany({ blockedId: userId });
     await preferences.deleteOne({ _id: userId });
     const own = [

@@ -26,29 +26,32 @@ import type { UserService } from '../user.service';
 /** People who are named of a group or a channel. */
 const MAX_NAMED = 50;
 
+/** What AdminGroupService works with. */
+export interface AdminGroupServiceDeps {
+  collections: Collections;
+  access: Access;
+  counts: ChannelCounts;
+  users: UserService;
+  lifecycle: GroupLifecycle;
+  members: GroupMemberService;
+  channels: ChannelService;
+  channelMembership: ChannelMembershipService;
+}
+
 /** All groups and channels for super admins, who need not be in them. What they do to them is in the audit log. */
 export class AdminGroupService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly counts: ChannelCounts,
-    private readonly users: UserService,
-    private readonly lifecycle: GroupLifecycle,
-    private readonly members: GroupMemberService,
-    private readonly channels: ChannelService,
-    private readonly channelMembership: ChannelMembershipService,
-  ) {}
+  constructor(private readonly deps: AdminGroupServiceDeps) {}
 
   /** All groups, the newest first or by how their names begin. @throws AppError forbidden */
   async list(caller: Caller, query: AdminGroupsQuery): Promise<Page<SharedGroup>> {
-    this.access.requireSuperAdmin(caller);
-    const page = await this.page(this.collections.groups, query, filterOf(query));
+    this.deps.access.requireSuperAdmin(caller);
+    const page = await this.page(this.deps.collections.groups, query, filterOf(query));
     return { ...page, items: page.items.map(toSharedGroup) };
   }
 
   /** All channels and direct conversations; as `list`. @throws AppError forbidden */
   async listChannels(caller: Caller, query: AdminChannelsQuery): Promise<Page<Channel>> {
-    this.access.requireSuperAdmin(caller);
+    this.deps.access.requireSuperAdmin(caller);
     const { kind, groupId } = query;
     const more = {
       ...filterOf(query),
@@ -56,15 +59,15 @@ export class AdminGroupService {
       // Direct conversations have no names.
       ...((kind ?? query.query) && { kind: kind ?? 'group' }),
     };
-    const page = await this.page(this.collections.channels, query, more);
-    return { ...page, items: await this.counts.showAll(page.items) };
+    const page = await this.page(this.deps.collections.channels, query, more);
+    return { ...page, items: await this.deps.counts.showAll(page.items) };
   }
 
   /** @throws AppError forbidden, not_found */
   async inspect(caller: Caller, groupId: string): Promise<InspectedGroup> {
     const group = await this.requireGroup(caller, groupId);
     const about = { groupId: group._id };
-    const { memberships, channels, groupBans, reports } = this.collections;
+    const { memberships, channels, groupBans, reports } = this.deps.collections;
     const [owners, inChannels, bans, open, claimed] = await Promise.all([
       memberships
         .find({ ...about, role: 'owner' })
@@ -97,9 +100,9 @@ export class AdminGroupService {
 
   /** @throws AppError forbidden, not_found */
   async inspectChannel(caller: Caller, channelId: string): Promise<InspectedChannel> {
-    this.access.requireSuperAdmin(caller);
+    this.deps.access.requireSuperAdmin(caller);
     const _id = new ObjectId(channelId);
-    const { channels, channelMembers, channelRestrictions } = this.collections;
+    const { channels, channelMembers, channelRestrictions } = this.deps.collections;
     const [channel, members, restrictions] = await Promise.all([
       channels.findOne({ _id }),
       channelMembers.find({ channelId: _id }).limit(MAX_NAMED).toArray(),
@@ -107,7 +110,7 @@ export class AdminGroupService {
     ]);
     if (!channel) throw noChannel();
     return {
-      channel: await this.counts.show(channel),
+      channel: await this.deps.counts.show(channel),
       members: await this.name(members),
       counts: { messages: channel.seq, restrictions },
     };
@@ -115,14 +118,14 @@ export class AdminGroupService {
 
   /** @throws AppError forbidden, not_found */
   async archive(caller: Caller, groupId: string): Promise<SharedGroup> {
-    this.access.requireSuperAdmin(caller);
-    return toSharedGroup(await this.lifecycle.archive(new ObjectId(groupId), caller));
+    this.deps.access.requireSuperAdmin(caller);
+    return toSharedGroup(await this.deps.lifecycle.archive(new ObjectId(groupId), caller));
   }
 
   /** @throws AppError forbidden, not_found */
   async restore(caller: Caller, groupId: string): Promise<SharedGroup> {
-    this.access.requireSuperAdmin(caller);
-    return toSharedGroup(await this.lifecycle.restore(new ObjectId(groupId), caller));
+    this.deps.access.requireSuperAdmin(caller);
+    return toSharedGroup(await this.deps.lifecycle.restore(new ObjectId(groupId), caller));
   }
 
   /**
@@ -132,26 +135,26 @@ export class AdminGroupService {
    */
   async transfer(caller: Caller, groupId: string, userId: string): Promise<SharedGroup> {
     const group = await this.requireGroup(caller, groupId);
-    await this.members.handOver(group, userId, caller);
+    await this.deps.members.handOver(group, userId, caller);
     return toSharedGroup(await this.requireGroup(caller, groupId));
   }
 
   /** Deletes a group with all that is in it. @throws AppError forbidden, not_found */
   async delete(caller: Caller, groupId: string): Promise<void> {
-    this.access.requireSuperAdmin(caller);
-    await this.lifecycle.remove(new ObjectId(groupId), caller);
+    this.deps.access.requireSuperAdmin(caller);
+    await this.deps.lifecycle.remove(new ObjectId(groupId), caller);
   }
 
   /** @throws AppError forbidden, not_found, direct_channel, group_archived */
   async archiveChannel(caller: Caller, channelId: string): Promise<Channel> {
-    this.access.requireSuperAdmin(caller);
-    return this.channels.archive(caller, channelId);
+    this.deps.access.requireSuperAdmin(caller);
+    return this.deps.channels.archive(caller, channelId);
   }
 
   /** @throws AppError forbidden, not_found, direct_channel, group_archived */
   async restoreChannel(caller: Caller, channelId: string): Promise<Channel> {
-    this.access.requireSuperAdmin(caller);
-    return this.channels.restore(caller, channelId);
+    this.deps.access.requireSuperAdmin(caller);
+    return this.deps.channels.restore(caller, channelId);
   }
 
   /**
@@ -159,14 +162,14 @@ export class AdminGroupService {
    * @throws AppError forbidden, not_found, direct_channel, group_archived, bad_request
    */
   async transferChannel(caller: Caller, channelId: string, userId: string): Promise<Channel> {
-    this.access.requireSuperAdmin(caller);
-    return this.channelMembership.transfer(caller, channelId, userId);
+    this.deps.access.requireSuperAdmin(caller);
+    return this.deps.channelMembership.transfer(caller, channelId, userId);
   }
 
   /** Deletes a channel with its messages. @throws AppError forbidden, not_found, direct_channel */
   async deleteChannel(caller: Caller, channelId: string): Promise<void> {
-    this.access.requireSuperAdmin(caller);
-    await this.channels.delete(caller, channelId);
+    this.deps.access.requireSuperAdmin(caller);
+    await this.deps.channels.delete(caller, channelId);
   }
 
   private async page<Schema extends { _id: ObjectId; searchName?: string }>(
@@ -191,14 +194,14 @@ export class AdminGroupService {
   }
 
   private async requireGroup(caller: Caller, groupId: string): Promise<GroupDocument> {
-    this.access.requireSuperAdmin(caller);
-    const group = await this.collections.groups.findOne({ _id: new ObjectId(groupId) });
+    this.deps.access.requireSuperAdmin(caller);
+    const group = await this.deps.collections.groups.findOne({ _id: new ObjectId(groupId) });
     if (!group) throw new AppError('not_found', 'There is no such group.');
     return group;
   }
 
   private async name(rows: readonly { userId: ObjectId }[]): Promise<PublicUser[]> {
-    const users = await this.users.byIds(rows.map(({ userId }) => userId));
+    const users = await this.deps.users.byIds(rows.map(({ userId }) => userId));
     return rows.flatMap(({ userId }) => {
       const user = users.get(userId.toHexString());
       return user ? [toPublicUser(user)] : [];

@@ -49,51 +49,54 @@ interface Belongings {
   complete: boolean;
 }
 
+/** What OverviewService works with. */
+export interface OverviewServiceDeps {
+  collections: Collections;
+  access: Access;
+  users: UserService;
+  summaries: ChannelSummaries;
+  channelCounts: ChannelCounts;
+  notifications: NotificationService;
+  joinRequests: JoinRequestService;
+  invites: InviteService;
+  announcements: AnnouncementService;
+  preferences: PreferenceService;
+  presence: PresenceService;
+  uploads: UploadLimits;
+}
+
 /**
  * All that a client draws at start. It costs the same number of queries however many groups, channels and messages
  * there are: each kind of thing is read once for all.
  */
 export class OverviewService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly users: UserService,
-    private readonly summaries: ChannelSummaries,
-    private readonly channelCounts: ChannelCounts,
-    private readonly notifications: NotificationService,
-    private readonly joinRequests: JoinRequestService,
-    private readonly invites: InviteService,
-    private readonly announcements: AnnouncementService,
-    private readonly preferences: PreferenceService,
-    private readonly presence: PresenceService,
-    private readonly uploads: UploadLimits,
-  ) {}
+  constructor(private readonly deps: OverviewServiceDeps) {}
 
   /** @throws AppError session_revoked when the account is gone */
   async get(caller: Caller): Promise<Overview> {
     const waiting = { limit: OVERVIEW_BOUNDS.admissions };
     const [me, belongings, announcements, preferences, notifications, blocked, requests, invites] =
       await Promise.all([
-        this.users.me(caller),
+        this.deps.users.me(caller),
         this.belongings(caller.userId),
-        this.announcements.current(),
-        this.preferences.get(caller),
-        this.notifications.countUnread(caller.userId),
+        this.deps.announcements.current(),
+        this.deps.preferences.get(caller),
+        this.deps.notifications.countUnread(caller.userId),
         this.blockedBy(caller.userId),
-        this.joinRequests.listMine(caller, waiting),
-        this.invites.listMine(caller, waiting),
+        this.deps.joinRequests.listMine(caller, waiting),
+        this.deps.invites.listMine(caller, waiting),
       ]);
     const { channels } = belongings;
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
     const [summaries, people] = await Promise.all([
-      this.summaries.summarise(caller.userId, channels),
+      this.deps.summaries.summarise(caller.userId, channels),
       this.peopleIn(directChannels),
     ]);
     const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
-    const shown = await this.channelCounts.showAll([...channels].sort(byPosition));
+    const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
     const groups = groupsOf(belongings, shown, summaryOf);
     const direct = directOf(directChannels, people, summaryOf);
-    const named = await this.users.byIds(distinct(senders(summaries).concat(...people.values())));
+    const named = await this.deps.users.byIds(distinct(senders(summaries).concat(...people.values())));
     const talkers = distinct([...people.values()].flat());
     const directUnread = sumOf(direct.map(({ summary }) => summary.unread));
     return {
@@ -102,7 +105,7 @@ export class OverviewService {
       groups,
       direct,
       users: [...named.values()].map(toPublicUser),
-      presences: this.presence.among(talkers.filter((id) => !id.equals(caller.userId))),
+      presences: this.deps.presence.among(talkers.filter((id) => !id.equals(caller.userId))),
       unread: {
         messages: sumOf(groups.map(({ unread }) => unread)) + directUnread,
         mentions: sumOf([...groups, ...direct.map(({ summary }) => summary)].map(({ mentions }) => mentions)),
@@ -114,7 +117,7 @@ export class OverviewService {
       announcements,
       preferences,
       blockedUserIds: blocked.slice(0, OVERVIEW_BOUNDS.blocked).map((id) => id.toHexString()),
-      limits: { ...LIMITS, uploadBytes: this.uploads.limits, quotaBytes: this.uploads.quota },
+      limits: { ...LIMITS, uploadBytes: this.deps.uploads.limits, quotaBytes: this.deps.uploads.quota },
       complete:
         belongings.complete &&
         blocked.length <= OVERVIEW_BOUNDS.blocked &&
@@ -125,9 +128,9 @@ export class OverviewService {
 
   /** What the user is a member of and may read, up to the bounds. */
   private async belongings(userId: ObjectId): Promise<Belongings> {
-    const { groups, channels } = this.collections;
+    const { groups, channels } = this.deps.collections;
     const bounds = { groups: OVERVIEW_BOUNDS.groups, channels: OVERVIEW_BOUNDS.channels };
-    const readable = await this.access.readable(userId, bounds);
+    const readable = await this.deps.access.readable(userId, bounds);
     const [found, read] = await Promise.all([
       groups
         .find({ _id: { $in: readable.audiences.groupIds } }, { batchSize: OVERVIEW_BOUNDS.groups + 1 })
@@ -147,7 +150,7 @@ export class OverviewService {
     const people = new Map<string, ObjectId[]>();
     if (channels.length === 0) return people;
     const channelId = { $in: channels.map(({ _id }) => _id) };
-    const rows = await this.collections.channelMembers.find({ channelId }).toArray();
+    const rows = await this.deps.collections.channelMembers.find({ channelId }).toArray();
     for (const row of rows) {
       const key = row.channelId.toHexString();
       people.set(key, [...(people.get(key) ?? []), row.userId]);
@@ -160,7 +163,7 @@ export class OverviewService {
   }
 
   private async blockedBy(userId: ObjectId): Promise<ObjectId[]> {
-    const rows = await this.collections.blocks
+    const rows = await this.deps.collections.blocks
       .find({ userId }, atMost(OVERVIEW_BOUNDS.blocked))
       .sort({ _id: 1 })
       .toArray();

@@ -18,7 +18,7 @@ export type ChannelFields = Partial<
  * of what it was for clients that were away, and tells those that are there, under the same revision. A client
  * that knows all revisions up to one knows the channel as it was then.
  *
- * To be called in the channel's line (`ChannelQueue.alone`), so that events go out in the order of the revisions.
+ * To be called in the channel's line (`KeyedQueue.exclusive`), so that events go out in the order of the revisions.
  */
 export class ChannelChanges {
   constructor(

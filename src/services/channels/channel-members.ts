@@ -5,7 +5,7 @@ import type { ChannelDocument, ChannelMemberDocument } from '../../models/channe
 import type { Departure } from '../../models/kernel/server-events.model';
 import { audienceOfChannel } from '../access/access';
 import type { ChannelChanges } from './channel-changes';
-import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import type { ReadMarkers } from '../reading/read-markers';
 
@@ -18,7 +18,7 @@ export class ChannelMembers {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
-    private readonly queue: Lines,
+    private readonly queue: KeyedQueue,
     private readonly changes: ChannelChanges,
     private readonly markers: ReadMarkers,
     private readonly bus: EventBus,
@@ -73,7 +73,7 @@ export class ChannelMembers {
       const { channelMembers } = this.collections;
       const own = await channelMembers.find({ userId, ...(groupId && { groupId }) }).toArray();
       const channelIds = own.map(({ channelId }) => channelId);
-      await takeTurns(this.queue, channelIds);
+      await this.queue.acquire(channelIds);
       for (const channelId of channelIds) {
         const { deletedCount } = await channelMembers.deleteOne({ channelId, userId });
         if (deletedCount > 0) await this.removeEmpty(await this.changes.removeMember(channelId, userId));

@@ -18,20 +18,23 @@ import type { NotificationService } from '../notifications/notification.service'
 import { pageOfPeople } from '../users/people-pages';
 import type { UserService } from '../user.service';
 
+/** What ChannelMembershipService works with. */
+export interface ChannelMembershipServiceDeps {
+  collections: Collections;
+  access: Access;
+  writes: GuardedWrites;
+  members: ChannelMembers;
+  changes: ChannelChanges;
+  counts: ChannelCounts;
+  users: UserService;
+  purger: ChannelPurger;
+  notifications: NotificationService;
+  audit: AuditService;
+}
+
 /** Who is in the private channels of groups and in direct conversations, and who owns a channel. */
 export class ChannelMembershipService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly members: ChannelMembers,
-    private readonly changes: ChannelChanges,
-    private readonly counts: ChannelCounts,
-    private readonly users: UserService,
-    private readonly purger: ChannelPurger,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-  ) {}
+  constructor(private readonly deps: ChannelMembershipServiceDeps) {}
 
   /**
    * Who is in a channel, in the order in which they came: of a public one the members of its group who are not banned
@@ -39,13 +42,14 @@ export class ChannelMembershipService {
    * @throws AppError not_found
    */
   async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
-    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
+    const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
     const { _id, groupId, visibility } = channel;
-    const keep = <Row extends { userId: ObjectId }>(rows: Row[]) => this.access.membersAmong(channel, rows);
+    const keep = <Row extends { userId: ObjectId }>(rows: Row[]) =>
+      this.deps.access.membersAmong(channel, rows);
     if (visibility === 'public' && groupId) {
       return pageOfPeople(
-        this.users,
-        this.collections.memberships,
+        this.deps.users,
+        this.deps.collections.memberships,
         { groupId },
         query,
         toChannelMember,
@@ -53,7 +57,14 @@ export class ChannelMembershipService {
       );
     }
     const which = { channelId: _id };
-    return pageOfPeople(this.users, this.collections.channelMembers, which, query, toChannelMember, keep);
+    return pageOfPeople(
+      this.deps.users,
+      this.deps.collections.channelMembers,
+      which,
+      query,
+      toChannelMember,
+      keep,
+    );
   }
 
   /**
@@ -64,10 +75,10 @@ export class ChannelMembershipService {
   async add(caller: Caller, channelId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
     const action = 'channel.manage_members';
-    await this.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
+    await this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
       if (channel.visibility === 'public') throw noMembersOfItsOwn();
       await this.requireAdmissible(channel, subjectId);
-      const added = await this.members.add(channel, [subjectId]);
+      const added = await this.deps.members.add(channel, [subjectId]);
       await this.tell(caller, channel, added, 'channel.added');
       if (added.length > 0) await this.record('channel.member_added', caller, channel, { userId });
     });
@@ -81,21 +92,21 @@ export class ChannelMembershipService {
    */
   async transfer(caller: Caller, channelId: string, userId: string): Promise<Channel> {
     const heir = new ObjectId(userId);
-    return this.writes.inChannel(
+    return this.deps.writes.inChannel(
       caller,
       'channel.transfer',
       channelId,
       { subjectId: heir },
       async ({ channel }) => {
         await this.requireAdmissible(channel, heir);
-        if (channel.visibility === 'private') await this.members.add(channel, [heir]);
+        if (channel.visibility === 'private') await this.deps.members.add(channel, [heir]);
         const from = ownerOf(channel);
-        if (from?.equals(heir)) return this.counts.show(channel);
-        const after = await this.changes.update(channel._id, { ownerId: heir });
+        if (from?.equals(heir)) return this.deps.counts.show(channel);
+        const after = await this.deps.changes.update(channel._id, { ownerId: heir });
         const details = { from: from?.toHexString() ?? null, to: userId };
         await this.record('channel.transferred', caller, after, details);
         await this.tell(caller, after, [heir], 'channel.transferred');
-        return this.counts.show(after);
+        return this.deps.counts.show(after);
       },
     );
   }
@@ -109,17 +120,17 @@ export class ChannelMembershipService {
     const target = new ObjectId(userId);
     const self = target.equals(caller.userId);
     const action = self ? 'channel.leave' : 'channel.manage_members';
-    const kind = await this.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
+    const kind = await this.deps.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
       // To whom is banned the channel does not exist: they are told nothing of it.
       const reason = (await this.isBanned(channel._id, target)) ? undefined : self ? 'left' : 'removed';
-      if (!(await this.members.remove(channel, target, reason))) {
+      if (!(await this.deps.members.remove(channel, target, reason))) {
         throw new AppError('not_found', 'The user is not a member of the channel.');
       }
       if (!self) await this.record('channel.member_removed', caller, channel, { userId });
       return channel.kind;
     });
     // The last one who leaves a conversation takes it along.
-    if (kind === 'direct') await this.purger.wake();
+    if (kind === 'direct') await this.deps.purger.wake();
   }
 
   /** Nobody is told of what they have done themselves. */
@@ -131,7 +142,7 @@ export class ChannelMembershipService {
   ): Promise<void> {
     const others = users.filter((userId) => !userId.equals(actorId));
     const place = { channelId, ...(groupId && { groupId }) };
-    await this.notifications.notify(others, { kind, actorId, ...place, text });
+    await this.deps.notifications.notify(others, { kind, actorId, ...place, text });
   }
 
   private record(
@@ -140,12 +151,12 @@ export class ChannelMembershipService {
     { _id: targetId }: ChannelDocument,
     details: Record<string, string | null>,
   ): Promise<void> {
-    return this.audit.record({ action, actorId, targetId, address, details });
+    return this.deps.audit.record({ action, actorId, targetId, address, details });
   }
 
   /** @throws AppError bad_request */
   private async requireAdmissible({ _id, groupId }: ChannelDocument, userId: ObjectId): Promise<void> {
-    if (!groupId || !(await this.collections.memberships.findOne({ groupId, userId }))) {
+    if (!groupId || !(await this.deps.collections.memberships.findOne({ groupId, userId }))) {
       throw new AppError('bad_request', 'The user is not a member of the group.');
     }
     if (await this.isBanned(_id, userId)) {
@@ -154,7 +165,7 @@ export class ChannelMembershipService {
   }
 
   private async isBanned(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const restriction = await this.collections.channelRestrictions.findOne({ channelId, userId });
+    const restriction = await this.deps.collections.channelRestrictions.findOne({ channelId, userId });
     return restriction?.kind === 'banned' && holds(restriction);
   }
 }

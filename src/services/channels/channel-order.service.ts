@@ -9,7 +9,7 @@ import { noChannel, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelChanges } from './channel-changes';
 import type { ChannelCounts } from './channel-counts';
-import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { GroupChannels } from './group-channels';
 import type { GuardedWrites } from '../access/guarded-writes';
 
@@ -19,23 +19,26 @@ import type { GuardedWrites } from '../access/guarded-writes';
  */
 const STEP = 1024;
 
+/** What ChannelOrderService works with. */
+export interface ChannelOrderServiceDeps {
+  collections: Collections;
+  access: Access;
+  writes: GuardedWrites;
+  queue: KeyedQueue;
+  changes: ChannelChanges;
+  counts: ChannelCounts;
+  groupChannels: GroupChannels;
+  audit: AuditService;
+}
+
 /** In what order the channels of a group stand, and in which of them newcomers begin. */
 export class ChannelOrderService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly queue: Lines,
-    private readonly changes: ChannelChanges,
-    private readonly counts: ChannelCounts,
-    private readonly groupChannels: GroupChannels,
-    private readonly audit: AuditService,
-  ) {}
+  constructor(private readonly deps: ChannelOrderServiceDeps) {}
 
   /** The place of a new channel: behind the others. */
   async lastPosition(groupId: ObjectId, visibility: ChannelDocument['visibility']): Promise<number> {
     const isPublic = visibility === 'public';
-    const [last] = await this.collections.channels
+    const [last] = await this.deps.collections.channels
       .find({ groupId, ...(isPublic && { visibility }) }, { projection: { position: 1 } })
       .sort({ position: -1, _id: -1 })
       .limit(1)
@@ -52,23 +55,23 @@ export class ChannelOrderService {
    * `unknown`) when they are not exactly those that the caller can read now
    */
   async arrange(caller: Caller, groupId: string, { channelIds }: ChannelOrderInput): Promise<Channel[]> {
-    return this.writes.inGroup(caller, 'group.arrange_channels', groupId, {}, async ({ group }) => {
+    return this.deps.writes.inGroup(caller, 'group.arrange_channels', groupId, {}, async ({ group }) => {
       const turns = (await this.inOrder(group._id)).map(({ _id }) => _id);
-      await takeTurns(this.queue, turns);
+      await this.deps.queue.acquire(turns);
       const channels = (await this.inOrder(group._id)).filter(({ _id }) =>
         turns.some((id) => id.equals(_id)),
       );
-      const view = await this.access.viewOf(caller.userId, group._id);
+      const view = await this.deps.access.viewOf(caller.userId, group._id);
       const readable = channels.filter((channel) => view.reads(channel));
       refuseStale(channelIds, readable);
       const changed = new Map<string, ChannelDocument>();
       for (const { channel, position } of positionsOf(rearranged(channels, readable, channelIds))) {
         if (channel.position === position) continue;
-        changed.set(channel._id.toHexString(), await this.changes.update(channel._id, { position }));
+        changed.set(channel._id.toHexString(), await this.deps.changes.update(channel._id, { position }));
       }
       if (changed.size > 0) await this.note(caller, group._id, 'group.channels_arranged', {});
       const own = new Map(readable.map((channel) => [channel._id.toHexString(), channel]));
-      return this.counts.showAll(channelIds.map((id) => changed.get(id) ?? own.get(id)!));
+      return this.deps.counts.showAll(channelIds.map((id) => changed.get(id) ?? own.get(id)!));
     });
   }
 
@@ -78,17 +81,19 @@ export class ChannelOrderService {
    */
   async setDefault(caller: Caller, groupId: string, { channelId }: DefaultChannelInput): Promise<Group> {
     const action = 'group.arrange_channels';
-    const { group: asked } = await this.access.group(caller, action, groupId, { quiet: true });
-    const { channel: named } = await this.access.channel(caller, 'channel.read', channelId, { quiet: true });
+    const { group: asked } = await this.deps.access.group(caller, action, groupId, { quiet: true });
+    const { channel: named } = await this.deps.access.channel(caller, 'channel.read', channelId, {
+      quiet: true,
+    });
     // Before any turn is taken: who waits for a second group while holding the turn of one may wait for ever.
     if (!named.groupId?.equals(asked._id)) throw noChannel();
-    return this.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
-      this.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
+    return this.deps.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
+      this.deps.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
         if (current.visibility === 'private') {
           throw new AppError('bad_request', 'Newcomers begin in a public channel.');
         }
         if (current.archivedAt) throw new AppError('channel_archived', 'The channel is archived.');
-        const after = await this.groupChannels.setDefault(group._id, current._id);
+        const after = await this.deps.groupChannels.setDefault(group._id, current._id);
         await this.note(caller, group._id, 'group.default_channel_set', { channelId });
         return toGroup(after, membership?.role ?? null);
       }),
@@ -96,7 +101,7 @@ export class ChannelOrderService {
   }
 
   private inOrder(groupId: ObjectId): Promise<ChannelDocument[]> {
-    return this.collections.channels.find({ groupId }).sort({ position: 1, _id: 1 }).toArray();
+    return this.deps.collections.channels.find({ groupId }).sort({ position: 1, _id: 1 }).toArray();
   }
 
   private note(
@@ -105,7 +110,7 @@ export class ChannelOrderService {
     action: 'group.channels_arranged' | 'group.default_channel_set',
     details: Record<string, string>,
   ): Promise<void> {
-    return this.audit.record({ action, actorId: userId, targetId, address, details });
+    return this.deps.audit.record({ action, actorId: userId, targetId, address, details });
   }
 }
 

@@ -19,7 +19,7 @@ import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import { noChannel, type Access } from '../access/access';
 import type { ChannelMembers } from './channel-members';
-import type { Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { UserService } from '../user.service';
 
 /** A conversation, and whether it has just been made. */
@@ -39,7 +39,7 @@ export class DirectMessageService {
     private readonly access: Access,
     private readonly members: ChannelMembers,
     private readonly users: UserService,
-    private readonly queue: Lines,
+    private readonly queue: KeyedQueue,
   ) {}
 
   /**
@@ -85,7 +85,7 @@ export class DirectMessageService {
       if (added.length === 0) return { conversation: await this.show(channel), created: false };
       return this.startGroup(caller, [...others]);
     }
-    const after = await this.queue.alone(channel._id, () =>
+    const after = await this.queue.exclusive(channel._id, () =>
       this.transactions.run(async () => {
         const people = await this.requirePeople(caller, 'direct.add', userIds);
         const inside = await this.collections.channelMembers.find({ channelId: channel._id }).toArray();

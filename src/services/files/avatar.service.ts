@@ -17,6 +17,18 @@ import type { ImageProcessor } from './image-processor';
 /** The folder of the storage that avatars are in. */
 export const AVATAR_FOLDER = 'avatars';
 
+/** What AvatarService works with. */
+export interface AvatarServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  writes: GuardedWrites;
+  audit: AuditService;
+  bus: EventBus;
+  images: ImageProcessor;
+  storage: FileStorage;
+  logger: Logger;
+}
+
 /**
  * The avatars of users and groups. Each upload gets a new random id, which is all that one needs to see it
  * (docs/decisions/0009-avatars-by-address.md).
@@ -25,16 +37,7 @@ export const AVATAR_FOLDER = 'avatars';
  * most files that nothing names; UploadSweeper removes those.
  */
 export class AvatarService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly writes: GuardedWrites,
-    private readonly audit: AuditService,
-    private readonly bus: EventBus,
-    private readonly images: ImageProcessor,
-    private readonly storage: FileStorage,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly deps: AvatarServiceDeps) {}
 
   /**
    * Gives the caller a new avatar in the place of the one before.
@@ -42,12 +45,12 @@ export class AvatarService {
    * session_revoked when the account is gone
    */
   async setMine(caller: Caller, file: UploadedFile): Promise<User> {
-    const images = await this.images.squares(file.path, AVATAR_SIZES, caller.userId);
+    const images = await this.deps.images.squares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, async (avatarId) => {
       const change = { avatarId, updatedAt: new Date() };
       // A deleted account gets no new personal data from a call that was under way.
       const which = { _id: caller.userId, state: { $ne: 'deleted' as const } };
-      const before = await this.collections.users.findOneAndUpdate(which, { $set: change });
+      const before = await this.deps.collections.users.findOneAndUpdate(which, { $set: change });
       if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
       return { before: before.avatarId, result: toUser({ ...before, ...change }) };
     });
@@ -55,7 +58,7 @@ export class AvatarService {
 
   /** Takes the caller's avatar away; when there is none, nothing changes. */
   async removeMine(caller: Caller): Promise<void> {
-    const before = await this.collections.users.findOneAndUpdate(
+    const before = await this.deps.collections.users.findOneAndUpdate(
       { _id: caller.userId, avatarId: { $exists: true } },
       { $unset: { avatarId: true }, $set: { updatedAt: new Date() } },
     );
@@ -68,11 +71,14 @@ export class AvatarService {
    */
   async setOfGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
     // Making images takes a while, in which a role can end: it is asked for after that.
-    const images = await this.images.squares(file.path, AVATAR_SIZES, caller.userId);
+    const images = await this.deps.images.squares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, (avatarId) =>
-      this.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group, membership }) => {
+      this.deps.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group, membership }) => {
         const change = { avatarId, updatedAt: new Date() };
-        const before = await this.collections.groups.findOneAndUpdate({ _id: group._id }, { $set: change });
+        const before = await this.deps.collections.groups.findOneAndUpdate(
+          { _id: group._id },
+          { $set: change },
+        );
         if (!before) throw new AppError('not_found', 'There is no such group.');
         const after = { ...before, ...change };
         await this.tell(caller, after);
@@ -83,8 +89,8 @@ export class AvatarService {
 
   /** Takes a group's avatar away; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
   async removeOfGroup(caller: Caller, groupId: string): Promise<void> {
-    await this.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group }) => {
-      const before = await this.collections.groups.findOneAndUpdate(
+    await this.deps.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group }) => {
+      const before = await this.deps.collections.groups.findOneAndUpdate(
         { _id: group._id, avatarId: { $exists: true } },
         { $unset: { avatarId: true }, $set: { updatedAt: new Date() } },
       );
@@ -99,15 +105,15 @@ export class AvatarService {
   private async tell({ userId: actorId, address }: Caller, group: GroupDocument): Promise<void> {
     const details = { avatarId: group.avatarId ?? null };
     const entry = { action: 'group.avatar_changed', actorId, targetId: group._id, address, details } as const;
-    await this.audit.record(entry);
-    await this.bus.tell({ kind: 'group', groupId: group._id }, 'group:updated', {
+    await this.deps.audit.record(entry);
+    await this.deps.bus.tell({ kind: 'group', groupId: group._id }, 'group:updated', {
       group: toSharedGroup(group),
     });
   }
 
   /** Opens an avatar; the caller closes it. @throws AppError not_found */
   async open(avatarId: string, size: AvatarSize): Promise<OpenFile> {
-    const file = await this.storage.open(keyOf(avatarId, size));
+    const file = await this.deps.storage.open(keyOf(avatarId, size));
     if (!file) throw new AppError('not_found', 'There is no such avatar.');
     return file;
   }
@@ -118,7 +124,7 @@ export class AvatarService {
    */
   async discard(avatarId: string | undefined): Promise<void> {
     if (avatarId === undefined) return;
-    await this.transactions.afterCommit(() => this.deleteFiles(avatarId));
+    await this.deps.transactions.afterCommit(() => this.deleteFiles(avatarId));
   }
 
   /**
@@ -133,7 +139,7 @@ export class AvatarService {
     try {
       for (const [index, size] of AVATAR_SIZES.entries()) {
         const image = images[index];
-        if (image) await this.storage.put(keyOf(avatarId, size), image);
+        if (image) await this.deps.storage.put(keyOf(avatarId, size), image);
       }
       const { before, result } = await change(avatarId);
       await this.discard(before);
@@ -147,8 +153,11 @@ export class AvatarService {
 
   private async deleteFiles(avatarId: string): Promise<void> {
     for (const size of AVATAR_SIZES) {
-      await this.storage.delete(keyOf(avatarId, size)).catch((error: unknown) => {
-        this.logger.warn({ err: error, avatarId }, 'an avatar that is no longer used could not be removed');
+      await this.deps.storage.delete(keyOf(avatarId, size)).catch((error: unknown) => {
+        this.deps.logger.warn(
+          { err: error, avatarId },
+          'an avatar that is no longer used could not be removed',
+        );
       });
     }
   }

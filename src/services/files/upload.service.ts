@@ -49,23 +49,26 @@ type Stored = Pick<
   'name' | 'mediaType' | 'charset' | 'size' | 'width' | 'height' | 'storedBytes'
 >;
 
+/** What UploadService works with. */
+export interface UploadServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  sessions: SessionService;
+  tokens: TokenService;
+  images: ImageProcessor;
+  attachments: Attachments;
+  storage: FileStorage;
+  settings: UploadLimits;
+}
+
 /** Files that people send, to hang them on messages. Attachments ties them to these. */
 export class UploadService {
   /** The largest upload of any kind, in bytes. */
   readonly maxBytes: number;
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly sessions: SessionService,
-    private readonly tokens: TokenService,
-    private readonly images: ImageProcessor,
-    private readonly attachments: Attachments,
-    private readonly storage: FileStorage,
-    private readonly settings: UploadLimits,
-  ) {
-    this.maxBytes = Math.max(...Object.values(settings.limits));
+  constructor(private readonly deps: UploadServiceDeps) {
+    this.maxBytes = Math.max(...Object.values(deps.settings.limits));
   }
 
   /**
@@ -76,7 +79,7 @@ export class UploadService {
   async add({ userId }: Caller, file: UploadedFile): Promise<Attachment> {
     const type = await contentTypeOf(file.path);
     if (!type) throw new AppError('unsupported_media_type', 'Files of this type are not taken.');
-    const limit = this.settings.limits[type.category];
+    const limit = this.deps.settings.limits[type.category];
     if (file.size > limit) throw tooLarge(limit);
     // Before the work of taking it in; what counts is asked behind that.
     await this.requireRoom(userId, file.size);
@@ -91,29 +94,29 @@ export class UploadService {
         reservedFor: null,
         createdAt: new Date(),
       };
-      await this.transactions.run(async () => {
+      await this.deps.transactions.run(async () => {
         // Summed under a write to the account, so that two at once do not pass the quota, nor its deletion.
-        const { matchedCount } = await this.collections.users.updateOne(
+        const { matchedCount } = await this.deps.collections.users.updateOne(
           { _id: userId, state: 'active' },
           { $set: { updatedAt: new Date() } },
         );
         if (matchedCount === 0) throw new AppError('session_revoked', 'The account is not active any more.');
         await this.requireRoom(userId, document.storedBytes);
-        await this.collections.uploads.insertOne(document);
+        await this.deps.collections.uploads.insertOne(document);
       });
       return toAttachment(toStoredAttachment(document));
     } catch (error) {
       // Only where nothing can have named it: after a failure of the database it may be named all the same.
-      if (error instanceof AppError) await this.attachments.deleteFiles(upload);
+      if (error instanceof AppError) await this.deps.attachments.deleteFiles(upload);
       throw error;
     }
   }
 
   /** Takes back what one has uploaded and not sent. @throws AppError not_found, attachment_used */
   async remove({ userId }: Caller, attachmentId: string): Promise<void> {
-    const upload = await this.collections.uploads.findOne({ _id: new ObjectId(attachmentId), userId });
+    const upload = await this.deps.collections.uploads.findOne({ _id: new ObjectId(attachmentId), userId });
     if (!upload) throw noAttachment();
-    if (!(await this.attachments.discard(upload))) throw attachmentUsed();
+    if (!(await this.deps.attachments.discard(upload))) throw attachmentUsed();
   }
 
   /**
@@ -122,11 +125,11 @@ export class UploadService {
    */
   async open(caller: Caller, attachmentId: string, thumbnail: boolean): Promise<OpenAttachment> {
     const _id = new ObjectId(attachmentId);
-    const upload = await this.collections.uploads.findOne({ _id });
+    const upload = await this.deps.collections.uploads.findOne({ _id });
     const isOwn = upload?.uses === 0 && upload.userId.equals(caller.userId);
     if (!isOwn) await this.requireReadable(caller, _id);
     if (!upload || (thumbnail && !isImage(upload))) throw noAttachment();
-    const content = await this.storage.open(thumbnail ? thumbnailKey(upload) : contentKey(upload));
+    const content = await this.deps.storage.open(thumbnail ? thumbnailKey(upload) : contentKey(upload));
     if (!content) throw noAttachment();
     return { content, upload, mediaType: thumbnail ? 'image/webp' : upload.mediaType };
   }
@@ -137,7 +140,7 @@ export class UploadService {
   link(caller: Caller, attachmentIds: readonly string[]): AttachmentLinks {
     const expiresAt = new Date((Math.floor(Date.now() / LINK_TIME) + 2) * LINK_TIME);
     const links = attachmentIds.map((attachmentId) => {
-      const ticket = this.tokens.createFileTicket(caller, attachmentId, expiresAt);
+      const ticket = this.deps.tokens.createFileTicket(caller, attachmentId, expiresAt);
       return { attachmentId, url: `${FILES_PATH}/${attachmentId}?ticket=${ticket}` };
     });
     return { links, expiresAt: expiresAt.toISOString() };
@@ -153,15 +156,15 @@ export class UploadService {
     thumbnail: boolean,
     address: string,
   ): Promise<OpenAttachment> {
-    const holder = this.tokens.readFileTicket(ticket, attachmentId);
-    return this.open(await this.sessions.recall({ ...holder, address }), attachmentId, thumbnail);
+    const holder = this.deps.tokens.readFileTicket(ticket, attachmentId);
+    return this.open(await this.deps.sessions.recall({ ...holder, address }), attachmentId, thumbnail);
   }
 
   private async requireReadable(caller: Caller, uploadId: ObjectId): Promise<void> {
     // A message that does not exist is refused like one that may not be read.
     const messageId = (await this.messageWith(caller, uploadId)) ?? uploadId;
     try {
-      await this.access.message(caller, 'message.read', messageId);
+      await this.deps.access.message(caller, 'message.read', messageId);
     } catch (error) {
       throw error instanceof AppError && error.code === 'not_found' ? noAttachment() : error;
     }
@@ -170,23 +173,23 @@ export class UploadService {
   /** A message that has a file: one in a channel that the caller reads, if there is. */
   private async messageWith({ userId }: Caller, uploadId: ObjectId): Promise<ObjectId | undefined> {
     const having = { 'attachments.uploadId': uploadId };
-    const { messages } = this.collections;
+    const { messages } = this.deps.collections;
     const projection = { _id: 1 } as const;
     const [first, second] = await messages.find(having, { projection }).limit(2).toArray();
     if (!second) return first?._id;
-    const channelId = { $in: await this.access.readableChannelIds(userId) };
+    const channelId = { $in: await this.deps.access.readableChannelIds(userId) };
     return (await messages.findOne({ ...having, channelId }, { projection }))?._id ?? first?._id;
   }
 
   /** @throws AppError quota_exceeded */
   private async requireRoom(userId: ObjectId, bytes: number): Promise<void> {
-    const [sum] = await this.collections.uploads
+    const [sum] = await this.deps.collections.uploads
       .aggregate<{ bytes: number }>([
         { $match: { userId } },
         { $group: { _id: null, bytes: { $sum: '$storedBytes' } } },
       ])
       .toArray();
-    const { quota } = this.settings;
+    const { quota } = this.deps.settings;
     const used = sum?.bytes ?? 0;
     if (used + bytes <= quota) return;
     throw new AppError('quota_exceeded', 'Your files take all the room that you have.', { quota, used });
@@ -200,13 +203,13 @@ export class UploadService {
   ): Promise<Stored> {
     const name = displayName(file.name ?? '');
     if (category !== 'image') {
-      await this.storage.take(contentKey({ _id, mediaType }), file.path);
+      await this.deps.storage.take(contentKey({ _id, mediaType }), file.path);
       const storedBytes = Math.max(SMALLEST, file.size);
       return { name, mediaType, ...(charset && { charset }), size: file.size, storedBytes };
     }
-    const { content, thumbnail, ...image } = await this.images.clean(file.path, userId);
-    await this.storage.put(contentKey({ _id, ...image }), content);
-    await this.storage.put(thumbnailKey({ _id }), thumbnail);
+    const { content, thumbnail, ...image } = await this.deps.images.clean(file.path, userId);
+    await this.deps.storage.put(contentKey({ _id, ...image }), content);
+    await this.deps.storage.put(thumbnailKey({ _id }), thumbnail);
     return {
       name: image.mediaType === mediaType ? name : withEnding(name, image.mediaType.replace('image/', '')),
       ...image,

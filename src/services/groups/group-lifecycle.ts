@@ -10,7 +10,7 @@ import { inWords, type AuditService } from '../audit/audit.service';
 import type { AvatarService } from '../files/avatar.service';
 import type { ChannelMembers } from '../channels/channel-members';
 import type { ChannelPurger } from '../channels/channel-purger';
-import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import { listingOf } from './group-listing';
 import type { NotificationService } from '../notifications/notification.service';
@@ -24,27 +24,30 @@ export type GroupChange = Partial<
   Pick<GroupDocument, 'name' | 'description' | 'visibility' | 'joinPolicy' | 'archivedAt'>
 >;
 
+/** What GroupLifecycle works with. */
+export interface GroupLifecycleDeps {
+  collections: Collections;
+  transactions: Transactions;
+  queue: KeyedQueue;
+  channelMembers: ChannelMembers;
+  admissions: PendingAdmissions;
+  notifications: NotificationService;
+  avatars: AvatarService;
+  purger: ChannelPurger;
+  audit: AuditService;
+  bus: EventBus;
+}
+
 /**
  * The one place that changes, archives and deletes groups: what hangs on them, what open clients hear and the
  * audit log go with it. It does not ask who may.
  */
 export class GroupLifecycle {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly queue: Lines,
-    private readonly channelMembers: ChannelMembers,
-    private readonly admissions: PendingAdmissions,
-    private readonly notifications: NotificationService,
-    private readonly avatars: AvatarService,
-    private readonly purger: ChannelPurger,
-    private readonly audit: AuditService,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: GroupLifecycleDeps) {}
 
   /** Changes what somebody has asked to have otherwise. @throws AppError not_found, group_name_taken */
   update(groupId: ObjectId, change: GroupChange, by: By): Promise<GroupDocument> {
-    return this.transactions.run(async () => {
+    return this.deps.transactions.run(async () => {
       const group = await this.change(groupId, change);
       await this.record('group.updated', group, by, inWords(change));
       return group;
@@ -53,8 +56,8 @@ export class GroupLifecycle {
 
   private change(groupId: ObjectId, change: GroupChange): Promise<GroupDocument> {
     return refuseTakenName(() =>
-      this.transactions.run(async () => {
-        const before = await this.collections.groups.findOne({ _id: groupId });
+      this.deps.transactions.run(async () => {
+        const before = await this.deps.collections.groups.findOne({ _id: groupId });
         if (!before) throw noGroup();
         // A name that stays keeps its keys: an old one may look like that of another group.
         const renamed = change.name !== undefined && change.name !== before.name;
@@ -62,16 +65,18 @@ export class GroupLifecycle {
         const fields = { ...change, ...keys, updatedAt: new Date() };
         const { listing: _, ...bare } = { ...before, ...fields };
         const listing = listingOf(bare);
-        const after = await this.collections.groups.findOneAndUpdate(
+        const after = await this.deps.collections.groups.findOneAndUpdate(
           { _id: groupId },
           listing ? { $set: { ...fields, listing } } : { $set: fields, $unset: { listing: true } },
           { returnDocument: 'after' },
         );
         if (!after) throw noGroup();
         if (before.visibility === 'public' && after.visibility === 'private') {
-          await this.admissions.endRequests(groupId);
+          await this.deps.admissions.endRequests(groupId);
         }
-        await this.bus.tell({ kind: 'group', groupId }, 'group:updated', { group: toSharedGroup(after) });
+        await this.deps.bus.tell({ kind: 'group', groupId }, 'group:updated', {
+          group: toSharedGroup(after),
+        });
         return after;
       }),
     );
@@ -93,43 +98,40 @@ export class GroupLifecycle {
    * @throws AppError not_found
    */
   async remove(groupId: ObjectId, by: By): Promise<void> {
-    await this.transactions.run(async () => {
-      const { groups, channels, memberships, groupBans } = this.collections;
-      await takeTurns(this.queue, [groupId]);
+    await this.deps.transactions.run(async () => {
+      const { groups, channels, memberships, groupBans } = this.deps.collections;
+      await this.deps.queue.acquire([groupId]);
       const doomed = await channels.find({ groupId }).toArray();
-      await takeTurns(
-        this.queue,
-        doomed.map(({ _id }) => _id),
-      );
+      await this.deps.queue.acquire(doomed.map(({ _id }) => _id));
       const group = await groups.findOneAndDelete({ _id: groupId });
       if (!group) throw noGroup();
       const members = await memberships.find({ groupId }, { projection: { userId: 1 } }).toArray();
-      await this.channelMembers.removeChannels(doomed, 'deleted');
-      await this.admissions.endGroup(groupId);
+      await this.deps.channelMembers.removeChannels(doomed, 'deleted');
+      await this.deps.admissions.endGroup(groupId);
       for (const hanging of [memberships, groupBans]) await hanging.deleteMany({ groupId });
-      await this.notifications.withdraw({ groupId });
+      await this.deps.notifications.withdraw({ groupId });
       const others = members.map(({ userId }) => userId).filter((userId) => !userId.equals(by.userId));
       const text = group.name;
-      await this.notifications.notify(others, {
+      await this.deps.notifications.notify(others, {
         kind: 'group.deleted',
         actorId: by.userId,
         groupId,
         text,
       });
       await this.record('group.deleted', group, by, { name: text, members: String(members.length) });
-      await this.avatars.discard(group.avatarId);
-      await this.bus.tell({ kind: 'group', groupId }, 'group:removed', {
+      await this.deps.avatars.discard(group.avatarId);
+      await this.deps.bus.tell({ kind: 'group', groupId }, 'group:removed', {
         groupId: groupId.toHexString(),
         reason: 'deleted',
       });
-      await this.bus.publish({ type: 'group.deleted', groupId });
+      await this.deps.bus.publish({ type: 'group.deleted', groupId });
     });
-    await this.purger.wake();
+    await this.deps.purger.wake();
   }
 
   private setArchived(groupId: ObjectId, by: By, archived: boolean): Promise<GroupDocument> {
-    return this.transactions.run(async () => {
-      const before = await this.collections.groups.findOne({ _id: groupId });
+    return this.deps.transactions.run(async () => {
+      const before = await this.deps.collections.groups.findOne({ _id: groupId });
       if (!before) throw noGroup();
       if ((before.archivedAt !== null) === archived) return before;
       await this.record(archived ? 'group.archived' : 'group.restored', before, by);
@@ -143,7 +145,7 @@ export class GroupLifecycle {
     { userId: actorId, address }: By,
     details: Record<string, string> = {},
   ): Promise<void> {
-    return this.audit.record({ action, actorId, targetId, address, details });
+    return this.deps.audit.record({ action, actorId, targetId, address, details });
   }
 }
 

@@ -23,47 +23,50 @@ import { pageOfPeople } from '../users/people-pages';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { UserService } from '../user.service';
 
+/** What GroupMemberService works with. */
+export interface GroupMemberServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  writes: GuardedWrites;
+  memberships: Memberships;
+  users: UserService;
+  throttle: ThrottleService;
+  notifications: NotificationService;
+  audit: AuditService;
+}
+
 /** Who is in a group, and as what. Who may is decided in the transaction that does it. */
 export class GroupMemberService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly memberships: Memberships,
-    private readonly users: UserService,
-    private readonly throttle: ThrottleService,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-  ) {}
+  constructor(private readonly deps: GroupMemberServiceDeps) {}
 
   /**
    * Joins a public group; joining again changes nothing.
    * @throws AppError not_found, banned, approval_required, group_archived
    */
   join(caller: Caller, groupId: string): Promise<Group> {
-    return this.writes.inGroup(caller, 'group.join', groupId, {}, async ({ group, membership }) => {
+    return this.deps.writes.inGroup(caller, 'group.join', groupId, {}, async ({ group, membership }) => {
       if (membership) return toGroup(group, membership.role);
-      const user = await this.users.requireLiving(caller.userId.toHexString());
-      await this.memberships.add(group._id, user, 'member');
-      const { group: joined } = await this.access.group(caller, 'group.read', groupId);
+      const user = await this.deps.users.requireLiving(caller.userId.toHexString());
+      await this.deps.memberships.add(group._id, user, 'member');
+      const { group: joined } = await this.deps.access.group(caller, 'group.read', groupId);
       return toGroup(joined, 'member');
     });
   }
 
   /** @throws AppError not_found, not_a_member, last_owner */
   leave(caller: Caller, groupId: string): Promise<void> {
-    return this.writes.inGroup(caller, 'group.read', groupId, {}, async ({ group, membership }) => {
+    return this.deps.writes.inGroup(caller, 'group.read', groupId, {}, async ({ group, membership }) => {
       if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
-      await this.memberships.remove(group._id, caller.userId, 'left');
+      await this.deps.memberships.remove(group._id, caller.userId, 'left');
     });
   }
 
   /** The members of a group in the order in which they joined. @throws AppError not_found, not_a_member */
   async list(caller: Caller, groupId: string, query: MembersQuery): Promise<Page<Member>> {
-    const { group } = await this.access.group(caller, 'group.list_members', groupId);
+    const { group } = await this.deps.access.group(caller, 'group.list_members', groupId);
     const which = { groupId: group._id, ...(query.role && { role: query.role }) };
-    return pageOfPeople(this.users, this.collections.memberships, which, query, toMember);
+    return pageOfPeople(this.deps.users, this.deps.collections.memberships, which, query, toMember);
   }
 
   /**
@@ -74,15 +77,18 @@ export class GroupMemberService {
    */
   add(caller: Caller, groupId: string, userId: string): Promise<{ member: Member; added: boolean }> {
     const subjectId = new ObjectId(userId);
-    return this.writes.inGroup(caller, 'member.add', groupId, { subjectId }, async ({ group }) => {
-      const user = await this.users.requireFindable(userId);
-      const added = await this.memberships.add(group._id, user, 'member');
+    return this.deps.writes.inGroup(caller, 'member.add', groupId, { subjectId }, async ({ group }) => {
+      const user = await this.deps.users.requireFindable(userId);
+      const added = await this.deps.memberships.add(group._id, user, 'member');
       if (added) {
-        await this.throttle.requireReach(caller.userId.toHexString(), userId);
+        await this.deps.throttle.requireReach(caller.userId.toHexString(), userId);
         await this.tell(caller, user._id, 'group.added', group, '');
         await this.record('member.added', caller, group, { userId: user._id.toHexString() });
       }
-      const membership = await this.collections.memberships.findOne({ groupId: group._id, userId: user._id });
+      const membership = await this.deps.collections.memberships.findOne({
+        groupId: group._id,
+        userId: user._id,
+      });
       if (!membership) throw notAMember();
       return { member: toMember(membership, user), added };
     });
@@ -96,8 +102,8 @@ export class GroupMemberService {
   remove(caller: Caller, groupId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
     if (subjectId.equals(caller.userId)) return this.leave(caller, groupId);
-    return this.writes.inGroup(caller, 'member.remove', groupId, { subjectId }, async ({ group }) => {
-      if (!(await this.memberships.remove(group._id, subjectId, 'removed'))) throw notAMember();
+    return this.deps.writes.inGroup(caller, 'member.remove', groupId, { subjectId }, async ({ group }) => {
+      if (!(await this.deps.memberships.remove(group._id, subjectId, 'removed'))) throw notAMember();
       await this.tell(caller, subjectId, 'group.removed', group, '');
       await this.record('member.removed', caller, group, { userId: subjectId.toHexString() });
     });
@@ -110,7 +116,7 @@ export class GroupMemberService {
    */
   changeRole(caller: Caller, groupId: string, userId: string, role: GroupRole): Promise<Member> {
     const subjectId = new ObjectId(userId);
-    return this.writes.inGroup(
+    return this.deps.writes.inGroup(
       caller,
       'member.change_role',
       groupId,
@@ -119,10 +125,13 @@ export class GroupMemberService {
         newRole: role,
       },
       async ({ group }) => {
-        const before = await this.collections.memberships.findOne({ groupId: group._id, userId: subjectId });
+        const before = await this.deps.collections.memberships.findOne({
+          groupId: group._id,
+          userId: subjectId,
+        });
         if (!before) throw notAMember();
-        const user = await this.users.requireUser(userId);
-        const membership = await this.memberships.changeRole(group._id, user, role);
+        const user = await this.deps.users.requireUser(userId);
+        const membership = await this.deps.memberships.changeRole(group._id, user, role);
         if (membership.role !== before.role) {
           if (!subjectId.equals(caller.userId)) {
             await this.tell(caller, subjectId, 'group.role_changed', group, role);
@@ -140,15 +149,15 @@ export class GroupMemberService {
    * @throws AppError not_found, not_a_member, forbidden, group_archived
    */
   transfer(caller: Caller, groupId: string, userId: string): Promise<Group> {
-    return this.writes.inGroup(caller, 'group.transfer', groupId, {}, async ({ group, membership }) => {
+    return this.deps.writes.inGroup(caller, 'group.transfer', groupId, {}, async ({ group, membership }) => {
       const _id = new ObjectId(userId);
-      const target = await this.collections.memberships.findOne({ groupId: group._id, userId: _id });
+      const target = await this.deps.collections.memberships.findOne({ groupId: group._id, userId: _id });
       if (!target) throw notAMember();
       // A super admin from outside takes it from all who own it.
       const own = membership?.role === 'owner' ? caller.userId : undefined;
       if (own?.equals(_id)) return toGroup(group, 'owner');
       await this.handOver(group, userId, caller, (owner) => !own || owner.equals(own));
-      const after = await this.access.group(caller, 'group.read', groupId);
+      const after = await this.deps.access.group(caller, 'group.read', groupId);
       return toGroup(after.group, after.membership?.role ?? null);
     });
   }
@@ -165,13 +174,13 @@ export class GroupMemberService {
     by: Caller,
     stepsDown: (owner: ObjectId) => boolean = () => true,
   ): Promise<void> {
-    return this.transactions.run(async () => {
-      const user = await this.users.requireLiving(userId);
+    return this.deps.transactions.run(async () => {
+      const user = await this.deps.users.requireLiving(userId);
       const subjectId = user._id;
-      if (!(await this.collections.memberships.findOne({ groupId: group._id, userId: subjectId }))) {
-        await this.access.group(by, 'group.hand_over', group._id, { subjectId });
+      if (!(await this.deps.collections.memberships.findOne({ groupId: group._id, userId: subjectId }))) {
+        await this.deps.access.group(by, 'group.hand_over', group._id, { subjectId });
       }
-      await this.memberships.handOver(group._id, user, stepsDown);
+      await this.deps.memberships.handOver(group._id, user, stepsDown);
       if (!user._id.equals(by.userId)) await this.tell(by, user._id, 'group.role_changed', group, 'owner');
       await this.record('group.transferred', by, group, { to: user._id.toHexString() });
     });
@@ -186,7 +195,7 @@ export class GroupMemberService {
   ): Promise<unknown> {
     // Who is out of a private group can no longer look up what it is called.
     const text = kind === 'group.role_changed' ? role : name;
-    return this.notifications.notify([userId], { kind, actorId, groupId, text });
+    return this.deps.notifications.notify([userId], { kind, actorId, groupId, text });
   }
 
   private record(
@@ -195,6 +204,6 @@ export class GroupMemberService {
     { _id: targetId }: GroupDocument,
     details: Record<string, string>,
   ): Promise<void> {
-    return this.audit.record({ action, actorId, targetId, address, details });
+    return this.deps.audit.record({ action, actorId, targetId, address, details });
   }
 }

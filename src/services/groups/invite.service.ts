@@ -32,22 +32,25 @@ import type { UserService } from '../user.service';
 /** Bytes of chance in a code: too many to be guessed. */
 const CODE_BYTES = 16;
 
+/** What InviteService works with. */
+export interface InviteServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  writes: GuardedWrites;
+  admissions: PendingAdmissions;
+  memberships: Memberships;
+  users: UserService;
+  blocks: Blocks;
+  throttle: ThrottleService;
+  notifications: NotificationService;
+  audit: AuditService;
+  bus: EventBus;
+}
+
 /** Invites into groups: by code, for whoever has it, and for single users. */
 export class InviteService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly admissions: PendingAdmissions,
-    private readonly memberships: Memberships,
-    private readonly users: UserService,
-    private readonly blocks: Blocks,
-    private readonly throttle: ThrottleService,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: InviteServiceDeps) {}
 
   /**
    * Makes an invite: takes the role admin, and one above that which it gives. Of the code only a hash is stored.
@@ -61,7 +64,7 @@ export class InviteService {
     input: CreateInviteInput,
   ): Promise<{ invite: Invite; code: string | null }> {
     const subjectId = input.userId === undefined ? undefined : new ObjectId(input.userId);
-    return this.writes.inGroup(
+    return this.deps.writes.inGroup(
       caller,
       'invite.create',
       groupId,
@@ -86,7 +89,7 @@ export class InviteService {
             input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME) : timeOf(input.expiresAt),
         };
         if (subjectId) await this.prepare(caller, group, subjectId);
-        await this.collections.invites.insertOne(invite);
+        await this.deps.collections.invites.insertOne(invite);
         if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
         await this.record('invite.created', caller, invite, { role: invite.role });
         return { invite: toInvite(invite), code };
@@ -96,7 +99,7 @@ export class InviteService {
 
   /** The invites of a group that are good, the oldest first; takes the role admin. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<Invite>> {
-    const { group } = await this.access.group(caller, 'invite.manage', groupId);
+    const { group } = await this.deps.access.group(caller, 'invite.manage', groupId);
     const rows = await this.find({ groupId: group._id }, query);
     const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
     return { items: page.items.map(toInvite), nextCursor: page.nextCursor };
@@ -104,11 +107,11 @@ export class InviteService {
 
   /** Takes an invite back; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
   revoke(caller: Caller, groupId: string, inviteId: string): Promise<void> {
-    return this.writes.inGroup(caller, 'invite.manage', groupId, {}, async ({ group }) => {
+    return this.deps.writes.inGroup(caller, 'invite.manage', groupId, {}, async ({ group }) => {
       const which = { _id: new ObjectId(inviteId), groupId: group._id };
-      const invite = await this.collections.invites.findOne(which);
+      const invite = await this.deps.collections.invites.findOne(which);
       if (!invite) throw new AppError('not_found', 'There is no such invite.');
-      await this.admissions.endInvites(which);
+      await this.deps.admissions.endInvites(which);
       await this.record('invite.revoked', caller, invite);
     });
   }
@@ -118,8 +121,8 @@ export class InviteService {
    * @throws AppError invite_invalid, banned, group_archived
    */
   accept(caller: Caller, code: string): Promise<Group> {
-    return this.transactions.run(async () => {
-      const invite = await this.collections.invites.findOne({ hash: hashToken(code) });
+    return this.deps.transactions.run(async () => {
+      const invite = await this.deps.collections.invites.findOne({ hash: hashToken(code) });
       if (!invite || !holds(invite)) throw invalid();
       return this.enter(caller, invite);
     });
@@ -132,15 +135,15 @@ export class InviteService {
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<ReceivedInvite>> {
     const page = cutPage(await this.find({ userId }, query), query.limit, (last) => last._id.toHexString());
     if (page.items.length === 0) return { items: [], nextCursor: null };
-    const blocked = await this.blocks.blockedBy(
+    const blocked = await this.deps.blocks.blockedBy(
       userId,
       page.items.map(({ createdBy }) => createdBy),
     );
-    const groups = await this.collections.groups
+    const groups = await this.deps.collections.groups
       .find({ _id: { $in: page.items.map(({ groupId }) => groupId) } })
       .toArray();
     const byId = new Map(groups.map((group) => [group._id.toHexString(), group]));
-    const inviters = await this.users.byIds(page.items.map(({ createdBy }) => createdBy));
+    const inviters = await this.deps.users.byIds(page.items.map(({ createdBy }) => createdBy));
     const items = page.items.flatMap((invite) => {
       if (blocked.has(invite.createdBy.toHexString())) return [];
       const group = byId.get(invite.groupId.toHexString());
@@ -152,8 +155,8 @@ export class InviteService {
 
   /** Comes into a group by an invite for the caller. @throws AppError not_found, banned, group_archived */
   acceptMine(caller: Caller, inviteId: string): Promise<Group> {
-    return this.transactions.run(async () => {
-      const invite = await this.collections.invites.findOne({
+    return this.deps.transactions.run(async () => {
+      const invite = await this.deps.collections.invites.findOne({
         _id: new ObjectId(inviteId),
         userId: caller.userId,
       });
@@ -164,30 +167,30 @@ export class InviteService {
 
   /** Throws an invite for the caller away. @throws AppError not_found */
   declineMine({ userId }: Caller, inviteId: string): Promise<void> {
-    return this.transactions.run(async () => {
+    return this.deps.transactions.run(async () => {
       const which = { _id: new ObjectId(inviteId), userId };
-      const invite = await this.collections.invites.findOne(which);
+      const invite = await this.deps.collections.invites.findOne(which);
       if (!invite) throw new AppError('not_found', 'There is no such invite.');
-      await this.admissions.endInvites(which);
+      await this.deps.admissions.endInvites(which);
     });
   }
 
   private async enter(caller: Caller, invite: InviteDocument): Promise<Group> {
-    const { group, membership } = await this.access.group(caller, 'group.accept_invite', invite.groupId);
+    const { group, membership } = await this.deps.access.group(caller, 'group.accept_invite', invite.groupId);
     if (membership) return toGroup(group, membership.role);
     if (invite.usesLeft === 0) throw invalid();
-    const user = await this.users.requireLiving(caller.userId.toHexString());
-    await this.memberships.add(group._id, user, invite.role);
+    const user = await this.deps.users.requireLiving(caller.userId.toHexString());
+    await this.deps.memberships.add(group._id, user, invite.role);
     // An invite for one user has ended with that.
     if (!invite.userId) await this.spend(invite);
-    const joined = await this.access.group(caller, 'group.read', group._id);
+    const joined = await this.deps.access.group(caller, 'group.read', group._id);
     return toGroup(joined.group, invite.role);
   }
 
   /** @throws AppError invite_invalid when it is used up, which undoes all that came before in the transaction */
   private async spend({ _id, usesLeft }: InviteDocument): Promise<void> {
     const limited = usesLeft !== null;
-    const { modifiedCount } = await this.collections.invites.updateOne(
+    const { modifiedCount } = await this.deps.collections.invites.updateOne(
       { _id, ...(limited && { usesLeft: { $gt: 0 } }) },
       { $inc: { uses: 1, ...(limited && { usesLeft: -1 }) } },
     );
@@ -196,13 +199,13 @@ export class InviteService {
 
   /** @throws AppError not_found, member_already, rate_limited */
   private async prepare(caller: Caller, { _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
-    await this.users.requireFindable(userId.toHexString());
-    await this.users.lockLiving(userId.toHexString());
-    await this.throttle.requireReach(caller.userId.toHexString(), userId.toHexString());
-    if (await this.collections.memberships.findOne({ groupId, userId })) {
+    await this.deps.users.requireFindable(userId.toHexString());
+    await this.deps.users.lockLiving(userId.toHexString());
+    await this.deps.throttle.requireReach(caller.userId.toHexString(), userId.toHexString());
+    if (await this.deps.collections.memberships.findOne({ groupId, userId })) {
       throw new AppError('member_already', 'The user is a member of this group already.');
     }
-    await this.admissions.endInvites({ groupId, userId });
+    await this.deps.admissions.endInvites({ groupId, userId });
   }
 
   /** Who has blocked somebody is not disturbed by them. */
@@ -212,18 +215,18 @@ export class InviteService {
     invite: InviteDocument,
     group: GroupDocument,
   ): Promise<void> {
-    const notices = await this.notifications.store([userId], {
+    const notices = await this.deps.notifications.store([userId], {
       kind: 'invite.received',
       actorId: caller.userId,
       groupId: group._id,
       text: group.name,
     });
     if (notices.length === 0) return;
-    const inviter = await this.users.requireUser(caller.userId.toHexString());
-    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:received', {
+    const inviter = await this.deps.users.requireUser(caller.userId.toHexString());
+    await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:received', {
       invite: toReceivedInvite(invite, group, inviter),
     });
-    await this.notifications.announce(notices);
+    await this.deps.notifications.announce(notices);
   }
 
   private record(
@@ -233,11 +236,11 @@ export class InviteService {
     more: Record<string, string> = {},
   ): Promise<void> {
     const details = { inviteId: _id.toHexString(), userId: userId?.toHexString() ?? null, ...more };
-    return this.audit.record({ action, actorId, targetId: groupId, address, details });
+    return this.deps.audit.record({ action, actorId, targetId: groupId, address, details });
   }
 
   private find(which: Filter<InviteDocument>, { cursor, limit }: PageQuery): Promise<InviteDocument[]> {
-    return this.collections.invites
+    return this.deps.collections.invites
       .find({
         ...which,
         $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],

@@ -26,20 +26,23 @@ import type { UserService } from '../user.service';
 /** After how long one may ask again where one was not let in, in milliseconds. */
 const ASK_AGAIN_AFTER = 24 * 3600_000;
 
+/** What JoinRequestService works with. */
+export interface JoinRequestServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  writes: GuardedWrites;
+  admissions: PendingAdmissions;
+  memberships: Memberships;
+  users: UserService;
+  notifications: NotificationService;
+  audit: AuditService;
+  bus: EventBus;
+}
+
 /** Requests to join groups that take people in by request. */
 export class JoinRequestService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly admissions: PendingAdmissions,
-    private readonly memberships: Memberships,
-    private readonly users: UserService,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: JoinRequestServiceDeps) {}
 
   /**
    * Asks to come into a group. Who has asked already has one request still, with its first note.
@@ -51,15 +54,15 @@ export class JoinRequestService {
     groupId: string,
     note: string,
   ): Promise<{ joinRequest: OwnJoinRequest; created: boolean }> {
-    return this.writes.inGroup(caller, 'group.request_to_join', groupId, {}, async ({ group }) => {
-      const { joinRequests } = this.collections;
+    return this.deps.writes.inGroup(caller, 'group.request_to_join', groupId, {}, async ({ group }) => {
+      const { joinRequests } = this.deps.collections;
       const own = { groupId: group._id, userId: caller.userId };
       const before = await joinRequests.findOne(own);
       if (before && !before.rejectedAt) {
         return { joinRequest: toOwnJoinRequest(before, group), created: false };
       }
       if (before?.rejectedAt) refuseTooSoon(before.rejectedAt);
-      const user = await this.users.lockLiving(caller.userId.toHexString());
+      const user = await this.deps.users.lockLiving(caller.userId.toHexString());
       const request: JoinRequestDocument = {
         _id: new ObjectId(),
         ...own,
@@ -75,8 +78,8 @@ export class JoinRequestService {
         { $setOnInsert: { _id, note, createdAt, rejectedAt } },
         { upsert: true },
       );
-      const admins = await this.admissions.adminsOf(group._id);
-      const notices = await this.notifications.store(admins, {
+      const admins = await this.deps.admissions.adminsOf(group._id);
+      const notices = await this.deps.notifications.store(admins, {
         kind: 'join_request.received',
         actorId: caller.userId,
         groupId: group._id,
@@ -84,41 +87,41 @@ export class JoinRequestService {
       });
       // Who is not notified finds the request in the list.
       const told = notices.map(({ userId }) => userId);
-      await this.bus.tell({ kind: 'users', userIds: told }, 'join_request:created', {
+      await this.deps.bus.tell({ kind: 'users', userIds: told }, 'join_request:created', {
         joinRequest: toJoinRequest(request, user),
       });
-      await this.notifications.announce(notices);
+      await this.deps.notifications.announce(notices);
       return { joinRequest: toOwnJoinRequest(request, group), created: true };
     });
   }
 
   /** Takes the caller's request back. @throws AppError not_found when there is none to be decided */
   withdraw({ userId }: Caller, groupId: string): Promise<void> {
-    return this.transactions.run(async () => {
+    return this.deps.transactions.run(async () => {
       const own = { groupId: new ObjectId(groupId), userId, rejectedAt: null };
-      const request = await this.collections.joinRequests.findOneAndDelete(own);
+      const request = await this.deps.collections.joinRequests.findOneAndDelete(own);
       if (!request) throw noRequest();
-      await this.admissions.tellEnd(request, 'withdrawn');
+      await this.deps.admissions.tellEnd(request, 'withdrawn');
     });
   }
 
   /** Those who wait for a decision, the first first; takes the role admin. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<JoinRequest>> {
-    const { group } = await this.access.group(caller, 'join_request.list', groupId);
+    const { group } = await this.deps.access.group(caller, 'join_request.list', groupId);
     const which = { groupId: group._id, rejectedAt: null };
-    return pageOfPeople(this.users, this.collections.joinRequests, which, query, toJoinRequest);
+    return pageOfPeople(this.deps.users, this.deps.collections.joinRequests, which, query, toJoinRequest);
   }
 
   /** What the caller has asked for, the newest first: what is to be decided, and what was rejected lately. */
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<OwnJoinRequest>> {
-    const rows = await this.collections.joinRequests
+    const rows = await this.deps.collections.joinRequests
       .find({ userId, ...(query.cursor && { _id: { $lt: new ObjectId(query.cursor) } }) })
       .sort({ _id: -1 })
       .limit(query.limit + 1)
       .toArray();
     const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
     if (page.items.length === 0) return { items: [], nextCursor: null };
-    const groups = await this.collections.groups
+    const groups = await this.deps.collections.groups
       .find({ _id: { $in: page.items.map(({ groupId }) => groupId) }, visibility: 'public' })
       .toArray();
     const byId = new Map(groups.map((group) => [group._id.toHexString(), group]));
@@ -135,18 +138,24 @@ export class JoinRequestService {
    */
   approve(caller: Caller, groupId: string, userId: string): Promise<Member> {
     const subjectId = new ObjectId(userId);
-    return this.writes.inGroup(caller, 'join_request.approve', groupId, { subjectId }, async ({ group }) => {
-      const own = { groupId: group._id, userId: subjectId };
-      const request = await this.collections.joinRequests.findOne({ ...own, rejectedAt: null });
-      if (request) {
-        const user = await this.users.requireLiving(userId);
-        await this.memberships.add(group._id, user, 'member', 'approved');
-        await this.tell(caller, request, 'join_request.approved', group.name);
-      }
-      const membership = await this.collections.memberships.findOne(own);
-      if (!membership) throw noRequest();
-      return toMember(membership, await this.users.requireUser(userId));
-    });
+    return this.deps.writes.inGroup(
+      caller,
+      'join_request.approve',
+      groupId,
+      { subjectId },
+      async ({ group }) => {
+        const own = { groupId: group._id, userId: subjectId };
+        const request = await this.deps.collections.joinRequests.findOne({ ...own, rejectedAt: null });
+        if (request) {
+          const user = await this.deps.users.requireLiving(userId);
+          await this.deps.memberships.add(group._id, user, 'member', 'approved');
+          await this.tell(caller, request, 'join_request.approved', group.name);
+        }
+        const membership = await this.deps.collections.memberships.findOne(own);
+        if (!membership) throw noRequest();
+        return toMember(membership, await this.deps.users.requireUser(userId));
+      },
+    );
   }
 
   /**
@@ -154,14 +163,14 @@ export class JoinRequestService {
    * @throws AppError not_found, not_a_member, forbidden
    */
   reject(caller: Caller, groupId: string, userId: string, reason: string): Promise<void> {
-    return this.writes.inGroup(caller, 'join_request.reject', groupId, {}, async ({ group }) => {
-      const request = await this.collections.joinRequests.findOneAndUpdate(
+    return this.deps.writes.inGroup(caller, 'join_request.reject', groupId, {}, async ({ group }) => {
+      const request = await this.deps.collections.joinRequests.findOneAndUpdate(
         { groupId: group._id, userId: new ObjectId(userId), rejectedAt: null },
         { $set: { rejectedAt: new Date() } },
         { returnDocument: 'before' },
       );
       if (!request) throw noRequest();
-      await this.admissions.tellEnd(request, 'rejected');
+      await this.deps.admissions.tellEnd(request, 'rejected');
       await this.tell(caller, request, 'join_request.rejected', reason);
     });
   }
@@ -173,9 +182,9 @@ export class JoinRequestService {
     decision: 'join_request.approved' | 'join_request.rejected',
     text: string,
   ): Promise<void> {
-    await this.notifications.notify([userId], { kind: decision, actorId, groupId, text });
+    await this.deps.notifications.notify([userId], { kind: decision, actorId, groupId, text });
     const details = { userId: userId.toHexString() };
-    await this.audit.record({ action: decision, actorId, targetId: groupId, address, details });
+    await this.deps.audit.record({ action: decision, actorId, targetId: groupId, address, details });
   }
 }
 

@@ -8,10 +8,21 @@ import type { UserDocument } from '../../models/user.model';
 import { AppError } from '../../utils/errors';
 import { hasRank } from '../access/access-rules';
 import type { ChannelMembers } from '../channels/channel-members';
-import { takeTurns, type Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import type { PendingAdmissions } from './pending-admissions';
 import type { ReadMarkers } from '../reading/read-markers';
+
+/** What Memberships works with. */
+export interface MembershipsDeps {
+  collections: Collections;
+  transactions: Transactions;
+  queue: KeyedQueue;
+  channelMembers: ChannelMembers;
+  markers: ReadMarkers;
+  admissions: PendingAdmissions;
+  bus: EventBus;
+}
 
 /**
  * The one place that puts people into groups and takes them out: counters, private channels and what open
@@ -22,15 +33,7 @@ import type { ReadMarkers } from '../reading/read-markers';
  * its turns at groups before those at channels.
  */
 export class Memberships {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly lines: Lines,
-    private readonly channelMembers: ChannelMembers,
-    private readonly markers: ReadMarkers,
-    private readonly admissions: PendingAdmissions,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: MembershipsDeps) {}
 
   /**
    * Takes a user in; who is a member already stays what they are. To be called before anything is written.
@@ -44,13 +47,13 @@ export class Memberships {
     role: GroupRole,
     outcome: RequestOutcome = 'lapsed',
   ): Promise<boolean> {
-    return this.transactions.run(async () => {
-      await takeTurns(this.lines, [groupId]);
+    return this.deps.transactions.run(async () => {
+      await this.deps.queue.acquire([groupId]);
       // What a crash or an older version has left of an earlier stay does not come back to life.
-      if (!(await this.collections.memberships.findOne({ groupId, userId: user._id }))) {
-        await this.channelMembers.leaveAll(user._id, groupId);
+      if (!(await this.deps.collections.memberships.findOne({ groupId, userId: user._id }))) {
+        await this.deps.channelMembers.leaveAll(user._id, groupId);
       }
-      const living = await lock(this.collections.users, { _id: user._id });
+      const living = await lock(this.deps.collections.users, { _id: user._id });
       if (!living || living.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
       const membership: MembershipDocument = {
         _id: new ObjectId(),
@@ -59,26 +62,26 @@ export class Memberships {
         role,
         joinedAt: new Date(),
       };
-      const { upsertedCount } = await this.collections.memberships.updateOne(
+      const { upsertedCount } = await this.deps.collections.memberships.updateOne(
         { groupId, userId: user._id },
         // An id made by the database would not follow those made here, and members are listed by id.
         { $setOnInsert: { _id: membership._id, role, joinedAt: membership.joinedAt } },
         { upsert: true },
       );
       if (upsertedCount === 0) return false;
-      const group = await this.collections.groups.findOneAndUpdate(
+      const group = await this.deps.collections.groups.findOneAndUpdate(
         { _id: groupId },
         { $inc: { memberCount: 1 } },
         { returnDocument: 'after' },
       );
       if (!group) throw new AppError('not_found', 'There is no such group.');
-      await this.admissions.settle(groupId, user._id, outcome);
-      await this.markers.beginInGroup(groupId, user._id);
-      await this.bus.publish({ type: 'member.added', groupId, userId: user._id });
-      await this.bus.tell({ kind: 'users', userIds: [user._id] }, 'group:added', {
+      await this.deps.admissions.settle(groupId, user._id, outcome);
+      await this.deps.markers.beginInGroup(groupId, user._id);
+      await this.deps.bus.publish({ type: 'member.added', groupId, userId: user._id });
+      await this.deps.bus.tell({ kind: 'users', userIds: [user._id] }, 'group:added', {
         group: toGroup(group, role),
       });
-      await this.bus.tell({ kind: 'group', groupId }, 'member:added', {
+      await this.deps.bus.tell({ kind: 'group', groupId }, 'member:added', {
         groupId: groupId.toHexString(),
         member: toMember(membership, user),
       });
@@ -93,21 +96,24 @@ export class Memberships {
    * @throws AppError last_owner
    */
   remove(groupId: ObjectId, userId: ObjectId, reason: Departure): Promise<boolean> {
-    return this.transactions.run(async () => {
-      const { memberships, groups } = this.collections;
-      await takeTurns(this.lines, [groupId]);
+    return this.deps.transactions.run(async () => {
+      const { memberships, groups } = this.deps.collections;
+      await this.deps.queue.acquire([groupId]);
       const membership = await memberships.findOne({ groupId, userId });
       if (!membership) return false;
-      await this.channelMembers.leaveAll(userId, groupId);
+      await this.deps.channelMembers.leaveAll(userId, groupId);
       if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
       // Both owners of a group who leave at once write this document: one of them has to look again.
       await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
       await memberships.deleteOne({ _id: membership._id });
-      await this.admissions.endInvitesBy(groupId, userId);
-      await this.bus.publish({ type: 'member.removed', groupId, userId });
+      await this.deps.admissions.endInvitesBy(groupId, userId);
+      await this.deps.bus.publish({ type: 'member.removed', groupId, userId });
       const id = groupId.toHexString();
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'group:removed', { groupId: id, reason });
-      await this.bus.tell({ kind: 'group', groupId }, 'member:removed', {
+      await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'group:removed', {
+        groupId: id,
+        reason,
+      });
+      await this.deps.bus.tell({ kind: 'group', groupId }, 'member:removed', {
         groupId: id,
         userId: userId.toHexString(),
       });
@@ -117,8 +123,8 @@ export class Memberships {
 
   /** Gives a member another role. @throws AppError not_found, last_owner */
   changeRole(groupId: ObjectId, user: UserDocument, role: GroupRole): Promise<MembershipDocument> {
-    return this.transactions.run(async () => {
-      const { memberships, groups } = this.collections;
+    return this.deps.transactions.run(async () => {
+      const { memberships, groups } = this.deps.collections;
       const before = await memberships.findOne({ groupId, userId: user._id });
       if (!before) throw notAMember();
       if (before.role === role) return before;
@@ -133,8 +139,8 @@ export class Memberships {
         { returnDocument: 'after' },
       );
       if (!membership) throw notAMember();
-      if (!hasRank(role, 'admin')) await this.admissions.endInvitesBy(groupId, user._id);
-      await this.bus.tell({ kind: 'group', groupId }, 'member:updated', {
+      if (!hasRank(role, 'admin')) await this.deps.admissions.endInvitesBy(groupId, user._id);
+      await this.deps.bus.tell({ kind: 'group', groupId }, 'member:updated', {
         groupId: groupId.toHexString(),
         member: toMember(membership, user),
       });
@@ -152,8 +158,8 @@ export class Memberships {
     user: UserDocument,
     stepsDown: (owner: ObjectId) => boolean,
   ): Promise<MembershipDocument> {
-    return this.transactions.run(async () => {
-      const { memberships, users } = this.collections;
+    return this.deps.transactions.run(async () => {
+      const { memberships, users } = this.deps.collections;
       await this.add(groupId, user, 'owner');
       const owner = await this.changeRole(groupId, user, 'owner');
       const owners = await memberships.find({ groupId, role: 'owner' }).toArray();
@@ -167,7 +173,7 @@ export class Memberships {
   }
 
   private async refuseLastOwner(groupId: ObjectId, userId: ObjectId): Promise<void> {
-    const other = await this.collections.memberships.findOne({
+    const other = await this.deps.collections.memberships.findOne({
       groupId,
       role: 'owner',
       userId: { $ne: userId },

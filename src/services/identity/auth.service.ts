@@ -22,19 +22,22 @@ import type { SessionService } from './session.service';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { TotpService } from './totp.service';
 
+/** What AuthService works with. */
+export interface AuthServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  bus: EventBus;
+  passwords: PasswordHasher;
+  sessions: SessionService;
+  totp: TotpService;
+  throttle: ThrottleService;
+  emails: EmailService;
+  maintenance: MaintenanceService;
+}
+
 /** Registering and logging in. */
 export class AuthService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly bus: EventBus,
-    private readonly passwords: PasswordHasher,
-    private readonly sessions: SessionService,
-    private readonly totp: TotpService,
-    private readonly throttle: ThrottleService,
-    private readonly emails: EmailService,
-    private readonly maintenance: MaintenanceService,
-  ) {}
+  constructor(private readonly deps: AuthServiceDeps) {}
 
   /**
    * Makes an account and logs it in. The first account of an installation becomes super admin.
@@ -42,11 +45,11 @@ export class AuthService {
    *   owner of the address is), password_too_common, rate_limited, unavailable
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
-    await this.throttle.countCall('register', origin.address);
+    await this.deps.throttle.countCall('register', origin.address);
     const user = await this.createAccount(input, origin);
-    await this.throttle.welcome(user.username, origin.address);
-    this.emails.startVerification(user);
-    return this.sessions.open(user, origin);
+    await this.deps.throttle.welcome(user.username, origin.address);
+    this.deps.emails.startVerification(user);
+    return this.deps.sessions.open(user, origin);
   }
 
   /**
@@ -60,7 +63,7 @@ export class AuthService {
     role: GlobalRole = 'client',
   ): Promise<UserDocument> {
     refuseCommonPassword(input.password, input.username);
-    if ((await this.emails.findOwner(input.email))?.state === 'banned') {
+    if ((await this.deps.emails.findOwner(input.email))?.state === 'banned') {
       throw new AppError('account_banned', 'The owner of this e-mail address is banned.');
     }
     const now = new Date();
@@ -68,25 +71,25 @@ export class AuthService {
     const nameLookalikes = lookalikesOf(input.username);
     const displayName = input.displayName ?? input.username;
     // The unique index refuses the name in any case; before it is asked, a display name would be refused in its place.
-    const holder = await this.collections.users.findOne(
+    const holder = await this.deps.collections.users.findOne(
       { nameLookalikes: { $in: nameLookalikes } },
       KEY_ONLY,
     );
     if (holder) throw usernameTaken(holder.searchName === searchName);
-    await refuseImitation(this.collections, displayName);
+    await refuseImitation(this.deps.collections, displayName);
     const user: UserDocument = {
       _id: new ObjectId(),
       username: input.username,
       searchName,
       nameLookalikes,
-      ...this.emails.ofNewAccount(input.email),
+      ...this.deps.emails.ofNewAccount(input.email),
       emailVerifiedAt: null,
       displayName,
       ...displayNameKeysOf(displayName),
       bio: '',
       statusText: '',
       timeZone: 'UTC',
-      passwordHash: await this.passwords.hash(input.password, origin),
+      passwordHash: await this.deps.passwords.hash(input.password, origin),
       role,
       state: 'active',
       suspension: null,
@@ -112,29 +115,29 @@ export class AuthService {
    *   admins)
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
-    await this.throttle.countCall('login', origin.address);
-    const user = await this.throttle.attempt(identifierKey(input.identifier), origin.address, () =>
+    await this.deps.throttle.countCall('login', origin.address);
+    const user = await this.deps.throttle.attempt(identifierKey(input.identifier), origin.address, () =>
       this.proveIdentity(input, origin),
     );
     // What asks for the password again goes by the username.
-    await this.throttle.welcome(user.username, origin.address);
-    this.maintenance.admit(user);
+    await this.deps.throttle.welcome(user.username, origin.address);
+    this.deps.maintenance.admit(user);
     const admitted = await this.admit(user);
-    return this.sessions.open(await this.renewHash(admitted, input.password, origin), origin);
+    return this.deps.sessions.open(await this.renewHash(admitted, input.password, origin), origin);
   }
 
   private async proveIdentity(input: LoginInput, origin: Origin): Promise<UserDocument> {
     const user = await this.findByIdentifier(input.identifier);
-    const matches = await this.passwords.matches(input.password, user?.passwordHash, origin);
+    const matches = await this.deps.passwords.matches(input.password, user?.passwordHash, origin);
     if (!user || !matches) throw invalidCredentials();
-    await this.totp.check(user, input.code, origin);
+    await this.deps.totp.check(user, input.code, origin);
     return user;
   }
 
   /** By the exact name: an account that looks like another one logs in as itself. */
   private findByIdentifier(identifier: string): Promise<UserDocument | null> {
     const key = identifierKey(identifier);
-    const { users } = this.collections;
+    const { users } = this.deps.collections;
     return identifier.includes('@') ? users.findOne({ emailKey: key }) : users.findOne({ searchName: key });
   }
 
@@ -144,9 +147,9 @@ export class AuthService {
    */
   private async renewHash(user: UserDocument, password: string, origin: Origin): Promise<UserDocument> {
     const { _id, passwordHash } = user;
-    if (passwordHash === undefined || !this.passwords.isOutdated(passwordHash)) return user;
-    const { users } = this.collections;
-    const newHash = await this.passwords.hash(password, origin, { continues: true });
+    if (passwordHash === undefined || !this.deps.passwords.isOutdated(passwordHash)) return user;
+    const { users } = this.deps.collections;
+    const newHash = await this.deps.passwords.hash(password, origin, { continues: true });
     const renewed = await users.findOneAndUpdate(
       { _id, passwordHash },
       { $set: { passwordHash: newHash } },
@@ -155,7 +158,7 @@ export class AuthService {
     if (renewed) return renewed;
     const current = await users.findOne({ _id });
     const continues = { continues: true };
-    if (!current || !(await this.passwords.matches(password, current.passwordHash, origin, continues))) {
+    if (!current || !(await this.deps.passwords.matches(password, current.passwordHash, origin, continues))) {
       throw invalidCredentials();
     }
     return current;
@@ -174,26 +177,26 @@ export class AuthService {
         until: suspension?.until?.toISOString() ?? null,
       });
     }
-    const active = await this.collections.users.findOneAndUpdate(
+    const active = await this.deps.collections.users.findOneAndUpdate(
       // Whoever has been suspended again since they were read stays it.
       { _id: user._id, state: user.state, suspension },
       { $set: { state: 'active', suspension: null, updatedAt: new Date() } },
       { returnDocument: 'after' },
     );
     if (!active) throw invalidCredentials();
-    await this.bus.publish({ type: 'user.changed', userId: user._id });
+    await this.deps.bus.publish({ type: 'user.changed', userId: user._id });
     return active;
   }
 
   /** Inserts a user; the very first one as super admin, exactly one even if many register at once. */
   private async insertUser(user: UserDocument): Promise<void> {
-    const { installation, users } = this.collections;
+    const { installation, users } = this.deps.collections;
     if (await installation.findOne({ _id: 'first_account' })) {
       await users.insertOne(user);
       return;
     }
     const { role } = user;
-    await this.transactions.run(async () => {
+    await this.deps.transactions.run(async () => {
       const claim = await installation.updateOne(
         { _id: 'first_account' },
         { $setOnInsert: { userId: user._id } },

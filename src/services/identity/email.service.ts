@@ -11,33 +11,35 @@ import type { Mail, MailService } from '../operations/mail.service';
 import type { OneTimeTokenService } from './one-time-token.service';
 import type { ThrottleService } from '../operations/throttle.service';
 
+/** What EmailService works with. */
+export interface EmailServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  mail: MailService;
+  tokens: OneTimeTokenService;
+  throttle: ThrottleService;
+  audit: AuditService;
+  publicUrl: string;
+}
+
 /**
  * The e-mail addresses of accounts. Where mail is set up, an address belongs to an account once its owner has
  * followed a link: registering with a stranger's address tells nothing about it. Without mail, an address is
  * taken as given.
  */
 export class EmailService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly mail: MailService,
-    private readonly tokens: OneTimeTokenService,
-    private readonly throttle: ThrottleService,
-    private readonly audit: AuditService,
-    /** Where links in mails lead: the address of the server. */
-    private readonly publicUrl: string,
-  ) {}
+  constructor(private readonly deps: EmailServiceDeps) {}
 
   /** How the address of a new account is kept. */
   ofNewAccount(email: string): Pick<UserDocument, 'email' | 'emailKey' | 'pendingEmail'> {
-    return this.mail.isConfigured ? { pendingEmail: email } : { email, emailKey: emailKey(email) };
+    return this.deps.mail.isConfigured ? { pendingEmail: email } : { email, emailKey: emailKey(email) };
   }
 
   /** Asks the owner of the address that waits to be confirmed, if there is one, to confirm it. */
   startVerification(user: UserDocument): void {
     const address =
       user.emailChange?.email ?? user.pendingEmail ?? (user.emailVerifiedAt ? undefined : user.email);
-    if (address !== undefined) this.mail.send(() => this.composeConfirmation(user, address));
+    if (address !== undefined) this.deps.mail.send(() => this.composeConfirmation(user, address));
   }
 
   /**
@@ -47,28 +49,28 @@ export class EmailService {
    * @throws AppError mail_unavailable, password_wrong (the password has been changed since)
    */
   async startChange(user: UserDocument, email: string, origin: Origin): Promise<void> {
-    this.mail.requireMail();
+    this.deps.mail.requireMail();
     const requestedAt = new Date();
-    await this.transactions.run(async () => {
+    await this.deps.transactions.run(async () => {
       const { _id, passwordHash = '' } = user;
-      const updated = await this.collections.users.findOneAndUpdate(
+      const updated = await this.deps.collections.users.findOneAndUpdate(
         // Changing the password withdraws changes of address. One that was under way must not come after that.
         { _id, passwordHash, state: { $ne: 'deleted' } },
         { $set: { emailChange: { email, requestedAt } } },
         { returnDocument: 'after' },
       );
       if (!updated) throw new AppError('password_wrong', 'The password has been changed.');
-      await this.audit.record({
+      await this.deps.audit.record({
         action: 'user.email_change_requested',
         actorId: _id,
         targetId: _id,
         address: origin.address,
       });
-      this.mail.send(() => this.composeConfirmation(updated, email));
+      this.deps.mail.send(() => this.composeConfirmation(updated, email));
       const { email: old } = updated;
       if (old === undefined || isSameAddress(old, email)) return;
       // Not throttled, or asking for many other mails would keep this one back.
-      this.mail.send(() => this.composeWarning(updated, old, requestedAt, origin));
+      this.deps.mail.send(() => this.composeWarning(updated, old, requestedAt, origin));
     });
   }
 
@@ -79,7 +81,7 @@ export class EmailService {
    * @throws AppError one_time_token_invalid, also when another account has the address by now
    */
   async restore(token: string): Promise<{ user: UserDocument; email: string }> {
-    const { userId, email } = await this.tokens.redeem('stop_email_change', token);
+    const { userId, email } = await this.deps.tokens.redeem('stop_email_change', token);
     return { user: await this.assign({ _id: userId }, email, new Date()), email };
   }
 
@@ -89,15 +91,15 @@ export class EmailService {
    */
   async verify(token: string, origin: Origin): Promise<void> {
     const now = new Date();
-    const { before, email } = await this.transactions.run(async () => {
-      const { userId, email } = await this.tokens.redeem('verify_email', token);
+    const { before, email } = await this.deps.transactions.run(async () => {
+      const { userId, email } = await this.deps.tokens.redeem('verify_email', token);
       const before = await this.assign(
         { _id: userId, $or: [{ email }, { pendingEmail: email }, { 'emailChange.email': email }] },
         email,
         now,
       );
       // Without the address: the log outlives the account, whose personal data is to be erased.
-      await this.audit.record({
+      await this.deps.audit.record({
         action: 'user.email_changed',
         actorId: userId,
         targetId: userId,
@@ -109,7 +111,7 @@ export class EmailService {
     if (old === undefined || isSameAddress(old, email)) return;
     // Not throttled, or asking for many other mails would keep this one back. It leaves the new address out,
     // for the old one may be somebody else's by now.
-    this.mail.send(() => ({
+    this.deps.mail.send(() => ({
       to: old,
       subject: 'Your e-mail address was changed',
       text:
@@ -117,20 +119,20 @@ export class EmailService {
         `The change was made from ${origin.address}.\n\n` +
         'If it was you, there is nothing to do. If not, somebody knows your password. Follow the link in the mail ' +
         'that came here when the change was asked for: it takes the change back. Or log in as ' +
-        `"${username}" at ${this.publicUrl}, change the password, which ends every session, and then the ` +
+        `"${username}" at ${this.deps.publicUrl}, change the password, which ends every session, and then the ` +
         'e-mail address. If you cannot log in any more, ask the people who run the server.',
     }));
   }
 
   /** The account that owns an address. */
   findOwner(email: string): Promise<UserDocument | null> {
-    return this.collections.users.findOne({ emailKey: emailKey(email) });
+    return this.deps.collections.users.findOne({ emailKey: emailKey(email) });
   }
 
   /** Makes an address that of an account. @returns the user as they were. @throws AppError one_time_token_invalid */
   private async assign(which: Filter<UserDocument>, email: string, now: Date): Promise<UserDocument> {
     try {
-      const before = await this.collections.users.findOneAndUpdate(
+      const before = await this.deps.collections.users.findOneAndUpdate(
         { ...which, state: { $ne: 'deleted' } },
         {
           $set: { email, emailKey: emailKey(email), emailVerifiedAt: now, updatedAt: now },
@@ -154,7 +156,7 @@ export class EmailService {
     requestedAt: Date,
     { address }: Origin,
   ): Promise<Mail> {
-    const token = await this.tokens.create('stop_email_change', _id, old);
+    const token = await this.deps.tokens.create('stop_email_change', _id, old);
     return {
       to: old,
       subject: 'Your e-mail address is about to change',
@@ -163,13 +165,13 @@ export class EmailService {
         'another e-mail address than this one. It changes when the new address is confirmed.\n\n' +
         'If it was you, there is nothing to do. If not, somebody knows your password. Follow this link to keep ' +
         'this address, end every session of the account and get a link to set a new password:\n\n' +
-        `${this.publicUrl}/#/stop-email-change?token=${token}\n\n` +
+        `${this.deps.publicUrl}/#/stop-email-change?token=${token}\n\n` +
         'The link is good for three days and for once, also after the address has changed.',
     };
   }
 
   private async composeConfirmation(user: UserDocument, email: string): Promise<Mail | undefined> {
-    if (!(await this.throttle.mayMail(email))) return undefined;
+    if (!(await this.deps.throttle.mayMail(email))) return undefined;
     const owner = await this.findOwner(email);
     if (owner && !owner._id.equals(user._id)) {
       return {
@@ -181,13 +183,13 @@ export class EmailService {
           'its password; if not, there is nothing to do.',
       };
     }
-    const token = await this.tokens.create('verify_email', user._id, email);
+    const token = await this.deps.tokens.create('verify_email', user._id, email);
     return {
       to: email,
       subject: 'Confirm your e-mail address',
       text:
         `Confirm that this is the address of your Parley account "${user.username}":\n\n` +
-        `${this.publicUrl}/#/verify-email?token=${token}\n\n` +
+        `${this.deps.publicUrl}/#/verify-email?token=${token}\n\n` +
         'The link is good for a day. If you have no such account, there is nothing to do.',
     };
   }

@@ -33,21 +33,25 @@ export interface Authenticated {
   tokenExpiresAt: Date;
 }
 
+/** What SessionService works with. */
+export interface SessionServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  bus: EventBus;
+  tokens: TokenService;
+  audit: AuditService;
+  maintenance: MaintenanceService;
+  cache: SessionCache;
+  grace: RefreshGrace;
+  pending: PendingChanges;
+  refreshTokenSeconds: number;
+  /** The time by which refresh tokens are exchanged. */
+  clock: () => Date;
+}
+
 /** Sessions: one log-in on one device each, proved by tokens. */
 export class SessionService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly bus: EventBus,
-    private readonly tokens: TokenService,
-    private readonly audit: AuditService,
-    private readonly maintenance: MaintenanceService,
-    private readonly cache: SessionCache,
-    private readonly grace: RefreshGrace,
-    private readonly pending: PendingChanges,
-    private readonly refreshTokenSeconds: number,
-    private readonly clock: () => Date = () => new Date(),
-  ) {}
+  constructor(private readonly deps: SessionServiceDeps) {}
 
   /**
    * Starts a session for a user who has proved who they are.
@@ -57,8 +61,8 @@ export class SessionService {
   async open(user: UserDocument, origin: Origin): Promise<Credentials> {
     const now = new Date();
     const _id = new ObjectId();
-    const refresh = this.tokens.createRefreshToken(_id);
-    await this.collections.sessions.insertOne({
+    const refresh = this.deps.tokens.createRefreshToken(_id);
+    await this.deps.collections.sessions.insertOne({
       _id,
       userId: user._id,
       refreshTokenHash: refresh.hash,
@@ -73,7 +77,7 @@ export class SessionService {
     const { passwordHash } = user;
     const stands =
       passwordHash !== undefined &&
-      (await this.collections.users.findOne({ _id: user._id, passwordHash, state: 'active' }));
+      (await this.deps.collections.users.findOne({ _id: user._id, passwordHash, state: 'active' }));
     if (!stands) {
       await this.revoke({ _id }, 'revoked');
       throw invalidCredentials();
@@ -88,32 +92,32 @@ export class SessionService {
    * @throws AppError refresh_token_invalid, refresh_token_reused, maintenance (the token stays good)
    */
   async refresh({ refreshToken }: RefreshInput, origin: Origin): Promise<Credentials> {
-    const presented = this.tokens.readRefreshToken(refreshToken);
+    const presented = this.deps.tokens.readRefreshToken(refreshToken);
     if (!presented) throw invalidRefreshToken();
     const { sessionId: _id, hash } = presented;
-    if (this.maintenance.enabled) await this.admitOwner(_id);
-    const next = this.tokens.createRefreshToken(_id);
-    const now = this.clock();
+    if (this.deps.maintenance.enabled) await this.admitOwner(_id);
+    const next = this.deps.tokens.createRefreshToken(_id);
+    const now = this.deps.clock();
     const open = { _id, revokedAt: null, expiresAt: { $gt: now } };
-    const exchanged = await this.collections.sessions.findOneAndUpdate(
+    const exchanged = await this.deps.collections.sessions.findOneAndUpdate(
       { ...open, refreshTokenHash: hash },
       {
         $set: {
           refreshTokenHash: next.hash,
-          spentToken: this.grace.spend(refreshToken, next.token, now),
+          spentToken: this.deps.grace.spend(refreshToken, next.token, now),
           lastSeenAt: now,
           address: origin.address,
           expiresAt: this.endOfSession(now),
         },
       },
     );
-    const session = exchanged ?? (await this.collections.sessions.findOne(open));
-    const token = exchanged ? next.token : session && this.grace.successorOf(refreshToken, session, now);
+    const session = exchanged ?? (await this.deps.collections.sessions.findOne(open));
+    const token = exchanged ? next.token : session && this.deps.grace.successorOf(refreshToken, session, now);
     if (!session || !token) throw await this.refuseRefresh(_id, hash, origin);
-    const user = await this.collections.users.findOne({ _id: session.userId });
+    const user = await this.deps.collections.users.findOne({ _id: session.userId });
     if (user?.state !== 'active') throw invalidRefreshToken();
     // Its end has moved, and the cache knows the old one.
-    this.cache.forget(_id);
+    this.deps.cache.forget(_id);
     return this.credentials(user, _id, token);
   }
 
@@ -122,7 +126,7 @@ export class SessionService {
    * @throws AppError token_expired, token_invalid, session_revoked
    */
   async authenticate(accessToken: string, address: string): Promise<Authenticated> {
-    const { expiresAt: tokenExpiresAt, ...claimed } = this.tokens.verifyAccessToken(accessToken);
+    const { expiresAt: tokenExpiresAt, ...claimed } = this.deps.tokens.verifyAccessToken(accessToken);
     const { session, role } = await this.lookUp(claimed);
     await this.noteUse(session, new Date());
     return { caller: { ...claimed, role, address }, tokenExpiresAt };
@@ -136,16 +140,16 @@ export class SessionService {
 
   /** When the newest access token of a session ends; undefined if the session has ended. */
   async newestTokenEnd(sessionId: ObjectId): Promise<Date | undefined> {
-    const session = await this.collections.sessions.findOne({ _id: sessionId, revokedAt: null });
+    const session = await this.deps.collections.sessions.findOne({ _id: sessionId, revokedAt: null });
     if (!session) return undefined;
     // The end of a session moves with each new pair of tokens.
-    const issuedAt = Math.min(session.expiresAt.getTime() - this.refreshTokenSeconds * 1000, Date.now());
-    return new Date(issuedAt + this.tokens.accessTokenSeconds * 1000);
+    const issuedAt = Math.min(session.expiresAt.getTime() - this.deps.refreshTokenSeconds * 1000, Date.now());
+    return new Date(issuedAt + this.deps.tokens.accessTokenSeconds * 1000);
   }
 
   /** The caller's sessions, the one last used first. */
   async list(caller: Caller, { cursor, limit }: SessionsQuery): Promise<Page<Session>> {
-    const rows = await this.collections.sessions
+    const rows = await this.deps.collections.sessions
       .find({
         userId: caller.userId,
         revokedAt: null,
@@ -173,17 +177,17 @@ export class SessionService {
    * their tokens are refused and their sockets closed: those of sessions that began while it ran, too.
    */
   async revokeAll(userId: ObjectId, reason: RevocationReason): Promise<void> {
-    await this.transactions.run(async () => {
-      await this.pending.withdraw(userId);
+    await this.deps.transactions.run(async () => {
+      await this.deps.pending.withdraw(userId);
       await this.revokeOpen(userId, reason);
       // A transaction does not see the sessions that began while it ran.
-      await this.transactions.afterCommit(() => this.revokeOpen(userId, reason));
+      await this.deps.transactions.afterCommit(() => this.revokeOpen(userId, reason));
     });
   }
 
   private async revokeOpen(userId: ObjectId, reason: RevocationReason): Promise<void> {
     for (;;) {
-      const open = await this.collections.sessions.find({ userId, revokedAt: null }).toArray();
+      const open = await this.deps.collections.sessions.find({ userId, revokedAt: null }).toArray();
       if (open.length === 0) return;
       await Promise.all(open.map(({ _id }) => this.revoke({ _id }, reason)));
     }
@@ -193,12 +197,12 @@ export class SessionService {
     filter: { _id: ObjectId; userId?: ObjectId },
     reason: RevocationReason,
   ): Promise<boolean> {
-    const session = await this.collections.sessions.findOneAndUpdate(
+    const session = await this.deps.collections.sessions.findOneAndUpdate(
       { ...filter, revokedAt: null },
       { $set: { revokedAt: new Date() } },
     );
     if (!session) return false;
-    await this.bus.publish({
+    await this.deps.bus.publish({
       type: 'session.revoked',
       sessionId: session._id,
       userId: session.userId,
@@ -208,7 +212,10 @@ export class SessionService {
   }
 
   private async lookUp({ sessionId, userId }: Pick<TokenHolder, 'sessionId' | 'userId'>) {
-    const [session, role] = await Promise.all([this.cache.session(sessionId), this.cache.role(userId)]);
+    const [session, role] = await Promise.all([
+      this.deps.cache.session(sessionId),
+      this.deps.cache.role(userId),
+    ]);
     if (!session || !role || !session.userId.equals(userId)) {
       throw new AppError('session_revoked', 'The session has ended.');
     }
@@ -218,30 +225,30 @@ export class SessionService {
   private async noteUse(session: SessionDocument, now: Date): Promise<void> {
     if (now.getTime() - session.lastSeenAt.getTime() < SEEN_INTERVAL) return;
     session.lastSeenAt = now;
-    await this.collections.sessions.updateOne({ _id: session._id }, { $set: { lastSeenAt: now } });
+    await this.deps.collections.sessions.updateOne({ _id: session._id }, { $set: { lastSeenAt: now } });
   }
 
   private credentials(user: UserDocument, sessionId: ObjectId, refreshToken: string): Credentials {
-    const accessToken = this.tokens.signAccessToken({ userId: user._id, sessionId, role: user.role });
+    const accessToken = this.deps.tokens.signAccessToken({ userId: user._id, sessionId, role: user.role });
     return { user: toUser(user), accessToken, refreshToken };
   }
 
   private endOfSession(now: Date): Date {
-    return new Date(now.getTime() + this.refreshTokenSeconds * 1000);
+    return new Date(now.getTime() + this.deps.refreshTokenSeconds * 1000);
   }
 
   /** Lets the owner of a session pass during maintenance. @throws AppError maintenance */
   private async admitOwner(sessionId: ObjectId): Promise<void> {
-    const session = await this.collections.sessions.findOne({ _id: sessionId });
-    const owner = session && (await this.collections.users.findOne({ _id: session.userId }));
-    this.maintenance.admit(owner ?? undefined);
+    const session = await this.deps.collections.sessions.findOne({ _id: sessionId });
+    const owner = session && (await this.deps.collections.users.findOne({ _id: session.userId }));
+    this.deps.maintenance.admit(owner ?? undefined);
   }
 
   private async refuseRefresh(sessionId: ObjectId, hash: string, origin: Origin): Promise<AppError> {
-    const session = await this.collections.sessions.findOne({ _id: sessionId });
+    const session = await this.deps.collections.sessions.findOne({ _id: sessionId });
     const isReuse = session?.revokedAt === null && session.refreshTokenHash !== hash;
     if (!isReuse || !(await this.revoke({ _id: sessionId }, 'token_reused'))) return invalidRefreshToken();
-    await this.audit.record({
+    await this.deps.audit.record({
       action: 'session.token_reused',
       actorId: null,
       targetId: session.userId,

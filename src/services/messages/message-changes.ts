@@ -8,7 +8,7 @@ import { AppError } from '../../utils/errors';
 import { audienceOfChannel, type Access, type MessageAccess } from '../access/access';
 import type { MessageAction } from '../access/access-actions';
 import type { ChannelChanges } from '../channels/channel-changes';
-import type { Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 
 /**
@@ -20,7 +20,7 @@ export class MessageChanges {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly access: Access,
-    private readonly queue: Lines,
+    private readonly queue: KeyedQueue,
     private readonly changes: ChannelChanges,
     private readonly bus: EventBus,
   ) {}
@@ -39,7 +39,7 @@ export class MessageChanges {
     const _id = new ObjectId(messageId);
     const place = await this.collections.messages.findOne({ _id }, { projection: { channelId: 1 } });
     // The line of no channel is as good as any: there is nothing to be done.
-    return this.queue.alone(place?.channelId ?? _id, () =>
+    return this.queue.exclusive(place?.channelId ?? _id, () =>
       this.transactions.run(async () => work(await this.access.message(caller, action, _id))),
     );
   }
@@ -48,7 +48,7 @@ export class MessageChanges {
   async byServer(_id: ObjectId, work: (current: MessageDocument) => Promise<void>): Promise<void> {
     const place = await this.collections.messages.findOne({ _id }, { projection: { channelId: 1 } });
     if (!place) return;
-    await this.queue.alone(place.channelId, () =>
+    await this.queue.exclusive(place.channelId, () =>
       this.transactions.run(async () => {
         const current = await this.collections.messages.findOne({ _id });
         if (current) await work(current);

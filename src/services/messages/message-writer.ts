@@ -13,7 +13,7 @@ import { AppError } from '../../utils/errors';
 import { AttachmentLost, type Attachments } from '../files/attachments';
 import { actor, audienceOfChannel, noChannel, refusal, type Access } from '../access/access';
 import { hasRank } from '../access/access-rules';
-import type { Committed } from '../kernel/channel-queue';
+import type { Committed } from '../kernel/keyed-queue';
 import type { ChannelAudience, EventBus } from '../kernel/event-bus';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { MentionNotices } from './mention-notices';
@@ -80,6 +80,21 @@ interface News extends Consequences {
   created: MessageDocument[];
 }
 
+/** What MessageWriter works with. */
+export interface MessageWriterDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  composer: MessageComposer;
+  attachments: Attachments;
+  slowMode: SlowMode;
+  markers: ReadMarkers;
+  roots: ThreadRoots;
+  notices: MentionNotices;
+  notifications: NotificationService;
+  bus: EventBus;
+}
+
 /**
  * Writes a batch of sends to one channel: one look at who may write, and one transaction that reserves the
  * sequence numbers, makes sure that the channel is what was decided by, and inserts the messages. Numbers appear together with their messages, so nobody sees a
@@ -92,26 +107,14 @@ export class MessageWriter {
   /** Channels as they were when they were last written to, but for those with rules that look at more than these. */
   private readonly channels = new LRUCache<string, ChannelDocument>({ max: 10_000 });
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly composer: MessageComposer,
-    private readonly attachments: Attachments,
-    private readonly slowMode: SlowMode,
-    private readonly markers: ReadMarkers,
-    private readonly roots: ThreadRoots,
-    private readonly notices: MentionNotices,
-    private readonly notifications: NotificationService,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: MessageWriterDeps) {}
 
   /** @throws AppError not_found when there is no such channel. */
   async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Committed<SentMessage>> {
     const remembered = this.channels.get(channelId.toHexString());
     let committed = remembered && (await this.commitTo(remembered, drafts, true));
     while (!committed) {
-      const channel = await this.collections.channels.findOne({ _id: channelId });
+      const channel = await this.deps.collections.channels.findOne({ _id: channelId });
       if (!channel) throw noChannel();
       committed = await this.commitTo(channel, drafts, false);
     }
@@ -131,9 +134,10 @@ export class MessageWriter {
     const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
     const refusals = new Map<string, AppError>();
     const slowed = new Set<string>();
-    const doubtful = !this.transactions.supported || [...senders.keys()].some((id) => this.repeaters.has(id));
+    const doubtful =
+      !this.deps.transactions.supported || [...senders.keys()].some((id) => this.repeaters.has(id));
     const [decisions, sent] = await Promise.all([
-      this.access.forChannel(channel, 'message.send', [...senders.values()].map(actor)),
+      this.deps.access.forChannel(channel, 'message.send', [...senders.values()].map(actor)),
       doubtful ? this.findSent(drafts) : undefined,
     ]);
     const isPlain = decisions.every(({ decision }) => decision.allowed && !decision.overrides);
@@ -142,7 +146,7 @@ export class MessageWriter {
       const { decision, role } = decisions[index]!;
       if (!decision.allowed) refusals.set(id, refusal(decision));
       else if (decision.overrides) {
-        await this.access.noteOverride(sender, 'message.send', 'channel', channel._id);
+        await this.deps.access.noteOverride(sender, 'message.send', 'channel', channel._id);
       } else if (!hasRank(role, 'moderator')) slowed.add(id);
     }
     const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
@@ -162,7 +166,7 @@ export class MessageWriter {
       // Of two equal sends in one batch the first is the one that made the message.
       return { status: 'fulfilled', value: { message: toMessage(document), created: created.delete(key) } };
     });
-    return { outcomes, tell: () => this.tell(news) };
+    return { outcomes, publish: () => this.publish(news) };
   }
 
   /**
@@ -207,26 +211,26 @@ export class MessageWriter {
   private remember(channel: ChannelDocument): void {
     const key = channel._id.toHexString();
     // Without transactions it would be too late when the write finds out that the channel is another one by now.
-    if (this.transactions.supported && channel.slowModeSeconds === 0) this.channels.set(key, channel);
+    if (this.deps.transactions.supported && channel.slowModeSeconds === 0) this.channels.set(key, channel);
     else this.channels.delete(key);
   }
 
-  private async tell({ audience, created, roots, follows, notices }: News): Promise<void> {
+  private async publish({ audience, created, roots, follows, notices }: News): Promise<void> {
     let pause = performance.now() + TELLING_MS;
     for (const document of created) {
-      await this.bus.tell(audience, 'message:created', { message: toMessage(document) });
+      await this.deps.bus.tell(audience, 'message:created', { message: toMessage(document) });
       if (performance.now() < pause) continue;
       await nextTurn();
       pause = performance.now() + TELLING_MS;
     }
     for (const root of roots) {
-      await this.bus.tell(audience, 'message:updated', { message: toMessage(root) });
+      await this.deps.bus.tell(audience, 'message:updated', { message: toMessage(root) });
     }
     for (const follow of follows) {
       const follower = { kind: 'users' as const, userIds: [follow.userId] };
-      await this.bus.tell(follower, 'thread:updated', { thread: toThreadFollow(follow) });
+      await this.deps.bus.tell(follower, 'thread:updated', { thread: toThreadFollow(follow) });
     }
-    await this.notifications.announce(notices);
+    await this.deps.notifications.announce(notices);
   }
 
   /** Takes out of `fresh` what slow mode does not let through. @returns why, by key. */
@@ -239,7 +243,7 @@ export class MessageWriter {
     if (channel.slowModeSeconds === 0) return refused;
     const concerned = [...fresh].filter(([, draft]) => slowed.has(idOf(draft)));
     const senderIds = concerned.map(([, { sender }]) => sender.userId);
-    const waiting = await this.slowMode.waitingTimes(channel, senderIds);
+    const waiting = await this.deps.slowMode.waitingTimes(channel, senderIds);
     for (const [key, draft] of concerned) {
       const seconds = waiting.get(idOf(draft));
       // One that passes makes the sender's next ones wait.
@@ -258,7 +262,7 @@ export class MessageWriter {
     fresh: ReadonlyMap<string, MessageDraft>,
     refused: Map<string, AppError>,
   ): Promise<Composed[]> {
-    const contents = await this.composer.compose(channel, [...fresh.values()]);
+    const contents = await this.deps.composer.compose(channel, [...fresh.values()]);
     return [...fresh].flatMap(([key, draft], index): Composed[] => {
       const content = contents[index]!;
       if (!(content instanceof AppError)) return [{ draft, content }];
@@ -284,15 +288,16 @@ export class MessageWriter {
     const mainCount = composed.filter(({ content }) => content.threadId === undefined).length;
     const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
     try {
-      return await this.transactions.run(async () => {
-        await this.attachments.claim(composed.map(({ content }) => content));
-        const channel = await this.collections.channels.findOneAndUpdate(
+      return await this.deps.transactions.run(async () => {
+        await this.deps.attachments.claim(composed.map(({ content }) => content));
+        const channel = await this.deps.collections.channels.findOneAndUpdate(
           { _id: channelId },
           { $inc: { seq: count, mainSeq: mainCount, revision: count + rootCount } },
           { returnDocument: 'after' },
         );
         if (!channel) throw noChannel();
-        if (this.transactions.supported && !haveSameRules(channel, decidedBy)) throw new ChannelChanged();
+        if (this.deps.transactions.supported && !haveSameRules(channel, decidedBy))
+          throw new ChannelChanged();
         const createdAt = new Date();
         const revision = channel.revision - rootCount;
         let mainSeq = channel.mainSeq - mainCount;
@@ -303,21 +308,24 @@ export class MessageWriter {
           return newMessage(channelId, draft, content, numbers, createdAt);
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
-        await this.collections.messages.insertMany(documents);
-        const { roots, follows } = await this.roots.noteReplies(documents, revision + 1);
-        await this.markers.noteSent(documents);
+        await this.deps.collections.messages.insertMany(documents);
+        const { roots, follows } = await this.deps.roots.noteReplies(documents, revision + 1);
+        await this.deps.markers.noteSent(documents);
         if (channel.kind === 'direct') {
-          await this.collections.channelActivity.updateMany({ channelId }, { $set: { activeAt: createdAt } });
+          await this.deps.collections.channelActivity.updateMany(
+            { channelId },
+            { $set: { activeAt: createdAt } },
+          );
         }
         const notices: NotificationDocument[] = [];
         for (const document of documents) {
           if (document.mentionIds ?? document.mentionsEveryone) {
-            notices.push(...(await this.notices.store(channel, document)));
+            notices.push(...(await this.deps.notices.store(channel, document)));
           }
         }
         if (slowModeSeconds > 0) {
           const marked = composed.filter(({ draft }) => slowed.has(idOf(draft)));
-          await this.slowMode.note(
+          await this.deps.slowMode.note(
             channel,
             marked.map(({ draft }) => draft.sender.userId),
             createdAt,
@@ -344,7 +352,7 @@ export class MessageWriter {
       senderId,
       clientMessageId: { $in: ids },
     }));
-    const found = await this.collections.messages.find({ $or }).toArray();
+    const found = await this.deps.collections.messages.find({ $or }).toArray();
     for (const { senderId } of found) this.repeaters.set(senderId.toHexString(), true);
     return new Map(found.map((document) => [keyOfMessage(document), document]));
   }

@@ -10,10 +10,8 @@ import type { Attachments } from '../files/attachments';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelChanges } from '../channels/channel-changes';
 import type { ChannelCounts } from '../channels/channel-counts';
-import type { ChannelQueue } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { GuardedWrites } from '../access/guarded-writes';
-import type { MessageDraft } from './message-composer';
-import type { SentMessage } from './message-writer';
 import type { ReadMarkers } from '../reading/read-markers';
 
 /** Messages removed under one revision: so many that a channel's sends hardly wait for it. */
@@ -22,6 +20,20 @@ const BATCH = 500;
 const INTERVAL = 60 * 60 * 1000;
 const DAY = 24 * 60 * 60 * 1000;
 
+/** What RetentionService works with. */
+export interface RetentionServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  writes: GuardedWrites;
+  changes: ChannelChanges;
+  counts: ChannelCounts;
+  queue: KeyedQueue;
+  markers: ReadMarkers;
+  attachments: Attachments;
+  audit: AuditService;
+  logger: Logger;
+}
+
 /** Removes messages for good when they are older than their channel keeps them. */
 export class RetentionService {
   private running = false;
@@ -29,37 +41,26 @@ export class RetentionService {
   /** The sweeps so far, one behind the other. */
   private working: Promise<void> = Promise.resolve();
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly writes: GuardedWrites,
-    private readonly changes: ChannelChanges,
-    private readonly counts: ChannelCounts,
-    private readonly queue: ChannelQueue<MessageDraft, SentMessage>,
-    private readonly markers: ReadMarkers,
-    private readonly attachments: Attachments,
-    private readonly audit: AuditService,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly deps: RetentionServiceDeps) {}
 
   /**
    * Sets for how long a channel keeps its messages; what is older goes soon after.
    * @throws AppError not_found, forbidden, direct_channel, group_archived, channel_archived
    */
   async set(caller: Caller, channelId: string, { days }: SetRetentionInput): Promise<Channel> {
-    return this.writes.inChannel(caller, 'channel.set_retention', channelId, {}, async ({ channel }) => {
+    return this.deps.writes.inChannel(caller, 'channel.set_retention', channelId, {}, async ({ channel }) => {
       const { _id, retentionDays = null } = channel;
-      if (retentionDays === days) return this.counts.show(channel);
-      const changed = await this.changes.update(_id, { retentionDays: days });
-      await this.audit.record({
+      if (retentionDays === days) return this.deps.counts.show(channel);
+      const changed = await this.deps.changes.update(_id, { retentionDays: days });
+      await this.deps.audit.record({
         action: 'channel.retention_changed',
         actorId: caller.userId,
         targetId: _id,
         address: caller.address,
         details: { from: daysInWords(retentionDays), to: daysInWords(days) },
       });
-      await this.transactions.afterCommit(() => Promise.resolve(this.begin()));
-      return this.counts.show(changed);
+      await this.deps.transactions.afterCommit(() => Promise.resolve(this.begin()));
+      return this.deps.counts.show(changed);
     });
   }
 
@@ -79,15 +80,15 @@ export class RetentionService {
 
   private begin(): void {
     if (!this.running) return;
-    this.working = this.transactions.outside(() =>
+    this.working = this.deps.transactions.outside(() =>
       this.working
         .then(() => this.sweep())
-        .catch((error: unknown) => this.logger.error({ err: error }, 'removing old messages failed')),
+        .catch((error: unknown) => this.deps.logger.error({ err: error }, 'removing old messages failed')),
     );
   }
 
   private async sweep(): Promise<void> {
-    const channels = await this.collections.channels
+    const channels = await this.deps.collections.channels
       .find({ retentionDays: { $gt: 0 } }, { projection: { _id: 1 } })
       .toArray();
     for (const { _id } of channels) {
@@ -97,18 +98,18 @@ export class RetentionService {
 
   /** Removes a batch of what is too old in a channel. @returns whether there may be more */
   private removeOldest(channelId: ObjectId): Promise<boolean> {
-    return this.queue.alone(channelId, () =>
-      this.transactions.run(async () => {
+    return this.deps.queue.exclusive(channelId, () =>
+      this.deps.transactions.run(async () => {
         // As it is now: it may have been set otherwise, or the channel be gone.
-        const channel = await this.collections.channels.findOne({ _id: channelId });
+        const channel = await this.deps.collections.channels.findOne({ _id: channelId });
         if (!channel?.retentionDays) return false;
         const old = await this.oldest(channelId, new Date(Date.now() - channel.retentionDays * DAY));
         const last = old.at(-1);
         if (!last) return false;
         const { seq, mainSeq } = last;
         await this.remove(channelId, old);
-        await this.markers.moveBeyond(channelId, { seq, mainSeq });
-        await this.changes.update(channelId, {
+        await this.deps.markers.moveBeyond(channelId, { seq, mainSeq });
+        await this.deps.changes.update(channelId, {
           retainedFrom: seq + 1,
           // Who has no marker has nothing to read of it either.
           ...((channel.readFrom?.seq ?? 0) < seq && { readFrom: { seq, mainSeq } }),
@@ -120,7 +121,7 @@ export class RetentionService {
 
   /** The oldest messages up to the first that is young enough: what is left has no holes. */
   private async oldest(channelId: ObjectId, before: Date): Promise<OldMessage[]> {
-    const first = await this.collections.messages
+    const first = await this.deps.collections.messages
       .find<OldMessage>({ channelId }, { projection: { seq: 1, mainSeq: 1, createdAt: 1, attachments: 1 } })
       .sort({ seq: 1 })
       .limit(BATCH)
@@ -131,12 +132,12 @@ export class RetentionService {
 
   private async remove(channelId: ObjectId, messages: OldMessage[]): Promise<void> {
     const ids = messages.map(({ _id }) => _id);
-    await this.collections.messages.deleteMany({ channelId, _id: { $in: ids } });
-    await this.attachments.release(messages);
-    await this.collections.messageEdits.deleteMany({ messageId: { $in: ids } });
-    await this.collections.bookmarks.deleteMany({ messageId: { $in: ids } });
+    await this.deps.collections.messages.deleteMany({ channelId, _id: { $in: ids } });
+    await this.deps.attachments.release(messages);
+    await this.deps.collections.messageEdits.deleteMany({ messageId: { $in: ids } });
+    await this.deps.collections.bookmarks.deleteMany({ messageId: { $in: ids } });
     // A thread ends with its root.
-    await this.collections.threadFollows.deleteMany({ threadId: { $in: ids } });
+    await this.deps.collections.threadFollows.deleteMany({ threadId: { $in: ids } });
   }
 }
 

@@ -19,7 +19,7 @@ import { noChannel, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { Blocks } from '../users/blocks';
 import type { ChannelCounts } from '../channels/channel-counts';
-import type { Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { NotificationService } from '../notifications/notification.service';
@@ -29,27 +29,30 @@ import type { UserService } from '../user.service';
 /** Who ends a restriction: a moderator, or, where it is null, its time. */
 type EndedBy = Pick<Caller, 'userId' | 'address'> | null;
 
+/** What ChannelRestrictionService works with. */
+export interface ChannelRestrictionServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  writes: GuardedWrites;
+  counts: ChannelCounts;
+  users: UserService;
+  blocks: Blocks;
+  notifications: NotificationService;
+  queue: KeyedQueue;
+  audit: AuditService;
+  bus: EventBus;
+  logger: Logger;
+}
+
 /** Mutes and bans in channels, which end by themselves when their time comes. */
 export class ChannelRestrictionService {
   private readonly alarm: Alarm;
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly counts: ChannelCounts,
-    private readonly users: UserService,
-    private readonly blocks: Blocks,
-    private readonly notifications: NotificationService,
-    private readonly queue: Lines,
-    private readonly audit: AuditService,
-    private readonly bus: EventBus,
-    logger: Logger,
-  ) {
+  constructor(private readonly deps: ChannelRestrictionServiceDeps) {
     this.alarm = new Alarm(
       () => this.endDue(),
-      (error) => logger.error({ err: error }, 'ending mutes and bans of channels failed'),
+      (error) => deps.logger.error({ err: error }, 'ending mutes and bans of channels failed'),
     );
   }
 
@@ -76,9 +79,9 @@ export class ChannelRestrictionService {
   ): Promise<ChannelRestriction> {
     const subjectId = new ObjectId(userId);
     const action = 'channel.moderate';
-    return this.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
+    return this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
-      const user = await this.users.lockLiving(userId);
+      const user = await this.deps.users.lockLiving(userId);
       if (!(await this.isThere(channel, subjectId))) {
         throw new AppError('bad_request', 'The user is not in the channel.');
       }
@@ -89,20 +92,26 @@ export class ChannelRestrictionService {
   /** Ends a mute or ban; where there is none, nothing changes. @throws AppError not_found, forbidden, direct_channel */
   async lift(caller: Caller, channelId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
-    await this.writes.inChannel(caller, 'channel.moderate', channelId, { subjectId }, ({ channel }) =>
+    await this.deps.writes.inChannel(caller, 'channel.moderate', channelId, { subjectId }, ({ channel }) =>
       this.end(channel._id, subjectId, caller),
     );
   }
 
   /** The mutes and bans that hold in a channel, for its moderators. @throws AppError not_found, forbidden */
   async list(caller: Caller, channelId: string, query: RestrictionsQuery): Promise<Page<ChannelRestriction>> {
-    const { channel } = await this.access.channel(caller, 'channel.moderate', channelId);
+    const { channel } = await this.deps.access.channel(caller, 'channel.moderate', channelId);
     const which = {
       channelId: channel._id,
       ...(query.kind && { kind: query.kind }),
       $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
     };
-    return pageOfPeople(this.users, this.collections.channelRestrictions, which, query, toChannelRestriction);
+    return pageOfPeople(
+      this.deps.users,
+      this.deps.collections.channelRestrictions,
+      which,
+      query,
+      toChannelRestriction,
+    );
   }
 
   /** Part of the caller's transaction, in the channel's line. */
@@ -114,7 +123,7 @@ export class ChannelRestrictionService {
   ): Promise<ChannelRestriction> {
     if (!groupId) throw noChannel();
     const userId = user._id;
-    const before = await this.collections.channelRestrictions.findOne({ channelId, userId });
+    const before = await this.deps.collections.channelRestrictions.findOne({ channelId, userId });
     const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
     const restriction: ChannelRestrictionDocument = {
       _id: before?._id ?? new ObjectId(),
@@ -127,27 +136,27 @@ export class ChannelRestrictionService {
       createdAt: new Date(),
       expiresAt,
     };
-    await this.collections.channelRestrictions.replaceOne({ channelId, userId }, restriction, {
+    await this.deps.collections.channelRestrictions.replaceOne({ channelId, userId }, restriction, {
       upsert: true,
     });
     if (kind === 'banned') {
-      await this.bus.publish({ type: 'channel_ban.added', channelId, userId });
+      await this.deps.bus.publish({ type: 'channel_ban.added', channelId, userId });
       if (before?.kind !== 'banned') {
         const gone = { channelId: channelId.toHexString(), groupId: groupId.toHexString() };
-        await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:removed', {
+        await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:removed', {
           ...gone,
           reason: 'banned',
         });
       }
     } else if (before?.kind === 'banned') await this.letIn(channelId, userId);
-    const isBlocked = await this.blocks.hasBlocked(userId, caller.userId);
-    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
+    const isBlocked = await this.deps.blocks.hasBlocked(userId, caller.userId);
+    await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
       channelId: channelId.toHexString(),
       kind,
       reason: isBlocked ? '' : reason,
       expiresAt: expiresAt?.toISOString() ?? null,
     });
-    await this.notifications.notify([userId], {
+    await this.deps.notifications.notify([userId], {
       kind: kind === 'banned' ? 'channel.banned' : 'channel.muted',
       actorId: caller.userId,
       groupId,
@@ -156,14 +165,14 @@ export class ChannelRestrictionService {
     });
     const action = kind === 'banned' ? 'channel.user_banned' : 'channel.user_muted';
     await this.note(caller, action, restriction, { reason, until: expiresAt?.toISOString() ?? null });
-    if (expiresAt) await this.transactions.afterCommit(() => Promise.resolve(this.alarm.set(expiresAt)));
+    if (expiresAt) await this.deps.transactions.afterCommit(() => Promise.resolve(this.alarm.set(expiresAt)));
     return toChannelRestriction(restriction, user);
   }
 
   /** Ends everything that is due. @returns when the next is. */
   private async endDue(): Promise<Date | undefined> {
     for (;;) {
-      const [next] = await this.collections.channelRestrictions
+      const [next] = await this.deps.collections.channelRestrictions
         .find({ expiresAt: { $gt: new Date(0) } })
         .sort({ expiresAt: 1 })
         .limit(1)
@@ -174,9 +183,9 @@ export class ChannelRestrictionService {
   }
 
   private end(channelId: ObjectId, userId: ObjectId, by: EndedBy): Promise<void> {
-    return this.queue.alone(channelId, () =>
-      this.transactions.run(async () => {
-        const ended = await this.collections.channelRestrictions.findOneAndDelete({
+    return this.deps.queue.exclusive(channelId, () =>
+      this.deps.transactions.run(async () => {
+        const ended = await this.deps.collections.channelRestrictions.findOneAndDelete({
           channelId,
           userId,
           // A moderator may have given it more time in the meantime.
@@ -187,7 +196,7 @@ export class ChannelRestrictionService {
         const knows =
           ended.kind === 'banned' ? await this.letIn(channelId, userId) : await this.reads(channelId, userId);
         if (!knows) return;
-        await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
+        await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
           channelId: channelId.toHexString(),
           kind: null,
           reason: '',
@@ -199,26 +208,26 @@ export class ChannelRestrictionService {
 
   /** A ban has ended: open sockets of the user hear the channel again. @returns whether they may know of it. */
   private async letIn(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const channel = await this.collections.channels.findOne({ _id: channelId });
+    const channel = await this.deps.collections.channels.findOne({ _id: channelId });
     if (!channel?.groupId) return false;
-    const isMember = (await this.collections.channelMembers.findOne({ channelId, userId })) !== null;
+    const isMember = (await this.deps.collections.channelMembers.findOne({ channelId, userId })) !== null;
     const { groupId } = channel;
-    await this.bus.publish({ type: 'channel_ban.ended', channelId, groupId, userId, isMember });
+    await this.deps.bus.publish({ type: 'channel_ban.ended', channelId, groupId, userId, isMember });
     if (!(await this.isThere(channel, userId))) return false;
-    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:added', {
-      channel: await this.counts.show(channel),
+    await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:added', {
+      channel: await this.deps.counts.show(channel),
     });
     return true;
   }
 
   private async reads(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const channel = await this.collections.channels.findOne({ _id: channelId });
+    const channel = await this.deps.collections.channels.findOne({ _id: channelId });
     return channel !== null && this.isThere(channel, userId);
   }
 
   /** Whether somebody reads a channel, as long as no ban keeps them from it. */
   private async isThere({ _id, groupId, visibility }: ChannelDocument, userId: ObjectId): Promise<boolean> {
-    const { memberships, channelMembers } = this.collections;
+    const { memberships, channelMembers } = this.deps.collections;
     if (!groupId || !(await memberships.findOne({ groupId, userId }))) return false;
     return visibility === 'public' || (await channelMembers.findOne({ channelId: _id, userId })) !== null;
   }
@@ -229,7 +238,7 @@ export class ChannelRestrictionService {
     { channelId, userId }: ChannelRestrictionDocument,
     details: Record<string, string | null>,
   ): Promise<void> {
-    return this.audit.record({
+    return this.deps.audit.record({
       action,
       actorId: by?.userId ?? null,
       targetId: channelId,

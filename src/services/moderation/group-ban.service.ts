@@ -15,18 +15,21 @@ import { pageOfPeople } from '../users/people-pages';
 import type { PendingAdmissions } from '../groups/pending-admissions';
 import type { UserService } from '../user.service';
 
+/** What GroupBanService works with. */
+export interface GroupBanServiceDeps {
+  collections: Collections;
+  access: Access;
+  writes: GuardedWrites;
+  admissions: PendingAdmissions;
+  memberships: Memberships;
+  users: UserService;
+  notifications: NotificationService;
+  audit: AuditService;
+}
+
 /** Who must stay out of groups, until a time or for good. */
 export class GroupBanService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly writes: GuardedWrites,
-    private readonly admissions: PendingAdmissions,
-    private readonly memberships: Memberships,
-    private readonly users: UserService,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-  ) {}
+  constructor(private readonly deps: GroupBanServiceDeps) {}
 
   /**
    * Bans a user: takes the role moderator, and one above theirs. A member is out of the group when this resolves,
@@ -36,17 +39,17 @@ export class GroupBanService {
    */
   ban(caller: Caller, groupId: string, userId: string, input: BanInput): Promise<GroupBan> {
     const subjectId = new ObjectId(userId);
-    return this.writes.inGroup(caller, 'member.ban', groupId, { subjectId }, async ({ group }) => {
+    return this.deps.writes.inGroup(caller, 'member.ban', groupId, { subjectId }, async ({ group }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody bans themselves.');
-      const user = await this.users.lockLiving(userId);
-      const wasMember = await this.memberships.remove(group._id, subjectId, 'banned');
+      const user = await this.deps.users.lockLiving(userId);
+      const wasMember = await this.deps.memberships.remove(group._id, subjectId, 'banned');
       const now = new Date();
       const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
       const which = { groupId: group._id, userId: subjectId };
-      const before = await this.collections.groupBans.findOne(which);
-      const wasComing = await this.admissions.settle(group._id, subjectId, 'lapsed');
+      const before = await this.deps.collections.groupBans.findOne(which);
+      const wasComing = await this.deps.admissions.settle(group._id, subjectId, 'lapsed');
       const isTold = wasMember || wasComing || (before !== null && holds(before) && before.isTold !== false);
-      const ban = await this.collections.groupBans.findOneAndUpdate(
+      const ban = await this.deps.collections.groupBans.findOneAndUpdate(
         which,
         {
           $set: { reason: input.reason, bannedBy: caller.userId, isTold, createdAt: now, expiresAt },
@@ -56,7 +59,7 @@ export class GroupBanService {
       );
       if (!ban) throw new Error('A ban was not written.');
       if (isTold) {
-        await this.notifications.notify([subjectId], {
+        await this.deps.notifications.notify([subjectId], {
           kind: 'group.banned',
           actorId: caller.userId,
           groupId: group._id,
@@ -74,8 +77,8 @@ export class GroupBanService {
 
   /** Ends a ban; takes the role moderator. @throws AppError not_found, not_a_member, forbidden */
   unban(caller: Caller, groupId: string, userId: string): Promise<void> {
-    return this.writes.inGroup(caller, 'member.unban', groupId, {}, async ({ group }) => {
-      const ban = await this.collections.groupBans.findOneAndDelete({
+    return this.deps.writes.inGroup(caller, 'member.unban', groupId, {}, async ({ group }) => {
+      const ban = await this.deps.collections.groupBans.findOneAndDelete({
         groupId: group._id,
         userId: new ObjectId(userId),
         ...whichHold(),
@@ -87,9 +90,9 @@ export class GroupBanService {
 
   /** The bans that hold, the oldest first; takes the role moderator. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<GroupBan>> {
-    const { group } = await this.access.group(caller, 'group.moderate', groupId);
+    const { group } = await this.deps.access.group(caller, 'group.moderate', groupId);
     const which = { groupId: group._id, ...whichHold() };
-    return pageOfPeople(this.users, this.collections.groupBans, which, query, toGroupBan);
+    return pageOfPeople(this.deps.users, this.deps.collections.groupBans, which, query, toGroupBan);
   }
 
   private record(
@@ -98,7 +101,7 @@ export class GroupBanService {
     targetId: ObjectId,
     details: Record<string, string | null>,
   ): Promise<void> {
-    return this.audit.record({ action, actorId, targetId, address, details });
+    return this.deps.audit.record({ action, actorId, targetId, address, details });
   }
 }
 

@@ -18,20 +18,23 @@ import type { MessageService } from '../message.service';
 import type { NotificationService } from '../notifications/notification.service';
 import type { ReportService } from './report.service';
 
+/** What ReportResolutionService works with. */
+export interface ReportResolutionServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  reports: ReportService;
+  messages: MessageService;
+  restrictions: ChannelRestrictionService;
+  groupBans: GroupBanService;
+  admin: AdminService;
+  notifications: NotificationService;
+  audit: AuditService;
+}
+
 /** What is made of reports: each by the service that does it anyway, under its own rules. */
 export class ReportResolutionService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly reports: ReportService,
-    private readonly messages: MessageService,
-    private readonly restrictions: ChannelRestrictionService,
-    private readonly groupBans: GroupBanService,
-    private readonly admin: AdminService,
-    private readonly notifications: NotificationService,
-    private readonly audit: AuditService,
-  ) {}
+  constructor(private readonly deps: ReportResolutionServiceDeps) {}
 
   /**
    * Resolves a report that the caller has claimed: what is to be done and that it is resolved are one. The reporter
@@ -39,11 +42,11 @@ export class ReportResolutionService {
    * @throws AppError not_found, report_not_claimed, report_claimed, report_resolved, forbidden, and what the act itself throws
    */
   resolve(caller: Caller, reportId: string, input: ResolveReportInput, origin: Origin): Promise<Report> {
-    return this.transactions.run(async () => {
-      const report = await this.reports.requireClaimed(caller, reportId);
+    return this.deps.transactions.run(async () => {
+      const report = await this.deps.reports.requireClaimed(caller, reportId);
       const { action, reason } = input;
       await this.act(caller, report, input, origin);
-      const resolved = await this.collections.reports.findOneAndUpdate(
+      const resolved = await this.deps.collections.reports.findOneAndUpdate(
         { _id: report._id, state: 'claimed', claimedBy: caller.userId },
         {
           $set: { state: 'resolved', resolution: { action, reason, by: caller.userId, at: new Date() } },
@@ -52,7 +55,7 @@ export class ReportResolutionService {
         { returnDocument: 'after' },
       );
       if (!resolved) throw new AppError('report_resolved', 'The report has been resolved.');
-      await this.audit.record({
+      await this.deps.audit.record({
         action: 'report.resolved',
         actorId: caller.userId,
         targetId: report._id,
@@ -64,7 +67,7 @@ export class ReportResolutionService {
           authorId: report.message.senderId.toHexString(),
         },
       });
-      await this.notifications.notify([report.reporterId], {
+      await this.deps.notifications.notify([report.reporterId], {
         kind: 'report.resolved',
         actorId: caller.userId,
         ...placeOf(report),
@@ -86,11 +89,12 @@ export class ReportResolutionService {
       case 'dismiss':
         return;
       case 'delete_message':
-        await this.messages.delete(caller, messageId.toHexString());
+        await this.deps.messages.delete(caller, messageId.toHexString());
         return;
       case 'warn':
-        if (groupId) await this.access.channel(caller, 'channel.moderate', channelId, { subjectId: author });
-        await this.notifications.notify([author], {
+        if (groupId)
+          await this.deps.access.channel(caller, 'channel.moderate', channelId, { subjectId: author });
+        await this.deps.notifications.notify([author], {
           kind: 'warning',
           actorId: caller.userId,
           ...placeOf(report),
@@ -99,7 +103,7 @@ export class ReportResolutionService {
         return;
       case 'mute':
       case 'ban':
-        await this.restrictions.restrict(caller, channelId.toHexString(), author.toHexString(), {
+        await this.deps.restrictions.restrict(caller, channelId.toHexString(), author.toHexString(), {
           kind: action === 'mute' ? 'muted' : 'banned',
           reason,
           expiresAt: until,
@@ -107,13 +111,13 @@ export class ReportResolutionService {
         return;
       case 'ban_from_group':
         if (!groupId) throw new AppError('direct_channel', 'A direct conversation belongs to no group.');
-        await this.groupBans.ban(caller, groupId.toHexString(), author.toHexString(), {
+        await this.deps.groupBans.ban(caller, groupId.toHexString(), author.toHexString(), {
           reason,
           expiresAt: until,
         });
         return;
       case 'ban_account':
-        await this.admin.ban(caller, author.toHexString(), { reason }, origin);
+        await this.deps.admin.ban(caller, author.toHexString(), { reason }, origin);
     }
   }
 }

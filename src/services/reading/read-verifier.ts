@@ -11,7 +11,7 @@ import { OUTSIDE_THREADS, type MessageDocument } from '../../models/message.mode
 import type { Caller } from '../../models/identity/session.model';
 import type { Logger } from '../../utils/logger';
 import type { Access } from '../access/access';
-import type { Lines } from '../kernel/channel-queue';
+import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { ReadCounts } from './read-counts';
 import type { ReadMarkers } from './read-markers';
 import type { RecentErrors } from '../operations/recent-errors';
@@ -22,6 +22,18 @@ const SLICE = 1000;
 type Drift = Verification['drift'][number];
 type Counts = Drift['counted'];
 
+/** What ReadVerifier works with. */
+export interface ReadVerifierDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  queue: KeyedQueue;
+  markers: ReadMarkers;
+  counts: ReadCounts;
+  errors: RecentErrors;
+  logger: Logger;
+}
+
 /**
  * Counts again what people have not read, message by message, in another way than what is shown to them comes
  * about. The running numbers that this rests on are repaired where they are wrong.
@@ -30,16 +42,7 @@ export class ReadVerifier {
   /** A second call of somebody waits for the first: a recount reads much. */
   private readonly underWay = new Map<string, Promise<Verification>>();
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly access: Access,
-    private readonly queue: Lines,
-    private readonly markers: ReadMarkers,
-    private readonly counts: ReadCounts,
-    private readonly errors: RecentErrors,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly deps: ReadVerifierDeps) {}
 
   /** Recounts all channels that the caller may read. */
   verify({ userId }: Caller): Promise<Verification> {
@@ -51,26 +54,26 @@ export class ReadVerifier {
   }
 
   private async recountAll(userId: ObjectId): Promise<Verification> {
-    const channels = await this.access.readableChannels(userId);
+    const channels = await this.deps.access.readableChannels(userId);
     const drift: Drift[] = [];
     for (const { _id } of channels) {
       const found = await this.recount(_id, userId);
       if (!found) continue;
       drift.push(found);
-      await this.queue.alone(_id, () => this.transactions.run(() => this.repair(_id)));
-      this.logger.error({ userId, ...found }, 'counters of unread messages had drifted');
-      this.errors.note('read state', new Error('The counters of a channel had drifted.'), null);
+      await this.deps.queue.exclusive(_id, () => this.deps.transactions.run(() => this.repair(_id)));
+      this.deps.logger.error({ userId, ...found }, 'counters of unread messages had drifted');
+      this.deps.errors.note('read state', new Error('The counters of a channel had drifted.'), null);
     }
     return { channels: channels.length, drift };
   }
 
   /** @returns what is shown and what it should be; undefined if they are the same. */
   private recount(channelId: ObjectId, userId: ObjectId): Promise<Drift | undefined> {
-    return this.transactions.run(async () => {
-      const channel = await this.collections.channels.findOne({ _id: channelId });
+    return this.deps.transactions.run(async () => {
+      const channel = await this.deps.collections.channels.findOne({ _id: channelId });
       if (!channel) return undefined;
       const key = channelId.toHexString();
-      const shown = (await this.counts.of(userId, [channel])).get(key)!;
+      const shown = (await this.deps.counts.of(userId, [channel])).get(key)!;
       const counted = await this.count(channel, userId, shown);
       if (shown.unread === counted.unread && shown.mentions === counted.mentions) return undefined;
       return { channelId: key, shown: { unread: shown.unread, mentions: shown.mentions }, counted };
@@ -86,7 +89,7 @@ export class ReadVerifier {
       ...OUTSIDE_THREADS,
     };
     const mentioning = { ...unread, $or: [{ mentionIds: userId }, { mentionsEveryone: 'channel' as const }] };
-    const { messages } = this.collections;
+    const { messages } = this.deps.collections;
     const options = { hint: 'channel_seq_unique' };
     return {
       unread: await messages.countDocuments(unread, options),
@@ -96,14 +99,14 @@ export class ReadVerifier {
 
   /** Numbers the messages of a channel anew, and puts all markers in it where they belong. */
   private async repair(channelId: ObjectId): Promise<void> {
-    const { messages, channels, channelReads } = this.collections;
+    const { messages, channels, channelReads } = this.deps.collections;
     const rows = await channelReads.find({ channelId }).sort({ seq: 1 }).toArray();
     const markers: AnyBulkWriteOperation<ChannelReadDocument>[] = [];
     let mainSeq: number | undefined;
     const placeUpTo = async (seq: number) => {
       for (let row = rows[0]; row && row.seq < seq; row = rows[0]) {
         rows.shift();
-        const own = await this.markers.countOwn(channelId, row.userId, row.seq);
+        const own = await this.deps.markers.countOwn(channelId, row.userId, row.seq);
         const right = { mainSeq: mainSeq ?? 0, own };
         if (right.mainSeq === row.mainSeq && right.own === row.own) continue;
         markers.push({

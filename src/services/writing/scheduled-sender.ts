@@ -21,6 +21,17 @@ const AT_ONCE = 8;
 /** Refusals that pass by themselves. */
 const PASSING: readonly ErrorCode[] = ['slow_mode', 'rate_limited', 'maintenance', 'unavailable'];
 
+/** What ScheduledSender works with. */
+export interface ScheduledSenderDeps {
+  collections: Collections;
+  transactions: Transactions;
+  messages: MessageService;
+  notifications: NotificationService;
+  maintenance: MaintenanceService;
+  bus: EventBus;
+  logger: Logger;
+}
+
 /**
  * Sends scheduled messages when their time has come. Any number of nodes may do so: one takes a message at a
  * time, and all of them send it under the same clientMessageId, so that a node which dies between sending and
@@ -33,15 +44,7 @@ export class ScheduledSender {
   private again = false;
   private running = false;
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly transactions: Transactions,
-    private readonly messages: MessageService,
-    private readonly notifications: NotificationService,
-    private readonly maintenance: MaintenanceService,
-    private readonly bus: EventBus,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly deps: ScheduledSenderDeps) {}
 
   /** Begins to send what is due. */
   start(): void {
@@ -55,7 +58,10 @@ export class ScheduledSender {
     if (!this.running || at >= this.wakesAt) return;
     this.wakesAt = at;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.transactions.outside(() => this.work()), Math.max(0, at - Date.now()));
+    this.timer = setTimeout(
+      () => this.deps.transactions.outside(() => this.work()),
+      Math.max(0, at - Date.now()),
+    );
     this.timer.unref();
   }
 
@@ -76,7 +82,7 @@ export class ScheduledSender {
     this.again = false;
     this.working = this.sendDue()
       .catch((error: unknown) => {
-        this.logger.error({ err: error }, 'sending scheduled messages failed');
+        this.deps.logger.error({ err: error }, 'sending scheduled messages failed');
         return new Date(Date.now() + LONGEST_WAIT);
       })
       .then((next) => {
@@ -92,7 +98,7 @@ export class ScheduledSender {
     });
     const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
     if (failure?.status === 'rejected') throw failure.reason;
-    const next = await this.collections.scheduledMessages.findOne(
+    const next = await this.deps.collections.scheduledMessages.findOne(
       { state: 'waiting' },
       { sort: { dueAt: 1 }, projection: { dueAt: 1 } },
     );
@@ -102,7 +108,7 @@ export class ScheduledSender {
   private async take(): Promise<ScheduledMessageDocument | null> {
     if (!this.running) return null;
     const now = new Date();
-    return this.collections.scheduledMessages.findOneAndUpdate(
+    return this.deps.collections.scheduledMessages.findOneAndUpdate(
       { state: 'waiting', dueAt: { $lte: now } },
       { $set: { takenAt: now, dueAt: new Date(now.getTime() + LEASE) } },
       { sort: { dueAt: 1 }, returnDocument: 'after' },
@@ -116,9 +122,9 @@ export class ScheduledSender {
       const clientMessageId = clientMessageIdOf(scheduled);
       const attachmentIds = attachments.map(({ uploadId }) => uploadId.toHexString());
       const input = { clientMessageId, body, attachmentIds };
-      const { message } = await this.messages.send(caller, channelId.toHexString(), input, _id);
+      const { message } = await this.deps.messages.send(caller, channelId.toHexString(), input, _id);
       await this.done(scheduled, message.id);
-      this.logger.debug({ scheduledMessageId: _id.toHexString() }, 'scheduled message sent');
+      this.deps.logger.debug({ scheduledMessageId: _id.toHexString() }, 'scheduled message sent');
     } catch (error) {
       // Anything else may have come before or after the message was written: the lease ends, and it is tried again.
       if (!(error instanceof AppError)) throw error;
@@ -129,19 +135,19 @@ export class ScheduledSender {
 
   /** Who sends it, with the role that they have now. @throws AppError account_suspended */
   private async callerOf({ _id, userId }: ScheduledMessageDocument): Promise<Caller> {
-    const user = await this.collections.users.findOne({ _id: userId });
+    const user = await this.deps.collections.users.findOne({ _id: userId });
     if (user?.state !== 'active') throw new AppError('account_suspended', 'The account is not active.');
     // No session does it, and it comes from no address.
     const caller: Caller = { userId, sessionId: _id, role: user.role, address: '' };
-    this.maintenance.admit(caller);
+    this.deps.maintenance.admit(caller);
     return caller;
   }
 
   private done({ _id, userId }: ScheduledMessageDocument, messageId: string): Promise<void> {
-    return this.transactions.run(async () => {
-      const { deletedCount } = await this.collections.scheduledMessages.deleteOne({ _id });
+    return this.deps.transactions.run(async () => {
+      const { deletedCount } = await this.deps.collections.scheduledMessages.deleteOne({ _id });
       if (deletedCount === 0) return;
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:removed', {
+      await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:removed', {
         scheduledMessageId: _id.toHexString(),
         messageId,
       });
@@ -149,7 +155,7 @@ export class ScheduledSender {
   }
 
   private async postpone({ _id, takenAt }: ScheduledMessageDocument, seconds: number): Promise<void> {
-    await this.collections.scheduledMessages.updateOne(
+    await this.deps.collections.scheduledMessages.updateOne(
       { _id, takenAt },
       { $set: { takenAt: null, dueAt: new Date(Date.now() + seconds * 1000) } },
     );
@@ -159,23 +165,23 @@ export class ScheduledSender {
     const { _id, userId, channelId, takenAt } = scheduled;
     // A node that died may have sent it while the user still could.
     const clientMessageId = clientMessageIdOf(scheduled);
-    const sent = await this.collections.messages.findOne({ senderId: userId, clientMessageId });
+    const sent = await this.deps.collections.messages.findOne({ senderId: userId, clientMessageId });
     if (sent) {
       await this.done(scheduled, sent._id.toHexString());
       return;
     }
-    await this.transactions.run(async () => {
-      const failed = await this.collections.scheduledMessages.findOneAndUpdate(
+    await this.deps.transactions.run(async () => {
+      const failed = await this.deps.collections.scheduledMessages.findOneAndUpdate(
         { _id, takenAt },
         { $set: { state: 'failed', failure: code, takenAt: null } },
         { returnDocument: 'after' },
       );
       if (!failed) return;
       const scheduledMessage = toScheduledMessage(failed);
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:changed', {
+      await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:changed', {
         scheduledMessage,
       });
-      await this.notifications.notify([userId], {
+      await this.deps.notifications.notify([userId], {
         kind: 'scheduled_message.failed',
         actorId: null,
         channelId,

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ChannelQueue, type Committed } from '../../../services/kernel/channel-queue';
+import { setImmediate as nextTick } from 'node:timers/promises';
+import { KeyedQueue, type Commit, type Committed } from '../../../services/kernel/keyed-queue';
 
-/** What a test gives the queue to do. An `add` is a message, `alone` an edit or a deletion. */
+/** What a test gives the queue to do. An `add` is a message, `exclusive` an edit or a deletion. */
 interface Step {
   channel: number;
-  kind: 'add' | 'alone';
-  /** bad: the item (or the change) fails. poison: the batch that it is in can't be written; mute: not told. */
-  fate: 'good' | 'bad' | 'poison' | 'mute';
+  kind: 'add' | 'exclusive';
+  /** bad: the item (or the change) fails. poison: the batch that it is in can't be written; unpublishable: publishing fails. */
+  fate: 'good' | 'bad' | 'poison' | 'unpublishable';
 }
 
 interface Item extends Step {
@@ -18,19 +18,26 @@ interface Item extends Step {
 /** One thing that the queue did: a batch, or a change alone. */
 interface Work {
   channel: string;
-  kind: 'batch' | 'alone';
+  kind: 'batch' | 'exclusive';
   indexes: number[];
 }
 
 /** The callers of these tests are part of no transaction. */
 const NO_TRANSACTION = { settled: () => undefined, outside: <Result>(work: () => Result) => work() };
 
-/** A batch whose items all succeed, and of which nobody is told. */
+/** A batch whose items all succeed, and of which nobody is published. */
 const allWritten = (items: readonly string[]): Promise<Committed<string>> =>
   Promise.resolve({
     outcomes: items.map((value) => ({ status: 'fulfilled', value })),
-    tell: () => Promise.resolve(),
+    publish: () => Promise.resolve(),
   });
+
+/** A queue, and the batches that `commit` writes. */
+function newQueue<Item, Result>(commit: Commit<Item, Result>) {
+  const queue = new KeyedQueue(NO_TRANSACTION);
+  const exclusive = <Value>(key: ObjectId, change: () => Promise<Value>) => queue.exclusive(key, change);
+  return { add: queue.batched(commit).add, exclusive };
+}
 
 const MAX_BATCH = 256;
 const CHANNELS = Array.from({ length: 3 }, () => new ObjectId());
@@ -38,8 +45,8 @@ const channelOf = (step: Step) => CHANNELS[step.channel]!;
 
 const step: fc.Arbitrary<Step> = fc.record({
   channel: fc.nat({ max: CHANNELS.length - 1 }),
-  kind: fc.constantFrom('add', 'add', 'add', 'alone'),
-  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'mute'),
+  kind: fc.constantFrom('add', 'add', 'add', 'exclusive'),
+  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'unpublishable'),
 });
 
 /** Runs steps through a queue whose writes end when the scheduler says, and notes everything. */
@@ -47,17 +54,17 @@ function observe(scheduler: fc.Scheduler) {
   const work: Work[] = [];
   const settlements = new Map<number, string[]>();
   const busy = new Set<string>();
-  /** The batches of each channel that are written and not told yet. */
-  const untold = new Map<string, number[][]>();
-  const untoldIn = (channel: string) => untold.get(channel) ?? [];
+  /** The batches of each channel that are written and not published yet. */
+  const unpublished = new Map<string, number[][]>();
+  const unpublishedIn = (channel: string) => unpublished.get(channel) ?? [];
 
   /**
    * Fails the test when two writers are in one channel at once, when a change is made before all before it has
-   * been told, or when more than one batch waits for that.
+   * been published, or when more than one batch waits for that.
    */
   async function inside<Value>(entry: Work, write: () => Promise<Value>): Promise<Value> {
     expect(busy.has(entry.channel)).toBe(false);
-    expect(untoldIn(entry.channel).length).toBeLessThanOrEqual(entry.kind === 'alone' ? 0 : 1);
+    expect(unpublishedIn(entry.channel).length).toBeLessThanOrEqual(entry.kind === 'exclusive' ? 0 : 1);
     busy.add(entry.channel);
     work.push(entry);
     try {
@@ -67,7 +74,7 @@ function observe(scheduler: fc.Scheduler) {
     }
   }
 
-  const queue = new ChannelQueue<Item, string>(NO_TRANSACTION, (channelId, items) => {
+  const queue = newQueue<Item, string>((channelId, items) => {
     const entry: Work = {
       channel: channelId.toHexString(),
       kind: 'batch',
@@ -77,18 +84,18 @@ function observe(scheduler: fc.Scheduler) {
       await scheduler.schedule(Promise.resolve(), 'commit');
       if (items.some(({ fate }) => fate === 'poison')) throw new Error('batch');
       const { channel, indexes } = entry;
-      untold.set(channel, [...untoldIn(channel), indexes]);
+      unpublished.set(channel, [...unpublishedIn(channel), indexes]);
       return {
         outcomes: items.map(({ fate, index }) =>
           fate === 'bad'
             ? { status: 'rejected', reason: new Error(`item ${index}`) }
             : { status: 'fulfilled', value: `written ${index}` },
         ),
-        tell: async () => {
-          expect(untoldIn(channel)[0]).toBe(indexes);
-          await scheduler.schedule(Promise.resolve(), 'tell');
-          untoldIn(channel).shift();
-          if (items.some(({ fate }) => fate === 'mute')) throw new Error('telling');
+        publish: async () => {
+          expect(unpublishedIn(channel)[0]).toBe(indexes);
+          await scheduler.schedule(Promise.resolve(), 'publish');
+          unpublishedIn(channel).shift();
+          if (items.some(({ fate }) => fate === 'unpublishable')) throw new Error('publishing');
         },
       };
     });
@@ -99,12 +106,15 @@ function observe(scheduler: fc.Scheduler) {
     const result =
       item.kind === 'add'
         ? queue.add(channelId, item)
-        : queue.alone(channelId, () =>
-            inside({ channel: channelId.toHexString(), kind: 'alone', indexes: [item.index] }, async () => {
-              await scheduler.schedule(Promise.resolve(), 'alone');
-              if (item.fate !== 'good') throw new Error(`change ${item.index}`);
-              return `changed ${item.index}`;
-            }),
+        : queue.exclusive(channelId, () =>
+            inside(
+              { channel: channelId.toHexString(), kind: 'exclusive', indexes: [item.index] },
+              async () => {
+                await scheduler.schedule(Promise.resolve(), 'exclusive');
+                if (item.fate !== 'good') throw new Error(`change ${item.index}`);
+                return `changed ${item.index}`;
+              },
+            ),
           );
     const note = (text: string) =>
       void settlements.set(item.index, [...(settlements.get(item.index) ?? []), text]);
@@ -119,16 +129,16 @@ function observe(scheduler: fc.Scheduler) {
 
 /** What each step must come to, given the batches that were made. */
 function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
-  if (item.kind === 'alone')
+  if (item.kind === 'exclusive')
     return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
   const batch = work.find(({ kind, indexes }) => kind === 'batch' && indexes.includes(item.index))!;
   const fates = batch.indexes.map((index) => items[index]!.fate);
   if (fates.includes('poison')) return 'failed: batch';
-  if (fates.includes('mute')) return 'failed: telling';
+  if (fates.includes('unpublishable')) return 'failed: publishing';
   return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
 }
 
-describe('the line of a channel', () => {
+describe('a queue by key', () => {
   it('keeps the order, settles every item once, and never has two writers in one channel', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -173,15 +183,15 @@ describe('the line of a channel', () => {
           const running: Promise<void>[] = [];
           const push = (kind: Step['kind']) =>
             running.push(start({ channel: 0, kind, fate: 'good', index: running.length }));
-          // A change that is under way lets everything behind it gather.
-          push('alone');
-          const expected: [Work['kind'], number][] = [['alone', 1]];
+          // A change that is under way lets everything after it gather.
+          push('exclusive');
+          const expected: [Work['kind'], number][] = [['exclusive', 1]];
           for (const length of runs) {
             for (let count = 0; count < length; count++) push('add');
             for (let left = length; left > 0; left -= MAX_BATCH)
               expected.push(['batch', Math.min(left, MAX_BATCH)]);
-            push('alone');
-            expected.push(['alone', 1]);
+            push('exclusive');
+            expected.push(['exclusive', 1]);
           }
           await scheduler.waitFor(Promise.all(running));
           expect(work.map(({ kind, indexes }) => [kind, indexes.length])).toEqual(expected);
@@ -192,63 +202,63 @@ describe('the line of a channel', () => {
   });
 });
 
-describe('what comes while a batch is told', () => {
+describe('what comes while a batch is published', () => {
   const [channel] = CHANNELS as [ObjectId];
 
   it('is written meanwhile if it is a message, and waits if it is a change', async () => {
     const seen: string[] = [];
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
-    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (_channelId, items) => {
+    const queue = newQueue<string, string>(async (_channelId, items) => {
       seen.push(`written ${items.join()}`);
       const { outcomes } = await allWritten(items);
       return {
         outcomes,
-        tell: async () => {
+        publish: async () => {
           if (items.includes('first')) await held;
-          seen.push(`told ${items.join()}`);
+          seen.push(`published ${items.join()}`);
         },
       };
     });
     const first = queue.add(channel, 'first');
-    while (seen.length < 1) await nextTurn();
+    while (seen.length < 1) await nextTick();
     const second = queue.add(channel, 'second');
-    const change = queue.alone(channel, () => Promise.resolve(seen.push('changed')));
-    while (seen.length < 2) await nextTurn();
-    await nextTurn();
+    const change = queue.exclusive(channel, () => Promise.resolve(seen.push('changed')));
+    while (seen.length < 2) await nextTick();
+    await nextTick();
     expect(seen).toEqual(['written first', 'written second']);
     release();
     await Promise.all([first, second, change]);
-    expect(seen.slice(2)).toEqual(['told first', 'told second', 'changed']);
+    expect(seen.slice(2)).toEqual(['published first', 'published second', 'changed']);
   });
 });
 
-test('a change waits for what is being told even if the line has been empty in the meantime', async () => {
+test('a change waits for what is being published even if the queue has been empty in the meantime', async () => {
   const [channel] = CHANNELS as [ObjectId];
   const seen: string[] = [];
   const gates = new Map<string, () => void>();
-  const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (_channelId, items) => {
+  const queue = newQueue<string, string>(async (_channelId, items) => {
     const { outcomes } = await allWritten(items);
     const name = items.join();
-    const tell = async () => {
+    const publish = async () => {
       await new Promise<void>((open) => gates.set(name, open));
-      seen.push(`told ${name}`);
+      seen.push(`published ${name}`);
     };
-    return { outcomes, tell };
+    return { outcomes, publish };
   });
   const first = queue.add(channel, 'first');
-  while (!gates.has('first')) await nextTurn();
+  while (!gates.has('first')) await nextTick();
   const second = queue.add(channel, 'second');
-  await nextTurn();
-  await nextTurn();
+  await nextTick();
+  await nextTick();
   gates.get('first')!();
   await first;
-  while (!gates.has('second')) await nextTurn();
-  const change = queue.alone(channel, () => Promise.resolve(seen.push('changed')));
-  await nextTurn();
+  while (!gates.has('second')) await nextTick();
+  const change = queue.exclusive(channel, () => Promise.resolve(seen.push('changed')));
+  await nextTick();
   gates.get('second')!();
   await Promise.all([second, change]);
-  expect(seen).toEqual(['told first', 'told second', 'changed']);
+  expect(seen).toEqual(['published first', 'published second', 'changed']);
 });
 
 describe('one channel and another', () => {
@@ -256,7 +266,7 @@ describe('one channel and another', () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
     const [slow, quick] = CHANNELS as [ObjectId, ObjectId];
-    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, async (channelId, items) => {
+    const queue = newQueue<string, string>(async (channelId, items) => {
       if (channelId.equals(slow)) await held;
       return allWritten(items);
     });
@@ -271,8 +281,8 @@ describe('a channel after a failure', () => {
   const [channel] = CHANNELS as [ObjectId];
 
   it('goes on after a change that throws before it returns a promise', async () => {
-    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) => allWritten(items));
-    const broken = queue.alone(channel, () => {
+    const queue = newQueue<string, string>((_channelId, items) => allWritten(items));
+    const broken = queue.exclusive(channel, () => {
       throw new Error('at once');
     });
     await expect(broken).rejects.toThrow('at once');
@@ -280,14 +290,12 @@ describe('a channel after a failure', () => {
   });
 
   it('fails an item for which the write gives no answer, and only that', async () => {
-    const queue = new ChannelQueue<string, string>(NO_TRANSACTION, (_channelId, items) =>
-      allWritten(items.slice(0, 1)),
-    );
-    const opening = queue.alone(channel, () => Promise.resolve());
+    const queue = newQueue<string, string>((_channelId, items) => allWritten(items.slice(0, 1)));
+    const opening = queue.exclusive(channel, () => Promise.resolve());
     const answered = queue.add(channel, 'answered');
     const forgotten = queue.add(channel, 'forgotten');
     await opening;
     await expect(answered).resolves.toBe('answered');
-    await expect(forgotten).rejects.toThrow('without an answer');
+    await expect(forgotten).rejects.toThrow('without an outcome');
   });
 });

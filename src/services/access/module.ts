@@ -1,0 +1,19 @@
+import type { AuditModule } from '../audit/module';
+import type { Kernel } from '../kernel/module';
+import { Access } from './access';
+import { AccessFacts } from './access-facts';
+import { GuardedWrites } from './guarded-writes';
+
+type GroupCreation = ConstructorParameters<typeof Access>[3];
+
+export type AccessModule = ReturnType<typeof createAccess>;
+
+export function createAccess(
+  { collections, transactions, queue }: Kernel,
+  { audit }: AuditModule,
+  settings: { accessVersion: (() => number) | undefined; groupCreation: GroupCreation },
+) {
+  const facts = new AccessFacts(collections, transactions, settings.accessVersion);
+  const access = new Access(collections, facts, audit, settings.groupCreation);
+  return { access, writes: new GuardedWrites(transactions, access, queue) };
+}

@@ -1,0 +1,39 @@
+import type { Database } from '../../db/mongodb';
+import type { Logger } from '../../utils/logger';
+import { EventBus } from './event-bus';
+import { KeyedQueue } from './keyed-queue';
+import { Lifecycle } from './lifecycle';
+import { NodeRelay } from './node-relay';
+
+/**
+ * With several nodes: the milliseconds after which a node finds out by itself what no other node has told it, because
+ * Redis was away or the node that did it has died.
+ */
+const RECHECK_MS = 10_000;
+
+export type Kernel = ReturnType<typeof createKernel>;
+
+/** The parts that every domain is built on. */
+export function createKernel(
+  database: Database,
+  lifecycle: Lifecycle,
+  logger: Logger,
+  settings: { databaseName: string; redisUrl: string | undefined },
+) {
+  const { collections, transactions } = database;
+  const { databaseName, redisUrl } = settings;
+  const bus = new EventBus(transactions);
+  lifecycle.register('other nodes', new NodeRelay(bus, redisUrl, databaseName, logger));
+  return {
+    logger,
+    lifecycle,
+    collections,
+    transactions,
+    bus,
+    /** Serialises the changes of each channel and each group. */
+    queue: new KeyedQueue(transactions),
+    /** Milliseconds after which caches ask the database again; undefined where this node is the only one. */
+    recheckMs: redisUrl === undefined ? undefined : RECHECK_MS,
+    redisUrl,
+  };
+}

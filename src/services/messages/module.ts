@@ -1,0 +1,95 @@
+import type { AccessModule } from '../access/module';
+import type { AuditModule } from '../audit/module';
+import type { ChannelsModule } from '../channels/module';
+import type { FilesModule } from '../files/module';
+import type { Kernel } from '../kernel/module';
+import { MessageService } from '../message.service';
+import type { NotificationsModule } from '../notifications/module';
+import type { PresenceModule } from '../presence/module';
+import type { ReadingModule } from '../reading/module';
+import type { UsersModule } from '../users/module';
+import { BookmarkService } from './bookmark.service';
+import { MentionNotices } from './mention-notices';
+import { Mentions } from './mentions';
+import { MessageChanges } from './message-changes';
+import { MessageComposer, type MessageDraft } from './message-composer';
+import { MessageEraser } from './message-eraser';
+import { MessageHistory } from './message-history';
+import { MessageWriter, type SentMessage } from './message-writer';
+import { PinService } from './pin.service';
+import { ReactionService } from './reaction.service';
+import { RetentionService } from './retention.service';
+import { SlowMode } from './slow-mode';
+import { ThreadRoots } from './thread-roots';
+import { ThreadService } from './thread.service';
+
+interface Needs {
+  audit: AuditModule;
+  access: AccessModule;
+  users: UsersModule;
+  files: FilesModule;
+  notifications: NotificationsModule;
+  reading: ReadingModule;
+  presence: PresenceModule;
+  channels: ChannelsModule;
+}
+
+export type MessagesModule = ReturnType<typeof createMessages>;
+
+export function createMessages(kernel: Kernel, needs: Needs) {
+  const { collections, transactions, bus, queue, lifecycle } = kernel;
+  const { audit } = needs.audit;
+  const { access, writes } = needs.access;
+  const { attachments } = needs.files;
+  const { notifications } = needs.notifications;
+  const { markers } = needs.reading;
+  const { channelChanges, channelCounts } = needs.channels;
+  const slowMode = new SlowMode(collections);
+  const mentions = new Mentions(collections, access);
+  const notices = new MentionNotices(collections, access, needs.presence.presence, notifications);
+  const roots = new ThreadRoots(collections);
+  const composer = new MessageComposer(collections, access, mentions, attachments);
+  const writer = new MessageWriter({
+    ...kernel,
+    access,
+    composer,
+    attachments,
+    slowMode,
+    markers,
+    roots,
+    notices,
+    notifications,
+  });
+  const sends = queue.batched<MessageDraft, SentMessage>((id, drafts) => writer.commit(id, drafts));
+  const changes = new MessageChanges(collections, transactions, access, queue, channelChanges, bus);
+  const eraser = new MessageEraser(collections, changes, attachments, notifications, bus);
+  const retention = new RetentionService({
+    ...kernel,
+    writes,
+    changes: channelChanges,
+    counts: channelCounts,
+    markers,
+    attachments,
+    audit,
+  });
+  lifecycle.register('retention', retention);
+  return {
+    messages: new MessageService({
+      ...kernel,
+      sends,
+      changes,
+      eraser,
+      slowMode,
+      mentions,
+      notices,
+      notifications,
+      audit,
+    }),
+    history: new MessageHistory(collections, access),
+    reactions: new ReactionService(access, changes, slowMode, needs.users.users),
+    pins: new PinService(collections, access, changes, audit),
+    threads: new ThreadService(collections, transactions, access, bus),
+    bookmarks: new BookmarkService(collections, transactions, access, bus),
+    retention,
+  };
+}

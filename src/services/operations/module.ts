@@ -1,0 +1,45 @@
+import type { AccessModule } from '../access/module';
+import type { AuditModule } from '../audit/module';
+import type { Kernel } from '../kernel/module';
+import type { UsersModule } from '../users/module';
+import { AnnouncementService } from './announcement.service';
+import { DiagnosticsService } from './diagnostics.service';
+import { LiveConnections } from './live-connections';
+import { MailService, type MailOptions } from './mail.service';
+import { MaintenanceService } from './maintenance.service';
+import { RecentErrors } from './recent-errors';
+import { ThrottleService } from './throttle.service';
+import { Timings } from './timings';
+
+export type OperationsModule = ReturnType<typeof createOperations>;
+
+export function createOperations(
+  { collections, transactions, bus, lifecycle, logger, redisUrl }: Kernel,
+  { audit }: AuditModule,
+  { access }: AccessModule,
+  { users }: UsersModule,
+  settings: { throttle: { enabled: boolean }; mail: MailOptions; connectionsPerUser: number },
+) {
+  const throttle = new ThrottleService({ ...settings.throttle, redisUrl }, logger);
+  const mail = new MailService(settings.mail, transactions, logger);
+  const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
+  const connections = new LiveConnections(settings.connectionsPerUser);
+  const timings = new Timings();
+  const errors = new RecentErrors();
+  lifecycle.register('throttling', throttle);
+  lifecycle.register('mail', mail);
+  // After the other nodes: what they set before it reads is in the database, what they set later arrives as an event.
+  lifecycle.register('maintenance', maintenance);
+  return {
+    throttle,
+    mail,
+    maintenance,
+    announcements: new AnnouncementService(collections, transactions, access, audit, bus),
+    connections,
+    /** The connections of PeerJS clients, which are counted by themselves. */
+    peers: new LiveConnections(settings.connectionsPerUser),
+    timings,
+    errors,
+    diagnostics: new DiagnosticsService(access, users, connections, timings, errors),
+  };
+}

@@ -1,0 +1,20 @@
+import type { AccessModule } from '../access/module';
+import type { Kernel } from '../kernel/module';
+import { LastSeen } from './last-seen';
+import { PresenceService } from './presence.service';
+import { TypingService } from './typing.service';
+
+export type PresenceModule = ReturnType<typeof createPresence>;
+
+export function createPresence(
+  { collections, transactions, bus, lifecycle, logger }: Kernel,
+  { access }: AccessModule,
+  settings: { awaySeconds: number; graceSeconds: number },
+) {
+  const lastSeen = new LastSeen(collections, transactions, logger);
+  const presence = new PresenceService(collections, access, bus, lastSeen, settings);
+  const typing = new TypingService(collections, access, presence, bus);
+  lifecycle.register('presence', presence);
+  lifecycle.register('typing', { stop: () => typing.close() });
+  return { presence, typing };
+}
