@@ -79,7 +79,7 @@ export interface StoredAttachment {
 
 /**
  * A file that somebody has sent. Who may read it, the messages say that have it; it goes with the last of them
- * (docs/decisions/0028-files-go-with-their-messages.md).
+ * (docs/decisions/0028-files-belong-to-messages.md).
  */
 export interface UploadDocument extends Omit<StoredAttachment, 'uploadId'> {
   _id: ObjectId;

@@ -31,7 +31,7 @@ export interface AvatarServiceDeps {
 
 /**
  * The avatars of users and groups. Each upload gets a new random id, which is all that one needs to see it
- * (docs/decisions/0009-avatars-by-address.md).
+ * (docs/decisions/0009-avatars-by-secret-url.md).
  *
  * Files are written before the document names them and removed after it no longer does, so a crash leaves at
  * most files that nothing names; UploadSweeper removes those.

@@ -11,7 +11,7 @@ export class PendingChanges {
   /**
    * Withdraws everything: a change of address, a second factor that is not yet enabled, and links to confirm an address
    * or set a password. The address given at registration goes on waiting, for a new link. Links that stop a change of
-   * address stay: they protect the owner (docs/decisions/0034-stopping-a-change-of-address.md).
+   * address stay: they protect the owner (docs/decisions/0034-reversible-email-change.md).
    */
   async withdraw(userId: ObjectId): Promise<void> {
     const { users, oneTimeTokens } = this.collections;

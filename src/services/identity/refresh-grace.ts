@@ -7,7 +7,7 @@ const GRACE = 10_000;
 
 /**
  * Lets a refresh token that was just exchanged be presented again, by a second tab or after a lost answer, for the same
- * successor (docs/decisions/0033-refresh-grace.md). The successor is stored so that only somebody who holds the spent
+ * successor (docs/decisions/0033-refresh-token-reuse-interval.md). The successor is stored so that only somebody who holds the spent
  * token can read it, and only with the server's key.
  */
 export class RefreshGrace {
