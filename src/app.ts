@@ -18,8 +18,8 @@ import { MAX_BODY_BYTES } from './utils/validation';
 import { VERSION } from './utils/version';
 
 /**
- * The REST side of Parley.
- * @param parts further routers, mounted after the API: the HTTP side of PeerJS.
+ * Creates the Express app.
+ * @param parts further routers by path, mounted after the API: the HTTP interface of PeerJS.
  */
 export function createApp(context: Context, parts: Record<string, express.RequestHandler> = {}): Express {
   const { config, logger, services } = context;
@@ -32,7 +32,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.use(noteTimings(services.timings));
   app.use(
     helmet({
-      // Over plain HTTP these two would send the browser to an HTTPS address that nobody serves.
+      // Over plain HTTP these two would send the browser to an HTTPS address that is not served.
       strictTransportSecurity: config.http.publicUrl?.startsWith('https:') ?? false,
       contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
     }),

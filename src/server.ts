@@ -10,25 +10,26 @@ import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
 import { createUpgradeRouter, pathOf } from './sockets/upgrade.router';
 import { VERSION } from './utils/version';
 
-/** How long requests in flight may take to end before the process exits all the same, in milliseconds. */
-const SHUTDOWN_TIMEOUT = 8000;
+/** How long a shutdown waits for requests in flight before it closes their connections. */
+const SHUTDOWN_TIMEOUT_MS = 8000;
 /**
- * How long a connection may idle, in milliseconds: longer than the 60 s of load balancers and browsers. If the
- * server closed first, a request that is on its way at that moment would be lost.
+ * How long a connection may be idle: longer than the 60 s of load balancers and browsers. If the server closed it first,
+ * a request that is on its way at that moment would be lost.
  */
-const IDLE_CONNECTION_TIMEOUT = 65_000;
+const IDLE_CONNECTION_TIMEOUT_MS = 65_000;
 
 export interface RunningServer {
-  /** Where it listens: `http://127.0.0.1:3000`. */
+  /** Its address: `http://127.0.0.1:3000`. */
   url: string;
-  /** Stops intake, finishes what is in flight, closes sockets. The context stays open. */
+  /** Stops accepting, closes the sockets and finishes the requests in flight. The context stays open. */
   close(): Promise<void>;
 }
 
 /**
- * Starts the context, and puts REST, Socket.IO and PeerJS on one listener. Every request and every upgrade goes to
- * exactly one of them, by its path. When this fails, nothing of it goes on; the context is still to be closed.
- * @param peerLimits what one PeerJS client may ask for; peerjsConfig has the defaults.
+ * Starts the context, and serves REST, Socket.IO and PeerJS on one listener. Every request and every upgrade goes to
+ * exactly one of them, by its path. When this fails, everything that it started is stopped; the caller closes the
+ * context.
+ * @param peerLimits limits of one PeerJS client; `peerjsConfig` has the defaults.
  * @throws StartError
  */
 export async function startServer(context: Context, peerLimits?: PeerLimits): Promise<RunningServer> {
@@ -46,7 +47,7 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     if (pathOf(request)?.startsWith(SOCKET_IO_PATH)) sockets.handleRequest(request, response);
     else app(request, response);
   });
-  listener.keepAliveTimeout = IDLE_CONNECTION_TIMEOUT;
+  listener.keepAliveTimeout = IDLE_CONNECTION_TIMEOUT_MS;
   listener.on(
     'upgrade',
     createUpgradeRouter(
@@ -58,21 +59,21 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     ),
   );
   let closed = Promise.resolve();
-  // The end goes the other way round: no new requests, no sockets any more, and then the last answers.
-  lifecycle.register('requests in flight', { stop: () => endedInTime(listener, closed) });
+  // They stop in reverse order: first the listener, then the sockets, then the requests in flight.
+  lifecycle.register('requests in flight', { stop: () => finishRequests(listener, closed) });
   if (peers) lifecycle.register('PeerJS', { stop: () => peers.close() });
   lifecycle.register('Socket.IO', { stop: () => sockets.close() });
   lifecycle.register('listener', {
     start: async () => {
       await listen(listener, config.http.port, config.http.host);
-      // Such as EMFILE: a connection that cannot be accepted must not end the others.
+      // Such as EMFILE: a connection that cannot be accepted must not affect the others.
       listener.on('error', (error) => logger.error({ err: error }, 'a connection could not be accepted'));
     },
     stop: () => {
       context.accepting = false;
       closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       listener.closeIdleConnections();
-      // Otherwise a client that keeps its connection open would hold the end up until that times out.
+      // Otherwise a client that keeps its connection open would delay the shutdown until the time-out.
       for (const response of inFlight) endConnectionAfter(response);
     },
   });
@@ -80,13 +81,13 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
   return { url: urlOf(listener.address() as AddressInfo), close: () => lifecycle.stop() };
 }
 
-/** Resolves when all connections have ended; those that take too long are broken off. */
-async function endedInTime(listener: Server, closed: Promise<void>): Promise<void> {
-  const force = setTimeout(() => listener.closeAllConnections(), SHUTDOWN_TIMEOUT);
+/** Resolves when all connections are closed; closes those that take too long. */
+async function finishRequests(listener: Server, closed: Promise<void>): Promise<void> {
+  const force = setTimeout(() => listener.closeAllConnections(), SHUTDOWN_TIMEOUT_MS);
   await closed.finally(() => clearTimeout(force));
 }
 
-/** Tells the client to come again on another connection, and closes this one after the answer. */
+/** Closes the connection of a request after its answer, and tells the client so. */
 function endConnectionAfter(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close');
 }
@@ -129,11 +130,11 @@ function announce(config: Config, context: Context, server: RunningServer): void
   );
 }
 
-/** What a failed start says: one line for what the operator can mend, the whole error for the rest. */
+/** Returns one sentence for a failed start: names the setting that the operator can correct, where there is one. */
 function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boolean): string {
   if (error instanceof ConfigError) return error.message;
   const { message } = error as Error;
-  // What the driver says does not name the setting.
+  // The driver's message does not name the setting.
   if (!isDatabaseOpen && config?.database.uri !== undefined) return `MONGODB_URI cannot be used: ${message}`;
   if (!(error instanceof StartError) || error.part !== 'listener') return message;
   switch ((error.cause as NodeJS.ErrnoException).code) {
@@ -150,17 +151,29 @@ function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boo
   }
 }
 
+/** The parts of this process that are open. */
+interface Running {
+  context?: Context;
+  server?: RunningServer;
+}
+
 async function main(): Promise<void> {
   let config: Config | undefined;
-  let context: Context | undefined;
+  const running: Running = {};
+  const shutdown = shutDownOnSignal(running);
   try {
     config = loadConfig();
-    context = await createContext(config);
+    const context = await createContext(config);
+    running.context = context;
+    shutDownOnFailure(context, shutdown);
     const server = await startServer(context);
-    endOnSignal(context, server);
-    announce(config, context, server);
+    running.server = server;
+    if (!shutdown.begun) announce(config, context, server);
   } catch (error) {
+    // A signal during the start stops it halfway: that is no failure.
+    if (shutdown.begun) return;
     exitLate();
+    const { context } = running;
     await context?.close().catch(() => undefined);
     const reason = explain(error, config, context !== undefined).replace(/\s*\n\s*/g, ' ');
     process.stderr.write(`Parley cannot start: ${reason}\n`);
@@ -168,42 +181,58 @@ async function main(): Promise<void> {
   }
 }
 
-/** Ends the process in any case, should closing take longer than it may. */
+/** Exits the process in any case, should closing take too long. */
 function exitLate(): void {
-  setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT + 1500).unref();
+  setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS + 1500).unref();
 }
 
-function endOnSignal(context: Context, server: RunningServer): void {
-  const { logger } = context;
-  let ending = false;
-  const end = (reason: string, exitCode: number) => {
-    if (ending) return;
-    ending = true;
-    logger.info({ reason }, 'shutting down');
-    exitLate();
-    server
-      .close()
-      .finally(() => context.close())
-      .then(
-        () => process.exit(exitCode),
-        // What has failed is in the log, by part.
-        () => process.exit(1),
-      );
+interface Shutdown {
+  readonly begun: boolean;
+  /** Closes what is open and exits the process. Further calls have no effect. */
+  begin(reason: string, exitCode: number): void;
+}
+
+/** Shuts the process down on SIGTERM and SIGINT, also while it is still starting. */
+function shutDownOnSignal(running: Running): Shutdown {
+  let begun = false;
+  const shutdown: Shutdown = {
+    get begun() {
+      return begun;
+    },
+    begin: (reason, exitCode) => {
+      if (begun) return;
+      begun = true;
+      running.context?.logger.info({ reason }, 'shutting down');
+      exitLate();
+      Promise.resolve(running.server?.close())
+        .finally(() => running.context?.close())
+        .then(
+          () => process.exit(exitCode),
+          // The log has the failures, by part.
+          () => process.exit(1),
+        );
+    },
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal, 0));
-  // The last resort for what a library does outside of any call of ours. A promise that nobody waits for leaves nothing
-  // half done that others depend on; after an exception anything may be.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => shutdown.begin(signal, 0));
+  return shutdown;
+}
+
+/**
+ * The last resort for errors of libraries outside of any call of Parley. An unhandled rejection leaves nothing half done
+ * that other work depends on; after an uncaught exception the state is unknown, so the process ends.
+ */
+function shutDownOnFailure({ logger, services, database }: Context, shutdown: Shutdown): void {
   process.on('unhandledRejection', (error) => {
-    logger.error({ err: error }, 'a failure that nobody handled');
-    context.services.errors.note('unhandled', error, null);
+    logger.error({ err: error }, 'unhandled rejection');
+    services.errors.note('unhandled', error, null);
   });
   process.on('uncaughtException', (error) => {
-    logger.fatal({ err: error }, 'an exception that nobody caught');
-    end('uncaught exception', 1);
+    logger.fatal({ err: error }, 'uncaught exception');
+    shutdown.begin('uncaught exception', 1);
   });
-  context.database.onLost((error) => {
-    logger.fatal({ err: error }, 'the embedded store has ended');
-    end('store lost', 1);
+  database.onLost((error) => {
+    logger.fatal({ err: error }, 'the embedded store has stopped unexpectedly');
+    shutdown.begin('store lost', 1);
   });
 }
 

@@ -35,14 +35,14 @@ import type { CountedToDocument, HourlyCountDocument } from '../models/admin/sta
 import type { UserDocument } from '../models/user.model';
 import { inTransactions } from './transaction';
 
-/** A fact about the whole installation, one document each. */
+/** A fact about the whole installation: one document each. */
 export interface InstallationDocument {
-  /** `first_account`: who registered first, and so became super admin. */
+  /** `first_account`: the user who registered first and became super admin. */
   _id: 'first_account';
   userId: ObjectId;
 }
 
-/** A collection to which documents are added, and none of which is ever changed or removed. */
+/** A collection whose documents are never changed or removed. */
 export type AppendOnly<Schema extends Document> = Pick<
   Collection<Schema>,
   'insertOne' | 'find' | 'findOne' | 'countDocuments'
@@ -55,7 +55,7 @@ export interface Collections {
   oneTimeTokens: Collection<OneTimeTokenDocument>;
   blocks: Collection<BlockDocument>;
   auditLog: AppendOnly<AuditDocument>;
-  /** In `installation`, as are all facts of which there is one. */
+  /** In `installation`. */
   auditHead: Collection<AuditHeadDocument>;
   /** In `installation`. */
   maintenance: Collection<MaintenanceDocument>;
@@ -70,7 +70,7 @@ export interface Collections {
   invites: Collection<InviteDocument>;
   channels: Collection<ChannelDocument>;
   channelMembers: Collection<ChannelMemberDocument>;
-  /** In `channel_members`: when something was last said, on which nobody's rights rest. */
+  /** In `channel_members`: writes of the time of the last message, which affect no rights. */
   channelActivity: Collection<ChannelMemberDocument>;
   channelChanges: Collection<ChannelChangeDocument>;
   channelRestrictions: Collection<ChannelRestrictionDocument>;
@@ -93,7 +93,7 @@ export interface Collections {
   idempotencyKeys: Collection<IdempotencyDocument>;
 }
 
-/** @param accessWritten is called behind each write to what people are in groups and channels. */
+/** @param accessWritten runs after each write to memberships, roles and restrictions. */
 export function collectionsOf(db: Db, accessWritten: () => void): Collections {
   const open = <Schema extends Document>(name: string, written?: () => void) =>
     inTransactions(db.collection<Schema>(name), written);
@@ -138,7 +138,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
   };
 }
 
-/** Holds the rule at run time too: there is no method that changes or removes. */
+/** Enforces the rule at run time, too: the object has no method that changes or removes. */
 function appendOnly<Schema extends Document>(collection: Collection<Schema>): AppendOnly<Schema> {
   return {
     insertOne: (...parameters) => collection.insertOne(...parameters),

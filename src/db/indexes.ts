@@ -1,11 +1,11 @@
 import { MongoServerError, type Collection, type Db, type IndexDescription } from 'mongodb';
 import { MAX_SLOW_MODE_SECONDS } from '../models/channel.model';
 
-/** Seconds for which a notification is kept: 90 days. */
+/** Notifications are kept for 90 days. */
 const NOTIFICATION_SECONDS = 90 * 24 * 3600;
-/** Seconds for which it is remembered that somebody was not let into a group: 30 days. */
+/** Rejected join requests are kept for 30 days. */
 const REJECTION_SECONDS = 30 * 24 * 3600;
-/** By which the sweeper of uploads asks whether somebody has an avatar. */
+/** Serves the clean-up of uploads, which asks whether an avatar is in use. */
 const AVATAR: IndexDescription = {
   name: 'avatar',
   key: { avatarId: 1 },
@@ -13,8 +13,8 @@ const AVATAR: IndexDescription = {
 };
 
 /**
- * A unique index of a field that not every document has. It can be made before a migration fills the field in an
- * existing database, and so finds the duplicates there.
+ * A unique index of a field that not every document has. It can be created before a migration fills the field, so that
+ * the migration meets the duplicates.
  */
 function uniqueWhereSet(name: string, field: string, within?: string): IndexDescription {
   return {
@@ -25,10 +25,10 @@ function uniqueWhereSet(name: string, field: string, within?: string): IndexDesc
   };
 }
 
-/** Every index, by collection. The name of a unique one is what a duplicate key error is recognised by. */
+/** All indexes, by collection. A duplicate key error is recognised by the name of the unique index. */
 const INDEXES: Record<string, IndexDescription[]> = {
   users: [
-    // A deleted account has none of the keys of names, and an account without a confirmed address no `emailKey`.
+    // A deleted account has no name keys, and an account without a confirmed address has no `emailKey`.
     uniqueWhereSet('username_key_unique', 'searchName'),
     uniqueWhereSet('username_lookalike_unique', 'nameLookalikes'),
     uniqueWhereSet('email_key_unique', 'emailKey'),
@@ -89,7 +89,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'user_order', key: { userId: 1, groupId: 1 } },
   ],
   channels: [
-    // Direct conversations have no names.
+    // Direct messages have no names.
     uniqueWhereSet('group_name_key_unique', 'nameKey', 'groupId'),
     uniqueWhereSet('group_name_lookalike_unique', 'nameLookalikes', 'groupId'),
     { name: 'group_order', key: { groupId: 1, _id: 1 } },
@@ -177,7 +177,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   ],
   reports: [
     {
-      // By it, too, how many reports of somebody wait.
+      // It also serves the count of a user's pending reports.
       name: 'pending_unique',
       key: { reporterId: 1, messageId: 1 },
       unique: true,
@@ -215,7 +215,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { pinnedRevision: { $exists: true } },
     },
     {
-      // Of the messages without reactions, which are nearly all, it holds nothing.
+      // It contains only the few messages with reactions.
       name: 'reactor',
       key: { 'reactions.userIds': 1 },
       partialFilterExpression: { reactions: { $exists: true } },
@@ -237,11 +237,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { 'attachments.uploadId': { $exists: true } },
     },
     {
-      // A word that somebody wrote tells more than the beginning of a longer one.
+      // A whole word is a better match than the prefix of a longer one.
       name: 'channel_text',
       key: { channelId: 1, body: 'text', 'search.keys': 'text' },
       weights: { body: 8, 'search.keys': 1 },
-      // Chats mix languages: words are neither stemmed nor left out, and no field of a message names a language.
+      // Chats mix languages: no stemming, no stop words, and no language field.
       default_language: 'none',
       language_override: 'textLanguage',
     },
@@ -255,7 +255,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   message_edits: [{ name: 'message_order', key: { messageId: 1, _id: 1 } }],
   uploads: [
     { name: 'user_uses', key: { userId: 1, uses: 1 } },
-    // Those of a scheduled message, and those that nobody waits for by their age.
+    // It serves the uploads of a scheduled message, and abandoned uploads by their age.
     {
       name: 'unsent',
       key: { reservedFor: 1, createdAt: 1 },
@@ -294,10 +294,10 @@ const INDEXES: Record<string, IndexDescription[]> = {
   idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
 };
 
-/** What a server answers where an index exists under the same name or of the same fields, with other options. */
+/** The error codes for an index with the same name or the same fields and other options. */
 const INDEX_CONFLICTS = new Set<unknown>([85, 86]);
 
-/** Creates what is missing. An index that has another definition than here is replaced. */
+/** Creates missing indexes. Replaces an index whose definition differs from the one here. */
 export async function createIndexes(db: Db): Promise<void> {
   for (const [collection, indexes] of Object.entries(INDEXES)) {
     const target = db.collection(collection);
@@ -312,8 +312,8 @@ export async function createIndexes(db: Db): Promise<void> {
 }
 
 /**
- * Creates one index; what is in its way is dropped first: the one of the same name, and one of the same fields that
- * is not ours any more.
+ * Creates one index. Drops the conflicting ones first: the index of the same name, and an obsolete one of the same
+ * fields.
  */
 async function replaceIndex(
   collection: Collection,
@@ -334,7 +334,7 @@ async function replaceIndex(
 }
 
 /**
- * Drops indexes by their names; those that are missing are not missed.
+ * Drops indexes by their names, if they exist.
  * @param names as keys of the collections.
  */
 export async function dropIndexes(db: Db, names: Record<string, readonly string[]>): Promise<void> {

@@ -11,34 +11,34 @@ export interface Database {
   db: Db;
   collections: Collections;
   /**
-   * Grows with every write to what people are in groups and channels; undefined where other processes may write,
-   * too.
+   * Increases with every write to memberships, roles and restrictions; undefined where other processes may write to
+   * the database.
    */
   accessVersion: (() => number) | undefined;
   transactions: Transactions;
-  /** Where the data is, for people: the folder of the embedded store, or the server without credentials. */
+  /** The location of the data, for display: the folder of the embedded store, or the server without credentials. */
   location: string;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
-  /** Called when the embedded store has ended by itself: nothing can be read or written from then on. */
+  /** Registers a listener for the unexpected end of the embedded store, after which nothing can be read or written. */
   onLost(listener: (error: Error) => void): void;
   close(): Promise<void>;
 }
 
 export interface DatabaseOptions {
-  /** Undefined: the embedded store on `dataDir`. */
+  /** The address of MongoDB; undefined for the embedded store in `dataDir`. */
   uri: string | undefined;
   name: string;
   dataDir: string;
-  /** Whether no other process writes to the database, as to the embedded store that this one starts. */
+  /** Whether this process alone writes to the database. It is always so with the embedded store that it starts. */
   soleWriter?: boolean;
   /** Whether the client emits an event for each command: for tests that count or explain them. */
   monitorCommands?: boolean;
-  /** What migrations report to. */
+  /** The log of migrations. */
   logger?: Logger;
 }
 
-/** Connects to the database, makes it what this version expects, and opens its collections. */
+/** Connects to the database, creates its indexes, runs its migrations, and opens its collections. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const connection = await connectDatabase(options);
   const { client, db, store } = connection;
@@ -63,18 +63,18 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
-/** A database that nothing has been done to. */
+/** A connection to a database that has not been prepared. */
 export interface Connection {
   client: MongoClient;
   db: Db;
-  /** Undefined of a MongoDB server. */
+  /** Undefined with a MongoDB server. */
   store: Awaited<ReturnType<typeof startEmbeddedStore>> | undefined;
   close(): Promise<void>;
 }
 
 /**
  * Connects to MongoDB, or starts the embedded store and connects to that.
- * Every write is acknowledged by a majority and from the journal: what was answered is on disk.
+ * A write is acknowledged when a majority has it in the journal, on disk.
  */
 export async function connectDatabase(options: DatabaseOptions): Promise<Connection> {
   const store =

@@ -9,29 +9,29 @@ import {
   type MongoClient,
 } from 'mongodb';
 
-/** One try of a transaction. */
+/** One attempt of a transaction. */
 interface Attempt {
   /** Undefined on a server without transactions. */
   session: ClientSession | undefined;
-  /** False from the moment its work is done: what runs on behind it is no longer part of it. */
+  /** False after its work is done: an operation that is still running then is no longer part of it. */
   open: boolean;
-  /** The end of the operations so far: a session takes one at a time. */
-  turn: Promise<unknown>;
-  /** What is left to write when its work is done. */
+  /** Resolves when the operations so far have ended: a session runs one at a time. */
+  lastOperation: Promise<unknown>;
+  /** Writes to make after its work, before the commit. */
   endings: (() => Promise<void>)[];
-  /** Those who are to be told that something has been written, as soon as it can be seen. */
+  /** Callbacks that run as soon as the writes are visible. */
   watchers: Set<() => void>;
-  /** What is left to do when it has been committed. */
+  /** Effects to run after the commit. */
   effects: (() => Promise<void>)[];
-  /** The end of the whole, over all of its tries. */
+  /** Resolves at the end of the whole transaction, after all of its attempts. */
   settled: Promise<void>;
 }
 
-/** The attempt that a chain of calls is part of: passed along by Node.js, so that nobody has to. */
-const chain = new AsyncLocalStorage<Attempt | undefined>();
+/** The attempt that the current asynchronous context is part of, so that callers need not pass a session. */
+const currentAttempt = new AsyncLocalStorage<Attempt | undefined>();
 
 function current(): Attempt | undefined {
-  const attempt = chain.getStore();
+  const attempt = currentAttempt.getStore();
   return attempt?.open ? attempt : undefined;
 }
 
@@ -42,30 +42,30 @@ function current(): Attempt | undefined {
  * crash in between does no harm.
  */
 export interface Transactions {
-  /** False on a server that has none. */
+  /** False on a server without transactions. */
   readonly supported: boolean;
   /**
-   * Whatever `work` does on the collections belongs to the transaction, however deep in the calls; `run` in a
-   * transaction is part of that one. `work` runs again when another transaction was in the way, so it must have
-   * no effect but its writes and what it leaves to `afterCommit`. It must not catch the error of an operation
-   * and go on: after one failed, nothing can be committed.
+   * All operations of `work` on the collections belong to the transaction, however deep in the calls; a nested `run`
+   * joins it. `work` runs again after a conflict with another transaction, so it must have no effect except its writes
+   * and its `afterCommit` effects. It must not catch the error of an operation and continue: after a failed operation,
+   * nothing can be committed.
    */
   run<Result>(work: () => Promise<Result>): Promise<Result>;
   /**
-   * Writes something as the last part of the transaction; at once when there is none. It is for a document that
-   * many transactions write: taken last, it is held for the shortest time, and by nobody who waits for others.
+   * Runs a write as the last one of the transaction, or at once outside of a transaction. It is for a document that many
+   * transactions write: written last, it is locked for the shortest time, and never while waiting for another lock.
    */
   beforeCommit(ending: () => Promise<void>): Promise<void>;
   /**
-   * Does something to the outside (events, mail) after the commit; at once when there is no transaction. One
-   * that fails does not keep the others from being done; `run` then fails with its error, though it is committed.
+   * Runs an external effect (an event, a mail) after the commit, or at once outside of a transaction. A failed effect
+   * does not prevent the others; `run` then rejects with its error, although the transaction is committed.
    */
   afterCommit(effect: () => Promise<void>): Promise<void>;
-  /** Runs work that is part of no transaction, whoever calls. */
+  /** Runs work outside of the transaction of its caller. */
   outside<Result>(work: () => Result): Result;
   /**
-   * The end of the transaction that the caller is part of, with its effects done, committed or not; undefined
-   * when there is none.
+   * Resolves when the transaction of the caller has ended, committed or not, and its effects have run; undefined outside
+   * of a transaction.
    */
   settled(): Promise<void> | undefined;
 }
@@ -84,7 +84,7 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
         const running = supported
           ? client.withSession((session) => commit({ session, settled, watchers }, work))
           : attempt({ session: undefined, settled, watchers }, work);
-        // After a failure, too: it may have been on the way back.
+        // Also after a failure: the commit may have succeeded although its answer was lost.
         const { result, effects } = await running.finally(() => {
           for (const watcher of watchers) watcher();
         });
@@ -101,10 +101,10 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
     },
     afterCommit: async (effect) => {
       const attempt = current();
-      if (attempt) attempt.effects.push(() => chain.run(undefined, effect));
+      if (attempt) attempt.effects.push(() => currentAttempt.run(undefined, effect));
       else await effect();
     },
-    outside: (work) => chain.run(undefined, work),
+    outside: (work) => currentAttempt.run(undefined, work),
     settled: () => current()?.settled,
   };
 }
@@ -130,9 +130,9 @@ async function attempt<Result>(
   frame: Frame & { session: ClientSession | undefined },
   work: () => Promise<Result>,
 ): Promise<Done<Result>> {
-  const one: Attempt = { ...frame, open: true, turn: Promise.resolve(), endings: [], effects: [] };
+  const one: Attempt = { ...frame, open: true, lastOperation: Promise.resolve(), endings: [], effects: [] };
   try {
-    const result = await chain.run(one, async () => {
+    const result = await currentAttempt.run(one, async () => {
       const done = await work();
       for (const ending of one.endings) await ending();
       return done;
@@ -140,7 +140,7 @@ async function attempt<Result>(
     return { result, effects: one.effects };
   } finally {
     one.open = false;
-    await one.turn.catch(() => undefined);
+    await one.lastOperation.catch(() => undefined);
   }
 }
 
@@ -150,7 +150,7 @@ async function doAll(effects: Attempt['effects']): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-/** Where each operation of a collection takes its options. */
+/** The index of the options among the parameters of each operation of a collection. */
 const OPTIONS_AT: Partial<Record<keyof Collection, number>> = {
   find: 1,
   findOne: 1,
@@ -170,23 +170,24 @@ const OPTIONS_AT: Partial<Record<keyof Collection, number>> = {
   bulkWrite: 1,
 };
 
-/** Names the operation of a collection that locks a document. */
+/** The property of a collection that locks a document. */
 const LOCK = Symbol('lock');
 
 type Locking<Schema> = (filter: Filter<Schema>) => Promise<Schema | null>;
 
 /**
- * Locks a document until the end of the transaction that the caller is part of. It is for a decision that rests on
- * a document which the transaction does not write otherwise: of two transactions that lock or write the same
- * document one fails and runs again, so neither decides by what the other one has just changed.
+ * Locks a document until the end of the caller's transaction. A decision requires it when it rests on a document that
+ * the transaction does not write otherwise: of two transactions that lock or write the same document, one fails and
+ * runs again, so that neither decides on a state that the other one has just changed.
  *
- * A lock is a write of a field that means nothing (`lock`), as MongoDB's manual recommends it in place of
- * `SELECT … FOR UPDATE`. It changes nobody's rights, so what is kept in memory of them stays. A document that is not
- * there cannot be locked: whoever makes one has to lock or write another document that both sides know.
+ * A lock is a write of a field without meaning (`lock`), which MongoDB's manual recommends in place of
+ * `SELECT … FOR UPDATE`. It changes no rights, so cached rights stay valid. A document that does not exist cannot be
+ * locked: lock or write another document that both transactions use.
  *
  * A server without transactions has no locks. There this is a plain read, and only the queue of the group or channel
- * keeps two writes of the same process apart.
- * @returns the document as it is now; null if there is none.
+ * serialises two writes of the same process.
+ * @returns the current document; null if it does not exist.
+ * @throws Error outside of a transaction
  */
 export function lock<Schema extends Document>(
   collection: Collection<Schema>,
@@ -199,10 +200,10 @@ export function lock<Schema extends Document>(
 function lockingOf(collection: Collection): Locking<Document> {
   return async (filter) => {
     const attempt = current();
-    if (!attempt) throw new Error('A lock takes a transaction: it holds until the end of it.');
+    if (!attempt) throw new Error('A lock requires a transaction: it lasts until its end.');
     const { session } = attempt;
     if (!session) return collection.findOne(filter);
-    return inTurn(attempt, () =>
+    return serialised(attempt, () =>
       collection.findOneAndUpdate(
         filter,
         { $set: { lock: new ObjectId() } },
@@ -215,8 +216,8 @@ function lockingOf(collection: Collection): Locking<Document> {
 const READS = new Set<string | symbol>(['find', 'findOne', 'aggregate', 'countDocuments', 'distinct']);
 
 /**
- * A collection whose operations belong to the transaction that their caller is part of.
- * @param written is called behind each write, when it can be seen and before its caller goes on.
+ * Wraps a collection, so that its operations belong to the transaction of their caller.
+ * @param written runs after each write, when it is visible and before the caller continues.
  */
 export function inTransactions<Schema extends Document>(
   collection: Collection<Schema>,
@@ -242,9 +243,9 @@ export function inTransactions<Schema extends Document>(
           session: attempt.session,
         };
         if (name === 'find' || name === 'aggregate') {
-          return takingTurns(operation.apply(target, parameters) as AbstractCursor, attempt);
+          return serialisedCursor(operation.apply(target, parameters) as AbstractCursor, attempt);
         }
-        return inTurn(attempt, () => operation.apply(target, parameters) as Promise<unknown>);
+        return serialised(attempt, () => operation.apply(target, parameters) as Promise<unknown>);
       };
     },
   });
@@ -252,13 +253,13 @@ export function inTransactions<Schema extends Document>(
 
 const READS_OF_CURSOR = new Set<string | symbol>(['toArray', 'next', 'tryNext', 'hasNext', 'close']);
 
-/** A cursor that waits for its turn in the session. */
-function takingTurns(cursor: AbstractCursor, attempt: Attempt): AbstractCursor {
+/** Wraps a cursor, so that its reads wait for the other operations of the session. */
+function serialisedCursor(cursor: AbstractCursor, attempt: Attempt): AbstractCursor {
   const proxy: AbstractCursor = new Proxy(cursor, {
     get(target, name) {
       if (name === Symbol.asyncIterator) {
         return async function* () {
-          const documents = await inTurn(attempt, () => target.toArray());
+          const documents = await serialised(attempt, () => target.toArray());
           yield* documents;
         };
       }
@@ -267,7 +268,7 @@ function takingTurns(cursor: AbstractCursor, attempt: Attempt): AbstractCursor {
       const method = value as (...parameters: unknown[]) => unknown;
       if (READS_OF_CURSOR.has(name)) {
         return (...parameters: unknown[]) =>
-          inTurn(attempt, () => method.apply(target, parameters) as Promise<unknown>);
+          serialised(attempt, () => method.apply(target, parameters) as Promise<unknown>);
       }
       return (...parameters: unknown[]) => {
         const result = method.apply(target, parameters);
@@ -278,10 +279,11 @@ function takingTurns(cursor: AbstractCursor, attempt: Attempt): AbstractCursor {
   return proxy;
 }
 
-function inTurn<Result>(attempt: Attempt, operation: () => Promise<Result>): Promise<Result> {
-  // Its session may be in the next attempt by now, which this must not become part of.
+/** Runs an operation after the others of its session. */
+function serialised<Result>(attempt: Attempt, operation: () => Promise<Result>): Promise<Result> {
+  // The session may already run the next attempt, of which this operation is no part.
   if (!attempt.open) return Promise.reject(new Error('The transaction of this cursor has ended.'));
-  const result = attempt.turn.then(operation, operation);
-  attempt.turn = result;
+  const result = attempt.lastOperation.then(operation, operation);
+  attempt.lastOperation = result;
   return result;
 }

@@ -4,15 +4,15 @@ import { parseArgs } from 'node:util';
 import { ChainVerifier, type Anchor, type ChainBreak } from '../services/audit/audit-chain';
 import { runScript } from './run-script';
 
-const HELP = `Checks that nobody has changed, removed or put in an entry of the audit log.
+const HELP = `Checks that no entry of the audit log was changed, removed or inserted.
 
   npm run audit:verify                          the log in the configured database
   npm run audit:verify -- --file audit.ndjson   a whole export of GET /api/admin/audit-log/export
-  npm run audit:verify -- --anchor 1234:5f2c…   … which must still contain entry 1234 with this hash
+  npm run audit:verify -- --anchor 1234:5f2c…   the log must still contain entry 1234 with this hash
 
 The embedded store belongs to one process at a time: stop the server first, or check an export.
-The last line names the end of the log. Note it elsewhere and give it as --anchor the next time: a log that was
-cut off behind some entry, or made anew from there on, is whole in itself.`;
+The last line names the end of the log. Keep it elsewhere and pass it as --anchor the next time: a log that was
+truncated after some entry, or rewritten from there on, is consistent in itself.`;
 
 const { values } = parseArgs({
   options: {
@@ -45,14 +45,14 @@ function parseLine(line: string): unknown {
 function parseAnchor(text: string): Anchor {
   const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
   if (seq === undefined || hash === undefined) {
-    throw new Error('--anchor takes the number and the hash of an entry: 1234:5f2c…');
+    throw new Error('--anchor requires the number and the hash of an entry: 1234:5f2c…');
   }
   return { seq: Number(seq), hash };
 }
 
 function report({ end, broken }: Finding): void {
   if (broken) throw new Error(`The audit log is broken at entry ${broken.seq}: ${broken.reason}.`);
-  console.log(`The audit log is whole: ${end.seq} entries.\nAnchor ${end.seq}:${end.hash}`);
+  console.log(`The audit log is intact: ${end.seq} entries.\nAnchor ${end.seq}:${end.hash}`);
 }
 
 async function main(): Promise<void> {

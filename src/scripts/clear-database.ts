@@ -2,9 +2,9 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { runScript } from './run-script';
 
-const HELP = `Deletes everything in the database (users, groups, channels and messages), and the files that people sent.
+const HELP = `Deletes everything in the database (users, groups, channels and messages), and all uploaded files.
 
-  npm run clear            asks first
+  npm run clear            asks for confirmation
   npm run clear -- --yes   does not ask
 
 It refuses to run in production, unless --force is given.`;
@@ -35,7 +35,8 @@ if (values.help) {
 }
 
 async function confirm(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY) throw new Error('There is nobody to ask; --yes deletes without asking.');
+  if (!process.stdin.isTTY)
+    throw new Error('Standard input is not a terminal; pass --yes to delete without a question.');
   const prompt = createInterface({ input: process.stdin, output: process.stdout });
   try {
     return (await prompt.question(question)).trim().toLowerCase() === 'yes';

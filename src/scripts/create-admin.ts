@@ -4,7 +4,7 @@ import { registerInput } from '../models/user.model';
 import { parseInput } from '../utils/validation';
 import { runScript } from './run-script';
 
-const HELP = `Makes an account that is super admin.
+const HELP = `Creates a super admin account.
 
   npm run create-admin -- --username ada --email ada@example.org
 
@@ -23,7 +23,7 @@ if (values.help) {
 } else {
   void runScript(async ({ services }) => {
     const { username, email } = values;
-    if (!username || !email) throw new Error('--username and --email are needed; --help tells more.');
+    if (!username || !email) throw new Error('--username and --email are required; see --help.');
     const input = parseInput(registerInput, { username, email, password: await readPassword() });
     const user = await services.auth.createAccount(input, { address: 'console' }, 'super_admin');
     await services.audit.record({
@@ -33,7 +33,7 @@ if (values.help) {
       address: 'console',
       details: { role: user.role },
     });
-    console.log(`${user.username} is super admin.`);
+    console.log(`${user.username} is a super admin.`);
   });
 }
 

@@ -4,11 +4,10 @@ import { pendingMigrations, prepareDatabase, rehearseMigrations } from '../db/mi
 import { connectDatabase } from '../db/mongodb';
 import { createLogger } from '../utils/logger';
 
-const HELP = `Brings the data of an older version to the form that this one expects. The server does it by itself when it
-starts; this does it before.
+const HELP = `Migrates the data of an older version to the form of this one. The server does the same when it starts.
 
   npm run migrate
-  npm run migrate -- --dry-run   says what would be done, and changes nothing
+  npm run migrate -- --dry-run   reports what would change, and changes nothing
 
 The embedded store belongs to one process at a time: stop the server first.`;
 

@@ -2,8 +2,8 @@ import { loadConfig } from '../config/env.config';
 import { createContext, type Context } from '../context';
 
 /**
- * Runs a script against the configured database and closes it again. Nothing runs in the background meanwhile: a server
- * may work on the same database. What goes wrong is one line on standard error and exit status 1.
+ * Runs a script on the configured database and closes it again. No background work runs, so a server may use the same
+ * database. An error is one line on standard error and exit status 1.
  */
 export async function runScript(work: (context: Context) => Promise<void>): Promise<void> {
   let context: Context | undefined;
@@ -14,7 +14,7 @@ export async function runScript(work: (context: Context) => Promise<void>): Prom
     console.error((error as Error).message);
     process.exitCode = 1;
   } finally {
-    // What could not be closed is in the log.
+    // The log has the failures, by part.
     await context?.close().catch(() => (process.exitCode = 1));
   }
 }

@@ -7,10 +7,10 @@ const HELP = `Fills an empty database with sample data.
 
   npm run seed -- [--size small|medium|large] [--users 20] [--messages 4000] [--seed 1]
 
-The same seed gives the same people, groups, channels and texts. From 8 people on there is a group in which
-everything shows that groups, channels and moderators do.`;
+The same seed gives the same users, groups, channels and texts. With 8 users or more, one group shows every feature
+of groups, channels and moderation.`;
 
-/** How many people and messages the sizes stand for. */
+/** The numbers of users and messages by size. */
 const SIZES = {
   small: { users: '8', messages: '400' },
   medium: { users: '20', messages: '4000' },
@@ -54,7 +54,7 @@ if (values.help) {
       console.log(
         `${summary.users} users, ${summary.groups} groups, ${summary.channels} channels, ` +
           `${summary.messages} messages.\n` +
-          `Log in as "${summary.firstUsername}" (super admin) or anybody else with "${SEED_PASSWORD}".`,
+          `Log in as "${summary.firstUsername}" (super admin) or any other user with "${SEED_PASSWORD}".`,
       );
     } finally {
       bar.stop();
@@ -64,10 +64,10 @@ if (values.help) {
 
 function sizeNamed(name: string): { users: string; messages: string } {
   if (Object.hasOwn(SIZES, name)) return SIZES[name as keyof typeof SIZES];
-  throw new Error(`--size takes ${Object.keys(SIZES).join(', ')}, not ${name}.`);
+  throw new Error(`--size must be one of ${Object.keys(SIZES).join(', ')}, not ${name}.`);
 }
 
 function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} takes a whole number, not ${text}.`);
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} requires a whole number, not ${text}.`);
   return Number(text);
 }

@@ -6,8 +6,7 @@ export interface Page<Item> {
 }
 
 /**
- * Cuts a page from rows of which one more than `limit` was asked for: the extra one only tells that there
- * is a next page.
+ * Cuts a page from the rows of a query for `limit + 1` rows: the extra row only shows that there is a next page.
  */
 export function cutPage<Row>(rows: Row[], limit: number, cursorOf: (last: Row) => string): Page<Row> {
   const items = rows.slice(0, limit);

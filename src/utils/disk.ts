@@ -3,11 +3,11 @@ import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from './errors';
 
-/** No space, over quota, over the largest size that the system lets a file have. */
+/** No space, over quota, or over the largest file size of the system. */
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /**
- * Writes a file of its own in a folder, readable by this user alone. When `write` fails, the file is gone again.
+ * Writes a new file in a folder, readable by this user alone. When `write` fails, the file is removed.
  * @returns the path, and what `write` returned.
  * @throws AppError storage_full; what `write` throws
  */
@@ -29,7 +29,7 @@ export async function writeTemporary<Result>(
   }
 }
 
-/** Gives a file its lasting name, of which a crash leaves all or nothing. Both are on the same file system. */
+/** Moves a file to its final path, atomically and durably. Both paths are on the same file system. */
 export async function moveInto(path: string, target: string): Promise<void> {
   try {
     await rename(path, target);
@@ -47,7 +47,7 @@ export function isMissing(error: unknown): boolean {
 
 function asStorageError(error: unknown): unknown {
   return FULL.has(codeOf(error))
-    ? new AppError('storage_full', 'The server has no room for the file.')
+    ? new AppError('storage_full', 'The server has no space for the file.')
     : error;
 }
 
@@ -56,7 +56,7 @@ function codeOf(error: unknown): string {
 }
 
 async function syncFolder(path: string): Promise<void> {
-  // Windows opens no folders, and keeps the names of files without being asked.
+  // Windows cannot open folders, and makes file names durable by itself.
   if (process.platform === 'win32') return;
   const folder = await open(path, 'r');
   await folder.sync().finally(() => folder.close());

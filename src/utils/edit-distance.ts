@@ -15,7 +15,7 @@ function editDistance(a: string, b: string): number {
 /** The candidate that a name was most likely meant to be, at most `limit` edits away; undefined if none is. */
 export function nearestName(name: string, candidates: readonly string[], limit = 2): string | undefined {
   const ranked = candidates
-    // At least so many characters have to be inserted or deleted.
+    // The difference of the lengths is a lower bound of the distance.
     .filter((candidate) => Math.abs(candidate.length - name.length) <= limit)
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
     .filter(({ distance }) => distance <= limit)

@@ -1,14 +1,14 @@
 const SHORTCODE = /^:[a-z0-9_+-]{1,64}:$/;
-// Made at run time: the compiler's target does not know the flag v, which sets of strings take.
+// Constructed at run time: the compiler's target does not know the flag v, which properties of strings require.
 const EMOJI = new RegExp('^\\p{RGI_Emoji}$', 'v');
-/** Also those that a newer Unicode has and this runtime has not. */
+/** Also matches emoji of a newer Unicode version than that of the runtime. */
 const PICTOGRAPH = /^\p{Extended_Pictographic}$/u;
-/** Asks for the coloured form of what can also be drawn like a letter. */
+/** The variation selector that requests the coloured form of a character. */
 const AS_EMOJI = '\u{FE0F}';
 
 /**
- * One emoji as it is stored, or a shortcode such as `:shipit:`: of the ways to write an emoji always the same one,
- * so that two people who mean the same one count together.
+ * Returns one emoji in the form in which it is stored, or a shortcode such as `:shipit:`. All encodings of an emoji give
+ * the same form, so that equal reactions are counted together.
  * @returns undefined if the text is neither.
  */
 export function normalizeEmoji(text: string): string | undefined {

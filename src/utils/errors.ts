@@ -1,6 +1,6 @@
 /**
- * The error catalogue: every code that Parley answers with, and its HTTP status. REST responses and socket
- * acknowledgements use the same codes. Codes are stable: clients may switch on them; messages may change.
+ * The error catalogue: every error code of Parley and its HTTP status. REST answers and socket acknowledgements use the
+ * same codes. Codes are stable, so clients may depend on them; messages may change.
  */
 export const ERROR_STATUS = {
   validation_failed: 400,
@@ -83,16 +83,16 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-/** What a caller may know of an error. */
+/** The part of an error that its caller may see. */
 export interface PublicError {
   code: ErrorCode;
   message: string;
   details?: unknown;
-  /** Whole seconds after which it makes sense to try again, at least 1; missing where trying again does not help. */
+  /** Whole seconds, at least 1, after which to try again; missing where trying again does not help. */
   retryAfter?: number;
 }
 
-/** Seconds to wait after an error that passes by itself, where whoever throws it does not know better. */
+/** The default `retryAfter` of temporary errors, in seconds. */
 const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   idempotency_in_progress: 1,
   rate_limited: 60,
@@ -100,9 +100,9 @@ const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   maintenance: 60,
 };
 
-/** An error that the caller is meant to see. Anything else that is thrown becomes `internal_error`. */
+/** An error that its caller may see. Anything else that is thrown becomes `internal_error`. */
 export class AppError extends Error {
-  /** As in PublicError: REST answers, acknowledgements and refused handshakes all carry it. */
+  /** As in `PublicError`. REST answers, acknowledgements and refused handshakes all carry it. */
   readonly retryAfter?: number;
 
   constructor(
@@ -117,8 +117,8 @@ export class AppError extends Error {
   }
 }
 
-/** The driver's errors that say nothing but that the database cannot be reached, by name. */
-const DATABASE_AWAY = new Set([
+/** The names of the driver's errors for an unreachable database. */
+const DATABASE_UNREACHABLE = new Set([
   'MongoNetworkError',
   'MongoNetworkTimeoutError',
   'MongoServerSelectionError',
@@ -127,12 +127,11 @@ const DATABASE_AWAY = new Set([
   'MongoTopologyClosedError',
 ]);
 
-/** What callers are told when the database cannot be reached. */
-const databaseAway = () => new AppError('unavailable', 'The database cannot be reached. Try again.');
+const databaseUnreachable = () => new AppError('unavailable', 'The database cannot be reached. Try again.');
 
 /**
- * The part of an error that may leave the server. An error that is not an AppError shows nothing of itself:
- * log it where this is called.
+ * Returns the part of an error that a caller may see. An error that is not an `AppError` shows nothing of itself: the
+ * caller of this function logs it.
  */
 export function toPublicError(error: unknown): PublicError {
   if (error instanceof AppError) {
@@ -144,21 +143,21 @@ export function toPublicError(error: unknown): PublicError {
       ...(retryAfter !== undefined && { retryAfter }),
     };
   }
-  return isDatabaseAway(error)
-    ? toPublicError(databaseAway())
+  return isDatabaseUnreachable(error)
+    ? toPublicError(databaseUnreachable())
     : { code: 'internal_error', message: 'Something went wrong on the server.' };
 }
 
-/** The HTTP status of an error's answer. */
+/** Returns the HTTP status of the answer to an error. */
 export function statusOf(error: unknown): number {
   return ERROR_STATUS[toPublicError(error).code];
 }
 
-function isDatabaseAway(error: unknown): boolean {
-  return error instanceof Error && DATABASE_AWAY.has(error.name);
+function isDatabaseUnreachable(error: unknown): boolean {
+  return error instanceof Error && DATABASE_UNREACHABLE.has(error.name);
 }
 
-/** The same for an unknown name as for a wrong password. */
+/** The error for an unknown name and for a wrong password alike. */
 export function invalidCredentials(): AppError {
   return new AppError('invalid_credentials', 'The name or the password is wrong.');
 }

@@ -1,27 +1,27 @@
 /** The longest name, in UTF-16 code units. */
 const MAX_LENGTH = 200;
-/** What is kept of a name while its characters are put in normal form: that takes time with the square of the length. */
+/** Names are cut to this length before their Unicode normalisation, which takes quadratic time. */
 const MAX_NORMALIZED = 1000;
-/** Control characters, and those that turn the direction of writing, by which `exe.gpj` passes for `jpg.exe`. */
+/** Control characters, and those that change the writing direction, which make `exe.gpj` look like `jpg.exe`. */
 const MISLEADING = /[\p{Cc}\p{Bidi_Control}]/gu;
-const NAMELESS = 'file';
+const DEFAULT_NAME = 'file';
 
 /**
- * What a file is shown as: the last part of what its sender called it, in one line of well-formed text.
- * @param name whatever a client has sent.
+ * Returns the name under which a file is shown: the last part of the path that a client sent, as one line of well-formed
+ * text.
  */
 export function displayName(name: string): string {
   const last = name.split(/[/\\]/).at(-1) ?? '';
   const shown = shorten(last.toWellFormed(), MAX_NORMALIZED).normalize('NFC').replace(MISLEADING, '').trim();
-  return /^\.*$/.test(shown) ? NAMELESS : shorten(shown);
+  return /^\.*$/.test(shown) ? DEFAULT_NAME : shorten(shown);
 }
 
-/** The same name with another ending. */
+/** Returns the name with another ending. */
 export function withEnding(name: string, ending: string): string {
   return shorten(`${name.replace(/\.[^.]*$/, '')}.${ending}`);
 }
 
-/** Cuts what stands before the ending. */
+/** Shortens a name and keeps its ending. */
 function shorten(name: string, max = MAX_LENGTH): string {
   if (name.length <= max) return name;
   const ending = /\.[^.]{1,20}$/.exec(name)?.[0] ?? '';

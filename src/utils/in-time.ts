@@ -1,4 +1,4 @@
-/** Resolves when the work is done, or after so many milliseconds. */
+/** Resolves when the work has succeeded, or after a number of milliseconds. Rejects when the work fails before. */
 export async function inTime(work: Promise<unknown>, milliseconds: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));

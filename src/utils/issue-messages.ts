@@ -2,7 +2,7 @@ import type { z } from 'zod';
 
 type RawIssue = z.core.$ZodRawIssue;
 
-/** How many names of unknown fields a message repeats, and how much of each. */
+/** How many names of unknown fields a message repeats, and how many characters of each. */
 const MAX_NAMES = 3;
 const MAX_NAME_LENGTH = 40;
 
@@ -24,8 +24,8 @@ const FORMATS: Record<string, string> = {
 };
 
 /**
- * Says in plain English what is wrong with a value, for schemas that have no message of their own. It is the `error`
- * option of zod's `parse`. The sentence follows the name of the field, and repeats nothing of the value.
+ * Returns a message for an invalid value, for schemas without a message of their own. It is the `error` option of zod's
+ * `parse`. The message continues a sentence that begins with the name of the field, and does not repeat the value.
  */
 export function messageOfIssue(issue: RawIssue): string {
   switch (issue.code) {
@@ -36,7 +36,7 @@ export function messageOfIssue(issue: RawIssue): string {
     case 'too_big':
       return tooBig(issue);
     case 'invalid_format':
-      return FORMATS[issue.format] ?? 'has not the right form';
+      return FORMATS[issue.format] ?? 'has the wrong format';
     case 'not_multiple_of':
       return `must be a multiple of ${issue.divisor}`;
     case 'unrecognized_keys':
@@ -72,7 +72,7 @@ function oneOf(values: readonly unknown[]): string {
   return values.length === 1 ? names : `one of ${names}`;
 }
 
-/** Names come from the caller: the message stays short whatever they are. */
+/** Lists names, which the caller chose: the list has a bounded length. */
 function namesOf(names: readonly string[]): string {
   const shown = names.slice(0, MAX_NAMES).map((name) => JSON.stringify(name.slice(0, MAX_NAME_LENGTH)));
   const others = names.length - shown.length;

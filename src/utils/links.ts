@@ -1,25 +1,25 @@
 import { parseWebAddress } from './web-address';
 
 const LINKS = /\bhttps?:\/\/[^\s<>"]+/giu;
-/** What belongs to the sentence around a link rather than to the link. */
+/** Characters at the end of a link that belong to the sentence around it. */
 const TRAILING = new Set(".,;:!?'*_~");
 /** Each closing bracket with the one that opens it. */
 const BRACKETS = new Map([
   [')', '('],
   [']', '['],
 ]);
-/** What looks like a link is parsed this many times in a text at most: a failure is expensive. */
+/** The most candidates that are parsed in one text: a failure is expensive. */
 const MAX_TRIED = 100;
 
 /**
- * The addresses of web pages in a text, in their order and each once.
- * @param max the search stops after so many.
+ * Returns the distinct web addresses in a text, in their order.
+ * @param max the largest number of addresses.
  */
 export function linksIn(text: string, max: number): string[] {
   const links = new Set<string>();
   let tried = 0;
   for (const [found] of text.matchAll(LINKS)) {
-    const link = withoutSentence(found);
+    const link = trimSentence(found);
     if (parseWebAddress(link)) links.add(link);
     if (links.size === max || ++tried === MAX_TRIED) break;
   }
@@ -27,10 +27,10 @@ export function linksIn(text: string, max: number): string[] {
 }
 
 /**
- * Cuts the end of the sentence: `(see https://example.org/a_(b)).` ends after `(b)`. A closing bracket is cut where
- * the link has more of its kind than it opens. Each character is looked at a fixed number of times.
+ * Removes the end of the sentence: `(see https://example.org/a_(b)).` ends after `(b)`. A closing bracket is removed when
+ * the link has more closing than opening ones of its kind. Takes linear time.
  */
-function withoutSentence(link: string): string {
+function trimSentence(link: string): string {
   const counts = new Map<string, number>();
   for (const character of link) counts.set(character, (counts.get(character) ?? 0) + 1);
   const count = (character: string) => counts.get(character) ?? 0;

@@ -15,8 +15,8 @@ const SECRET_NAMES = [
 ];
 
 /**
- * A logger of JSON lines on standard output. Secrets are cut out by field name at the first three levels, in
- * case a whole object is logged; code should not log them in the first place.
+ * Creates a logger that writes JSON lines to standard output. Secrets are redacted by field name at the first three
+ * levels, in case a whole object is logged; code should not log them in the first place.
  */
 export function createLogger(level: LogLevel): Logger {
   const options = {
@@ -32,12 +32,12 @@ export function createLogger(level: LogLevel): Logger {
   return pino(options, standardOutput());
 }
 
-/** How much waits for a standard output that takes nothing, in bytes; lines beyond it are lost. */
-const MAX_WAITING = 1024 * 1024;
+/** How many bytes are buffered while standard output is blocked; further lines are lost. */
+const MAX_BUFFERED_BYTES = 1024 * 1024;
 
-/** By default a full disk below the log would end or stop the process: pino throws what it cannot write. */
+/** Ignores write errors: by default pino throws them, so that a full disk would end the process. */
 function standardOutput() {
-  const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_WAITING });
+  const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_BUFFERED_BYTES });
   output.on('error', () => undefined);
   return output;
 }

@@ -1,15 +1,15 @@
-/** The most mentions of one text that count: what comes after them is plain text. */
+/** The most mentions in one text; further ones are plain text. */
 export const MAX_MENTIONS = 50;
 
-/** Code is quoted, not said: in it nobody is mentioned. */
+/** Code does not mention anybody. */
 const CODE = /```[\s\S]*?(?:```|$)|`[^`\n]*`/g;
-/** As usernames are made; one that goes on into another letter or digit is none. */
+/** The form of usernames, not followed by another letter or digit. */
 const MENTION = /(?<![\p{L}\p{N}._@/-])@([a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?)(?![\p{L}\p{N}])/giu;
 const SHORTEST_NAME = 3;
 
 /**
- * Finds what may be mentions in a text. A full stop behind a name reads like a part of it, so each mention comes as
- * all names that it can be, in lower case and the longest first: `@ada.lovelace` as `ada.lovelace` and `ada`.
+ * Finds possible mentions in a text. A full stop after a name looks like a part of it, so each mention is returned as all
+ * names that it can mean, in lower case and the longest first: `@ada.lovelace` as `ada.lovelace` and `ada`.
  */
 export function mentionNames(text: string): string[][] {
   if (!text.includes('@')) return [];

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
 
 /**
- * What counts as one client when limits are kept by address: the IPv4 address, or the first 64 bits of an IPv6
- * address, because whoever has one IPv6 address has the 2^64 of its network.
+ * Returns the network that counts as one client in limits by address: the IPv4 address, or the first 64 bits of an IPv6
+ * address, because the owner of one IPv6 address has the 2^64 addresses of its network.
  */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);

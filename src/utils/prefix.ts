@@ -1,5 +1,5 @@
 /**
- * The end of the range of all texts that begin with a prefix: the greatest code point comes after whatever follows it.
+ * Returns the end of the range of all texts with a prefix: the prefix and the greatest code point.
  * Databases compare strings by code points.
  */
 export function endOfPrefix(prefix: string): string {

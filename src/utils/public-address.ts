@@ -20,16 +20,16 @@ const NOT_PUBLIC_4 = [
   '203.0.113.0/24',
   '224.0.0.0/3',
 ];
-/** All of IPv6 that is routed in public. Mapped and translated IPv4 addresses are outside of it. */
+/** The public part of IPv6. Mapped and translated IPv4 addresses are outside of it. */
 const PUBLIC_6 = '2000::/3';
-/** Of that, what is for protocols, tunnels to IPv4 addresses (Teredo, 6to4) and documentation. */
+/** The parts of it for protocols, tunnels to IPv4 addresses (Teredo, 6to4) and documentation. */
 const NOT_PUBLIC_6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
 
 const notPublic4 = blockListOf('ipv4', NOT_PUBLIC_4);
 const public6 = blockListOf('ipv6', [PUBLIC_6]);
 const notPublic6 = blockListOf('ipv6', NOT_PUBLIC_6);
 
-/** Whether an IP address belongs to the public internet. What is no IP address does not. */
+/** Whether a text is an IP address of the public internet. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 4) return !notPublic4.check(address, 'ipv4');
   if (isIP(address) !== 6 || address.includes('%')) return false;

@@ -1,19 +1,19 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * A bounded cache of what is read from the database, from which an entry can be revoked: an answer that was
- * read before `delete` is never given to a call that comes after it, even if it arrives later.
+ * A bounded cache of values from the database with safe invalidation: a value whose read began before `delete` is never
+ * returned to a call after it, even if the read ends later.
  */
 export class RevocableCache<Value extends object> {
   private readonly values: LRUCache<string, Value>;
   private readonly loading = new Map<string, Promise<Value | undefined>>();
 
-  /** @param maxAge milliseconds after which a value is read again, where others write too; undefined: never. */
+  /** @param maxAge milliseconds after which a value is read again, where other nodes write too; undefined for never. */
   constructor(max: number, maxAge?: number) {
     this.values = new LRUCache({ max, ...(maxAge !== undefined && { ttl: maxAge }) });
   }
 
-  /** The value of a key, read by `load` if it is not there. What `load` does not find is not kept. */
+  /** Returns the value of a key, read by `load` if it is not cached. An undefined result of `load` is not cached. */
   async get(key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> {
     const known = this.values.get(key);
     if (known) return known;
@@ -23,7 +23,7 @@ export class RevocableCache<Value extends object> {
 
   delete(key: string): void {
     this.values.delete(key);
-    // Whoever waits for it asked before; whoever asks from now on starts anew.
+    // Earlier callers still get the running read; later ones start a new one.
     this.loading.delete(key);
   }
 

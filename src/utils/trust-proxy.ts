@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import proxyAddress from 'proxy-addr';
 
-/** Whether to believe the proxy at this address, so many hops away from the server. */
+/** Whether to trust the proxy at an address, a number of hops away from the server. */
 export type TrustProxy = (address: string, hop: number) => boolean;
 
 /**
- * Which proxies to believe about a client's address.
+ * Returns which proxies to trust about the address of a client.
  * @param setting true or false for all or none, a number of hops, or addresses and subnets with commas between.
  */
 export function trustProxy(setting: boolean | number | string): TrustProxy {
@@ -14,7 +14,7 @@ export function trustProxy(setting: boolean | number | string): TrustProxy {
   return proxyAddress.compile(setting.split(',').map((each) => each.trim()));
 }
 
-/** The address of the client of a request. */
+/** Returns the address of the client of a request. */
 export function clientAddress(request: IncomingMessage, trust: TrustProxy): string {
   return proxyAddress(request, trust);
 }

@@ -5,23 +5,23 @@ import { messageOfIssue } from './issue-messages';
 /** The longest JSON body, in bytes. A message of 8,000 characters needs at most 48 kB when all are escaped. */
 export const MAX_BODY_BYTES = 128 * 1024;
 
-/** One thing that is wrong with an input. */
+/** One problem of an input. */
 export interface ValidationIssue {
-  /** Where: field names and array indexes joined by dots, empty for the input as a whole. */
+  /** Field names and array indexes joined by dots; empty for the input as a whole. */
   path: string;
   message: string;
 }
 
-/** Where an input comes from, in the words of its sender. */
+/** The part of a request or event that an input comes from. */
 export type InputPlace = 'path' | 'query' | 'headers' | 'body' | 'payload';
 
-/** How many issues an error lists, and how much of the path to each: a path may have keys that the caller made up. */
+/** How many issues an error lists, and how many characters of each path, which may contain keys of the caller. */
 const MAX_ISSUES = 20;
 const MAX_PATH = 200;
 
 /**
  * Parses an input by its schema.
- * @param place names the input in the message of an issue that is about the whole of it.
+ * @param place names the input in the message of an issue about the input as a whole.
  * @throws AppError validation_failed, with a list of ValidationIssue as details.
  */
 export function parseInput<Schema extends z.ZodType>(
@@ -31,7 +31,7 @@ export function parseInput<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const result = schema.safeParse(input, { error: messageOfIssue });
   if (result.success) return result.data;
-  // A number that is far too great fails two checks for the same reason.
+  // A number that is far too large fails two checks for the same reason.
   const distinct = new Map<string, ValidationIssue>();
   for (const { path: keys, message } of result.error.issues.slice(0, MAX_ISSUES)) {
     const path = keys.map(String).join('.').slice(0, MAX_PATH);

@@ -1,4 +1,4 @@
-/** Letters of scripts whose letters join, where ZERO WIDTH NON-JOINER changes how they are drawn. */
+/** Letters of joining scripts, where ZERO WIDTH NON-JOINER changes their shape. */
 const JOINING =
   '[\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mandaic}\\p{Script=Mongolian}\\p{Script=Nko}' +
   '\\p{Script=Adlam}\\p{Script=Manichaean}\\p{Script=Hanifi_Rohingya}\\p{Script=Sogdian}]';
@@ -9,8 +9,8 @@ const VIRAMA =
   '\\u{111C0}\\u{11235}\\u{112EA}\\u{1134D}\\u{11442}\\u{114C2}\\u{115BF}\\u{1163F}\\u{116B6}\\u{1193E}]';
 
 /**
- * Where invisible characters change what is drawn, and so belong to a name: joiners between letters that join
- * (RFC 5892, appendix A.1 and A.2; UAX #31, section 2.3.1), in emoji sequences, variation selectors behind what has
+ * Invisible characters that change the appearance, and so belong to a name: joiners between joining letters (RFC 5892,
+ * appendix A.1 and A.2; UAX #31, section 2.3.1) and in emoji sequences, variation selectors after characters with
  * variants, and the tags of flags.
  */
 const MEANINGFUL = new RegExp(
@@ -20,7 +20,7 @@ const MEANINGFUL = new RegExp(
     // Indic conjuncts and half forms.
     `(?<=${VIRAMA})[\\u200C\\u200D]`,
     `(?<=\\p{L}\\p{M}*)\\u200D(?=${VIRAMA})`,
-    // Families and other emoji that are made of several.
+    // Families and other emoji sequences.
     '(?<=\\p{Extended_Pictographic}\\uFE0F?\\p{Emoji_Modifier}?)\\u200D(?=\\p{Extended_Pictographic})',
     '(?<=[\\p{Emoji}\\p{Script=Han}])[\\uFE00-\\uFE0F]',
     '(?<=\\p{Script=Han})[\\u{E0100}-\\u{E01EF}]',
@@ -31,14 +31,14 @@ const MEANINGFUL = new RegExp(
 );
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{Cc}\p{Zl}\p{Zp}\uFFF9-\uFFFC]/u;
 const UNASSIGNED = /[\p{Cn}\p{Co}\p{Cs}]/u;
-/** Something is drawn: more than blanks and marks. */
+/** A visible character: neither a blank nor a mark. */
 const VISIBLE = /(?![\u2800\u{1D159}])[\p{L}\p{N}\p{P}\p{S}]/u;
 /** UTS #39, section 5.4: no more than four marks in a row, and none twice. */
-const MARKS_PILED_UP = /[\p{Mn}\p{Me}]{5}|([\p{Mn}\p{Me}])\1/u;
+const STACKED_MARKS = /[\p{Mn}\p{Me}]{5}|([\p{Mn}\p{Me}])\1/u;
 
 /**
- * What is wrong with a text as the name of somebody or something, in words that go on after "name: "; undefined when
- * people can read it. It looks at each character a bounded number of times.
+ * Returns why a text is not allowed as a name, as the continuation of "name: "; undefined if it is allowed. Takes linear
+ * time.
  */
 export function faultOfName(name: string): string | undefined {
   if (UNASSIGNED.test(name)) return 'must not contain private or unassigned characters';
@@ -47,6 +47,6 @@ export function faultOfName(name: string): string | undefined {
   }
   if (!VISIBLE.test(name)) return 'must contain a visible character';
   if (/^\p{M}/u.test(name)) return 'must not begin with a combining mark';
-  if (MARKS_PILED_UP.test(name.normalize('NFD'))) return 'must not pile up combining marks';
+  if (STACKED_MARKS.test(name.normalize('NFD'))) return 'must not stack combining marks';
   return undefined;
 }

@@ -31,7 +31,7 @@ const ADA = ['--username', 'ada', '--email', 'ada@example.org'];
 it('makes a super admin on a running installation, who can log in at once', async () => {
   expect(await createAdmin(ADA, `${PASSWORD}\n`)).toEqual({
     code: 0,
-    stdout: 'ada is super admin.',
+    stdout: 'ada is a super admin.',
     stderr: '',
   });
   const { status, body } = await login(server.api, { username: 'ada' });
@@ -48,7 +48,7 @@ it('makes a super admin on a running installation, who can log in at once', asyn
 }, 60_000);
 
 it.each<[string, string[], string, RegExp]>([
-  ['no name', [], PASSWORD, /--username and --email are needed/],
+  ['no name', [], PASSWORD, /--username and --email are required/],
   ['no password', ['--username', 'bob', '--email', 'b@example.org'], '', /password is missing/],
   ['a common password', ['--username', 'bob', '--email', 'b@example.org'], 'password123', /tried first/],
 ])(
@@ -102,10 +102,10 @@ it('leaves the background work to the server, as every script does', async () =>
     run('clear', [], '', idle),
   ]);
   expect(ends.map(({ code, stdout, stderr }) => [code, stdout.split('\n')[0] || stderr])).toEqual([
-    [0, 'ada is super admin.'],
-    [0, expect.stringMatching(/^The audit log is whole/)],
+    [0, 'ada is a super admin.'],
+    [0, expect.stringMatching(/^The audit log is intact/)],
     [1, expect.stringMatching(/has accounts already/)],
-    [1, expect.stringMatching(/nobody to ask/)],
+    [1, expect.stringMatching(/not a terminal/)],
   ]);
   expect(await scheduledMessages.find().toArray()).toMatchObject([
     { state: 'waiting', dueAt: due, takenAt: null },

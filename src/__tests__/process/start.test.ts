@@ -1,5 +1,6 @@
 import { access, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
@@ -65,6 +66,21 @@ it('keeps its files from other users, also in a folder that they may read', asyn
     expect([name, (await stat(join(folder, 'shared', name))).mode & 0o077]).toEqual([name, 0]);
   }
   await server.end('SIGTERM');
+});
+
+it('ends on SIGTERM while it is still starting', async () => {
+  // A database that accepts the connection and never answers.
+  const connections = new Set<Socket>();
+  const silent = createServer((connection) => connections.add(connection));
+  const connected = once(silent, 'connection');
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as AddressInfo;
+  const server = await spawnServer({ MONGODB_URI: `mongodb://127.0.0.1:${port}` });
+  await connected;
+  await expect(server.end('SIGTERM')).resolves.toEqual({ code: 0, signal: null });
+  expect({ stdout: server.stdout, stderr: server.stderr }).toEqual({ stdout: '', stderr: '' });
+  for (const connection of connections) connection.destroy();
+  silent.close();
 });
 
 describe('a start that cannot be', () => {

@@ -17,21 +17,21 @@ import {
 import type { Migration, MigrationRun } from './migration';
 
 const BATCH = 500;
-/** How often a name may be taken by somebody else between the look and the write. */
+/** How often other users may take a name between the read and the write. */
 const MAX_COLLISIONS = 100;
 
-/** A document as an older version has written it. */
+/** A document that an older version has written. */
 interface Named extends Document {
   _id: ObjectId;
 }
 
-/** How the keys of a collection are filled in. */
+/** How the keys of one collection are filled in. */
 interface Filling {
   collection: string;
   /** The documents without keys. */
   missing: Filter<Named>;
   keysOf: (document: Named) => Document;
-  /** The keys that are unique, and within what. */
+  /** The unique keys, and the field within which they are unique. */
   uniqueFields: readonly string[];
   within?: string;
 }
@@ -70,8 +70,8 @@ const FILLINGS: Filling[] = [
 ];
 
 /**
- * Fills in the keys by which names and addresses are compared and searched. Where two names of an older version are
- * alike, the older document keeps the key; the younger one gets one that only it has, keeps its name, and is reported.
+ * Fills in the keys by which names and addresses are compared and searched. Where two names look alike, the older
+ * document gets the key; the younger one keeps its name, gets a key of its own, and is reported.
  */
 export const nameKeys: Migration = {
   number: 1,
@@ -109,14 +109,14 @@ async function fill(run: MigrationRun, filling: Filling): Promise<{ filled: numb
       .toArray();
     if (batch.length === 0) return { filled, alike };
     const writes: AnyBulkWriteOperation<Named>[] = [];
-    const keysInUse = await inUse.of(batch);
+    const keysInUse = await inUse.lookUp(batch);
     for (const document of batch) {
       const { keys, taken } = keysInUse.claim(document);
       if (taken.length > 0) {
         alike++;
         logger.warn(
           { collection: filling.collection, id: document._id.toHexString(), fields: taken },
-          'a name or address of an older version looks like another one; it stays, with a key of its own',
+          'a name or address looks like another one; it stays, with a key of its own',
         );
       }
       writes.push({
@@ -124,7 +124,7 @@ async function fill(run: MigrationRun, filling: Filling): Promise<{ filled: numb
       });
     }
     if (!dryRun && !(await store(collection, writes))) {
-      // Somebody has taken a name meanwhile: what is left of the batch is looked at again.
+      // Another user has taken a name in the meantime: read the rest of the batch again.
       if (++collisions > MAX_COLLISIONS)
         throw new Error(`Names of ${filling.collection} are taken too fast.`);
       continue;
@@ -134,7 +134,7 @@ async function fill(run: MigrationRun, filling: Filling): Promise<{ filled: numb
   }
 }
 
-/** @returns false if another document has got one of the keys meanwhile. */
+/** @returns false if another document has taken one of the keys in the meantime. */
 async function store(
   collection: Collection<Named>,
   writes: AnyBulkWriteOperation<Named>[],
@@ -148,9 +148,9 @@ async function store(
   }
 }
 
-/** Which unique keys documents have already. */
+/** The unique keys that documents already have. */
 class KeysInUse {
-  /** A dry run stores nothing: it keeps in mind what it would have stored. */
+  /** Also contains what a dry run would have stored. */
   private readonly claimed = new Set<string>();
 
   constructor(
@@ -159,7 +159,7 @@ class KeysInUse {
   ) {}
 
   /** Looks up the keys of a batch. */
-  async of(batch: readonly Named[]): Promise<this> {
+  async lookUp(batch: readonly Named[]): Promise<this> {
     const { collection, uniqueFields, keysOf, within } = this.filling;
     if (!this.run.dryRun) this.claimed.clear();
     const all = batch.map((document) => keysOf(document));
@@ -176,16 +176,16 @@ class KeysInUse {
         )
         .toArray();
       for (const holder of holders) {
-        // Of users, an older version has filled in one of the keys.
+        // An older version has filled in one of the keys of users.
         if (batch.some(({ _id }) => _id.equals(holder._id))) continue;
         for (const key of [holder[field]].flat() as string[])
-          this.claimed.add(this.place(holder, field, key));
+          this.claimed.add(this.entryOf(holder, field, key));
       }
     }
     return this;
   }
 
-  /** The keys that a document gets; `taken` are the fields of which another document has them. */
+  /** Returns the keys for a document. `taken` names the fields whose keys another document has. */
   claim(document: Named): { keys: Document; taken: string[] } {
     const keys = this.filling.keysOf(document);
     const taken: string[] = [];
@@ -193,8 +193,8 @@ class KeysInUse {
       const value = keys[field] as string | string[] | undefined;
       if (value === undefined) continue;
       const wanted = [value].flat();
-      const free = wanted.filter((key) => !this.claimed.has(this.place(document, field, key)));
-      for (const key of free) this.claimed.add(this.place(document, field, key));
+      const free = wanted.filter((key) => !this.claimed.has(this.entryOf(document, field, key)));
+      for (const key of free) this.claimed.add(this.entryOf(document, field, key));
       if (free.length === wanted.length) continue;
       taken.push(field);
       const own = `${wanted[0]}#${document._id.toHexString()}`;
@@ -203,7 +203,7 @@ class KeysInUse {
     return { keys, taken };
   }
 
-  private place(document: Named, field: string, key: string): string {
+  private entryOf(document: Named, field: string, key: string): string {
     const { within } = this.filling;
     return `${field} ${within ? String(document[within]) : ''} ${key}`;
   }

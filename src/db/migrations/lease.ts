@@ -1,29 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { MongoServerError, type Collection } from 'mongodb';
 
-/** For how long a node holds the lock without renewing it, and how often it renews it, in milliseconds. */
-const LEASE = 30_000;
-const RENEWAL = 5_000;
-/** How often a node that waits looks again, in milliseconds. */
-const POLL = 250;
+/** A node holds the lock for this long, and renews it at this interval. */
+const LEASE_MS = 30_000;
+const RENEWAL_MS = 5_000;
+/** The interval at which a waiting node tries again. */
+const POLL_MS = 250;
 
-/** The one document of the lock. Times are those of the database server, so that clocks of nodes do not matter. */
+/** The document of the lock. It uses the clock of the database server, so the clocks of the nodes do not matter. */
 export interface LeaseDocument {
   _id: 'lock';
-  /** Null while nobody has it. */
+  /** Null while it is free. */
   holder: string | null;
   expiresAt: Date;
 }
 
-/** A lock that is held. */
+/** A lock that this node holds. */
 export interface Lease {
-  /** @throws once another node may have it */
+  /** @throws Error when another node may hold it */
   check(): void;
 }
 
 /**
- * Runs work on one node at a time; the others wait. The lock of a node that has died expires by itself.
- * @param isDone asked before each try: whether there is nothing left to do, because another node has done it.
+ * Runs work on one node at a time; the others wait. The lock of a node that has died expires.
+ * @param isDone tells whether another node has done the work; it runs before each attempt.
  */
 export async function withLease(
   leases: Collection<LeaseDocument>,
@@ -31,11 +31,11 @@ export async function withLease(
   work: (lease: Lease) => Promise<void>,
 ): Promise<void> {
   const holder = randomUUID();
-  await makeLock(leases);
+  await createLock(leases);
   for (;;) {
     if (await isDone()) return;
     if (await take(leases, holder)) break;
-    await new Promise((resolve) => setTimeout(resolve, POLL));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   let lost: Error | undefined;
   const renewal = setInterval(() => {
@@ -45,10 +45,10 @@ export async function withLease(
       },
       (error: unknown) => (lost = error as Error),
     );
-  }, RENEWAL);
+  }, RENEWAL_MS);
   renewal.unref();
   try {
-    // Whoever had it before may have finished between the question and the answer.
+    // The previous holder may have finished between `isDone` and `take`.
     if (!(await isDone())) {
       await work({
         check: () => {
@@ -62,7 +62,7 @@ export async function withLease(
   }
 }
 
-async function makeLock(leases: Collection<LeaseDocument>): Promise<void> {
+async function createLock(leases: Collection<LeaseDocument>): Promise<void> {
   try {
     await leases.updateOne(
       { _id: 'lock' },
@@ -70,12 +70,12 @@ async function makeLock(leases: Collection<LeaseDocument>): Promise<void> {
       { upsert: true },
     );
   } catch (error) {
-    // Another node has made it at the same moment.
+    // Another node has created it at the same moment.
     if (!(error instanceof MongoServerError) || error.code !== 11000) throw error;
   }
 }
 
-const UNTIL = { $add: ['$$NOW', LEASE] };
+const UNTIL = { $add: ['$$NOW', LEASE_MS] };
 
 async function take(leases: Collection<LeaseDocument>, holder: string): Promise<boolean> {
   const { modifiedCount } = await leases.updateOne({ _id: 'lock', $expr: { $lt: ['$expiresAt', '$$NOW'] } }, [

@@ -5,7 +5,7 @@ import { MIGRATIONS } from './index';
 import { withLease, type LeaseDocument } from './lease';
 import type { Migration } from './migration';
 
-/** Says of a migration that it was done. */
+/** The record of a migration that is done. */
 interface MigrationDocument {
   /** Its number. */
   _id: number;
@@ -16,10 +16,9 @@ interface MigrationDocument {
 const COLLECTION = 'migrations';
 
 /**
- * Makes a database what this version expects: creates the indexes and runs the migrations that have not been run,
- * on one node at a time. An empty database needs none of them.
- * @throws Error if a newer version has changed the database, because this one would write documents that lack
- *   what that one relies on
+ * Prepares a database for this version: creates the indexes and runs the pending migrations, on one node at a time. An
+ * empty database needs no migration.
+ * @throws Error if a newer version has changed the database: this version would write documents in the old form
  */
 export async function prepareDatabase(
   db: Db,
@@ -38,7 +37,7 @@ export async function prepareDatabase(
       await createIndexes(db);
       for (const migration of await pendingMigrations(db, migrations)) {
         const { number, name } = migration;
-        logger.info({ migration: number, name }, 'migration begins');
+        logger.info({ migration: number, name }, 'migration starts');
         const counts = await migration.up({ db, logger, dryRun: false, checkpoint: () => lease.check() });
         await dropIndexes(db, migration.obsoleteIndexes);
         lease.check();
@@ -67,7 +66,7 @@ export async function pendingMigrations(
   return migrations.filter(({ number }) => !numbers.has(number));
 }
 
-/** What the pending migrations would do; changes nothing. */
+/** Counts what the pending migrations would change, without changing it. */
 export async function rehearseMigrations(
   db: Db,
   logger: Logger,
@@ -92,7 +91,7 @@ async function record(db: Db, { number, name }: Migration): Promise<void> {
     const fields = { $setOnInsert: { name, doneAt: new Date() } };
     await records(db).updateOne({ _id: number }, fields, { upsert: true });
   } catch (error) {
-    // Another node has begun with the same empty database at the same moment.
+    // Another node has started with the same empty database at the same moment.
     if (!(error instanceof MongoServerError) || error.code !== 11000) throw error;
   }
 }

@@ -212,7 +212,7 @@ test('a lock keeps others off until the end of its transaction, and changes nobo
   const { db, transactions, collections, accessVersion } = here.context.database;
   const { memberships } = collections;
   const which = { groupId: new ObjectId(groupId), userId: new ObjectId(person.id) };
-  await expect(lock(memberships, which)).rejects.toThrow('takes a transaction');
+  await expect(lock(memberships, which)).rejects.toThrow('requires a transaction');
   const version = accessVersion?.();
   const seen: string[] = [];
   let second = Promise.resolve();
