@@ -1,11 +1,15 @@
-import type { RefreshInput, SessionsQuery } from '../models/identity/session.model';
+import type { RefreshInput, SessionParams, SessionsQuery } from '../models/identity/session.model';
 import type {
   ChangeEmailInput,
   ChangePasswordInput,
+  ForgotPasswordInput,
   LoginInput,
   Proof,
   RegisterInput,
   ResetPasswordInput,
+  StopEmailChangeInput,
+  TotpCodeInput,
+  VerifyEmailInput,
 } from '../models/user.model';
 import type { AuthService } from '../services/identity/auth.service';
 import type { CredentialService } from '../services/identity/credential.service';
@@ -13,13 +17,8 @@ import type { EmailService } from '../services/identity/email.service';
 import type { SessionService } from '../services/identity/session.service';
 import type { ThrottleService } from '../services/operations/throttle.service';
 import type { UserService } from '../services/user.service';
-import type { CallerRequest, PublicRequest, Reply } from './controller.types';
-
-type Public<Body> = PublicRequest<undefined, undefined, Body>;
-type Called<Body> = CallerRequest<undefined, undefined, Body>;
-
-const NOTHING: Reply = { status: 204 };
-const ACCEPTED: Reply = { status: 202 };
+import type { CallerRequest, PublicRequest } from './controller.types';
+import { reply } from './reply';
 
 export interface AuthServices {
   auth: AuthService;
@@ -32,86 +31,71 @@ export interface AuthServices {
 
 export function createAuthController({ auth, sessions, credentials, emails, throttle, users }: AuthServices) {
   return {
-    register: async ({ body, origin }: Public<RegisterInput>): Promise<Reply> => ({
-      status: 201,
-      body: await auth.register(body, origin),
-    }),
-    login: async ({ body, origin }: Public<LoginInput>): Promise<Reply> => ({
-      status: 200,
-      body: await auth.login(body, origin),
-    }),
-    refresh: async ({ body, origin }: Public<RefreshInput>): Promise<Reply> => {
+    register: async ({ body, origin }: PublicRequest<{ body: RegisterInput }>) =>
+      reply(201, await auth.register(body, origin)),
+    login: async ({ body, origin }: PublicRequest<{ body: LoginInput }>) =>
+      reply(200, await auth.login(body, origin)),
+    refresh: async ({ body, origin }: PublicRequest<{ body: RefreshInput }>) => {
       await throttle.countCall('refresh', origin.address);
-      return { status: 200, body: await sessions.refresh(body, origin) };
+      return reply(200, await sessions.refresh(body, origin));
     },
-    logout: async ({ caller }: CallerRequest): Promise<Reply> => {
+    logout: async ({ caller }: CallerRequest) => {
       await sessions.revokeOwn(caller, caller.sessionId.toHexString(), 'logged_out');
-      return NOTHING;
+      return reply(204);
     },
-    logoutEverywhere: async ({ caller }: CallerRequest): Promise<Reply> => {
+    logoutEverywhere: async ({ caller }: CallerRequest) => {
       await sessions.revokeAll(caller.userId, 'logged_out');
-      return NOTHING;
+      return reply(204);
     },
-    me: async ({ caller }: CallerRequest): Promise<Reply> => ({
-      status: 200,
-      body: { user: await users.me(caller) },
-    }),
-    listSessions: async ({ caller, query }: CallerRequest<undefined, SessionsQuery>): Promise<Reply> => {
+    me: async ({ caller }: CallerRequest) => reply(200, { user: await users.me(caller) }),
+    listSessions: async ({ caller, query }: CallerRequest<{ query: SessionsQuery }>) => {
       const { items, nextCursor } = await sessions.list(caller, query);
-      return { status: 200, body: { sessions: items, nextCursor } };
+      return reply(200, { sessions: items, nextCursor });
     },
-    revokeSession: async ({ caller, params }: CallerRequest<{ sessionId: string }>): Promise<Reply> => {
+    revokeSession: async ({ caller, params }: CallerRequest<{ params: SessionParams }>) => {
       await sessions.revokeOwn(caller, params.sessionId, 'revoked');
-      return NOTHING;
+      return reply(204);
     },
-    changePassword: async ({ caller, body, origin }: Called<ChangePasswordInput>): Promise<Reply> => ({
-      status: 200,
-      body: await credentials.changePassword(caller, body, origin),
-    }),
-    forgotPassword: async ({ body, origin }: Public<{ email: string }>): Promise<Reply> => {
+    changePassword: async ({ caller, body, origin }: CallerRequest<{ body: ChangePasswordInput }>) =>
+      reply(200, await credentials.changePassword(caller, body, origin)),
+    forgotPassword: async ({ body, origin }: PublicRequest<{ body: ForgotPasswordInput }>) => {
       await credentials.forgotPassword(body.email, origin);
-      return ACCEPTED;
+      return reply(202);
     },
-    resetPassword: async ({ body, origin }: Public<ResetPasswordInput>): Promise<Reply> => {
+    resetPassword: async ({ body, origin }: PublicRequest<{ body: ResetPasswordInput }>) => {
       await credentials.resetPassword(body, origin);
-      return NOTHING;
+      return reply(204);
     },
-    changeEmail: async ({ caller, body, origin }: Called<ChangeEmailInput>): Promise<Reply> => {
+    changeEmail: async ({ caller, body, origin }: CallerRequest<{ body: ChangeEmailInput }>) => {
       await credentials.changeEmail(caller, body, origin);
-      return ACCEPTED;
+      return reply(202);
     },
-    withdrawEmailChange: async ({ caller }: CallerRequest): Promise<Reply> => {
+    withdrawEmailChange: async ({ caller }: CallerRequest) => {
       await credentials.withdrawEmailChange(caller);
-      return NOTHING;
+      return reply(204);
     },
-    stopEmailChange: async ({ body, origin }: Public<{ token: string }>): Promise<Reply> => {
+    stopEmailChange: async ({ body, origin }: PublicRequest<{ body: StopEmailChangeInput }>) => {
       await credentials.stopEmailChange(body.token, origin);
-      return NOTHING;
+      return reply(204);
     },
-    resendVerification: async ({ caller }: CallerRequest): Promise<Reply> => {
+    resendVerification: async ({ caller }: CallerRequest) => {
       await credentials.resendVerification(caller);
-      return ACCEPTED;
+      return reply(202);
     },
-    verifyEmail: async ({ body, origin }: Public<{ token: string }>): Promise<Reply> => {
+    verifyEmail: async ({ body, origin }: PublicRequest<{ body: VerifyEmailInput }>) => {
       await throttle.countCall('reset', origin.address);
       await emails.verify(body.token, origin);
-      return NOTHING;
+      return reply(204);
     },
-    setUpTotp: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => ({
-      status: 200,
-      body: await credentials.setUpTotp(caller, body, origin),
-    }),
-    enableTotp: async ({ caller, body, origin }: Called<{ code: string }>): Promise<Reply> => ({
-      status: 200,
-      body: { recoveryCodes: await credentials.enableTotp(caller, body.code, origin) },
-    }),
-    disableTotp: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => {
+    setUpTotp: async ({ caller, body, origin }: CallerRequest<{ body: Proof }>) =>
+      reply(200, await credentials.setUpTotp(caller, body, origin)),
+    enableTotp: async ({ caller, body, origin }: CallerRequest<{ body: TotpCodeInput }>) =>
+      reply(200, { recoveryCodes: await credentials.enableTotp(caller, body.code, origin) }),
+    disableTotp: async ({ caller, body, origin }: CallerRequest<{ body: Proof }>) => {
       await credentials.disableTotp(caller, body, origin);
-      return NOTHING;
+      return reply(204);
     },
-    renewRecoveryCodes: async ({ caller, body, origin }: Called<Proof>): Promise<Reply> => ({
-      status: 200,
-      body: { recoveryCodes: await credentials.renewRecoveryCodes(caller, body, origin) },
-    }),
+    renewRecoveryCodes: async ({ caller, body, origin }: CallerRequest<{ body: Proof }>) =>
+      reply(200, { recoveryCodes: await credentials.renewRecoveryCodes(caller, body, origin) }),
   };
 }

@@ -1,9 +1,8 @@
+import type { ChannelMemberParams, ChannelParams } from '../models/channel.model';
 import type { RestrictInput, RestrictionsQuery } from '../models/moderation/channel-restriction.model';
 import type { ChannelRestrictionService } from '../services/moderation/channel-restriction.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type ChannelParams = { channelId: string };
-type MemberParams = ChannelParams & { userId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createChannelModerationController(restrictions: ChannelRestrictionService) {
   return {
@@ -11,21 +10,19 @@ export function createChannelModerationController(restrictions: ChannelRestricti
       caller,
       params,
       query,
-    }: CallerRequest<ChannelParams, RestrictionsQuery>): Promise<Reply> => {
+    }: CallerRequest<{ params: ChannelParams; query: RestrictionsQuery }>) => {
       const { items, nextCursor } = await restrictions.list(caller, params.channelId, query);
-      return { status: 200, body: { restrictions: items, nextCursor } };
+      return reply(200, { restrictions: items, nextCursor });
     },
     restrict: async ({
       caller,
       params,
       body,
-    }: CallerRequest<MemberParams, undefined, RestrictInput>): Promise<Reply> => ({
-      status: 200,
-      body: { restriction: await restrictions.restrict(caller, params.channelId, params.userId, body) },
-    }),
-    lift: async ({ caller, params }: CallerRequest<MemberParams>): Promise<Reply> => {
+    }: CallerRequest<{ params: ChannelMemberParams; body: RestrictInput }>) =>
+      reply(200, { restriction: await restrictions.restrict(caller, params.channelId, params.userId, body) }),
+    lift: async ({ caller, params }: CallerRequest<{ params: ChannelMemberParams }>) => {
       await restrictions.lift(caller, params.channelId, params.userId);
-      return { status: 204 };
+      return reply(204);
     },
   };
 }

@@ -1,28 +1,30 @@
+import type { ChannelParams } from '../models/channel.model';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { DraftQuery, SaveDraftInput } from '../models/writing/draft.model';
 import type { DraftService } from '../services/writing/draft.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type ChannelParams = { channelId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createDraftsController(drafts: DraftService) {
   return {
-    list: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+    list: async ({ caller, query }: CallerRequest<{ query: PageQuery }>) => {
       const { items, nextCursor } = await drafts.list(caller, query);
-      return { status: 200, body: { drafts: items, nextCursor } };
+      return reply(200, { drafts: items, nextCursor });
     },
     save: async ({
       caller,
       params,
       query,
       body,
-    }: CallerRequest<ChannelParams, DraftQuery, SaveDraftInput>): Promise<Reply> => ({
-      status: 200,
-      body: { draft: await drafts.save(caller, params.channelId, query, body) },
-    }),
-    remove: async ({ caller, params, query }: CallerRequest<ChannelParams, DraftQuery>): Promise<Reply> => {
+    }: CallerRequest<{ params: ChannelParams; query: DraftQuery; body: SaveDraftInput }>) =>
+      reply(200, { draft: await drafts.save(caller, params.channelId, query, body) }),
+    remove: async ({
+      caller,
+      params,
+      query,
+    }: CallerRequest<{ params: ChannelParams; query: DraftQuery }>) => {
       await drafts.remove(caller, params.channelId, query);
-      return { status: 204 };
+      return reply(204);
     },
   };
 }

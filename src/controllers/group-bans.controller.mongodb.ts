@@ -1,28 +1,21 @@
+import type { GroupMemberParams, GroupParams } from '../models/group.model';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { BanInput } from '../models/moderation/group-ban.model';
 import type { GroupBanService } from '../services/moderation/group-ban.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type GroupParams = { groupId: string };
-type MemberParams = GroupParams & { userId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createGroupBansController(bans: GroupBanService) {
   return {
-    list: async ({ caller, params, query }: CallerRequest<GroupParams, PageQuery>): Promise<Reply> => {
+    list: async ({ caller, params, query }: CallerRequest<{ params: GroupParams; query: PageQuery }>) => {
       const { items, nextCursor } = await bans.list(caller, params.groupId, query);
-      return { status: 200, body: { bans: items, nextCursor } };
+      return reply(200, { bans: items, nextCursor });
     },
-    ban: async ({
-      caller,
-      params,
-      body,
-    }: CallerRequest<MemberParams, undefined, BanInput>): Promise<Reply> => ({
-      status: 200,
-      body: { ban: await bans.ban(caller, params.groupId, params.userId, body) },
-    }),
-    unban: async ({ caller, params }: CallerRequest<MemberParams>): Promise<Reply> => {
+    ban: async ({ caller, params, body }: CallerRequest<{ params: GroupMemberParams; body: BanInput }>) =>
+      reply(200, { ban: await bans.ban(caller, params.groupId, params.userId, body) }),
+    unban: async ({ caller, params }: CallerRequest<{ params: GroupMemberParams }>) => {
       await bans.unban(caller, params.groupId, params.userId);
-      return { status: 204 };
+      return reply(204);
     },
   };
 }

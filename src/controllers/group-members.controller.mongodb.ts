@@ -1,51 +1,46 @@
-import type { GroupRole, MembersQuery } from '../models/group.model';
+import type {
+  AddMemberInput,
+  ChangeMemberRoleInput,
+  GroupMemberParams,
+  GroupParams,
+  MembersQuery,
+  TransferGroupInput,
+} from '../models/group.model';
 import type { GroupMemberService } from '../services/groups/group-member.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type GroupParams = { groupId: string };
-type MemberParams = GroupParams & { userId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createGroupMembersController(members: GroupMemberService) {
   return {
-    join: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => ({
-      status: 200,
-      body: { group: await members.join(caller, params.groupId) },
-    }),
-    leave: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => {
+    join: async ({ caller, params }: CallerRequest<{ params: GroupParams }>) =>
+      reply(200, { group: await members.join(caller, params.groupId) }),
+    leave: async ({ caller, params }: CallerRequest<{ params: GroupParams }>) => {
       await members.leave(caller, params.groupId);
-      return { status: 204 };
+      return reply(204);
     },
-    list: async ({ caller, params, query }: CallerRequest<GroupParams, MembersQuery>): Promise<Reply> => {
+    list: async ({ caller, params, query }: CallerRequest<{ params: GroupParams; query: MembersQuery }>) => {
       const { items, nextCursor } = await members.list(caller, params.groupId, query);
-      return { status: 200, body: { members: items, nextCursor } };
+      return reply(200, { members: items, nextCursor });
     },
-    add: async ({
-      caller,
-      params,
-      body,
-    }: CallerRequest<GroupParams, undefined, { userId: string }>): Promise<Reply> => {
+    add: async ({ caller, params, body }: CallerRequest<{ params: GroupParams; body: AddMemberInput }>) => {
       const { member, added } = await members.add(caller, params.groupId, body.userId);
-      return { status: added ? 201 : 200, body: { member } };
+      return reply(added ? 201 : 200, { member });
     },
-    remove: async ({ caller, params }: CallerRequest<MemberParams>): Promise<Reply> => {
+    remove: async ({ caller, params }: CallerRequest<{ params: GroupMemberParams }>) => {
       await members.remove(caller, params.groupId, params.userId);
-      return { status: 204 };
+      return reply(204);
     },
     changeRole: async ({
       caller,
       params,
       body,
-    }: CallerRequest<MemberParams, undefined, { role: GroupRole }>): Promise<Reply> => ({
-      status: 200,
-      body: { member: await members.changeRole(caller, params.groupId, params.userId, body.role) },
-    }),
+    }: CallerRequest<{ params: GroupMemberParams; body: ChangeMemberRoleInput }>) =>
+      reply(200, { member: await members.changeRole(caller, params.groupId, params.userId, body.role) }),
     transfer: async ({
       caller,
       params,
       body,
-    }: CallerRequest<GroupParams, undefined, { userId: string }>): Promise<Reply> => ({
-      status: 200,
-      body: { group: await members.transfer(caller, params.groupId, body.userId) },
-    }),
+    }: CallerRequest<{ params: GroupParams; body: TransferGroupInput }>) =>
+      reply(200, { group: await members.transfer(caller, params.groupId, body.userId) }),
   };
 }

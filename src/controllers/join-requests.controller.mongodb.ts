@@ -1,43 +1,37 @@
+import type { AskToJoinInput, RejectJoinInput } from '../models/groups/join-request.model';
+import type { GroupMemberParams, GroupParams } from '../models/group.model';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { JoinRequestService } from '../services/groups/join-request.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type GroupParams = { groupId: string };
-type MemberParams = GroupParams & { userId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createJoinRequestsController(requests: JoinRequestService) {
   return {
-    ask: async ({
-      caller,
-      params,
-      body,
-    }: CallerRequest<GroupParams, undefined, { note: string }>): Promise<Reply> => {
+    ask: async ({ caller, params, body }: CallerRequest<{ params: GroupParams; body: AskToJoinInput }>) => {
       const { joinRequest, created } = await requests.ask(caller, params.groupId, body.note);
-      return { status: created ? 201 : 200, body: { joinRequest } };
+      return reply(created ? 201 : 200, { joinRequest });
     },
-    withdraw: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => {
+    withdraw: async ({ caller, params }: CallerRequest<{ params: GroupParams }>) => {
       await requests.withdraw(caller, params.groupId);
-      return { status: 204 };
+      return reply(204);
     },
-    list: async ({ caller, params, query }: CallerRequest<GroupParams, PageQuery>): Promise<Reply> => {
+    list: async ({ caller, params, query }: CallerRequest<{ params: GroupParams; query: PageQuery }>) => {
       const { items, nextCursor } = await requests.list(caller, params.groupId, query);
-      return { status: 200, body: { joinRequests: items, nextCursor } };
+      return reply(200, { joinRequests: items, nextCursor });
     },
-    listMine: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+    listMine: async ({ caller, query }: CallerRequest<{ query: PageQuery }>) => {
       const { items, nextCursor } = await requests.listMine(caller, query);
-      return { status: 200, body: { joinRequests: items, nextCursor } };
+      return reply(200, { joinRequests: items, nextCursor });
     },
-    approve: async ({ caller, params }: CallerRequest<MemberParams>): Promise<Reply> => ({
-      status: 200,
-      body: { member: await requests.approve(caller, params.groupId, params.userId) },
-    }),
+    approve: async ({ caller, params }: CallerRequest<{ params: GroupMemberParams }>) =>
+      reply(200, { member: await requests.approve(caller, params.groupId, params.userId) }),
     reject: async ({
       caller,
       params,
       body,
-    }: CallerRequest<MemberParams, undefined, { reason: string }>): Promise<Reply> => {
+    }: CallerRequest<{ params: GroupMemberParams; body: RejectJoinInput }>) => {
       await requests.reject(caller, params.groupId, params.userId, body.reason);
-      return { status: 204 };
+      return reply(204);
     },
   };
 }

@@ -1,9 +1,13 @@
-import type { EditMessageInput, ForwardMessageInput, SendMessageInput } from '../models/message.model';
+import type { ChannelParams } from '../models/channel.model';
+import type {
+  EditMessageInput,
+  ForwardMessageInput,
+  MessageParams,
+  SendMessageInput,
+} from '../models/message.model';
 import type { MessageService } from '../services/message.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type ChannelParams = { channelId: string };
-type MessageParams = { messageId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createMessagesController(messages: MessageService) {
   return {
@@ -11,29 +15,25 @@ export function createMessagesController(messages: MessageService) {
       caller,
       params,
       body,
-    }: CallerRequest<ChannelParams, undefined, SendMessageInput>): Promise<Reply> => {
+    }: CallerRequest<{ params: ChannelParams; body: SendMessageInput }>) => {
       const { message, created } = await messages.send(caller, params.channelId, body);
-      return { status: created ? 201 : 200, body: { message } };
+      return reply(created ? 201 : 200, { message });
     },
     forward: async ({
       caller,
       params,
       body,
-    }: CallerRequest<MessageParams, undefined, ForwardMessageInput>): Promise<Reply> => {
+    }: CallerRequest<{ params: MessageParams; body: ForwardMessageInput }>) => {
       const { message, created } = await messages.forward(caller, params.messageId, body);
-      return { status: created ? 201 : 200, body: { message } };
+      return reply(created ? 201 : 200, { message });
     },
     edit: async ({
       caller,
       params,
       body,
-    }: CallerRequest<MessageParams, undefined, EditMessageInput>): Promise<Reply> => ({
-      status: 200,
-      body: { message: await messages.edit(caller, params.messageId, body) },
-    }),
-    remove: async ({ caller, params }: CallerRequest<MessageParams>): Promise<Reply> => ({
-      status: 200,
-      body: { message: await messages.delete(caller, params.messageId) },
-    }),
+    }: CallerRequest<{ params: MessageParams; body: EditMessageInput }>) =>
+      reply(200, { message: await messages.edit(caller, params.messageId, body) }),
+    remove: async ({ caller, params }: CallerRequest<{ params: MessageParams }>) =>
+      reply(200, { message: await messages.delete(caller, params.messageId) }),
   };
 }

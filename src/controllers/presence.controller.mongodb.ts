@@ -1,20 +1,21 @@
+import type { UserParams } from '../models/user.model';
+import type { ChannelParams } from '../models/channel.model';
 import type { PresencesQuery } from '../models/presence/presence.model';
 import type { PresenceService } from '../services/presence/presence.service';
-import type { CallerRequest, Reply } from './controller.types';
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createPresenceController(presence: PresenceService) {
   return {
-    get: async ({ caller, params }: CallerRequest<{ userId: string }>): Promise<Reply> => ({
-      status: 200,
-      body: { presence: await presence.get(caller, params.userId) },
-    }),
+    get: async ({ caller, params }: CallerRequest<{ params: UserParams }>) =>
+      reply(200, { presence: await presence.get(caller, params.userId) }),
     inChannel: async ({
       caller,
       params,
       query,
-    }: CallerRequest<{ channelId: string }, PresencesQuery>): Promise<Reply> => {
+    }: CallerRequest<{ params: ChannelParams; query: PresencesQuery }>) => {
       const { items, nextCursor } = await presence.inChannel(caller, params.channelId, query);
-      return { status: 200, body: { presences: items, nextCursor } };
+      return reply(200, { presences: items, nextCursor });
     },
   };
 }

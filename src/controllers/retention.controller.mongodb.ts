@@ -1,6 +1,8 @@
+import type { ChannelParams } from '../models/channel.model';
 import type { SetRetentionInput } from '../models/messages/retention.model';
 import type { RetentionService } from '../services/messages/retention.service';
-import type { CallerRequest, Reply } from './controller.types';
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createRetentionController(retention: RetentionService) {
   return {
@@ -8,9 +10,7 @@ export function createRetentionController(retention: RetentionService) {
       caller,
       params,
       body,
-    }: CallerRequest<{ channelId: string }, undefined, SetRetentionInput>): Promise<Reply> => ({
-      status: 200,
-      body: { channel: await retention.set(caller, params.channelId, body) },
-    }),
+    }: CallerRequest<{ params: ChannelParams; body: SetRetentionInput }>) =>
+      reply(200, { channel: await retention.set(caller, params.channelId, body) }),
   };
 }

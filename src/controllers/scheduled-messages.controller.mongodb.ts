@@ -1,34 +1,30 @@
 import type { PageQuery } from '../models/kernel/common.model';
-import type { RescheduleMessageInput, ScheduleMessageInput } from '../models/writing/scheduled-message.model';
+import type {
+  RescheduleMessageInput,
+  ScheduledMessageParams,
+  ScheduleMessageInput,
+} from '../models/writing/scheduled-message.model';
 import type { ScheduledMessageService } from '../services/writing/scheduled-message.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type ScheduledMessageParams = { scheduledMessageId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export function createScheduledMessagesController(scheduled: ScheduledMessageService) {
   return {
-    create: async ({
-      caller,
-      body,
-    }: CallerRequest<undefined, undefined, ScheduleMessageInput>): Promise<Reply> => ({
-      status: 201,
-      body: { scheduledMessage: await scheduled.create(caller, body) },
-    }),
-    list: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+    create: async ({ caller, body }: CallerRequest<{ body: ScheduleMessageInput }>) =>
+      reply(201, { scheduledMessage: await scheduled.create(caller, body) }),
+    list: async ({ caller, query }: CallerRequest<{ query: PageQuery }>) => {
       const { items, nextCursor } = await scheduled.list(caller, query);
-      return { status: 200, body: { scheduledMessages: items, nextCursor } };
+      return reply(200, { scheduledMessages: items, nextCursor });
     },
     update: async ({
       caller,
       params,
       body,
-    }: CallerRequest<ScheduledMessageParams, undefined, RescheduleMessageInput>): Promise<Reply> => ({
-      status: 200,
-      body: { scheduledMessage: await scheduled.update(caller, params.scheduledMessageId, body) },
-    }),
-    remove: async ({ caller, params }: CallerRequest<ScheduledMessageParams>): Promise<Reply> => {
+    }: CallerRequest<{ params: ScheduledMessageParams; body: RescheduleMessageInput }>) =>
+      reply(200, { scheduledMessage: await scheduled.update(caller, params.scheduledMessageId, body) }),
+    remove: async ({ caller, params }: CallerRequest<{ params: ScheduledMessageParams }>) => {
       await scheduled.remove(caller, params.scheduledMessageId);
-      return { status: 204 };
+      return reply(204);
     },
   };
 }

@@ -1,13 +1,12 @@
-import type { CreateAnnouncementInput } from '../models/operations/announcement.model';
+import type { AnnouncementParams, CreateAnnouncementInput } from '../models/operations/announcement.model';
 import type { PageQuery } from '../models/kernel/common.model';
 import type { MaintenanceInput } from '../models/operations/maintenance.model';
 import type { ExplainQuery } from '../models/access/permission.model';
 import type { PermissionService } from '../services/admin/permission.service';
 import type { AnnouncementService } from '../services/operations/announcement.service';
 import type { MaintenanceService } from '../services/operations/maintenance.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type AnnouncementParams = { announcementId: string };
+import type { CallerRequest } from './controller.types';
+import { reply } from './reply';
 
 export interface ServerAdminServices {
   maintenance: MaintenanceService;
@@ -21,33 +20,21 @@ export function createServerAdminController({
   permissions,
 }: ServerAdminServices) {
   return {
-    explainPermission: async ({ caller, query }: CallerRequest<undefined, ExplainQuery>): Promise<Reply> => ({
-      status: 200,
-      body: await permissions.explain(caller, query),
-    }),
-    getMaintenance: ({ caller }: CallerRequest): Promise<Reply> =>
-      Promise.resolve({ status: 200, body: { maintenance: maintenance.get(caller) } }),
-    setMaintenance: async ({
-      caller,
-      body,
-    }: CallerRequest<undefined, undefined, MaintenanceInput>): Promise<Reply> => ({
-      status: 200,
-      body: { maintenance: await maintenance.set(caller, body) },
-    }),
-    announce: async ({
-      caller,
-      body,
-    }: CallerRequest<undefined, undefined, CreateAnnouncementInput>): Promise<Reply> => ({
-      status: 201,
-      body: { announcement: await announcements.create(caller, body) },
-    }),
-    listAnnouncements: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+    explainPermission: async ({ caller, query }: CallerRequest<{ query: ExplainQuery }>) =>
+      reply(200, await permissions.explain(caller, query)),
+    getMaintenance: ({ caller }: CallerRequest) =>
+      Promise.resolve(reply(200, { maintenance: maintenance.get(caller) })),
+    setMaintenance: async ({ caller, body }: CallerRequest<{ body: MaintenanceInput }>) =>
+      reply(200, { maintenance: await maintenance.set(caller, body) }),
+    announce: async ({ caller, body }: CallerRequest<{ body: CreateAnnouncementInput }>) =>
+      reply(201, { announcement: await announcements.create(caller, body) }),
+    listAnnouncements: async ({ caller, query }: CallerRequest<{ query: PageQuery }>) => {
       const { items, nextCursor } = await announcements.list(caller, query);
-      return { status: 200, body: { announcements: items, nextCursor } };
+      return reply(200, { announcements: items, nextCursor });
     },
-    endAnnouncement: async ({ caller, params }: CallerRequest<AnnouncementParams>): Promise<Reply> => {
+    endAnnouncement: async ({ caller, params }: CallerRequest<{ params: AnnouncementParams }>) => {
       await announcements.end(caller, params.announcementId);
-      return { status: 204 };
+      return reply(204);
     },
   };
 }

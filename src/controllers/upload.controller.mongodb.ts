@@ -1,19 +1,18 @@
+import type { GroupParams } from '../models/group.model';
 import {
-  isShownInline,
   type AttachmentLinksInput,
+  type AttachmentParams,
   type AttachmentQuery,
+  isShownInline,
   type LinkedAttachmentQuery,
 } from '../models/files/attachment.model';
-import type { AvatarQuery } from '../models/files/avatar.model';
+import type { AvatarParams, AvatarQuery } from '../models/files/avatar.model';
 import type { UploadedFile } from '../models/files/upload.model';
 import type { OpenAttachment } from '../services/files/upload.service';
 import type { AvatarService } from '../services/files/avatar.service';
 import type { UploadService } from '../services/files/upload.service';
-import type { CallerRequest, PublicRequest, Reply } from './controller.types';
-
-type GroupParams = { groupId: string };
-type AttachmentParams = { attachmentId: string };
-type Nothing = undefined;
+import type { CallerRequest, PublicRequest } from './controller.types';
+import { reply, replyFile, type FileReply } from './reply';
 
 /** Names are never given twice, so what one of them stands for never changes. */
 const FOR_EVER = 'public, max-age=31536000, immutable';
@@ -28,73 +27,54 @@ export interface UploadServices {
 
 export function createUploadController({ avatars, uploads }: UploadServices) {
   return {
-    addUpload: async ({
-      caller,
-      file,
-    }: CallerRequest<Nothing, Nothing, Nothing, UploadedFile>): Promise<Reply> => ({
-      status: 201,
-      body: { attachment: await uploads.add(caller, file) },
-    }),
-    removeUpload: async ({ caller, params }: CallerRequest<AttachmentParams>): Promise<Reply> => {
+    addUpload: async ({ caller, file }: CallerRequest<{ file: UploadedFile }>) =>
+      reply(201, { attachment: await uploads.add(caller, file) }),
+    removeUpload: async ({ caller, params }: CallerRequest<{ params: AttachmentParams }>) => {
       await uploads.remove(caller, params.attachmentId);
-      return { status: 204 };
+      return reply(204);
     },
     getAttachment: async ({
       caller,
       params,
       query,
-    }: CallerRequest<AttachmentParams, AttachmentQuery>): Promise<Reply> =>
+    }: CallerRequest<{ params: AttachmentParams; query: AttachmentQuery }>) =>
       sent(await uploads.open(caller, params.attachmentId, query.thumbnail)),
     getLinkedAttachment: async ({
       params,
       query: { ticket, thumbnail },
       origin,
-    }: PublicRequest<AttachmentParams, LinkedAttachmentQuery>): Promise<Reply> =>
+    }: PublicRequest<{ params: AttachmentParams; query: LinkedAttachmentQuery }>) =>
       sent(await uploads.openLinked(params.attachmentId, ticket, thumbnail, origin.address)),
-    linkAttachments: ({
-      caller,
-      body,
-    }: CallerRequest<Nothing, Nothing, AttachmentLinksInput>): Promise<Reply> =>
-      Promise.resolve({ status: 200, body: uploads.link(caller, body.attachmentIds) }),
-    setMyAvatar: async ({
-      caller,
-      file,
-    }: CallerRequest<Nothing, Nothing, Nothing, UploadedFile>): Promise<Reply> => ({
-      status: 200,
-      body: { user: await avatars.setMine(caller, file) },
-    }),
-    removeMyAvatar: async ({ caller }: CallerRequest): Promise<Reply> => {
+    linkAttachments: ({ caller, body }: CallerRequest<{ body: AttachmentLinksInput }>) =>
+      Promise.resolve(reply(200, uploads.link(caller, body.attachmentIds))),
+    setMyAvatar: async ({ caller, file }: CallerRequest<{ file: UploadedFile }>) =>
+      reply(200, { user: await avatars.setMine(caller, file) }),
+    removeMyAvatar: async ({ caller }: CallerRequest) => {
       await avatars.removeMine(caller);
-      return { status: 204 };
+      return reply(204);
     },
     setGroupAvatar: async ({
       caller,
       params,
       file,
-    }: CallerRequest<GroupParams, Nothing, Nothing, UploadedFile>): Promise<Reply> => ({
-      status: 200,
-      body: { group: await avatars.setOfGroup(caller, params.groupId, file) },
-    }),
-    removeGroupAvatar: async ({ caller, params }: CallerRequest<GroupParams>): Promise<Reply> => {
+    }: CallerRequest<{ params: GroupParams; file: UploadedFile }>) =>
+      reply(200, { group: await avatars.setOfGroup(caller, params.groupId, file) }),
+    removeGroupAvatar: async ({ caller, params }: CallerRequest<{ params: GroupParams }>) => {
       await avatars.removeOfGroup(caller, params.groupId);
-      return { status: 204 };
+      return reply(204);
     },
-    getAvatar: async ({ params, query }: PublicRequest<{ name: string }, AvatarQuery>): Promise<Reply> => {
+    getAvatar: async ({ params, query }: PublicRequest<{ params: AvatarParams; query: AvatarQuery }>) => {
       const id = params.name.slice(0, 32);
       const content = await avatars.open(id, query.size);
-      return {
-        status: 200,
-        file: { content, tag: `${id}-${query.size}`, cacheControl: FOR_EVER, inline: true },
-      };
+      return replyFile({ content, tag: `${id}-${query.size}`, cacheControl: FOR_EVER, inline: true });
     },
   };
 }
 
-function sent({ content, upload, mediaType }: OpenAttachment): Reply {
+function sent({ content, upload, mediaType }: OpenAttachment): FileReply {
   // An upload never changes; its thumbnail is another content under the same id.
   const tag = `${upload._id.toHexString()}-${mediaType === upload.mediaType ? 'whole' : 'thumbnail'}`;
   const inline = isShownInline(mediaType);
   const type = upload.charset ? `${mediaType}; charset=${upload.charset}` : mediaType;
-  const file = { content, tag, cacheControl: ASKING_AGAIN, mediaType: type, inline, name: upload.name };
-  return { status: 200, file };
+  return replyFile({ content, tag, cacheControl: ASKING_AGAIN, mediaType: type, inline, name: upload.name });
 }

@@ -1,13 +1,10 @@
 import type { PageQuery } from '../models/kernel/common.model';
-import type { Proof, UpdateProfileInput, UserSearchQuery } from '../models/user.model';
+import type { Proof, UpdateProfileInput, UserParams, UserSearchQuery } from '../models/user.model';
 import type { AccountExportService } from '../services/accounts/account-export.service';
 import type { AccountService } from '../services/accounts/account.service';
 import type { UserService } from '../services/user.service';
-import type { CallerRequest, Reply } from './controller.types';
-
-type UserParams = { userId: string };
-
-const NOTHING: Reply = { status: 204 };
+import type { CallerRequest } from './controller.types';
+import { reply, replyLines } from './reply';
 
 export interface UsersServices {
   users: UserService;
@@ -17,50 +14,35 @@ export interface UsersServices {
 
 export function createUsersController({ users, accounts, accountExports }: UsersServices) {
   return {
-    me: async ({ caller }: CallerRequest): Promise<Reply> => ({
-      status: 200,
-      body: { user: await users.me(caller) },
-    }),
-    get: async ({ params }: CallerRequest<UserParams>): Promise<Reply> => ({
-      status: 200,
-      body: { user: await users.get(params.userId) },
-    }),
-    search: async ({ query }: CallerRequest<undefined, UserSearchQuery>): Promise<Reply> => {
+    me: async ({ caller }: CallerRequest) => reply(200, { user: await users.me(caller) }),
+    get: async ({ params }: CallerRequest<{ params: UserParams }>) =>
+      reply(200, { user: await users.get(params.userId) }),
+    search: async ({ query }: CallerRequest<{ query: UserSearchQuery }>) => {
       const { items, nextCursor } = await users.search(query);
-      return { status: 200, body: { users: items, nextCursor } };
+      return reply(200, { users: items, nextCursor });
     },
-    updateProfile: async ({
-      caller,
-      body,
-    }: CallerRequest<undefined, undefined, UpdateProfileInput>): Promise<Reply> => ({
-      status: 200,
-      body: { user: await users.updateProfile(caller, body) },
-    }),
-    listBlocked: async ({ caller, query }: CallerRequest<undefined, PageQuery>): Promise<Reply> => {
+    updateProfile: async ({ caller, body }: CallerRequest<{ body: UpdateProfileInput }>) =>
+      reply(200, { user: await users.updateProfile(caller, body) }),
+    listBlocked: async ({ caller, query }: CallerRequest<{ query: PageQuery }>) => {
       const { items, nextCursor } = await users.listBlocked(caller, query);
-      return { status: 200, body: { users: items, nextCursor } };
+      return reply(200, { users: items, nextCursor });
     },
-    block: async ({ caller, params }: CallerRequest<UserParams>): Promise<Reply> => {
+    block: async ({ caller, params }: CallerRequest<{ params: UserParams }>) => {
       await users.block(caller, params.userId);
-      return NOTHING;
+      return reply(204);
     },
-    unblock: async ({ caller, params }: CallerRequest<UserParams>): Promise<Reply> => {
+    unblock: async ({ caller, params }: CallerRequest<{ params: UserParams }>) => {
       await users.unblock(caller, params.userId);
-      return NOTHING;
+      return reply(204);
     },
-    deactivate: async ({
-      caller,
-      body,
-      origin,
-    }: CallerRequest<undefined, undefined, Proof>): Promise<Reply> => {
+    deactivate: async ({ caller, body, origin }: CallerRequest<{ body: Proof }>) => {
       await accounts.deactivate(caller, body, origin);
-      return NOTHING;
+      return reply(204);
     },
-    remove: async ({ caller, body, origin }: CallerRequest<undefined, undefined, Proof>): Promise<Reply> => {
+    remove: async ({ caller, body, origin }: CallerRequest<{ body: Proof }>) => {
       await accounts.delete(caller, body, origin);
-      return NOTHING;
+      return reply(204);
     },
-    export: ({ caller }: CallerRequest): Promise<Reply> =>
-      Promise.resolve({ status: 200, body: accountExports.export(caller) }),
+    export: ({ caller }: CallerRequest) => Promise.resolve(replyLines(accountExports.export(caller))),
   };
 }

@@ -148,9 +148,12 @@ export type UpdateChannelInput = z.output<typeof updateChannelInput>;
 export const transferChannelInput = z
   .strictObject({ userId: idSchema.meta({ description: 'A member of the group.' }) })
   .meta({ id: 'TransferChannelInput' });
+export type TransferChannelInput = z.output<typeof transferChannelInput>;
 
 export const channelParams = z.strictObject({ channelId: idSchema });
+export type ChannelParams = z.output<typeof channelParams>;
 export const channelMemberParams = z.strictObject({ channelId: idSchema, userId: idSchema });
+export type ChannelMemberParams = z.output<typeof channelMemberParams>;
 export const channelsQuery = z.strictObject({
   groupId: idSchema,
   cursor: z

@@ -106,12 +106,17 @@ export type MembersQuery = z.output<typeof membersQuery>;
 export const changeMemberRoleInput = z
   .strictObject({ role: z.enum(GROUP_ROLES) })
   .meta({ id: 'ChangeMemberRoleInput' });
+export type ChangeMemberRoleInput = z.output<typeof changeMemberRoleInput>;
 export const transferGroupInput = z.strictObject({ userId: idSchema }).meta({ id: 'TransferGroupInput' });
+export type TransferGroupInput = z.output<typeof transferGroupInput>;
 
 export const addMemberInput = z.strictObject({ userId: idSchema }).meta({ id: 'AddMemberInput' });
+export type AddMemberInput = z.output<typeof addMemberInput>;
 
 export const groupParams = z.strictObject({ groupId: idSchema });
+export type GroupParams = z.output<typeof groupParams>;
 export const groupMemberParams = z.strictObject({ groupId: idSchema, userId: idSchema });
+export type GroupMemberParams = z.output<typeof groupMemberParams>;
 
 const groupFields = {
   id: idOut,

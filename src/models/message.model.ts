@@ -130,6 +130,7 @@ export const forwardMessageInput = z
 export type ForwardMessageInput = z.output<typeof forwardMessageInput>;
 
 export const messageParams = z.strictObject({ messageId: idSchema });
+export type MessageParams = z.output<typeof messageParams>;
 
 export const messageSchema = z
   .strictObject({

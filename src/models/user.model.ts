@@ -166,18 +166,22 @@ export type ChangeEmailInput = z.output<typeof changeEmailInput>;
 export const forgotPasswordInput = z
   .strictObject({ email: emailAddress })
   .meta({ id: 'ForgotPasswordInput' });
+export type ForgotPasswordInput = z.output<typeof forgotPasswordInput>;
 
 const oneTimeToken = z.string().min(1).max(256);
 export const verifyEmailInput = z.strictObject({ token: oneTimeToken }).meta({ id: 'VerifyEmailInput' });
+export type VerifyEmailInput = z.output<typeof verifyEmailInput>;
 export const stopEmailChangeInput = z
   .strictObject({ token: oneTimeToken })
   .meta({ id: 'StopEmailChangeInput' });
+export type StopEmailChangeInput = z.output<typeof stopEmailChangeInput>;
 export const resetPasswordInput = z
   .strictObject({ token: oneTimeToken, newPassword })
   .meta({ id: 'ResetPasswordInput' });
 export type ResetPasswordInput = z.output<typeof resetPasswordInput>;
 
 export const totpCodeInput = z.strictObject({ code: secondFactor }).meta({ id: 'TotpCodeInput' });
+export type TotpCodeInput = z.output<typeof totpCodeInput>;
 
 export const userSearchQuery = pageQuery.extend({
   query: lineOfText(1, 80),
@@ -227,6 +231,7 @@ export const userSchema = z
 export type User = z.output<typeof userSchema>;
 
 export const userParams = z.strictObject({ userId: idSchema });
+export type UserParams = z.output<typeof userParams>;
 export const publicUsersReply = z.strictObject({
   users: z.array(publicUserSchema),
   nextCursor: nextCursorOut,

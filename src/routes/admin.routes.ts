@@ -144,8 +144,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       replies: {
         200: {
           description: 'Entries.',
-          schema: auditEntrySchema,
-          contentType: 'application/x-ndjson',
+          lines: auditEntrySchema,
         },
       },
       handle: admin.exportAuditLog,

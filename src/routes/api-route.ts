@@ -1,7 +1,8 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import { once } from 'node:events';
 import type { z } from 'zod';
-import type { CallerRequest, PublicRequest, Reply } from '../controllers/controller.types';
+import type { CallerRequest, PublicRequest } from '../controllers/controller.types';
+import type { BodyReply, FileReply, LinesReply, Reply } from '../controllers/reply';
 import { callerOf } from '../middleware/auth.middleware';
 import type { Once } from '../middleware/idempotency.middleware';
 import { discardUpload } from '../middleware/upload.middleware';
@@ -32,7 +33,7 @@ export interface ApiRoute {
   /** The file that it takes, in the place of a JSON body. */
   upload?: UploadSpec;
   /** What it answers when it succeeds, by status. */
-  replies: Record<number, ReplySpec>;
+  replies: ReplySpecs;
   /** The header `Cache-Control` of a successful answer that caches may keep; `no-store` unless it is set. */
   cacheControl?: string;
   /** Set on a `post` that changes nothing. */
@@ -48,25 +49,52 @@ export interface ApiRoute {
  */
 export const REVALIDATED = 'public, no-cache';
 
+/** One answer of a route: with a body by `schema`, in `lines`, as a `file`, or with none of these and no body. */
 export interface ReplySpec {
   description: string;
+  /** The body. */
   schema?: z.ZodType;
-  /** application/json unless it says otherwise. */
+  /** The media type of a body that is text; JSON if it is left out. */
   contentType?: string;
+  /** The schema of each line of JSON, in an answer of many lines (`application/x-ndjson`). */
+  lines?: z.ZodType;
+  /** The media type of a file, where the controller gives no other. */
+  file?: string;
 }
+
+/** The replies of a route, by status. */
+export type ReplySpecs = Record<number, ReplySpec>;
+
+/** What a handler may return: one of the declared replies, its body typed by its schema. */
+type ReplyOf<Specs extends ReplySpecs> = {
+  [Status in keyof Specs & number]: Specs[Status] extends { lines: infer Line extends z.ZodType }
+    ? LinesReply<z.output<Line>>
+    : Specs[Status] extends { file: string }
+      ? FileReply
+      : Specs[Status] extends { schema: infer Body extends z.ZodType }
+        ? BodyReply<Status, z.output<Body>>
+        : BodyReply<Status, undefined>;
+}[keyof Specs & number];
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
-type FileOf<Upload> = Upload extends UploadSpec ? UploadedFile : undefined;
+/** What the schemas of a route make of a request. */
+interface ValidInput<Params, Query, Body, Upload> {
+  params: Output<Params>;
+  query: Output<Query>;
+  body: Output<Body>;
+  file: Upload extends UploadSpec ? UploadedFile : undefined;
+}
 
-type RouteOf<Params, Query, Body, Request> = Omit<
+type RouteOf<Params, Query, Body, Replies extends ReplySpecs, Request> = Omit<
   ApiRoute,
-  'params' | 'query' | 'body' | 'upload' | 'handle' | 'authenticated'
+  'params' | 'query' | 'body' | 'upload' | 'replies' | 'handle' | 'authenticated'
 > & {
   params?: Params;
   query?: Query;
   body?: Body;
-  handle: (request: Request) => Promise<Reply>;
+  replies: Replies;
+  handle: (request: Request) => Promise<ReplyOf<Replies>>;
 };
 
 /** Whether a route changes anything. */
@@ -74,29 +102,30 @@ export function isWrite({ method, reads }: ApiRoute): boolean {
   return method !== 'get' && !reads;
 }
 
-/** Declares a route that takes an access token. The handler's types follow from the schemas. */
+/** Declares a route that takes an access token. What its handler is given and may return follows from the schemas. */
 export function callerRoute<
+  Replies extends ReplySpecs,
   Params extends z.ZodObject | undefined = undefined,
   Query extends z.ZodType | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
   Upload extends UploadSpec | undefined = undefined,
 >(
-  route: RouteOf<
-    Params,
-    Query,
-    Body,
-    CallerRequest<Output<Params>, Output<Query>, Output<Body>, FileOf<Upload>>
-  > & { upload?: Upload },
+  route: RouteOf<Params, Query, Body, Replies, CallerRequest<ValidInput<Params, Query, Body, Upload>>> & {
+    upload?: Upload;
+  },
 ): ApiRoute {
   return { ...route, authenticated: true } as ApiRoute;
 }
 
 /** Declares a route that anybody may call. */
 export function publicRoute<
+  Replies extends ReplySpecs,
   Params extends z.ZodObject | undefined = undefined,
   Query extends z.ZodType | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
->(route: RouteOf<Params, Query, Body, PublicRequest<Output<Params>, Output<Query>, Output<Body>>>): ApiRoute {
+>(
+  route: RouteOf<Params, Query, Body, Replies, PublicRequest<ValidInput<Params, Query, Body, undefined>>>,
+): ApiRoute {
   return { ...route, authenticated: false } as ApiRoute;
 }
 
@@ -134,19 +163,18 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
     const input = inputOf(response);
     const { file } = input;
     const work = () => handle({ ...input, ...caller, origin: originOf(request, response) });
-    const reply: Reply = await (isWrite(route) ? once(route, request, response, work) : work()).finally(
+    const reply = (await (isWrite(route) ? once(route, request, response, work) : work()).finally(
       () => file && discardUpload(request, file),
-    );
-    const { status, body } = reply;
-    response.status(status);
+    )) as Reply;
+    const spec = route.replies[reply.status];
+    response.status(reply.status);
     if (route.cacheControl !== undefined) response.setHeader('Cache-Control', route.cacheControl);
-    if (reply.file) {
-      response.type(route.replies[status]?.contentType ?? 'application/octet-stream');
-      await sendFile(reply.file, request, response);
-    } else if (body === undefined) response.end();
-    else if (isAsyncIterable(body)) await sendLines(body, response.type('application/x-ndjson'));
-    else if (typeof body === 'string') response.type(route.replies[status]?.contentType ?? 'text').send(body);
-    else response.json(body);
+    if ('file' in reply) {
+      await sendFile(reply.file, request, response.type(spec?.file ?? 'application/octet-stream'));
+    } else if ('lines' in reply) await sendLines(reply.lines, response.type('application/x-ndjson'));
+    else if (reply.body === undefined) response.end();
+    else if (typeof reply.body === 'string') response.type(spec?.contentType ?? 'text').send(reply.body);
+    else response.json(reply.body);
   };
 }
 
@@ -162,10 +190,6 @@ function goneOf(response: Response): AbortSignal {
     if (!response.writableFinished) gone.abort();
   });
   return gone.signal;
-}
-
-function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
 /** Sends one JSON line for each item, no faster than the client takes them. */

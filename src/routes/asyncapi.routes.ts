@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { reply } from '../controllers/reply';
 import { CLIENT_EVENTS, type ClientEventSpec } from '../models/kernel/client-events.model';
 import { acknowledgedError } from '../models/kernel/error.model';
 import { SERVER_EVENTS } from '../models/kernel/server-events.model';
@@ -10,7 +11,7 @@ export const ASYNCAPI_PATH = '/asyncapi.json';
  * The AsyncAPI 3.0 document of the Socket.IO side, made from the event maps by which it validates and types.
  * https://www.asyncapi.com/docs/reference/specification/v3.0.0
  */
-export function buildAsyncApi(version: string, url: string): object {
+export function buildAsyncApi(version: string, url: string): Record<string, unknown> {
   const schemas = new SchemaCollection();
   const messages: Record<string, object> = {};
   const operations: Record<string, object> = {};
@@ -73,7 +74,7 @@ export function buildAsyncApi(version: string, url: string): object {
 
 /** `GET /asyncapi.json`. */
 export function asyncApiRoute(version: string, url: string): ApiRoute {
-  let document: object | undefined;
+  let document: Record<string, unknown> | undefined;
   return publicRoute({
     method: 'get',
     path: ASYNCAPI_PATH,
@@ -82,8 +83,8 @@ export function asyncApiRoute(version: string, url: string): ApiRoute {
     tag: 'Documentation',
     summary: 'The AsyncAPI document of the Socket.IO events.',
     cacheControl: REVALIDATED,
-    replies: { 200: { description: 'The AsyncAPI 3.0 document.' } },
-    handle: () => Promise.resolve({ status: 200, body: (document ??= buildAsyncApi(version, url)) }),
+    replies: { 200: { description: 'The AsyncAPI 3.0 document.', schema: z.looseObject({}) } },
+    handle: () => Promise.resolve(reply(200, (document ??= buildAsyncApi(version, url)))),
   });
 }
 

@@ -1,7 +1,7 @@
 import { create as contentDisposition } from 'content-disposition';
 import type { Request, Response } from 'express';
 import { pipeline } from 'node:stream/promises';
-import type { FileReply } from '../controllers/controller.types';
+import type { SentFile } from '../controllers/reply';
 import type { ByteRange } from '../models/files/upload.model';
 import { AppError } from '../utils/errors';
 
@@ -10,8 +10,8 @@ import { AppError } from '../utils/errors';
  * for nothing but what it is, and to run nothing in it.
  * @throws AppError range_not_satisfiable
  */
-export async function sendFile(reply: FileReply, request: Request, response: Response): Promise<void> {
-  const { content, tag, cacheControl, mediaType, inline, name } = reply;
+export async function sendFile(file: SentFile, request: Request, response: Response): Promise<void> {
+  const { content, tag, cacheControl, mediaType, inline, name } = file;
   const etag = `"${tag}"`;
   try {
     const range = rangeOf(request, content.size, etag);

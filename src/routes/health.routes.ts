@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { reply } from '../controllers/reply';
 import { publicRoute, type ApiRoute } from './api-route';
 
 const liveReply = z.strictObject({ status: z.literal('ok') });
@@ -10,6 +11,8 @@ const readyReply = z.strictObject({
     accepting: state.meta({ description: 'Failed while the server is shutting down.' }),
   }),
 });
+
+const stateOf = (good: boolean): z.output<typeof state> => (good ? 'ok' : 'failed');
 
 export interface HealthProbes {
   /** Resolves when the database answers. */
@@ -31,7 +34,7 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
       tag,
       summary: 'Does the process answer at all?',
       replies: { 200: { description: 'It does.', schema: liveReply } },
-      handle: () => Promise.resolve({ status: 200, body: { status: 'ok' } }),
+      handle: () => Promise.resolve(reply(200, { status: 'ok' as const })),
     }),
     publicRoute({
       method: 'get',
@@ -45,13 +48,13 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
         503: { description: 'It cannot; `checks` tells why.', schema: readyReply },
       },
       handle: async () => {
-        const database = (await answersInTime(probes.pingDatabase())) ? 'ok' : 'failed';
-        const accepting = probes.isAccepting() ? 'ok' : 'failed';
+        const database = stateOf(await answersInTime(probes.pingDatabase()));
+        const accepting = stateOf(probes.isAccepting());
         const ready = database === 'ok' && accepting === 'ok';
-        return {
-          status: ready ? 200 : 503,
-          body: { status: ready ? 'ok' : 'failed', checks: { database, accepting } },
-        };
+        return reply(ready ? 200 : 503, {
+          status: stateOf(ready),
+          checks: { database, accepting },
+        });
       },
     }),
   ];

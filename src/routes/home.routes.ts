@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { reply } from '../controllers/reply';
 import { publicRoute, REVALIDATED, type ApiRoute } from './api-route';
 import { ASYNCAPI_PATH } from './asyncapi.routes';
 import { API_DOCS_PATH, OPENAPI_PATH } from './openapi.routes';
@@ -14,7 +15,7 @@ export function homeRoute(version: string, url: string): ApiRoute {
     summary: 'A page that says what runs here.',
     cacheControl: REVALIDATED,
     replies: { 200: { description: 'HTML.', schema: z.string(), contentType: 'text/html' } },
-    handle: () => Promise.resolve({ status: 200, body: page(version, url) }),
+    handle: () => Promise.resolve(reply(200, page(version, url))),
   });
 }
 

@@ -36,7 +36,7 @@ import { userRoutes } from './users.routes';
 export function apiRoutes(context: Context, version: string): ApiRoute[] {
   const { config, services, database } = context;
   const url = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
-  let document: object | undefined;
+  let document: Record<string, unknown> | undefined;
   const routes: ApiRoute[] = [
     homeRoute(version, url),
     openApiRoute(() => (document ??= buildOpenApi(routes, version))),

@@ -1,6 +1,8 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
 import { Router, type RequestHandler } from 'express';
 import swaggerUi from 'swagger-ui-express';
+import { z } from 'zod';
+import { reply } from '../controllers/reply';
 import { errorReply } from '../models/kernel/error.model';
 import { idempotencyHeaders } from '../models/idempotency/idempotency.model';
 import type { UploadSpec } from '../models/files/upload.model';
@@ -10,7 +12,7 @@ export const OPENAPI_PATH = '/openapi.json';
 export const API_DOCS_PATH = '/api-docs';
 
 /** The OpenAPI 3.1 document, made from the routes as they are mounted and the schemas that validate them. */
-export function buildOpenApi(routes: readonly ApiRoute[], version: string): object {
+export function buildOpenApi(routes: readonly ApiRoute[], version: string): Record<string, unknown> {
   const registry = new OpenAPIRegistry();
   const { name: scheme } = registry.registerComponent('securitySchemes', 'accessToken', {
     type: 'http',
@@ -18,7 +20,7 @@ export function buildOpenApi(routes: readonly ApiRoute[], version: string): obje
     bearerFormat: 'JWT',
   });
   for (const route of routes) registry.registerPath(describe(route, scheme));
-  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+  const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
       title: 'Parley',
@@ -28,10 +30,11 @@ export function buildOpenApi(routes: readonly ApiRoute[], version: string): obje
     },
     servers: [{ url: '/' }],
   });
+  return { ...document };
 }
 
 /** `GET /openapi.json`. */
-export function openApiRoute(document: () => object): ApiRoute {
+export function openApiRoute(document: () => Record<string, unknown>): ApiRoute {
   return publicRoute({
     method: 'get',
     path: OPENAPI_PATH,
@@ -40,8 +43,8 @@ export function openApiRoute(document: () => object): ApiRoute {
     tag: 'Documentation',
     summary: 'This document.',
     cacheControl: REVALIDATED,
-    replies: { 200: { description: 'The OpenAPI 3.1 document.' } },
-    handle: () => Promise.resolve({ status: 200, body: document() }),
+    replies: { 200: { description: 'The OpenAPI 3.1 document.', schema: z.looseObject({}) } },
+    handle: () => Promise.resolve(reply(200, document())),
   });
 }
 
@@ -103,6 +106,9 @@ function describeUpload({ field, maxBytes, mediaTypes }: UploadSpec) {
   return { required: true, content: { 'multipart/form-data': { schema, encoding } } };
 }
 
-function describeReply({ description, schema, contentType = 'application/json' }: ReplySpec) {
-  return schema ? { description, content: { [contentType]: { schema } } } : { description };
+function describeReply({ description, schema, contentType = 'application/json', lines, file }: ReplySpec) {
+  if (schema) return { description, content: { [contentType]: { schema } } };
+  if (lines) return { description, content: { 'application/x-ndjson': { schema: lines } } };
+  if (file === undefined) return { description };
+  return { description, content: { [file]: { schema: { type: 'string' as const, format: 'binary' } } } };
 }

@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { createUploadController, type UploadServices } from '../controllers/upload.controller.mongodb';
 import {
   ALLOWED_MEDIA_TYPES,
@@ -14,22 +13,20 @@ import { avatarParams, avatarQuery, AVATARS_PATH, avatarUpload } from '../models
 import { groupParams, groupReply } from '../models/group.model';
 import type { UploadSpec } from '../models/files/upload.model';
 import { userReply } from '../models/user.model';
-import { callerRoute, publicRoute, type ApiRoute, type ReplySpec } from './api-route';
+import { callerRoute, publicRoute, type ApiRoute, type ReplySpecs } from './api-route';
 
 /** What a route answers that sends a file on a message. */
-const FILE_REPLIES: Record<number, ReplySpec> = {
+const FILE_REPLIES = {
   200: {
     description: 'The file. All but pictures, sound and video come as a download.',
-    schema: z.string().meta({ format: 'binary' }),
-    contentType: 'application/octet-stream',
+    file: 'application/octet-stream',
   },
   206: {
     description: 'The part of it that was asked for (`Range`).',
-    schema: z.string().meta({ format: 'binary' }),
-    contentType: 'application/octet-stream',
+    file: 'application/octet-stream',
   },
   304: { description: 'The client has it already (`If-None-Match`).' },
-};
+} satisfies ReplySpecs;
 
 /** Files that people send, and what is made of them. */
 export function uploadRoutes(services: UploadServices): ApiRoute[] {
@@ -158,8 +155,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       replies: {
         200: {
           description: 'The image. It never changes under this address.',
-          schema: z.string().meta({ format: 'binary' }),
-          contentType: 'image/webp',
+          file: 'image/webp',
         },
         304: { description: 'The client has it already (`If-None-Match`, `If-Modified-Since`).' },
       },

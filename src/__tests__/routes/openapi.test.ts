@@ -1,5 +1,8 @@
 import supertest from 'supertest';
+import { z } from 'zod';
 import { createApp } from '../../app';
+import { reply, replyLines } from '../../controllers/reply';
+import { publicRoute } from '../../routes/api-route';
 import { signUp } from '../fixtures/people';
 import { fillPath, mountedRoutes, operationsOf, type Operation } from '../fixtures/routes';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -146,6 +149,47 @@ describe('the page that shows it', () => {
     const page = await supertest(server.url).get('/').expect(200).expect('Content-Type', /html/);
     expect(page.text).toContain('href="/api-docs"');
     await supertest(server.url).get('/api-docs').redirects(1).expect(200);
+  });
+});
+
+// The type check fails when one of the errors that are expected here is none.
+describe('the types of a route', () => {
+  const declared = { method: 'get', path: '/', operationId: 'get', tag: 'Test', summary: 'Test.' } as const;
+  const name = { description: 'A name.', schema: z.strictObject({ name: z.string() }) };
+  const nothing = { description: 'Nothing.' };
+  async function* numbers() {
+    yield await Promise.resolve(1);
+  }
+
+  it('accept the replies that it declares, each with a body of its schema', () => {
+    const replies = { 200: name, 201: name, 204: nothing };
+    const made = Math.random() < 0.5;
+    const handlers = [
+      () => Promise.resolve(reply(made ? 201 : 200, { name: 'Ada' })),
+      () => Promise.resolve(reply(204)),
+    ];
+    for (const handle of handlers) publicRoute({ ...declared, replies, handle });
+    const lines = { description: 'Numbers.', lines: z.number() };
+    publicRoute({
+      ...declared,
+      replies: { 200: lines },
+      handle: () => Promise.resolve(replyLines(numbers())),
+    });
+  });
+
+  it('refuse another body, another status, a missing body and lines of another type', () => {
+    const replies = { 200: name, 204: nothing };
+    // @ts-expect-error the body has a number where the schema has a string
+    publicRoute({ ...declared, replies, handle: () => Promise.resolve(reply(200, { name: 1 })) });
+    // @ts-expect-error the route declares no 201
+    publicRoute({ ...declared, replies, handle: () => Promise.resolve(reply(201, { name: 'Ada' })) });
+    // @ts-expect-error 200 has a body
+    publicRoute({ ...declared, replies, handle: () => Promise.resolve(reply(200)) });
+    // @ts-expect-error 204 has none
+    publicRoute({ ...declared, replies, handle: () => Promise.resolve(reply(204, { name: 'Ada' })) });
+    const lines = { 200: { description: 'Names.', lines: z.string() } };
+    // @ts-expect-error the lines are numbers
+    publicRoute({ ...declared, replies: lines, handle: () => Promise.resolve(replyLines(numbers())) });
   });
 });
 

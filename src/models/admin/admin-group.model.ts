@@ -30,6 +30,7 @@ export const adminChannelsQuery = z.strictObject({
 export type AdminChannelsQuery = z.output<typeof adminChannelsQuery>;
 
 export const transferGroupInput = z.strictObject({ userId: idSchema }).meta({ id: 'AdminTransferInput' });
+export type TransferGroupInput = z.output<typeof transferGroupInput>;
 
 const count = z.number().int();
 

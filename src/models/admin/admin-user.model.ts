@@ -24,6 +24,7 @@ export type AdminUsersQuery = z.output<typeof adminUsersQuery>;
 export const banInput = z.strictObject({ reason: lineOfText(1, 500) }).meta({ id: 'BanUserInput' });
 export type BanInput = z.output<typeof banInput>;
 export const deleteUserInput = z.strictObject({ reason: lineOfText(1, 500) }).meta({ id: 'DeleteUserInput' });
+export type DeleteUserInput = z.output<typeof deleteUserInput>;
 
 /** What the sessions of a user tell. */
 export interface SessionSummary {

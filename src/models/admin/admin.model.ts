@@ -3,6 +3,7 @@ import { lineOfText } from '../kernel/common.model';
 import { GLOBAL_ROLES } from '../user.model';
 
 export const changeRoleInput = z.strictObject({ role: z.enum(GLOBAL_ROLES) }).meta({ id: 'ChangeRoleInput' });
+export type ChangeRoleInput = z.output<typeof changeRoleInput>;
 
 export const suspendInput = z
   .strictObject({

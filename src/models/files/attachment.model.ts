@@ -119,6 +119,7 @@ export const attachmentIdsInput = z
   .meta({ description: 'Own uploads (`POST /api/upload`) that no message has yet, in this order.' });
 
 export const attachmentParams = z.strictObject({ attachmentId: idSchema });
+export type AttachmentParams = z.output<typeof attachmentParams>;
 
 const thumbnail = z
   .enum(['', 'true'], 'takes no value')

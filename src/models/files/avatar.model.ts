@@ -23,6 +23,7 @@ export const avatarParams = z.strictObject({
       example: `${'0123456789abcdef'.repeat(2)}.webp`,
     }),
 });
+export type AvatarParams = z.output<typeof avatarParams>;
 
 export const avatarQuery = z.strictObject({
   size: z

@@ -55,8 +55,11 @@ export type CreateInviteInput = z.output<typeof createInviteInput>;
 export const acceptInviteInput = z
   .strictObject({ code: z.string().min(1).max(128) })
   .meta({ id: 'AcceptInviteInput' });
+export type AcceptInviteInput = z.output<typeof acceptInviteInput>;
 export const groupInviteParams = z.strictObject({ groupId: idSchema, inviteId: idSchema });
+export type GroupInviteParams = z.output<typeof groupInviteParams>;
 export const inviteParams = z.strictObject({ inviteId: idSchema });
+export type InviteParams = z.output<typeof inviteParams>;
 
 export const inviteSchema = z
   .strictObject({

@@ -22,9 +22,11 @@ export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
 export const askToJoinInput = z
   .strictObject({ note: lineOfText(0, 500).default('').meta({ description: 'For those who decide.' }) })
   .meta({ id: 'AskToJoinInput' });
+export type AskToJoinInput = z.output<typeof askToJoinInput>;
 export const rejectJoinInput = z
   .strictObject({ reason: lineOfText(0, 500).default('').meta({ description: 'The user is told.' }) })
   .meta({ id: 'RejectJoinInput' });
+export type RejectJoinInput = z.output<typeof rejectJoinInput>;
 
 export const joinRequestSchema = z
   .strictObject({ groupId: idOut, user: publicUserSchema, note: z.string(), createdAt: timeOut })

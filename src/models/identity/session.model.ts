@@ -80,6 +80,7 @@ export const sessionsQuery = z.strictObject({
 export type SessionsQuery = z.output<typeof sessionsQuery>;
 
 export const sessionParams = z.strictObject({ sessionId: idSchema });
+export type SessionParams = z.output<typeof sessionParams>;
 
 export const sessionSchema = z
   .strictObject({

@@ -29,6 +29,7 @@ const emoji = z
   .meta({ description: 'One emoji, or a shortcode such as `:shipit:`.', example: '👍' });
 
 export const reactionParams = z.strictObject({ messageId: idSchema, emoji });
+export type ReactionParams = z.output<typeof reactionParams>;
 
 export const reactionSchema = z
   .strictObject({

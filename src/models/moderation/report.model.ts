@@ -62,6 +62,7 @@ export const reportInput = z
 export type ReportInput = z.output<typeof reportInput>;
 
 export const reportParams = z.strictObject({ reportId: idSchema });
+export type ReportParams = z.output<typeof reportParams>;
 
 export const reportsQuery = pageQuery.extend({
   groupId: idSchema

@@ -68,6 +68,7 @@ export interface NotificationDocument {
 }
 
 export const notificationParams = z.strictObject({ notificationId: idSchema });
+export type NotificationParams = z.output<typeof notificationParams>;
 export const notificationsQuery = pageQuery.extend({
   unread: z.enum(['true']).optional().meta({ description: 'Only what has not been read yet.' }),
 });

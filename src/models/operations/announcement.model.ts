@@ -35,6 +35,7 @@ export const createAnnouncementInput = z
 export type CreateAnnouncementInput = z.output<typeof createAnnouncementInput>;
 
 export const announcementParams = z.strictObject({ announcementId: idSchema });
+export type AnnouncementParams = z.output<typeof announcementParams>;
 
 export const announcementSchema = z
   .strictObject({

@@ -3,6 +3,7 @@ import { idOut, idSchema, limitSchema, nextCursorOut, pageQuery, timeOut } from 
 import { ERROR_CODES } from '../kernel/error.model';
 
 export const slowestQuery = z.strictObject({ limit: limitSchema(20, 200) });
+export type SlowestQuery = z.output<typeof slowestQuery>;
 
 const duration = z.number().meta({ description: 'In milliseconds; at most 5% too high.' });
 export const slowestReply = z.strictObject({
@@ -19,25 +20,25 @@ export const slowestReply = z.strictObject({
   ),
 });
 
+/** Errors that count as the same: of the same code, in the same place, with the same text but for its details. */
+const errorGroupSchema = z
+  .strictObject({
+    code: z.enum(ERROR_CODES),
+    name: z.string().meta({ description: 'A route or a socket event.' }),
+    text: z.string().meta({ description: 'What it says, without anything that a caller has sent.' }),
+    count: z.number().int(),
+    firstAt: timeOut,
+    lastAt: timeOut,
+    requestId: z
+      .string()
+      .nullable()
+      .meta({ description: 'Of the last one, for the log; null for a socket event.' }),
+  })
+  .meta({ id: 'ErrorGroup' });
+export type ErrorGroup = z.output<typeof errorGroupSchema>;
+
 /** Of all that are kept: they are grouped, and at most two hundred. */
-export const errorsReply = z.strictObject({
-  errors: z.array(
-    z
-      .strictObject({
-        code: z.enum(ERROR_CODES),
-        name: z.string().meta({ description: 'A route or a socket event.' }),
-        text: z.string().meta({ description: 'What it says, without anything that a caller has sent.' }),
-        count: z.number().int(),
-        firstAt: timeOut,
-        lastAt: timeOut,
-        requestId: z
-          .string()
-          .nullable()
-          .meta({ description: 'Of the last one, for the log; null for a socket event.' }),
-      })
-      .meta({ id: 'ErrorGroup' }),
-  ),
-});
+export const errorsReply = z.strictObject({ errors: z.array(errorGroupSchema) });
 
 export const connectionsQuery = pageQuery.extend({ userId: idSchema.optional() });
 export type ConnectionsQuery = z.output<typeof connectionsQuery>;
@@ -67,3 +68,4 @@ export const connectionsReply = z.strictObject({
 export const exportMessagesQuery = z.strictObject({
   channelId: idSchema.optional().meta({ description: 'All messages, if it is left out.' }),
 });
+export type ExportMessagesQuery = z.output<typeof exportMessagesQuery>;

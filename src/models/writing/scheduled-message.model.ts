@@ -60,6 +60,7 @@ export const rescheduleMessageInput = z
 export type RescheduleMessageInput = z.output<typeof rescheduleMessageInput>;
 
 export const scheduledMessageParams = z.strictObject({ scheduledMessageId: idSchema });
+export type ScheduledMessageParams = z.output<typeof scheduledMessageParams>;
 
 export const scheduledMessageSchema = z
   .strictObject({

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { ExportedFact } from '../../models/accounts/account-export.model';
 import { toAttachment, toStoredAttachment } from '../../models/files/attachment.model';
 import { toDraft } from '../../models/writing/draft.model';
 import { toGroup } from '../../models/group.model';
@@ -18,11 +19,6 @@ import type { Access } from '../access/access';
 /** Messages of an export that are read at a time. */
 const READ_AHEAD = 1000;
 
-interface Fact {
-  kind: string;
-  data: unknown;
-}
-
 /**
  * What people may take along of what is stored about them: all that is theirs, and of what concerns others too their
  * part of it. Who has decided about them, and what others have told of them, is left out.
@@ -34,7 +30,7 @@ export class AccountExportService {
   ) {}
 
   /** Everything that is stored about the caller, as an async sequence of one fact each. */
-  async *export(caller: Caller): AsyncGenerator<Fact> {
+  async *export(caller: Caller): AsyncGenerator<ExportedFact> {
     const { userId } = caller;
     const user = await this.collections.users.findOne({ _id: userId });
     if (!user) return;
@@ -45,7 +41,7 @@ export class AccountExportService {
     yield* this.writings(userId);
   }
 
-  private async *account(caller: Caller, user: UserDocument): AsyncGenerator<Fact> {
+  private async *account(caller: Caller, user: UserDocument): AsyncGenerator<ExportedFact> {
     const { sessions, auditLog, blocks, users, preferences, notifications } = this.collections;
     const { _id: userId, lastSeenAt } = user;
     yield { kind: 'user', data: toUser(user) };
@@ -73,7 +69,7 @@ export class AccountExportService {
     }
   }
 
-  private async *groups(userId: ObjectId): AsyncGenerator<Fact> {
+  private async *groups(userId: ObjectId): AsyncGenerator<ExportedFact> {
     const { memberships, groups, invites, joinRequests, groupBans } = this.collections;
     for await (const { groupId, role, joinedAt } of memberships.find({ userId })) {
       const group = await groups.findOne({ _id: groupId });
@@ -97,7 +93,7 @@ export class AccountExportService {
     }
   }
 
-  private async *channels(userId: ObjectId): AsyncGenerator<Fact> {
+  private async *channels(userId: ObjectId): AsyncGenerator<ExportedFact> {
     const { channelMembers, channelRestrictions, channelSettings, channelReads, threadFollows } =
       this.collections;
     for await (const { channelId, joinedAt } of channelMembers.find({ userId })) {
@@ -121,7 +117,7 @@ export class AccountExportService {
   }
 
   /** What they have put to messages of others, which are not theirs to take along. */
-  private async *marks(userId: ObjectId): AsyncGenerator<Fact> {
+  private async *marks(userId: ObjectId): AsyncGenerator<ExportedFact> {
     const { bookmarks, messages, reports } = this.collections;
     for await (const { messageId, channelId, createdAt } of bookmarks.find({ userId })) {
       const ids = { messageId: messageId.toHexString(), channelId: channelId.toHexString() };
@@ -144,7 +140,7 @@ export class AccountExportService {
     }
   }
 
-  private async *writings(userId: ObjectId): AsyncGenerator<Fact> {
+  private async *writings(userId: ObjectId): AsyncGenerator<ExportedFact> {
     const { uploads, scheduledMessages, drafts, messages, messageEdits } = this.collections;
     for await (const upload of uploads.find({ userId })) {
       const attachment = toAttachment(toStoredAttachment(upload));

@@ -4,6 +4,7 @@ import { toAccount, type Account } from '../../models/admin/admin-user.model';
 import type { Channel } from '../../models/channel.model';
 import { toSharedGroup, type SharedGroup } from '../../models/group.model';
 import { toMessage, type Message } from '../../models/message.model';
+import type { ExportMessagesQuery } from '../../models/operations/diagnostics.model';
 import type { Caller } from '../../models/identity/session.model';
 import { noChannel, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
@@ -44,10 +45,7 @@ export class ExportService {
   }
 
   /** The messages of a channel by `seq`, or all. @throws AppError forbidden, not_found */
-  async messages(
-    caller: Caller,
-    { channelId }: { channelId?: string | undefined },
-  ): Promise<AsyncIterable<Message>> {
+  async messages(caller: Caller, { channelId }: ExportMessagesQuery): Promise<AsyncIterable<Message>> {
     this.access.requireSuperAdmin(caller);
     const { messages } = this.collections;
     if (channelId === undefined) {

@@ -1,9 +1,9 @@
-import type { ConnectedUser, ConnectionsQuery } from '../../models/operations/diagnostics.model';
+import type { ConnectedUser, ConnectionsQuery, ErrorGroup } from '../../models/operations/diagnostics.model';
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import type { Access } from '../access/access';
 import type { LiveConnection, LiveConnections } from './live-connections';
-import type { ErrorGroup, RecentErrors } from './recent-errors';
+import type { RecentErrors } from './recent-errors';
 import type { Timing, Timings } from './timings';
 import type { UserService } from '../user.service';
 

@@ -1,21 +1,9 @@
-import { toPublicError, type ErrorCode } from '../../utils/errors';
+import type { ErrorGroup } from '../../models/operations/diagnostics.model';
+import { toPublicError } from '../../utils/errors';
 
 /** Groups that are kept; of more, those that were seen last. */
 const MAX_GROUPS = 200;
 const MAX_TEXT = 200;
-
-/** Errors that are the same one: of the same code, in the same place, with the same text but for its details. */
-export interface ErrorGroup {
-  code: ErrorCode;
-  /** The route or the socket event. */
-  name: string;
-  text: string;
-  count: number;
-  firstAt: Date;
-  lastAt: Date;
-  /** Of the last one: the log has more under it. Null for a socket event. */
-  requestId: string | null;
-}
 
 /** The errors of this process since its start, grouped. They hold nothing that a caller has sent. */
 export class RecentErrors {
@@ -27,7 +15,7 @@ export class RecentErrors {
     const { code } = toPublicError(error);
     const text = describe(error);
     const key = `${code} ${name} ${text}`;
-    const now = new Date();
+    const now = new Date().toISOString();
     const group = this.groups.get(key) ?? {
       code,
       name,

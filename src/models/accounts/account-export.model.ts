@@ -1,0 +1,36 @@
+import { z } from 'zod';
+
+/** One line of the export of an account: an object of the kind that it names. */
+export const exportedFact = z.strictObject({
+  kind: z.enum([
+    'user',
+    'last_seen',
+    'session',
+    'audit_entry',
+    'block',
+    'preferences',
+    'notification',
+    'membership',
+    'invite_made',
+    'invite',
+    'join_request',
+    'group_ban',
+    'channel_membership',
+    'channel_restriction',
+    'channel_setting',
+    'read_marker',
+    'thread_follow',
+    'bookmark',
+    'reaction',
+    'report',
+    'upload',
+    'scheduled_message',
+    'draft',
+    'message',
+    'message_edit',
+  ]),
+  data: z
+    .looseObject({})
+    .meta({ description: 'The object as the API returns it, or the part that the caller may have.' }),
+});
+export type ExportedFact = z.output<typeof exportedFact>;
