@@ -5,7 +5,7 @@ import type { JsonObject } from './schema-diff';
 
 const ROOT = join(__dirname, '..');
 
-/** Variables that tests and tools read, and names that look like settings and are none. */
+/** Variables of tests and tools, and names that look like settings but are not. */
 const OTHER_NAMES = new Set([
   'TEST_MONGODB_URI',
   'UV_THREADPOOL_SIZE',
@@ -14,15 +14,15 @@ const OTHER_NAMES = new Set([
   'FUZZ_SEED',
 ]);
 
-/** What a page may name: each with how it is found in the text, and whether there is such a thing. */
+/** The names that a page may refer to. */
 export interface Named {
   events: ReadonlySet<string>;
-  /** `GET /api/users/{}`: parameters have no name here. */
+  /** Such as `GET /api/users/{}`, without the names of parameters. */
   routes: ReadonlySet<string>;
   scripts: ReadonlySet<string>;
 }
 
-/** What there is to name, from the documents of the API and package.json. */
+/** Collects the names that pages may refer to from the API documents and package.json. */
 export function namedThings(openapi: JsonObject, asyncapi: JsonObject, manifest: JsonObject): Named {
   const { paths } = openapi as { paths: Record<string, object> };
   const { channels } = asyncapi as unknown as {
@@ -39,9 +39,8 @@ export function namedThings(openapi: JsonObject, asyncapi: JsonObject, manifest:
 }
 
 /**
- * What a page of the documentation names that does not exist: events, routes, settings, npm scripts, tests, pages and
- * headings.
- * @returns one line for each, with the name of the page.
+ * Finds references of a page to events, routes, settings, npm scripts, tests, pages and headings that do not exist.
+ * @returns a message for each, with the path of the page.
  */
 export function brokenReferences(page: string, named: Named): string[] {
   const text = readFileSync(page, 'utf8');
@@ -76,11 +75,19 @@ export function brokenReferences(page: string, named: Named): string[] {
       ? undefined
       : `there is no test ${path}`,
   );
-  check(/\]\(([^)\s]+)\)/g, (target = '') => brokenLink(page, text, target));
-  return wrong;
+  return [...wrong, ...brokenLinks(page)];
 }
 
-/** The npm scripts that no page names, but for those that npm itself runs before others. */
+/** Finds the links of a page to files and headings that do not exist. @returns a message for each. */
+export function brokenLinks(page: string): string[] {
+  const text = readFileSync(page, 'utf8');
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = '']) => {
+    const problem = brokenLink(page, text, target);
+    return problem === undefined ? [] : [`${relative(ROOT, page)}: ${problem}`];
+  });
+}
+
+/** Returns the npm scripts that no page mentions, except those that npm runs before others (`pre…`). */
 export function undescribedScripts(pages: readonly string[], { scripts }: Named): string[] {
   const text = pages.map((page) => readFileSync(page, 'utf8')).join('\n');
   return [...scripts].filter(
@@ -102,7 +109,7 @@ function brokenLink(page: string, text: string, target: string): string | undefi
   return anchors.includes(anchor) ? undefined : `there is no heading ${target}`;
 }
 
-/** As GitHub makes it of a heading. */
+/** Returns the anchor that GitHub generates for a heading. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()

@@ -1,33 +1,42 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { decisionPages, decisionProblems, decisionsTable } from './docs-decisions';
+import { brokenLinks, brokenReferences, namedThings, undescribedScripts } from './docs-references';
 import { docsTables } from './docs-tables';
-import { brokenReferences, namedThings, undescribedScripts } from './docs-references';
 import type { JsonObject } from './schema-diff';
 
 const ROOT = join(__dirname, '..');
+const DECISIONS = join(ROOT, 'docs', 'decisions');
 
 const json = (...path: string[]) => JSON.parse(readFileSync(join(ROOT, ...path), 'utf8')) as JsonObject;
 
-/** Every page of the documentation but the decisions, which say how things were when they were made. */
+/** Every page of the documentation except the decisions: they describe the code as it was on their date. */
 function pages(): string[] {
   const docs = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
   return [
     ...['README.md', 'CONTRIBUTING.md'].map((name) => join(ROOT, name)),
     ...docs.map((name) => join(ROOT, 'docs', name)),
+    join(DECISIONS, 'README.md'),
   ];
 }
 
-/** A part of a page between its two markers. Prettier leaves it as it is: padded tables would all change with one cell. */
+/**
+ * A generated part of a page, with its markers. Prettier ignores these tables: otherwise a change of one cell could
+ * change the padding of all rows.
+ */
 const GENERATED =
   /(<!-- generated: ([a-z-]+)[^>]*-->\n<!-- prettier-ignore-start -->\n)[^]*?(\n<!-- prettier-ignore-end -->)/g;
 
 /**
- * Makes the generated parts of all pages anew, from docs/api and the error catalogue.
- * @param write whether to write the pages that differ.
- * @returns their names.
+ * Generates the tables of all pages: from docs/api, and from the first lines of the decisions.
+ * @param write whether to update the pages that are out of date.
+ * @returns the paths of these pages.
  */
 export function generateDocs(write: boolean): string[] {
-  const tables = docsTables(json('docs', 'api', 'asyncapi.json'));
+  const tables: Record<string, string> = {
+    ...docsTables(json('docs', 'api', 'asyncapi.json')),
+    decisions: decisionsTable(DECISIONS),
+  };
   const unused = new Set(Object.keys(tables));
   const stale = pages().filter((page) => {
     const before = readFileSync(page, 'utf8');
@@ -45,7 +54,10 @@ export function generateDocs(write: boolean): string[] {
   return stale;
 }
 
-/** What pages name that does not exist. @returns one line for each. */
+/**
+ * Finds references to things that do not exist, and decisions without a valid name, title, status or date.
+ * @returns a message for each.
+ */
 export function checkReferences(): string[] {
   const named = namedThings(
     json('docs', 'api', 'openapi.json'),
@@ -55,5 +67,7 @@ export function checkReferences(): string[] {
   return [
     ...pages().flatMap((page) => brokenReferences(page, named)),
     ...undescribedScripts(pages(), named).map((name) => `no page describes npm run ${name}`),
+    ...decisionProblems(DECISIONS),
+    ...decisionPages(DECISIONS).flatMap(brokenLinks),
   ];
 }

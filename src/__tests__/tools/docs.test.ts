@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decisionProblems, decisionsTable } from '../../../tools/docs-decisions';
 import { brokenReferences } from '../../../tools/docs-references';
 import { docsTables } from '../../../tools/docs-tables';
 import { ERROR_CODES } from '../../models/kernel/error.model';
@@ -10,7 +11,7 @@ const object = (properties: object, required: string[]) => ({ type: 'object', pr
 const message = object(
   {
     id,
-    text: { type: 'string', description: 'Of what was said,\nor is left.' },
+    text: { type: 'string', description: 'The text,\nor what is left of it.' },
     at: { anyOf: [{ type: 'string', format: 'date-time' }, { type: 'null' }] },
     size: { type: 'integer', default: 5 },
   },
@@ -26,11 +27,11 @@ const document = {
       messages: {
         'message.edit': {
           name: 'message:edit',
-          summary: 'Changes it.',
+          summary: 'Changes a message.',
           payload: object({ ids: { type: 'array', items: id }, kind: { enum: ['a', 'b'] } }, ['ids']),
         },
         'message.edit.ack': { name: 'message:edit', summary: '', payload: ack },
-        'message.updated': { name: 'message:updated', summary: 'It changed.', payload: reply },
+        'message.updated': { name: 'message:updated', summary: 'A message has changed.', payload: reply },
       },
     },
   },
@@ -47,17 +48,17 @@ const document = {
 describe('the generated tables', () => {
   const tables = docsTables(document);
 
-  it('have every event with its fields, their types, and whether they may be missing', () => {
+  it('list every event with its fields, their types, and whether they are optional', () => {
     expect(tables['client-events']).toContain(
       '| `message:edit` | `{ ids: id[], kind?: "a" \\| "b" }` ' +
-        '| `{ message: Message }` ([`Message`](objects.md#message)) | Changes it. |',
+        '| `{ message: Message }` ([`Message`](objects.md#message)) | Changes a message. |',
     );
     expect(tables['server-events']).toContain(
-      '| `message:updated` | [`Message`](objects.md#message) | It changed. |',
+      '| `message:updated` | [`Message`](objects.md#message) | A message has changed. |',
     );
   });
 
-  it('have every object', () => {
+  it('list every object', () => {
     expect(tables['objects']).toContain(
       [
         '## Message',
@@ -65,7 +66,7 @@ describe('the generated tables', () => {
         '| field | type | always there |  |',
         '| --- | --- | --- | --- |',
         '| `id` | `id` | yes |  |',
-        '| `text` | `string` | no | Of what was said, or is left. |',
+        '| `text` | `string` | no | The text, or what is left of it. |',
         '| `at` | `time \\| null` | yes |  |',
         '| `size` | `integer` | no | Default: `5`. |',
       ].join('\n'),
@@ -75,7 +76,7 @@ describe('the generated tables', () => {
     );
   });
 
-  it('have the codes of errors by their status', () => {
+  it('list the error codes by HTTP status', () => {
     expect(tables['acknowledgements']).toContain(
       '| `error.code` | [`ErrorCode`](realtime.md#error-codes) | after an error |',
     );
@@ -97,10 +98,10 @@ describe('a page', () => {
     return brokenReferences(page, named).map((line) => line.replace(/^.*page\.md: /, ''));
   };
 
-  it('may name what there is', () => {
+  it('may refer to things that exist', () => {
     const text =
-      '# A heading: of it\n`message:edit {x}`, `a:b`, `GET /api/users/:userId`, `npm run check`, `npm ci`, `DATA_DIR`,' +
-      ' `__tests__/tools/docs`, [here](#a-heading-of-it), [page](page.md), [out](https://example.org/x)';
+      '# A heading: with a colon\n`message:edit {x}`, `a:b`, `GET /api/users/:userId`, `npm run check`, `npm ci`, `DATA_DIR`,' +
+      ' `__tests__/tools/docs`, [here](#a-heading-with-a-colon), [page](page.md), [out](https://example.org/x)';
     expect(problemsOf(text)).toEqual([]);
   });
 
@@ -112,7 +113,50 @@ describe('a page', () => {
     ['`__tests__/tools/doc`', 'there is no test tools/doc'],
     ['[x](gone.md)', 'there is no page gone.md'],
     ['[x](#gone)', 'there is no heading #gone'],
-  ])('that names %s is told so', (text, problem) => {
+  ])('that refers to %s is reported', (text, problem) => {
     expect(problemsOf(text)).toEqual([problem]);
+  });
+});
+
+describe('the decisions', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-decisions-'));
+  beforeEach(() => {
+    write('README.md', '# Decisions\n');
+    write(
+      '0001-one.md',
+      '# One | two\n\nStatus: superseded by [0002](0002-two.md)\nDate: 2026-11-23\n\n## Context\n',
+    );
+    write('0002-two.md', '# Two\n\nStatus: accepted\nDate: 2026-11-30\n\n## Context\n');
+  });
+  afterEach(() => readdirSync(folder).forEach((name) => rmSync(join(folder, name))));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+
+  it('are listed in the index by number, with title, date and status', () => {
+    expect(decisionProblems(folder)).toEqual([]);
+    expect(decisionsTable(folder).split('\n').slice(2)).toEqual([
+      '| [0001](0001-one.md) | One \\| two | 2026-11-23 | superseded by [0002](0002-two.md) |',
+      '| [0002](0002-two.md) | Two | 2026-11-30 | accepted |',
+    ]);
+  });
+
+  const head = (status: string, date = '2026-11-30') => `# Three\n\n${status}\nDate: ${date}\n\n## Context\n`;
+  it.each([
+    ['no title', '0003-three.md', 'Status: accepted\nDate: 2026-11-30\n', 'the first line must be its title'],
+    ['no status', '0003-three.md', head(''), 'there is no line "Status: '],
+    ['an unknown status', '0003-three.md', head('Status: fine'), 'there is no line "Status: '],
+    [
+      'a status in its text',
+      '0003-three.md',
+      `${head('')}\nStatus: accepted\n`,
+      'there is no line "Status: ',
+    ],
+    ['no date', '0003-three.md', '# Three\n\nStatus: accepted\n', 'there is no line "Date: '],
+    ['an invalid date', '0003-three.md', head('Status: accepted', '2026-02-30'), 'there is no line "Date: '],
+    ['a used number', '0002-zwei.md', head('Status: accepted'), '0002-two.md has the same number'],
+    ['a malformed name', '3-three.md', head('Status: accepted'), 'the name must be '],
+  ])('with %s are reported', (_, name, text, problem) => {
+    write(name, text);
+    expect(decisionProblems(folder)).toEqual([expect.stringContaining(`${name}: ${problem}`)]);
   });
 });
