@@ -57,8 +57,7 @@ module.exports = {
     ...Object.entries(MAY_USE).map(([from, allowed]) => ({
       name: `${from}-imports`,
       severity: 'error',
-      // The script that serves the embedded store is the one that does not go through the context.
-      from: { path: part(from), pathNot: '^src/scripts/embedded-db\\.ts$' },
+      from: { path: part(from) },
       to: { path: '^src/', pathNot: [from, ...allowed].map(part) },
     })),
     ...DOMAINS.map((names, index) => ({
@@ -107,35 +106,48 @@ module.exports = {
       to: { path: 'node_modules/(express|socket\\.io|engine\\.io|peer|ws)/' },
     },
     {
-      name: 'embedded-store-stands-alone',
-      comment: 'The embedded store imports nothing else of src.',
+      name: 'packages-stand-alone',
+      comment: 'A package imports nothing of Parley; its tests and its benchmark may use tools.',
       severity: 'error',
-      from: { path: '^src/db/embedded/' },
-      to: { path: '^src/', pathNot: '^src/db/embedded/' },
+      from: { path: '^packages/([^/]+)/' },
+      to: { path: '^(src|bench|client|packages)/', pathNot: '^packages/$1/' },
+    },
+    {
+      name: 'packages-by-their-entries',
+      comment:
+        'Nothing outside of a package reaches behind the entries in the `exports` of its package.json.',
+      severity: 'error',
+      from: { pathNot: '^packages/' },
+      to: {
+        path: '^packages/',
+        pathNot: '^packages/embedded-store/(src|dist)/(index|command-line)\\.(ts|js)$',
+      },
     },
     {
       name: 'embedded-store-only-through-mongodb-ts',
       comment: 'Only db/mongodb.ts starts the embedded store (and the script that serves it on a port).',
       severity: 'error',
       from: {
-        path: '^src/',
-        pathNot: '^src/(db/embedded/|db/mongodb\\.ts$|scripts/embedded-db\\.ts$|__tests__/)',
+        path: '^(src|bench|client|tools)/',
+        pathNot: '^src/(db/mongodb\\.ts$|scripts/embedded-db\\.ts$|__tests__/)',
       },
-      to: { path: '^src/db/embedded/' },
+      to: { path: '^packages/embedded-store/' },
     },
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-cycles', severity: 'error', from: { path: '^(src|packages)/' }, to: { circular: true } },
     {
       name: 'no-undeclared-packages',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/__tests__/' },
+      from: { path: '^(src|packages/[^/]+/src)/', pathNot: '/__tests__/' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'unknown'], pathNot: '@types/' },
     },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^src/__tests__/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['require', 'node', 'default'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['@parley/source', 'require', 'node', 'default'],
+    },
   },
 };

@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'data/', 'uploads/', 'coverage/', 'src/__tests__/fixtures/golden/'] },
+  { ignores: ['**/dist/', 'data/', 'uploads/', 'coverage/', 'packages/embedded-store/__tests__/golden/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -20,7 +20,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts'],
+    files: ['src/**/*.ts', 'packages/*/src/**/*.ts'],
     ignores: ['src/config/**', 'src/__tests__/**', 'src/scripts/**'],
     rules: {
       'no-restricted-properties': [
@@ -30,11 +30,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/scripts/**', 'bench/**', 'tools/**', 'src/__tests__/**'],
+    files: ['src/scripts/**', 'bench/**', 'packages/*/bench/**', 'tools/**', '**/__tests__/**'],
     rules: { 'no-console': 'off' },
   },
   {
-    files: ['src/__tests__/**'],
+    files: ['**/__tests__/**'],
     rules: {
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-member-access': 'off',

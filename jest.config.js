@@ -5,10 +5,10 @@ module.exports = {
   // Tests run in the worker process itself and share its modules: docs/decisions/0041-application-loaded-once.md.
   testEnvironment: '<rootDir>/tools/jest/environment.cjs',
   runtime: '<rootDir>/tools/jest/runtime.cjs',
-  roots: ['<rootDir>/src'],
+  roots: ['<rootDir>/src', '<rootDir>/packages'],
   testMatch: ['**/__tests__/**/*.test.ts'],
   globalSetup: '<rootDir>/src/__tests__/fixtures/global-setup.ts',
-  setupFiles: ['<rootDir>/src/__tests__/fixtures/setup.ts'],
+  setupFiles: ['<rootDir>/tools/jest/setup.cjs'],
   globalTeardown: '<rootDir>/src/__tests__/fixtures/global-teardown.ts',
   transform: {
     // Types are checked by `npm run check`; here they are only stripped.

@@ -5,8 +5,8 @@ import { openDatabase } from '../src/db/mongodb';
 import { startServer } from '../src/server';
 import { fillDatabase } from './admin/fill';
 import { inTemporaryFolder } from './chat/temporary-folder';
-import { describeMachine } from './store/machine';
-import { milliseconds, note, printTable } from './store/table';
+import { describeMachine } from '../tools/bench/machine';
+import { milliseconds, note, printTable } from '../tools/bench/table';
 
 /**
  * `npm run bench:admin [-- --messages N]`: what the desk of the administrators costs when there are a million

@@ -7,7 +7,7 @@ import type { Strikes } from './attack/attacker';
 import { Bystanders, type Latencies } from './attack/measures';
 import { Target } from './attack/target';
 import { inTemporaryFolder } from './chat/temporary-folder';
-import { describeMachine } from './store/machine';
+import { describeMachine } from '../tools/bench/machine';
 
 /**
  * `npm run bench:attack [-- --attacks log-ins,pictures]`: what an attack on the server, built and on its embedded store,

@@ -8,7 +8,7 @@ import { drawPairs } from './chat/plot';
 import { chatTable, historyTable } from './chat/report';
 import { Target } from './chat/target';
 import { inTemporaryFolder } from './chat/temporary-folder';
-import { describeMachine } from './store/machine';
+import { describeMachine } from '../tools/bench/machine';
 
 /**
  * `npm run bench`: Parley, built and on the embedded store, against a bare Socket.IO broadcast that stores and

@@ -1,6 +1,6 @@
+import { startEmbeddedStore } from '@parley/embedded-store';
 import { MongoServerError, type Db, type MongoClient } from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
-import { startEmbeddedStore } from './embedded';
 import { prepareDatabase } from './migrations/runner';
 import { createMongoClient } from './mongo-client';
 import { createLogger, type Logger } from '../utils/logger';

@@ -1,9 +1,9 @@
+import { startEmbeddedStore } from '@parley/embedded-store';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../../config/env.config';
 import { createContext } from '../../../context';
-import { startEmbeddedStore } from '../../../db/embedded';
 import { startServer } from '../../../server';
 import { createApi } from '../../fixtures/api';
 import { startTestServer, type TestServer } from '../../fixtures/server';

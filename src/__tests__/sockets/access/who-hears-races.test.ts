@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { PATIENCE, rounds, SEED } from '../../db/support/budget';
+import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
 import type { Command, HearingModel } from '../../fixtures/hearing-model';
 import { Orders, type Call } from '../../fixtures/hearing-orders';
 import { Audience, PEOPLE, type World } from '../../fixtures/hearing-world';

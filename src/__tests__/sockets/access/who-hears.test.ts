@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { PATIENCE, rounds, SEED } from '../../db/support/budget';
+import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
 import type { Answer } from '../../fixtures/api';
 import { ACTS, type Command } from '../../fixtures/hearing-model';
 import { Audience, PEOPLE, placeOf, type Sight, type World } from '../../fixtures/hearing-world';

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { ServeOptions } from './serve';
+import { releaseDirectory } from './storage/lock';
+import type { WorkerMessage } from './worker';
+
+/** How to start the store. */
+export interface EmbeddedStoreOptions {
+  /** Folder of the data file; made if it does not exist. */
+  dataDir: string;
+  /** A TCP port on the loopback interface (0 = any free one), in place of a Unix socket in `dataDir`. */
+  port?: number;
+  host?: '127.0.0.1';
+  /** Told of errors inside the store that clients see only as "internal error". */
+  onError?: (message: string) => void;
+}
+
+/** A store that runs in a worker thread. */
+export interface EmbeddedStore {
+  /** Connection string for MongoDB drivers. */
+  uri: string;
+  /** Finishes what is being written and ends the worker. @throws what kept it from finishing; the worker has ended */
+  close(): Promise<void>;
+  /** Calls back once if the worker ends without `close`; connections to it break then. */
+  onExit(callback: (error: Error) => void): void;
+}
+
+/**
+ * Starts a durable single-node database on `dataDir` that speaks MongoDB's wire protocol. Rejects when the
+ * folder is in use by another process, not writable, or holds a damaged data file.
+ */
+export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+  const lockToken = randomBytes(8).toString('hex');
+  const worker = startWorker({ dataDir: options.dataDir, port: options.port, lockToken });
+  const exitCallbacks: ((error: Error) => void)[] = [];
+  let failure: Error | undefined;
+  let closing = false;
+  let failedToClose: Error | undefined;
+  const exited = new Promise<void>((resolve) => {
+    worker.once('error', (error: Error) => {
+      failure = error;
+      if (closing) failedToClose = error;
+    });
+    worker.once('exit', (code) => {
+      failure ??= new Error(`the embedded store ended with code ${code}`);
+      releaseDirectory(options.dataDir, lockToken);
+      if (!closing) for (const callback of exitCallbacks) callback(failure);
+      resolve();
+    });
+  });
+  worker.on('message', (message: WorkerMessage) => {
+    if (message.kind === 'reported') options.onError?.(message.message);
+  });
+  const uri = await new Promise<string>((resolve, reject) => {
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.kind === 'ready') resolve(message.uri);
+      if (message.kind === 'failed') reject(new Error(message.message));
+    });
+    void exited.then(() => reject(failure ?? new Error('the embedded store did not start')));
+  });
+  return {
+    uri,
+    async close() {
+      closing = true;
+      worker.postMessage('close');
+      await exited;
+      if (failedToClose) throw failedToClose;
+    },
+    onExit: (callback) => void exitCallbacks.push(callback),
+  };
+}
+
+/** The worker runs the built code, also when a test or a benchmark loads this file from its source. */
+function startWorker(workerData: ServeOptions): Worker {
+  return new Worker(join(__dirname, '..', 'dist', 'worker.js'), { workerData });
+}
