@@ -4,10 +4,8 @@ import { open } from 'lmdb';
 import type { Database, RootDatabase, Transaction } from 'lmdb';
 import { StoreError } from '../errors';
 import { checkDataFile } from './file-check';
+import { checkFormat, writeFormat } from './format';
 
-/** The version of the layout that storage/keys.ts and storage/catalog.ts describe. */
-const FORMAT_VERSION = 2;
-const FORMAT_KEY = Buffer.from('format');
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 /** One of the ordered maps of the data file: Buffer keys, Buffer values. */
@@ -52,15 +50,22 @@ export interface Environment {
 }
 
 /**
- * Opens (or creates) the data file in `dataDir`. Throws when it is not writable, damaged or of another
- * format version.
+ * Opens (or creates) the data file in `dataDir`. Throws when it is not writable, damaged, of another format version or
+ * not of this store; then it has written nothing.
  */
 export function openEnvironment(dataDir: string): Environment {
   const path = join(dataDir, 'store.mdb');
   checkDataFile(path);
-  const root: RootDatabase = open({ path, maxDbs: 8, ...BINARY });
+  const root: RootDatabase<Buffer, Buffer> = open({ path, maxDbs: 8, ...BINARY });
+  let isNew: boolean;
+  try {
+    isNew = checkFormat(root, path);
+  } catch (error) {
+    void root.close();
+    throw error;
+  }
   const meta: Tree = root.openDB('meta', BINARY);
-  checkFormat(meta);
+  if (isNew) writeFormat(meta);
   const documents: Tree = root.openDB('documents', BINARY);
   const entries: Tree = root.openDB('entries', BINARY);
   return {
@@ -105,15 +110,4 @@ function isDiskFull(error: unknown, dataDir: string): boolean {
   if (code !== EIO) return false;
   const { bavail, bsize } = statfsSync(dataDir);
   return bavail * bsize < FULL_BYTES;
-}
-
-function checkFormat(meta: Tree): void {
-  const found = meta.get(FORMAT_KEY);
-  if (found === undefined) meta.putSync(FORMAT_KEY, Buffer.from([FORMAT_VERSION]));
-  else if (found[0] !== FORMAT_VERSION) {
-    throw new StoreError(
-      'InternalError',
-      `the data file has format version ${found[0]}, this program reads version ${FORMAT_VERSION}`,
-    );
-  }
 }
