@@ -12,6 +12,7 @@ const OTHER_NAMES = new Set([
   'CONVERGENCE_SECONDS',
   'FUZZ_SECONDS',
   'FUZZ_SEED',
+  'CRASH_ROUNDS',
 ]);
 
 /** The names that a page may refer to. */

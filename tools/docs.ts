@@ -13,10 +13,12 @@ const json = (...path: string[]) => JSON.parse(readFileSync(join(ROOT, ...path),
 /** Every page of the documentation except the decisions: they describe the code as it was on their date. */
 function pages(): string[] {
   const docs = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+  const packages = readdirSync(join(ROOT, 'packages'));
   return [
     ...['README.md', 'CONTRIBUTING.md'].map((name) => join(ROOT, name)),
     ...docs.map((name) => join(ROOT, 'docs', name)),
     join(DECISIONS, 'README.md'),
+    ...packages.map((name) => join(ROOT, 'packages', name, 'README.md')),
   ];
 }
 
