@@ -10,6 +10,10 @@ import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
 import { createUpgradeRouter, pathOf } from './sockets/upgrade.router';
 import { VERSION } from './utils/version';
 
+/** Logged at the start of a site that has uploads in the data folder, where versions before UPLOAD_DIR kept them. */
+const FORMER_UPLOADS =
+  'uploads stay in the data folder, because there are files; move the folder to ./uploads or set UPLOAD_DIR';
+
 /** How long a shutdown waits for requests in flight before it closes their connections. */
 const SHUTDOWN_TIMEOUT_MS = 8000;
 /**
@@ -113,7 +117,9 @@ function announce(config: Config, context: Context, server: RunningServer): void
     url,
     apiDocs: `${url}/api-docs`,
     data: context.database.location,
+    uploads: config.uploadDir,
   };
+  if (config.uploadDirIsFormer) context.logger.info({ uploads: config.uploadDir }, FORMER_UPLOADS);
   if (config.environment === 'production') {
     context.logger.info({ ...facts, version: VERSION }, 'listening');
     return;
@@ -124,6 +130,7 @@ function announce(config: Config, context: Context, server: RunningServer): void
       `  URL            ${facts.url}`,
       `  API docs       ${facts.apiDocs}`,
       `  Data           ${facts.data}`,
+      `  Uploads        ${facts.uploads}`,
       `  First account  The first one to register (POST ${url}/api/auth/register) becomes super admin.`,
       '',
     ].join('\n'),

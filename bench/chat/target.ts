@@ -36,6 +36,7 @@ export class Target {
         PATH: process.env['PATH'],
         PORT: '0',
         DATA_DIR: dataDir,
+        UPLOAD_DIR: join(dataDir, 'uploads'),
         BCRYPT_COST: '4',
         LOG_LEVEL: 'error',
         // One machine stands for a thousand people here.

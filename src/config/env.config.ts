@@ -1,7 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  opendirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { isIP } from 'node:net';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
@@ -73,6 +82,7 @@ const settingsSchema = z.object({
   PORT: wholeNumber(0, 65535).default(3000),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
   DATA_DIR: z.string().min(1).default('./data'),
+  UPLOAD_DIR: z.string().min(1).default('./uploads'),
   MONGODB_URI: z
     .string()
     .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
@@ -141,8 +151,10 @@ export interface Config {
     trustProxy: boolean | number | string;
   };
   dataDir: string;
-  /** Where files that people send are kept. */
+  /** The folder of avatars, images and files that people upload. */
   uploadDir: string;
+  /** Whether `uploadDir` is the folder in which versions before UPLOAD_DIR kept uploads, because it still has files. */
+  uploadDirIsFormer: boolean;
   database: {
     /** Undefined: the embedded store on `dataDir`. */
     uri: string | undefined;
@@ -228,10 +240,13 @@ export function loadConfig(
     throw new ConfigError('BCRYPT_COST must be at least 10 in production.');
   }
   refuseGhosts(settings);
-  const dataDir = isAbsolute(settings.DATA_DIR)
-    ? settings.DATA_DIR
-    : resolve(workingDirectory, settings.DATA_DIR);
+  const dataDir = resolve(workingDirectory, settings.DATA_DIR);
   prepareDataDir(dataDir);
+  const uploads = chooseUploadDir(
+    resolve(workingDirectory, settings.UPLOAD_DIR),
+    dataDir,
+    Boolean(raw['UPLOAD_DIR']),
+  );
 
   return {
     environment: settings.NODE_ENV,
@@ -243,7 +258,8 @@ export function loadConfig(
       trustProxy: settings.TRUST_PROXY,
     },
     dataDir,
-    uploadDir: join(dataDir, 'uploads'),
+    uploadDir: uploads.folder,
+    uploadDirIsFormer: uploads.isFormer,
     database: { uri: settings.MONGODB_URI, name: settings.MONGODB_DATABASE },
     auth: {
       jwtSecret: settings.JWT_SECRET ?? developmentSecret('JWT_SECRET', dataDir, production),
@@ -337,12 +353,58 @@ function prepareDataDir(dataDir: string): void {
   // What this process writes is for its own user, also in a folder that others may read.
   process.umask(0o077);
   try {
-    for (const folder of [dataDir, join(dataDir, 'uploads')]) {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
-    }
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new ConfigError(`DATA_DIR ${dataDir} cannot be written: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * The folder of uploads. Before there was UPLOAD_DIR it was `uploads` in the data folder. A site that has files there
+ * keeps them there until its operator moves them or sets UPLOAD_DIR: an older version, or another node that still runs
+ * it, would not find files that the start of this one had moved.
+ * @param folder the value of UPLOAD_DIR, or its default, as an absolute path.
+ * @throws ConfigError when UPLOAD_DIR is not set and both folders have files.
+ */
+function chooseUploadDir(
+  folder: string,
+  dataDir: string,
+  isSet: boolean,
+): { folder: string; isFormer: boolean } {
+  const former = join(dataDir, 'uploads');
+  if (isSet || former === folder || !hasUploads(former)) return { folder, isFormer: false };
+  if (!hasUploads(folder)) return { folder: former, isFormer: true };
+  throw new ConfigError(
+    `UPLOAD_DIR must be set, because both ${former} and ${folder} have uploaded files; see docs/files.md.`,
+  );
+}
+
+/**
+ * Whether a folder of uploads has files in one of its folders (`avatars`, `images`, …). Those that were being received
+ * when a process ended, in `tmp`, do not count.
+ * @throws ConfigError when it cannot be read.
+ */
+function hasUploads(folder: string): boolean {
+  try {
+    return (
+      existsSync(folder) &&
+      readdirSync(folder, { withFileTypes: true }).some(
+        (entry) => !entry.isFile() && entry.name !== 'tmp' && !isEmpty(join(folder, entry.name)),
+      )
+    );
+  } catch (error) {
+    throw new ConfigError(`The uploads in ${folder} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** It reads one entry, however many there are. */
+function isEmpty(path: string): boolean {
+  const folder = opendirSync(path);
+  try {
+    return folder.readSync() === null;
+  } finally {
+    folder.closeSync();
   }
 }
 

@@ -42,6 +42,13 @@ export interface InstallationDocument {
   userId: ObjectId;
 }
 
+/** Tells this database from all others: made at the first start of a server. */
+export interface DatabaseIdentityDocument {
+  _id: 'database';
+  /** A UUID. */
+  id: string;
+}
+
 /** A collection whose documents are never changed or removed. */
 export type AppendOnly<Schema extends Document> = Pick<
   Collection<Schema>,
@@ -90,6 +97,8 @@ export interface Collections {
   notifications: Collection<NotificationDocument>;
   preferences: Collection<PreferencesDocument>;
   installation: Collection<InstallationDocument>;
+  /** In `installation`. */
+  databaseIdentity: Collection<DatabaseIdentityDocument>;
   idempotencyKeys: Collection<IdempotencyDocument>;
 }
 
@@ -134,6 +143,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     notifications: open('notifications'),
     preferences: open('preferences'),
     installation: open('installation'),
+    databaseIdentity: open('installation'),
     idempotencyKeys: open('idempotency_keys'),
   };
 }

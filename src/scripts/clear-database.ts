@@ -24,12 +24,14 @@ if (values.help) {
     if (config.environment === 'production' && !values.force) {
       throw new Error('clear does not run in production (NODE_ENV=production) without --force.');
     }
-    const where = `the database "${config.database.name}" in ${database.location}`;
+    await services.uploadFolder.requireOwn();
+    const where = `the database "${config.database.name}" in ${database.location} and in ${config.uploadDir}`;
     if (!values.yes && !(await confirm(`Delete everything in ${where}? Type yes: `))) {
       throw new Error('Nothing was deleted.');
     }
     await database.db.dropDatabase();
     await services.sweeper.removeAll();
+    await services.uploadFolder.release();
     console.log(`Deleted everything in ${where}.`);
   });
 }

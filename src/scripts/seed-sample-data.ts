@@ -42,6 +42,7 @@ if (values.help) {
       clearOnComplete: true,
     });
     await services.storage.start();
+    await services.uploadFolder.start();
     const seeder = new DatabaseSeeder(database.collections, services);
     try {
       let started = false;

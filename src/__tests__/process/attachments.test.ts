@@ -1,6 +1,8 @@
+import { access, readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
 import { createRoom, signUp } from '../fixtures/people';
-import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { cleanUp, runNpmScript, spawnServer, temporaryFolder } from '../fixtures/process';
 import { connect } from '../fixtures/sockets';
 import { download, upload } from '../fixtures/uploads';
 
@@ -46,3 +48,74 @@ test('kill -9 while messages with files are sent: sent again, each is there once
   device.close();
   await again.end('SIGTERM');
 }, 120_000);
+
+describe('the folder of uploads', () => {
+  /** Starts a server in a folder, does something with it, and ends it. @returns what it wrote. */
+  async function serve<Result>(
+    settings: Record<string, string>,
+    folder: string,
+    work: (url: string) => Promise<Result>,
+  ): Promise<{ result: Result; stdout: string }> {
+    const server = await spawnServer({ THROTTLE_ENABLED: 'false', ...settings }, folder);
+    const result = await work(await server.listening());
+    await server.end('SIGTERM');
+    return { result, stdout: server.stdout };
+  }
+
+  /** Registers somebody who uploads a file. */
+  const uploadNote = async (url: string) => {
+    const api = await createApi(url);
+    const ada = await signUp(api, 'ada');
+    return { ada, path: `/api/upload/${(await upload(api, ada, 'kept', 'note.txt')).id}` };
+  };
+
+  it('stays in the data folder of an older version, until it is moved', async () => {
+    const folder = await temporaryFolder();
+    const [former, current] = [join(folder, 'data', 'uploads'), join(folder, 'uploads')];
+    const { result } = await serve({ UPLOAD_DIR: former }, folder, uploadNote);
+    const read = async (url: string) => (await download({ url }, result.path, result.ada)).content.toString();
+
+    const stayed = await serve({}, folder, read);
+    expect(stayed.result).toBe('kept');
+    expect(stayed.stdout).toContain('"uploads stay in the data folder, because there are files');
+    expect(stayed.stdout).toContain(`  Uploads        ${former}\n`);
+    await expect(access(current)).rejects.toThrow('ENOENT');
+
+    await rename(former, current);
+    const moved = await serve({}, folder, read);
+    expect(moved.result).toBe('kept');
+    expect(moved.stdout).not.toContain('uploads stay');
+    expect(moved.stdout).toContain(`  Uploads        ${current}\n`);
+  }, 120_000);
+
+  it('belongs to one database: no other one starts on its files, and none clears them', async () => {
+    const folder = await temporaryFolder();
+    const uploads = join(folder, 'uploads');
+    await serve({}, folder, uploadNote);
+    const files = await readdir(join(uploads, 'files'));
+    expect(files).toHaveLength(1);
+
+    const other = await temporaryFolder();
+    const message =
+      `UPLOAD_DIR ${uploads} has the files of another database. ` +
+      'Set UPLOAD_DIR to a folder of its own, or empty that folder if its database is gone.';
+    const server = await spawnServer({ DATA_DIR: other, UPLOAD_DIR: uploads });
+    expect((await server.exited).code).toBe(1);
+    expect(server.stderr).toBe(`Parley cannot start: upload folder: ${message}\n`);
+    for (const [script, ...parameters] of [
+      ['clear', '--yes'],
+      ['seed', '--size=small'],
+    ]) {
+      const run = await runNpmScript(script!, parameters, other, { UPLOAD_DIR: uploads });
+      expect(run).toEqual({ code: 1, stdout: '', stderr: message });
+    }
+    expect(await readdir(join(uploads, 'files'))).toEqual(files);
+
+    // Its own database may be cleared, and the folder is free then.
+    const cleared = await runNpmScript('clear', ['--yes'], join(folder, 'data'), { UPLOAD_DIR: uploads });
+    expect(cleared).toMatchObject({ code: 0, stderr: '' });
+    expect(cleared.stdout).toMatch(/^Deleted everything in the database "parley" in .+ and in .+uploads\.$/);
+    expect(await readdir(join(uploads, 'files'))).toEqual([]);
+    await serve({ DATA_DIR: other, UPLOAD_DIR: uploads }, folder, uploadNote);
+  }, 120_000);
+});

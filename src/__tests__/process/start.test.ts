@@ -25,6 +25,7 @@ it('tells where it listens, where the docs and the data are, and how the first a
     `  URL            ${url}`,
     `  API docs       ${url}/api-docs`,
     `  Data           ${join(folder, 'data')}`,
+    `  Uploads        ${join(folder, 'uploads')}`,
     `  First account  The first one to register (POST ${url}/api/auth/register) becomes super admin.`,
     '',
   ]);
@@ -111,7 +112,7 @@ describe('a start that cannot be', () => {
     await mkdir(join(folder, 'uploads'));
     await writeFile(join(folder, 'uploads', 'images'), '');
     const reason = await refusal({ DATA_DIR: folder });
-    expect(reason).toContain('file storage: ');
+    expect(reason).toContain(`file storage: UPLOAD_DIR ${join(folder, 'uploads')} cannot be written: `);
     expect(reason).toContain(join(folder, 'uploads', 'images'));
     await expect(access(join(folder, 'store.lock'))).rejects.toThrow('ENOENT');
   });

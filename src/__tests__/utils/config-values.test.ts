@@ -17,6 +17,7 @@ describe('a good value', () => {
     [{ PORT: '65535' }, { http: { port: 65535 } }],
     [{ PUBLIC_URL: 'https://chat.example.org/' }, { http: { publicUrl: 'https://chat.example.org' } }],
     [{ DATA_DIR: dataDir }, { dataDir }],
+    [{ UPLOAD_DIR: dataDir }, { uploadDir: dataDir, uploadDirIsFormer: false }],
     [
       { MONGODB_URI: 'mongodb+srv://db.example.org', MONGODB_DATABASE: 'chat_2' },
       { database: { uri: 'mongodb+srv://db.example.org', name: 'chat_2' } },
@@ -127,7 +128,7 @@ describe('a malformed value', () => {
   });
 
   it('exists for every setting but those that take any text', () => {
-    expect([...Object.keys(cases), 'HOST', 'DATA_DIR', 'MAIL_FROM'].sort()).toEqual(
+    expect([...Object.keys(cases), 'HOST', 'DATA_DIR', 'UPLOAD_DIR', 'MAIL_FROM'].sort()).toEqual(
       [...SETTING_NAMES].sort(),
     );
   });

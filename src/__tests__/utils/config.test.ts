@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig, SETTING_NAMES, type Config } from '../../config/env.config';
 import { emptyFolder, load, refusal, removeFolders } from '../fixtures/config';
@@ -27,7 +27,8 @@ describe('without any setting', () => {
         trustProxy: false,
       },
       dataDir: join(folder, 'data'),
-      uploadDir: join(folder, 'data', 'uploads'),
+      uploadDir: join(folder, 'uploads'),
+      uploadDirIsFormer: false,
       database: { uri: undefined, name: 'parley' },
       auth: {
         jwtSecret: expect.any(String),
@@ -213,6 +214,57 @@ describe('DATA_DIR', () => {
     const folder = emptyFolder();
     chmodSync(folder, 0o500);
     expect(refusal({ DATA_DIR: folder })).toContain(`DATA_DIR ${folder} cannot be written: `);
+  });
+});
+
+describe('UPLOAD_DIR', () => {
+  /** A working directory in which these folders of uploads have been made by a start, and these files received. */
+  function folderWith(files: string[]): string {
+    const folder = emptyFolder();
+    for (const uploads of ['uploads', 'data/uploads', 'elsewhere']) {
+      for (const name of ['avatars', 'images', 'files', 'tmp']) {
+        mkdirSync(join(folder, uploads, name), { recursive: true });
+      }
+    }
+    for (const file of files) writeFileSync(join(folder, file), 'content');
+    return folder;
+  }
+  const choice = (folder: string, settings: Record<string, string> = {}) => {
+    const { uploadDir, uploadDirIsFormer } = load(settings, undefined, folder).config;
+    return [uploadDir, uploadDirIsFormer];
+  };
+
+  it('is below the working directory, as DATA_DIR is, and may be anywhere', () => {
+    const folder = emptyFolder();
+    expect(choice(folder)).toEqual([join(folder, 'uploads'), false]);
+    expect(choice(folder, { UPLOAD_DIR: 'a/b' })).toEqual([join(folder, 'a', 'b'), false]);
+    expect(choice(folder, { UPLOAD_DIR: '/srv/files' })).toEqual(['/srv/files', false]);
+    // The start of the server makes it.
+    expect(existsSync(join(folder, 'uploads'))).toBe(false);
+  });
+
+  it.each(['avatars', 'images', 'files'])('stays in the data folder while there are %s', (name) => {
+    const folder = folderWith([`data/uploads/${name}/file`, 'uploads/tmp/half-received']);
+    expect(choice(folder)).toEqual([join(folder, 'data', 'uploads'), true]);
+    expect(choice(folder, { UPLOAD_DIR: 'elsewhere' })).toEqual([join(folder, 'elsewhere'), false]);
+  });
+
+  it('leaves the data folder when there is nothing in it but what a crash has left', () => {
+    const folder = folderWith([
+      'data/uploads/tmp/half-received',
+      'data/uploads/notes.txt',
+      'uploads/images/file',
+    ]);
+    expect(choice(folder)).toEqual([join(folder, 'uploads'), false]);
+  });
+
+  it('has to be set when both folders have files', () => {
+    const folder = folderWith(['data/uploads/images/file', 'uploads/files/file']);
+    const [former, current] = [join(folder, 'data', 'uploads'), join(folder, 'uploads')];
+    expect(refusal({}, undefined, folder)).toBe(
+      `UPLOAD_DIR must be set, because both ${former} and ${current} have uploaded files; see docs/files.md.`,
+    );
+    expect(choice(folder, { UPLOAD_DIR: former })).toEqual([former, false]);
   });
 });
 

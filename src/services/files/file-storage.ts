@@ -52,11 +52,16 @@ export class LocalFileStorage implements FileStorage {
     private readonly folders: readonly string[],
   ) {}
 
-  /** Makes the folders. @throws the error of the system when one of them cannot be made or written. */
+  /** Makes the folders. @throws Error that names UPLOAD_DIR when one of them cannot be made or written. */
   async start(): Promise<void> {
-    for (const folder of [this.temporary, ...this.folders.map((name) => join(this.root, name))]) {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    try {
+      for (const folder of [this.temporary, ...this.paths()]) {
+        await mkdir(folder, { recursive: true, mode: 0o700 });
+        await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+      }
+    } catch (error) {
+      const message = `UPLOAD_DIR ${this.root} cannot be written: ${(error as Error).message}`;
+      throw new Error(message, { cause: error });
     }
   }
 
@@ -105,28 +110,24 @@ export class LocalFileStorage implements FileStorage {
     }
   }
 
-  usage(): Promise<{ files: number; bytes: number }> {
-    return this.usageOf(this.root);
-  }
-
-  private async usageOf(folder: string): Promise<{ files: number; bytes: number }> {
+  async usage(): Promise<{ files: number; bytes: number }> {
     const total = { files: 0, bytes: 0 };
-    const entries = await opendir(folder).catch(undefinedIfMissing);
-    if (!entries) return total;
-    for await (const entry of entries) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory() && path !== this.temporary) {
-        const { files, bytes } = await this.usageOf(path);
-        total.files += files;
-        total.bytes += bytes;
-      } else if (entry.isFile()) {
-        const found = await stat(path).catch(undefinedIfMissing);
+    for (const folder of this.paths()) {
+      const entries = await opendir(folder).catch(undefinedIfMissing);
+      for await (const entry of entries ?? []) {
+        const found = entry.isFile()
+          ? await stat(join(folder, entry.name)).catch(undefinedIfMissing)
+          : undefined;
         if (!found) continue;
         total.files++;
         total.bytes += found.size;
       }
     }
     return total;
+  }
+
+  private paths(): string[] {
+    return this.folders.map((name) => join(this.root, name));
   }
 }
 

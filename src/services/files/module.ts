@@ -8,6 +8,7 @@ import { AVATAR_FOLDER, AvatarService } from './avatar.service';
 import { LocalFileStorage } from './file-storage';
 import { ImageProcessor } from './image-processor';
 import { StorageUsage } from './storage-usage';
+import { UploadFolder } from './upload-folder';
 import { UploadSpool } from './upload-spool';
 import { UploadSweeper } from './upload-sweeper';
 import { UploadService, type UploadLimits } from './upload.service';
@@ -25,6 +26,7 @@ export function createFiles(
   const spool = new UploadSpool(join(settings.folder, 'tmp'));
   const folders = [AVATAR_FOLDER, ...ATTACHMENT_FOLDERS];
   const storage = new LocalFileStorage(settings.folder, spool.folder, folders);
+  const uploadFolder = new UploadFolder(settings.folder, spool.folder, storage, folders, collections);
   const attachments = new Attachments(collections, transactions, storage, logger);
   const images = new ImageProcessor();
   const avatars = new AvatarService({ ...kernel, writes, audit, images, storage });
@@ -40,6 +42,16 @@ export function createFiles(
   });
   const sweeper = new UploadSweeper(collections, transactions, attachments, storage, spool.folder, logger);
   lifecycle.register('file storage', storage);
+  lifecycle.register('upload folder', uploadFolder);
   lifecycle.register('upload sweeper', sweeper);
-  return { spool, storage, storageUsage: new StorageUsage(storage), attachments, avatars, uploads, sweeper };
+  return {
+    spool,
+    storage,
+    storageUsage: new StorageUsage(storage),
+    uploadFolder,
+    attachments,
+    avatars,
+    uploads,
+    sweeper,
+  };
 }

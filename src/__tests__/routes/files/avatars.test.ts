@@ -1,4 +1,4 @@
-import { readdir, utimes, writeFile } from 'node:fs/promises';
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { createContext } from '../../../context';
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const folder = (name: 'avatars' | 'tmp') => join(server.context.config.uploadDir, name);
+const folder = (name: 'avatars' | 'tmp' | '.database') => join(server.context.config.uploadDir, name);
 const stored = () => readdir(folder('avatars'));
 const get = (url: string, headers: Record<string, string> = {}, query = {}) =>
   server.api.call('get', url, { headers, query });
@@ -265,10 +265,16 @@ describe('what a crash has left behind', () => {
     for (const name of before) await utimes(join(folder('avatars'), name), old, old);
     const config = { ...other.context.config, uploadDir: server.context.config.uploadDir };
     const mistaken = await createContext(config, { database: other.context.database });
-    await mistaken.start();
-    // Closing waits for the sweep.
-    await mistaken.close();
+    await expect(mistaken.start()).rejects.toThrow('has the files of another database');
     expect(await stored()).toEqual(before);
+    // A folder that says nothing of its database is taken over, but not swept.
+    await rm(folder('.database'));
+    const misled = await createContext(config, { database: other.context.database });
+    await misled.start();
+    // Closing waits for the sweep.
+    await misled.close();
+    expect(await stored()).toEqual(before);
+    await rm(folder('.database'));
     await other.close();
   });
 });
