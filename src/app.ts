@@ -2,11 +2,11 @@ import cors from 'cors';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import type { Context } from './context';
-import { authenticate } from './middleware/auth.middleware';
+import { requireAdministrator } from './middleware/admin.middleware';
 import { neverCache } from './middleware/cache.middleware';
+import { admitClient } from './middleware/client.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
 import { onceByKey } from './middleware/idempotency.middleware';
-import { duringMaintenance } from './middleware/maintenance.middleware';
 import { noteErrors, noteTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { receiveUpload } from './middleware/upload.middleware';
@@ -49,8 +49,8 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.use(express.json({ limit: MAX_BODY_BYTES }));
   app.use(
     mountRoutes(apiRoutes(context, VERSION), {
-      authenticate: authenticate(services.sessions, services.maintenance),
-      close: duringMaintenance(services.maintenance),
+      admit: (requirements) => admitClient(services, requirements),
+      administrator: requireAdministrator(services.access),
       once: onceByKey(services.idempotency),
       receive: (spec) => receiveUpload(spec, services.spool, services.throttle),
     }),

@@ -90,6 +90,7 @@ function createServices(
     throttle: config.throttle,
     mail: { ...config.mail, toLog: config.environment !== 'production' },
     connectionsPerUser: config.sockets.perUser,
+    minimumClientVersions: config.minimumClientVersions,
   });
   const clock = overrides.clock ?? (() => new Date());
   const identity = createIdentity(kernel, audit, operations, { ...auth, encryptionKey, publicUrl, clock });

@@ -13,6 +13,7 @@ import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
+import { CLIENT_VERSION_FORM, parseClientVersion } from '../utils/client-version';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
 
 /** A wrong setting. The message is one line and names the setting. */
@@ -46,6 +47,20 @@ const origins = z.string().transform((text, context) => {
     }
   }
   return list;
+});
+
+/** The oldest version that is allowed of each client, as `web/1.4.0, ios/2.0.0`. */
+const minimumVersions = z.string().transform((text, context): ReadonlyMap<string, string> => {
+  const minimums = new Map<string, string>();
+  for (const part of text.split(',').map((each) => each.trim())) {
+    const client = parseClientVersion(part);
+    const message = !client
+      ? `must list clients, of which each ${CLIENT_VERSION_FORM}, not ${JSON.stringify(part)}`
+      : `must name ${client.name} once`;
+    if (!client || minimums.has(client.name)) context.addIssue({ code: 'custom', message });
+    else minimums.set(client.name, client.version);
+  }
+  return minimums;
 });
 
 /** `true`/`false`, a number of proxies, or addresses and subnets, as Express takes them. */
@@ -124,6 +139,7 @@ const settingsSchema = z.object({
   MAIL_FROM: z.string().min(3).default('Parley <parley@localhost>'),
   CORS_ORIGINS: origins.default([]),
   TRUST_PROXY: trustProxy.default(false),
+  MIN_CLIENT_VERSIONS: minimumVersions.default(new Map()),
   PEERJS_ENABLED: flag.default(true),
   PEERJS_CONNECTIONS: wholeNumber(1, 100_000).default(5000),
   PEERJS_PER_ADDRESS: wholeNumber(1, 100_000).default(500),
@@ -183,6 +199,8 @@ export interface Config {
     /** All of one user together. */
     quota: number;
   };
+  /** The oldest version that is allowed of each client that names itself, by its name in lower case. */
+  minimumClientVersions: ReadonlyMap<string, string>;
   throttle: { enabled: boolean };
   /** What several nodes share; undefined where there is one. */
   redisUrl: string | undefined;
@@ -279,6 +297,7 @@ export function loadConfig(
       },
       quota: settings.UPLOAD_QUOTA_MB * MB,
     },
+    minimumClientVersions: settings.MIN_CLIENT_VERSIONS,
     throttle: { enabled: settings.THROTTLE_ENABLED },
     redisUrl: settings.REDIS_URL,
     sockets: {

@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import type { z } from 'zod';
 import type { CallerRequest, PublicRequest } from '../controllers/controller.types';
 import type { BodyReply, FileReply, LinesReply, Reply } from '../controllers/reply';
+import { ADMIN_PATH } from '../middleware/admin.middleware';
 import { callerOf } from '../middleware/auth.middleware';
+import type { ClientRequirements } from '../middleware/client.middleware';
 import type { Once } from '../middleware/idempotency.middleware';
 import { discardUpload } from '../middleware/upload.middleware';
 import { inputOf, validate } from '../middleware/validate.middleware';
@@ -15,7 +17,7 @@ import { sendFile } from './file-answer';
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
 
 /** What a route is, for Express and for the OpenAPI document alike. */
-export interface ApiRoute {
+export interface ApiRoute extends ClientRequirements {
   method: Method;
   /** The whole path as Express writes it: `/api/groups/:groupId`. */
   path: string;
@@ -23,10 +25,6 @@ export interface ApiRoute {
   operationId: string;
   tag: string;
   summary: string;
-  /** Whether it takes an access token. */
-  authenticated: boolean;
-  /** Set on a route without access token that answers during maintenance, too. */
-  duringMaintenance?: true;
   params?: z.ZodObject;
   query?: z.ZodType;
   body?: z.ZodType;
@@ -131,29 +129,37 @@ export function publicRoute<
 
 /** What stands before the controllers of routes that need it. */
 export interface Guards {
-  /** For routes that take an access token. */
-  authenticate: RequestHandler;
-  /** For the others, unless they answer during maintenance. */
-  close: RequestHandler;
+  /** What a route requires of its clients. */
+  admit: (requirements: ClientRequirements) => RequestHandler[];
+  /** For routes of the administration, after `admit`. */
+  administrator: RequestHandler;
   /** For routes that write. */
   once: Once;
   /** For routes that take a file. */
   receive: (spec: UploadSpec) => RequestHandler;
 }
 
-/** Mounts routes: guard, validation, upload, controller, answer. */
+/** Mounts routes: guards, validation, upload, controller, answer. */
 export function mountRoutes(
   routes: readonly ApiRoute[],
-  { authenticate, close, once, receive }: Guards,
+  { admit, administrator, once, receive }: Guards,
 ): Router {
   const router = Router();
   for (const route of routes) {
-    const guard = route.authenticated ? authenticate : close;
-    const guards = route.duringMaintenance ? [] : [guard];
+    const guards = [...admit(route), ...(isAdministration(route) ? [administrator] : [])];
     const uploads = route.upload ? [receive(route.upload)] : [];
     router[route.method](route.path, ...guards, validate(route), ...uploads, answer(route, once));
   }
+  // Nobody else learns which paths there are.
+  router.use(ADMIN_PATH, ...admit({ authenticated: true }), administrator);
   return router;
+}
+
+/** @throws Error for one that takes no access token */
+function isAdministration({ path, authenticated, operationId }: ApiRoute): boolean {
+  if (!path.startsWith(`${ADMIN_PATH}/`)) return false;
+  if (!authenticated) throw new Error(`${operationId} is administration, and must take an access token.`);
+  return true;
 }
 
 function answer(route: ApiRoute, once: Once): RequestHandler {

@@ -47,7 +47,7 @@ export function buildAsyncApi(version: string, url: string): Record<string, unkn
       title: 'Parley',
       version,
       description:
-        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token}`; there is nothing to join. Every event of a client takes one payload and an acknowledgement.',
+        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token, client}`, of which `client` is optional and names it and its version, such as `web/1.4.2`; there is nothing to join. Every event of a client takes one payload and an acknowledgement.',
     },
     defaultContentType: 'application/json',
     servers: {

@@ -6,6 +6,7 @@ import { reply } from '../controllers/reply';
 import { errorReply } from '../models/kernel/error.model';
 import { idempotencyHeaders } from '../models/idempotency/idempotency.model';
 import type { UploadSpec } from '../models/files/upload.model';
+import { clientHeaders } from '../models/operations/client-version.model';
 import { isWrite, publicRoute, REVALIDATED, type ApiRoute, type ReplySpec } from './api-route';
 
 export const OPENAPI_PATH = '/openapi.json';
@@ -76,7 +77,7 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
     request: {
       ...(route.params && { params: route.params }),
       ...(route.query && { query: route.query as NonNullable<RouteConfig['request']>['query'] }),
-      ...(isWrite(route) && { headers: idempotencyHeaders }),
+      headers: isWrite(route) ? clientHeaders.extend(idempotencyHeaders.shape) : clientHeaders,
       ...(route.body && {
         body: { required: true, content: { 'application/json': { schema: route.body } } },
       }),

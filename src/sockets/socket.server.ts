@@ -2,12 +2,14 @@ import { Server as EngineServer, type Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server } from 'socket.io';
 import type { Context } from '../context';
+import { clientHandshake } from '../models/operations/client-version.model';
 import type { UserAudiences } from '../services/access/read-access';
 import type { EndedFor, LiveConnection } from '../services/operations/live-connections';
 import type { Manners } from '../services/presence/present-person';
 import { AppError, toPublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
+import { parseInput } from '../utils/validation';
 import { Backlog, PollAnswers } from './backlog';
 import { Broadcaster } from './broadcast';
 import { EventGate } from './event-gate';
@@ -130,7 +132,8 @@ export function createSocketServer(context: Context): SocketServer {
     const tried = (tries.get(socket.conn) ?? 0) + 1;
     tries.set(socket.conn, tried);
     if (tried > ADMISSION_TRIES) socket.conn.close();
-    const token: unknown = socket.handshake.auth['token'];
+    const { token, client } = socket.handshake.auth as { token: unknown; client: unknown };
+    services.clientVersions.admit(parseInput(clientHandshake, { client }, 'payload').client);
     if (typeof token !== 'string' || token === '') {
       throw new AppError('unauthenticated', 'This takes an access token: auth: {token}.');
     }

@@ -8,6 +8,7 @@ export const ERROR_STATUS = {
   bad_request: 400,
   password_too_common: 400,
   one_time_token_invalid: 400,
+  client_outdated: 400,
   unauthenticated: 401,
   token_invalid: 401,
   token_expired: 401,

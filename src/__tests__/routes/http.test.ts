@@ -4,9 +4,10 @@ import supertest from 'supertest';
 import { logInAgain, me, refused, reuseRefreshToken } from '../fixtures/accounts';
 import { createApi } from '../fixtures/api';
 import { createContext } from '../../context';
-import { PASSWORD, signUp } from '../fixtures/people';
+import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { startServer } from '../../server';
+import { connect } from '../fixtures/sockets';
 
 const OLD = 'the old secret, of more than 32 characters';
 const NEW = 'the new secret, of more than 32 characters';
@@ -182,5 +183,84 @@ describe('a change of the signing secret', () => {
     expect((await done.api.post('/api/auth/refresh', { refreshToken })).status).toBe(200);
     await done.close();
     await before.close();
+  });
+});
+
+describe('the version of the client', () => {
+  let server: TestServer;
+  let ada: Person;
+  beforeAll(async () => {
+    server = await startTestServer({ MIN_CLIENT_VERSIONS: 'web/1.4.0, ios/2.0.0' });
+    ada = await signUp(server.api, 'ada');
+  });
+  afterAll(() => server.close());
+
+  /** What a client that names itself so gets: at a route with a token, at one without, and at the handshake. */
+  async function outcomes(client: string | undefined): Promise<unknown[]> {
+    const headers = client === undefined ? {} : { 'X-Parley-Client': client };
+    const body = { identifier: ada.username, password: PASSWORD };
+    const answers = [
+      await server.api.call('get', '/api/auth/me', { token: ada.token, headers }),
+      await server.api.call('post', '/api/auth/login', { body, headers }),
+    ];
+    const handshake = await connect(server.url, ada.token, { auth: { token: ada.token, client } }).then(
+      (device) => {
+        device.close();
+      },
+      (error: Error & { data: unknown }) => error.data,
+    );
+    return [...answers.map((answer) => answer.body.error), handshake];
+  }
+
+  it.each([
+    undefined,
+    'web/1.4.0',
+    'Web/1.10.0',
+    'web/1.4.0+build.7',
+    'ios/3.0.0-beta.1',
+    'bot/0.0.1',
+    'constructor/0.0.1',
+  ])('%s is new enough, or has no minimum', async (client) => {
+    expect(await outcomes(client)).toEqual([undefined, undefined, undefined]);
+  });
+
+  it.each([
+    ['web/1.3.9', 'web', '1.3.9', '1.4.0'],
+    ['WEB/1.4.0-rc.1', 'web', '1.4.0-rc.1', '1.4.0'],
+    ['ios/1.10.0', 'ios', '1.10.0', '2.0.0'],
+  ])('%s is too old, over REST and sockets alike', async (sent, client, version, minimum) => {
+    const error = {
+      code: 'client_outdated',
+      message: `This client is too old: update it to ${minimum} or later.`,
+      details: { client, version, minimum },
+    };
+    const [me, logIn, handshake] = await outcomes(sent);
+    expect([me, logIn]).toMatchObject([error, error]);
+    expect(handshake).toEqual(error);
+  });
+
+  it.each([
+    'web',
+    'web/1.4',
+    'web/v1.4.0',
+    '/1.4.0',
+    'web/1.4.0/2',
+    `${'w'.repeat(33)}/1.4.0`,
+    'web/1.4.0\u00e9',
+  ])('%j is malformed, and refused', async (client) => {
+    expect(await outcomes(client)).toMatchObject(
+      Array.from({ length: 3 }, () => ({ code: 'validation_failed' })),
+    );
+  });
+
+  it('is refused without a look at the token, and takes a string', async () => {
+    const headers = { 'X-Parley-Client': 'web/1.0.0' };
+    expect(await server.api.call('get', '/api/auth/me', { headers })).toMatchObject(
+      refused(400, 'client_outdated'),
+    );
+    for (const client of [{}, ['web/9.0.0'], 7, null]) {
+      const handshake = connect(server.url, '', { auth: { token: 'nonsense', client } });
+      await expect(handshake).rejects.toMatchObject({ data: { code: 'validation_failed' } });
+    }
   });
 });

@@ -38,6 +38,15 @@ describe('a good value', () => {
       { UPLOAD_IMAGE_MB: '1', UPLOAD_MEDIA_MB: '4096', UPLOAD_FILE_MB: '2', UPLOAD_QUOTA_MB: '3' },
       { uploads: { limits: { image: 2 ** 20, media: 2 ** 32, file: 2 ** 21 }, quota: 3 * 2 ** 20 } },
     ],
+    [
+      { MIN_CLIENT_VERSIONS: 'web/1.4.0, iOS/2.0.0-beta.1' },
+      {
+        minimumClientVersions: new Map([
+          ['web', '1.4.0'],
+          ['ios', '2.0.0-beta.1'],
+        ]),
+      },
+    ],
     [{ THROTTLE_ENABLED: 'false' }, { throttle: { enabled: false } }],
     [{ SOCKETS_PER_USER: '1' }, { sockets: { perUser: 1 } }],
     [{ SOCKET_EVENTS_PER_SECOND: '100000' }, { sockets: { eventsPerSecond: 100_000 } }],
@@ -95,6 +104,15 @@ describe('a malformed value', () => {
     UPLOAD_MEDIA_MB: ['0', '4097', '1 GB'],
     UPLOAD_FILE_MB: ['0', '4097'],
     UPLOAD_QUOTA_MB: ['0', '1048577', 'none'],
+    MIN_CLIENT_VERSIONS: [
+      'web',
+      'web/1.4',
+      'web/v1.4.0',
+      '1.4.0',
+      'web/1.4.0,',
+      'web/1.4.0,WEB/2.0.0',
+      '/1.0.0',
+    ],
     THROTTLE_ENABLED: ['yes', '0'],
     SOCKETS_PER_USER: ['0', '1001', 'many'],
     SOCKET_EVENTS_PER_SECOND: ['0', '-5', '0.5'],

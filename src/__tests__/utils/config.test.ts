@@ -44,6 +44,7 @@ describe('without any setting', () => {
         limits: { image: 20 * 1024 ** 2, media: 100 * 1024 ** 2, file: 50 * 1024 ** 2 },
         quota: 1024 ** 3,
       },
+      minimumClientVersions: new Map(),
       throttle: { enabled: true, redisUrl: undefined },
       sockets: {
         perUser: 20,

@@ -3,6 +3,7 @@ import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
 import type { UsersModule } from '../users/module';
 import { AnnouncementService } from './announcement.service';
+import { ClientVersions } from './client-versions';
 import { DiagnosticsService } from './diagnostics.service';
 import { LiveConnections } from './live-connections';
 import { MailService, type MailOptions } from './mail.service';
@@ -18,7 +19,12 @@ export function createOperations(
   { audit }: AuditModule,
   { access }: AccessModule,
   { users }: UsersModule,
-  settings: { throttle: { enabled: boolean }; mail: MailOptions; connectionsPerUser: number },
+  settings: {
+    throttle: { enabled: boolean };
+    mail: MailOptions;
+    connectionsPerUser: number;
+    minimumClientVersions: ReadonlyMap<string, string>;
+  },
 ) {
   const throttle = new ThrottleService({ ...settings.throttle, redisUrl }, logger);
   const mail = new MailService(settings.mail, transactions, logger);
@@ -34,6 +40,7 @@ export function createOperations(
     throttle,
     mail,
     maintenance,
+    clientVersions: new ClientVersions(settings.minimumClientVersions),
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
     connections,
     /** The connections of PeerJS clients, which are counted by themselves. */

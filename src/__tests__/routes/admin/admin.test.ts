@@ -1,6 +1,10 @@
 import { ObjectId } from 'mongodb';
+import supertest from 'supertest';
+import { createApp } from '../../../app';
+import { Access } from '../../../services/access/access';
 import { auditOf, isLoggedIn, logInAgain, login, me, refused } from '../../fixtures/accounts';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { fillPath, operationsOf } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -179,5 +183,81 @@ describe('the audit log', () => {
     const ids = [...first.entries, ...second.entries].map(({ id }) => id);
     expect(ids).toEqual([...ids].sort().reverse());
     expect(first.entries[0]).toMatchObject({ actorId: admin.id, targetId: ada.id, address: '127.0.0.1' });
+  });
+});
+
+describe('everything under /api/admin', () => {
+  const id = new ObjectId().toHexString();
+  /** What the schemas require of calls, so that a call reaches the service. */
+  const INPUT: Record<string, { body?: object; query?: object }> = {
+    changeRole: { body: { role: 'client' } },
+    suspendUser: { body: { reason: 'A test' } },
+    banUser: { body: { reason: 'A test' } },
+    deleteUser: { body: { reason: 'A test' } },
+    transferAnyGroup: { body: { userId: id } },
+    transferAnyChannel: { body: { userId: id } },
+    explainPermission: { query: { userId: id, action: 'group.create' } },
+    setMaintenance: { body: { enabled: false } },
+    createAnnouncement: { body: { body: 'Hello', level: 'info' } },
+  };
+
+  /**
+   * Calls every route of the administration with a token, or only those that read.
+   * @param refuses which of the two layers asks who is an administrator; the other one lets everybody pass.
+   * @returns the operations by the code that they got.
+   */
+  async function callAll(
+    { token }: Person,
+    refuses: { middleware: boolean; services: boolean },
+    methods = ['get', 'post', 'patch', 'put', 'delete'],
+  ): Promise<Record<string, string[]>> {
+    const { context } = server;
+    const { services } = context;
+    const requireSuperAdmin = refuses.middleware
+      ? Access.prototype.requireSuperAdmin.bind(services.access)
+      : () => undefined;
+    const access = { requireSuperAdmin } as Access;
+    if (!refuses.services) jest.spyOn(services.access, 'requireSuperAdmin').mockReturnValue(undefined);
+    const app = createApp({ ...context, services: { ...services, access } });
+    const document = (await server.api.get('/openapi.json')).body;
+    const params = { userId: id, groupId: id, channelId: id, announcementId: id };
+    const answers: Record<string, string[]> = {};
+    for (const { operationId, method, path } of operationsOf(document)) {
+      if (!path.startsWith('/api/admin/') || !methods.includes(method)) continue;
+      const { body, query } = INPUT[operationId] ?? {};
+      const request = supertest(app)[method](fillPath(path, params)).set('Authorization', `Bearer ${token}`);
+      if (query) void request.query(query);
+      const answer = await (body ? request.send(body) : request);
+      (answers[answer.body.error?.code ?? 'no error'] ??= []).push(operationId);
+    }
+    jest.restoreAllMocks();
+    return answers;
+  }
+
+  it('is refused twice, by the middleware and by the services, and each of them alone suffices', async () => {
+    const all = await callAll(ada, { middleware: true, services: true });
+    expect(Object.keys(all)).toEqual(['forbidden']);
+    expect(all['forbidden']!.length).toBeGreaterThan(30);
+    expect(await callAll(ada, { middleware: true, services: false })).toEqual(all);
+    expect(await callAll(ada, { middleware: false, services: true })).toEqual(all);
+    // So it is those two that refuse, and nothing else.
+    const neither = await callAll(ada, { middleware: false, services: false }, ['get']);
+    expect(Object.keys(neither).sort()).toEqual(['no error', 'not_found']);
+  });
+
+  it('is refused before the input is looked at, and also where there is no route', async () => {
+    const calls = [
+      ['get', '/api/admin/users/nobody', 400],
+      ['put', '/api/admin/maintenance', 400],
+      ['get', '/api/admin/nothing', 404],
+      ['post', '/API/Admin/users//', 404],
+      ['get', '/api/admin', 404],
+    ] as const;
+    for (const [method, path, otherwise] of calls) {
+      const send = (token?: string) => server.api.call(method, path, { token });
+      expect([path, await send()]).toMatchObject([path, refused(401, 'unauthenticated')]);
+      expect([path, await send(ada.token)]).toMatchObject([path, refused(403, 'forbidden')]);
+      expect([path, (await send(admin.token)).status]).toEqual([path, otherwise]);
+    }
   });
 });
