@@ -22,6 +22,7 @@ module.exports = class ProcessEnvironment {
     // Jest puts its own in their place for each file.
     globalThis.console = this.console;
     process.exit = this.exit;
+    forgetTestsOfFile();
   }
 
   exportConditions() {
@@ -32,3 +33,13 @@ module.exports = class ProcessEnvironment {
     return null;
   }
 };
+
+/**
+ * Removes what jest-circus keeps in globals: the tests of the file, and the handlers of their events, to which each file
+ * adds its own. They hold all that the tests have used, and each event would be handled once more for each earlier file.
+ */
+function forgetTestsOfFile() {
+  for (const key of Object.getOwnPropertySymbols(globalThis)) {
+    if (key.description === 'EVENT_HANDLERS' || key.description === 'JEST_STATE_SYMBOL') delete globalThis[key];
+  }
+}

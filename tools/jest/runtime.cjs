@@ -106,6 +106,8 @@ class SharedRuntime {
 
 function forget(matches) {
   for (const path of Object.keys(require.cache)) if (matches(path)) delete require.cache[path];
+  // Node.js lists in each module what it has loaded.
+  module.children = module.children.filter(({ filename }) => !matches(filename));
 }
 
 exports.default = SharedRuntime;
