@@ -4,12 +4,13 @@ const Module = require('node:module');
 const { sep } = require('node:path');
 
 const TESTS = `${sep}__tests__${sep}`;
+const ONCE = `${sep}once${sep}`;
 const JEST_CIRCUS = `${sep}jest-circus${sep}`;
 
 /**
  * Loads modules with Node.js's own `require`, in the place of jest-runtime, which loads all modules of the
  * application and its libraries anew for each test file. Here a worker loads them once. The modules below
- * `__tests__` are loaded anew for each file, since fixtures may register hooks.
+ * `__tests__` are loaded anew for each file, since fixtures may register hooks; those in `fixtures/once` are not.
  *
  * Modules cannot be mocked. docs/decisions/0041-application-loaded-once.md tells why it is so.
  */
@@ -23,7 +24,7 @@ class SharedRuntime {
     this.#environment = environment;
     this.#transformer = transformer;
     this.#requireFrom = createRequire(testPath);
-    forget((path) => path.includes(TESTS));
+    forget((path) => path.includes(TESTS) && !path.includes(ONCE));
     this.#compileTypeScript();
     environment.global.jest = this.#jest();
   }
