@@ -32,6 +32,20 @@ describe('what was acknowledged', () => {
     await store.close();
   });
 
+  test('is there again without flushes, too, and with them from then on', async () => {
+    const dataDir = temporaryFolder();
+    for (const flush of [false, true]) {
+      const store = await serve({ dataDir, flush });
+      const client = await new MongoClient(store.uri).connect();
+      const things = client.db('d').collection<{ _id: boolean }>('things');
+      await things.insertOne({ _id: flush });
+      expect(await things.countDocuments()).toBe(flush ? 2 : 1);
+      await client.close();
+      await store.close();
+    }
+    rmSync(dataDir, { recursive: true });
+  });
+
   test('is not done again when a write is retried, even after a restart', async () => {
     const store = await openTestStore();
     const session = store.client.startSession();

@@ -35,10 +35,11 @@ export class Engine {
   constructor(
     readonly dataDir: string,
     lockToken: string,
+    flush = true,
   ) {
     this.#lock = claim(dataDir, lockToken);
     try {
-      this.environment = openEnvironment(dataDir);
+      this.environment = openEnvironment(dataDir, flush);
     } catch (error) {
       this.#lock.release();
       throw error;

@@ -12,6 +12,11 @@ export interface EmbeddedStoreOptions {
   /** A TCP port on the loopback interface (0 = any free one), in place of a Unix socket in `dataDir`. */
   port?: number;
   host?: '127.0.0.1';
+  /**
+   * Whether a write is flushed to the disk before it is acknowledged (default true). Without it, writes survive the end of
+   * the process, but after a power failure the data file may be unusable: for databases of tests only.
+   */
+  flush?: boolean;
   /** Told of errors inside the store that clients see only as "internal error". */
   onError?: (message: string) => void;
 }
@@ -32,7 +37,8 @@ export interface EmbeddedStore {
  */
 export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
   const lockToken = randomBytes(8).toString('hex');
-  const worker = startWorker({ dataDir: options.dataDir, port: options.port, lockToken });
+  const { dataDir, port, flush } = options;
+  const worker = startWorker({ dataDir, port, flush, lockToken });
   const exitCallbacks: ((error: Error) => void)[] = [];
   let failure: Error | undefined;
   let closing = false;

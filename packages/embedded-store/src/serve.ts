@@ -18,6 +18,8 @@ export interface ServeOptions {
   dataDir: string;
   /** A TCP port on the loopback interface (0 = any free one); without it a Unix socket is used where there is one. */
   port?: number | undefined;
+  /** Whether a write is flushed to the disk before it is acknowledged; by default it is. */
+  flush?: boolean | undefined;
   /** Name of the claim on the folder, for a caller that may have to release it after a crash. */
   lockToken?: string | undefined;
   /** Told of errors that the store did not foresee. */
@@ -33,7 +35,8 @@ export interface ServedStore {
 
 /** Opens the store and answers MongoDB's wire protocol in this thread. */
 export async function serve(options: ServeOptions): Promise<ServedStore> {
-  const engine = new Engine(options.dataDir, options.lockToken ?? randomBytes(8).toString('hex'));
+  const lockToken = options.lockToken ?? randomBytes(8).toString('hex');
+  const engine = new Engine(options.dataDir, lockToken, options.flush);
   const report = options.report ?? (() => undefined);
   const background = startBackground(engine, report);
   try {

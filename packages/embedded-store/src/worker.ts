@@ -17,10 +17,10 @@ async function main(): Promise<void> {
   if (!parentPort) throw new Error('this file is the entry of a worker thread');
   const port = parentPort;
   const tell = (message: WorkerMessage) => port.postMessage(message);
-  const { dataDir, port: tcpPort, lockToken } = workerData as ServeOptions;
+  const { dataDir, port: tcpPort, flush, lockToken } = workerData as ServeOptions;
   try {
     const report = (error: unknown) => tell({ kind: 'reported', message: describe(error) });
-    const store = await serve({ dataDir, port: tcpPort, lockToken, report });
+    const store = await serve({ dataDir, port: tcpPort, flush, lockToken, report });
     port.once('message', () => {
       void store.close().then(() => {
         tell({ kind: 'closed' });

@@ -53,10 +53,10 @@ export interface Environment {
  * Opens (or creates) the data file in `dataDir`. Throws when it is not writable, damaged, of another format version or
  * not of this store; then it has written nothing.
  */
-export function openEnvironment(dataDir: string): Environment {
+export function openEnvironment(dataDir: string, flush: boolean): Environment {
   const path = join(dataDir, 'store.mdb');
   checkDataFile(path);
-  const root: RootDatabase<Buffer, Buffer> = open({ path, maxDbs: 8, ...BINARY });
+  const root: RootDatabase<Buffer, Buffer> = open({ path, maxDbs: 8, noSync: !flush, ...BINARY });
   let isNew: boolean;
   try {
     isNew = checkFormat(root, path);
