@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
+import { copyPerson, copyRoom, type Room } from '../fixtures/copies';
 import { hostileBody, hostileQuery, hostileSegment } from '../fixtures/hostile';
 import { nameOf, setAvatar } from '../fixtures/images';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
@@ -65,57 +66,64 @@ interface Stage {
   channelId: string;
   messageId: string;
   userId: string;
-  sessionId: string;
-  announcementId: string;
-  notificationId: string;
-  scheduledMessageId: string;
-  attachmentId: string;
   /** Of an avatar. */
   name: string;
+  sessionId?: string;
+  announcementId?: string;
+  notificationId?: string;
+  scheduledMessageId?: string;
+  attachmentId?: string;
 }
 
 const server: Promise<TestServer> = startTestServer();
 /** The first account, and so the super admin: routes of the administration are called by nobody else. */
 let admin: Person;
 let avatarName: string;
+/** What the people and groups of each operation are copied from. */
+let original: Room & { owner: Person };
 
 beforeAll(async () => {
   const { api } = await server;
   admin = await signUp(api, 'admin');
+  const owner = await signUp(api);
+  original = { ...(await createRoom(api, owner)), owner };
   avatarName = nameOf((await setAvatar(api, admin)).body.user.avatarUrl);
 });
 
 afterAll(async () => (await server).close());
 
-async function setStage(): Promise<Stage> {
-  const { api } = await server;
-  const [person, guest] = [await signUp(api), await signUp(api)];
-  const { groupId, channelId } = await createRoom(api, person, [guest]);
-  const input = { clientMessageId: randomUUID(), body: 'hello' };
-  const { body } = await api.get('/api/auth/sessions', person.token);
-  const sessionId: string = body.sessions[0].id;
-  const sent = await api.post(`/api/channels/${channelId}/messages`, input, person.token);
-  const announcement = { body: 'hello', level: 'info' };
-  const announced = await api.post('/api/admin/announcements', announcement, admin.token);
-  const userId = new ObjectId(person.id);
-  await (await server).context.services.notifications.notify([userId], { kind: 'warning', actorId: null });
-  const told = await api.get('/api/client/notifications', person.token);
-  const later = { channelId, body: 'later', sendAt: inAnHour() };
-  const scheduled = await api.post('/api/client/scheduled-messages', later, person.token);
-  return {
-    person,
-    guest,
-    groupId,
-    channelId,
-    messageId: sent.body.message.id,
-    userId: guest.id,
-    sessionId,
-    announcementId: announced.body.announcement.id,
-    notificationId: told.body.notifications[0].id,
-    scheduledMessageId: scheduled.body.scheduledMessage.id,
-    attachmentId: (await upload(api, person)).id,
-    name: avatarName,
-  };
+/** The people and the room of an operation, with a message, and what else its path is about. */
+async function setStage({ path }: Operation): Promise<Stage> {
+  const { api, context } = await server;
+  const person = await copyPerson(await server, original.owner, 'person');
+  const guest = await copyPerson(await server, original.owner, 'guest');
+  const members = [{ person: guest, role: 'member' as const }];
+  const { groupId, channelId } = await copyRoom(await server, original, { owner: person, members });
+  const send = async (path: string, body: object, by = person) => (await api.post(path, body, by.token)).body;
+  const message = { clientMessageId: randomUUID(), body: 'hello' };
+  const { id: messageId } = (await send(`/api/channels/${channelId}/messages`, message)).message;
+  const stage: Stage = { person, guest, groupId, channelId, messageId, userId: guest.id, name: avatarName };
+  if (path.includes('session')) {
+    stage.sessionId = (await api.get('/api/auth/sessions', person.token)).body.sessions[0].id;
+  }
+  if (path.includes('announcement')) {
+    const announcement = { body: 'hello', level: 'info' };
+    stage.announcementId = (await send('/api/admin/announcements', announcement, admin)).announcement.id;
+  }
+  if (path.includes('notification')) {
+    await context.services.notifications.notify([new ObjectId(person.id)], {
+      kind: 'warning',
+      actorId: null,
+    });
+    const told = await api.get('/api/client/notifications', person.token);
+    stage.notificationId = told.body.notifications[0].id;
+  }
+  if (path.includes('scheduled')) {
+    const later = { channelId, body: 'later', sendAt: inAnHour() };
+    stage.scheduledMessageId = (await send('/api/client/scheduled-messages', later)).scheduledMessage.id;
+  }
+  if (path.includes('upload')) stage.attachmentId = (await upload(api, person)).id;
+  return stage;
 }
 
 /** What stands in a path where the stage has nothing for it: an id that nobody has. */
@@ -155,7 +163,7 @@ function attacksOn(operation: Operation, stage: Stage, goodBody: object | undefi
 async function attack(operation: Operation, document: any): Promise<void> {
   const { api } = await server;
   const { operationId: id, method } = operation;
-  const stage = await setStage();
+  const stage = await setStage(operation);
   const schema = document.paths[operation.path][method].requestBody?.content['application/json']?.schema;
   const sample = schema && (sampleOf(schema, document) as object);
   const goodBody = sample && { ...sample, ...BODIES[id]?.(stage) };
