@@ -40,6 +40,7 @@ module.exports = class ProcessEnvironment {
  */
 function forgetTestsOfFile() {
   for (const key of Object.getOwnPropertySymbols(globalThis)) {
-    if (key.description === 'EVENT_HANDLERS' || key.description === 'JEST_STATE_SYMBOL') delete globalThis[key];
+    if (key.description === 'EVENT_HANDLERS' || key.description === 'JEST_STATE_SYMBOL')
+      delete globalThis[key];
   }
 }
