@@ -16,7 +16,7 @@ import { z } from 'zod';
 import { CLIENT_VERSION_FORM, parseClientVersion } from '../utils/client-version';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
 
-/** A wrong setting. The message is one line and names the setting. */
+/** An invalid setting. The message is one line and names the setting. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -49,7 +49,7 @@ const origins = z.string().transform((text, context) => {
   return list;
 });
 
-/** The oldest version that is allowed of each client, as `web/1.4.0, ios/2.0.0`. */
+/** The oldest allowed version of each client, as `web/1.4.0, ios/2.0.0`. */
 const minimumVersions = z.string().transform((text, context): ReadonlyMap<string, string> => {
   const minimums = new Map<string, string>();
   for (const part of text.split(',').map((each) => each.trim())) {
@@ -63,7 +63,7 @@ const minimumVersions = z.string().transform((text, context): ReadonlyMap<string
   return minimums;
 });
 
-/** `true`/`false`, a number of proxies, or addresses and subnets, as Express takes them. */
+/** `true`, `false`, a number of proxies, or addresses and subnets, as Express accepts them. */
 const trustProxy = z.string().transform((text, context): boolean | number | string => {
   if (text === 'true' || text === 'false') return text === 'true';
   if (/^\d+$/.test(text)) return Number(text);
@@ -76,7 +76,7 @@ const trustProxy = z.string().transform((text, context): boolean | number | stri
   return text;
 });
 
-/** Whether Express knows what it means: an address, a subnet or the name of one. */
+/** Whether Express accepts it: an address, a subnet or the name of a subnet. */
 function isProxyAddress(text: string): boolean {
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
   const [, address = '', prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
@@ -86,8 +86,8 @@ function isProxyAddress(text: string): boolean {
 }
 
 /**
- * Every setting, as it stands in the environment or in `.env`. `.env.example` documents each, and a test
- * keeps the two in step.
+ * Every setting, as it is written in the environment or in `.env`. `.env.example` documents each of them, which a test
+ * checks.
  */
 const settingsSchema = z.object({
   NODE_ENV: z
@@ -158,16 +158,16 @@ export interface Config {
   environment: 'development' | 'production' | 'test';
   http: {
     host: string;
-    /** 0 lets the system choose. */
+    /** 0 for a free port that the system chooses. */
     port: number;
-    /** Where people reach the server, if that is not the address it listens on. */
+    /** The address by which users reach the server, if it differs from the one it listens on. */
     publicUrl: string | undefined;
-    /** Origins of browser clients that may call the API; none means same-origin only. */
+    /** The origins of browser clients that may call the API; empty for the same origin only. */
     corsOrigins: string[];
     trustProxy: boolean | number | string;
   };
   dataDir: string;
-  /** The folder of avatars, images and files that people upload. */
+  /** The folder of uploaded avatars, images and files. */
   uploadDir: string;
   /** Whether `uploadDir` is the folder in which versions before UPLOAD_DIR kept uploads, because it still has files. */
   uploadDirIsFormer: boolean;
@@ -178,46 +178,46 @@ export interface Config {
   };
   auth: {
     jwtSecret: string;
-    /** The secret before a rotation: tokens that it signed are good until they expire. */
+    /** The secret before a rotation: tokens that it signed stay valid until they expire. */
     previousJwtSecret: string | undefined;
     accessTokenSeconds: number;
     refreshTokenSeconds: number;
     bcryptCost: number;
   };
-  /** What is secret in the database is sealed with keys that are derived from it. */
+  /** The keys that encrypt secrets in the database are derived from it. */
   encryptionKey: string;
   groups: {
-    /** `group_admins` are the global roles group_admin and super_admin. */
+    /** `group_admins` means the global roles group_admin and super_admin. */
     creation: 'everyone' | 'group_admins';
   };
-  /** Whether the server fetches pages that messages link to. */
+  /** Whether the server fetches the pages that messages link to. */
   linkPreviews: { enabled: boolean };
-  /** Of files that hang on messages, in bytes. */
+  /** Limits of attachments, in bytes. */
   uploads: {
-    /** The largest one, by what it is: a picture, sound or video, anything else. */
+    /** The largest file, by its category: image, audio or video, other. */
     limits: { image: number; media: number; file: number };
-    /** All of one user together. */
+    /** The files of one user together. */
     quota: number;
   };
-  /** The oldest version that is allowed of each client that names itself, by its name in lower case. */
+  /** The oldest allowed version of each client that sends its name, by the name in lower case. */
   minimumClientVersions: ReadonlyMap<string, string>;
   throttle: { enabled: boolean };
-  /** What several nodes share; undefined where there is one. */
+  /** The Redis that several nodes share; undefined with one node. */
   redisUrl: string | undefined;
   sockets: {
     perUser: number;
-    /** Of one socket, on an average of ten seconds. */
+    /** Per socket, as an average over ten seconds. */
     eventsPerSecond: number;
-    /** How much may wait for one client that does not read. */
+    /** How many bytes are buffered for a client that does not read. */
     backlogBytes: number;
-    /** How often a client is asked whether it is there, and how long it may take to answer. */
+    /** The ping interval, and the time in which a client has to answer. */
     pingSeconds: number;
     pongSeconds: number;
   };
   presence: {
-    /** How long somebody whose last connection has broken counts as still there. */
+    /** How long a user counts as connected after the last connection was lost. */
     graceSeconds: number;
-    /** How long somebody who does nothing counts as online. */
+    /** How long a user without activity counts as online. */
     awaySeconds: number;
   };
   mail: {
@@ -227,7 +227,7 @@ export interface Config {
   };
   peerjs: {
     enabled: boolean;
-    /** Connections of PeerJS clients at a time: of all, and from one network. */
+    /** Limits of simultaneous PeerJS connections: of all clients, and from one network. */
     connections: { inAll: number; perNetwork: number };
   };
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
@@ -237,8 +237,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads the configuration: process.env first, then the file `.env` in the working directory.
- * Makes the data folder, and in development the secrets of the installation in it.
- * @param warn takes one line for each variable of the environment that looks like a misspelt setting.
+ * Creates the data folder, and in development the secrets of the installation in it.
+ * @param warn receives one line for each environment variable that looks like a misspelt setting.
  * @throws ConfigError that names the setting which is malformed, missing or, in `.env`, unknown.
  */
 export function loadConfig(
@@ -257,7 +257,7 @@ export function loadConfig(
   if (production && settings.BCRYPT_COST < 10) {
     throw new ConfigError('BCRYPT_COST must be at least 10 in production.');
   }
-  refuseGhosts(settings);
+  refuseStalePresence(settings);
   const dataDir = resolve(workingDirectory, settings.DATA_DIR);
   prepareDataDir(dataDir);
   const uploads = chooseUploadDir(
@@ -317,16 +317,17 @@ export function loadConfig(
   };
 }
 
-/** How long somebody may be shown online who is gone, in seconds. */
-const LONGEST_GHOST = 30;
+/** How long a user may be shown online after leaving, at most. */
+const MAX_STALE_PRESENCE_SECONDS = 30;
 
-/** A client that has died without a word is noticed by the ping that it does not answer. */
-function refuseGhosts(settings: z.infer<typeof settingsSchema>): void {
+/** Refuses settings by which a client that has vanished would be shown online for too long: it misses a ping first. */
+function refuseStalePresence(settings: z.infer<typeof settingsSchema>): void {
   const { SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS, PRESENCE_GRACE_SECONDS } = settings;
-  // One second more: changes are told once a second.
-  if (SOCKET_PING_SECONDS + SOCKET_PONG_SECONDS + PRESENCE_GRACE_SECONDS + 1 <= LONGEST_GHOST) return;
+  // One second more: changes are broadcast once a second.
+  if (SOCKET_PING_SECONDS + SOCKET_PONG_SECONDS + PRESENCE_GRACE_SECONDS + 1 <= MAX_STALE_PRESENCE_SECONDS)
+    return;
   throw new ConfigError(
-    `SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS and PRESENCE_GRACE_SECONDS must be at most ${LONGEST_GHOST - 1} together.`,
+    `SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS and PRESENCE_GRACE_SECONDS must be at most ${MAX_STALE_PRESENCE_SECONDS - 1} together.`,
   );
 }
 
@@ -339,13 +340,13 @@ function readEnvFile(path: string): Record<string, string> {
   }
 }
 
-/** An empty variable counts as not set, as it does in compose files and shells that cannot unset one. */
+/** Drops empty variables: compose files and shells often cannot unset one. */
 function definedSettings(environment: Environment): Record<string, string> {
   const entries = SETTING_NAMES.map((name) => [name, environment[name]] as const);
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => Boolean(entry[1])));
 }
 
-/** In `.env`, which holds settings of Parley and nothing else, an unknown name is an error. */
+/** Refuses unknown names in `.env`, which contains only settings of Parley. */
 function rejectUnknown(file: Record<string, string>): void {
   for (const name of Object.keys(file)) {
     if (SETTING_NAMES.includes(name)) continue;
@@ -369,7 +370,7 @@ function parseSettings(raw: Record<string, string>): z.infer<typeof settingsSche
 }
 
 function prepareDataDir(dataDir: string): void {
-  // What this process writes is for its own user, also in a folder that others may read.
+  // New files are readable by the user of this process alone, also in a folder that others may read.
   process.umask(0o077);
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -380,9 +381,9 @@ function prepareDataDir(dataDir: string): void {
 }
 
 /**
- * The folder of uploads. Before there was UPLOAD_DIR it was `uploads` in the data folder. A site that has files there
- * keeps them there until its operator moves them or sets UPLOAD_DIR: an older version, or another node that still runs
- * it, would not find files that the start of this one had moved.
+ * Chooses the folder of uploads. Older versions used `uploads` in the data folder. A site with files there keeps using it
+ * until its operator moves them or sets UPLOAD_DIR: an older version, or another node that still runs it, would not find
+ * files that this one had moved.
  * @param folder the value of UPLOAD_DIR, or its default, as an absolute path.
  * @throws ConfigError when UPLOAD_DIR is not set and both folders have files.
  */
@@ -400,8 +401,8 @@ function chooseUploadDir(
 }
 
 /**
- * Whether a folder of uploads has files in one of its folders (`avatars`, `images`, …). Those that were being received
- * when a process ended, in `tmp`, do not count.
+ * Whether a folder of uploads has files in one of its folders (`avatars`, `images`, …). Incomplete uploads in `tmp` do not
+ * count.
  * @throws ConfigError when it cannot be read.
  */
 function hasUploads(folder: string): boolean {
@@ -417,7 +418,7 @@ function hasUploads(folder: string): boolean {
   }
 }
 
-/** It reads one entry, however many there are. */
+/** Whether a folder is empty. Reads one entry at most. */
 function isEmpty(path: string): boolean {
   const folder = opendirSync(path);
   try {
@@ -427,16 +428,16 @@ function isEmpty(path: string): boolean {
   }
 }
 
-/** Where development keeps the secrets that it makes for itself. */
+/** The files in which development keeps its generated secrets. */
 const SECRET_FILES = { JWT_SECRET: 'jwt-secret', ENCRYPTION_KEY: 'encryption-key' } as const;
 
 /**
- * A secret that development makes for itself, kept so that after a restart people are still logged in and what
- * was sealed can be read.
+ * Returns the generated secret of development. It is kept in a file, so that sessions and encrypted values stay valid after
+ * a restart.
  */
 function developmentSecret(setting: keyof typeof SECRET_FILES, dataDir: string, production: boolean): string {
   if (production) {
-    throw new ConfigError(`${setting} must be set in production (openssl rand -base64 48 makes one).`);
+    throw new ConfigError(`${setting} must be set in production (openssl rand -base64 48 generates one).`);
   }
   const path = join(dataDir, SECRET_FILES[setting]);
   try {
@@ -445,7 +446,7 @@ function developmentSecret(setting: keyof typeof SECRET_FILES, dataDir: string, 
     const secret = readFileSync(path, 'utf8').trim();
     if (secret.length >= 32) return secret;
   } catch (error) {
-    throw new ConfigError(`DATA_DIR ${dataDir} cannot hold ${setting}: ${(error as Error).message}`);
+    throw new ConfigError(`DATA_DIR ${dataDir} cannot store ${setting}: ${(error as Error).message}`);
   }
-  throw new ConfigError(`The secret in ${path} is damaged; put it back as it was, or set ${setting}.`);
+  throw new ConfigError(`The secret in ${path} is damaged; restore the file, or set ${setting}.`);
 }

@@ -1,11 +1,12 @@
 /**
- * How the embedded PeerJS server is mounted, and what one peer may ask of it. Clients use `path: '/peerjs'` and the
- * default key. How many connections there may be is set by PEERJS_CONNECTIONS and PEERJS_PER_ADDRESS.
+ * Paths and limits of the embedded PeerJS server. Clients use `path: '/peerjs'` and the
+ * default key. PEERJS_CONNECTIONS and PEERJS_PER_ADDRESS limit the
+ * connections.
  */
 export const peerjsConfig = {
-  /** Where the HTTP side is mounted. */
+  /** The mount path of its HTTP interface. */
   mountPath: '/peerjs',
-  /** The one path of its WebSocket side: PeerJS adds its own segment to the mount path. */
+  /** The path of its WebSocket: PeerJS appends a segment of its own to the mount path. */
   webSocketPath: '/peerjs/peerjs',
   key: 'peerjs',
   /**
@@ -13,13 +14,13 @@ export const peerjsConfig = {
    * the timers of a hidden tab down to one a minute.
    */
   aliveTimeout: 90_000,
-  /** Bytes of one frame. An SDP offer with many candidates has some 10 kB. */
+  /** The largest frame in bytes. An SDP offer with many candidates has about 10 kB. */
   maxFrameBytes: 64 * 1024,
-  /** Levels of arrays and objects in a frame. PeerJS itself uses four; `metadata` is the application's. */
+  /** The deepest nesting of a frame. PeerJS itself uses four levels; `metadata` belongs to the application. */
   maxDepth: 32,
-  /** What one connection may send in a window of so many milliseconds: a call takes some 20 frames. */
+  /** What one connection may send in a window of milliseconds: a call takes about 20 frames. */
   rate: { window: 10_000, frames: 500, bytes: 4 * 1024 * 1024 },
-  /** The same for all connections of one user, so that nobody gets more by connecting again. */
+  /** The same for all connections of one user, so that reconnecting gives no more. */
   userRate: { window: 10_000, frames: 2000, bytes: 16 * 1024 * 1024 },
   /**
    * How many bytes may wait for a peer that does not read, and for all peers together. A frame beyond that is answered

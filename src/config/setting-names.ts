@@ -8,7 +8,7 @@ const PREFIX = 'PARLEY_';
 const SHORTEST_MISSPELT = 7;
 
 /**
- * What Kubernetes sets in every container for each service of its namespace, and Docker for linked containers:
+ * Variables that Kubernetes sets in every container for each service of its namespace, and Docker for linked containers:
  * PARLEY_SERVICE_HOST, PARLEY_SERVICE_PORT_HTTP, PARLEY_PORT_3000_TCP_ADDR. PARLEY_PORT is one of them when its value
  * is an address: tcp://10.0.0.7:3000.
  */
@@ -17,16 +17,16 @@ const SERVICE_NAME =
 const SERVICE_ADDRESS = /^(tcp|udp|sctp):\/\//;
 
 /**
- * The setting that an unknown name in the file `.env` was most likely meant to be. The file is Parley's alone, so
- * even a distant name is a guess worth making.
+ * Returns the setting that an unknown name in `.env` most likely means. The file belongs to Parley alone, so even a distant
+ * name is worth a guess.
  */
 export function settingMeantInFile(name: string, settings: readonly string[]): string | undefined {
   return nearestName(name, settings, 3);
 }
 
 /**
- * Warns of variables in the process environment that look like settings of Parley but are none: a setting with another
- * spelling, or a name that begins with PARLEY_. They cannot be errors: the environment also holds the variables of other
+ * Finds environment variables that look like settings of Parley but are none: a misspelt setting, or a name that begins
+ * with PARLEY_. They cannot be errors: the environment also holds the variables of other
  * programs and of the platform. For the same reason a misspelling of a setting that is set is not mentioned.
  * @param isSet whether a setting has a value, from the environment or from `.env`.
  * @returns one line for each such variable.
@@ -51,7 +51,7 @@ function isOfService(name: string, value = ''): boolean {
   return SERVICE_NAME.test(name) || (name.endsWith('_PORT') && SERVICE_ADDRESS.test(value));
 }
 
-/** The setting of this name but for case, underscores, the prefix PARLEY_ or one letter. */
+/** Returns the setting whose name differs only in case, underscores, the prefix PARLEY_ or one letter. */
 function settingMeant(name: string, settings: readonly string[]): string | undefined {
   if (name.startsWith(PREFIX)) {
     const rest = name.slice(PREFIX.length);

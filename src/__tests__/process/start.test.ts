@@ -156,8 +156,8 @@ describe('a start that cannot be', () => {
     expect(lines).toEqual([
       'PORT must be a whole number from 0 to 65535.',
       'PROT in .env is not a setting of Parley. Did you mean PORT?',
-      'JWT_SECRET must be set in production (openssl rand -base64 48 makes one).',
-      'ENCRYPTION_KEY must be set in production (openssl rand -base64 48 makes one).',
+      'JWT_SECRET must be set in production (openssl rand -base64 48 generates one).',
+      'ENCRYPTION_KEY must be set in production (openssl rand -base64 48 generates one).',
     ]);
   });
 
