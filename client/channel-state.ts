@@ -1,73 +1,73 @@
 import type { Change, Channel, Message, Read } from './types';
 
-/** A change with what a live event tells beside it. */
+/** A change as a live event reports it, with additional fields. */
 export type LiveChange = Change & { channel?: Channel; memberCount?: number };
 
-/** A channel as a client keeps it: that of the server as of `revision`. */
+/** The client's copy of a channel: the state of the server at `revision`. */
 export interface ChannelState {
   channel: Channel;
-  /** Everything up to here is in this state. */
+  /** All changes up to this revision are included. */
   revision: number;
-  /** The newest revision that was heard of. If it is greater, something is missing: sync. */
-  heard: number;
-  /** Changes that came before others that are missing, by their revisions. */
-  waiting: ReadonlyMap<number, LiveChange>;
+  /** The newest revision that the client knows to exist. If it is greater than `revision`, changes are missing: sync. */
+  newestRevision: number;
+  /** Changes that arrived while earlier ones are missing, by revision. */
+  pending: ReadonlyMap<number, LiveChange>;
   /** The messages from `from` on, by `seq`, without a gap; undefined until the newest page is loaded. */
   messages: readonly Message[] | undefined;
-  /** A `seq`; 0 when the history is there from its start. */
+  /** A `seq`; 0 when the whole history is loaded. */
   from: number;
-  /** How many pages of history are on their way. */
+  /** The number of pages of history that are being loaded. */
   loading: number;
-  /** What has changed of messages that are not there, while a page is on its way which may not know of it. */
-  aside: ReadonlyMap<string, Message>;
-  /** Of a private channel or direct conversation; undefined until they are loaded. */
+  /** Messages before `from` that changed while a page is being loaded: the page may contain them as they were before. */
+  changedWhileLoading: ReadonlyMap<string, Message>;
+  /** The members of a private channel or direct conversation; undefined until they are loaded. */
   members: ReadonlySet<string> | undefined;
-  /** Who came and who went while the list of members is on its way; undefined when it is not. */
-  moves: ReadonlyMap<string, boolean> | undefined;
+  /** Users who joined (true) or left (false) while the list of members is being loaded; undefined otherwise. */
+  memberChanges: ReadonlyMap<string, boolean> | undefined;
   read: Read;
-  /** Whether what is unread cannot be told from here: sync. */
+  /** Whether the unread counts cannot be computed from this state: sync. */
   recount: boolean;
-  /** Another one for each new start: what was asked for under another is no answer any more. */
+  /** Differs each time the channel is loaded from scratch. Responses to requests of another generation are ignored. */
   generation: number;
 }
 
-/** Changes that wait for others; beyond that many, `sync` brings them. */
-const MAX_WAITING = 1000;
+/** The maximum number of pending changes. Beyond it, `sync` fetches them. */
+const MAX_PENDING = 1000;
 
-/** A channel of which nothing is loaded yet. */
-export function begin(channel: Channel, read: Read, generation: number): ChannelState {
+/** Returns the state of a channel without any loaded messages. */
+export function newChannel(channel: Channel, read: Read, generation: number): ChannelState {
   return {
     channel,
     revision: channel.revision,
-    heard: channel.revision,
-    waiting: new Map(),
+    newestRevision: channel.revision,
+    pending: new Map(),
     messages: undefined,
     from: Infinity,
     loading: 0,
-    aside: new Map(),
+    changedWhileLoading: new Map(),
     members: undefined,
-    moves: undefined,
+    memberChanges: undefined,
     read,
     recount: false,
     generation,
   };
 }
 
-/** A change that came live: applied in its turn, kept when others are missing before it, ignored when it is known. */
-export function hear(state: ChannelState, change: LiveChange, me: string): ChannelState {
+/** Handles a live change: applies it if it is the next one, keeps it if earlier ones are missing, ignores a known one. */
+export function applyLive(state: ChannelState, change: LiveChange, me: string): ChannelState {
   const { revision } = change;
   if (revision <= state.revision) return state;
-  const heard = Math.max(state.heard, revision);
-  if (revision === state.revision + 1) return drain(apply({ ...state, heard }, change, me), me);
-  if (state.waiting.size >= MAX_WAITING) return { ...state, heard };
-  return { ...state, heard, waiting: new Map(state.waiting).set(revision, change) };
+  const newestRevision = Math.max(state.newestRevision, revision);
+  if (revision === state.revision + 1) return drain(apply({ ...state, newestRevision }, change, me), me);
+  if (state.pending.size >= MAX_PENDING) return { ...state, newestRevision };
+  return { ...state, newestRevision, pending: new Map(state.pending).set(revision, change) };
 }
 
 /**
- * The answer of `sync`: all that changed up to a revision, and then what came live meanwhile.
- * @param channel as it is now, which may be later than `upTo`.
+ * Applies the response of `sync`: all changes up to the revision `upTo`, and then the pending live changes.
+ * @param channel the current channel, whose revision may be greater than `upTo`.
  */
-export function catchUp(
+export function applySync(
   state: ChannelState,
   {
     channel,
@@ -77,18 +77,21 @@ export function catchUp(
   }: { channel: Channel | null; changes: readonly Change[]; upTo: number; read: Read },
   me: string,
 ): ChannelState {
-  let next = channel ? show(state, channel) : state;
-  next = { ...takeRead(next, read, me), heard: Math.max(next.heard, channel?.revision ?? upTo) };
+  let next = channel ? applyChannel(state, channel) : state;
+  next = {
+    ...applyRead(next, read, me),
+    newestRevision: Math.max(next.newestRevision, channel?.revision ?? upTo),
+  };
   for (const change of changes) if (change.revision > next.revision) next = apply(next, change, me);
   return drain({ ...next, revision: Math.max(next.revision, upTo) }, me);
 }
 
-/** How far the user has read, from wherever it comes; an older state of the marker is ignored. */
-export function takeRead(state: ChannelState, read: Read, me: string): ChannelState {
+/** Updates the read marker, from any source; an older state of it is ignored. */
+export function applyRead(state: ChannelState, read: Read, me: string): ChannelState {
   const known = state.read;
   if (read.version < known.version) return state;
   if (read.version === known.version && read.revision < known.revision) return state;
-  // It was counted before the newest changes that are in this state: they count on top of it, if all are known.
+  // The counts do not include changes after `read.revision`: add these, if this state has all of them.
   const later = (state.messages ?? [])
     .filter(({ revision }) => revision > read.revision && revision <= state.revision)
     .sort((one, other) => one.revision - other.revision);
@@ -96,11 +99,11 @@ export function takeRead(state: ChannelState, read: Read, me: string): ChannelSt
   return later.reduce((next, message) => count(next, message, me), { ...state, read, recount: !allKnown });
 }
 
-/** A page of history: the newest one, or the one before `from`. */
+/** Adds a page of history: the newest one, or the one before `from`. */
 export function prepend(state: ChannelState, page: readonly Message[], from: number): ChannelState {
   const byId = new Map<string, Message>();
   const oldest = Math.max(from, state.channel.retainedFrom);
-  for (const message of [...page, ...state.aside.values(), ...(state.messages ?? [])]) {
+  for (const message of [...page, ...state.changedWhileLoading.values(), ...(state.messages ?? [])]) {
     const known = byId.get(message.id);
     if (message.seq >= oldest && (!known || known.revision < message.revision)) byId.set(message.id, message);
   }
@@ -108,38 +111,38 @@ export function prepend(state: ChannelState, page: readonly Message[], from: num
   return finishLoading({ ...state, messages, from: Math.min(state.from, from) });
 }
 
-/** A page of history is on its way no more. */
+/** Records that a page of history is no longer being loaded. */
 export function finishLoading(state: ChannelState): ChannelState {
   const loading = state.loading - 1;
-  return { ...state, loading, aside: loading > 0 ? state.aside : new Map() };
+  return { ...state, loading, changedWhileLoading: loading > 0 ? state.changedWhileLoading : new Map() };
 }
 
-/** The list of members has come. */
+/** Sets the members from a loaded list. */
 export function listMembers(state: ChannelState, userIds: readonly string[]): ChannelState {
-  if (!state.moves) return state;
+  if (!state.memberChanges) return state;
   const members = new Set(userIds);
-  for (const [userId, present] of state.moves) move(members, userId, present);
-  return { ...state, members, moves: undefined };
+  for (const [userId, present] of state.memberChanges) move(members, userId, present);
+  return { ...state, members, memberChanges: undefined };
 }
 
 function drain(state: ChannelState, me: string): ChannelState {
-  if (state.waiting.size === 0) return state;
-  const waiting = new Map(state.waiting);
+  if (state.pending.size === 0) return state;
+  const pending = new Map(state.pending);
   let next = state;
-  for (let change = waiting.get(next.revision + 1); change; change = waiting.get(next.revision + 1)) {
+  for (let change = pending.get(next.revision + 1); change; change = pending.get(next.revision + 1)) {
     next = apply(next, change, me);
   }
-  for (const revision of waiting.keys()) if (revision <= next.revision) waiting.delete(revision);
-  return { ...next, waiting };
+  for (const revision of pending.keys()) if (revision <= next.revision) pending.delete(revision);
+  return { ...next, pending };
 }
 
 function apply(state: ChannelState, change: LiveChange, me: string): ChannelState {
   const { revision } = change;
   let next = state;
-  if (change.channel) next = show(next, change.channel);
-  if (change.kind === 'message') next = put(count(next, change.message, me), change.message);
+  if (change.channel) next = applyChannel(next, change.channel);
+  if (change.kind === 'message') next = insertMessage(count(next, change.message, me), change.message);
   if (change.kind === 'member') next = moveMember(next, change.userId, change.present);
-  if (change.kind === 'members_cleared') next = { ...next, members: undefined, moves: undefined };
+  if (change.kind === 'members_cleared') next = { ...next, members: undefined, memberChanges: undefined };
   const { channel } = next;
   if (revision > channel.revision) {
     const seq = change.kind === 'message' ? Math.max(channel.seq, change.message.seq) : channel.seq;
@@ -149,22 +152,22 @@ function apply(state: ChannelState, change: LiveChange, me: string): ChannelStat
   return { ...next, revision };
 }
 
-/** The channel's fields, unless later ones are known. */
-function show(state: ChannelState, channel: Channel): ChannelState {
+/** Updates the channel's fields, unless newer ones are known. */
+function applyChannel(state: ChannelState, channel: Channel): ChannelState {
   if (channel.revision < state.channel.revision) return state;
   const { retainedFrom } = channel;
   if (retainedFrom <= state.channel.retainedFrom) return { ...state, channel };
-  // What was too old is gone, and with it some of what was unread.
+  // Retention has deleted messages, some of which may have been unread.
   const recount = state.recount || state.read.readSeq < retainedFrom - 1;
   const messages = state.messages?.filter(({ seq }) => seq >= retainedFrom);
   return { ...state, channel, messages, recount };
 }
 
-function put(state: ChannelState, message: Message): ChannelState {
+function insertMessage(state: ChannelState, message: Message): ChannelState {
   const { messages, from, loading } = state;
   if (!messages || message.seq < from) {
     if (loading === 0) return state;
-    return { ...state, aside: new Map(state.aside).set(message.id, message) };
+    return { ...state, changedWhileLoading: new Map(state.changedWhileLoading).set(message.id, message) };
   }
   let index = messages.length;
   while (index > 0 && messages[index - 1]!.seq >= message.seq) index--;
@@ -178,10 +181,10 @@ function put(state: ChannelState, message: Message): ChannelState {
 }
 
 function moveMember(state: ChannelState, userId: string, present: boolean): ChannelState {
-  const { members, moves } = state;
+  const { members, memberChanges } = state;
   const next = { ...state };
   if (members) next.members = move(new Set(members), userId, present);
-  if (moves) next.moves = new Map(moves).set(userId, present);
+  if (memberChanges) next.memberChanges = new Map(memberChanges).set(userId, present);
   return next;
 }
 
@@ -191,7 +194,7 @@ function move(members: Set<string>, userId: string, present: boolean): Set<strin
   return members;
 }
 
-/** Keeps what is unread in step with a change of a message; to be called before the change is made. */
+/** Updates the unread counts for a change of a message. Call it before the change is applied. */
 function count(state: ChannelState, message: Message, me: string): ChannelState {
   const { read, messages, from } = state;
   if (message.revision <= read.revision) return state;
@@ -199,22 +202,22 @@ function count(state: ChannelState, message: Message, me: string): ChannelState 
   if (message.seq > read.lastSeq) {
     const lastSeq = message.seq;
     if (message.senderId === me && message.threadId === null) {
-      // Who writes has read what is above.
+      // Sending a message marks everything before it as read.
       return { ...state, read: { ...read, readSeq: lastSeq, unread: 0, mentions: 0, lastSeq, revision } };
     }
-    return { ...state, read: { ...add(read, weigh(message, read, me), 1), lastSeq, revision } };
+    return { ...state, read: { ...add(read, weightOf(message, read, me), 1), lastSeq, revision } };
   }
   const before = message.seq < from ? undefined : messages?.find(({ id }) => id === message.id);
   if (!before || before.revision > read.revision) {
-    // As it was counted is not known any more.
+    // The state in which the message was counted is unknown.
     const concerned = message.seq > read.readSeq;
     return { ...state, read: { ...read, revision }, recount: state.recount || concerned };
   }
-  const without = add(read, weigh(before, read, me), -1);
-  return { ...state, read: { ...add(without, weigh(message, read, me), 1), revision } };
+  const without = add(read, weightOf(before, read, me), -1);
+  return { ...state, read: { ...add(without, weightOf(message, read, me), 1), revision } };
 }
 
-function weigh(message: Message, { readSeq }: Read, me: string): { unread: number; mentions: number } {
+function weightOf(message: Message, { readSeq }: Read, me: string): { unread: number; mentions: number } {
   const counts =
     message.seq > readSeq &&
     message.senderId !== me &&

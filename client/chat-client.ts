@@ -11,7 +11,7 @@ import type { Message, Read, SyncAnswer, SyncRequest } from './types';
 
 type Ack<Data> = { ok: true; data: Data } | { ok: false; error: { code: string } };
 
-/** What it takes of a socket of socket.io-client. */
+/** The part of a socket of socket.io-client that the client uses. */
 export interface Connection {
   connected: boolean;
   on(event: 'connect' | 'disconnect', listener: () => void): unknown;
@@ -19,27 +19,26 @@ export interface Connection {
   timeout(milliseconds: number): { emitWithAck(event: string, payload: unknown): Promise<unknown> };
 }
 
-/** What it reads over REST. */
+/** Reads over REST. */
 export interface Reader {
-  /** The page of messages before a `seq`, or the newest one; newest first, as the server answers. */
+  /** Returns the page of messages before a `seq`, or the newest page; newest first, as the server does. */
   history(channelId: string, before?: number): Promise<{ messages: Message[]; nextCursor: number | null }>;
-  /** All members of a private channel or direct conversation. */
+  /** Returns the ids of all members of a private channel or direct conversation. */
   members(channelId: string): Promise<string[]>;
 }
 
-/** Milliseconds to wait for an acknowledgement before it counts as lost. */
-const PATIENCE = 10_000;
-/** Milliseconds before an answer that failed is asked for again. */
-const PAUSE = 500;
+/** After this time, an acknowledgement counts as lost. */
+const ACK_TIMEOUT_MS = 10_000;
+/** The time before a failed request is repeated. */
+const RETRY_DELAY_MS = 500;
 
 /**
- * Keeps the state of a client over a socket that comes and goes: the part around the reducer that talks. Read
- * `state` whenever `onChange` calls.
+ * Connects the reducer of the client's state to a socket that may disconnect and reconnect. Read `state` in `onChange`.
  */
 export class ChatClient {
   state: ClientState;
-  /** Ids of messages on their way over the connection that stands. */
-  private onTheWay = new Set<string>();
+  /** The `clientMessageId`s of messages that were sent over the current connection and are not acknowledged. */
+  private inFlight = new Set<string>();
   private connections = 0;
 
   constructor(
@@ -55,13 +54,13 @@ export class ChatClient {
     if (socket.connected) this.begin();
   }
 
-  /** Whether nothing is missing and nothing is on its way. */
+  /** Whether the state is up to date and all messages are acknowledged. */
   get settled(): boolean {
     const { connected, syncing } = this.state;
     return connected && !syncing && !syncRequest(this.state) && unsent(this.state).length === 0;
   }
 
-  /** Sends a message: it is in the outbox at once, and goes out until the server has it. */
+  /** Sends a message: it is in the outbox at once, and is sent until the server acknowledges or refuses it. */
   send(channelId: string, content: object, clientMessageId: string = crypto.randomUUID()): void {
     const message: Outgoing = { channelId, clientMessageId, content };
     this.dispatch({ type: 'send', message });
@@ -76,7 +75,7 @@ export class ChatClient {
     await this.mark('channel:mark_unread', channelId, seq);
   }
 
-  /** Loads the newest page of a channel, or the one before what is there. */
+  /** Loads the newest page of a channel, or the page before the loaded ones. */
   async loadHistory(channelId: string): Promise<void> {
     const channel = this.state.channels.get(channelId);
     if (!channel || (channel.messages && channel.from === 0)) return;
@@ -95,7 +94,7 @@ export class ChatClient {
     }
   }
 
-  /** Loads who is in a private channel or direct conversation. */
+  /** Loads the members of a private channel or direct conversation. */
   async loadMembers(channelId: string): Promise<void> {
     const channel = this.state.channels.get(channelId);
     if (!channel) return;
@@ -106,7 +105,7 @@ export class ChatClient {
 
   private begin(): void {
     this.connections++;
-    this.onTheWay = new Set();
+    this.inFlight = new Set();
     this.dispatch({ type: 'connected' });
     for (const message of unsent(this.state)) void this.deliver(message);
   }
@@ -123,7 +122,7 @@ export class ChatClient {
     const connection = this.connections;
     this.dispatch({ type: 'sync:asked' });
     const ack = await this.ask<SyncAnswer>('sync', request);
-    // Another connection asks for itself.
+    // A newer connection sends its own request.
     if (connection !== this.connections) return;
     if (ack?.ok) {
       this.dispatch({ type: 'sync:answered', answer: ack.data });
@@ -134,18 +133,18 @@ export class ChatClient {
   }
 
   private async deliver({ channelId, clientMessageId, content }: Outgoing): Promise<void> {
-    if (this.onTheWay.has(clientMessageId)) return;
-    this.onTheWay.add(clientMessageId);
+    if (this.inFlight.has(clientMessageId)) return;
+    this.inFlight.add(clientMessageId);
     const connection = this.connections;
     const payload = { ...content, channelId, clientMessageId };
     const ack = await this.ask<{ message: Message }>('message:send', payload);
     if (ack?.ok) this.dispatch({ type: 'sent', message: ack.data.message });
-    else if (ack && !isPassing(ack.error.code)) {
+    else if (ack && !isTemporary(ack.error.code)) {
       this.dispatch({ type: 'refused', clientMessageId, code: ack.error.code });
     } else if (connection === this.connections) {
       await pause();
       if (connection !== this.connections || !this.state.connected) return;
-      this.onTheWay.delete(clientMessageId);
+      this.inFlight.delete(clientMessageId);
       const again = unsent(this.state).find((one) => one.clientMessageId === clientMessageId);
       if (again) void this.deliver(again);
     }
@@ -156,23 +155,23 @@ export class ChatClient {
     if (ack?.ok) this.dispatch({ type: 'read', read: ack.data.read });
   }
 
-  /** @returns undefined when no acknowledgement came: it may have been done or not. */
+  /** @returns undefined if no acknowledgement arrived: the event may have taken effect or not. */
   private async ask<Data>(event: string, payload: unknown): Promise<Ack<Data> | undefined> {
-    // The socket would keep it for the next connection, which begins by itself with what is due then.
+    // The socket would buffer the event until it reconnects, but `begin` sends everything that is due then.
     if (!this.socket.connected) return undefined;
     try {
-      return (await this.socket.timeout(PATIENCE).emitWithAck(event, payload)) as Ack<Data>;
+      return (await this.socket.timeout(ACK_TIMEOUT_MS).emitWithAck(event, payload)) as Ack<Data>;
     } catch {
       return undefined;
     }
   }
 }
 
-/** Errors that say nothing of the message: it is worth another try. */
-function isPassing(code: string): boolean {
+/** Whether an error does not concern the message itself, so that it can be sent again. */
+function isTemporary(code: string): boolean {
   return ['internal_error', 'unavailable', 'maintenance', 'rate_limited'].includes(code);
 }
 
 function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, PAUSE));
+  return new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS));
 }

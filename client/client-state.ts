@@ -1,28 +1,28 @@
 import {
-  begin,
-  catchUp,
+  newChannel,
+  applySync,
   finishLoading,
-  hear,
+  applyLive,
   listMembers,
   prepend,
-  takeRead,
+  applyRead,
   type ChannelState,
   type LiveChange,
 } from './channel-state';
 import { changeOf, type EventPayload } from './events';
 import type { Channel, Message, Read, SyncAnswer, SyncRequest } from './types';
 
-/** A message of one's own that is not yet known to be on the server. */
+/** A message of the user that the server has not confirmed yet. */
 export interface Outgoing {
   channelId: string;
   clientMessageId: string;
-  /** What is sent beside the two. */
+  /** The other fields of `message:send`. */
   content: object;
-  /** The code with which it was refused; it is not sent again by itself. */
+  /** The error code with which it was refused; it is not sent again automatically. */
   refused?: string;
 }
 
-/** All that a client keeps. */
+/** The complete state of a client. */
 export interface ClientState {
   /** The user's id. */
   me: string;
@@ -32,31 +32,31 @@ export interface ClientState {
   outbox: readonly Outgoing[];
   /** Whether events of any channel may have been missed. */
   stale: boolean;
-  /** Undefined while no `sync` is under way. */
+  /** Undefined while no `sync` is running. */
   syncing: Syncing | undefined;
-  /** Counts the new starts of channels. */
+  /** The last `generation` of a channel that was assigned. */
   generations: number;
 }
 
-/** What came live while `sync` is under way, and its answer may know less of. */
+/** Live events during a `sync`, whose response may be older than they are. */
 interface Syncing {
-  /** Channels that came or went. */
+  /** Channels that were added or removed. */
   moved: ReadonlySet<string>;
-  /** Channels that something came of while they were not known: the answer may bring them as they were before it. */
+  /** Unknown channels with live events: the response may contain these channels as they were before the events. */
   missed: ReadonlySet<string>;
 }
 
 export type Action =
-  /** Events are heard from now on. */
+  /** Events arrive from now on. */
   | { type: 'connected' }
   | { type: 'disconnected' }
-  /** Any event of the server; those that are not about channels are ignored. */
+  /** Any event of the server; events that do not concern channels are ignored. */
   | { type: 'event'; name: string; payload: unknown }
   | { type: 'sync:asked' }
   | { type: 'sync:answered'; answer: SyncAnswer }
   | { type: 'sync:failed' }
   | { type: 'history:asked'; channelId: string }
-  /** @property from the smallest `seq` of the page; 0 when nothing is before it. */
+  /** @property from the smallest `seq` of the page; 0 if it is the first page of the history. */
   | {
       type: 'history:answered';
       channelId: string;
@@ -84,19 +84,19 @@ export function emptyState(me: string): ClientState {
   };
 }
 
-/** What `sync` is to be asked now; undefined when nothing is missing, or an answer is on its way. */
+/** Returns the next `sync` request; undefined when nothing is missing, or a request is running. */
 export function syncRequest({ connected, channels, stale, syncing }: ClientState): SyncRequest | undefined {
   if (!connected || syncing) return undefined;
   const known = [...channels].map(([id, { revision }]) => [id, revision] as const);
   if (stale) return { since: Object.fromEntries(known) };
   const behind = known.filter(([id, revision]) => {
-    const { heard, recount } = channels.get(id)!;
-    return heard > revision || recount;
+    const { newestRevision, recount } = channels.get(id)!;
+    return newestRevision > revision || recount;
   });
   return behind.length > 0 ? { since: Object.fromEntries(behind), named: true } : undefined;
 }
 
-/** What is to be sent, and sent again after each reconnect, until it is acknowledged or refused. */
+/** Returns the messages to send, and to send again after each reconnect, until they are acknowledged or refused. */
 export function unsent({ outbox }: ClientState): Outgoing[] {
   return outbox.filter(({ refused }) => refused === undefined);
 }
@@ -104,7 +104,7 @@ export function unsent({ outbox }: ClientState): Outgoing[] {
 export function reduce(state: ClientState, action: Action): ClientState {
   switch (action.type) {
     case 'connected':
-      // What was asked over another connection is not answered over this one.
+      // Requests of an earlier connection get no response on this one.
       return { ...state, connected: true, stale: true, syncing: undefined };
     case 'disconnected':
       return { ...state, connected: false, stale: true, syncing: undefined };
@@ -113,37 +113,40 @@ export function reduce(state: ClientState, action: Action): ClientState {
     case 'sync:asked':
       return { ...state, stale: false, syncing: { moved: new Set(), missed: new Set() } };
     case 'sync:answered':
-      return takeSync(state, action.answer);
+      return applySyncAnswer(state, action.answer);
     case 'sync:failed':
       return { ...state, stale: true, syncing: undefined };
     case 'history:asked':
-      return within(state, action.channelId, (channel) => ({ ...channel, loading: channel.loading + 1 }));
+      return updateChannel(state, action.channelId, (channel) => ({
+        ...channel,
+        loading: channel.loading + 1,
+      }));
     case 'history:answered': {
-      const taken = settle(state, action.messages);
-      return within(taken, action.channelId, (channel) =>
+      const taken = confirmSent(state, action.messages);
+      return updateChannel(taken, action.channelId, (channel) =>
         channel.generation === action.generation ? prepend(channel, action.messages, action.from) : channel,
       );
     }
     case 'history:failed':
-      return within(state, action.channelId, (channel) =>
+      return updateChannel(state, action.channelId, (channel) =>
         channel.generation === action.generation ? finishLoading(channel) : channel,
       );
     case 'members:asked':
-      return within(state, action.channelId, (channel) => ({ ...channel, moves: new Map() }));
+      return updateChannel(state, action.channelId, (channel) => ({ ...channel, memberChanges: new Map() }));
     case 'members:answered':
-      return within(state, action.channelId, (channel) =>
+      return updateChannel(state, action.channelId, (channel) =>
         channel.generation === action.generation ? listMembers(channel, action.userIds) : channel,
       );
     case 'read': {
       const { channelId } = action.read;
-      return within(noteMissed(state, channelId), channelId, (channel) =>
-        takeRead(channel, action.read, state.me),
+      return updateChannel(recordMissed(state, channelId), channelId, (channel) =>
+        applyRead(channel, action.read, state.me),
       );
     }
     case 'send':
       return { ...state, outbox: [...state.outbox, action.message] };
     case 'sent':
-      return takeMessage(state, action.message);
+      return applyMessage(state, action.message);
     case 'refused':
       return {
         ...state,
@@ -168,35 +171,37 @@ function reduceEvent(state: ClientState, name: string, payload: EventPayload): C
           .map(([id]) => id),
       );
     case 'group:added':
-      // Its public channels can be read from now on; no event names them.
+      // The group's public channels can be read from now on; no event names them.
       return { ...state, stale: true };
     case 'channel:restricted':
       return payload.kind === null ? { ...state, stale: true } : state;
     case 'channel:read':
       return payload.read ? reduce(state, { type: 'read', read: payload.read }) : state;
     default:
-      if (name.startsWith('message:') && payload.message) return takeMessage(state, payload.message);
-      return hearChange(state, payload.channelId ?? payload.channel?.id, changeOf(name, payload));
+      if (name.startsWith('message:') && payload.message) return applyMessage(state, payload.message);
+      return applyEvent(state, payload.channelId ?? payload.channel?.id, changeOf(name, payload));
   }
 }
 
-function hearChange(
+function applyEvent(
   state: ClientState,
   channelId: string | undefined,
   change: LiveChange | undefined,
 ): ClientState {
   if (channelId === undefined || !change) return state;
-  return within(noteMissed(state, channelId), channelId, (channel) => hear(channel, change, state.me));
+  return updateChannel(recordMissed(state, channelId), channelId, (channel) =>
+    applyLive(channel, change, state.me),
+  );
 }
 
-/** A message, from an event or an acknowledgement: the two may come in either order. */
-function takeMessage(state: ClientState, message: Message): ClientState {
+/** Applies a message from an event or an acknowledgement, which may arrive in either order. */
+function applyMessage(state: ClientState, message: Message): ClientState {
   const change: LiveChange = { kind: 'message', revision: message.revision, message };
-  return hearChange(settle(state, [message]), message.channelId, change);
+  return applyEvent(confirmSent(state, [message]), message.channelId, change);
 }
 
-/** Messages of one's own that have come back are not on their way any more. */
-function settle(state: ClientState, messages: readonly Message[]): ClientState {
+/** Removes the user's messages from the outbox that the server has returned. */
+function confirmSent(state: ClientState, messages: readonly Message[]): ClientState {
   if (state.outbox.length === 0) return state;
   const own = messages.filter(({ senderId }) => senderId === state.me);
   const there = new Set(own.map(({ clientMessageId }) => clientMessageId));
@@ -204,23 +209,23 @@ function settle(state: ClientState, messages: readonly Message[]): ClientState {
   return outbox.length === state.outbox.length ? state : { ...state, outbox };
 }
 
-function takeSync(before: ClientState, answer: SyncAnswer): ClientState {
-  // It was asked over a connection that has ended since: there will be another one.
+function applySyncAnswer(before: ClientState, answer: SyncAnswer): ClientState {
+  // The connection of the request has ended; the next connection sends another request.
   if (!before.syncing) return before;
   const { moved, missed } = before.syncing;
   let state: ClientState = { ...before, syncing: undefined, stale: before.stale || answer.more };
   for (const { channelId, revision: upTo, ...page } of answer.channels) {
     if (moved.has(channelId)) continue;
-    state = settle(
+    state = confirmSent(
       state,
       page.changes.flatMap((change) => (change.kind === 'message' ? [change.message] : [])),
     );
-    state = within(state, channelId, (channel) => catchUp(channel, { ...page, upTo }, state.me));
+    state = updateChannel(state, channelId, (channel) => applySync(channel, { ...page, upTo }, state.me));
   }
   for (const { channel, read } of answer.reset) {
     const known = state.channels.get(channel.id);
     if (!known || moved.has(channel.id)) continue;
-    const isOlder = channel.revision < known.heard || read.version < known.read.version;
+    const isOlder = channel.revision < known.newestRevision || read.version < known.read.version;
     state = start(state, channel, read, isOlder);
   }
   for (const { channel, read } of answer.added) {
@@ -233,40 +238,40 @@ function takeSync(before: ClientState, answer: SyncAnswer): ClientState {
 
 function addOrChange(state: ClientState, channel: Channel): ClientState {
   if (state.channels.has(channel.id)) {
-    return hearChange(state, channel.id, { kind: 'channel', revision: channel.revision, channel });
+    return applyEvent(state, channel.id, { kind: 'channel', revision: channel.revision, channel });
   }
-  // What is in it counts as read, as for everybody who comes in; `sync` tells better.
+  // For a new member, all messages count as read. `sync` returns the exact marker.
   const { id: channelId, seq, revision } = channel;
   const read: Read = { channelId, readSeq: seq, unread: 0, mentions: 0, lastSeq: seq, revision, version: -1 };
-  return noteMove(start(state, channel, read, true), [channelId]);
+  return recordMove(start(state, channel, read, true), [channelId]);
 }
 
-/** @param incomplete whether more is known to have happened: `sync` is asked again. */
+/** @param incomplete whether newer changes are known to exist, so that another `sync` is needed. */
 function start(state: ClientState, channel: Channel, read: Read, incomplete: boolean): ClientState {
   const generations = state.generations + 1;
-  const begun = { ...begin(channel, read, generations), recount: incomplete };
-  return { ...state, channels: new Map(state.channels).set(channel.id, begun), generations };
+  const started = { ...newChannel(channel, read, generations), recount: incomplete };
+  return { ...state, channels: new Map(state.channels).set(channel.id, started), generations };
 }
 
 function drop(state: ClientState, channelIds: readonly string[]): ClientState {
   const channels = new Map(state.channels);
   for (const channelId of channelIds) channels.delete(channelId);
-  return noteMove({ ...state, channels }, channelIds);
+  return recordMove({ ...state, channels }, channelIds);
 }
 
-function noteMove(state: ClientState, channelIds: readonly string[]): ClientState {
+function recordMove(state: ClientState, channelIds: readonly string[]): ClientState {
   const { syncing } = state;
   if (!syncing) return state;
   return { ...state, syncing: { ...syncing, moved: new Set([...syncing.moved, ...channelIds]) } };
 }
 
-function noteMissed(state: ClientState, channelId: string): ClientState {
+function recordMissed(state: ClientState, channelId: string): ClientState {
   const { syncing, channels } = state;
   if (!syncing || channels.has(channelId) || syncing.missed.has(channelId)) return state;
   return { ...state, syncing: { ...syncing, missed: new Set(syncing.missed).add(channelId) } };
 }
 
-function within(
+function updateChannel(
   state: ClientState,
   channelId: string,
   change: (channel: ChannelState) => ChannelState,

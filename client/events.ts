@@ -1,7 +1,7 @@
 import type { LiveChange } from './channel-state';
 import type { Channel, Message, Read } from './types';
 
-/** The fields that events about channels have, all of them optional here. */
+/** The fields of events that concern channels. */
 export interface EventPayload {
   message?: Message;
   channel?: Channel;
@@ -14,7 +14,7 @@ export interface EventPayload {
   kind?: string | null;
 }
 
-/** What an event says that has changed in a channel; undefined of events that change nothing in one. */
+/** Returns the change of a channel that an event reports; undefined if it reports none. */
 export function changeOf(name: string, payload: EventPayload): LiveChange | undefined {
   const { channel, userId, revision, memberCount } = payload;
   if (name === 'channel:updated' && channel) return { kind: 'channel', revision: channel.revision, channel };

@@ -1,5 +1,5 @@
 /**
- * A chat on the terminal: what is typed is sent, and what is there is shown.
+ * A chat on the terminal: it shows the messages of a channel, and sends each line that is typed.
  *
  *     npx ts-node --transpile-only client/example.ts http://localhost:3000 <access token> <channel id>
  */
@@ -22,7 +22,7 @@ const reader: Reader = {
   members: () => Promise.resolve([]),
 };
 
-/** What a message says, and the names of its files. */
+/** Returns the text of a message and the names of its files. */
 function textOf(message: Message): string {
   if (message.deletedAt !== null) return '(deleted)';
   const { body, attachments } = message as Message & { body: string; attachments: { name: string }[] };

@@ -1,10 +1,10 @@
-/** What the reducer looks into; whatever else the server sends is carried along. */
+/** The fields that the reducer uses. It keeps all other fields that the server sends. */
 export interface Message {
   id: string;
   channelId: string;
-  /** Its place in the channel. */
+  /** Its position in the channel. */
   seq: number;
-  /** The channel's change that last touched it. */
+  /** The channel's revision at its last change. */
   revision: number;
   senderId: string;
   clientMessageId: string;
@@ -18,39 +18,39 @@ export interface Channel {
   id: string;
   groupId: string | null;
   memberCount: number;
-  /** Messages with a smaller `seq` have been removed. */
+  /** Messages with a smaller `seq` have been deleted. */
   retainedFrom: number;
-  /** The newest message's. */
+  /** The `seq` of the newest message. */
   seq: number;
-  /** The newest change's. */
+  /** The revision of the newest change. */
   revision: number;
 }
 
-/** How far the user has read a channel, and what is left of it. */
+/** How far the user has read a channel, and the unread counts. */
 export interface Read {
   channelId: string;
   readSeq: number;
   unread: number;
   mentions: number;
-  /** The channel's, when it was counted. */
+  /** The channel's `seq` when the counts were computed. */
   lastSeq: number;
-  /** The channel's, when it was counted. */
+  /** The channel's `revision` when the counts were computed. */
   revision: number;
-  /** Greater with every move of the marker. */
+  /** Increases with every move of the marker. */
   version: number;
 }
 
-/** What changed in a channel under a revision. */
+/** A change of a channel. */
 export type Change =
   | { kind: 'message'; revision: number; message: Message }
   | { kind: 'channel'; revision: number }
   | { kind: 'member'; revision: number; userId: string; present: boolean }
   | { kind: 'members_cleared'; revision: number };
 
-/** What `sync` takes: for each channel, the revision that is known. */
+/** The input of `sync`: the known revision of each channel. */
 export interface SyncRequest {
   since: Record<string, number>;
-  /** About these channels alone. */
+  /** Whether the response should contain only these channels. */
   named?: true;
 }
 

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, sep } from 'node:path';
 import { decisionPages, decisionProblems, decisionsTable } from './docs-decisions';
 import { brokenLinks, brokenReferences, namedThings, undescribedScripts } from './docs-references';
 import { docsTables } from './docs-tables';
@@ -56,6 +56,15 @@ export function generateDocs(write: boolean): string[] {
   return stale;
 }
 
+/** Returns the paths of the README.md files in the folders of the code. */
+function folderReadmes(): string[] {
+  return ['bench', 'client', 'packages', 'src', 'tools'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((path) => basename(path) === 'README.md' && !path.split(sep).includes('node_modules'))
+      .map((path) => join(ROOT, folder, path)),
+  );
+}
+
 /**
  * Finds references to things that do not exist, and decisions without a valid name, title, status or date.
  * @returns a message for each.
@@ -70,6 +79,6 @@ export function checkReferences(): string[] {
     ...pages().flatMap((page) => brokenReferences(page, named)),
     ...undescribedScripts(pages(), named).map((name) => `no page describes npm run ${name}`),
     ...decisionProblems(DECISIONS),
-    ...decisionPages(DECISIONS).flatMap(brokenLinks),
+    ...[...decisionPages(DECISIONS), ...folderReadmes()].flatMap(brokenLinks),
   ];
 }
