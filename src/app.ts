@@ -9,6 +9,7 @@ import { handleError, routeNotFound } from './middleware/error.middleware';
 import { onceByKey } from './middleware/idempotency.middleware';
 import { noteErrors, noteTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
+import { limitCalls } from './middleware/throttle.middleware';
 import { receiveUpload } from './middleware/upload.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
@@ -51,8 +52,9 @@ export function createApp(context: Context, parts: Record<string, express.Reques
     mountRoutes(apiRoutes(context, VERSION), {
       admit: (requirements) => admitClient(services, requirements),
       administrator: requireAdministrator(services.access),
+      limit: limitCalls(services.throttle),
       once: onceByKey(services.idempotency),
-      receive: (spec) => receiveUpload(spec, services.spool, services.throttle),
+      receive: (spec) => receiveUpload(spec, services.spool),
     }),
   );
   app.use(apiDocsPage());

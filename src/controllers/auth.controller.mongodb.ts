@@ -15,7 +15,6 @@ import type { AuthService } from '../services/identity/auth.service';
 import type { CredentialService } from '../services/identity/credential.service';
 import type { EmailService } from '../services/identity/email.service';
 import type { SessionService } from '../services/identity/session.service';
-import type { ThrottleService } from '../services/operations/throttle.service';
 import type { UserService } from '../services/user.service';
 import type { CallerRequest, PublicRequest } from './controller.types';
 import { reply } from './reply';
@@ -25,20 +24,17 @@ export interface AuthServices {
   sessions: SessionService;
   credentials: CredentialService;
   emails: EmailService;
-  throttle: ThrottleService;
   users: UserService;
 }
 
-export function createAuthController({ auth, sessions, credentials, emails, throttle, users }: AuthServices) {
+export function createAuthController({ auth, sessions, credentials, emails, users }: AuthServices) {
   return {
     register: async ({ body, origin }: PublicRequest<{ body: RegisterInput }>) =>
       reply(201, await auth.register(body, origin)),
     login: async ({ body, origin }: PublicRequest<{ body: LoginInput }>) =>
       reply(200, await auth.login(body, origin)),
-    refresh: async ({ body, origin }: PublicRequest<{ body: RefreshInput }>) => {
-      await throttle.countCall('refresh', origin.address);
-      return reply(200, await sessions.refresh(body, origin));
-    },
+    refresh: async ({ body, origin }: PublicRequest<{ body: RefreshInput }>) =>
+      reply(200, await sessions.refresh(body, origin)),
     logout: async ({ caller }: CallerRequest) => {
       await sessions.revokeOwn(caller, caller.sessionId.toHexString(), 'logged_out');
       return reply(204);
@@ -58,9 +54,9 @@ export function createAuthController({ auth, sessions, credentials, emails, thro
     },
     changePassword: async ({ caller, body, origin }: CallerRequest<{ body: ChangePasswordInput }>) =>
       reply(200, await credentials.changePassword(caller, body, origin)),
-    forgotPassword: async ({ body, origin }: PublicRequest<{ body: ForgotPasswordInput }>) => {
-      await credentials.forgotPassword(body.email, origin);
-      return reply(202);
+    forgotPassword: ({ body }: PublicRequest<{ body: ForgotPasswordInput }>) => {
+      credentials.forgotPassword(body.email);
+      return Promise.resolve(reply(202));
     },
     resetPassword: async ({ body, origin }: PublicRequest<{ body: ResetPasswordInput }>) => {
       await credentials.resetPassword(body, origin);
@@ -83,7 +79,6 @@ export function createAuthController({ auth, sessions, credentials, emails, thro
       return reply(202);
     },
     verifyEmail: async ({ body, origin }: PublicRequest<{ body: VerifyEmailInput }>) => {
-      await throttle.countCall('reset', origin.address);
       await emails.verify(body.token, origin);
       return reply(204);
     },

@@ -2,7 +2,6 @@ import type { Request, RequestHandler } from 'express';
 import multer, { MulterError, type StorageEngine } from 'multer';
 import { rm } from 'node:fs/promises';
 import type { UploadedFile, UploadSpec } from '../models/files/upload.model';
-import type { ThrottleService } from '../services/operations/throttle.service';
 import type { UploadSpool } from '../services/files/upload-spool';
 import { AppError } from '../utils/errors';
 import { inputOf } from './validate.middleware';
@@ -17,23 +16,18 @@ type Field = Express.Multer.File & { upload?: UploadedFile };
  * which `discardUpload` removes. Stands behind `validate`.
  * A file that is too large is refused while it is still coming in.
  */
-export function receiveUpload(
-  spec: UploadSpec,
-  spool: UploadSpool,
-  throttle: ThrottleService,
-): RequestHandler {
+export function receiveUpload(spec: UploadSpec, spool: UploadSpool): RequestHandler {
   const receive = multer({
     storage: storageOf(spool),
     // As browsers write names.
     defParamCharset: 'utf8',
     limits: { fileSize: spec.maxBytes, files: 1, fields: 0, fieldNameSize: 100, headerPairs: 20 },
   }).single(spec.field);
-  return async (request, response, next) => {
+  return (request, response, next) => {
     if (request.headers['content-type'] !== undefined && request.is('multipart/form-data') === false) {
       throw new AppError('unsupported_media_type', 'The body must be multipart/form-data.');
     }
     if (Number(request.headers['content-length']) > spec.maxBytes + FRAME) throw tooLarge(spec);
-    await throttle.countCall('upload', request.ip ?? '');
     receive(request, response, (error: unknown) => {
       const field = request.file as Field | undefined;
       const file = field?.upload;

@@ -11,6 +11,7 @@ import { discardUpload } from '../middleware/upload.middleware';
 import { inputOf, validate } from '../middleware/validate.middleware';
 import type { IdempotencyMode } from '../models/idempotency/idempotency.model';
 import type { Origin } from '../models/identity/session.model';
+import type { Throttle } from '../models/operations/throttle.model';
 import type { UploadedFile, UploadSpec } from '../models/files/upload.model';
 import { sendFile } from './file-answer';
 
@@ -30,6 +31,8 @@ export interface ApiRoute extends ClientRequirements {
   body?: z.ZodType;
   /** The file that it takes, in the place of a JSON body. */
   upload?: UploadSpec;
+  /** How often one address may call it. */
+  throttle?: Throttle;
   /** What it answers when it succeeds, by status. */
   replies: ReplySpecs;
   /** The header `Cache-Control` of a successful answer that caches may keep; `no-store` unless it is set. */
@@ -133,22 +136,25 @@ export interface Guards {
   admit: (requirements: ClientRequirements) => RequestHandler[];
   /** For routes of the administration, after `admit`. */
   administrator: RequestHandler;
+  /** For routes that limit how often one address may call them. */
+  limit: (throttle: Throttle) => RequestHandler;
   /** For routes that write. */
   once: Once;
   /** For routes that take a file. */
   receive: (spec: UploadSpec) => RequestHandler;
 }
 
-/** Mounts routes: guards, validation, upload, controller, answer. */
+/** Mounts routes: guards, validation, throttle, upload, controller, answer. */
 export function mountRoutes(
   routes: readonly ApiRoute[],
-  { admit, administrator, once, receive }: Guards,
+  { admit, administrator, limit, once, receive }: Guards,
 ): Router {
   const router = Router();
   for (const route of routes) {
     const guards = [...admit(route), ...(isAdministration(route) ? [administrator] : [])];
+    const limits = route.throttle ? [limit(route.throttle)] : [];
     const uploads = route.upload ? [receive(route.upload)] : [];
-    router[route.method](route.path, ...guards, validate(route), ...uploads, answer(route, once));
+    router[route.method](route.path, ...guards, validate(route), ...limits, ...uploads, answer(route, once));
   }
   // Nobody else learns which paths there are.
   router.use(ADMIN_PATH, ...admit({ authenticated: true }), administrator);

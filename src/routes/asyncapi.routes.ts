@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import { reply } from '../controllers/reply';
-import { CLIENT_EVENTS, type ClientEventSpec } from '../models/kernel/client-events.model';
+import {
+  CLIENT_EVENTS,
+  EVENT_WINDOW_SECONDS,
+  type ClientEventSpec,
+} from '../models/kernel/client-events.model';
 import { acknowledgedError } from '../models/kernel/error.model';
 import { SERVER_EVENTS } from '../models/kernel/server-events.model';
 import { publicRoute, REVALIDATED, type ApiRoute } from './api-route';
@@ -47,7 +51,8 @@ export function buildAsyncApi(version: string, url: string): Record<string, unkn
       title: 'Parley',
       version,
       description:
-        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token, client}`, of which `client` is optional and names it and its version, such as `web/1.4.2`; there is nothing to join. Every event of a client takes one payload and an acknowledgement.',
+        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token, client}`, of which `client` is optional and names it and its version, such as `web/1.4.2`; there is nothing to join. Every event of a client takes one payload and an acknowledgement. ' +
+        `A socket that sends too many events, on an average of ${EVENT_WINDOW_SECONDS} seconds, gets \`rate_limited\` with \`retryAfter\`, and is disconnected at twice as many.`,
     },
     defaultContentType: 'application/json',
     servers: {

@@ -16,6 +16,7 @@ import {
   userReply,
   verifyEmailInput,
 } from '../models/user.model';
+import { THROTTLES } from '../models/operations/throttle.model';
 import { callerRoute, publicRoute, type ApiRoute } from './api-route';
 
 /**
@@ -35,6 +36,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       tag,
       summary: 'Make an account and log in. The first account of an installation is super admin.',
       body: registerInput,
+      throttle: THROTTLES.register,
       replies: {
         201: { description: 'The account and its first tokens.', schema: credentialsReply },
       },
@@ -49,6 +51,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       tag,
       summary: 'Log in with the username or the e-mail address, and a code where there is a second factor.',
       body: loginInput,
+      throttle: THROTTLES.login,
       replies: {
         200: { description: 'Tokens of a new session.', schema: credentialsReply },
       },
@@ -65,6 +68,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
         'Exchange the refresh token for a new pair. The old one is spent: within ten seconds it returns the same new ' +
         'refresh token, and used again after that, or after the new one was used, it ends the session.',
       body: refreshInput,
+      throttle: THROTTLES.refresh,
       replies: {
         200: { description: 'The new pair.', schema: credentialsReply },
       },
@@ -148,6 +152,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       tag,
       summary: 'Ask for a link to set a new password. The answer is the same for an unknown address.',
       body: forgotPasswordInput,
+      throttle: THROTTLES.reset,
       replies: {
         202: { description: 'If the address has an account, a mail is on its way.' },
       },
@@ -161,6 +166,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       tag,
       summary: 'Set a new password with the token of the mail. Every session ends.',
       body: resetPasswordInput,
+      throttle: THROTTLES.reset,
       replies: {
         204: { description: 'The new password counts.' },
       },
@@ -176,6 +182,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
         'Change the e-mail address: a link to the new one makes the change when it is followed, and a link to the old ' +
         'one stops it.',
       body: changeEmailInput,
+      throttle: THROTTLES.reset,
       replies: {
         202: { description: 'A mail is on its way.' },
       },
@@ -202,6 +209,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
         'Stop a change of the e-mail address, or take it back, with the token of the mail to the old address. Every ' +
         'session ends, and a link to set a new password goes there.',
       body: stopEmailChangeInput,
+      throttle: THROTTLES.reset,
       replies: {
         204: { description: 'The account has the old address.' },
       },
@@ -226,6 +234,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       tag,
       summary: 'Confirm an address with the token of the mail.',
       body: verifyEmailInput,
+      throttle: THROTTLES.reset,
       replies: {
         204: { description: 'The address is confirmed.' },
       },

@@ -47,7 +47,6 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
       sessions: services.sessions,
       credentials: services.credentials,
       emails: services.emails,
-      throttle: services.throttle,
       users: services.users,
     }),
     ...userRoutes({

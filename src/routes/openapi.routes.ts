@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { reply } from '../controllers/reply';
 import { errorReply } from '../models/kernel/error.model';
 import { idempotencyHeaders } from '../models/idempotency/idempotency.model';
+import type { Throttle } from '../models/operations/throttle.model';
 import type { UploadSpec } from '../models/files/upload.model';
 import { clientHeaders } from '../models/operations/client-version.model';
 import { isWrite, publicRoute, REVALIDATED, type ApiRoute, type ReplySpec } from './api-route';
@@ -87,11 +88,25 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
       ...Object.fromEntries(
         Object.entries(route.replies).map(([status, reply]) => [status, describeReply(reply)]),
       ),
+      ...(route.throttle && { 429: describeRefusal(route.throttle) }),
       default: {
         description: 'An error; its code tells which.',
         content: { 'application/json': { schema: errorReply } },
       },
     },
+  };
+}
+
+function describeRefusal({ calls, seconds }: Throttle) {
+  return {
+    description: `One address may make ${calls} such calls in ${seconds / 60} minutes; more get \`rate_limited\`.`,
+    headers: {
+      'Retry-After': {
+        description: 'Seconds after which to try again, as `retryAfter` in the error.',
+        schema: { type: 'integer' as const, minimum: 1 },
+      },
+    },
+    content: { 'application/json': { schema: errorReply } },
   };
 }
 

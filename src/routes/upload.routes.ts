@@ -12,6 +12,7 @@ import {
 import { avatarParams, avatarQuery, AVATARS_PATH, avatarUpload } from '../models/files/avatar.model';
 import { groupParams, groupReply } from '../models/group.model';
 import type { UploadSpec } from '../models/files/upload.model';
+import { THROTTLES } from '../models/operations/throttle.model';
 import { userReply } from '../models/user.model';
 import { callerRoute, publicRoute, type ApiRoute, type ReplySpecs } from './api-route';
 
@@ -46,6 +47,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       tag,
       summary: 'Upload a file, to send it with a message within a day (`attachmentIds`).',
       upload,
+      throttle: THROTTLES.upload,
       // Files are written, which no transaction takes back.
       idempotency: 'recorded',
       replies: { 201: { description: 'What a message will say of it.', schema: attachmentReply } },
@@ -107,6 +109,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       tag,
       summary: 'Give oneself an avatar: a picture of at most 5 MB, cut to its middle.',
       upload: avatarUpload,
+      throttle: THROTTLES.upload,
       // Files are written, which no transaction takes back.
       idempotency: 'recorded',
       replies: { 200: { description: 'The caller, with the new `avatarUrl`.', schema: userReply } },
@@ -129,6 +132,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       summary: 'Give a group an avatar. Takes the role admin in the group.',
       params: groupParams,
       upload: avatarUpload,
+      throttle: THROTTLES.upload,
       // Files are written, which no transaction takes back.
       idempotency: 'recorded',
       replies: { 200: { description: 'The group, with the new `avatarUrl`.', schema: groupReply } },

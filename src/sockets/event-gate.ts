@@ -1,11 +1,10 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { EVENT_WINDOW_SECONDS } from '../models/kernel/client-events.model';
 import type { LiveConnections } from '../services/operations/live-connections';
 import { AppError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import type { ParleySocket } from './socket.types';
 
-/** Seconds in which the events of a socket are counted: a client that was away may catch up in one go. */
-const WINDOW = 10;
 /** A socket that sends so many times what it may is disconnected. */
 const ABUSE = 2;
 /** How long the end of the server waits for events in flight, in milliseconds. */
@@ -21,7 +20,10 @@ export class EventGate {
     eventsPerSecond: number,
     private readonly connections: LiveConnections,
   ) {
-    this.limiter = new RateLimiterMemory({ points: eventsPerSecond * WINDOW, duration: WINDOW });
+    this.limiter = new RateLimiterMemory({
+      points: eventsPerSecond * EVENT_WINDOW_SECONDS,
+      duration: EVENT_WINDOW_SECONDS,
+    });
   }
 
   /** @throws AppError rate_limited, unavailable */

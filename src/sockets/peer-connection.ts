@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import type { PeerLimits } from '../config/peerjs.config';
 import type { PeerSignal } from '../models/calls/peer.model';
 import type { Caller } from '../models/identity/session.model';
+import { AppError, toPublicError } from '../utils/errors';
 import { FrameCount } from './frame-count';
 import { errorFrame, readFrame } from './peer-frame';
 
@@ -135,10 +136,14 @@ export class PeerConnection {
   /** Counts what came in from the network, frame or not, and cuts the connection off beyond the limit. */
   meter(bytes: number, frames: number): void {
     for (const count of [this.count, this.countOfUser]) count.add(frames, bytes);
-    if (this.count.wait === 0 && this.countOfUser.wait === 0) return;
+    const wait = Math.max(this.count.wait, this.countOfUser.wait);
+    if (wait === 0) return;
     // One that has ended may go on sending until it has confirmed that it is closed.
     if (this.isEnded) this.webSocket.terminate();
-    else this.end('too_many_packets', errorFrame({ code: 'rate_limited', message: 'Too many frames.' }));
+    else {
+      const error = new AppError('rate_limited', 'Too many frames.', undefined, wait / 1000);
+      this.end('too_many_packets', errorFrame(toPublicError(error)));
+    }
   }
 
   /** Asks whether the client is there; one that has not answered the last time is cut off. */

@@ -10,6 +10,7 @@ import { peerQuery } from '../models/calls/peer.model';
 import type { DomainEvent } from '../services/kernel/event-bus';
 import type { LiveConnection } from '../services/operations/live-connections';
 import type { Authenticated } from '../services/identity/session.service';
+import { THROTTLES } from '../models/operations/throttle.model';
 import { AppError, toPublicError, type PublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { networkOf } from '../utils/network';
@@ -151,7 +152,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     socket.once('close', place);
     if (socket.destroyed) return;
     try {
-      await services.throttle.countCall('connect', address);
+      await services.throttle.countCall(THROTTLES.connect, address);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       return refuseUpgrade(socket, 429, error.retryAfter);

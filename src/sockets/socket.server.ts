@@ -6,6 +6,7 @@ import { clientHandshake } from '../models/operations/client-version.model';
 import type { UserAudiences } from '../services/access/read-access';
 import type { EndedFor, LiveConnection } from '../services/operations/live-connections';
 import type { Manners } from '../services/presence/present-person';
+import { THROTTLES } from '../models/operations/throttle.model';
 import { AppError, toPublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
@@ -90,7 +91,9 @@ export function createSocketServer(context: Context): SocketServer {
     ...options,
   });
   engine.use(
-    throttleHandshakes((request) => services.throttle.countCall('connect', clientAddress(request, trust))),
+    throttleHandshakes((request) =>
+      services.throttle.countCall(THROTTLES.connect, clientAddress(request, trust)),
+    ),
   );
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIME, ...options });
   io.bind(engine);

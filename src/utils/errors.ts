@@ -93,10 +93,17 @@ export interface PublicError {
   retryAfter?: number;
 }
 
-/** The default `retryAfter` of temporary errors, in seconds. */
-const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
+/** The codes that are answered with 429. */
+type TooMany = {
+  [Code in ErrorCode]: (typeof ERROR_STATUS)[Code] extends 429 ? Code : never;
+}[ErrorCode];
+
+/** The default `retryAfter` of temporary errors, in seconds. Each code of status 429 must have one. */
+const RETRY_AFTER: Partial<Record<ErrorCode, number>> & Record<TooMany, number> = {
   idempotency_in_progress: 1,
   rate_limited: 60,
+  too_many_connections: 10,
+  slow_mode: 1,
   unavailable: 5,
   maintenance: 60,
 };

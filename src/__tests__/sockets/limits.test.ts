@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import supertest from 'supertest';
 import type { Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
+import { THROTTLES } from '../../models/operations/throttle.model';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { connectRaw, openRaw } from '../fixtures/raw-client';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -86,7 +87,9 @@ test('a user has so many connections at a time, however many are tried at once',
   const tries = await Promise.allSettled(Array.from({ length: 3 * PER_USER }, () => enter(bob)));
   const refused = tries.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
   expect(refused).toHaveLength(2 * PER_USER);
-  for (const { reason } of refused) expect(reason.data.code).toBe('too_many_connections');
+  for (const { reason } of refused) {
+    expect(reason.data).toMatchObject({ code: 'too_many_connections', retryAfter: 10 });
+  }
   expect(server.context.services.connections.of(bob.id)).toMatchObject(
     Array(PER_USER).fill({ address: expect.stringContaining('127.0.0.1'), since: expect.any(Date) }),
   );
@@ -140,7 +143,7 @@ describe('a client that does not read', () => {
 test('an address that opens too many connections is refused for a while', async () => {
   const { throttle } = server.context.services;
   for (let open = true; open;) {
-    open = await throttle.countCall('connect', '127.0.0.1').then(
+    open = await throttle.countCall(THROTTLES.connect, '127.0.0.1').then(
       () => true,
       () => false,
     );

@@ -1,5 +1,5 @@
 import { MongoNetworkError, MongoServerSelectionError } from 'mongodb';
-import { AppError, statusOf, toPublicError } from '../../utils/errors';
+import { AppError, ERROR_STATUS, statusOf, toPublicError, type ErrorCode } from '../../utils/errors';
 
 test('an error of the catalogue shows its code, message and details', () => {
   const error = new AppError('validation_failed', 'name: too long', [{ path: 'name' }]);
@@ -16,6 +16,15 @@ test('an error that passes by itself says after how many whole seconds to try ag
   expect(toPublicError(new AppError('rate_limited', 'wait', undefined, 0)).retryAfter).toBe(1);
   expect(toPublicError(new AppError('unavailable', 'busy')).retryAfter).toBe(5);
   expect(toPublicError(new AppError('forbidden', 'no'))).toEqual({ code: 'forbidden', message: 'no' });
+});
+
+test('an error of status 429 always says when to try again', () => {
+  const codes = Object.keys(ERROR_STATUS) as ErrorCode[];
+  const tooMany = codes.filter((code) => ERROR_STATUS[code] === 429);
+  expect(tooMany).toContain('too_many_connections');
+  for (const code of tooMany) {
+    expect([code, toPublicError(new AppError(code, 'wait')).retryAfter]).toEqual([code, expect.any(Number)]);
+  }
 });
 
 test('any other error shows nothing of itself', () => {

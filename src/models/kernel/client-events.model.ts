@@ -32,6 +32,9 @@ export interface ClientEventSpec {
   background?: true;
 }
 
+/** The seconds in which the events of one socket are counted, so that a client that was away may send many at once. */
+export const EVENT_WINDOW_SECONDS = 10;
+
 /** Every event that a client sends. The TypeScript types of the server, of clients and of tests follow from it. */
 export const CLIENT_EVENTS = {
   'auth:refresh': {

@@ -45,7 +45,6 @@ export class AuthService {
    *   owner of the address is), password_too_common, rate_limited, unavailable
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
-    await this.deps.throttle.countCall('register', origin.address);
     const user = await this.createAccount(input, origin);
     await this.deps.throttle.welcome(user.username, origin.address);
     this.deps.emails.startVerification(user);
@@ -115,7 +114,6 @@ export class AuthService {
    *   admins)
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
-    await this.deps.throttle.countCall('login', origin.address);
     const user = await this.deps.throttle.attempt(identifierKey(input.identifier), origin.address, () =>
       this.proveIdentity(input, origin),
     );

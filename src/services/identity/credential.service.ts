@@ -68,11 +68,10 @@ export class CredentialService {
 
   /**
    * Mails a link to whoever owns the address. It answers the same, and as fast, for an unknown address.
-   * @throws AppError mail_unavailable, rate_limited
+   * @throws AppError mail_unavailable
    */
-  async forgotPassword(email: string, origin: Origin): Promise<void> {
+  forgotPassword(email: string): void {
     this.deps.mail.requireMail();
-    await this.deps.throttle.countCall('reset', origin.address);
     this.deps.mail.send(() => this.composeResetMail(email));
   }
 
@@ -93,7 +92,6 @@ export class CredentialService {
 
   /** @throws AppError one_time_token_invalid, password_too_common, rate_limited, unavailable */
   async resetPassword(input: ResetPasswordInput, origin: Origin): Promise<void> {
-    await this.deps.throttle.countCall('reset', origin.address);
     refuseCommonPassword(input.newPassword, '');
     await this.deps.tokens.requireGood('reset_password', input.token);
     // Hashing may be refused, so it comes before the token is spent.
@@ -115,7 +113,6 @@ export class CredentialService {
    */
   async changeEmail(caller: Caller, input: ChangeEmailInput, origin: Origin): Promise<void> {
     this.deps.mail.requireMail();
-    await this.deps.throttle.countCall('reset', origin.address);
     await this.deps.emails.startChange(await this.prove(caller, input, origin), input.email, origin);
   }
 
@@ -127,10 +124,9 @@ export class CredentialService {
   /**
    * Stops a change of address, or takes it back, with the token that was mailed to the old one. Somebody else knows the
    * password then: every session ends, and a link to set a new one goes to the old address.
-   * @throws AppError one_time_token_invalid, rate_limited
+   * @throws AppError one_time_token_invalid
    */
   async stopEmailChange(token: string, origin: Origin): Promise<void> {
-    await this.deps.throttle.countCall('reset', origin.address);
     await this.deps.transactions.run(async () => {
       const { user, email } = await this.deps.emails.restore(token);
       const { _id } = user;

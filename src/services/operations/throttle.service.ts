@@ -6,24 +6,10 @@ import {
   type IRateLimiterOptions,
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
+import { THROTTLES, type Throttle, type ThrottleName } from '../../models/operations/throttle.model';
 import { AppError, type ErrorCode } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { networkOf } from '../../utils/network';
-
-/**
- * How many calls one address may make in a window. Generous, because an office or a school shares an address;
- * they bound what a flood costs. Guessing at one account is slowed down by the backoff below.
- */
-const PER_ADDRESS = {
-  login: { points: 300, duration: 600 },
-  register: { points: 600, duration: 600 },
-  refresh: { points: 1200, duration: 600 },
-  reset: { points: 60, duration: 600 },
-  upload: { points: 300, duration: 600 },
-  connect: { points: 3000, duration: 60 },
-} as const satisfies Record<string, { points: number; duration: number }>;
-
-export type ThrottledCall = keyof typeof PER_ADDRESS;
 
 /** Failures at one account that cost nothing, and how long they are remembered, in seconds. */
 const FREE_FAILURES = 5;
@@ -48,7 +34,7 @@ const CONTACTS_PER_HOUR = 20;
 
 /** Slows down whoever floods or guesses. Counts are shared by all nodes when there is a Redis server. */
 export class ThrottleService {
-  private readonly addresses: Record<ThrottledCall, RateLimiterAbstract>;
+  private readonly addresses: Record<ThrottleName, RateLimiterAbstract>;
   private readonly failures: RateLimiterAbstract;
   private readonly backoff: RateLimiterAbstract;
   private readonly known: RateLimiterAbstract;
@@ -70,8 +56,10 @@ export class ThrottleService {
       });
       this.redis.on('error', (error) => logger.warn({ err: error }, 'Redis cannot be reached'));
     }
-    const byAddress = (call: ThrottledCall) =>
-      this.limiter({ keyPrefix: `throttle:${call}`, ...PER_ADDRESS[call] });
+    const byAddress = (name: ThrottleName) => {
+      const { calls, seconds } = THROTTLES[name];
+      return this.limiter({ keyPrefix: `throttle:${name}`, points: calls, duration: seconds });
+    };
     this.addresses = {
       login: byAddress('login'),
       register: byAddress('register'),
@@ -102,8 +90,8 @@ export class ThrottleService {
   }
 
   /** Counts a call of an address. @throws AppError rate_limited */
-  async countCall(call: ThrottledCall, address: string): Promise<void> {
-    if (this.options.enabled) await consume(this.addresses[call], networkOf(address));
+  async countCall({ name }: Throttle, address: string): Promise<void> {
+    if (this.options.enabled) await consume(this.addresses[name], networkOf(address));
   }
 
   /** Counts a mail to an account. @returns false when it has had too many. */

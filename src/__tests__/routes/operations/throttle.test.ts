@@ -1,8 +1,10 @@
+import { THROTTLES } from '../../../models/operations/throttle.model';
 import type { AppError } from '../../../utils/errors';
 import { login, refused } from '../../fixtures/accounts';
 import { openMailbox, type Mailbox } from '../../fixtures/mail';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
+import { fillPath, operationsOf } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { signUpGuarded } from '../../fixtures/totp';
 import { until } from '../../fixtures/until';
@@ -283,4 +285,59 @@ describe('flooding from one address', () => {
     expect(await guess(next, one)).toMatchObject(RATE_LIMITED);
     expect(await guess(next, other)).toMatchObject(refused(401, 'invalid_credentials'));
   });
+});
+
+describe('a route that declares a limit', () => {
+  let own: TestServer;
+  beforeAll(async () => {
+    own = await startTestServer(THROTTLED);
+  });
+  afterAll(() => own.close());
+
+  it('refuses an address that has used it up, with Retry-After, and the API documents say so', async () => {
+    const eva = await signUp(own.api, 'eva');
+    const { throttle } = own.context.services;
+    for (const limit of Object.values(THROTTLES)) {
+      for (let isOpen = true; isOpen;) {
+        isOpen = await throttle.countCall(limit, '127.0.0.1').then(
+          () => true,
+          () => false,
+        );
+      }
+    }
+    const { body: document } = await own.api.get('/openapi.json');
+    const limited = operationsOf(document).filter(
+      ({ method, path }) => document.paths[path][method].responses['429'],
+    );
+    expect(limited.map(({ operationId }) => operationId).sort()).toEqual(Object.keys(BODIES).sort());
+    const groupId = '0'.repeat(24);
+    for (const { operationId, method, path, authenticated } of limited) {
+      const { headers } = document.paths[path][method].responses['429'];
+      expect([operationId, headers]).toEqual([operationId, { 'Retry-After': expect.any(Object) }]);
+      const answer = await own.api.call(method, fillPath(path, { groupId }), {
+        body: BODIES[operationId],
+        token: authenticated ? eva.token : undefined,
+      });
+      expect([operationId, answer]).toMatchObject([operationId, RATE_LIMITED]);
+      expect(answer.headers['retry-after']).toBe(String(answer.body.error.retryAfter));
+    }
+  });
+
+  const email = 'eva@example.org';
+  const password = 'correct horse battery';
+  const token = 'x'.repeat(43);
+  /** A valid body of each operation that is limited; undefined where it takes a file. */
+  const BODIES: Record<string, object | undefined> = {
+    register: { username: 'newcomer', email, password },
+    login: { identifier: 'eva', password },
+    refresh: { refreshToken: token },
+    forgotPassword: { email },
+    resetPassword: { token, newPassword: password },
+    changeEmail: { email, password },
+    stopEmailChange: { token },
+    verifyEmail: { token },
+    uploadFile: undefined,
+    setMyAvatar: undefined,
+    setGroupAvatar: undefined,
+  };
 });
