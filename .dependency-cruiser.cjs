@@ -106,6 +106,13 @@ module.exports = {
       to: { path: 'node_modules/(express|socket\\.io|engine\\.io|peer|ws)/' },
     },
     {
+      name: 'services-publish-domain-events',
+      comment: 'Only sockets (and the AsyncAPI document) know the events as clients send and receive them.',
+      severity: 'error',
+      from: { path: '^src/(services|db)/' },
+      to: { path: '^src/models/kernel/(server|client)-events\\.model\\.ts$' },
+    },
+    {
       name: 'packages-stand-alone',
       comment: 'A package imports nothing of Parley; its tests and its benchmark may use tools.',
       severity: 'error',

@@ -11,7 +11,7 @@ import {
   timeOut,
   visibleName,
 } from './kernel/common.model';
-import { publicUserSchema, toPublicUser, type UserDocument } from './user.model';
+import { publicUserSchema, toPublicUser, type PublicFields } from './user.model';
 
 export const VISIBILITIES = ['public', 'private'] as const;
 export type Visibility = (typeof VISIBILITIES)[number];
@@ -22,6 +22,10 @@ export type GroupRole = (typeof GROUP_ROLES)[number];
 /** How people come into a public group: by themselves, or by asking. */
 export const JOIN_POLICIES = ['open', 'approval'] as const;
 export type JoinPolicy = (typeof JOIN_POLICIES)[number];
+
+/** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
+export const DEPARTURES = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
+export type Departure = (typeof DEPARTURES)[number];
 
 /** Its name is unique over all groups: see NameKeys. */
 export interface GroupDocument extends NameKeys {
@@ -194,7 +198,7 @@ export function toGroup(group: GroupDocument, myRole: GroupRole | null): Group {
   return { ...toSharedGroup(group), myRole };
 }
 
-export function toMember(membership: MembershipDocument, user: UserDocument): Member {
+export function toMember(membership: MembershipDocument, user: PublicFields): Member {
   return {
     userId: membership.userId.toHexString(),
     role: membership.role,

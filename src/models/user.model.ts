@@ -65,6 +65,18 @@ export interface UserDocument {
   updatedAt: Date;
 }
 
+/** What of an account others see, and what toPublicUser needs. */
+export type PublicFields = Pick<
+  UserDocument,
+  '_id' | 'username' | 'displayName' | 'bio' | 'statusText' | 'avatarId' | 'timeZone' | 'state' | 'createdAt'
+>;
+
+/**
+ * The fields of an account that others may see. Events carry this in place of the document, whose secrets must not
+ * reach other nodes; the types refuse a whole document.
+ */
+export type PersonRecord = PublicFields & { passwordHash?: never };
+
 /** bcrypt reads 72 bytes of a password and no more; longer ones are refused rather than cut. */
 export const MAX_PASSWORD_BYTES = 72;
 
@@ -256,17 +268,32 @@ export const credentialsReply = z
   .meta({ id: 'Credentials' });
 export type Credentials = z.output<typeof credentialsReply>;
 
+export function toPersonRecord(user: UserDocument): PersonRecord {
+  const { _id, username, displayName, bio, statusText, avatarId, timeZone, state, createdAt } = user;
+  return {
+    _id,
+    username,
+    displayName,
+    bio,
+    statusText,
+    ...(avatarId !== undefined && { avatarId }),
+    timeZone,
+    state,
+    createdAt,
+  };
+}
+
 /**
  * A user as others see them. A deactivated account shows no more than its names, which stand under what its owner wrote
  * and in lists of members.
  */
-export function toPublicUser(user: UserDocument): PublicUser {
+export function toPublicUser(user: PublicFields): PublicUser {
   const profile = toProfile(user);
   if (!profile.deactivated) return profile;
   return { ...profile, bio: '', statusText: '', timeZone: 'UTC', avatarUrl: null };
 }
 
-function toProfile(user: UserDocument): PublicUser {
+function toProfile(user: PublicFields): PublicUser {
   return {
     id: user._id.toHexString(),
     username: user.username,

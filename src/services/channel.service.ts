@@ -5,6 +5,7 @@ import { lock } from '../db/transaction';
 import type { AuditAction } from '../models/audit/audit.model';
 import {
   ownerOf,
+  toChannel,
   type Channel,
   type ChannelDocument,
   type ChannelsQuery,
@@ -15,7 +16,7 @@ import type { Caller } from '../models/identity/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { nameKeysOf } from '../utils/name-keys';
-import { audienceOfChannel, noChannel, type Access } from './access/access';
+import { noChannel, type Access } from './access/access';
 import { inWords, type AuditService } from './audit/audit.service';
 import type { ChannelChanges, ChannelFields } from './channels/channel-changes';
 import type { ChannelCounts } from './channels/channel-counts';
@@ -65,9 +66,9 @@ export class ChannelService {
           return this.deps.counts.show(made ?? channel);
         }
         await this.deps.groupChannels.count(channel);
-        const shown = await this.deps.counts.show(channel);
-        await this.deps.bus.tell(audienceOfChannel(channel), 'channel:added', { channel: shown });
-        return shown;
+        const counted = await this.deps.counts.counted(channel);
+        await this.deps.bus.publish({ type: 'channel.created', channel: counted });
+        return toChannel(counted);
       }),
     );
   }
@@ -168,15 +169,7 @@ export class ChannelService {
       // Locked, since the owner may be leaving the group.
       if (await lock(this.deps.collections.memberships, { groupId, userId })) keeps.push(userId);
     }
-    await this.deps.bus.tell(
-      { kind: 'public_channel', groupId, channelId, leaveOut: keeps },
-      'channel:removed',
-      {
-        channelId: channelId.toHexString(),
-        groupId: groupId.toHexString(),
-        reason: 'closed',
-      },
-    );
+    await this.deps.bus.publish({ type: 'channel.closed', groupId, channelId, memberIds: keeps });
     await this.deps.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
   }
 
@@ -190,7 +183,7 @@ export class ChannelService {
     await this.deps.collections.channelMembers.deleteMany({ channelId });
     await this.deps.changes.clearMembers(channelId);
     await this.deps.groupChannels.count(channel);
-    return this.deps.changes.update(channelId, { ...fields, readFrom: { seq, mainSeq } }, 'channel:added');
+    return this.deps.changes.update(channelId, { ...fields, readFrom: { seq, mainSeq } }, 'channel.opened');
   }
 
   private note(

@@ -68,10 +68,8 @@ export class GroupService {
         await this.collections.groups.insertOne(group);
       }),
     );
-    const created = toGroup(group, 'owner');
-    await this.bus.publish({ type: 'member.added', groupId: group._id, userId: caller.userId });
-    await this.bus.tell({ kind: 'users', userIds: [caller.userId] }, 'group:added', { group: created });
-    return created;
+    await this.bus.publish({ type: 'group.created', group, owner });
+    return toGroup(group, owner.role);
   }
 
   /** The groups that the caller is a member of, in the order of their ids. */

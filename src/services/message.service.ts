@@ -127,10 +127,14 @@ export class MessageService {
         writtenAt: current.editedAt ?? current.createdAt,
         replacedAt: editedAt,
       });
-      const { message } = await this.deps.changes.apply(current, () => ({
-        $set: fields,
-        ...(gone.length > 0 && { $unset: Object.fromEntries(gone.map((field) => [field, true])) }),
-      }));
+      const { message } = await this.deps.changes.apply(
+        current,
+        () => ({
+          $set: fields,
+          ...(gone.length > 0 && { $unset: Object.fromEntries(gone.map((field) => [field, true])) }),
+        }),
+        'message.edited',
+      );
       await this.deps.notifications.announce(await this.deps.notices.store(channel, message, told));
       return toMessage(message);
     });

@@ -7,7 +7,7 @@ import type { WebSocket } from 'ws';
 import { peerjsConfig, type PeerLimits } from '../config/peerjs.config';
 import type { Context } from '../context';
 import { peerQuery } from '../models/calls/peer.model';
-import type { DomainEvent } from '../services/kernel/event-bus';
+import type { DomainEvent } from '../services/kernel/domain-events';
 import type { LiveConnection } from '../services/operations/live-connections';
 import type { Authenticated } from '../services/identity/session.service';
 import { THROTTLES } from '../models/operations/throttle.model';

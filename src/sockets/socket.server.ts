@@ -97,7 +97,7 @@ export function createSocketServer(context: Context): SocketServer {
   );
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIME, ...options });
   io.bind(engine);
-  const broadcaster = new Broadcaster(io, bus);
+  const broadcaster = new Broadcaster(io, bus, services.audiences);
   const gate = new EventGate(eventsPerSecond, services.connections);
   const answers = new PollAnswers();
   const messages = { ...messageHandlers(services.messages), ...messageMarkHandlers(services) };
@@ -140,7 +140,7 @@ export function createSocketServer(context: Context): SocketServer {
     if (typeof token !== 'string' || token === '') {
       throw new AppError('unauthenticated', 'This takes an access token: auth: {token}.');
     }
-    const mark = broadcaster.mark();
+    const mark = services.audiences.mark();
     const { caller, tokenExpiresAt } = await services.sessions.authenticate(
       token,
       clientAddress(socket.request, trust),
@@ -149,7 +149,6 @@ export function createSocketServer(context: Context): SocketServer {
     const release = services.connections.reserve(caller.userId);
     socket.conn.once('close', release);
     socket.data.caller = caller;
-    socket.data.privateChannels = new Map();
     const [{ audiences }, manners] = await Promise.all([
       services.access.readable(caller.userId),
       services.presence.mannersOf(caller.userId),
@@ -163,7 +162,7 @@ export function createSocketServer(context: Context): SocketServer {
   io.on('connection', (socket) => {
     const admission = admissions.get(socket);
     admission?.release();
-    if (!admission || !broadcaster.enter(socket, admission.audiences, admission.mark)) {
+    if (!admission || !enter(socket, admission)) {
       // Its rights changed during the handshake. Closing the transport makes the client come again at once.
       socket.conn.close();
       return;
@@ -171,7 +170,7 @@ export function createSocketServer(context: Context): SocketServer {
     const connection = toConnection(socket);
     const { id, userId } = connection;
     services.connections.opened(connection);
-    services.presence.entered(id, userId, admission.audiences, admission.manners);
+    services.presence.entered(id, userId, admission.manners);
     socket.once('disconnect', (reason) => {
       services.connections.closed(connection);
       // One that the server ends comes back only by a new log-in.
@@ -188,6 +187,13 @@ export function createSocketServer(context: Context): SocketServer {
       logger,
     );
   });
+
+  /** @returns false, and lets the socket receive nothing, if what was read in its handshake may be outdated. */
+  function enter(socket: ParleySocket, { audiences, mark }: Admission): boolean {
+    if (!services.audiences.enter(socket.data.caller.userId, audiences, mark)) return false;
+    broadcaster.enter(socket);
+    return true;
+  }
 
   /** Tells each client another moment to come again. */
   function sayGoodbye(): void {

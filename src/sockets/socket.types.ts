@@ -23,8 +23,6 @@ export type ServerToClientEvents = {
 /** What a server keeps about an open socket. */
 export interface SocketData {
   caller: Caller;
-  /** The private channels and direct conversations that it hears, and the group of each. */
-  privateChannels: Map<string, string | null>;
 }
 
 type NoEvents = Record<string, never>;

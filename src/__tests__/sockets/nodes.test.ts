@@ -1,6 +1,8 @@
 import { Redis } from 'ioredis';
 import { ObjectId } from 'mongodb';
+import { DOMAIN_EVENTS } from '../../services/kernel/domain-events';
 import { isLoggedIn, logInAgain, me, refused, reuseRefreshToken } from '../fixtures/accounts';
+import { SAMPLE_EVENTS } from '../fixtures/domain-events';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -134,6 +136,37 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(await told).toEqual({ enabled: true, message: 'Moving house', until: null });
     await set({ enabled: false });
     expect((await me(there.api, ada)).status).toBe(200);
+  });
+
+  it("who turns invisible is invisible on the other, whatever else the client keeps in 'extras'", async () => {
+    await createRoom(here.api, admin, [ada]);
+    const client = await enter(ada);
+    const status = async () =>
+      (await there.api.get(`/api/users/${ada.id}/presence`, admin.token)).body.presence.status;
+    await until(async () => (await status()) === 'online');
+    const extras = { theme: { $oid: 'dark' }, since: { $date: 'yesterday' } };
+    const preferences = { invisible: true, extras };
+    expect((await here.api.patch('/api/client/preferences', preferences, ada.token)).status).toBe(200);
+    expect(await status()).toBe('offline');
+    client.close();
+  });
+
+  it('what concerns one node alone does not reach Redis', async () => {
+    const channel = `parley:${here.context.config.database.name}:events`;
+    const [listener, answers] = [new Redis(redis.url), new Redis(redis.url)];
+    const types: string[] = [];
+    listener.on('message', (_, text: string) => {
+      const { from, id, event } = JSON.parse(text);
+      types.push(event.type);
+      void answers.publish(`${channel}:confirmed:${from}`, String(id));
+    });
+    await listener.subscribe(channel);
+    const events = Object.values(SAMPLE_EVENTS).filter(({ type }) => DOMAIN_EVENTS[type].scope === 'node');
+    for (const event of events) await here.context.bus.publish(event);
+    // Redis keeps their order: this one comes last.
+    await here.context.bus.publish(SAMPLE_EVENTS['user.changed']);
+    for (const each of [listener, answers]) each.disconnect();
+    expect(types).toEqual(['user.changed']);
   });
 
   it('a session whose end one node has moved does not end on the other', async () => {

@@ -2,7 +2,7 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { futureTime, idOut, idSchema, nextCursorOut, timeOut } from '../kernel/common.model';
 import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
-import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
+import { publicUserSchema, toPublicUser, type PublicFields } from '../user.model';
 
 /** What an invite can make of somebody: a group is handed over to nobody by a code. */
 export const INVITED_ROLES = ['admin', 'moderator', 'member'] as const;
@@ -117,7 +117,7 @@ export function toInvite(invite: InviteDocument): Invite {
 export function toReceivedInvite(
   invite: InviteDocument,
   group: GroupDocument,
-  invitedBy: UserDocument,
+  invitedBy: PublicFields,
 ): ReceivedInvite {
   return {
     id: invite._id.toHexString(),

@@ -2,7 +2,7 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, lineOfText, nextCursorOut, timeOut } from '../kernel/common.model';
 import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
-import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
+import { publicUserSchema, toPublicUser, type PublicFields } from '../user.model';
 
 /** Somebody who wants to come into a group. One that is approved makes a membership, and is gone. */
 export interface JoinRequestDocument {
@@ -53,7 +53,7 @@ export const ownJoinRequestsReply = z.strictObject({
   nextCursor: nextCursorOut,
 });
 
-export function toJoinRequest(request: JoinRequestDocument, user: UserDocument): JoinRequest {
+export function toJoinRequest(request: JoinRequestDocument, user: PublicFields): JoinRequest {
   return {
     groupId: request.groupId.toHexString(),
     user: toPublicUser(user),

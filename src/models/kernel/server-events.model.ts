@@ -6,7 +6,7 @@ import { channelReadSchema } from '../channels/channel-summary.model';
 import { channelSchema, RESTRICTION_KINDS } from '../channel.model';
 import { idOut, timeOut } from './common.model';
 import { draftChangedEvent } from '../writing/draft.model';
-import { groupSchema, memberSchema, sharedGroupSchema } from '../group.model';
+import { DEPARTURES, groupSchema, memberSchema, sharedGroupSchema } from '../group.model';
 import { receivedInviteSchema } from '../groups/invite.model';
 import { joinRequestSchema, REQUEST_OUTCOMES } from '../groups/join-request.model';
 import { maintenanceSchema } from '../operations/maintenance.model';
@@ -24,10 +24,6 @@ import { scheduledMessageRemovedEvent, scheduledMessageReply } from '../writing/
 import { authEndedEvent, authExpiringEvent } from '../identity/session.model';
 import { serverClosingEvent, socketEndedEvent } from './socket.model';
 import { typingChangedEvent } from '../presence/typing.model';
-
-/** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
-export const DEPARTURES = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
-export type Departure = (typeof DEPARTURES)[number];
 
 const channelMemberEvent = z.strictObject({
   channelId: idOut,

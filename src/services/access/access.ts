@@ -19,7 +19,7 @@ import {
 import type { AccessFacts, Concerning } from './access-facts';
 import type { Actor, Facts } from './access-rules';
 import type { AuditService } from '../audit/audit.service';
-import type { ChannelAudience } from '../kernel/event-bus';
+import type { ChannelAudience } from '../kernel/domain-events';
 import { ReadAccess } from './read-access';
 
 /** A group, and what the caller is in it. */

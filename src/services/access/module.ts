@@ -2,6 +2,7 @@ import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
 import { Access } from './access';
 import { AccessFacts } from './access-facts';
+import { AudienceIndex } from './audience-index';
 import { GuardedWrites } from './guarded-writes';
 
 type GroupCreation = ConstructorParameters<typeof Access>[3];
@@ -9,11 +10,15 @@ type GroupCreation = ConstructorParameters<typeof Access>[3];
 export type AccessModule = ReturnType<typeof createAccess>;
 
 export function createAccess(
-  { collections, transactions, queue }: Kernel,
+  { collections, transactions, queue, bus }: Kernel,
   { audit }: AuditModule,
   settings: { accessVersion: (() => number) | undefined; groupCreation: GroupCreation },
 ) {
   const facts = new AccessFacts(collections, transactions, settings.accessVersion);
   const access = new Access(collections, facts, audit, settings.groupCreation);
-  return { access, writes: new GuardedWrites(transactions, access, queue) };
+  return {
+    access,
+    audiences: new AudienceIndex(bus),
+    writes: new GuardedWrites(transactions, access, queue),
+  };
 }

@@ -2,9 +2,9 @@ import type { ObjectId, UpdateFilter } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelChangeDocument } from '../../models/channels/channel-change.model';
-import { toChannel, type ChannelDocument } from '../../models/channel.model';
-import type { Departure } from '../../models/kernel/server-events.model';
-import { audienceOfChannel, noChannel } from '../access/access';
+import type { ChannelDocument } from '../../models/channel.model';
+import type { Departure } from '../../models/group.model';
+import { noChannel } from '../access/access';
 import type { ChannelCounts } from './channel-counts';
 import type { EventBus } from '../kernel/event-bus';
 
@@ -46,18 +46,18 @@ export class ChannelChanges {
 
   /**
    * Changes fields of a channel, and tells all who read it afterwards.
-   * @param event `channel:added` where the channel is new to some of them.
+   * @param event `channel.opened` if the channel is new to some of them.
    * @throws AppError not_found
    */
   update(
     channelId: ObjectId,
     fields: ChannelFields,
-    event: 'channel:updated' | 'channel:added' = 'channel:updated',
+    event: 'channel.updated' | 'channel.opened' = 'channel.updated',
   ): Promise<ChannelDocument> {
     return this.transactions.run(async () => {
       const channel = await this.take(channelId, { $set: { ...fields, updatedAt: new Date() } });
       await this.note(channel, { kind: 'channel', userId: null });
-      await this.bus.tell(audienceOfChannel(channel), event, { channel: await this.counts.show(channel) });
+      await this.bus.publish({ type: event, channel: await this.counts.counted(channel) });
       return channel;
     });
   }
@@ -71,18 +71,7 @@ export class ChannelChanges {
     return this.transactions.run(async () => {
       const channel = await this.take(channelId, { $inc: { memberCount: 1 } });
       await this.note(channel, { kind: 'member', userId, present: true });
-      await this.bus.publish({
-        type: 'channel_member.added',
-        channelId,
-        groupId: channel.groupId,
-        userId,
-      });
-      if (!silent) {
-        await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:added', {
-          channel: toChannel(channel),
-        });
-      }
-      await this.tellMember(channel, 'channel_member:added', userId);
+      await this.bus.publish({ type: 'channel_member.added', channel, userId, isNew: !silent });
       return channel;
     });
   }
@@ -96,15 +85,12 @@ export class ChannelChanges {
     return this.transactions.run(async () => {
       const channel = await this.take(channelId, { $inc: { memberCount: -1 } });
       await this.note(channel, { kind: 'member', userId, present: false });
-      await this.bus.publish({ type: 'channel_member.removed', channelId, userId });
-      if (reason) {
-        await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:removed', {
-          channelId: channelId.toHexString(),
-          groupId: channel.groupId?.toHexString() ?? null,
-          reason,
-        });
-      }
-      await this.tellMember(channel, 'channel_member:removed', userId);
+      await this.bus.publish({
+        type: 'channel_member.removed',
+        channel,
+        userId,
+        ...(reason !== undefined && { reason }),
+      });
       return channel;
     });
   }
@@ -119,26 +105,12 @@ export class ChannelChanges {
       const channel = await this.take(channelId, { $set: { memberCount: 0 } });
       await this.collections.channelChanges.deleteMany({ channelId, kind: 'member' });
       await this.note(channel, { kind: 'members_cleared', userId: null });
-      await this.bus.tell({ kind: 'channel', channelId }, 'channel_member:cleared', {
-        channelId: channelId.toHexString(),
+      await this.bus.publish({
+        type: 'channel_members.cleared',
+        channelId,
         revision: channel.revision,
-        memberCount: 0,
       });
-      await this.bus.publish({ type: 'channel_members.cleared', channelId });
       return channel;
-    });
-  }
-
-  private tellMember(
-    { _id: channelId, revision, memberCount }: ChannelDocument,
-    event: 'channel_member:added' | 'channel_member:removed',
-    userId: ObjectId,
-  ): Promise<void> {
-    return this.bus.tell({ kind: 'channel', channelId }, event, {
-      channelId: channelId.toHexString(),
-      userId: userId.toHexString(),
-      revision,
-      memberCount,
     });
   }
 

@@ -11,22 +11,31 @@ import { holds } from '../access/access-facts';
 export class ChannelCounts {
   constructor(private readonly collections: Collections) {}
 
+  /** A channel with the number of its members in `memberCount`, also if it is public. */
+  async counted(channel: ChannelDocument): Promise<ChannelDocument> {
+    const [counted] = await this.countedAll([channel]);
+    return counted!;
+  }
+
   /** A channel as it is answered. */
   async show(channel: ChannelDocument): Promise<Channel> {
-    const [shown] = await this.showAll([channel]);
-    return shown!;
+    return toChannel(await this.counted(channel));
   }
 
   /** Channels as they are answered, in their order, with three queries at most for any number of them. */
   async showAll(channels: readonly ChannelDocument[]): Promise<Channel[]> {
+    return (await this.countedAll(channels)).map(toChannel);
+  }
+
+  private async countedAll(channels: readonly ChannelDocument[]): Promise<ChannelDocument[]> {
     const ofGroups = channels.filter(
       ({ groupId, visibility }) => groupId !== null && visibility === 'public',
     );
     const counts = await this.count(ofGroups);
-    return channels.map((channel) => {
-      const shown = toChannel(channel);
-      return { ...shown, memberCount: counts.get(shown.id) ?? shown.memberCount };
-    });
+    return channels.map((channel) => ({
+      ...channel,
+      memberCount: counts.get(channel._id.toHexString()) ?? channel.memberCount,
+    }));
   }
 
   /** How many are in public channels, by the channel's id in hexadecimal digits. */

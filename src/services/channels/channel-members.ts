@@ -2,8 +2,7 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument, ChannelMemberDocument } from '../../models/channel.model';
-import type { Departure } from '../../models/kernel/server-events.model';
-import { audienceOfChannel } from '../access/access';
+import type { Departure } from '../../models/group.model';
 import type { ChannelChanges } from './channel-changes';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
@@ -128,14 +127,7 @@ export class ChannelMembers {
         channelSettings,
       ].map((hanging) => hanging.deleteMany(ofChannels)),
     );
-    for (const channel of channels) {
-      await this.bus.tell(audienceOfChannel(channel), 'channel:removed', {
-        channelId: channel._id.toHexString(),
-        groupId: channel.groupId?.toHexString() ?? null,
-        reason,
-      });
-      await this.bus.publish({ type: 'channel_members.cleared', channelId: channel._id });
-    }
+    for (const channel of channels) await this.bus.publish({ type: 'channel.deleted', channel, reason });
   }
 }
 

@@ -42,9 +42,7 @@ export class ChannelSettingService {
           { upsert: true },
         );
       const setting = { ...before, notificationLevel };
-      await this.bus.tell({ kind: 'users', userIds: [caller.userId] }, 'channel_setting:updated', {
-        setting,
-      });
+      await this.bus.publish({ type: 'channel_setting.changed', userId: caller.userId, setting });
       return setting;
     });
   }

@@ -1,7 +1,7 @@
 import type { ObjectId, UpdateFilter } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { ChannelDocument } from '../../models/channel.model';
-import { toSharedGroup, type GroupDocument } from '../../models/group.model';
+import type { GroupDocument } from '../../models/group.model';
 import { AppError } from '../../utils/errors';
 import type { EventBus } from '../kernel/event-bus';
 
@@ -20,21 +20,21 @@ export class GroupChannels {
     if (!groupId) return;
     const group = await this.write(groupId, { $inc: { channelCount: 1 } });
     const begins = group.defaultChannelId === null && archivedAt === null;
-    await this.tell(begins ? await this.write(groupId, { $set: { defaultChannelId: _id } }) : group);
+    await this.publish(begins ? await this.write(groupId, { $set: { defaultChannelId: _id } }) : group);
   }
 
   /** A public channel goes, or closes. */
   async discount(channel: ChannelDocument): Promise<void> {
     if (channel.visibility !== 'public' || !channel.groupId) return;
     const group = await this.write(channel.groupId, { $inc: { channelCount: -1 } });
-    await this.tell((await this.passOn(group, channel)) ?? group);
+    await this.publish((await this.passOn(group, channel)) ?? group);
   }
 
   /** A channel is archived: newcomers begin in another one. */
   async retire(channel: ChannelDocument): Promise<void> {
     const group = channel.groupId && (await this.collections.groups.findOne({ _id: channel.groupId }));
     const changed = group && (await this.passOn(group, channel));
-    if (changed) await this.tell(changed);
+    if (changed) await this.publish(changed);
   }
 
   /** A channel is back from the archive. */
@@ -49,7 +49,7 @@ export class GroupChannels {
     const group = await this.write(groupId, {
       $set: { defaultChannelId: channelId, updatedAt: new Date() },
     });
-    await this.tell(group);
+    await this.publish(group);
     return group;
   }
 
@@ -75,9 +75,7 @@ export class GroupChannels {
     return group;
   }
 
-  private tell(group: GroupDocument): Promise<void> {
-    return this.bus.tell({ kind: 'group', groupId: group._id }, 'group:updated', {
-      group: toSharedGroup(group),
-    });
+  private publish(group: GroupDocument): Promise<void> {
+    return this.bus.publish({ type: 'group.updated', group });
   }
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import { AVATAR_SIZES, type AvatarSize } from '../../models/files/avatar.model';
-import { toGroup, toSharedGroup, type Group, type GroupDocument } from '../../models/group.model';
+import { toGroup, type Group, type GroupDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import type { UploadedFile } from '../../models/files/upload.model';
 import { toUser, type User } from '../../models/user.model';
@@ -81,7 +81,7 @@ export class AvatarService {
         );
         if (!before) throw new AppError('not_found', 'There is no such group.');
         const after = { ...before, ...change };
-        await this.tell(caller, after);
+        await this.publish(caller, after);
         return { before: before.avatarId, result: toGroup(after, membership?.role ?? null) };
       }),
     );
@@ -96,19 +96,17 @@ export class AvatarService {
       );
       if (!before) return;
       const { avatarId, ...after } = before;
-      await this.tell(caller, after);
+      await this.publish(caller, after);
       await this.discard(avatarId);
     });
   }
 
   /** A group has another avatar, or none: to its members, and to the audit log. */
-  private async tell({ userId: actorId, address }: Caller, group: GroupDocument): Promise<void> {
+  private async publish({ userId: actorId, address }: Caller, group: GroupDocument): Promise<void> {
     const details = { avatarId: group.avatarId ?? null };
     const entry = { action: 'group.avatar_changed', actorId, targetId: group._id, address, details } as const;
     await this.deps.audit.record(entry);
-    await this.deps.bus.tell({ kind: 'group', groupId: group._id }, 'group:updated', {
-      group: toSharedGroup(group),
-    });
+    await this.deps.bus.publish({ type: 'group.updated', group });
   }
 
   /** Opens an avatar; the caller closes it. @throws AppError not_found */

@@ -2,7 +2,7 @@ import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
 import type { Transactions } from '../../db/transaction';
-import { toSharedGroup, type GroupDocument } from '../../models/group.model';
+import type { GroupDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
 import { nameKeysOf } from '../../utils/name-keys';
@@ -74,9 +74,7 @@ export class GroupLifecycle {
         if (before.visibility === 'public' && after.visibility === 'private') {
           await this.deps.admissions.endRequests(groupId);
         }
-        await this.deps.bus.tell({ kind: 'group', groupId }, 'group:updated', {
-          group: toSharedGroup(after),
-        });
+        await this.deps.bus.publish({ type: 'group.updated', group: after });
         return after;
       }),
     );
@@ -120,10 +118,6 @@ export class GroupLifecycle {
       });
       await this.record('group.deleted', group, by, { name: text, members: String(members.length) });
       await this.deps.avatars.discard(group.avatarId);
-      await this.deps.bus.tell({ kind: 'group', groupId }, 'group:removed', {
-        groupId: groupId.toHexString(),
-        reason: 'deleted',
-      });
       await this.deps.bus.publish({ type: 'group.deleted', groupId });
     });
     await this.deps.purger.wake();

@@ -14,6 +14,7 @@ import {
   type ReceivedInvite,
 } from '../../models/groups/invite.model';
 import type { Caller } from '../../models/identity/session.model';
+import { toPersonRecord } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
@@ -223,8 +224,12 @@ export class InviteService {
     });
     if (notices.length === 0) return;
     const inviter = await this.deps.users.requireUser(caller.userId.toHexString());
-    await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:received', {
-      invite: toReceivedInvite(invite, group, inviter),
+    await this.deps.bus.publish({
+      type: 'invite.received',
+      userId,
+      invite,
+      group,
+      inviter: toPersonRecord(inviter),
     });
     await this.deps.notifications.announce(notices);
   }

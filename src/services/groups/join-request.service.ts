@@ -11,6 +11,7 @@ import {
   type OwnJoinRequest,
 } from '../../models/groups/join-request.model';
 import type { Caller } from '../../models/identity/session.model';
+import { toPersonRecord } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
@@ -86,10 +87,9 @@ export class JoinRequestService {
         text: note,
       });
       // Who is not notified finds the request in the list.
-      const told = notices.map(({ userId }) => userId);
-      await this.deps.bus.tell({ kind: 'users', userIds: told }, 'join_request:created', {
-        joinRequest: toJoinRequest(request, user),
-      });
+      const adminIds = notices.map(({ userId }) => userId);
+      const person = toPersonRecord(user);
+      await this.deps.bus.publish({ type: 'join_request.created', request, person, adminIds });
       await this.deps.notifications.announce(notices);
       return { joinRequest: toOwnJoinRequest(request, group), created: true };
     });

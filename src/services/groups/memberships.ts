@@ -1,10 +1,9 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { lock, type Transactions } from '../../db/transaction';
-import { toGroup, toMember, type GroupRole, type MembershipDocument } from '../../models/group.model';
+import type { Departure, GroupRole, MembershipDocument } from '../../models/group.model';
 import type { RequestOutcome } from '../../models/groups/join-request.model';
-import type { Departure } from '../../models/kernel/server-events.model';
-import type { UserDocument } from '../../models/user.model';
+import { toPersonRecord, type UserDocument } from '../../models/user.model';
 import { AppError } from '../../utils/errors';
 import { hasRank } from '../access/access-rules';
 import type { ChannelMembers } from '../channels/channel-members';
@@ -77,14 +76,8 @@ export class Memberships {
       if (!group) throw new AppError('not_found', 'There is no such group.');
       await this.deps.admissions.settle(groupId, user._id, outcome);
       await this.deps.markers.beginInGroup(groupId, user._id);
-      await this.deps.bus.publish({ type: 'member.added', groupId, userId: user._id });
-      await this.deps.bus.tell({ kind: 'users', userIds: [user._id] }, 'group:added', {
-        group: toGroup(group, role),
-      });
-      await this.deps.bus.tell({ kind: 'group', groupId }, 'member:added', {
-        groupId: groupId.toHexString(),
-        member: toMember(membership, user),
-      });
+      const person = toPersonRecord(user);
+      await this.deps.bus.publish({ type: 'member.added', group, membership, person });
       return true;
     });
   }
@@ -107,16 +100,7 @@ export class Memberships {
       await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
       await memberships.deleteOne({ _id: membership._id });
       await this.deps.admissions.endInvitesBy(groupId, userId);
-      await this.deps.bus.publish({ type: 'member.removed', groupId, userId });
-      const id = groupId.toHexString();
-      await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'group:removed', {
-        groupId: id,
-        reason,
-      });
-      await this.deps.bus.tell({ kind: 'group', groupId }, 'member:removed', {
-        groupId: id,
-        userId: userId.toHexString(),
-      });
+      await this.deps.bus.publish({ type: 'member.removed', groupId, userId, reason });
       return true;
     });
   }
@@ -140,10 +124,8 @@ export class Memberships {
       );
       if (!membership) throw notAMember();
       if (!hasRank(role, 'admin')) await this.deps.admissions.endInvitesBy(groupId, user._id);
-      await this.deps.bus.tell({ kind: 'group', groupId }, 'member:updated', {
-        groupId: groupId.toHexString(),
-        member: toMember(membership, user),
-      });
+      const person = toPersonRecord(user);
+      await this.deps.bus.publish({ type: 'member.role_changed', membership, person });
       return membership;
     });
   }

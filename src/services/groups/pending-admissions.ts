@@ -58,12 +58,8 @@ export class PendingAdmissions {
   ): Promise<void> {
     if (rejectedAt) return;
     await this.notifications.withdraw({ groupId, kind: 'join_request.received', actorId: userId });
-    const userIds = [...(await this.adminsOf(groupId)), userId];
-    await this.bus.tell({ kind: 'users', userIds }, 'join_request:ended', {
-      groupId: groupId.toHexString(),
-      userId: userId.toHexString(),
-      outcome,
-    });
+    const adminIds = await this.adminsOf(groupId);
+    await this.bus.publish({ type: 'join_request.ended', groupId, userId, outcome, adminIds });
   }
 
   /** Who decides on requests. */
@@ -89,10 +85,7 @@ export class PendingAdmissions {
       // It may have come before its maker was blocked.
       if (withdrawn === 0 && (await this.blocks.hasBlocked(userId, createdBy))) continue;
       shown = true;
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'invite:ended', {
-        inviteId: _id.toHexString(),
-        groupId: groupId.toHexString(),
-      });
+      await this.bus.publish({ type: 'invite.ended', userId, inviteId: _id, groupId });
     }
     return shown;
   }

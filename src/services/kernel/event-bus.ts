@@ -1,119 +1,69 @@
-import type { ObjectId } from 'mongodb';
 import type { Transactions } from '../../db/transaction';
-import type { ServerEvent, ServerPayload } from '../../models/kernel/server-events.model';
-import type { MaintenanceState } from '../../models/operations/maintenance.model';
-import type { Preferences } from '../../models/users/preferences.model';
-import type { PresenceStatus } from '../../models/presence/presence.model';
-import type { RevocationReason } from '../../models/identity/session.model';
+import { DOMAIN_EVENTS, type DomainEvent } from './domain-events';
 
-/** Who an event is for. */
-export type Audience =
-  | { kind: 'everyone' }
-  /** Some people, on all their devices. */
-  | { kind: 'users'; userIds: ObjectId[] }
-  /** All members of a group. */
-  | { kind: 'group'; groupId: ObjectId; leaveOut?: ObjectId[] }
-  /** All members of a group but those who are banned from this channel of it. */
-  | { kind: 'public_channel'; groupId: ObjectId; channelId: ObjectId; leaveOut?: ObjectId[] }
-  /** The members of a private channel or of a direct conversation. */
-  | { kind: 'channel'; channelId: ObjectId; leaveOut?: ObjectId[] };
-
-/** Those who hear a channel. */
-export type ChannelAudience = Extract<Audience, { kind: 'public_channel' | 'channel' }>;
-
-/** Somebody is seen another way. It concerns those who meet them in a group or in a private channel. */
-export interface PresenceChange {
-  userId: string;
-  status: PresenceStatus;
-  groupIds: string[];
-  channelIds: string[];
-}
-
-/** What open clients are told. */
-export type ClientEventOf<Name extends ServerEvent> = {
-  type: 'client';
-  name: Name;
-  payload: ServerPayload<Name>;
-  audience: Audience;
-};
-
-/** What has happened, published after it is durable. */
-export type DomainEvent =
-  | { [Name in ServerEvent]: ClientEventOf<Name> }[ServerEvent]
-  | { type: 'member.added' | 'member.removed'; groupId: ObjectId; userId: ObjectId }
-  /** The group is gone. */
-  | { type: 'group.deleted'; groupId: ObjectId }
-  | { type: 'channel_member.added'; channelId: ObjectId; groupId: ObjectId | null; userId: ObjectId }
-  | { type: 'channel_member.removed'; channelId: ObjectId; userId: ObjectId }
-  /** The channel is gone, or public from now on: it has no members of its own any more. */
-  | { type: 'channel_members.cleared'; channelId: ObjectId }
-  /** A user may not read a channel any more. */
-  | { type: 'channel_ban.added'; channelId: ObjectId; userId: ObjectId }
-  /** A user may read a channel again, if they are in it: in its group, or in the members of a private one. */
-  | {
-      type: 'channel_ban.ended';
-      channelId: ObjectId;
-      groupId: ObjectId;
-      userId: ObjectId;
-      isMember: boolean;
-    }
-  | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
-  /** The role or the state of an account is another one now. */
-  | { type: 'user.changed'; userId: ObjectId }
-  | { type: 'preferences.changed'; userId: ObjectId; preferences: Preferences }
-  /** One of the two has blocked the other, or has ended that. */
-  | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
-  | { type: 'presence.changed'; changes: PresenceChange[] }
-  | { type: 'maintenance.changed'; state: MaintenanceState }
-  /** What happened on other nodes may have passed this one by: what it knows from memory may be wrong. */
-  | { type: 'events.missed' };
+/**
+ * When a listener is called:
+ * - `before`: on the node that publishes the event, before anything follows from it.
+ * - `everywhere`: on every node that receives the event. For what is kept in memory: caches, audiences, open sockets.
+ * - `after`: on the node that publishes the event, when it has taken effect on all nodes that receive it.
+ */
+export type EventStage = 'before' | 'everywhere' | 'after';
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 
 /**
- * Carries domain events from the services to whoever reacts to them: open sockets, caches.
- * Listeners are called in the order of publishing, and synchronously up to their first await.
+ * Delivers domain events from the services to whoever reacts to them. In each stage, listeners are called in the order
+ * in which they subscribed, and synchronously up to their first await.
  */
 export class EventBus {
-  private readonly listeners = new Set<EventListener>();
-  private toOtherNodes: EventListener | undefined;
+  private readonly listeners: Record<EventStage, Set<EventListener>> = {
+    before: new Set(),
+    everywhere: new Set(),
+    after: new Set(),
+  };
+  private sendToOtherNodes: EventListener | undefined;
 
   constructor(private readonly transactions: Transactions) {}
 
   /** @returns a function that ends the subscription. */
-  subscribe(listener: EventListener): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  }
-
-  /** What is published here goes to the other nodes too. `send` must not fail: what it carries has happened. */
-  connectNodes(send: EventListener): void {
-    this.toOtherNodes = send;
-  }
-
-  /** Tells open clients something; as `publish`. */
-  tell<Name extends ServerEvent>(
-    audience: Audience,
-    name: Name,
-    payload: ServerPayload<Name>,
-  ): Promise<void> {
-    const event: ClientEventOf<Name> = { type: 'client', name, payload, audience };
-    return this.publish(event as DomainEvent);
+  subscribe(listener: EventListener, stage: EventStage = 'everywhere'): () => void {
+    this.listeners[stage].add(listener);
+    return () => this.listeners[stage].delete(listener);
   }
 
   /**
-   * Resolves when every listener has done its part. A service awaits it, so that a removal has taken effect
-   * on open sockets before the call that caused it returns: on the other nodes, too, where there are any. In a
-   * transaction, the event waits for the commit, and `Transactions.run` for the listeners.
+   * Sends events with the scope `all` to the other nodes, too.
+   * @param send resolves when they have taken effect there. It must not fail: what an event reports has happened.
+   */
+  connectNodes(send: EventListener): void {
+    this.sendToOtherNodes = send;
+  }
+
+  /**
+   * Publishes an event. In a transaction it waits for the commit, and `Transactions.run` for the listeners.
+   *
+   * Resolves when every listener is done, on the other nodes as well if the scope of the event is `all`. Services await
+   * it, so that a removal has taken effect on open sockets before the call that caused it returns. An event with the
+   * scope `node` reaches the synchronous part of all its listeners before `publish` yields.
    */
   publish(event: DomainEvent): Promise<void> {
     return this.transactions.afterCommit(async () => {
-      await Promise.all([this.deliver(event), this.toOtherNodes?.(event)]);
+      const running = [this.call('before', event), this.call('everywhere', event)];
+      if (DOMAIN_EVENTS[event.type].scope === 'all') {
+        running.push(Promise.resolve(this.sendToOtherNodes?.(event)));
+        // A listener that fails must not keep the others from their part: its error comes at the end.
+        await Promise.allSettled(running);
+      }
+      await Promise.all([...running, this.call('after', event)]);
     });
   }
 
-  /** Lets this node react to what has happened on another one. */
-  async deliver(event: DomainEvent): Promise<void> {
-    await Promise.all([...this.listeners].map(async (listener) => listener(event)));
+  /** Lets this node follow what has happened on another one, or what concerns this node alone. */
+  deliver(event: DomainEvent): Promise<void> {
+    return this.call('everywhere', event);
+  }
+
+  private async call(stage: EventStage, event: DomainEvent): Promise<void> {
+    await Promise.all([...this.listeners[stage]].map(async (listener) => listener(event)));
   }
 }

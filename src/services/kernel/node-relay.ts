@@ -2,31 +2,8 @@ import { EJSON } from 'bson';
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type { Logger } from '../../utils/logger';
-import type { DomainEvent, EventBus } from './event-bus';
-
-/**
- * What other nodes must know before the call that caused it returns: who may no longer do or hear what they could.
- * What open clients are told, and who is there, travels by
- * another way.
- */
-const RELAYED: Record<DomainEvent['type'], boolean> = {
-  'session.revoked': true,
-  'user.changed': true,
-  'maintenance.changed': true,
-  'member.added': true,
-  'member.removed': true,
-  'group.deleted': true,
-  'channel_member.added': true,
-  'channel_member.removed': true,
-  'channel_members.cleared': true,
-  'channel_ban.added': true,
-  'channel_ban.ended': true,
-  'preferences.changed': true,
-  'block.changed': true,
-  'presence.changed': false,
-  client: false,
-  'events.missed': false,
-};
+import { DOMAIN_EVENTS, type DomainEvent, type EventTraits } from './domain-events';
+import type { EventBus } from './event-bus';
 
 /** How long things last, in milliseconds. */
 export interface RelayTiming {
@@ -38,11 +15,26 @@ export interface RelayTiming {
 
 const TIMING: RelayTiming = { patience: 2000, ping: 5000 };
 
-interface Envelope {
-  /** The node that asks to be told when it is done. */
+/** An event on its way from one node to the others. */
+export interface Envelope {
+  /** The node that waits for confirmations. */
   from: string;
+  /** The number of the event among those of that node. */
   id: number;
   event: DomainEvent;
+}
+
+/** Extended JSON, which keeps ObjectIds and times. */
+export function encodeEnvelope(envelope: Envelope): string {
+  return EJSON.stringify(envelope);
+}
+
+/** @throws Error if it is not an event for all nodes */
+export function decodeEnvelope(text: string): Envelope {
+  const { from, id, event } = EJSON.parse(text) as Envelope;
+  const traits = DOMAIN_EVENTS[event.type] as EventTraits | undefined;
+  if (traits?.scope !== 'all') throw new Error('This is not an event for all nodes.');
+  return { from, id, event };
 }
 
 /**
@@ -98,9 +90,7 @@ export class NodeRelay {
     this.started = true;
     this.pinging = setInterval(() => this.ping(subscriber), this.timing.ping);
     this.pinging.unref();
-    this.bus.connectNodes(async (event) => {
-      if (RELAYED[event.type]) await this.send(event);
-    });
+    this.bus.connectNodes((event) => this.send(event));
   }
 
   /** Leaves the other nodes. */
@@ -142,7 +132,7 @@ export class NodeRelay {
       finish();
     }, this.timing.patience);
     try {
-      const text = EJSON.stringify({ from: this.id, id, event } satisfies Envelope);
+      const text = encodeEnvelope({ from: this.id, id, event });
       // Redis says how many nodes hear it, this one among them.
       expected = (await this.publisher?.publish(this.channel, text)) ?? 0;
       if (confirmed < expected) await all;
@@ -160,7 +150,7 @@ export class NodeRelay {
         this.unconfirmed.get(Number(text))?.();
         return;
       }
-      const { from, id, event } = EJSON.parse(text) as Envelope;
+      const { from, id, event } = decodeEnvelope(text);
       if (from === this.id) {
         this.unconfirmed.get(id)?.();
         return;

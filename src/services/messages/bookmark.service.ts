@@ -46,20 +46,18 @@ export class BookmarkService {
         { $setOnInsert: { _id: new ObjectId(), ...made } },
         { upsert: true, returnDocument: 'after' },
       );
-      const bookmark = toBookmark(after as BookmarkDocument, message);
-      await this.bus.tell({ kind: 'users', userIds: [caller.userId] }, 'bookmark:added', { bookmark });
-      return bookmark;
+      const bookmark = after as BookmarkDocument;
+      await this.bus.publish({ type: 'bookmark.added', bookmark, message });
+      return toBookmark(bookmark, message);
     });
   }
 
   /** Takes a bookmark away; where there is none, nothing changes. It asks for no right: it says nothing of the message. */
   async remove(caller: Caller, messageId: string): Promise<{ messageId: string }> {
-    const { deletedCount } = await this.collections.bookmarks.deleteOne({
-      userId: caller.userId,
-      messageId: new ObjectId(messageId),
-    });
+    const own = { userId: caller.userId, messageId: new ObjectId(messageId) };
+    const { deletedCount } = await this.collections.bookmarks.deleteOne(own);
     if (deletedCount > 0) {
-      await this.bus.tell({ kind: 'users', userIds: [caller.userId] }, 'bookmark:removed', { messageId });
+      await this.bus.publish({ type: 'bookmark.removed', userIds: [own.userId], messageId: own.messageId });
     }
     return { messageId };
   }

@@ -6,8 +6,8 @@ import type { NotificationDocument } from '../../models/notifications/notificati
 import { toPreferences } from '../../models/users/preferences.model';
 import { MAX_MENTIONS } from '../../utils/mention-names';
 import { audienceOfChannel, type Access } from '../access/access';
+import type { AudienceIndex } from '../access/audience-index';
 import type { NotificationService } from '../notifications/notification.service';
-import type { PresenceService } from '../presence/presence.service';
 
 /** In a channel that more people read, a mention of everybody is in the message alone: nobody gets a notification of it. */
 const MAX_EVERYONE = 1000;
@@ -20,7 +20,7 @@ export class MentionNotices {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
-    private readonly presence: PresenceService,
+    private readonly audiences: AudienceIndex,
     private readonly notifications: NotificationService,
   ) {}
 
@@ -77,7 +77,7 @@ export class MentionNotices {
   ): Promise<ObjectId[]> {
     const people =
       kind === 'here'
-        ? this.presence.listeners(audienceOfChannel(channel)).map((id) => new ObjectId(id))
+        ? this.audiences.readers(audienceOfChannel(channel)).map((id) => new ObjectId(id))
         : (await this.access.readersOf(channel, MAX_EVERYONE + 1)).map(({ userId }) => userId);
     if (people.length > MAX_EVERYONE) return [];
     const blocks = await this.collections.blocks

@@ -2,10 +2,10 @@ import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument } from '../../models/channel.model';
-import { SILENT, toMessage, type MessageDocument } from '../../models/message.model';
+import { SILENT, type MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
-import { audienceOfChannel, type Access, type MessageAccess } from '../access/access';
+import type { Access, MessageAccess } from '../access/access';
 import type { MessageAction } from '../access/access-actions';
 import type { ChannelChanges } from '../channels/channel-changes';
 import type { KeyedQueue } from '../kernel/keyed-queue';
@@ -63,7 +63,7 @@ export class MessageChanges {
   async apply(
     { _id, channelId }: Pick<MessageDocument, '_id' | 'channelId'>,
     update: (revision: number) => UpdateFilter<MessageDocument>,
-    event: 'message:updated' | 'message:deleted' = 'message:updated',
+    event: 'message.edited' | 'message.updated' | 'message.deleted' = 'message.updated',
   ): Promise<{ message: MessageDocument; channel: ChannelDocument }> {
     const channel = await this.changes.take(channelId);
     const { $set, ...rest } = update(channel.revision);
@@ -73,7 +73,7 @@ export class MessageChanges {
       { returnDocument: 'after' },
     );
     if (!message) throw noMessage();
-    await this.bus.tell(audienceOfChannel(channel), event, { message: toMessage(message) });
+    await this.bus.publish({ type: event, channel, message });
     return { message, channel };
   }
 }

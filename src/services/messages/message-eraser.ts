@@ -41,7 +41,7 @@ export class MessageEraser {
     const { message } = await this.changes.apply(
       current,
       () => ({ $set: { body: '', search: null, deletedAt: new Date() }, $unset: ERASED }),
-      'message:deleted',
+      'message.deleted',
     );
     await this.attachments.release([current]);
     if (current.threadId) await this.countOut(current.channelId, current.threadId);
@@ -75,8 +75,7 @@ export class MessageEraser {
     const rows = await bookmarks.find({ messageId }, { projection: { userId: 1 } }).toArray();
     if (rows.length === 0) return;
     await bookmarks.deleteMany({ messageId });
-    await this.bus.tell({ kind: 'users', userIds: rows.map(({ userId }) => userId) }, 'bookmark:removed', {
-      messageId: messageId.toHexString(),
-    });
+    const userIds = rows.map(({ userId }) => userId);
+    await this.bus.publish({ type: 'bookmark.removed', userIds, messageId });
   }
 }

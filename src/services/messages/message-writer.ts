@@ -8,13 +8,13 @@ import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument } from '../../models/channel.model';
 import { toMessage, type Message, type MessageDocument } from '../../models/message.model';
 import type { NotificationDocument } from '../../models/notifications/notification.model';
-import { toThreadFollow, type ThreadFollowDocument } from '../../models/messages/thread.model';
+import type { ThreadFollowDocument } from '../../models/messages/thread.model';
 import { AppError } from '../../utils/errors';
 import { AttachmentLost, type Attachments } from '../files/attachments';
-import { actor, audienceOfChannel, noChannel, refusal, type Access } from '../access/access';
+import { actor, noChannel, refusal, type Access } from '../access/access';
 import { hasRank } from '../access/access-rules';
 import type { Committed } from '../kernel/keyed-queue';
-import type { ChannelAudience, EventBus } from '../kernel/event-bus';
+import type { EventBus } from '../kernel/event-bus';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { MentionNotices } from './mention-notices';
 import type { NotificationService } from '../notifications/notification.service';
@@ -75,7 +75,7 @@ interface Written {
 }
 
 interface News extends Consequences {
-  audience: ChannelAudience;
+  channel: ChannelDocument;
   /** In the order of their numbers. */
   created: MessageDocument[];
 }
@@ -204,8 +204,7 @@ export class MessageWriter {
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
       .sort((one, other) => one.seq - other.seq);
-    const audience = audienceOfChannel(inserted?.channel ?? channel);
-    return { known, refused, news: { ...(inserted ?? NO_CONSEQUENCES), audience, created } };
+    return { known, refused, news: { channel, ...(inserted ?? NO_CONSEQUENCES), created } };
   }
 
   private remember(channel: ChannelDocument): void {
@@ -215,21 +214,17 @@ export class MessageWriter {
     else this.channels.delete(key);
   }
 
-  private async publish({ audience, created, roots, follows, notices }: News): Promise<void> {
+  private async publish({ channel, created, roots, follows, notices }: News): Promise<void> {
     let pause = performance.now() + TELLING_MS;
     for (const document of created) {
-      await this.deps.bus.tell(audience, 'message:created', { message: toMessage(document) });
+      await this.deps.bus.publish({ type: 'message.created', channel, message: document });
       if (performance.now() < pause) continue;
       await nextTurn();
       pause = performance.now() + TELLING_MS;
     }
-    for (const root of roots) {
-      await this.deps.bus.tell(audience, 'message:updated', { message: toMessage(root) });
-    }
-    for (const follow of follows) {
-      const follower = { kind: 'users' as const, userIds: [follow.userId] };
-      await this.deps.bus.tell(follower, 'thread:updated', { thread: toThreadFollow(follow) });
-    }
+    for (const root of roots)
+      await this.deps.bus.publish({ type: 'message.updated', channel, message: root });
+    for (const follow of follows) await this.deps.bus.publish({ type: 'thread_follow.changed', follow });
     await this.deps.notifications.announce(notices);
   }
 

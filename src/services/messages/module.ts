@@ -5,7 +5,6 @@ import type { FilesModule } from '../files/module';
 import type { Kernel } from '../kernel/module';
 import { MessageService } from '../message.service';
 import type { NotificationsModule } from '../notifications/module';
-import type { PresenceModule } from '../presence/module';
 import type { ReadingModule } from '../reading/module';
 import type { UsersModule } from '../users/module';
 import { BookmarkService } from './bookmark.service';
@@ -30,7 +29,6 @@ interface Needs {
   files: FilesModule;
   notifications: NotificationsModule;
   reading: ReadingModule;
-  presence: PresenceModule;
   channels: ChannelsModule;
 }
 
@@ -39,14 +37,14 @@ export type MessagesModule = ReturnType<typeof createMessages>;
 export function createMessages(kernel: Kernel, needs: Needs) {
   const { collections, transactions, bus, queue, lifecycle } = kernel;
   const { audit } = needs.audit;
-  const { access, writes } = needs.access;
+  const { access, audiences, writes } = needs.access;
   const { attachments } = needs.files;
   const { notifications } = needs.notifications;
   const { markers } = needs.reading;
   const { channelChanges, channelCounts } = needs.channels;
   const slowMode = new SlowMode(collections);
   const mentions = new Mentions(collections, access);
-  const notices = new MentionNotices(collections, access, needs.presence.presence, notifications);
+  const notices = new MentionNotices(collections, access, audiences, notifications);
   const roots = new ThreadRoots(collections);
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter({

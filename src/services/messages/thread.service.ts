@@ -146,9 +146,9 @@ export class ThreadService {
         },
         { upsert: true, returnDocument: 'after' },
       );
-      const thread = toThreadFollow(after as ThreadFollowDocument);
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'thread:updated', { thread });
-      return thread;
+      const follow = after as ThreadFollowDocument;
+      await this.bus.publish({ type: 'thread_follow.changed', follow });
+      return toThreadFollow(follow);
     });
   }
 }

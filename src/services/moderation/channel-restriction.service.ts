@@ -140,22 +140,12 @@ export class ChannelRestrictionService {
       upsert: true,
     });
     if (kind === 'banned') {
-      await this.deps.bus.publish({ type: 'channel_ban.added', channelId, userId });
-      if (before?.kind !== 'banned') {
-        const gone = { channelId: channelId.toHexString(), groupId: groupId.toHexString() };
-        await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:removed', {
-          ...gone,
-          reason: 'banned',
-        });
-      }
+      const isNew = before?.kind !== 'banned';
+      await this.deps.bus.publish({ type: 'channel_ban.added', channelId, groupId, userId, isNew });
     } else if (before?.kind === 'banned') await this.letIn(channelId, userId);
     const isBlocked = await this.deps.blocks.hasBlocked(userId, caller.userId);
-    await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
-      channelId: channelId.toHexString(),
-      kind,
-      reason: isBlocked ? '' : reason,
-      expiresAt: expiresAt?.toISOString() ?? null,
-    });
+    const shownReason = isBlocked ? '' : reason;
+    await this.deps.bus.publish({ type: 'channel_restriction.set', restriction, shownReason });
     await this.deps.notifications.notify([userId], {
       kind: kind === 'banned' ? 'channel.banned' : 'channel.muted',
       actorId: caller.userId,
@@ -195,13 +185,7 @@ export class ChannelRestrictionService {
         await this.note(by, 'channel.restriction_ended', ended, { kind: ended.kind });
         const knows =
           ended.kind === 'banned' ? await this.letIn(channelId, userId) : await this.reads(channelId, userId);
-        if (!knows) return;
-        await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:restricted', {
-          channelId: channelId.toHexString(),
-          kind: null,
-          reason: '',
-          expiresAt: null,
-        });
+        if (knows) await this.deps.bus.publish({ type: 'channel_restriction.ended', channelId, userId });
       }),
     );
   }
@@ -212,12 +196,16 @@ export class ChannelRestrictionService {
     if (!channel?.groupId) return false;
     const isMember = (await this.deps.collections.channelMembers.findOne({ channelId, userId })) !== null;
     const { groupId } = channel;
-    await this.deps.bus.publish({ type: 'channel_ban.ended', channelId, groupId, userId, isMember });
-    if (!(await this.isThere(channel, userId))) return false;
-    await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:added', {
-      channel: await this.deps.counts.show(channel),
+    const knows = await this.isThere(channel, userId);
+    await this.deps.bus.publish({
+      type: 'channel_ban.ended',
+      channelId,
+      groupId,
+      userId,
+      isMember,
+      channel: knows ? await this.deps.counts.counted(channel) : null,
     });
-    return true;
+    return knows;
   }
 
   private async reads(channelId: ObjectId, userId: ObjectId): Promise<boolean> {

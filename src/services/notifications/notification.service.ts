@@ -9,7 +9,6 @@ import {
   type NotificationsQuery,
   type ReadAllQuery,
 } from '../../models/notifications/notification.model';
-import type { ServerPayload } from '../../models/kernel/server-events.model';
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
@@ -111,8 +110,9 @@ export class NotificationService {
     const [unread, undisturbed] = await Promise.all([this.countUnreadOf(userIds), this.undisturbed(userIds)]);
     for (const document of documents) {
       const key = document.userId.toHexString();
-      await this.bus.tell({ kind: 'users', userIds: [document.userId] }, 'notification:created', {
-        notification: toNotification(document),
+      await this.bus.publish({
+        type: 'notification.created',
+        notification: document,
         unread: unread.get(key) ?? 0,
         silent: undisturbed.has(key),
       });
@@ -138,8 +138,10 @@ export class NotificationService {
     await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
     const unread = await this.countUnreadOf(withdrawn.map(({ userId }) => userId));
     for (const { _id, userId } of withdrawn) {
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:deleted', {
-        notificationId: _id.toHexString(),
+      await this.bus.publish({
+        type: 'notification.deleted',
+        userId,
+        notificationId: _id,
         unread: unread.get(userId.toHexString()) ?? 0,
       });
     }
@@ -181,37 +183,39 @@ export class NotificationService {
     const document = marked ?? (await this.collections.notifications.findOne(own));
     if (!document) throw noNotification();
     const unread = await this.countUnread(userId);
-    const notification = toNotification(document);
-    if (marked) await this.tellRead(userId, { notificationId: notification.id, upTo: null, unread });
-    return { notification, unread };
+    if (marked) {
+      const read = { notificationId: document._id, upTo: null };
+      await this.bus.publish({ type: 'notification.read', userId, ...read, unread });
+    }
+    return { notification: toNotification(document), unread };
   }
 
   /** Marks all as read, or all up to one. @returns how many are unread then. */
   async readAll({ userId }: Caller, { upTo }: ReadAllQuery): Promise<number> {
+    const last = upTo === undefined ? null : new ObjectId(upTo);
     const { modifiedCount } = await this.collections.notifications.updateMany(
-      { userId, readAt: null, ...(upTo && { _id: { $lte: new ObjectId(upTo) } }) },
+      { userId, readAt: null, ...(last && { _id: { $lte: last } }) },
       { $set: { readAt: new Date() } },
     );
     const unread = await this.countUnread(userId);
-    if (modifiedCount > 0) await this.tellRead(userId, { notificationId: null, upTo: upTo ?? null, unread });
+    if (modifiedCount > 0) {
+      const read = { notificationId: null, upTo: last };
+      await this.bus.publish({ type: 'notification.read', userId, ...read, unread });
+    }
     return unread;
   }
 
   /** @throws AppError not_found */
   async remove({ userId }: Caller, notificationId: string): Promise<void> {
-    const { deletedCount } = await this.collections.notifications.deleteOne({
-      _id: new ObjectId(notificationId),
-      userId,
-    });
+    const _id = new ObjectId(notificationId);
+    const { deletedCount } = await this.collections.notifications.deleteOne({ _id, userId });
     if (deletedCount === 0) throw noNotification();
-    await this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:deleted', {
-      notificationId,
+    await this.bus.publish({
+      type: 'notification.deleted',
+      userId,
+      notificationId: _id,
       unread: await this.countUnread(userId),
     });
-  }
-
-  private tellRead(userId: ObjectId, payload: ServerPayload<'notification:read'>): Promise<void> {
-    return this.bus.tell({ kind: 'users', userIds: [userId] }, 'notification:read', payload);
   }
 
   /** How many are unread of each user, by id in hexadecimal digits; who has none is missing. */

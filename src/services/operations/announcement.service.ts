@@ -40,7 +40,6 @@ export class AnnouncementService {
       createdAt: new Date(),
       endsAt: input.endsAt === undefined ? null : new Date(input.endsAt),
     };
-    const announcement = toAnnouncement(document);
     await this.transactions.run(async () => {
       await this.collections.announcements.insertOne(document);
       await this.audit.record({
@@ -48,11 +47,15 @@ export class AnnouncementService {
         actorId: caller.userId,
         targetId: document._id,
         address: caller.address,
-        details: { level: announcement.level, title: announcement.title, endsAt: announcement.endsAt },
+        details: {
+          level: document.level,
+          title: document.title,
+          endsAt: document.endsAt?.toISOString() ?? null,
+        },
       });
-      await this.bus.tell({ kind: 'everyone' }, 'announcement:created', { announcement });
+      await this.bus.publish({ type: 'announcement.created', announcement: document });
     });
-    return announcement;
+    return toAnnouncement(document);
   }
 
   /** Ends one now; one that has ended stays as it is. @throws AppError forbidden, not_found */
@@ -75,7 +78,7 @@ export class AnnouncementService {
         targetId: _id,
         address: caller.address,
       });
-      await this.bus.tell({ kind: 'everyone' }, 'announcement:ended', { announcementId });
+      await this.bus.publish({ type: 'announcement.ended', announcementId: _id });
     });
   }
 

@@ -8,11 +8,11 @@ export type PresenceModule = ReturnType<typeof createPresence>;
 
 export function createPresence(
   { collections, transactions, bus, lifecycle, logger }: Kernel,
-  { access }: AccessModule,
+  { access, audiences }: AccessModule,
   settings: { awaySeconds: number; graceSeconds: number },
 ) {
   const lastSeen = new LastSeen(collections, transactions, logger);
-  const presence = new PresenceService(collections, access, bus, lastSeen, settings);
+  const presence = new PresenceService(collections, access, audiences, bus, lastSeen, settings);
   const typing = new TypingService(collections, access, presence, bus);
   lifecycle.register('presence', presence);
   lifecycle.register('typing', { stop: () => typing.close() });

@@ -1,15 +1,15 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
-import { toPreferences } from '../../models/users/preferences.model';
+import { toPreferences, type PreferencesDocument } from '../../models/users/preferences.model';
 import type { Presence, PresencesQuery, PresenceStatus } from '../../models/presence/presence.model';
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { audienceOfChannel, type Access } from '../access/access';
-import type { ChannelAudience, DomainEvent, EventBus, PresenceChange } from '../kernel/event-bus';
+import type { AudienceChange, AudienceIndex } from '../access/audience-index';
+import type { ChannelAudience, PresenceChange } from '../kernel/domain-events';
+import type { EventBus } from '../kernel/event-bus';
 import type { LastSeen } from './last-seen';
 import { PresentPerson, type Manners } from './present-person';
-import type { UserAudiences } from '../access/read-access';
-import { Whereabouts } from './whereabouts';
 
 /** At most one event in so many milliseconds goes to a client. */
 const INTERVAL = 1000;
@@ -28,7 +28,6 @@ const SEEN_INTERVAL = 5 * 60_000;
  */
 export class PresenceService {
   private readonly people = new Map<string, PresentPerson>();
-  private readonly whereabouts = new Whereabouts();
   /** Who is present, and is seen as offline. */
   private readonly hidden = new Set<string>();
   private readonly changed = new Set<string>();
@@ -41,13 +40,17 @@ export class PresenceService {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
+    private readonly audiences: AudienceIndex,
     private readonly bus: EventBus,
     private readonly lastSeen: LastSeen,
     timing: { awaySeconds: number; graceSeconds: number },
   ) {
     this.awayAfter = timing.awaySeconds * 1000;
     this.grace = timing.graceSeconds * 1000;
-    bus.subscribe((event) => this.handle(event));
+    audiences.onChange((change) => this.follow(change));
+    bus.subscribe((event) => {
+      if (event.type === 'preferences.changed') this.adopt(event.preferences);
+    });
   }
 
   /** Begins to notice who falls idle. */
@@ -75,17 +78,16 @@ export class PresenceService {
   }
 
   /**
-   * A device has connected.
-   * @param audiences what it hears, and `manners`: as they are at this moment.
+   * A device has connected. Its user is in the audience index already, and is taken out of it when they have gone.
+   * @param manners as they are at this moment.
    */
-  entered(connectionId: string, userId: ObjectId, audiences: UserAudiences, manners: Manners): void {
+  entered(connectionId: string, userId: ObjectId, manners: Manners): void {
     const key = userId.toHexString();
     const now = Date.now();
     const person = this.people.get(key) ?? new PresentPerson(this.awayAfter, now);
     this.people.set(key, person);
     person.connect(connectionId, now);
     person.behave(manners);
-    this.whereabouts.put(key, audiences);
     this.refresh(key, person, now);
   }
 
@@ -136,8 +138,8 @@ export class PresenceService {
   /** Those who hear a channel and are not offline, in the order of their ids. @throws AppError not_found */
   async inChannel(caller: Caller, channelId: string, query: PresencesQuery): Promise<Page<Presence>> {
     const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-    const rows = this.whereabouts
-      .listeners(audienceOfChannel(channel))
+    const rows = this.audiences
+      .readers(audienceOfChannel(channel))
       .filter((id) => !this.hidden.has(id) && (query.cursor === undefined || id > query.cursor))
       .sort()
       .slice(0, query.limit + 1)
@@ -146,11 +148,6 @@ export class PresenceService {
         return person ? [{ userId, status: person.status, lastSeenAt: null }] : [];
       });
     return cutPage(rows, query.limit, (last) => last.userId);
-  }
-
-  /** The people of a channel who are connected, seen or not, by id in hexadecimal digits. */
-  listeners(audience: ChannelAudience): string[] {
-    return this.whereabouts.listeners(audience);
   }
 
   /** Those of some people who are not offline, as others see them. It does not ask who wants to know. */
@@ -164,23 +161,23 @@ export class PresenceService {
 
   /** For each of the audiences, in their order, how many people of it are seen to be there. */
   countOnline(audiences: readonly ChannelAudience[]): number[] {
-    return audiences.map((audience) => this.whereabouts.count(audience, this.hidden));
+    return audiences.map((audience) => this.audiences.count(audience, this.hidden));
   }
 
-  private handle(event: DomainEvent): void {
-    if (event.type === 'preferences.changed') {
-      const key = event.userId.toHexString();
-      const person = this.people.get(key);
-      person?.behave(event.preferences);
-      if (person) this.refresh(key, person, Date.now());
-      return;
-    }
-    const key = this.whereabouts.handle(event);
-    const person = key === undefined ? undefined : this.people.get(key);
-    if (key === undefined || !person) return;
-    // Those whom they meet there have not been told that they are here.
+  private adopt(preferences: PreferencesDocument): void {
+    const key = preferences._id.toHexString();
+    const person = this.people.get(key);
+    if (!person) return;
+    person.behave(toPreferences(preferences));
+    this.refresh(key, person, Date.now());
+  }
+
+  /** Those whom a connected user meets in a new place have not been told yet that they are here. */
+  private follow({ userId, kind, present }: AudienceChange): void {
+    const person = this.people.get(userId);
+    if (!person || !present || kind === 'banned') return;
     person.unknown = true;
-    this.note(key);
+    this.note(userId);
   }
 
   private leave(key: string, person: PresentPerson): void {
@@ -217,7 +214,8 @@ export class PresenceService {
       if (!person) continue;
       const { status, told, unknown, seenAt } = person;
       if (status !== told || (unknown && status !== 'offline')) {
-        changes.push({ userId, status, ...this.whereabouts.placesOf(userId) });
+        const { groupIds, channelIds } = this.audiences.of(userId);
+        changes.push({ userId, status, groupIds: [...groupIds], channelIds: [...channelIds] });
       }
       if (status === 'offline' && told !== 'offline') gone.push({ userId, at: seenAt });
       person.told = status;
@@ -234,7 +232,7 @@ export class PresenceService {
   private forget(key: string): void {
     this.people.delete(key);
     this.hidden.delete(key);
-    this.whereabouts.forget(key);
+    this.audiences.leave(key);
   }
 
   /** Notes who has fallen idle, whose do-not-disturb is over, and that those who are here were seen. */

@@ -1,37 +1,27 @@
 import { LRUCache } from 'lru-cache';
-import type { ObjectId } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
-import type { ServerEvent } from '../../models/kernel/server-events.model';
 import type { Caller } from '../../models/identity/session.model';
 import { TYPING_EXPIRY, TYPING_INTERVAL } from '../../models/presence/typing.model';
 import { audienceOfChannel, type Access } from '../access/access';
-import type { Audience, DomainEvent, EventBus } from '../kernel/event-bus';
+import { DOMAIN_EVENTS, type ChannelAudience, type DomainEvent } from '../kernel/domain-events';
+import type { EventBus } from '../kernel/event-bus';
 import type { PresenceService } from './presence.service';
 
 /** Rights to type that are kept, and channels in which one user types at a time. */
 const CACHE_SIZE = 10_000;
 const AT_ONCE = 8;
 
-/** What open clients are told that changes nobody's rights. Whatever else happens may. */
-const HARMLESS = new Set<ServerEvent>([
-  'message:created',
-  'message:updated',
-  'message:deleted',
-  'channel:read',
-  'notification:created',
-  'notification:read',
-  'notification:deleted',
-  'draft:changed',
-  'scheduled_message:changed',
-  'scheduled_message:removed',
-  'preferences:updated',
-  'typing:changed',
-]);
+/** Who is told that a user types. */
+interface TypingAudience {
+  audience: ChannelAudience;
+  /** The user themselves, and those whom a block stands between. */
+  leaveOut: ObjectId[];
+}
 
-interface Typist {
+interface Typist extends TypingAudience {
   typing: boolean;
   toldAt: number;
-  audience: Audience;
   expiry: NodeJS.Timeout;
 }
 
@@ -40,7 +30,7 @@ export class TypingService {
   /** By user and channel. One stays for a moment after it has ended, so that nobody can make others flicker. */
   private readonly typists = new Map<string, Map<string, Typist>>();
   /** Who may type, and who hears it. */
-  private readonly rights = new LRUCache<string, { audience: Audience }>({ max: CACHE_SIZE });
+  private readonly rights = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
   /** Counts how often the rights were forgotten. */
   private version = 0;
 
@@ -73,9 +63,9 @@ export class TypingService {
     else if (own.size >= AT_ONCE) return;
     const expiry = setTimeout(() => void this.end(userId, channelId), TYPING_EXPIRY);
     expiry.unref();
-    const typist: Typist = { typing: true, toldAt: now, audience, expiry };
+    const typist: Typist = { typing: true, toldAt: now, ...audience, expiry };
     this.typists.set(userId, own.set(channelId, typist));
-    await this.tell(channelId, userId, typist);
+    await this.publish(userId, typist);
   }
 
   /** The caller has stopped typing. Where they did not type, it changes nothing. */
@@ -101,11 +91,17 @@ export class TypingService {
 
   private async end(userId: string, channelId: string): Promise<void> {
     const typist = this.quieten(userId, channelId);
-    if (typist) await this.tell(channelId, userId, typist);
+    if (typist) await this.publish(userId, typist);
   }
 
-  private tell(channelId: string, userId: string, { audience, typing }: Typist): Promise<void> {
-    return this.bus.tell(audience, 'typing:changed', { channelId, userId, typing });
+  private publish(userId: string, { audience, leaveOut, typing }: Typist): Promise<void> {
+    return this.bus.publish({
+      type: 'typing.changed',
+      audience,
+      leaveOut,
+      userId: new ObjectId(userId),
+      typing,
+    });
   }
 
   /** @returns who typed until now. */
@@ -126,19 +122,19 @@ export class TypingService {
   }
 
   /** @returns undefined where rights change faster than they can be read: nobody is told then. */
-  private async audienceFor(caller: Caller, channelId: string): Promise<Audience | undefined> {
+  private async audienceFor(caller: Caller, channelId: string): Promise<TypingAudience | undefined> {
     const key = `${caller.userId.toHexString()} ${channelId}`;
     for (let tries = 0; tries < 3; tries++) {
       const { version } = this;
       const known = this.rights.get(key);
-      if (known) return known.audience;
+      if (known) return known;
       const { channel } = await this.access.channel(caller, 'message.send', channelId);
       const leaveOut = [caller.userId, ...(await this.blockedWith(caller.userId))];
       // What has changed in the meantime may have changed this.
       if (version !== this.version) continue;
-      const audience: Audience = { ...audienceOfChannel(channel), leaveOut };
-      this.rights.set(key, { audience });
-      return audience;
+      const found = { audience: audienceOfChannel(channel), leaveOut };
+      this.rights.set(key, found);
+      return found;
     }
     return undefined;
   }
@@ -150,14 +146,11 @@ export class TypingService {
   }
 
   private handle(event: DomainEvent): void {
-    if (event.type === 'presence.changed') return;
-    if (event.type === 'client') {
-      // A message says that the typing has ended, so nothing else has to.
-      if (event.name === 'message:created') {
-        this.quieten(event.payload.message.senderId, event.payload.message.channelId);
-      }
-      if (HARMLESS.has(event.name)) return;
+    // A message says that the typing has ended, so nothing else has to.
+    if (event.type === 'message.created') {
+      this.quieten(event.message.senderId.toHexString(), event.message.channelId.toHexString());
     }
+    if (!DOMAIN_EVENTS[event.type].changesRights) return;
     this.version++;
     this.rights.clear();
   }

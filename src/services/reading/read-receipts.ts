@@ -6,8 +6,9 @@ import type { Caller } from '../../models/identity/session.model';
 import { toPublicUser, type PublicUser } from '../../models/user.model';
 import { AppError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
-import { audienceOfChannel, type Access } from '../access/access';
-import type { DomainEvent, EventBus } from '../kernel/event-bus';
+import type { Access } from '../access/access';
+import type { DomainEvent } from '../kernel/domain-events';
+import type { EventBus } from '../kernel/event-bus';
 import type { Reader } from '../access/read-access';
 import type { UserService } from '../user.service';
 
@@ -69,10 +70,10 @@ export class ReadReceipts {
   }
 
   private gather(event: DomainEvent): void {
-    if (event.type !== 'client' || event.name !== 'channel:read' || event.audience.kind !== 'users') return;
-    const { channelId, readSeq } = event.payload.read;
+    if (event.type !== 'channel.read') return;
+    const { channelId, readSeq } = event.read;
     const inChannel = this.gathered.get(channelId) ?? new Map<string, number>();
-    for (const userId of event.audience.userIds) inChannel.set(userId.toHexString(), readSeq);
+    inChannel.set(event.userId.toHexString(), readSeq);
     this.gathered.set(channelId, inChannel);
     this.timer ??= setTimeout(() => this.tellAll(), GATHERING).unref();
   }
@@ -93,10 +94,10 @@ export class ReadReceipts {
     const here = members.filter(({ userId }) => seen.has(userId.toHexString()));
     const willing = await this.willing(here.map(({ userId }) => userId));
     if (willing.length === 0) return;
-    const ids = willing.map((id) => id.toHexString());
-    await this.bus.tell(audienceOfChannel(channel), 'channel:seen', {
-      channelId,
-      seen: ids.map((userId) => ({ userId, readSeq: seen.get(userId) ?? 0 })),
+    await this.bus.publish({
+      type: 'channel.seen',
+      channel,
+      seen: willing.map((userId) => ({ userId, readSeq: seen.get(userId.toHexString()) ?? 0 })),
     });
   }
 

@@ -74,7 +74,7 @@ export class ReadService {
       const { userId } = caller;
       const moved = await move(channel, userId);
       const read = (await this.counts.of(userId, [channel])).get(channel._id.toHexString())!;
-      if (moved) await this.bus.tell({ kind: 'users', userIds: [userId] }, 'channel:read', { read });
+      if (moved) await this.bus.publish({ type: 'channel.read', userId, read });
       return read;
     });
   }

@@ -28,15 +28,14 @@ export class PreferenceService {
     return this.transactions.run(async () => {
       const now = new Date();
       await lockAccount(this.collections, userId);
-      const document = await this.collections.preferences.findOneAndUpdate(
+      const preferences = await this.collections.preferences.findOneAndUpdate(
         { _id: userId },
         { $set: { ...fields, updatedAt: now } },
         { upsert: true, returnDocument: 'after' },
       );
-      const preferences = toPreferences(document);
-      await this.bus.publish({ type: 'preferences.changed', userId, preferences });
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'preferences:updated', { preferences });
-      return preferences;
+      if (!preferences) throw new Error('The preferences were not stored.');
+      await this.bus.publish({ type: 'preferences.changed', preferences });
+      return toPreferences(preferences);
     });
   }
 }

@@ -16,7 +16,8 @@ import { AppError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import { lockAccount } from '../users/account-lock';
 import type { Access } from '../access/access';
-import type { DomainEvent, EventBus } from '../kernel/event-bus';
+import type { DomainEvent } from '../kernel/domain-events';
+import type { EventBus } from '../kernel/event-bus';
 
 /** How long sent messages are gathered before their drafts are looked for, in milliseconds. */
 const GATHER = 100;
@@ -66,9 +67,8 @@ export class DraftService {
       if ((await drafts.countDocuments({ userId: caller.userId })) > MAX_DRAFTS) {
         throw new AppError('too_many_drafts', `At most ${MAX_DRAFTS} drafts are kept.`);
       }
-      const draft = toDraft(document!);
-      await this.tell(place, draft);
-      return draft;
+      await this.bus.publish({ type: 'draft.saved', draft: document! });
+      return toDraft(document!);
     });
   }
 
@@ -76,7 +76,7 @@ export class DraftService {
   async remove(caller: Caller, channelId: string, query: DraftQuery): Promise<void> {
     const place = placeOf(caller, channelId, query);
     const { deletedCount } = await this.collections.drafts.deleteOne(place);
-    if (deletedCount > 0) await this.tell(place, null);
+    if (deletedCount > 0) await this.bus.publish({ type: 'draft.removed', ...place });
   }
 
   /** The caller's drafts in what they may read now. */
@@ -104,8 +104,8 @@ export class DraftService {
   }
 
   private note(event: DomainEvent): void {
-    if (event.type !== 'client' || event.name !== 'message:created') return;
-    this.sent.add(event.payload.message.clientMessageId);
+    if (event.type !== 'message.created') return;
+    this.sent.add(event.message.clientMessageId);
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       this.clearing = this.transactions
@@ -126,7 +126,9 @@ export class DraftService {
       // Another user may have chosen the same id, and this user may have gone on writing.
       if (!(await this.sentAmong(userId, [draft])).has(draft.clientMessageId)) continue;
       const gone = await this.collections.drafts.deleteOne({ _id, clientMessageId: draft.clientMessageId! });
-      if (gone.deletedCount > 0) await this.tell(draft, null);
+      if (gone.deletedCount === 0) continue;
+      const { channelId, threadId } = draft;
+      await this.bus.publish({ type: 'draft.removed', userId, channelId, threadId });
     }
   }
 
@@ -144,14 +146,6 @@ export class DraftService {
     if (!threadId) return;
     const root = await this.collections.messages.findOne({ _id: threadId, channelId });
     if (!root) throw new AppError('not_found', 'There is no such thread in the channel.');
-  }
-
-  private tell({ userId, channelId, threadId }: Place, draft: Draft | null): Promise<void> {
-    return this.bus.tell({ kind: 'users', userIds: [userId] }, 'draft:changed', {
-      channelId: channelId.toHexString(),
-      threadId: threadId?.toHexString() ?? null,
-      draft,
-    });
   }
 }
 

@@ -1,14 +1,15 @@
-import { ObjectId } from 'mongodb';
+import type { ObjectId } from 'mongodb';
 import { LRUCache } from 'lru-cache';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Transactions } from '../../db/transaction';
 import { MAX_PREVIEWS, type LinkPreview } from '../../models/writing/link-preview.model';
-import type { Message } from '../../models/message.model';
+import type { MessageDocument } from '../../models/message.model';
 import { AppError } from '../../utils/errors';
 import { FairQueue } from '../kernel/fair-queue';
 import { linksIn } from '../../utils/links';
 import type { Logger } from '../../utils/logger';
-import type { DomainEvent, EventBus } from '../kernel/event-bus';
+import type { DomainEvent } from '../kernel/domain-events';
+import type { EventBus } from '../kernel/event-bus';
 import type { LinkFetcher } from './link-fetcher';
 import type { MessageService } from '../message.service';
 import { summarise } from './page-summary';
@@ -20,8 +21,6 @@ const PER_USER = { points: 30, duration: 60 };
 /** For how long a page is not fetched again, in milliseconds: after it was read, and after that failed. */
 const KEPT = 10 * 60_000;
 const FAILURE_KEPT = 60_000;
-/** How long after an edit its event still counts as that of an edit, in milliseconds. */
-const RECENT = 60_000;
 
 /**
  * Gives messages previews of the pages that they link to, after the send: the message is there at once, and
@@ -59,17 +58,14 @@ export class LinkPreviewService {
   }
 
   private note(event: DomainEvent): void {
-    if (event.type !== 'client') return;
-    if (event.name === 'message:created') this.add(event.payload.message);
-    else if (event.name === 'message:updated' && wasEdited(event.payload.message)) {
-      this.add(event.payload.message);
-    }
+    if (event.type === 'message.created' || event.type === 'message.edited') this.add(event.message);
   }
 
-  private add({ id, body, senderId }: Message): void {
+  private add({ _id, body, senderId: sender }: MessageDocument): void {
     const links = linksIn(body, MAX_PREVIEWS);
     if (links.length === 0) return;
-    const work = () => this.preview(new ObjectId(id), body, links, senderId);
+    const senderId = sender.toHexString();
+    const work = () => this.preview(_id, body, links, senderId);
     this.transactions.outside(() => {
       const job = this.queue
         .run(senderId, work)
@@ -111,9 +107,4 @@ export class LinkPreviewService {
     });
     return summarise(link, await this.fetcher.fetch(link));
   }
-}
-
-/** A reaction or a pin changes a message, too. */
-function wasEdited({ editedAt }: Message): boolean {
-  return editedAt !== null && Date.now() - new Date(editedAt).getTime() < RECENT;
 }

@@ -115,20 +115,14 @@ export class ScheduledMessageService {
         throw (await this.collections.scheduledMessages.findOne(own)) ? beingSent() : noScheduledMessage();
       }
       await this.attachments.dropReserved(own._id);
-      await this.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:removed', {
-        scheduledMessageId: own._id.toHexString(),
-        messageId: null,
-      });
+      await this.bus.publish({ type: 'scheduled_message.deleted', userId, scheduledMessageId: own._id });
     });
   }
 
   private async changed(document: ScheduledMessageDocument): Promise<ScheduledMessage> {
-    const scheduledMessage = toScheduledMessage(document);
     await this.transactions.afterCommit(() => Promise.resolve(this.sender.expect(document.dueAt)));
-    await this.bus.tell({ kind: 'users', userIds: [document.userId] }, 'scheduled_message:changed', {
-      scheduledMessage,
-    });
-    return scheduledMessage;
+    await this.bus.publish({ type: 'scheduled_message.changed', scheduledMessage: document });
+    return toScheduledMessage(document);
   }
 }
 

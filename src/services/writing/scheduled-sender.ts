@@ -1,9 +1,7 @@
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
-import {
-  toScheduledMessage,
-  type ScheduledMessageDocument,
-} from '../../models/writing/scheduled-message.model';
+import type { ScheduledMessageDocument } from '../../models/writing/scheduled-message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError, type ErrorCode } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
@@ -123,7 +121,7 @@ export class ScheduledSender {
       const attachmentIds = attachments.map(({ uploadId }) => uploadId.toHexString());
       const input = { clientMessageId, body, attachmentIds };
       const { message } = await this.deps.messages.send(caller, channelId.toHexString(), input, _id);
-      await this.done(scheduled, message.id);
+      await this.done(scheduled, new ObjectId(message.id));
       this.deps.logger.debug({ scheduledMessageId: _id.toHexString() }, 'scheduled message sent');
     } catch (error) {
       // Anything else may have come before or after the message was written: the lease ends, and it is tried again.
@@ -143,12 +141,14 @@ export class ScheduledSender {
     return caller;
   }
 
-  private done({ _id, userId }: ScheduledMessageDocument, messageId: string): Promise<void> {
+  private done({ _id, userId }: ScheduledMessageDocument, messageId: ObjectId): Promise<void> {
     return this.deps.transactions.run(async () => {
       const { deletedCount } = await this.deps.collections.scheduledMessages.deleteOne({ _id });
       if (deletedCount === 0) return;
-      await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:removed', {
-        scheduledMessageId: _id.toHexString(),
+      await this.deps.bus.publish({
+        type: 'scheduled_message.sent',
+        userId,
+        scheduledMessageId: _id,
         messageId,
       });
     });
@@ -167,7 +167,7 @@ export class ScheduledSender {
     const clientMessageId = clientMessageIdOf(scheduled);
     const sent = await this.deps.collections.messages.findOne({ senderId: userId, clientMessageId });
     if (sent) {
-      await this.done(scheduled, sent._id.toHexString());
+      await this.done(scheduled, sent._id);
       return;
     }
     await this.deps.transactions.run(async () => {
@@ -177,10 +177,7 @@ export class ScheduledSender {
         { returnDocument: 'after' },
       );
       if (!failed) return;
-      const scheduledMessage = toScheduledMessage(failed);
-      await this.deps.bus.tell({ kind: 'users', userIds: [userId] }, 'scheduled_message:changed', {
-        scheduledMessage,
-      });
+      await this.deps.bus.publish({ type: 'scheduled_message.changed', scheduledMessage: failed });
       await this.deps.notifications.notify([userId], {
         kind: 'scheduled_message.failed',
         actorId: null,

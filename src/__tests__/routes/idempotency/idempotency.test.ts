@@ -534,7 +534,7 @@ describe('another node, or the same one after a restart', () => {
     const committed = new Promise<void>((resolve) => {
       // What is told of a write comes after its commit and before its answer.
       const unsubscribe = server.context.bus.subscribe((event) => {
-        if (event.type !== 'member.added') return;
+        if (event.type !== 'group.created') return;
         unsubscribe();
         resolve();
         return dead;

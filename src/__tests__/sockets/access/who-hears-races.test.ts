@@ -12,9 +12,7 @@ let moment = 0;
 beforeAll(async () => {
   audience = await Audience.gather();
   audience.server.context.bus.subscribe((event) => {
-    if (event.type !== 'client' || event.name !== 'message:created') return;
-    const { message } = event.payload as { message: { id: string } };
-    publishedAt.set(message.id, ++moment);
+    if (event.type === 'message.created') publishedAt.set(event.message._id.toHexString(), ++moment);
   });
 });
 afterAll(() => audience.close());

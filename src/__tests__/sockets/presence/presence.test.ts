@@ -217,10 +217,10 @@ describe('only those who meet somebody', () => {
     }
     expect(ids).toEqual([ada, ...people].map(({ id }) => id).sort());
     const userId = new ObjectId(people[0]!.id);
-    const about = { userId, channelId: new ObjectId(channelId) };
-    await server.context.bus.publish({ type: 'channel_ban.added', ...about });
+    const about = { userId, channelId: new ObjectId(channelId), groupId: new ObjectId(groupId) };
+    await server.context.bus.publish({ type: 'channel_ban.added', ...about, isNew: false });
     expect((await inChannel(ada)).presences).toHaveLength(3);
-    const ended = { ...about, groupId: new ObjectId(groupId), isMember: false };
+    const ended = { ...about, isMember: false, channel: null };
     await server.context.bus.publish({ type: 'channel_ban.ended', ...ended });
     expect((await inChannel(ada)).presences).toHaveLength(4);
   });

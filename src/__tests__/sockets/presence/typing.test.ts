@@ -102,8 +102,8 @@ describe('it is not told', () => {
     },
   );
 
-  const restrict = (kind: 'muted' | 'banned') =>
-    server.context.database.collections.channelRestrictions.insertOne({
+  async function restrict(kind: 'muted' | 'banned'): Promise<void> {
+    const restriction = {
       _id: new ObjectId(),
       channelId: new ObjectId(channelId),
       groupId: new ObjectId(groupId),
@@ -113,16 +113,19 @@ describe('it is not told', () => {
       restrictedBy: new ObjectId(ada.id),
       createdAt: new Date(),
       expiresAt: null,
+    };
+    await server.context.database.collections.channelRestrictions.insertOne(restriction);
+    await server.context.bus.publish({
+      type: 'channel_restriction.set',
+      restriction,
+      shownReason: 'A test',
     });
+  }
 
   test('of those who may not send there, from the moment at which they may not', async () => {
     expect(await start()).toEqual(DONE);
     expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
     await restrict('muted');
-    // Whoever mutes somebody tells them.
-    const restricted = { channelId, kind: 'muted' as const, reason: 'A test', expiresAt: null };
-    const audience = { kind: 'users' as const, userIds: [new ObjectId(bob.id)] };
-    await server.context.bus.tell(audience, 'channel:restricted', restricted);
     expect(await start()).toMatchObject({ ok: false, error: { code: 'muted' } });
 
     expect((await server.api.delete(`/api/groups/${groupId}/members/${bob.id}`, ada.token)).status).toBe(204);

@@ -1,0 +1,199 @@
+import { EJSON } from 'bson';
+import { ObjectId } from 'mongodb';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Transactions } from '../../../db/transaction';
+import { SERVER_EVENTS, type ServerEvent } from '../../../models/kernel/server-events.model';
+import { AudienceIndex } from '../../../services/access/audience-index';
+import {
+  DOMAIN_EVENTS,
+  type DomainEvent,
+  type DomainEventType,
+} from '../../../services/kernel/domain-events';
+import { EventBus, type EventStage } from '../../../services/kernel/event-bus';
+import { decodeEnvelope, encodeEnvelope } from '../../../services/kernel/node-relay';
+import { BROADCASTS } from '../../../sockets/broadcasts';
+import type { SocketsOf, ToWire } from '../../../sockets/broadcasts/broadcast.types';
+import { SAMPLE_EVENTS, SECRET } from '../../fixtures/domain-events';
+
+const TYPES = Object.keys(DOMAIN_EVENTS) as DomainEventType[];
+const ofScope = (scope: 'node' | 'all') => TYPES.filter((type) => DOMAIN_EVENTS[type].scope === scope);
+
+/** Each kind of place has one socket. */
+const socketsOf: SocketsOf = { user: () => ['one'], group: () => ['two'], channel: () => ['three'] };
+const wireEventsOf = (type: DomainEventType) =>
+  Object.values(BROADCASTS[type] ?? {}).flatMap((toWire) =>
+    (toWire as ToWire<DomainEvent>)(SAMPLE_EVENTS[type], socketsOf),
+  );
+
+/** A bus outside of any transaction. */
+const newBus = () => new EventBus({ afterCommit: (effect) => effect() } as Transactions);
+
+describe('each type of domain event', () => {
+  test('has a scope, and a broadcast or explicitly none', () => {
+    expect(Object.keys(BROADCASTS).sort()).toEqual([...TYPES].sort());
+    expect(Object.keys(SAMPLE_EVENTS).sort()).toEqual([...TYPES].sort());
+    for (const type of TYPES) {
+      expect(type).toMatch(/^[a-z_]+\.[a-z_]+$/);
+      expect(SAMPLE_EVENTS[type].type).toBe(type);
+      const broadcast = BROADCASTS[type];
+      if (broadcast !== null) expect([type, wireEventsOf(type).length > 0]).toEqual([type, true]);
+    }
+  });
+
+  test.each(TYPES)('%s becomes wire events that fit their schemas, without secrets', (type) => {
+    for (const { name, payload } of wireEventsOf(type)) {
+      expect(SERVER_EVENTS[name].payload.safeParse(payload)).toMatchObject({ success: true });
+    }
+    expect(EJSON.stringify(SAMPLE_EVENTS[type])).not.toContain(SECRET);
+  });
+
+  test.each(TYPES)('%s comes out of the encoding for other nodes as it went in', (type) => {
+    const text = encodeEnvelope({ from: 'here', id: 7, event: SAMPLE_EVENTS[type] });
+    const { event } = EJSON.parse(text) as { event: DomainEvent };
+    expect(event).toStrictEqual(SAMPLE_EVENTS[type]);
+    if (DOMAIN_EVENTS[type].scope === 'node') expect(() => decodeEnvelope(text)).toThrow();
+    else expect(decodeEnvelope(text)).toStrictEqual({ from: 'here', id: 7, event: SAMPLE_EVENTS[type] });
+  });
+
+  test('goes to the other nodes if that is its scope, and only then', async () => {
+    const bus = newBus();
+    const sent: DomainEventType[] = [];
+    bus.connectNodes(({ type }) => void sent.push(type));
+    for (const type of TYPES) await bus.publish(SAMPLE_EVENTS[type]);
+    expect(sent).toEqual(ofScope('all'));
+  });
+});
+
+test('every wire event comes from a domain event, except those about one socket', () => {
+  const names = new Set(TYPES.flatMap(wireEventsOf).map(({ name }) => name));
+  const others = (Object.keys(SERVER_EVENTS) as ServerEvent[]).filter((name) => !names.has(name));
+  expect(others).toEqual(['auth:expiring', 'auth:ended', 'socket:ended', 'server:closing']);
+});
+
+test('services name no wire events', () => {
+  const folder = join(__dirname, '../../../services');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  expect(files.length).toBeGreaterThan(100);
+  const naming = files.filter((file) => {
+    const text = readFileSync(join(folder, file), 'utf8');
+    return Object.keys(SERVER_EVENTS).some((name) => text.includes(name));
+  });
+  expect(naming).toEqual([]);
+});
+
+describe('publishing', () => {
+  const STAGES: EventStage[] = ['after', 'everywhere', 'before'];
+  const sentence = (bus: EventBus) => {
+    const calls: string[] = [];
+    for (const stage of STAGES) bus.subscribe(() => void calls.push(stage), stage);
+    return calls;
+  };
+
+  test('of an event for this node reaches all stages before it yields', () => {
+    const bus = newBus();
+    const calls = sentence(bus);
+    void bus.publish(SAMPLE_EVENTS['message.created']);
+    expect(calls).toEqual(['before', 'everywhere', 'after']);
+  });
+
+  test('of an event for all nodes comes to its last stage when the others have confirmed', async () => {
+    const bus = newBus();
+    const calls = sentence(bus);
+    let confirm = () => {};
+    bus.connectNodes(() => new Promise((resolve) => (confirm = () => (calls.push('confirmed'), resolve()))));
+    const published = bus.publish(SAMPLE_EVENTS['member.removed']);
+    expect(calls).toEqual(['before', 'everywhere']);
+    confirm();
+    await published;
+    expect(calls).toEqual(['before', 'everywhere', 'confirmed', 'after']);
+  });
+
+  test('goes on when a listener fails, and fails then', async () => {
+    const bus = newBus();
+    bus.subscribe(() => {
+      throw new Error('no');
+    });
+    const calls = sentence(bus);
+    await expect(bus.publish(SAMPLE_EVENTS['member.removed'])).rejects.toThrow('no');
+    expect(calls).toEqual(['before', 'everywhere', 'after']);
+  });
+
+  test('what comes from another node has only the stage that all nodes have', async () => {
+    const bus = newBus();
+    const calls = sentence(bus);
+    await bus.deliver(SAMPLE_EVENTS['member.removed']);
+    expect(calls).toEqual(['everywhere']);
+  });
+});
+
+describe('a connection on its way in', () => {
+  const { group, membership } = SAMPLE_EVENTS['member.added'];
+  const { channel } = SAMPLE_EVENTS['channel_member.added'];
+  const { userId } = membership;
+  const audiences = {
+    groupIds: [group._id],
+    privateChannels: [{ channelId: channel._id, groupId: group._id }],
+    bannedFrom: [],
+  };
+
+  const concerning: DomainEventType[] = [
+    'member.added',
+    'member.removed',
+    'group.deleted',
+    'channel_member.added',
+    'channel_member.removed',
+    'channel_members.cleared',
+    'channel.deleted',
+    'channel_ban.added',
+    'channel_ban.ended',
+    'user.changed',
+    'session.revoked',
+    'preferences.changed',
+    'events.missed',
+  ];
+
+  test.each(TYPES)('is let in, or has to come again, after %s', async (type) => {
+    const bus = newBus();
+    const index = new AudienceIndex(bus);
+    const mark = index.mark();
+    await bus.publish(SAMPLE_EVENTS[type]);
+    // The group that is new is that of its user, too.
+    const outdated = concerning.includes(type) || type === 'group.created';
+    expect(index.enter(userId, audiences, mark)).toBe(!outdated);
+    expect([...index.of(userId.toHexString()).channelIds]).toEqual(
+      outdated ? [] : [channel._id.toHexString()],
+    );
+    expect(index.enter(userId, audiences, index.mark())).toBe(true);
+    // What happens to others does not concern it.
+    const later = index.mark();
+    await bus.publish({ type: 'user.changed', userId: new ObjectId() });
+    await bus.publish({ type: 'channel_members.cleared', channelId: new ObjectId(), revision: 1 });
+    expect(index.enter(userId, audiences, later)).toBe(true);
+  });
+
+  test('is in the audiences that were read for it last, and who is gone in none', () => {
+    const index = new AudienceIndex(newBus());
+    const changes: unknown[] = [];
+    index.onChange((change) => changes.push(change));
+    const isPublic = { kind: 'public_channel', groupId: group._id, channelId: channel._id } as const;
+    const isPrivate = { kind: 'channel', channelId: channel._id } as const;
+    const key = userId.toHexString();
+    index.enter(userId, audiences, index.mark());
+    expect([index.readers(isPublic), index.readers(isPrivate)]).toEqual([[key], [key]]);
+    expect(changes).toEqual([]);
+    // Another connection finds out more: those that are there follow it.
+    index.enter(userId, { ...audiences, privateChannels: [], bannedFrom: [channel._id] }, index.mark());
+    expect([index.readers(isPublic), index.readers(isPrivate)]).toEqual([[], []]);
+    const id = channel._id.toHexString();
+    expect(changes).toEqual([
+      { userId: key, kind: 'channel', id, present: false },
+      { userId: key, kind: 'banned', id, present: true },
+    ]);
+    index.leave(key);
+    expect([...index.of(key).groupIds]).toEqual([]);
+    expect(index.count(isPublic, new Set())).toBe(0);
+  });
+});

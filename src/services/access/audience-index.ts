@@ -1,0 +1,278 @@
+import type { ObjectId } from 'mongodb';
+import type { ChannelAudience, DomainEvent } from '../kernel/domain-events';
+import type { EventBus } from '../kernel/event-bus';
+import type { UserAudiences } from './read-access';
+import { RecentChanges } from './recent-changes';
+
+/** Ids, in hexadecimal digits, of what a connected user is in. */
+export interface AudiencesOfUser {
+  groupIds: Iterable<string>;
+  /** Private channels and direct conversations that they read. */
+  channelIds: Iterable<string>;
+  /** Public channels that they are banned from. */
+  bannedFrom: Iterable<string>;
+}
+
+/** A connected user has come into an audience or out of it. `banned` is the audience that a public channel leaves out. */
+export interface AudienceChange {
+  userId: string;
+  kind: 'group' | 'channel' | 'banned';
+  id: string;
+  present: boolean;
+}
+
+interface Entry {
+  groups: Set<string>;
+  /** Private channels and direct conversations, and the group of each. */
+  channels: Map<string, string | null>;
+  banned: Set<string>;
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+/**
+ * Who of the connected users is in which audience: the members of groups, the members of private channels, and those
+ * who are banned from public channels. The rooms of sockets and presence follow it. What users may read comes from
+ * `Access.readable` when they connect, and from domain events after that, so it takes no query and no more memory than
+ * the connected users do.
+ *
+ * It follows events synchronously: a user whom an event shuts out is in no audience of what is published after it.
+ */
+export class AudienceIndex {
+  private readonly users = new Map<string, Entry>();
+  private readonly members: Record<AudienceChange['kind'], Map<string, Set<string>>> = {
+    group: new Map(),
+    channel: new Map(),
+    banned: new Map(),
+  };
+  private readonly listeners = new Set<(change: AudienceChange) => void>();
+  /** When the audiences of users changed, and the members of groups and channels as a whole. */
+  private readonly changes = new RecentChanges();
+
+  constructor(bus: EventBus) {
+    bus.subscribe((event) => this.follow(event));
+  }
+
+  /**
+   * Calls the listener synchronously for each change, except for users who are just coming in or have left.
+   * @returns a function that ends this.
+   */
+  onChange(listener: (change: AudienceChange) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Taken before the audiences of a user are read. `enter` compares by it whether they may have changed since. */
+  mark(): number {
+    return this.changes.mark();
+  }
+
+  /**
+   * Puts a user who connects into their audiences; on a further connection, brings these up to date.
+   * @param audiences as read after `mark` was taken.
+   * @returns false, and changes nothing, if they may have changed since then.
+   */
+  enter(userId: ObjectId, audiences: UserAudiences, mark: number): boolean {
+    if (this.changes.changedSince(mark, keysOf(userId, audiences))) return false;
+    const key = userId.toHexString();
+    const known = this.users.get(key);
+    const quiet = known === undefined;
+    this.users.set(key, known ?? { groups: new Set(), channels: new Map(), banned: new Set() });
+    const now = {
+      group: new Set(audiences.groupIds.map(hex)),
+      banned: new Set(audiences.bannedFrom.map(hex)),
+      channel: new Set(audiences.privateChannels.map(({ channelId }) => hex(channelId))),
+    };
+    for (const id of [...(known?.groups ?? [])]) if (!now.group.has(id)) this.leaveGroup(key, id);
+    for (const id of [...(known?.banned ?? [])])
+      if (!now.banned.has(id)) this.change(key, 'banned', id, false);
+    for (const id of [...(known?.channels.keys() ?? [])])
+      if (!now.channel.has(id)) this.leaveChannel(key, id);
+    for (const id of now.group) this.change(key, 'group', id, true, quiet);
+    for (const id of now.banned) this.change(key, 'banned', id, true, quiet);
+    for (const { channelId, groupId } of audiences.privateChannels) {
+      this.enterChannel(key, hex(channelId), groupId && hex(groupId), quiet);
+    }
+    return true;
+  }
+
+  /** Forgets a user who is not connected any more. */
+  leave(userId: string): void {
+    const entry = this.users.get(userId);
+    if (!entry) return;
+    this.users.delete(userId);
+    for (const id of entry.groups) this.remove('group', id, userId);
+    for (const id of entry.channels.keys()) this.remove('channel', id, userId);
+    for (const id of entry.banned) this.remove('banned', id, userId);
+  }
+
+  /** What a connected user is in; empty for anybody else. */
+  of(userId: string): AudiencesOfUser {
+    const entry = this.users.get(userId);
+    return {
+      groupIds: entry?.groups ?? [],
+      channelIds: entry?.channels.keys() ?? [],
+      bannedFrom: entry?.banned ?? [],
+    };
+  }
+
+  /** The connected users who read a channel, by id in hexadecimal digits. */
+  readers(audience: ChannelAudience): string[] {
+    if (audience.kind === 'channel') return [...this.in('channel', audience.channelId)];
+    const banned = this.in('banned', audience.channelId);
+    return [...this.in('group', audience.groupId)].filter((id) => !banned.has(id));
+  }
+
+  /** How many connected users read a channel, without those who are hidden. */
+  count(audience: ChannelAudience, hidden: ReadonlySet<string>): number {
+    if (audience.kind === 'channel') {
+      const members = this.in('channel', audience.channelId);
+      return members.size - overlap(members, hidden);
+    }
+    const members = this.in('group', audience.groupId);
+    const banned = [...this.in('banned', audience.channelId)].filter((id) => !hidden.has(id));
+    return members.size - overlap(members, hidden) - overlap(members, new Set(banned));
+  }
+
+  private follow(event: DomainEvent): void {
+    switch (event.type) {
+      case 'group.created':
+        this.noteUser(event.owner.userId);
+        this.change(hex(event.owner.userId), 'group', hex(event.group._id), true);
+        break;
+      case 'member.added':
+        this.noteUser(event.membership.userId);
+        this.change(hex(event.membership.userId), 'group', hex(event.group._id), true);
+        break;
+      case 'member.removed':
+        this.noteUser(event.userId);
+        this.leaveGroup(hex(event.userId), hex(event.groupId));
+        break;
+      case 'group.deleted':
+        this.changes.note(`group:${hex(event.groupId)}`);
+        for (const userId of [...this.in('group', event.groupId)])
+          this.leaveGroup(userId, hex(event.groupId));
+        break;
+      case 'channel_ban.added':
+        this.noteUser(event.userId);
+        this.leaveChannel(hex(event.userId), hex(event.channelId));
+        this.change(hex(event.userId), 'banned', hex(event.channelId), true);
+        break;
+      case 'channel_ban.ended':
+        this.noteUser(event.userId);
+        this.change(hex(event.userId), 'banned', hex(event.channelId), false);
+        if (event.isMember) this.enterChannel(hex(event.userId), hex(event.channelId), hex(event.groupId));
+        break;
+      case 'channel_member.added': {
+        const { _id, groupId } = event.channel;
+        this.noteUser(event.userId);
+        this.enterChannel(hex(event.userId), hex(_id), groupId && hex(groupId));
+        break;
+      }
+      case 'channel_member.removed':
+        this.noteUser(event.userId);
+        this.leaveChannel(hex(event.userId), hex(event.channel._id));
+        break;
+      case 'channel.deleted':
+        this.clearChannel(event.channel._id);
+        break;
+      case 'channel_members.cleared':
+        this.clearChannel(event.channelId);
+        break;
+      // A connection in its handshake has read more than audiences: the session, the account, how the user is seen.
+      case 'user.changed':
+      case 'session.revoked':
+        this.noteUser(event.userId);
+        break;
+      case 'preferences.changed':
+        this.noteUser(event.preferences._id);
+        break;
+      case 'events.missed':
+        this.changes.noteAll();
+        break;
+    }
+  }
+
+  private leaveGroup(userId: string, groupId: string): void {
+    this.change(userId, 'group', groupId, false);
+    for (const [channelId, itsGroup] of this.users.get(userId)?.channels ?? []) {
+      if (itsGroup === groupId) this.leaveChannel(userId, channelId);
+    }
+  }
+
+  /** Only members of its group who are not banned from it read a private channel of a group. */
+  private enterChannel(userId: string, channelId: string, groupId: string | null, quiet = false): void {
+    const entry = this.users.get(userId);
+    if (!entry || (groupId !== null && !entry.groups.has(groupId)) || entry.banned.has(channelId)) return;
+    this.change(userId, 'channel', channelId, true, quiet);
+    entry.channels.set(channelId, groupId);
+  }
+
+  private leaveChannel(userId: string, channelId: string): void {
+    this.change(userId, 'channel', channelId, false);
+    this.users.get(userId)?.channels.delete(channelId);
+  }
+
+  private clearChannel(channelId: ObjectId): void {
+    const key = hex(channelId);
+    this.changes.note(`channel:${key}`);
+    for (const userId of [...this.in('channel', channelId)]) this.leaveChannel(userId, key);
+  }
+
+  /** @param quiet whether nobody is told. */
+  private change(
+    userId: string,
+    kind: AudienceChange['kind'],
+    id: string,
+    present: boolean,
+    quiet = false,
+  ): void {
+    const entry = this.users.get(userId);
+    if (!entry || (this.members[kind].get(id)?.has(userId) ?? false) === present) return;
+    if (present) this.add(kind, id, userId);
+    else this.remove(kind, id, userId);
+    if (kind !== 'channel') {
+      const own = kind === 'group' ? entry.groups : entry.banned;
+      if (present) own.add(id);
+      else own.delete(id);
+    }
+    if (!quiet) for (const listener of this.listeners) listener({ userId, kind, id, present });
+  }
+
+  private in(kind: AudienceChange['kind'], id: ObjectId): ReadonlySet<string> {
+    return this.members[kind].get(hex(id)) ?? NOBODY;
+  }
+
+  private add(kind: AudienceChange['kind'], id: string, userId: string): void {
+    const members = this.members[kind].get(id);
+    if (members) members.add(userId);
+    else this.members[kind].set(id, new Set([userId]));
+  }
+
+  private remove(kind: AudienceChange['kind'], id: string, userId: string): void {
+    const members = this.members[kind].get(id);
+    if (members?.delete(userId) && members.size === 0) this.members[kind].delete(id);
+  }
+
+  private noteUser(userId: ObjectId): void {
+    this.changes.note(`user:${hex(userId)}`);
+  }
+}
+
+/** What the audiences of a user depend on. */
+function* keysOf(userId: ObjectId, { groupIds, privateChannels }: UserAudiences): Generator<string> {
+  yield `user:${hex(userId)}`;
+  for (const id of groupIds) yield `group:${hex(id)}`;
+  for (const { channelId } of privateChannels) yield `channel:${hex(channelId)}`;
+}
+
+function hex(id: ObjectId): string {
+  return id.toHexString();
+}
+
+function overlap(one: ReadonlySet<string>, other: ReadonlySet<string>): number {
+  const [smaller, larger] = one.size < other.size ? [one, other] : [other, one];
+  let count = 0;
+  for (const each of smaller) if (larger.has(each)) count++;
+  return count;
+}

@@ -1,0 +1,39 @@
+/** For how many keys it is known when they last changed. */
+const KNOWN_CHANGES = 10_000;
+
+/**
+ * Tells whether something has changed since a moment, in bounded memory. It may report a change that did not happen,
+ * but never misses one.
+ */
+export class RecentChanges {
+  /** Counts the changes. */
+  private epoch = 0;
+  /** The epoch of the last change of each key. */
+  private readonly changedAt = new Map<string, number>();
+  /** The epoch up to which keys that are not in `changedAt` may have changed. */
+  private forgottenUpTo = 0;
+
+  /** @returns the present moment, for `changedSince`. */
+  mark(): number {
+    return this.epoch;
+  }
+
+  note(key: string): void {
+    if (this.changedAt.size >= KNOWN_CHANGES) this.noteAll();
+    this.changedAt.set(key, ++this.epoch);
+  }
+
+  /** Counts everything as changed now. */
+  noteAll(): void {
+    this.changedAt.clear();
+    this.forgottenUpTo = ++this.epoch;
+  }
+
+  /** @returns whether any of the keys may have changed since `mark`. */
+  changedSince(mark: number, keys: Iterable<string>): boolean {
+    if (this.forgottenUpTo > mark) return true;
+    if (this.epoch === mark) return false;
+    for (const key of keys) if ((this.changedAt.get(key) ?? 0) > mark) return true;
+    return false;
+  }
+}

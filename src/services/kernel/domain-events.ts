@@ -1,0 +1,250 @@
+import type { ObjectId } from 'mongodb';
+import type { ChannelDocument, ChannelRestrictionDocument } from '../../models/channel.model';
+import type { ChannelSetting } from '../../models/channels/channel-setting.model';
+import type { ChannelRead } from '../../models/channels/channel-summary.model';
+import type { Departure, GroupDocument, MembershipDocument } from '../../models/group.model';
+import type { InviteDocument } from '../../models/groups/invite.model';
+import type { JoinRequestDocument, RequestOutcome } from '../../models/groups/join-request.model';
+import type { RevocationReason } from '../../models/identity/session.model';
+import type { MessageDocument } from '../../models/message.model';
+import type { BookmarkDocument } from '../../models/messages/bookmark.model';
+import type { ThreadFollowDocument } from '../../models/messages/thread.model';
+import type { NotificationDocument } from '../../models/notifications/notification.model';
+import type { AnnouncementDocument } from '../../models/operations/announcement.model';
+import type { MaintenanceState } from '../../models/operations/maintenance.model';
+import type { PresenceStatus } from '../../models/presence/presence.model';
+import type { PersonRecord } from '../../models/user.model';
+import type { PreferencesDocument } from '../../models/users/preferences.model';
+import type { DraftDocument } from '../../models/writing/draft.model';
+import type { ScheduledMessageDocument } from '../../models/writing/scheduled-message.model';
+
+/** The users who read a channel, as data. */
+export type ChannelAudience =
+  /** All members of the group, except those who are banned from this channel of it. */
+  | { kind: 'public_channel'; groupId: ObjectId; channelId: ObjectId }
+  /** The members of a private channel or of a direct conversation. */
+  | { kind: 'channel'; channelId: ObjectId };
+
+/** The new status of a user, and the groups and private channels whose members learn of it. */
+export interface PresenceChange {
+  userId: string;
+  status: PresenceStatus;
+  groupIds: string[];
+  channelIds: string[];
+}
+
+type MessageEvent =
+  | { type: 'message.created'; channel: ChannelDocument; message: MessageDocument }
+  /** Its text has changed. */
+  | { type: 'message.edited'; channel: ChannelDocument; message: MessageDocument }
+  /** Something other than its text has changed: reactions, the pin, link previews, the number of replies. */
+  | { type: 'message.updated'; channel: ChannelDocument; message: MessageDocument }
+  | { type: 'message.deleted'; channel: ChannelDocument; message: MessageDocument }
+  /** A user follows a thread, no longer follows it, or has read more of it. */
+  | { type: 'thread_follow.changed'; follow: ThreadFollowDocument }
+  | { type: 'bookmark.added'; bookmark: BookmarkDocument; message: MessageDocument }
+  | { type: 'bookmark.removed'; userIds: ObjectId[]; messageId: ObjectId };
+
+type GroupEvent =
+  /** `owner` is its only member. */
+  | { type: 'group.created'; group: GroupDocument; owner: MembershipDocument }
+  | { type: 'group.updated'; group: GroupDocument }
+  | { type: 'group.deleted'; groupId: ObjectId }
+  | { type: 'member.added'; group: GroupDocument; membership: MembershipDocument; person: PersonRecord }
+  | { type: 'member.removed'; groupId: ObjectId; userId: ObjectId; reason: Departure }
+  | { type: 'member.role_changed'; membership: MembershipDocument; person: PersonRecord }
+  | { type: 'join_request.created'; request: JoinRequestDocument; person: PersonRecord; adminIds: ObjectId[] }
+  | {
+      type: 'join_request.ended';
+      groupId: ObjectId;
+      userId: ObjectId;
+      outcome: RequestOutcome;
+      adminIds: ObjectId[];
+    }
+  | {
+      type: 'invite.received';
+      userId: ObjectId;
+      invite: InviteDocument;
+      group: GroupDocument;
+      inviter: PersonRecord;
+    }
+  | { type: 'invite.ended'; userId: ObjectId; inviteId: ObjectId; groupId: ObjectId };
+
+/** In `channel`, `memberCount` is the number of its members, also of a public channel (see ChannelCounts). */
+type ChannelEvent =
+  /** A public channel is new. A private one is new to each of its members: `channel_member.added`. */
+  | { type: 'channel.created'; channel: ChannelDocument }
+  | { type: 'channel.updated'; channel: ChannelDocument }
+  /** A private channel is public from now on. `channel_members.cleared` comes before it. */
+  | { type: 'channel.opened'; channel: ChannelDocument }
+  /** A public channel is private from now on. Those of `memberIds` keep it, and are added to its members next. */
+  | { type: 'channel.closed'; groupId: ObjectId; channelId: ObjectId; memberIds: ObjectId[] }
+  | { type: 'channel.deleted'; channel: ChannelDocument; reason: Departure }
+  /** @property isNew whether the user did not know the channel before. */
+  | { type: 'channel_member.added'; channel: ChannelDocument; userId: ObjectId; isNew: boolean }
+  /** @property reason undefined when another event says more, such as the removal from the whole group. */
+  | { type: 'channel_member.removed'; channel: ChannelDocument; userId: ObjectId; reason?: Departure }
+  /** The channel has become public, and has no members of its own any more. */
+  | { type: 'channel_members.cleared'; channelId: ObjectId; revision: number }
+  | { type: 'channel_setting.changed'; userId: ObjectId; setting: ChannelSetting }
+  /** A user has moved their read marker. */
+  | { type: 'channel.read'; userId: ObjectId; read: ChannelRead }
+  /** Read receipts: how far some of its readers have read a channel. */
+  | { type: 'channel.seen'; channel: ChannelDocument; seen: { userId: ObjectId; readSeq: number }[] };
+
+type ModerationEvent =
+  /**
+   * A user may not read a channel any more.
+   * @property isNew false when they were banned before, and only the terms of the ban have changed.
+   */
+  | {
+      type: 'channel_ban.added';
+      channelId: ObjectId;
+      groupId: ObjectId;
+      userId: ObjectId;
+      isNew: boolean;
+    }
+  /**
+   * The ban of a user has ended.
+   * @property isMember whether they are in the channel's own list of members.
+   * @property channel what they may read again; null when they are not in its group, or not in the private channel.
+   */
+  | {
+      type: 'channel_ban.ended';
+      channelId: ObjectId;
+      groupId: ObjectId;
+      userId: ObjectId;
+      isMember: boolean;
+      channel: ChannelDocument | null;
+    }
+  /** @property shownReason what the user may read of the reason. */
+  | { type: 'channel_restriction.set'; restriction: ChannelRestrictionDocument; shownReason: string }
+  /** Published only for users who may know of the channel. */
+  | { type: 'channel_restriction.ended'; channelId: ObjectId; userId: ObjectId };
+
+type UserEvent =
+  | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
+  /** The role or the state of an account has changed. */
+  | { type: 'user.changed'; userId: ObjectId }
+  /** The document, whose `extras` are text: their keys are the client's, and might mean something to the relay. */
+  | { type: 'preferences.changed'; preferences: PreferencesDocument }
+  /** One of the two has blocked the other, or has ended that. */
+  | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
+  | { type: 'presence.changed'; changes: PresenceChange[] }
+  /** @property leaveOut who does not learn of it although they read the channel. */
+  | {
+      type: 'typing.changed';
+      audience: ChannelAudience;
+      leaveOut: ObjectId[];
+      userId: ObjectId;
+      typing: boolean;
+    }
+  /** @property silent whether the user does not want to be disturbed now. */
+  | { type: 'notification.created'; notification: NotificationDocument; unread: number; silent: boolean }
+  /** One notification (`notificationId`), all up to one (`upTo`), or all of a user (both are null). */
+  | {
+      type: 'notification.read';
+      userId: ObjectId;
+      notificationId: ObjectId | null;
+      upTo: ObjectId | null;
+      unread: number;
+    }
+  | { type: 'notification.deleted'; userId: ObjectId; notificationId: ObjectId; unread: number };
+
+type WritingEvent =
+  | { type: 'draft.saved'; draft: DraftDocument }
+  | { type: 'draft.removed'; userId: ObjectId; channelId: ObjectId; threadId: ObjectId | null }
+  /** A message was scheduled or changed, or could not be sent. */
+  | { type: 'scheduled_message.changed'; scheduledMessage: ScheduledMessageDocument }
+  | { type: 'scheduled_message.sent'; userId: ObjectId; scheduledMessageId: ObjectId; messageId: ObjectId }
+  | { type: 'scheduled_message.deleted'; userId: ObjectId; scheduledMessageId: ObjectId };
+
+type ServerEvent =
+  | { type: 'maintenance.changed'; state: MaintenanceState }
+  | { type: 'announcement.created'; announcement: AnnouncementDocument }
+  | { type: 'announcement.ended'; announcementId: ObjectId }
+  /** Events of other nodes may not have reached this one: whatever it knows from memory may be outdated. */
+  | { type: 'events.missed' };
+
+/** What has happened. Published after it is durable; the names are in the past tense. */
+export type DomainEvent =
+  MessageEvent | GroupEvent | ChannelEvent | ModerationEvent | UserEvent | WritingEvent | ServerEvent;
+
+export type DomainEventType = DomainEvent['type'];
+export type DomainEventOf<Type extends DomainEventType> = Extract<DomainEvent, { type: Type }>;
+
+/** How an event is delivered, and what it may change. */
+export interface EventTraits {
+  /**
+   * Which nodes receive it: the one that publishes it (`node`), or also all others (`all`), before `publish` resolves.
+   * An event is for all nodes when they keep something in memory that it changes: who may do what, who is in which
+   * audience.
+   */
+  scope: 'node' | 'all';
+  /** Whether it may change what somebody may read or write: what was decided before it has to be decided again. */
+  changesRights: boolean;
+}
+
+const NEWS: EventTraits = { scope: 'node', changesRights: false };
+const RULES: EventTraits = { scope: 'node', changesRights: true };
+const RIGHTS: EventTraits = { scope: 'all', changesRights: true };
+
+/** The traits of each type of event. */
+export const DOMAIN_EVENTS: Readonly<Record<DomainEventType, EventTraits>> = {
+  'message.created': NEWS,
+  'message.edited': NEWS,
+  'message.updated': NEWS,
+  'message.deleted': NEWS,
+  'thread_follow.changed': NEWS,
+  'bookmark.added': NEWS,
+  'bookmark.removed': NEWS,
+
+  'group.created': RIGHTS,
+  'group.updated': RULES,
+  'group.deleted': RIGHTS,
+  'member.added': RIGHTS,
+  'member.removed': RIGHTS,
+  'member.role_changed': RULES,
+  'join_request.created': NEWS,
+  'join_request.ended': NEWS,
+  'invite.received': NEWS,
+  'invite.ended': NEWS,
+
+  'channel.created': RULES,
+  'channel.updated': RULES,
+  'channel.opened': RULES,
+  'channel.closed': RULES,
+  'channel.deleted': RIGHTS,
+  'channel_member.added': RIGHTS,
+  'channel_member.removed': RIGHTS,
+  'channel_members.cleared': RIGHTS,
+  'channel_setting.changed': NEWS,
+  'channel.read': NEWS,
+  'channel.seen': NEWS,
+
+  'channel_ban.added': RIGHTS,
+  'channel_ban.ended': RIGHTS,
+  'channel_restriction.set': RULES,
+  'channel_restriction.ended': RULES,
+
+  'session.revoked': RIGHTS,
+  'user.changed': RIGHTS,
+  'preferences.changed': { scope: 'all', changesRights: false },
+  'block.changed': RIGHTS,
+  'presence.changed': NEWS,
+  'typing.changed': NEWS,
+  'notification.created': NEWS,
+  'notification.read': NEWS,
+  'notification.deleted': NEWS,
+
+  'draft.saved': NEWS,
+  'draft.removed': NEWS,
+  'scheduled_message.changed': NEWS,
+  'scheduled_message.sent': NEWS,
+  'scheduled_message.deleted': NEWS,
+
+  'maintenance.changed': RIGHTS,
+  'announcement.created': NEWS,
+  'announcement.ended': NEWS,
+  'events.missed': RULES,
+};

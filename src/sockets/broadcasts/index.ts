@@ -1,0 +1,16 @@
+import type { DomainEventType } from '../../services/kernel/domain-events';
+import type { BroadcastsOf } from './broadcast.types';
+import { channelBroadcasts } from './channels';
+import { groupBroadcasts } from './groups';
+import { messageBroadcasts } from './messages';
+import { serverBroadcasts } from './server';
+import { userBroadcasts } from './users';
+
+/** What clients receive of each type of domain event. The only place that knows both domain events and wire events. */
+export const BROADCASTS: BroadcastsOf<DomainEventType> = {
+  ...messageBroadcasts,
+  ...groupBroadcasts,
+  ...channelBroadcasts,
+  ...userBroadcasts,
+  ...serverBroadcasts,
+};

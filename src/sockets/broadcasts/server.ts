@@ -1,0 +1,24 @@
+import { toAnnouncement } from '../../models/operations/announcement.model';
+import { toMaintenance } from '../../models/operations/maintenance.model';
+import { everyone, to, type BroadcastsOf } from './broadcast.types';
+
+/** What concerns the whole server. */
+export const serverBroadcasts = {
+  'maintenance.changed': {
+    everywhere: ({ state }) => [to(everyone(), 'maintenance:changed', toMaintenance(state))],
+  },
+  'announcement.created': {
+    after: ({ announcement }) => [
+      to(everyone(), 'announcement:created', { announcement: toAnnouncement(announcement) }),
+    ],
+  },
+  'announcement.ended': {
+    after: ({ announcementId }) => [
+      to(everyone(), 'announcement:ended', { announcementId: announcementId.toHexString() }),
+    ],
+  },
+  // Broadcaster lets all sockets connect again.
+  'events.missed': null,
+} satisfies BroadcastsOf<
+  'maintenance.changed' | 'announcement.created' | 'announcement.ended' | 'events.missed'
+>;
