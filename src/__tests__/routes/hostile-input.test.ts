@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
-import { copyPerson, copyRoom, type Room } from '../fixtures/copies';
+import { copyPerson, copyRoom, createOriginal, type Original } from '../fixtures/copies';
 import { hostileBody, hostileQuery, hostileSegment } from '../fixtures/hostile';
 import { nameOf, setAvatar } from '../fixtures/images';
-import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
+import { PASSWORD, signUp, type Person } from '../fixtures/people';
 import { fillPath, operationsOf, type Operation } from '../fixtures/routes';
 import { sampleOf } from '../fixtures/sample';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -80,13 +80,12 @@ const server: Promise<TestServer> = startTestServer();
 let admin: Person;
 let avatarName: string;
 /** What the people and groups of each operation are copied from. */
-let original: Room & { owner: Person };
+let original: Original;
 
 beforeAll(async () => {
   const { api } = await server;
   admin = await signUp(api, 'admin');
-  const owner = await signUp(api);
-  original = { ...(await createRoom(api, owner)), owner };
+  original = await createOriginal(await server, await signUp(api), {}, 'public', {});
   avatarName = nameOf((await setAvatar(api, admin)).body.user.avatarUrl);
 });
 

@@ -8,7 +8,7 @@ import type { GroupRole } from '../../../models/group.model';
 import { startServer } from '../../../server';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../../fixtures/access-table';
 import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';
-import { copyPerson, copyRoom, type Room } from '../../fixtures/copies';
+import { copyPerson, copyRoom, createOriginal, type Original } from '../../fixtures/copies';
 import { avatarPart, nameOf, PICTURE, setAvatar } from '../../fixtures/images';
 import { filePart } from '../../fixtures/uploads';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
@@ -324,31 +324,20 @@ const NO_GROUP: InGroup = {
   code: '',
 };
 
-const originals = new Map<string, Promise<Room & { owner: Person }>>();
+const originals = new Map<string, Promise<Original>>();
 
 /** What the groups of a kind are copied from: a group of the super admin with the guest in it. */
-function originalOf(special: string): Promise<Room & { owner: Person }> {
+function originalOf(special: string): Promise<Original> {
   const visibility = special === 'public group' || special === 'approval group' ? 'public' : 'private';
   const joinPolicy = special === 'approval group' ? 'approval' : 'open';
-  const isPrivate = special === 'private channel';
-  const kind = [visibility, joinPolicy, isPrivate].join();
-  const original = originals.get(kind) ?? createOriginal({ visibility, joinPolicy }, isPrivate);
+  const channel = special === 'private channel' ? 'private' : 'public';
+  const insiders = channel === 'private' ? [guest] : [];
+  const kind = [visibility, joinPolicy, channel].join();
+  const group = { visibility, joinPolicy };
+  const original =
+    originals.get(kind) ?? createOriginal(server, admin, group, channel, { members: [guest], insiders });
   originals.set(kind, original);
   return original;
-}
-
-async function createOriginal(group: object, isPrivate: boolean): Promise<Room & { owner: Person }> {
-  const create = async (path: string, body: object) => {
-    const answer = await server.api.post(path, body, admin.token);
-    expect([path, answer.status < 300]).toEqual([path, true]);
-    return answer.body;
-  };
-  const { id: groupId } = (await create('/api/groups', { name: randomUUID(), ...group })).group;
-  await create(`/api/groups/${groupId}/members`, { userId: guest.id });
-  const input = { groupId, name: 'general', visibility: isPrivate ? 'private' : 'public' };
-  const { id: channelId } = (await create('/api/channels', input)).channel;
-  if (isPrivate) await create(`/api/channels/${channelId}/members`, { userId: guest.id });
-  return { groupId, channelId, owner: admin };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
-import type { GroupRole } from '../../../models/group.model';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { copyRoom, createOriginal, type Original } from '../../fixtures/copies';
+import { signUp, type Person } from '../../fixtures/people';
 import { fillPath, operationsOf, type Operation } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
@@ -85,24 +85,32 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
+const originals = new Map<string, Promise<Original>>();
+
+function originalOf(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Original> {
+  const key = `${group} ${channel}`;
+  const original =
+    originals.get(key) ??
+    createOriginal(server, maker, { visibility: group }, channel, { members: [target] });
+  originals.set(key, original);
+  return original;
+}
+
 /** A group with everybody in their role, and in it a channel with a message. */
 async function setStage(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Stage> {
-  const { api, context } = server;
+  const { api } = server;
   const { removed, member, moderator, admin, owner } = people;
-  const room = await createRoom(api, maker, [target, removed, member, moderator, admin, owner], group);
-  const groupId = new ObjectId(room.groupId);
-  for (const role of ['moderator', 'admin', 'owner'] satisfies GroupRole[]) {
-    // No route gives roles yet.
-    await context.database.collections.memberships.updateOne(
-      { groupId, userId: new ObjectId(people[role].id) },
-      { $set: { role } },
-    );
-  }
-  let { channelId } = room;
-  if (channel === 'private') {
-    const input = { groupId: room.groupId, name: 'inner', visibility: 'private' };
-    channelId = (await api.post('/api/channels', input, maker.token)).body.channel.id;
-  }
+  const room = await copyRoom(server, await originalOf(group, channel), {
+    owner: maker,
+    members: [
+      { person: removed, role: 'member' },
+      { person: member, role: 'member' },
+      { person: moderator, role: 'moderator' },
+      { person: admin, role: 'admin' },
+      { person: owner, role: 'owner' },
+    ],
+  });
+  const { channelId } = room;
   const input = { clientMessageId: randomUUID(), body: 'hello' };
   const sent = await api.post(`/api/channels/${channelId}/messages`, input, maker.token);
   const gone = await api.delete(`/api/groups/${room.groupId}/members/${removed.id}`, maker.token);
