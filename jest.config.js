@@ -5,6 +5,7 @@ module.exports = {
   // Tests run in the worker process itself and share its modules: docs/decisions/0041-application-loaded-once.md.
   testEnvironment: '<rootDir>/tools/jest/environment.cjs',
   runtime: '<rootDir>/tools/jest/runtime.cjs',
+  testSequencer: '<rootDir>/tools/jest/sequencer.cjs',
   roots: ['<rootDir>/src', '<rootDir>/packages'],
   testMatch: ['**/__tests__/**/*.test.ts'],
   globalSetup: '<rootDir>/src/__tests__/fixtures/global-setup.ts',
