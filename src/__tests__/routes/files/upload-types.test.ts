@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import sharp from 'sharp';
 import { refused } from '../../fixtures/accounts';
-import { noise, PICTURE } from '../../fixtures/images';
+import { hugePng, moving, noise, PICTURE } from '../../fixtures/images';
 import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { download, send, storedFiles, upload } from '../../fixtures/uploads';
@@ -239,9 +239,7 @@ describe('a picture', () => {
   });
 
   it('that is huge when unpacked is refused before it is', async () => {
-    const bomb = await sharp({ create: { width: 12_000, height: 12_000, channels: 3, background: '#fff' } })
-      .png({ compressionLevel: 9 })
-      .toBuffer();
+    const bomb = hugePng(12_000);
     expect(bomb.length).toBeLessThan(MB);
     const before = process.memoryUsage().rss;
     expect(await send(server.api, ada, bomb)).toMatchObject(refused(422, 'image_too_large'));
@@ -249,17 +247,10 @@ describe('a picture', () => {
   });
 
   it('that moves and is huge with all its frames is refused', async () => {
-    const draw = (background: string) =>
-      sharp({ create: { width: 2000, height: 2000, channels: 3, background } })
-        .png()
-        .toBuffer();
-    const [one, other] = [await draw('#f00'), await draw('#0f0')];
-    const frames = Array.from({ length: 14 }, (_, index) => (index % 2 ? one : other));
-    const moving = await sharp(frames, { join: { animated: true }, limitInputPixels: false })
-      .gif()
-      .toBuffer();
-    expect(moving.length).toBeLessThan(MB);
-    expect(await send(server.api, ada, moving)).toMatchObject(refused(422, 'image_too_large'));
+    const film = await moving(2000, 14);
+    expect(await sharp(film, { animated: true }).metadata()).toMatchObject({ pages: 14 });
+    expect(film.length).toBeLessThan(MB);
+    expect(await send(server.api, ada, film)).toMatchObject(refused(422, 'image_too_large'));
   });
 
   it('that is cut off is refused, and leaves nothing', async () => {
