@@ -37,16 +37,16 @@ export class Engine {
     lockToken: string,
     flush = true,
   ) {
-    this.#lock = claim(dataDir, lockToken);
+    this.#lock = lockFolder(dataDir, lockToken);
     try {
       this.environment = openEnvironment(dataDir, flush);
     } catch (error) {
       this.#lock.release();
       throw error;
     }
-    const noteMutation = () => this.writer.noteMutation();
-    this.catalog = new Catalog(this.environment, noteMutation);
-    this.records = new Records(this.environment, this.catalog, noteMutation, this.locks);
+    const markChanged = () => this.writer.markChanged();
+    this.catalog = new Catalog(this.environment, markChanged);
+    this.records = new Records(this.environment, this.catalog, markChanged, this.locks);
     this.retries = new Retries(this.environment.meta);
     this.writer = new Writer(this.environment, {
       beforeCommit: () => this.catalog.storeCounters(),
@@ -71,7 +71,7 @@ export class Engine {
 }
 
 /** Locks the folder. Throws with the folder's name where it can't be written. */
-function claim(dataDir: string, lockToken: string): DirectoryLock {
+function lockFolder(dataDir: string, lockToken: string): DirectoryLock {
   try {
     return lockDirectory(dataDir, lockToken);
   } catch (error) {

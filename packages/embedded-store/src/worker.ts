@@ -16,20 +16,20 @@ function describe(error: unknown): string {
 async function main(): Promise<void> {
   if (!parentPort) throw new Error('this file is the entry of a worker thread');
   const port = parentPort;
-  const tell = (message: WorkerMessage) => port.postMessage(message);
+  const send = (message: WorkerMessage) => port.postMessage(message);
   const { dataDir, port: tcpPort, flush, lockToken } = workerData as ServeOptions;
   try {
-    const report = (error: unknown) => tell({ kind: 'reported', message: describe(error) });
+    const report = (error: unknown) => send({ kind: 'reported', message: describe(error) });
     const store = await serve({ dataDir, port: tcpPort, flush, lockToken, report });
     port.once('message', () => {
       void store.close().then(() => {
-        tell({ kind: 'closed' });
+        send({ kind: 'closed' });
         port.close();
       });
     });
-    tell({ kind: 'ready', uri: store.uri });
+    send({ kind: 'ready', uri: store.uri });
   } catch (error) {
-    tell({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+    send({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
     port.close();
   }
 }

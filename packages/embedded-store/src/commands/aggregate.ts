@@ -20,7 +20,7 @@ import { explain } from './explain';
 import type { Command, CommandContext, Reply } from './command';
 import { firstBatch } from './find';
 import { collectionName, findCollection } from './namespaces';
-import { EMPTY, Pace, transactionSource } from './reading';
+import { EMPTY, TimeSlice, transactionSource } from './reading';
 import { namedStatistics } from './statistics';
 
 const FIELDS = new Set([
@@ -162,13 +162,13 @@ class PipelineBatches implements BatchSource {
   async #fill(limit: number, operation: Operation): Promise<Batch> {
     const documents: Uint8Array[] = [];
     let bytes = 0;
-    const pace = new Pace(operation);
+    const timeSlice = new TimeSlice(operation);
     while (documents.length < limit) {
       const step = this.#step();
       if (step.done === true) return { documents, ended: true };
       const document = step.value;
       if (document === undefined) {
-        if (pace.due) await pace.rest();
+        if (timeSlice.isOver) await timeSlice.next();
         continue;
       }
       if (documents.length > 0 && bytes + document.length > BATCH_BYTES) {
@@ -212,14 +212,14 @@ class PipelineBatches implements BatchSource {
   /** An empty document for each one selected: all that a pipeline needs which only counts. */
   *#counted(collection: Collection, spec: SelectionSpec): Steps {
     const selection = new Selection(this.context.engine, collection, spec, this.#source);
-    if (!selection.passes || spec.skip > 0) {
+    if (!selection.canSkip || spec.skip > 0) {
       selection.pause();
       yield* documentsOf(this.#select(collection, spec), new Set());
       return;
     }
     this.#open.add(selection);
     try {
-      for (let seen = 1; selection.pass(); seen++) {
+      for (let seen = 1; selection.skipOne(); seen++) {
         yield EMPTY;
         if (seen % TICK === 0) yield undefined;
       }

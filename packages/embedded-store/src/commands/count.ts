@@ -5,7 +5,7 @@ import { Selection } from '../storage/selection';
 import type { Command, CommandContext } from './command';
 import { readHint } from './find';
 import { collectionName, findCollection } from './namespaces';
-import { EMPTY, Pace, readAll, withSource } from './reading';
+import { EMPTY, TimeSlice, readAll, withSource } from './reading';
 import { collationOf, statementSpec } from './writing';
 
 const FIELDS = new Set(['count', 'query', 'limit', 'skip', 'hint', 'collation', 'fields']);
@@ -29,7 +29,7 @@ export const countCommand: Command = {
     let n = 0;
     await withSource(context, (source) => {
       const selection = new Selection(engine, collection, { ...spec, skip, limit }, source);
-      return selection.passes && skip === 0
+      return selection.canSkip && skip === 0
         ? countKeys(selection, context, () => void n++)
         : readAll(selection, context.operation, () => void n++);
     });
@@ -43,10 +43,10 @@ async function countKeys(
   { operation }: CommandContext,
   add: () => void,
 ): Promise<void> {
-  const pace = new Pace(operation);
-  for (let seen = 1; selection.pass(); seen++) {
+  const timeSlice = new TimeSlice(operation);
+  for (let seen = 1; selection.skipOne(); seen++) {
     add();
-    if (seen % 256 === 0 && pace.due) await pace.rest();
+    if (seen % 256 === 0 && timeSlice.isOver) await timeSlice.next();
   }
 }
 

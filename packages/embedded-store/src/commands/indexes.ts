@@ -12,7 +12,7 @@ import { existing } from './collections';
 import { documentCursor } from './document-cursor';
 import { readIndexSpec } from './index-spec';
 import { collectionName } from './namespaces';
-import { Pace } from './reading';
+import { TimeSlice } from './reading';
 
 const CREATE_FIELDS = new Set(['createIndexes', 'indexes', 'commitQuorum', 'ignoreUnknownIndexOptions']);
 
@@ -39,7 +39,7 @@ export const createIndexesCommand: Command = {
       if (missing.length === 0) reply.set('note', 'all indexes already exist');
       return { collection, specs: missing };
     };
-    await buildIndexes(engine, { database, name }, prepare, new Pace(context.operation));
+    await buildIndexes(engine, { database, name }, prepare, new TimeSlice(context.operation));
     return reply;
   },
 };

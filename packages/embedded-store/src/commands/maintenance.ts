@@ -9,7 +9,7 @@ import { Arguments, numberOf } from './arguments';
 import { checkValidation, existing, namespaceNotFound } from './collections';
 import type { Command } from './command';
 import { collectionName } from './namespaces';
-import { Pace } from './reading';
+import { TimeSlice } from './reading';
 import { whole } from './statistics';
 
 /** https://www.mongodb.com/docs/manual/reference/command/validate/ */
@@ -17,7 +17,7 @@ export const validateCommand: Command = {
   async run(context) {
     const { engine, operation } = context;
     const name = collectionName(context, 'validate');
-    const pace = new Pace(operation);
+    const timeSlice = new TimeSlice(operation);
     const snapshot = engine.environment.snapshot();
     try {
       const collection = engine.catalog.find(context.database, name);
@@ -28,7 +28,7 @@ export const validateCommand: Command = {
       for (;;) {
         const step = steps.next();
         if (step.done) return validationReply(frozen, step.value);
-        if (pace.due) await pace.rest();
+        if (timeSlice.isOver) await timeSlice.next();
       }
     } finally {
       snapshot.release();

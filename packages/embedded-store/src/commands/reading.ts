@@ -12,25 +12,25 @@ const SLICE_MS = 8;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
 /** Lets the event loop serve others. */
-export function breathe(): Promise<void> {
+export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Keeps the time of a long read: when to breathe, and when the client's limit is reached. */
-export class Pace {
+export class TimeSlice {
   #sliceEnd = performance.now() + SLICE_MS;
 
   constructor(private readonly operation: Operation) {}
 
   /** Whether it is time to breathe. Throws when the operation is to end. */
-  get due(): boolean {
+  get isOver(): boolean {
     const now = performance.now();
     this.operation.check(now);
     return now > this.#sliceEnd;
   }
 
-  async rest(): Promise<void> {
-    await breathe();
+  async next(): Promise<void> {
+    await yieldToEventLoop();
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 }
@@ -61,11 +61,11 @@ export async function readAll(
   operation: Operation,
   take: (item: Selected) => boolean | void,
 ): Promise<void> {
-  const pace = new Pace(operation);
+  const timeSlice = new TimeSlice(operation);
   for (let item = selection.next(); item !== null; item = selection.next()) {
     if (item) {
       if (take(item) === false) return;
-    } else if (pace.due) await pace.rest();
+    } else if (timeSlice.isOver) await timeSlice.next();
   }
 }
 
@@ -100,7 +100,7 @@ export class SelectionBatches implements BatchSource {
   async #fill(limit: number, operation: Operation): Promise<Batch> {
     const documents: Uint8Array[] = [];
     let bytes = 0;
-    const pace = new Pace(operation);
+    const timeSlice = new TimeSlice(operation);
     if (this.#left && limit > 0) {
       documents.push(this.#left);
       bytes += this.#left.length;
@@ -110,7 +110,7 @@ export class SelectionBatches implements BatchSource {
       const item = this.selection.next();
       if (item === null) return { documents, ended: true };
       if (item === undefined) {
-        if (pace.due) await pace.rest();
+        if (timeSlice.isOver) await timeSlice.next();
         continue;
       }
       const shaped = this.shape(item);

@@ -7,7 +7,7 @@ import type { WriteTarget } from '../storage/records';
 import type { Source } from '../storage/selection-spec';
 import type { WriteSteps } from '../storage/writer';
 import type { CommandContext } from './command';
-import { breathe, transactionSource } from './reading';
+import { yieldToEventLoop, transactionSource } from './reading';
 import { WriteProgress } from './write-scope';
 import type { WriteScope } from './write-scope';
 
@@ -41,21 +41,21 @@ function scopeOf(context: CommandContext, target: WriteTarget, source: Source): 
     now: new Date(),
     bypassValidation: args.boolean('bypassDocumentValidation'),
     progress: new WriteProgress(),
-    turnIsOver: transaction ? turns() : () => engine.writer.sliceIsOver,
+    timeSliceIsOver: transaction ? turns() : () => engine.writer.timeSliceIsOver,
     find: (database, name) =>
       transaction ? transaction.find(database, name) : engine.catalog.find(database, name),
   };
 }
 
 /** Milliseconds that a write of a transaction, which the writer does not time, runs in one go. */
-const TURN_MS = 8;
+const SLICE_MS = 8;
 
 function turns(): () => boolean {
-  let end = performance.now() + TURN_MS;
+  let end = performance.now() + SLICE_MS;
   return () => {
     const now = performance.now();
     if (now <= end) return false;
-    end = now + TURN_MS;
+    end = now + SLICE_MS;
     return true;
   };
 }
@@ -69,7 +69,7 @@ export function plainScope(engine: Engine): WriteScope {
     now: new Date(),
     bypassValidation: true,
     progress: new WriteProgress(),
-    turnIsOver: () => engine.writer.sliceIsOver,
+    timeSliceIsOver: () => engine.writer.timeSliceIsOver,
     find: (database, name) => engine.catalog.find(database, name),
   };
 }
@@ -88,12 +88,12 @@ function* retryable(context: CommandContext, work: WriteWork): WriteSteps<Docume
     if (step.done) {
       const bytes = encode(step.value.set('ok', new Double(1)));
       engine.retries.store(session.id, txnNumber, bytes);
-      engine.writer.noteMutation();
+      engine.writer.markChanged();
       return bytes;
     }
     if (scope.progress.next > 0) {
       engine.retries.store(session.id, txnNumber, encode(scope.progress.toDocument()), false);
-      engine.writer.noteMutation();
+      engine.writer.markChanged();
     }
     yield step.value;
   }
@@ -108,7 +108,7 @@ async function runInTransaction(context: CommandContext, steps: WriteSteps<Docum
         if (step.value.has('writeErrors')) transaction?.abort();
         return step.value;
       }
-      await (step.value ?? breathe());
+      await (step.value ?? yieldToEventLoop());
     }
   } catch (error) {
     transaction?.abort();

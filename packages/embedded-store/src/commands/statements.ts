@@ -17,7 +17,7 @@ export function* runStatements<S>(
   run: (statement: S, index: number) => WriteSteps<void>,
 ): WriteSteps<void> {
   const { progress } = scope;
-  const goesOn = !context.args.boolean('ordered', true) && !context.transaction;
+  const continuesAfterError = !context.args.boolean('ordered', true) && !context.transaction;
   while (progress.next < statements.length) {
     const index = progress.next;
     try {
@@ -26,10 +26,10 @@ export function* runStatements<S>(
       if (!(error instanceof StoreError)) throw error;
       if (context.transaction && error.details.labels) throw error;
       progress.errors.push(describeError(error, index));
-      if (!goesOn) break;
+      if (!continuesAfterError) break;
     }
     progress.next++;
-    if (scope.turnIsOver() && progress.next < statements.length) yield undefined;
+    if (scope.timeSliceIsOver() && progress.next < statements.length) yield undefined;
   }
 }
 

@@ -27,7 +27,7 @@ export const commitTransactionCommand: Command = {
     const reply = encode(new Map([['ok', new Double(1)]]));
     const commit = transaction.commit(() => {
       engine.retries.store(session.id, txnNumber, reply);
-      engine.writer.noteMutation();
+      engine.writer.markChanged();
     });
     session.committing = commit.catch(() => undefined);
     await commit;

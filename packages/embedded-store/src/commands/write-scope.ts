@@ -47,7 +47,7 @@ export interface WriteScope {
   bypassValidation: boolean;
   progress: WriteProgress;
   /** Whether this write has had its turn and should let others go on. */
-  turnIsOver(): boolean;
+  timeSliceIsOver(): boolean;
   /** A collection as this write may see it. */
   find(database: string, name: string): Collection | undefined;
 }

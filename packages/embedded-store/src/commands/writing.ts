@@ -71,7 +71,7 @@ export function* changeMatching(
     if (found.length === 0) break;
     let stale = paused;
     for (const item of chain(found, rest)) {
-      if (multi && scope.turnIsOver()) {
+      if (multi && scope.timeSliceIsOver()) {
         yield undefined;
         stale = true;
       }
@@ -118,7 +118,7 @@ function* gather(scope: WriteScope, collection: Collection, spec: SelectionSpec)
     if (item) {
       if (found.length < KEPT_DOCUMENTS) found.push(item);
       else rest.push(item.stored.recordId);
-    } else if (scope.turnIsOver()) {
+    } else if (scope.timeSliceIsOver()) {
       selection.pause();
       yield undefined;
       paused = true;

@@ -37,14 +37,14 @@ export function collectConjuncts(root: Node): Conjuncts {
   const counter = { next: 1 };
   const constraints = nodes.flatMap((node) =>
     constraintsOf(node, { prefix: '' }, counter).map((constraint) =>
-      standsFor(node) ? { ...constraint, node } : constraint,
+      coversConjunct(node) ? { ...constraint, node } : constraint,
     ),
   );
   return { nodes, constraints };
 }
 
 /** Whether one constraint says all that a conjunct says; $elemMatch says besides that there is an array. */
-function standsFor(node: Node): boolean {
+function coversConjunct(node: Node): boolean {
   if (node.kind === 'not') return true;
   return node.kind === 'leaf' && !node.predicate.kind.startsWith('elemMatch');
 }

@@ -132,10 +132,10 @@ export function complement(intervals: readonly Interval[]): Interval[] {
 
 /** The interval as it is in a descending component, where all bits are turned. */
 export function turned(interval: Interval): Interval {
-  return { low: turnedCut(interval.high), high: turnedCut(interval.low), point: interval.point };
+  return { low: invertedCut(interval.high), high: invertedCut(interval.low), point: interval.point };
 }
 
-function turnedCut(cut: Cut): Cut {
+function invertedCut(cut: Cut): Cut {
   return { bytes: Buffer.from(cut.bytes.map((byte) => ~byte)), after: !cut.after };
 }
 

@@ -50,17 +50,22 @@ export function planQuery(request: PlanRequest): Plan {
   if (natural !== undefined)
     return collectionScan(conjuncts, natural, naturalOrder(request.sort) !== undefined || !hasSort(request));
   const sort = hasSort(request) ? sortParts(request.sort as Document) : undefined;
-  const wanted: Wanted = { request, root, sort, unsortable: hasSort(request) && sort === undefined };
-  if (request.hint !== undefined) return hintedPlan(wanted, conjuncts, request.hint);
+  const requirements: Requirements = {
+    request,
+    root,
+    sort,
+    unsortable: hasSort(request) && sort === undefined,
+  };
+  if (request.hint !== undefined) return hintedPlan(requirements, conjuncts, request.hint);
   if (request.min !== undefined || request.max !== undefined) {
     throw new StoreError(51173, 'When using min()/max() a hint of which index to use must be provided');
   }
   const id = idLookup(conjuncts, request);
   if (id !== undefined) return id;
-  return bestPlan(wanted, conjuncts);
+  return bestPlan(requirements, conjuncts);
 }
 
-interface Wanted {
+interface Requirements {
   request: PlanRequest;
   root: Node;
   sort: readonly SortPart[] | undefined;
@@ -110,49 +115,49 @@ function isComplete(index: CompiledIndex, root: Node, collator: Collator | undef
 function candidateOf(
   index: CompiledIndex,
   conjuncts: Conjuncts,
-  { request, sort, unsortable }: Wanted,
+  { request, sort, unsortable }: Requirements,
 ): Candidate {
   const candidate = indexCandidate(index, conjuncts, sort, request.collator);
   if (unsortable) candidate.scan.providesSort = false;
   return candidate;
 }
 
-function bestCandidate(wanted: Wanted, root: Node, conjuncts: Conjuncts): Candidate | undefined {
+function bestCandidate(requirements: Requirements, root: Node, conjuncts: Conjuncts): Candidate | undefined {
   let best: Candidate | undefined;
   const paths = new Set(conjuncts.constraints.map((constraint) => constraint.path));
-  for (const index of wanted.request.indexes) {
+  for (const index of requirements.request.indexes) {
     const first = index.fields[0]?.path ?? '';
-    if (!paths.has(first) && wanted.sort?.[0]?.path !== first) continue;
-    if (index.isText || !isComplete(index, root, wanted.request.collator)) continue;
-    const candidate = candidateOf(index, conjuncts, wanted);
+    if (!paths.has(first) && requirements.sort?.[0]?.path !== first) continue;
+    if (index.isText || !isComplete(index, root, requirements.request.collator)) continue;
+    const candidate = candidateOf(index, conjuncts, requirements);
     if (candidate.score > (best?.score ?? 0)) best = candidate;
   }
   return best;
 }
 
-function bestPlan(wanted: Wanted, conjuncts: Conjuncts): Plan {
-  const single = bestCandidate(wanted, wanted.root, conjuncts);
+function bestPlan(requirements: Requirements, conjuncts: Conjuncts): Plan {
+  const single = bestCandidate(requirements, requirements.root, conjuncts);
   if (single?.scan.ranges.length === 0) return { stage: 'EOF', residual: false, providesSort: true };
-  const union = unionCandidate(wanted, conjuncts);
+  const union = unionCandidate(requirements, conjuncts);
   if (union !== undefined && union.score > (single?.score ?? 0)) return union.scan;
-  return single?.scan ?? collectionScan(conjuncts, false, !hasSort(wanted.request));
+  return single?.scan ?? collectionScan(conjuncts, false, !hasSort(requirements.request));
 }
 
 /** An $or whose branches each have an index of their own. */
 function unionCandidate(
-  wanted: Wanted,
+  requirements: Requirements,
   conjuncts: Conjuncts,
 ): { scan: UnionScan; score: number } | undefined {
   const alternatives = conjuncts.nodes.find((node) => node.kind === 'or');
   if (alternatives?.kind !== 'or') return undefined;
   const others = conjuncts.nodes.filter((node) => node !== alternatives);
-  const unordered: Wanted = { ...wanted, sort: undefined, unsortable: false };
+  const unordered: Requirements = { ...requirements, sort: undefined, unsortable: false };
   const branches: (IndexScan | IdLookup)[] = [];
   let score = Infinity;
   for (const branch of alternatives.children) {
     const root = conjunction([branch, ...others]);
     const inner = collectConjuncts(root);
-    const id = idLookup(inner, wanted.request);
+    const id = idLookup(inner, requirements.request);
     if (id !== undefined) {
       branches.push(id);
       continue;
@@ -166,14 +171,14 @@ function unionCandidate(
     stage: 'OR',
     branches,
     residual: true,
-    providesSort: !hasSort(wanted.request),
+    providesSort: !hasSort(requirements.request),
     deduplicate: true,
   };
   return { scan, score: score - 10 };
 }
 
-function hintedPlan(wanted: Wanted, conjuncts: Conjuncts, hint: string | Document): Plan {
-  const { request, root } = wanted;
+function hintedPlan(requirements: Requirements, conjuncts: Conjuncts, hint: string | Document): Plan {
+  const { request, root } = requirements;
   const index = request.indexes.find((each) =>
     typeof hint === 'string' ? each.definition.name === hint : hasPattern(each, hint),
   );
@@ -181,7 +186,7 @@ function hintedPlan(wanted: Wanted, conjuncts: Conjuncts, hint: string | Documen
     throw new StoreError('BadValue', 'error processing query: planner returned error: bad hint');
   }
   if (request.min !== undefined || request.max !== undefined) {
-    return minMaxScan(index, request.min, request.max, wanted.sort, hasSort(request));
+    return minMaxScan(index, request.min, request.max, requirements.sort, hasSort(request));
   }
   // A hint may choose a sparse index although it lacks documents; MongoDB answers from it then.
   if (
@@ -193,7 +198,7 @@ function hintedPlan(wanted: Wanted, conjuncts: Conjuncts, hint: string | Documen
       'error processing query: the hinted partial index cannot answer it',
     );
   }
-  const { scan } = candidateOf(index, conjuncts, wanted);
+  const { scan } = candidateOf(index, conjuncts, requirements);
   return scan.ranges.length === 0 ? { stage: 'EOF', residual: false, providesSort: true } : scan;
 }
 

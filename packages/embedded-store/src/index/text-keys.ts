@@ -39,16 +39,16 @@ function writePrefix(prefix: readonly Value[]): void {
 }
 
 function scoreBytes(score: number): Buffer {
-  turned.writeDoubleBE(score);
-  for (let i = 0; i < SCORE_BYTES; i++) turned[i] = 0xff - (turned[i] as number);
-  return turned;
+  inverted.writeDoubleBE(score);
+  for (let i = 0; i < SCORE_BYTES; i++) inverted[i] = 0xff - (inverted[i] as number);
+  return inverted;
 }
 
 /** The score in a key, which begins `at` bytes into it. */
 export function readScore(key: Buffer, at: number): number {
-  turned.set(key.subarray(at, at + SCORE_BYTES));
-  for (let i = 0; i < SCORE_BYTES; i++) turned[i] = 0xff - (turned[i] as number);
-  return turned.readDoubleBE();
+  inverted.set(key.subarray(at, at + SCORE_BYTES));
+  for (let i = 0; i < SCORE_BYTES; i++) inverted[i] = 0xff - (inverted[i] as number);
+  return inverted.readDoubleBE();
 }
 
-const turned = Buffer.alloc(SCORE_BYTES);
+const inverted = Buffer.alloc(SCORE_BYTES);

@@ -6,7 +6,7 @@ import { expireDocuments } from './ttl';
 
 /** Milliseconds between two rounds, as MongoDB's ttlMonitorSleepSecs. */
 const ROUND_MS = 60_000;
-const RETRIES_AT_ONCE = 1_000;
+const RETRIES_PER_STEP = 1_000;
 
 /** What the store does by itself. */
 export interface Background {
@@ -51,10 +51,10 @@ async function oneRound(engine: Engine): Promise<void> {
 
 async function expireRetries(engine: Engine, before: number): Promise<void> {
   await engine.writer.submit(function* (): WriteSteps<void> {
-    while (engine.retries.expire(before, RETRIES_AT_ONCE) === RETRIES_AT_ONCE) {
-      engine.writer.noteMutation();
+    while (engine.retries.expire(before, RETRIES_PER_STEP) === RETRIES_PER_STEP) {
+      engine.writer.markChanged();
       yield undefined;
     }
-    engine.writer.noteMutation();
+    engine.writer.markChanged();
   });
 }

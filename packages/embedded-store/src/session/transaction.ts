@@ -46,7 +46,7 @@ export class Transaction implements WriteTarget, LockOwner {
   #heldKeys = new Map<string, number>();
 
   constructor(private readonly services: TransactionServices) {
-    if (services.locks.isIdle) services.catalog.forgetGone();
+    if (services.locks.isIdle) services.catalog.forgetDroppedNamespaces();
     this.snapshot = services.environment.snapshot();
     this.sequence = services.locks.sequence;
     this.catalogVersion = services.catalog.version;

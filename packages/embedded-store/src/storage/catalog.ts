@@ -80,11 +80,11 @@ export class Catalog {
   /** Grows with each change of collections or indexes, so that snapshots and plans notice. */
   version = 0;
   /** When namespaces ceased to exist, for the transactions that are open. */
-  #gone = new Map<string, number>();
+  #droppedAt = new Map<string, number>();
 
   constructor(
     private readonly environment: Environment,
-    private readonly noteMutation: () => void,
+    private readonly markChanged: () => void,
   ) {}
 
   /** Reads the catalog from the data file, in place of what is in memory. */
@@ -118,7 +118,7 @@ export class Catalog {
    */
   findSince(database: string, name: string, since: number): Collection | undefined {
     const collection = this.find(database, name);
-    const changedAt = collection?.changedAt ?? this.#gone.get(`${database}.${name}`) ?? 0;
+    const changedAt = collection?.changedAt ?? this.#droppedAt.get(`${database}.${name}`) ?? 0;
     if (changedAt <= since) return collection;
     throw new StoreError(
       'SnapshotUnavailable',
@@ -128,8 +128,8 @@ export class Catalog {
   }
 
   /** Forgets when namespaces ceased to exist; for the time when no transaction is open. */
-  forgetGone(): void {
-    this.#gone.clear();
+  forgetDroppedNamespaces(): void {
+    this.#droppedAt.clear();
   }
 
   /** Whether this object is still the collection of its name (and not dropped or read anew). */
@@ -140,7 +140,7 @@ export class Catalog {
   /** Creates a collection with its `_id` index; the caller has checked names and options. */
   create(database: string, name: string, options: Document): Collection {
     const collection: Collection = {
-      number: this.#take(),
+      number: this.#takeNumber(),
       database,
       name,
       uuid: new UUID(randomUUID()),
@@ -166,7 +166,7 @@ export class Catalog {
   /** Adds an index without entries; the caller fills it. */
   addIndex(collection: Collection, spec: Document, building = false): IndexState {
     const index = {
-      number: this.#take(),
+      number: this.#takeNumber(),
       spec,
       compiled: compileIndex(readDefinition(spec), EMPTY_INDEX),
       building,
@@ -187,7 +187,7 @@ export class Catalog {
   /** Takes an index out; its entries are removed later by the sweeper. */
   removeIndex(collection: Collection, index: IndexState): void {
     collection.indexes = collection.indexes.filter((other) => other !== index);
-    this.#noteDropped({ tree: 'entries', number: index.number });
+    this.#recordDropped({ tree: 'entries', number: index.number });
     this.#structureChanged(collection);
     this.save(collection);
   }
@@ -196,18 +196,18 @@ export class Catalog {
   drop(collection: Collection): void {
     const { meta } = this.environment;
     meta.putSync(droppedKey({ tree: 'documents', number: collection.number }), Buffer.alloc(0));
-    for (const index of collection.indexes) this.#noteDropped({ tree: 'entries', number: index.number });
+    for (const index of collection.indexes) this.#recordDropped({ tree: 'entries', number: index.number });
     meta.removeSync(collectionKey(collection.number));
     meta.removeSync(countersKey(collection.number));
     this.#remove(collection);
-    this.#gone.set(namespaceOf(collection), ++this.version);
-    this.noteMutation();
+    this.#droppedAt.set(namespaceOf(collection), ++this.version);
+    this.markChanged();
   }
 
   /** Gives a collection another name, which must be free. */
   rename(collection: Collection, database: string, name: string): void {
     this.#remove(collection);
-    this.#gone.set(namespaceOf(collection), ++this.version);
+    this.#droppedAt.set(namespaceOf(collection), ++this.version);
     this.#structureChanged(collection);
     collection.database = database;
     collection.name = name;
@@ -237,7 +237,7 @@ export class Catalog {
     ]);
     this.environment.meta.putSync(collectionKey(collection.number), Buffer.from(encode(entry)));
     this.touch(collection);
-    this.noteMutation();
+    this.markChanged();
   }
 
   /** Tells that counters of the collection have changed. */
@@ -268,12 +268,12 @@ export class Catalog {
   }
 
   /** Tells that nothing is left of a dropped collection or index. */
-  forgetDropped(dropped: Dropped): void {
+  deleteDropped(dropped: Dropped): void {
     this.environment.meta.removeSync(droppedKey(dropped));
-    this.noteMutation();
+    this.markChanged();
   }
 
-  #noteDropped(dropped: Dropped): void {
+  #recordDropped(dropped: Dropped): void {
     this.environment.meta.putSync(droppedKey(dropped), Buffer.alloc(0));
   }
 
@@ -281,7 +281,7 @@ export class Catalog {
     collection.changedAt = ++this.version;
   }
 
-  #take(): number {
+  #takeNumber(): number {
     return this.#nextNumber++;
   }
 

@@ -20,7 +20,7 @@ interface FastTree {
  * The value of a key, in memory that the next read of any tree overwrites. Its `length` is that of the value, but
  * behind it there is more: `subarray` needs an end. Saves the memory of its own that `get` gives each value.
  */
-export function peek(tree: Tree, key: Buffer, view: View): Buffer | undefined {
+export function getTransient(tree: Tree, key: Buffer, view: View): Buffer | undefined {
   return (tree as unknown as FastTree).getBinaryFast(key, view);
 }
 

@@ -2,7 +2,7 @@ import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Catalog, Collection, IndexState } from './catalog';
 import type { Environment, View } from './environment';
-import { openDocument, prefixKey, readRecordId } from './keys';
+import { verifyChecksum, prefixKey, readRecordId } from './keys';
 import { keysOf, StoredDocument } from './records';
 import type { Records } from './records';
 import { Scanner } from './scanner';
@@ -24,9 +24,9 @@ export interface BuildServices {
 }
 
 /** Looks at the clock during long reads, and lets others run. */
-export interface BuildPace {
-  readonly due: boolean;
-  rest(): Promise<void>;
+export interface BuildTimeSlice {
+  readonly isOver: boolean;
+  next(): Promise<void>;
 }
 
 /**
@@ -38,7 +38,7 @@ export async function buildIndexes(
   services: BuildServices,
   namespace: { database: string; name: string },
   prepare: () => { collection: Collection; specs: Document[] },
-  pace: BuildPace,
+  timeSlice: BuildTimeSlice,
 ): Promise<void> {
   const { writer, catalog, records } = services;
   const numbers = await writer.submit(function* (): WriteSteps<number[]> {
@@ -51,7 +51,7 @@ export async function buildIndexes(
   });
   if (numbers.length === 0) return;
   try {
-    for (const number of numbers) await fill(services, namespace, number, pace);
+    for (const number of numbers) await fill(services, namespace, number, timeSlice);
     await writer.submit(function* (): WriteSteps<void> {
       yield* [];
       const collection = numbers.map((number) => find(services, namespace, number).collection)[0];
@@ -108,7 +108,7 @@ function fillAtOnce(
   const scanner = new Scanner(environment.documents, documentRange(collection), { view: {} }, true);
   const documents: StoredDocument[] = [];
   for (let entry = scanner.next(); entry; entry = scanner.next()) {
-    documents.push(new StoredDocument(readRecordId(entry.key), openDocument(entry.value)));
+    documents.push(new StoredDocument(readRecordId(entry.key), verifyChecksum(entry.value)));
   }
   for (const document of documents) records.addToIndex(collection, index, document);
 }
@@ -118,22 +118,22 @@ async function fill(
   services: BuildServices,
   namespace: { database: string; name: string },
   number: number,
-  pace: BuildPace,
+  timeSlice: BuildTimeSlice,
 ): Promise<void> {
   const { environment, records, writer } = services;
-  const holder: { view: View } = { view: {} };
+  const current: { view: View } = { view: {} };
   const first = find(services, namespace, number);
-  const scanner = new Scanner(environment.documents, documentRange(first.collection), holder, true);
+  const scanner = new Scanner(environment.documents, documentRange(first.collection), current, true);
   for (let more = true; more;) {
     const { index } = find(services, namespace, number);
     // From here on, writes of others are noted: what they touch is not taken from this snapshot.
     const touched = new Set<number>();
     records.touched.set(number, touched);
     const snapshot = environment.snapshot();
-    holder.view = snapshot;
+    current.view = snapshot;
     let chunk: Chunk;
     try {
-      chunk = await readChunk(scanner, index, pace);
+      chunk = await readChunk(scanner, index, timeSlice);
     } finally {
       scanner.pause();
       snapshot.release();
@@ -151,7 +151,7 @@ interface Chunk {
   more: boolean;
 }
 
-async function readChunk(scanner: Scanner, index: IndexState, pace: BuildPace): Promise<Chunk> {
+async function readChunk(scanner: Scanner, index: IndexState, timeSlice: BuildTimeSlice): Promise<Chunk> {
   const chunk: Chunk = {
     entries: [],
     flags: { multikey: false, multikeyFields: 0, truncated: false },
@@ -160,7 +160,7 @@ async function readChunk(scanner: Scanner, index: IndexState, pace: BuildPace): 
   let bytes = 0;
   for (let entry = scanner.next(); entry; entry = scanner.next()) {
     const recordId = readRecordId(entry.key);
-    const found = keysOf(index, new StoredDocument(recordId, openDocument(entry.value)));
+    const found = keysOf(index, new StoredDocument(recordId, verifyChecksum(entry.value)));
     chunk.flags.multikey ||= found.multikey;
     chunk.flags.truncated ||= found.truncated;
     chunk.flags.multikeyFields |= found.multikeyFields;
@@ -169,7 +169,7 @@ async function readChunk(scanner: Scanner, index: IndexState, pace: BuildPace): 
       bytes += key.length + KEY_OVERHEAD;
     }
     if (bytes > CHUNK_BYTES) return { ...chunk, more: true };
-    if (recordId % 64 === 0 && pace.due) await pace.rest();
+    if (recordId % 64 === 0 && timeSlice.isOver) await timeSlice.next();
   }
   return chunk;
 }
@@ -188,7 +188,7 @@ function* putChunk(
     if (touched.has(recordId)) continue;
     const { collection, index } = find(services, namespace, number);
     records.putIndexEntry(collection, index, key, recordId);
-    if (++count % 256 === 0 && writer.sliceIsOver) yield undefined;
+    if (++count % 256 === 0 && writer.timeSliceIsOver) yield undefined;
   }
   // The writers of touched documents have put their entries themselves, but only where something changed.
   for (const recordId of touched) {

@@ -54,18 +54,18 @@ export function prefixKey(number: number): Buffer {
 }
 
 /** A document as it is stored: checksum, then the BSON bytes. */
-export function sealDocument(bytes: Uint8Array): Buffer {
-  const sealed = Buffer.allocUnsafe(CHECKSUM_BYTES + bytes.length);
-  sealed.writeUInt32LE(crc32(bytes), 0);
-  sealed.set(bytes, CHECKSUM_BYTES);
-  return sealed;
+export function withChecksum(bytes: Uint8Array): Buffer {
+  const stored = Buffer.allocUnsafe(CHECKSUM_BYTES + bytes.length);
+  stored.writeUInt32LE(crc32(bytes), 0);
+  stored.set(bytes, CHECKSUM_BYTES);
+  return stored;
 }
 
 /** The BSON bytes of a stored document. Throws when they are not those that were written. */
-export function openDocument(sealed: Buffer): Buffer {
+export function verifyChecksum(stored: Buffer): Buffer {
   // A peeked value ends before its memory does.
-  const bytes = sealed.subarray(CHECKSUM_BYTES, sealed.length);
-  if (sealed.length < CHECKSUM_BYTES + 5 || crc32(bytes) !== sealed.readUInt32LE(0)) {
+  const bytes = stored.subarray(CHECKSUM_BYTES, stored.length);
+  if (stored.length < CHECKSUM_BYTES + 5 || crc32(bytes) !== stored.readUInt32LE(0)) {
     throw new StoreError(
       'DataCorruptionDetected',
       'a stored document does not have the checksum it was written with',

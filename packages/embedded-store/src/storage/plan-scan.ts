@@ -3,13 +3,13 @@ import { encodeId } from '../index/keys';
 import type { CollectionScan, IdLookup, IndexScan, Plan } from '../index/plan';
 import { planQuery } from '../index/planner';
 import type { Collection, IndexState } from './catalog';
-import { openDocument, prefixKey, readRecordId } from './keys';
+import { verifyChecksum, prefixKey, readRecordId } from './keys';
 import type { PlanScan, ScanServices, ScanStatistics } from './plan-types';
 import { chained, distinct, idSource, indexSource } from './record-sources';
 import type { RecordSource } from './record-sources';
 import { StoredDocument } from './records';
 import { Scanner } from './scanner';
-import type { ViewHolder } from './scanner';
+import type { CurrentView } from './scanner';
 import type { SelectionSpec } from './selection-spec';
 import { textScan } from './text-scan';
 
@@ -20,16 +20,16 @@ export function scanPlan(
   services: ScanServices,
   collection: Collection,
   spec: SelectionSpec,
-  holder: ViewHolder,
+  current: CurrentView,
 ): PlanScan {
-  if (spec.filter.text) return textScan(services, collection, spec.filter.text, spec, holder);
+  if (spec.filter.text) return textScan(services, collection, spec.filter.text, spec, current);
   const plan = choosePlan(collection, spec);
   const statistics: ScanStatistics = { keys: 0, documents: 0 };
-  if (plan.stage === 'COLLSCAN') return collectionScan(services, collection, plan, holder, statistics);
-  const source = recordSource(services, collection, plan, holder, statistics);
+  if (plan.stage === 'COLLSCAN') return collectionScan(services, collection, plan, current, statistics);
+  const source = recordSource(services, collection, plan, current, statistics);
   // What a filter drops or a sort gathers would keep the memory that documents share with it.
   const isBrief = !plan.residual && (spec.sort === undefined || plan.providesSort);
-  return documentScan(services, collection, plan, source, holder, statistics, isBrief);
+  return documentScan(services, collection, plan, source, current, statistics, isBrief);
 }
 
 /** The plan for a selection, over the indexes that may be read. */
@@ -56,7 +56,7 @@ function collectionScan(
   { environment }: ScanServices,
   collection: Collection,
   plan: CollectionScan,
-  holder: ViewHolder,
+  current: CurrentView,
   statistics: ScanStatistics,
 ): PlanScan {
   const range = {
@@ -64,7 +64,7 @@ function collectionScan(
     upper: prefixKey(collection.number + 1),
     reverse: plan.reverse,
   };
-  const scanner = new Scanner(environment.documents, range, holder, true);
+  const scanner = new Scanner(environment.documents, range, current, true);
   const scan: PlanScan = {
     plan,
     statistics,
@@ -73,12 +73,12 @@ function collectionScan(
       const entry = scanner.next();
       if (!entry) return undefined;
       statistics.documents++;
-      const stored = new StoredDocument(readRecordId(entry.key), openDocument(entry.value));
+      const stored = new StoredDocument(readRecordId(entry.key), verifyChecksum(entry.value));
       return { stored, score: undefined, matched: !plan.residual };
     },
     pause: () => scanner.pause(),
   };
-  if (!plan.residual) scan.pass = () => scanner.next() !== undefined;
+  if (!plan.residual) scan.skipOne = () => scanner.next() !== undefined;
   return scan;
 }
 
@@ -86,7 +86,7 @@ function recordSource(
   services: ScanServices,
   collection: Collection,
   plan: Exclude<Plan, CollectionScan>,
-  holder: ViewHolder,
+  current: CurrentView,
   statistics: ScanStatistics,
 ): RecordSource {
   const branch = (one: IndexScan | IdLookup) =>
@@ -95,10 +95,10 @@ function recordSource(
           services,
           collection,
           encodeId(one.id, collection.indexes[0]?.compiled.collator),
-          holder,
+          current,
           statistics,
         )
-      : indexSource(services, collection, stateOf(collection, one), one, holder, statistics);
+      : indexSource(services, collection, stateOf(collection, one), one, current, statistics);
   switch (plan.stage) {
     case 'IDHACK':
     case 'IXSCAN':
@@ -123,7 +123,7 @@ function documentScan(
   collection: Collection,
   plan: Exclude<Plan, CollectionScan>,
   source: RecordSource,
-  holder: ViewHolder,
+  current: CurrentView,
   statistics: ScanStatistics,
   isBrief: boolean,
 ): PlanScan {
@@ -135,8 +135,8 @@ function documentScan(
       const recordId = source.next();
       if (recordId === undefined) return undefined;
       const stored = isBrief
-        ? records.getBriefly(collection, recordId, holder.view)
-        : records.get(collection, recordId, holder.view);
+        ? records.getBriefly(collection, recordId, current.view)
+        : records.get(collection, recordId, current.view);
       if (!stored) {
         throw new StoreError(
           'DataCorruptionDetected',
@@ -148,6 +148,6 @@ function documentScan(
     },
     pause: () => source.pause(),
   };
-  if (!plan.residual) scan.pass = () => source.next() !== undefined;
+  if (!plan.residual) scan.skipOne = () => source.next() !== undefined;
   return scan;
 }

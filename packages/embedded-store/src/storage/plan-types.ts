@@ -32,9 +32,9 @@ export interface PlanScan {
    * Goes past one matching document without reading it; tells whether there was one. Only there where every
    * document of the scan matches.
    */
-  pass?(): boolean;
+  skipOne?(): boolean;
   /** Work before the first document, with a tick now and then. */
   prepare?(): Iterable<undefined>;
   /** For text searches: the score of a document that the index does not have; undefined if it is not found. */
-  judge?(stored: StoredDocument): number | undefined;
+  scoreOf?(stored: StoredDocument): number | undefined;
 }

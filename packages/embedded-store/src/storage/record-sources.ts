@@ -4,7 +4,7 @@ import { hasIdInValue } from './records';
 import { entryKey, prefixKey, readRecordId } from './keys';
 import type { ScanServices, ScanStatistics } from './plan-types';
 import { Scanner } from './scanner';
-import type { ViewHolder } from './scanner';
+import type { CurrentView } from './scanner';
 
 /** Gives record ids in some order. After `pause` it goes on in the holder's new view. */
 export interface RecordSource {
@@ -18,7 +18,7 @@ export function indexSource(
   collection: Collection,
   index: IndexState,
   scan: IndexScan,
-  holder: ViewHolder,
+  current: CurrentView,
   statistics: ScanStatistics,
 ): RecordSource {
   const inValue = hasIdInValue(collection, index);
@@ -31,12 +31,12 @@ export function indexSource(
         upper: upper.length === 0 ? prefixKey(index.number + 1) : entryKey(index.number, upper),
         reverse: scan.reverse,
       },
-      holder,
+      current,
       inValue,
     ),
   }));
   if (scan.reverse) ranges.reverse();
-  const entries = scan.mergeSort && ranges.length > 1 ? merged(ranges, scan.reverse) : inTurn(ranges);
+  const entries = scan.mergeSort && ranges.length > 1 ? merged(ranges, scan.reverse) : concatenated(ranges);
   const source: RecordSource = {
     next() {
       const entry = entries.next();
@@ -58,7 +58,7 @@ interface RangeScanner {
 type EntrySource = Pick<Scanner, 'next' | 'pause'>;
 
 /** One range after the other. */
-function inTurn(ranges: RangeScanner[]): EntrySource {
+function concatenated(ranges: RangeScanner[]): EntrySource {
   let current = 0;
   return {
     next() {
@@ -105,7 +105,7 @@ function merged(ranges: RangeScanner[], reverse: boolean): EntrySource {
     },
     pause() {
       // What was read ahead may change before the next step, and is read again then.
-      for (const { range } of heap ?? []) range.scanner.unread();
+      for (const { range } of heap ?? []) range.scanner.stepBack();
       for (const { scanner } of ranges) scanner.pause();
       heap = undefined;
     },
@@ -181,15 +181,15 @@ export function idSource(
   { records }: ScanServices,
   collection: Collection,
   key: Buffer,
-  holder: ViewHolder,
+  current: CurrentView,
   statistics: ScanStatistics,
 ): RecordSource {
-  let looked = false;
+  let wasRead = false;
   return {
     next() {
-      if (looked) return undefined;
-      looked = true;
-      const found = records.recordIdOf(collection, key, holder.view);
+      if (wasRead) return undefined;
+      wasRead = true;
+      const found = records.recordIdOf(collection, key, current.view);
       if (found !== undefined) statistics.keys++;
       return found;
     },

@@ -5,9 +5,9 @@ import { indexEntries, indexEntriesOfBytes } from '../index/keys';
 import type { IndexEntries } from '../index/keys';
 import type { Catalog, Collection, IndexState } from './catalog';
 import { namespaceOf } from './catalog';
-import { peek } from './environment';
+import { getTransient } from './environment';
 import type { Environment, View } from './environment';
-import { documentKey, entryKey, openDocument, readRecordId, recordIdBytes, sealDocument } from './keys';
+import { documentKey, entryKey, verifyChecksum, readRecordId, recordIdBytes, withChecksum } from './keys';
 
 /** A document with its bytes, decoded when somebody asks. */
 export class StoredDocument {
@@ -102,14 +102,14 @@ export class Records implements WriteTarget {
   constructor(
     private readonly environment: Environment,
     private readonly catalog: Catalog,
-    private readonly noteMutation: () => void,
+    private readonly markChanged: () => void,
     private readonly guard: Guard,
   ) {}
 
   /** The document of a record id, or undefined. */
   get(collection: Collection, recordId: number, view: View): StoredDocument | undefined {
     const sealed = this.environment.documents.get(documentKey(collection.number, recordId), view);
-    return sealed && new StoredDocument(recordId, openDocument(sealed));
+    return sealed && new StoredDocument(recordId, verifyChecksum(sealed));
   }
 
   /**
@@ -117,13 +117,13 @@ export class Records implements WriteTarget {
    * that are read at the time, which is faster, but one that is kept keeps some kilobytes.
    */
   getBriefly(collection: Collection, recordId: number, view: View): StoredDocument | undefined {
-    const found = peek(
+    const found = getTransient(
       this.environment.documents,
       documentKey(collection.number, recordId, SOUGHT_KEY),
       view,
     );
     if (!found) return undefined;
-    const volatile = openDocument(found);
+    const volatile = verifyChecksum(found);
     const bytes = Buffer.allocUnsafe(volatile.length);
     bytes.set(volatile);
     return new StoredDocument(recordId, bytes);
@@ -132,14 +132,14 @@ export class Records implements WriteTarget {
   /** The record id that the `_id` index has for an encoded key. */
   recordIdOf(collection: Collection, encoded: Buffer, view: View): number | undefined {
     const index = collection.indexes[0];
-    return index && this.#holder(entryKey(index.number, encoded), view);
+    return index && this.#uniqueRecordId(entryKey(index.number, encoded), view);
   }
 
   /** The record ids that a unique index has for a key, in `view`. */
   holders(collection: Collection, index: IndexState, encoded: Buffer, view: View): number[] {
     const start = entryKey(index.number, encoded);
     if (hasIdInValue(collection, index)) {
-      const recordId = this.#holder(start, view);
+      const recordId = this.#uniqueRecordId(start, view);
       return recordId === undefined ? [] : [recordId];
     }
     const end = Buffer.concat([start, LAST]);
@@ -161,7 +161,7 @@ export class Records implements WriteTarget {
     const added = this.#plan(collection, undefined, document);
     collection.nextRecordId = Math.max(collection.nextRecordId, recordId + 1);
     this.#apply(collection, added);
-    this.environment.documents.putSync(documentKey(collection.number, recordId), sealDocument(bytes));
+    this.environment.documents.putSync(documentKey(collection.number, recordId), withChecksum(bytes));
     collection.count++;
     collection.size += bytes.length;
   }
@@ -175,7 +175,7 @@ export class Records implements WriteTarget {
       if (!isUnique(collection, index)) continue;
       const lost = without(keysOf(index, old).keys, keysOf(index, document).keys);
       for (const key of lost) this.#removeEntry(collection, index, key, old.recordId);
-      if (lost.length > 0) this.noteMutation();
+      if (lost.length > 0) this.markChanged();
     }
   }
 
@@ -189,7 +189,7 @@ export class Records implements WriteTarget {
     this.#apply(collection, changes);
     this.environment.documents.putSync(
       documentKey(collection.number, old.recordId),
-      sealDocument(document.bytes),
+      withChecksum(document.bytes),
     );
     collection.size += document.bytes.length - old.bytes.length;
   }
@@ -234,8 +234,8 @@ export class Records implements WriteTarget {
   }
 
   /** The record id that is the value of an entry. */
-  #holder(key: Buffer, view: View): number | undefined {
-    const found = peek(this.environment.entries, key, view);
+  #uniqueRecordId(key: Buffer, view: View): number | undefined {
+    const found = getTransient(this.environment.entries, key, view);
     return found && readRecordId(found);
   }
 
@@ -263,7 +263,7 @@ export class Records implements WriteTarget {
   }
 
   #apply(collection: Collection, change: Change): void {
-    this.noteMutation();
+    this.markChanged();
     this.guard.afterWrite(collection, change.recordId, change.uniqueKeys);
     const grew = change.flags.filter(([index, keys]) => flag(index, keys)).length > 0;
     if (grew) this.catalog.save(collection);
@@ -279,14 +279,14 @@ export class Records implements WriteTarget {
     const entry = treeKey(collection, index, key, recordId);
     // While a unique index is being filled, two documents may have a key, of which one has the entry.
     const isOthers =
-      index.building && hasIdInValue(collection, index) && this.#holder(entry, {}) !== recordId;
+      index.building && hasIdInValue(collection, index) && this.#uniqueRecordId(entry, {}) !== recordId;
     if (!isOthers) this.environment.entries.removeSync(entry);
   }
 
   #putEntry(collection: Collection, index: IndexState, entry: Buffer, recordId: number): void {
     const value = hasIdInValue(collection, index) ? recordIdBytes(recordId) : NOTHING;
     this.environment.entries.putSync(entry, value);
-    this.noteMutation();
+    this.markChanged();
   }
 
   /** `entry` is the key in the tree that `key` makes. */
@@ -299,7 +299,7 @@ export class Records implements WriteTarget {
   ): void {
     const { recordId } = document;
     const isTaken = hasIdInValue(collection, index)
-      ? (this.#holder(entry, {}) ?? recordId) !== recordId
+      ? (this.#uniqueRecordId(entry, {}) ?? recordId) !== recordId
       : this.holders(collection, index, key, {}).some((other) => other !== recordId);
     if (isTaken) throw duplicateKey(collection, index, document.document);
   }

@@ -14,7 +14,7 @@ export interface KeyRange {
 }
 
 /** The current view of a query. It changes between two batches of a cursor, which hold no snapshot. */
-export interface ViewHolder {
+export interface CurrentView {
   view: View;
 }
 
@@ -32,7 +32,7 @@ export class Scanner {
   constructor(
     private readonly tree: Tree,
     private readonly range: KeyRange,
-    private readonly holder: ViewHolder,
+    private readonly current: CurrentView,
     private readonly withValues: boolean,
   ) {}
 
@@ -58,7 +58,7 @@ export class Scanner {
   }
 
   /** Takes the last step back: the next one gives what is there then. */
-  unread(): void {
+  stepBack(): void {
     this.pause();
     this.#last = this.#previous;
     this.#done = false;
@@ -66,7 +66,7 @@ export class Scanner {
 
   #open(): Iterator<Entry> {
     const { lower, upper, reverse } = this.range;
-    const options = { ...this.holder.view, reverse };
+    const options = { ...this.current.view, reverse };
     const bounds = reverse
       ? { start: this.#last ?? upper, exclusiveStart: true, end: lower, inclusiveEnd: true }
       : { start: this.#last ?? lower, exclusiveStart: this.#last !== undefined, end: upper };

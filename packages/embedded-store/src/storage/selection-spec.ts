@@ -5,7 +5,7 @@ import type { Sort } from '../query/sort';
 import type { Changes } from '../session/transaction';
 import type { Collection } from './catalog';
 import type { StoredDocument } from './records';
-import type { ViewHolder } from './scanner';
+import type { CurrentView } from './scanner';
 
 /** Which documents of a collection are wanted, in which order. */
 export interface SelectionSpec {
@@ -30,7 +30,7 @@ export interface Selected {
 }
 
 /** Where a selection reads: a view, and the changes of an open transaction laid over it. */
-export interface Source extends ViewHolder {
+export interface Source extends CurrentView {
   changes?: ((collection: Collection) => Changes | undefined) | undefined;
 }
 

@@ -32,14 +32,14 @@ export class Selection {
   }
 
   /** Whether documents can be gone past, and counted, without being read. */
-  get passes(): boolean {
+  get canSkip(): boolean {
     const sorted = this.spec.sort === undefined || this.scan.providesSort;
-    return this.scan.pass !== undefined && sorted && !this.source.changes?.(this.collection)?.size;
+    return this.scan.skipOne !== undefined && sorted && !this.source.changes?.(this.collection)?.size;
   }
 
   /** Counts a document without reading it; false at the end. Only where `passes`. */
-  pass(): boolean {
-    if (this.ended || !this.scan.pass?.()) return false;
+  skipOne(): boolean {
+    if (this.ended || !this.scan.skipOne?.()) return false;
     this.#taken++;
     return true;
   }
@@ -66,8 +66,8 @@ export class Selection {
     let skip = spec.skip;
     const changes = this.source.changes?.(this.collection);
     const sorted = spec.sort === undefined || this.scan.providesSort;
-    if (this.passes) {
-      for (; skip > 0 && this.scan.pass?.(); skip--) if (skip % TICK === 0) yield undefined;
+    if (this.canSkip) {
+      for (; skip > 0 && this.scan.skipOne?.(); skip--) if (skip % TICK === 0) yield undefined;
       if (skip > 0) return;
     }
     const found = changes?.size ? this.#overlaid(changes) : this.#scanned();
@@ -96,8 +96,8 @@ export class Selection {
     const own: Selected[] = [];
     for (const stored of changes.values()) {
       if (!stored || !filter.matches(stored.document)) continue;
-      const score = this.scan.judge?.(stored);
-      if (!this.scan.judge || score !== undefined) own.push({ stored, score });
+      const score = this.scan.scoreOf?.(stored);
+      if (!this.scan.scoreOf || score !== undefined) own.push({ stored, score });
     }
     const merge = sort && this.scan.providesSort ? sort : undefined;
     const compare = (a: Selected, b: Selected): number =>

@@ -15,11 +15,11 @@ export async function sweepDropped(engine: Engine): Promise<void> {
       for (;;) {
         const keys = [...tree.getKeys({ ...range })];
         for (const key of keys) tree.removeSync(key);
-        engine.writer.noteMutation();
+        engine.writer.markChanged();
         if (keys.length < CHUNK) break;
         yield undefined;
       }
-      engine.catalog.forgetDropped(dropped);
+      engine.catalog.deleteDropped(dropped);
     }
   });
 }

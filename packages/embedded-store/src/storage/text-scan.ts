@@ -13,7 +13,7 @@ import { entryKey, readRecordId } from './keys';
 import { type Hit, bestOfLists, byScore } from './text-top';
 import type { PlanScan, ScanItem, ScanServices, ScanStatistics } from './plan-types';
 import type { StoredDocument } from './records';
-import { type KeyRange, Scanner, type ViewHolder } from './scanner';
+import { type KeyRange, Scanner, type CurrentView } from './scanner';
 import type { SelectionSpec } from './selection-spec';
 
 /** Index entries read between two ticks. */
@@ -30,7 +30,7 @@ export function textScan(
   collection: Collection,
   clause: Document,
   spec: SelectionSpec,
-  holder: ViewHolder,
+  current: CurrentView,
 ): TextScan {
   checkTextSpec(clause);
   if (spec.hint !== undefined) {
@@ -50,7 +50,7 @@ export function textScan(
   }
   const prefix = text.before.map((path) => equalityOn(spec.filter.root, path));
   const query = parseTextQuery(clause, text.language);
-  return new TextScan(services, collection, { index, text, prefix, query }, spec, holder);
+  return new TextScan(services, collection, { index, text, prefix, query }, spec, current);
 }
 
 /** The value that a filter wants at a path which a compound text index begins with. */
@@ -95,7 +95,7 @@ export class TextScan implements PlanScan {
     private readonly collection: Collection,
     private readonly search: Search,
     private readonly spec: SelectionSpec,
-    private readonly holder: ViewHolder,
+    private readonly current: CurrentView,
   ) {
     this.providesSort = spec.sort === undefined || sortsByScoreFirst(spec.sortDocument);
   }
@@ -137,7 +137,7 @@ export class TextScan implements PlanScan {
   }
 
   /** The score of a document that is not in the index, such as one of an open transaction; undefined without a hit. */
-  judge(stored: StoredDocument): number | undefined {
+  scoreOf(stored: StoredDocument): number | undefined {
     const { query, text } = this.search;
     let sum: number | undefined;
     const scores = textTerms(text, stored.document);
@@ -154,15 +154,15 @@ export class TextScan implements PlanScan {
    * only follow at the last score are among them when the sort has more to say about their order.
    */
   *#top(terms: readonly string[]): Generator<undefined, Hit[] | undefined> {
-    const wanted = this.#wanted(terms);
+    const wanted = this.#hitsNeeded(terms);
     if (wanted === undefined) return undefined;
     const { records } = this.services;
     const ranking = bestOfLists(
       terms.map((term) => this.#postings(term)),
       (recordId) => {
-        const stored = records.get(this.collection, recordId, this.holder.view);
+        const stored = records.get(this.collection, recordId, this.current.view);
         this.statistics.documents++;
-        return stored && this.spec.filter.matches(stored.document) ? this.judge(stored) : undefined;
+        return stored && this.spec.filter.matches(stored.document) ? this.scoreOf(stored) : undefined;
       },
     );
     const ties = (this.spec.sortDocument?.size ?? 0) > 1;
@@ -189,9 +189,9 @@ export class TextScan implements PlanScan {
   }
 
   /** How many hits are enough; undefined where all have to be known. */
-  #wanted(terms: readonly string[]): number | undefined {
+  #hitsNeeded(terms: readonly string[]): number | undefined {
     const { sort, limit, skip } = this.spec;
-    const overlaid = 'changes' in this.holder && this.holder.changes !== undefined;
+    const overlaid = 'changes' in this.current && this.current.changes !== undefined;
     if (sort === undefined || !this.providesSort || limit === undefined || overlaid) return undefined;
     return terms.length <= MAX_LISTS && skip + limit <= MAX_TOP ? skip + limit : undefined;
   }
@@ -200,7 +200,7 @@ export class TextScan implements PlanScan {
     const { index, prefix } = this.search;
     const lower = entryKey(index.number, postingPrefix(prefix, term));
     const range: KeyRange = { lower, upper: successor(lower), reverse: false };
-    const scanner = new Scanner(this.services.environment.entries, range, this.holder, false);
+    const scanner = new Scanner(this.services.environment.entries, range, this.current, false);
     this.#scanners.push(scanner);
     for (let entry = scanner.next(); entry; entry = scanner.next()) {
       this.statistics.keys++;
@@ -212,7 +212,7 @@ export class TextScan implements PlanScan {
     const { query, text } = this.search;
     for (let step = this.#hits?.next(); step && step.done !== true; step = this.#hits?.next()) {
       const { recordId, score } = step.value;
-      const stored = this.services.records.get(this.collection, recordId, this.holder.view);
+      const stored = this.services.records.get(this.collection, recordId, this.current.view);
       // Gone since an earlier batch.
       if (stored === undefined) continue;
       this.statistics.documents++;

@@ -1,7 +1,7 @@
 import { decode } from '../bson/codec';
 import type { Collection, IndexState } from './catalog';
 import type { Environment, View } from './environment';
-import { documentKey, openDocument, prefixKey, readRecordId } from './keys';
+import { documentKey, verifyChecksum, prefixKey, readRecordId } from './keys';
 import { hasIdInValue, keysOf, StoredDocument, treeKey } from './records';
 import { Scanner } from './scanner';
 
@@ -73,7 +73,7 @@ function rangeOf(number: number) {
 
 function readDocument(recordId: number, sealed: Buffer): StoredDocument | undefined {
   try {
-    const bytes = openDocument(sealed);
+    const bytes = verifyChecksum(sealed);
     return new StoredDocument(recordId, bytes, decode(bytes));
   } catch {
     return undefined;

@@ -34,7 +34,7 @@ class DirtyFailure extends Error {
 const BATCH_MS = 25;
 
 /** Weight of the latest batch in what is expected of the next. */
-const LEARNING = 0.2;
+const SMOOTHING = 0.2;
 const MAX_WAIT_MS = 4;
 
 /**
@@ -42,7 +42,7 @@ const MAX_WAIT_MS = 4;
  * same time; a flush that starts with the first of them makes the others wait for the next one. A writer that
  * is alone does not wait.
  */
-class Gathering {
+class BatchDelay {
   #expected = 1;
   #flushMs = 0;
   #deadline = 0;
@@ -51,14 +51,14 @@ class Gathering {
     this.#deadline = performance.now() + Math.min(this.#flushMs / 2, MAX_WAIT_MS);
   }
 
-  waits(queued: number): boolean {
+  shouldWait(queued: number): boolean {
     return queued < this.#expected * 0.8 && performance.now() < this.#deadline;
   }
 
-  learn(jobs: number, flushMs: number): void {
+  observe(jobs: number, flushMs: number): void {
     // After growing at once the expectation sinks slowly, so that one straggler does not end the waiting.
-    this.#expected = Math.max(jobs, this.#expected + (jobs - this.#expected) * LEARNING);
-    this.#flushMs += (flushMs - this.#flushMs) * LEARNING;
+    this.#expected = Math.max(jobs, this.#expected + (jobs - this.#expected) * SMOOTHING);
+    this.#flushMs += (flushMs - this.#flushMs) * SMOOTHING;
   }
 }
 
@@ -70,9 +70,9 @@ export class Writer {
   #queue: Job[] = [];
   #scheduled = false;
   #running = false;
-  #mutations = 0;
+  #changes = 0;
   #sliceEnd = 0;
-  readonly #gathering = new Gathering();
+  readonly #delay = new BatchDelay();
   #closed: Error | undefined;
 
   constructor(
@@ -86,12 +86,12 @@ export class Writer {
   ) {}
 
   /** Tells that the running job has written, so that a later failure of it undoes the batch. */
-  noteMutation(): void {
-    this.#mutations++;
+  markChanged(): void {
+    this.#changes++;
   }
 
   /** Whether the running job has used up its turn and should yield. */
-  get sliceIsOver(): boolean {
+  get timeSliceIsOver(): boolean {
     return performance.now() > this.#sliceEnd;
   }
 
@@ -130,15 +130,15 @@ export class Writer {
   #schedule(): void {
     if (this.#scheduled || this.#running || this.#queue.length === 0) return;
     this.#scheduled = true;
-    this.#gathering.begin();
-    const turn = () => {
-      if (this.#gathering.waits(this.#queue.length)) setImmediate(turn);
-      else this.#takeTurn();
+    this.#delay.begin();
+    const startWhenReady = () => {
+      if (this.#delay.shouldWait(this.#queue.length)) setImmediate(startWhenReady);
+      else this.#startBatch();
     };
-    setImmediate(turn);
+    setImmediate(startWhenReady);
   }
 
-  #takeTurn(): void {
+  #startBatch(): void {
     this.#scheduled = false;
     this.#running = true;
     try {
@@ -150,39 +150,39 @@ export class Writer {
   }
 
   #runBatch(): void {
-    const taken: Job[] = [];
+    const jobs: Job[] = [];
     let outcomes: Outcome[] = [];
     let worked = 0;
     try {
       this.environment.write(() => {
         outcomes = [];
         this.#sliceEnd = performance.now() + BATCH_MS;
-        while (this.#queue.length > 0 && !(taken.length > 0 && this.sliceIsOver)) {
+        while (this.#queue.length > 0 && !(jobs.length > 0 && this.timeSliceIsOver)) {
           const job = this.#queue.shift();
           if (!job) break;
-          taken.push(job);
+          jobs.push(job);
           outcomes.push(this.#step(job));
         }
         this.hooks.beforeCommit();
         worked = performance.now();
       });
-      this.#gathering.learn(taken.length, performance.now() - worked);
+      this.#delay.observe(jobs.length, performance.now() - worked);
     } catch (failure) {
       this.hooks.afterAbort();
-      this.#undo(taken, failure);
+      this.#undo(jobs, failure);
       return;
     }
     for (const outcome of outcomes) this.#settle(outcome);
   }
 
   #step(job: Job): Outcome {
-    const before = this.#mutations;
+    const before = this.#changes;
     try {
       job.steps ??= job.make();
       const step = job.steps.next();
       return step.done ? { job, value: step.value } : { job, pause: step.value };
     } catch (error) {
-      if (this.#mutations === before) return { job, error };
+      if (this.#changes === before) return { job, error };
       throw new DirtyFailure(job, error);
     }
   }
@@ -200,11 +200,11 @@ export class Writer {
   }
 
   /** The batch is gone: the job at fault fails, the others start again where that is possible. */
-  #undo(taken: Job[], failure: unknown): void {
+  #undo(jobs: Job[], failure: unknown): void {
     const culprit = failure instanceof DirtyFailure ? failure.job : undefined;
     const cause = failure instanceof DirtyFailure ? failure.cause : failure;
     const again: Job[] = [];
-    for (const job of taken) {
+    for (const job of jobs) {
       if (job === culprit || culprit === undefined || job.partlyCommitted) job.reject(cause);
       else {
         job.steps = undefined;

@@ -13,7 +13,7 @@ import { noSuchTransaction } from '../session/transaction';
 import type { Transaction } from '../session/transaction';
 import type { Connection, Handler } from './listener';
 import type { Request } from './protocol';
-import { takeDocuments } from './raw';
+import { extractDocuments } from './raw';
 
 /** Array fields of commands whose documents are kept as bytes. */
 const RAW_FIELDS: ReadonlyMap<string, string> = new Map([['insert', 'documents']]);
@@ -112,7 +112,7 @@ function readBody(request: Request): { body: Document; documents?: [string, Buff
   const { body } = request;
   const nameEnd = body.indexOf(0, 5);
   const field = RAW_FIELDS.get(body.toString('latin1', 5, nameEnd));
-  const taken = field === undefined ? undefined : takeDocuments(body, field);
+  const taken = field === undefined ? undefined : extractDocuments(body, field);
   if (field === undefined || !taken) return { body: decode(body) };
   return { body: decode(taken.rest), documents: [field, taken.documents] };
 }

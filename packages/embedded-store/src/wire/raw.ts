@@ -74,7 +74,7 @@ function documentsOf(array: Buffer): Buffer[] | undefined {
  * Takes the array field `name` out of a command, so that its documents are not decoded. The rest is a
  * command without the field. Undefined where the command has no such field, or other things in it.
  */
-export function takeDocuments(
+export function extractDocuments(
   bytes: Buffer,
   name: string,
 ): { rest: Buffer; documents: Buffer[] } | undefined {

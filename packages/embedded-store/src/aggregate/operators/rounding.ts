@@ -127,7 +127,7 @@ function roundDecimal(value: Decimal128, digits: number, mode: Mode): Decimal128
   const cut = -decimal.exponent - digits;
   if (cut <= 0) return value;
   const signed = decimal.negative ? -decimal.coefficient : decimal.coefficient;
-  const whole = cut > 40 ? smallRest(signed, mode) : scaled(signed, cut, mode);
+  const whole = cut > 40 ? roundTiny(signed, mode) : scaled(signed, cut, mode);
   return toDecimal128({
     negative: decimal.negative,
     coefficient: whole < 0n ? -whole : whole,
@@ -136,7 +136,7 @@ function roundDecimal(value: Decimal128, digits: number, mode: Mode): Decimal128
 }
 
 /** What is left of a decimal whose digits all lie far behind the place of rounding. */
-function smallRest(value: bigint, mode: Mode): bigint {
+function roundTiny(value: bigint, mode: Mode): bigint {
   if (mode === 'floor' && value < 0n) return -1n;
   return mode === 'ceil' && value > 0n ? 1n : 0n;
 }

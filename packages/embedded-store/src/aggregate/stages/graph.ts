@@ -123,8 +123,8 @@ function* search(
   access: Access,
 ): Generator<Document | undefined> {
   const visited = new Set<string>();
-  const asked = new Set<string>();
-  let frontier = fresh(Array.isArray(start) ? start : [start ?? null], asked);
+  const seen = new Set<string>();
+  let frontier = fresh(Array.isArray(start) ? start : [start ?? null], seen);
   for (let depth = 0; depth <= graph.maxDepth && frontier.length > 0; depth++) {
     const next: Value[] = [];
     const wanted: Document = new Map([[graph.connectTo, new Map([['$in', frontier]])]]);
@@ -143,16 +143,16 @@ function* search(
       const onward = readPath(document, graph.connectFrom);
       next.push(...(Array.isArray(onward) ? onward : [onward ?? null]));
     }
-    frontier = fresh(next, asked);
+    frontier = fresh(next, seen);
   }
 }
 
 /** The values that were not asked for yet. */
-function fresh(values: readonly Value[], asked: Set<string>): Value[] {
+function fresh(values: readonly Value[], seen: Set<string>): Value[] {
   return values.filter((value) => {
     const key = valueKey(value);
-    if (asked.has(key)) return false;
-    asked.add(key);
+    if (seen.has(key)) return false;
+    seen.add(key);
     return true;
   });
 }
