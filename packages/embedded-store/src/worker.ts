@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { serve } from './serve';
 import type { ServeOptions } from './serve';
 
-/** What the worker tells the thread that started it. */
+/** The messages from the worker to the thread that started it. */
 export type WorkerMessage =
   | { kind: 'ready'; uri: string }
   | { kind: 'failed'; message: string }

@@ -16,7 +16,7 @@ export interface Access {
   find(collection: string, filter: Document, options: FindOptions): Steps;
   /** The figures of the pipeline's own collection, as collStats has them; sizes in units of `scale` bytes. */
   statistics?(scale: number): Document;
-  /** The commands that run now, for $currentOp. */
+  /** The running commands, for $currentOp. */
   operations?(): readonly Document[];
 }
 

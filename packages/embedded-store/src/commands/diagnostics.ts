@@ -60,7 +60,7 @@ export const whatsMyUriCommand: Command = {
   run: ({ connection }) => new Map<string, Value>([['you', connection.remote]]),
 };
 
-/** The commands that run now, each as a document, also for the aggregation stage. */
+/** The running commands, each as a document, also for the aggregation stage. */
 export function runningOperations(engine: Engine): Document[] {
   const now = performance.now();
   return engine.operations.list().map(

@@ -3,14 +3,14 @@ import type { Path } from '../bson/paths';
 import type { Document, Value } from '../bson/types';
 
 /**
- * What a filter asks of the values at one path. `test` judges one value; undefined stands for a missing one.
- * Unless `whole` is set, an array at the end of the path is judged by each of its elements, and then itself.
+ * The condition of a filter on the values at one path. `test` checks one value; undefined is a missing one. Unless
+ * `whole` is set, it is applied to each element of an array at the end of the path, and then to the array.
  */
 interface PredicateBase {
   test(value: Value | undefined): boolean;
   /** The predicate is about arrays as such, not about their elements. */
   readonly whole?: true;
-  /** Position of the first array element that fits, for the positional operator. */
+  /** Position of the first matching array element, for the positional operator. */
   position?(array: readonly Value[]): number | undefined;
 }
 

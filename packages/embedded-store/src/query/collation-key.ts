@@ -2,10 +2,10 @@ type Compare = (a: string, b: string) => number;
 
 const CACHE_LIMIT = 20_000;
 const DIGITS = /\p{Nd}+/gu;
-/** A character with the marks that belong to it. */
+/** A character with its combining marks. */
 const CLUSTER = /\P{M}\p{M}*|\p{M}+/gu;
 const INVISIBLE = /[\p{Cf}\p{Cc}]/gu;
-/** Where equalities occur that no decomposition explains: Latin to symbols, and the compatibility forms. */
+/** The ranges with equalities that no decomposition explains: Latin to symbols, and the compatibility forms. */
 const TABLE_RANGES: readonly [first: number, last: number][] = [
   [0x20, 0x33ff],
   [0xa640, 0xabff],
@@ -14,16 +14,16 @@ const TABLE_RANGES: readonly [first: number, last: number][] = [
 const LATIN: readonly [first: number, last: number] = [0xc0, 0x24f];
 
 /**
- * Makes the function that maps strings to one form for each class of strings that the collation holds equal.
- * Intl gives no sort keys, so the collator itself is asked which characters are equal: each is replaced by the
- * simplest of its like. Two letters that stand for one (Danish `aa`) are replaced together.
+ * Returns a function that maps all strings that are equal under the collation to the same form. Intl has no sort
+ * keys, so the function finds equal characters by comparing them: each is replaced by the simplest character that
+ * is equal to it. Two letters that are equal to one (Danish `aa`) are replaced together.
  */
 export function canonicalForm(compare: Compare, numeric: boolean): (s: string) => string {
   const known = new Map<string, string>();
   let table: Map<string, string> | undefined;
   let pairs: ReadonlyMap<string, string> | undefined;
 
-  /** The simplest equal of a cluster, apart from those that only the table knows. */
+  /** The simplest equal of a cluster, except for those that only the table has. */
   function simplest(cluster: string): string {
     if (compare(cluster, '') === 0) return '';
     return candidates(cluster).find((candidate) => compare(candidate, cluster) === 0) ?? cluster;
@@ -39,7 +39,7 @@ export function canonicalForm(compare: Compare, numeric: boolean): (s: string) =
     return form;
   }
 
-  /** Marks can have equals of their own. */
+  /** Marks can have equals, too. */
   function byParts(form: string): string {
     if (table === undefined) return form;
     const parts = [...form].map((part) => (/\p{M}/u.test(part) ? (table?.get(part) ?? part) : part)).join('');
@@ -80,7 +80,7 @@ function codePoints([first, last]: readonly [number, number]): string[] {
   return Array.from({ length: last - first + 1 }, (_, i) => String.fromCodePoint(first + i));
 }
 
-/** Sorts strings and cuts them where neighbours are not equal. */
+/** Sorts strings and splits them into groups of equal ones. */
 function classes(strings: readonly string[], compare: Compare): string[][] {
   const sorted = [...strings].sort(compare);
   const result: string[][] = [];
@@ -93,7 +93,7 @@ function classes(strings: readonly string[], compare: Compare): string[][] {
 
 const byCodePoint = (a: string, b: string): number => (a < b ? -1 : 1);
 
-/** Each character that has equals, with the form of the first of them. */
+/** Each character that has equals, with the form of the first one. */
 function equalCharacters(compare: Compare, simplest: (s: string) => string): Map<string, string> {
   const single = TABLE_RANGES.flatMap(codePoints)
     .map((character) => character.normalize('NFD'))
@@ -115,7 +115,7 @@ function letterPairs(compare: Compare, simplest: (s: string) => string): Map<str
   const result = new Map<string, string>();
   for (const members of classes([...new Set([...pairs, ...marked])], compare)) {
     const letter = members.filter((member) => !pairs.includes(member)).sort(byCodePoint)[0];
-    // A letter whose own form is the pair needs nothing: both are written alike anyway.
+    // A letter whose form is the pair needs no entry: both have the same form already.
     if (letter === undefined || /^[a-z]{2}$/.test(simplest(letter))) continue;
     for (const member of members) if (pairs.includes(member)) result.set(member, simplest(letter));
   }

@@ -86,7 +86,7 @@ function strengthOf(spec: Document): number {
   return (spec.get('strength') as Int32).value;
 }
 
-/** Intl.Collator knows three strengths, and adds case only to the first. */
+/** Intl.Collator has three strengths, and adds case to the first one only. */
 function refuseUnsupported(spec: Document): void {
   const unsupported =
     (strengthOf(spec) > 3 && 'strength above 3') ||
@@ -110,7 +110,7 @@ function optionsOf(spec: Document): Intl.CollatorOptions {
   };
 }
 
-/** ICU names locales as `de_AT@collation=phonebook`; Intl wants `de-AT-u-co-phonebk`. */
+/** ICU names locales as `de_AT@collation=phonebook`; Intl requires `de-AT-u-co-phonebk`. */
 function bcp47(locale: string): string {
   const [name = '', keywords] = locale.split('@');
   const variant = keywords === undefined ? undefined : /^collation=(\w+)$/.exec(keywords)?.[1];
@@ -120,7 +120,7 @@ function bcp47(locale: string): string {
   try {
     supported = Intl.Collator.supportedLocalesOf([tag]);
   } catch {
-    // A malformed tag throws; it is refused below like an unknown one.
+    // A malformed tag throws an error; it is refused below like an unknown one.
   }
   if (supported.length === 0 || (keywords !== undefined && variant === undefined)) {
     throw new StoreError('BadValue', `Field 'locale' is invalid in: { locale: "${locale}" }`);

@@ -11,9 +11,9 @@ const CACHE_LIMIT = 50;
 const cache = new Map<string, Collator>();
 
 /**
- * The collator of a `collation` document (https://www.mongodb.com/docs/manual/reference/collation/); undefined
- * for none and for locale "simple". Strengths 1 to 3, caseLevel, caseFirst, numericOrdering and
- * alternate: "shifted" go through Intl.Collator; what it cannot do is refused with BadValue.
+ * The collator of a `collation` document (https://www.mongodb.com/docs/manual/reference/collation/); undefined for
+ * none and for locale "simple". Strengths 1 to 3, caseLevel, caseFirst, numericOrdering and alternate: "shifted" go
+ * through Intl.Collator; what Intl cannot do is refused with BadValue.
  */
 export function compileCollation(spec: Document | undefined): Collator | undefined {
   if (spec === undefined) return undefined;

@@ -5,7 +5,7 @@ import type { Document, Value } from '../bson/types';
 type DocumentTest = (document: Document) => boolean;
 type ValueTest = (value: Value | undefined) => boolean;
 
-/** The test of the value at the end of a path, arrays opened as the predicate wants them. */
+/** The test of the value at the end of a path, with arrays handled as the predicate requires. */
 function leafTest(predicate: Predicate): ValueTest {
   if (predicate.whole === true) return (value) => predicate.test(value);
   return (value) => {
@@ -23,7 +23,7 @@ function compileLeaf(parts: Path, predicate: Predicate): DocumentTest {
     visitPath(document, parts, (value, _index, element) => (element ? predicate.test(value) : test(value)));
 }
 
-/** Compiles a filter to a function over documents. */
+/** Compiles a filter to a function of documents. */
 export function compileNode(node: Node): DocumentTest {
   switch (node.kind) {
     case 'leaf':
@@ -32,7 +32,7 @@ export function compileNode(node: Node): DocumentTest {
       return node.test;
     case 'always':
       return () => node.value;
-    // The text index answers the clause; what it gives has matched it.
+    // The text index serves the clause; the documents that it returns match it.
     case 'text':
       return () => true;
     case 'not': {
@@ -80,7 +80,7 @@ function combine<T>(
   };
 }
 
-/** Conjuncts are looked at in this order for the positional operator, as the server sorts them. */
+/** The order in which conjuncts are evaluated for the positional operator, as MongoDB sorts them. */
 const ORDER = [
   'elemMatchObject',
   'elemMatchValue',
@@ -109,8 +109,8 @@ function byServerOrder(a: Node, b: Node): number {
 }
 
 /**
- * The array position that the positional operator `$` stands for, given that the document matches: where the
- * conjunct that goes through an array found its match. Undefined when no array was involved. The last conjunct wins.
+ * The array position that the positional operator `$` means in a matching document: the element that matched the
+ * conjunct on an array. Undefined when no array was involved. The last conjunct decides.
  */
 export function positionOf(node: Node, document: Document): number | undefined {
   switch (node.kind) {

@@ -11,14 +11,16 @@ import { decode, decodeFields } from '../bson/codec';
 export interface Filter {
   /** The parsed filter, for the planner. */
   readonly root: Node;
-  /** The document of the $text clause, if there is one; the text index answers it, `matches` ignores it. */
+  /** The document of the $text clause, if there is one; the text index serves it, `matches` ignores it. */
   readonly text?: Document;
-  /** Names of the top-level fields that decide the match; undefined when all may. */
+  /** Names of the top-level fields that the filter reads; undefined when it may read all. */
   readonly fields: ReadonlySet<string> | undefined;
   matches(document: Document): boolean;
-  /** Matches stored BSON and decodes no more of it than the filter needs. */
+  /** Matches stored BSON, and decodes only the fields that the filter reads. */
   matchesBytes(bytes: Uint8Array): boolean;
-  /** Position matched in the first array met, for positional `$`; undefined when no array was involved. */
+  /**
+   * The matching position in the first array on the path, for positional `$`; undefined when no array was involved.
+   */
   positional(document: Document): number | undefined;
 }
 
@@ -26,7 +28,7 @@ export interface FilterOptions {
   collator?: Collator | undefined;
   /** Constants of the command (`let`), for $expr. */
   variables?: Variables | undefined;
-  /** False where $text cannot be answered, as in a validator or an array filter. */
+  /** False where $text is not possible, as in a validator or an array filter. */
   text?: boolean;
 }
 
@@ -62,14 +64,14 @@ function textClauses(node: Node): Document[] {
   return node.kind === 'and' ? node.children.flatMap(textClauses) : [];
 }
 
-/** How often $text stands anywhere in a filter. */
+/** How often $text occurs in a filter. */
 function countText(node: Node): number {
   if (node.kind === 'text') return 1;
   if (node.kind === 'not') return countText(node.child);
   return 'children' in node ? node.children.reduce((sum, child) => sum + countText(child), 0) : 0;
 }
 
-/** Collects the top-level fields that a filter reads; false when it may read any. */
+/** Collects the top-level fields that a filter reads; returns false when it may read any. */
 function collectFields(node: Node, names: Set<string>): boolean {
   switch (node.kind) {
     case 'leaf':

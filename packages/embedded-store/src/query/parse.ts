@@ -63,7 +63,7 @@ function parseOperators(path: string, operators: Document, context: ParseContext
   for (const [name, argument] of operators) {
     const operator = FIELD_OPERATORS.get(name);
     if (operator === undefined) throw badValue(`unknown operator: ${name}`);
-    // $options belongs to $regex, which has read it already.
+    // $regex has read $options already.
     if (name === '$options' && operators.has('$regex')) continue;
     nodes.push(operator(path, argument, context, operators));
   }
@@ -100,7 +100,7 @@ const $text: TopLevelOperator = (argument, _context, where) => {
   return { kind: 'text', clause: argument };
 };
 
-/** $alwaysTrue and $alwaysFalse take the number 1 and nothing else. */
+/** $alwaysTrue and $alwaysFalse accept the number 1 only. */
 function constant(name: string, node: Node): TopLevelOperator {
   return (argument) => {
     if (integral(argument) === 1n) return node;

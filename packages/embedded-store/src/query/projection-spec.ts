@@ -22,9 +22,9 @@ export interface ProjectionNode {
 /** A projection as a tree of its paths. */
 export interface ProjectionSpec {
   readonly root: ProjectionNode;
-  /** Whether only what is named is given, and not all but what is named. */
+  /** Whether the projection includes the named fields, and does not exclude them. */
   readonly inclusion: boolean;
-  /** The path before `.$`, if there is one. */
+  /** The path before `.$`, if any. */
   readonly positional: readonly string[] | undefined;
   readonly usesTextScore: boolean;
 }
@@ -40,7 +40,7 @@ interface ParseState {
   usesTextScore: boolean;
 }
 
-/** InvalidPipelineOperator, which a find does not speak of. */
+/** InvalidPipelineOperator, which errors of find do not name. */
 const UNKNOWN_OPERATOR = 168;
 const DB_REF_FIELDS = new Set(['$ref', '$id', '$db']);
 
@@ -110,7 +110,7 @@ function parseObject(state: ParseState, path: string, parts: readonly string[], 
 
 type OperatorParser = (state: ParseState, path: string, operand: Value) => ProjectionLeaf | undefined;
 
-/** The operators that mean something else in a find than in an expression; undefined means: an expression. */
+/** The operators with another meaning in find than in an expression; undefined means an expression. */
 const OPERATORS: ReadonlyMap<string, OperatorParser> = new Map<string, OperatorParser>([
   ['$slice', (_state, _path, operand) => parseSlice(operand)],
   ['$elemMatch', parseElemMatch],

@@ -13,21 +13,21 @@ import type { DocumentMeta } from './sort';
 
 /** A compiled projection. */
 export interface Projection {
-  /** Whether it gives every document as it is, so that the stored bytes may be sent. */
+  /** Whether it returns every document unchanged, so that the stored bytes can be sent. */
   readonly isIdentity: boolean;
   /** Whether it needs the score of a `$text` query. */
   readonly usesTextScore: boolean;
-  /** The document with only what was asked for, as a new one. */
+  /** A new document with the projected fields. */
   apply(document: Document, meta?: DocumentMeta): Document;
 }
 
 const IDENTITY: Projection = { isIdentity: true, usesTextScore: false, apply: (document) => document };
 
 /**
- * Compiles the projection of a find or findAndModify: inclusion or exclusion with `$slice`, `$elemMatch`,
- * `$meta: "textScore"`, `.$` and expressions.
+ * Compiles the projection of a find or findAndModify: inclusion or exclusion with `$slice`, `$elemMatch`, `$meta:
+ * "textScore"`, `.$` and expressions.
  *
- * @param options.filter The query's filter, which tells the element that `.$` stands for.
+ * @param options.filter The query's filter, which decides the element that `.$` means.
  * @throws StoreError see parseProjection; BadValue for `.$` without a filter on that path.
  * @see https://www.mongodb.com/docs/manual/reference/method/db.collection.find/#projection
  */
@@ -101,7 +101,7 @@ function excludeBelow(node: ProjectionNode, value: Value): Value {
   return Array.isArray(value) ? value.map((item) => excludeBelow(node, item)) : value;
 }
 
-/** What a leaf leaves of a value, undefined for nothing; computed values are added later. */
+/** The projected value of a leaf, undefined for none; computed values are added later. */
 function pick(leaf: ProjectionLeaf, value: Value, name: string): Value | undefined {
   switch (leaf.kind) {
     case 'include':
@@ -171,7 +171,7 @@ function compute(leaf: ProjectionLeaf, document: Document, meta: DocumentMeta): 
   return new Double(meta.textScore);
 }
 
-/** The document with the first array on the path cut down to the element that the query matched. */
+/** The document with the first array on the path reduced to the element that the query matched. */
 function keepMatched(document: Document, path: readonly string[], index: number | undefined): Document {
   const [name = '', ...rest] = path;
   const value = document.get(name);

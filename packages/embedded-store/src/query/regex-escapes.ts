@@ -16,12 +16,12 @@ function codePoint(code: number): string {
   return `\\u{${code.toString(16)}}`;
 }
 
-/** An escape sequence, translated for use outside and (null where it cannot stand there) inside a class. */
+/** An escape sequence, translated for use outside and (null if not possible) inside a class. */
 export interface Escape {
   length: number;
   outside: string;
   inside: string | null;
-  /** It stands for several characters, so that no range can begin or end with it. */
+  /** It matches several characters, so a range cannot begin or end with it. */
   isClass: boolean;
 }
 
@@ -30,7 +30,9 @@ const NOT_SPACE = '\\0-\\x08\\x0e-\\x1f!-\\u{10ffff}';
 const HORIZONTAL = '\\t \\xa0\\u1680\\u180e\\u2000-\\u200a\\u202f\\u205f\\u3000';
 const VERTICAL = '\\n-\\r\\x85\\u2028\\u2029';
 
-/** PCRE's classes are about ASCII, JavaScript's `\s` is not. `\v` is a class there and one character here. */
+/**
+ * PCRE's classes are ASCII only, JavaScript's `\s` is not. `\v` is a class in PCRE and one character in JavaScript.
+ */
 const CLASSES: Readonly<Record<string, string>> = {
   d: '0-9',
   w: '0-9A-Za-z_',

@@ -46,7 +46,7 @@ class Translator {
     return { source: this.output, flags: this.flags.ignoreCase ? 'iu' : 'u' };
   }
 
-  /** Settings at the very start hold for all of the expression. */
+  /** Settings at the very start apply to the whole expression. */
   private leadingFlags(): void {
     for (;;) {
       const found = /^(?:\(\*(?:UTF8?)\)|\(\?([imsx]+)\))/.exec(this.pattern.slice(this.at));
@@ -181,7 +181,7 @@ class Translator {
       const isDash = item.raw === '-';
       const nextIsClass = isDash && this.classFollows();
       const nextEnds = this.pattern.charAt(this.at) === ']';
-      // A dash beside a class, or at an end, is itself.
+      // A dash beside a class, or at an end, is a literal.
       content += isDash && !(first || afterClass || nextIsClass || nextEnds) ? '-' : item.text;
       afterClass = item.isClass;
       first = false;

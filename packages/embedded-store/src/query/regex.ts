@@ -5,8 +5,8 @@ const CACHE_LIMIT = 500;
 const cache = new Map<string, RegExp>();
 
 /**
- * Compiles a regular expression of the Perl-compatible dialect that MongoDB uses. Flags: i, m, s, x, u.
- * Throws Location51091 for an invalid expression, and for what JavaScript cannot do.
+ * Compiles a regular expression of the Perl-compatible dialect that MongoDB uses. Flags: i, m, s, x, u. Throws
+ * Location51091 for an invalid expression, and for features that JavaScript lacks.
  */
 export function compileRegex(pattern: string, options: string): RegExp {
   const id = `${options}/${pattern}`;
@@ -24,10 +24,10 @@ export function compileRegex(pattern: string, options: string): RegExp {
   return compiled;
 }
 
-/** What a regular expression says about how its matches begin. */
+/** The prefix of all matches of a regular expression. */
 export interface LiteralPrefix {
   readonly text: string;
-  /** The expression asks for nothing but this beginning. */
+  /** The expression requires nothing but this prefix. */
   readonly complete: boolean;
 }
 
@@ -35,8 +35,8 @@ const LITERAL = /^[\p{L}\p{N}\s_\-@#%&=:;,'"<>/!~`]$/u;
 const QUANTIFIERS = new Set(['*', '?', '{']);
 
 /**
- * The text with which all matches of an expression begin, if it is anchored at the start and the text can be
- * told from its form; undefined otherwise.
+ * The prefix of all matches of an expression, if it is anchored at the start and its structure shows the prefix;
+ * undefined otherwise.
  */
 export function literalPrefix(pattern: string, options: string): LiteralPrefix | undefined {
   if (/[imx]/.test(options) || pattern.includes('|')) return undefined;

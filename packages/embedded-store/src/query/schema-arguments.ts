@@ -3,14 +3,14 @@ import { integral, isNumber, type NumberValue } from '../bson/numbers';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 
-/** Tells whether a value is valid. */
+/** Returns whether a value is valid. */
 export type Check = (value: Value) => boolean;
 
-/** A keyword of a schema on its way to a check. */
+/** A keyword of a schema that is being compiled. */
 export interface KeywordUse {
   readonly name: string;
   readonly argument: Value;
-  /** The schema that the keyword is in, for keywords that belong together. */
+  /** The schema that contains the keyword, for keywords that depend on each other. */
   readonly schema: Document;
   /** Compiles a schema inside this one. */
   readonly compile: (schema: Document) => Check;
@@ -36,7 +36,7 @@ export function numberArgument(use: KeywordUse): NumberValue {
   return use.argument;
 }
 
-/** A length or count: a whole number that is not negative. */
+/** A length or count: a non-negative whole number. */
 export function countArgument(use: KeywordUse): number {
   const count = integral(use.argument);
   if (count === undefined || count < 0n) throw unparsable(use, 'a non-negative integer');
@@ -58,7 +58,7 @@ export function arrayArgument(use: KeywordUse): Value[] {
   return use.argument;
 }
 
-/** The schema at a place inside of a keyword's argument. */
+/** A schema in a keyword's argument. */
 export function subschema(use: KeywordUse, schema: Value): Check {
   if (!(schema instanceof Map)) throw mistyped(use, 'made of objects');
   return use.compile(schema);
@@ -76,7 +76,7 @@ export function namesArgument(use: KeywordUse, value: Value): string[] {
   return names;
 }
 
-/** Equality as JSON Schema has it: numbers by value, and documents whatever the order of their fields. */
+/** Equality as in JSON Schema: numbers by value, and documents regardless of the order of their fields. */
 export function schemaEqual(a: Value, b: Value): boolean {
   if (Array.isArray(a) && Array.isArray(b)) {
     return a.length === b.length && a.every((item, i) => schemaEqual(item, b[i] as Value));

@@ -19,7 +19,7 @@ function itemChecks(use: KeywordUse, items: readonly Value[]): Check[] {
   return items.map((schema) => subschema(use, schema));
 }
 
-/** The keywords about arrays, which other values pass. */
+/** The keywords about arrays; other values are valid. */
 export const SCHEMA_ARRAY_KEYWORDS: KeywordTable = {
   items(use) {
     if (use.argument instanceof Map) {
@@ -41,7 +41,7 @@ export const SCHEMA_ARRAY_KEYWORDS: KeywordTable = {
           : undefined;
     if (!allowed) throw mistyped(use, 'an object or a boolean');
     const items = schema.get('items');
-    // Without a list of items there are no others.
+    // Without a list of items there are no additional ones.
     if (!Array.isArray(items)) return VALID;
     return ofArrays((array) => array.slice(items.length).every(allowed));
   },

@@ -23,7 +23,7 @@ function patternChecks(use: KeywordUse): [pattern: RegExp, check: Check][] {
   ]);
 }
 
-/** Tells which fields `properties` and `patternProperties` of the same schema speak of. */
+/** Returns whether `properties` or `patternProperties` of the same schema name a field. */
 function namedFields(schema: Document): (name: string) => boolean {
   const properties = schema.get('properties');
   const patterns = schema.get('patternProperties');
@@ -41,7 +41,7 @@ function dependency(use: KeywordUse, dependent: Value): Check {
   return ofObjects((document) => names.every((name) => document.has(name)));
 }
 
-/** The keywords about objects, which other values pass. */
+/** The keywords about objects; other values are valid. */
 export const SCHEMA_OBJECT_KEYWORDS: KeywordTable = {
   properties(use) {
     const checks = [...objectArgument(use)].map(([name, schema]) => [name, subschema(use, schema)] as const);

@@ -91,7 +91,7 @@ function isMultiple(number: Value, divisor: NumberValue): boolean {
   return isNumber(number) && toNumber(mod(toDecimal(number), toDecimal(divisor))) === 0;
 }
 
-/** The keywords about types, numbers and strings; values that they are not about pass. */
+/** The keywords about types, numbers and strings; other values are valid. */
 export const SCHEMA_SCALAR_KEYWORDS: KeywordTable = {
   type(use) {
     if (use.schema.has('bsonType')) {

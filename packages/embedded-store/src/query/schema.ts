@@ -15,12 +15,12 @@ const KEYWORDS: ReadonlyMap<string, Keyword> = new Map(
   }),
 );
 
-/** Keywords of JSON Schema that MongoDB knows and refuses. */
+/** Keywords of JSON Schema that MongoDB refuses. */
 const UNSUPPORTED = new Set(['$ref', '$schema', 'default', 'definitions', 'format', 'id']);
 
 /**
- * Compiles a `$jsonSchema`: draft 4 of JSON Schema as MongoDB has it, with `bsonType`. A keyword judges only
- * the types that it is about.
+ * Compiles a `$jsonSchema`: draft 4 of JSON Schema as MongoDB implements it, with `bsonType`. A keyword applies
+ * only to values of its types.
  *
  * @throws StoreError FailedToParse for keywords that are unknown or not supported, TypeMismatch, BadValue.
  * @see https://www.mongodb.com/docs/manual/reference/operator/query/jsonSchema/

@@ -3,19 +3,19 @@ import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 
 /**
- * What a document has at the paths of a sort: one value each. An empty array counts as undefined, which is
- * below null, and a missing field as null.
+ * The values of a document at the paths of a sort, one each. An empty array counts as undefined, which is below
+ * null, and a missing field as null.
  */
 export type KeyValues = readonly (Value | undefined)[];
 
 const AMBIGUOUS_FIELD = 16746;
 
-/** How far a path has been followed: a value that stands, or one whose rest of the path is still to go. */
+/** The state of a path: a final value, or a value and the rest of the path. */
 type Step = { value: Value | undefined } | { from: Value | undefined; rest: Path };
 
 /**
- * Every tuple of values that a document has at the given paths, as an index on them would have it: arrays
- * count as each of their elements, and paths through one array take their values from one element.
+ * Every tuple of values that a document has at the given paths, as an index on them would contain: an array yields
+ * each of its elements, and paths through the same array take their values from the same element.
  *
  * @throws StoreError BadValue if two paths lead through different arrays.
  * @see https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/

@@ -7,7 +7,7 @@ import { StoreError } from '../errors';
 import type { Collator } from './collation';
 import { keyTuples, type KeyValues } from './sort-keys';
 
-/** What a document knows besides its fields while a query runs. */
+/** Metadata of a document while a query runs. */
 export interface DocumentMeta {
   /** Its score for the query's `$text`. */
   readonly textScore?: number | undefined;
@@ -17,7 +17,7 @@ export interface DocumentMeta {
 export interface Sort {
   /** Whether the sort needs the score of a `$text` query. */
   readonly usesTextScore: boolean;
-  /** What of a document the sort compares, to be computed once for each document. */
+  /** The sort key of a document, to be computed once for each document. */
   key(document: Document, meta?: DocumentMeta): KeyValues;
   compareKeys(a: KeyValues, b: KeyValues): number;
   /** Negative if `a` comes before `b`. */
@@ -31,10 +31,10 @@ interface SortPart {
 }
 
 /**
- * Compiles a sort such as `{a: 1, 'b.c': -1, score: {$meta: 'textScore'}}`. An array counts as its least
- * element in ascending order and as its greatest in descending order.
+ * Compiles a sort such as `{a: 1, 'b.c': -1, score: {$meta: 'textScore'}}`. An array is compared by its least
+ * element in ascending order and by its greatest in descending order.
  *
- * @throws StoreError BadValue for anything else than 1, -1 and the text score.
+ * @throws StoreError BadValue for anything except 1, -1 and the text score.
  * @see https://www.mongodb.com/docs/manual/reference/method/cursor.sort/
  */
 export function compileSort(spec: Document, options: { collator?: Collator | undefined } = {}): Sort {
@@ -73,7 +73,7 @@ export function compileSort(spec: Document, options: { collator?: Collator | und
 }
 
 /**
- * Whether a sort is `{$natural: 1}` or `{$natural: -1}`, the order of storage, which is no sort.
+ * Whether a sort is `{$natural: 1}` or `{$natural: -1}`, the order of storage, which needs no sort.
  *
  * @throws StoreError BadValue for another direction, or other fields beside it.
  */
@@ -85,7 +85,7 @@ export function isNaturalOrder(spec: Document): boolean {
   throw new StoreError('BadValue', '$natural sort cannot be set to a value other than -1 or 1.');
 }
 
-/** The key of a document whose sorted fields are all at the top level and no arrays; undefined for others. */
+/** The key of a document whose sorted fields are all top-level and not arrays; undefined for others. */
 function simpleKey(document: Document, names: readonly (string | undefined)[]): KeyValues | undefined {
   const values: Value[] = [];
   for (const name of names) {

@@ -3,9 +3,9 @@ import { StoreError } from '../errors';
 import type { DocumentMeta, Sort } from './sort';
 import type { KeyValues } from './sort-keys';
 
-/** The memory in bytes that MongoDB gives one sort. */
+/** The memory limit of one sort in MongoDB, in bytes. */
 export const SORT_MEMORY_LIMIT = 100 * 1024 * 1024;
-/** Below this, cutting the collected entries down to the limit more often would not save memory worth having. */
+/** Below this number of entries, truncating them to the limit more often would save little memory. */
 const MIN_BUFFER = 1024;
 
 interface Entry<T> {
@@ -16,15 +16,15 @@ interface Entry<T> {
 
 /** How to sort. */
 export interface SorterOptions<T> {
-  /** How many of the first items are wanted; the others are forgotten on the way. */
+  /** How many of the first items are kept; undefined for all. */
   readonly limit?: number | undefined;
   /** In bytes; Infinity where the client allows the use of the disk. */
   readonly memoryLimit?: number | undefined;
-  /** Compares items that the sort holds equal; without it they keep the order in which they came. */
+  /** Compares items that are equal in the sort; by default they keep the order in which they were added. */
   readonly ties?: (a: T, b: T) => number;
 }
 
-/** Collects what a query found and gives it back in order. */
+/** Collects the results of a query and returns them in order. */
 export class Sorter<T> {
   private entries: Entry<T>[] = [];
   private bytes = 0;

@@ -8,16 +8,19 @@ import { expireDocuments } from './ttl';
 const ROUND_MS = 60_000;
 const RETRIES_PER_STEP = 1_000;
 
-/** What the store does by itself. */
+/** The background work of the store. */
 export interface Background {
-  /** Does a round now; resolves when it is through. */
+  /** Starts a round now; resolves when it has finished. */
   round(): Promise<void>;
-  /** Removes what was dropped, soon. */
+  /** Starts to remove the records of dropped collections and indexes. */
   sweepSoon(): void;
   stop(): Promise<void>;
 }
 
-/** Starts the rounds: expired documents, idle cursors and sessions, old retry records, what was dropped. */
+/**
+ * Starts the rounds, which remove expired documents, idle cursors and sessions, old retry records, and the records
+ * of dropped collections and indexes.
+ */
 export function startBackground(engine: Engine, report: (error: unknown) => void): Background {
   let last: Promise<void> = Promise.resolve();
   let stopped = false;

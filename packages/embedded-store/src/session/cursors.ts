@@ -8,16 +8,16 @@ const IDLE_LIMIT_MS = 10 * 60_000;
 /** One batch of a cursor. */
 export interface Batch {
   documents: Uint8Array[];
-  /** Whether nothing follows. */
+  /** Whether this is the last batch. */
   ended: boolean;
 }
 
-/** What fills the batches of a cursor. */
+/** The source of the batches of a cursor. */
 export interface BatchSource {
-  /** Up to `limit` documents (undefined = as many as fit in 16 MB). */
+  /** Returns up to `limit` documents (undefined = as many as fit in 16 MB). */
   next(limit: number | undefined, operation: Operation): Promise<Batch>;
   close(): void;
-  /** The id is to lie above 2^53 (as MongoDB's do for aggregate), where drivers keep it a long by themselves. */
+  /** The id must be above 2^53 (as MongoDB's ids are for aggregate), so that drivers keep it as a long. */
   readonly largeId?: boolean;
 }
 
@@ -35,7 +35,7 @@ export interface OpenCursor {
   lastUsed: number;
   keepForever: boolean;
   busy: boolean;
-  /** The error that getMore answers with after the cursor was killed from outside. */
+  /** The error of getMore after the cursor was killed by another command. */
   killed: StoreError | undefined;
 }
 
@@ -82,7 +82,7 @@ export class Cursors {
     return true;
   }
 
-  /** Closes all cursors that fit, with an error for those who ask for more. */
+  /** Closes all matching cursors, with an error for a later getMore. */
   kill(fits: (cursor: OpenCursor) => boolean, error: StoreError): void {
     for (const cursor of this.#open.values()) {
       if (cursor.killed || !fits(cursor)) continue;
@@ -91,7 +91,7 @@ export class Cursors {
     }
   }
 
-  /** Closes cursors that nobody has used for ten minutes. */
+  /** Closes cursors that were not used for ten minutes. */
   sweep(now: number): void {
     for (const cursor of this.#open.values()) {
       if (cursor.busy || (cursor.keepForever && !cursor.killed)) continue;

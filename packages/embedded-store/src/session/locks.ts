@@ -2,22 +2,22 @@ import { StoreError } from '../errors';
 import type { Collection } from '../storage/catalog';
 import type { Guard } from '../storage/records';
 
-/** Thrown before anything is changed: an open transaction holds what the write wants. */
+/** Thrown before anything is changed: an open transaction has locked what the write changes. */
 export class Locked extends Error {
   constructor(readonly released: Promise<unknown>) {
     super('held by a transaction');
   }
 }
 
-/** What the lock table knows of an open transaction. */
+/** An open transaction, as the lock table sees it. */
 export interface LockOwner {
-  /** Number of the last change of others that its snapshot sees. */
+  /** Number of the last change that its snapshot contains. */
   readonly sequence: number;
   /** Settles when the transaction has ended. */
   readonly ended: Promise<unknown>;
 }
 
-/** The error of two writers that want the same document; the whole transaction may be tried again. */
+/** The error when two writers change the same document; the client may retry the whole transaction. */
 export function writeConflict(): StoreError {
   return new StoreError(
     'WriteConflict',
@@ -31,15 +31,15 @@ function documentName(collection: Collection, recordId: number): string {
 }
 
 /**
- * Which open transaction holds which documents and unique keys, and what has changed since the oldest open
- * snapshot was taken. Empty, and free of cost, while no transaction is open.
+ * The locks of open transactions on documents and unique keys, and the changes since the oldest open snapshot. It
+ * is empty and costs nothing while no transaction is open.
  */
 export class LockTable implements Guard {
   #owners = new Map<string, LockOwner>();
   #changed = new Map<string, number>();
   #open = new Set<LockOwner>();
   #sequence = 0;
-  /** The transaction whose changes are being written, whose own locks do not count. */
+  /** The transaction that is being committed; its own locks are ignored. */
   #committing: LockOwner | undefined;
 
   /** Number of the latest change. */
@@ -47,7 +47,7 @@ export class LockTable implements Guard {
     return this.#sequence;
   }
 
-  /** Whether no transaction is open, but for the one that is being committed. */
+  /** Whether no transaction is open except the one that is being committed. */
   get isIdle(): boolean {
     return this.#open.size === (this.#committing ? 1 : 0);
   }
@@ -56,7 +56,7 @@ export class LockTable implements Guard {
     this.#open.add(owner);
   }
 
-  /** Gives everything free that a transaction held. */
+  /** Releases all locks of a transaction. */
   closed(owner: LockOwner): void {
     if (!this.#open.delete(owner)) return;
     if (this.#open.size === 0) {
@@ -67,17 +67,17 @@ export class LockTable implements Guard {
     for (const [name, holder] of this.#owners) if (holder === owner) this.#owners.delete(name);
   }
 
-  /** Takes a document for a transaction. Throws WriteConflict when another holds or has changed it. */
+  /** Locks a document for a transaction. Throws WriteConflict when another one has locked or changed it. */
   lockDocument(owner: LockOwner, collection: Collection, recordId: number): void {
     this.#lock(owner, documentName(collection, recordId));
   }
 
-  /** Takes a unique key for a transaction. Throws WriteConflict when another holds or has changed it. */
+  /** Locks a unique key for a transaction. Throws WriteConflict when another one has locked or changed it. */
   lockKey(owner: LockOwner, key: Buffer): void {
     this.#lock(owner, key.toString('latin1'));
   }
 
-  /** Runs `write`, in which the locks of `owner` do not stand in the way. */
+  /** Runs `write`, during which the locks of `owner` are ignored. */
   committing(owner: LockOwner, write: () => void): void {
     this.#committing = owner;
     try {

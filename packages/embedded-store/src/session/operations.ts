@@ -1,7 +1,7 @@
 import { StoreError } from '../errors';
 import type { Connection } from '../wire/listener';
 
-/** A command that runs. Long reads call `check` now and then. */
+/** A running command. Long reads call `check` regularly. */
 export class Operation {
   readonly startedAt = performance.now();
   #killed = false;
@@ -19,7 +19,7 @@ export class Operation {
     this.#killed = true;
   }
 
-  /** Throws when the operation was killed, its client is gone, or its time is over. */
+  /** Throws when the operation was killed, its client has disconnected, or its time limit is reached. */
   check(now: number): void {
     if (this.deadline !== undefined && now > this.deadline) {
       throw new StoreError('MaxTimeMSExpired', 'operation exceeded time limit');
@@ -30,7 +30,7 @@ export class Operation {
   }
 }
 
-/** The commands that run now, for currentOp and killOp. */
+/** The running commands, for currentOp and killOp. */
 export class Operations {
   #running = new Map<number, Operation>();
   #lastId = 0;

@@ -7,7 +7,7 @@ const FIRST = Buffer.from('r');
 const END = Buffer.from('s');
 const HEADER_BYTES = 17;
 
-/** What is known of a retryable write: its reply, or how far it came before the process ended. */
+/** The record of a retryable write: its reply, or its progress when the process ended. */
 export type Retry = { done: true; reply: Buffer } | { done: false; progress: Document };
 
 function keyOf(session: string): Buffer {
@@ -15,16 +15,16 @@ function keyOf(session: string): Buffer {
 }
 
 /**
- * What each session's last write answered, so that a retry of it answers the same and changes nothing. An
- * entry is stored in the write transaction of its write, and so lives exactly if the write does.
- * An entry is: number, time in milliseconds, 1 if done, then BSON.
+ * The reply of each session's last write, so that a retry returns the same reply and changes nothing. An entry is
+ * stored in the write transaction of its write, so it exists exactly if the write does. An entry consists of the
+ * number, the time in milliseconds, 1 if the write is complete, and BSON.
  */
 export class Retries {
   constructor(private readonly meta: Tree) {}
 
   /**
-   * What is known of a write; undefined for a new one. To be asked inside the writer. Throws
-   * TransactionTooOld when the session has gone on to a later number.
+   * The record of a write; undefined for a new one. To be called inside the writer. Throws TransactionTooOld when
+   * the session has used a later number.
    */
   find(session: string, txnNumber: bigint): Retry | undefined {
     const value = this.meta.get(keyOf(session));
@@ -43,7 +43,7 @@ export class Retries {
       : { done: false, progress: decode(stored) };
   }
 
-  /** Stores the reply of a write, or (not done) how far it came, inside its write transaction. */
+  /** Stores the reply of a write, or its progress, inside its write transaction. */
   store(session: string, txnNumber: bigint, bytes: Uint8Array, done = true): void {
     const value = Buffer.allocUnsafe(HEADER_BYTES + bytes.length);
     value.writeBigInt64LE(txnNumber, 0);
@@ -53,7 +53,7 @@ export class Retries {
     this.meta.putSync(keyOf(session), value);
   }
 
-  /** Removes up to `limit` entries last used before `time`, inside the writer; tells how many. */
+  /** Removes up to `limit` entries last used before `time`, inside the writer; returns their number. */
   expire(time: number, limit: number): number {
     const old: Buffer[] = [];
     for (const { key, value } of this.meta.getRange({ start: FIRST, end: END })) {

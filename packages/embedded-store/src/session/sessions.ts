@@ -2,12 +2,12 @@ import type { Connection } from '../wire/listener';
 import { noSuchTransaction } from './transaction';
 import type { Transaction } from './transaction';
 
-/** Minutes without use after which a session ends, as hello tells the drivers. */
+/** Minutes without use after which a session ends, as hello reports to drivers. */
 export const SESSION_TIMEOUT_MINUTES = 30;
-/** Milliseconds that a transaction may take, as MongoDB's transactionLifetimeLimitSeconds. */
+/** Milliseconds that a transaction may last, as MongoDB's transactionLifetimeLimitSeconds. */
 const TRANSACTION_LIFETIME_MS = 60_000;
 
-/** The transaction of a session that was begun last. */
+/** The latest transaction of a session. */
 interface SessionTransaction {
   txnNumber: bigint;
   transaction: Transaction;
@@ -18,7 +18,7 @@ interface SessionTransaction {
 /** A logical session (https://www.mongodb.com/docs/manual/reference/server-sessions/). */
 export class Session {
   lastUsed = Date.now();
-  /** The highest transaction number that was seen. */
+  /** The highest transaction number so far. */
   txnNumber = -1n;
   /** Serialises commits, so that a retried commit waits for the first. */
   committing: Promise<unknown> | undefined;
@@ -26,7 +26,7 @@ export class Session {
 
   constructor(readonly id: string) {}
 
-  /** Registers a transaction that has begun; it ends by itself after its lifetime. */
+  /** Registers a new transaction; it is aborted at the end of its lifetime. */
   begin(txnNumber: bigint, transaction: Transaction): void {
     this.abort();
     const timer = setTimeout(() => transaction.abort(), TRANSACTION_LIFETIME_MS);
@@ -36,7 +36,7 @@ export class Session {
     void transaction.ended.then(() => clearTimeout(timer));
   }
 
-  /** The transaction with this number, open or ended; undefined if it is not the last one. */
+  /** The transaction with this number, open or ended; undefined if it is not the latest one. */
   last(txnNumber: bigint): Transaction | undefined {
     return this.#transaction?.txnNumber === txnNumber ? this.#transaction.transaction : undefined;
   }
@@ -48,7 +48,7 @@ export class Session {
     return transaction;
   }
 
-  /** Ends the transaction when all connections that it was used on are gone. */
+  /** Ends the transaction when all connections that used it are closed. */
   usedOn(connection: Connection): void {
     const current = this.#transaction;
     if (!current || current.connections.has(connection)) return;
@@ -74,7 +74,7 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** The session with this id, made if it is new. */
+  /** The session with this id, created if it is new. */
   get(id: string): Session {
     let session = this.#sessions.get(id);
     if (!session) this.#sessions.set(id, (session = new Session(id)));
@@ -91,7 +91,7 @@ export class Sessions {
     for (const id of this.#sessions.keys()) this.end(id);
   }
 
-  /** Ends sessions that nobody has used for the timeout. */
+  /** Ends sessions that were not used for the timeout. */
   sweep(now: number): void {
     for (const session of this.#sessions.values()) {
       if (now - session.lastUsed > SESSION_TIMEOUT_MINUTES * 60_000) this.end(session.id);

@@ -8,7 +8,7 @@ import type { Writer, WriteSteps } from '../storage/writer';
 import { writeConflict } from './locks';
 import type { LockOwner, LockTable } from './locks';
 
-/** What a transaction works on. */
+/** The parts of the store that a transaction uses. */
 export interface TransactionServices {
   environment: Environment;
   catalog: Catalog;
@@ -17,32 +17,32 @@ export interface TransactionServices {
   writer: Writer;
 }
 
-/** A changed document: what the snapshot has of it, and what the transaction made of it (undefined = gone). */
+/** A changed document: its state in the snapshot, and in the transaction (undefined = deleted). */
 interface Change {
   collection: Collection;
   base: StoredDocument | undefined;
   current: StoredDocument | undefined;
 }
 
-/** The changed documents of one collection by record id; undefined stands for a deleted one. */
+/** The changed documents of one collection by record id; undefined means deleted. */
 export type Changes = ReadonlyMap<number, StoredDocument | undefined>;
 
 /**
- * A multi-document transaction: a snapshot to read from, its own changes in memory, and locks on what it
- * changed. Nothing of it is in the data file before `commit`.
+ * A multi-document transaction: a snapshot to read from, its changes in memory, and locks on the changed documents
+ * and keys. Nothing is written to the data file before `commit`.
  */
 export class Transaction implements WriteTarget, LockOwner {
   readonly snapshot: Snapshot;
   readonly sequence: number;
   readonly catalogVersion: number;
   readonly ended: Promise<unknown>;
-  /** Collections that it made, to be removed when it is aborted. */
+  /** Collections that it created, to be removed when it aborts. */
   readonly created = new Set<Collection>();
   state: 'open' | 'committing' | 'committed' | 'aborted' = 'open';
   #end: () => void = () => undefined;
   #changes = new Map<string, Change>();
   #byCollection = new Map<Collection, Map<number, StoredDocument | undefined>>();
-  /** Unique keys that its own documents hold now, by entry key. */
+  /** Unique keys of its changed documents, by entry key. */
   #heldKeys = new Map<string, number>();
 
   constructor(private readonly services: TransactionServices) {
@@ -54,7 +54,9 @@ export class Transaction implements WriteTarget, LockOwner {
     services.locks.opened(this);
   }
 
-  /** A collection as the transaction may use it. Throws SnapshotUnavailable when it changed in the meantime. */
+  /**
+   * The collection for use in the transaction. Throws SnapshotUnavailable when it has changed since the snapshot.
+   */
   find(database: string, name: string): Collection | undefined {
     const { catalog } = this.services;
     const current = catalog.find(database, name);
@@ -62,7 +64,7 @@ export class Transaction implements WriteTarget, LockOwner {
     return catalog.findSince(database, name, this.catalogVersion);
   }
 
-  /** Its own changes to a collection, which a read lays over the snapshot. */
+  /** The changes to a collection, which reads apply on top of the snapshot. */
   changes(collection: Collection): Changes | undefined {
     return this.#byCollection.get(collection);
   }
@@ -87,8 +89,8 @@ export class Transaction implements WriteTarget, LockOwner {
   }
 
   /**
-   * Writes the changes in one piece; `also` runs in the same write transaction. Durable when the promise
-   * resolves; when it rejects, nothing is written and the transaction is aborted.
+   * Writes the changes atomically; `also` runs in the same write transaction. Durable when the promise resolves;
+   * when it rejects, nothing is written and the transaction is aborted.
    */
   async commit(also: () => void): Promise<void> {
     const { writer } = this.services;
@@ -106,7 +108,7 @@ export class Transaction implements WriteTarget, LockOwner {
     }
   }
 
-  /** Forgets the changes, unless they are being written. */
+  /** Discards the changes, unless they are being written. */
   abort(): void {
     if (this.state === 'open') this.#finish('aborted');
   }
@@ -116,7 +118,7 @@ export class Transaction implements WriteTarget, LockOwner {
     const changes = [...this.#changes.values()];
     if (changes.some(({ collection }) => !catalog.isCurrent(collection))) throw writeConflict();
     locks.committing(this, () => {
-      // Unique keys may move from one document to another: all that are given up go first.
+      // Unique keys may move from one document to another, so removed keys are released first.
       for (const { collection, base, current } of changes) {
         if (base && current) records.releaseKeys(collection, base, current);
         else if (base) records.remove(collection, base);
@@ -139,7 +141,7 @@ export class Transaction implements WriteTarget, LockOwner {
     this.#end();
   }
 
-  /** Takes the collections out again that only this transaction wanted. */
+  /** Removes the collections that only this transaction created. */
   #dropCreated(): void {
     const { catalog, writer } = this.services;
     const created = [...this.created];
@@ -151,7 +153,7 @@ export class Transaction implements WriteTarget, LockOwner {
         if (catalog.isCurrent(collection) && unused) catalog.drop(collection);
       }
     });
-    // While the store closes an empty collection may stay; it harms nobody.
+    // While the store closes, an empty collection may remain, which does no harm.
     drop.catch(() => undefined);
   }
 
@@ -166,7 +168,7 @@ export class Transaction implements WriteTarget, LockOwner {
     changed.set(recordId, current);
   }
 
-  /** Locks the unique keys that a change adds or gives up. Throws DuplicateKey or WriteConflict. */
+  /** Locks the unique keys that a change adds or removes. Throws DuplicateKey or WriteConflict. */
   #takeKeys(collection: Collection, old: StoredDocument | undefined, next: StoredDocument | undefined): void {
     const recordId = (next ?? old)?.recordId ?? 0;
     const gained: string[] = [];
@@ -199,7 +201,7 @@ export class Transaction implements WriteTarget, LockOwner {
     for (const name of gained) this.#heldKeys.set(name, recordId);
   }
 
-  /** Whether a holder of a key in the snapshot holds it no more, by this transaction's own doing. */
+  /** Whether this transaction has removed a key from the document that has it in the snapshot. */
   #gaveUp(collection: Collection, recordId: number, key: Buffer): boolean {
     const changed = this.#byCollection.get(collection);
     if (!changed?.has(recordId)) return false;
@@ -213,7 +215,7 @@ export class Transaction implements WriteTarget, LockOwner {
   }
 }
 
-/** The error of a command whose transaction does not exist (any more). */
+/** The error of a command whose transaction does not exist or has ended. */
 export function noSuchTransaction(txnNumber: bigint): StoreError {
   return new StoreError(
     'NoSuchTransaction',

@@ -6,10 +6,9 @@ import type { Collection } from '../storage/catalog';
 import type { WriteSteps } from '../storage/writer';
 
 /**
- * Removes the documents whose TTL indexes say that their time is over
- * (https://www.mongodb.com/docs/manual/core/index-ttl/): those with a date at the indexed field that is more
- * than `expireAfterSeconds` before `now`. Of an array the earliest date counts, and values that are no
- * dates never expire.
+ * Removes the documents that have expired by a TTL index (https://www.mongodb.com/docs/manual/core/index-ttl/):
+ * those with a date at the indexed field that is more than `expireAfterSeconds` before `now`. Of an array the
+ * earliest date counts. Values that are not dates never expire.
  */
 export async function expireDocuments(engine: Engine, now: Date): Promise<void> {
   for (const database of engine.catalog.databaseNames()) {
@@ -44,7 +43,7 @@ async function removeOlder(
   const filter: Document = partial ? new Map([['$and', [older, partial]]]) : older;
   const spec = statementSpec(filter, undefined, undefined, indexName);
   await engine.writer.submit(function* (): WriteSteps<void> {
-    // The collection may have been dropped, or read anew, since it was listed.
+    // The collection may have been dropped or reloaded since it was listed.
     if (!engine.catalog.isCurrent(collection)) return;
     yield* changeMatching(plainScope(engine), collection, spec, true, () => undefined);
   });

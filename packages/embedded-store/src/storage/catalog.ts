@@ -10,13 +10,13 @@ import { StoreError } from '../errors';
 import type { Environment } from './environment';
 import { prefixKey, readRecordId } from './keys';
 
-/** An index of a collection: its number in the tree of entries, and its definition as it was asked for. */
+/** An index of a collection: its number in the tree of entries, and its definition as it was requested. */
 export interface IndexState {
   number: number;
-  /** The document that listIndexes answers. */
+  /** The document that listIndexes returns. */
   spec: Document;
   compiled: CompiledIndex;
-  /** Whether it is still being filled, so that writers keep it and readers must not use it. */
+  /** Whether it is still being filled: writers update it, but readers must not use it. */
   building: boolean;
 }
 
@@ -30,9 +30,9 @@ export interface Collection {
   options: Document;
   /** The `_id` index is the first. */
   indexes: IndexState[];
-  /** Documents in it. */
+  /** Number of documents. */
   count: number;
-  /** Bytes of their BSON. */
+  /** Total size of their BSON, in bytes. */
   size: number;
   nextRecordId: number;
   /** The catalog's version when the collection or its indexes last changed; open snapshots may be older. */
@@ -44,7 +44,7 @@ const COUNTER_BYTES = 16;
 /** Numbers of dropped collections and indexes whose records are still to be removed. */
 const DROPPED_KEYS = { first: Buffer.from('x'), last: Buffer.from('y') };
 
-/** What is left of a dropped collection or index: keys with this number in one of the trees. */
+/** A dropped collection or index: its records are the keys with this number in one of the trees. */
 export interface Dropped {
   tree: 'documents' | 'entries';
   number: number;
@@ -70,16 +70,16 @@ function droppedKey({ tree, number }: Dropped): Buffer {
 }
 
 /**
- * The collections and their indexes, in memory and in the data file. Every change happens in the writer;
- * after a batch that was thrown away `load` brings the state of the data file back.
+ * The collections and their indexes, in memory and in the data file. Every change happens in the writer; after an
+ * aborted batch `load` restores the state of the data file.
  */
 export class Catalog {
   #databases = new Map<string, Map<string, Collection>>();
   #nextNumber = 1;
   #dirty = new Set<Collection>();
-  /** Grows with each change of collections or indexes, so that snapshots and plans notice. */
+  /** Incremented by each change of collections or indexes, so that snapshots and plans can detect it. */
   version = 0;
-  /** When namespaces ceased to exist, for the transactions that are open. */
+  /** The versions at which namespaces were dropped, for open transactions. */
   #droppedAt = new Map<string, number>();
 
   constructor(
@@ -87,7 +87,7 @@ export class Catalog {
     private readonly markChanged: () => void,
   ) {}
 
-  /** Reads the catalog from the data file, in place of what is in memory. */
+  /** Reads the catalog from the data file, and replaces the one in memory. */
   load(): void {
     this.#databases = new Map();
     this.#dirty.clear();
@@ -113,8 +113,8 @@ export class Catalog {
   }
 
   /**
-   * The collection as a snapshot of catalog version `since` may see it. Throws SnapshotUnavailable when it
-   * has changed, come or gone since: the documents of then and the indexes of now do not fit.
+   * The collection for a snapshot of catalog version `since`. Throws SnapshotUnavailable when it was changed,
+   * created or dropped since: the current indexes do not belong to the documents of the snapshot.
    */
   findSince(database: string, name: string, since: number): Collection | undefined {
     const collection = this.find(database, name);
@@ -127,12 +127,12 @@ export class Catalog {
     );
   }
 
-  /** Forgets when namespaces ceased to exist; for the time when no transaction is open. */
+  /** Clears the list of dropped namespaces. To be called when no transaction is open. */
   forgetDroppedNamespaces(): void {
     this.#droppedAt.clear();
   }
 
-  /** Whether this object is still the collection of its name (and not dropped or read anew). */
+  /** Whether this object is still the collection of its name (it was not dropped or reloaded). */
   isCurrent(collection: Collection): boolean {
     return this.find(collection.database, collection.name) === collection;
   }
@@ -177,14 +177,14 @@ export class Catalog {
     return index;
   }
 
-  /** Makes indexes that are filled known to readers. */
+  /** Makes complete indexes available to readers. */
   finishBuilds(collection: Collection, numbers: readonly number[]): void {
     for (const index of collection.indexes) if (numbers.includes(index.number)) index.building = false;
     this.#structureChanged(collection);
     this.save(collection);
   }
 
-  /** Takes an index out; its entries are removed later by the sweeper. */
+  /** Removes an index; the sweeper deletes its entries later. */
   removeIndex(collection: Collection, index: IndexState): void {
     collection.indexes = collection.indexes.filter((other) => other !== index);
     this.#recordDropped({ tree: 'entries', number: index.number });
@@ -192,7 +192,7 @@ export class Catalog {
     this.save(collection);
   }
 
-  /** Takes a collection out; its documents and entries are removed later by the sweeper. */
+  /** Removes a collection; the sweeper deletes its documents and entries later. */
   drop(collection: Collection): void {
     const { meta } = this.environment;
     meta.putSync(droppedKey({ tree: 'documents', number: collection.number }), Buffer.alloc(0));
@@ -204,7 +204,7 @@ export class Catalog {
     this.markChanged();
   }
 
-  /** Gives a collection another name, which must be free. */
+  /** Renames a collection; the new name must be free. */
   rename(collection: Collection, database: string, name: string): void {
     this.#remove(collection);
     this.#droppedAt.set(namespaceOf(collection), ++this.version);
@@ -240,7 +240,7 @@ export class Catalog {
     this.markChanged();
   }
 
-  /** Tells that counters of the collection have changed. */
+  /** Records that the counters of the collection have changed. */
   touch(collection: Collection): void {
     this.#dirty.add(collection);
   }
@@ -257,7 +257,7 @@ export class Catalog {
     this.#dirty.clear();
   }
 
-  /** What dropped collections and indexes left behind. */
+  /** The dropped collections and indexes whose records are not deleted yet. */
   dropped(): Dropped[] {
     const found: Dropped[] = [];
     for (const key of this.environment.meta.getKeys({ start: DROPPED_KEYS.first, end: DROPPED_KEYS.last })) {
@@ -267,7 +267,7 @@ export class Catalog {
     return found;
   }
 
-  /** Tells that nothing is left of a dropped collection or index. */
+  /** Records that all records of a dropped collection or index are deleted. */
   deleteDropped(dropped: Dropped): void {
     this.environment.meta.removeSync(droppedKey(dropped));
     this.markChanged();

@@ -2,11 +2,11 @@ import { Double, Int32 } from 'bson';
 import type { Document, Value } from '../bson/types';
 import type { IndexDefinition } from '../index/keys';
 
-/** The definition that an index specification of listIndexes stands for. */
+/** The definition of an index, from its specification in listIndexes. */
 export function readDefinition(spec: Document): IndexDefinition {
   const definition: IndexDefinition = {
     name: spec.get('name') as string,
-    // The second half of a text index's key, `_ftsx`, says nothing.
+    // The second half of a text index's key, `_ftsx`, has no meaning.
     key: [...(spec.get('key') as Document)]
       .filter(([field]) => field !== '_ftsx')
       .map(([field, order]) => [field, direction(order)]),

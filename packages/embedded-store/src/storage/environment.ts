@@ -11,25 +11,25 @@ const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 /** One of the ordered maps of the data file: Buffer keys, Buffer values. */
 export type Tree = Database<Buffer, Buffer>;
 
-/** The form of a fast read that takes a transaction; the published types leave it out. */
+/** The overload of a fast read with a transaction; the published types leave it out. */
 interface FastTree {
   getBinaryFast(key: Buffer, view: View): Buffer | undefined;
 }
 
 /**
  * The value of a key, in memory that the next read of any tree overwrites. Its `length` is that of the value, but
- * behind it there is more: `subarray` needs an end. Saves the memory of its own that `get` gives each value.
+ * its memory is longer: `subarray` needs an end. Saves the allocation that `get` makes for each value.
  */
 export function getTransient(tree: Tree, key: Buffer, view: View): Buffer | undefined {
   return (tree as unknown as FastTree).getBinaryFast(key, view);
 }
 
-/** Where a read looks: a snapshot, or (without one) the running write transaction. */
+/** What a read sees: a snapshot, or (without one) the running write transaction. */
 export interface View {
   transaction?: Transaction;
 }
 
-/** A frozen state of the data file. It must be released, because pages that it sees are not reused. */
+/** A snapshot of the data file. It must be released, because its pages cannot be reused before. */
 export interface Snapshot extends View {
   transaction: Transaction;
   release(): void;
@@ -101,7 +101,7 @@ export function openEnvironment(dataDir: string, flush: boolean): Environment {
 
 const EIO = 5;
 const ENOSPC = 28;
-/** Bytes below which a disk counts as full: a write that does not fit ends half-way, as an input/output error. */
+/** Free bytes below which a disk counts as full: a write that does not fit fails with an input/output error. */
 const FULL_BYTES = 1024 * 1024;
 
 function isDiskFull(error: unknown, dataDir: string): boolean {

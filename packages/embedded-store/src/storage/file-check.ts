@@ -2,9 +2,9 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { StoreError } from '../errors';
 
 /**
- * LMDB maps the data file into memory and trusts what it finds there: a cut or overwritten file would end
- * the process, or be served. This check reads the file beforehand and follows its trees from the newest meta
- * page. Layout: struct MDB_page, MDB_node, MDB_meta and MDB_db of the LMDB that lmdb-js brings.
+ * LMDB maps the data file into memory and trusts it: a truncated or overwritten file would crash the process, or
+ * wrong data would be served. This check reads the file before and follows its trees from the newest meta page.
+ * Layout: struct MDB_page, MDB_node, MDB_meta and MDB_db of the LMDB that lmdb-js brings.
  */
 
 const HEADER = 24;
@@ -26,10 +26,10 @@ const NODE = 8;
 const NODE_BIG = 0x01;
 const NODE_TREE = 0x02;
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
-/** Files up to this size are checked to the last leaf, larger ones to the branches: opening has to be quick. */
+/** Files up to this size are checked completely, larger ones without their leaves, so that opening stays fast. */
 const WHOLE_CHECK_BYTES = 64 * 1024 * 1024;
 
-/** Throws DataCorruptionDetected when the file can't be a whole LMDB file. A file that does not exist is fine. */
+/** Throws DataCorruptionDetected when the file is not a complete LMDB file. A missing file is valid. */
 export function checkDataFile(path: string): void {
   let descriptor: number;
   try {
@@ -74,7 +74,7 @@ class FileCheck {
     return newer ? second : first;
   }
 
-  /** Follows a tree from its record; trees of the main tree are followed too. */
+  /** Checks a tree from its record, and the trees in the main tree. */
   #checkTree(record: Buffer, kind: 'leaf' | 'tree of trees'): void {
     const root = record.readBigUInt64LE(ROOT_AT);
     if (root !== NO_PAGE) this.#checkPage(root, record.readUInt16LE(DEPTH_AT), kind);

@@ -2,29 +2,29 @@ import type { Database, RootDatabase } from 'lmdb';
 import { StoreError } from '../errors';
 
 /**
- * The version of the layout of the data file, as the README and storage/keys.ts describe it. A program that writes
- * another layout gets the next number, and the changelog says how older data is brought over.
+ * The version of the layout of the data file, as the README and storage/keys.ts describe it. A change of the layout
+ * takes the next number, and the changelog says how older data is converted.
  */
 export const FORMAT_VERSION = 2;
 const FORMAT_KEY = Buffer.from('format');
-/** As lmdb-js writes the name of a tree into the tree of trees: ended by a zero byte. */
+/** As lmdb-js writes the name of a tree into the tree of trees: with a zero byte at the end. */
 const META_NAME = Buffer.from('meta\0');
 
 /**
- * Checks that this program may write to the data file, without writing to it. An empty file may become one of this
- * store. @returns whether the file is empty, so that `writeFormat` has to be called.
+ * Checks that this program may write to the data file, without writing to it. An empty file may be used. @returns
+ * whether the file is empty, so that `writeFormat` has to be called.
  * @throws OperationFailed when the file was not written by this store, or in another format
  */
 export function checkFormat(root: RootDatabase<Buffer, Buffer>, path: string): boolean {
   const trees = [...root.getKeys()];
   if (trees.length === 0) return true;
-  // Opening a tree that is not there would create it.
+  // Opening a missing tree would create it.
   const meta = trees.some((name) => META_NAME.equals(name))
     ? root.openDB<Buffer, Buffer>('meta', { encoding: 'binary', keyEncoding: 'binary' })
     : undefined;
   const found = meta?.get(FORMAT_KEY)?.[0];
   if (found === FORMAT_VERSION) return false;
-  // A store that was killed while it created its file leaves a tree without anything in it.
+  // A store that was killed while it created its file leaves an empty tree.
   if (meta && found === undefined && trees.length === 1 && meta.getKeysCount({ limit: 1 }) === 0) return true;
   throw new StoreError('OperationFailed', `${describe(found, path)} The file was left as it is.`);
 }
@@ -39,7 +39,7 @@ function describe(found: number | undefined, path: string): string {
     : `${versions} It was written by an older program: start that one and copy the data with mongodump.`;
 }
 
-/** Notes in a new data file, durably and before anything else, which format it has. */
+/** Writes the format version into a new data file, durably and before anything else. */
 export function writeFormat(meta: Database<Buffer, Buffer>): void {
   meta.putSync(FORMAT_KEY, Buffer.from([FORMAT_VERSION]));
 }

@@ -8,14 +8,14 @@ import type { Records } from './records';
 import { Scanner } from './scanner';
 import type { Writer, WriteSteps } from './writer';
 
-/** Documents whose entries are put in the same write transaction in which the index is made. */
+/** Number of documents whose entries are written in the transaction that creates the index. */
 const SMALL = 2_000;
-/** Bytes of keys that are sorted in memory before they are written, so that they go into the tree in order. */
+/** Bytes of keys that are sorted in memory, so that they are written to the tree in order. */
 const CHUNK_BYTES = 24 * 1024 * 1024;
-/** What a key costs in memory beside its bytes. */
+/** Memory of a key beside its bytes. */
 const KEY_OVERHEAD = 120;
 
-/** What a build works with. */
+/** The parts of the store that a build uses. */
 export interface BuildServices {
   environment: Environment;
   catalog: Catalog;
@@ -23,16 +23,16 @@ export interface BuildServices {
   writer: Writer;
 }
 
-/** Looks at the clock during long reads, and lets others run. */
+/** The time slices of a long read. */
 export interface BuildTimeSlice {
   readonly isOver: boolean;
   next(): Promise<void>;
 }
 
 /**
- * Adds indexes to a collection and fills them from its documents; none stays when one can't be made.
- * Others read and write the collection meanwhile: their writes keep the new entries right, and their reads
- * do not use the index before it is complete.
+ * Adds indexes to a collection and fills them from its documents; when one fails, none is added. Clients read and
+ * write the collection meanwhile: their writes update the new entries, and their reads do not use the index before
+ * it is complete.
  */
 export async function buildIndexes(
   services: BuildServices,
@@ -71,7 +71,7 @@ export async function buildIndexes(
   }
 }
 
-/** Removes what a build left that a crash ended. To be called in a write transaction. */
+/** Removes incomplete indexes after a crash. To be called in a write transaction. */
 export function removeUnfinished(catalog: Catalog): void {
   for (const database of catalog.databaseNames()) {
     for (const collection of catalog.collections(database)) {
@@ -113,7 +113,7 @@ function fillAtOnce(
   for (const document of documents) records.addToIndex(collection, index, document);
 }
 
-/** Reads the documents in pieces, sorts the keys of each piece and puts them into the index. */
+/** Reads the documents in chunks, sorts the keys of each chunk and adds them to the index. */
 async function fill(
   services: BuildServices,
   namespace: { database: string; name: string },
@@ -126,7 +126,7 @@ async function fill(
   const scanner = new Scanner(environment.documents, documentRange(first.collection), current, true);
   for (let more = true; more;) {
     const { index } = find(services, namespace, number);
-    // From here on, writes of others are noted: what they touch is not taken from this snapshot.
+    // From here on, other writes are recorded: the documents that they change are not read from this snapshot.
     const touched = new Set<number>();
     records.touched.set(number, touched);
     const snapshot = environment.snapshot();
@@ -146,7 +146,7 @@ async function fill(
 
 interface Chunk {
   entries: { key: Buffer; recordId: number }[];
-  /** Of the keys: whether the index has to be marked as having such. */
+  /** Flags of the keys, with which the index has to be marked. */
   flags: Pick<ReturnType<typeof keysOf>, 'multikey' | 'multikeyFields' | 'truncated'>;
   more: boolean;
 }
@@ -190,7 +190,7 @@ function* putChunk(
     records.putIndexEntry(collection, index, key, recordId);
     if (++count % 256 === 0 && writer.timeSliceIsOver) yield undefined;
   }
-  // The writers of touched documents have put their entries themselves, but only where something changed.
+  // The writers of changed documents have added the entries that changed, but not the others.
   for (const recordId of touched) {
     const { collection, index } = find(services, namespace, number);
     const current = records.get(collection, recordId, {});

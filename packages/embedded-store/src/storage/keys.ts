@@ -24,8 +24,10 @@ export function recordIdBytes(recordId: number): Buffer {
   return bytes;
 }
 
-/** Key of a document: collection number, then record id, both big-endian, so that they sort as numbers.
- * `key` is one to write over. */
+/**
+ * Key of a document: collection number, then record id, both big-endian, so that they sort as numbers. `key` is a
+ * buffer to overwrite.
+ */
 export function documentKey(
   collection: number,
   recordId: number,
@@ -36,7 +38,7 @@ export function documentKey(
   return key;
 }
 
-/** Key of an index entry: index number, encoded values, and for all but unique keys the record id. */
+/** Key of an index entry: index number, encoded values, and (except for unique keys) the record id. */
 export function entryKey(index: number, encoded: Buffer, recordId?: number): Buffer {
   const length = PREFIX_BYTES + encoded.length;
   const key = Buffer.allocUnsafe(recordId === undefined ? length : length + RECORD_ID_BYTES);
@@ -53,7 +55,7 @@ export function prefixKey(number: number): Buffer {
   return key;
 }
 
-/** A document as it is stored: checksum, then the BSON bytes. */
+/** The stored form of a document: checksum, then the BSON bytes. */
 export function withChecksum(bytes: Uint8Array): Buffer {
   const stored = Buffer.allocUnsafe(CHECKSUM_BYTES + bytes.length);
   stored.writeUInt32LE(crc32(bytes), 0);
@@ -61,9 +63,9 @@ export function withChecksum(bytes: Uint8Array): Buffer {
   return stored;
 }
 
-/** The BSON bytes of a stored document. Throws when they are not those that were written. */
+/** The BSON bytes of a stored document. Throws when the checksum is wrong. */
 export function verifyChecksum(stored: Buffer): Buffer {
-  // A peeked value ends before its memory does.
+  // The memory of a transient value is longer than the value.
   const bytes = stored.subarray(CHECKSUM_BYTES, stored.length);
   if (stored.length < CHECKSUM_BYTES + 5 || crc32(bytes) !== stored.readUInt32LE(0)) {
     throw new StoreError(

@@ -2,7 +2,7 @@ import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writ
 import { join } from 'node:path';
 import { StoreError } from '../errors';
 
-/** Who holds the folder: the process, and when it began, because process numbers are used again. */
+/** The process that has locked the folder, and when it started, because process ids are reused. */
 interface Holder {
   pid: number;
   startedAt: string;
@@ -17,9 +17,9 @@ export interface DirectoryLock {
 const FILE = 'store.lock';
 
 /**
- * Claims `dataDir` for one store. A lock that a killed process left behind is taken over. `token` names the
- * claim, so that the thread which started a worker can release what a crashed worker held.
- * Throws LockBusy with the folder and the process that has it.
+ * Locks `dataDir` for one store. The lock of a killed process is taken over. `token` identifies the lock, so that
+ * the thread that started a worker can release the lock of a crashed worker. Throws LockBusy with the folder and
+ * the process that has locked it.
  */
 export function lockDirectory(dataDir: string, token: string): DirectoryLock {
   mkdirSync(dataDir, { recursive: true });
@@ -28,7 +28,7 @@ export function lockDirectory(dataDir: string, token: string): DirectoryLock {
   const draft = `${path}.${process.pid}.${token}`;
   writeFileSync(draft, JSON.stringify(own), { flag: 'wx' });
   try {
-    // Linking is the one step that either makes the lock whole or finds another's.
+    // A link either creates the complete lock file or fails because another one exists.
     while (!tryLink(draft, path)) {
       const found = readHolder(path);
       if (!found) continue;
@@ -41,7 +41,7 @@ export function lockDirectory(dataDir: string, token: string): DirectoryLock {
   return { release: () => releaseDirectory(dataDir, token) };
 }
 
-/** Removes the lock if it is the one that was claimed with this token. */
+/** Removes the lock if it has this token. */
 export function releaseDirectory(dataDir: string, token: string): void {
   const path = join(dataDir, FILE);
   if (readHolder(path)?.holder.token === token) rmSync(path, { force: true });
@@ -86,7 +86,7 @@ function isAlive({ pid, startedAt }: Holder): boolean {
   return start === undefined || startedAt === '' || start === startedAt;
 }
 
-/** Moves a stale lock away; puts it back if somebody has claimed the folder in the meantime. */
+/** Removes a stale lock; restores it if another process has locked the folder in the meantime. */
 function removeStale(path: string, draft: string, expected: string): void {
   const aside = `${draft}.stale`;
   try {
@@ -100,11 +100,11 @@ function removeStale(path: string, draft: string, expected: string): void {
   rmSync(aside, { force: true });
 }
 
-/** When a process began, as the system counts it (Linux); undefined where that can't be told. */
+/** The start time of a process (Linux); undefined if the system does not report it. */
 function processStart(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name of the program, in parentheses, may hold spaces; start time is the 20th field behind it.
+    // The name of the program, in parentheses, may contain spaces; the start time is the 20th field after it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return undefined;

@@ -1,7 +1,7 @@
 import type { Environment, Tree } from './environment';
 import type { Collection } from './catalog';
 
-/** Bytes that LMDB's pages of a tree take. */
+/** Size of LMDB's pages of a tree, in bytes. */
 function treeBytes(tree: Tree): number {
   const stats = tree.getStats() as Record<string, number>;
   const pages =
@@ -9,12 +9,12 @@ function treeBytes(tree: Tree): number {
   return pages * (stats.pageSize ?? 4096);
 }
 
-/** Bytes of the data file that documents and index entries take, all collections together. */
+/** Size of the documents and index entries of all collections in the data file, in bytes. */
 export function storageBytes(environment: Environment): { documents: number; entries: number } {
   return { documents: treeBytes(environment.documents), entries: treeBytes(environment.entries) };
 }
 
-/** The share of the document storage that a collection takes, by the size of its documents. */
+/** The estimated share of a collection in the document storage, by the size of its documents. */
 export function shareOf(collection: Collection, all: readonly Collection[], bytes: number): number {
   const total = all.reduce((sum, { size }) => sum + size, 0);
   return total === 0 ? 0 : Math.round((collection.size / total) * bytes);

@@ -27,7 +27,7 @@ export function scanPlan(
   const statistics: ScanStatistics = { keys: 0, documents: 0 };
   if (plan.stage === 'COLLSCAN') return collectionScan(services, collection, plan, current, statistics);
   const source = recordSource(services, collection, plan, current, statistics);
-  // What a filter drops or a sort gathers would keep the memory that documents share with it.
+  // Documents that a filter drops or a sort collects must not share memory with others.
   const isBrief = !plan.residual && (spec.sort === undefined || plan.providesSort);
   return documentScan(services, collection, plan, source, current, statistics, isBrief);
 }
@@ -45,7 +45,7 @@ export function choosePlan(collection: Collection, spec: SelectionSpec): Plan {
     collator: spec.collator,
   });
   const idCollator = collection.indexes[0]?.compiled.collator;
-  // Under a collation of the collection, `_id` strings are not found by their own bytes.
+  // With a collation of the collection, `_id` strings cannot be found by their bytes.
   if (plan.stage === 'IDHACK' && idCollator !== undefined && idCollator !== spec.collator) {
     return { stage: 'COLLSCAN', reverse: false, residual: true, providesSort: spec.sort === undefined };
   }

@@ -2,26 +2,26 @@ import type { Plan } from '../index/plan';
 import type { Environment } from './environment';
 import type { Records, StoredDocument } from './records';
 
-/** What a scan reads with. */
+/** The parts of the store that a scan uses. */
 export interface ScanServices {
   environment: Environment;
   records: Records;
 }
 
-/** A document that a scan found; `matched` where the bounds alone prove that it fits the filter. */
+/** A document that a scan found; `matched` if the bounds alone prove that it matches the filter. */
 export interface ScanItem {
   stored: StoredDocument;
   score: number | undefined;
   matched: boolean;
 }
 
-/** How much a scan has looked at so far, for explain. */
+/** The numbers of keys and documents that a scan has examined so far, for explain. */
 export interface ScanStatistics {
   keys: number;
   documents: number;
 }
 
-/** The documents that a plan reaches, in its order. */
+/** The documents that a plan finds, in its order. */
 export interface PlanScan {
   readonly plan: Plan | undefined;
   readonly statistics: ScanStatistics;
@@ -29,12 +29,12 @@ export interface PlanScan {
   next(): ScanItem | undefined;
   pause(): void;
   /**
-   * Goes past one matching document without reading it; tells whether there was one. Only there where every
-   * document of the scan matches.
+   * Skips one matching document without reading it; returns whether there was one. Only defined when every document
+   * of the scan matches.
    */
   skipOne?(): boolean;
-  /** Work before the first document, with a tick now and then. */
+  /** Work before the first document; yields ticks. */
   prepare?(): Iterable<undefined>;
-  /** For text searches: the score of a document that the index does not have; undefined if it is not found. */
+  /** For text searches: the score of a document that is not in the index; undefined if it does not match. */
   scoreOf?(stored: StoredDocument): number | undefined;
 }

@@ -6,7 +6,7 @@ import type { ScanServices, ScanStatistics } from './plan-types';
 import { Scanner } from './scanner';
 import type { CurrentView } from './scanner';
 
-/** Gives record ids in some order. After `pause` it goes on in the holder's new view. */
+/** A sequence of record ids. After `pause` it continues in the current view. */
 export interface RecordSource {
   next(): number | undefined;
   pause(): void;
@@ -51,7 +51,7 @@ export function indexSource(
 
 interface RangeScanner {
   scanner: Scanner;
-  /** Bytes at the front of the keys that the order leaves out. */
+  /** Number of leading bytes of the keys that the order ignores. */
   skip: number;
 }
 
@@ -77,7 +77,7 @@ interface Head {
   entry: { key: Buffer; value: Buffer };
 }
 
-/** The entries of all ranges in the order of their keys behind `skip`: a merge with a heap of the next ones. */
+/** The entries of all ranges in the order of their keys without the first `skip` bytes: a merge with a heap. */
 function merged(ranges: RangeScanner[], reverse: boolean): EntrySource {
   let heap: Head[] | undefined;
   const sign = reverse ? -1 : 1;
@@ -104,7 +104,7 @@ function merged(ranges: RangeScanner[], reverse: boolean): EntrySource {
       return first.entry;
     },
     pause() {
-      // What was read ahead may change before the next step, and is read again then.
+      // Entries that were read ahead may change before the next step, so they are read again.
       for (const { range } of heap ?? []) range.scanner.stepBack();
       for (const { scanner } of ranges) scanner.pause();
       heap = undefined;
@@ -176,7 +176,7 @@ export function chained(sources: RecordSource[]): RecordSource {
   };
 }
 
-/** The record id of one `_id`, by a single look into the `_id` index. */
+/** The record id of one `_id`, by a single lookup in the `_id` index. */
 export function idSource(
   { records }: ScanServices,
   collection: Collection,

@@ -9,7 +9,7 @@ import { getTransient } from './environment';
 import type { Environment, View } from './environment';
 import { documentKey, entryKey, verifyChecksum, readRecordId, recordIdBytes, withChecksum } from './keys';
 
-/** A document with its bytes, decoded when somebody asks. */
+/** A document with its bytes, decoded when it is first needed. */
 export class StoredDocument {
   #document: Document | undefined;
 
@@ -30,20 +30,20 @@ export class StoredDocument {
   }
 }
 
-/** Where writes of a statement go: straight to the data file, or into a transaction's own changes. */
+/** The target of a statement's writes: the data file, or the changes of a transaction. */
 export interface WriteTarget {
   insert(collection: Collection, bytes: Uint8Array): void;
   replace(collection: Collection, old: StoredDocument, document: StoredDocument): void;
   remove(collection: Collection, old: StoredDocument): void;
 }
 
-/** Who else may hold documents and unique keys: open transactions. */
+/** The locks of open transactions. */
 export interface Guard {
-  /** Whether nobody is there to be told of unique keys. */
+  /** Whether no open transaction needs to know about unique keys. */
   readonly isIdle: boolean;
-  /** Throws (or lets through) before anything of `collection` is changed. */
+  /** Throws if an open transaction has locked the document or a key. To be called before a change. */
   beforeWrite(collection: Collection, recordId: number | undefined, uniqueKeys: Buffer[]): void;
-  /** Notes a change that open snapshots do not see. */
+  /** Records a change that open snapshots do not contain. */
   afterWrite(collection: Collection, recordId: number, uniqueKeys: Buffer[]): void;
 }
 
@@ -53,9 +53,9 @@ export function isUnique(collection: Collection, index: IndexState): boolean {
 }
 
 /**
- * Whether the record id is the value of an entry and not the end of its key. Unique keys are stored so, because
- * the holder of a key is then found by a single look, many times faster than by a scan. Text search reads its
- * entries by their keys alone.
+ * Whether the record id is the value of an entry and not the end of its key. Unique keys are stored so, because the
+ * document of a key is then found by a single lookup, many times faster than by a scan. Text search reads only the
+ * keys of its entries.
  */
 export function hasIdInValue(collection: Collection, index: IndexState): boolean {
   return isUnique(collection, index) && !index.compiled.isText;
@@ -113,8 +113,8 @@ export class Records implements WriteTarget {
   }
 
   /**
-   * The same for a document that is soon let go, as one of a batch: its bytes share memory with those of others
-   * that are read at the time, which is faster, but one that is kept keeps some kilobytes.
+   * The same for a document that is used only briefly, such as one of a batch: its bytes share memory with those of
+   * other documents, which is faster, but a document that is kept also keeps some kilobytes of them.
    */
   getBriefly(collection: Collection, recordId: number, view: View): StoredDocument | undefined {
     const found = getTransient(
@@ -167,8 +167,8 @@ export class Records implements WriteTarget {
   }
 
   /**
-   * Gives the unique keys free that a document is about to lose by `replace`, so that another one of the same
-   * transaction can take them before that.
+   * Releases the unique keys that a document will lose by `replace`, so that another document of the same
+   * transaction can take them first.
    */
   releaseKeys(collection: Collection, old: StoredDocument, document: StoredDocument): void {
     for (const index of collection.indexes) {
@@ -180,8 +180,8 @@ export class Records implements WriteTarget {
   }
 
   /**
-   * Puts another document in the place of one. Throws DuplicateKey before it changes anything.
-   * @param released whether `releaseKeys` has been called, so that another document may have its keys by now.
+   * Replaces a document. Throws DuplicateKey before it changes anything.
+   * @param released whether `releaseKeys` has been called, so that another document may have its keys already.
    */
   replace(collection: Collection, old: StoredDocument, document: StoredDocument, released = false): void {
     const changes = this.#plan(collection, old, document);
@@ -194,7 +194,7 @@ export class Records implements WriteTarget {
     collection.size += document.bytes.length - old.bytes.length;
   }
 
-  /** Takes a document and its entries out. */
+  /** Removes a document and its entries. */
   remove(collection: Collection, old: StoredDocument): void {
     const changes = this.#plan(collection, old, undefined);
     this.#apply(collection, changes);
@@ -225,7 +225,7 @@ export class Records implements WriteTarget {
     this.#putEntry(collection, index, treeKey(collection, index, key, recordId), recordId);
   }
 
-  /** Marks an index as having arrays or cut keys, if that is new. */
+  /** Marks an index that has arrays or cut keys, if it is not marked yet. */
   markIndex(
     { collection, index }: { collection: Collection; index: IndexState },
     keys: Pick<IndexEntries, 'multikey' | 'multikeyFields' | 'truncated'>,
@@ -277,7 +277,7 @@ export class Records implements WriteTarget {
 
   #removeEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
     const entry = treeKey(collection, index, key, recordId);
-    // While a unique index is being filled, two documents may have a key, of which one has the entry.
+    // While a unique index is being filled, two documents may have the same key, and one of them has the entry.
     const isOthers =
       index.building && hasIdInValue(collection, index) && this.#uniqueRecordId(entry, {}) !== recordId;
     if (!isOthers) this.environment.entries.removeSync(entry);
@@ -289,7 +289,7 @@ export class Records implements WriteTarget {
     this.markChanged();
   }
 
-  /** `entry` is the key in the tree that `key` makes. */
+  /** `entry` is the key in the tree for `key`. */
   #checkUnique(
     collection: Collection,
     index: IndexState,
@@ -308,7 +308,7 @@ export class Records implements WriteTarget {
 interface Change {
   recordId: number;
   removed: [IndexState, Buffer][];
-  /** With the keys of the entries in their tree. */
+  /** Keys with the keys of their entries in the tree. */
   added: [IndexState, Buffer][];
   uniqueKeys: Buffer[];
   flags: [IndexState, IndexEntries][];
@@ -316,7 +316,7 @@ interface Change {
 
 const NO_KEYS: IndexEntries = { keys: [], multikey: false, multikeyFields: 0, truncated: false };
 
-/** Marks an index as having such keys; tells whether that is new. */
+/** Marks an index that has such keys; returns whether that is new. */
 function flag(
   { compiled }: IndexState,
   keys: Pick<IndexEntries, 'multikey' | 'multikeyFields' | 'truncated'>,
@@ -333,9 +333,9 @@ function flag(
 }
 
 const NOTHING = Buffer.alloc(0);
-/** The key of a document that is looked for, which no one keeps. */
+/** A reused buffer for the key of a lookup. */
 const SOUGHT_KEY = documentKey(0, 0);
-/** Sorts behind every record id. */
+/** Sorts after every record id. */
 const LAST = Buffer.alloc(9, 0xff);
 
 function without(keys: Buffer[], others: Buffer[]): Buffer[] {

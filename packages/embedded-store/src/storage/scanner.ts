@@ -6,26 +6,29 @@ export interface Entry {
   value: Buffer;
 }
 
-/** A half-open range of keys, `lower` in and `upper` out, walked upwards or (reverse) downwards. */
+/** A half-open range of keys, `lower` in and `upper` out, read in ascending or (reverse) descending order. */
 export interface KeyRange {
   lower: Buffer;
   upper: Buffer;
   reverse: boolean;
 }
 
-/** The current view of a query. It changes between two batches of a cursor, which hold no snapshot. */
+/**
+ * The current view of a query. It changes between two batches of a cursor, because a cursor holds no snapshot
+ * between them.
+ */
 export interface CurrentView {
   view: View;
 }
 
 /**
- * Walks a range of a tree. After `pause` it holds nothing of the data file, and the next step goes on
- * behind the last key in whatever view the holder has then.
+ * Reads a range of a tree. After `pause` it holds no resources of the data file, and the next step continues after
+ * the last key in the current view.
  */
 export class Scanner {
   #iterator: Iterator<Entry> | undefined;
   #last: Buffer | undefined;
-  /** The key before the last, for `unread`. */
+  /** The key before the last one, for `stepBack`. */
   #previous: Buffer | undefined;
   #done = false;
 
@@ -36,7 +39,7 @@ export class Scanner {
     private readonly withValues: boolean,
   ) {}
 
-  /** The next entry (its value is empty unless asked for), or undefined at the end. */
+  /** The next entry (its value is empty unless values were requested), or undefined at the end. */
   next(): Entry | undefined {
     if (this.#done) return undefined;
     this.#iterator ??= this.#open();
@@ -51,13 +54,13 @@ export class Scanner {
     return step.value;
   }
 
-  /** Lets go of the data file; `next` goes on where it stopped. */
+  /** Releases the data file; `next` continues where it stopped. */
   pause(): void {
     this.#iterator?.return?.();
     this.#iterator = undefined;
   }
 
-  /** Takes the last step back: the next one gives what is there then. */
+  /** Undoes the last step: the next one reads the entry again, in its state at that time. */
   stepBack(): void {
     this.pause();
     this.#last = this.#previous;

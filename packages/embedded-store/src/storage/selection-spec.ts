@@ -7,7 +7,7 @@ import type { Collection } from './catalog';
 import type { StoredDocument } from './records';
 import type { CurrentView } from './scanner';
 
-/** Which documents of a collection are wanted, in which order. */
+/** Which documents of a collection to select, and in which order. */
 export interface SelectionSpec {
   filterDocument: Document;
   filter: Filter;
@@ -29,12 +29,12 @@ export interface Selected {
   score: number | undefined;
 }
 
-/** Where a selection reads: a view, and the changes of an open transaction laid over it. */
+/** The source of a selection: a view, and the changes of an open transaction on top of it. */
 export interface Source extends CurrentView {
   changes?: ((collection: Collection) => Changes | undefined) | undefined;
 }
 
-/** A selection without conditions; the caller fills in what it has. */
+/** A selection without conditions, to which the caller adds its own. */
 export function selectAll(filterDocument: Document, filter: Filter): SelectionSpec {
   return {
     filterDocument,

@@ -6,7 +6,7 @@ import type { Selected, SelectionSpec, Source } from './selection-spec';
 import { scanPlan } from './plan-scan';
 import type { PlanScan, ScanServices } from './plan-scan';
 
-/** Documents looked at between two ticks, at which the caller may look at the clock. */
+/** Documents that are examined between two ticks. At a tick the caller may check the time. */
 const TICK = 64;
 
 /** Finds documents by the best plan, one at a time. */
@@ -26,25 +26,25 @@ export class Selection {
     this.#steps = this.#run();
   }
 
-  /** Whether it is known that nothing follows; a scan learns that only by going on. */
+  /** Whether the end is known to be reached; a scan detects its end only by the next step. */
   get ended(): boolean {
     return this.#ended || (this.spec.limit !== undefined && this.#taken >= this.spec.limit);
   }
 
-  /** Whether documents can be gone past, and counted, without being read. */
+  /** Whether documents can be skipped, and counted, without being read. */
   get canSkip(): boolean {
     const sorted = this.spec.sort === undefined || this.scan.providesSort;
     return this.scan.skipOne !== undefined && sorted && !this.source.changes?.(this.collection)?.size;
   }
 
-  /** Counts a document without reading it; false at the end. Only where `passes`. */
+  /** Skips a document without reading it; returns false at the end. Only to be called if `canSkip`. */
   skipOne(): boolean {
     if (this.ended || !this.scan.skipOne?.()) return false;
     this.#taken++;
     return true;
   }
 
-  /** The next document; undefined at a tick, where nothing was found yet; null at the end. */
+  /** The next document; undefined at a tick, when nothing was found yet; null at the end. */
   next(): Selected | undefined | null {
     if (this.ended) return null;
     const step = this.#steps.next();
@@ -56,7 +56,7 @@ export class Selection {
     return step.value;
   }
 
-  /** Lets go of the data file between two batches. */
+  /** Releases the data file between two batches. */
   pause(): void {
     this.scan.pause();
   }
@@ -90,7 +90,7 @@ export class Selection {
     }
   }
 
-  /** The scan without what the transaction changed, merged with those changed documents that match. */
+  /** The scan without the documents that the transaction changed, merged with the changed ones that match. */
   *#overlaid(changes: Changes): Iterable<Selected | undefined> {
     const { filter, sort } = this.spec;
     const own: Selected[] = [];
@@ -120,7 +120,7 @@ export class Selection {
     const sorter = new Sorter<Selected>(sort, {
       limit: limit === undefined ? undefined : limit + skip,
       memoryLimit: allowDiskUse ? Infinity : SORT_MEMORY_LIMIT,
-      // Whatever index was scanned, equal documents come in the order of storage.
+      // Equal documents are in the order of storage, whichever index was scanned.
       ties: (a, b) => a.stored.recordId - b.stored.recordId,
     });
     for (const item of found) {
@@ -130,7 +130,7 @@ export class Selection {
         sorter.add(item, stored.document, stored.bytes.length, { textScore: score });
       }
     }
-    // All is in memory now, so that the end is known with the last document.
+    // All documents are in memory now, so the end is known with the last one.
     const items = sorter.finish();
     this.scan.pause();
     for (const [position, item] of items.entries()) {

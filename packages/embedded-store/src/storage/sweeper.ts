@@ -2,10 +2,10 @@ import type { Engine } from '../engine';
 import type { WriteSteps } from './writer';
 import { prefixKey } from './keys';
 
-/** Keys that are removed in one go, so that writers behind it wait no longer than for a large insert. */
+/** Keys that are removed in one step, so that writers in the queue wait no longer than for a large insert. */
 const CHUNK = 5_000;
 
-/** Removes what dropped collections and indexes left behind; resolves when nothing is left. */
+/** Deletes the records of dropped collections and indexes; resolves when all are deleted. */
 export async function sweepDropped(engine: Engine): Promise<void> {
   if (engine.catalog.dropped().length === 0) return;
   await engine.writer.submit(function* (): WriteSteps<void> {

@@ -19,12 +19,12 @@ import type { SelectionSpec } from './selection-spec';
 /** Index entries read between two ticks. */
 const TICK = 256;
 
-/** Documents by score at most that are looked for without reading the posting lists to their end. */
+/** The largest page by score that is computed without reading the posting lists to their end. */
 const MAX_TOP = 1000;
-/** More terms than this do not fit the bits that the search for the top keeps for them. */
+/** The search for the best documents has one bit for each term. */
 const MAX_LISTS = 30;
 
-/** Opens the scan that answers the $text of a filter. Throws IndexNotFound without a text index. */
+/** Opens the scan for the $text of a filter. Throws IndexNotFound without a text index. */
 export function textScan(
   services: ScanServices,
   collection: Collection,
@@ -53,7 +53,7 @@ export function textScan(
   return new TextScan(services, collection, { index, text, prefix, query }, spec, current);
 }
 
-/** The value that a filter wants at a path which a compound text index begins with. */
+/** The value that a filter requires at a leading path of a compound text index. */
 function equalityOn(root: Node, path: string): Value {
   for (const node of root.kind === 'and' ? root.children : [root]) {
     if (node.kind !== 'leaf' || node.path !== path) continue;
@@ -78,7 +78,7 @@ interface Search {
 
 /**
  * The documents that a text search finds, best first. The posting list of a term is in the order of its scores, so
- * that a search for one term reads only as far as somebody asks; lists of several terms are added up first.
+ * a search for one term reads only as far as needed; for several terms, the scores of their lists are added first.
  */
 export class TextScan implements PlanScan {
   readonly plan = undefined;
@@ -86,7 +86,7 @@ export class TextScan implements PlanScan {
   readonly providesSort: boolean;
   #hits: Iterator<Hit> | undefined;
   readonly #scanners: Scanner[] = [];
-  /** Documents of one score, in the order of what the sort has after the score. */
+  /** Documents of one score, in the order of the sort fields after the score. */
   #ties: ScanItem[] = [];
   #ahead: ScanItem | undefined;
 
@@ -100,7 +100,7 @@ export class TextScan implements PlanScan {
     this.providesSort = spec.sort === undefined || sortsByScoreFirst(spec.sortDocument);
   }
 
-  /** What has to be done before the first document, with a tick now and then. */
+  /** The work before the first document; yields ticks. */
   *prepare(): Iterable<undefined> {
     const terms = [...this.search.query.lookupTerms];
     if (terms.length === 1) {
@@ -136,12 +136,15 @@ export class TextScan implements PlanScan {
     for (const scanner of this.#scanners) scanner.pause();
   }
 
-  /** The score of a document that is not in the index, such as one of an open transaction; undefined without a hit. */
+  /**
+   * The score of a document that is not in the index, such as one of an open transaction; undefined if it does not
+   * match.
+   */
   scoreOf(stored: StoredDocument): number | undefined {
     const { query, text } = this.search;
     let sum: number | undefined;
     const scores = textTerms(text, stored.document);
-    // In the order in which the posting lists are added up, so that the sums are equal to the last bit.
+    // In the order in which the posting lists are added, so that the sums are equal to the last bit.
     for (const term of query.lookupTerms) {
       const score = scores.get(term);
       if (score !== undefined) sum = (sum ?? 0) + score;
@@ -150,8 +153,8 @@ export class TextScan implements PlanScan {
   }
 
   /**
-   * The hits of a page by score, if one is asked for and the lists need not be read to their end for it; those that
-   * only follow at the last score are among them when the sort has more to say about their order.
+   * The hits of a page by score, if a page is requested and does not require reading the lists to their end. When
+   * the sort has more fields, it includes all hits with the last score.
    */
   *#top(terms: readonly string[]): Generator<undefined, Hit[] | undefined> {
     const wanted = this.#hitsNeeded(terms);
@@ -188,7 +191,7 @@ export class TextScan implements PlanScan {
     }
   }
 
-  /** How many hits are enough; undefined where all have to be known. */
+  /** The number of hits that is enough; undefined when all are needed. */
   #hitsNeeded(terms: readonly string[]): number | undefined {
     const { sort, limit, skip } = this.spec;
     const overlaid = 'changes' in this.current && this.current.changes !== undefined;
@@ -213,7 +216,7 @@ export class TextScan implements PlanScan {
     for (let step = this.#hits?.next(); step && step.done !== true; step = this.#hits?.next()) {
       const { recordId, score } = step.value;
       const stored = this.services.records.get(this.collection, recordId, this.current.view);
-      // Gone since an earlier batch.
+      // Deleted since an earlier batch.
       if (stored === undefined) continue;
       this.statistics.documents++;
       if (query.needsDocument && !matchText(query, text, stored.document)) continue;

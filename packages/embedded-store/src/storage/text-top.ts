@@ -1,32 +1,32 @@
-/** A document that a search found, with its score (or what is known of it). */
+/** A document that a search found, with its score (or the score so far). */
 export interface Hit {
   recordId: number;
   score: number;
 }
 
-/** What is known of a document that some posting lists gave. */
+/** The state of a document that some posting lists contain. */
 interface Candidate {
   recordId: number;
-  /** Sum of the scores met so far. */
+  /** Sum of the scores read so far. */
   sum: number;
-  /** One bit for each list that gave it. */
+  /** One bit for each list that contains it. */
   lists: number;
-  /** It can score no more than this. */
+  /** The upper bound of its score. */
   bound: number;
   exact: boolean;
 }
 
-/** Documents whose exact score may be asked for before reading the lists to their end is cheaper. */
+/** Number of exact scores that may be computed; with more, reading the lists to their end would be cheaper. */
 const BUDGET = 4000;
 /** Postings read from one list before the next is chosen. */
 const RUN = 32;
 
 /**
- * The best of the documents in several posting lists, each in falling order of scores, without reading the lists
- * further than needed (Fagin's threshold algorithm): what no list has given yet can score no more than the sum of the
- * lists' next scores. `exact` gives a document's whole score, or undefined if it does not match after all.
- * Yields ticks (undefined) while it reads, and hits in falling order; ends early, with 'too much' as its value, when so
- * many documents have to be asked that reading all postings would be cheaper.
+ * The best of the documents in several posting lists, each in descending order of scores, without reading the lists
+ * further than needed (Fagin's threshold algorithm): a document that was in no list yet has at most the sum of the
+ * lists' next scores. `exact` returns a document's total score, or undefined if it does not match after all. Yields
+ * ticks (undefined) while it reads, and hits in descending order; ends early, with 'too much' as its value, when so
+ * many exact scores are needed that reading all postings would be cheaper.
  */
 export function* bestOfLists(
   lists: readonly Iterator<Hit>[],
@@ -85,7 +85,7 @@ export function* bestOfLists(
   }
 }
 
-/** Reads on in one list; at its end its frontier is zero, as nothing of it can come any more. */
+/** Reads more of one list; at the end of the list its frontier is zero. */
 function readRun(list: Iterator<Hit>, frontier: number[], at: number): Hit[] {
   const hits: Hit[] = [];
   while (hits.length < RUN) {
@@ -100,7 +100,7 @@ function readRun(list: Iterator<Hit>, frontier: number[], at: number): Hit[] {
   return hits;
 }
 
-/** Candidates by falling bound. */
+/** Candidates by descending bound. */
 class Heap {
   private readonly items: Candidate[] = [];
 
@@ -139,7 +139,7 @@ class Heap {
   }
 }
 
-/** The hits by falling score. */
+/** The hits by descending score. */
 export function byScore(scores: ReadonlyMap<number, number>): Iterator<Hit> {
   const ids = Float64Array.from(scores.keys());
   ids.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0));

@@ -5,7 +5,7 @@ import { documentKey, verifyChecksum, prefixKey, readRecordId } from './keys';
 import { hasIdInValue, keysOf, StoredDocument, treeKey } from './records';
 import { Scanner } from './scanner';
 
-/** What a check of a collection against its indexes found. */
+/** The result of checking a collection against its indexes. */
 export interface ValidationResult {
   records: number;
   invalidDocuments: number;
@@ -17,8 +17,8 @@ export interface ValidationResult {
 const MAX_ERRORS = 100;
 
 /**
- * Compares every document with its index entries, and every entry with its document, in one view. Yields
- * now and then, so that the caller can let others run.
+ * Compares every document with its index entries, and every entry with its document, in one view. Yields regularly,
+ * so that the caller can let others run.
  */
 export function* validateCollection(
   environment: Environment,

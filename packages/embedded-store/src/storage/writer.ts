@@ -2,8 +2,8 @@ import { StoreError } from '../errors';
 import type { Environment } from './environment';
 
 /**
- * What a write job yields when it lets others go first: nothing to go on in the next batch, or a promise to
- * wait for (a document that a transaction holds). What it wrote so far is committed then.
+ * What a write job yields to let others run: undefined to continue in the next batch, or a promise to wait for (a
+ * transaction that has locked a document). Its changes so far are committed then.
  */
 export type Pause = Promise<unknown> | undefined;
 export type WriteSteps<T> = Generator<Pause, T, void>;
@@ -11,16 +11,16 @@ export type WriteSteps<T> = Generator<Pause, T, void>;
 interface Job {
   make(): WriteSteps<unknown>;
   steps: WriteSteps<unknown> | undefined;
-  /** Whether an earlier batch committed a part of it, so that it can't be started again. */
+  /** Whether an earlier batch has committed a part of it, so that it cannot be restarted. */
   partlyCommitted: boolean;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
 
-/** What came of one job in one batch. */
+/** The outcome of one job in one batch. */
 type Outcome = { job: Job } & ({ value: unknown } | { error: unknown } | { pause: Pause });
 
-/** A job that failed after it had changed something: the batch can't be committed with it. */
+/** A job that failed after it had changed something, so that the batch cannot be committed. */
 class DirtyFailure extends Error {
   constructor(
     readonly job: Job,
@@ -30,17 +30,17 @@ class DirtyFailure extends Error {
   }
 }
 
-/** Milliseconds after which a batch takes no more jobs in, so that readers get their turn. */
+/** Milliseconds after which a batch takes no more jobs, so that readers can run. */
 const BATCH_MS = 25;
 
-/** Weight of the latest batch in what is expected of the next. */
+/** Weight of the latest batch in the moving averages. */
 const SMOOTHING = 0.2;
 const MAX_WAIT_MS = 4;
 
 /**
- * Decides how long a batch waits for company. Writers that were answered together write again at about the
- * same time; a flush that starts with the first of them makes the others wait for the next one. A writer that
- * is alone does not wait.
+ * Decides how long a batch waits for more jobs before it starts. Writers whose jobs were in one batch submit the
+ * next ones at about the same time; if the flush started with the first of them, the others would wait for the next
+ * flush. A single writer does not wait.
  */
 class BatchDelay {
   #expected = 1;
@@ -56,14 +56,14 @@ class BatchDelay {
   }
 
   observe(jobs: number, flushMs: number): void {
-    // After growing at once the expectation sinks slowly, so that one straggler does not end the waiting.
+    // The expected number rises at once and falls slowly, so that one late writer does not end the waiting.
     this.#expected = Math.max(jobs, this.#expected + (jobs - this.#expected) * SMOOTHING);
     this.#flushMs += (flushMs - this.#flushMs) * SMOOTHING;
   }
 }
 
 /**
- * The one writer. Jobs that wait when a batch begins share its write transaction and its flush (group
+ * The write queue. Jobs that are queued when a batch starts share its write transaction and its flush (group
  * commit), and every promise settles after that flush.
  */
 export class Writer {
@@ -80,25 +80,24 @@ export class Writer {
     private readonly hooks: {
       /** Runs inside the write transaction after the jobs, to store counters that they changed. */
       beforeCommit(): void;
-      /** Runs when a batch was thrown away, to forget what jobs changed in memory. */
+      /** Runs when a batch was aborted, to discard what jobs changed in memory. */
       afterAbort(): void;
     },
   ) {}
 
-  /** Tells that the running job has written, so that a later failure of it undoes the batch. */
+  /** Records that the running job has changed something, so that its failure aborts the batch. */
   markChanged(): void {
     this.#changes++;
   }
 
-  /** Whether the running job has used up its turn and should yield. */
+  /** Whether the time slice of the running job is over, so that it should yield. */
   get timeSliceIsOver(): boolean {
     return performance.now() > this.#sliceEnd;
   }
 
   /**
-   * Queues a job. `make` starts it, and may be called again when the batch of another job's failure was
-   * thrown away, so it must keep no state outside of the generator. The promise settles when the job's
-   * changes are durable.
+   * Queues a job. `make` starts it, and is called again when the batch is aborted because another job failed, so it
+   * must keep no state outside of the generator. The promise settles when the job's changes are durable.
    */
   submit<T>(make: () => WriteSteps<T>): Promise<T> {
     if (this.#closed) return Promise.reject(this.#closed);
@@ -113,7 +112,7 @@ export class Writer {
     });
   }
 
-  /** Refuses new jobs and waits until those in the queue are through. */
+  /** Refuses new jobs and waits for those in the queue. */
   async close(): Promise<void> {
     const last = this.submit(function* () {
       yield undefined;
@@ -199,7 +198,7 @@ export class Writer {
     }
   }
 
-  /** The batch is gone: the job at fault fails, the others start again where that is possible. */
+  /** Handles an aborted batch: the failed job is rejected, the others are restarted if possible. */
   #undo(jobs: Job[], failure: unknown): void {
     const culprit = failure instanceof DirtyFailure ? failure.job : undefined;
     const cause = failure instanceof DirtyFailure ? failure.cause : failure;

@@ -34,7 +34,7 @@ function visitValue(
     const weight = index.weights.get(path) ?? (index.wildcard ? 1 : undefined);
     if (weight !== undefined) visit(value, language, weight);
   } else if (Array.isArray(value)) {
-    // An array directly within an array is not looked into.
+    // An array directly inside an array is ignored.
     if (inArray && !index.wildcard) return;
     if (!leadsTo(index, path, true)) return;
     for (const item of value) visitValue(index, item, language, path, true, visit);
@@ -43,7 +43,7 @@ function visitValue(
   }
 }
 
-/** Whether an indexed path is this one (if that counts) or lies below it. */
+/** Whether an indexed path is this one (if `included`) or is below it. */
 function leadsTo(index: TextIndex, path: string, itself: boolean): boolean {
   if (index.wildcard || (itself && index.weights.has(path))) return true;
   for (const weighted of index.weights.keys()) {

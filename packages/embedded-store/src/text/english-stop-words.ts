@@ -1,6 +1,6 @@
 /**
- * The English stop words of Snowball's stop.txt (http://snowball.tartarus.org/algorithms/english/stop.txt),
- * which MongoDB uses; with their apostrophes, which belong to words in English.
+ * The English stop words of Snowball's stop.txt (http://snowball.tartarus.org/algorithms/english/stop.txt), which
+ * MongoDB uses; with their apostrophes, which are part of English words.
  */
 export const ENGLISH_STOP_WORDS: readonly string[] = `
 i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it its

@@ -6,7 +6,7 @@ import { eachText } from './elements';
 import type { TextIndex } from './text-index';
 import { eachTerm } from './tokenizer';
 
-/** Longer terms are kept as their beginning and a hash, as keys must be short. */
+/** Longer terms are stored as a prefix and a hash, because keys must be short. */
 const MAX_TERM_BYTES = 256;
 const KEPT_CHARACTERS = 48;
 
@@ -45,7 +45,7 @@ export function textTerms(index: TextIndex, document: Document): Map<string, num
   return scores;
 }
 
-/** A term as it stands in the index. */
+/** The form of a term in the index. */
 export function indexTerm(term: string): string {
   if (term.length * 3 <= MAX_TERM_BYTES || Buffer.byteLength(term) <= MAX_TERM_BYTES) return term;
   const hash = createHash('sha256').update(term).digest('hex');
@@ -59,7 +59,7 @@ export function textIndexEntries(index: TextIndex, document: Document): TextEntr
   return [...textTerms(index, document)].map(([term, score]) => ({ prefix, term, score, suffix }));
 }
 
-/** The value of a field beside the text part, which no array may lead to. */
+/** The value of a field beside the text part; arrays on its path are refused. */
 function scalarAt(document: Document, field: string): Value {
   let current: Value | undefined = document;
   for (const part of splitPath(field)) {

@@ -15,7 +15,7 @@ import { stopwords as turkish } from '@orama/stopwords/turkish';
 import { newStemmer } from 'snowball-stemmers';
 import { ENGLISH_STOP_WORDS } from './english-stop-words';
 
-/** What the words of a text are reduced by. */
+/** The stop words and the stemmer of a language. */
 export interface Language {
   readonly name: string;
   readonly stopWords: ReadonlySet<string>;
@@ -59,9 +59,9 @@ const STOP_WORDS: Readonly<Record<string, readonly string[]>> = {
   turkish,
 };
 
-/** Longer ones are no words, and some stemmers take time that grows with the square of the length. */
+/** Longer texts are not words, and some stemmers take quadratic time. */
 const MAX_STEMMED = 256;
-/** Snowball stemming takes microseconds a word, and most texts use few different words. */
+/** A cache, because stemming takes microseconds for each word, and most texts use few different words. */
 const STEM_CACHE_LIMIT = 50_000;
 
 const NONE: Language = { name: 'none', stopWords: new Set(), stem: (word) => word };

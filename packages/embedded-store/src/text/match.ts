@@ -7,8 +7,8 @@ import type { TextIndex } from './text-index';
 import { eachTerm } from './tokenizer';
 
 /**
- * Whether a document that has one of the search's terms in the index really matches: it has every phrase,
- * no negated word or phrase and, if case or diacritics count, one of the terms just so.
+ * Whether a document with one of the terms matches a search: it has every phrase, no negated word or phrase and, if
+ * case or diacritics count, one of the terms in exactly this form.
  */
 export function matchText(query: TextQuery, index: TextIndex, document: Document): boolean {
   if (!query.needsDocument) return true;

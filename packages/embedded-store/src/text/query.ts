@@ -9,7 +9,7 @@ import { eachTerm } from './tokenizer';
 export interface TextQuery extends Sensitivity {
   /** Terms to look up in the index: a document must have one of them. */
   readonly lookupTerms: ReadonlySet<string>;
-  /** The same as the query compares them, with their case and diacritics if those count. */
+  /** The same terms with their case and diacritics, if those count. */
   readonly terms: ReadonlySet<string>;
   readonly negatedTerms: ReadonlySet<string>;
   /** Each phrase must be in a document as it stands, … */
@@ -17,7 +17,7 @@ export interface TextQuery extends Sensitivity {
   /** … and none of these. */
   readonly negatedPhrases: readonly string[];
   readonly language: Language;
-  /** Whether the index alone does not decide: the documents found must be put to `matchText`. */
+  /** Whether the index alone does not decide: the documents have to be checked by `matchText`. */
   readonly needsDocument: boolean;
 }
 
@@ -89,8 +89,8 @@ interface SearchParts {
 }
 
 /**
- * Takes a search string apart. Quotes enclose phrases, whose words are searched as well. A minus after white
- * space negates what follows it up to the next white space: a word, several joined by more minuses, a phrase.
+ * Parses a search string. Quotes enclose phrases, whose words are searched as well. A minus after white space
+ * negates what follows it up to the next white space: a word, several joined by more minuses, a phrase.
  */
 function splitSearch(search: string): SearchParts {
   const parts: SearchParts = { positive: [], negative: [], phrases: [], negatedPhrases: [] };

@@ -1,11 +1,11 @@
 import type { TextQuery } from './query';
 
-/** What the index holds of a term: the documents that have it, with their scores for it. */
+/** The posting list of a term: the documents that contain it, with their scores for it. */
 export type FetchPostings<Id> = (term: string) => Iterable<{ recordId: Id; score: number }>;
 
 /**
- * The documents that have one of the terms of a search, each with the sum of its terms' scores. Reads the
- * posting lists alone; where `query.needsDocument`, the caller puts the documents to `matchText`.
+ * The documents that have one of the terms of a search, each with the sum of its terms' scores. Reads the posting
+ * lists only; if `query.needsDocument`, the caller has to check the documents by `matchText`.
  */
 export function searchText<Id>(query: TextQuery, fetchPostings: FetchPostings<Id>): Map<Id, number> {
   const scores = new Map<Id, number>();

@@ -9,9 +9,9 @@ const WILDCARD = '$**';
 const MAX_WEIGHT = 100_000;
 const VERSION = 3;
 
-/** A text index, ready for use. */
+/** A compiled text index. */
 export interface TextIndex {
-  /** Fields before the text part: a search must give a value for each. */
+  /** Fields before the text part: a search must specify a value for each. */
   readonly before: readonly string[];
   /** Fields after the text part. */
   readonly after: readonly string[];
@@ -30,9 +30,9 @@ export function hasTextKey(key: Document): boolean {
 }
 
 /**
- * Completes the specification of a text index as createIndexes gets it to the form that listIndexes shows:
- * `_fts` and `_ftsx` in the key, weights in order of their names, the languages and the version. One that is
- * complete already comes back unchanged. Errors are MongoDB's (CannotCreateIndex).
+ * Completes the specification of a text index as createIndexes gets it to the form that listIndexes shows: `_fts`
+ * and `_ftsx` in the key, weights in order of their names, the languages and the version. A complete one is
+ * returned unchanged. Errors are MongoDB's (CannotCreateIndex).
  */
 export function completeTextSpec(spec: Document): Document {
   const key = spec.get('key') as Document;
@@ -108,7 +108,7 @@ function refuse(message: string): never {
   throw new StoreError('CannotCreateIndex', message);
 }
 
-/** What is known of a text index: its key with one 'text' in the place of the text part, and its options. */
+/** The definition of a text index: its key with one 'text' in place of the text part, and its options. */
 export interface TextDefinition {
   key: readonly (readonly [field: string, direction: 1 | -1 | 'text'])[];
   weights?: Document;
@@ -116,7 +116,7 @@ export interface TextDefinition {
   language_override?: string;
 }
 
-/** Prepares a text index for use. */
+/** Compiles a text index. */
 export function compileTextIndex(definition: TextDefinition): TextIndex {
   const at = definition.key.findIndex(([, direction]) => direction === 'text');
   const fields = definition.key.map(([field]) => field);

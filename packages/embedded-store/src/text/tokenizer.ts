@@ -2,15 +2,15 @@ import { type Sensitivity, lowerCase, stripDiacritics } from './folding';
 import type { Language } from './languages';
 
 /**
- * What separates words in version 3 of MongoDB's text index: Unicode's White_Space, Dash, Hyphen,
- * Quotation_Mark, Terminal_Punctuation and Pattern_Syntax (Hyphen, which JavaScript does not know, by its
- * members outside of the others). In English the apostrophe belongs to the word.
+ * The word separators in version 3 of MongoDB's text index: Unicode's White_Space, Dash, Hyphen, Quotation_Mark,
+ * Terminal_Punctuation and Pattern_Syntax (JavaScript lacks Hyphen, so its members outside of the others are
+ * listed). In English the apostrophe is part of the word.
  */
 const DELIMITERS =
   '\\p{White_Space}\\p{Dash}\\p{Quotation_Mark}\\p{Terminal_Punctuation}\\p{Pattern_Syntax}\\u00ad\\u30fb\\uff65';
 const ENGLISH_WORDS = new RegExp(`(?:'|[^${DELIMITERS}])+`, 'gu');
 const OTHER_WORDS = new RegExp(`[^${DELIMITERS}]+`, 'gu');
-/** The same for texts of ASCII alone, which need no look-up of properties. */
+/** The same for ASCII texts, which is faster. */
 const ASCII = /^\p{ASCII}*$/u;
 const ENGLISH_ASCII_WORDS = /[^\P{ASCII}\s!-&(-/:-@[-^`{-~]+/gu;
 

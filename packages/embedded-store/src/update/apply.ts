@@ -8,14 +8,14 @@ import { REMOVED, mergeNodes, type ArrayNode, type Leaf, type ObjectNode, type U
 /** MongoDB pads an array with at most this many nulls. */
 const MAX_PADDING = 1_500_000;
 
-/** What stays the same while one document is updated. */
+/** The inputs of one update of one document. */
 export interface ApplyEnvironment {
   readonly document: Document;
   /** Index of the element that the query matched, for `$`. */
   readonly positional: number | undefined;
   readonly insert: boolean;
   readonly now: Date;
-  /** Whether an element passes the array filter of this identifier. */
+  /** Whether an element matches the array filter of this identifier. */
   readonly passes: (identifier: string, element: Value) => boolean;
 }
 
@@ -28,10 +28,10 @@ interface Place {
 type Outcome = Value | undefined | typeof REMOVED;
 
 /**
- * Applies an update tree to a document and returns the changed copy, which shares what did not change, or
- * the document itself if nothing did.
+ * Applies an update tree to a document and returns the changed copy, which shares unchanged parts, or the document
+ * itself if nothing changed.
  *
- * @throws StoreError PathNotViable, BadValue, TypeMismatch and whatever the operators refuse.
+ * @throws StoreError PathNotViable, BadValue, TypeMismatch and the errors of the operators.
  */
 export function applyTree(root: ObjectNode, environment: ApplyEnvironment): Document {
   const place = { path: '', depth: 0, throughArray: false };
@@ -69,7 +69,7 @@ function applyLeaf(leaf: Leaf, value: Value | undefined, place: Place, env: Appl
   return value === undefined ? leaf.create?.(context) : leaf.update(value, context);
 }
 
-/** The children to apply, with the one under `$` put in the place of the element that the query matched. */
+/** The children to apply, with the child under `$` at the position of the element that the query matched. */
 function childrenOf(node: ObjectNode, env: ApplyEnvironment, place: Place): Iterable<[string, UpdateNode]> {
   if (!node.positional) return node.children;
   if (env.positional === undefined) {
@@ -106,7 +106,7 @@ function applyToDocument(
       change().delete(name);
     } else {
       change().set(name, after);
-      // A document that is being made for an upsert is checked whole when it is complete.
+      // The document of an upsert is checked when it is complete.
       if (!env.insert) checkStorableField(name, after, result, next.depth);
     }
   }
@@ -187,7 +187,7 @@ function applyToElements(
   return result;
 }
 
-/** Throws if anything at or below the node would have to go through a value that cannot have the field. */
+/** Throws if the path of the node, or of one below it, leads through a value that cannot have fields. */
 function refuseBlocked(
   node: UpdateNode,
   field: string,

@@ -14,7 +14,7 @@ export interface ArrayFilters {
 }
 
 /**
- * Compiles the `arrayFilters` of an update statement, each of which speaks of one identifier.
+ * Compiles the `arrayFilters` of an update statement, each of which is about one identifier.
  *
  * @throws StoreError FailedToParse, BadValue
  * @see https://www.mongodb.com/docs/manual/reference/operator/update/positional-filtered/

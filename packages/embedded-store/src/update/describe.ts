@@ -3,7 +3,7 @@ import type { Document, Value } from '../bson/types';
 
 const MAX_LENGTH = 150;
 
-/** A value as the messages of MongoDB's errors show it, shortened when it is long. */
+/** A value as MongoDB's error messages show it, shortened when it is long. */
 export function describe(value: Value | undefined): string {
   const text = render(value, 0);
   return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH)}...`;

@@ -17,8 +17,8 @@ const ID_TYPES_REFUSED = new Map<number, string>([
 ]);
 
 /**
- * Checks a document that is about to be inserted and gives the bytes to store: `_id` first (a new ObjectId
- * if there is none), and the empty timestamps among the top-level fields filled in.
+ * Checks a document for an insert and returns the bytes to store: `_id` first (a new ObjectId if there is none),
+ * and the empty timestamps among the top-level fields filled in.
  *
  * Refuses dollar-prefixed names at the top level, as the servers before MongoDB 5.0 did.
  *
@@ -45,8 +45,7 @@ export function prepareInsert(bytes: Uint8Array, now: Date): Uint8Array {
 }
 
 /**
- * Refuses an `_id` that no document may have: an array, a regular expression, or a document with a
- * dollar-prefixed name.
+ * Refuses an invalid `_id`: an array, a regular expression, or a document with a dollar-prefixed name.
  *
  * @throws StoreError InvalidIdField, DollarPrefixedFieldName
  */

@@ -46,7 +46,7 @@ export function identical(a: Value | undefined, b: Value | undefined): boolean {
   if (a instanceof BSONSymbol) return b instanceof BSONSymbol && a.value === b.value;
   if (a instanceof MinKey) return b instanceof MinKey;
   if (a instanceof MaxKey) return b instanceof MaxKey;
-  // A code's scope and a DBRef's fields are plain objects, whose order of keys JSON keeps.
+  // A code's scope and a DBRef's fields are plain objects, and JSON keeps the order of their keys.
   if (a instanceof Code) {
     return b instanceof Code && a.code === b.code && JSON.stringify(a.scope) === JSON.stringify(b.scope);
   }

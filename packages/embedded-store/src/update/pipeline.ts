@@ -20,7 +20,7 @@ const NO_ACCESS: Access = {
 /**
  * Compiles an update that is an aggregation pipeline.
  *
- * @throws StoreError InvalidOptions for a stage that updates may not have, and what the stages refuse.
+ * @throws StoreError InvalidOptions for a stage that is not allowed in updates, and the errors of the stages.
  * @see https://www.mongodb.com/docs/manual/tutorial/update-documents-with-aggregation-pipeline/
  */
 export function compileUpdatePipeline(

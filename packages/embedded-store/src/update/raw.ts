@@ -3,11 +3,11 @@ import { TYPE } from '../bson/type-codes';
 import { StoreError } from '../errors';
 import { MAX_DEPTH } from './storable';
 
-/** One top-level field of a document that is still bytes. Offsets are into the document. */
+/** One top-level field of an encoded document. Offsets are relative to the document. */
 export interface RawElement {
   readonly type: number;
   readonly name: string;
-  /** Where the type byte is. */
+  /** Offset of the type byte. */
   readonly start: number;
   readonly valueStart: number;
   readonly end: number;
@@ -15,7 +15,7 @@ export interface RawElement {
 
 const NO_NAME = Buffer.alloc(0);
 
-/** Types of which any bytes of the right length are a value; the others are read to be checked. */
+/** Types for which any bytes of the right length are valid; the others have to be decoded to be checked. */
 const OPAQUE = new Set<number>([
   TYPE.double,
   TYPE.string,
@@ -28,8 +28,7 @@ const OPAQUE = new Set<number>([
 ]);
 
 /**
- * Reads the top-level fields of a document, checking the whole of it on the way, so that what is stored can
- * be read back.
+ * Reads the top-level fields of a document, and checks all of it, so that only readable documents are stored.
  *
  * @throws StoreError InvalidBSON, Overflow if it nests deeper than 180 levels.
  */

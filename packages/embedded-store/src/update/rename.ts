@@ -7,8 +7,8 @@ import { isArrayIndex, parseUpdatePath } from './path';
 import { REMOVED, addToTree, type Leaf, type ObjectNode } from './tree';
 
 /**
- * Adds a `$rename`: a `$set` of the target and an `$unset` of the source, which see the document as it was
- * before the update (no other operator may touch either path).
+ * Adds a `$rename`: a `$set` of the target and an `$unset` of the source, which use the document before the update
+ * (no other operator may change either path).
  *
  * @throws StoreError BadValue for a target that is not another plain path.
  * @see https://www.mongodb.com/docs/manual/reference/operator/update/rename/
@@ -77,7 +77,7 @@ function arrival(from: string, target: string): Leaf {
   };
 }
 
-/** The value to move, undefined if there is none. */
+/** The value to move; undefined if there is none. */
 function findSource(document: Document, from: string): Value | undefined {
   let value: Value | undefined = document;
   let array: string | undefined;

@@ -14,7 +14,7 @@ export function withIdFirst(document: Document): Document {
   return new Map([['_id', id], ...document]);
 }
 
-/** Gives the empty timestamps among the top-level fields (but for `_id`) the current time. */
+/** Sets the empty timestamps among the top-level fields (except `_id`) to the current time. */
 function fillTimestamps(document: Document, now: Date): Document {
   let result = document;
   for (const [name, value] of document) {

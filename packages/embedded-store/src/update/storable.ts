@@ -5,13 +5,13 @@ import { StoreError } from '../errors';
 export const MAX_DEPTH = 180;
 
 /**
- * Refuses what may not be stored at a field that an update sets: names that begin with a dollar (other than
- * those of a DBRef, in their order) and nesting deeper than 180 levels, at any depth of the value.
+ * Refuses a value that may not be stored: names that begin with a dollar (other than those of a DBRef, in their
+ * order) and nesting deeper than 180 levels, at any depth of the value.
  *
- * MongoDB 5.0 began to accept dollar-prefixed names below the top level; the store keeps the older and
- * narrower rule, so that an update operator in the wrong place is an error and not data.
+ * MongoDB 5.0 began to accept dollar-prefixed names below the top level; the store keeps the older and narrower
+ * rule, so that an update operator in the wrong place is an error and not data.
  *
- * @param container The document that has the field, for the neighbours of a DBRef's field.
+ * @param container The document that has the field, for the other fields of a DBRef.
  * @param depth The level of the field; the fields of the stored document have level 1.
  */
 export function checkStorableField(
@@ -36,7 +36,7 @@ export function checkStorableDocument(document: Document): void {
   for (const [name, value] of document) checkStorableField(name, value, document, 1);
 }
 
-/** What must stand before each name of a DBRef. */
+/** The name that must precede each name of a DBRef. */
 const BEFORE: Readonly<Record<string, string>> = { $id: '$ref', $db: '$id' };
 
 function checkDollarName(name: string, container: Document): void {

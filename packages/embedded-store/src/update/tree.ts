@@ -2,12 +2,12 @@ import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import { comparePathNames, parseUpdatePath, type PathPart } from './path';
 
-/** What a modifier returns to have its field removed (an element of an array becomes null instead). */
+/** Returned by a modifier to remove its field (an element of an array becomes null). */
 export const REMOVED = Symbol('removed');
 
 /** Where and when a modifier is applied. */
 export interface LeafContext {
-  /** The dotted path that was taken, with the indexes that `$` and `$[]` stood for. */
+  /** The actual dotted path, with the indexes in place of `$` and `$[]`. */
   readonly path: string;
   /** The document before the update. */
   readonly document: Document;
@@ -20,7 +20,7 @@ export interface LeafContext {
 export interface Leaf {
   /** Gives the new value, the same reference if nothing changes. */
   update(value: Value, context: LeafContext): Value | typeof REMOVED;
-  /** Gives the value of a missing field, undefined to leave it missing. Without it the field is not created. */
+  /** Returns the value of a missing field, undefined to leave it missing. Without it the field is not created. */
   create?(context: LeafContext): Value | undefined;
   /** Applied only when the update inserts a document. */
   readonly insertOnly?: boolean;
@@ -37,11 +37,11 @@ export interface ObjectNode {
 
 export interface ArrayNode {
   readonly kind: 'array';
-  /** By identifier of an array filter; the empty one stands for `$[]`. */
+  /** By identifier of an array filter; the empty one means `$[]`. */
   children: Map<string, UpdateNode>;
 }
 
-/** The paths of an update as a tree, so that each container is visited once and conflicts show. */
+/** The paths of an update as a tree, so that each container is visited once and conflicts are found. */
 export type UpdateNode = { readonly kind: 'leaf'; readonly leaf: Leaf } | ObjectNode | ArrayNode;
 
 /**
@@ -100,7 +100,7 @@ function conflict(path: string, at: string): StoreError {
   );
 }
 
-/** Puts the children of every node in the order in which they are applied. */
+/** Sorts the children of every node into the order in which they are applied. */
 export function sortTree(node: UpdateNode): void {
   if (node.kind === 'leaf') return;
   node.children = new Map([...node.children].sort(([a], [b]) => comparePathNames(a, b)));
@@ -109,9 +109,9 @@ export function sortTree(node: UpdateNode): void {
 }
 
 /**
- * Joins what two ways of naming an element (`d.$` and `d.0`, two array filters) want to do to it.
+ * Merges the operators of two paths to the same element (`d.$` and `d.0`, two array filters).
  *
- * @throws StoreError ConflictingUpdateOperators if both want to change one path.
+ * @throws StoreError ConflictingUpdateOperators if both change the same path.
  */
 export function mergeNodes(a: UpdateNode, b: UpdateNode, path: string): UpdateNode {
   if (a.kind === 'leaf' || b.kind === 'leaf' || a.kind !== b.kind) {

@@ -94,7 +94,7 @@ function modifier(operator: string) {
   );
 }
 
-/** The fields under an operator. The recorded server refuses an operator without any; 5.0 and later ignore it. */
+/** The fields under an operator. MongoDB 4.1.5 refuses an operator without fields; 5.0 and later ignore it. */
 function operands(operator: string, fields: Value): Document {
   if (operator !== '$rename') modifier(operator);
   if (!(fields instanceof Map)) {

@@ -9,11 +9,11 @@ import { checkStorableDocument } from './storable';
 import type { Update } from './types';
 
 /**
- * The document that an upsert inserts when its filter matches nothing: the filter's equalities, then the
- * update. Of a replacement only `_id` comes from the filter. The caller makes an `_id` if there is none.
+ * The document that an upsert inserts when its filter matches nothing: the filter's equalities, then the update. Of
+ * a replacement only `_id` comes from the filter. The caller adds an `_id` if there is none.
  *
- * @throws StoreError NotSingleValueField if the filter gives a field two values, ImmutableField if the
- *   update and the filter disagree about `_id`, InvalidIdField, and whatever the update refuses.
+ * @throws StoreError NotSingleValueField if the filter gives a field two values, ImmutableField if the update and
+ *   the filter disagree about `_id`, InvalidIdField, and the errors of the update.
  * @see https://www.mongodb.com/docs/manual/reference/method/db.collection.update/#upsert-behavior
  */
 export function upsertDocument(filter: Document, update: Update, now: Date): Document {
@@ -32,7 +32,7 @@ export function upsertDocument(filter: Document, update: Update, now: Date): Doc
 }
 
 /**
- * Refuses `$expr` in the filter of an upsert, where it has no meaning as a source of equalities.
+ * Refuses `$expr` in the filter of an upsert, where it cannot supply equalities.
  *
  * @throws StoreError QueryFeatureNotAllowed
  */

@@ -7,11 +7,11 @@ import { compileFilter, type Filter } from '../query/matcher';
 const compiled = new WeakMap<Document, Filter>();
 
 /**
- * Refuses a document that the validator of its collection does not match. At level "moderate", a document
- * that was not valid before may stay so.
+ * Refuses a document that the validator of its collection does not match. At level "moderate", an invalid document
+ * may stay invalid.
  *
  * @param options The options of the collection: `validator`, `validationLevel`, `validationAction`.
- * @param before What an update changes; undefined for an insert.
+ * @param before The document before the update; undefined for an insert.
  * @throws StoreError DocumentValidationFailure
  * @see https://www.mongodb.com/docs/manual/core/schema-validation/
  */

@@ -15,13 +15,13 @@ import type { Connection, Handler } from './listener';
 import type { Request } from './protocol';
 import { extractDocuments } from './raw';
 
-/** Array fields of commands whose documents are kept as bytes. */
+/** Array fields of commands whose documents are not decoded. */
 const RAW_FIELDS: ReadonlyMap<string, string> = new Map([['insert', 'documents']]);
 
-/** Reports what should not happen; the client is told no more than that it happened. */
+/** Reports an unexpected error; the client gets an internal error without details. */
 export type Report = (error: unknown) => void;
 
-/** Makes the function that answers requests: one command each, always with a reply. */
+/** Returns the function that handles requests: each is one command and always gets a reply. */
 export function createHandler(engine: Engine, report: Report): Handler {
   return async (request, connection) => {
     let context: (CommandContext & { command: Command }) | undefined;
@@ -44,7 +44,7 @@ function finish(answer: Reply, concernError: Document | undefined): Uint8Array {
   return encode(reply);
 }
 
-/** The fields that describe an error in a reply or in a write error, but for `ok`. */
+/** The reply for an error. */
 export function errorReply(error: unknown, report: Report): Document {
   const known = asStoreError(error, report);
   const reply: Document = new Map<string, Value>([
@@ -58,7 +58,7 @@ export function errorReply(error: unknown, report: Report): Document {
   return reply;
 }
 
-/** An error that may be shown; one that the store did not foresee is reported and hidden. */
+/** The error for the client; an unexpected error is reported and hidden. */
 function asStoreError(error: unknown, report: Report): StoreError {
   if (error instanceof StoreError) return error;
   const message = error instanceof Error ? error.message : String(error);
@@ -154,7 +154,7 @@ function readSession(
   return { session, transaction, txnNumber: undefined };
 }
 
-/** The session's name in the store, from the UUID of an `lsid`. */
+/** The key of a session in the store, from the UUID of an `lsid`. */
 export function sessionId(lsid: Document): string {
   const id = lsid.get('id');
   if (!(id instanceof Binary)) {

@@ -8,9 +8,9 @@ export interface Connection {
   id: number;
   remote: string;
   isClosed: boolean;
-  /** Whether it has had its first hello, the only one in which a client may describe itself. */
+  /** Whether it has sent its first hello, the only one in which a client may describe itself. */
   saidHello: boolean;
-  /** What is to be ended when the client is gone. */
+  /** Runs when the connection is closed. */
   whenClosed: Set<() => void>;
 }
 
@@ -23,12 +23,12 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Replies up to this size are copied behind their header, which costs less than writing two pieces. */
+/** Replies up to this size are copied after their header, which costs less than two writes. */
 const SMALL_REPLY_BYTES = 64 * 1024;
 
 let lastConnectionId = 0;
 
-/** Listens on a Unix socket path or a TCP port; resolves when connections are taken. */
+/** Listens on a Unix socket path or a TCP port; resolves when it accepts connections. */
 export async function listen(options: ListenOptions, handler: Handler): Promise<Listener> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
@@ -40,7 +40,7 @@ export async function listen(options: ListenOptions, handler: Handler): Promise<
     server.once('error', reject);
     server.listen(options, () => {
       server.off('error', reject);
-      // A connection that cannot be accepted, for want of a file descriptor, must not end the others.
+      // A connection that cannot be accepted for lack of file descriptors must not end the others.
       server.on('error', () => undefined);
       resolve();
     });
@@ -72,7 +72,7 @@ function serveConnection(socket: Socket, handler: Handler): void {
   });
   const waiting: Request[] = [];
   let busy = false;
-  // One request at a time, as MongoDB serves a connection: a read sees the unacknowledged write before it.
+  // One request at a time for each connection, as in MongoDB: a read sees the unacknowledged write before it.
   const work = async () => {
     busy = true;
     for (let request = waiting.shift(); request; request = waiting.shift()) {
@@ -84,7 +84,7 @@ function serveConnection(socket: Socket, handler: Handler): void {
     try {
       for (const message of reader.push(chunk)) waiting.push(parseRequest(message));
     } catch {
-      // The stream can't be followed any more: as MongoDB does, hang up.
+      // The stream is not readable any more: close the connection, as MongoDB does.
       socket.destroy();
       return;
     }

@@ -15,23 +15,23 @@ const FLAG_MORE_TO_COME = 2;
 /** Bits below 16 are required: an unknown one must be refused. */
 const KNOWN_REQUIRED_FLAGS = FLAG_CHECKSUM | FLAG_MORE_TO_COME;
 
-/** The largest message that is taken in: MongoDB's maxMessageSizeBytes. */
+/** The largest message that is accepted: MongoDB's maxMessageSizeBytes. */
 export const MAX_MESSAGE_BYTES = 48_000_000;
 
-/** A request: one command document, and the documents that came beside it in sections of their own. */
+/** A request: one command document, and the documents in its other sections. */
 export interface Request {
   id: number;
-  /** Whether it came as a legacy OP_QUERY, which only the first hello of a driver may do. */
+  /** Whether it is a legacy OP_QUERY, which is only allowed for the first hello of a driver. */
   legacy: boolean;
   /** The database of a legacy query; in OP_MSG the command names it. */
   database: string | undefined;
   body: Buffer;
   sequences: Map<string, Buffer[]>;
-  /** Whether the sender wants no answer. */
+  /** Whether the sender expects no reply. */
   silent: boolean;
 }
 
-/** Cuts messages out of the chunks of a byte stream. */
+/** Splits a byte stream into messages. */
 export class MessageReader {
   #chunks: Buffer[] = [];
   #size = 0;

@@ -1,6 +1,6 @@
 import { StoreError } from '../errors';
 
-/** Work on BSON bytes without decoding them: cutting a command apart, and putting a reply together. */
+/** Functions on encoded BSON: they split a command and build a reply without decoding documents. */
 
 const TYPE_STRING = 0x02;
 const TYPE_DOCUMENT = 0x03;
@@ -8,7 +8,7 @@ const TYPE_ARRAY = 0x04;
 const TYPE_DOUBLE = 0x01;
 const TYPE_LONG = 0x12;
 
-/** Bytes of a value by type, where the length is fixed. */
+/** Size of a value by type, for types of fixed length. */
 const FIXED_SIZE: Record<number, number> = {
   0x01: 8,
   0x06: 0,
@@ -28,7 +28,7 @@ function invalid(): StoreError {
   return new StoreError('InvalidBSON', 'a BSON document of the message is malformed');
 }
 
-/** The offset behind the value of type `type` that starts at `offset`. */
+/** The offset after the value of type `type` that starts at `offset`. */
 function skipValue(bytes: Buffer, type: number, offset: number): number {
   const fixed = FIXED_SIZE[type];
   if (fixed !== undefined) return offset + fixed;
@@ -71,8 +71,8 @@ function documentsOf(array: Buffer): Buffer[] | undefined {
 }
 
 /**
- * Takes the array field `name` out of a command, so that its documents are not decoded. The rest is a
- * command without the field. Undefined where the command has no such field, or other things in it.
+ * Removes the array field `name` from a command, so that its documents are not decoded. The rest is a command
+ * without the field. Undefined when the command has no such field, or when it has elements other than documents.
  */
 export function extractDocuments(
   bytes: Buffer,
@@ -106,7 +106,7 @@ function indexName(index: number): Buffer {
   return INDEX_NAMES[index] ?? Buffer.from(`${index}\0`, 'latin1');
 }
 
-/** What a cursor reply says: a batch of raw documents, the cursor's id (0 = exhausted) and namespace. */
+/** The contents of a cursor reply: a batch of raw documents, the cursor's id (0 = exhausted) and namespace. */
 export interface CursorBatch {
   batch: 'firstBatch' | 'nextBatch';
   documents: Uint8Array[];
@@ -114,7 +114,7 @@ export interface CursorBatch {
   namespace: string;
 }
 
-/** `{ cursor: { <batch>: [documents], id, ns }, ok: 1 }` as BSON, with the documents copied as they are. */
+/** `{ cursor: { <batch>: [documents], id, ns }, ok: 1 }` as BSON, with the documents copied unchanged. */
 export function cursorReply({ batch, documents, id, namespace }: CursorBatch): Buffer {
   let arraySize = 5;
   for (let i = 0; i < documents.length; i++) {

@@ -7,7 +7,7 @@ import { badValue, leaf, type FieldOperator } from './context';
 const LONG_MIN = -(2 ** 63);
 const LONG_LIMIT = 2 ** 63;
 
-/** A number cut to a 64-bit integer; undefined for NaN, infinities and what does not fit. */
+/** A number truncated to a 64-bit integer; undefined for NaN, infinities and numbers that do not fit. */
 function truncated(value: NumberValue): bigint | undefined {
   const exact = integral(value);
   if (exact !== undefined) return exact;
@@ -37,7 +37,7 @@ function modPart(value: Value, name: string): bigint {
   return whole;
 }
 
-/** The positions of the bits that an argument of $bitsAllSet and its like names. */
+/** The positions of the bits in the argument of $bitsAllSet and similar operators. */
 function bitPositions(argument: Value, operator: string): number[] {
   if (Array.isArray(argument)) return argument.map((item) => bitPosition(item));
   if (argument instanceof Binary) return setBits(argument);

@@ -15,8 +15,8 @@ const ACCEPTS: Readonly<Record<Comparison, (order: number) => boolean>> = {
 };
 
 /**
- * A comparison with a constant. Only values of the constant's own type compare, except that missing counts as null,
- * and that MinKey and MaxKey are below and above values of every type.
+ * A comparison with a constant. Only values of the same type compare, except that missing counts as null, and that
+ * MinKey and MaxKey are below and above values of every type.
  */
 export function comparison(op: Comparison, value: Value, collator: Collator | undefined): Predicate {
   return { kind: 'compare', op, value, test: comparisonTest(op, value, collator) };
@@ -39,7 +39,7 @@ function comparisonTest(op: Comparison, constant: Value, collator: Collator | un
   }
   if (op === 'eq')
     return (value) => typeOrder(value) === order && compareValues(value, constant, collator) === 0;
-  // NaN is below all numbers in sorting, but neither below nor above any in matching.
+  // NaN sorts below all numbers, but in matching it is neither below nor above any.
   if (order === ORDER.number) {
     return (value) => isNumber(value) && !isNaNValue(value) && accepts(compareValues(value, constant));
   }

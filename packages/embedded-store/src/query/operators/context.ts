@@ -5,7 +5,7 @@ import { splitPath } from '../../bson/paths';
 import type { Document, Value } from '../../bson/types';
 import { StoreError } from '../../errors';
 
-/** What parsing an operator needs to know of its surroundings. */
+/** The context in which an operator is parsed. */
 export interface ParseContext {
   readonly collator: Collator | undefined;
   /** Constants of the command (`let`), for $expr. */
@@ -16,7 +16,10 @@ export interface ParseContext {
   operators(path: string, operators: Document): Node;
 }
 
-/** One field-level operator: gives the node for `{path: {$op: argument}}`. `siblings` is the document it stands in. */
+/**
+ * One field-level operator: gives the node for `{path: {$op: argument}}`. `siblings` is the document that contains
+ * it.
+ */
 export type FieldOperator = (
   path: string,
   argument: Value,
@@ -36,7 +39,7 @@ export function badValue(message: string): StoreError {
   return new StoreError('BadValue', message);
 }
 
-/** Whether a value is a document of operators: its first field starts with `$` and it is no DBRef. */
+/** Whether a value is a document of operators: its first field starts with `$` and it is not a DBRef. */
 export function isOperatorDocument(value: Value): value is Document {
   if (!(value instanceof Map)) return false;
   const first = value.keys().next();

@@ -44,7 +44,7 @@ const BY_NUMBER = new Map(ALIASES);
 const NAMES = new Set([...BY_NUMBER.values(), 'number']);
 const NUMBERS = ['int', 'long', 'double', 'decimal'];
 
-/** The type names that an argument of $type or bsonType stands for; "number" stands for four. */
+/** The type names of an argument of $type or bsonType; "number" means four types. */
 export function typeSet(argument: Value, operator: string): ReadonlySet<string> {
   const list = Array.isArray(argument) ? argument : [argument];
   if (list.length === 0) {

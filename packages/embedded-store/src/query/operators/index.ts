@@ -22,7 +22,7 @@ const refuseGeo: FieldOperator = () => {
   throw new StoreError('CommandNotSupported', 'geospatial queries are not supported');
 };
 
-/** All operators that may stand below a field name, by name. */
+/** All operators on a field, by name. */
 export const FIELD_OPERATORS: ReadonlyMap<string, FieldOperator> = new Map(
   Object.entries({
     ...COMPARISON_OPERATORS,

@@ -26,7 +26,7 @@ function contains(sorted: readonly Value[], value: Value, collator: Collator | u
   return false;
 }
 
-/** Membership in a list, in which a regular expression stands for the strings it matches and null also for missing. */
+/** Membership in a list, in which a regular expression means the strings it matches and null also means missing. */
 function membership(list: readonly Value[], collator: Collator | undefined): Predicate {
   const regexes = list.filter((value) => value instanceof BSONRegExp);
   const values = distinctSorted(

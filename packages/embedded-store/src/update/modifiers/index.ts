@@ -9,7 +9,7 @@ import { pull, pullAll } from './pull';
 import { push } from './push';
 import { set, setOnInsert, unset } from './set';
 
-/** Every update operator but `$rename`, which works on two paths (see rename.ts). */
+/** Every update operator except `$rename`, which has two paths (see rename.ts). */
 export const MODIFIERS: ReadonlyMap<string, Modifier> = new Map<string, Modifier>([
   ['$addToSet', addToSet],
   ['$bit', bit],

@@ -2,7 +2,7 @@ import type { Collator } from '../../query/collation';
 import type { Value } from '../../bson/types';
 import type { Leaf } from '../tree';
 
-/** What the operators of an update share. */
+/** The common inputs of the operators of an update. */
 export interface ModifierOptions {
   readonly collator: Collator | undefined;
 }
@@ -11,6 +11,6 @@ export interface ModifierOptions {
  * Makes an update operator for one path.
  *
  * @param path The path as written, for messages.
- * @throws StoreError if the argument is not what the operator takes.
+ * @throws StoreError if the operator does not accept the argument.
  */
 export type Modifier = (path: string, argument: Value, options: ModifierOptions) => Leaf;

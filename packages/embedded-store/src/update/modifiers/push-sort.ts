@@ -9,7 +9,7 @@ import { toNumberOrUndefined } from '../integer';
 export type ElementOrder = (a: Value, b: Value) => number;
 
 /**
- * The order that the `$sort` of `$push` asks for: 1 or -1 for whole elements, or fields of documents.
+ * The order of the `$sort` of `$push`: 1 or -1 for whole elements, or fields of documents.
  *
  * @throws StoreError BadValue
  * @see https://www.mongodb.com/docs/manual/reference/operator/update/sort/
@@ -51,7 +51,7 @@ function sortByFields(spec: ReadonlyMap<string, Value>, collator: Collator | und
   };
 }
 
-/** Unlike the sort of a query, this one takes an array as a whole and enters it by index only. */
+/** Unlike the sort of a query, this one compares an array as a whole and descends into it by index only. */
 function fieldAt(element: Value, path: Path): Value {
   let value: Value | undefined = element;
   for (const part of path) {
