@@ -14,7 +14,7 @@ import type { Environment } from './storage/environment';
 import { Records } from './storage/records';
 import { Writer } from './storage/writer';
 
-/** The store without its wire: everything that commands work with. */
+/** The store without the network: everything that commands work with. */
 export class Engine {
   readonly environment: Environment;
   readonly catalog: Catalog;
@@ -26,12 +26,12 @@ export class Engine {
   readonly operations = new Operations();
   readonly retries: Retries;
   readonly startedAt = Date.now();
-  /** What the listener is called by clients; known once it listens. */
+  /** The address of the listener, as clients write it; set when it listens. */
   address = '';
 
   readonly #lock: DirectoryLock;
 
-  /** Opens the data file in `dataDir` for this store alone; `lockToken` names the claim on the folder. */
+  /** Opens the data file in `dataDir` and locks the folder; `lockToken` identifies the lock. */
   constructor(
     readonly dataDir: string,
     lockToken: string,
@@ -56,7 +56,7 @@ export class Engine {
     this.environment.write(() => removeUnfinished(this.catalog));
   }
 
-  /** Begins a multi-document transaction on a snapshot of now. */
+  /** Begins a multi-document transaction on a new snapshot. */
   beginTransaction(): Transaction {
     return new Transaction(this);
   }
@@ -70,7 +70,7 @@ export class Engine {
   }
 }
 
-/** Locks the folder. Throws with the folder's name where it can't be written. */
+/** Locks the folder. Throws an error with its name when it cannot be written. */
 function lockFolder(dataDir: string, lockToken: string): DirectoryLock {
   try {
     return lockDirectory(dataDir, lockToken);

@@ -69,8 +69,8 @@ export const CODES = {
 export type CodeName = keyof typeof CODES;
 
 /**
- * An error that the client is meant to see. `code` is a name of CODES, or a bare number for the numbered
- * assertions of MongoDB that have no name ("Location40323").
+ * An error that is sent to the client. `code` is a name of CODES, or a bare number for the numbered assertions of
+ * MongoDB that have no name ("Location40323").
  */
 export class StoreError extends Error {
   readonly code: number;

@@ -14,7 +14,7 @@ const MAX_SOCKET_PATH = 100;
 
 /** Where and how to serve. */
 export interface ServeOptions {
-  /** Folder of the data file; made if it does not exist. */
+  /** Folder of the data file; created if it does not exist. */
   dataDir: string;
   /** A TCP port on the loopback interface (0 = any free one); without it a Unix socket is used where there is one. */
   port?: number | undefined;

@@ -10,10 +10,10 @@ import { isDocument, isNullish } from './scope';
 import { Summation } from './summation';
 import { ValueSet } from './value-set';
 
-/** Takes the values of one group one by one, and gives what they come to. */
+/** Accumulates the values of one group into one result. */
 export interface Accumulator {
   add(value: Value | undefined): void;
-  /** The value so far; undefined (missing) where there is none. */
+  /** The value so far; undefined (missing) if there is none. */
   result(): Value | undefined;
 }
 

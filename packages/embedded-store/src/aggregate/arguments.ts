@@ -8,7 +8,7 @@ export function typeOf(value: Value | undefined): string {
   return value === undefined ? 'missing' : typeName(value);
 }
 
-/** The 32-bit integer that a number of any type exactly is, or an error with `code`. */
+/** A number of any type as a 32-bit integer. Throws an error with `code` when it is not one. */
 export function int32(value: Value | undefined, code: number, what: string): number {
   const number = integral(value);
   if (number === undefined || number < -0x80000000n || number > 0x7fffffffn) {
@@ -17,7 +17,7 @@ export function int32(value: Value | undefined, code: number, what: string): num
   return Number(number);
 }
 
-/** The array that a value is, or an error with `code`. */
+/** The value as an array. Throws an error with `code` when it is not one. */
 export function array(value: Value | undefined, code: number, what: string): Value[] {
   if (Array.isArray(value)) return value;
   throw new StoreError(code, `${what} must be an array, but was of type: ${typeOf(value)}`);

@@ -6,7 +6,7 @@ import { type GroupFields } from './grouping';
 import { compileGroupField } from './group-accumulators';
 import type { PipelineContext } from './stage';
 
-/** The output fields of $bucket or $bucketAuto: those given, or else a count. */
+/** The output fields of $bucket or $bucketAuto: those of the specification, or a count. */
 export function bucketFields(
   output: Value | undefined,
   context: PipelineContext,

@@ -5,7 +5,7 @@ import { typeOf } from './arguments';
 import { isNullish } from './scope';
 import { type TimeZone, UTC, timeZone } from './timezone';
 
-/** The date that a value stands for: a date, a timestamp's seconds, or an ObjectId's time (else 16006). */
+/** The date of a value: a date, a timestamp's seconds, or an ObjectId's time. Throws 16006 for anything else. */
 export function toDate(value: Value): Date {
   if (value instanceof Date) return value;
   if (value instanceof Timestamp) return new Date(value.getHighBitsUnsigned() * 1000);
@@ -23,12 +23,12 @@ export function zoneArgument(value: Value | undefined, given: boolean): TimeZone
   return timeZone(value);
 }
 
-/** The wall clock of a zone as a Date whose UTC fields are the local ones. */
+/** The local time of a zone, as a Date whose UTC fields are the local ones. */
 export function wallClock(date: Date, zone: TimeZone): Date {
   return new Date(date.getTime() + zone.offsetAt(date.getTime()));
 }
 
-/** The date of a time in milliseconds; one that no date can hold is refused rather than made invalid. */
+/** The date of a time in milliseconds; throws when a date cannot represent it. */
 export function dateFrom(time: number): Date {
   const date = new Date(time);
   if (Number.isNaN(date.getTime())) throw new StoreError('Overflow', 'date overflow');

@@ -3,7 +3,7 @@ import type { TimeZone } from './timezone';
 
 const DAY = 86_400_000;
 
-/** The format that MongoDB uses where none is given. */
+/** MongoDB's default format. */
 export const DEFAULT_FORMAT = '%Y-%m-%dT%H:%M:%S.%LZ';
 
 const MONTHS = [
@@ -97,7 +97,7 @@ export function checkFormat(format: string): void {
   }
 }
 
-/** Writes a date by a checked format, as the clocks of `zone` show it. */
+/** Formats a date by a checked format, in the local time of `zone`. */
 export function formatDate(date: Date, format: string, zone: TimeZone): string {
   const offset = zone.offsetAt(date.getTime());
   const wall = new Date(date.getTime() + offset);

@@ -2,8 +2,8 @@ import { StoreError } from '../errors';
 import { type TimeZone, UTC, fromWallTime, timeZone, utcTime } from './timezone';
 
 /**
- * The forms that are read without a format: ISO 8601 dates with or without a time and an offset, the forms that
- * MongoDB's manual shows ("2017-02-08", "06-15-2018", "Feb 8 2017" …) being refused where they are ambiguous.
+ * The forms that are read without a format: ISO 8601 dates with or without a time and an offset, and the forms that
+ * MongoDB's manual shows ("2017-02-08", "06-15-2018", "Feb 8 2017" …). Ambiguous ones are refused.
  */
 const ISO =
   /^\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?|[A-Za-z]+\/[A-Za-z_/+-]+)?\s*$/i;
@@ -18,7 +18,7 @@ function failure(text: string, why: string): StoreError {
   return new StoreError('ConversionFailure', `Error parsing date string '${text}'; ${why}`);
 }
 
-/** Reads a date. `zone` says what clocks the text means; a text that names a zone itself must come without. */
+/** Reads a date in the local time of `zone`, which must be left out when the text names a zone itself. */
 export function parseDate(text: string, zone?: TimeZone): Date {
   const match = ISO.exec(text) ?? COMPACT.exec(text) ?? ISO.exec(withMonthNumber(text) ?? '');
   if (match === null) throw failure(text, 'no format matches it');

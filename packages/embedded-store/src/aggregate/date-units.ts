@@ -46,7 +46,7 @@ export function weekStart(value: Value | undefined, name: string): number {
   return day;
 }
 
-/** Moves a date by a number of units. Months and days go by the zone's calendar, shorter units by the clock. */
+/** Adds a number of units to a date. Months and days follow the zone's calendar, shorter units elapsed time. */
 export function addUnits(date: Date, amount: number, unit: TimeUnit, zone: TimeZone): number {
   if (has(FIXED, unit)) return date.getTime() + amount * FIXED[unit];
   const wall = wallClock(date, zone);
@@ -61,7 +61,7 @@ export function addUnits(date: Date, amount: number, unit: TimeUnit, zone: TimeZ
   return fromWallTime(utcTime(year, month, day) + time, zone);
 }
 
-/** Number of a day, month, … that a wall clock is in, counted from a fixed point. */
+/** The number of the day, month, … of a local time, counted from a fixed point. */
 function ordinal(wall: Date, unit: keyof typeof MONTHS | keyof typeof DAYS, startOfWeek: number): number {
   if (has(MONTHS, unit)) {
     return Math.floor((wall.getUTCFullYear() * 12 + wall.getUTCMonth()) / MONTHS[unit]);
@@ -93,7 +93,7 @@ export function unitsBetween(
 
 const REFERENCE_YEAR = 2000;
 
-/** The beginning of the bin of `size` units that a date is in; bins are counted from the year 2000. */
+/** The start of the bin of `size` units that contains a date; bins are counted from the year 2000. */
 export function truncateTo(
   date: Date,
   unit: TimeUnit,

@@ -2,9 +2,9 @@ import type { Document, Value } from '../bson/types';
 import type { Variables } from './expression';
 
 /**
- * A filter as the planner can use it: where its $expr asks for a field to be equal to a known value, the same is
- * asked in the query language too, beside the $expr. Every document that the $expr takes fits the addition, so
- * that an index may answer it. Values that the two languages compare differently are left alone.
+ * A filter as the planner can use it: where its $expr requires a field to be equal to a known value, the same
+ * condition is added in the query language, so that an index can serve it. Every document that the $expr matches
+ * also matches the addition. Values that the two languages compare differently are left out.
  */
 export function withEqualities(filter: Document, variables: Variables): Document {
   const found: Document[] = [];

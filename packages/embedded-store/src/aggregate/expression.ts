@@ -9,7 +9,7 @@ import { checkVariableRead } from './variables';
 /** Values of variables by name; undefined for one that is bound to a missing value. */
 export type Variables = ReadonlyMap<string, Value | undefined>;
 
-/** What of the document some expressions read: top-level fields, or the whole of it. */
+/** Which parts of the document some expressions read: top-level fields, or all of it. */
 export interface Uses {
   fields: Set<string>;
   whole: boolean;
@@ -20,7 +20,7 @@ export interface ExpressionOptions {
   collator?: Collator | undefined;
   /** Constants of the command (`let`), or of an outer pipeline. */
   variables?: Variables | undefined;
-  /** Names of variables whose values come with each run. */
+  /** Names of variables whose values are passed to each run. */
   names?: readonly string[] | undefined;
   /** Collects what the expression reads. */
   uses?: Uses | undefined;

@@ -28,8 +28,8 @@ export function checkFieldName(name: string): void {
 }
 
 /**
- * Follows a path as aggregation expressions do: an array on the way gives the array of what its documents
- * hold, and a number never means an array index (unlike in queries).
+ * Resolves a path as aggregation expressions do: an array on the path yields the array of the values in its
+ * documents, and a number is never an array index (unlike in queries).
  */
 export function readPath(value: Value | undefined, parts: readonly string[], from = 0): Value | undefined {
   let current = value;

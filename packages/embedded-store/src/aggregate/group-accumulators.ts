@@ -13,7 +13,7 @@ import { stageExpression } from './stage';
 
 const ONE = new Int32(1);
 
-/** Collects one output field of one group, document by document. */
+/** Accumulates one output field of one group, document by document. */
 export interface GroupAccumulator {
   add(document: Document): void;
   result(): Value | undefined;
@@ -85,7 +85,7 @@ function namedArguments(argument: Value, name: string, names: readonly string[])
   return argument;
 }
 
-/** The `n` of a group: it may depend on the group's key alone. */
+/** The `n` of a group: it may depend on the group's key only. */
 function countFor(expression: Expression, key: Value, name: string): number {
   const count = int32(
     expression(isDocument(key) ? key : new Map<string, Value>()),
@@ -151,7 +151,7 @@ function ranked(many: boolean, sign: number): SpecialCompiler {
     const n = many ? stageExpression(given.get('n') as Value, context) : undefined;
     return (key) => {
       const count = n === undefined ? 1 : countFor(n, key, name);
-      // $bottom keeps the last in order: of equal ones the later, given back in ascending order.
+      // $bottom keeps the last in order, the later one of equal ones, and returns them in ascending order.
       const best = new Best<{ document: Document; value: Value; at: number }>(
         count,
         (a, b) => sign * (order(a.document, b.document) || a.at - b.at),
@@ -169,7 +169,7 @@ function ranked(many: boolean, sign: number): SpecialCompiler {
   };
 }
 
-/** Keeps the first `count` of what it is given, in the order of `compare`, in bounded memory. */
+/** Keeps the first `count` values in the order of `compare`, in bounded memory. */
 class Best<T> {
   private list: T[] = [];
 

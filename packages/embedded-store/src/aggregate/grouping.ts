@@ -5,7 +5,7 @@ import type { MemoryMeter } from './memory';
 /** The output fields of a grouping stage, in their order. */
 export type GroupFields = (readonly [name: string, field: GroupField])[];
 
-/** One group: its key as its first document had it, and its fields so far. */
+/** One group: its key as in its first document, and its fields so far. */
 export interface Group {
   key: Value;
   fields: GroupAccumulator[];

@@ -1,10 +1,10 @@
 import type { Value } from '../bson/types';
 import { StoreError } from '../errors';
 
-/** Bytes that MongoDB gives one stage before it would have to use the disk. */
+/** Bytes that one stage may use in MongoDB before it has to use the disk. */
 const LIMIT = 100 * 1024 * 1024;
 
-/** Counts what a stage keeps, and refuses to let it take all the memory there is. */
+/** Counts the memory that a stage uses, and limits it. */
 export class MemoryMeter {
   private bytes = 0;
 
@@ -13,7 +13,7 @@ export class MemoryMeter {
     private readonly unlimited: boolean,
   ) {}
 
-  /** Notes that a value is kept. Throws QueryExceededMemoryLimitNoDiskUseAllowed. */
+  /** Counts a value that the stage keeps. Throws QueryExceededMemoryLimitNoDiskUseAllowed. */
   keep(value: Value | undefined): void {
     this.bytes += sizeOf(value);
     if (this.bytes > LIMIT && !this.unlimited) {
@@ -27,7 +27,7 @@ export class MemoryMeter {
 
 const FLAT = 16;
 
-/** About how many bytes a value would take as BSON. */
+/** The approximate size of a value as BSON, in bytes. */
 function sizeOf(value: Value | undefined): number {
   if (typeof value === 'string') return FLAT + value.length;
   if (Array.isArray(value)) return value.reduce((sum: number, item) => sum + sizeOf(item), FLAT);

@@ -1,13 +1,13 @@
 import type { Document } from '../bson/types';
 
-/** What is known of a document beside its fields. */
+/** Metadata of a document: what is known besides its fields. */
 interface Metadata {
   textScore?: number | undefined;
 }
 
 const metadata = new WeakMap<Document, Metadata>();
 
-/** Notes the score that a text search gave a document, for { $meta: 'textScore' } further on. */
+/** Records the score of a document in a text search, for { $meta: 'textScore' } in later stages. */
 export function setTextScore(document: Document, score: number): void {
   metadata.set(document, { textScore: score });
 }
@@ -17,7 +17,7 @@ export function textScoreOf(document: Document): number | undefined {
   return metadata.get(document)?.textScore;
 }
 
-/** Lets a document that was made from another one keep what is known of that. */
+/** Copies the metadata of a document to one that was made from it. */
 export function keepMetadata(from: Document, to: Document): Document {
   const known = metadata.get(from);
   if (known !== undefined) metadata.set(to, known);

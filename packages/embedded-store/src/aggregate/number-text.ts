@@ -3,7 +3,7 @@ import type { Decimal128, Int32, Long } from 'bson';
 
 const DIGITS = 16;
 
-/** A number as MongoDB turns it into text: doubles with 16 significant digits, as C's "%.16g" does. */
+/** A number as text, as MongoDB converts it: doubles with 16 significant digits, as C's "%.16g" does. */
 export function numberToString(value: Int32 | Long | Double | Decimal128): string {
   return value instanceof Double ? doubleToString(value.value) : value.toString();
 }

@@ -1,17 +1,17 @@
 import type { Value } from '../bson/types';
 import type { Expression } from './expression';
 
-/** Where the documents of a pipeline go instead of to the client. */
+/** Where a pipeline writes its documents instead of returning them. */
 export type Output = OutOutput | MergeOutput;
 
-/** $out: the documents become the collection's only ones. The database is the pipeline's own if not given. */
+/** $out: the documents replace those of the collection. The default database is that of the pipeline. */
 interface OutOutput {
   kind: 'out';
   database: string | undefined;
   collection: string;
 }
 
-/** $merge: each document is put together with the one of equal `on` fields, or added. */
+/** $merge: each document is merged with the one that has equal `on` fields, or inserted. */
 export interface MergeOutput {
   kind: 'merge';
   database: string | undefined;

@@ -14,7 +14,7 @@ export interface PipelineOptions {
   collator?: Collator | undefined;
   /** The command's `let`: names and constant values. */
   variables?: Variables | undefined;
-  /** Lets stages keep more in memory than MongoDB's limit for those that may not use the disk. */
+  /** Allows stages to use more memory than MongoDB's limit for stages that may not use the disk. */
   allowDiskUse?: boolean | undefined;
   /** The command's time for $$NOW. */
   now?: Date | undefined;
@@ -22,23 +22,23 @@ export interface PipelineOptions {
 
 /** A compiled aggregation pipeline. */
 export interface Pipeline {
-  /** What its first stages ask of the collection; the source given to `run` must be that already. */
+  /** What its first stages select from the collection; the source passed to `run` must be that selection. */
   readonly prefix: Prefix;
   /** Names of the stages that are left after the prefix. */
   readonly stages: readonly string[];
   /** The top-level fields that those stages read; undefined when they need whole documents. */
   readonly fields: ReadonlySet<string> | undefined;
-  /** Where the documents are to be written instead of being answered. */
+  /** Where the documents are written instead of being returned. */
   readonly output: Output | undefined;
   /** Runs the stages after the prefix. */
   run(source: Iterable<Document>, access: Access): Iterable<Document>;
-  /** As `run`, but with pauses (undefined) at which the caller may let other work run. */
+  /** As `run`, but yields undefined now and then, when the caller may let other work run. */
   steps(source: Steps, access: Access): Steps;
 }
 
 /**
- * Compiles a pipeline (https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/). All
- * mistakes that MongoDB finds when it parses are found here, even if no document is ever read.
+ * Compiles a pipeline (https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/). Throws all
+ * errors that MongoDB throws when it parses, even if no document is read.
  */
 export function compilePipeline(stages: readonly Value[], options: PipelineOptions = {}): Pipeline {
   const now = options.now ?? new Date();

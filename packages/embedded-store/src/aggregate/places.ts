@@ -6,7 +6,7 @@ const FIRST = new Set(['$documents', '$collStats', '$currentOp']);
 /** What MongoDB does not allow within $facet. */
 const NOT_IN_FACET = new Set(['$facet', '$out', '$merge', '$documents', '$collStats', '$currentOp']);
 
-/** Checks that each stage of a pipeline may stand where it does. */
+/** Checks that each stage of a pipeline is allowed at its position. */
 export function checkPlaces(names: readonly string[], place: PipelineContext['place']): void {
   names.forEach((name, i) => {
     if (place === 'facet' && NOT_IN_FACET.has(name)) {

@@ -3,17 +3,17 @@ import { withEqualities } from './expr-equality';
 import type { Variables } from './expression';
 import { sortSpec, stageCount } from './stages/flow';
 
-/** What of a pipeline's beginning a find can do, and so the query planner with its indexes. */
+/** The first stages of a pipeline that a find can do, so that the query planner can use indexes for them. */
 export interface Prefix {
   filter?: Document | undefined;
   sort?: Document | undefined;
   skip?: number | undefined;
   limit?: number | undefined;
-  /** How many stages of the pipeline this stands for. */
+  /** How many stages of the pipeline this covers. */
   stages: number;
 }
 
-/** Takes the leading $match, $sort, $skip and $limit stages of a pipeline together. */
+/** Combines the leading $match, $sort, $skip and $limit stages of a pipeline. */
 export function splitPrefix(stages: readonly Document[], variables: Variables): Prefix {
   const filters: Document[] = [];
   const prefix: Prefix = { stages: 0 };
@@ -31,7 +31,7 @@ export function splitPrefix(stages: readonly Document[], variables: Variables): 
 function absorb(prefix: Prefix, filters: Document[], name: string, spec: Value): boolean {
   const cut = prefix.skip !== undefined || prefix.limit !== undefined;
   if (name === '$match' && !cut) {
-    // A filter may go before the sort: it leaves the order alone.
+    // A filter may move before the sort: it does not change the order.
     filters.push(spec as Document);
     return true;
   }
@@ -41,7 +41,7 @@ function absorb(prefix: Prefix, filters: Document[], name: string, spec: Value):
   }
   if (name === '$skip') {
     const count = stageCount(spec, name);
-    // Nothing would be left of the limit, and a limit of 0 means none.
+    // The limit would become 0, and a limit of 0 means no limit.
     if (prefix.limit !== undefined && count >= prefix.limit) return false;
     if (prefix.limit !== undefined) prefix.limit -= count;
     prefix.skip = (prefix.skip ?? 0) + count;

@@ -4,7 +4,10 @@ import { StoreError } from '../errors';
 import type { Expression } from './expression';
 import { checkFieldName, parsePath } from './field-path';
 
-/** One level of a parsed $project or $addFields: each field is taken, dropped, computed, or goes deeper. */
+/**
+ * One level of a parsed $project or $addFields: each field is included, excluded, computed, or has a level of its
+ * own.
+ */
 interface Level {
   fields: Map<string, Field>;
 }
@@ -116,8 +119,8 @@ function collision(name: string): never {
 }
 
 /**
- * Whether a $project takes fields rather than dropping them: the first field that says so decides, and one that
- * says otherwise is an error. Dropping the top-level _id goes with both.
+ * Whether a $project includes fields or excludes them: the first field decides, and one that contradicts it is an
+ * error. Excluding the top-level _id is allowed with both.
  */
 function isInclusion(spec: Document): boolean {
   let inclusion: boolean | undefined;
@@ -185,7 +188,7 @@ function excludeInside(value: Value, level: Level): Value {
   return Array.isArray(value) ? value.map((item) => excludeInside(item, level)) : value;
 }
 
-/** Puts the computed fields of a level into `target`, which it changes; they see the document as it came in. */
+/** Adds the computed fields of a level to `target`, which it changes; they are computed from the input document. */
 function addTo(target: Document, level: Level, root: Document): Document {
   for (const [name, field] of level.fields) {
     if (field.kind === 'compute') {
@@ -206,7 +209,7 @@ function computes(level: Level): boolean {
   return false;
 }
 
-/** In an array each element gets the fields; anything that is not a document is replaced by one. */
+/** In an array each element gets the fields; an element that is not a document is replaced by one. */
 function addInside(value: Value | undefined, level: Level, root: Document): Value {
   if (Array.isArray(value)) return value.map((item) => addInside(item, level, root));
   return addTo(new Map(value instanceof Map ? value : []), level, root);

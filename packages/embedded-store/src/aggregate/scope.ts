@@ -2,7 +2,7 @@ import { StoreError } from '../errors';
 import type { Collator } from '../query/collation';
 import type { Document, Value } from '../bson/types';
 
-/** What an expression sees while it runs: the document, and one slot for each variable of its compilation. */
+/** The scope of a running expression: the document, and one slot for each variable of its compilation. */
 export interface Scope {
   root: Value | undefined;
   slots: (Value | undefined)[];
@@ -21,12 +21,12 @@ export interface Node {
 export interface Context {
   readonly collator: Collator | undefined;
   readonly variables: ReadonlyMap<string, number>;
-  /** Collects what of the document is read. */
+  /** Collects which parts of the document are read. */
   readonly uses: { fields: Set<string>; whole: boolean } | undefined;
-  /** Number of slots in use by the whole compilation. */
+  /** Number of slots that the whole compilation uses. */
   readonly slots: { count: number };
   compile(expression: Value): Node;
-  /** A context in which further variables are bound, each to a slot of its own. */
+  /** A context with more variables, each bound to its own slot. */
   bind(names: readonly string[]): { context: Context; slots: number[] };
 }
 
@@ -36,7 +36,7 @@ export type OperatorCompiler = (argument: Value, context: Context, name: string)
 /** A table of operators, by name with the dollar. */
 export type OperatorTable = Readonly<Record<string, OperatorCompiler>>;
 
-/** A node that always gives `value`. */
+/** A node whose value is always `value`. */
 export function constantNode(value: Value | undefined): Node {
   return { evaluate: () => value, constant: true };
 }
@@ -67,7 +67,7 @@ export function isDocument(value: Value | undefined): value is Document {
   return value instanceof Map;
 }
 
-/** The arguments of an operator that takes a list; a single argument may stand without its brackets. */
+/** The arguments of an operator that takes a list; a single argument may be written without brackets. */
 export function argumentList(argument: Value): Value[] {
   return Array.isArray(argument) ? argument : [argument];
 }
@@ -118,7 +118,7 @@ export function variadic(
   return ranged(0, Number.POSITIVE_INFINITY, compute);
 }
 
-/** How an operator that takes named arguments wants them. */
+/** The named arguments of an operator. */
 export interface NamedArguments {
   required: readonly string[];
   optional?: readonly string[];

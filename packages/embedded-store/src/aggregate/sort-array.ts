@@ -6,15 +6,15 @@ import type { Collator } from '../query/collation';
 import { parsePath, readPath } from './field-path';
 
 /**
- * The sort of $sortArray, $top, $bottomN …: `by` is 1 or -1 for whole values, or a document of paths.
- * Stable; arrays met on the path are compared by their least (ascending) or greatest element.
+ * The sort of $sortArray, $top, $bottomN …: `by` is 1 or -1 for whole values, or a document of paths. Stable;
+ * arrays on the path are compared by their least (ascending) or greatest element.
  */
 export function sortArray(by: Value, collator: Collator | undefined): (list: readonly Value[]) => Value[] {
   const compare = valueOrder(by, collator);
   return (list) => [...list].sort(compare);
 }
 
-/** The comparison behind {@link sortArray}. */
+/** The comparison that {@link sortArray} uses. */
 export function valueOrder(by: Value, collator: Collator | undefined): (a: Value, b: Value) => number {
   if (isNumber(by)) {
     const sign = direction(by);

@@ -5,8 +5,8 @@ import type { Output } from './output';
 import { type Expression, type Uses, type Variables, compileExpression } from './expression';
 
 /**
- * What flows between stages. An undefined is a pause: nothing is ready yet, but the consumer may let other
- * work run before it asks again; stages hand pauses on.
+ * What stages pass to each other. Undefined is a pause: no document is ready yet, and the consumer may let other
+ * work run before it asks for the next one. Stages pass pauses on.
  */
 export type Steps = Iterable<Document | undefined>;
 
@@ -33,16 +33,16 @@ export interface FindOptions {
 /** A compiled stage. */
 export interface Stage {
   readonly name: string;
-  /** It makes new documents out of what its expressions read, and of nothing else. */
+  /** It makes new documents only from what its expressions read. */
   readonly exhaustive?: boolean;
-  /** Where the pipeline's documents are to be written, for $out and $merge. */
+  /** Where the pipeline's documents are written, for $out and $merge. */
   readonly output?: Output;
-  /** A $match with $text, which only the index can answer. */
+  /** A $match with $text, which requires the index. */
   readonly text?: boolean;
   run(source: Steps, access: Access): Steps;
 }
 
-/** Where a pipeline stands: some stages are only allowed in some places. */
+/** Where a pipeline is used: some stages are only allowed in some places. */
 export interface PipelineContext {
   readonly collator: Collator | undefined;
   readonly collation: Document | undefined;
@@ -62,7 +62,7 @@ export interface PipelineContext {
 export interface NestedPipeline {
   /** Runs the stages over given documents. */
   over(source: Steps, access: Access): Steps;
-  /** Runs over a collection, its leading stages given to the query planner. */
+  /** Runs over a collection; the query planner executes its leading stages. */
   on(collection: string | undefined, access: Access): Steps;
 }
 
@@ -72,7 +72,7 @@ export type StageCompiler = (spec: Value, context: PipelineContext, name: string
 /** A table of stages, by name with the dollar. */
 export type StageTable = Readonly<Record<string, StageCompiler>>;
 
-/** An expression in the context of a pipeline; values of `names` come with each run. */
+/** An expression in the context of a pipeline; values of `names` are passed to each run. */
 export function stageExpression(
   expression: Value,
   context: PipelineContext,
@@ -87,7 +87,7 @@ export function stageExpression(
   });
 }
 
-/** A stage that turns each document into any number of others. */
+/** A stage that maps each document to any number of others. */
 export function mapStage(name: string, each: (document: Document) => Iterable<Document>): Stage {
   return {
     name,
@@ -100,7 +100,7 @@ export function mapStage(name: string, each: (document: Document) => Iterable<Do
   };
 }
 
-/** A stage that turns each document into one other. */
+/** A stage that maps each document to one other. */
 export function transformStage(name: string, transform: (document: Document) => Document): Stage {
   return {
     name,
@@ -110,7 +110,7 @@ export function transformStage(name: string, transform: (document: Document) => 
   };
 }
 
-/** The document that a specification is, or an error with `code`. */
+/** The specification as a document. Throws an error with `code` when it is not one. */
 export function specDocument(
   spec: Value | undefined,
   code: number | 'FailedToParse',

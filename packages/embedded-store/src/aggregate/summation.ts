@@ -7,8 +7,8 @@ const LONG_MIN = -(2n ** 63n);
 const LONG_MAX = 2n ** 63n - 1n;
 
 /**
- * Adds numbers as MongoDB's $sum, $avg and $add do: integers exactly, doubles with the rounding errors
- * carried along (Kahan and Babuška), decimals as decimals; the widest type met gives the type of the result.
+ * Adds numbers as MongoDB's $sum, $avg and $add do: integers exactly, doubles with compensated summation (Kahan and
+ * Babuška), decimals as decimals; the widest input type is the type of the result.
  */
 export class Summation {
   private integers = 0n;
@@ -36,7 +36,7 @@ export class Summation {
 
   private addSmall(value: number): void {
     this.small += value;
-    // Kept as a plain number while that is exact, which is what nearly all sums are.
+    // A plain number while that is exact, which nearly all sums are.
     if (!Number.isSafeInteger(this.small)) {
       this.integers += BigInt(this.small - value) + BigInt(value);
       this.small = 0;
@@ -61,7 +61,7 @@ export class Summation {
     const whole = this.integerTotal;
     if (!this.floating) return Number(whole);
     if (!Number.isFinite(this.double)) return this.double;
-    // The integers are added in two exact halves, so that a 64-bit total loses nothing before the end.
+    // The integers are added in two exact halves, so that a 64-bit total stays exact.
     const high = Number(whole);
     const low = Number.isFinite(high) ? Number(whole - BigInt(high)) : 0;
     const sum = this.double + high;
@@ -70,7 +70,7 @@ export class Summation {
     return sum + (error + this.carry + low);
   }
 
-  /** The sum; 64-bit totals that do not fit any more become doubles. An empty sum is Int32 0. */
+  /** The sum; totals beyond 64 bits become doubles. An empty sum is Int32 0. */
   total(): NumberValue {
     if (this.decimal !== undefined) {
       return this.floating || this.integerTotal !== 0n

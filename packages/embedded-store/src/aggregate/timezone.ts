@@ -8,7 +8,7 @@ export interface TimeZone {
 }
 
 const MINUTE = 60_000;
-/** All zones change their offsets at whole quarters of an hour, so one answer serves a quarter. */
+/** All zones change their offsets at whole quarters of an hour, so one offset is cached for each quarter. */
 const QUARTER = 15 * MINUTE;
 const CACHE_LIMIT = 10_000;
 
@@ -96,13 +96,15 @@ export function utcTime(
   return date.setUTCHours(hour, minute, second, millisecond);
 }
 
-/** The time at which a zone's clocks show `wall` (milliseconds as if in UTC); in a gap, the time after it. */
+/**
+ * The time at which the local time of a zone is `wall` (milliseconds as if in UTC); in a gap, the time after it.
+ */
 export function fromWallTime(wall: number, zone: TimeZone): number {
   const first = wall - zone.offsetAt(wall);
   const offset = zone.offsetAt(first);
   const second = wall - offset;
   if (zone.offsetAt(second) === offset) {
-    // Where clocks are set back an hour comes twice: take the first of the two.
+    // When clocks are set back an hour occurs twice: take the first one.
     const earlier = wall - zone.offsetAt(second - 3 * 3_600_000);
     return earlier < second && earlier + zone.offsetAt(earlier) === wall ? earlier : second;
   }

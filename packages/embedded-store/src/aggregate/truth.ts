@@ -1,7 +1,7 @@
 import { isNumber, toNumber } from '../bson/numbers';
 import type { Value } from '../bson/types';
 
-/** Whether MongoDB takes a value for true: all but false, zero (of any number type), null and missing. */
+/** Whether a value counts as true in MongoDB: all but false, zero (of any number type), null and missing. */
 export function truthy(value: Value | undefined): boolean {
   if (typeof value === 'boolean') return value;
   if (value === null || value === undefined) return false;

@@ -5,9 +5,9 @@ import type { Value } from '../bson/types';
 import type { Collator } from '../query/collation';
 
 /**
- * A string that two values share exactly when MongoDB takes them for equal: numbers by their value across
- * all number types, documents with their field order, strings by the collation. It is what $group, $addToSet
- * and the set operators hash by. A missing value has a key of its own.
+ * A string that is the same for two values exactly when MongoDB considers them equal: numbers by their value across
+ * all number types, documents with their field order, strings by the collation. $group, $addToSet and the set
+ * operators use it as hash key. A missing value has its own key.
  */
 export function valueKey(value: Value | undefined, collator?: Collator): string {
   if (typeof value === 'string') return stringKey(value, collator);
@@ -48,7 +48,7 @@ function decimalKey(value: Decimal128): string {
   const asDouble = Number(text);
   if (Number.isNaN(asDouble)) return 'dNaN';
   if (compareValues(value, new Double(asDouble)) === 0) return doubleKey(asDouble);
-  // No double equals it: reduce it to digits and exponent, where 1.50 and 15E-1 meet.
+  // No double equals it: reduce it to digits and exponent, so that 1.50 and 15E-1 have the same key.
   const match = /^(-?)(\d*)\.?(\d*)(?:E([+-]?\d+))?$/.exec(text);
   if (match === null) return `e${text}`;
   const [, sign = '', whole = '', fraction = '', power = '0'] = match;

@@ -3,13 +3,13 @@ import type { Value } from '../bson/types';
 import type { Collator } from '../query/collation';
 import { valueKey } from './value-key';
 
-/** A set of values under MongoDB's equality; of equal values it keeps the first. */
+/** A set of values under MongoDB's equality; it keeps the first of equal values. */
 export class ValueSet {
   private readonly members = new Map<string, Value>();
 
   constructor(private readonly collator?: Collator) {}
 
-  /** Adds a value; false when an equal one was there. */
+  /** Adds a value. Returns false when the set has an equal one. */
   add(value: Value): boolean {
     const key = valueKey(value, this.collator);
     if (this.members.has(key)) return false;

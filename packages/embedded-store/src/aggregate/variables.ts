@@ -3,8 +3,8 @@ import { StoreError } from '../errors';
 const NAME = /^[a-zA-Z\u0080-\uffff][a-zA-Z0-9_\u0080-\uffff]*$/u;
 
 /**
- * Checks the name of a variable that $let, $map, $lookup … bind: MongoDB wants a lower-case or non-ASCII
- * first letter, and letters, digits or underscores after it.
+ * Checks the name of a variable that $let, $map, $lookup … bind: MongoDB requires a lower-case or non-ASCII first
+ * letter, and letters, digits or underscores after it.
  */
 export function checkUserVariable(name: string): void {
   if (name === '') throw new StoreError(16866, 'empty variable names are not allowed');

@@ -23,9 +23,9 @@ function nameBytes(name: string): Buffer {
 }
 
 /**
- * Reads one BSON document (https://bsonspec.org/spec.html). All lengths are checked; trailing bytes are an
- * error. Of fields with one name the first counts. Nothing in the result shares memory with `bytes`.
- * Throws InvalidBSON, or Overflow beyond a nesting of 200.
+ * Reads one BSON document (https://bsonspec.org/spec.html). All lengths are checked; trailing bytes are an error.
+ * Of fields with the same name the first counts. The result shares no memory with `bytes`. Throws InvalidBSON, or
+ * Overflow beyond a nesting of 200.
  */
 export function decode(bytes: Uint8Array): Document {
   const reader = new Reader(asBuffer(bytes));
@@ -37,8 +37,8 @@ export function decode(bytes: Uint8Array): Document {
 }
 
 /**
- * Reads only the top-level fields whose names are in `names`, in document order: what a filter needs of a
- * large document. Lengths of the fields between are checked, their contents are not.
+ * Reads only the top-level fields whose names are in `names`, in document order. A filter needs only these of a
+ * large document. The lengths of other fields are checked, their contents are not.
  */
 export function decodeFields(bytes: Uint8Array, names: ReadonlySet<string>): Document {
   const reader = new Reader(asBuffer(bytes));
@@ -69,9 +69,9 @@ export function rawField(bytes: Uint8Array, name: string): Value | undefined {
 }
 
 /**
- * Writes a document as BSON, fields in the order of the Map, number wrappers as the types they name.
- * A field whose value is undefined is left out. The result is a buffer of its own.
- * Throws Overflow beyond a nesting of 200, BadValue for a null byte in a name or for an invalid date.
+ * Writes a document as BSON, fields in the order of the Map, number wrappers as the types they name. A field whose
+ * value is undefined is left out. The result is a new buffer. Throws Overflow beyond a nesting of 200, BadValue for
+ * a null byte in a name or for an invalid date.
  */
 export function encode(document: Document): Uint8Array {
   return writer.encode(document);

@@ -5,9 +5,9 @@ import { compareNumbers } from './numeric-order';
 import type { Document, Value } from './types';
 
 /**
- * The place of each type in MongoDB's order between types
- * (https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/). Types with one place compare
- * by value. `missing` is below null here; a caller for whom they are equal passes null.
+ * The rank of each type in MongoDB's order of types
+ * (https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/). Types with the same rank compare by
+ * value. `missing` is below null here; a caller that treats them as equal passes null.
  */
 export const ORDER = {
   minKey: -1,
@@ -29,7 +29,7 @@ export const ORDER = {
   maxKey: 127,
 } as const;
 
-/** The place of a value's type in the order between types: one of ORDER. */
+/** The rank of a value's type: one of ORDER. */
 export function typeOrder(value: Value | undefined): number {
   if (value === undefined) return ORDER.missing;
   if (value === null) return ORDER.null;
@@ -93,7 +93,7 @@ export function typeName(value: Value | undefined): string {
   return NAMES[value._bsontype] as string;
 }
 
-/** Compares strings by code point, which is the order of their UTF-8 bytes, and not that of JavaScript's `<`. */
+/** Compares strings by code point, which is the order of their UTF-8 bytes, but not that of JavaScript's `<`. */
 function compareStrings(a: string, b: string): number {
   if (a === b) return 0;
   const length = Math.min(a.length, b.length);
@@ -101,7 +101,7 @@ function compareStrings(a: string, b: string): number {
     const x = a.charCodeAt(i);
     const y = b.charCodeAt(i);
     if (x === y) continue;
-    // Surrogates stand for code points above all other 16-bit units.
+    // Surrogates encode code points above all other 16-bit units.
     const xHigh = x >= 0xd800 && x <= 0xdfff;
     const yHigh = y >= 0xd800 && y <= 0xdfff;
     if (xHigh !== yHigh) return xHigh ? 1 : -1;
@@ -127,7 +127,10 @@ export function compareValues(a: Value | undefined, b: Value | undefined, collat
   return (BY_ORDER[order] as Comparison)(a as never, b as never, collator);
 }
 
-/** Equality in the sense of compareValues: `1`, `1.0` and `Long(1)` are equal, documents with other field orders are not. */
+/**
+ * Equality in the sense of compareValues: `1`, `1.0` and `Long(1)` are equal, documents with different field order
+ * are not.
+ */
 export function equalValues(a: Value | undefined, b: Value | undefined, collator?: Collator): boolean {
   return compareValues(a, b, collator) === 0;
 }

@@ -9,7 +9,7 @@ const isNegative = (value: DecimalValue): boolean =>
 const isZero = (value: DecimalValue): boolean => !isSpecial(value) && value.coefficient === 0n;
 const infinity = (negative: boolean): DecimalValue => (negative ? '-Infinity' : 'Infinity');
 
-/** The integer that a finite decimal stands for; undefined when it has a fraction. */
+/** A finite decimal as an integer; undefined when it has a fraction. */
 export function whole(value: Decimal): bigint | undefined {
   const signed = value.negative ? -value.coefficient : value.coefficient;
   if (value.exponent >= 0) return signed * tenTo(value.exponent);
@@ -19,7 +19,7 @@ export function whole(value: Decimal): bigint | undefined {
   return signed % divisor === 0n ? signed / divisor : undefined;
 }
 
-/** A double rounded to 15 significant digits, which is how MongoDB turns a double into a Decimal128. */
+/** A double rounded to 15 significant digits, as MongoDB converts a double to a Decimal128. */
 export function fromDouble(value: number): DecimalValue {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return infinity(value < 0);
@@ -61,7 +61,7 @@ export function divide(a: DecimalValue, b: DecimalValue): DecimalValue {
   if (isSpecial(b)) return { negative, coefficient: 0n, exponent: 0 };
   const numerator = a.coefficient * tenTo(DIVISION_DIGITS + 34);
   const exact = numerator % b.coefficient === 0n;
-  // A last digit that is not zero keeps an inexact quotient from rounding as if it were a tie.
+  // A last digit that is not zero prevents an inexact quotient from being rounded like a tie.
   const quotient = exact ? numerator / b.coefficient : (numerator / b.coefficient) * 10n + 1n;
   const exponent = a.exponent - b.exponent - DIVISION_DIGITS - 34 - (exact ? 0 : 1);
   return exact
@@ -87,7 +87,7 @@ function abs(value: bigint): bigint {
   return value < 0n ? -value : value;
 }
 
-/** An exact quotient drops the zeros that the working precision added, down to its natural exponent. */
+/** Removes the zeros that the working precision added to an exact quotient, down to its natural exponent. */
 function reduce(negative: boolean, coefficient: bigint, exponent: number, ideal: number): Decimal {
   while (exponent < ideal && coefficient % 10n === 0n) {
     coefficient /= 10n;

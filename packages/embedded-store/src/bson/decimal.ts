@@ -18,7 +18,7 @@ const LOW_113 = (1n << 113n) - 1n;
 const MAX_COEFFICIENT = 10n ** 34n - 1n;
 const MAX_EXPONENT = 6111;
 
-/** Takes a Decimal128 apart (IEEE 754-2008, binary integer significand). */
+/** Decodes a Decimal128 (IEEE 754-2008, binary integer significand). */
 export function parseDecimal(value: Decimal128): DecimalValue {
   const view = new DataView(value.bytes.buffer, value.bytes.byteOffset, 16);
   const high = view.getBigUint64(8, true);
@@ -26,7 +26,7 @@ export function parseDecimal(value: Decimal128): DecimalValue {
   const combination = Number((high >> 58n) & 31n);
   if (combination === 31) return 'NaN';
   if (combination === 30) return negative ? '-Infinity' : 'Infinity';
-  // The form with two leading ones can only write coefficients above the maximum, which count as zero.
+  // The form with two leading ones only encodes coefficients above the maximum, which count as zero.
   if (combination >= 24) {
     return { negative, coefficient: 0n, exponent: Number((high >> 47n) & 0x3fffn) - BIAS };
   }
@@ -35,7 +35,7 @@ export function parseDecimal(value: Decimal128): DecimalValue {
   return { negative, coefficient: coefficient > MAX_COEFFICIENT ? 0n : coefficient, exponent };
 }
 
-/** Powers of ten are asked for again and again in conversions. */
+/** Conversions need the same powers of ten again and again. */
 const powers: bigint[] = [];
 export function tenTo(exponent: number): bigint {
   return (powers[exponent] ??= 10n ** BigInt(exponent));
@@ -55,8 +55,8 @@ function shiftRight(coefficient: bigint, digits: number): bigint {
 }
 
 /**
- * Puts a decimal into 34 digits and the exponent range of Decimal128, rounding half to even; too large
- * becomes infinite, too small zero.
+ * Rounds a decimal to 34 digits and the exponent range of Decimal128, half to even; too large becomes infinite, too
+ * small zero.
  */
 export function toDecimal128(value: DecimalValue): Decimal128 {
   if (typeof value === 'string') return Decimal128.fromString(value);

@@ -26,8 +26,8 @@ export function toNumber(value: NumberValue): number {
 }
 
 /**
- * The integer that a value stands for, if it is a number of any type, whole and within 64 bits
- * (`2.0` and Decimal128 `2` are integers, `2.5`, NaN and strings are not); undefined otherwise.
+ * The value as an integer, if it is a number of any type, whole and within 64 bits (`2.0` and Decimal128 `2` are
+ * integers, `2.5`, NaN and strings are not); undefined otherwise.
  */
 export function integral(value: Value | undefined): bigint | undefined {
   if (typeof value !== 'object' || value === null || !('_bsontype' in value)) return undefined;
@@ -96,7 +96,7 @@ interface Operation {
 }
 
 /**
- * The widest of the two types wins: decimal, then double, then long, then int; an int result that does not
+ * The result has the wider of the two types: decimal, then double, then long, then int; an int result that does not
  * fit becomes long, and a long result that does not fit is an Overflow error.
  */
 function apply(operation: Operation, a: NumberValue, b: NumberValue): NumberValue {
@@ -139,13 +139,13 @@ export function multiply(a: NumberValue, b: NumberValue): NumberValue {
   return apply(MULTIPLY, a, b);
 }
 
-/** a mod b with the sign of a (C's %, as $mod). The caller refuses b = 0; here integers throw BadValue. */
+/** a mod b with the sign of a (C's %, as $mod). The caller must refuse b = 0; here integers throw BadValue. */
 export function mod(a: NumberValue, b: NumberValue): NumberValue {
   if (isInteger(a) && isInteger(b) && big(b) === 0n) throw new StoreError('BadValue', "can't mod by zero");
   return apply(MOD, a, b);
 }
 
-/** a ÷ b: a Decimal128 if one of them is, else a double, as $divide gives. The caller refuses b = 0. */
+/** a ÷ b: a Decimal128 if one of them is, else a double, as $divide returns. The caller must refuse b = 0. */
 export function divide(a: NumberValue, b: NumberValue): NumberValue {
   if (a._bsontype === 'Decimal128' || b._bsontype === 'Decimal128') {
     return toDecimal128(decimals.divide(parseDecimal(toDecimal(a)), parseDecimal(toDecimal(b))));

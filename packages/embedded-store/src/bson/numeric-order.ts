@@ -22,9 +22,9 @@ export function exactDouble(value: NumberValue): number | undefined {
       return value.value;
     case 'Long': {
       const near = value.toNumber();
-      // 2^53 itself may be what a neighbour was rounded to.
+      // 2^53 itself may be the rounded value of a neighbour.
       if (near > -TWO_53 && near < TWO_53) return near;
-      // 2^63 is no Long, so the way back must not saturate.
+      // 2^63 is not a Long, so converting back must not saturate.
       return near < 2 ** 63 && BigInt(near) === value.toBigInt() ? near : undefined;
     }
     case 'Decimal128': {
@@ -63,7 +63,7 @@ function compareDecimals(a: Decimal, b: Decimal): number {
 
 const parts = new DataView(new ArrayBuffer(8));
 
-/** Compares a decimal with a finite double exactly: both are brought to integers over one denominator. */
+/** Compares a decimal with a finite double exactly: both become integers over one denominator. */
 export function compareToDouble(a: Decimal, b: number): number {
   parts.setFloat64(0, b);
   const bits = parts.getBigUint64(0);

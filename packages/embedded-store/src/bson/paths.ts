@@ -1,6 +1,6 @@
 import type { Document, Value } from './types';
 
-/** A dotted path, taken apart once. */
+/** A dotted path, split into its parts. */
 export type Path = readonly string[];
 
 /** Splits `a.b.0` into its parts. Empty parts are kept: `a..b` names the empty field inside `a`. */
@@ -21,13 +21,12 @@ export function fieldOf(value: Value | undefined, name: string): Value | undefin
 }
 
 /**
- * Walks a path with the array semantics of query matching: arrays on the way stand for each of their
- * documents and, if the next part is a number, for that element. `visit` is called with each value at the end of
- * the path (undefined where a document lacks it) and the index taken in the first array met on the way;
- * an array at the end is given whole, and the caller looks into it, unless `element` says that the path named it
- * by its position in another array. Stops at the first `visit` that gives true,
- * and gives true then.
- * Elements that are not documents contribute nothing, so `{'a.b': null}` does not match `{a: [1]}` or `{a: []}`.
+ * Walks a path with the array semantics of query matching: an array on the path is replaced by each of its
+ * documents and, if the next part is a number, by that element. Calls `visit` with each value at the end of the
+ * path (undefined if a document lacks it) and the index used in the first array on the path. An array at the end is
+ * passed as a whole, and the caller visits its elements, unless `element` says that the path named it by its
+ * position in another array. Stops at the first `visit` that returns true, and then returns true. Elements that are
+ * not documents contribute nothing, so `{'a.b': null}` does not match `{a: [1]}` or `{a: []}`.
  */
 export function visitPath(document: Document, path: Path, visit: Visit): boolean {
   return walk(document.get(path[0] as string), path, 1, undefined, visit);
@@ -51,7 +50,9 @@ function walk(
   return visit(current, arrayIndex, false);
 }
 
-/** Continues with path[i] inside an array: through its documents, and through the element that the part may number. */
+/**
+ * Continues with path[i] inside an array: through its documents, and through the element if the part is its index.
+ */
 function spread(
   array: readonly Value[],
   path: Path,
@@ -72,7 +73,7 @@ function spread(
   if (i === path.length - 1) return visit(element, index, true);
   if (element instanceof Map) return walk(element, path, i + 1, index, visit);
   if (!Array.isArray(element)) return false;
-  // An array directly inside an array is entered by position only, never spread.
+  // An array directly inside an array is entered by position only.
   const inner = path[i + 1] as string;
   return walk(isArrayIndex(inner) ? element[Number(inner)] : undefined, path, i + 2, index, visit);
 }

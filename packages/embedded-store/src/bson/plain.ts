@@ -5,8 +5,8 @@ const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
 
 /**
- * A value with plain objects in place of Maps; everything else, number wrappers included, stays as it is.
- * For error details, tests and mingo. Integer-like field names may move to the front, as in any object.
+ * A value with plain objects in place of Maps; everything else, including number wrappers, is unchanged. For error
+ * details and tests. Integer-like field names may move to the front, as in any object.
  */
 export function toPlain(value: Value): unknown {
   if (Array.isArray(value)) return value.map(toPlain);
@@ -25,8 +25,9 @@ export function toPlain(value: Value): unknown {
 }
 
 /**
- * The store's form of a plain JavaScript value, as the driver would send it: integers within 32 bits become
- * Int32, other numbers Double, bigints Long, RegExp a BSONRegExp, bytes a Binary; undefined fields are left out.
+ * A plain JavaScript value as the store represents it, with the types that the driver would send: integers within
+ * 32 bits become Int32, other numbers Double, bigints Long, RegExp a BSONRegExp, bytes a Binary; undefined fields
+ * are left out.
  */
 export function fromPlain(plain: unknown): Value {
   switch (typeof plain) {

@@ -23,19 +23,19 @@ export const MAX_DEPTH = 200;
 const MAX_DATE = 8_640_000_000_000_000;
 const TWO_32 = 4_294_967_296;
 
-/** The constructor reads twelve bytes at an offset without a copy; the published types leave that form out. */
+/** The constructor reads twelve bytes at an offset without a copy; the published types lack that form. */
 const ObjectIdAt = ObjectId as unknown as new (bytes: Uint8Array, offset: number) => ObjectId;
 
 const NAME_CACHE_SIZE = 2048;
 const NAME_CACHE_LENGTH = 32;
-/** Field names repeat from document to document; giving the same string again saves decoding and hashing it. */
+/** Field names repeat from document to document; reusing a string saves decoding and hashing it. */
 const nameCache: (string | undefined)[] = Array.from({ length: NAME_CACHE_SIZE }, () => undefined);
 
 function invalid(reason: string): StoreError {
   return new StoreError('InvalidBSON', `Invalid BSON: ${reason}`);
 }
 
-/** A cursor over BSON bytes. Every length is checked against its enclosing document before it is believed. */
+/** A cursor over BSON bytes. Every length is checked against its enclosing document before it is used. */
 export class Reader {
   position = 0;
   private depth = 0;
@@ -57,7 +57,7 @@ export class Reader {
     return fields === result.size ? result : this.withoutRepeats(start, limit);
   }
 
-  /** The opening of a document: checks its length and gives the offset just past it. */
+  /** The opening of a document: checks its length and returns the offset just past it. */
   enter(limit: number): number {
     const length = this.int32(limit);
     const end = this.position - 4 + length;
@@ -105,7 +105,7 @@ export class Reader {
     return name;
   }
 
-  /** Steps over a field name and tells whether it is the given one (as UTF-8 bytes). */
+  /** Skips a field name and returns whether it is the given one (as UTF-8 bytes). */
   nameIs(wanted: Buffer, end: number): boolean {
     const { bytes } = this;
     const start = this.position;
@@ -147,7 +147,7 @@ export class Reader {
     }
   }
 
-  /** Steps over a value, checking lengths on the way. */
+  /** Skips a value, and checks its lengths. */
   skip(type: number, end: number): void {
     switch (type) {
       case TYPE.string:
@@ -314,7 +314,7 @@ export class Reader {
     return new Code(code, scope);
   }
 
-  /** Of fields with one name the first counts, as everywhere in MongoDB. */
+  /** Of fields with the same name the first counts, as everywhere in MongoDB. */
   private withoutRepeats(start: number, limit: number): Document {
     this.position = start;
     const end = this.enter(limit);

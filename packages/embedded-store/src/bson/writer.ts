@@ -19,16 +19,16 @@ import { TYPE } from './type-codes';
 import type { Document, Value } from './types';
 
 const FIRST_SIZE = 64 * 1024;
-/** Above MongoDB's limit for one document, so that a reply that wraps a full batch can still be written. */
+/** Above MongoDB's limit for one document, because a reply contains a full batch. */
 const MAX_SIZE = 64 * 1024 * 1024;
 
-/** Growing output buffer for BSON. One instance is used again and again; `take` copies the result out. */
+/** Growing output buffer for BSON. One instance is reused; `take` copies the result. */
 export class Writer {
   private bytes = Buffer.allocUnsafe(FIRST_SIZE);
   private position = 0;
   private depth = 0;
 
-  /** Writes one document and gives its bytes in a buffer of its own. */
+  /** Writes one document and returns its bytes in a new buffer. */
   encode(document: Document): Buffer {
     this.position = 0;
     this.depth = 0;
@@ -76,7 +76,7 @@ export class Writer {
     this.bytes[at] = type;
   }
 
-  /** Writes a value and gives its type byte. */
+  /** Writes a value and returns its type byte. */
   private value(value: Value): number {
     if (typeof value === 'string') {
       this.string(value);
@@ -112,7 +112,7 @@ export class Writer {
       this.array(value);
       return TYPE.array;
     }
-    // A Timestamp is a Long to instanceof, so it has to be asked for first.
+    // A Timestamp is an instance of Long, so this test comes first.
     if (value instanceof Timestamp) {
       this.int32(value.low);
       this.int32(value.high);
@@ -164,7 +164,7 @@ export class Writer {
     this.reserve(4);
     this.position += 4;
     this.string(value.code);
-    // The reader puts the scope there as a Map; a plain object comes from outside.
+    // The reader makes the scope a Map; a plain object comes from a caller.
     this.document(
       value.scope instanceof Map
         ? (value.scope as Document)
@@ -209,7 +209,7 @@ export class Writer {
     this.position = end + 1;
   }
 
-  /** Short ASCII, which most names and many values are, is quicker by hand than by a call into native code. */
+  /** For short ASCII, which most names and many values are, this is faster than a call into native code. */
   private text(text: string, at: number): number {
     const { bytes } = this;
     const { length } = text;

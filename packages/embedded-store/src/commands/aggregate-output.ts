@@ -15,7 +15,7 @@ import type { WriteScope } from './write-scope';
 import { runWrite } from './run-write';
 import { changeMatching, ensureCollection, insertOne } from './writing';
 
-/** Writes what came out of a pipeline to where its $out or $merge wants it, as one write. */
+/** Writes the output of a pipeline to the target of its $out or $merge, as one write. */
 export async function writeOutput(
   context: CommandContext,
   output: Output,
@@ -89,7 +89,9 @@ function* mergeOne(
   if (output.whenNotMatched === 'insert') yield* insertOne(scope, collection, encode(document));
 }
 
-/** The filter for the document to merge with; empty when this one has no `_id` yet and so can match none. */
+/**
+ * The filter for the document to merge with; empty when this document has no `_id` yet, so that it matches none.
+ */
 function joinFilter(output: MergeOutput, document: Document): Document {
   const filter: Document = new Map();
   for (const field of output.on) {

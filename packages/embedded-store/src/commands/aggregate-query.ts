@@ -12,10 +12,10 @@ import { readHint } from './find';
 import { EMPTY } from './reading';
 import { collationOf } from './writing';
 
-/** What aggregate and explain make of the fields of an aggregate. */
+/** The parsed fields of an aggregate, for aggregate and explain. */
 export interface AggregateQuery {
   pipeline: Pipeline;
-  /** What the leading stages ask of the collection. */
+  /** What the leading stages select from the collection. */
   spec: SelectionSpec;
   collator: Collator | undefined;
 }
@@ -39,7 +39,7 @@ export function readAggregate(
   return { pipeline, spec, collator };
 }
 
-/** What part of a find's specification a pipeline's prefix (or a stage that reads a collection) gives. */
+/** The part of a selection that the prefix of a pipeline (or a stage that reads a collection) specifies. */
 export function selectionOf(
   { filter: filterDocument = EMPTY, sort, skip, limit }: Omit<Prefix, 'stages'>,
   { collator, variables }: { collator: Collator | undefined; variables: FindOptions['variables'] },

@@ -37,7 +37,7 @@ const FIELDS = new Set([
 /** Stages that may begin the pipeline of an aggregate without a collection. */
 const OWN_SOURCES = new Set(['$documents', '$currentOp']);
 const DEFAULT_FIRST_BATCH = 101;
-/** Documents counted between two pauses. */
+/** Documents that are counted between two pauses. */
 const TICK = 256;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
@@ -67,7 +67,7 @@ export const aggregateCommand: Command = {
   },
 };
 
-/** Refuses a pipeline without a collection that needs one, and one with a collection that must have none. */
+/** Refuses a pipeline that needs a collection and has none, and one that has a collection and must not. */
 function checkSource({ pipeline }: AggregateQuery, collection: string | undefined, database: string): void {
   const first = pipeline.prefix.stages === 0 ? pipeline.stages[0] : undefined;
   if (first === '$currentOp' && (collection !== undefined || database !== 'admin')) {
@@ -120,7 +120,7 @@ function batchSizeOf(cursor: Document): number {
   return Math.trunc(size);
 }
 
-/** The batches of a pipeline's result. Between batches nothing of the data file is held, outside of transactions. */
+/** The batches of a pipeline's result. Outside of transactions it holds no snapshot between batches. */
 class PipelineBatches implements BatchSource {
   readonly largeId = true;
   readonly #source: Source;
@@ -209,7 +209,7 @@ class PipelineBatches implements BatchSource {
     return undefined;
   }
 
-  /** An empty document for each one selected: all that a pipeline needs which only counts. */
+  /** An empty document for each selected one: enough for a pipeline that only counts. */
   *#counted(collection: Collection, spec: SelectionSpec): Steps {
     const selection = new Selection(this.context.engine, collection, spec, this.#source);
     if (!selection.canSkip || spec.skip > 0) {

@@ -12,7 +12,7 @@ interface ArgumentCodes {
 
 const CODES: ArgumentCodes = { wrongType: 'TypeMismatch', unknownField: 40415, belowMinimum: 51024 };
 
-/** Commands whose fields MongoDB read by hand, with other codes, before it had one parser for all. */
+/** Commands whose fields MongoDB parsed with other error codes before it had one parser for all commands. */
 const OLDER_CODES: ReadonlyMap<string, ArgumentCodes> = new Map<string, ArgumentCodes>([
   ['find', { wrongType: 'FailedToParse', unknownField: 'FailedToParse', belowMinimum: 'BadValue' }],
   ['getMore', { wrongType: 'TypeMismatch', unknownField: 'FailedToParse', belowMinimum: 'BadValue' }],
@@ -24,11 +24,11 @@ const OLDER_CODES: ReadonlyMap<string, ArgumentCodes> = new Map<string, Argument
 export class Arguments {
   constructor(
     readonly command: Document,
-    /** The name that errors call the command by, such as `find` or `update.updates`. */
+    /** The name of the command in errors, such as `find` or `update.updates`. */
     readonly name: string,
   ) {}
 
-  /** Whether the field is there and not null. */
+  /** Whether the field is present and not null. */
   has(field: string): boolean {
     return this.#value(field) !== undefined;
   }

@@ -17,7 +17,7 @@ const CREATE_FIELDS = new Set(
     ' ',
   ),
 );
-/** What would change the meaning of a collection and is not there. */
+/** Options that change the meaning of a collection and are not supported. */
 const REFUSED = ['viewOn', 'timeseries', 'expireAfterSeconds', 'encryptedFields', 'clusteredIndex'];
 const KEPT = ['validator', 'validationLevel', 'validationAction', 'collation'];
 
@@ -53,7 +53,7 @@ export const createCommand: Command = {
   },
 };
 
-/** Refuses validators that can't be compiled and levels that do not exist. */
+/** Refuses validators that cannot be compiled, and unknown levels. */
 export function checkValidation(options: Document): void {
   const validator = options.get('validator');
   if (validator !== undefined) {
@@ -83,7 +83,7 @@ export function existing(context: CommandContext, name: string): Collection {
   return collection;
 }
 
-/** Takes collections out, and closes the cursors on them. Inside of the writer. */
+/** Removes collections and closes the cursors on them. To be called inside the writer. */
 function dropInWriter(context: CommandContext, collections: Collection[]): void {
   const { engine } = context;
   for (const collection of collections) {

@@ -6,12 +6,12 @@ import type { Engine } from '../engine';
 import type { Connection } from '../wire/listener';
 import type { Arguments } from './arguments';
 
-/** What a command is given. */
+/** The input of a command. */
 export interface CommandContext {
   engine: Engine;
   database: string;
   args: Arguments;
-  /** Documents that came outside of the command document, by field name. */
+  /** Documents in other sections of the message, by field name. */
   sequences: ReadonlyMap<string, Uint8Array[]>;
   connection: Connection;
   session: Session | undefined;
@@ -19,7 +19,7 @@ export interface CommandContext {
   transaction: Transaction | undefined;
   /** The number of a retryable write, outside of transactions. */
   txnNumber: bigint | undefined;
-  /** The command as something that runs, and may be killed. */
+  /** The running command, which may be killed. */
   operation: Operation;
 }
 

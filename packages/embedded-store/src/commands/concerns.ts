@@ -7,12 +7,12 @@ import { Arguments } from './arguments';
 const WRITE_CONCERN_FIELDS = new Set(['w', 'j', 'wtimeout', 'fsync', 'provenance']);
 const READ_CONCERN_FIELDS = new Set(['level', 'afterClusterTime', 'atClusterTime', 'provenance']);
 const LEVELS = new Set(['local', 'available', 'majority', 'linearizable', 'snapshot']);
-/** The members that MongoDB lets a write concern ask for. */
+/** The numbers of members that MongoDB accepts in a write concern. */
 const MAX_MEMBERS = 50;
 
 /**
- * Checks the read and write concern of a command. All that can be had of one node is given anyway: a write
- * is on disk before it is answered, and a read sees nothing else.
+ * Checks the read and write concern of a command. One node always provides its strongest guarantees: a write is on
+ * disk before it is acknowledged, and reads see only such writes.
  *
  * @throws StoreError FailedToParse, TypeMismatch, BadValue
  * @see https://www.mongodb.com/docs/manual/reference/write-concern/
@@ -32,9 +32,7 @@ export function checkConcerns(args: Arguments): void {
   }
 }
 
-/**
- * What the reply of a write says beside its result if the write concern asks for more than one node can give.
- */
+/** The write concern error in the reply of a write whose write concern requires more than one node. */
 export function writeConcernError(args: Arguments): Document | undefined {
   const w = args.document('writeConcern')?.get('w');
   if (isNumber(w) && toNumber(w) > 1) {

@@ -37,7 +37,7 @@ export const countCommand: Command = {
   },
 };
 
-/** Counts by the index alone. */
+/** Counts from the index, without reading documents. */
 async function countKeys(
   selection: Selection,
   { operation }: CommandContext,

@@ -56,7 +56,7 @@ export const killCursorsCommand: Command = {
   },
 };
 
-/** MongoDB takes an id as a long and not as another number of the same value. */
+/** MongoDB accepts an id as a long only, not as another number of the same value. */
 function cursorId(value: Value | undefined): bigint | undefined {
   return value instanceof Long && !(value instanceof Timestamp) ? value.toBigInt() : undefined;
 }

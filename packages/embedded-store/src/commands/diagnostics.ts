@@ -7,7 +7,7 @@ import type { Engine } from '../engine';
 import type { Command } from './command';
 import { REPLICA_SET } from './hello';
 
-/** Answers to what shells and graphical clients ask when they connect. */
+/** Commands that shells and graphical clients send when they connect. */
 
 export const getParameterCommand: Command = {
   adminOnly: true,
@@ -87,8 +87,8 @@ export const currentOpCommand: Command = {
 };
 
 /**
- * https://www.mongodb.com/docs/manual/reference/command/killOp/. A read ends at its next time slice; writes
- * are short or shared with others' and are not stopped half-way.
+ * https://www.mongodb.com/docs/manual/reference/command/killOp/. A read ends at the end of its time slice. Writes
+ * are short or share a batch with others, and are not interrupted.
  */
 export const killOpCommand: Command = {
   adminOnly: true,
@@ -100,7 +100,7 @@ export const killOpCommand: Command = {
   },
 };
 
-/** https://www.mongodb.com/docs/manual/reference/command/profile/: there is no profiler to turn on. */
+/** https://www.mongodb.com/docs/manual/reference/command/profile/: the store has no profiler. */
 export const profileCommand: Command = {
   run({ args }) {
     const level = args.integer('profile');
@@ -111,7 +111,7 @@ export const profileCommand: Command = {
   },
 };
 
-/** The store has no users: whoever reaches it may do all. */
+/** The store has no users: every client may do everything. */
 export const usersInfoCommand: Command = { run: () => new Map([['users', []]]) };
 
 /** The store has no roles. */

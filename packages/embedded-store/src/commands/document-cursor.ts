@@ -6,7 +6,7 @@ import type { CommandContext } from './command';
 
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-/** Batches of documents that are all there already. */
+/** Batches of documents that are all in memory. */
 export class DocumentBatches implements BatchSource {
   #documents: Uint8Array[];
 
@@ -32,7 +32,7 @@ export class DocumentBatches implements BatchSource {
   }
 }
 
-/** A cursor over listed documents, with the fields in the order in which list commands give them. */
+/** A cursor over listed documents, with the fields in the order of list commands. */
 export async function documentCursor(
   context: CommandContext,
   namespace: string,

@@ -6,7 +6,7 @@ import type { ScanStatistics } from '../storage/plan-types';
 import type { Selection } from '../storage/selection';
 import type { SelectionSpec } from '../storage/selection-spec';
 
-/** How a selection went, for the execution statistics. */
+/** What a selection did, for the execution statistics. */
 export interface Execution {
   returned: number;
   milliseconds: number;
@@ -86,7 +86,7 @@ function indexStage(plan: IndexScan | IdLookup, collection: Collection): Documen
     ['isPartial', definition.partialFilterExpression !== undefined],
     ['indexVersion', new Int32(2)],
     ['direction', plan.reverse ? 'backward' : 'forward'],
-    // Bounds are kept as encoded keys only; how many ranges there are tells what a reader wants to know.
+    // Bounds are available as encoded keys only, so explain shows the number of ranges.
     ['rangeCount', new Int32(plan.ranges.length)],
   );
 }
@@ -104,7 +104,7 @@ export function executionStatistics(tree: Document, execution: Execution): Docum
   ]);
 }
 
-/** The stages with what each has looked at. */
+/** The stages with the numbers of keys and documents that each examined. */
 function withCounts(tree: Document, execution: Execution): Document {
   const counted = new Map(tree);
   const name = tree.get('stage');

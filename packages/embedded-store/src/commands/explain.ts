@@ -43,7 +43,7 @@ interface Explained {
 
 type Reader = (args: Arguments, collection: Collection | undefined) => Explained;
 
-/** How each command that can be explained is read. Writes are planned and not done. */
+/** The parser of each command that can be explained. Writes are planned but not executed. */
 const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['find', (args, collection) => ({ spec: readFind(args, collection).spec })],
   [
@@ -74,7 +74,7 @@ function statement(args: Arguments, collection: Collection | undefined, field: s
   return filtered(new Arguments(statements[0], `${args.name}.${field}`), collection, 'q');
 }
 
-/** Answers how the store would do (or, with statistics, does) what a command asks. */
+/** Returns how the store would execute a command, or (with statistics) how it does. */
 export async function explain(
   context: CommandContext,
   args: Arguments,

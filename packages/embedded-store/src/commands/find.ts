@@ -58,7 +58,7 @@ function emptyCursor(namespace: string): Document {
   ]);
 }
 
-/** What find and explain make of the fields of a find. */
+/** The parsed fields of a find, for find and explain. */
 export interface FindQuery {
   spec: SelectionSpec;
   shape: (item: Selected) => Uint8Array;
@@ -119,7 +119,7 @@ function openFind(context: CommandContext, collection: Collection, query: FindQu
   return new SelectionBatches({ engine, transaction }, selection, source, query.shape);
 }
 
-/** Answers the first batch, and registers a cursor if there is more. */
+/** Returns the first batch, and registers a cursor if there is more. */
 export async function firstBatch(
   context: CommandContext,
   namespace: string,

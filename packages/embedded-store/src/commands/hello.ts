@@ -6,16 +6,16 @@ import { MAX_MESSAGE_BYTES } from '../wire/protocol';
 import { checkClientMetadata } from './client-metadata';
 import type { Command, CommandContext } from './command';
 
-/** Wire versions as MongoDB 7.0 announces them; drivers 6 and 7 ask for at least 9. */
+/** Wire versions as MongoDB 7.0 announces them; drivers 6 and 7 require at least 9. */
 const MAX_WIRE_VERSION = 21;
 /** The name of the replica set with one member that the store says it is. */
 export const REPLICA_SET = 'parley';
 const PROCESS_ID = new ObjectId();
 
 /**
- * The handshake of drivers (https://www.mongodb.com/docs/manual/reference/command/hello/): a primary of a
- * replica set with one member, so that sessions and transactions are used. `topologyVersion` is left out,
- * because with it drivers would ask for streamed answers.
+ * The handshake of drivers (https://www.mongodb.com/docs/manual/reference/command/hello/): a primary of a replica
+ * set with one member, so that sessions and transactions are used. `topologyVersion` is left out, because drivers
+ * that see it request streamed replies.
  */
 export function hello(context: CommandContext, primaryField: 'isWritablePrimary' | 'ismaster'): Document {
   const { address } = context.engine;
@@ -47,7 +47,7 @@ export const legacyHelloCommand: Command = { run: (context) => hello(context, 'i
 
 export const pingCommand: Command = { run: () => new Map() };
 
-/** What the store says it is: the MongoDB version whose rules it follows. */
+/** The version in buildInfo: that of the MongoDB whose rules the store follows. */
 export const VERSION = '7.0.0';
 
 export const buildInfoCommand: Command = {

@@ -117,7 +117,7 @@ function readName(args: Arguments, key: Document): string {
     );
   }
   if (name === '') throw new StoreError('CannotCreateIndex', 'index name cannot be empty');
-  // The index on _id has one name, whatever it is called.
+  // The index on _id has a fixed name, whatever the command says.
   return isIdKey(key) ? '_id_' : name;
 }
 

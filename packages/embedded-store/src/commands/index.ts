@@ -49,7 +49,7 @@ import { collStatsCommand, dbStatsCommand, serverStatusCommand } from './statist
 import { abortTransactionCommand, commitTransactionCommand } from './transactions';
 import { updateCommand } from './update';
 
-/** Every command of the store by the name that clients call it. */
+/** Every command of the store by its name. */
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['hello', helloCommand],
   ['isMaster', legacyHelloCommand],

@@ -44,7 +44,7 @@ export const createIndexesCommand: Command = {
   },
 };
 
-/** Refuses a second text index: $text does not say which one it means. */
+/** Refuses a second text index: $text cannot name one of them. */
 function checkTextIndexes(present: readonly Document[], added: readonly Document[]): void {
   const isText = (spec: Document): boolean => hasTextKey(spec.get('key') as Document);
   const count = [...present, ...added].filter(isText).length;
@@ -54,8 +54,8 @@ function checkTextIndexes(present: readonly Document[], added: readonly Document
 }
 
 /**
- * Whether the collection has this very index. Throws IndexOptionsConflict or IndexKeySpecsConflict when one
- * with its name or key differs.
+ * Whether the collection has this index already. Throws IndexOptionsConflict or IndexKeySpecsConflict when one with
+ * its name or key differs.
  */
 function findEqual(collection: Collection, spec: Document): boolean {
   for (const index of collection.indexes) {

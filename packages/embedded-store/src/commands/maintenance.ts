@@ -22,7 +22,7 @@ export const validateCommand: Command = {
     try {
       const collection = engine.catalog.find(context.database, name);
       if (!collection) throw namespaceNotFound(`${context.database}.${name}`);
-      // Counters are taken together with the snapshot, before others write again.
+      // The counters are read together with the snapshot, before another write.
       const frozen = { ...collection, indexes: [...collection.indexes] };
       const steps = validateCollection(engine.environment, frozen, snapshot);
       for (;;) {

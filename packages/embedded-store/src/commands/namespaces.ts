@@ -23,7 +23,7 @@ export function checkCollectionName(database: string, name: string): void {
   }
 }
 
-/** The collection name in the first field of a command. Throws InvalidNamespace if it is none. */
+/** The collection name in the first field of a command. Throws InvalidNamespace if it is not valid. */
 export function collectionName(context: CommandContext, field: string): string {
   const name: Value | undefined = context.args.any(field);
   if (typeof name !== 'string') {
@@ -34,7 +34,7 @@ export function collectionName(context: CommandContext, field: string): string {
   return name;
 }
 
-/** The collection of this name, in a transaction as its snapshot may see it. */
+/** The collection of this name, in a transaction as its snapshot sees it. */
 export function findCollection(context: CommandContext, name: string): Collection | undefined {
   const { engine, transaction, database } = context;
   return transaction ? transaction.find(database, name) : engine.catalog.find(database, name);

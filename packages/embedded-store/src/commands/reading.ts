@@ -6,23 +6,23 @@ import type { Batch, BatchSource } from '../session/cursors';
 import type { Operation } from '../session/operations';
 import type { CommandContext } from './command';
 
-/** Milliseconds that a scan runs before other connections get their turn. */
+/** Milliseconds that a scan runs before it lets other connections run. */
 const SLICE_MS = 8;
 /** Bytes of documents in one batch at most. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-/** Lets the event loop serve others. */
+/** Resolves after the event loop has served other connections. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Keeps the time of a long read: when to breathe, and when the client's limit is reached. */
+/** The time slices of a long read: when to let others run, and whether the client's time limit is reached. */
 export class TimeSlice {
   #sliceEnd = performance.now() + SLICE_MS;
 
   constructor(private readonly operation: Operation) {}
 
-  /** Whether it is time to breathe. Throws when the operation is to end. */
+  /** Whether the slice is over. Throws when the operation was killed or its time limit is reached. */
   get isOver(): boolean {
     const now = performance.now();
     this.operation.check(now);
@@ -35,7 +35,7 @@ export class TimeSlice {
   }
 }
 
-/** Runs `read` on a view of now (a transaction's own view inside of one), which is let go afterwards. */
+/** Runs `read` on a new snapshot, which is released afterwards; in a transaction on its snapshot. */
 export async function withSource<T>(
   context: CommandContext,
   read: (source: Source) => Promise<T>,
@@ -50,12 +50,12 @@ export async function withSource<T>(
   }
 }
 
-/** Where the commands of a transaction read. */
+/** The source that the commands of a transaction read from. */
 export function transactionSource(transaction: NonNullable<CommandContext['transaction']>): Source {
   return { view: transaction.snapshot, changes: (collection) => transaction.changes(collection) };
 }
 
-/** Reads a selection to its end, or until `take` answers false. */
+/** Reads a selection to its end, or until `take` returns false. */
 export async function readAll(
   selection: Selection,
   operation: Operation,
@@ -69,7 +69,7 @@ export async function readAll(
   }
 }
 
-/** The batches of a selection. Between batches nothing of the data file is held, outside of transactions. */
+/** The batches of a selection. Outside of transactions it holds no snapshot between batches. */
 export class SelectionBatches implements BatchSource {
   /** A document that did not fit into the last batch. */
   #left: Uint8Array | undefined;

@@ -11,12 +11,12 @@ import { yieldToEventLoop, transactionSource } from './reading';
 import { WriteProgress } from './write-scope';
 import type { WriteScope } from './write-scope';
 
-/** Steps of a whole write command, on the scope that they are given. */
+/** The steps of a write command in a scope. */
 type WriteWork = (scope: WriteScope) => WriteSteps<Document>;
 
 /**
- * Runs a write command: in the open transaction, or as a job of the writer, where a retried command
- * answers what it answered before. Resolves when the write is durable (in a transaction: when it is noted).
+ * Runs a write command: in the open transaction, or as a job of the writer, where a retried command returns its
+ * recorded reply. Resolves when the write is durable (in a transaction: when it is recorded in it).
  */
 export async function runWrite(
   context: CommandContext,
@@ -47,7 +47,7 @@ function scopeOf(context: CommandContext, target: WriteTarget, source: Source): 
   };
 }
 
-/** Milliseconds that a write of a transaction, which the writer does not time, runs in one go. */
+/** Milliseconds that a write of a transaction runs before it lets others run; the writer does not measure it. */
 const SLICE_MS = 8;
 
 function turns(): () => boolean {
@@ -60,7 +60,7 @@ function turns(): () => boolean {
   };
 }
 
-/** A scope for what the store changes by itself, inside of the writer. */
+/** A scope for changes that the store makes by itself, inside the writer. */
 export function plainScope(engine: Engine): WriteScope {
   return {
     engine,
@@ -74,7 +74,7 @@ export function plainScope(engine: Engine): WriteScope {
   };
 }
 
-/** The job of a write outside of transactions: done once, however often it is sent with one number. */
+/** The job of a write outside of transactions: executed once, however often it is sent with the same number. */
 function* retryable(context: CommandContext, work: WriteWork): WriteSteps<Document | Uint8Array> {
   const { engine, session, txnNumber } = context;
   const scope = scopeOf(context, engine.records, { view: {} });
@@ -116,7 +116,7 @@ async function runInTransaction(context: CommandContext, steps: WriteSteps<Docum
   }
 }
 
-/** A collection that a transaction inserts into comes into being before, and goes again if it aborts. */
+/** A collection that a transaction inserts into is created before, and removed again if the transaction aborts. */
 async function createForTransaction(context: CommandContext, name: string): Promise<void> {
   const { engine, database, transaction } = context;
   if (transaction?.find(database, name)) return;

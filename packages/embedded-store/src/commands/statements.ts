@@ -7,8 +7,8 @@ import type { CommandContext } from './command';
 import type { WriteScope } from './write-scope';
 
 /**
- * Runs the statements of a write command in order. Errors of single statements are noted beside what
- * succeeded; errors that concern a whole transaction are thrown.
+ * Runs the statements of a write command in order. Errors of single statements are reported together with the
+ * results of the others; errors that concern a whole transaction are thrown.
  */
 export function* runStatements<S>(
   scope: WriteScope,

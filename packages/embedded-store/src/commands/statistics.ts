@@ -10,7 +10,7 @@ import type { Command, CommandContext } from './command';
 import { VERSION } from './hello';
 import { collectionName } from './namespaces';
 
-/** A count or size: an int where it fits, as MongoDB shows them. */
+/** A count or size: an int if it fits, as in MongoDB. */
 export function whole(value: number): Int32 | Double {
   return value < 2 ** 31 ? new Int32(Math.round(value)) : new Double(Math.round(value));
 }
@@ -40,7 +40,7 @@ export function namedStatistics(
   return new Map<string, Value>([['ns', `${database}.${name}`], ...statistics]);
 }
 
-/** The figures of a collection. Index sizes are shares of one common tree. */
+/** The figures of a collection. All indexes share one tree; the size of each is an estimate. */
 function collectionStatistics(engine: Engine, collection: Collection | undefined, scale: number): Document {
   if (!collection) {
     return new Map<string, Value>([

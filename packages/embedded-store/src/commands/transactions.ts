@@ -35,7 +35,7 @@ export const commitTransactionCommand: Command = {
   },
 };
 
-/** A commit that is tried again after a restart: the table of retries knows it, or it never happened. */
+/** A commit that is retried after a restart: it is in the table of retries, or it did not happen. */
 function committedBefore(context: CommandContext, session: string, txnNumber: bigint): Reply {
   const stored = context.engine.retries.find(session, txnNumber);
   if (!stored?.done) throw noSuchTransaction(txnNumber);

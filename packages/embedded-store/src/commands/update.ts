@@ -56,7 +56,7 @@ export const updateCommand: Command = {
   },
 };
 
-/** The statements of an update or delete, from the command or from a section beside it. */
+/** The statements of an update or delete, from the command or from another section of the message. */
 export function statementsOf(
   context: CommandContext,
   field: string,

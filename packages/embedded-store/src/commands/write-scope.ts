@@ -6,8 +6,8 @@ import type { WriteTarget } from '../storage/records';
 import type { Source } from '../storage/selection-spec';
 
 /**
- * How far a write command has come. It is stored with what was written when the command is interrupted
- * between two statements, so that a retry after a crash goes on instead of beginning again.
+ * The progress of a write command. When the command is interrupted between two statements, it is stored together
+ * with the changes so far, so that a retry after a crash continues after them.
  */
 export class WriteProgress {
   /** Position of the next statement. */
@@ -46,8 +46,8 @@ export interface WriteScope {
   now: Date;
   bypassValidation: boolean;
   progress: WriteProgress;
-  /** Whether this write has had its turn and should let others go on. */
+  /** Whether the time slice of this write is over, so that it should let others run. */
   timeSliceIsOver(): boolean;
-  /** A collection as this write may see it. */
+  /** A collection as this write sees it. */
   find(database: string, name: string): Collection | undefined;
 }

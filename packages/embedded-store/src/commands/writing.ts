@@ -17,12 +17,12 @@ import { validateDocument } from '../update/validate-document';
 import type { WriteScope } from './write-scope';
 import { EMPTY } from './reading';
 
-/** The collection of this name, made if it does not exist. Only inside of the writer or a transaction. */
+/** The collection of this name, created if it does not exist. Only inside the writer or a transaction. */
 export function ensureCollection(scope: WriteScope, database: string, name: string): Collection {
   return scope.find(database, name) ?? scope.engine.catalog.create(database, name, new Map());
 }
 
-/** Tries until no open transaction of others holds what `action` wants to change. */
+/** Retries until no other open transaction has locked what `action` changes. */
 export function* untilFree<T>(action: () => T): WriteSteps<T> {
   for (;;) {
     try {
@@ -34,7 +34,7 @@ export function* untilFree<T>(action: () => T): WriteSteps<T> {
   }
 }
 
-/** Inserts one document as it came; throws what MongoDB refuses. */
+/** Inserts one document as the client sent it. Throws for a document that MongoDB refuses. */
 export function* insertOne(scope: WriteScope, collection: Collection, bytes: Uint8Array): WriteSteps<void> {
   const prepared = prepareInsert(bytes, scope.now);
   validate(scope, collection, () => new StoredDocument(0, prepared).document);
@@ -47,7 +47,7 @@ export interface Touched {
   after: Document | undefined;
 }
 
-/** What became of the documents that a statement matched. */
+/** The result of a statement for the documents that it matched. */
 export interface Outcome {
   matched: number;
   modified: number;
@@ -57,7 +57,10 @@ export interface Outcome {
 /** What to do with a matching document: its new state, the same reference for no change, undefined to remove. */
 export type Change = (selected: Selected) => Document | undefined;
 
-/** Applies a change to the first or (multi) all documents of a selection, as they are when it gets to them. */
+/**
+ * Applies a change to the first or (multi) all documents of a selection, each in its state at the time of the
+ * change.
+ */
 export function* changeMatching(
   scope: WriteScope,
   collection: Collection,
@@ -89,17 +92,20 @@ export function* changeMatching(
         }
       }
     }
-    // Whoever wanted one document and lost it to another writer looks again.
+    // If another writer changed the only document, the search starts again.
   } while (!multi && outcome.matched === 0);
   return outcome;
 }
 
-/** Documents that are kept in memory between finding and changing them; of others only the record id is. */
+/**
+ * Number of documents that are kept in memory between finding and changing them; of others only the record id is
+ * kept.
+ */
 const KEPT_DOCUMENTS = 1_000;
 
 interface Gathered {
   found: Selected[];
-  /** Record ids of what else was found. */
+  /** Record ids of the other documents found. */
   rest: number[];
   paused: boolean;
 }
@@ -128,7 +134,7 @@ function* gather(scope: WriteScope, collection: Collection, spec: SelectionSpec)
   return { found, rest, paused };
 }
 
-/** The document of an earlier look as it is now; undefined if it is gone or fits no more. */
+/** The current state of a document that was found before; undefined if it was removed or no longer matches. */
 function refresh(
   scope: WriteScope,
   collection: Collection,
@@ -172,7 +178,7 @@ export function updating(update: Update, spec: SelectionSpec, now: Date): Change
   };
 }
 
-/** Inserts the document of an upsert that matched nothing, and gives it back. */
+/** Inserts the document of an upsert that matched nothing, and returns it. */
 export function* upsert(
   scope: WriteScope,
   collection: Collection,
@@ -197,7 +203,7 @@ function validate(
   if (options.has('validator') && !scope.bypassValidation) validateDocument(options, document(), before);
 }
 
-/** The collation of a statement, or else of its collection. */
+/** The collation of a statement; the default is that of its collection. */
 export function collationOf(
   collection: Collection | undefined,
   own: Document | undefined,
@@ -230,7 +236,7 @@ export function statementSpec(
   };
 }
 
-/** Refuses what can't be a write in this state of things. */
+/** Refuses a write that is not possible on this namespace or in this transaction. */
 export function checkBatchSize(count: number): void {
   if (count < 1 || count > 100_000) {
     throw new StoreError(

@@ -18,15 +18,15 @@ import {
   type Interval,
 } from './interval';
 
-/** Which part of an index component can hold the values that a predicate accepts. */
+/** The part of an index component that can contain the values that a predicate accepts. */
 export interface Bounds {
   /** Sorted and disjoint. */
   readonly intervals: readonly Interval[];
-  /** Without arrays in the index, a key is inside exactly if its value is accepted. */
+  /** Without arrays in the index, a key is inside exactly when its value is accepted. */
   readonly exact: boolean;
 }
 
-/** The index component that bounds are made for. */
+/** The index component to which the bounds apply. */
 export interface Component {
   readonly limit: number;
   readonly indexCollator: Collator | undefined;
@@ -36,7 +36,7 @@ export interface Component {
 const NOTHING: Bounds = { intervals: [], exact: true };
 const EVERYTHING: Bounds = { intervals: [FULL], exact: true };
 
-/** Bounds of a predicate, or undefined when it says nothing about where keys are. */
+/** Bounds of a predicate, or undefined when it does not restrict the keys. */
 export function boundsOf(predicate: Predicate, component: Component): Bounds | undefined {
   switch (predicate.kind) {
     case 'compare':
@@ -58,7 +58,7 @@ function sameCollation(component: Component): boolean {
   return component.indexCollator === component.queryCollator;
 }
 
-/** Whether collation can make a difference to a value. */
+/** Whether the collation affects a value. */
 export function holdsStrings(value: Value): boolean {
   if (typeof value === 'string') return true;
   if (Array.isArray(value)) return value.some(holdsStrings);
@@ -73,12 +73,12 @@ function comparisonBounds(op: Comparison, value: Value, component: Component): B
   if (op === 'eq') return equalityBounds(value, component);
   if (value === null) return op === 'lte' || op === 'gte' ? equalityBounds(value, component) : NOTHING;
   if (value instanceof MinKey || value instanceof MaxKey) return extremeBounds(op, value, component);
-  // An array compares whole, but the index holds its elements.
+  // An array compares as a whole, but the index contains its elements.
   if (Array.isArray(value)) return undefined;
   if (isNumber(value) && isNaNValue(value)) {
     return op === 'lte' || op === 'gte' ? equalityBounds(value, component) : NOTHING;
   }
-  // Keys under a collation are equal where strings are, but not in their order.
+  // Keys under a collation are equal when the strings are, but do not have their order.
   if (component.indexCollator !== undefined && (holdsStrings(value) || value instanceof Map)) {
     return { intervals: [typeInterval(value)], exact: false };
   }
@@ -89,7 +89,7 @@ function rangeBounds(op: Comparison, value: Value, component: Component): Bounds
   const { prefix, truncated } = encodeValue(value, component.limit, component.indexCollator);
   const type = typeInterval(value);
   const above = op === 'gt' || op === 'gte';
-  // Of keys that were cut at the same place, the index does not know which side they are on.
+  // For keys that were cut at the same place, the index does not know on which side they are.
   const after = truncated ? !above : op === 'gt' || op === 'lte';
   const cut = { bytes: prefix, after };
   const low = isNumber(value) ? { bytes: NAN, after: true } : type.low;
@@ -108,7 +108,7 @@ function extremeBounds(op: Comparison, value: MinKey | MaxKey, component: Compon
 
 function equalityBounds(value: Value, component: Component): Bounds {
   const points = [value];
-  // The first element of an array that equals the value finds its document, wherever the array is.
+  // A document with an array equal to the value is found by the first element of the array.
   if (Array.isArray(value)) points.push(value[0] as Value);
   let exact = !Array.isArray(value);
   const intervals = points.map((point) => {
@@ -138,7 +138,9 @@ function membershipBounds(
   return { intervals: union(intervals), exact };
 }
 
-/** Strings that begin as the expression wants, and the expression itself, which a stored one can equal. */
+/**
+ * Strings with the prefix of the expression, and the expression itself, because a stored one can be equal to it.
+ */
 function regexBounds(regex: BSONRegExp, component: Component): Bounds {
   const self = pointInterval(encodeValue(regex, component.limit, undefined).bytes);
   const literal =
@@ -147,7 +149,7 @@ function regexBounds(regex: BSONRegExp, component: Component): Bounds {
     return { intervals: union([typeInterval(''), self]), exact: false };
   const { bytes, truncated } = encodeValue(literal.text, component.limit, undefined);
   if (truncated) return { intervals: union([typeInterval(''), self]), exact: false };
-  // Without its terminator the encoding of a string begins those of all longer ones.
+  // Without its terminator, the encoding of a string is a prefix of the encodings of all longer ones.
   const strings = prefixInterval(bytes.subarray(0, -1));
   return { intervals: union([strings, self]), exact: literal.complete };
 }
@@ -174,7 +176,7 @@ const TYPE_TAGS: Readonly<Record<string, number>> = {
   maxKey: TAG.maxKey,
 };
 
-/** Types that share their place with no other, and whose keys stand for present values only. */
+/** Types that share their rank with no other type, and whose keys always are present values. */
 const OWN_PLACE = new Set([
   'object',
   'binData',
@@ -198,7 +200,7 @@ function typeBounds(names: ReadonlySet<string>): Bounds | undefined {
   return { intervals: joined(intervals), exact };
 }
 
-/** Two names can stand for one tag. */
+/** Two names can have the same tag. */
 function joined(intervals: readonly Interval[]): Interval[] {
   const sorted = union(intervals);
   return sorted.filter(

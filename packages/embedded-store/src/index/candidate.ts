@@ -10,13 +10,13 @@ import { sortOrder, type SortPart } from './sort-order';
 const MAX_RANGES = 10_000;
 const MAX_MERGED = 1_000;
 
-/** A way to answer a query by one index, and how promising it looks; at most 0 means no better than reading all. */
+/** A plan that uses one index, and its score; 0 or less means no better than reading everything. */
 export interface Candidate {
   scan: IndexScan;
   score: number;
 }
 
-/** Makes the scan of one index that answers a conjunction, with the wanted order if the index has it. */
+/** Makes the scan of one index for a conjunction, in the requested order if the index has it. */
 export function indexCandidate(
   index: CompiledIndex,
   { constraints, nodes }: Conjuncts,
@@ -45,12 +45,12 @@ export function indexCandidate(
   return { scan, score: score(index, bounds, points, scan, ordered) };
 }
 
-/** Whether a field is bounded to one single value. */
+/** Whether a field is bounded to a single value. */
 function isPoint(field: FieldBounds): boolean {
   return field.intervals.length === 1 && (field.intervals[0] as Interval).point;
 }
 
-/** How many fields at the front are bounded to single values. */
+/** How many leading fields are bounded to single values. */
 function leadingPoints(bounds: readonly FieldBounds[]): number {
   const first = bounds.findIndex((field) => !field.intervals.every((interval) => interval.point));
   return first < 0 ? bounds.length : first;
@@ -61,7 +61,7 @@ interface Prefix {
   skip: number;
 }
 
-/** All combinations of the fields' values, up to the first field that has a real range. */
+/** All combinations of the fields' values, up to the first field with a range. */
 function keyRanges(
   fields: readonly IndexField[],
   bounds: readonly FieldBounds[],
@@ -112,7 +112,7 @@ const WIDE_RANGE = 10;
 const ORDERED = 50;
 const UNIQUE = 1000;
 
-/** Longer equality prefixes first, then ranges, then order; a unique index bounded whole beats all. */
+/** Longer equality prefixes score higher, then ranges, then order; a fully bounded unique index scores highest. */
 function score(
   index: CompiledIndex,
   bounds: readonly FieldBounds[],
@@ -129,7 +129,7 @@ function score(
   return total + (scan.residual ? 0 : 5) - index.fields.length * 0.5;
 }
 
-/** Bounds that leave out whole types or single values only. */
+/** Bounds that only exclude whole types or single values. */
 function isWide(field: FieldBounds): boolean {
   return (
     field.intervals.some((interval) => interval.low.bytes.length <= 1 && interval.high.bytes.length <= 1) ||

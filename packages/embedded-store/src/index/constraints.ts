@@ -3,19 +3,22 @@ import type { Node } from '../query/ast';
 import { boundsOf, type Bounds, type Component } from './bounds';
 import { complement, union } from './interval';
 
-/** What one part of a filter says about the values at one path. Every matching document has a key inside the bounds. */
+/**
+ * The condition of one part of a filter on the values at one path. Every matching document has a key inside the
+ * bounds.
+ */
 export interface Constraint {
   readonly path: string;
   bounds(component: Component): Bounds | undefined;
-  /** The conjunct that the bounds stand for whole, if they do; it needs no further check when they are exact. */
+  /** The conjunct that the bounds cover completely, if any; it needs no further check when they are exact. */
   readonly node?: Node;
-  /** True only of documents without an array at the path. */
+  /** True only for documents without an array at the path. */
   readonly scalarOnly?: true;
-  /** It holds of documents that have nothing at the path. */
+  /** It is true for documents without a value at the path. */
   readonly acceptsMissing: boolean;
-  /** Constraints with one number here are about one and the same array element. */
+  /** Constraints with the same number apply to the same array element. */
   readonly element?: number;
-  /** Constraints on different fields with one number here are about one and the same subdocument. */
+  /** Constraints on different fields with the same number apply to the same subdocument. */
   readonly subdocument?: number;
 }
 
@@ -31,7 +34,7 @@ export interface Conjuncts {
   readonly nodes: readonly Node[];
 }
 
-/** Takes a filter apart into constraints on paths. */
+/** Splits a filter into constraints on paths. */
 export function collectConjuncts(root: Node): Conjuncts {
   const nodes = root.kind === 'and' ? root.children : root.kind === 'always' && root.value ? [] : [root];
   const counter = { next: 1 };
@@ -43,7 +46,7 @@ export function collectConjuncts(root: Node): Conjuncts {
   return { nodes, constraints };
 }
 
-/** Whether one constraint says all that a conjunct says; $elemMatch says besides that there is an array. */
+/** Whether one constraint covers a conjunct completely; $elemMatch also requires an array. */
 function coversConjunct(node: Node): boolean {
   if (node.kind === 'not') return true;
   return node.kind === 'leaf' && !node.predicate.kind.startsWith('elemMatch');
@@ -77,7 +80,8 @@ function leafConstraints(
 ): Constraint[] {
   const full = joinPath(scope.prefix, path);
   const isElemMatch = predicate.kind === 'elemMatchValue' || predicate.kind === 'elemMatchObject';
-  // The elements of an array inside the array have no keys of their own, and a number names one of them.
+  // The elements of an array inside the array have no keys of their own, and a number is the position of one of
+  // them.
   if (scope.element !== undefined && isElemMatch) return [];
   if (scope.subdocument !== undefined && isArrayIndex(splitPath(path)[0] as string)) return [];
   if (predicate.kind === 'elemMatchValue') {
@@ -102,7 +106,7 @@ function leafConstraints(
   ];
 }
 
-/** Keys outside exact bounds; where arrays are, a value outside says nothing about the others. */
+/** The keys outside of exact bounds. With arrays, a value outside does not exclude the others. */
 function negated(child: Node, scope: Scope): Constraint[] {
   if (child.kind !== 'leaf' || scope.prefix !== '') return [];
   const { predicate } = child;
@@ -134,7 +138,7 @@ function alternative(path: string, branches: readonly (readonly Constraint[])[])
   return { path, bounds, acceptsMissing, ...(scalarOnly ? { scalarOnly } : {}) };
 }
 
-/** Bounds that hold with arrays too are taken first, so that the whole can be used with them. */
+/** Bounds that are valid with arrays are chosen first, so that the union is valid with arrays. */
 function firstBounds(choice: readonly Constraint[], component: Component): Bounds | undefined {
   const general = choice.filter((constraint) => constraint.scalarOnly !== true);
   for (const constraint of general.length > 0 ? general : choice) {

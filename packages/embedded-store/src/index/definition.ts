@@ -7,7 +7,7 @@ import { compileTextIndex, type TextIndex } from '../text/text-index';
 
 type IndexDirection = 1 | -1 | 'text';
 
-/** What createIndexes was told about an index. */
+/** The options of an index in createIndexes. */
 export interface IndexDefinition {
   name: string;
   key: [field: string, direction: IndexDirection][];
@@ -21,13 +21,16 @@ export interface IndexDefinition {
   language_override?: string;
 }
 
-/** What is known of an index's contents. Both only ever turn true; storage keeps them with the index. */
+/**
+ * What is known about the contents of an index. Both flags only change from false to true; they are stored with the
+ * index.
+ */
 export interface IndexState {
   /** Some document has an array at an indexed path. */
   multikey: boolean;
-  /** Some key was too long and is cut, so that the index does not know its exact place. */
+  /** Some key was too long and was cut, so that its exact position is unknown. */
   truncated: boolean;
-  /** Which of the fields have arrays, one bit each; all of them when it is not given. */
+  /** Which of the fields have arrays, one bit each; all of them when it is undefined. */
   multikeyFields?: number;
 }
 
@@ -38,13 +41,13 @@ export interface IndexField {
   readonly descending: boolean;
 }
 
-/** An index ready for use: keys are made and queries planned with it. */
+/** A compiled index, which makes keys and plans queries. */
 export interface CompiledIndex extends IndexState {
   readonly definition: IndexDefinition;
   /** The ordered fields; without the text fields of a text index. */
   readonly fields: readonly IndexField[];
   readonly isText: boolean;
-  /** What a text index takes for words; undefined for other indexes. */
+  /** The settings of a text index; undefined for other indexes. */
   readonly text: TextIndex | undefined;
   readonly collator: Collator | undefined;
   readonly partial: Filter | undefined;
@@ -52,7 +55,9 @@ export interface CompiledIndex extends IndexState {
   readonly componentLimit: number;
 }
 
-/** Bytes of an encoded key at most; with storage's own prefix and suffix it has to fit LMDB's 1978. */
+/**
+ * Bytes of an encoded key at most; with the prefix and suffix that storage adds it must fit LMDB's limit of 1978.
+ */
 export const MAX_KEY_BYTES = 1900;
 
 /** Bytes that one of `fields` components of a key may have before it is cut. */
@@ -61,8 +66,8 @@ export function componentLimit(fields: number): number {
 }
 
 /**
- * Prepares an index for use. `state` is what storage knows of its contents; the result's `multikey` and
- * `truncated` are to be turned on when indexEntries says so.
+ * Compiles an index. `state` is what storage knows about its contents; the caller sets `multikey` and `truncated`
+ * of the result when indexEntries reports them.
  */
 export function compileIndex(
   definition: IndexDefinition,

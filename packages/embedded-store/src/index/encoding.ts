@@ -17,8 +17,8 @@ import type { Document, Value } from '../bson/types';
 import type { Collator } from '../query/collation';
 
 /**
- * The first byte of an encoded value: the types in MongoDB's order. Zero ends a document or array, and none is
- * above 0xF0, so that 0xFF is above every key whichever way a component runs.
+ * The first byte of an encoded value: the types in MongoDB's order. Zero ends a document or array, and no byte is
+ * above 0xF0, so that 0xFF is above every key of ascending and of descending components.
  */
 export const TAG = {
   minKey: 0x08,
@@ -60,26 +60,26 @@ const TAG_BY_ORDER: Readonly<Record<number, number>> = {
   [ORDER.maxKey]: TAG.maxKey,
 };
 
-/** Bytes of the digest that stands for the rest of a component that is too long. */
+/** Bytes of the digest that replaces the rest of a component that is too long. */
 export const DIGEST_BYTES = 16;
 
 const EXACT = 0;
 const BETWEEN = 1;
 const EXPONENT_BIAS = 0x4000;
 
-/** The first byte of a value's encoding; undefined stands for an empty array, which sorts below null. */
+/** The first byte of a value's encoding; undefined represents an empty array, which sorts below null. */
 export function tagOf(value: Value | undefined): number {
   return TAG_BY_ORDER[typeOrder(value)] as number;
 }
 
 /**
- * Writes values so that the order of the bytes is MongoDB's order of the values, and no encoding is the
- * beginning of another. Numbers of all types are written alike, exactly. One instance is used again and again.
+ * Writes values so that the order of the bytes is MongoDB's order of the values, and no encoding is a prefix of
+ * another. Numbers of all types have the same exact form. One instance is reused.
  */
 export class KeyWriter {
   bytes = Buffer.allocUnsafe(4096);
   length = 0;
-  /** Whether a component since the last reset was cut, so that its place among its like is not known. */
+  /** Whether a component was cut since the last reset, so that its exact position is unknown. */
   truncated = false;
 
   reset(): void {
@@ -87,13 +87,13 @@ export class KeyWriter {
     this.truncated = false;
   }
 
-  /** The bytes written since the reset, in a buffer of their own. */
+  /** A copy of the bytes written since the reset. */
   take(): Buffer {
     return Buffer.from(this.bytes.subarray(0, this.length));
   }
 
   /**
-   * Writes one component of a key: cut to `limit` bytes and a digest when longer, and with all bits turned when
+   * Writes one component of a key: cut to `limit` bytes and a digest when longer, and with all bits inverted when
    * it is descending.
    */
   component(value: Value | undefined, descending: boolean, limit: number, collator?: Collator): void {
@@ -102,7 +102,7 @@ export class KeyWriter {
     this.finishComponent(start, descending, limit);
   }
 
-  /** Cuts and turns the bytes from `start` on, which are one component. */
+  /** Cuts and inverts the bytes from `start` on, which are one component. */
   finishComponent(start: number, descending: boolean, limit: number): void {
     if (this.length - start > limit) {
       const digest = createHash('sha256').update(this.bytes.subarray(start, this.length)).digest();
@@ -115,7 +115,7 @@ export class KeyWriter {
     }
   }
 
-  /** Writes a value: its tag and what follows. Strings are written in the collator's form, if there is one. */
+  /** Writes a value: its tag and what follows. With a collator, strings are written in its form. */
   value(value: Value | undefined, collator?: Collator): void {
     const order = typeOrder(value);
     this.byte(TAG_BY_ORDER[order] as number);
@@ -176,7 +176,7 @@ export class KeyWriter {
         this.document((value as Code).scope as unknown as Document);
         return;
       default:
-      // MinKey, missing, null and MaxKey are their tags.
+      // MinKey, missing, null and MaxKey consist of their tags.
     }
   }
 
@@ -197,7 +197,7 @@ export class KeyWriter {
     else this.betweenDoubles(asDecimal(value as Long | Decimal128));
   }
 
-  /** A number that is a double: its bits, turned so that they sort as unsigned. NaN is below all, −0 equals 0. */
+  /** A number that is a double: its bits, changed so that they sort as unsigned. NaN is below all, −0 equals 0. */
   double(value: number): void {
     this.sortableDouble(value);
     this.byte(EXACT);
@@ -215,7 +215,10 @@ export class KeyWriter {
     this.length = at + 8;
   }
 
-  /** A number between two doubles: the one below it, then the decimal digits that order it among its like. */
+  /**
+   * A number between two doubles: the one below it, then the decimal digits that order it among the numbers between
+   * the same doubles.
+   */
   private betweenDoubles(value: Decimal): void {
     this.sortableDouble(doubleBelow(value));
     this.byte(BETWEEN);
@@ -230,7 +233,7 @@ export class KeyWriter {
     if (value.negative) for (let i = start; i < this.length; i++) this.bytes[i] = ~(this.bytes[i] as number);
   }
 
-  /** Milliseconds as a signed 64-bit integer, sign bit turned. */
+  /** Milliseconds as a signed 64-bit integer, sign bit inverted. */
   time(milliseconds: number): void {
     this.uint32(Math.floor(milliseconds / 4_294_967_296) ^ 0x80000000);
     this.uint32(milliseconds);

@@ -12,7 +12,7 @@ export interface Extracted {
   exists: boolean;
 }
 
-/** How far a field's path has been followed: to a value, or to an array that still has to be taken apart. */
+/** The state of a field's path: at a value, or at an array whose elements still have to be read. */
 type Step =
   | { array?: undefined; value: Value | undefined; missing?: boolean }
   | { array: readonly Value[]; rest: Path };
@@ -21,10 +21,9 @@ const CANNOT_INDEX_PARALLEL_ARRAYS = 171;
 const AMBIGUOUS_FIELD = 16746;
 
 /**
- * Takes the values for an index key out of a document. An array stands for each of its elements; several fields
- * may go through one array, whose elements they then take together.
- * Throws CannotIndexParallelArrays for two different arrays, Location16746 for a number in a path that may be
- * both a position and a field name.
+ * Reads the values for an index key from a document. An array yields a key for each of its elements; fields with
+ * paths through the same array take their values from the same element. Throws CannotIndexParallelArrays for two
+ * different arrays, Location16746 for a number in a path that may be both a position and a field name.
  * @see https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/
  */
 export function extractTuples(document: Document, paths: readonly Path[]): Extracted {
@@ -64,7 +63,7 @@ function expand(steps: readonly Step[], paths: readonly Path[], result: Extracte
   }
 }
 
-/** Of an empty array, its own end is indexed as undefined, and anything below it as missing. */
+/** An empty array at the end of a path is indexed as undefined; a path below it is indexed as missing. */
 function emptied(rest: Path): Step {
   return rest.length === 0 ? { value: undefined } : { value: null, missing: true };
 }
@@ -88,13 +87,13 @@ function sharedArray(
   return first < 0 ? undefined : (steps[first] as Step).array;
 }
 
-/** Takes one element of an array. An array that is an element is not taken apart again. */
+/** Reads one element of an array. An array inside the array is one value. */
 function enter(element: Value, rest: Path): Step {
   if (rest.length === 0) return { value: element };
   return element instanceof Map ? follow(element, rest) : { value: null, missing: true };
 }
 
-/** Follows a path through documents and numbered elements up to its end or to an array. */
+/** Follows a path through documents and numbered elements to its end or to an array. */
 function follow(from: Value | undefined, path: Path): Step {
   let value = from;
   for (let i = 0; i < path.length; i++) {

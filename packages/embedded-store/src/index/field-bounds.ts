@@ -10,7 +10,7 @@ import { FULL, intersection, isFull, type Interval } from './interval';
 export interface FieldBounds {
   /** Sorted and disjoint, in ascending order of values; the full interval when nothing is known. */
   intervals: readonly Interval[];
-  /** Conjuncts that need no check when the scan keeps to the intervals. */
+  /** Conjuncts that need no check for keys inside the intervals. */
   settled: Node[];
   /** Documents can have several keys that differ in this field. */
   multikey: boolean;
@@ -21,15 +21,15 @@ interface Choice {
   subdocument: number | undefined;
 }
 
-/** Whether documents may have arrays at a field, which loosens what its bounds mean. */
+/** Whether documents may have arrays at a field, so that its bounds apply to single elements only. */
 export function isMultikeyField(index: CompiledIndex, position: number): boolean {
-  // A number in a path can be a position in an array, which the matcher treats in ways of its own.
+  // A number in a path can be a position in an array, which the matcher handles differently.
   if ((index.fields[position] as IndexField).parts.some(isArrayIndex)) return true;
   if (!index.multikey) return false;
   return index.multikeyFields === undefined || ((index.multikeyFields >> position) & 1) === 1;
 }
 
-/** Works out the bounds of each field of an index. */
+/** Computes the bounds of each field of an index. */
 export function fieldBounds(
   index: CompiledIndex,
   constraints: readonly Constraint[],
@@ -44,13 +44,14 @@ export function fieldBounds(
   return index.fields.map((field, position) => {
     const positional = field.parts.some(isArrayIndex);
     const own = constraints.filter(
-      // `{'a.0': null}` matches where some element is a document without the field "0", which the index does not say.
+      // `{'a.0': null}` matches where some element is a document without the field "0", which the index
+      // cannot show.
       (constraint) => constraint.path === field.path && !(positional && constraint.acceptsMissing),
     );
     if (!isMultikeyField(index, position)) return scalarBounds(own, component);
     const top = field.parts[0] as string;
     const choices = arrayChoices(own, component).filter(
-      // Two fields of one array are bounded together only if the query means one element by both.
+      // Two fields of one array are bounded together only if the query requires the same element for both.
       (choice) =>
         !used.has(top) || (choice.subdocument !== undefined && choice.subdocument === used.get(top)),
     );
@@ -63,7 +64,7 @@ export function fieldBounds(
   });
 }
 
-/** Without arrays all constraints hold of the one value. */
+/** Without arrays all constraints apply to the same value. */
 function scalarBounds(constraints: readonly Constraint[], component: Component): FieldBounds {
   let intervals: readonly Interval[] = [FULL];
   const settled: Node[] = [];
@@ -77,7 +78,10 @@ function scalarBounds(constraints: readonly Constraint[], component: Component):
   return { intervals, settled, multikey: false };
 }
 
-/** With arrays each constraint may hold of another element, so only one can be used, or those about one element. */
+/**
+ * With arrays each constraint may be met by another element, so only one can be used, or those about the same
+ * element.
+ */
 function arrayChoices(constraints: readonly Constraint[], component: Component): Choice[] {
   const choices: Choice[] = [];
   const elements = new Map<number, readonly Interval[]>();
@@ -94,7 +98,7 @@ function arrayChoices(constraints: readonly Constraint[], component: Component):
   return choices;
 }
 
-/** A rough measure of how much a choice leaves to scan. */
+/** A rough estimate of how much of the index a choice scans. */
 function width(choice: Choice): number {
   const { intervals } = choice;
   if (intervals.every((interval) => interval.point)) return intervals.length / 1e6;

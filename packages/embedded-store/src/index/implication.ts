@@ -9,9 +9,9 @@ type Leaf = Extract<Node, { kind: 'leaf' }>;
 type CompareLike = Extract<Predicate, { kind: 'compare' }>;
 
 /**
- * Whether every document that `query` matches is matched by `filter` too, as far as this can be seen from
- * their forms: when in doubt, false. Decides whether a partial index has all documents that a query wants.
- * `sameCollation` tells whether both compare strings alike.
+ * Whether every document that `query` matches is matched by `filter` too, as far as their structure shows: when in
+ * doubt, false. Decides whether a partial index contains all documents of a query. `sameCollation` says whether
+ * both compare strings alike.
  */
 export function implies(query: Node, filter: Node, sameCollation: boolean): boolean {
   if (filter.kind === 'always') return filter.value;
@@ -27,8 +27,8 @@ export function implies(query: Node, filter: Node, sameCollation: boolean): bool
 }
 
 /**
- * Whether no document without any value at the path can match: for sparse indexes, and for filters that ask
- * whether a field exists.
+ * Whether no document without any value at the path can match: for sparse indexes, and for filters on whether a
+ * field exists.
  */
 export function impliesExistence(query: Node, path: string): boolean {
   switch (query.kind) {
@@ -52,7 +52,7 @@ function excludesMissing(child: Node, filter: Leaf): boolean {
 }
 
 /**
- * `{a: {$ne: null}}` needs a value. Not so with a dotted path: `{'a.b': {$ne: null}}` matches `{a: []}`.
+ * `{a: {$ne: null}}` requires a value. With a dotted path it does not: `{'a.b': {$ne: null}}` matches `{a: []}`.
  */
 function notNeedsValue(child: Node, path: string): boolean {
   if (child.kind !== 'leaf' || child.path !== path || child.parts.length > 1) return false;
@@ -85,7 +85,7 @@ function leafImplies(query: Leaf, filter: Leaf, sameCollation: boolean): boolean
   return false;
 }
 
-/** Constants for which "some element has it" carries over from the query to the filter. */
+/** Constants for which "some element has it" in the query implies it in the filter. */
 function isPlain(value: Value, sameCollation: boolean): boolean {
   if (value === null || Array.isArray(value)) return false;
   if (value instanceof MinKey || value instanceof MaxKey) return false;
@@ -112,7 +112,7 @@ function sameDirection(given: CompareLike, wanted: CompareLike): boolean {
   return given.op[0] === wanted.op[0] && typeOrder(given.value) === typeOrder(wanted.value);
 }
 
-/** Whether a range lies inside another that is open to the same side. */
+/** Whether a range is inside another one that is open in the same direction. */
 function within(given: CompareLike, wanted: CompareLike): boolean {
   if (wanted.test(given.value)) return true;
   // x > 5 is inside x > 5, although 5 itself is not.

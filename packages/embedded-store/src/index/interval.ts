@@ -2,7 +2,7 @@ import type { Value } from '../bson/types';
 import type { Collator } from '../query/collation';
 import { KeyWriter, tagOf } from './encoding';
 
-/** A place between keys: before, or after, all keys that begin with `bytes`. */
+/** A position between keys: before, or after, all keys that begin with `bytes`. */
 interface Cut {
   readonly bytes: Buffer;
   readonly after: boolean;
@@ -29,7 +29,7 @@ export function isFull(interval: Interval): boolean {
   return compareCuts(interval.low, FULL.low) === 0 && compareCuts(interval.high, FULL.high) === 0;
 }
 
-/** An encoded value; `prefix` is what it has in common with all that were cut at the same place. */
+/** An encoded value; `prefix` is the part that it shares with all values that were cut at the same place. */
 interface EncodedValue {
   readonly bytes: Buffer;
   readonly prefix: Buffer;
@@ -48,7 +48,7 @@ export function encodeValue(
   return { bytes, prefix: writer.truncated ? bytes.subarray(0, limit) : bytes, truncated: writer.truncated };
 }
 
-/** The interval that holds one value. */
+/** The interval of one value. */
 export function pointInterval(bytes: Buffer): Interval {
   return { low: { bytes, after: false }, high: { bytes, after: true }, point: true };
 }
@@ -63,14 +63,14 @@ export function typeInterval(value: Value | undefined): Interval {
   return prefixInterval(Buffer.from([tagOf(value)]));
 }
 
-/** Between two cuts; undefined when nothing is between them. */
+/** The interval between two cuts; undefined when it is empty. */
 export function between(low: Cut, high: Cut, point = false): Interval | undefined {
   return compareCuts(low, high) < 0 ? { low, high, point } : undefined;
 }
 
 /**
- * The order of cuts. A cut before P is at P itself; one after P is above every key that begins with P, so the
- * shorter of two bytes, one of which begins with the other, decides by its own side.
+ * The order of cuts. A cut before P is at P itself; one after P is above every key that begins with P, so when one
+ * of two byte strings is a prefix of the other, the side of the shorter one decides.
  */
 export function compareCuts(a: Cut, b: Cut): number {
   const common = Math.min(a.bytes.length, b.bytes.length);
@@ -98,7 +98,7 @@ export function union(intervals: readonly Interval[]): Interval[] {
   return result;
 }
 
-/** What two sorted lists of disjoint intervals have in common. */
+/** The intersection of two sorted lists of disjoint intervals. */
 export function intersection(a: readonly Interval[], b: readonly Interval[]): Interval[] {
   const result: Interval[] = [];
   let i = 0;
@@ -116,7 +116,7 @@ export function intersection(a: readonly Interval[], b: readonly Interval[]): In
   return result;
 }
 
-/** Everything that a sorted list of disjoint intervals leaves out. */
+/** The complement of a sorted list of disjoint intervals. */
 export function complement(intervals: readonly Interval[]): Interval[] {
   const result: Interval[] = [];
   let low = FULL.low;
@@ -130,7 +130,7 @@ export function complement(intervals: readonly Interval[]): Interval[] {
   return result;
 }
 
-/** The interval as it is in a descending component, where all bits are turned. */
+/** The interval in a descending component, where all bits are inverted. */
 export function turned(interval: Interval): Interval {
   return { low: invertedCut(interval.high), high: invertedCut(interval.low), point: interval.point };
 }
@@ -139,13 +139,16 @@ function invertedCut(cut: Cut): Cut {
   return { bytes: Buffer.from(cut.bytes.map((byte) => ~byte)), after: !cut.after };
 }
 
-/** The first key at or past a cut that stands behind `prefix`. */
+/** The first key at or after a cut, with `prefix` before it. */
 export function cutKey(prefix: Buffer, cut: Cut): Buffer {
   const key = Buffer.concat([prefix, cut.bytes]);
   return cut.after ? successor(key) : key;
 }
 
-/** The first key after all those that begin with `prefix`. No key begins with 0xFF, which ends the whole index. */
+/**
+ * The first key after all those that begin with `prefix`. No key begins with 0xFF, which marks the end of the
+ * index.
+ */
 export function successor(prefix: Buffer): Buffer {
   const result = Buffer.from(prefix);
   for (let end = result.length; end > 0; end--) {

@@ -11,14 +11,14 @@ import { textKeys } from './text-keys';
 export { compileIndex } from './definition';
 export type { CompiledIndex, IndexDefinition } from './definition';
 
-/** The keys of one document in one index, each once, in their order. */
+/** The distinct keys of one document in one index, sorted. */
 export interface IndexEntries {
   keys: Buffer[];
-  /** An array is at one of the indexed paths; the index has to be marked so before it is next used. */
+  /** An array is at one of the indexed paths; the index must be marked before it is used again. */
   multikey: boolean;
   /** Which fields have arrays, one bit each. */
   multikeyFields: number;
-  /** A key was cut; the index has to be marked so before it is next used. */
+  /** A key was cut; the index must be marked before it is used again. */
   truncated: boolean;
 }
 
@@ -27,7 +27,7 @@ const writer = new KeyWriter();
 
 /**
  * Encodes one tuple of values so that the order of the bytes is the order of the tuples. Descending parts are
- * turned. Under a collator strings are equal as bytes when they are equal to it; their order means nothing.
+ * inverted. Under a collator, the bytes are equal when the strings are; their order has no meaning.
  */
 export function encodeKey(
   values: readonly (Value | undefined)[],
@@ -45,13 +45,13 @@ export function encodeId(id: Value, collator?: Collator): Buffer {
   return encodeKey([id], [1], collator);
 }
 
-/** Whether the index has an entry for a document at all, as far as its partial filter is concerned. */
+/** Whether the partial filter of the index admits a document. */
 function included(index: CompiledIndex, document: Document): boolean {
   return index.partial === undefined || index.partial.matches(document);
 }
 
 /**
- * The keys of a document in an ordered index; none if a partial or sparse index leaves the document out.
+ * The keys of a document in an ordered index; none if a partial or sparse index does not contain the document.
  * Throws CannotIndexParallelArrays.
  */
 export function indexEntries(index: CompiledIndex, document: Document): IndexEntries {
@@ -71,7 +71,7 @@ export function indexEntries(index: CompiledIndex, document: Document): IndexEnt
   return { keys: distinct(keys), multikey: multikeyFields !== 0, multikeyFields, truncated };
 }
 
-/** The same from stored bytes, without decoding where all indexed fields are top-level scalars of common types. */
+/** The same from stored bytes, without decoding when all indexed fields are top-level scalars of common types. */
 export function indexEntriesOfBytes(index: CompiledIndex, bytes: Uint8Array): IndexEntries {
   if (index.partial === undefined && index.collator === undefined && !index.isText) {
     const key = rawKey(index, bytes, writer);

@@ -2,8 +2,8 @@ import type { Value } from '../bson/types';
 import type { CompiledIndex } from './definition';
 
 /**
- * A half-open range of encoded keys. In a merge, `skip` is how many bytes at the front of its keys are the same for
- * the whole range and do not belong to the sort.
+ * A half-open range of encoded keys. In a merge, `skip` is the number of leading bytes that are the same for the
+ * whole range and not part of the sort.
  */
 export interface KeyRange {
   lower: Buffer;
@@ -14,16 +14,16 @@ export interface KeyRange {
 export interface IndexScan {
   stage: 'IXSCAN';
   index: CompiledIndex;
-  /** In ascending key order; a reverse scan takes them, and the keys in each, from the end. */
+  /** In ascending key order; a reverse scan reads them, and the keys in each, from the end. */
   ranges: KeyRange[];
   reverse: boolean;
-  /** The documents found still have to pass the filter. */
+  /** The filter still has to be applied to the documents. */
   residual: boolean;
-  /** The scan gives the documents in the wanted order. */
+  /** The scan returns the documents in the requested order. */
   providesSort: boolean;
-  /** The order comes about by merging the ranges by their keys without the first `skip` bytes. */
+  /** The ranges are merged by their keys without the first `skip` bytes. */
   mergeSort: boolean;
-  /** A document can come up more than once; only its first place counts. */
+  /** A document can be found more than once; only the first time counts. */
   deduplicate: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface CollectionScan {
   providesSort: boolean;
 }
 
-/** The text index answers the $text clause among the documents with these values in its leading fields. */
+/** The text index serves the $text clause for the documents with these values in its leading fields. */
 interface TextScan {
   stage: 'TEXT';
   index: CompiledIndex;

@@ -21,7 +21,7 @@ export type { IndexScan, Plan } from './plan';
 
 export interface PlanRequest {
   filter: Document;
-  /** The compiled filter, if there is one already; saves parsing it again. */
+  /** The compiled filter, if available; saves parsing it again. */
   compiled?: Filter | undefined;
   sort?: Document | undefined;
   indexes: readonly CompiledIndex[];
@@ -36,9 +36,9 @@ const NO_QUERY_EXECUTION_PLANS = 291;
 const ID_INDEX = '_id_';
 
 /**
- * Chooses how to find the documents that a filter matches, in the order of `sort` if an index has it. Never takes an
+ * Chooses how to find the documents that a filter matches, in the order of `sort` if an index has it. Never uses an
  * index that may lack a matching document. Throws BadValue for a hint that names no index, IndexNotFound for $text
- * without a text index, NoQueryExecutionPlans where no plan can answer.
+ * without a text index, NoQueryExecutionPlans when no plan can serve the query.
  */
 export function planQuery(request: PlanRequest): Plan {
   const root = request.compiled?.root ?? parseFilter(request.filter, { collator: request.collator });
@@ -69,7 +69,7 @@ interface Requirements {
   request: PlanRequest;
   root: Node;
   sort: readonly SortPart[] | undefined;
-  /** There is a sort that no index can give. */
+  /** There is a sort that no index can provide. */
   unsortable: boolean;
 }
 
@@ -105,7 +105,7 @@ function idLookup({ nodes }: Conjuncts, { indexes, collator }: PlanRequest): IdL
   return undefined;
 }
 
-/** Whether an index has all documents that a query can match. */
+/** Whether an index contains all documents that a query can match. */
 function isComplete(index: CompiledIndex, root: Node, collator: Collator | undefined): boolean {
   const { sparse } = index.definition;
   if (sparse === true && !index.fields.some((field) => impliesExistence(root, field.path))) return false;
@@ -188,7 +188,7 @@ function hintedPlan(requirements: Requirements, conjuncts: Conjuncts, hint: stri
   if (request.min !== undefined || request.max !== undefined) {
     return minMaxScan(index, request.min, request.max, requirements.sort, hasSort(request));
   }
-  // A hint may choose a sparse index although it lacks documents; MongoDB answers from it then.
+  // A hint may choose a sparse index although it lacks documents; MongoDB uses it then.
   if (
     index.partial !== undefined &&
     !implies(root, index.partial.root, index.collator === request.collator)

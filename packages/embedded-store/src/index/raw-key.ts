@@ -12,8 +12,8 @@ interface Slot {
 const slots: Slot[] = Array.from({ length: 32 }, () => ({ type: 0, at: 0 }));
 
 /**
- * Makes the key of a document straight from its bytes, if all indexed fields are top-level and hold plain
- * scalars. Gives 'absent' when a sparse index leaves the document out, undefined when it has to be decoded.
+ * Makes the key of a document from its bytes, if all indexed fields are top-level and plain scalars. Returns
+ * 'absent' when a sparse index does not contain the document, undefined when the document has to be decoded.
  */
 export function rawKey(
   index: CompiledIndex,
@@ -102,7 +102,7 @@ function writeLong(writer: KeyWriter, bytes: Buffer, at: number): boolean {
   return true;
 }
 
-/** Plain ASCII is copied; what needs escaping, or may not be valid UTF-8, is left to decoding. */
+/** Plain ASCII is copied; strings that need escaping or may be invalid UTF-8 have to be decoded. */
 function writeString(writer: KeyWriter, bytes: Buffer, at: number): boolean {
   const length = bytes.readInt32LE(at) - 1;
   const start = at + 4;

@@ -10,14 +10,14 @@ export interface SortPart {
   readonly direction: 1 | -1;
 }
 
-/** How a scan gives a wanted order. */
+/** How a scan provides a requested order. */
 export interface SortOrder {
   reverse: boolean;
-  /** The field from which on the keys of the ranges have to be merged. */
+  /** The first field by which the keys of the ranges have to be merged. */
   mergeField?: number;
 }
 
-/** The parts of a sort document; undefined when an index can have no part in it ($meta). */
+/** The parts of a sort document; undefined when no index can provide it ($meta). */
 export function sortParts(sort: Document): SortPart[] | undefined {
   const parts: SortPart[] = [];
   for (const [path, direction] of sort) {
@@ -28,8 +28,8 @@ export function sortParts(sort: Document): SortPart[] | undefined {
 }
 
 /**
- * Whether and how an index gives the wanted order within its bounds: fields bounded to one value do not count,
- * several values at the front can be merged, the rest has to follow the sort, forwards or backwards.
+ * Whether and how an index provides the requested order within its bounds: fields bounded to one value are ignored,
+ * several leading values can be merged, and the other fields have to follow the sort, forwards or backwards.
  */
 export function sortOrder(
   index: CompiledIndex,
@@ -65,8 +65,8 @@ export function sortOrder(
 }
 
 /**
- * A document with an array sorts by its least or greatest element, whatever the query bounds; so a sort on an
- * array field needs all of its keys.
+ * A document with an array sorts by its least or greatest element, also outside of the bounds of the query; so a
+ * sort on an array field needs all of its keys.
  */
 function mixesArrays(
   index: CompiledIndex,

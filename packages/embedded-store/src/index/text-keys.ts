@@ -5,13 +5,13 @@ import { MAX_KEY_BYTES } from './definition';
 import { KeyWriter } from './encoding';
 
 const SCORE_BYTES = 8;
-/** A term with its tag and its end, and the score behind it. */
+/** A term with its tag and terminator, followed by the score. */
 const TERM_BYTES = 300;
 const writer = new KeyWriter();
 
 /**
- * The keys of a document in a text index: for each term the values before the text part, the term, and the score
- * turned so that the highest comes first.
+ * The keys of a document in a text index: for each term the values before the text part, the term, and the inverted
+ * score, so that the highest comes first.
  */
 export function textKeys(index: TextIndex, document: Document): Buffer[] {
   const entries = textIndexEntries(index, document);
@@ -25,7 +25,7 @@ export function textKeys(index: TextIndex, document: Document): Buffer[] {
   });
 }
 
-/** What the keys of all documents with a term begin with; the score and the record id follow. */
+/** The prefix of the keys of all documents with a term; the score and the record id follow. */
 export function postingPrefix(prefix: readonly Value[], term: string): Buffer {
   writePrefix(prefix);
   writer.component(term, false, TERM_BYTES);
@@ -44,7 +44,7 @@ function scoreBytes(score: number): Buffer {
   return inverted;
 }
 
-/** The score in a key, which begins `at` bytes into it. */
+/** The score in a key, at the offset `at`. */
 export function readScore(key: Buffer, at: number): number {
   inverted.set(key.subarray(at, at + SCORE_BYTES));
   for (let i = 0; i < SCORE_BYTES; i++) inverted[i] = 0xff - (inverted[i] as number);

@@ -57,13 +57,13 @@ function expand(steps: readonly Step[], tuples: KeyValues[]): void {
   }
 }
 
-/** Takes an element of an array; an array that is an element is not taken apart again. */
+/** Reads an element of an array. An array inside the array is one value. */
 function enter(element: Value, rest: Path): Step {
   if (rest.length === 0) return { value: element };
   return element instanceof Map ? { from: element, rest } : { value: null };
 }
 
-/** Follows a path through documents (and numbered elements) up to its end or to an array. */
+/** Follows a path through documents (and numbered elements) to its end or to an array. */
 function descend(from: Value | undefined, path: Path): Step {
   let value = from;
   for (const [i, name] of path.entries()) {

@@ -11,7 +11,7 @@ const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 /** One of the ordered maps of the data file: Buffer keys, Buffer values. */
 export type Tree = Database<Buffer, Buffer>;
 
-/** The overload of a fast read with a transaction; the published types leave it out. */
+/** The overload of a fast read with a transaction; the published types lack it. */
 interface FastTree {
   getBinaryFast(key: Buffer, view: View): Buffer | undefined;
 }

@@ -18,7 +18,7 @@ export interface LeafContext {
 
 /** One operator applied to one path. */
 export interface Leaf {
-  /** Gives the new value, the same reference if nothing changes. */
+  /** Returns the new value, the same reference if nothing changes. */
   update(value: Value, context: LeafContext): Value | typeof REMOVED;
   /** Returns the value of a missing field, undefined to leave it missing. Without it the field is not created. */
   create?(context: LeafContext): Value | undefined;

@@ -27,8 +27,8 @@ export interface Update {
   /** Whether the update needs the position of the element that the query matched. */
   readonly positional: boolean;
   /**
-   * Gives the updated document, or the same reference if the update changes nothing. The given document is
-   * not changed; the two may share parts.
+   * Returns the updated document, or the same reference if the update changes nothing. The given document is not
+   * changed; the two may share parts.
    *
    * @throws StoreError such as PathNotViable, TypeMismatch, ImmutableField.
    */

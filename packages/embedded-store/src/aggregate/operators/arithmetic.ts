@@ -35,7 +35,7 @@ export const ARITHMETIC: OperatorTable = {
       throw new StoreError(16611, `$mod only supports numeric types, not ${typeOf(a)} and ${typeOf(b)}`);
     }
     if (toNumber(b) === 0) throw new StoreError(16610, "can't $mod by zero");
-    // A whole double is taken as an integer where the other side is one, but only on the right.
+    // A whole double counts as an integer when the other operand is one, but only on the right.
     const right = b instanceof Double && !(a instanceof Double) ? integerTwin(b) : b;
     return mod(a, right);
   }),
@@ -46,7 +46,7 @@ function integerTwin(value: Double): NumberValue {
   return whole !== undefined && whole >= -(2n ** 31n) && whole < 2n ** 31n ? new Int32(Number(whole)) : value;
 }
 
-/** Arithmetic on 64-bit integers goes over to doubles where the result no longer fits. */
+/** Arithmetic on 64-bit integers uses doubles when the result does not fit. */
 function widened(
   operation: (a: NumberValue, b: NumberValue) => NumberValue,
   a: NumberValue,
@@ -85,7 +85,8 @@ function millis(value: NumberValue): number {
 
 function product(values: (Value | undefined)[]): Value {
   let result: NumberValue = new Int32(1);
-  // Beside the exact product of integers: what it would be in doubles, should a double come or it grow too large.
+  // The product in doubles, beside the exact one of integers, for the case that a double follows or the product
+  // overflows.
   let inDoubles = 1;
   for (const value of values) {
     if (isNullish(value)) return null;

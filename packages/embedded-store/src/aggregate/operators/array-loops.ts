@@ -209,7 +209,7 @@ function compileZip(argument: Value, context: Context): Node {
   });
 }
 
-/** The count that $firstN and its kin take: a positive integer. */
+/** The count of $firstN and similar operators: a positive integer. */
 function countOf(n: Value | undefined, name: string): number {
   const count = int32(n, 5787903, `'n' for ${name}`);
   if (count <= 0) throw new StoreError(5787908, `'n' must be greater than 0, found ${count} for ${name}`);

@@ -6,10 +6,10 @@ import { StoreError } from '../../errors';
 import { array, int32, typeOf } from '../arguments';
 import { type Context, type OperatorTable, fixed, isNullish, ranged, variadic } from '../scope';
 
-/** Largest number of elements that $range makes, so that one expression cannot eat the memory. */
+/** Largest number of elements that $range makes, to bound the memory of one expression. */
 const MAX_RANGE = (100 * 1024 * 1024) / 16;
 
-/** Operators that take arrays apart, join them or look into them. */
+/** Operators that split, join or search arrays. */
 export const ARRAY_PARTS: OperatorTable = {
   $arrayElemAt: fixed(2, ([list, index]) => elementAt(list, index)),
   $first: fixed(1, ([list]) => endOf(list, '$first', 0)),
@@ -47,7 +47,7 @@ function endOf(list: Value | undefined, name: string, index: number): Value | un
   return isNullish(list) ? null : array(list, 28689, `${name}'s argument`).at(index);
 }
 
-/** A position given by a pipeline: an integral number that is not negative (40096, 40097). */
+/** A position in a pipeline: a non-negative integer. Throws 40096 or 40097. */
 export function position(value: Value | undefined, name: string): number {
   const index = int32(value, 40096, `${name} requires an integral starting or ending index, which`);
   if (index < 0) {

@@ -1,7 +1,7 @@
 import { truthy } from '../truth';
 import { type OperatorTable, argumentList, constantNode, constantValue, fixed } from '../scope';
 
-/** $and, $or, $not: MongoDB's notion of truth, with evaluation stopping at the first decision. */
+/** $and, $or, $not: MongoDB's truth values, with short-circuit evaluation. */
 export const BOOLEAN: OperatorTable = {
   $and: (argument, context) => shortCircuit(argument, context, false),
   $or: (argument, context) => shortCircuit(argument, context, true),

@@ -70,7 +70,7 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
     if (typeof value === 'string') return parseDate(value);
     if (value instanceof Date) return value;
     if (value instanceof ObjectId) return value.getTimestamp();
-    // MongoDB takes no 32-bit integer for a date: it is too short for the milliseconds of today.
+    // MongoDB does not convert 32-bit integers to dates: they are too short for milliseconds.
     return isNumber(value) && !(value instanceof Int32) ? dateOf(value) : undefined;
   },
   objectId(value) {

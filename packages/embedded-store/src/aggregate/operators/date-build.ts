@@ -33,7 +33,7 @@ function checkMix(argument: Value): void {
   }
 }
 
-/** The integer that a part is; null when it is null or missing. */
+/** The part as an integer; null when it is null or missing. */
 function part(value: Value | undefined, name: string, bounded: boolean): number | null {
   if (isNullish(value)) return null;
   const whole = integral(value);

@@ -158,7 +158,7 @@ function power(base: Value | undefined, exponent: Value | undefined): Value {
   return integerPower(base, x, y, exponent) ?? new Double(result);
 }
 
-/** An integer power where it fits; with a long among the operands the result is a long. */
+/** An integer power if the result fits; with a long among the operands the result is a long. */
 function integerPower(base: NumberValue, x: number, y: number, exponent?: NumberValue): Value | undefined {
   const wide = base instanceof Long || exponent instanceof Long;
   if (Math.abs(x) > 1 && y > 64) return undefined;

@@ -44,7 +44,7 @@ export const OBJECTS: OperatorTable = {
     );
   }),
   $arrayToObject: (argument, context) => {
-    // The one argument is often an array literal of pairs, which must not be taken for a list of arguments.
+    // The only argument is often an array literal of pairs, which must not be read as a list of arguments.
     const list = argumentList(argument);
     const only = list.length === 1 ? (list[0] as Value) : argument;
     const node = context.compile(only);
@@ -113,7 +113,7 @@ function putObject(
   put(pair.get('k'), value, 40394);
 }
 
-/** The field named by a constant expression; `$`-names come through $literal. */
+/** The field named by a constant expression; names that begin with `$` are written with $literal. */
 function constantName(expression: Value, context: Context, code: number, name: string): string {
   if (typeof expression === 'string' && expression.startsWith('$')) {
     throw new StoreError(

@@ -35,7 +35,7 @@ export const ROUNDING: OperatorTable = {
   $trunc: ranged(1, 2, (values, _context, name) => roundTo(values, name, 'trunc')),
 };
 
-/** The number that a value is; 28765 for anything else. */
+/** The value as a number. Throws 28765 for anything else. */
 export function numeric(value: Value, name: string): NumberValue {
   if (isNumber(value)) return value;
   throw new StoreError(28765, `${name} only supports numeric types, not ${typeOf(value)}`);
@@ -135,7 +135,7 @@ function roundDecimal(value: Decimal128, digits: number, mode: Mode): Decimal128
   });
 }
 
-/** What is left of a decimal whose digits all lie far behind the place of rounding. */
+/** Rounds a decimal whose digits are all far below the rounding position. */
 function roundTiny(value: bigint, mode: Mode): bigint {
   if (mode === 'floor' && value < 0n) return -1n;
   return mode === 'ceil' && value > 0n ? 1n : 0n;

@@ -12,7 +12,7 @@ function setOf(items: Iterable<Value>, collator: Collator | undefined): ValueSet
   return set;
 }
 
-/** Set operators: arrays taken without order and repetition. Unions and intersections come in order of value. */
+/** Set operators: arrays without order and repetition. Unions and intersections are sorted by value. */
 export const SETS: OperatorTable = {
   $allElementsTrue: fixed(1, ([list]) => array(list, 17040, "$allElementsTrue's argument").every(truthy)),
   $anyElementTrue: fixed(1, ([list]) => array(list, 17041, "$anyElementTrue's argument").some(truthy)),

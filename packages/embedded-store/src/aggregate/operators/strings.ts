@@ -8,7 +8,7 @@ import { numberToString } from '../number-text';
 import { type OperatorTable, fixed, isNullish, named, ranged, variadic } from '../scope';
 import { position } from './array-parts';
 
-/** A value as text where MongoDB turns it into text by itself ($toLower, $substrBytes …); null gives "". */
+/** A value as text where MongoDB converts implicitly ($toLower, $substrBytes …); null becomes "". */
 export function coerceToString(value: Value | undefined): string {
   if (typeof value === 'string') return value;
   if (isNullish(value)) return '';
@@ -21,13 +21,13 @@ export function coerceToString(value: Value | undefined): string {
   throw new StoreError(16007, `can't convert from BSON type ${typeOf(value)} to String`);
 }
 
-/** The string that a value is, or an error. */
+/** The value as a string. Throws when it is not one. */
 function stringArgument(value: Value | undefined, code: number, what: string): string {
   if (typeof value === 'string') return value;
   throw new StoreError(code, `${what} must be a string, but was of type: ${typeOf(value)}`);
 }
 
-/** MongoDB changes the case of ASCII letters alone. */
+/** MongoDB changes the case of ASCII letters only. */
 function asciiCase(text: string, letters: RegExp, change: (letter: string) => string): string {
   return text.replace(letters, change);
 }
@@ -81,7 +81,7 @@ export const STRINGS: OperatorTable = {
     const points = [...found.text];
     const end = Math.min(found.end ?? points.length, points.length);
     if (points.length === 0 && found.wanted === '') return new Int32(0);
-    // The end bounds where a match may start, not how far it reaches.
+    // The end limits where a match may start, not where it ends.
     let rest = points.slice(found.start).join('');
     for (let i = found.start; i < end; i++) {
       if (rest.startsWith(found.wanted)) return new Int32(i);
@@ -118,7 +118,7 @@ function indexOf(
   };
 }
 
-/** The characters that MongoDB's $trim takes for white space. */
+/** The characters that MongoDB's $trim treats as white space. */
 const WHITESPACE = [
   ...'\0\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a',
 ];

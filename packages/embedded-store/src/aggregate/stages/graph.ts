@@ -94,7 +94,7 @@ function graphLookup(spec: Value, context: PipelineContext, name: string): Stage
   const graph = readGraph(spec);
   const startWith = stageExpression(graph.start, context);
   const restricted = graph.restrict;
-  // Finds mistakes in the restriction even if nothing is ever searched.
+  // Finds errors in the restriction even if nothing is searched.
   if (restricted !== undefined) context.nested([new Map([['$match', restricted]])], 'lookup');
   return {
     name,
@@ -115,7 +115,7 @@ function graphLookup(spec: Value, context: PipelineContext, name: string): Stage
   };
 }
 
-/** Breadth first from the starting values; each document is met once, at its least depth. */
+/** Breadth first from the starting values; each document is visited once, at its least depth. */
 function* search(
   graph: GraphSpec,
   start: Value | undefined,
@@ -147,7 +147,7 @@ function* search(
   }
 }
 
-/** The values that were not asked for yet. */
+/** The values that were not searched for yet. */
 function fresh(values: readonly Value[], seen: Set<string>): Value[] {
   return values.filter((value) => {
     const key = valueKey(value);

@@ -96,8 +96,8 @@ function lookup(spec: Value, context: PipelineContext, name: string): Stage {
     return [variable, stageExpression(expression, context)] as const;
   });
   const stages = given.pipeline as Value[] | undefined;
-  // Compiled here to find mistakes; each document compiles it again with its own values, so that they can
-  // be used in index bounds.
+  // Compiled here to find errors. It is compiled again for each document with its values, so that index bounds
+  // can use them.
   const fixed =
     stages && context.nested(stages, 'lookup', new Map(bindings.map(([variable]) => [variable, null])));
   return {

@@ -6,7 +6,7 @@ import type { MergeOutput, Output } from '../output';
 import { type PipelineContext, type Stage, type StageTable, specDocument, stageExpression } from '../stage';
 import { checkUserVariable } from '../variables';
 
-/** A stage that lets documents through; the command writes what comes out of the pipeline. */
+/** A stage that passes documents on; the command writes the output of the pipeline. */
 function outputStage(name: string, output: Output): Stage {
   return { name, output, run: (source) => source };
 }

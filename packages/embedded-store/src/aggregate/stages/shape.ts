@@ -112,7 +112,7 @@ function* unwound(
   preserve: boolean,
   indexParts: string[] | undefined,
 ): Generator<Document> {
-  // $unwind does not look into arrays on the way to its own.
+  // $unwind does not descend into arrays on the path to its own.
   const value = readPlain(document, parts);
   const emit = (item: Value | undefined, position: Value): Document => {
     let made = setPath(document, parts, item);
@@ -138,7 +138,7 @@ function readPlain(document: Document, parts: string[]): Value | undefined {
   return current;
 }
 
-/** A copy of the document with a value put at a path (or removed from it); other values are shared. */
+/** A copy of the document with a value set at a path (or removed); other values are shared. */
 export function setPath(document: Document, parts: readonly string[], value: Value | undefined): Document {
   const [first, ...rest] = parts as [string, ...string[]];
   const made = new Map(document);

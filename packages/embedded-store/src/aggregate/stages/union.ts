@@ -47,7 +47,7 @@ function startsWithDocuments(stages: Value): boolean {
   return first instanceof Map && first.has('$documents');
 }
 
-/** A pipeline's own documents in the place of a collection. */
+/** Documents of the pipeline itself in place of a collection. */
 function documents(spec: Value, context: PipelineContext, name: string): Stage {
   const compute = stageExpression(spec, context);
   return {

@@ -17,8 +17,8 @@ export interface ParseContext {
 }
 
 /**
- * One field-level operator: gives the node for `{path: {$op: argument}}`. `siblings` is the document that contains
- * it.
+ * One field-level operator: returns the node for `{path: {$op: argument}}`. `siblings` is the document that
+ * contains it.
  */
 export type FieldOperator = (
   path: string,

@@ -69,7 +69,7 @@ function integerClause(argument: ReadonlyMap<string, Value>, name: string): numb
   return number;
 }
 
-/** Inserts, then sorts, then slices, as the manual says; gives the same array if none of them changed it. */
+/** Inserts, then sorts, then slices, as the manual says; returns the same array if none of them changed it. */
 function pushInto(array: Value[], { values, position, slice, order }: Push): Value[] {
   let result = array;
   if (values.length > 0) {
