@@ -13,7 +13,7 @@ import type { Collection } from '../src/storage/catalog';
 
 const HOUR = 3_600_000;
 
-describe('what the store does by itself', () => {
+describe('background work', () => {
   let dataDir: string;
   let engine: Engine;
   const errors: unknown[] = [];
@@ -54,7 +54,7 @@ describe('what the store does by itself', () => {
     await background.stop();
   }
 
-  test('removes what a TTL index says is over, and nothing else', async () => {
+  test('removes documents that have expired by a TTL index, and no others', async () => {
     const ago = (hours: number) => new Date(Date.now() - hours * HOUR);
     const collection = await fill(
       [
@@ -78,7 +78,7 @@ describe('what the store does by itself', () => {
     expect(check(collection)).toMatchObject({ records: 4, errors: [] });
   });
 
-  test('removes what a dropped collection left, and its number is not used again', async () => {
+  test('removes the records of a dropped collection, whose number is not used again', async () => {
     const collection = await fill(Array.from({ length: 50 }, (_, i) => ({ _id: i })));
     const { number } = collection;
     await engine.writer.submit(function* () {
@@ -93,7 +93,7 @@ describe('what the store does by itself', () => {
     expect((await fill([])).number).toBeGreaterThan(number);
   });
 
-  test('a job that fails half-way leaves nothing, and those beside it are done', async () => {
+  test('a job that fails half-way changes nothing, and the others of its batch are executed', async () => {
     const collection = await fill([{ _id: 1 }]);
     const insert = (id: number) =>
       engine.writer.submit(function* () {

@@ -106,7 +106,7 @@ describe('errors', () => {
   });
 });
 
-test('the position that the positional operator stands for', () => {
+test('the position of the positional operator', () => {
   const position = (filter: object, document: object): number | undefined =>
     compileFilter(doc(filter)).positional(doc(document));
   expect(position({ a: 2 }, { a: [1, 2] })).toBe(1);

@@ -321,7 +321,7 @@ describe('the prefix of a pipeline', () => {
     );
   };
 
-  it('takes matches, a sort, skips and limits together', () => {
+  it('combines matches, a sort, skips and limits', () => {
     expect(
       prefixOf(
         { $match: { a: 1 } },
@@ -342,7 +342,7 @@ describe('the prefix of a pipeline', () => {
     expect(prefixOf({ $limit: 2 }, { $skip: 2 })).toEqual({ limit: 2, stages: 1 });
   });
 
-  it('says in the query language what $expr asks for', () => {
+  it('adds conditions of $expr in the query language', () => {
     expect(prefixOf({ $match: { $expr: { $eq: ['$a', 5] } } })).toEqual({
       filter: { $and: [{ a: { $eq: 5 } }, { $expr: { $eq: ['$a', 5] } }] },
       stages: 1,
@@ -359,7 +359,7 @@ describe('$match, $sort and $group together', () => {
   const rank = (item: number | string | null): number =>
     item === null ? 0 : typeof item === 'number' ? 1 : 2;
 
-  it('give what a plain program gives', () => {
+  it('return what a plain program returns', () => {
     fc.assert(
       fc.property(fc.array(row, { maxLength: 30 }), fc.integer({ min: -9, max: 9 }), (rows, least) => {
         const groups = new Map<

@@ -117,7 +117,7 @@ describe('text search in the store', () => {
     expect(page.map((note) => note.s ?? 0)).toEqual(scores.slice(0, 50));
   });
 
-  it('searches within a compound prefix, which it wants a value for', async () => {
+  it('searches within a compound prefix, for which it requires a value', async () => {
     await notes.createIndex({ ch: 1, text: 'text' });
     await notes.insertMany([
       { _id: 1, ch: 1, text: 'fox' },

@@ -45,7 +45,7 @@ describe('transactions', () => {
   const labelled = (code: number) =>
     expect.objectContaining({ code, errorLabels: expect.arrayContaining(['TransientTransactionError']) });
 
-  test('are seen by nobody before the commit, and whole after it', async () => {
+  test('are invisible before the commit, and complete after it', async () => {
     const session = begin();
     await items.insertOne({ _id: 4 }, { session });
     await items.updateOne({ _id: 1 }, { $inc: { n: 10 } }, { session });
@@ -143,7 +143,7 @@ describe('transactions', () => {
     expect(await items.findOne({ _id: 20 })).toBeNull();
   });
 
-  test('leave no collection behind that only they wanted', async () => {
+  test('remove a collection that only they created, when they abort', async () => {
     const session = begin();
     const fresh = store.client.db('t').collection<Item>('fresh');
     await fresh.insertOne({ _id: 1 }, { session });

@@ -99,7 +99,7 @@ describe('upserts', () => {
     expect(await documents()).toEqual([{ _id: 1, k: 'x', n: 2 }]);
   });
 
-  test('make an _id if nobody gave one', async () => {
+  test('add an _id to a document without one', async () => {
     const reply = (await update({ k: 1 }, [{ $set: { n: { $add: ['$k', 1] } } }], {
       upsert: true,
     })) as Document;

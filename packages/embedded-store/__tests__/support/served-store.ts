@@ -14,7 +14,7 @@ export interface TestStore {
   close(): Promise<void>;
 }
 
-/** Starts a store in a new temporary folder; `errors` collects what the store did not foresee. */
+/** Starts a store in a new temporary folder; `errors` collects the unexpected errors of the store. */
 export async function openTestStore(
   errors: unknown[] = [],
   options: MongoClientOptions = {},

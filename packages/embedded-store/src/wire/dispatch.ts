@@ -66,7 +66,7 @@ function asStoreError(error: unknown, report: Report): StoreError {
     return new StoreError('OutOfDiskSpace', `the write was undone: ${message}`);
   }
   report(error);
-  return new StoreError('InternalError', 'an internal error of the store; its log tells more');
+  return new StoreError('InternalError', 'internal error of the store; see its log');
 }
 
 function readRequest(
