@@ -15,7 +15,7 @@ function temporaryFolder(): string {
 }
 
 describe('what was acknowledged', () => {
-  test('is there again after the store was closed and opened', async () => {
+  test('is still there after the store was closed and opened', async () => {
     const store = await openTestStore();
     const things = store.client.db('d').collection<{ _id: number; tags?: string[] }>('things');
     await things.createIndex({ tags: 1 });
@@ -32,7 +32,7 @@ describe('what was acknowledged', () => {
     await store.close();
   });
 
-  test('is there again without flushes, too, and with them from then on', async () => {
+  test('is still there without flushes, and with flushes from then on', async () => {
     const dataDir = temporaryFolder();
     for (const flush of [false, true]) {
       const store = await serve({ dataDir, flush });
@@ -46,7 +46,7 @@ describe('what was acknowledged', () => {
     rmSync(dataDir, { recursive: true });
   });
 
-  test('is not done again when a write is retried, even after a restart', async () => {
+  test('is not executed again when a write is retried, even after a restart', async () => {
     const store = await openTestStore();
     const session = store.client.startSession();
     const { id } = session.serverSession;
@@ -69,7 +69,7 @@ describe('what was acknowledged', () => {
 });
 
 describe('the data folder', () => {
-  test('belongs to one store at a time, and says who has it', async () => {
+  test('can be opened by one store at a time, and the error names its process', async () => {
     const dataDir = temporaryFolder();
     const first = await serve({ dataDir });
     await expect(serve({ dataDir })).rejects.toThrow(`${dataDir} is in use by process ${process.pid}`);
@@ -79,7 +79,7 @@ describe('the data folder', () => {
     rmSync(dataDir, { recursive: true });
   });
 
-  test('is taken over from a process that is gone', async () => {
+  test('is taken over from a process that has ended', async () => {
     const dataDir = temporaryFolder();
     writeFileSync(
       path.join(dataDir, 'store.lock'),
@@ -109,7 +109,7 @@ describe('the data folder', () => {
     rmSync(dataDir, { recursive: true });
   });
 
-  test('tells of a changed byte in a document', async () => {
+  test('reports a changed byte in a document', async () => {
     const store = await openTestStore();
     await store.client.db('d').collection('c').insertOne({ text: 'needle-in-the-file' });
     const { dataDir } = store;
@@ -167,7 +167,7 @@ describe('kill -9 under a mixed load', () => {
   );
 });
 
-/** Keeps count of what a store under load has acknowledged. */
+/** Records which writes a store under load has acknowledged. */
 class Acknowledged {
   #inserted = new Set<string>();
   #paired = new Set<string>();
@@ -199,7 +199,7 @@ class Acknowledged {
     }
   }
 
-  /** Writes of all kinds until the server is gone. */
+  /** Writes of all kinds until the server has ended. */
   load(client: MongoClient, round: number): { stop(): Promise<unknown> } {
     const db = client.db('crash');
     const next = () => `${round}-${this.#sequence++}`;
@@ -210,7 +210,7 @@ class Acknowledged {
           if (this.#waiting && --this.#waiting.count <= 0) this.#waiting.resolve();
         }
       } catch {
-        // The server was killed: what this write did is unknown, and nobody was told.
+        // The server was killed: whether this write was executed is unknown, and it was not acknowledged.
       }
     };
     const insert = async () => {

@@ -7,7 +7,7 @@ import type { WorkerMessage } from './worker';
 
 /** How to start the store. */
 export interface EmbeddedStoreOptions {
-  /** Folder of the data file; made if it does not exist. */
+  /** Folder of the data file; created if it does not exist. */
   dataDir: string;
   /** A TCP port on the loopback interface (0 = any free one), in place of a Unix socket in `dataDir`. */
   port?: number;
@@ -17,7 +17,7 @@ export interface EmbeddedStoreOptions {
    * the process, but after a power failure the data file may be unusable: for databases of tests only.
    */
   flush?: boolean;
-  /** Told of errors inside the store that clients see only as "internal error". */
+  /** Receives errors inside the store that clients see only as "internal error". */
   onError?: (message: string) => void;
 }
 
@@ -25,9 +25,12 @@ export interface EmbeddedStoreOptions {
 export interface EmbeddedStore {
   /** Connection string for MongoDB drivers. */
   uri: string;
-  /** Finishes what is being written and ends the worker. @throws what kept it from finishing; the worker has ended */
+  /**
+   * Finishes the queued writes and ends the worker. @throws the error that prevented this; the worker has ended all
+   * the same
+   */
   close(): Promise<void>;
-  /** Calls back once if the worker ends without `close`; connections to it break then. */
+  /** Calls back once if the worker ends without `close`; all connections are then broken. */
   onExit(callback: (error: Error) => void): void;
 }
 

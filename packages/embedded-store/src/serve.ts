@@ -9,24 +9,27 @@ import { createHandler } from './wire/dispatch';
 import type { Report } from './wire/dispatch';
 import { listen } from './wire/listener';
 
-/** Longest path that a Unix socket may have on all systems, with some room. */
+/** Longest path of a Unix socket that works on all systems, with some margin. */
 const MAX_SOCKET_PATH = 100;
 
 /** Where and how to serve. */
 export interface ServeOptions {
   /** Folder of the data file; created if it does not exist. */
   dataDir: string;
-  /** A TCP port on the loopback interface (0 = any free one); without it a Unix socket is used where there is one. */
+  /**
+   * A TCP port on the loopback interface (0 = any free one); without it a Unix socket is used if the system has
+   * them.
+   */
   port?: number | undefined;
   /** Whether a write is flushed to the disk before it is acknowledged; by default it is. */
   flush?: boolean | undefined;
-  /** Name of the claim on the folder, for a caller that may have to release it after a crash. */
+  /** Identifies the lock on the folder, for a caller that may have to release it after a crash. */
   lockToken?: string | undefined;
-  /** Told of errors that the store did not foresee. */
+  /** Receives unexpected errors. */
   report?: Report | undefined;
 }
 
-/** A store that serves. */
+/** A running store. */
 export interface ServedStore {
   /** Connection string for MongoDB drivers. */
   uri: string;
@@ -49,8 +52,8 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
     const address = listener.server.address() as AddressInfo | string;
     engine.address = typeof address === 'string' ? address : `127.0.0.1:${address.port}`;
     return {
-      // Drivers write the addresses that they discover in lower case, which is another path: so they are told
-      // not to discover.
+      // Drivers change discovered addresses to lower case, which is another path, so discovery is switched
+      // off.
       uri:
         typeof address === 'string'
           ? `mongodb://${encodeURIComponent(address)}/?directConnection=true`

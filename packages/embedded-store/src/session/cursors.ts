@@ -73,7 +73,7 @@ export class Cursors {
     return cursor;
   }
 
-  /** Closes a cursor; returns whether there was one. */
+  /** Closes a cursor; returns whether it existed. */
   remove(id: bigint): boolean {
     const cursor = this.#open.get(id);
     if (!cursor) return false;
