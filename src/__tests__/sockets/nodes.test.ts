@@ -210,6 +210,22 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(await end).toBe('logged_out');
   });
 
+  it('a node has two connections to Redis, whatever uses them, and none once it has ended', async () => {
+    const observer = new Redis(redis.url);
+    const name = ` name=parley:${here.context.config.database.name}:`;
+    const count = async () => String(await observer.client('LIST')).split(name).length - 1;
+    expect(await count()).toBe(4);
+    const settings = { REDIS_URL: redis.url, THROTTLE_ENABLED: 'true' };
+    const third = await startTestServer(settings, { beside: here });
+    expect(
+      (await third.api.post('/api/auth/login', { identifier: ada.username, password: PASSWORD })).status,
+    ).toBe(200);
+    expect(await count()).toBe(6);
+    await third.close();
+    expect(await count()).toBe(4);
+    observer.disconnect();
+  });
+
   describe('while Redis is away', () => {
     it('the other finds out by itself, and all come again when it is back', async () => {
       const client = await enter(ada);

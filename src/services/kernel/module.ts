@@ -4,6 +4,7 @@ import { EventBus } from './event-bus';
 import { KeyedQueue } from './keyed-queue';
 import { Lifecycle } from './lifecycle';
 import { NodeRelay } from './node-relay';
+import { RedisConnections } from './redis';
 
 /**
  * With several nodes: the milliseconds after which a node finds out by itself what no other node has told it, because
@@ -23,7 +24,11 @@ export function createKernel(
   const { collections, transactions } = database;
   const { databaseName, redisUrl } = settings;
   const bus = new EventBus(transactions);
-  lifecycle.register('other nodes', new NodeRelay(bus, redisUrl, databaseName, logger));
+  const redis = redisUrl === undefined ? undefined : new RedisConnections(redisUrl, databaseName, logger);
+  if (redis) {
+    lifecycle.register('Redis', redis);
+    lifecycle.register('other nodes', new NodeRelay(bus, redis, databaseName, logger));
+  }
   return {
     logger,
     lifecycle,
@@ -33,7 +38,8 @@ export function createKernel(
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which caches ask the database again; undefined where this node is the only one. */
-    recheckMs: redisUrl === undefined ? undefined : RECHECK_MS,
-    redisUrl,
+    recheckMs: redis && RECHECK_MS,
+    /** What several nodes share; undefined where this node is the only one. */
+    redis,
   };
 }

@@ -1,19 +1,12 @@
 import { EJSON } from 'bson';
 import { randomUUID } from 'node:crypto';
-import { Redis } from 'ioredis';
 import type { Logger } from '../../utils/logger';
 import { DOMAIN_EVENTS, type DomainEvent, type EventTraits } from './domain-events';
 import type { EventBus } from './event-bus';
+import type { RedisConnections } from './redis';
 
-/** How long things last, in milliseconds. */
-export interface RelayTiming {
-  /** How long a call waits for other nodes to have taken in what it did. */
-  patience: number;
-  /** Between two looks whether Redis still answers; one that is silent for that long counts as gone. */
-  ping: number;
-}
-
-const TIMING: RelayTiming = { patience: 2000, ping: 5000 };
+/** How long a call waits for other nodes to have processed what it did, in milliseconds. */
+const PATIENCE_MS = 2000;
 
 /** An event on its way from one node to the others. */
 export interface Envelope {
@@ -38,86 +31,45 @@ export function decodeEnvelope(text: string): Envelope {
 }
 
 /**
- * Carries domain events from node to node over Redis, so that a removal or a revocation counts on every node
- * before the call that caused it returns. Each node confirms when its caches and sockets are in order; one that
- * is slow or cut off is waited for no longer than `patience`, and finds out by itself (`SessionRecheck`, and
- * `events.missed` once it is back).
+ * Carries domain events from node to node over Redis, so that a removal or a revocation counts on every node before the
+ * call that caused it returns. Each node confirms when its caches and sockets are up to date. A call waits for a node that
+ * is slow or cut off no longer than PATIENCE_MS; that node finds out by itself (`SessionRecheck`, and `events.missed` once
+ * it is back).
  *
- * Redis is trusted: who can publish there can act on open sockets.
+ * Redis is trusted: whoever can publish there can act on open sockets.
  */
 export class NodeRelay {
   private readonly id = randomUUID();
   private readonly channel: string;
-  private publisher: Redis | undefined;
-  private subscriber: Redis | undefined;
   private readonly unconfirmed = new Map<number, () => void>();
   private lastId = 0;
-  private subscribed: Promise<void> = Promise.resolve();
   private started = false;
-  private pinging: NodeJS.Timeout | undefined;
 
-  /** @param installation what nodes of one installation have in common: other ones may share the Redis server. */
+  /** @param installation what the nodes of one installation have in common: others may share the Redis server. */
   constructor(
     private readonly bus: EventBus,
-    private readonly redisUrl: string | undefined,
+    private readonly redis: RedisConnections,
     installation: string,
     private readonly logger: Logger,
-    private readonly timing: RelayTiming = TIMING,
   ) {
     this.channel = `parley:${installation}:events`;
   }
 
-  /** Joins the other nodes; while Redis cannot be reached, the server goes on without. */
+  /** Joins the other nodes. While Redis cannot be reached, the server works without them. */
   async start(): Promise<void> {
-    if (this.redisUrl === undefined) return;
-    const options = { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 1 };
-    this.publisher = new Redis(this.redisUrl, { ...options, commandTimeout: this.timing.patience });
-    const subscriber = new Redis(this.redisUrl, {
-      ...options,
-      commandTimeout: this.timing.ping,
-      autoResubscribe: false,
+    await this.redis.subscribe({
+      channels: [this.channel, this.confirmationsFor(this.id)],
+      receive: (channel, text) => void this.take(channel, text),
+      subscribed: async () => {
+        // Nobody will send again what was published while this node was not subscribed.
+        if (this.started) await this.bus.deliver({ type: 'events.missed' });
+      },
     });
-    this.subscriber = subscriber;
-    for (const redis of [this.publisher, subscriber]) {
-      redis.on('error', (error) => this.logger.warn({ err: error }, 'other nodes cannot be reached'));
-    }
-    subscriber.on('ready', () => {
-      this.subscribed = this.subscribe(subscriber);
-    });
-    subscriber.on('message', (channel, text) => void this.take(channel, text));
-    await Promise.allSettled([this.publisher.connect(), subscriber.connect()]);
-    await this.subscribed;
     this.started = true;
-    this.pinging = setInterval(() => this.ping(subscriber), this.timing.ping);
-    this.pinging.unref();
     this.bus.connectNodes((event) => this.send(event));
   }
 
-  /** Leaves the other nodes. */
-  async stop(): Promise<void> {
-    clearInterval(this.pinging);
-    for (const redis of [this.subscriber, this.publisher])
-      await redis?.quit().catch(() => redis.disconnect());
-  }
-
-  private async subscribe(subscriber: Redis): Promise<void> {
-    try {
-      await subscriber.subscribe(this.channel, this.confirmationsFor(this.id));
-      // What happened while it was away, nobody will tell it.
-      if (this.started) await this.bus.deliver({ type: 'events.missed' });
-    } catch (error) {
-      this.logger.warn({ err: error }, 'other nodes cannot be heard');
-      subscriber.disconnect(true);
-    }
-  }
-
-  /** A connection that has died silently would otherwise be noticed late or never. */
-  private ping(subscriber: Redis): void {
-    if (subscriber.status !== 'ready') return;
-    subscriber.ping().catch(() => subscriber.disconnect(true));
-  }
-
-  /** Resolves when every node that listens has confirmed, or patience has ended. Never fails. */
+  /** Resolves when every node that listens has confirmed, or PATIENCE_MS have passed. Never fails. */
   private async send(event: DomainEvent): Promise<void> {
     const id = ++this.lastId;
     let confirmed = 0;
@@ -130,11 +82,11 @@ export class NodeRelay {
     const patience = setTimeout(() => {
       this.logger.warn({ event: event.type, confirmed, expected }, 'another node has not confirmed in time');
       finish();
-    }, this.timing.patience);
+    }, PATIENCE_MS);
     try {
       const text = encodeEnvelope({ from: this.id, id, event });
       // Redis says how many nodes hear it, this one among them.
-      expected = (await this.publisher?.publish(this.channel, text)) ?? 0;
+      expected = await this.redis.commands.publish(this.channel, text);
       if (confirmed < expected) await all;
     } catch (error) {
       this.logger.warn({ err: error, event: event.type }, 'other nodes were not told');
@@ -156,7 +108,7 @@ export class NodeRelay {
         return;
       }
       await this.bus.deliver(event);
-      await this.publisher?.publish(this.confirmationsFor(from), String(id));
+      await this.redis.commands.publish(this.confirmationsFor(from), String(id));
     } catch (error) {
       this.logger.warn({ err: error }, 'what another node told could not be taken in');
     }

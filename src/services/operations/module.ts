@@ -15,7 +15,7 @@ import { Timings } from './timings';
 export type OperationsModule = ReturnType<typeof createOperations>;
 
 export function createOperations(
-  { collections, transactions, bus, lifecycle, logger, redisUrl }: Kernel,
+  { collections, transactions, bus, lifecycle, logger, redis }: Kernel,
   { audit }: AuditModule,
   { access }: AccessModule,
   { users }: UsersModule,
@@ -26,13 +26,12 @@ export function createOperations(
     minimumClientVersions: ReadonlyMap<string, string>;
   },
 ) {
-  const throttle = new ThrottleService({ ...settings.throttle, redisUrl }, logger);
+  const throttle = new ThrottleService(settings.throttle.enabled, redis?.commands);
   const mail = new MailService(settings.mail, transactions, logger);
   const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
   const connections = new LiveConnections(settings.connectionsPerUser);
   const timings = new Timings();
   const errors = new RecentErrors();
-  lifecycle.register('throttling', throttle);
   lifecycle.register('mail', mail);
   // After the other nodes: what they set before it reads is in the database, what they set later arrives as an event.
   lifecycle.register('maintenance', maintenance);

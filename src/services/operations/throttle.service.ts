@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import {
   RateLimiterMemory,
   RateLimiterRedis,
@@ -8,7 +8,6 @@ import {
 } from 'rate-limiter-flexible';
 import { THROTTLES, type Throttle, type ThrottleName } from '../../models/operations/throttle.model';
 import { AppError, type ErrorCode } from '../../utils/errors';
-import type { Logger } from '../../utils/logger';
 import { networkOf } from '../../utils/network';
 
 /** Failures at one account that cost nothing, and how long they are remembered, in seconds. */
@@ -40,22 +39,17 @@ export class ThrottleService {
   private readonly known: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
   private readonly contacts: RateLimiterAbstract;
-  private readonly redis: Redis | undefined;
   /** The tries under way and waiting at each account: how many, and the end of the last one. */
   private readonly tries = new Map<string, { count: number; last: Promise<unknown> }>();
 
+  /**
+   * @param enabled false lets everybody pass.
+   * @param redis where nodes share their counts; undefined where there is one node.
+   */
   constructor(
-    private readonly options: { enabled: boolean; redisUrl: string | undefined },
-    logger: Logger,
+    private readonly enabled: boolean,
+    private readonly redis: Redis | undefined,
   ) {
-    if (options.enabled && options.redisUrl !== undefined) {
-      this.redis = new Redis(options.redisUrl, {
-        lazyConnect: true,
-        enableOfflineQueue: false,
-        maxRetriesPerRequest: 1,
-      });
-      this.redis.on('error', (error) => logger.warn({ err: error }, 'Redis cannot be reached'));
-    }
     const byAddress = (name: ThrottleName) => {
       const { calls, seconds } = THROTTLES[name];
       return this.limiter({ keyPrefix: `throttle:${name}`, points: calls, duration: seconds });
@@ -83,15 +77,9 @@ export class ThrottleService {
     });
   }
 
-  /** Connects to Redis, if there is one; while it cannot be reached, the server goes on without. */
-  async start(): Promise<void> {
-    // What is wrong goes to the log, and it tries again by itself.
-    await this.redis?.connect().catch(() => undefined);
-  }
-
   /** Counts a call of an address. @throws AppError rate_limited */
   async countCall({ name }: Throttle, address: string): Promise<void> {
-    if (this.options.enabled) await consume(this.addresses[name], networkOf(address));
+    if (this.enabled) await consume(this.addresses[name], networkOf(address));
   }
 
   /** Counts a mail to an account. @returns false when it has had too many. */
@@ -112,13 +100,13 @@ export class ThrottleService {
    * @throws AppError rate_limited
    */
   async requireReach(actorId: string, userId: string): Promise<void> {
-    if (!this.options.enabled) return;
+    if (!this.enabled) return;
     const count = await this.contacts.get(contactKey(actorId, userId));
     if (count && count.remainingPoints <= 0) throw tooMany(count.msBeforeNext);
   }
 
   private async may(limiter: RateLimiterAbstract, key: string): Promise<boolean> {
-    if (!this.options.enabled) return true;
+    if (!this.enabled) return true;
     return consume(limiter, key).then(
       () => true,
       (error: unknown) => {
@@ -138,7 +126,7 @@ export class ThrottleService {
    *   what `prove` throws.
    */
   async attempt<Result>(account: string, address: string, prove: () => Promise<Result>): Promise<Result> {
-    if (!this.options.enabled) return prove();
+    if (!this.enabled) return prove();
     const home = homeOf(account, address);
     const key = (await this.known.get(home)) ? home : `any ${fold(account)}`;
     return this.inTurn(key, async () => {
@@ -186,7 +174,7 @@ export class ThrottleService {
 
   /** Notes that the owner of an account is at an address: the failures there are forgotten. */
   async welcome(account: string, address: string): Promise<void> {
-    if (!this.options.enabled) return;
+    if (!this.enabled) return;
     const home = homeOf(account, address);
     await Promise.all([
       this.failures.delete(home),
@@ -195,15 +183,10 @@ export class ThrottleService {
     ]);
   }
 
-  /** Leaves Redis. It does not say QUIT: an unstarted client would connect for that, and a lost one wait. */
-  stop(): void {
-    this.redis?.disconnect();
-  }
-
   private limiter(options: IRateLimiterOptions): RateLimiterAbstract {
     const memory = new RateLimiterMemory(options);
     if (!this.redis) return memory;
-    // While Redis is away every node counts for itself, which is better than not at all.
+    // While Redis cannot be reached, each node counts for itself, which is better than not at all.
     return new RateLimiterRedis({ ...options, storeClient: this.redis, insuranceLimiter: memory });
   }
 }

@@ -1,0 +1,184 @@
+import { Redis } from 'ioredis';
+import { hostname } from 'node:os';
+import { inTime } from '../../utils/in-time';
+import type { Logger } from '../../utils/logger';
+
+/** How long things may take, in milliseconds. */
+export interface RedisTiming {
+  /** Until a new connection is open. */
+  connectMs: number;
+  /** Until a command is answered. */
+  commandMs: number;
+  /**
+   * Between two pings on each connection: one that died silently would go unnoticed. It is also how long a ping on the
+   * connection for subscriptions may take, because to connect that again costs every client of this node a `sync`.
+   */
+  pingMs: number;
+}
+
+const TIMING: RedisTiming = { connectMs: 5000, commandMs: 2000, pingMs: 5000 };
+
+/** How long a connection may take to close at the end, in milliseconds. */
+const FAREWELL_MS = 1000;
+
+/** An outage is logged once in so many milliseconds, however many attempts fail. */
+const LOG_INTERVAL_MS = 60_000;
+
+/** Channels to which somebody listens. */
+export interface RedisSubscription {
+  channels: readonly string[];
+  /** Takes a message. It must not throw. */
+  receive: (channel: string, text: string) => void;
+  /** Called each time that the channels have been subscribed to: messages before that were missed. */
+  subscribed: () => void | Promise<void>;
+}
+
+/**
+ * The connections of this process to Redis: one for commands, which all share, and one for subscriptions. They connect
+ * again by themselves. While Redis cannot be reached, commands fail at once and are not queued, so that an outage holds
+ * up no request and fills no memory; whoever sends a command says what to do without it.
+ */
+export class RedisConnections {
+  /** For every command but subscriptions. */
+  readonly commands: Redis;
+  private readonly subscriber: Redis;
+  private readonly subscriptions: RedisSubscription[] = [];
+  private subscribing: Promise<void> = Promise.resolve();
+  private pinging: NodeJS.Timeout | undefined;
+  private readonly awaitingPong = new Set<Redis>();
+  private isStopped = false;
+  /** The failed attempts and lost connections that are not in the log yet. */
+  private unloggedFailures = 0;
+  private lastLogAt = -Infinity;
+  private isOutageLogged = false;
+
+  /**
+   * Opens nothing before `start`.
+   * @param url as in REDIS_URL.
+   * @param name what `CLIENT LIST` shows of the connections, beside the host, the process and what each is for.
+   */
+  constructor(
+    url: string,
+    name: string,
+    private readonly logger: Pick<Logger, 'info' | 'warn'>,
+    private readonly timing = TIMING,
+  ) {
+    const open = (purpose: string, options: { commandTimeout: number; autoResubscribe?: boolean }) => {
+      const redis = new Redis(url, {
+        lazyConnect: true,
+        connectTimeout: timing.connectMs,
+        enableOfflineQueue: false,
+        maxRetriesPerRequest: 1,
+        connectionName: ['parley', name, hostname(), process.pid, purpose].join(':').replace(/[^!-~]/g, '_'),
+        ...options,
+      });
+      redis.on('error', (error: Error) => this.noteFailure(error));
+      redis.on('ready', () => {
+        this.noteReady();
+        redis.once('close', () => {
+          if (!this.isStopped) this.noteFailure(new Error('A connection was lost.'));
+        });
+      });
+      return redis;
+    };
+    this.commands = open('commands', { commandTimeout: timing.commandMs });
+    this.subscriber = open('subscriptions', {
+      commandTimeout: timing.pingMs,
+      autoResubscribe: false,
+    });
+    this.subscriber.on('ready', () => {
+      this.subscribing = this.listen(this.subscriptions);
+    });
+    this.subscriber.on('message', (channel: string, text: string) => {
+      for (const { channels, receive } of this.subscriptions) {
+        if (channels.includes(channel)) receive(channel, text);
+      }
+    });
+  }
+
+  /** Whether both connections are open, so that commands can be sent and messages arrive. */
+  get isReady(): boolean {
+    return !this.isStopped && this.commands.status === 'ready' && this.subscriber.status === 'ready';
+  }
+
+  /** Resolves when both are connected, or have failed once: then they go on trying in the background. */
+  async start(): Promise<void> {
+    await Promise.allSettled([this.commands.connect(), this.subscriber.connect()]);
+    await this.subscribing;
+    this.pinging = setInterval(() => {
+      for (const redis of [this.commands, this.subscriber]) this.ping(redis);
+    }, this.timing.pingMs);
+    this.pinging.unref();
+  }
+
+  /** Closes both connections, started or not, when Redis has received what was sent before. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearInterval(this.pinging);
+    await Promise.all([this.subscriber, this.commands].map((redis) => close(redis)));
+  }
+
+  /** Listens to channels from now on, or as soon as Redis can be reached, and again after each reconnection. */
+  async subscribe(subscription: RedisSubscription): Promise<void> {
+    this.subscriptions.push(subscription);
+    if (this.subscriber.status === 'ready') await this.listen([subscription]);
+  }
+
+  private async listen(subscriptions: readonly RedisSubscription[]): Promise<void> {
+    for (const { channels, subscribed } of [...subscriptions]) {
+      try {
+        await this.subscriber.subscribe(...channels);
+        await subscribed();
+      } catch (error) {
+        this.noteFailure(error);
+        // It subscribes again when it has connected again.
+        this.subscriber.disconnect(true);
+        return;
+      }
+    }
+  }
+
+  /** Connects again where no answer comes. The next ping is sent when this one is over. */
+  private ping(redis: Redis): void {
+    if (redis.status !== 'ready' || this.awaitingPong.has(redis)) return;
+    this.awaitingPong.add(redis);
+    redis
+      .ping()
+      .catch(() => {
+        if (redis.status !== 'ready') return;
+        const closed = next(redis, 'close');
+        redis.disconnect(true);
+        return closed;
+      })
+      .finally(() => this.awaitingPong.delete(redis));
+  }
+
+  private noteFailure(error: unknown): void {
+    this.unloggedFailures++;
+    if (performance.now() - this.lastLogAt < LOG_INTERVAL_MS) return;
+    this.logger.warn({ err: error, failures: this.unloggedFailures }, 'Redis cannot be reached');
+    this.lastLogAt = performance.now();
+    this.unloggedFailures = 0;
+    this.isOutageLogged = true;
+  }
+
+  private noteReady(): void {
+    if (!this.isReady || !this.isOutageLogged) return;
+    this.logger.info('Redis can be reached again');
+    this.isOutageLogged = false;
+  }
+}
+
+/** QUIT is for open connections alone: for it a client that was never started would connect, and a lost one wait. */
+async function close(redis: Redis): Promise<void> {
+  const isOpen = redis.status === 'ready';
+  const ended = isOpen ? next(redis, 'end') : Promise.resolve();
+  if (isOpen) await redis.quit().catch(() => undefined);
+  redis.disconnect();
+  await inTime(ended, FAREWELL_MS);
+}
+
+/** Resolves at the next event. That of node:events would reject at an error, of which there are many. */
+function next(redis: Redis, event: 'close' | 'end'): Promise<void> {
+  return new Promise((resolve) => redis.once(event, () => resolve()));
+}
