@@ -2,7 +2,12 @@ import { ObjectId, type CommandStartedEvent } from 'mongodb';
 import { createServer, get, type IncomingMessage, type RequestOptions } from 'node:http';
 import { createInterface } from 'node:readline';
 import { duplexPair } from 'node:stream';
+import { z } from 'zod';
 import { createApp } from '../../../app';
+import { accountSchema } from '../../../models/admin/admin-user.model';
+import { channelSchema } from '../../../models/channel.model';
+import { sharedGroupSchema } from '../../../models/group.model';
+import { messageSchema } from '../../../models/message.model';
 import { refused } from '../../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
@@ -64,17 +69,21 @@ async function linesOf(path: string): Promise<any[]> {
 }
 
 it('gives each account, group and channel as a line', async () => {
-  expect(await linesOf('/api/admin/export/users')).toMatchObject([
+  const users = await linesOf('/api/admin/export/users');
+  z.array(accountSchema).parse(users);
+  expect(users).toMatchObject([
     { id: root.id, username: root.username, state: 'active', role: 'super_admin' },
   ]);
-  expect(await linesOf('/api/admin/export/groups')).toMatchObject([{ id: groupId }]);
-  expect(await linesOf('/api/admin/export/channels')).toMatchObject([{ id: channelId, seq: 1 }]);
+  const groups = await linesOf('/api/admin/export/groups');
+  expect(z.array(sharedGroupSchema).parse(groups)).toMatchObject([{ id: groupId }]);
+  const channels = await linesOf('/api/admin/export/channels');
+  expect(z.array(channelSchema).parse(channels)).toMatchObject([{ id: channelId, seq: 1 }]);
 });
 
 it('gives the messages of a channel in their order, or all; none of a channel that there is not', async () => {
   const lines = await linesOf(`/api/admin/export/messages?channelId=${channelId}`);
   expect(lines.map(({ seq }) => seq)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index + 1));
-  expect(lines[0].body).toBe('First');
+  expect(z.array(messageSchema).parse(lines)[0]!.body).toBe('First');
   expect(await server.api.get(`/api/admin/export/messages?channelId=${root.id}`, root.token)).toMatchObject(
     refused(404, 'not_found'),
   );

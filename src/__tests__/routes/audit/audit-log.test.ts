@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ObjectId, type Document } from 'mongodb';
+import { auditEntrySchema } from '../../../models/audit/audit.model';
 import { ChainVerifier, hashOf } from '../../../services/audit/audit-chain';
 import { refused } from '../../fixtures/accounts';
 import type { Answer } from '../../fixtures/api';
@@ -216,7 +217,7 @@ describe('the export', () => {
     const { status, lines } = await fetchLines(server, '/api/admin/audit-log/export', admin.token);
     expect(status).toBe(200);
     const verifier = new ChainVerifier();
-    for (const line of lines) expect(verifier.add(line)).toBeUndefined();
+    for (const line of lines) expect(verifier.add(auditEntrySchema.parse(line))).toBeUndefined();
     expect(verifier.finish()).toBeUndefined();
     expect(lines.at(-1)).toMatchObject({ action: 'audit_log.exported', actorId: admin.id, targetId: null });
     expect(lines).toHaveLength(await stored().countDocuments());
@@ -234,7 +235,7 @@ describe('the export', () => {
     await write(lines);
     expect(await run()).toEqual({
       code: 0,
-      stdout: `The audit log is whole: ${last.seq} entries.\nAnchor ${anchor}`,
+      stdout: `The audit log is intact: ${last.seq} entries.\nAnchor ${anchor}`,
       stderr: '',
     });
     await write(lines.slice(0, -1));
@@ -247,7 +248,7 @@ describe('the export', () => {
       code: 1,
       stderr: 'The audit log is broken at entry 2: its hash is not that of its content.',
     });
-    expect((await run('--anchor', '12')).stderr).toMatch(/--anchor takes the number and the hash/);
+    expect((await run('--anchor', '12')).stderr).toMatch(/--anchor requires the number and the hash/);
   }, 60_000);
 });
 

@@ -183,6 +183,8 @@ describe('a frame', () => {
       for (let count = 0; count <= frames; count++) peer.send({ type: 'HEARTBEAT' });
       await peer.closed;
       expect(ended()).toBe(before + 1);
+      const refusal = { code: 'rate_limited', retryAfter: expect.any(Number) };
+      expect(peer.framesOf('ERROR').at(-1)).toMatchObject({ payload: refusal });
     }
     expect(await start(ada).closed).toBe('rate_limited');
     await register(bruno);
