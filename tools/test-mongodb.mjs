@@ -19,7 +19,7 @@ const result = spawnSync(
   [
     require.resolve('jest/bin/jest'),
     '--testPathIgnorePatterns',
-    '__tests__/(db|process)/|/packages/',
+    '__tests__/(db|process)/|packages/embedded-store/',
     ...process.argv.slice(2),
   ],
   { cwd: root, stdio: 'inherit', env: { ...process.env, TEST_MONGODB_URI: uri } },

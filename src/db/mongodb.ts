@@ -1,8 +1,7 @@
 import { startEmbeddedStore } from '@parley/embedded-store';
-import { MongoServerError, type Db, type MongoClient } from 'mongodb';
+import { MongoClient, MongoServerError, type Db } from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
 import { prepareDatabase } from './migrations/runner';
-import { createMongoClient } from './mongo-client';
 import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
 
@@ -79,7 +78,7 @@ export interface Connection {
 export async function connectDatabase(options: DatabaseOptions): Promise<Connection> {
   const store =
     options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
-  const client = createMongoClient(store?.uri ?? options.uri ?? '', {
+  const client = new MongoClient(store?.uri ?? options.uri ?? '', {
     appName: 'parley',
     monitorCommands: options.monitorCommands ?? false,
     writeConcern: { w: 'majority', journal: true },
