@@ -79,14 +79,9 @@ export class ChannelService {
    */
   async list(caller: Caller, query: ChannelsQuery): Promise<Page<Channel>> {
     const { group } = await this.deps.access.group(caller, 'group.list_channels', query.groupId);
-    const { inside, bannedFrom } = await this.deps.access.viewOf(caller.userId, group._id);
+    const { filter } = await this.deps.access.viewOf(caller.userId, group._id);
     const channels = await this.deps.collections.channels
-      .find({
-        groupId: group._id,
-        _id: { $nin: bannedFrom },
-        $or: [{ visibility: 'public' }, { _id: { $in: inside } }],
-        ...(query.cursor && behind(query.cursor)),
-      })
+      .find({ ...filter, ...(query.cursor && behind(query.cursor)) })
       .sort({ position: 1, _id: 1 })
       .limit(query.limit + 1)
       .toArray();

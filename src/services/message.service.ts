@@ -21,7 +21,6 @@ import { nothingToSay, requireUndeleted, type MessageChanges } from './messages/
 import type { MessageDraft } from './messages/message-composer';
 import type { MessageEraser } from './messages/message-eraser';
 import type { SentMessage } from './messages/message-writer';
-import type { NotificationService } from './notifications/notification.service';
 import { searchFieldsOf } from './search/search-terms';
 import type { SlowMode } from './messages/slow-mode';
 
@@ -34,7 +33,6 @@ export interface MessageServiceDeps {
   slowMode: SlowMode;
   mentions: Mentions;
   notices: MentionNotices;
-  notifications: NotificationService;
   audit: AuditService;
 }
 
@@ -135,7 +133,7 @@ export class MessageService {
         }),
         'message.edited',
       );
-      await this.deps.notifications.announce(await this.deps.notices.store(channel, message, told));
+      await this.deps.notices.announce(channel, await this.deps.notices.store(channel, message, told));
       return toMessage(message);
     });
   }

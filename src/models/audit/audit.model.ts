@@ -98,14 +98,12 @@ export interface AuditDocument {
   hash: string;
 }
 
-/** The end of the chain. Whoever adds an entry writes this document, so that no two can follow the same one. */
+/** The end of the chain. Whoever adds an entry locks this document, so that no two can follow the same one. */
 export interface AuditHeadDocument {
   _id: 'audit_head';
   /** Of the newest entry; 0 in an empty log. */
   seq: number;
   hash: string;
-  /** Counts who was about to add an entry. */
-  turns: number;
 }
 
 /** What the first entry has for the hash of the one before. */

@@ -111,7 +111,10 @@ export class AccessFacts {
   }
 
   /** Locks a channel, its group, and what these people are in that. */
-  async lockChannel({ _id, groupId }: ChannelDocument, userIds: readonly ObjectId[]): Promise<void> {
+  async lockChannel(
+    { _id, groupId }: Pick<ChannelDocument, '_id' | 'groupId'>,
+    userIds: readonly ObjectId[],
+  ): Promise<void> {
     if (groupId) await this.lockGroup(groupId, userIds);
     await lock(this.collections.channels, { _id });
   }

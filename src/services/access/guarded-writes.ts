@@ -1,9 +1,11 @@
 import { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
+import type { ChannelDocument } from '../../models/channel.model';
 import type { Caller } from '../../models/identity/session.model';
 import type { Access, ChannelAccess, GroupAccess } from './access';
 import type { ChannelAction, GroupAction } from './access-actions';
-import type { Concerning } from './access-facts';
+import type { AccessFacts, Concerning } from './access-facts';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 
 /**
@@ -21,6 +23,8 @@ export class GuardedWrites {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly queue: KeyedQueue,
+    private readonly collections: Collections,
+    private readonly facts: AccessFacts,
   ) {}
 
   /**
@@ -61,6 +65,31 @@ export class GuardedWrites {
       if (groupId) await this.queue.acquire([groupId]);
       await this.queue.acquire([_id]);
       return work(await this.access.channel(caller, action, _id, { ...concerning, lock: true }));
+    });
+  }
+
+  /**
+   * Does something with a channel on the server's own account, under the same queues and locks as `inChannel`. Nothing
+   * happens if the channel is gone.
+   * @param subjectId the user whom it concerns, whose membership is locked as well.
+   * @param work gets the channel as it is locked.
+   * @returns false if the channel is gone.
+   */
+  async inChannelByServer(
+    channelId: ObjectId,
+    subjectId: ObjectId,
+    work: (channel: ChannelDocument) => Promise<void>,
+  ): Promise<boolean> {
+    const { channels } = this.collections;
+    const found = await channels.findOne({ _id: channelId }, { projection: { groupId: 1 } });
+    if (!found) return false;
+    return this.transactions.run(async () => {
+      if (found.groupId) await this.queue.acquire([found.groupId]);
+      await this.queue.acquire([channelId]);
+      await this.facts.lockChannel(found, [subjectId]);
+      const channel = await channels.findOne({ _id: channelId });
+      if (channel) await work(channel);
+      return channel !== null;
     });
   }
 }

@@ -4,6 +4,7 @@ import { Access } from './access';
 import { AccessFacts } from './access-facts';
 import { AudienceIndex } from './audience-index';
 import { GuardedWrites } from './guarded-writes';
+import { RightsVersion } from './rights-version';
 
 type GroupCreation = ConstructorParameters<typeof Access>[3];
 
@@ -19,6 +20,7 @@ export function createAccess(
   return {
     access,
     audiences: new AudienceIndex(bus),
-    writes: new GuardedWrites(transactions, access, queue),
+    writes: new GuardedWrites(transactions, access, queue, collections, facts),
+    rights: new RightsVersion(bus),
   };
 }

@@ -1,19 +1,30 @@
-import type { Filter, ObjectId } from 'mongodb';
+import type { Collection, Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { ChannelDocument } from '../../models/channel.model';
-import type { MembershipDocument } from '../../models/group.model';
+import { peopleOfKey } from '../../models/channels/direct-message.model';
+import { GROUP_ROLES, type GroupRole, type MembershipDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { decide } from './access-actions';
 import { holds, type AccessFacts } from './access-facts';
-import type { Actor } from './access-rules';
+import { hasRank, type Actor } from './access-rules';
+import { countMembers } from './member-counts';
 
 /** What a member of a group sees of its channels: the public ones and those that they are in, without bans. */
 export interface GroupView {
-  /** The private channels that they are in. */
-  inside: ObjectId[];
-  bannedFrom: ObjectId[];
+  /** Finds the channels of the group that they read. */
+  filter: Filter<ChannelDocument>;
   /** Whether they read a channel of the group. */
   reads(channel: ChannelDocument): boolean;
+}
+
+/** What somebody is in a channel of a group. */
+export interface Standing {
+  inGroup: boolean;
+  /** Whether they are in the list of members of a private channel. */
+  inChannel: boolean;
+  /** Whether they read the channel, or would if they were not banned from it. */
+  belongs: boolean;
+  banned: boolean;
 }
 
 /** What a user hears of what they may read. */
@@ -47,6 +58,12 @@ export interface Reader {
   _id: ObjectId;
   userId: ObjectId;
   joinedAt: Date;
+}
+
+/** Where the members of a channel are listed, before those are left out who turn out not to be in it. */
+export interface MemberList {
+  collection: Collection<Reader>;
+  which: Filter<Reader>;
 }
 
 const ROW_OF_READER = { userId: 1, joinedAt: 1 } as const;
@@ -135,8 +152,11 @@ export class ReadAccess {
     const bannedFrom = bans.map(({ channelId }) => channelId);
     const has = (ids: ObjectId[], { _id }: ChannelDocument) => ids.some((id) => id.equals(_id));
     return {
-      inside,
-      bannedFrom,
+      filter: {
+        groupId,
+        _id: { $nin: bannedFrom },
+        $or: [{ visibility: 'public' }, { _id: { $in: inside } }],
+      },
       reads: (channel) =>
         !has(bannedFrom, channel) && (channel.visibility === 'public' || has(inside, channel)),
     };
@@ -148,18 +168,14 @@ export class ReadAccess {
    * @param atMost stops there. Ask for one more than a limit to learn whether there are more.
    */
   async readersOf(channel: ChannelDocument, atMost: number): Promise<Reader[]> {
-    const { memberships, channelMembers } = this.collections;
-    const { _id: channelId, groupId, visibility } = channel;
-    const ofGroup = visibility === 'public' && groupId !== null;
+    const { collection, which } = this.memberListOf(channel);
     const readers: Reader[] = [];
     let last: ObjectId | undefined;
     while (readers.length < atMost) {
       const after = last && { _id: { $gt: last } };
-      const rows = ofGroup
-        ? memberships.find({ groupId, ...after }, { projection: ROW_OF_READER })
-        : channelMembers.find({ channelId, ...after }, { projection: ROW_OF_READER });
+      const rows = collection.find({ ...which, ...after }, { projection: ROW_OF_READER });
       // Those who turn out not to read it make place for others: what is left out must not count.
-      const page: Reader[] = await rows.sort({ _id: 1 }).limit(atMost).toArray();
+      const page = await rows.sort({ _id: 1 }).limit(atMost).toArray();
       readers.push(...(await this.readersAmong(channel, page)));
       if (page.length < atMost) break;
       last = page.at(-1)!._id;
@@ -189,7 +205,84 @@ export class ReadAccess {
     return rows.filter((row) => !banned.has(idOf(row)));
   }
 
-  private async readersAmong(channel: ChannelDocument, rows: Reader[]): Promise<Reader[]> {
+  /**
+   * Where the members of a channel are listed: those of a public one among the members of its group. `membersAmong`
+   * tells which of them are in the channel.
+   */
+  memberListOf({ _id: channelId, groupId, visibility }: ChannelDocument): MemberList {
+    const { memberships, channelMembers } = this.collections;
+    return visibility === 'public' && groupId
+      ? { collection: memberships as unknown as Collection<Reader>, which: { groupId } as Filter<Reader> }
+      : {
+          collection: channelMembers as unknown as Collection<Reader>,
+          which: { channelId } as Filter<Reader>,
+        };
+  }
+
+  /**
+   * How many are in public channels of groups: the members of the group who are not banned from the channel. Channels
+   * of other kinds store their number.
+   * @returns the counts by the channel's id in hexadecimal digits, with three queries at most for any number of channels.
+   */
+  countMembers(publicChannels: readonly ChannelDocument[]): Promise<Map<string, number>> {
+    return countMembers(this.collections, publicChannels);
+  }
+
+  /** What somebody is in a channel of a group: for writes that are done to them. */
+  async standingOf(channel: ChannelDocument, userId: ObjectId): Promise<Standing> {
+    // As if they were nobody special: a super admin reads every channel, and is not in it for that.
+    const [facts] = await this.facts.channel(channel, [{ id: userId, role: 'client', state: 'active' }], {});
+    const { role, inChannel, restriction } = facts!;
+    return {
+      inGroup: hasRank(role, 'member'),
+      inChannel: inChannel === true,
+      belongs: decide('channel.read', { ...facts!, restriction: null }).allowed,
+      banned: restriction === 'banned',
+    };
+  }
+
+  /** Those of some users who read a channel now; nobody, if it is gone. */
+  async readersOutOf(channelId: ObjectId, userIds: readonly ObjectId[]): Promise<ObjectId[]> {
+    const channel = await this.collections.channels.findOne({ _id: channelId });
+    if (!channel) return [];
+    const readers = await this.readersAmong(
+      channel,
+      userIds.map((userId) => ({ userId })),
+    );
+    return readers.map(({ userId }) => userId);
+  }
+
+  /**
+   * Who is in direct conversations, by the channel's id in hexadecimal digits. A conversation of two has both for
+   * ever: when one of them has gone, the other still sees with whom they have talked.
+   */
+  async peopleIn(conversations: readonly ChannelDocument[]): Promise<Map<string, ObjectId[]>> {
+    const people = new Map<string, ObjectId[]>();
+    const several: ObjectId[] = [];
+    for (const { _id, directKey } of conversations) {
+      people.set(_id.toHexString(), directKey === undefined ? [] : peopleOfKey(directKey));
+      if (directKey === undefined) several.push(_id);
+    }
+    if (several.length === 0) return people;
+    const rows = await this.collections.channelMembers.find({ channelId: { $in: several } }).toArray();
+    for (const { channelId, userId } of rows) people.get(channelId.toHexString())?.push(userId);
+    return people;
+  }
+
+  /** Those who have at least some role in a group, in the order in which they came. */
+  async staffOf(groupId: ObjectId, atLeast: GroupRole): Promise<ObjectId[]> {
+    const role = { $in: GROUP_ROLES.filter((one) => hasRank(one, atLeast)) };
+    const rows = await this.collections.memberships
+      .find({ groupId, role }, { projection: { userId: 1 } })
+      .sort({ _id: 1 })
+      .toArray();
+    return rows.map(({ userId }) => userId);
+  }
+
+  private async readersAmong<Row extends { userId: ObjectId }>(
+    channel: ChannelDocument,
+    rows: Row[],
+  ): Promise<Row[]> {
     if (rows.length === 0) return rows;
     const userIds = rows.map(({ userId }) => userId);
     const active = await this.collections.users

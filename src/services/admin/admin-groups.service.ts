@@ -111,7 +111,8 @@ export class AdminGroupService {
     if (!channel) throw noChannel();
     return {
       channel: await this.deps.counts.show(channel),
-      members: await this.name(members),
+      // The list of a private channel, without what an older version has left in it.
+      members: await this.name(await this.deps.access.membersAmong(channel, members)),
       counts: { messages: channel.seq, restrictions },
     };
   }

@@ -1,7 +1,7 @@
 import { ObjectId, type Filter } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
-import type { Transactions } from '../../db/transaction';
+import { lock, type Transactions } from '../../db/transaction';
 import {
   NO_HASH,
   toAuditEntry,
@@ -83,12 +83,13 @@ export class AuditService {
   private async append(record: AuditRecord): Promise<void> {
     const { auditHead, auditLog } = this.collections;
     for (;;) {
-      const head = await auditHead.findOneAndUpdate(
-        { _id: 'audit_head' },
-        // Counting makes it a write, which is what two transactions at once conflict in.
-        { $inc: { turns: 1 }, $setOnInsert: { seq: 0, hash: NO_HASH } },
-        { upsert: true, returnDocument: 'after' },
-      );
+      const head =
+        (await lock(auditHead, { _id: 'audit_head' })) ??
+        (await auditHead.findOneAndUpdate(
+          { _id: 'audit_head' },
+          { $setOnInsert: { seq: 0, hash: NO_HASH } },
+          { upsert: true, returnDocument: 'after' },
+        ));
       if (!head) throw new Error('The head of the audit log was not made.');
       const entry: AuditDocument = {
         _id: new ObjectId(),
@@ -123,7 +124,7 @@ export class AuditService {
     const { auditHead } = this.collections;
     await auditHead.updateOne(
       { _id: 'audit_head' },
-      { $setOnInsert: { seq: 0, hash: NO_HASH, turns: 0 } },
+      { $setOnInsert: { seq: 0, hash: NO_HASH } },
       { upsert: true },
     );
     await auditHead.updateOne(

@@ -5,7 +5,6 @@ import { avatarUpload } from '../../models/files/avatar.model';
 import type { ChannelSummary } from '../../models/channels/channel-summary.model';
 import { toChannel, type Channel, type ChannelDocument } from '../../models/channel.model';
 import { MAX_PAGE_SIZE } from '../../models/kernel/common.model';
-import { peopleOfKey } from '../../models/channels/direct-message.model';
 import { toGroup, type GroupDocument, type GroupRole } from '../../models/group.model';
 import { MAX_MESSAGE_LENGTH } from '../../models/message.model';
 import {
@@ -90,7 +89,7 @@ export class OverviewService {
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
     const [summaries, people] = await Promise.all([
       this.deps.summaries.summarise(caller.userId, channels),
-      this.peopleIn(directChannels),
+      this.deps.access.peopleIn(directChannels),
     ]);
     const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
     const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
@@ -143,23 +142,6 @@ export class OverviewService {
       channels: read.slice(0, OVERVIEW_BOUNDS.channels),
       complete: readable.complete && read.length <= OVERVIEW_BOUNDS.channels,
     };
-  }
-
-  /** Who is in direct conversations, by the channel's id in hexadecimal digits. */
-  private async peopleIn(channels: ChannelDocument[]): Promise<Map<string, ObjectId[]>> {
-    const people = new Map<string, ObjectId[]>();
-    if (channels.length === 0) return people;
-    const channelId = { $in: channels.map(({ _id }) => _id) };
-    const rows = await this.deps.collections.channelMembers.find({ channelId }).toArray();
-    for (const row of rows) {
-      const key = row.channelId.toHexString();
-      people.set(key, [...(people.get(key) ?? []), row.userId]);
-    }
-    // Of two people one may be gone for ever; the other still sees with whom they have talked.
-    for (const { _id, directKey } of channels) {
-      if (directKey !== undefined) people.set(_id.toHexString(), peopleOfKey(directKey));
-    }
-    return people;
   }
 
   private async blockedBy(userId: ObjectId): Promise<ObjectId[]> {

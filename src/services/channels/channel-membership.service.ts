@@ -1,5 +1,4 @@
 import { ObjectId } from 'mongodb';
-import type { Collections } from '../../db/collections';
 import { toChannelMember, type ChannelMember } from '../../models/channels/channel-member.model';
 import { ownerOf, type Channel, type ChannelDocument } from '../../models/channel.model';
 import type { PageQuery } from '../../models/kernel/common.model';
@@ -7,7 +6,6 @@ import type { Caller } from '../../models/identity/session.model';
 import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
-import { holds } from '../access/access-facts';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelChanges } from './channel-changes';
 import type { ChannelCounts } from './channel-counts';
@@ -20,7 +18,6 @@ import type { UserService } from '../user.service';
 
 /** What ChannelMembershipService works with. */
 export interface ChannelMembershipServiceDeps {
-  collections: Collections;
   access: Access;
   writes: GuardedWrites;
   members: ChannelMembers;
@@ -43,27 +40,10 @@ export class ChannelMembershipService {
    */
   async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
     const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
-    const { _id, groupId, visibility } = channel;
-    const keep = <Row extends { userId: ObjectId }>(rows: Row[]) =>
-      this.deps.access.membersAmong(channel, rows);
-    if (visibility === 'public' && groupId) {
-      return pageOfPeople(
-        this.deps.users,
-        this.deps.collections.memberships,
-        { groupId },
-        query,
-        toChannelMember,
-        keep,
-      );
-    }
-    const which = { channelId: _id };
-    return pageOfPeople(
-      this.deps.users,
-      this.deps.collections.channelMembers,
-      which,
-      query,
-      toChannelMember,
-      keep,
+    const { access, users } = this.deps;
+    const { collection, which } = access.memberListOf(channel);
+    return pageOfPeople(users, collection, which, query, toChannelMember, (rows) =>
+      access.membersAmong(channel, rows),
     );
   }
 
@@ -122,7 +102,8 @@ export class ChannelMembershipService {
     const action = self ? 'channel.leave' : 'channel.manage_members';
     const kind = await this.deps.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
       // To whom is banned the channel does not exist: they are told nothing of it.
-      const reason = (await this.isBanned(channel._id, target)) ? undefined : self ? 'left' : 'removed';
+      const { banned } = await this.deps.access.standingOf(channel, target);
+      const reason = banned ? undefined : self ? 'left' : 'removed';
       if (!(await this.deps.members.remove(channel, target, reason))) {
         throw new AppError('not_found', 'The user is not a member of the channel.');
       }
@@ -155,18 +136,10 @@ export class ChannelMembershipService {
   }
 
   /** @throws AppError bad_request */
-  private async requireAdmissible({ _id, groupId }: ChannelDocument, userId: ObjectId): Promise<void> {
-    if (!groupId || !(await this.deps.collections.memberships.findOne({ groupId, userId }))) {
-      throw new AppError('bad_request', 'The user is not a member of the group.');
-    }
-    if (await this.isBanned(_id, userId)) {
-      throw new AppError('bad_request', 'The user is banned from the channel.');
-    }
-  }
-
-  private async isBanned(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const restriction = await this.deps.collections.channelRestrictions.findOne({ channelId, userId });
-    return restriction?.kind === 'banned' && holds(restriction);
+  private async requireAdmissible(channel: ChannelDocument, userId: ObjectId): Promise<void> {
+    const { inGroup, banned } = await this.deps.access.standingOf(channel, userId);
+    if (!inGroup) throw new AppError('bad_request', 'The user is not a member of the group.');
+    if (banned) throw new AppError('bad_request', 'The user is banned from the channel.');
   }
 }
 

@@ -19,7 +19,7 @@ import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import { noChannel, type Access } from '../access/access';
 import type { ChannelMembers } from './channel-members';
-import type { KeyedQueue } from '../kernel/keyed-queue';
+import type { GuardedWrites } from '../access/guarded-writes';
 import type { UserService } from '../user.service';
 
 /** A conversation, and whether it has just been made. */
@@ -39,7 +39,7 @@ export class DirectMessageService {
     private readonly access: Access,
     private readonly members: ChannelMembers,
     private readonly users: UserService,
-    private readonly queue: KeyedQueue,
+    private readonly writes: GuardedWrites,
   ) {}
 
   /**
@@ -85,18 +85,16 @@ export class DirectMessageService {
       if (added.length === 0) return { conversation: await this.show(channel), created: false };
       return this.startGroup(caller, [...others]);
     }
-    const after = await this.queue.exclusive(channel._id, () =>
-      this.transactions.run(async () => {
-        const people = await this.requirePeople(caller, 'direct.add', userIds);
-        const inside = await this.collections.channelMembers.find({ channelId: channel._id }).toArray();
-        const known = new Set(inside.map(({ userId }) => userId.toHexString()));
-        const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
-        if (inside.length + added.length > MAX_PEOPLE) throw tooMany();
-        for (const id of added) await this.users.lockLiving(id.toHexString());
-        await this.members.add(channel, added);
-        return this.collections.channels.findOne({ _id: channel._id });
-      }),
-    );
+    const after = await this.writes.inChannel(caller, 'channel.add_people', channel._id, {}, async () => {
+      const people = await this.requirePeople(caller, 'direct.add', userIds);
+      const inside = (await this.access.peopleIn([channel])).get(channel._id.toHexString()) ?? [];
+      const known = new Set(inside.map((id) => id.toHexString()));
+      const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
+      if (inside.length + added.length > MAX_PEOPLE) throw tooMany();
+      for (const id of added) await this.users.lockLiving(id.toHexString());
+      await this.members.add(channel, added);
+      return this.collections.channels.findOne({ _id: channel._id });
+    });
     if (!after) throw noChannel();
     return { conversation: await this.show(after), created: false };
   }
@@ -192,16 +190,7 @@ export class DirectMessageService {
 
   /** @returns them by id in hexadecimal digits. */
   private async showAll(channels: ChannelDocument[]): Promise<Map<string, Conversation>> {
-    const groups = channels.filter(({ directKey }) => directKey === undefined);
-    const rows = await this.collections.channelMembers
-      .find({ channelId: { $in: groups.map(({ _id }) => _id) } })
-      .toArray();
-    const people = new Map<string, ObjectId[]>();
-    for (const { _id, directKey } of channels) {
-      // Of two people one may be gone for ever; the other still sees with whom they have talked.
-      people.set(_id.toHexString(), directKey === undefined ? [] : peopleOfKey(directKey));
-    }
-    for (const { channelId, userId } of rows) people.get(channelId.toHexString())?.push(userId);
+    const people = await this.access.peopleIn(channels);
     const users = await this.users.byIds([...people.values()].flat());
     return new Map(
       channels.map((channel) => {

@@ -37,7 +37,7 @@ export function createChannels(kernel: Kernel, needs: Needs) {
   const { users, blocks } = needs.users;
   const { notifications } = needs.notifications;
   const { markers, counts: readCounts } = needs.reading;
-  const counts = new ChannelCounts(collections);
+  const counts = new ChannelCounts(access);
   const changes = new ChannelChanges(collections, transactions, counts, bus);
   const members = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
   const purger = new ChannelPurger(collections, transactions, needs.files.attachments, logger);
@@ -55,6 +55,6 @@ export function createChannels(kernel: Kernel, needs: Needs) {
     channelMembership: new ChannelMembershipService({ ...shared, users, notifications }),
     channelSettings: new ChannelSettingService(collections, transactions, access, bus),
     channelSummaries: new ChannelSummaries(collections, access, blocks, readCounts, needs.presence.presence),
-    directMessages: new DirectMessageService(collections, transactions, access, members, users, queue),
+    directMessages: new DirectMessageService(collections, transactions, access, members, users, writes),
   };
 }

@@ -17,6 +17,7 @@ import type { UploadedFile } from '../../models/files/upload.model';
 import { AppError } from '../../utils/errors';
 import { displayName, withEnding } from '../../utils/file-name';
 import type { Access } from '../access/access';
+import { lockAccount } from '../users/account-lock';
 import { attachmentUsed, contentKey, thumbnailKey, type Attachments } from './attachments';
 import { contentTypeOf } from './content-type';
 import type { FileStorage, OpenFile } from './file-storage';
@@ -95,12 +96,8 @@ export class UploadService {
         createdAt: new Date(),
       };
       await this.deps.transactions.run(async () => {
-        // Summed under a write to the account, so that two at once do not pass the quota, nor its deletion.
-        const { matchedCount } = await this.deps.collections.users.updateOne(
-          { _id: userId, state: 'active' },
-          { $set: { updatedAt: new Date() } },
-        );
-        if (matchedCount === 0) throw new AppError('session_revoked', 'The account is not active any more.');
+        // Summed under a lock on the account, so that two at once do not pass the quota, nor its deletion.
+        await lockAccount(this.deps.collections, userId);
         await this.requireRoom(userId, document.storedBytes);
         await this.deps.collections.uploads.insertOne(document);
       });

@@ -38,7 +38,7 @@ export function createGroups(kernel: Kernel, needs: Needs) {
   const { channelMembers, channelPurger: purger } = needs.channels;
   const { markers } = needs.reading;
   const { avatars } = needs.files;
-  const admissions = new PendingAdmissions(collections, blocks, notifications, bus);
+  const admissions = new PendingAdmissions(collections, access, blocks, notifications, bus);
   const memberships = new Memberships({ ...kernel, channelMembers, markers, admissions });
   const lifecycle = new GroupLifecycle({
     ...kernel,

@@ -2,6 +2,7 @@ import type { Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { InviteDocument } from '../../models/groups/invite.model';
 import type { JoinRequestDocument, RequestOutcome } from '../../models/groups/join-request.model';
+import type { Access } from '../access/access';
 import type { Blocks } from '../users/blocks';
 import type { EventBus } from '../kernel/event-bus';
 import type { NotificationService } from '../notifications/notification.service';
@@ -13,6 +14,7 @@ import type { NotificationService } from '../notifications/notification.service'
 export class PendingAdmissions {
   constructor(
     private readonly collections: Collections,
+    private readonly access: Access,
     private readonly blocks: Blocks,
     private readonly notifications: NotificationService,
     private readonly bus: EventBus,
@@ -58,16 +60,8 @@ export class PendingAdmissions {
   ): Promise<void> {
     if (rejectedAt) return;
     await this.notifications.withdraw({ groupId, kind: 'join_request.received', actorId: userId });
-    const adminIds = await this.adminsOf(groupId);
+    const adminIds = await this.access.staffOf(groupId, 'admin');
     await this.bus.publish({ type: 'join_request.ended', groupId, userId, outcome, adminIds });
-  }
-
-  /** Who decides on requests. */
-  async adminsOf(groupId: ObjectId): Promise<ObjectId[]> {
-    const admins = await this.collections.memberships
-      .find({ groupId, role: { $in: ['owner', 'admin'] } }, { projection: { userId: 1 } })
-      .toArray();
-    return admins.map(({ userId }) => userId);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument } from '../../models/channel.model';
 import type { MessageDocument } from '../../models/message.model';
 import type { NotificationDocument } from '../../models/notifications/notification.model';
@@ -7,6 +8,7 @@ import { toPreferences } from '../../models/users/preferences.model';
 import { MAX_MENTIONS } from '../../utils/mention-names';
 import { audienceOfChannel, type Access } from '../access/access';
 import type { AudienceIndex } from '../access/audience-index';
+import type { RightsVersion } from '../access/rights-version';
 import type { NotificationService } from '../notifications/notification.service';
 
 /** In a channel that more people read, a mention of everybody is in the message alone: nobody gets a notification of it. */
@@ -22,6 +24,8 @@ export class MentionNotices {
     private readonly access: Access,
     private readonly audiences: AudienceIndex,
     private readonly notifications: NotificationService,
+    private readonly transactions: Transactions,
+    private readonly rights: RightsVersion,
   ) {}
 
   /** Whom a message has mentioned when it stops mentioning those whom it mentions now. */
@@ -39,7 +43,7 @@ export class MentionNotices {
 
   /**
    * Stores the notifications of a message. Part of the transaction that writes the message; whoever calls announces
-   * them when the message has been told.
+   * them after the message has been published.
    * @param told whom it has mentioned before it was edited.
    */
   async store(
@@ -54,9 +58,7 @@ export class MentionNotices {
       .filter((id) => !known.has(id.toHexString()))
       .slice(0, Math.max(0, MAX_MENTIONS - known.size));
     const everyone =
-      mentionsEveryone && !told.everyoneNotified
-        ? await this.everyone(channel, mentionsEveryone, senderId)
-        : [];
+      mentionsEveryone && !told.everyoneNotified ? await this.everyone(channel, mentionsEveryone) : [];
     const people = new Map([...named, ...everyone].map((id) => [id.toHexString(), id]));
     for (const id of [...known, senderId.toHexString()]) people.delete(id);
     const userIds = await this.interested(channel, [...people.values()]);
@@ -69,22 +71,36 @@ export class MentionNotices {
     });
   }
 
-  /** Those who read the channel, or those of them who are there now; but not who has blocked the sender. */
+  /**
+   * Announces the notifications of messages to those who read the channel still: by now somebody may have left.
+   * In a transaction it waits for the commit.
+   */
+  announce({ _id }: ChannelDocument, documents: readonly NotificationDocument[]): Promise<void> {
+    if (documents.length === 0) return Promise.resolve();
+    const read = async () => {
+      const userIds = documents.map(({ userId }) => userId);
+      const [prepared, readers] = await Promise.all([
+        this.notifications.prepare(documents),
+        this.access.readersOutOf(_id, userIds),
+      ]);
+      const known = new Set(readers.map((id) => id.toHexString()));
+      return prepared.filter(({ notification }) => known.has(notification.userId.toHexString()));
+    };
+    return this.transactions.afterCommit(() =>
+      this.rights.publish(read, (all) => Promise.all(all.map((one) => this.notifications.publish(one)))),
+    );
+  }
+
+  /** Those who read the channel, or those of them who are there now. */
   private async everyone(
     channel: ChannelDocument,
     kind: NonNullable<MessageDocument['mentionsEveryone']>,
-    senderId: ObjectId,
   ): Promise<ObjectId[]> {
     const people =
       kind === 'here'
         ? this.audiences.readers(audienceOfChannel(channel)).map((id) => new ObjectId(id))
         : (await this.access.readersOf(channel, MAX_EVERYONE + 1)).map(({ userId }) => userId);
-    if (people.length > MAX_EVERYONE) return [];
-    const blocks = await this.collections.blocks
-      .find({ blockedId: senderId, userId: { $in: people } })
-      .toArray();
-    const silent = new Set(blocks.map(({ userId }) => userId.toHexString()));
-    return people.filter((id) => !silent.has(id.toHexString()));
+    return people.length > MAX_EVERYONE ? [] : people;
   }
 
   /** Those who have not turned notifications off, for this channel or for all of which they have not said otherwise. */

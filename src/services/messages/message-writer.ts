@@ -13,11 +13,11 @@ import { AppError } from '../../utils/errors';
 import { AttachmentLost, type Attachments } from '../files/attachments';
 import { actor, noChannel, refusal, type Access } from '../access/access';
 import { hasRank } from '../access/access-rules';
+import type { RightsVersion } from '../access/rights-version';
 import type { Committed } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { MentionNotices } from './mention-notices';
-import type { NotificationService } from '../notifications/notification.service';
 import type { ReadMarkers } from '../reading/read-markers';
 import { searchFieldsOf } from '../search/search-terms';
 import { tooSoon, type SlowMode } from './slow-mode';
@@ -91,7 +91,7 @@ export interface MessageWriterDeps {
   markers: ReadMarkers;
   roots: ThreadRoots;
   notices: MentionNotices;
-  notifications: NotificationService;
+  rights: RightsVersion;
   bus: EventBus;
 }
 
@@ -224,8 +224,31 @@ export class MessageWriter {
     }
     for (const root of roots)
       await this.deps.bus.publish({ type: 'message.updated', channel, message: root });
-    for (const follow of follows) await this.deps.bus.publish({ type: 'thread_follow.changed', follow });
-    await this.deps.notifications.announce(notices);
+    await this.publishFollows(channel, created, follows);
+    await this.deps.notices.announce(channel, notices);
+  }
+
+  /** The author of a root follows its thread from the first reply on, and may not read the channel any more. */
+  private async publishFollows(
+    { _id }: ChannelDocument,
+    created: readonly MessageDocument[],
+    follows: readonly ThreadFollowDocument[],
+  ): Promise<void> {
+    if (follows.length === 0) return;
+    const { access, rights, bus } = this.deps;
+    const followers = follows.map(({ userId }) => userId);
+    await rights.publish(
+      () => access.readersOutOf(_id, followers),
+      (readers) => {
+        const senders = created.map(({ senderId }) => senderId);
+        const concerned = new Set([...readers, ...senders].map((id) => id.toHexString()));
+        return Promise.all(
+          follows
+            .filter(({ userId }) => concerned.has(userId.toHexString()))
+            .map((follow) => bus.publish({ type: 'thread_follow.changed', follow })),
+        );
+      },
+    );
   }
 
   /** Takes out of `fresh` what slow mode does not let through. @returns why, by key. */

@@ -37,14 +37,14 @@ export type MessagesModule = ReturnType<typeof createMessages>;
 export function createMessages(kernel: Kernel, needs: Needs) {
   const { collections, transactions, bus, queue, lifecycle } = kernel;
   const { audit } = needs.audit;
-  const { access, audiences, writes } = needs.access;
+  const { access, audiences, writes, rights } = needs.access;
   const { attachments } = needs.files;
   const { notifications } = needs.notifications;
   const { markers } = needs.reading;
   const { channelChanges, channelCounts } = needs.channels;
   const slowMode = new SlowMode(collections);
   const mentions = new Mentions(collections, access);
-  const notices = new MentionNotices(collections, access, audiences, notifications);
+  const notices = new MentionNotices(collections, access, audiences, notifications, transactions, rights);
   const roots = new ThreadRoots(collections);
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter({
@@ -56,7 +56,7 @@ export function createMessages(kernel: Kernel, needs: Needs) {
     markers,
     roots,
     notices,
-    notifications,
+    rights,
   });
   const sends = queue.batched<MessageDraft, SentMessage>((id, drafts) => writer.commit(id, drafts));
   const changes = new MessageChanges(collections, transactions, access, queue, channelChanges, bus);
@@ -80,7 +80,6 @@ export function createMessages(kernel: Kernel, needs: Needs) {
       slowMode,
       mentions,
       notices,
-      notifications,
       audit,
     }),
     history: new MessageHistory(collections, access),

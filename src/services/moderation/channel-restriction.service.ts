@@ -19,9 +19,9 @@ import { noChannel, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { Blocks } from '../users/blocks';
 import type { ChannelCounts } from '../channels/channel-counts';
-import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import type { GuardedWrites } from '../access/guarded-writes';
+import type { Standing } from '../access/read-access';
 import type { NotificationService } from '../notifications/notification.service';
 import { pageOfPeople } from '../users/people-pages';
 import type { UserService } from '../user.service';
@@ -39,7 +39,6 @@ export interface ChannelRestrictionServiceDeps {
   users: UserService;
   blocks: Blocks;
   notifications: NotificationService;
-  queue: KeyedQueue;
   audit: AuditService;
   bus: EventBus;
   logger: Logger;
@@ -82,7 +81,7 @@ export class ChannelRestrictionService {
     return this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
       const user = await this.deps.users.lockLiving(userId);
-      if (!(await this.isThere(channel, subjectId))) {
+      if (!(await this.deps.access.standingOf(channel, subjectId)).belongs) {
         throw new AppError('bad_request', 'The user is not in the channel.');
       }
       return this.write(caller, channel, user, input);
@@ -93,7 +92,7 @@ export class ChannelRestrictionService {
   async lift(caller: Caller, channelId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
     await this.deps.writes.inChannel(caller, 'channel.moderate', channelId, { subjectId }, ({ channel }) =>
-      this.end(channel._id, subjectId, caller),
+      this.end(channel, subjectId, caller),
     );
   }
 
@@ -117,10 +116,11 @@ export class ChannelRestrictionService {
   /** Part of the caller's transaction, in the channel's line. */
   private async write(
     caller: Caller,
-    { _id: channelId, groupId }: ChannelDocument,
+    channel: ChannelDocument,
     user: UserDocument,
     { kind, reason, ...input }: RestrictInput,
   ): Promise<ChannelRestriction> {
+    const { _id: channelId, groupId } = channel;
     if (!groupId) throw noChannel();
     const userId = user._id;
     const before = await this.deps.collections.channelRestrictions.findOne({ channelId, userId });
@@ -142,7 +142,7 @@ export class ChannelRestrictionService {
     if (kind === 'banned') {
       const isNew = before?.kind !== 'banned';
       await this.deps.bus.publish({ type: 'channel_ban.added', channelId, groupId, userId, isNew });
-    } else if (before?.kind === 'banned') await this.letIn(channelId, userId);
+    } else if (before?.kind === 'banned') await this.letIn(channel, userId);
     const isBlocked = await this.deps.blocks.hasBlocked(userId, caller.userId);
     const shownReason = isBlocked ? '' : reason;
     await this.deps.bus.publish({ type: 'channel_restriction.set', restriction, shownReason });
@@ -168,56 +168,47 @@ export class ChannelRestrictionService {
         .limit(1)
         .toArray();
       if (!next?.expiresAt || next.expiresAt > new Date()) return next?.expiresAt ?? undefined;
-      await this.end(next.channelId, next.userId, null);
+      const { _id, channelId, userId } = next;
+      const isThere = await this.deps.writes.inChannelByServer(channelId, userId, (channel) =>
+        this.end(channel, userId, null),
+      );
+      // Left behind by a crash, or by an older version.
+      if (!isThere) await this.deps.collections.channelRestrictions.deleteOne({ _id });
     }
   }
 
-  private end(channelId: ObjectId, userId: ObjectId, by: EndedBy): Promise<void> {
-    return this.deps.queue.exclusive(channelId, () =>
-      this.deps.transactions.run(async () => {
-        const ended = await this.deps.collections.channelRestrictions.findOneAndDelete({
-          channelId,
-          userId,
-          // A moderator may have given it more time in the meantime.
-          ...(!by && { expiresAt: { $lte: new Date() } }),
-        });
-        if (!ended) return;
-        await this.note(by, 'channel.restriction_ended', ended, { kind: ended.kind });
-        const knows =
-          ended.kind === 'banned' ? await this.letIn(channelId, userId) : await this.reads(channelId, userId);
-        if (knows) await this.deps.bus.publish({ type: 'channel_restriction.ended', channelId, userId });
-      }),
-    );
+  /** Ends a mute or ban, where there is one. Part of the caller's transaction, which has locked what this rests on. */
+  private async end(channel: ChannelDocument, userId: ObjectId, by: EndedBy): Promise<void> {
+    const channelId = channel._id;
+    const ended = await this.deps.collections.channelRestrictions.findOneAndDelete({
+      channelId,
+      userId,
+      // A moderator may have given it more time in the meantime.
+      ...(!by && { expiresAt: { $lte: new Date() } }),
+    });
+    if (!ended) return;
+    await this.note(by, 'channel.restriction_ended', ended, { kind: ended.kind });
+    const { belongs } =
+      ended.kind === 'banned'
+        ? await this.letIn(channel, userId)
+        : await this.deps.access.standingOf(channel, userId);
+    if (belongs) await this.deps.bus.publish({ type: 'channel_restriction.ended', channelId, userId });
   }
 
-  /** A ban has ended: open sockets of the user hear the channel again. @returns whether they may know of it. */
-  private async letIn(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const channel = await this.deps.collections.channels.findOne({ _id: channelId });
-    if (!channel?.groupId) return false;
-    const isMember = (await this.deps.collections.channelMembers.findOne({ channelId, userId })) !== null;
-    const { groupId } = channel;
-    const knows = await this.isThere(channel, userId);
+  /** A ban has ended: open sockets of the user receive the channel again. @returns what the user is in the channel. */
+  private async letIn(channel: ChannelDocument, userId: ObjectId): Promise<Standing> {
+    const { _id: channelId, groupId } = channel;
+    if (!groupId) throw noChannel();
+    const standing = await this.deps.access.standingOf(channel, userId);
     await this.deps.bus.publish({
       type: 'channel_ban.ended',
       channelId,
       groupId,
       userId,
-      isMember,
-      channel: knows ? await this.deps.counts.counted(channel) : null,
+      isMember: standing.inChannel,
+      channel: standing.belongs ? await this.deps.counts.counted(channel) : null,
     });
-    return knows;
-  }
-
-  private async reads(channelId: ObjectId, userId: ObjectId): Promise<boolean> {
-    const channel = await this.deps.collections.channels.findOne({ _id: channelId });
-    return channel !== null && this.isThere(channel, userId);
-  }
-
-  /** Whether somebody reads a channel, as long as no ban keeps them from it. */
-  private async isThere({ _id, groupId, visibility }: ChannelDocument, userId: ObjectId): Promise<boolean> {
-    const { memberships, channelMembers } = this.deps.collections;
-    if (!groupId || !(await memberships.findOne({ groupId, userId }))) return false;
-    return visibility === 'public' || (await channelMembers.findOne({ channelId: _id, userId })) !== null;
+    return standing;
   }
 
   private note(

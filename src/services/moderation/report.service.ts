@@ -197,13 +197,9 @@ export class ReportService {
 
   /** Who is told of a report: those of the group who may handle it, or else the super admins. */
   private async moderatorsOf(channel: ChannelDocument, report: ReportDocument): Promise<ObjectId[]> {
-    const staff = channel.groupId
-      ? await this.collections.memberships
-          .find({ groupId: channel.groupId, role: { $in: ['owner', 'admin', 'moderator'] } })
-          .toArray()
-      : [];
+    const staff = channel.groupId ? await this.access.staffOf(channel.groupId, 'moderator') : [];
     const concerned = (id: ObjectId) => id.equals(report.reporterId) || id.equals(report.message.senderId);
-    const users = await this.users.byIds(staff.map(({ userId }) => userId));
+    const users = await this.users.byIds(staff);
     const actors = [...users.values()]
       .filter(({ _id }) => !concerned(_id))
       .map(({ _id, role, state }) => ({ id: _id, role, state }));

@@ -13,6 +13,7 @@ import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Blocks } from '../users/blocks';
+import type { DomainEventOf } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { ThrottleService } from '../operations/throttle.service';
 
@@ -26,6 +27,9 @@ export interface Notice {
   messageId?: ObjectId;
   text?: string;
 }
+
+/** What is to be published of a notification. */
+export type PreparedNotification = DomainEventOf<'notification.created'>;
 
 /**
  * What users should know of, kept until they have read it. The one place through which what a person does or writes
@@ -105,18 +109,27 @@ export class NotificationService {
 
   /** Tells open devices of notifications that have been stored, one for each user. */
   async announce(documents: readonly NotificationDocument[]): Promise<void> {
-    if (documents.length === 0) return;
+    for (const one of await this.prepare(documents)) await this.publish(one);
+  }
+
+  /** What open devices are to be told of notifications that have been stored, one for each user. */
+  async prepare(documents: readonly NotificationDocument[]): Promise<PreparedNotification[]> {
+    if (documents.length === 0) return [];
     const userIds = documents.map(({ userId }) => userId);
     const [unread, undisturbed] = await Promise.all([this.countUnreadOf(userIds), this.undisturbed(userIds)]);
-    for (const document of documents) {
+    return documents.map((document): PreparedNotification => {
       const key = document.userId.toHexString();
-      await this.bus.publish({
+      return {
         type: 'notification.created',
         notification: document,
         unread: unread.get(key) ?? 0,
         silent: undisturbed.has(key),
-      });
-    }
+      };
+    });
+  }
+
+  publish(event: PreparedNotification): Promise<void> {
+    return this.bus.publish(event);
   }
 
   /**

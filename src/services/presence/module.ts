@@ -8,12 +8,12 @@ export type PresenceModule = ReturnType<typeof createPresence>;
 
 export function createPresence(
   { collections, transactions, bus, lifecycle, logger }: Kernel,
-  { access, audiences }: AccessModule,
+  { access, audiences, rights }: AccessModule,
   settings: { awaySeconds: number; graceSeconds: number },
 ) {
   const lastSeen = new LastSeen(collections, transactions, logger);
   const presence = new PresenceService(collections, access, audiences, bus, lastSeen, settings);
-  const typing = new TypingService(collections, access, presence, bus);
+  const typing = new TypingService(collections, access, presence, bus, rights);
   lifecycle.register('presence', presence);
   lifecycle.register('typing', { stop: () => typing.close() });
   return { presence, typing };

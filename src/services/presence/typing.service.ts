@@ -4,7 +4,8 @@ import type { Collections } from '../../db/collections';
 import type { Caller } from '../../models/identity/session.model';
 import { TYPING_EXPIRY, TYPING_INTERVAL } from '../../models/presence/typing.model';
 import { audienceOfChannel, type Access } from '../access/access';
-import { DOMAIN_EVENTS, type ChannelAudience, type DomainEvent } from '../kernel/domain-events';
+import type { RightsVersion } from '../access/rights-version';
+import type { ChannelAudience, DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { PresenceService } from './presence.service';
 
@@ -22,6 +23,8 @@ interface TypingAudience {
 interface Typist extends TypingAudience {
   typing: boolean;
   toldAt: number;
+  /** The version of all rights by which the audience was found. */
+  version: number;
   expiry: NodeJS.Timeout;
 }
 
@@ -30,15 +33,16 @@ export class TypingService {
   /** By user and channel. One stays for a moment after it has ended, so that nobody can make others flicker. */
   private readonly typists = new Map<string, Map<string, Typist>>();
   /** Who may type, and who hears it. */
-  private readonly rights = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
-  /** Counts how often the rights were forgotten. */
-  private version = 0;
+  private readonly known = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
+  /** The version of all rights that `known` is of. */
+  private knownAt = 0;
 
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
     private readonly presence: PresenceService,
     private readonly bus: EventBus,
+    private readonly rights: RightsVersion,
   ) {
     bus.subscribe((event) => this.handle(event));
   }
@@ -63,7 +67,8 @@ export class TypingService {
     else if (own.size >= AT_ONCE) return;
     const expiry = setTimeout(() => void this.end(userId, channelId), TYPING_EXPIRY);
     expiry.unref();
-    const typist: Typist = { typing: true, toldAt: now, ...audience, expiry };
+    const version = this.knownAt;
+    const typist: Typist = { typing: true, toldAt: now, ...audience, version, expiry };
     this.typists.set(userId, own.set(channelId, typist));
     await this.publish(userId, typist);
   }
@@ -91,7 +96,15 @@ export class TypingService {
 
   private async end(userId: string, channelId: string): Promise<void> {
     const typist = this.quieten(userId, channelId);
-    if (typist) await this.publish(userId, typist);
+    if (!typist) return;
+    if (typist.version === this.rights.current) return this.publish(userId, typist);
+    // The channel may have become private since, or be gone.
+    await this.rights.publish(
+      () => this.collections.channels.findOne({ _id: new ObjectId(channelId) }),
+      async (channel) => {
+        if (channel) await this.publish(userId, { ...typist, audience: audienceOfChannel(channel) });
+      },
+    );
   }
 
   private publish(userId: string, { audience, leaveOut, typing }: Typist): Promise<void> {
@@ -125,15 +138,17 @@ export class TypingService {
   private async audienceFor(caller: Caller, channelId: string): Promise<TypingAudience | undefined> {
     const key = `${caller.userId.toHexString()} ${channelId}`;
     for (let tries = 0; tries < 3; tries++) {
-      const { version } = this;
-      const known = this.rights.get(key);
+      const version = this.rights.current;
+      if (version !== this.knownAt) this.known.clear();
+      this.knownAt = version;
+      const known = this.known.get(key);
       if (known) return known;
       const { channel } = await this.access.channel(caller, 'message.send', channelId);
       const leaveOut = [caller.userId, ...(await this.blockedWith(caller.userId))];
       // What has changed in the meantime may have changed this.
-      if (version !== this.version) continue;
+      if (version !== this.rights.current) continue;
       const found = { audience: audienceOfChannel(channel), leaveOut };
-      this.rights.set(key, found);
+      this.known.set(key, found);
       return found;
     }
     return undefined;
@@ -150,8 +165,5 @@ export class TypingService {
     if (event.type === 'message.created') {
       this.quieten(event.message.senderId.toHexString(), event.message.channelId.toHexString());
     }
-    if (!DOMAIN_EVENTS[event.type].changesRights) return;
-    this.version++;
-    this.rights.clear();
   }
 }

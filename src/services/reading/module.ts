@@ -12,14 +12,14 @@ export type ReadingModule = ReturnType<typeof createReading>;
 
 export function createReading(
   kernel: Kernel,
-  { access }: AccessModule,
+  { access, rights }: AccessModule,
   { users }: UsersModule,
   { errors }: OperationsModule,
 ) {
   const { collections, transactions, bus, lifecycle, logger } = kernel;
   const markers = new ReadMarkers(collections);
   const counts = new ReadCounts(collections, markers);
-  const receipts = new ReadReceipts(collections, access, users, bus, logger);
+  const receipts = new ReadReceipts(collections, access, users, bus, logger, rights);
   lifecycle.register('read receipts', receipts);
   return {
     markers,

@@ -10,6 +10,7 @@ import type { Access } from '../access/access';
 import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { Reader } from '../access/read-access';
+import type { RightsVersion } from '../access/rights-version';
 import type { UserService } from '../user.service';
 
 /** For so many milliseconds what people have read is gathered before it is told. */
@@ -32,6 +33,7 @@ export class ReadReceipts {
     private readonly users: UserService,
     private readonly bus: EventBus,
     private readonly logger: Logger,
+    private readonly rights: RightsVersion,
   ) {}
 
   /** Begins to tell what is read from now on. */
@@ -88,16 +90,20 @@ export class ReadReceipts {
   }
 
   private async tell(channelId: string, seen: ReadonlyMap<string, number>): Promise<void> {
-    const channel = await this.collections.channels.findOne({ _id: new ObjectId(channelId) });
-    const members = channel && (await this.members(channel));
-    if (!members) return;
-    const here = members.filter(({ userId }) => seen.has(userId.toHexString()));
-    const willing = await this.willing(here.map(({ userId }) => userId));
-    if (willing.length === 0) return;
-    await this.bus.publish({
-      type: 'channel.seen',
-      channel,
-      seen: willing.map((userId) => ({ userId, readSeq: seen.get(userId.toHexString()) ?? 0 })),
+    const read = async () => {
+      const channel = await this.collections.channels.findOne({ _id: new ObjectId(channelId) });
+      const members = channel && (await this.members(channel));
+      if (!members) return undefined;
+      const here = members.filter(({ userId }) => seen.has(userId.toHexString()));
+      return { channel, willing: await this.willing(here.map(({ userId }) => userId)) };
+    };
+    await this.rights.publish(read, async (found) => {
+      if (!found || found.willing.length === 0) return;
+      await this.bus.publish({
+        type: 'channel.seen',
+        channel: found.channel,
+        seen: found.willing.map((userId) => ({ userId, readSeq: seen.get(userId.toHexString()) ?? 0 })),
+      });
     });
   }
 

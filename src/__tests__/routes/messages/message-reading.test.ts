@@ -345,6 +345,17 @@ describe('a thread', () => {
     ]);
   });
 
+  test('is not told of to the author of its root who has left the channel', async () => {
+    const { groupId, channelId } = await createRoom(server.api, ada, [bruno, chiara]);
+    const root = await say(server.api, channelId, bruno, 'Root');
+    const device = await enter(bruno);
+    expect((await server.api.post(`/api/groups/${groupId}/leave`, undefined, bruno.token)).status).toBe(204);
+    await say(server.api, channelId, chiara, 'Reply', { threadId: root.id });
+    // A round trip: whatever the device was to be told before has come.
+    await device.ask('message:delete', {});
+    expect(device.told.filter(({ event }) => event === 'thread:updated')).toEqual([]);
+  });
+
   test('counts as many replies at its root as are left, whatever is deleted', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const root = await say(server.api, channelId, ada, 'Root');

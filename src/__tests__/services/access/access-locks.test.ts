@@ -1,21 +1,28 @@
+import fc from 'fast-check';
 import { once } from 'node:events';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../../db/collections';
 import { lock } from '../../../db/transaction';
+import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
 import type { Answer } from '../../fixtures/api';
+import { Orders, type Call } from '../../fixtures/hearing-orders';
+import { beforePair, everyPair, pairOf, SUBJECT } from '../../fixtures/hearing-pairs';
+import { Audience } from '../../fixtures/hearing-world';
 import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
+import { until } from '../../fixtures/until';
 
 /** Two nodes on one database, so that no queue in memory keeps their writes apart. */
 let here: TestServer;
 let there: TestServer;
+let root: Person;
 let owner: Person;
 
 beforeAll(async () => {
   here = await startTestServer({}, { monitorCommands: true });
   there = await startTestServer({}, { beside: here });
-  await signUp(here.api, 'root');
+  root = await signUp(here.api, 'root');
   owner = await signUp(here.api, 'owner');
 });
 afterAll(async () => {
@@ -23,18 +30,19 @@ afterAll(async () => {
   await here.close();
 });
 
-/** A collection and one of its operations: where a call is held up. */
-type Place = [keyof Collections, string];
+/** A collection and one of its operations: where a call is held up, just before it or just after it. */
+type Place = [keyof Collections, string, 'after'?];
 
 /**
  * Holds a call up just before it writes what it has decided, and does another one meanwhile: until that has been
  * answered, or has been in the way of the first one and so has to begin again.
+ * @returns the two answers, and whether one of the two was in the way of the other.
  */
 async function interleave(
-  [name, operation]: Place,
-  first: () => Promise<Answer>,
-  second: () => Promise<Answer>,
-): Promise<[number, number]> {
+  [name, operation, after]: Place,
+  first: () => Promise<{ status: number }>,
+  second: () => Promise<{ status: number }>,
+): Promise<[first: number, second: number, collided: boolean]> {
   const collections = here.context.database.collections as unknown as Record<string, object>;
   const real = collections[name]!;
   let stop = () => {};
@@ -48,9 +56,11 @@ async function interleave(
       if (key !== operation || passed) return value;
       return async (...parameters: unknown[]) => {
         passed = true;
+        const run = () => (value as (...all: unknown[]) => Promise<unknown>)(...parameters);
+        const result = after && (await run());
         stop();
         await gate;
-        return (value as (...all: unknown[]) => unknown)(...parameters);
+        return after ? result : run();
       };
     },
   });
@@ -59,10 +69,10 @@ async function interleave(
     await stopped;
     const conflict = once(here.context.database.db.client, 'commandFailed');
     const meanwhile = second();
-    await Promise.race([meanwhile, conflict]);
+    const collided = await Promise.race([meanwhile.then(() => false), conflict.then(() => true)]);
     goOn();
     const answers = await Promise.all([begun, meanwhile]);
-    return [answers[0].status, answers[1].status];
+    return [answers[0].status, answers[1].status, collided];
   } finally {
     collections[name] = real;
   }
@@ -190,6 +200,81 @@ describe('of two writes on two nodes neither decides by what the other one has j
     expect(await channelRestrictions.countDocuments({ userId })).toBe(0);
     expect(await channelMembers.countDocuments({ userId })).toBe(0);
   });
+});
+
+test(
+  'of any two changes on two nodes one comes first, and nothing is left of the other',
+  async () => {
+    const audience = await Audience.gather({ server: here, root });
+    for (const round of rounds(1)) {
+      await fc.assert(
+        fc.asyncProperty(everyPair, async (ways) => {
+          for (const way of ways) {
+            const world = await audience.createWorld();
+            for (const command of beforePair(way)) await audience.begin(world, command);
+            const nodes = [here.api, there.api];
+            const calls = await Promise.all(
+              pairOf(way).map(async (command, index): Promise<Call> => {
+                const { status } = await audience.perform(world, command, nodes[index]);
+                return { command, issuedAt: 1, returnedAt: 2, status };
+              }),
+            );
+            const { ends } = new Orders([world.model], calls);
+            expect({ way, calls, explained: ends.length > 0 }).toEqual({ way, calls, explained: true });
+            expect({ way, calls, left: await audience.leftoversIn(world) }).toEqual({ way, calls, left: [] });
+            const seen = await audience.overviewOf(world, SUBJECT);
+            const possible = ends.map((model) => [0, 1].filter((where) => model.reads(SUBJECT, where)));
+            await audience.deleteWorld(world);
+            expect({ way, calls, possible }).toEqual({
+              way,
+              calls,
+              possible: expect.arrayContaining([seen]),
+            });
+          }
+        }),
+        { seed: SEED + round, numRuns: 1, endOnFailure: true },
+      );
+    }
+  },
+  PATIENCE * 2,
+);
+
+test('the end of a ban locks what it rests on: who leaves at that moment is not told of the channel', async () => {
+  const { groupId, open, person } = await createWorld();
+  const input = { kind: 'banned', expiresAt: new Date(Date.now() + 500).toISOString() };
+  const path = `/api/channels/${open}/restrictions/${person.id}`;
+  expect((await here.api.call('put', path, { body: input, token: owner.token })).status).toBe(200);
+  const { channelRestrictions } = here.context.database.collections;
+  const ban = { channelId: new ObjectId(open), userId: new ObjectId(person.id) };
+  const ended = async () => (await channelRestrictions.countDocuments(ban)) === 0;
+  const [, left, collided] = await interleave(
+    ['channelRestrictions', 'findOneAndDelete', 'after'],
+    () => until(ended).then(() => ({ status: 204 })),
+    () => exits['leaving']!({ groupId, open, closed: '', person }),
+  );
+  expect({ left, collided }).toEqual({ left: 204, collided: true });
+});
+
+test('who leaves while a mention of them is being announced is not told of it', async () => {
+  const world = await createWorld();
+  const { open, person } = world;
+  const client = await connect(here.url, person.token, { transports: ['websocket'] });
+  const say = (clientMessageId: string, body: string) =>
+    post(`/api/channels/${open}/messages`, { clientMessageId, body }, owner);
+  // From then on a send does not read the channel, but only the announcement does.
+  await say('plain', 'Nobody is meant');
+  const answers = await interleave(
+    ['channels', 'findOne'],
+    () => say('mention', 'Listen, @channel'),
+    () => post(`/api/groups/${world.groupId}/leave`, undefined, person),
+  );
+  expect(answers).toEqual([201, 204, false]);
+  await client.ask('message:delete', {});
+  const mentions = client.told.filter(
+    ({ event, payload }) => event === 'notification:created' && payload.notification.kind === 'mention',
+  );
+  expect(mentions).toEqual([]);
+  client.close();
 });
 
 test('on one node, too, whoever is added while they leave is not left in the channel', async () => {

@@ -1,11 +1,15 @@
 import fc from 'fast-check';
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
 import type { Command, HearingModel } from '../../fixtures/hearing-model';
 import { Orders, type Call } from '../../fixtures/hearing-orders';
-import { Audience, PEOPLE, type World } from '../../fixtures/hearing-world';
+import { Audience, PEOPLE, type Sightings, type World } from '../../fixtures/hearing-world';
+import { beforePair, everyPair, pairOf, SUBJECT, type Interleaving } from '../../fixtures/hearing-pairs';
+import { upload } from '../../fixtures/uploads';
 
 let audience: Audience;
-/** When messages were published, by their ids. Moments are counted. */
+/** When messages, and notifications of their mentions, were published, by the ids of the messages. Moments are counted. */
 const publishedAt = new Map<string, number>();
 let moment = 0;
 
@@ -13,6 +17,8 @@ beforeAll(async () => {
   audience = await Audience.gather();
   audience.server.context.bus.subscribe((event) => {
     if (event.type === 'message.created') publishedAt.set(event.message._id.toHexString(), ++moment);
+    if (event.type !== 'notification.created' || event.notification.kind !== 'mention') return;
+    publishedAt.set(`mention ${event.notification.messageId?.toHexString()}`, ++moment);
   });
 });
 afterAll(() => audience.close());
@@ -46,13 +52,22 @@ const anyRace: fc.Arbitrary<Command[]> = fc
   .map(([changes, sends]) => [...sends.slice(0, 1), ...changes, ...sends.slice(1)]);
 
 /** A world of which it may not be certain what it is like. */
-type Uncertain = World & { models: HearingModel[] };
+type Uncertain = World & {
+  models: HearingModel[];
+  /** The uploads that messages have, by the index of the channel. */
+  files: Map<number, string>;
+};
+
+const newWorld = async (): Promise<Uncertain> => {
+  const made = await audience.createWorld();
+  return Object.assign(made, { models: [made.model], files: new Map<number, string>() });
+};
 
 /** Does commands, and compares all that everybody has heard with all that may have been. */
 async function observe(
   world: Uncertain,
   work: (call: (command: Command) => Promise<Call>) => Promise<void>,
-): Promise<void> {
+): Promise<Map<string, number>> {
   const calls: Call[] = [];
   /** The messages that were sent, with the channel of each. */
   const sent = new Map<string, number>();
@@ -74,6 +89,20 @@ async function observe(
       const heard = events
         .filter(({ event }) => event === 'message:created')
         .map(({ payload }): string => payload.message.id);
+      const mentioned = events.filter(
+        ({ event, payload }) => event === 'notification:created' && payload.notification.kind === 'mention',
+      );
+      for (const { payload } of mentioned) {
+        const { messageId, channelId } = payload.notification;
+        const where = world.channelIds.indexOf(channelId);
+        const possible = orders
+          .at(publishedAt.get(`mention ${messageId}`)!)
+          .some((model) => model.reads(who, where));
+        expect({ calls, who, where, mention: messageId, possible }).toEqual({
+          ...{ calls, who, where, mention: messageId },
+          possible: true,
+        });
+      }
       const surplus = heard.filter((id, index) => !sent.has(id) || heard.indexOf(id) !== index);
       expect({ calls, who, surplus }).toEqual({ calls, who, surplus: [] });
       for (const [id, where] of sent) {
@@ -88,6 +117,7 @@ async function observe(
   }
   world.models = ends;
   world.model = ends[0]!;
+  return sent;
 }
 
 const inTurn = (world: Uncertain, commands: Command[]) =>
@@ -136,8 +166,8 @@ test(
     for (const round of rounds(1)) {
       await fc.assert(
         fc.asyncProperty(fc.array(anyRace, { minLength: 3, maxLength: 3 }), async (races) => {
-          const made = await audience.createWorld();
-          const world: Uncertain = Object.assign(made, { models: [made.model] });
+          const world = await newWorld();
+          await audience.collect();
           for (const command of audience.beginning) await inTurn(world, [command]);
           for (const commands of races) {
             await atOnce(world, commands);
@@ -145,7 +175,78 @@ test(
             await searchAll(world);
           }
         }),
-        { seed: SEED + round, numRuns: 4, endOnFailure: true },
+        { seed: SEED + round, numRuns: 2, endOnFailure: true },
+      );
+    }
+  },
+  PATIENCE * 2,
+);
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** What some people should see in a world, wherever they look. */
+function expectedOf(
+  { files }: Uncertain,
+  model: HearingModel,
+  mentions: Map<string, number>,
+  lookers: number[],
+): Sightings[] {
+  return lookers.map((who) => {
+    const reads = [0, 1].filter((where) => model.reads(who, where));
+    return {
+      history: reads,
+      search: reads,
+      overview: reads,
+      sync: reads,
+      files: reads.filter((where) => files.has(where)),
+      // Nobody is told of what they say themselves.
+      mentions: who === 0 ? [] : [...mentions.values()].filter((where) => reads.includes(where)),
+    };
+  });
+}
+
+async function interleave(way: Interleaving): Promise<void> {
+  const { where, delay, withFile, onlooker } = way;
+  const lookers = [SUBJECT, onlooker];
+  const world = await newWorld();
+  for (const command of beforePair(way)) await audience.begin(world, command);
+  const { server, people } = audience;
+  if (withFile) {
+    const { id } = await upload(server.api, people[0]!, 'what is in it', 'note.txt');
+    const input = { clientMessageId: randomUUID(), body: 'Look', attachmentIds: [id] };
+    const path = `/api/channels/${world.channelIds[where]!}/messages`;
+    expect((await server.api.post(path, input, people[0]!.token)).status).toBe(201);
+    world.files.set(where, id);
+  }
+  await audience.collect();
+  const mentions = await observe(world, async (call) => {
+    const [one, other] = pairOf(way);
+    const first = call(one);
+    for (let turn = 0; turn < delay; turn++) await nextTurn();
+    await Promise.all([first, call(other)]);
+    for (const at of [0, 1]) await call({ act: 'send', who: 0, where: at, flag: true });
+  });
+  const seen = await Promise.all(
+    lookers.map((who) => audience.sightingsOf(world, who, world.files, mentions)),
+  );
+  const explained = world.models.some((model) =>
+    isDeepStrictEqual(seen, expectedOf(world, model, mentions, lookers)),
+  );
+  const expected = expectedOf(world, world.model, mentions, lookers);
+  if (!explained) expect({ way, seen }).toEqual({ way, seen: expected });
+  expect(await audience.leftoversIn(world)).toEqual([]);
+  await audience.deleteWorld(world);
+}
+
+test(
+  'after any two changes at once, people see what they may read and nothing else, wherever they look',
+  async () => {
+    for (const round of rounds(1)) {
+      await fc.assert(
+        fc.asyncProperty(everyPair, async (pairs) => {
+          for (const pair of pairs) await interleave(pair);
+        }),
+        { seed: SEED + round, numRuns: 1, endOnFailure: true },
       );
     }
   },

@@ -118,6 +118,7 @@ test(
       await fc.assert(
         fc.asyncProperty(fc.array(anyCommand, { minLength: 15, maxLength: 25 }), async (commands) => {
           const world = await audience.createWorld();
+          await audience.collect();
           for (const command of [...audience.beginning, ...commands]) await step(world, command);
         }),
         // Each step costs a call and an answer of every device: a smaller example is not worth the time that it takes.

@@ -83,6 +83,17 @@ test('it ends by itself, by a message, and when the typist is gone', async () =>
   await reader.isTold('typing:changed', ({ userId, typing }) => userId === ada.id && !typing);
 });
 
+test('that it has ended is told only to those who still read a channel that has become private', async () => {
+  const owner = await enter(ada);
+  await start();
+  await Promise.all([reader, owner].map((client) => client.isTold('typing:changed')));
+  const closed = await server.api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, ada.token);
+  expect(closed.status).toBe(200);
+  expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
+  await settle(reader, owner);
+  expect([reader, owner].map(told)).toEqual([[true], [true, false]]);
+});
+
 describe('it is not told', () => {
   const block = (who: Person, whom: Person) =>
     server.api.call('put', `/api/users/me/blocks/${whom.id}`, { token: who.token });

@@ -1,0 +1,61 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import type { ChannelDocument } from '../../models/channel.model';
+import { holds } from './access-facts';
+
+/**
+ * Counts the members of public channels of groups: the members of the group who are not banned from the channel. It is
+ * computed from the stored number of the group and the few bans, so it is always exact, and nobody who joins or leaves a
+ * group causes a write to each of its channels.
+ * @returns the counts by the channel's id in hexadecimal digits.
+ */
+export async function countMembers(
+  collections: Collections,
+  publicChannels: readonly ChannelDocument[],
+): Promise<Map<string, number>> {
+  if (publicChannels.length === 0) return new Map();
+  const groupIds = distinct(publicChannels.flatMap(({ groupId }) => groupId ?? []));
+  const channelId = { $in: publicChannels.map(({ _id }) => _id) };
+  const [groups, restrictions] = await Promise.all([
+    collections.groups.find({ _id: { $in: groupIds } }, { projection: { memberCount: 1 } }).toArray(),
+    collections.channelRestrictions.find({ channelId, kind: 'banned' }).toArray(),
+  ]);
+  const bans = await ofMembers(
+    collections,
+    restrictions.filter((one) => holds(one)),
+  );
+  const inGroup = new Map(groups.map(({ _id, memberCount }) => [_id.toHexString(), memberCount]));
+  const counts = new Map(
+    publicChannels.map(({ _id, groupId }) => [_id.toHexString(), inGroup.get(groupId!.toHexString()) ?? 0]),
+  );
+  for (const ban of bans) {
+    const key = ban.channelId.toHexString();
+    counts.set(key, (counts.get(key) ?? 0) - 1);
+  }
+  return counts;
+}
+
+/** Those of the bans that are of members of the group: the number of the group does not include the others. */
+async function ofMembers<Ban extends { groupId: ObjectId; userId: ObjectId }>(
+  { memberships }: Collections,
+  bans: Ban[],
+): Promise<Ban[]> {
+  if (bans.length === 0) return [];
+  const rows = await memberships
+    .find(
+      {
+        groupId: { $in: distinct(bans.map(({ groupId }) => groupId)) },
+        userId: { $in: distinct(bans.map(({ userId }) => userId)) },
+      },
+      { projection: { groupId: 1, userId: 1 } },
+    )
+    .toArray();
+  const keyOf = ({ groupId, userId }: { groupId: ObjectId; userId: ObjectId }) =>
+    `${groupId.toHexString()} ${userId.toHexString()}`;
+  const members = new Set(rows.map(keyOf));
+  return bans.filter((ban) => members.has(keyOf(ban)));
+}
+
+function distinct(ids: readonly ObjectId[]): ObjectId[] {
+  return [...new Map(ids.map((id) => [id.toHexString(), id])).values()];
+}
