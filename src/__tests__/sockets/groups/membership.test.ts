@@ -2,6 +2,7 @@ import { reuseRefreshToken } from '../../fixtures/accounts';
 import { connect, type Client } from '../../fixtures/sockets';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
+import { until } from '../../fixtures/until';
 
 let server: TestServer;
 let owner: Person;
@@ -139,6 +140,33 @@ describe('a private channel', () => {
     const secret = await say(channelId, present, [bystander, client]);
     expect(hasHeard(bystander, secret)).toBe(false);
     expect(hasHeard(client, secret)).toBe(false);
+  });
+
+  test('that was open while a member connected is not heard by them once it is private again', async () => {
+    await addMember();
+    const { connections, presence } = server.context.services;
+    client.close();
+    await until(() => connections.of(member.id).length === 0);
+    let atHandshake = () => {};
+    let finishHandshake = () => {};
+    const inHandshake = new Promise<void>((resolve) => (atHandshake = resolve));
+    const resumed = new Promise<void>((resolve) => (finishHandshake = resolve));
+    const read = presence.mannersOf.bind(presence);
+    const reading = jest.spyOn(presence, 'mannersOf').mockImplementationOnce(async (userId) => {
+      atHandshake();
+      await resumed;
+      return read(userId);
+    });
+    const connecting = enter(member);
+    await inHandshake;
+    for (const visibility of ['public', 'private']) {
+      const answer = await server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
+      expect(answer.status).toBe(200);
+    }
+    finishHandshake();
+    const late = await connecting;
+    reading.mockRestore();
+    expect(hasHeard(late, await say(channelId, present, [late]))).toBe(false);
   });
 });
 
