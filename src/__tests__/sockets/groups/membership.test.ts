@@ -170,6 +170,78 @@ describe('a private channel', () => {
   });
 });
 
+test('each change reaches those whom it concerns, once and in one order', async () => {
+  const { groupId } = await createRoom(server.api, owner, [witness]);
+  const own = { groupId, name: 'order of events', visibility: 'private' };
+  const { body } = await server.api.post('/api/channels', own, owner.token);
+  const channel = `/api/channels/${body.channel.id}`;
+  const group = `/api/groups/${groupId}`;
+  const devices = [await enter(owner), await enter(member), await enter(witness)];
+  /** What the owner, the member and the witness are told of a call, by the names of the events. */
+  async function toldOf(method: 'post' | 'patch' | 'delete', path: string, payload?: object) {
+    const before = devices.map(({ told }) => told.length);
+    const answer = await server.api.call(method, path, {
+      token: owner.token,
+      ...(payload && { body: payload }),
+    });
+    expect(Math.floor(answer.status / 100)).toBe(2);
+    for (const device of devices) await device.ask('message:delete', { messageId: '0'.repeat(24) });
+    return devices.map(({ told }, index) =>
+      told
+        .slice(before[index])
+        .map(({ event }) => event)
+        .filter((event) => event !== 'presence:changed' && !event.startsWith('notification:')),
+    );
+  }
+  const userId = member.id;
+  expect(await toldOf('post', `${group}/members`, { userId })).toEqual([
+    ['member:added'],
+    ['group:added', 'member:added'],
+    ['member:added'],
+  ]);
+  expect(await toldOf('post', `${channel}/members`, { userId })).toEqual([
+    ['channel_member:added'],
+    ['channel:added', 'channel_member:added'],
+    [],
+  ]);
+  expect(await toldOf('delete', `${channel}/members/${userId}`)).toEqual([
+    ['channel_member:removed'],
+    ['channel:removed'],
+    [],
+  ]);
+  await toldOf('post', `${channel}/members`, { userId });
+  expect(await toldOf('patch', channel, { visibility: 'public' })).toEqual([
+    ['channel_member:cleared', 'group:updated', 'channel:added'],
+    ['channel_member:cleared', 'group:updated', 'channel:added'],
+    ['group:updated', 'channel:added'],
+  ]);
+  expect(await toldOf('patch', channel, { topic: 'anything' })).toEqual([
+    ['channel:updated'],
+    ['channel:updated'],
+    ['channel:updated'],
+  ]);
+  expect(await toldOf('patch', channel, { visibility: 'private' })).toEqual([
+    ['group:updated', 'channel_member:added', 'channel:updated'],
+    ['group:updated', 'channel:removed'],
+    ['group:updated', 'channel:removed'],
+  ]);
+  await toldOf('post', `${channel}/members`, { userId });
+  // Their way out of the channel is told to those who stay in it, and theirs out of the group to those who stay there.
+  expect(await toldOf('delete', `${group}/members/${userId}`)).toEqual([
+    ['channel_member:removed', 'member:removed'],
+    ['group:removed'],
+    ['member:removed'],
+  ]);
+  await toldOf('post', `${group}/members`, { userId });
+  await toldOf('post', `${channel}/members`, { userId });
+  expect(await toldOf('delete', channel)).toEqual([['channel:removed'], ['channel:removed'], []]);
+  expect(await toldOf('delete', group)).toEqual([
+    ['channel:removed', 'group:removed'],
+    ['channel:removed', 'group:removed'],
+    ['channel:removed', 'group:removed'],
+  ]);
+});
+
 describe('log-out', () => {
   test('closes the sockets of its session and leaves those of another', async () => {
     const login = { identifier: member.username, password: 'correct horse battery' };
