@@ -21,7 +21,7 @@ export class EventBus {
     everywhere: new Set(),
     after: new Set(),
   };
-  private sendToOtherNodes: EventListener | undefined;
+  private sendToOtherNodes: ((event: DomainEvent) => Promise<void>) | undefined;
 
   constructor(private readonly transactions: Transactions) {}
 
@@ -35,7 +35,7 @@ export class EventBus {
    * Sends events with the scope `all` to the other nodes, too.
    * @param send resolves when they have taken effect there. It must not fail: what an event reports has happened.
    */
-  connectNodes(send: EventListener): void {
+  connectNodes(send: (event: DomainEvent) => Promise<void>): void {
     this.sendToOtherNodes = send;
   }
 
@@ -48,22 +48,32 @@ export class EventBus {
    */
   publish(event: DomainEvent): Promise<void> {
     return this.transactions.afterCommit(async () => {
-      const running = [this.call('before', event), this.call('everywhere', event)];
+      const running = [...this.call('before', event), ...this.call('everywhere', event)];
       if (DOMAIN_EVENTS[event.type].scope === 'all') {
-        running.push(Promise.resolve(this.sendToOtherNodes?.(event)));
-        // A listener that fails must not keep the others from their part: its error comes at the end.
+        if (this.sendToOtherNodes) running.push(this.sendToOtherNodes(event));
+        // A listener that fails must not keep those of the last stage from their part: its error comes at the end.
         await Promise.allSettled(running);
       }
-      await Promise.all([...running, this.call('after', event)]);
+      running.push(...this.call('after', event));
+      if (running.length > 0) await Promise.all(running);
     });
   }
 
   /** Lets this node follow what has happened on another one, or what concerns this node alone. */
-  deliver(event: DomainEvent): Promise<void> {
-    return this.call('everywhere', event);
+  async deliver(event: DomainEvent): Promise<void> {
+    await Promise.all(this.call('everywhere', event));
   }
 
-  private async call(stage: EventStage, event: DomainEvent): Promise<void> {
-    await Promise.all([...this.listeners[stage]].map(async (listener) => listener(event)));
+  /** @returns the work of those listeners that are not done at once. */
+  private call(stage: EventStage, event: DomainEvent): Promise<void>[] {
+    return [...this.listeners[stage]].flatMap((listener) => {
+      try {
+        return listener(event) ?? [];
+      } catch (error) {
+        return Promise.resolve().then(() => {
+          throw error;
+        });
+      }
+    });
   }
 }
