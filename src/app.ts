@@ -3,11 +3,11 @@ import express, { type Express } from 'express';
 import helmet from 'helmet';
 import type { Context } from './context';
 import { requireAdministrator } from './middleware/admin.middleware';
-import { neverCache } from './middleware/cache.middleware';
+import { disableCaching } from './middleware/cache.middleware';
 import { admitClient } from './middleware/client.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
-import { onceByKey } from './middleware/idempotency.middleware';
-import { noteErrors, noteTimings } from './middleware/observe.middleware';
+import { handleIdempotencyKeys } from './middleware/idempotency.middleware';
+import { recordErrors, recordTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { limitCalls } from './middleware/throttle.middleware';
 import { receiveUpload } from './middleware/upload.middleware';
@@ -28,9 +28,9 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.disable('x-powered-by');
   app.set('trust proxy', trustProxy(config.http.trustProxy));
 
-  app.use(neverCache);
+  app.use(disableCaching);
   app.use(requestLog(logger));
-  app.use(noteTimings(services.timings));
+  app.use(recordTimings(services.timings));
   app.use(
     helmet({
       // Over plain HTTP these two would send the browser to an HTTPS address that is not served.
@@ -53,14 +53,14 @@ export function createApp(context: Context, parts: Record<string, express.Reques
       admit: (requirements) => admitClient(services, requirements),
       administrator: requireAdministrator(services.access),
       limit: limitCalls(services.throttle),
-      once: onceByKey(services.idempotency),
+      runIdempotently: handleIdempotencyKeys(services.idempotency),
       receive: (spec) => receiveUpload(spec, services.spool),
     }),
   );
   app.use(apiDocsPage());
   for (const [path, part] of Object.entries(parts)) app.use(path, part);
   app.use(routeNotFound);
-  app.use(noteErrors(services.errors));
+  app.use(recordErrors(services.errors));
   app.use(handleError);
   return app;
 }

@@ -5,7 +5,7 @@ import type { UserParams } from '../models/user.model';
 import type { AdminService } from '../services/admin.service';
 import type { AdminUserService } from '../services/admin/admin-users.service';
 import type { CallerRequest } from './controller.types';
-import { reply, replyLines } from './reply';
+import { reply, replyRecords } from './reply';
 
 export interface AdminServices {
   admin: AdminService;
@@ -60,6 +60,6 @@ export function createAdminController({ admin, adminUsers }: AdminServices) {
       return reply(200, { entries: items, nextCursor });
     },
     exportAuditLog: async ({ caller, query }: CallerRequest<{ query: AuditFilter }>) =>
-      replyLines(await admin.exportAuditLog(caller, query)),
+      replyRecords(await admin.exportAuditLog(caller, query)),
   };
 }

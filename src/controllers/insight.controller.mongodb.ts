@@ -8,7 +8,7 @@ import type { ExportService } from '../services/admin/export.service';
 import type { StatisticsService } from '../services/admin/statistics.service';
 import type { DiagnosticsService } from '../services/operations/diagnostics.service';
 import type { CallerRequest } from './controller.types';
-import { reply, replyLines } from './reply';
+import { reply, replyRecords } from './reply';
 
 export interface InsightServices {
   statistics: StatisticsService;
@@ -28,10 +28,10 @@ export function createInsightController({ statistics, diagnostics, exports }: In
       Promise.resolve(reply(200, { endpoints: diagnostics.slowest(caller, query.limit) })),
     errors: ({ caller }: CallerRequest) =>
       Promise.resolve(reply(200, { errors: diagnostics.recentErrors(caller) })),
-    exportUsers: async ({ caller }: CallerRequest) => replyLines(await exports.users(caller)),
-    exportGroups: async ({ caller }: CallerRequest) => replyLines(await exports.groups(caller)),
-    exportChannels: async ({ caller }: CallerRequest) => replyLines(await exports.channels(caller)),
+    exportUsers: async ({ caller }: CallerRequest) => replyRecords(await exports.users(caller)),
+    exportGroups: async ({ caller }: CallerRequest) => replyRecords(await exports.groups(caller)),
+    exportChannels: async ({ caller }: CallerRequest) => replyRecords(await exports.channels(caller)),
     exportMessages: async ({ caller, query }: CallerRequest<{ query: ExportMessagesQuery }>) =>
-      replyLines(await exports.messages(caller, query)),
+      replyRecords(await exports.messages(caller, query)),
   };
 }

@@ -7,9 +7,9 @@ export interface BodyReply<Status extends number = number, Body = unknown> {
 }
 
 /** An answer of many items, each sent as a line of JSON, no faster than the client reads them. */
-export interface LinesReply<Line = unknown> {
+export interface RecordsReply<Value = unknown> {
   status: 200;
-  lines: AsyncIterable<Line>;
+  records: AsyncIterable<Value>;
 }
 
 /** An answer that is a file. The client may get 206 with a part of it, or 304 when it has the file already. */
@@ -33,7 +33,7 @@ export interface SentFile {
 }
 
 /** What a controller returns. The `replies` of the route say which of these it may return, and with what types. */
-export type Reply = BodyReply | LinesReply | FileReply;
+export type Reply = BodyReply | RecordsReply | FileReply;
 
 /** An answer without a body: `reply(204)`. */
 export function reply<Status extends number>(status: Status): BodyReply<Status, undefined>;
@@ -44,8 +44,8 @@ export function reply(status: number, body?: unknown): BodyReply {
 }
 
 /** An answer of one line of JSON for each item. */
-export function replyLines<Line>(lines: AsyncIterable<Line>): LinesReply<Line> {
-  return { status: 200, lines };
+export function replyRecords<Value>(records: AsyncIterable<Value>): RecordsReply<Value> {
+  return { status: 200, records };
 }
 
 /** An answer that is a file. */

@@ -15,10 +15,10 @@ import type { CallerRequest, PublicRequest } from './controller.types';
 import { reply, replyFile, type FileReply } from './reply';
 
 /** Names are never given twice, so what one of them stands for never changes. */
-const FOR_EVER = 'public, max-age=31536000, immutable';
+const IMMUTABLE = 'public, max-age=31536000, immutable';
 
 /** Nobody else may keep it, and whoever does asks each time whether they may still see it. */
-const ASKING_AGAIN = 'private, no-cache';
+const PRIVATE_REVALIDATED = 'private, no-cache';
 
 export interface UploadServices {
   avatars: AvatarService;
@@ -38,13 +38,13 @@ export function createUploadController({ avatars, uploads }: UploadServices) {
       params,
       query,
     }: CallerRequest<{ params: AttachmentParams; query: AttachmentQuery }>) =>
-      sent(await uploads.open(caller, params.attachmentId, query.thumbnail)),
+      attachmentReply(await uploads.open(caller, params.attachmentId, query.thumbnail)),
     getLinkedAttachment: async ({
       params,
       query: { ticket, thumbnail },
       origin,
     }: PublicRequest<{ params: AttachmentParams; query: LinkedAttachmentQuery }>) =>
-      sent(await uploads.openLinked(params.attachmentId, ticket, thumbnail, origin.address)),
+      attachmentReply(await uploads.openLinked(params.attachmentId, ticket, thumbnail, origin.address)),
     linkAttachments: ({ caller, body }: CallerRequest<{ body: AttachmentLinksInput }>) =>
       Promise.resolve(reply(200, uploads.link(caller, body.attachmentIds))),
     setMyAvatar: async ({ caller, file }: CallerRequest<{ file: UploadedFile }>) =>
@@ -66,15 +66,22 @@ export function createUploadController({ avatars, uploads }: UploadServices) {
     getAvatar: async ({ params, query }: PublicRequest<{ params: AvatarParams; query: AvatarQuery }>) => {
       const id = params.name.slice(0, 32);
       const content = await avatars.open(id, query.size);
-      return replyFile({ content, tag: `${id}-${query.size}`, cacheControl: FOR_EVER, inline: true });
+      return replyFile({ content, tag: `${id}-${query.size}`, cacheControl: IMMUTABLE, inline: true });
     },
   };
 }
 
-function sent({ content, upload, mediaType }: OpenAttachment): FileReply {
+function attachmentReply({ content, upload, mediaType }: OpenAttachment): FileReply {
   // An upload never changes; its thumbnail is another content under the same id.
   const tag = `${upload._id.toHexString()}-${mediaType === upload.mediaType ? 'whole' : 'thumbnail'}`;
   const inline = isShownInline(mediaType);
   const type = upload.charset ? `${mediaType}; charset=${upload.charset}` : mediaType;
-  return replyFile({ content, tag, cacheControl: ASKING_AGAIN, mediaType: type, inline, name: upload.name });
+  return replyFile({
+    content,
+    tag,
+    cacheControl: PRIVATE_REVALIDATED,
+    mediaType: type,
+    inline,
+    name: upload.name,
+  });
 }

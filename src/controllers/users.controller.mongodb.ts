@@ -4,7 +4,7 @@ import type { AccountExportService } from '../services/accounts/account-export.s
 import type { AccountService } from '../services/accounts/account.service';
 import type { UserService } from '../services/user.service';
 import type { CallerRequest } from './controller.types';
-import { reply, replyLines } from './reply';
+import { reply, replyRecords } from './reply';
 
 export interface UsersServices {
   users: UserService;
@@ -43,6 +43,6 @@ export function createUsersController({ users, accounts, accountExports }: Users
       await accounts.delete(caller, body, origin);
       return reply(204);
     },
-    export: ({ caller }: CallerRequest) => Promise.resolve(replyLines(accountExports.export(caller))),
+    export: ({ caller }: CallerRequest) => Promise.resolve(replyRecords(accountExports.export(caller))),
   };
 }

@@ -5,7 +5,7 @@ import type { RequestHandler } from 'express';
  * covers errors and unknown paths, too. A route that may be cached says so itself (`ApiRoute.cacheControl`, and
  * `FileReply.cacheControl` for files).
  */
-export const neverCache: RequestHandler = (_request, response, next) => {
+export const disableCaching: RequestHandler = (_request, response, next) => {
   response.setHeader('Cache-Control', 'no-store');
   next();
 };

@@ -8,7 +8,7 @@ export const routeNotFound: RequestHandler = (request, _response, next) => {
 
 /** Turns what was thrown into the one form of an error answer. The cause of a 500 goes to the log only. */
 export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
-  const error = knownError(thrown);
+  const error = toKnownError(thrown);
   const status = statusOf(error);
   if (status >= 500) request.log.error({ err: thrown }, 'request failed');
   if (response.headersSent) {
@@ -24,7 +24,7 @@ export const handleError: ErrorRequestHandler = (thrown: unknown, request, respo
 };
 
 /** An error as it is answered: what Express and its body parser complain of gets a code of ours. */
-export function knownError(thrown: unknown): unknown {
+export function toKnownError(thrown: unknown): unknown {
   return fromParser(thrown) ?? thrown;
 }
 

@@ -18,7 +18,7 @@ interface WriteRoute {
 }
 
 /** Does the work of a request, or gives the answer that an equal one has had under its key. */
-export type Once = (
+export type RunIdempotently = (
   route: WriteRoute,
   request: Request,
   response: Response,
@@ -30,7 +30,7 @@ export type Once = (
  * only to whoever may ask, and requests are compared by what they mean.
  * @throws AppError validation_failed, idempotency_key_reused, idempotency_in_progress
  */
-export function onceByKey(idempotency: IdempotencyService): Once {
+export function handleIdempotencyKeys(idempotency: IdempotencyService): RunIdempotently {
   return async (route, request, response, work) => {
     const headers = { 'Idempotency-Key': request.get('idempotency-key') };
     const { 'Idempotency-Key': key } = parseInput(idempotencyHeaders, headers, 'headers');
@@ -41,7 +41,7 @@ export function onceByKey(idempotency: IdempotencyService): Once {
         key,
         userId: route.authenticated ? callerOf(response).userId : undefined,
         operation: route.operationId,
-        input: [params, query, body, file && toldApartBy(file)],
+        input: [params, query, body, file && fingerprintOf(file)],
         mode: route.idempotency ?? 'atomic',
       },
       work,
@@ -52,6 +52,6 @@ export function onceByKey(idempotency: IdempotencyService): Once {
 }
 
 /** A file without a name is compared as ever, so that answers stay good which were recorded before there were names. */
-function toldApartBy({ sha256, name }: UploadedFile): object {
+function fingerprintOf({ sha256, name }: UploadedFile): object {
   return name === undefined ? { file: sha256 } : { file: sha256, name };
 }

@@ -1,10 +1,10 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
 import type { RecentErrors } from '../services/operations/recent-errors';
 import type { Timings } from '../services/operations/timings';
-import { knownError } from './error.middleware';
+import { toKnownError } from './error.middleware';
 
 /** Notes how long each route takes, from the request to the end of the answer. Streams are left out. */
-export function noteTimings(timings: Timings): RequestHandler {
+export function recordTimings(timings: Timings): RequestHandler {
   return (request, response, next) => {
     const start = performance.now();
     response.once('finish', () => {
@@ -16,9 +16,9 @@ export function noteTimings(timings: Timings): RequestHandler {
 }
 
 /** Notes errors, and hands them on to who answers them. */
-export function noteErrors(errors: RecentErrors): ErrorRequestHandler {
+export function recordErrors(errors: RecentErrors): ErrorRequestHandler {
   return (thrown: unknown, request, _response, next) => {
-    errors.note(nameOf(request), knownError(thrown), typeof request.id === 'string' ? request.id : null);
+    errors.note(nameOf(request), toKnownError(thrown), typeof request.id === 'string' ? request.id : null);
     next(thrown);
   };
 }

@@ -7,7 +7,7 @@ import { AppError } from '../utils/errors';
 import { inputOf } from './validate.middleware';
 
 /** Room for what stands around the file in a multipart body, in bytes. */
-const FRAME = 16 * 1024;
+const MULTIPART_OVERHEAD_BYTES = 16 * 1024;
 
 type Field = Express.Multer.File & { upload?: UploadedFile };
 
@@ -27,13 +27,14 @@ export function receiveUpload(spec: UploadSpec, spool: UploadSpool): RequestHand
     if (request.headers['content-type'] !== undefined && request.is('multipart/form-data') === false) {
       throw new AppError('unsupported_media_type', 'The body must be multipart/form-data.');
     }
-    if (Number(request.headers['content-length']) > spec.maxBytes + FRAME) throw tooLarge(spec);
+    if (Number(request.headers['content-length']) > spec.maxBytes + MULTIPART_OVERHEAD_BYTES)
+      throw tooLarge(spec);
     receive(request, response, (error: unknown) => {
       const field = request.file as Field | undefined;
       const file = field?.upload;
       if (file) inputOf(response).file = spec.named ? { ...file, name: field.originalname } : file;
       if (error !== undefined) next(asUploadError(error, spec));
-      else if (!file) next(wrongForm(spec));
+      else if (!file) next(invalidForm(spec));
       else next();
     });
   };
@@ -66,7 +67,7 @@ function storageOf(spool: UploadSpool): StorageEngine {
 function asUploadError(error: unknown, spec: UploadSpec): unknown {
   if (error instanceof AppError || !(error instanceof Error)) return error;
   if (error instanceof MulterError)
-    return error.code === 'LIMIT_FILE_SIZE' ? tooLarge(spec) : wrongForm(spec);
+    return error.code === 'LIMIT_FILE_SIZE' ? tooLarge(spec) : invalidForm(spec);
   // Errors of the system are the server's own; the parser's have no code, and are the client's.
   if ('syscall' in error) return error;
   return new AppError('bad_request', 'The multipart body is malformed.');
@@ -76,7 +77,7 @@ function tooLarge({ maxBytes }: UploadSpec): AppError {
   return new AppError('payload_too_large', `The file has more than ${maxBytes / 1024 / 1024} MB.`);
 }
 
-function wrongForm({ field }: UploadSpec): AppError {
+function invalidForm({ field }: UploadSpec): AppError {
   const message = 'must be the one field of the form, and hold one file';
   return new AppError('validation_failed', `${field}: ${message}`, [{ path: field, message }]);
 }

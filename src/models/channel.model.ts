@@ -5,9 +5,9 @@ import {
   idOut,
   idSchema,
   limitSchema,
-  lineOfText,
+  singleLineText,
   nextCursorOut,
-  timeOut,
+  timestampOut,
   visibleName,
 } from './kernel/common.model';
 import { VISIBILITIES, type Visibility } from './group.model';
@@ -112,7 +112,7 @@ export interface ChannelPurgeDocument {
   requestedAt: Date;
 }
 
-const topic = lineOfText(0, 500);
+const topic = singleLineText(0, 500);
 const slowModeSeconds = z.number().int().min(0).max(MAX_SLOW_MODE_SECONDS).meta({
   description:
     'Seconds between two messages of one member, and between two of their edits or reactions; 0 for no limit.',
@@ -181,7 +181,7 @@ export const channelSchema = z
     position: z.number().int().meta({ description: 'Sort by it, then by `id`.' }),
     slowModeSeconds: z.number().int(),
     announcementOnly,
-    archivedAt: timeOut
+    archivedAt: timestampOut
       .nullable()
       .meta({ description: 'Since when it is only read; null while it is in use.' }),
     retentionDays: z
@@ -199,8 +199,8 @@ export const channelSchema = z
     }),
     seq: z.number().int().meta({ description: 'The `seq` of the newest message; 0 in an empty channel.' }),
     revision: z.number().int().meta({ description: 'The number of the newest change.' }),
-    createdAt: timeOut,
-    updatedAt: timeOut,
+    createdAt: timestampOut,
+    updatedAt: timestampOut,
   })
   .meta({ id: 'Channel' });
 export type Channel = z.output<typeof channelSchema>;

@@ -5,10 +5,10 @@ import { avatarUrl, avatarUrlOut } from './files/avatar.model';
 import {
   idOut,
   idSchema,
-  lineOfText,
+  singleLineText,
   nextCursorOut,
   pageQuery,
-  timeOut,
+  timestampOut,
   visibleName,
 } from './kernel/common.model';
 import { publicUserSchema, toPublicUser, type PublicFields } from './user.model';
@@ -24,8 +24,8 @@ export const JOIN_POLICIES = ['open', 'approval'] as const;
 export type JoinPolicy = (typeof JOIN_POLICIES)[number];
 
 /** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
-export const DEPARTURES = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
-export type Departure = (typeof DEPARTURES)[number];
+export const REMOVAL_REASONS = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
+export type RemovalReason = (typeof REMOVAL_REASONS)[number];
 
 /** Its name is unique over all groups: see NameKeys. */
 export interface GroupDocument extends NameKeys {
@@ -69,7 +69,7 @@ export interface MembershipDocument {
 export const createGroupInput = z
   .strictObject({
     name: visibleName(80),
-    description: lineOfText(0, 1000).default(''),
+    description: singleLineText(0, 1000).default(''),
     visibility: z.enum(VISIBILITIES),
     joinPolicy: z
       .enum(JOIN_POLICIES)
@@ -82,7 +82,7 @@ export type CreateGroupInput = z.output<typeof createGroupInput>;
 export const updateGroupInput = z
   .strictObject({
     name: visibleName(80).optional(),
-    description: lineOfText(0, 1000).optional(),
+    description: singleLineText(0, 1000).optional(),
     visibility: z.enum(VISIBILITIES).optional(),
     joinPolicy: z.enum(JOIN_POLICIES).optional(),
   })
@@ -91,7 +91,7 @@ export const updateGroupInput = z
 export type UpdateGroupInput = z.output<typeof updateGroupInput>;
 
 export const discoverGroupsQuery = pageQuery.extend({
-  query: lineOfText(1, 80).optional().meta({
+  query: singleLineText(1, 80).optional().meta({
     description: 'Beginnings of words that stand in the name or the description, all of them.',
   }),
   cursor: z
@@ -133,9 +133,9 @@ const groupFields = {
   memberCount: z.number().int(),
   channelCount: z.number().int().meta({ description: 'How many public channels it has.' }),
   defaultChannelId: idOut.nullable().meta({ description: 'The channel that newcomers see first.' }),
-  archivedAt: timeOut.nullable(),
-  createdAt: timeOut,
-  updatedAt: timeOut,
+  archivedAt: timestampOut.nullable(),
+  createdAt: timestampOut,
+  updatedAt: timestampOut,
 };
 
 /** A group as all of its members see it alike. */
@@ -162,7 +162,7 @@ export const groupBriefSchema = z
   .meta({ id: 'GroupBrief' });
 
 export const memberSchema = z
-  .strictObject({ userId: idOut, role: z.enum(GROUP_ROLES), joinedAt: timeOut, user: publicUserSchema })
+  .strictObject({ userId: idOut, role: z.enum(GROUP_ROLES), joinedAt: timestampOut, user: publicUserSchema })
   .meta({ id: 'Member' });
 export type Member = z.output<typeof memberSchema>;
 

@@ -7,7 +7,7 @@ import {
   type StoredAttachment,
 } from './files/attachment.model';
 import { linkPreviewSchema, type LinkPreview } from './writing/link-preview.model';
-import { idOut, idSchema, messageText, timeOut } from './kernel/common.model';
+import { idOut, idSchema, messageText, timestampOut } from './kernel/common.model';
 import { reactionSchema, toReaction, type StoredReaction } from './messages/reaction.model';
 
 /** The longest message, in UTF-16 code units. */
@@ -109,15 +109,15 @@ const newMessage = {
 };
 
 /** Whether there is a text or a file to send. */
-export const saysSomething = ({
+export const hasContent = ({
   body: text,
   attachmentIds = [],
 }: Pick<SendMessageInput, 'body' | 'attachmentIds'>) => text !== '' || attachmentIds.length > 0;
-export const SILENT = { path: ['body'], message: 'must not be blank without attachments' };
+export const NO_CONTENT = { path: ['body'], message: 'must not be blank without attachments' };
 
 export const sendMessageInput = z
   .strictObject(newMessage)
-  .refine(saysSomething, SILENT)
+  .refine(hasContent, NO_CONTENT)
   .meta({ id: 'SendMessageInput' });
 export type SendMessageInput = z.output<z.ZodObject<typeof newMessage>>;
 
@@ -149,7 +149,7 @@ export const messageSchema = z
       .number()
       .int()
       .meta({ description: 'How many replies are in its thread, without deleted ones.' }),
-    lastReplyAt: timeOut.nullable(),
+    lastReplyAt: timestampOut.nullable(),
     replyToId: idOut.nullable().meta({ description: 'The message of the same channel that it quotes.' }),
     mentionIds: z.array(idOut).meta({ description: 'Others of the channel whom the text names.' }),
     mentionsEveryone: z
@@ -157,22 +157,22 @@ export const messageSchema = z
       .nullable()
       .meta({ description: '`@channel`: all of the channel; `@here`: those who were connected.' }),
     reactions: z.array(reactionSchema).meta({ description: 'In the order in which each was first used.' }),
-    pinnedAt: timeOut.nullable(),
+    pinnedAt: timestampOut.nullable(),
     pinnedBy: idOut.nullable(),
     forwardedFrom: z
       .strictObject({
         messageId: idOut.meta({ description: 'It opens for those who may read it.' }),
         senderId: idOut,
-        createdAt: timeOut,
+        createdAt: timestampOut,
       })
       .nullable()
       .meta({ description: 'Whose words these are, when it was forwarded.' }),
     linkPreviews: z
       .array(linkPreviewSchema)
       .meta({ description: 'Of pages that the text links to; they come a moment after the message.' }),
-    createdAt: timeOut,
-    editedAt: timeOut.nullable(),
-    deletedAt: timeOut.nullable(),
+    createdAt: timestampOut,
+    editedAt: timestampOut.nullable(),
+    deletedAt: timestampOut.nullable(),
   })
   .meta({ id: 'Message' });
 export type Message = z.output<typeof messageSchema>;
@@ -182,7 +182,7 @@ export const messageReply = z.strictObject({ message: messageSchema });
 /** The payloads of the socket events. */
 export const sendMessageEvent = z
   .strictObject({ channelId: idSchema, ...newMessage })
-  .refine(saysSomething, SILENT);
+  .refine(hasContent, NO_CONTENT);
 export const forwardMessageEvent = z.strictObject({
   messageId: idSchema,
   channelId: idSchema,

@@ -6,10 +6,10 @@ import { avatarUrl, avatarUrlOut } from './files/avatar.model';
 import {
   idOut,
   idSchema,
-  lineOfText,
+  singleLineText,
   nextCursorOut,
   pageQuery,
-  timeOut,
+  timestampOut,
   visibleName,
 } from './kernel/common.model';
 
@@ -112,7 +112,7 @@ export const newPassword = z
   .refine((text) => !text.includes('\0'), 'must not contain NUL characters');
 
 /** A password that is to be compared: whatever it is, it is either right or wrong. */
-export const oldPassword = z.string().min(1).max(1024);
+export const presentedPassword = z.string().min(1).max(1024);
 
 export const secondFactor = z
   .string()
@@ -143,7 +143,7 @@ export type RegisterInput = z.output<typeof registerInput>;
 export const loginInput = z
   .strictObject({
     identifier: z.string().min(1).max(254).meta({ description: 'The username or the e-mail address.' }),
-    password: oldPassword,
+    password: presentedPassword,
     code: secondFactor.optional(),
   })
   .meta({ id: 'LoginInput' });
@@ -152,8 +152,8 @@ export type LoginInput = z.output<typeof loginInput>;
 export const updateProfileInput = z
   .strictObject({
     displayName: visibleName(80).optional(),
-    bio: lineOfText(0, 500).optional(),
-    statusText: lineOfText(0, 100).optional(),
+    bio: singleLineText(0, 500).optional(),
+    statusText: singleLineText(0, 100).optional(),
     timeZone: timeZone.optional(),
   })
   .refine((input) => Object.values(input).some((value) => value !== undefined), 'must change something')
@@ -161,7 +161,7 @@ export const updateProfileInput = z
 export type UpdateProfileInput = z.output<typeof updateProfileInput>;
 
 /** What is asked again before a dangerous act. */
-const proofFields = { password: oldPassword, code: secondFactor.optional() };
+const proofFields = { password: presentedPassword, code: secondFactor.optional() };
 export const proofInput = z.strictObject(proofFields).meta({ id: 'ProofInput' });
 export type Proof = z.output<typeof proofInput>;
 
@@ -196,7 +196,7 @@ export const totpCodeInput = z.strictObject({ code: secondFactor }).meta({ id: '
 export type TotpCodeInput = z.output<typeof totpCodeInput>;
 
 export const userSearchQuery = pageQuery.extend({
-  query: lineOfText(1, 80),
+  query: singleLineText(1, 80),
   /** The name of the last one, who may be gone by the time of the next page. */
   cursor: z
     .string()
@@ -219,7 +219,7 @@ const publicUserFields = {
     description:
       'Whether the account rests until its owner logs in again. Until then it has no profile but its names.',
   }),
-  createdAt: timeOut,
+  createdAt: timestampOut,
 };
 
 /** A user as others see them. */

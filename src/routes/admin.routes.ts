@@ -144,7 +144,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       replies: {
         200: {
           description: 'Entries.',
-          lines: auditEntrySchema,
+          records: auditEntrySchema,
         },
       },
       handle: admin.exportAuditLog,

@@ -2,18 +2,18 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import { once } from 'node:events';
 import type { z } from 'zod';
 import type { CallerRequest, PublicRequest } from '../controllers/controller.types';
-import type { BodyReply, FileReply, LinesReply, Reply } from '../controllers/reply';
+import type { BodyReply, FileReply, RecordsReply, Reply } from '../controllers/reply';
 import { ADMIN_PATH } from '../middleware/admin.middleware';
 import { callerOf } from '../middleware/auth.middleware';
 import type { ClientRequirements } from '../middleware/client.middleware';
-import type { Once } from '../middleware/idempotency.middleware';
+import type { RunIdempotently } from '../middleware/idempotency.middleware';
 import { discardUpload } from '../middleware/upload.middleware';
 import { inputOf, validate } from '../middleware/validate.middleware';
 import type { IdempotencyMode } from '../models/idempotency/idempotency.model';
 import type { Origin } from '../models/identity/session.model';
 import type { Throttle } from '../models/operations/throttle.model';
 import type { UploadedFile, UploadSpec } from '../models/files/upload.model';
-import { sendFile } from './file-answer';
+import { sendFile } from './send-file';
 
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
 
@@ -58,7 +58,7 @@ export interface ReplySpec {
   /** The media type of a body that is text; JSON if it is left out. */
   contentType?: string;
   /** The schema of each line of JSON, in an answer of many lines (`application/x-ndjson`). */
-  lines?: z.ZodType;
+  records?: z.ZodType;
   /** The media type of a file, where the controller gives no other. */
   file?: string;
 }
@@ -68,8 +68,8 @@ export type ReplySpecs = Record<number, ReplySpec>;
 
 /** What a handler may return: one of the declared replies, its body typed by its schema. */
 type ReplyOf<Specs extends ReplySpecs> = {
-  [Status in keyof Specs & number]: Specs[Status] extends { lines: infer Line extends z.ZodType }
-    ? LinesReply<z.output<Line>>
+  [Status in keyof Specs & number]: Specs[Status] extends { records: infer Value extends z.ZodType }
+    ? RecordsReply<z.output<Value>>
     : Specs[Status] extends { file: string }
       ? FileReply
       : Specs[Status] extends { schema: infer Body extends z.ZodType }
@@ -139,7 +139,7 @@ export interface Guards {
   /** For routes that limit how often one address may call them. */
   limit: (throttle: Throttle) => RequestHandler;
   /** For routes that write. */
-  once: Once;
+  runIdempotently: RunIdempotently;
   /** For routes that take a file. */
   receive: (spec: UploadSpec) => RequestHandler;
 }
@@ -147,14 +147,21 @@ export interface Guards {
 /** Mounts routes: guards, validation, throttle, upload, controller, answer. */
 export function mountRoutes(
   routes: readonly ApiRoute[],
-  { admit, administrator, limit, once, receive }: Guards,
+  { admit, administrator, limit, runIdempotently, receive }: Guards,
 ): Router {
   const router = Router();
   for (const route of routes) {
     const guards = [...admit(route), ...(isAdministration(route) ? [administrator] : [])];
     const limits = route.throttle ? [limit(route.throttle)] : [];
     const uploads = route.upload ? [receive(route.upload)] : [];
-    router[route.method](route.path, ...guards, validate(route), ...limits, ...uploads, answer(route, once));
+    router[route.method](
+      route.path,
+      ...guards,
+      validate(route),
+      ...limits,
+      ...uploads,
+      answer(route, runIdempotently),
+    );
   }
   // Nobody else learns which paths there are.
   router.use(ADMIN_PATH, ...admit({ authenticated: true }), administrator);
@@ -168,14 +175,14 @@ function isAdministration({ path, authenticated, operationId }: ApiRoute): boole
   return true;
 }
 
-function answer(route: ApiRoute, once: Once): RequestHandler {
+function answer(route: ApiRoute, runIdempotently: RunIdempotently): RequestHandler {
   const handle = route.handle as (input: unknown) => Promise<Reply>;
   return async (request, response) => {
     const caller = route.authenticated ? { caller: callerOf(response) } : {};
     const input = inputOf(response);
     const { file } = input;
     const work = () => handle({ ...input, ...caller, origin: originOf(request, response) });
-    const reply = (await (isWrite(route) ? once(route, request, response, work) : work()).finally(
+    const reply = (await (isWrite(route) ? runIdempotently(route, request, response, work) : work()).finally(
       () => file && discardUpload(request, file),
     )) as Reply;
     const spec = route.replies[reply.status];
@@ -183,7 +190,7 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
     if (route.cacheControl !== undefined) response.setHeader('Cache-Control', route.cacheControl);
     if ('file' in reply) {
       await sendFile(reply.file, request, response.type(spec?.file ?? 'application/octet-stream'));
-    } else if ('lines' in reply) await sendLines(reply.lines, response.type('application/x-ndjson'));
+    } else if ('records' in reply) await sendRecords(reply.records, response.type('application/x-ndjson'));
     else if (reply.body === undefined) response.end();
     else if (typeof reply.body === 'string') response.type(spec?.contentType ?? 'text').send(reply.body);
     else response.json(reply.body);
@@ -192,29 +199,29 @@ function answer(route: ApiRoute, once: Once): RequestHandler {
 
 function originOf(request: Request, response: Response): Origin {
   const { ip = '' } = request;
-  return { address: ip, userAgent: request.get('user-agent') ?? '', gone: goneOf(response) };
+  return { address: ip, userAgent: request.get('user-agent') ?? '', signal: disconnectSignal(response) };
 }
 
 /** Aborts when the connection ends before the answer has been sent. */
-function goneOf(response: Response): AbortSignal {
-  const gone = new AbortController();
+function disconnectSignal(response: Response): AbortSignal {
+  const controller = new AbortController();
   response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
+    if (!response.writableFinished) controller.abort();
   });
-  return gone.signal;
+  return controller.signal;
 }
 
 /** Sends one JSON line for each item, no faster than the client takes them. */
-async function sendLines(items: AsyncIterable<unknown>, response: Response): Promise<void> {
+async function sendRecords(items: AsyncIterable<unknown>, response: Response): Promise<void> {
   for await (const item of items) {
     if (response.destroyed) return;
-    if (!response.write(`${JSON.stringify(item)}\n`)) await untilTaken(response);
+    if (!response.write(`${JSON.stringify(item)}\n`)) await drained(response);
   }
   response.end();
 }
 
 /** Resolves when the client has taken what was written, or is gone. */
-async function untilTaken(response: Response): Promise<void> {
+async function drained(response: Response): Promise<void> {
   // What does not happen is not to be listened for any more: an answer may have to wait thousands of times.
   const listening = new AbortController();
   const { signal } = listening;

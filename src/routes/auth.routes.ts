@@ -23,7 +23,7 @@ import { callerRoute, publicRoute, type ApiRoute } from './api-route';
  * What asks for a password, a code or a refresh token notes a failed try, and spends what is good once, also
  * when it then refuses: nothing of that may be undone with a transaction, and hashing would hold one open.
  */
-const PROVES = { idempotency: 'recorded' } as const;
+const CHECKS_CREDENTIALS = { idempotency: 'recorded' } as const;
 
 export function authRoutes(services: AuthServices): ApiRoute[] {
   const auth = createAuthController(services);
@@ -40,7 +40,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         201: { description: 'The account and its first tokens.', schema: credentialsReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.register,
     }),
     publicRoute({
@@ -55,7 +55,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         200: { description: 'Tokens of a new session.', schema: credentialsReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.login,
     }),
     publicRoute({
@@ -72,7 +72,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         200: { description: 'The new pair.', schema: credentialsReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.refresh,
     }),
     callerRoute({
@@ -142,7 +142,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         200: { description: 'Tokens of a new session.', schema: credentialsReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.changePassword,
     }),
     publicRoute({
@@ -156,7 +156,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         202: { description: 'If the address has an account, a mail is on its way.' },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.forgotPassword,
     }),
     publicRoute({
@@ -170,7 +170,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         204: { description: 'The new password counts.' },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.resetPassword,
     }),
     callerRoute({
@@ -186,7 +186,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         202: { description: 'A mail is on its way.' },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.changeEmail,
     }),
     callerRoute({
@@ -213,7 +213,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         204: { description: 'The account has the old address.' },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.stopEmailChange,
     }),
     callerRoute({
@@ -250,7 +250,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         200: { description: 'The secret, for the authenticator app.', schema: totpSetupReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.setUpTotp,
     }),
     callerRoute({
@@ -263,7 +263,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.enableTotp,
     }),
     callerRoute({
@@ -276,7 +276,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         204: { description: 'The second factor is off.' },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.disableTotp,
     }),
     callerRoute({
@@ -289,7 +289,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       replies: {
         200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
       },
-      ...PROVES,
+      ...CHECKS_CREDENTIALS,
       handle: auth.renewRecoveryCodes,
     }),
   ];

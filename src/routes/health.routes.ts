@@ -21,7 +21,7 @@ export interface HealthProbes {
 }
 
 /** How long the database may take to answer before the server counts as not ready, in milliseconds. */
-const PING_TIMEOUT = 2000;
+const PING_TIMEOUT_MS = 2000;
 
 export function healthRoutes(probes: HealthProbes): ApiRoute[] {
   const tag = 'Health';
@@ -63,7 +63,7 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
 async function answersInTime(ping: Promise<void>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), PING_TIMEOUT);
+    timer = setTimeout(() => resolve(false), PING_TIMEOUT_MS);
   });
   const answered = ping.then(
     () => true,

@@ -19,8 +19,8 @@ import { callerRoute, type ApiRoute } from './api-route';
 export function insightRoutes(services: InsightServices): ApiRoute[] {
   const insight = createInsightController(services);
   const tag = 'Administration';
-  const inLines = <Line extends z.ZodType>(lines: Line) => ({
-    200: { description: 'One JSON line each.', lines },
+  const ndjson = <Value extends z.ZodType>(schema: Value) => ({
+    200: { description: 'One JSON line each.', records: schema },
   });
   return [
     callerRoute({
@@ -68,7 +68,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       operationId: 'exportUsers',
       tag,
       summary: 'All accounts.',
-      replies: inLines(accountSchema),
+      replies: ndjson(accountSchema),
       handle: insight.exportUsers,
     }),
     callerRoute({
@@ -77,7 +77,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       operationId: 'exportGroups',
       tag,
       summary: 'All groups.',
-      replies: inLines(sharedGroupSchema),
+      replies: ndjson(sharedGroupSchema),
       handle: insight.exportGroups,
     }),
     callerRoute({
@@ -86,7 +86,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       operationId: 'exportChannels',
       tag,
       summary: 'All channels, direct conversations among them.',
-      replies: inLines(channelSchema),
+      replies: ndjson(channelSchema),
       handle: insight.exportChannels,
     }),
     callerRoute({
@@ -96,7 +96,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       tag,
       summary: 'The messages of a channel, or all.',
       query: exportMessagesQuery,
-      replies: inLines(messageSchema),
+      replies: ndjson(messageSchema),
       handle: insight.exportMessages,
     }),
   ];

@@ -2,7 +2,7 @@ import {
   createMessageMarksController,
   type MessageMarksServices,
 } from '../controllers/message-marks.controller.mongodb';
-import { bookmarkGone, bookmarkReply, bookmarksReply } from '../models/messages/bookmark.model';
+import { bookmarkRemoved, bookmarkReply, bookmarksReply } from '../models/messages/bookmark.model';
 import { channelParams } from '../models/channel.model';
 import { pageQuery } from '../models/kernel/common.model';
 import { messageParams, messageReply } from '../models/message.model';
@@ -14,7 +14,7 @@ import { callerRoute, type ApiRoute } from './api-route';
 export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
   const marks = createMessageMarksController(services);
   const tag = 'Messages';
-  const asItIs = { 200: { description: 'The message as it is now.', schema: messageReply } };
+  const currentMessage = { 200: { description: 'The message as it is now.', schema: messageReply } };
   return [
     callerRoute({
       method: 'put',
@@ -23,7 +23,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       tag,
       summary: 'Put an emoji under a message. A second time changes nothing.',
       params: reactionParams,
-      replies: asItIs,
+      replies: currentMessage,
       handle: marks.react,
     }),
     callerRoute({
@@ -33,7 +33,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       tag,
       summary: "Take one's emoji away. Where there is none, nothing changes.",
       params: reactionParams,
-      replies: asItIs,
+      replies: currentMessage,
       handle: marks.unreact,
     }),
     callerRoute({
@@ -54,7 +54,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       tag,
       summary: 'Pin a message: moderators in groups, everybody in direct messages.',
       params: messageParams,
-      replies: asItIs,
+      replies: currentMessage,
       handle: marks.pin,
     }),
     callerRoute({
@@ -64,7 +64,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       tag,
       summary: 'Unpin a message: moderators in groups, everybody in direct messages.',
       params: messageParams,
-      replies: asItIs,
+      replies: currentMessage,
       handle: marks.unpin,
     }),
     callerRoute({
@@ -95,7 +95,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       tag,
       summary: 'Take a bookmark away. Where there is none, nothing changes.',
       params: messageParams,
-      replies: { 200: { description: 'There is no bookmark.', schema: bookmarkGone } },
+      replies: { 200: { description: 'There is no bookmark.', schema: bookmarkRemoved } },
       handle: marks.removeBookmark,
     }),
     callerRoute({

@@ -18,7 +18,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
   const reading = createMessageReadingController(services);
   const tag = 'Messages';
   const page = { 200: { description: 'A page of messages.', schema: messagesReply } };
-  const followed = { 200: { description: 'How the caller follows it now.', schema: threadFollowReply } };
+  const follow = { 200: { description: 'How the caller follows it now.', schema: threadFollowReply } };
   const setting = { 200: { description: 'The setting.', schema: channelSettingReply } };
   return [
     callerRoute({
@@ -60,7 +60,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       tag,
       summary: 'Follow the thread of a message. What is in it counts as read.',
       params: messageParams,
-      replies: followed,
+      replies: follow,
       handle: reading.follow,
     }),
     callerRoute({
@@ -70,7 +70,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       tag,
       summary: 'Follow the thread of a message no more.',
       params: messageParams,
-      replies: followed,
+      replies: follow,
       handle: reading.unfollow,
     }),
     callerRoute({

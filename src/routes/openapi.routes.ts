@@ -55,14 +55,14 @@ export function apiDocsPage(): Router {
   const router = Router();
   router.use(
     API_DOCS_PATH,
-    mayBeKept,
+    allowCaching,
     swaggerUi.serve,
     swaggerUi.setup(undefined, { swaggerOptions: { url: OPENAPI_PATH } }),
   );
   return router;
 }
 
-const mayBeKept: RequestHandler = (_request, response, next) => {
+const allowCaching: RequestHandler = (_request, response, next) => {
   response.setHeader('Cache-Control', REVALIDATED);
   next();
 };
@@ -122,9 +122,9 @@ function describeUpload({ field, maxBytes, mediaTypes }: UploadSpec) {
   return { required: true, content: { 'multipart/form-data': { schema, encoding } } };
 }
 
-function describeReply({ description, schema, contentType = 'application/json', lines, file }: ReplySpec) {
+function describeReply({ description, schema, contentType = 'application/json', records, file }: ReplySpec) {
   if (schema) return { description, content: { [contentType]: { schema } } };
-  if (lines) return { description, content: { 'application/x-ndjson': { schema: lines } } };
+  if (records) return { description, content: { 'application/x-ndjson': { schema: records } } };
   if (file === undefined) return { description };
   return { description, content: { [file]: { schema: { type: 'string' as const, format: 'binary' } } } };
 }

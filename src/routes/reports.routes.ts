@@ -15,7 +15,7 @@ import { callerRoute, type ApiRoute } from './api-route';
 export function reportRoutes(services: ReportsServices): ApiRoute[] {
   const reports = createReportsController(services);
   const tag = 'Moderation';
-  const shown = (description: string) => ({ 200: { description, schema: reportReply } });
+  const reportOk = (description: string) => ({ 200: { description, schema: reportReply } });
   return [
     callerRoute({
       method: 'post',
@@ -51,7 +51,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       tag,
       summary: 'A report, with the message as it was when it was reported.',
       params: reportParams,
-      replies: shown('The report.'),
+      replies: reportOk('The report.'),
       handle: reports.get,
     }),
     callerRoute({
@@ -61,7 +61,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       tag,
       summary: 'Take a report up. Of several who do so at once, one gets it.',
       params: reportParams,
-      replies: shown("The report, which is the caller's."),
+      replies: reportOk("The report, which is the caller's."),
       handle: reports.claim,
     }),
     callerRoute({
@@ -71,7 +71,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       tag,
       summary: 'Put a report back into the queue.',
       params: reportParams,
-      replies: shown('The report, which is open.'),
+      replies: reportOk('The report, which is open.'),
       handle: reports.release,
     }),
     callerRoute({
@@ -82,7 +82,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       summary: 'Do what is to be done about a message, and close the report. The reporter is told.',
       params: reportParams,
       body: resolveReportInput,
-      replies: shown('The report, which is resolved.'),
+      replies: reportOk('The report, which is resolved.'),
       handle: reports.resolve,
     }),
   ];

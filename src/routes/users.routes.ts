@@ -1,5 +1,5 @@
 import { createUsersController, type UsersServices } from '../controllers/users.controller.mongodb';
-import { exportedFact } from '../models/accounts/account-export.model';
+import { exportedRecord } from '../models/accounts/account-export.model';
 import { pageQuery } from '../models/kernel/common.model';
 import {
   proofInput,
@@ -88,7 +88,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       replies: {
         200: {
           description: 'Lines of `{kind, data}`.',
-          lines: exportedFact,
+          records: exportedRecord,
         },
       },
       handle: users.export,

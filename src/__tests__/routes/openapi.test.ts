@@ -1,7 +1,7 @@
 import supertest from 'supertest';
 import { z } from 'zod';
 import { createApp } from '../../app';
-import { reply, replyLines } from '../../controllers/reply';
+import { reply, replyRecords } from '../../controllers/reply';
 import { publicRoute } from '../../routes/api-route';
 import { signUp } from '../fixtures/people';
 import { fillPath, mountedRoutes, operationsOf, type Operation } from '../fixtures/routes';
@@ -169,11 +169,11 @@ describe('the types of a route', () => {
       () => Promise.resolve(reply(204)),
     ];
     for (const handle of handlers) publicRoute({ ...declared, replies, handle });
-    const lines = { description: 'Numbers.', lines: z.number() };
+    const lines = { description: 'Numbers.', records: z.number() };
     publicRoute({
       ...declared,
       replies: { 200: lines },
-      handle: () => Promise.resolve(replyLines(numbers())),
+      handle: () => Promise.resolve(replyRecords(numbers())),
     });
   });
 
@@ -189,7 +189,7 @@ describe('the types of a route', () => {
     publicRoute({ ...declared, replies, handle: () => Promise.resolve(reply(204, { name: 'Ada' })) });
     const lines = { 200: { description: 'Names.', lines: z.string() } };
     // @ts-expect-error the lines are numbers
-    publicRoute({ ...declared, replies: lines, handle: () => Promise.resolve(replyLines(numbers())) });
+    publicRoute({ ...declared, replies: lines, handle: () => Promise.resolve(replyRecords(numbers())) });
   });
 });
 

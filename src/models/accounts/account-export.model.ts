@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** One line of the export of an account: an object of the kind that it names. */
-export const exportedFact = z.strictObject({
+export const exportedRecord = z.strictObject({
   kind: z.enum([
     'user',
     'last_seen',
@@ -33,4 +33,4 @@ export const exportedFact = z.strictObject({
     .looseObject({})
     .meta({ description: 'The object as the API returns it, or the part that the caller may have.' }),
 });
-export type ExportedFact = z.output<typeof exportedFact>;
+export type ExportedRecord = z.output<typeof exportedRecord>;

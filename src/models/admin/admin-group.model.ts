@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CHANNEL_KINDS, channelSchema } from '../channel.model';
-import { idSchema, limitSchema, lineOfText, nextCursorOut } from '../kernel/common.model';
+import { idSchema, limitSchema, singleLineText, nextCursorOut } from '../kernel/common.model';
 import { sharedGroupSchema, VISIBILITIES } from '../group.model';
 import { prefixCursor } from '../kernel/prefix-cursor.model';
 import { publicUserSchema } from '../user.model';
@@ -12,7 +12,7 @@ const listFields = {
     .transform((text) => text === 'true')
     .optional()
     .meta({ type: 'string', enum: ['true', 'false'] }),
-  query: lineOfText(1, 80).optional().meta({
+  query: singleLineText(1, 80).optional().meta({
     description:
       'How the name begins, without regard to case and accents; they then come in the order of their names.',
   }),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { lineOfText, limitSchema, nextCursorOut, timeOut } from '../kernel/common.model';
+import { singleLineText, limitSchema, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { prefixCursor } from '../kernel/prefix-cursor.model';
 import { GLOBAL_ROLES, stateOf, toUser, USER_STATES, userSchema, type UserDocument } from '../user.model';
 
@@ -9,7 +9,7 @@ export const USER_SEARCH_FIELDS = ['username', 'email', 'displayName'] as const;
 export const adminUsersQuery = z.strictObject({
   state: z.enum(USER_STATES).optional(),
   role: z.enum(GLOBAL_ROLES).optional(),
-  query: lineOfText(1, 254)
+  query: singleLineText(1, 254)
     .optional()
     .meta({ description: 'How the field begins, without regard to case and accents.' }),
   field: z
@@ -21,9 +21,11 @@ export const adminUsersQuery = z.strictObject({
 });
 export type AdminUsersQuery = z.output<typeof adminUsersQuery>;
 
-export const banInput = z.strictObject({ reason: lineOfText(1, 500) }).meta({ id: 'BanUserInput' });
+export const banInput = z.strictObject({ reason: singleLineText(1, 500) }).meta({ id: 'BanUserInput' });
 export type BanInput = z.output<typeof banInput>;
-export const deleteUserInput = z.strictObject({ reason: lineOfText(1, 500) }).meta({ id: 'DeleteUserInput' });
+export const deleteUserInput = z
+  .strictObject({ reason: singleLineText(1, 500) })
+  .meta({ id: 'DeleteUserInput' });
 export type DeleteUserInput = z.output<typeof deleteUserInput>;
 
 /** What the sessions of a user tell. */
@@ -38,11 +40,11 @@ const accountFields = {
   ...userSchema.shape,
   state: z.enum(USER_STATES),
   suspension: z
-    .strictObject({ reason: z.string(), until: timeOut.nullable() })
+    .strictObject({ reason: z.string(), until: timestampOut.nullable() })
     .nullable()
     .meta({ description: 'Null unless the user is suspended now.' }),
-  ban: z.strictObject({ reason: z.string(), bannedAt: timeOut }).nullable(),
-  updatedAt: timeOut,
+  ban: z.strictObject({ reason: z.string(), bannedAt: timestampOut }).nullable(),
+  updatedAt: timestampOut,
 };
 
 /** An account as it is taken out of the server. */
@@ -54,7 +56,7 @@ export const adminUserSchema = z
   .strictObject({
     ...accountFields,
     sessions: z.number().int().meta({ description: 'On how many devices they are logged in.' }),
-    lastSeenAt: timeOut.nullable().meta({
+    lastSeenAt: timestampOut.nullable().meta({
       description: 'The end of the last connection or the last use of a session, to five minutes.',
     }),
   })

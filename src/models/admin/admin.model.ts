@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { lineOfText } from '../kernel/common.model';
+import { singleLineText } from '../kernel/common.model';
 import { GLOBAL_ROLES } from '../user.model';
 
 export const changeRoleInput = z.strictObject({ role: z.enum(GLOBAL_ROLES) }).meta({ id: 'ChangeRoleInput' });
@@ -7,7 +7,7 @@ export type ChangeRoleInput = z.output<typeof changeRoleInput>;
 
 export const suspendInput = z
   .strictObject({
-    reason: lineOfText(1, 500),
+    reason: singleLineText(1, 500),
     until: z.iso
       .datetime()
       .optional()

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { timeOut, wholeNumberText } from '../kernel/common.model';
+import { timestampOut, wholeNumberText } from '../kernel/common.model';
 import { USER_STATES } from '../user.model';
 
 /** What is counted by the hour in which it came into being. */
-export const COUNTED = ['users', 'groups', 'channels', 'messages'] as const;
-export type Counted = (typeof COUNTED)[number];
-export type Counts = Record<Counted, number>;
+export const COUNTED_COLLECTIONS = ['users', 'groups', 'channels', 'messages'] as const;
+export type CountedCollection = (typeof COUNTED_COLLECTIONS)[number];
+export type Counts = Record<CountedCollection, number>;
 
 /** How much came into being in one hour. Hours in which nothing did are missing. */
 export interface HourlyCountDocument extends Counts {
@@ -39,7 +39,10 @@ export const statisticsQuery = z
 export type StatisticsQuery = z.output<typeof statisticsQuery>;
 
 const count = z.number().int();
-const countFields = Object.fromEntries(COUNTED.map((each) => [each, count])) as Record<Counted, typeof count>;
+const countFields = Object.fromEntries(COUNTED_COLLECTIONS.map((each) => [each, count])) as Record<
+  CountedCollection,
+  typeof count
+>;
 const stateFields = Object.fromEntries(USER_STATES.map((each) => [each, count])) as Record<
   (typeof USER_STATES)[number],
   typeof count
@@ -47,24 +50,24 @@ const stateFields = Object.fromEntries(USER_STATES.map((each) => [each, count]))
 
 export const statisticsSchema = z
   .strictObject({
-    at: timeOut,
+    at: timestampOut,
     users: z.strictObject(stateFields).meta({ description: 'By state.' }),
     groups: count,
     channels: count.meta({ description: 'Direct conversations are among them.' }),
     messages: count.meta({ description: 'Deleted ones keep their place, and count.' }),
     storage: z
-      .strictObject({ files: count, bytes: count, measuredAt: timeOut })
+      .strictObject({ files: count, bytes: count, measuredAt: timestampOut })
       .meta({ description: 'Uploads, at most ten minutes old.' }),
     online: z
       .strictObject({ users: count, connections: count })
       .meta({ description: 'On the node that answers.' }),
     series: z.strictObject({
       step: z.enum(STEPS),
-      countedTo: timeOut.meta({
+      countedTo: timestampOut.meta({
         description:
           'Up to where the series is complete: now, unless the server is still counting what was there.',
       }),
-      points: z.array(z.strictObject({ from: timeOut, ...countFields })),
+      points: z.array(z.strictObject({ from: timestampOut, ...countFields })),
     }),
   })
   .meta({ id: 'Statistics' });

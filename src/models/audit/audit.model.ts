@@ -5,7 +5,7 @@ import {
   idSchema,
   limitSchema,
   nextCursorOut,
-  timeOut,
+  timestampOut,
   wholeNumberText,
 } from '../kernel/common.model';
 
@@ -115,7 +115,7 @@ export const auditEntrySchema = z
   .strictObject({
     id: idOut,
     seq: z.number().int().min(1).meta({ description: '1, 2, 3 … without a hole.' }),
-    at: timeOut,
+    at: timestampOut,
     action: z.enum(AUDIT_ACTIONS),
     actorId: idOut.nullable().meta({ description: 'Null when it was the server by itself.' }),
     targetId: idOut.nullable().meta({ description: 'Null when it concerns the whole installation.' }),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { announcementSchema } from '../operations/announcement.model';
 import { channelSummarySchema } from '../channels/channel-summary.model';
 import { channelSchema } from '../channel.model';
-import { timeOut, idOut } from '../kernel/common.model';
+import { timestampOut, idOut } from '../kernel/common.model';
 import { groupSchema } from '../group.model';
 import { receivedInviteSchema } from '../groups/invite.model';
 import { ownJoinRequestSchema } from '../groups/join-request.model';
@@ -11,7 +11,7 @@ import { preferencesSchema } from '../users/preferences.model';
 import { publicUserSchema, userSchema } from '../user.model';
 
 /** How much of each an overview holds at most. */
-export const OVERVIEW_BOUNDS = { groups: 500, channels: 2000, blocked: 1000, admissions: 100 } as const;
+export const OVERVIEW_LIMITS = { groups: 500, channels: 2000, blocked: 1000, admissions: 100 } as const;
 
 const unreadCount = z.number().int().meta({ description: 'Unread messages of all its channels together.' });
 
@@ -63,7 +63,7 @@ export type ServerLimits = z.output<typeof serverLimitsSchema>;
 /** All that a client draws at start. */
 export const overviewSchema = z
   .strictObject({
-    serverTime: timeOut,
+    serverTime: timestampOut,
     me: userSchema,
     groups: z.array(overviewGroupSchema).meta({ description: 'The groups of the caller, by name.' }),
     direct: z
@@ -91,9 +91,9 @@ export const overviewSchema = z
     limits: serverLimitsSchema,
     complete: z.boolean().meta({
       description:
-        `False for somebody in more than ${OVERVIEW_BOUNDS.groups} groups or ${OVERVIEW_BOUNDS.channels} channels, ` +
-        `who has blocked more than ${OVERVIEW_BOUNDS.blocked} users, or of whose requests and invites more than ` +
-        `${OVERVIEW_BOUNDS.admissions} wait: the lists have the rest.`,
+        `False for somebody in more than ${OVERVIEW_LIMITS.groups} groups or ${OVERVIEW_LIMITS.channels} channels, ` +
+        `who has blocked more than ${OVERVIEW_LIMITS.blocked} users, or of whose requests and invites more than ` +
+        `${OVERVIEW_LIMITS.admissions} wait: the lists have the rest.`,
     }),
   })
   .meta({ id: 'Overview' });

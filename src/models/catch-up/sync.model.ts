@@ -7,7 +7,7 @@ import { messageSchema } from '../message.model';
 /** The most channels that one call may name; more are asked for in several calls, with `named`. */
 const MAX_CHANNELS = 2000;
 /** Who has missed more changes of a channel than these loads it anew: that is cheaper. */
-export const MAX_BEHIND = 1000;
+export const MAX_MISSED_CHANGES = 1000;
 
 const revision = z.number().int();
 
@@ -26,7 +26,7 @@ export const syncInput = z
       .number()
       .int()
       .min(1)
-      .max(MAX_BEHIND)
+      .max(MAX_MISSED_CHANGES)
       .default(500)
       .meta({ description: 'The most changes in the answer, over all channels.' }),
     named: z

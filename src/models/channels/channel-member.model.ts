@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { ChannelMemberDocument } from '../channel.model';
-import { idOut, nextCursorOut, timeOut } from '../kernel/common.model';
+import { idOut, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
 
 /** Somebody in a channel; `joinedAt` of a public one is since when they are in its group. */
 export const channelMemberSchema = z
-  .strictObject({ userId: idOut, joinedAt: timeOut, user: publicUserSchema })
+  .strictObject({ userId: idOut, joinedAt: timestampOut, user: publicUserSchema })
   .meta({ id: 'ChannelMember' });
 export type ChannelMember = z.output<typeof channelMemberSchema>;
 export const channelMembersReply = z.strictObject({

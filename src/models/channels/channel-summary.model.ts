@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, timeOut } from '../kernel/common.model';
+import { idOut, idSchema, timestampOut } from '../kernel/common.model';
 import { messageSchema } from '../message.model';
 
 /** How far a user has read a channel. */
@@ -80,7 +80,7 @@ export const channelSummarySchema = z
     unread,
     mentions,
     muted: z
-      .strictObject({ reason: z.string(), expiresAt: timeOut.nullable() })
+      .strictObject({ reason: z.string(), expiresAt: timestampOut.nullable() })
       .nullable()
       .meta({ description: 'Why the user may not write, and until when.' }),
     membersOnline: z

@@ -6,7 +6,7 @@ import { timeCursor } from '../kernel/time-cursor.model';
 import { publicUserSchema } from '../user.model';
 
 /** The most people in one direct conversation, with the one who starts it. */
-export const MAX_PEOPLE = 10;
+export const MAX_PARTICIPANTS = 10;
 
 /** By which the one conversation of two people is found, whoever of them asks. */
 export function directKeyOf(one: ObjectId, other: ObjectId): string {
@@ -14,14 +14,14 @@ export function directKeyOf(one: ObjectId, other: ObjectId): string {
 }
 
 /** The two people of a key. */
-export function peopleOfKey(directKey: string): ObjectId[] {
+export function userIdsOfDirectKey(directKey: string): ObjectId[] {
   return directKey.split(':').map((id) => new ObjectId(id));
 }
 
 const userIds = z
   .array(idSchema)
   .min(1)
-  .max(MAX_PEOPLE - 1)
+  .max(MAX_PARTICIPANTS - 1)
   .refine((ids) => new Set(ids).size === ids.length, 'must not name anybody twice');
 
 export const startDirectInput = z

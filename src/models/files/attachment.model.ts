@@ -1,20 +1,20 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, timeOut } from '../kernel/common.model';
+import { idOut, idSchema, timestampOut } from '../kernel/common.model';
 
 /** Files on one message at most. */
 export const MAX_ATTACHMENTS = 10;
 /** Addresses that are given out at once: those of a page of history. */
-const MAX_LINKS = 100;
+const MAX_LINKED_FILES = 100;
 
 /** What limits and the way to store it depend on. */
-export const CATEGORIES = ['image', 'media', 'file'] as const;
-export type Category = (typeof CATEGORIES)[number];
+export const FILE_CATEGORIES = ['image', 'media', 'file'] as const;
+export type FileCategory = (typeof FILE_CATEGORIES)[number];
 
 /** What a file is, by its content. */
 export interface ContentType {
   mediaType: string;
-  category: Category;
+  category: FileCategory;
   /** Of text that is not in UTF-8. */
   charset?: 'utf-16';
 }
@@ -22,7 +22,7 @@ export interface ContentType {
 export const TEXT = 'text/plain';
 
 /** What may be uploaded: programs and whatever nobody knows are not on it. */
-export const MEDIA_TYPES: Record<Category, readonly string[]> = {
+export const MEDIA_TYPES: Record<FileCategory, readonly string[]> = {
   image: ['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/avif'],
   media: [
     'audio/aac',
@@ -56,7 +56,7 @@ export const MEDIA_TYPES: Record<Category, readonly string[]> = {
   ],
 };
 
-export const ALLOWED_MEDIA_TYPES = CATEGORIES.flatMap((category) => MEDIA_TYPES[category]);
+export const ALLOWED_MEDIA_TYPES = FILE_CATEGORIES.flatMap((category) => MEDIA_TYPES[category]);
 
 /** What a browser may show in its place: pictures that have been drawn anew, sound and video. */
 export function isShownInline(mediaType: string): boolean {
@@ -137,7 +137,7 @@ export const linkedAttachmentQuery = z.strictObject({
 export type LinkedAttachmentQuery = z.output<typeof linkedAttachmentQuery>;
 
 export const attachmentLinksInput = z
-  .strictObject({ attachmentIds: z.array(idSchema).min(1).max(MAX_LINKS) })
+  .strictObject({ attachmentIds: z.array(idSchema).min(1).max(MAX_LINKED_FILES) })
   .meta({ id: 'AttachmentLinksInput' });
 export type AttachmentLinksInput = z.output<typeof attachmentLinksInput>;
 
@@ -154,7 +154,9 @@ export const attachmentLinksReply = z.strictObject({
       }),
     }),
   ),
-  expiresAt: timeOut.meta({ description: 'Until when these addresses are good: for 5 minutes at least.' }),
+  expiresAt: timestampOut.meta({
+    description: 'Until when these addresses are good: for 5 minutes at least.',
+  }),
 });
 export type AttachmentLinks = z.output<typeof attachmentLinksReply>;
 

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { futureTime, idOut, idSchema, nextCursorOut, timeOut } from '../kernel/common.model';
+import { futureTime, idOut, idSchema, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
 import { publicUserSchema, toPublicUser, type PublicFields } from '../user.model';
 
@@ -27,7 +27,7 @@ export interface InviteDocument {
 }
 
 /** For how long an invite is good unless it says otherwise, in milliseconds. */
-export const INVITE_LIFETIME = 7 * 24 * 3600_000;
+export const INVITE_LIFETIME_MS = 7 * 24 * 3600_000;
 
 export const createInviteInput = z
   .strictObject({
@@ -70,8 +70,8 @@ export const inviteSchema = z
     uses: z.number().int(),
     usesLeft: z.number().int().nullable().meta({ description: 'Null for any number.' }),
     createdBy: idOut,
-    createdAt: timeOut,
-    expiresAt: timeOut.nullable(),
+    createdAt: timestampOut,
+    expiresAt: timestampOut.nullable(),
   })
   .meta({ id: 'Invite', description: 'What admins of a group see of an invite.' });
 export type Invite = z.output<typeof inviteSchema>;
@@ -90,8 +90,8 @@ export const receivedInviteSchema = z
     group: groupBriefSchema,
     role: z.enum(INVITED_ROLES),
     invitedBy: publicUserSchema,
-    createdAt: timeOut,
-    expiresAt: timeOut.nullable(),
+    createdAt: timestampOut,
+    expiresAt: timestampOut.nullable(),
   })
   .meta({ id: 'ReceivedInvite' });
 export type ReceivedInvite = z.output<typeof receivedInviteSchema>;

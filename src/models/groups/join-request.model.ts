@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, lineOfText, nextCursorOut, timeOut } from '../kernel/common.model';
+import { idOut, singleLineText, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
 import { publicUserSchema, toPublicUser, type PublicFields } from '../user.model';
 
@@ -20,16 +20,16 @@ export const REQUEST_OUTCOMES = ['approved', 'rejected', 'withdrawn', 'lapsed'] 
 export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
 
 export const askToJoinInput = z
-  .strictObject({ note: lineOfText(0, 500).default('').meta({ description: 'For those who decide.' }) })
+  .strictObject({ note: singleLineText(0, 500).default('').meta({ description: 'For those who decide.' }) })
   .meta({ id: 'AskToJoinInput' });
 export type AskToJoinInput = z.output<typeof askToJoinInput>;
 export const rejectJoinInput = z
-  .strictObject({ reason: lineOfText(0, 500).default('').meta({ description: 'The user is told.' }) })
+  .strictObject({ reason: singleLineText(0, 500).default('').meta({ description: 'The user is told.' }) })
   .meta({ id: 'RejectJoinInput' });
 export type RejectJoinInput = z.output<typeof rejectJoinInput>;
 
 export const joinRequestSchema = z
-  .strictObject({ groupId: idOut, user: publicUserSchema, note: z.string(), createdAt: timeOut })
+  .strictObject({ groupId: idOut, user: publicUserSchema, note: z.string(), createdAt: timestampOut })
   .meta({ id: 'JoinRequest' });
 export type JoinRequest = z.output<typeof joinRequestSchema>;
 export const joinRequestsReply = z.strictObject({
@@ -42,8 +42,8 @@ export const ownJoinRequestSchema = z
     group: groupBriefSchema,
     note: z.string(),
     status: z.enum(['pending', 'rejected']),
-    createdAt: timeOut,
-    rejectedAt: timeOut.nullable(),
+    createdAt: timestampOut,
+    rejectedAt: timestampOut.nullable(),
   })
   .meta({ id: 'OwnJoinRequest' });
 export type OwnJoinRequest = z.output<typeof ownJoinRequestSchema>;

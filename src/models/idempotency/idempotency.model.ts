@@ -17,7 +17,7 @@ export const idempotencyKey = z
 export const idempotencyHeaders = z.object({ 'Idempotency-Key': idempotencyKey.optional() });
 
 /** The payload of a socket event that may carry a key. */
-export function keyed<Shape extends z.ZodRawShape>(payload: z.ZodObject<Shape, z.core.$strict>) {
+export function withIdempotencyKey<Shape extends z.ZodRawShape>(payload: z.ZodObject<Shape, z.core.$strict>) {
   return payload.extend({ idempotencyKey: idempotencyKey.optional() });
 }
 

@@ -1,6 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, limitSchema, MAX_PAGE_SIZE, nextCursorOut, timeOut } from '../kernel/common.model';
+import {
+  idOut,
+  idSchema,
+  limitSchema,
+  MAX_PAGE_SIZE,
+  nextCursorOut,
+  timestampOut,
+} from '../kernel/common.model';
 import type { SealedBox } from '../../utils/sealed-box';
 import { timeCursor } from '../kernel/time-cursor.model';
 import type { GlobalRole } from '../user.model';
@@ -11,11 +18,11 @@ export interface Origin {
   address: string;
   userAgent: string;
   /** Aborts when the client closes the connection before it has its answer. */
-  gone?: AbortSignal;
+  signal?: AbortSignal;
 }
 
 /** One log-in on one device. */
-export interface SessionDocument extends Omit<Origin, 'gone'> {
+export interface SessionDocument extends Omit<Origin, 'signal'> {
   _id: ObjectId;
   userId: ObjectId;
   /** SHA-256 of the refresh token that is good now. */
@@ -62,8 +69,8 @@ export type RevocationReason = (typeof REVOCATION_REASONS)[number];
 
 /** The payloads of the socket events that concern the token of the socket. */
 export const renewTokenEvent = z.strictObject({ token: z.string().min(1).max(4096) });
-export const tokenRenewedData = z.strictObject({ expiresAt: timeOut });
-export const authExpiringEvent = z.strictObject({ expiresAt: timeOut });
+export const tokenRenewedData = z.strictObject({ expiresAt: timestampOut });
+export const authExpiringEvent = z.strictObject({ expiresAt: timestampOut });
 export const authEndedEvent = z.strictObject({ reason: z.enum([...REVOCATION_REASONS, 'token_expired']) });
 export type AuthEndedEvent = z.output<typeof authEndedEvent>;
 
@@ -88,9 +95,9 @@ export const sessionSchema = z
     current: z.boolean().meta({ description: 'Whether it is the one that asks.' }),
     userAgent: z.string(),
     address: z.string(),
-    createdAt: timeOut,
-    lastSeenAt: timeOut,
-    expiresAt: timeOut,
+    createdAt: timestampOut,
+    lastSeenAt: timestampOut,
+    expiresAt: timestampOut,
   })
   .meta({ id: 'Session' });
 export type Session = z.output<typeof sessionSchema>;

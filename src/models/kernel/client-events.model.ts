@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { channelReadReply, markReadEvent, markUnreadEvent } from '../channels/channel-summary.model';
-import { keyed } from '../idempotency/idempotency.model';
-import { bookmarkGone, bookmarkReply } from '../messages/bookmark.model';
+import { withIdempotencyKey } from '../idempotency/idempotency.model';
+import { bookmarkRemoved, bookmarkReply } from '../messages/bookmark.model';
 import { channelSettingEvent, channelSettingReply } from '../channels/channel-setting.model';
 import {
   editMessageEvent,
@@ -75,13 +75,13 @@ export const CLIENT_EVENTS = {
   },
   'message:edit': {
     summary: 'Changes the text of an own message.',
-    payload: keyed(editMessageEvent),
+    payload: withIdempotencyKey(editMessageEvent),
     data: messageReply,
     operation: 'editMessage',
   },
   'message:delete': {
     summary: 'Deletes a message. Its author and moderators may do so.',
-    payload: keyed(messageParams),
+    payload: withIdempotencyKey(messageParams),
     data: messageReply,
     operation: 'deleteMessage',
   },
@@ -93,73 +93,73 @@ export const CLIENT_EVENTS = {
   },
   'message:react': {
     summary: 'Adds a reaction of the user to a message. If it is there already, nothing changes.',
-    payload: keyed(reactionParams),
+    payload: withIdempotencyKey(reactionParams),
     data: messageReply,
     operation: 'addReaction',
   },
   'message:unreact': {
     summary: 'Removes a reaction of the user. If there is none, nothing changes.',
-    payload: keyed(reactionParams),
+    payload: withIdempotencyKey(reactionParams),
     data: messageReply,
     operation: 'removeReaction',
   },
   'message:pin': {
     summary: 'Pins a message. In groups moderators may do so, in direct messages everybody.',
-    payload: keyed(messageParams),
+    payload: withIdempotencyKey(messageParams),
     data: messageReply,
     operation: 'pinMessage',
   },
   'message:unpin': {
     summary: 'Unpins a message. In groups moderators may do so, in direct messages everybody.',
-    payload: keyed(messageParams),
+    payload: withIdempotencyKey(messageParams),
     data: messageReply,
     operation: 'unpinMessage',
   },
   'message:bookmark': {
     summary: 'Adds a message to the bookmarks of the user. If it is there already, nothing changes.',
-    payload: keyed(messageParams),
+    payload: withIdempotencyKey(messageParams),
     data: bookmarkReply,
     operation: 'addBookmark',
   },
   'message:unbookmark': {
     summary: 'Removes a bookmark. If there is none, nothing changes.',
-    payload: keyed(messageParams),
-    data: bookmarkGone,
+    payload: withIdempotencyKey(messageParams),
+    data: bookmarkRemoved,
     operation: 'removeBookmark',
   },
   'thread:follow': {
     summary: 'Follows the thread of a message. What is in it counts as read.',
-    payload: keyed(messageParams),
+    payload: withIdempotencyKey(messageParams),
     data: threadFollowReply,
     operation: 'followThread',
   },
   'thread:unfollow': {
     summary: 'Stops following the thread of a message.',
-    payload: keyed(messageParams),
+    payload: withIdempotencyKey(messageParams),
     data: threadFollowReply,
     operation: 'unfollowThread',
   },
   'thread:mark_read': {
     summary: 'Marks the thread of a message as read up to a message. The marker never moves back.',
-    payload: keyed(markThreadReadEvent),
+    payload: withIdempotencyKey(markThreadReadEvent),
     data: threadFollowReply,
     operation: 'markThreadRead',
   },
   'channel:set_notifications': {
     summary: 'Sets which messages of a channel the user is notified of, on all devices.',
-    payload: keyed(channelSettingEvent),
+    payload: withIdempotencyKey(channelSettingEvent),
     data: channelSettingReply,
     operation: 'setChannelSetting',
   },
   'channel:mark_read': {
     summary: 'Marks a channel as read up to a message. The marker never moves back.',
-    payload: keyed(markReadEvent),
+    payload: withIdempotencyKey(markReadEvent),
     data: channelReadReply,
     operation: 'markChannelRead',
   },
   'channel:mark_unread': {
     summary: 'Marks a message and all later ones as unread.',
-    payload: keyed(markUnreadEvent),
+    payload: withIdempotencyKey(markUnreadEvent),
     data: channelReadReply,
     operation: 'markChannelUnread',
   },

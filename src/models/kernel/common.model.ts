@@ -11,16 +11,16 @@ const CONTROL_BUT_WHITESPACE = /(?![\t\n\r])\p{Cc}/u;
 const wellFormed = z.string().refine((text) => text.isWellFormed(), 'must be well-formed Unicode');
 
 /** One line of text, trimmed and in normal form C, so that two names that look the same are the same. */
-export const lineOfText = (min: number, max: number) =>
+export const singleLineText = (min: number, max: number) =>
   wellFormed
     .max(max)
     .refine((text) => !CONTROL_CHARACTERS.test(text), 'must not contain control characters')
     .transform((text) => text.normalize('NFC').trim())
     .pipe(z.string().min(min).max(max));
 
-/** As `lineOfText`: the name of somebody or something, which people have to be able to read. */
+/** As `singleLineText`: the name of somebody or something, which people have to be able to read. */
 export const visibleName = (max: number) =>
-  lineOfText(1, max).superRefine((name, context) => {
+  singleLineText(1, max).superRefine((name, context) => {
     const fault = faultOfName(name);
     if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
   });
@@ -54,7 +54,7 @@ export const idOut = z
   .meta({ description: 'An id: 24 hexadecimal digits.', example: '6740f2a1c3b5d7e9f1a3b5c7' });
 
 /** A time in an answer: ISO 8601 in UTC with milliseconds. */
-export const timeOut = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' });
+export const timestampOut = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' });
 
 /** A time in an input that is still to come. */
 export const futureTime = z.iso

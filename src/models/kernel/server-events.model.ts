@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { announcementSchema } from '../operations/announcement.model';
-import { bookmarkGone, bookmarkReply } from '../messages/bookmark.model';
+import { bookmarkRemoved, bookmarkReply } from '../messages/bookmark.model';
 import { channelSettingReply } from '../channels/channel-setting.model';
 import { channelReadSchema } from '../channels/channel-summary.model';
 import { channelSchema, RESTRICTION_KINDS } from '../channel.model';
-import { idOut, timeOut } from './common.model';
+import { idOut, timestampOut } from './common.model';
 import { draftChangedEvent } from '../writing/draft.model';
-import { DEPARTURES, groupSchema, memberSchema, sharedGroupSchema } from '../group.model';
+import { REMOVAL_REASONS, groupSchema, memberSchema, sharedGroupSchema } from '../group.model';
 import { receivedInviteSchema } from '../groups/invite.model';
 import { joinRequestSchema, REQUEST_OUTCOMES } from '../groups/join-request.model';
 import { maintenanceSchema } from '../operations/maintenance.model';
@@ -81,7 +81,7 @@ export const SERVER_EVENTS = {
   },
   'group:removed': {
     summary: 'To a user, on all devices: they are no longer in this group, or it was deleted.',
-    payload: z.strictObject({ groupId: idOut, reason: z.enum(DEPARTURES) }),
+    payload: z.strictObject({ groupId: idOut, reason: z.enum(REMOVAL_REASONS) }),
   },
   'member:added': {
     summary: 'To the members of a group: somebody is a member from now on.',
@@ -128,7 +128,7 @@ export const SERVER_EVENTS = {
     payload: z.strictObject({
       channelId: idOut,
       groupId: idOut.nullable(),
-      reason: z.enum(DEPARTURES),
+      reason: z.enum(REMOVAL_REASONS),
     }),
   },
   'channel_member:added': {
@@ -151,7 +151,7 @@ export const SERVER_EVENTS = {
       channelId: idOut,
       kind: z.enum(RESTRICTION_KINDS).nullable(),
       reason: z.string(),
-      expiresAt: timeOut.nullable(),
+      expiresAt: timestampOut.nullable(),
     }),
   },
 
@@ -174,7 +174,7 @@ export const SERVER_EVENTS = {
   },
   'bookmark:removed': {
     summary: 'To a user, on all devices: they have removed a bookmark, or the message was deleted.',
-    payload: bookmarkGone,
+    payload: bookmarkRemoved,
   },
 
   'channel:read': {

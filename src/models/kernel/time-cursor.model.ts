@@ -25,6 +25,6 @@ export function encodeTimeCursor({ at, _id }: TimeCursor): string {
  * The part of a filter that leaves what comes behind a cursor. The bound of the field stands by itself, so that an
  * index begins there.
  */
-export function behindTime<Field extends string>(field: Field, { at, _id }: TimeCursor) {
+export function afterTimeCursor<Field extends string>(field: Field, { at, _id }: TimeCursor) {
   return { [field]: { $lte: at }, $or: [{ [field]: { $lt: at } }, { _id: { $lt: _id } }] };
 }

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, nextCursorOut, timeOut } from '../kernel/common.model';
+import { idOut, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { messageSchema, toMessage, type MessageDocument } from '../message.model';
 
 /** The most bookmarks of one user. */
@@ -16,7 +16,7 @@ export interface BookmarkDocument {
 }
 
 export const bookmarkSchema = z
-  .strictObject({ message: messageSchema, createdAt: timeOut })
+  .strictObject({ message: messageSchema, createdAt: timestampOut })
   .meta({ id: 'Bookmark' });
 export type Bookmark = z.output<typeof bookmarkSchema>;
 export const bookmarkReply = z.strictObject({ bookmark: bookmarkSchema });
@@ -24,7 +24,7 @@ export const bookmarksReply = z.strictObject({
   bookmarks: z.array(bookmarkSchema),
   nextCursor: nextCursorOut,
 });
-export const bookmarkGone = z.strictObject({ messageId: idOut });
+export const bookmarkRemoved = z.strictObject({ messageId: idOut });
 
 export function toBookmark({ createdAt }: BookmarkDocument, message: MessageDocument): Bookmark {
   return { message: toMessage(message), createdAt: createdAt.toISOString() };

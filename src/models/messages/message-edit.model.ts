@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, nextCursorOut, timeOut } from '../kernel/common.model';
+import { idOut, nextCursorOut, timestampOut } from '../kernel/common.model';
 
 /** What a message said before its author changed it. Gone with the message. */
 export interface MessageEditDocument {
@@ -16,8 +16,8 @@ export const messageEditSchema = z
     id: idOut,
     messageId: idOut,
     body: z.string().meta({ description: 'What the message said.' }),
-    writtenAt: timeOut.meta({ description: 'Since when it said so.' }),
-    replacedAt: timeOut.meta({ description: 'Until when.' }),
+    writtenAt: timestampOut.meta({ description: 'Since when it said so.' }),
+    replacedAt: timestampOut.meta({ description: 'Until when.' }),
   })
   .meta({ id: 'MessageEdit' });
 export type MessageEdit = z.output<typeof messageEditSchema>;

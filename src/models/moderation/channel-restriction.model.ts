@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RESTRICTION_KINDS, type ChannelRestrictionDocument } from '../channel.model';
-import { idOut, lineOfText, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import { idOut, singleLineText, nextCursorOut, pageQuery, timestampOut } from '../kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
 
 const kind = z
@@ -10,7 +10,7 @@ const kind = z
 export const restrictInput = z
   .strictObject({
     kind,
-    reason: lineOfText(0, 500).default('').meta({ description: 'Told to the user.' }),
+    reason: singleLineText(0, 500).default('').meta({ description: 'Told to the user.' }),
     expiresAt: z.iso
       .datetime()
       .optional()
@@ -33,8 +33,8 @@ export const channelRestrictionSchema = z
     kind,
     reason: z.string(),
     restrictedBy: idOut,
-    createdAt: timeOut,
-    expiresAt: timeOut.nullable().meta({ description: 'Null when it holds for good.' }),
+    createdAt: timestampOut,
+    expiresAt: timestampOut.nullable().meta({ description: 'Null when it holds for good.' }),
   })
   .meta({ id: 'ChannelRestriction' });
 export type ChannelRestriction = z.output<typeof channelRestrictionSchema>;

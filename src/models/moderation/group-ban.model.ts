@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { futureTime, idOut, lineOfText, nextCursorOut, timeOut } from '../kernel/common.model';
+import { futureTime, idOut, singleLineText, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
 
 /** Somebody who must stay out of a group. */
@@ -19,7 +19,7 @@ export interface GroupBanDocument {
 
 export const banInput = z
   .strictObject({
-    reason: lineOfText(0, 500).default('').meta({ description: 'The user is told.' }),
+    reason: singleLineText(0, 500).default('').meta({ description: 'The user is told.' }),
     expiresAt: futureTime
       .optional()
       .meta({ description: 'When it ends by itself; never, if it is left out.' }),
@@ -33,8 +33,8 @@ export const groupBanSchema = z
     user: publicUserSchema,
     reason: z.string(),
     bannedBy: idOut,
-    createdAt: timeOut,
-    expiresAt: timeOut.nullable().meta({ description: 'Null when it holds for good.' }),
+    createdAt: timestampOut,
+    expiresAt: timestampOut.nullable().meta({ description: 'Null when it holds for good.' }),
   })
   .meta({ id: 'GroupBan' });
 export type GroupBan = z.output<typeof groupBanSchema>;

@@ -1,6 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, lineOfText, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import {
+  idOut,
+  idSchema,
+  singleLineText,
+  nextCursorOut,
+  pageQuery,
+  timestampOut,
+} from '../kernel/common.model';
 
 export const REPORT_CATEGORIES = [
   'spam',
@@ -56,7 +63,7 @@ export interface ReportDocument {
 export const reportInput = z
   .strictObject({
     category: z.enum(REPORT_CATEGORIES),
-    note: lineOfText(0, 1000).default('').meta({ description: 'For the moderators.' }),
+    note: singleLineText(0, 1000).default('').meta({ description: 'For the moderators.' }),
   })
   .meta({ id: 'ReportInput' });
 export type ReportInput = z.output<typeof reportInput>;
@@ -79,7 +86,7 @@ const WITH_END: readonly Resolution[] = ['mute', 'ban', 'ban_from_group'];
 export const resolveReportInput = z
   .strictObject({
     action: z.enum(RESOLUTIONS),
-    reason: lineOfText(0, 500)
+    reason: singleLineText(0, 500)
       .default('')
       .meta({ description: 'Told to the author of the message; it takes one to warn, to mute and to ban.' }),
     until: z.iso.datetime().optional().meta({
@@ -108,7 +115,7 @@ export const reportReceiptSchema = z
     messageId: idOut,
     category: z.enum(REPORT_CATEGORIES),
     note: z.string(),
-    createdAt: timeOut,
+    createdAt: timestampOut,
   })
   .meta({ id: 'ReportReceipt' });
 export type ReportReceipt = z.output<typeof reportReceiptSchema>;
@@ -125,15 +132,15 @@ export const reportSchema = z
       .strictObject({
         senderId: idOut,
         body: z.string(),
-        createdAt: timeOut,
-        editedAt: timeOut.nullable(),
+        createdAt: timestampOut,
+        editedAt: timestampOut.nullable(),
       })
       .meta({ description: 'The message as it was when it was reported.' }),
     state: z.enum(REPORT_STATES),
     claimedBy: idOut.nullable(),
-    claimedAt: timeOut.nullable(),
+    claimedAt: timestampOut.nullable(),
     resolution: z
-      .strictObject({ action: z.enum(RESOLUTIONS), reason: z.string(), by: idOut, at: timeOut })
+      .strictObject({ action: z.enum(RESOLUTIONS), reason: z.string(), by: idOut, at: timestampOut })
       .nullable(),
   })
   .meta({ id: 'Report' });

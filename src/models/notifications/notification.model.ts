@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import { idOut, idSchema, nextCursorOut, pageQuery, timestampOut } from '../kernel/common.model';
 
 /** How users are told of a kind of thing. */
 interface NotificationRule {
@@ -90,8 +90,8 @@ export const notificationSchema = z
     channelId: idOut.nullable(),
     messageId: idOut.nullable(),
     text: z.string().meta({ description: 'The reason, role or note that goes with it.' }),
-    createdAt: timeOut,
-    readAt: timeOut.nullable(),
+    createdAt: timestampOut,
+    readAt: timestampOut.nullable(),
   })
   .meta({ id: 'Notification' });
 export type Notification = z.output<typeof notificationSchema>;

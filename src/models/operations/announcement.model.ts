@@ -1,6 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, lineOfText, multilineText, nextCursorOut, timeOut } from '../kernel/common.model';
+import {
+  idOut,
+  idSchema,
+  singleLineText,
+  multilineText,
+  nextCursorOut,
+  timestampOut,
+} from '../kernel/common.model';
 
 export const ANNOUNCEMENT_LEVELS = ['info', 'warning', 'critical'] as const;
 export type AnnouncementLevel = (typeof ANNOUNCEMENT_LEVELS)[number];
@@ -19,7 +26,7 @@ export interface AnnouncementDocument {
 
 export const createAnnouncementInput = z
   .strictObject({
-    title: lineOfText(0, 120).default(''),
+    title: singleLineText(0, 120).default(''),
     body: multilineText(4000),
     level: z.enum(ANNOUNCEMENT_LEVELS),
     endsAt: z.iso
@@ -44,8 +51,8 @@ export const announcementSchema = z
     body: z.string(),
     level: z.enum(ANNOUNCEMENT_LEVELS),
     createdBy: idOut,
-    createdAt: timeOut,
-    endsAt: timeOut.nullable().meta({ description: 'From when on it no longer holds.' }),
+    createdAt: timestampOut,
+    endsAt: timestampOut.nullable().meta({ description: 'From when on it no longer holds.' }),
   })
   .meta({ id: 'Announcement' });
 export type Announcement = z.output<typeof announcementSchema>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idOut, idSchema, limitSchema, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import { idOut, idSchema, limitSchema, nextCursorOut, pageQuery, timestampOut } from '../kernel/common.model';
 import { ERROR_CODES } from '../kernel/error.model';
 
 export const slowestQuery = z.strictObject({ limit: limitSchema(20, 200) });
@@ -27,8 +27,8 @@ const errorGroupSchema = z
     name: z.string().meta({ description: 'A route or a socket event.' }),
     text: z.string().meta({ description: 'What it says, without anything that a caller has sent.' }),
     count: z.number().int(),
-    firstAt: timeOut,
-    lastAt: timeOut,
+    firstAt: timestampOut,
+    lastAt: timestampOut,
     requestId: z
       .string()
       .nullable()
@@ -53,7 +53,7 @@ export const connectedUserSchema = z
         sessionId: idOut,
         address: z.string(),
         userAgent: z.string(),
-        since: timeOut,
+        since: timestampOut,
       }),
     ),
   })

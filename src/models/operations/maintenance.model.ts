@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { lineOfText, timeOut } from '../kernel/common.model';
+import { singleLineText, timestampOut } from '../kernel/common.model';
 
 /** Whether the server is closed to all but super admins. In `installation`; missing while it never was. */
 export interface MaintenanceDocument {
@@ -17,7 +17,7 @@ export interface MaintenanceDocument {
 /** What of it every call asks for. */
 export type MaintenanceState = Pick<MaintenanceDocument, 'enabled' | 'message' | 'until' | 'version'>;
 
-const message = lineOfText(0, 500).meta({ description: 'What everybody is told.' });
+const message = singleLineText(0, 500).meta({ description: 'What everybody is told.' });
 
 export const maintenanceInput = z
   .strictObject({
@@ -39,7 +39,7 @@ export const maintenanceSchema = z
   .strictObject({
     enabled: z.boolean(),
     message: z.string(),
-    until: timeOut.nullable().meta({ description: 'When it is expected to be over.' }),
+    until: timestampOut.nullable().meta({ description: 'When it is expected to be over.' }),
   })
   .meta({ id: 'Maintenance' });
 export type Maintenance = z.output<typeof maintenanceSchema>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idOut, idSchema, limitSchema, nextCursorOut, pageQuery, timeOut } from '../kernel/common.model';
+import { idOut, idSchema, limitSchema, nextCursorOut, pageQuery, timestampOut } from '../kernel/common.model';
 
 export const PRESENCE_STATUSES = ['online', 'away', 'do_not_disturb', 'offline'] as const;
 export type PresenceStatus = (typeof PRESENCE_STATUSES)[number];
@@ -13,7 +13,7 @@ export const presenceSchema = z
   .strictObject({
     userId: idOut,
     status,
-    lastSeenAt: timeOut
+    lastSeenAt: timestampOut
       .nullable()
       .meta({ description: 'Of somebody offline, when they were last seen; null if that is not known.' }),
   })

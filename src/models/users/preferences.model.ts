@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { timeOut } from '../kernel/common.model';
+import { timestampOut } from '../kernel/common.model';
 
 export const NOTIFICATION_LEVELS = ['all', 'mentions', 'none'] as const;
 export type NotificationLevel = (typeof NOTIFICATION_LEVELS)[number];
@@ -64,7 +64,9 @@ export const preferencesSchema = z
     notificationLevel: z
       .enum(NOTIFICATION_LEVELS)
       .meta({ description: 'What to be told of where nothing else is set.' }),
-    doNotDisturbUntil: timeOut.nullable().meta({ description: 'Null when it has not been set, or is over.' }),
+    doNotDisturbUntil: timestampOut
+      .nullable()
+      .meta({ description: 'Null when it has not been set, or is over.' }),
     sendReadReceipts: z.boolean().meta({ description: 'Whether others see what the user has read.' }),
     invisible: z.boolean().meta({ description: 'Whether others see the user as offline.' }),
     groupAdditions: z.enum(GROUP_ADDITIONS).meta({

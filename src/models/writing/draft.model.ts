@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import { idOut, idSchema, multilineText, nextCursorOut, timeOut } from '../kernel/common.model';
+import { idOut, idSchema, multilineText, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { clientMessageIdSchema, MAX_MESSAGE_LENGTH } from '../message.model';
 
 /** Drafts of one user at most. */
@@ -40,7 +40,7 @@ export const draftSchema = z
     threadId: idOut.nullable(),
     body: z.string(),
     clientMessageId: z.string().nullable(),
-    updatedAt: timeOut,
+    updatedAt: timestampOut,
   })
   .meta({ id: 'Draft' });
 export type Draft = z.output<typeof draftSchema>;

@@ -6,11 +6,11 @@ import {
   toAttachment,
   type StoredAttachment,
 } from '../files/attachment.model';
-import { idOut, idSchema, messageText, nextCursorOut, timeOut } from '../kernel/common.model';
-import { MAX_MESSAGE_LENGTH, saysSomething, SILENT } from '../message.model';
+import { idOut, idSchema, messageText, nextCursorOut, timestampOut } from '../kernel/common.model';
+import { MAX_MESSAGE_LENGTH, hasContent, NO_CONTENT } from '../message.model';
 
 /** How far ahead a message can be scheduled, in milliseconds: a year. */
-const FARTHEST = 366 * 24 * 60 * 60 * 1000;
+const MAX_AHEAD_MS = 366 * 24 * 60 * 60 * 1000;
 /** Scheduled messages of one user at most. */
 export const MAX_SCHEDULED = 100;
 
@@ -38,7 +38,7 @@ export interface ScheduledMessageDocument {
 const sendAt = z.iso
   .datetime()
   .refine((time) => new Date(time).getTime() > Date.now(), 'must be in the future')
-  .refine((time) => new Date(time).getTime() < Date.now() + FARTHEST, 'must be within a year')
+  .refine((time) => new Date(time).getTime() < Date.now() + MAX_AHEAD_MS, 'must be within a year')
   .meta({ description: 'When it is sent: in the future, within a year.' });
 const body = messageText(MAX_MESSAGE_LENGTH);
 
@@ -49,7 +49,7 @@ export const scheduleMessageInput = z
     attachmentIds: attachmentIdsInput.optional(),
     sendAt,
   })
-  .refine(saysSomething, SILENT)
+  .refine(hasContent, NO_CONTENT)
   .meta({ id: 'ScheduleMessageInput' });
 export type ScheduleMessageInput = z.output<typeof scheduleMessageInput>;
 
@@ -68,13 +68,13 @@ export const scheduledMessageSchema = z
     channelId: idOut,
     body: z.string(),
     attachments: z.array(attachmentSchema),
-    sendAt: timeOut,
+    sendAt: timestampOut,
     state: z.enum(STATES).meta({ description: 'A failed one waits for a change, which has it tried again.' }),
     failure: z
       .string()
       .nullable()
       .meta({ description: 'Why it could not be sent: a code, as sending would have answered.' }),
-    createdAt: timeOut,
+    createdAt: timestampOut,
   })
   .meta({ id: 'ScheduledMessage' });
 export type ScheduledMessage = z.output<typeof scheduledMessageSchema>;

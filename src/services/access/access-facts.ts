@@ -3,7 +3,7 @@ import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { lock, type Transactions } from '../../db/transaction';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../../models/channel.model';
-import { peopleOfKey } from '../../models/channels/direct-message.model';
+import { userIdsOfDirectKey } from '../../models/channels/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../../models/group.model';
 import type { Actor, Facts } from './access-rules';
 
@@ -224,7 +224,7 @@ export class AccessFacts {
   /** What stands between the people of a direct conversation, if they are two. */
   private async betweenTwo({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
     if (directKey !== undefined) {
-      const [one, other] = peopleOfKey(directKey);
+      const [one, other] = userIdsOfDirectKey(directKey);
       return this.between(one!, other!);
     }
     if (memberCount !== 2) return {};

@@ -1,7 +1,7 @@
 import type { Collection, Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { ChannelDocument } from '../../models/channel.model';
-import { peopleOfKey } from '../../models/channels/direct-message.model';
+import { userIdsOfDirectKey } from '../../models/channels/direct-message.model';
 import { GROUP_ROLES, type GroupRole, type MembershipDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { decide } from './access-actions';
@@ -260,7 +260,7 @@ export class ReadAccess {
     const people = new Map<string, ObjectId[]>();
     const several: ObjectId[] = [];
     for (const { _id, directKey } of conversations) {
-      people.set(_id.toHexString(), directKey === undefined ? [] : peopleOfKey(directKey));
+      people.set(_id.toHexString(), directKey === undefined ? [] : userIdsOfDirectKey(directKey));
       if (directKey === undefined) several.push(_id);
     }
     if (several.length === 0) return people;

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
-import type { ExportedFact } from '../../models/accounts/account-export.model';
+import type { ExportedRecord } from '../../models/accounts/account-export.model';
 import { toAttachment, toStoredAttachment } from '../../models/files/attachment.model';
 import { toDraft } from '../../models/writing/draft.model';
 import { toGroup } from '../../models/group.model';
@@ -30,7 +30,7 @@ export class AccountExportService {
   ) {}
 
   /** Everything that is stored about the caller, as an async sequence of one fact each. */
-  async *export(caller: Caller): AsyncGenerator<ExportedFact> {
+  async *export(caller: Caller): AsyncGenerator<ExportedRecord> {
     const { userId } = caller;
     const user = await this.collections.users.findOne({ _id: userId });
     if (!user) return;
@@ -41,7 +41,7 @@ export class AccountExportService {
     yield* this.writings(userId);
   }
 
-  private async *account(caller: Caller, user: UserDocument): AsyncGenerator<ExportedFact> {
+  private async *account(caller: Caller, user: UserDocument): AsyncGenerator<ExportedRecord> {
     const { sessions, auditLog, blocks, users, preferences, notifications } = this.collections;
     const { _id: userId, lastSeenAt } = user;
     yield { kind: 'user', data: toUser(user) };
@@ -69,7 +69,7 @@ export class AccountExportService {
     }
   }
 
-  private async *groups(userId: ObjectId): AsyncGenerator<ExportedFact> {
+  private async *groups(userId: ObjectId): AsyncGenerator<ExportedRecord> {
     const { memberships, groups, invites, joinRequests, groupBans } = this.collections;
     for await (const { groupId, role, joinedAt } of memberships.find({ userId })) {
       const group = await groups.findOne({ _id: groupId });
@@ -93,7 +93,7 @@ export class AccountExportService {
     }
   }
 
-  private async *channels(userId: ObjectId): AsyncGenerator<ExportedFact> {
+  private async *channels(userId: ObjectId): AsyncGenerator<ExportedRecord> {
     const { channelMembers, channelRestrictions, channelSettings, channelReads, threadFollows } =
       this.collections;
     for await (const { channelId, joinedAt } of channelMembers.find({ userId })) {
@@ -117,7 +117,7 @@ export class AccountExportService {
   }
 
   /** What they have put to messages of others, which are not theirs to take along. */
-  private async *marks(userId: ObjectId): AsyncGenerator<ExportedFact> {
+  private async *marks(userId: ObjectId): AsyncGenerator<ExportedRecord> {
     const { bookmarks, messages, reports } = this.collections;
     for await (const { messageId, channelId, createdAt } of bookmarks.find({ userId })) {
       const ids = { messageId: messageId.toHexString(), channelId: channelId.toHexString() };
@@ -140,7 +140,7 @@ export class AccountExportService {
     }
   }
 
-  private async *writings(userId: ObjectId): AsyncGenerator<ExportedFact> {
+  private async *writings(userId: ObjectId): AsyncGenerator<ExportedRecord> {
     const { uploads, scheduledMessages, drafts, messages, messageEdits } = this.collections;
     for await (const upload of uploads.find({ userId })) {
       const attachment = toAttachment(toStoredAttachment(upload));

@@ -2,8 +2,8 @@ import { ObjectId, type Collection } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import {
-  COUNTED,
-  type Counted,
+  COUNTED_COLLECTIONS,
+  type CountedCollection,
   type Counts,
   type HourlyCountDocument,
 } from '../../models/admin/statistics.model';
@@ -131,19 +131,21 @@ export class HourlyCounts {
         .toArray();
       return row?._id.getTimestamp();
     };
-    const times = await Promise.all(COUNTED.map((each) => first(this.collection(each))));
+    const times = await Promise.all(COUNTED_COLLECTIONS.map((each) => first(this.collection(each))));
     return times.reduce((one, other) => (one && other ? earlier(one, other) : (one ?? other)));
   }
 
   private async count(from: Date, to: Date): Promise<Counts> {
     const range = { _id: { $gte: idAt(from), $lt: idAt(to) } };
     const counts = await Promise.all(
-      COUNTED.map(async (each) => [each, await this.collection(each).countDocuments(range)] as const),
+      COUNTED_COLLECTIONS.map(
+        async (each) => [each, await this.collection(each).countDocuments(range)] as const,
+      ),
     );
     return Object.fromEntries(counts) as Counts;
   }
 
-  private collection(name: Counted): Collection<{ _id: ObjectId }> {
+  private collection(name: CountedCollection): Collection<{ _id: ObjectId }> {
     return this.collections[name] as unknown as Collection<{ _id: ObjectId }>;
   }
 }
@@ -173,5 +175,5 @@ function earlier(one: Date, other: Date): Date {
 function addTo(hours: HourlyCountDocument[], hour: Date, counts: Counts): void {
   const last = hours.at(-1);
   if (last?._id.getTime() !== hour.getTime()) hours.push({ _id: hour, ...counts });
-  else for (const each of COUNTED) last[each] += counts[each];
+  else for (const each of COUNTED_COLLECTIONS) last[each] += counts[each];
 }

@@ -1,6 +1,6 @@
 import type { Collections } from '../../db/collections';
 import {
-  COUNTED,
+  COUNTED_COLLECTIONS,
   type HourlyCountDocument,
   type Statistics,
   type StatisticsQuery,
@@ -91,5 +91,5 @@ export class StatisticsService {
 }
 
 function addTo(point: HourlyCountDocument, hour: HourlyCountDocument): void {
-  for (const each of COUNTED) point[each] += hour[each];
+  for (const each of COUNTED_COLLECTIONS) point[each] += hour[each];
 }

@@ -8,7 +8,7 @@ import { MAX_PAGE_SIZE } from '../../models/kernel/common.model';
 import { toGroup, type GroupDocument, type GroupRole } from '../../models/group.model';
 import { MAX_MESSAGE_LENGTH } from '../../models/message.model';
 import {
-  OVERVIEW_BOUNDS,
+  OVERVIEW_LIMITS,
   type Overview,
   type OverviewChannel,
   type OverviewDirect,
@@ -73,7 +73,7 @@ export class OverviewService {
 
   /** @throws AppError session_revoked when the account is gone */
   async get(caller: Caller): Promise<Overview> {
-    const waiting = { limit: OVERVIEW_BOUNDS.admissions };
+    const waiting = { limit: OVERVIEW_LIMITS.admissions };
     const [me, belongings, announcements, preferences, notifications, blocked, requests, invites] =
       await Promise.all([
         this.deps.users.me(caller),
@@ -115,11 +115,11 @@ export class OverviewService {
       invites: invites.items,
       announcements,
       preferences,
-      blockedUserIds: blocked.slice(0, OVERVIEW_BOUNDS.blocked).map((id) => id.toHexString()),
+      blockedUserIds: blocked.slice(0, OVERVIEW_LIMITS.blocked).map((id) => id.toHexString()),
       limits: { ...LIMITS, uploadBytes: this.deps.uploads.limits, quotaBytes: this.deps.uploads.quota },
       complete:
         belongings.complete &&
-        blocked.length <= OVERVIEW_BOUNDS.blocked &&
+        blocked.length <= OVERVIEW_LIMITS.blocked &&
         requests.nextCursor === null &&
         invites.nextCursor === null,
     };
@@ -128,25 +128,25 @@ export class OverviewService {
   /** What the user is a member of and may read, up to the bounds. */
   private async belongings(userId: ObjectId): Promise<Belongings> {
     const { groups, channels } = this.deps.collections;
-    const bounds = { groups: OVERVIEW_BOUNDS.groups, channels: OVERVIEW_BOUNDS.channels };
+    const bounds = { groups: OVERVIEW_LIMITS.groups, channels: OVERVIEW_LIMITS.channels };
     const readable = await this.deps.access.readable(userId, bounds);
     const [found, read] = await Promise.all([
       groups
-        .find({ _id: { $in: readable.audiences.groupIds } }, { batchSize: OVERVIEW_BOUNDS.groups + 1 })
+        .find({ _id: { $in: readable.audiences.groupIds } }, { batchSize: OVERVIEW_LIMITS.groups + 1 })
         .toArray(),
-      channels.find(readable.filter, atMost(OVERVIEW_BOUNDS.channels)).toArray(),
+      channels.find(readable.filter, atMost(OVERVIEW_LIMITS.channels)).toArray(),
     ]);
     return {
       groups: found,
       roles: new Map(readable.memberships.map(({ groupId, role }) => [groupId.toHexString(), role])),
-      channels: read.slice(0, OVERVIEW_BOUNDS.channels),
-      complete: readable.complete && read.length <= OVERVIEW_BOUNDS.channels,
+      channels: read.slice(0, OVERVIEW_LIMITS.channels),
+      complete: readable.complete && read.length <= OVERVIEW_LIMITS.channels,
     };
   }
 
   private async blockedBy(userId: ObjectId): Promise<ObjectId[]> {
     const rows = await this.deps.collections.blocks
-      .find({ userId }, atMost(OVERVIEW_BOUNDS.blocked))
+      .find({ userId }, atMost(OVERVIEW_LIMITS.blocked))
       .sort({ _id: 1 })
       .toArray();
     return rows.map(({ blockedId }) => blockedId);

@@ -6,7 +6,7 @@ import type { ChannelChangeDocument } from '../../models/channels/channel-change
 import { toMessage, type MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import {
-  MAX_BEHIND,
+  MAX_MISSED_CHANGES,
   type ChannelChange,
   type ResetReason,
   type SyncInput,
@@ -125,7 +125,7 @@ export class SyncService {
 /** Why a client that knows a channel up to `since` has to load it anew; undefined if it has not. */
 function reasonToReset({ revision }: ChannelDocument, since: number): ResetReason | undefined {
   if (since > revision) return 'unknown_revision';
-  return revision - since > MAX_BEHIND ? 'too_far_behind' : undefined;
+  return revision - since > MAX_MISSED_CHANGES ? 'too_far_behind' : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelChangeDocument } from '../../models/channels/channel-change.model';
 import type { ChannelDocument } from '../../models/channel.model';
-import type { Departure } from '../../models/group.model';
+import type { RemovalReason } from '../../models/group.model';
 import { noChannel } from '../access/access';
 import type { ChannelCounts } from './channel-counts';
 import type { EventBus } from '../kernel/event-bus';
@@ -81,7 +81,7 @@ export class ChannelChanges {
    * @param reason what they are told; undefined when they are told of more than this channel.
    * @throws AppError not_found
    */
-  removeMember(channelId: ObjectId, userId: ObjectId, reason?: Departure): Promise<ChannelDocument> {
+  removeMember(channelId: ObjectId, userId: ObjectId, reason?: RemovalReason): Promise<ChannelDocument> {
     return this.transactions.run(async () => {
       const channel = await this.take(channelId, { $inc: { memberCount: -1 } });
       await this.note(channel, { kind: 'member', userId, present: false });

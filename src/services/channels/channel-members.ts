@@ -2,7 +2,7 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument, ChannelMemberDocument } from '../../models/channel.model';
-import type { Departure } from '../../models/group.model';
+import type { RemovalReason } from '../../models/group.model';
 import type { ChannelChanges } from './channel-changes';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
@@ -53,7 +53,7 @@ export class ChannelMembers {
    * @param reason what they are told; undefined when they are not told.
    * @returns false if they were not in it.
    */
-  remove({ _id: channelId }: ChannelDocument, userId: ObjectId, reason?: Departure): Promise<boolean> {
+  remove({ _id: channelId }: ChannelDocument, userId: ObjectId, reason?: RemovalReason): Promise<boolean> {
     return this.transactions.run(async () => {
       const { deletedCount } = await this.collections.channelMembers.deleteOne({ channelId, userId });
       if (deletedCount === 0) return false;
@@ -90,7 +90,7 @@ export class ChannelMembers {
    * Takes channels away with all that hangs on them, and notes that their messages are to be removed from the
    * disk (ChannelPurger does that afterwards). Part of the caller's transaction.
    */
-  async removeChannels(channels: ChannelDocument[], reason: Departure): Promise<void> {
+  async removeChannels(channels: ChannelDocument[], reason: RemovalReason): Promise<void> {
     const {
       channelPurges,
       channelMembers,

@@ -5,15 +5,15 @@ import type { Transactions } from '../../db/transaction';
 import { toChannel, type ChannelDocument } from '../../models/channel.model';
 import {
   directKeyOf,
-  MAX_PEOPLE,
-  peopleOfKey,
+  MAX_PARTICIPANTS,
+  userIdsOfDirectKey,
   type AddPeopleInput,
   type Conversation,
   type ConversationsQuery,
   type StartDirectInput,
 } from '../../models/channels/direct-message.model';
 import type { Caller } from '../../models/identity/session.model';
-import { behindTime, encodeTimeCursor } from '../../models/kernel/time-cursor.model';
+import { afterTimeCursor, encodeTimeCursor } from '../../models/kernel/time-cursor.model';
 import { toPublicUser, type UserDocument } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
@@ -56,7 +56,7 @@ export class DirectMessageService {
   /** The caller's conversations, those in which something was written last first. */
   async list({ userId }: Caller, query: ConversationsQuery): Promise<Page<Conversation>> {
     const rows = await this.collections.channelMembers
-      .find({ userId, groupId: null, ...(query.cursor && behindTime('activeAt', query.cursor)) })
+      .find({ userId, groupId: null, ...(query.cursor && afterTimeCursor('activeAt', query.cursor)) })
       .sort({ activeAt: -1, _id: -1 })
       .limit(query.limit + 1)
       .toArray();
@@ -79,7 +79,7 @@ export class DirectMessageService {
   async add(caller: Caller, channelId: string, { userIds }: AddPeopleInput): Promise<Opened> {
     const { channel } = await this.access.channel(caller, 'channel.add_people', channelId);
     if (channel.directKey !== undefined) {
-      const both = peopleOfKey(channel.directKey).map((id) => id.toHexString());
+      const both = userIdsOfDirectKey(channel.directKey).map((id) => id.toHexString());
       const others = new Set([...both, ...userIds].filter((id) => id !== caller.userId.toHexString()));
       const added = [...others].filter((id) => !both.includes(id));
       if (added.length === 0) return { conversation: await this.show(channel), created: false };
@@ -90,7 +90,7 @@ export class DirectMessageService {
       const inside = (await this.access.peopleIn([channel])).get(channel._id.toHexString()) ?? [];
       const known = new Set(inside.map((id) => id.toHexString()));
       const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
-      if (inside.length + added.length > MAX_PEOPLE) throw tooMany();
+      if (inside.length + added.length > MAX_PARTICIPANTS) throw tooMany();
       for (const id of added) await this.users.lockLiving(id.toHexString());
       await this.members.add(channel, added);
       return this.collections.channels.findOne({ _id: channel._id });
@@ -121,7 +121,7 @@ export class DirectMessageService {
   }
 
   private async startGroup(caller: Caller, userIds: string[]): Promise<Opened> {
-    if (userIds.length + 1 > MAX_PEOPLE) throw tooMany();
+    if (userIds.length + 1 > MAX_PARTICIPANTS) throw tooMany();
     const channel = await this.transactions.run(async () =>
       this.create(caller, await this.requirePeople(caller, 'direct.add', userIds)),
     );
@@ -203,5 +203,5 @@ export class DirectMessageService {
 }
 
 function tooMany(): AppError {
-  return new AppError('too_many_people', `A conversation has ${MAX_PEOPLE} people at most.`);
+  return new AppError('too_many_people', `A conversation has ${MAX_PARTICIPANTS} people at most.`);
 }

@@ -1,6 +1,6 @@
 import { fileTypeFromFile } from 'file-type/node';
 import { open, type FileHandle } from 'node:fs/promises';
-import { CATEGORIES, MEDIA_TYPES, TEXT, type ContentType } from '../../models/files/attachment.model';
+import { FILE_CATEGORIES, MEDIA_TYPES, TEXT, type ContentType } from '../../models/files/attachment.model';
 import { hasAudioFrames, hasMovieBox } from './media-structure';
 import { textEncodingOf } from './text-encoding';
 
@@ -44,7 +44,7 @@ async function typeOfBinary(file: FileHandle, path: string): Promise<ContentType
   const found = await fileTypeFromFile(path);
   const name = found?.mime.split(';')[0] ?? '';
   const mediaType = RENAMED[name] ?? name;
-  const category = CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
+  const category = FILE_CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
   if (!category || !(await hasStructure(file, mediaType))) return undefined;
   return { mediaType, category };
 }

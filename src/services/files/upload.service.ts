@@ -8,7 +8,7 @@ import {
   toStoredAttachment,
   type Attachment,
   type AttachmentLinks,
-  type Category,
+  type FileCategory,
   type ContentType,
   type UploadDocument,
 } from '../../models/files/attachment.model';
@@ -32,7 +32,7 @@ const LINK_TIME = 5 * 60_000;
 
 /** How large uploads may be, in bytes. */
 export interface UploadLimits {
-  limits: Record<Category, number>;
+  limits: Record<FileCategory, number>;
   /** All of one user together. */
   quota: number;
 }

@@ -5,7 +5,7 @@ import type { Transactions } from '../../db/transaction';
 import type { PageQuery } from '../../models/kernel/common.model';
 import { toGroup, type Group, type GroupDocument } from '../../models/group.model';
 import {
-  INVITE_LIFETIME,
+  INVITE_LIFETIME_MS,
   toInvite,
   toReceivedInvite,
   type CreateInviteInput,
@@ -87,7 +87,7 @@ export class InviteService {
           createdBy: caller.userId,
           createdAt: new Date(now),
           expiresAt:
-            input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME) : timeOf(input.expiresAt),
+            input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME_MS) : timeOf(input.expiresAt),
         };
         if (subjectId) await this.prepare(caller, group, subjectId);
         await this.deps.collections.invites.insertOne(invite);

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { lock, type Transactions } from '../../db/transaction';
-import type { Departure, GroupRole, MembershipDocument } from '../../models/group.model';
+import type { RemovalReason, GroupRole, MembershipDocument } from '../../models/group.model';
 import type { RequestOutcome } from '../../models/groups/join-request.model';
 import { toPersonRecord, type UserDocument } from '../../models/user.model';
 import { AppError } from '../../utils/errors';
@@ -88,7 +88,7 @@ export class Memberships {
    * @returns false if they were no member any more.
    * @throws AppError last_owner
    */
-  remove(groupId: ObjectId, userId: ObjectId, reason: Departure): Promise<boolean> {
+  remove(groupId: ObjectId, userId: ObjectId, reason: RemovalReason): Promise<boolean> {
     return this.deps.transactions.run(async () => {
       const { memberships, groups } = this.deps.collections;
       await this.deps.queue.acquire([groupId]);

@@ -23,7 +23,7 @@ const WAITING = 64;
 const WAITING_PER_ADDRESS = 32;
 
 /** Who asks for a hash, and whether they still wait for it. */
-export type HashOrigin = Pick<Origin, 'address' | 'gone'>;
+export type HashOrigin = Pick<Origin, 'address' | 'signal'>;
 
 /**
  * `continues`: the request has proved a password already, and may have spent a code with it, so it is not refused now.
@@ -84,10 +84,10 @@ export class PasswordHasher {
   }
 
   private enqueue<Result>(
-    { address, gone }: HashOrigin,
+    { address, signal }: HashOrigin,
     work: () => Promise<Result>,
     options: HashOptions,
   ): Promise<Result> {
-    return this.queue.run(networkOf(address), work, { gone, ...options });
+    return this.queue.run(networkOf(address), work, { signal, ...options });
   }
 }

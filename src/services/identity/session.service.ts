@@ -11,7 +11,7 @@ import {
   type SessionDocument,
   type SessionsQuery,
 } from '../../models/identity/session.model';
-import { behindTime, encodeTimeCursor } from '../../models/kernel/time-cursor.model';
+import { afterTimeCursor, encodeTimeCursor } from '../../models/kernel/time-cursor.model';
 import { toUser, type Credentials, type UserDocument } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError, invalidCredentials } from '../../utils/errors';
@@ -154,7 +154,7 @@ export class SessionService {
         userId: caller.userId,
         revokedAt: null,
         expiresAt: { $gt: new Date() },
-        ...(cursor && behindTime('lastSeenAt', cursor)),
+        ...(cursor && afterTimeCursor('lastSeenAt', cursor)),
       })
       .sort({ lastSeenAt: -1, _id: -1 })
       .limit(limit + 1)

@@ -2,7 +2,7 @@ import type { ObjectId } from 'mongodb';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../../models/channel.model';
 import type { ChannelSetting } from '../../models/channels/channel-setting.model';
 import type { ChannelRead } from '../../models/channels/channel-summary.model';
-import type { Departure, GroupDocument, MembershipDocument } from '../../models/group.model';
+import type { RemovalReason, GroupDocument, MembershipDocument } from '../../models/group.model';
 import type { InviteDocument } from '../../models/groups/invite.model';
 import type { JoinRequestDocument, RequestOutcome } from '../../models/groups/join-request.model';
 import type { RevocationReason } from '../../models/identity/session.model';
@@ -51,7 +51,7 @@ type GroupEvent =
   | { type: 'group.updated'; group: GroupDocument }
   | { type: 'group.deleted'; groupId: ObjectId }
   | { type: 'member.added'; group: GroupDocument; membership: MembershipDocument; person: PersonRecord }
-  | { type: 'member.removed'; groupId: ObjectId; userId: ObjectId; reason: Departure }
+  | { type: 'member.removed'; groupId: ObjectId; userId: ObjectId; reason: RemovalReason }
   | { type: 'member.role_changed'; membership: MembershipDocument; person: PersonRecord }
   | { type: 'join_request.created'; request: JoinRequestDocument; person: PersonRecord; adminIds: ObjectId[] }
   | {
@@ -79,11 +79,11 @@ type ChannelEvent =
   | { type: 'channel.opened'; channel: ChannelDocument }
   /** A public channel is private from now on. Those of `memberIds` keep it, and are added to its members next. */
   | { type: 'channel.closed'; groupId: ObjectId; channelId: ObjectId; memberIds: ObjectId[] }
-  | { type: 'channel.deleted'; channel: ChannelDocument; reason: Departure }
+  | { type: 'channel.deleted'; channel: ChannelDocument; reason: RemovalReason }
   /** @property isNew whether the user did not know the channel before. */
   | { type: 'channel_member.added'; channel: ChannelDocument; userId: ObjectId; isNew: boolean }
   /** @property reason undefined when another event says more, such as the removal from the whole group. */
-  | { type: 'channel_member.removed'; channel: ChannelDocument; userId: ObjectId; reason?: Departure }
+  | { type: 'channel_member.removed'; channel: ChannelDocument; userId: ObjectId; reason?: RemovalReason }
   /** The channel has become public, and has no members of its own any more. */
   | { type: 'channel_members.cleared'; channelId: ObjectId; revision: number }
   | { type: 'channel_setting.changed'; userId: ObjectId; setting: ChannelSetting }

@@ -14,7 +14,7 @@ export interface FairQueueLimits {
 
 export interface JobOptions {
   /** Aborts when the client has closed its connection: a job that still waits is then dropped. */
-  gone?: AbortSignal | undefined;
+  signal?: AbortSignal | undefined;
   /**
    * Set for the second job of a request whose first one was admitted and has already spent something, such as a
    * one-time code: it waits for its turn, but is never refused or dropped.
@@ -64,7 +64,7 @@ export class FairQueue {
    */
   async run<Result>(key: string, work: () => Promise<Result>, options: JobOptions = {}): Promise<Result> {
     if (this.closed) throw this.overloaded();
-    if (options.gone?.aborted) throw clientGone();
+    if (options.signal?.aborted) throw clientGone();
     if (this.waiting === 0 && this.mayStart(key)) this.occupy(key);
     else await this.wait(key, options);
     const begin = performance.now();
@@ -104,7 +104,7 @@ export class FairQueue {
   }
 
   /** Resolves when the job may run; its place among the active ones is then taken. */
-  private wait(key: string, { gone, continues = false }: JobOptions): Promise<void> {
+  private wait(key: string, { signal, continues = false }: JobOptions): Promise<void> {
     if (!continues) this.makeRoom(key);
     return new Promise((resolve, reject) => {
       const drop = () => {
@@ -113,17 +113,17 @@ export class FairQueue {
       };
       const job: Job = {
         start: () => {
-          gone?.removeEventListener('abort', drop);
+          signal?.removeEventListener('abort', drop);
           this.occupy(key);
           resolve();
         },
         refuse: (error) => {
-          gone?.removeEventListener('abort', drop);
+          signal?.removeEventListener('abort', drop);
           reject(error);
         },
         continues,
       };
-      if (!continues) gone?.addEventListener('abort', drop, { once: true });
+      if (!continues) signal?.addEventListener('abort', drop, { once: true });
       const jobs = this.waitingOf.get(key);
       if (jobs) jobs.push(job);
       else this.waitingOf.set(key, [job]);

@@ -2,7 +2,7 @@ import { ObjectId, type UpdateFilter } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument } from '../../models/channel.model';
-import { SILENT, type MessageDocument } from '../../models/message.model';
+import { NO_CONTENT, type MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
 import type { Access, MessageAccess } from '../access/access';
@@ -84,7 +84,7 @@ function noMessage(): AppError {
 
 /** A message has a text or a file. */
 export function nothingToSay(): AppError {
-  const { path, message } = SILENT;
+  const { path, message } = NO_CONTENT;
   return new AppError('validation_failed', `body: ${message}`, [{ path: path.join('.'), message }]);
 }
 

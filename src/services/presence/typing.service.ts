@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Caller } from '../../models/identity/session.model';
-import { TYPING_EXPIRY, TYPING_INTERVAL } from '../../models/presence/typing.model';
+import { TYPING_EXPIRY_MS, TYPING_INTERVAL_MS } from '../../models/presence/typing.model';
 import { audienceOfChannel, type Access } from '../access/access';
 import type { RightsVersion } from '../access/rights-version';
 import type { ChannelAudience, DomainEvent } from '../kernel/domain-events';
@@ -59,13 +59,13 @@ export class TypingService {
     const own = this.typists.get(userId) ?? new Map<string, Typist>();
     const now = Date.now();
     const known = own.get(channelId);
-    if (known && now - known.toldAt < TYPING_INTERVAL) {
+    if (known && now - known.toldAt < TYPING_INTERVAL_MS) {
       if (known.typing) known.expiry.refresh();
       return;
     }
     if (known) clearTimeout(known.expiry);
     else if (own.size >= AT_ONCE) return;
-    const expiry = setTimeout(() => void this.end(userId, channelId), TYPING_EXPIRY);
+    const expiry = setTimeout(() => void this.end(userId, channelId), TYPING_EXPIRY_MS);
     expiry.unref();
     const version = this.knownAt;
     const typist: Typist = { typing: true, toldAt: now, ...audience, version, expiry };
@@ -128,7 +128,7 @@ export class TypingService {
       if (own.get(channelId) === typist) own.delete(channelId);
       if (own.size === 0 && this.typists.get(userId) === own) this.typists.delete(userId);
     };
-    const left = typist.toldAt + TYPING_INTERVAL - Date.now();
+    const left = typist.toldAt + TYPING_INTERVAL_MS - Date.now();
     if (left <= 0) forget();
     else typist.expiry = setTimeout(forget, left).unref();
     return typist;

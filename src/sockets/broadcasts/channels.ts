@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { toChannel, type ChannelDocument } from '../../models/channel.model';
-import type { Departure } from '../../models/group.model';
+import type { RemovalReason } from '../../models/group.model';
 import { audienceOfChannel } from '../../services/access/access';
 import { to, users, type Audience, type BroadcastsOf, type WireEvent } from './broadcast.types';
 
@@ -14,7 +14,7 @@ function removed(
   audience: Audience,
   channelId: ObjectId,
   groupId: ObjectId | null,
-  reason: Departure,
+  reason: RemovalReason,
 ): WireEvent {
   return to(audience, 'channel:removed', {
     channelId: channelId.toHexString(),

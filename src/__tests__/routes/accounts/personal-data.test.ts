@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../../db/collections';
-import { exportedFact } from '../../../models/accounts/account-export.model';
+import { exportedRecord } from '../../../models/accounts/account-export.model';
 import { logInAgain } from '../../fixtures/accounts';
 import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { PERSONAL_DATA } from '../../fixtures/personal-data';
@@ -155,7 +155,7 @@ test('all that is about somebody is in their export, and nothing of what is not 
   const lines = text
     .trim()
     .split('\n')
-    .map((line) => exportedFact.parse(JSON.parse(line)));
+    .map((line) => exportedRecord.parse(JSON.parse(line)));
   const said = Object.values(PERSONAL_DATA).flatMap((row) => ('exported' in row ? row.exported : []));
   expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(said.sort());
   const of = (kind: string) => lines.filter((line) => line.kind === kind).map(({ data }) => data);

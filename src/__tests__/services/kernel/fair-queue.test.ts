@@ -110,15 +110,15 @@ describe('a fair queue', () => {
 
   it('drops what waits for a client that is gone, and nothing else', async () => {
     const work = new Work({ active: 1, waiting: 10, waitingPerKey: 10 });
-    const gone = new AbortController();
-    const { signal } = gone;
-    work.add('a0', { gone: signal });
-    work.add('a1', { gone: signal });
+    const controller = new AbortController();
+    const { signal } = controller;
+    work.add('a0', { signal });
+    work.add('a1', { signal });
     work.add('b0');
     // This one has spent something already.
-    work.add('b1', { gone: signal, continues: true });
-    gone.abort();
-    work.add('b2', { gone: signal });
+    work.add('b1', { signal, continues: true });
+    controller.abort();
+    work.add('b2', { signal });
     await work.endAll();
     expect(work.ended).toEqual(['a0', 'b0', 'b1']);
     expect(Object.keys(work.refusals).sort()).toEqual(['a1', 'b2']);
@@ -152,18 +152,18 @@ describe('a fair queue', () => {
     await fc.assert(
       fc.asyncProperty(limits, steps, async (bounds, sequence) => {
         const work = new Work(bounds);
-        let gone = new AbortController();
+        let controller = new AbortController();
         let added = 0;
         for (const step of sequence) {
           if (step === 'end') await work.endOne();
           else if (step === 'gone') {
-            gone.abort();
-            gone = new AbortController();
+            controller.abort();
+            controller = new AbortController();
           } else {
             const before = work.refused.length;
             const name = `${step}${added++}`;
             const waits = added - 1 - work.started.length - work.refused.length;
-            work.add(name, { gone: gone.signal });
+            work.add(name, { signal: controller.signal });
             await settled();
             const refusal = work.refused.slice(before).find((each) => each.name === name);
             // Nobody is refused while there is room.

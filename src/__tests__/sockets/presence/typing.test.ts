@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { TYPING_INTERVAL } from '../../../models/presence/typing.model';
+import { TYPING_INTERVAL_MS } from '../../../models/presence/typing.model';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -67,7 +67,7 @@ test('it ends by itself, by a message, and when the typist is gone', async () =>
   await start();
   const ended = await reader.isTold('typing:changed', ({ typing }) => !typing);
   expect(ended).toEqual({ channelId, userId: bob.id, typing: false });
-  expect(Date.now() - since).toBeGreaterThanOrEqual(2 * TYPING_INTERVAL - 5);
+  expect(Date.now() - since).toBeGreaterThanOrEqual(2 * TYPING_INTERVAL_MS - 5);
 
   await start();
   await typist.ask('message:send', { channelId, clientMessageId: 'm', body: 'Here it is' });
