@@ -76,6 +76,10 @@ export function brokenReferences(page: string, named: Named): string[] {
       ? undefined
       : `there is no test ${path}`,
   );
+  const folders = 'config|controllers|db|middleware|models|routes|scripts|services|sockets|utils';
+  check(new RegExp(`\`((?:${folders})/[\\w./-]+\\.ts)\``, 'g'), (path = '') =>
+    existsSync(join(ROOT, 'src', path)) ? undefined : `there is no file src/${path}`,
+  );
   return [...wrong, ...brokenLinks(page)];
 }
 

@@ -101,7 +101,7 @@ describe('a page', () => {
   it('may refer to things that exist', () => {
     const text =
       '# A heading: with a colon\n`message:edit {x}`, `a:b`, `GET /api/users/:userId`, `npm run check`, `npm ci`, `DATA_DIR`,' +
-      ' `__tests__/tools/docs`, [here](#a-heading-with-a-colon), [page](page.md), [out](https://example.org/x)';
+      ' `__tests__/tools/docs`, `services/user.service.ts`, [here](#a-heading-with-a-colon), [page](page.md), [out](https://example.org/x)';
     expect(problemsOf(text)).toEqual([]);
   });
 
@@ -111,6 +111,7 @@ describe('a page', () => {
     ['`npm run checks`', 'there is no script checks in package.json'],
     ['`DATA_DIRECTORY`', 'there is no setting DATA_DIRECTORY'],
     ['`__tests__/tools/doc`', 'there is no test tools/doc'],
+    ['`services/user.services.ts`', 'there is no file src/services/user.services.ts'],
     ['[x](gone.md)', 'there is no page gone.md'],
     ['[x](#gone)', 'there is no heading #gone'],
   ])('that refers to %s is reported', (text, problem) => {
