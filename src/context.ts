@@ -26,7 +26,6 @@ import { createLogger, type Logger } from './utils/logger';
 
 /** Everything that Parley is made of. */
 export type Context = Awaited<ReturnType<typeof createContext>>;
-export type Services = Context['services'];
 
 /** What a test or an embedding program may replace. */
 export interface ContextOverrides {

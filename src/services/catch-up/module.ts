@@ -22,8 +22,6 @@ interface Needs {
   groups: GroupsModule;
 }
 
-export type CatchUpModule = ReturnType<typeof createCatchUp>;
-
 export function createCatchUp(kernel: Kernel, needs: Needs, settings: { uploads: UploadLimits }) {
   const { collections, transactions } = kernel;
   const { access } = needs.access;

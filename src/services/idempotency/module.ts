@@ -2,8 +2,6 @@ import type { Kernel } from '../kernel/module';
 import { IdempotencyService } from './idempotency.service';
 import { KeyRecords } from './key-records';
 
-export type IdempotencyModule = ReturnType<typeof createIdempotency>;
-
 export function createIdempotency(
   { collections, transactions, logger }: Kernel,
   settings: { encryptionKey: string },

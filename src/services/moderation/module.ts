@@ -23,8 +23,6 @@ interface Needs {
   admin: AdminModule;
 }
 
-export type ModerationModule = ReturnType<typeof createModeration>;
-
 export function createModeration(kernel: Kernel, needs: Needs) {
   const { collections, transactions, lifecycle } = kernel;
   const { audit } = needs.audit;

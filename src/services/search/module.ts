@@ -2,8 +2,6 @@ import type { AccessModule } from '../access/module';
 import type { Kernel } from '../kernel/module';
 import { SearchService } from './search.service';
 
-export type SearchModule = ReturnType<typeof createSearch>;
-
 export function createSearch({ collections }: Kernel, { access }: AccessModule) {
   return { search: new SearchService(collections, access) };
 }

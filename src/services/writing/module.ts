@@ -18,8 +18,6 @@ interface Needs {
   messages: MessagesModule;
 }
 
-export type WritingModule = ReturnType<typeof createWriting>;
-
 /** @param settings.linkPolicy which addresses link previews may fetch: by default the public internet. */
 export function createWriting(
   kernel: Kernel,
