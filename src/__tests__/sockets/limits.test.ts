@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import { THROTTLES } from '../../models/operations/throttle.model';
 import { createRoom, signUp, type Person } from '../fixtures/people';
 import { connectRaw, openRaw } from '../fixtures/raw-client';
-import { startTestServer, type TestServer } from '../fixtures/server';
+import { counterOf, startTestServer, type TestServer } from '../fixtures/server';
 import { connect, type Client } from '../fixtures/sockets';
 import { until } from '../fixtures/until';
 
@@ -44,7 +44,7 @@ async function enter(person: Person, options: object = {}): Promise<Client> {
 }
 
 const endedFor = (reason: 'too_slow' | 'too_many_events' | 'too_many_packets') =>
-  server.context.services.connections.endedFor.get(reason) ?? 0;
+  counterOf(server, 'connections_ended_total', { transport: 'socket.io', reason });
 const isConnected = ({ id }: Person) => server.context.services.connections.of(id).length > 0;
 const leaving = ({ socket }: Client) =>
   new Promise<string>((resolve) => socket.once('disconnect', (reason) => resolve(reason)));

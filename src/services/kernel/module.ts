@@ -5,6 +5,7 @@ import { KeyedQueue } from './keyed-queue';
 import { Lifecycle } from './lifecycle';
 import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
+import { MemoryTelemetry } from './telemetry';
 
 /**
  * With several nodes: the milliseconds after which a node finds out by itself what no other node has told it, because
@@ -29,12 +30,14 @@ export function createKernel(
     lifecycle.register('Redis', redis);
     lifecycle.register('other nodes', new NodeRelay(bus, redis, databaseName, logger));
   }
+  const telemetry = new MemoryTelemetry();
   return {
     logger,
     lifecycle,
     collections,
     transactions,
     bus,
+    telemetry,
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which caches ask the database again; undefined where this node is the only one. */

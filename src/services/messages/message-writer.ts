@@ -16,6 +16,7 @@ import { hasRank } from '../access/access-rules';
 import type { RightsVersion } from '../access/rights-version';
 import type { Committed } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
+import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { MentionNotices } from './mention-notices';
 import type { ReadMarkers } from '../reading/read-markers';
@@ -93,6 +94,7 @@ export interface MessageWriterDeps {
   notices: MentionNotices;
   rights: RightsVersion;
   bus: EventBus;
+  telemetry: Telemetry;
 }
 
 /**
@@ -107,17 +109,42 @@ export class MessageWriter {
   /** Channels as they were when they were last written to, but for those with rules that look at more than these. */
   private readonly channels = new LRUCache<string, ChannelDocument>({ max: 10_000 });
 
-  constructor(private readonly deps: MessageWriterDeps) {}
+  private readonly sizes: Histogram;
+  private readonly durations: Histogram;
+  private readonly retries: Counter<{ reason: 'channel_changed' | 'sent_before' }>;
+
+  constructor(private readonly deps: MessageWriterDeps) {
+    const { telemetry } = deps;
+    this.sizes = telemetry.histogram({
+      name: 'message_batch_size',
+      help: 'Sends to one channel that were written together.',
+      labels: [],
+    });
+    this.durations = telemetry.histogram({
+      name: 'message_batch_duration_ms',
+      help: 'How long it took until a batch of sends was on disk.',
+      labels: [],
+    });
+    this.retries = telemetry.counter({
+      name: 'message_batch_retries_total',
+      help: 'Further round trips to the database because a batch could not be written as it was, by reason.',
+      labels: ['reason'],
+    });
+  }
 
   /** @throws AppError not_found when there is no such channel. */
   async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Committed<SentMessage>> {
-    const remembered = this.channels.get(channelId.toHexString());
-    let committed = remembered && (await this.commitTo(remembered, drafts, true));
+    const start = performance.now();
+    let channel: ChannelDocument | null | undefined = this.channels.get(channelId.toHexString());
+    let committed = channel && (await this.commitTo(channel, drafts, true));
     while (!committed) {
-      const channel = await this.deps.collections.channels.findOne({ _id: channelId });
+      if (channel) this.retries.add({ reason: 'channel_changed' });
+      channel = await this.deps.collections.channels.findOne({ _id: channelId });
       if (!channel) throw noChannel();
       committed = await this.commitTo(channel, drafts, false);
     }
+    this.sizes.record({}, drafts.length);
+    this.durations.record({}, performance.now() - start);
     return committed;
   }
 
@@ -183,8 +210,10 @@ export class MessageWriter {
     attempted: Set<string>,
     sent?: ReadonlyMap<string, MessageDocument>,
   ): Promise<Written> {
-    const again = async (): Promise<Written> =>
-      this.write(channel, drafts, slowed, attempted, await this.findSent(drafts));
+    const again = async (): Promise<Written> => {
+      this.retries.add({ reason: 'sent_before' });
+      return this.write(channel, drafts, slowed, attempted, await this.findSent(drafts));
+    };
     const known = new Map(sent);
     const fresh = new Map<string, MessageDraft>();
     for (const draft of drafts) {

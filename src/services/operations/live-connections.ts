@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { AppError } from '../../utils/errors';
+import type { Counter, Telemetry } from '../kernel/telemetry';
 
 /** One open connection of a client. */
 export interface LiveConnection {
@@ -14,15 +15,35 @@ export interface LiveConnection {
 /** Why the server ends a connection that its client would rather keep. */
 export type EndedFor = 'too_slow' | 'too_many_events' | 'too_many_packets';
 
-/** Who is connected to this process now. Whoever keeps the connections tells it. */
+/** By which protocol a client is connected. */
+export type Transport = 'socket.io' | 'peerjs';
+
+/** Who is connected to this process now by one protocol. Whoever keeps the connections tells it. */
 export class LiveConnections {
   private readonly byUser = new Map<string, Map<string, LiveConnection>>();
   /** How many connections of each user are on their way. */
   private readonly coming = new Map<string, number>();
-  private readonly ended = new Map<EndedFor, number>();
+  private readonly ended: Counter<{ transport: Transport; reason: EndedFor }>;
   private count = 0;
 
-  constructor(private readonly limitPerUser: number) {}
+  constructor(
+    private readonly limitPerUser: number,
+    private readonly transport: Transport,
+    telemetry: Telemetry,
+  ) {
+    this.ended = telemetry.counter({
+      name: 'connections_ended_total',
+      help: 'Connections that the server has ended because of what their client did.',
+      labels: ['transport', 'reason'],
+    });
+    const labels = ['transport'] as const;
+    telemetry
+      .gauge<{ transport: Transport }>({ name: 'connections', help: 'Open connections.', labels })
+      .observe({ transport }, () => this.sockets);
+    telemetry
+      .gauge<{ transport: Transport }>({ name: 'connected_users', help: 'Users with connections.', labels })
+      .observe({ transport }, () => this.users);
+  }
 
   get sockets(): number {
     return this.count;
@@ -30,11 +51,6 @@ export class LiveConnections {
 
   get users(): number {
     return this.byUser.size;
-  }
-
-  /** How many connections the server has ended since it was started, by the reason. */
-  get endedFor(): ReadonlyMap<EndedFor, number> {
-    return this.ended;
   }
 
   /** The connections of a user, the oldest first. */
@@ -84,7 +100,8 @@ export class LiveConnections {
     this.count--;
   }
 
+  /** The server has ended a connection. */
   noteEnd(reason: EndedFor): void {
-    this.ended.set(reason, (this.ended.get(reason) ?? 0) + 1);
+    this.ended.add({ transport: this.transport, reason });
   }
 }

@@ -15,7 +15,7 @@ import { Timings } from './timings';
 export type OperationsModule = ReturnType<typeof createOperations>;
 
 export function createOperations(
-  { collections, transactions, bus, lifecycle, logger, redis }: Kernel,
+  { collections, transactions, bus, lifecycle, telemetry, logger, redis }: Kernel,
   { audit }: AuditModule,
   { access }: AccessModule,
   { users }: UsersModule,
@@ -29,9 +29,9 @@ export function createOperations(
   const throttle = new ThrottleService(settings.throttle.enabled, redis?.commands);
   const mail = new MailService(settings.mail, transactions, logger);
   const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
-  const connections = new LiveConnections(settings.connectionsPerUser);
-  const timings = new Timings();
-  const errors = new RecentErrors();
+  const connections = new LiveConnections(settings.connectionsPerUser, 'socket.io', telemetry);
+  const timings = new Timings(telemetry);
+  const errors = new RecentErrors(telemetry);
   lifecycle.register('mail', mail);
   // After the other nodes: what they set before it reads is in the database, what they set later arrives as an event.
   lifecycle.register('maintenance', maintenance);
@@ -43,7 +43,7 @@ export function createOperations(
     announcements: new AnnouncementService(collections, transactions, access, audit, bus),
     connections,
     /** The connections of PeerJS clients, which are counted by themselves. */
-    peers: new LiveConnections(settings.connectionsPerUser),
+    peers: new LiveConnections(settings.connectionsPerUser, 'peerjs', telemetry),
     timings,
     errors,
     diagnostics: new DiagnosticsService(access, users, connections, timings, errors),

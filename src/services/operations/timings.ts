@@ -1,15 +1,4 @@
-/** Each bucket of a histogram ends this much above the one before: what is read from it is at most 5% too high. */
-const GROWTH = 1.05;
-/** Where the first bucket ends, in milliseconds. */
-const FIRST = 0.05;
-/** The last bucket ends above a quarter of an hour. */
-const BUCKETS = 350;
-
-interface Histogram {
-  count: number;
-  max: number;
-  buckets: Uint32Array;
-}
+import type { Histogram, Telemetry } from '../kernel/telemetry';
 
 /** How long calls of one kind took, in milliseconds. */
 export interface Timing {
@@ -22,41 +11,35 @@ export interface Timing {
 
 /** How long each route and each socket event has taken since the start of the process. */
 export class Timings {
-  private readonly histograms = new Map<string, Histogram>();
+  private readonly durations: Histogram<{ operation: string }>;
 
-  /** @param name one of the routes and events that there are, so that there is no end of names. */
-  note(name: string, milliseconds: number): void {
-    const histogram = this.histograms.get(name) ?? newHistogram();
-    this.histograms.set(name, histogram);
-    histogram.count++;
-    histogram.max = Math.max(histogram.max, milliseconds);
-    const bucket = Math.ceil(Math.log(Math.max(milliseconds, FIRST) / FIRST) / Math.log(GROWTH));
-    histogram.buckets[Math.min(bucket, BUCKETS - 1)]!++;
+  constructor(telemetry: Telemetry) {
+    this.durations = telemetry.histogram({
+      name: 'operation_duration_ms',
+      help: 'How long calls of routes and socket events took.',
+      labels: ['operation'],
+    });
   }
 
-  /** Those whose slowest twentieth is slowest, that first. */
+  /** @param operation one of the routes and events that there are, as it is declared. */
+  note(operation: string, milliseconds: number): void {
+    this.durations.record({ operation }, milliseconds);
+  }
+
+  /** The operations with the highest 95th percentile, in descending order. */
   slowest(limit: number): Timing[] {
-    return [...this.histograms]
-      .map(([name, histogram]) => ({
-        name,
-        count: histogram.count,
-        p50: quantile(histogram, 0.5),
-        p95: quantile(histogram, 0.95),
-        max: rounded(histogram.max),
+    return this.durations
+      .series()
+      .map(({ labels, count, max, quantile }) => ({
+        name: labels.operation,
+        count,
+        p50: rounded(quantile(0.5)),
+        p95: rounded(quantile(0.95)),
+        max: rounded(max),
       }))
       .sort((one, other) => other.p95 - one.p95)
       .slice(0, limit);
   }
-}
-
-function newHistogram(): Histogram {
-  return { count: 0, max: 0, buckets: new Uint32Array(BUCKETS) };
-}
-
-function quantile({ count, max, buckets }: Histogram, share: number): number {
-  let left = Math.ceil(count * share);
-  const bucket = buckets.findIndex((each) => (left -= each) <= 0);
-  return rounded(Math.min(FIRST * GROWTH ** bucket, max));
 }
 
 const rounded = (milliseconds: number) => Math.round(milliseconds * 100) / 100;

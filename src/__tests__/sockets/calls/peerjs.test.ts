@@ -8,7 +8,7 @@ import { logInAgain } from '../../fixtures/accounts';
 import { expectSignalling, offerTo, type Peer, unusedId, usePeers } from '../../fixtures/peer';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { openRaw } from '../../fixtures/raw-client';
-import { startTestServer, type TestServer } from '../../fixtures/server';
+import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
 
@@ -176,7 +176,8 @@ describe('a frame', () => {
   });
 
   test('beyond the rate ends the connection, and connecting again gives no more', async () => {
-    const ended = () => server.context.services.peers.endedFor.get('too_many_packets') ?? 0;
+    const ended = () =>
+      counterOf(server, 'connections_ended_total', { transport: 'peerjs', reason: 'too_many_packets' });
     for (const frames of [FRAMES, 100]) {
       const before = ended();
       const peer = await register(ada);
@@ -255,7 +256,8 @@ describe('a peer that does not read', () => {
     await until(() => Date.now() > full + PATIENCE);
     sender.send(offerTo(receiver, payload));
     await until(() => !isRegistered(bruno));
-    expect(server.context.services.peers.endedFor.get('too_slow')).toBe(1);
+    const slow = { transport: 'peerjs', reason: 'too_slow' };
+    expect(counterOf(server, 'connections_ended_total', slow)).toBe(1);
   });
 });
 
