@@ -28,6 +28,7 @@ export function createInsightController({ statistics, diagnostics, exports }: In
       Promise.resolve(reply(200, { endpoints: diagnostics.slowest(caller, query.limit) })),
     errors: ({ caller }: CallerRequest) =>
       Promise.resolve(reply(200, { errors: diagnostics.recentErrors(caller) })),
+    jobs: ({ caller }: CallerRequest) => Promise.resolve(reply(200, { jobs: diagnostics.jobs(caller) })),
     exportUsers: async ({ caller }: CallerRequest) => replyRecords(await exports.users(caller)),
     exportGroups: async ({ caller }: CallerRequest) => replyRecords(await exports.groups(caller)),
     exportChannels: async ({ caller }: CallerRequest) => replyRecords(await exports.channels(caller)),

@@ -9,6 +9,10 @@ const readyReply = z.strictObject({
   checks: z.strictObject({
     database: state,
     accepting: state.meta({ description: 'Failed while the server is shutting down.' }),
+    jobs: state.meta({
+      description:
+        'Failed while the last run of a background job has failed. The job is retried, and the server takes requests.',
+    }),
   }),
 });
 
@@ -18,6 +22,8 @@ export interface HealthProbes {
   /** Resolves when the database answers. */
   pingDatabase(): Promise<void>;
   isAccepting(): boolean;
+  /** Whether the last run of each background job was a success. */
+  areJobsHealthy(): boolean;
 }
 
 /** How long the database may take to answer before the server counts as not ready, in milliseconds. */
@@ -50,10 +56,11 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
       handle: async () => {
         const database = stateOf(await answersInTime(probes.pingDatabase()));
         const accepting = stateOf(probes.isAccepting());
+        const jobs = stateOf(probes.areJobsHealthy());
         const ready = database === 'ok' && accepting === 'ok';
         return reply(ready ? 200 : 503, {
           status: stateOf(ready),
-          checks: { database, accepting },
+          checks: { database, accepting, jobs },
         });
       },
     }),

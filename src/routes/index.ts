@@ -41,7 +41,11 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     homeRoute(version, url),
     openApiRoute(() => (document ??= buildOpenApi(routes, version))),
     asyncApiRoute(version, url),
-    ...healthRoutes({ pingDatabase: () => database.ping(), isAccepting: () => context.accepting }),
+    ...healthRoutes({
+      pingDatabase: () => database.ping(),
+      isAccepting: () => context.accepting,
+      areJobsHealthy: () => context.jobs.status().every(({ failuresInRow }) => failuresInRow === 0),
+    }),
     ...authRoutes({
       auth: services.auth,
       sessions: services.sessions,

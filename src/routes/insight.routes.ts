@@ -7,6 +7,7 @@ import {
   connectionsReply,
   errorsReply,
   exportMessagesQuery,
+  jobsReply,
   slowestQuery,
   slowestReply,
 } from '../models/operations/diagnostics.model';
@@ -61,6 +62,15 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       summary: 'The errors of the node that answers, grouped, the one seen last first.',
       replies: { 200: { description: 'Since the start of the process.', schema: errorsReply } },
       handle: insight.errors,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/admin/jobs',
+      operationId: 'listJobs',
+      tag,
+      summary: 'The background jobs of the node that answers: last success, last failure, next run.',
+      replies: { 200: { description: 'By name.', schema: jobsReply } },
+      handle: insight.jobs,
     }),
     callerRoute({
       method: 'get',

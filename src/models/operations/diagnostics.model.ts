@@ -40,6 +40,38 @@ export type ErrorGroup = z.output<typeof errorGroupSchema>;
 /** Of all that are kept: they are grouped, and at most two hundred. */
 export const errorsReply = z.strictObject({ errors: z.array(errorGroupSchema) });
 
+/** How a background job is doing since the start of the process. */
+const jobStatusSchema = z
+  .strictObject({
+    name: z.string(),
+    scope: z
+      .enum(['node', 'cluster'])
+      .meta({ description: '`node`: every node runs it. `cluster`: one node does the work of all.' }),
+    intervalMs: z
+      .number()
+      .nullable()
+      .meta({ description: 'The longest time between two runs; null for a job that runs only when needed.' }),
+    running: z.boolean(),
+    nextRunAt: timestampOut.nullable().meta({ description: 'Null while it runs, and while nothing is due.' }),
+    runs: z
+      .number()
+      .int()
+      .meta({ description: 'Runs that have ended, including failed ones. Not those that another node did.' }),
+    failures: z.number().int(),
+    failuresInRow: z.number().int().meta({ description: 'Failures since the last success.' }),
+    lastSuccessAt: timestampOut.nullable(),
+    lastFailure: z
+      .strictObject({
+        at: timestampOut,
+        message: z.string().meta({ description: 'What went wrong, without data of users.' }),
+      })
+      .nullable(),
+    lastDurationMs: z.number().nullable(),
+  })
+  .meta({ id: 'BackgroundJob' });
+export type JobStatus = z.output<typeof jobStatusSchema>;
+export const jobsReply = z.strictObject({ jobs: z.array(jobStatusSchema) });
+
 export const connectionsQuery = pageQuery.extend({ userId: idSchema.optional() });
 export type ConnectionsQuery = z.output<typeof connectionsQuery>;
 

@@ -7,11 +7,10 @@ import {
   type Counts,
   type HourlyCountDocument,
 } from '../../models/admin/statistics.model';
-import type { Logger } from '../../utils/logger';
 
 const HOUR = 3600_000;
 /** How often what has come since is counted, in milliseconds. */
-const INTERVAL = 60_000;
+export const COUNTING_INTERVAL_MS = 60_000;
 /** How old something is, in milliseconds, before it is counted for good: no transaction takes that long to commit. */
 const SETTLED = 60_000;
 /** How far the count may be behind, in milliseconds, for the rest to be counted by whoever asks. */
@@ -25,34 +24,10 @@ const HEAD = 'hourly_counts';
  * background, and written down by the hour; the last minutes are counted when somebody asks.
  */
 export class HourlyCounts {
-  private timer: NodeJS.Timeout | undefined;
-  private working: Promise<void> = Promise.resolve();
-  private running = false;
-
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
-    private readonly logger: Logger,
   ) {}
-
-  /** Begins to count. */
-  start(): void {
-    this.running = true;
-    const count = () => {
-      this.working = this.working
-        .then(() => this.advance(new Date(Date.now() - SETTLED)))
-        .catch((error: unknown) => this.logger.error({ err: error }, 'counting by the hour failed'));
-    };
-    this.timer = setInterval(count, INTERVAL).unref();
-    count();
-  }
-
-  /** Resolves when nothing is being counted; what is left is done at the next start. */
-  async stop(): Promise<void> {
-    this.running = false;
-    clearInterval(this.timer);
-    await this.working;
-  }
 
   /**
    * The hours from a time on in which anything came into being, in their order.
@@ -77,15 +52,18 @@ export class HourlyCounts {
     return { hours, countedTo: now };
   }
 
-  /** Counts for good all that came into being before a time; several nodes may do so at once. */
-  private async advance(until: Date): Promise<void> {
-    const end = wholeSecond(until);
+  /**
+   * Counts for good all that came into being more than a minute ago; several nodes may do so at once.
+   * @param signal ends it after the hour that is being counted; the rest is left to the next call.
+   */
+  async advance(signal?: AbortSignal): Promise<void> {
+    const end = wholeSecond(new Date(Date.now() - SETTLED));
     await this.collections.hourlyCountsHead.updateOne(
       { _id: HEAD },
       { $setOnInsert: { countedTo: new Date(0) } },
       { upsert: true },
     );
-    while (this.running) {
+    while (!signal?.aborted) {
       const countedTo = await this.countedTo();
       if (countedTo >= end) return;
       const first = await this.firstSince(countedTo);

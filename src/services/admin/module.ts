@@ -12,7 +12,7 @@ import type { UsersModule } from '../users/module';
 import { AdminGroupService } from './admin-groups.service';
 import { AdminUserService } from './admin-users.service';
 import { ExportService } from './export.service';
-import { HourlyCounts } from './hourly-counts';
+import { COUNTING_INTERVAL_MS, HourlyCounts } from './hourly-counts';
 import { PermissionService } from './permission.service';
 import { StatisticsService } from './statistics.service';
 
@@ -31,7 +31,7 @@ interface Needs {
 export type AdminModule = ReturnType<typeof createAdmin>;
 
 export function createAdmin(kernel: Kernel, needs: Needs) {
-  const { collections, transactions, bus, lifecycle, logger } = kernel;
+  const { collections, transactions, bus, jobs } = kernel;
   const { audit } = needs.audit;
   const { access } = needs.access;
   const { users, superAdmins } = needs.users;
@@ -41,8 +41,13 @@ export function createAdmin(kernel: Kernel, needs: Needs) {
   const { groupLifecycle, groupMembers: members } = needs.groups;
   const { connections } = needs.operations;
   const adminUsers = new AdminUserService(collections, access, bus);
-  const hourlyCounts = new HourlyCounts(collections, transactions, logger);
-  lifecycle.register('hourly counts', hourlyCounts);
+  const hourlyCounts = new HourlyCounts(collections, transactions);
+  jobs.add({
+    name: 'hourly_counts',
+    intervalMs: COUNTING_INTERVAL_MS,
+    scope: 'cluster',
+    run: (signal) => hourlyCounts.advance(signal),
+  });
   return {
     adminUsers,
     admin: new AdminService({

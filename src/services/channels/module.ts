@@ -31,7 +31,7 @@ interface Needs {
 export type ChannelsModule = ReturnType<typeof createChannels>;
 
 export function createChannels(kernel: Kernel, needs: Needs) {
-  const { collections, transactions, bus, queue, lifecycle, logger } = kernel;
+  const { collections, transactions, bus, queue, jobs } = kernel;
   const { audit } = needs.audit;
   const { access, writes } = needs.access;
   const { users, blocks } = needs.users;
@@ -40,11 +40,10 @@ export function createChannels(kernel: Kernel, needs: Needs) {
   const counts = new ChannelCounts(access);
   const changes = new ChannelChanges(collections, transactions, counts, bus);
   const members = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
-  const purger = new ChannelPurger(collections, transactions, needs.files.attachments, logger);
+  const purger = new ChannelPurger(collections, transactions, needs.files.attachments, jobs);
   const groupChannels = new GroupChannels(collections, bus);
   const order = new ChannelOrderService({ ...kernel, access, writes, changes, counts, groupChannels, audit });
   const shared = { ...kernel, access, writes, members, changes, counts, purger, audit };
-  lifecycle.register('channel purger', purger);
   return {
     channelCounts: counts,
     channelChanges: changes,

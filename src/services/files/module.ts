@@ -10,7 +10,7 @@ import { ImageProcessor } from './image-processor';
 import { StorageUsage } from './storage-usage';
 import { UploadFolder } from './upload-folder';
 import { UploadSpool } from './upload-spool';
-import { UploadSweeper } from './upload-sweeper';
+import { ABANDONED_INTERVAL_MS, SWEEP_INTERVAL_MS, UploadSweeper } from './upload-sweeper';
 import { UploadService, type UploadLimits } from './upload.service';
 
 export type FilesModule = ReturnType<typeof createFiles>;
@@ -22,7 +22,7 @@ export function createFiles(
   { sessions, tokens }: IdentityModule,
   settings: { folder: string; uploads: UploadLimits },
 ) {
-  const { collections, transactions, lifecycle, logger } = kernel;
+  const { collections, transactions, lifecycle, jobs, logger } = kernel;
   const spool = new UploadSpool(join(settings.folder, 'tmp'));
   const folders = [AVATAR_FOLDER, ...ATTACHMENT_FOLDERS];
   const storage = new LocalFileStorage(settings.folder, spool.folder, folders);
@@ -40,10 +40,27 @@ export function createFiles(
     storage,
     settings: settings.uploads,
   });
-  const sweeper = new UploadSweeper(collections, transactions, attachments, storage, spool.folder, logger);
+  const sweeper = new UploadSweeper(collections, transactions, attachments, storage, spool.folder);
   lifecycle.register('file storage', storage);
   lifecycle.register('upload folder', uploadFolder);
-  lifecycle.register('upload sweeper', sweeper);
+  jobs.add({
+    name: 'temporary_files',
+    intervalMs: SWEEP_INTERVAL_MS,
+    scope: 'node',
+    run: (signal) => sweeper.removeTemporary(signal),
+  });
+  jobs.add({
+    name: 'abandoned_uploads',
+    intervalMs: ABANDONED_INTERVAL_MS,
+    scope: 'cluster',
+    run: (signal) => sweeper.removeAbandoned(signal),
+  });
+  jobs.add({
+    name: 'files_left_behind',
+    intervalMs: SWEEP_INTERVAL_MS,
+    scope: 'cluster',
+    run: (signal) => sweeper.removeLeftBehind(signal),
+  });
   return {
     spool,
     storage,

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import { isMissing } from '../../utils/disk';
-import type { Logger } from '../../utils/logger';
 import { AVATAR_FOLDER, avatarIdOf } from './avatar.service';
 import { ATTACHMENT_FOLDERS, uploadIdOf, type Attachments } from './attachments';
 import type { FileStorage, StoredFile } from './file-storage';
@@ -15,40 +14,22 @@ const LEFT_BEHIND = 24 * 60 * 60 * 1000;
 const BATCH = 100;
 
 /** How often uploads are looked for that were never sent, in milliseconds. */
-const INTERVAL = 60 * 60 * 1000;
+export const ABANDONED_INTERVAL_MS = 60 * 60 * 1000;
+/** How often all files are compared with the database, in milliseconds. */
+export const SWEEP_INTERVAL_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Removes uploads that were never sent, and what crashes have left behind: files half received, avatars that nobody
  * has, and files that are on no message.
  */
 export class UploadSweeper {
-  private running = false;
-  private timer: NodeJS.Timeout | undefined;
-  /** The sweeps so far, one behind the other. */
-  private working: Promise<void> = Promise.resolve();
-
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly attachments: Attachments,
     private readonly storage: FileStorage,
     private readonly temporaryFolder: string,
-    private readonly logger: Logger,
   ) {}
-
-  /** Starts sweeping, behind the work of the server: all that there is now, and every hour what was never sent. */
-  start(): void {
-    this.running = true;
-    this.begin(() => this.sweep());
-    this.timer = setInterval(() => this.begin(() => this.removeAbandoned()), INTERVAL).unref();
-  }
-
-  /** Resolves when no sweep is under way; what is left is done at the next start. */
-  async stop(): Promise<void> {
-    this.running = false;
-    clearInterval(this.timer);
-    await this.working;
-  }
 
   /** Removes every file: for a database that has just been emptied. */
   async removeAll(): Promise<void> {
@@ -57,38 +38,37 @@ export class UploadSweeper {
     }
   }
 
-  private begin(work: () => Promise<void>): void {
-    this.working = this.working
-      .then(work)
-      .catch((error: unknown) => this.logger.error({ err: error }, 'sweeping uploads failed'));
+  /** Removes uploads that were never sent. @param signal ends it early. */
+  async removeAbandoned(signal?: AbortSignal): Promise<void> {
+    if (!(await this.hasAccounts())) return;
+    const before = new Date(Date.now() - LEFT_BEHIND);
+    while (!signal?.aborted && (await this.attachments.removeAbandoned(before)));
   }
 
-  private async removeAbandoned(): Promise<void> {
-    const before = new Date(Date.now() - LEFT_BEHIND);
-    while (this.running && (await this.attachments.removeAbandoned(before)));
-  }
-
-  private async sweep(): Promise<void> {
-    const before = new Date(Date.now() - LEFT_BEHIND);
-    await this.sweepTemporary(before);
-    // A database without accounts names no file at all: most likely it is the wrong one.
-    if (!(await this.collections.installation.findOne({ _id: 'first_account' }))) return;
-    await this.removeAbandoned();
-    await this.inBatches(AVATAR_FOLDER, before, (batch) => this.removeUnnamed(batch));
+  /** Removes files that nothing in the database names. @param signal ends it early. */
+  async removeLeftBehind(signal?: AbortSignal): Promise<void> {
+    if (!(await this.hasAccounts())) return;
+    await this.inBatches(AVATAR_FOLDER, signal, (batch) => this.removeUnnamed(batch));
     for (const folder of ATTACHMENT_FOLDERS) {
-      await this.inBatches(folder, before, (batch) => this.removeUnattached(batch));
+      await this.inBatches(folder, signal, (batch) => this.removeUnattached(batch));
     }
+  }
+
+  /** A database without accounts names no file at all: most likely it is the wrong one. */
+  private async hasAccounts(): Promise<boolean> {
+    return (await this.collections.installation.findOne({ _id: 'first_account' })) !== null;
   }
 
   /** Hands over the files of a folder that are old enough. */
   private async inBatches(
     folder: string,
-    before: Date,
+    signal: AbortSignal | undefined,
     work: (batch: StoredFile[]) => Promise<void>,
   ): Promise<void> {
+    const before = new Date(Date.now() - LEFT_BEHIND);
     let batch: StoredFile[] = [];
     for await (const file of this.storage.list(folder)) {
-      if (!this.running) return;
+      if (signal?.aborted) return;
       if (file.modifiedAt >= before) continue;
       batch.push(file);
       if (batch.length < BATCH) continue;
@@ -98,8 +78,11 @@ export class UploadSweeper {
     await work(batch);
   }
 
-  private async sweepTemporary(before: Date): Promise<void> {
+  /** Removes the files of this node that were received in part. @param signal ends it early. */
+  async removeTemporary(signal?: AbortSignal): Promise<void> {
+    const before = new Date(Date.now() - LEFT_BEHIND);
     for await (const { name } of await opendir(this.temporaryFolder)) {
+      if (signal?.aborted) return;
       const path = join(this.temporaryFolder, name);
       const found = await stat(path).catch((error: unknown) => {
         if (!isMissing(error)) throw error;

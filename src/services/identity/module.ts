@@ -34,7 +34,7 @@ export function createIdentity(
   { throttle, mail, maintenance, connections, peers }: OperationsModule,
   settings: IdentitySettings,
 ) {
-  const { collections, transactions, bus, lifecycle, logger, recheckMs } = kernel;
+  const { collections, transactions, bus, lifecycle, jobs, logger, recheckMs } = kernel;
   const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds, encryptionKey } = settings;
   const { publicUrl, clock } = settings;
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
@@ -55,7 +55,7 @@ export function createIdentity(
     refreshTokenSeconds,
     clock,
   });
-  const sessionRecheck = new SessionRecheck(collections, bus, [connections, peers], recheckMs, logger);
+  const sessionRecheck = new SessionRecheck(collections, bus, [connections, peers]);
   const credentials = new CredentialService({
     ...kernel,
     passwords,
@@ -70,7 +70,16 @@ export function createIdentity(
     publicUrl,
   });
   const auth = new AuthService({ ...kernel, passwords, sessions, totp, throttle, emails, maintenance });
-  lifecycle.register('session recheck', sessionRecheck);
+  // Where there is one node, it knows of each session that ends.
+  if (recheckMs !== undefined) {
+    jobs.add({
+      name: 'session_recheck',
+      intervalMs: recheckMs,
+      atStart: false,
+      scope: 'node',
+      run: (signal) => sessionRecheck.run(signal),
+    });
+  }
   lifecycle.register('password hashing', passwords);
   return { tokens, sessions, sessionRecheck, emails, credentials, auth };
 }

@@ -1,6 +1,5 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
-import type { Logger } from '../../utils/logger';
 import type { EventBus } from '../kernel/event-bus';
 import type { LiveConnections } from '../operations/live-connections';
 
@@ -13,43 +12,21 @@ const BATCH = 1000;
  * Redis was away, or because the node that revoked died before it could tell.
  */
 export class SessionRecheck {
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
-
-  /** @param interval milliseconds between two looks; undefined where there is one node, which knows it all. */
   constructor(
     private readonly collections: Collections,
     private readonly bus: EventBus,
     private readonly connections: readonly Pick<LiveConnections, 'all'>[],
-    private readonly interval: number | undefined,
-    private readonly logger: Logger,
   ) {}
 
-  start(): void {
-    if (this.interval === undefined) return;
-    this.timer = setTimeout(() => {
-      this.running = this.run()
-        .catch((error: unknown) => this.logger.error({ err: error }, 'sessions could not be checked'))
-        .finally(() => this.timer && this.start());
-    }, this.interval);
-    this.timer.unref();
-  }
-
-  async stop(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    await this.running;
-  }
-
-  /** Looks now. */
-  async run(): Promise<void> {
+  /** Looks now. @param signal ends it early. */
+  async run(signal?: AbortSignal): Promise<void> {
     const owners = new Map<string, { sessionId: ObjectId; userId: ObjectId }>();
     for (const own of this.connections.flatMap((each) => [...each.all().values()])) {
       for (const { sessionId, userId } of own.values())
         owners.set(sessionId.toHexString(), { sessionId, userId });
     }
     const all = [...owners.values()];
-    for (let start = 0; start < all.length; start += BATCH) {
+    for (let start = 0; start < all.length && !signal?.aborted; start += BATCH) {
       const batch = all.slice(start, start + BATCH);
       const standing = await this.standing(batch.map(({ sessionId }) => sessionId));
       for (const { sessionId, userId } of batch) {

@@ -1,6 +1,7 @@
 import type { Database } from '../../db/mongodb';
 import type { Logger } from '../../utils/logger';
 import { EventBus } from './event-bus';
+import { Jobs } from './jobs';
 import { KeyedQueue } from './keyed-queue';
 import { Lifecycle } from './lifecycle';
 import { NodeRelay } from './node-relay';
@@ -38,6 +39,7 @@ export function createKernel(
     transactions,
     bus,
     telemetry,
+    jobs: new Jobs({ lifecycle, telemetry, outside: transactions.outside, logger }),
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which caches ask the database again; undefined where this node is the only one. */

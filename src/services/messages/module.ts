@@ -35,7 +35,7 @@ interface Needs {
 export type MessagesModule = ReturnType<typeof createMessages>;
 
 export function createMessages(kernel: Kernel, needs: Needs) {
-  const { collections, transactions, bus, queue, lifecycle } = kernel;
+  const { collections, transactions, bus, queue } = kernel;
   const { audit } = needs.audit;
   const { access, audiences, writes, rights } = needs.access;
   const { attachments } = needs.files;
@@ -70,7 +70,6 @@ export function createMessages(kernel: Kernel, needs: Needs) {
     attachments,
     audit,
   });
-  lifecycle.register('retention', retention);
   return {
     messages: new MessageService({
       ...kernel,

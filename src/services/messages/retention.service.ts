@@ -5,11 +5,12 @@ import { type Channel } from '../../models/channel.model';
 import type { MessageDocument } from '../../models/message.model';
 import type { SetRetentionInput } from '../../models/messages/retention.model';
 import type { Caller } from '../../models/identity/session.model';
-import type { Logger } from '../../utils/logger';
 import type { Attachments } from '../files/attachments';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelChanges } from '../channels/channel-changes';
 import type { ChannelCounts } from '../channels/channel-counts';
+import type { BackgroundJob } from '../kernel/background-job';
+import type { Jobs } from '../kernel/jobs';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { ReadMarkers } from '../reading/read-markers';
@@ -17,7 +18,7 @@ import type { ReadMarkers } from '../reading/read-markers';
 /** Messages removed under one revision: so many that a channel's sends hardly wait for it. */
 const BATCH = 500;
 /** How often what has become too old is looked for, in milliseconds. */
-const INTERVAL = 60 * 60 * 1000;
+const RETENTION_INTERVAL_MS = 60 * 60 * 1000;
 const DAY = 24 * 60 * 60 * 1000;
 
 /** What RetentionService works with. */
@@ -31,17 +32,21 @@ export interface RetentionServiceDeps {
   markers: ReadMarkers;
   attachments: Attachments;
   audit: AuditService;
-  logger: Logger;
+  jobs: Jobs;
 }
 
 /** Removes messages for good when they are older than their channel keeps them. */
 export class RetentionService {
-  private running = false;
-  private timer: NodeJS.Timeout | undefined;
-  /** The sweeps so far, one behind the other. */
-  private working: Promise<void> = Promise.resolve();
+  private readonly job: BackgroundJob;
 
-  constructor(private readonly deps: RetentionServiceDeps) {}
+  constructor(private readonly deps: RetentionServiceDeps) {
+    this.job = deps.jobs.add({
+      name: 'retention',
+      intervalMs: RETENTION_INTERVAL_MS,
+      scope: 'cluster',
+      run: (signal) => this.sweep(signal),
+    });
+  }
 
   /**
    * Sets for how long a channel keeps its messages; what is older goes soon after.
@@ -59,40 +64,17 @@ export class RetentionService {
         address: caller.address,
         details: { from: daysInWords(retentionDays), to: daysInWords(days) },
       });
-      await this.deps.transactions.afterCommit(() => Promise.resolve(this.begin()));
+      await this.deps.transactions.afterCommit(() => Promise.resolve(this.job.wake()));
       return this.deps.counts.show(changed);
     });
   }
 
-  /** Starts removing, now and every hour. */
-  start(): void {
-    this.running = true;
-    this.begin();
-    this.timer = setInterval(() => this.begin(), INTERVAL).unref();
-  }
-
-  /** Resolves when nothing is being removed; what is left is removed after the next start. */
-  async stop(): Promise<void> {
-    this.running = false;
-    clearInterval(this.timer);
-    await this.working;
-  }
-
-  private begin(): void {
-    if (!this.running) return;
-    this.working = this.deps.transactions.outside(() =>
-      this.working
-        .then(() => this.sweep())
-        .catch((error: unknown) => this.deps.logger.error({ err: error }, 'removing old messages failed')),
-    );
-  }
-
-  private async sweep(): Promise<void> {
+  private async sweep(signal: AbortSignal): Promise<void> {
     const channels = await this.deps.collections.channels
       .find({ retentionDays: { $gt: 0 } }, { projection: { _id: 1 } })
       .toArray();
     for (const { _id } of channels) {
-      while (this.running && (await this.removeOldest(_id)));
+      while (!signal.aborted && (await this.removeOldest(_id)));
     }
   }
 

@@ -11,12 +11,12 @@ import {
 import { type ChannelDocument, type ChannelRestrictionDocument } from '../../models/channel.model';
 import type { Caller } from '../../models/identity/session.model';
 import type { UserDocument } from '../../models/user.model';
-import { Alarm } from '../kernel/alarm';
 import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
-import type { Logger } from '../../utils/logger';
 import { noChannel, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
+import type { BackgroundJob } from '../kernel/background-job';
+import type { Jobs } from '../kernel/jobs';
 import type { Blocks } from '../users/blocks';
 import type { ChannelCounts } from '../channels/channel-counts';
 import type { EventBus } from '../kernel/event-bus';
@@ -41,27 +41,23 @@ export interface ChannelRestrictionServiceDeps {
   notifications: NotificationService;
   audit: AuditService;
   bus: EventBus;
-  logger: Logger;
+  jobs: Jobs;
 }
+
+/** Milliseconds after which it looks for what is due in any case: another node may have set something. */
+const RESTRICTIONS_INTERVAL_MS = 60_000;
 
 /** Mutes and bans in channels, which end by themselves when their time comes. */
 export class ChannelRestrictionService {
-  private readonly alarm: Alarm;
+  private readonly job: BackgroundJob;
 
   constructor(private readonly deps: ChannelRestrictionServiceDeps) {
-    this.alarm = new Alarm(
-      () => this.endDue(),
-      (error) => deps.logger.error({ err: error }, 'ending mutes and bans of channels failed'),
-    );
-  }
-
-  /** Starts to end what is due. */
-  start(): void {
-    this.alarm.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.alarm.stop();
+    this.job = deps.jobs.add({
+      name: 'channel_restrictions',
+      intervalMs: RESTRICTIONS_INTERVAL_MS,
+      scope: 'node',
+      run: (signal) => this.endDue(signal),
+    });
   }
 
   /**
@@ -155,13 +151,13 @@ export class ChannelRestrictionService {
     });
     const action = kind === 'banned' ? 'channel.user_banned' : 'channel.user_muted';
     await this.note(caller, action, restriction, { reason, until: expiresAt?.toISOString() ?? null });
-    if (expiresAt) await this.deps.transactions.afterCommit(() => Promise.resolve(this.alarm.set(expiresAt)));
+    if (expiresAt) await this.deps.transactions.afterCommit(() => Promise.resolve(this.job.wake(expiresAt)));
     return toChannelRestriction(restriction, user);
   }
 
   /** Ends everything that is due. @returns when the next is. */
-  private async endDue(): Promise<Date | undefined> {
-    for (;;) {
+  private async endDue(signal: AbortSignal): Promise<Date | undefined> {
+    while (!signal.aborted) {
       const [next] = await this.deps.collections.channelRestrictions
         .find({ expiresAt: { $gt: new Date(0) } })
         .sort({ expiresAt: 1 })
@@ -175,6 +171,7 @@ export class ChannelRestrictionService {
       // Left behind by a crash, or by an older version.
       if (!isThere) await this.deps.collections.channelRestrictions.deleteOne({ _id });
     }
+    return undefined;
   }
 
   /** Ends a mute or ban, where there is one. Part of the caller's transaction, which has locked what this rests on. */

@@ -24,7 +24,7 @@ interface Needs {
 }
 
 export function createModeration(kernel: Kernel, needs: Needs) {
-  const { collections, transactions, lifecycle } = kernel;
+  const { collections, transactions } = kernel;
   const { audit } = needs.audit;
   const { access, writes } = needs.access;
   const { users, blocks } = needs.users;
@@ -37,7 +37,6 @@ export function createModeration(kernel: Kernel, needs: Needs) {
   const restrictions = new ChannelRestrictionService({ ...shared, counts, blocks });
   const groupBans = new GroupBanService({ ...shared, admissions, memberships });
   const reports = new ReportService(collections, transactions, access, users, notifications, audit);
-  lifecycle.register('channel restrictions', restrictions);
   return {
     channelRestrictions: restrictions,
     groupBans,

@@ -1,7 +1,13 @@
-import type { ConnectedUser, ConnectionsQuery, ErrorGroup } from '../../models/operations/diagnostics.model';
+import type {
+  ConnectedUser,
+  ConnectionsQuery,
+  ErrorGroup,
+  JobStatus,
+} from '../../models/operations/diagnostics.model';
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import type { Access } from '../access/access';
+import type { Jobs } from '../kernel/jobs';
 import type { LiveConnection, LiveConnections } from './live-connections';
 import type { RecentErrors } from './recent-errors';
 import type { Timing, Timings } from './timings';
@@ -15,6 +21,7 @@ export class DiagnosticsService {
     private readonly live: Pick<LiveConnections, 'all' | 'users' | 'sockets'>,
     private readonly timings: Timings,
     private readonly errors: RecentErrors,
+    private readonly work: Pick<Jobs, 'status'>,
   ) {}
 
   /** The routes and events whose slowest calls are slowest, that first. @throws AppError forbidden */
@@ -27,6 +34,12 @@ export class DiagnosticsService {
   recentErrors(caller: Caller): ErrorGroup[] {
     this.access.requireSuperAdmin(caller);
     return this.errors.list();
+  }
+
+  /** How the background jobs are doing, by name. @throws AppError forbidden */
+  jobs(caller: Caller): JobStatus[] {
+    this.access.requireSuperAdmin(caller);
+    return this.work.status();
   }
 
   /** Who is connected, by their ids, and on which devices. @throws AppError forbidden */

@@ -15,7 +15,7 @@ import { Timings } from './timings';
 export type OperationsModule = ReturnType<typeof createOperations>;
 
 export function createOperations(
-  { collections, transactions, bus, lifecycle, telemetry, logger, redis }: Kernel,
+  { collections, transactions, bus, lifecycle, jobs, telemetry, logger, redis }: Kernel,
   { audit }: AuditModule,
   { access }: AccessModule,
   { users }: UsersModule,
@@ -46,6 +46,6 @@ export function createOperations(
     peers: new LiveConnections(settings.connectionsPerUser, 'peerjs', telemetry),
     timings,
     errors,
-    diagnostics: new DiagnosticsService(access, users, connections, timings, errors),
+    diagnostics: new DiagnosticsService(access, users, connections, timings, errors, jobs),
   };
 }

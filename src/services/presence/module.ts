@@ -7,12 +7,13 @@ import { TypingService } from './typing.service';
 export type PresenceModule = ReturnType<typeof createPresence>;
 
 export function createPresence(
-  { collections, transactions, bus, lifecycle, logger }: Kernel,
+  kernel: Kernel,
   { access, audiences, rights }: AccessModule,
   settings: { awaySeconds: number; graceSeconds: number },
 ) {
+  const { collections, transactions, bus, lifecycle, logger } = kernel;
   const lastSeen = new LastSeen(collections, transactions, logger);
-  const presence = new PresenceService(collections, access, audiences, bus, lastSeen, settings);
+  const presence = new PresenceService({ ...kernel, access, audiences, lastSeen, timing: settings });
   const typing = new TypingService(collections, access, presence, bus, rights);
   lifecycle.register('presence', presence);
   lifecycle.register('typing', { stop: () => typing.close() });

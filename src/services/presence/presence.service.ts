@@ -6,19 +6,32 @@ import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { audienceOfChannel, type Access } from '../access/access';
 import type { AudienceChange, AudienceIndex } from '../access/audience-index';
+import type { BackgroundJob } from '../kernel/background-job';
 import type { ChannelAudience, PresenceChange } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
+import type { Jobs } from '../kernel/jobs';
 import type { LastSeen } from './last-seen';
 import { PresentPerson, type Manners } from './present-person';
 
 /** At most one event in so many milliseconds goes to a client. */
-const INTERVAL = 1000;
+const FLUSH_INTERVAL_MS = 1000;
 /** How long the first change after a quiet time waits for others, in milliseconds. */
-const GATHERING = 100;
+const GATHERING_MS = 100;
 /** How often it is looked who has fallen idle, in milliseconds, and at least four times in the time that takes. */
-const SWEEP = 15_000;
+const SWEEP_INTERVAL_MS = 15_000;
 /** How old the stored time of somebody who is there becomes, in milliseconds: a killed process loses no more. */
-const SEEN_INTERVAL = 5 * 60_000;
+const SEEN_INTERVAL_MS = 5 * 60_000;
+
+/** What PresenceService works with. */
+export interface PresenceDeps {
+  collections: Collections;
+  access: Access;
+  audiences: AudienceIndex;
+  bus: EventBus;
+  lastSeen: LastSeen;
+  jobs: Jobs;
+  timing: { awaySeconds: number; graceSeconds: number };
+}
 
 /**
  * Who is there, as others see it. The truth is in the memory of the process that holds the connections, so nobody
@@ -31,50 +44,42 @@ export class PresenceService {
   /** Who is present, and is seen as offline. */
   private readonly hidden = new Set<string>();
   private readonly changed = new Set<string>();
-  private flushing: NodeJS.Timeout | undefined;
+  private readonly flushing: BackgroundJob;
   private flushedAt = 0;
-  private sweeping: NodeJS.Timeout | undefined;
   private readonly awayAfter: number;
   private readonly grace: number;
 
-  constructor(
-    private readonly collections: Collections,
-    private readonly access: Access,
-    private readonly audiences: AudienceIndex,
-    private readonly bus: EventBus,
-    private readonly lastSeen: LastSeen,
-    timing: { awaySeconds: number; graceSeconds: number },
-  ) {
+  constructor(private readonly deps: PresenceDeps) {
+    const { audiences, bus, jobs, timing } = deps;
     this.awayAfter = timing.awaySeconds * 1000;
     this.grace = timing.graceSeconds * 1000;
     audiences.onChange((change) => this.follow(change));
     bus.subscribe((event) => {
       if (event.type === 'preferences.changed') this.adopt(event.preferences);
     });
-  }
-
-  /** Begins to notice who falls idle. */
-  start(): void {
-    this.sweeping = setInterval(() => this.sweep(), Math.min(SWEEP, this.awayAfter / 4));
-    this.sweeping.unref();
+    this.flushing = jobs.add({ name: 'presence_changes', scope: 'node', run: () => this.flush() });
+    jobs.add({
+      name: 'presence_sweep',
+      intervalMs: Math.min(SWEEP_INTERVAL_MS, this.awayAfter / 4),
+      scope: 'node',
+      run: () => this.sweep(),
+    });
   }
 
   /** Stores when those who are there were seen, and forgets them. */
   async stop(): Promise<void> {
-    clearInterval(this.sweeping);
     const now = Date.now();
     const here = [...this.people].filter(([, { status }]) => status !== 'offline');
     for (const [key, person] of here) this.refresh(key, person, now);
-    clearTimeout(this.flushing);
-    this.lastSeen.note(here.map(([userId, { seenAt }]) => ({ userId, at: seenAt })));
+    this.deps.lastSeen.note(here.map(([userId, { seenAt }]) => ({ userId, at: seenAt })));
     for (const { leaving } of this.people.values()) clearTimeout(leaving);
     this.people.clear();
-    await this.lastSeen.settled();
+    await this.deps.lastSeen.settled();
   }
 
   /** How a user wants to be seen, for `entered`. */
   async mannersOf(userId: ObjectId): Promise<Manners> {
-    return toPreferences(await this.collections.preferences.findOne({ _id: userId }));
+    return toPreferences(await this.deps.collections.preferences.findOne({ _id: userId }));
   }
 
   /**
@@ -129,16 +134,16 @@ export class PresenceService {
 
   /** How the caller sees somebody. @throws AppError not_found, forbidden (they have no place in common) */
   async get(caller: Caller, userId: string): Promise<Presence> {
-    await this.access.person(caller, 'presence.read', userId);
+    await this.deps.access.person(caller, 'presence.read', userId);
     const status = this.people.get(userId)?.status ?? 'offline';
-    const lastSeenAt = status === 'offline' ? await this.lastSeen.of(userId) : null;
+    const lastSeenAt = status === 'offline' ? await this.deps.lastSeen.of(userId) : null;
     return { userId, status, lastSeenAt: lastSeenAt?.toISOString() ?? null };
   }
 
   /** Those who hear a channel and are not offline, in the order of their ids. @throws AppError not_found */
   async inChannel(caller: Caller, channelId: string, query: PresencesQuery): Promise<Page<Presence>> {
-    const { channel } = await this.access.channel(caller, 'channel.read', channelId);
-    const rows = this.audiences
+    const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
+    const rows = this.deps.audiences
       .readers(audienceOfChannel(channel))
       .filter((id) => !this.hidden.has(id) && (query.cursor === undefined || id > query.cursor))
       .sort()
@@ -161,7 +166,7 @@ export class PresenceService {
 
   /** For each of the audiences, in their order, how many people of it are seen to be there. */
   countOnline(audiences: readonly ChannelAudience[]): number[] {
-    return audiences.map((audience) => this.audiences.count(audience, this.hidden));
+    return audiences.map((audience) => this.deps.audiences.count(audience, this.hidden));
   }
 
   private adopt(preferences: PreferencesDocument): void {
@@ -199,14 +204,11 @@ export class PresenceService {
   /** Sees to it that a change is told. */
   private note(key: string): void {
     this.changed.add(key);
-    if (this.flushing) return;
-    const wait = Math.max(GATHERING, this.flushedAt + INTERVAL - Date.now());
-    this.flushing = setTimeout(() => this.flush(), wait);
-    this.flushing.unref();
+    this.flushing.wake(new Date(Math.max(Date.now() + GATHERING_MS, this.flushedAt + FLUSH_INTERVAL_MS)));
   }
 
   /** Tells what has changed since the last time, and forgets who is gone. */
-  private flush(): void {
+  private async flush(): Promise<void> {
     const changes: PresenceChange[] = [];
     const gone: { userId: string; at: number }[] = [];
     for (const userId of this.changed) {
@@ -214,7 +216,7 @@ export class PresenceService {
       if (!person) continue;
       const { status, told, unknown, seenAt } = person;
       if (status !== told || (unknown && status !== 'offline')) {
-        const { groupIds, channelIds } = this.audiences.of(userId);
+        const { groupIds, channelIds } = this.deps.audiences.of(userId);
         changes.push({ userId, status, groupIds: [...groupIds], channelIds: [...channelIds] });
       }
       if (status === 'offline' && told !== 'offline') gone.push({ userId, at: seenAt });
@@ -223,16 +225,15 @@ export class PresenceService {
       if (person.isGone) this.forget(userId);
     }
     this.changed.clear();
-    this.flushing = undefined;
     this.flushedAt = Date.now();
-    this.lastSeen.note(gone);
-    if (changes.length > 0) void this.bus.publish({ type: 'presence.changed', changes });
+    this.deps.lastSeen.note(gone);
+    if (changes.length > 0) await this.deps.bus.publish({ type: 'presence.changed', changes });
   }
 
   private forget(key: string): void {
     this.people.delete(key);
     this.hidden.delete(key);
-    this.audiences.leave(key);
+    this.deps.audiences.leave(key);
   }
 
   /** Notes who has fallen idle, whose do-not-disturb is over, and that those who are here were seen. */
@@ -241,10 +242,10 @@ export class PresenceService {
     const seen: { userId: string; at: number }[] = [];
     for (const [userId, person] of this.people) {
       this.refresh(userId, person, now);
-      if (person.status === 'offline' || now - person.storedAt < SEEN_INTERVAL) continue;
+      if (person.status === 'offline' || now - person.storedAt < SEEN_INTERVAL_MS) continue;
       person.storedAt = now;
       seen.push({ userId, at: person.seenAt });
     }
-    this.lastSeen.note(seen);
+    this.deps.lastSeen.note(seen);
   }
 }

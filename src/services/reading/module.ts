@@ -16,10 +16,10 @@ export function createReading(
   { users }: UsersModule,
   { errors }: OperationsModule,
 ) {
-  const { collections, transactions, bus, lifecycle, logger } = kernel;
+  const { collections, transactions, bus, lifecycle, jobs } = kernel;
   const markers = new ReadMarkers(collections);
   const counts = new ReadCounts(collections, markers);
-  const receipts = new ReadReceipts(collections, access, users, bus, logger, rights);
+  const receipts = new ReadReceipts(collections, access, users, bus, rights, jobs);
   lifecycle.register('read receipts', receipts);
   return {
     markers,

@@ -5,16 +5,17 @@ import { MAX_RECEIPT_MEMBERS } from '../../models/reading/receipt.model';
 import type { Caller } from '../../models/identity/session.model';
 import { toPublicUser, type PublicUser } from '../../models/user.model';
 import { AppError } from '../../utils/errors';
-import type { Logger } from '../../utils/logger';
 import type { Access } from '../access/access';
+import type { BackgroundJob } from '../kernel/background-job';
 import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
+import type { Jobs } from '../kernel/jobs';
 import type { Reader } from '../access/read-access';
 import type { RightsVersion } from '../access/rights-version';
 import type { UserService } from '../user.service';
 
 /** For so many milliseconds what people have read is gathered before it is told. */
-const GATHERING = 1000;
+const GATHERING_MS = 1000;
 
 /**
  * Tells who has read what, in direct messages and small channels, of those who have not turned that off. It follows
@@ -23,8 +24,7 @@ const GATHERING = 1000;
 export class ReadReceipts {
   /** How far people have read since the last time that it was told: by channel, and by user in it. */
   private gathered = new Map<string, Map<string, number>>();
-  private timer: NodeJS.Timeout | undefined;
-  private telling: Promise<void> = Promise.resolve();
+  private readonly job: BackgroundJob;
   private unsubscribe: (() => void) | undefined;
 
   constructor(
@@ -32,9 +32,11 @@ export class ReadReceipts {
     private readonly access: Access,
     private readonly users: UserService,
     private readonly bus: EventBus,
-    private readonly logger: Logger,
     private readonly rights: RightsVersion,
-  ) {}
+    jobs: Jobs,
+  ) {
+    this.job = jobs.add({ name: 'read_receipts', scope: 'node', run: () => this.tellAll() });
+  }
 
   /** Begins to tell what is read from now on. */
   start(): void {
@@ -44,8 +46,7 @@ export class ReadReceipts {
   /** Tells nothing more. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
-    clearTimeout(this.timer);
-    await this.telling;
+    await this.job.stop();
   }
 
   /**
@@ -77,16 +78,13 @@ export class ReadReceipts {
     const inChannel = this.gathered.get(channelId) ?? new Map<string, number>();
     inChannel.set(event.userId.toHexString(), readSeq);
     this.gathered.set(channelId, inChannel);
-    this.timer ??= setTimeout(() => this.tellAll(), GATHERING).unref();
+    this.job.wake(new Date(Date.now() + GATHERING_MS));
   }
 
-  private tellAll(): void {
+  private async tellAll(): Promise<void> {
     const gathered = this.gathered;
     this.gathered = new Map();
-    this.timer = undefined;
-    this.telling = Promise.all([...gathered].map(([channelId, seen]) => this.tell(channelId, seen)))
-      .then(() => undefined)
-      .catch((error: unknown) => this.logger.error({ err: error }, 'telling who has read what failed'));
+    await Promise.all([...gathered].map(([channelId, seen]) => this.tell(channelId, seen)));
   }
 
   private async tell(channelId: string, seen: ReadonlyMap<string, number>): Promise<void> {

@@ -13,14 +13,15 @@ import {
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
-import type { Logger } from '../../utils/logger';
 import { lockAccount } from '../users/account-lock';
 import type { Access } from '../access/access';
+import type { BackgroundJob } from '../kernel/background-job';
 import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
+import type { Jobs } from '../kernel/jobs';
 
 /** How long sent messages are gathered before their drafts are looked for, in milliseconds. */
-const GATHER = 100;
+const GATHERING_MS = 100;
 
 /** Where a draft is: one for each channel, and for each thread in it. */
 type Place = Pick<DraftDocument, 'userId' | 'channelId' | 'threadId'>;
@@ -29,8 +30,7 @@ type Place = Pick<DraftDocument, 'userId' | 'channelId' | 'threadId'>;
 export class DraftService {
   /** The clientMessageIds of messages that were sent lately. */
   private sent = new Set<string>();
-  private timer: NodeJS.Timeout | undefined;
-  private clearing: Promise<void> | undefined;
+  private readonly job: BackgroundJob;
   private unsubscribe: (() => void) | undefined;
 
   constructor(
@@ -38,8 +38,11 @@ export class DraftService {
     private readonly transactions: Transactions,
     private readonly access: Access,
     private readonly bus: EventBus,
-    private readonly logger: Logger,
-  ) {}
+    jobs: Jobs,
+  ) {
+    // Drafts of what was sent are not listed any more in any case, so one that a failure leaves behind does no harm.
+    this.job = jobs.add({ name: 'sent_drafts', scope: 'node', run: () => this.clear() });
+  }
 
   /** Begins to remove the drafts of messages that are sent from now on. */
   start(): void {
@@ -98,24 +101,17 @@ export class DraftService {
   /** Resolves when the drafts of what was sent are gone. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
-    clearTimeout(this.timer);
-    await this.clearing;
+    await this.job.stop();
     await this.clear();
   }
 
   private note(event: DomainEvent): void {
     if (event.type !== 'message.created') return;
     this.sent.add(event.message.clientMessageId);
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      this.clearing = this.transactions
-        .outside(() => this.clear())
-        // They are not listed any more in any case.
-        .catch((error: unknown) => this.logger.error({ err: error }, 'removing sent drafts failed'));
-    }, GATHER).unref();
+    this.job.wake(new Date(Date.now() + GATHERING_MS));
   }
 
-  /** Removes the drafts of what was sent lately: one look for all of it, behind the sends. */
+  /** Removes the drafts of what was sent lately, with one query for all of it, after the sends. */
   private async clear(): Promise<void> {
     const clientMessageId = { $in: [...this.sent] };
     if (this.sent.size === 0) return;

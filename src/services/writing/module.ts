@@ -24,13 +24,13 @@ export function createWriting(
   needs: Needs,
   settings: { linkPreviews: boolean; linkPolicy: LinkPolicy | undefined },
 ) {
-  const { collections, transactions, bus, lifecycle, logger } = kernel;
+  const { collections, transactions, bus, lifecycle, jobs, logger } = kernel;
   const { access } = needs.access;
   const { attachments } = needs.files;
   const { messages } = needs.messages;
   const { notifications } = needs.notifications;
   const { maintenance } = needs.operations;
-  const drafts = new DraftService(collections, transactions, access, bus, logger);
+  const drafts = new DraftService(collections, transactions, access, bus, jobs);
   const fetcher = new LinkFetcher(settings.linkPolicy ?? publicWeb());
   const previews = new LinkPreviewService(
     transactions,
@@ -43,7 +43,6 @@ export function createWriting(
   const sender = new ScheduledSender({ ...kernel, messages, notifications, maintenance });
   lifecycle.register('drafts', drafts);
   lifecycle.register('link previews', previews);
-  lifecycle.register('scheduled messages', sender);
   return {
     drafts,
     scheduledMessages: new ScheduledMessageService(

@@ -5,15 +5,17 @@ import type { ScheduledMessageDocument } from '../../models/writing/scheduled-me
 import type { Caller } from '../../models/identity/session.model';
 import { AppError, type ErrorCode } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
+import type { BackgroundJob } from '../kernel/background-job';
 import type { EventBus } from '../kernel/event-bus';
+import type { Jobs } from '../kernel/jobs';
 import type { MaintenanceService } from '../operations/maintenance.service';
 import type { MessageService } from '../message.service';
 import type { NotificationService } from '../notifications/notification.service';
 
 /** How long a node has a message for itself, in milliseconds. If it dies, another one takes the message then. */
-const LEASE = 10_000;
-/** How often it looks at least, in milliseconds: what another node has noted for soon, it has not heard of. */
-const LONGEST_WAIT = 5_000;
+const LEASE_MS = 10_000;
+/** How often it looks at least, in milliseconds: nobody wakes it for what another node has stored. */
+const SENDING_INTERVAL_MS = 5_000;
 /** Messages that a node sends at the same time. */
 const AT_ONCE = 8;
 /** Refusals that pass by themselves. */
@@ -27,6 +29,7 @@ export interface ScheduledSenderDeps {
   notifications: NotificationService;
   maintenance: MaintenanceService;
   bus: EventBus;
+  jobs: Jobs;
   logger: Logger;
 }
 
@@ -36,63 +39,30 @@ export interface ScheduledSenderDeps {
  * noting that does no harm.
  */
 export class ScheduledSender {
-  private timer: NodeJS.Timeout | undefined;
-  private wakesAt = Infinity;
-  private working: Promise<void> | undefined;
-  private again = false;
-  private running = false;
+  private readonly job: BackgroundJob;
 
-  constructor(private readonly deps: ScheduledSenderDeps) {}
-
-  /** Begins to send what is due. */
-  start(): void {
-    this.running = true;
-    this.expect(new Date());
+  constructor(private readonly deps: ScheduledSenderDeps) {
+    this.job = deps.jobs.add({
+      name: 'scheduled_messages',
+      intervalMs: SENDING_INTERVAL_MS,
+      scope: 'node',
+      run: (signal) => this.sendDue(signal),
+    });
   }
 
   /** There is something to send at this time. A sender that is not running leaves it to one that is. */
   expect(time: Date): void {
-    const at = Math.min(time.getTime(), Date.now() + LONGEST_WAIT);
-    if (!this.running || at >= this.wakesAt) return;
-    this.wakesAt = at;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(
-      () => this.deps.transactions.outside(() => this.work()),
-      Math.max(0, at - Date.now()),
-    );
-    this.timer.unref();
+    this.job.wake(time);
   }
 
-  /** Resolves when nothing is being sent; what is due then is sent after the next start, or by another node. */
-  async stop(): Promise<void> {
-    this.running = false;
-    clearTimeout(this.timer);
-    this.wakesAt = Infinity;
-    await this.working;
-  }
-
-  private work(): void {
-    this.wakesAt = Infinity;
-    if (this.working) {
-      this.again = true;
-      return;
-    }
-    this.again = false;
-    this.working = this.sendDue()
-      .catch((error: unknown) => {
-        this.deps.logger.error({ err: error }, 'sending scheduled messages failed');
-        return new Date(Date.now() + LONGEST_WAIT);
-      })
-      .then((next) => {
-        this.working = undefined;
-        this.expect(this.again ? new Date() : next);
-      });
-  }
-
-  /** Sends what is due. @returns when the next one is, or a time that is far enough. */
-  private async sendDue(): Promise<Date> {
+  /** Sends what is due. @returns when the next one is. */
+  private async sendDue(signal: AbortSignal): Promise<Date | undefined> {
     const workers = Array.from({ length: AT_ONCE }, async () => {
-      for (let taken = await this.take(); taken; taken = await this.take()) await this.send(taken);
+      while (!signal.aborted) {
+        const taken = await this.take();
+        if (!taken) return;
+        await this.send(taken);
+      }
     });
     const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
     if (failure?.status === 'rejected') throw failure.reason;
@@ -100,15 +70,14 @@ export class ScheduledSender {
       { state: 'waiting' },
       { sort: { dueAt: 1 }, projection: { dueAt: 1 } },
     );
-    return next?.dueAt ?? new Date(Date.now() + LONGEST_WAIT);
+    return next?.dueAt;
   }
 
   private async take(): Promise<ScheduledMessageDocument | null> {
-    if (!this.running) return null;
     const now = new Date();
     return this.deps.collections.scheduledMessages.findOneAndUpdate(
       { state: 'waiting', dueAt: { $lte: now } },
-      { $set: { takenAt: now, dueAt: new Date(now.getTime() + LEASE) } },
+      { $set: { takenAt: now, dueAt: new Date(now.getTime() + LEASE_MS) } },
       { sort: { dueAt: 1 }, returnDocument: 'after' },
     );
   }

@@ -68,9 +68,31 @@ it('errors are grouped by what they are, without what a caller has sent', async 
   expect(JSON.stringify(errors)).not.toContain('tabu');
 });
 
+it('background jobs tell of their last success and failure, and health does while one fails', async () => {
+  const known = new Set(['retention', 'scheduled_messages', 'hourly_counts', 'files_left_behind']);
+  const statusOf = async (name: string) => (await get('jobs')).jobs.find((job: any) => job.name === name);
+  for (const name of known) await until(async () => (await statusOf(name)).lastSuccessAt !== null);
+  expect(await statusOf('retention')).toMatchObject({ scope: 'cluster', failures: 0, lastFailure: null });
+  const jobs = async () => (await api.get('/health/ready')).body.checks.jobs;
+  expect(await jobs()).toBe('ok');
+  let isBroken = true;
+  const work = () => (isBroken ? Promise.reject(new Error('"secret" is broken')) : Promise.resolve());
+  const job = server.context.jobs.add({ name: 'broken', scope: 'node', run: work });
+  job.start();
+  job.wake();
+  await until(async () => (await jobs()) === 'failed');
+  const failed = await statusOf('broken');
+  expect(failed).toMatchObject({ runs: 1, failures: 1, failuresInRow: 1, lastSuccessAt: null });
+  expect(failed.lastFailure.message).toContain('Error: "…" is broken');
+  expect((await api.get('/health/ready')).status).toBe(200);
+  isBroken = false;
+  await until(async () => (await jobs()) === 'ok');
+  expect(await statusOf('broken')).toMatchObject({ runs: 2, failures: 1, failuresInRow: 0, nextRunAt: null });
+});
+
 it('nobody else sees any of it', async () => {
   const { token } = await signUp(api);
-  for (const path of ['connections', 'endpoints/slowest', 'errors']) {
+  for (const path of ['connections', 'endpoints/slowest', 'errors', 'jobs']) {
     expect(await api.get(`/api/admin/${path}`, token)).toMatchObject(refused(403, 'forbidden'));
   }
 });

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const READY = { status: 'ok', checks: { database: 'ok', accepting: 'ok' } };
+const READY = { status: 'ok', checks: { database: 'ok', accepting: 'ok', jobs: 'ok' } };
 
 it('tells that the process lives and can take requests', async () => {
   expect(await server.api.get('/health/live')).toMatchObject({ status: 200, body: { status: 'ok' } });
@@ -28,7 +28,7 @@ it('is not ready, but alive, once the server has been told to stop', async () =>
   const ready = await server.api.get('/health/ready');
   expect([ready.status, ready.body]).toEqual([
     503,
-    { status: 'failed', checks: { database: 'ok', accepting: 'failed' } },
+    { status: 'failed', checks: { database: 'ok', accepting: 'failed', jobs: 'ok' } },
   ]);
   expect((await server.api.get('/health/live')).status).toBe(200);
   server.context.accepting = true;
@@ -56,7 +56,7 @@ it('is not ready, but alive, when its database has gone', async () => {
   const ready = await api.get('/health/ready');
   expect([ready.status, ready.body]).toEqual([
     503,
-    { status: 'failed', checks: { database: 'failed', accepting: 'ok' } },
+    { status: 'failed', checks: { database: 'failed', accepting: 'ok', jobs: expect.any(String) } },
   ]);
   expect((await api.get('/health/live')).status).toBe(200);
   await alone.close();

@@ -1,0 +1,46 @@
+import type { JobStatus } from '../../models/operations/diagnostics.model';
+import type { Logger } from '../../utils/logger';
+import { BackgroundJob, systemClock, type JobDeps, type JobOptions } from './background-job';
+import type { Lifecycle } from './lifecycle';
+import type { Telemetry } from './telemetry';
+
+/** What Jobs works with; what is left out is the real clock, chance, and a node that does all the work. */
+export interface JobsDeps extends Partial<Pick<JobDeps, 'clock' | 'random' | 'lease'>> {
+  lifecycle: Lifecycle;
+  telemetry: Telemetry;
+  outside: JobDeps['outside'];
+  logger: Logger;
+}
+
+/** All background jobs of this process. */
+export class Jobs {
+  private readonly jobs = new Map<string, BackgroundJob>();
+  private readonly deps: JobDeps & Pick<JobsDeps, 'lifecycle'>;
+
+  constructor(deps: JobsDeps) {
+    const lease: JobDeps['lease'] = async (_job, work) => {
+      await work();
+      return true;
+    };
+    this.deps = { clock: systemClock, random: Math.random, lease, ...deps };
+  }
+
+  /**
+   * Adds a job that starts after the parts that have been registered with the lifecycle by now, and stops before them.
+   * @throws Error when there is a job with this name.
+   */
+  add(options: JobOptions): BackgroundJob {
+    const { name } = options;
+    if (this.jobs.has(name)) throw new Error(`There is another job with the name ${name}.`);
+    const job = new BackgroundJob(options, this.deps);
+    this.jobs.set(name, job);
+    this.deps.lifecycle.register(`job ${name}`, job);
+    return job;
+  }
+
+  /** How each job is doing, by name. */
+  status(): JobStatus[] {
+    const all = [...this.jobs.values()].map(({ status }) => status);
+    return all.sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+}
