@@ -8,7 +8,7 @@ import { reply } from './reply';
 export function createJoinRequestsController(requests: JoinRequestService) {
   return {
     ask: async ({ caller, params, body }: CallerRequest<{ params: GroupParams; body: AskToJoinInput }>) => {
-      const { joinRequest, created } = await requests.ask(caller, params.groupId, body.note);
+      const { joinRequest, created } = await requests.create(caller, params.groupId, body.note);
       return reply(created ? 201 : 200, { joinRequest });
     },
     withdraw: async ({ caller, params }: CallerRequest<{ params: GroupParams }>) => {

@@ -48,9 +48,9 @@ export function createUploadController({ avatars, uploads }: UploadServices) {
     linkAttachments: ({ caller, body }: CallerRequest<{ body: AttachmentLinksInput }>) =>
       Promise.resolve(reply(200, uploads.link(caller, body.attachmentIds))),
     setMyAvatar: async ({ caller, file }: CallerRequest<{ file: UploadedFile }>) =>
-      reply(200, { user: await avatars.setMine(caller, file) }),
+      reply(200, { user: await avatars.setOwn(caller, file) }),
     removeMyAvatar: async ({ caller }: CallerRequest) => {
-      await avatars.removeMine(caller);
+      await avatars.removeOwn(caller);
       return reply(204);
     },
     setGroupAvatar: async ({
@@ -58,9 +58,9 @@ export function createUploadController({ avatars, uploads }: UploadServices) {
       params,
       file,
     }: CallerRequest<{ params: GroupParams; file: UploadedFile }>) =>
-      reply(200, { group: await avatars.setOfGroup(caller, params.groupId, file) }),
+      reply(200, { group: await avatars.setForGroup(caller, params.groupId, file) }),
     removeGroupAvatar: async ({ caller, params }: CallerRequest<{ params: GroupParams }>) => {
-      await avatars.removeOfGroup(caller, params.groupId);
+      await avatars.removeForGroup(caller, params.groupId);
       return reply(204);
     },
     getAvatar: async ({ params, query }: PublicRequest<{ params: AvatarParams; query: AvatarQuery }>) => {

@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { withAsciiDomain } from '../utils/name-keys';
-import type { SealedBox } from '../utils/sealed-box';
+import type { EncryptedValue } from '../utils/encryption';
 import { avatarUrl, avatarUrlOut } from './files/avatar.model';
 import {
   idOut,
@@ -83,7 +83,7 @@ export const MAX_PASSWORD_BYTES = 72;
 /** The second factor of an account. */
 export interface TotpState {
   /** Base32, as authenticator apps take it; sealed for this user. */
-  secret: SealedBox;
+  secret: EncryptedValue;
   /** Null until the user has shown a first code. */
   enabledAt: Date | null;
   /** The time step of the last code that was accepted: no code is good twice. */

@@ -17,7 +17,7 @@ import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { nameKeysOf } from '../utils/name-keys';
 import { noChannel, type Access } from './access/access';
-import { inWords, type AuditService } from './audit/audit.service';
+import { toDetails, type AuditService } from './audit/audit.service';
 import type { ChannelChanges, ChannelFields } from './channels/channel-changes';
 import type { ChannelCounts } from './channels/channel-counts';
 import type { ChannelMembers } from './channels/channel-members';
@@ -109,7 +109,7 @@ export class ChannelService {
         const renamed = input.name !== undefined && input.name !== before.name;
         const stored = { ...fields, ...(renamed ? nameKeysOf(input.name ?? '') : {}) };
         if (Object.keys(others).length > 0)
-          await this.note(caller, before, 'channel.updated', inWords(others));
+          await this.note(caller, before, 'channel.updated', toDetails(others));
         const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
         if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
         if (turnsTo === 'private') await this.close(before, caller);

@@ -19,7 +19,7 @@ import { lockAccount } from './users/account-lock';
 import type { Access } from './access/access';
 import type { EventBus } from './kernel/event-bus';
 import { refuseTakenName, type GroupLifecycle } from './groups/group-lifecycle';
-import { cursorOf, listingOf, placeOf, searchedWords } from './groups/group-listing';
+import { toListingCursor, listingOf, fromListingCursor, queryWordsOf } from './groups/group-listing';
 import type { GuardedWrites } from './access/guarded-writes';
 
 /** Groups; who is in them is the matter of GroupMemberService. */
@@ -99,12 +99,12 @@ export class GroupService {
    * description every word of the query begins a word.
    */
   async discover(caller: Caller, query: DiscoverGroupsQuery): Promise<Page<Group>> {
-    const words = query.query === undefined ? undefined : searchedWords(query.query);
+    const words = query.query === undefined ? undefined : queryWordsOf(query.query);
     if (words?.length === 0) return { items: [], nextCursor: null };
     const rows = await this.collections.groups
       .find(
         {
-          'listing.place': { $gt: query.cursor === undefined ? '' : placeOf(query.cursor) },
+          'listing.place': { $gt: query.cursor === undefined ? '' : fromListingCursor(query.cursor) },
           ...(words && {
             $and: words.map((word) => ({
               'listing.words': { $elemMatch: { $gte: word, $lt: endOfPrefix(word) } },
@@ -117,7 +117,7 @@ export class GroupService {
       .sort({ 'listing.place': 1 })
       .limit(query.limit + 1)
       .toArray();
-    const page = cutPage(rows, query.limit, ({ listing }) => (listing ? cursorOf(listing) : ''));
+    const page = cutPage(rows, query.limit, ({ listing }) => (listing ? toListingCursor(listing) : ''));
     const own = await this.collections.memberships
       .find({ userId: caller.userId, groupId: { $in: page.items.map(({ _id }) => _id) } })
       .toArray();

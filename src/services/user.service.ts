@@ -30,35 +30,35 @@ export class UserService {
   /** A user, or what is left of one who was deleted. @throws AppError not_found */
   async requireUser(userId: string): Promise<UserDocument> {
     const user = await this.collections.users.findOne({ _id: new ObjectId(userId) });
-    if (!user) throw noUser();
+    if (!user) throw userNotFound();
     return user;
   }
 
   /** A user with whom something can be done. @throws AppError not_found, also of a deleted one */
-  async requireLiving(userId: string): Promise<UserDocument> {
+  async requireUndeleted(userId: string): Promise<UserDocument> {
     const user = await this.requireUser(userId);
-    if (user.state === 'deleted') throw noUser();
+    if (user.state === 'deleted') throw userNotFound();
     return user;
   }
 
   /** A user whom others can find. @throws AppError not_found, also of a deleted or deactivated one */
   async requireFindable(userId: string): Promise<UserDocument> {
-    const user = await this.requireLiving(userId);
-    if (user.state === 'deactivated') throw noUser();
+    const user = await this.requireUndeleted(userId);
+    if (user.state === 'deactivated') throw userNotFound();
     return user;
   }
 
-  /** As `requireLiving`, and keeps the account as it is until the end of the caller's transaction. */
-  async lockLiving(userId: string): Promise<UserDocument> {
+  /** As `requireUndeleted`, and keeps the account as it is until the end of the caller's transaction. */
+  async lockUndeleted(userId: string): Promise<UserDocument> {
     const user = await lock(this.collections.users, { _id: new ObjectId(userId) });
-    if (!user || user.state === 'deleted') throw noUser();
+    if (!user || user.state === 'deleted') throw userNotFound();
     return user;
   }
 
   /** @throws AppError session_revoked when the account is gone */
   async me(caller: Caller): Promise<User> {
     const user = await this.collections.users.findOne({ _id: caller.userId });
-    if (!user) throw noAccount();
+    if (!user) throw accountDeleted();
     return toUser(user);
   }
 
@@ -68,7 +68,7 @@ export class UserService {
   }
 
   /** The users with these ids, by id in hexadecimal digits. Unknown ids are left out. */
-  async byIds(ids: ObjectId[]): Promise<Map<string, UserDocument>> {
+  async findByIds(ids: ObjectId[]): Promise<Map<string, UserDocument>> {
     if (ids.length === 0) return new Map();
     const users = await this.collections.users.find({ _id: { $in: ids } }).toArray();
     return new Map(users.map((user) => [user._id.toHexString(), user]));
@@ -109,13 +109,13 @@ export class UserService {
       { $set: { ...fields, updatedAt: new Date() } },
       { returnDocument: 'after' },
     );
-    if (!user) throw noAccount();
+    if (!user) throw accountDeleted();
     return toUser(user);
   }
 
   /** Blocks a user; a second time changes nothing. @throws AppError not_found, bad_request (oneself) */
   async block(caller: Caller, userId: string): Promise<void> {
-    const user = await this.requireLiving(userId);
+    const user = await this.requireUndeleted(userId);
     if (user._id.equals(caller.userId)) throw new AppError('bad_request', 'Nobody blocks themselves.');
     await this.transactions.run(async () => {
       // Whoever takes the caller into a group at this moment locks the account as well: one of the two begins anew.
@@ -143,16 +143,16 @@ export class UserService {
       .limit(query.limit + 1)
       .toArray();
     const page = cutPage(rows, query.limit, (last) => last._id.toHexString());
-    const users = await this.byIds(page.items.map(({ blockedId }) => blockedId));
+    const users = await this.findByIds(page.items.map(({ blockedId }) => blockedId));
     const items = page.items.flatMap(({ blockedId }) => users.get(blockedId.toHexString()) ?? []);
     return { items: items.map(toPublicUser), nextCursor: page.nextCursor };
   }
 }
 
-function noAccount(): AppError {
+function accountDeleted(): AppError {
   return new AppError('session_revoked', 'The account no longer exists.');
 }
 
-function noUser(): AppError {
+function userNotFound(): AppError {
   return new AppError('not_found', 'There is no such user.');
 }

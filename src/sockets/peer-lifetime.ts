@@ -10,7 +10,7 @@ export class PeerLifetime {
   private stopped = false;
 
   constructor(
-    private readonly sessions: Pick<SessionService, 'newestTokenEnd'>,
+    private readonly sessions: Pick<SessionService, 'latestTokenExpiry'>,
     private readonly caller: Caller,
     tokenExpiresAt: Date,
     private readonly onEnded: () => void,
@@ -29,7 +29,7 @@ export class PeerLifetime {
 
   /** A session of which nothing can be found out counts as ended. */
   private async look(): Promise<void> {
-    const expiresAt = await this.sessions.newestTokenEnd(this.caller.sessionId).catch(() => undefined);
+    const expiresAt = await this.sessions.latestTokenExpiry(this.caller.sessionId).catch(() => undefined);
     if (this.stopped) return;
     if (expiresAt && expiresAt > new Date()) this.schedule(expiresAt);
     else this.onEnded();

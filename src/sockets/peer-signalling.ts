@@ -20,7 +20,7 @@ export class PeerSignalling {
   /** @param blockMaxAge milliseconds after which a block is looked up again; undefined where there is one node. */
   constructor(
     limits: PeerLimits,
-    private readonly blocks: Pick<Blocks, 'isBetween'>,
+    private readonly blocks: Pick<Blocks, 'existsBetween'>,
     bus: EventBus,
     blockMaxAge: number | undefined,
   ) {
@@ -90,7 +90,7 @@ export class PeerSignalling {
     const [a, b] = [one.caller.userId, other.caller.userId];
     if (a.equals(b)) return false;
     const found = await this.knownBlocks.get(pairOf(a, b), async () => ({
-      blocked: await this.blocks.isBetween(a, b),
+      blocked: await this.blocks.existsBetween(a, b),
     }));
     return found?.blocked ?? true;
   }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { CLIENT_EVENTS } from '../../models/kernel/client-events.model';
 import { createGroupInput } from '../../models/group.model';
-import { listingOf, searchedWords } from '../../services/groups/group-listing';
+import { listingOf, queryWordsOf } from '../../services/groups/group-listing';
 import { summarise } from '../../services/writing/page-summary';
 import { refuseCommonPassword } from '../../services/identity/password';
 import { RecentErrors } from '../../services/operations/recent-errors';
@@ -98,7 +98,7 @@ const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
       >[0]);
     },
   ],
-  ['searches for groups', (text) => searchedWords(text.slice(0, 80))],
+  ['searches for groups', (text) => queryWordsOf(text.slice(0, 80))],
   ['common passwords', (text) => refuseCommonPassword(text, 'ada')],
   ['the log of errors', (text) => errors.note('route', new Error(text), null)],
   ['names that are alike', (text) => nearestName(text, ['PORT', 'MONGODB_URI'])],

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
-import type { SealedBox } from '../../utils/sealed-box';
+import type { EncryptedValue } from '../../utils/encryption';
 
 /** What a client calls a write, so that it can safely be sent again. */
 export const idempotencyKey = z
@@ -38,7 +38,7 @@ export interface IdempotencyDocument {
   /** A hash of the key and of what it is unique in: the user, or the request of a caller without a token. */
   _id: string;
   /** The request and its answer, for whoever has the key; null while the write is under way. */
-  sealed: SealedBox | null;
+  sealed: EncryptedValue | null;
   /** Who has the write under way. */
   holder: ObjectId;
   /** When it may be forgotten: while the write is under way, when its holder must have died. */

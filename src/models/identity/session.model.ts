@@ -8,7 +8,7 @@ import {
   nextCursorOut,
   timestampOut,
 } from '../kernel/common.model';
-import type { SealedBox } from '../../utils/sealed-box';
+import type { EncryptedValue } from '../../utils/encryption';
 import { timeCursor } from '../kernel/time-cursor.model';
 import type { GlobalRole } from '../user.model';
 
@@ -42,7 +42,7 @@ export interface SpentToken {
   hash: string;
   spentAt: Date;
   /** The token that it was exchanged for, sealed under the spent one and the server's key. */
-  successor: SealedBox;
+  successor: EncryptedValue;
 }
 
 /** Who makes a call: what every service method that acts for somebody takes first. */

@@ -202,7 +202,7 @@ export class AdminGroupService {
   }
 
   private async name(rows: readonly { userId: ObjectId }[]): Promise<PublicUser[]> {
-    const users = await this.deps.users.byIds(rows.map(({ userId }) => userId));
+    const users = await this.deps.users.findByIds(rows.map(({ userId }) => userId));
     return rows.flatMap(({ userId }) => {
       const user = users.get(userId.toHexString());
       return user ? [toPublicUser(user)] : [];

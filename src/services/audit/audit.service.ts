@@ -23,7 +23,7 @@ export interface AuditRecord {
 }
 
 /** Entries that are read at a time by whoever reads the whole log. */
-const READ_AHEAD = 500;
+const READ_BATCH_SIZE = 500;
 
 /** The log of privileged acts: a chain of hashes, which is only ever added to. */
 export class AuditService {
@@ -63,7 +63,10 @@ export class AuditService {
 
   /** Oldest first, as a chain is verified; read as it is taken. */
   async *stream(filter: AuditFilter): AsyncGenerator<AuditEntry> {
-    const entries = this.collections.auditLog.find(filterOf(filter)).sort({ seq: 1 }).batchSize(READ_AHEAD);
+    const entries = this.collections.auditLog
+      .find(filterOf(filter))
+      .sort({ seq: 1 })
+      .batchSize(READ_BATCH_SIZE);
     for await (const entry of entries) yield toAuditEntry(entry);
   }
 
@@ -75,7 +78,7 @@ export class AuditService {
     // Before the entries: those that come while they are read are no concern of this.
     const head = await this.collections.auditHead.findOne({ _id: 'audit_head' });
     const verifier = new ChainVerifier(anchor);
-    const entries = this.collections.auditLog.find().sort({ seq: 1 }).batchSize(READ_AHEAD);
+    const entries = this.collections.auditLog.find().sort({ seq: 1 }).batchSize(READ_BATCH_SIZE);
     for await (const entry of entries) if (verifier.add(asStored(entry))) break;
     return { end: verifier.end, broken: verifier.finish(head ?? undefined) };
   }
@@ -135,7 +138,7 @@ export class AuditService {
 }
 
 /** What was changed to what, as details of an entry. */
-export function inWords(change: object): Record<string, string> {
+export function toDetails(change: object): Record<string, string> {
   return Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value)]));
 }
 

@@ -95,7 +95,7 @@ export class OverviewService {
     const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
     const groups = groupsOf(belongings, shown, summaryOf);
     const direct = directOf(directChannels, people, summaryOf);
-    const named = await this.deps.users.byIds(distinct(senders(summaries).concat(...people.values())));
+    const named = await this.deps.users.findByIds(distinct(senders(summaries).concat(...people.values())));
     const talkers = distinct([...people.values()].flat());
     const directUnread = sumOf(direct.map(({ summary }) => summary.unread));
     return {

@@ -13,7 +13,7 @@ import type { ChannelMembers } from './channel-members';
 import type { ChannelPurger } from './channel-purger';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { NotificationService } from '../notifications/notification.service';
-import { pageOfPeople } from '../users/people-pages';
+import { pageOfUsers } from '../users/user-pages';
 import type { UserService } from '../user.service';
 
 /** What ChannelMembershipService works with. */
@@ -42,7 +42,7 @@ export class ChannelMembershipService {
     const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
     const { access, users } = this.deps;
     const { collection, which } = access.memberListOf(channel);
-    return pageOfPeople(users, collection, which, query, toChannelMember, (rows) =>
+    return pageOfUsers(users, collection, which, query, toChannelMember, (rows) =>
       access.membersAmong(channel, rows),
     );
   }

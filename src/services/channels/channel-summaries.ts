@@ -81,7 +81,7 @@ export class ChannelSummaries {
     const rows = await this.collections.channelRestrictions.find({ userId, channelId }).toArray();
     const mutes = rows.filter((row) => row.kind === 'muted' && holds(row));
     const moderators = mutes.filter(({ reason }) => reason !== '').map(({ restrictedBy }) => restrictedBy);
-    const blocked = await this.blocks.blockedBy(userId, moderators);
+    const blocked = await this.blocks.findBlocked(userId, moderators);
     return new Map(
       mutes.map((row) => {
         const isBlocked = blocked.has(row.restrictedBy.toHexString());

@@ -91,7 +91,7 @@ export class DirectMessageService {
       const known = new Set(inside.map((id) => id.toHexString()));
       const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
       if (inside.length + added.length > MAX_PARTICIPANTS) throw tooMany();
-      for (const id of added) await this.users.lockLiving(id.toHexString());
+      for (const id of added) await this.users.lockUndeleted(id.toHexString());
       await this.members.add(channel, added);
       return this.collections.channels.findOne({ _id: channel._id });
     });
@@ -157,7 +157,7 @@ export class DirectMessageService {
       updatedAt: now,
     };
     // An account that ends at the same moment leaves what it finds, and would not find this.
-    for (const id of [userId, ...others]) await this.users.lockLiving(id.toHexString());
+    for (const id of [userId, ...others]) await this.users.lockUndeleted(id.toHexString());
     await this.collections.channels.insertOne(channel);
     await this.members.add(channel, [userId, ...others]);
     const made = await this.collections.channels.findOne({ _id: channel._id });
@@ -177,7 +177,7 @@ export class DirectMessageService {
     if (userIds.includes(caller.userId.toHexString())) {
       throw new AppError('bad_request', 'Nobody writes to themselves.');
     }
-    const found = await this.users.byIds(userIds.map((id) => new ObjectId(id)));
+    const found = await this.users.findByIds(userIds.map((id) => new ObjectId(id)));
     const people = userIds.map((id) => found.get(id));
     for (const user of people) await this.access.requireDirect(caller, action, user);
     return people.flatMap((user) => user ?? []);
@@ -191,7 +191,7 @@ export class DirectMessageService {
   /** @returns them by id in hexadecimal digits. */
   private async showAll(channels: ChannelDocument[]): Promise<Map<string, Conversation>> {
     const people = await this.access.peopleIn(channels);
-    const users = await this.users.byIds([...people.values()].flat());
+    const users = await this.users.findByIds([...people.values()].flat());
     return new Map(
       channels.map((channel) => {
         const id = channel._id.toHexString();

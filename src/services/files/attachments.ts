@@ -16,13 +16,13 @@ import type { FileStorage } from './file-storage';
 export const ATTACHMENT_FOLDERS = ['images', 'files'] as const;
 
 /** Uploads that are removed at a time. */
-const BATCH = 100;
+const BATCH_SIZE = 100;
 
 /** What messages say of their files. */
-type Having = Pick<MessageDocument, 'attachments'>;
+type WithAttachments = Pick<MessageDocument, 'attachments'>;
 
 /** An upload that a message was to have is gone, or another message has it by now. */
-export class AttachmentLost extends Error {}
+export class AttachmentUnavailable extends Error {}
 
 /**
  * Ties files to messages. Which message has a file stands in the message; an upload counts them (`uses`), so that
@@ -47,21 +47,23 @@ export class Attachments {
   /**
    * Messages are about to be written with their files: part of the transaction that writes them, before they are.
    * A forward takes files along that other messages have; of the others every file is new.
-   * @throws AttachmentLost
+   * @throws AttachmentUnavailable
    */
-  async claim(messages: readonly (Having & Pick<MessageDocument, 'forwardedFrom'>)[]): Promise<void> {
-    const fresh = idsIn(messages.filter(({ forwardedFrom }) => !forwardedFrom));
+  async claim(
+    messages: readonly (WithAttachments & Pick<MessageDocument, 'forwardedFrom'>)[],
+  ): Promise<void> {
+    const fresh = uploadIdsOf(messages.filter(({ forwardedFrom }) => !forwardedFrom));
     const { uploads } = this.collections;
     if (fresh.length > 0) {
       const first = { $set: { uses: 1, reservedFor: null } };
       const { matchedCount } = await uploads.updateMany({ _id: { $in: fresh }, uses: 0 }, first);
-      if (matchedCount !== fresh.length) throw new AttachmentLost();
+      if (matchedCount !== fresh.length) throw new AttachmentUnavailable();
     }
     const again = messages.filter(({ forwardedFrom }) => forwardedFrom);
-    for (const [times, ids] of byCount(idsIn(again))) {
+    for (const [times, ids] of groupByCount(uploadIdsOf(again))) {
       const more = { $inc: { uses: times } };
       const { matchedCount } = await uploads.updateMany({ _id: { $in: ids }, uses: { $gt: 0 } }, more);
-      if (matchedCount !== ids.length) throw new AttachmentLost();
+      if (matchedCount !== ids.length) throw new AttachmentUnavailable();
     }
   }
 
@@ -69,9 +71,9 @@ export class Attachments {
    * Messages have been removed, or have lost their files: what no message has any more goes, the files when that
    * is committed. Part of the caller's transaction.
    */
-  async release(messages: readonly Having[]): Promise<void> {
+  async release(messages: readonly WithAttachments[]): Promise<void> {
     const { uploads } = this.collections;
-    const counted = byCount(idsIn(messages));
+    const counted = groupByCount(uploadIdsOf(messages));
     for (const [times, ids] of counted) {
       await uploads.updateMany({ _id: { $in: ids } }, { $inc: { uses: -times } });
     }
@@ -95,7 +97,7 @@ export class Attachments {
       const upload = found.get(id.toHexString());
       return upload?.userId.equals(userId) ? [upload] : [];
     });
-    if (own.length < ids.length) throw noUpload();
+    if (own.length < ids.length) throw uploadNotFound();
     const free = { _id: { $in: [...ids] }, userId, uses: 0, reservedFor: null };
     const { matchedCount } = await this.collections.uploads.updateMany(free, {
       $set: { reservedFor: scheduledId },
@@ -128,9 +130,9 @@ export class Attachments {
   /** Removes some uploads of before a time that were never sent. @returns whether there may be more */
   async removeAbandoned(before: Date): Promise<boolean> {
     const abandoned = { uses: 0, reservedFor: null, createdAt: { $lt: before } };
-    const batch = await this.collections.uploads.find(abandoned).limit(BATCH).toArray();
+    const batch = await this.collections.uploads.find(abandoned).limit(BATCH_SIZE).toArray();
     for (const upload of batch) await this.discard(upload);
-    return batch.length === BATCH;
+    return batch.length === BATCH_SIZE;
   }
 
   /** Deletes the files of an upload. What fails of it is left to the sweeper. */
@@ -152,12 +154,12 @@ export class Attachments {
   }
 }
 
-function idsIn(messages: readonly Having[]): ObjectId[] {
+function uploadIdsOf(messages: readonly WithAttachments[]): ObjectId[] {
   return messages.flatMap(({ attachments = [] }) => attachments.map(({ uploadId }) => uploadId));
 }
 
 /** The ids by how often each is there. */
-function byCount(ids: readonly ObjectId[]): Map<number, ObjectId[]> {
+function groupByCount(ids: readonly ObjectId[]): Map<number, ObjectId[]> {
   const counts = new Map<string, { id: ObjectId; times: number }>();
   for (const id of ids) {
     const entry = counts.get(id.toHexString()) ?? { id, times: 0 };
@@ -185,7 +187,7 @@ export function uploadIdOf(key: string): string | undefined {
 }
 
 /** The same for somebody else's file as for one that does not exist. */
-export function noUpload(): AppError {
+export function uploadNotFound(): AppError {
   return new AppError('not_found', 'There is no such file to attach.');
 }
 

@@ -44,8 +44,8 @@ export class AvatarService {
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable, storage_full,
    * session_revoked when the account is gone
    */
-  async setMine(caller: Caller, file: UploadedFile): Promise<User> {
-    const images = await this.deps.images.squares(file.path, AVATAR_SIZES, caller.userId);
+  async setOwn(caller: Caller, file: UploadedFile): Promise<User> {
+    const images = await this.deps.images.createSquares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, async (avatarId) => {
       const change = { avatarId, updatedAt: new Date() };
       // A deleted account gets no new personal data from a call that was under way.
@@ -57,7 +57,7 @@ export class AvatarService {
   }
 
   /** Takes the caller's avatar away; when there is none, nothing changes. */
-  async removeMine(caller: Caller): Promise<void> {
+  async removeOwn(caller: Caller): Promise<void> {
     const before = await this.deps.collections.users.findOneAndUpdate(
       { _id: caller.userId, avatarId: { $exists: true } },
       { $unset: { avatarId: true }, $set: { updatedAt: new Date() } },
@@ -69,9 +69,9 @@ export class AvatarService {
    * Gives a group a new avatar; takes the role admin.
    * @throws AppError not_found, not_a_member, forbidden, and what setMine throws of the image
    */
-  async setOfGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
+  async setForGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
     // Making images takes a while, in which a role can end: it is asked for after that.
-    const images = await this.deps.images.squares(file.path, AVATAR_SIZES, caller.userId);
+    const images = await this.deps.images.createSquares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, (avatarId) =>
       this.deps.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group, membership }) => {
         const change = { avatarId, updatedAt: new Date() };
@@ -88,7 +88,7 @@ export class AvatarService {
   }
 
   /** Takes a group's avatar away; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
-  async removeOfGroup(caller: Caller, groupId: string): Promise<void> {
+  async removeForGroup(caller: Caller, groupId: string): Promise<void> {
     await this.deps.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group }) => {
       const before = await this.deps.collections.groups.findOneAndUpdate(
         { _id: group._id, avatarId: { $exists: true } },
@@ -111,7 +111,7 @@ export class AvatarService {
 
   /** Opens an avatar; the caller closes it. @throws AppError not_found */
   async open(avatarId: string, size: AvatarSize): Promise<OpenFile> {
-    const file = await this.deps.storage.open(keyOf(avatarId, size));
+    const file = await this.deps.storage.open(avatarKey(avatarId, size));
     if (!file) throw new AppError('not_found', 'There is no such avatar.');
     return file;
   }
@@ -137,7 +137,7 @@ export class AvatarService {
     try {
       for (const [index, size] of AVATAR_SIZES.entries()) {
         const image = images[index];
-        if (image) await this.deps.storage.put(keyOf(avatarId, size), image);
+        if (image) await this.deps.storage.put(avatarKey(avatarId, size), image);
       }
       const { before, result } = await change(avatarId);
       await this.discard(before);
@@ -151,7 +151,7 @@ export class AvatarService {
 
   private async deleteFiles(avatarId: string): Promise<void> {
     for (const size of AVATAR_SIZES) {
-      await this.deps.storage.delete(keyOf(avatarId, size)).catch((error: unknown) => {
+      await this.deps.storage.delete(avatarKey(avatarId, size)).catch((error: unknown) => {
         this.deps.logger.warn(
           { err: error, avatarId },
           'an avatar that is no longer used could not be removed',
@@ -161,7 +161,7 @@ export class AvatarService {
   }
 }
 
-function keyOf(avatarId: string, size: AvatarSize): string {
+function avatarKey(avatarId: string, size: AvatarSize): string {
   return `${AVATAR_FOLDER}/${avatarId}-${size}.webp`;
 }
 

@@ -5,13 +5,13 @@ import { hasAudioFrames, hasMovieBox } from './media-structure';
 import { textEncodingOf } from './text-encoding';
 
 /** What the library calls by another name than browsers do. */
-const RENAMED: Record<string, string> = {
+const MEDIA_TYPE_ALIASES: Record<string, string> = {
   'audio/x-m4a': 'audio/mp4',
   'image/apng': 'image/png',
   'video/x-m4v': 'video/mp4',
 };
 /** How the formats begin that are written as text. */
-const WRITTEN_AS_TEXT = [
+const TEXT_FORMATS = [
   { mediaType: 'application/pdf', beginning: /^%PDF-\d/ },
   { mediaType: 'application/rtf', beginning: /^\{\\rtf\d/ },
 ];
@@ -37,13 +37,13 @@ export async function contentTypeOf(path: string): Promise<ContentType | undefin
 async function typeOfText(file: FileHandle): Promise<string> {
   const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(16), position: 0 });
   const start = buffer.toString('latin1', 0, bytesRead);
-  return WRITTEN_AS_TEXT.find(({ beginning }) => beginning.test(start))?.mediaType ?? TEXT;
+  return TEXT_FORMATS.find(({ beginning }) => beginning.test(start))?.mediaType ?? TEXT;
 }
 
 async function typeOfBinary(file: FileHandle, path: string): Promise<ContentType | undefined> {
   const found = await fileTypeFromFile(path);
   const name = found?.mime.split(';')[0] ?? '';
-  const mediaType = RENAMED[name] ?? name;
+  const mediaType = MEDIA_TYPE_ALIASES[name] ?? name;
   const category = FILE_CATEGORIES.find((each) => MEDIA_TYPES[each].includes(mediaType));
   if (!category || !(await hasStructure(file, mediaType))) return undefined;
   return { mediaType, category };

@@ -28,7 +28,7 @@ export interface FileStorage {
   /** Stores a file whole or not at all; when this resolves, it is on disk. @throws AppError storage_full */
   put(key: string, content: Buffer): Promise<void>;
   /** As `put`, of a temporary file of this machine, which is gone then. @throws AppError storage_full */
-  take(key: string, path: string): Promise<void>;
+  putFile(key: string, path: string): Promise<void>;
   /** @returns undefined when there is no such file. */
   open(key: string): Promise<OpenFile | undefined>;
   /** Removes a file; one that is not there counts as removed. */
@@ -73,7 +73,7 @@ export class LocalFileStorage implements FileStorage {
     await moveInto(path, join(this.root, key));
   }
 
-  async take(key: string, path: string): Promise<void> {
+  async putFile(key: string, path: string): Promise<void> {
     const file = await open(path, 'r+');
     await file.sync().finally(() => file.close());
     await moveInto(path, join(this.root, key));

@@ -5,7 +5,9 @@ import { AppError } from '../../utils/errors';
 import { FairQueue } from '../kernel/fair-queue';
 
 /** The readers of images that are let near what people send: none that follows links or draws text. */
-const READERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((name) => `VipsForeignLoad${name}Buffer`);
+const ALLOWED_LOADERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map(
+  (name) => `VipsForeignLoad${name}Buffer`,
+);
 
 /** Width times height. Decoded, this many pixels take 200 MB. */
 const MAX_PIXELS = 50_000_000;
@@ -13,22 +15,22 @@ const MAX_PIXELS = 50_000_000;
  * Images that are processed at the same time and that wait, in all and of one user. Each takes one of the threads of
  * libuv's pool, so files always have the others, and one user never has both places.
  */
-const QUEUE = { active: 2, activePerKey: 1, waiting: 64, waitingPerKey: 20 };
+const QUEUE_LIMITS = { active: 2, activePerKey: 1, waiting: 64, waitingPerKey: 20 };
 /** In seconds. */
-const TIMEOUT = 20;
-const WEBP_QUALITY = 82;
+const TIMEOUT_SECONDS = 20;
+const THUMBNAIL_QUALITY = 82;
 /** Of a picture in its full size. */
-const FULL_QUALITY = 90;
+const FULL_SIZE_QUALITY = 90;
 /** The width and height into which a thumbnail fits, in pixels. */
 const THUMBNAIL_SIZE = 480;
 
 sharp.cache(false);
 sharp.concurrency(1);
 sharp.block({ operation: ['VipsForeignLoad'] });
-sharp.unblock({ operation: READERS });
+sharp.unblock({ operation: ALLOWED_LOADERS });
 
 /** An image that was drawn anew, and a small picture of it in WebP. */
-export interface CleanImage {
+export interface ReencodedImage {
   content: Buffer;
   /** AVIF becomes WebP: drawing it anew takes seconds for each megapixel. */
   mediaType: string;
@@ -39,7 +41,7 @@ export interface CleanImage {
 
 /** Makes images of people's files. What comes out holds pixels and nothing else of what came in. */
 export class ImageProcessor {
-  private readonly queue = new FairQueue(QUEUE);
+  private readonly queue = new FairQueue(QUEUE_LIMITS);
 
   /**
    * Square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cut to its middle,
@@ -50,7 +52,7 @@ export class ImageProcessor {
    * @returns one image for each size.
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
    */
-  squares(path: string, sizes: readonly number[], userId: ObjectId): Promise<Buffer[]> {
+  createSquares(path: string, sizes: readonly number[], userId: ObjectId): Promise<Buffer[]> {
     return this.queue.run(userId.toHexString(), async () => {
       const source = await readFile(path);
       const largest = Math.max(...sizes);
@@ -59,18 +61,18 @@ export class ImageProcessor {
         const { data, info } = await sharp(source, { limitInputPixels: MAX_PIXELS, failOn: 'error' })
           .autoOrient()
           .resize(largest, largest, { fit: 'cover' })
-          .timeout({ seconds: TIMEOUT })
+          .timeout({ seconds: TIMEOUT_SECONDS })
           .raw()
           .toBuffer({ resolveWithObject: true });
         const raw = { width: info.width, height: info.height, channels: info.channels };
         const images: Buffer[] = [];
         for (const size of sizes) {
-          const image = sharp(data, { raw }).resize(size, size).webp({ quality: WEBP_QUALITY });
+          const image = sharp(data, { raw }).resize(size, size).webp({ quality: THUMBNAIL_QUALITY });
           images.push(await image.toBuffer());
         }
         return images;
       } catch (error) {
-        throw asImageError(error);
+        throw toImageError(error);
       }
     });
   }
@@ -81,21 +83,21 @@ export class ImageProcessor {
    * @param userId whose file it is.
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
    */
-  clean(path: string, userId: ObjectId): Promise<CleanImage> {
+  reencode(path: string, userId: ObjectId): Promise<ReencodedImage> {
     return this.queue.run(userId.toHexString(), async () => {
       const source = await readFile(path);
       try {
         const format = await requireKnownFormat(source);
         const options = { limitInputPixels: MAX_PIXELS, failOn: 'error' } as const;
         const whole = sharp(source, { ...options, animated: true }).autoOrient();
-        const { data, info } = await drawnAs(whole, format)
-          .timeout({ seconds: TIMEOUT })
+        const { data, info } = await encodedAs(whole, format)
+          .timeout({ seconds: TIMEOUT_SECONDS })
           .toBuffer({ resolveWithObject: true });
         const thumbnail = await sharp(source, options)
           .autoOrient()
           .resize(THUMBNAIL_SIZE, THUMBNAIL_SIZE, { fit: 'inside', withoutEnlargement: true })
-          .webp({ quality: WEBP_QUALITY })
-          .timeout({ seconds: TIMEOUT })
+          .webp({ quality: THUMBNAIL_QUALITY })
+          .timeout({ seconds: TIMEOUT_SECONDS })
           .toBuffer();
         return {
           content: data,
@@ -105,17 +107,17 @@ export class ImageProcessor {
           thumbnail,
         };
       } catch (error) {
-        throw asImageError(error);
+        throw toImageError(error);
       }
     });
   }
 }
 
-function drawnAs(image: Sharp, format: keyof FormatEnum | undefined): Sharp {
-  if (format === 'jpeg') return image.jpeg({ quality: FULL_QUALITY });
+function encodedAs(image: Sharp, format: keyof FormatEnum | undefined): Sharp {
+  if (format === 'jpeg') return image.jpeg({ quality: FULL_SIZE_QUALITY });
   if (format === 'png') return image.png();
   if (format === 'gif') return image.gif();
-  return image.webp({ quality: FULL_QUALITY });
+  return image.webp({ quality: FULL_SIZE_QUALITY });
 }
 
 async function requireKnownFormat(source: Buffer): Promise<keyof FormatEnum | undefined> {
@@ -126,7 +128,7 @@ async function requireKnownFormat(source: Buffer): Promise<keyof FormatEnum | un
 }
 
 /** What the library says of an image that it cannot read. */
-function asImageError(error: unknown): unknown {
+function toImageError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof AppError) return error;
   if (/unsupported image format/.test(error.message)) return unsupported();
   if (/exceeds pixel limit/.test(error.message)) {

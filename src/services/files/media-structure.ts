@@ -1,12 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 
 /** Frames of sound that have to follow each other; where the file ends before, they have to fill it. */
-const FRAMES = 3;
+const MIN_FRAMES = 3;
 /** More than so many frames of the greatest length, 8,191 bytes. */
-const WINDOW = 32 * 1024;
+const WINDOW_BYTES = 32 * 1024;
 /** ID3 tags that may follow each other. */
 const MAX_TAGS = 4;
-const TAG_HEADER = 10;
+const TAG_HEADER_BYTES = 10;
 /** The boxes of a QuickTime file that are looked at to find the description of the movie. */
 const MAX_BOXES = 64;
 
@@ -22,7 +22,7 @@ type ReadFrame = (bytes: Buffer, at: number) => Frame | undefined;
  * twelve bits by which a frame begins occur in other files as well.
  */
 export async function hasAudioFrames(file: FileHandle): Promise<boolean> {
-  const bytes = await readAt(file, await endOfTags(file), WINDOW);
+  const bytes = await readAt(file, await endOfTags(file), WINDOW_BYTES);
   return [mpegFrame, adtsFrame].some((read) => framesFollow(bytes, read));
 }
 
@@ -45,21 +45,21 @@ export async function hasMovieBox(file: FileHandle): Promise<boolean> {
 async function endOfTags(file: FileHandle): Promise<number> {
   let at = 0;
   for (let tag = 0; tag < MAX_TAGS; tag++) {
-    const header = await readAt(file, at, TAG_HEADER);
-    if (header.length < TAG_HEADER || header.toString('latin1', 0, 3) !== 'ID3') break;
+    const header = await readAt(file, at, TAG_HEADER_BYTES);
+    if (header.length < TAG_HEADER_BYTES || header.toString('latin1', 0, 3) !== 'ID3') break;
     // Four times seven bits, so that no tag looks like a frame.
     const size = header.subarray(6).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0);
     const hasFooter = (header[5]! & 0x10) !== 0;
-    at += TAG_HEADER + size + (hasFooter ? TAG_HEADER : 0);
+    at += TAG_HEADER_BYTES + size + (hasFooter ? TAG_HEADER_BYTES : 0);
   }
   return at;
 }
 
 function framesFollow(bytes: Buffer, read: ReadFrame): boolean {
-  const isWhole = bytes.length < WINDOW;
+  const isWhole = bytes.length < WINDOW_BYTES;
   let at = 0;
   let kind: string | undefined;
-  for (let count = 0; count < FRAMES; count++) {
+  for (let count = 0; count < MIN_FRAMES; count++) {
     // A tag at the end of the file, or nothing.
     const atEnd = isWhole && (at === bytes.length || bytes.toString('latin1', at, at + 3) === 'TAG');
     if (count > 0 && atEnd) return true;
@@ -72,7 +72,7 @@ function framesFollow(bytes: Buffer, read: ReadFrame): boolean {
   return true;
 }
 
-const V1 = 3;
+const VERSION_1 = 3;
 /** Bit rates of MPEG audio in kbit/s, from index 1, by version (1; 2 and 2.5) and layer. */
 const BIT_RATES = {
   v1: {
@@ -98,10 +98,10 @@ function mpegFrame(bytes: Buffer, at: number): Frame | undefined {
   const layer = 4 - ((header >>> 17) & 3);
   const rate = SAMPLE_RATES[version]![(header >>> 10) & 3];
   if (rate === undefined || (layer !== 1 && layer !== 2 && layer !== 3)) return undefined;
-  const kbits = BIT_RATES[version === V1 ? 'v1' : 'v2'][layer][((header >>> 12) & 15) - 1];
+  const kbits = BIT_RATES[version === VERSION_1 ? 'v1' : 'v2'][layer][((header >>> 12) & 15) - 1];
   if (kbits === undefined) return undefined;
   const padding = (header >>> 9) & 1;
-  const slots = layer === 1 ? 12 : layer === 3 && version !== V1 ? 72 : 144;
+  const slots = layer === 1 ? 12 : layer === 3 && version !== VERSION_1 ? 72 : 144;
   const length = (Math.floor((slots * kbits * 1000) / rate) + padding) * (layer === 1 ? 4 : 1);
   return { length, kind: `${version} ${layer} ${rate}` };
 }

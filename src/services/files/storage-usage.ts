@@ -1,7 +1,7 @@
 import type { FileStorage } from './file-storage';
 
 /** How long a measurement is good, in milliseconds: it looks at every file. */
-const GOOD_FOR = 10 * 60_000;
+const MAX_AGE_MS = 10 * 60_000;
 
 /** What uploads take. */
 export interface Usage {
@@ -20,7 +20,7 @@ export class StorageUsage {
   /** The last measurement. Only the first one is waited for; an old one is replaced behind the caller's back. */
   async get(): Promise<Usage> {
     if (!this.last) return this.measure();
-    if (Date.now() - this.last.measuredAt.getTime() > GOOD_FOR) void this.measure().catch(() => undefined);
+    if (Date.now() - this.last.measuredAt.getTime() > MAX_AGE_MS) void this.measure().catch(() => undefined);
     return this.last;
   }
 

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 export type TextEncoding = 'utf-8' | 'utf-16';
 
 /** What is read of a file at once, in bytes. */
-const CHUNK = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 /** Colours in logs begin with it. */
 const ESCAPE = '\u001b';
 
@@ -22,7 +22,7 @@ export async function textEncodingOf(file: FileHandle): Promise<TextEncoding | u
 
 async function isText(file: FileHandle, label: string): Promise<boolean> {
   const decoder = new TextDecoder(label, { fatal: true });
-  const buffer = Buffer.alloc(CHUNK);
+  const buffer = Buffer.alloc(CHUNK_BYTES);
   try {
     for (let position = 0; ;) {
       const { bytesRead } = await file.read({ buffer, position });

@@ -26,9 +26,9 @@ import type { SessionService } from '../identity/session.service';
 import type { TokenService } from '../identity/token.service';
 
 /** What the smallest file takes of a quota, in bytes: a block on the disk. So many small ones are bounded, too. */
-const SMALLEST = 4096;
+const MIN_STORED_BYTES = 4096;
 /** For how long a link is good at least, in milliseconds. It is the same for as long, so that browsers keep the picture. */
-const LINK_TIME = 5 * 60_000;
+const LINK_LIFETIME_MS = 5 * 60_000;
 
 /** How large uploads may be, in bytes. */
 export interface UploadLimits {
@@ -45,7 +45,7 @@ export interface OpenAttachment {
 }
 
 /** What is kept of a file: all but whose it is. */
-type Stored = Pick<
+type StoredFields = Pick<
   UploadDocument,
   'name' | 'mediaType' | 'charset' | 'size' | 'width' | 'height' | 'storedBytes'
 >;
@@ -81,9 +81,9 @@ export class UploadService {
     const type = await contentTypeOf(file.path);
     if (!type) throw new AppError('unsupported_media_type', 'Files of this type are not taken.');
     const limit = this.deps.settings.limits[type.category];
-    if (file.size > limit) throw tooLarge(limit);
+    if (file.size > limit) throw fileTooLarge(limit);
     // Before the work of taking it in; what counts is asked behind that.
-    await this.requireRoom(userId, file.size);
+    await this.requireQuota(userId, file.size);
     const _id = new ObjectId();
     const upload = { _id, userId, mediaType: type.mediaType };
     try {
@@ -98,7 +98,7 @@ export class UploadService {
       await this.deps.transactions.run(async () => {
         // Summed under a lock on the account, so that two at once do not pass the quota, nor its deletion.
         await lockAccount(this.deps.collections, userId);
-        await this.requireRoom(userId, document.storedBytes);
+        await this.requireQuota(userId, document.storedBytes);
         await this.deps.collections.uploads.insertOne(document);
       });
       return toAttachment(toStoredAttachment(document));
@@ -112,7 +112,7 @@ export class UploadService {
   /** Takes back what one has uploaded and not sent. @throws AppError not_found, attachment_used */
   async remove({ userId }: Caller, attachmentId: string): Promise<void> {
     const upload = await this.deps.collections.uploads.findOne({ _id: new ObjectId(attachmentId), userId });
-    if (!upload) throw noAttachment();
+    if (!upload) throw attachmentNotFound();
     if (!(await this.deps.attachments.discard(upload))) throw attachmentUsed();
   }
 
@@ -125,9 +125,9 @@ export class UploadService {
     const upload = await this.deps.collections.uploads.findOne({ _id });
     const isOwn = upload?.uses === 0 && upload.userId.equals(caller.userId);
     if (!isOwn) await this.requireReadable(caller, _id);
-    if (!upload || (thumbnail && !isImage(upload))) throw noAttachment();
+    if (!upload || (thumbnail && !isImage(upload))) throw attachmentNotFound();
     const content = await this.deps.storage.open(thumbnail ? thumbnailKey(upload) : contentKey(upload));
-    if (!content) throw noAttachment();
+    if (!content) throw attachmentNotFound();
     return { content, upload, mediaType: thumbnail ? 'image/webp' : upload.mediaType };
   }
 
@@ -135,7 +135,7 @@ export class UploadService {
    * Addresses of files for where no access token can be sent. Whether the caller may read them is asked at each use.
    */
   link(caller: Caller, attachmentIds: readonly string[]): AttachmentLinks {
-    const expiresAt = new Date((Math.floor(Date.now() / LINK_TIME) + 2) * LINK_TIME);
+    const expiresAt = new Date((Math.floor(Date.now() / LINK_LIFETIME_MS) + 2) * LINK_LIFETIME_MS);
     const links = attachmentIds.map((attachmentId) => {
       const ticket = this.deps.tokens.createFileTicket(caller, attachmentId, expiresAt);
       return { attachmentId, url: `${FILES_PATH}/${attachmentId}?ticket=${ticket}` };
@@ -154,21 +154,25 @@ export class UploadService {
     address: string,
   ): Promise<OpenAttachment> {
     const holder = this.deps.tokens.readFileTicket(ticket, attachmentId);
-    return this.open(await this.deps.sessions.recall({ ...holder, address }), attachmentId, thumbnail);
+    return this.open(
+      await this.deps.sessions.reauthenticate({ ...holder, address }),
+      attachmentId,
+      thumbnail,
+    );
   }
 
   private async requireReadable(caller: Caller, uploadId: ObjectId): Promise<void> {
     // A message that does not exist is refused like one that may not be read.
-    const messageId = (await this.messageWith(caller, uploadId)) ?? uploadId;
+    const messageId = (await this.findMessageWith(caller, uploadId)) ?? uploadId;
     try {
       await this.deps.access.message(caller, 'message.read', messageId);
     } catch (error) {
-      throw error instanceof AppError && error.code === 'not_found' ? noAttachment() : error;
+      throw error instanceof AppError && error.code === 'not_found' ? attachmentNotFound() : error;
     }
   }
 
   /** A message that has a file: one in a channel that the caller reads, if there is. */
-  private async messageWith({ userId }: Caller, uploadId: ObjectId): Promise<ObjectId | undefined> {
+  private async findMessageWith({ userId }: Caller, uploadId: ObjectId): Promise<ObjectId | undefined> {
     const having = { 'attachments.uploadId': uploadId };
     const { messages } = this.deps.collections;
     const projection = { _id: 1 } as const;
@@ -179,7 +183,7 @@ export class UploadService {
   }
 
   /** @throws AppError quota_exceeded */
-  private async requireRoom(userId: ObjectId, bytes: number): Promise<void> {
+  private async requireQuota(userId: ObjectId, bytes: number): Promise<void> {
     const [sum] = await this.deps.collections.uploads
       .aggregate<{ bytes: number }>([
         { $match: { userId } },
@@ -197,29 +201,29 @@ export class UploadService {
     { _id, userId }: Pick<UploadDocument, '_id' | 'userId'>,
     file: UploadedFile,
     { mediaType, category, charset }: ContentType,
-  ): Promise<Stored> {
+  ): Promise<StoredFields> {
     const name = displayName(file.name ?? '');
     if (category !== 'image') {
-      await this.deps.storage.take(contentKey({ _id, mediaType }), file.path);
-      const storedBytes = Math.max(SMALLEST, file.size);
+      await this.deps.storage.putFile(contentKey({ _id, mediaType }), file.path);
+      const storedBytes = Math.max(MIN_STORED_BYTES, file.size);
       return { name, mediaType, ...(charset && { charset }), size: file.size, storedBytes };
     }
-    const { content, thumbnail, ...image } = await this.deps.images.clean(file.path, userId);
+    const { content, thumbnail, ...image } = await this.deps.images.reencode(file.path, userId);
     await this.deps.storage.put(contentKey({ _id, ...image }), content);
     await this.deps.storage.put(thumbnailKey({ _id }), thumbnail);
     return {
       name: image.mediaType === mediaType ? name : withEnding(name, image.mediaType.replace('image/', '')),
       ...image,
       size: content.length,
-      storedBytes: Math.max(SMALLEST, content.length + thumbnail.length),
+      storedBytes: Math.max(MIN_STORED_BYTES, content.length + thumbnail.length),
     };
   }
 }
 
-function noAttachment(): AppError {
+function attachmentNotFound(): AppError {
   return new AppError('not_found', 'There is no such file.');
 }
 
-function tooLarge(limit: number): AppError {
+function fileTooLarge(limit: number): AppError {
   return new AppError('payload_too_large', `Files of this type have at most ${limit / 1024 / 1024} MB.`);
 }

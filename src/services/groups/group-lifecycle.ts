@@ -6,7 +6,7 @@ import type { GroupDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
 import { nameKeysOf } from '../../utils/name-keys';
-import { inWords, type AuditService } from '../audit/audit.service';
+import { toDetails, type AuditService } from '../audit/audit.service';
 import type { AvatarService } from '../files/avatar.service';
 import type { ChannelMembers } from '../channels/channel-members';
 import type { ChannelPurger } from '../channels/channel-purger';
@@ -17,7 +17,7 @@ import type { NotificationService } from '../notifications/notification.service'
 import type { PendingAdmissions } from './pending-admissions';
 
 /** Who does something, as the audit log names them. */
-export type By = Pick<Caller, 'userId' | 'address'>;
+export type Actor = Pick<Caller, 'userId' | 'address'>;
 
 /** What of a group can be changed. */
 export type GroupChange = Partial<
@@ -46,10 +46,10 @@ export class GroupLifecycle {
   constructor(private readonly deps: GroupLifecycleDeps) {}
 
   /** Changes what somebody has asked to have otherwise. @throws AppError not_found, group_name_taken */
-  update(groupId: ObjectId, change: GroupChange, by: By): Promise<GroupDocument> {
+  update(groupId: ObjectId, change: GroupChange, by: Actor): Promise<GroupDocument> {
     return this.deps.transactions.run(async () => {
       const group = await this.change(groupId, change);
-      await this.record('group.updated', group, by, inWords(change));
+      await this.record('group.updated', group, by, toDetails(change));
       return group;
     });
   }
@@ -58,7 +58,7 @@ export class GroupLifecycle {
     return refuseTakenName(() =>
       this.deps.transactions.run(async () => {
         const before = await this.deps.collections.groups.findOne({ _id: groupId });
-        if (!before) throw noGroup();
+        if (!before) throw groupNotFound();
         // A name that stays keeps its keys: an old one may look like that of another group.
         const renamed = change.name !== undefined && change.name !== before.name;
         const keys = renamed ? nameKeysOf(change.name ?? '') : {};
@@ -70,7 +70,7 @@ export class GroupLifecycle {
           listing ? { $set: { ...fields, listing } } : { $set: fields, $unset: { listing: true } },
           { returnDocument: 'after' },
         );
-        if (!after) throw noGroup();
+        if (!after) throw groupNotFound();
         if (before.visibility === 'public' && after.visibility === 'private') {
           await this.deps.admissions.endRequests(groupId);
         }
@@ -81,12 +81,12 @@ export class GroupLifecycle {
   }
 
   /** Archives a group: it is only read from then on. One that is archived stays so. @throws AppError not_found */
-  archive(groupId: ObjectId, by: By): Promise<GroupDocument> {
+  archive(groupId: ObjectId, by: Actor): Promise<GroupDocument> {
     return this.setArchived(groupId, by, true);
   }
 
   /** Takes a group out of the archive. @throws AppError not_found */
-  restore(groupId: ObjectId, by: By): Promise<GroupDocument> {
+  restore(groupId: ObjectId, by: Actor): Promise<GroupDocument> {
     return this.setArchived(groupId, by, false);
   }
 
@@ -95,17 +95,17 @@ export class GroupLifecycle {
    * committed; its messages are removed from the disk afterwards.
    * @throws AppError not_found
    */
-  async remove(groupId: ObjectId, by: By): Promise<void> {
+  async remove(groupId: ObjectId, by: Actor): Promise<void> {
     await this.deps.transactions.run(async () => {
       const { groups, channels, memberships, groupBans } = this.deps.collections;
       await this.deps.queue.acquire([groupId]);
       const doomed = await channels.find({ groupId }).toArray();
       await this.deps.queue.acquire(doomed.map(({ _id }) => _id));
       const group = await groups.findOneAndDelete({ _id: groupId });
-      if (!group) throw noGroup();
+      if (!group) throw groupNotFound();
       const members = await memberships.find({ groupId }, { projection: { userId: 1 } }).toArray();
       await this.deps.channelMembers.removeChannels(doomed, 'deleted');
-      await this.deps.admissions.endGroup(groupId);
+      await this.deps.admissions.endForGroup(groupId);
       for (const hanging of [memberships, groupBans]) await hanging.deleteMany({ groupId });
       await this.deps.notifications.withdraw({ groupId });
       const others = members.map(({ userId }) => userId).filter((userId) => !userId.equals(by.userId));
@@ -123,10 +123,10 @@ export class GroupLifecycle {
     await this.deps.purger.wake();
   }
 
-  private setArchived(groupId: ObjectId, by: By, archived: boolean): Promise<GroupDocument> {
+  private setArchived(groupId: ObjectId, by: Actor, archived: boolean): Promise<GroupDocument> {
     return this.deps.transactions.run(async () => {
       const before = await this.deps.collections.groups.findOne({ _id: groupId });
-      if (!before) throw noGroup();
+      if (!before) throw groupNotFound();
       if ((before.archivedAt !== null) === archived) return before;
       await this.record(archived ? 'group.archived' : 'group.restored', before, by);
       return this.change(groupId, { archivedAt: archived ? new Date() : null });
@@ -136,7 +136,7 @@ export class GroupLifecycle {
   private record(
     action: 'group.updated' | 'group.archived' | 'group.restored' | 'group.deleted',
     { _id: targetId }: GroupDocument,
-    { userId: actorId, address }: By,
+    { userId: actorId, address }: Actor,
     details: Record<string, string> = {},
   ): Promise<void> {
     return this.deps.audit.record({ action, actorId, targetId, address, details });
@@ -159,6 +159,6 @@ export async function refuseTakenName<Result>(write: () => Promise<Result>): Pro
   }
 }
 
-function noGroup(): AppError {
+function groupNotFound(): AppError {
   return new AppError('not_found', 'There is no such group.');
 }

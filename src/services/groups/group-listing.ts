@@ -3,7 +3,7 @@ import type { GroupDocument, GroupListing } from '../../models/group.model';
 /** The most words that a group is found by. */
 const MAX_WORDS = 100;
 /** The most words of a search that count. */
-const MAX_SEARCHED = 8;
+const MAX_QUERY_WORDS = 8;
 
 /** Text without regard to case and accents: who looks for "cafe" means "Café" as well. */
 function fold(text: string): string {
@@ -30,10 +30,10 @@ export function listingOf({
 }
 
 /** What a search asks for: each is the beginning of a word. */
-export function searchedWords(query: string): string[] {
-  return wordsOf(query).slice(0, MAX_SEARCHED);
+export function queryWordsOf(query: string): string[] {
+  return wordsOf(query).slice(0, MAX_QUERY_WORDS);
 }
 
 /** A place in the list as clients hand it back, and the other way. */
-export const cursorOf = ({ place }: GroupListing): string => Buffer.from(place).toString('base64url');
-export const placeOf = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();
+export const toListingCursor = ({ place }: GroupListing): string => Buffer.from(place).toString('base64url');
+export const fromListingCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();

@@ -15,11 +15,11 @@ import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
-import type { By } from './group-lifecycle';
+import type { Actor } from './group-lifecycle';
 import type { GuardedWrites } from '../access/guarded-writes';
 import { notAMember, type Memberships } from './memberships';
 import type { NotificationService } from '../notifications/notification.service';
-import { pageOfPeople } from '../users/people-pages';
+import { pageOfUsers } from '../users/user-pages';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { UserService } from '../user.service';
 
@@ -47,7 +47,7 @@ export class GroupMemberService {
   join(caller: Caller, groupId: string): Promise<Group> {
     return this.deps.writes.inGroup(caller, 'group.join', groupId, {}, async ({ group, membership }) => {
       if (membership) return toGroup(group, membership.role);
-      const user = await this.deps.users.requireLiving(caller.userId.toHexString());
+      const user = await this.deps.users.requireUndeleted(caller.userId.toHexString());
       await this.deps.memberships.add(group._id, user, 'member');
       const { group: joined } = await this.deps.access.group(caller, 'group.read', groupId);
       return toGroup(joined, 'member');
@@ -66,7 +66,7 @@ export class GroupMemberService {
   async list(caller: Caller, groupId: string, query: MembersQuery): Promise<Page<Member>> {
     const { group } = await this.deps.access.group(caller, 'group.list_members', groupId);
     const which = { groupId: group._id, ...(query.role && { role: query.role }) };
-    return pageOfPeople(this.deps.users, this.deps.collections.memberships, which, query, toMember);
+    return pageOfUsers(this.deps.users, this.deps.collections.memberships, which, query, toMember);
   }
 
   /**
@@ -81,8 +81,8 @@ export class GroupMemberService {
       const user = await this.deps.users.requireFindable(userId);
       const added = await this.deps.memberships.add(group._id, user, 'member');
       if (added) {
-        await this.deps.throttle.requireReach(caller.userId.toHexString(), userId);
-        await this.tell(caller, user._id, 'group.added', group, '');
+        await this.deps.throttle.requireMayContact(caller.userId.toHexString(), userId);
+        await this.notify(caller, user._id, 'group.added', group, '');
         await this.record('member.added', caller, group, { userId: user._id.toHexString() });
       }
       const membership = await this.deps.collections.memberships.findOne({
@@ -104,7 +104,7 @@ export class GroupMemberService {
     if (subjectId.equals(caller.userId)) return this.leave(caller, groupId);
     return this.deps.writes.inGroup(caller, 'member.remove', groupId, { subjectId }, async ({ group }) => {
       if (!(await this.deps.memberships.remove(group._id, subjectId, 'removed'))) throw notAMember();
-      await this.tell(caller, subjectId, 'group.removed', group, '');
+      await this.notify(caller, subjectId, 'group.removed', group, '');
       await this.record('member.removed', caller, group, { userId: subjectId.toHexString() });
     });
   }
@@ -134,7 +134,7 @@ export class GroupMemberService {
         const membership = await this.deps.memberships.changeRole(group._id, user, role);
         if (membership.role !== before.role) {
           if (!subjectId.equals(caller.userId)) {
-            await this.tell(caller, subjectId, 'group.role_changed', group, role);
+            await this.notify(caller, subjectId, 'group.role_changed', group, role);
           }
           const details = { userId: subjectId.toHexString(), from: before.role, to: role };
           await this.record('member.role_changed', caller, group, details);
@@ -175,19 +175,19 @@ export class GroupMemberService {
     stepsDown: (owner: ObjectId) => boolean = () => true,
   ): Promise<void> {
     return this.deps.transactions.run(async () => {
-      const user = await this.deps.users.requireLiving(userId);
+      const user = await this.deps.users.requireUndeleted(userId);
       const subjectId = user._id;
       if (!(await this.deps.collections.memberships.findOne({ groupId: group._id, userId: subjectId }))) {
         await this.deps.access.group(by, 'group.hand_over', group._id, { subjectId });
       }
       await this.deps.memberships.handOver(group._id, user, stepsDown);
-      if (!user._id.equals(by.userId)) await this.tell(by, user._id, 'group.role_changed', group, 'owner');
+      if (!user._id.equals(by.userId)) await this.notify(by, user._id, 'group.role_changed', group, 'owner');
       await this.record('group.transferred', by, group, { to: user._id.toHexString() });
     });
   }
 
-  private tell(
-    { userId: actorId }: By,
+  private notify(
+    { userId: actorId }: Actor,
     userId: ObjectId,
     kind: 'group.added' | 'group.removed' | 'group.role_changed',
     { _id: groupId, name }: GroupDocument,
@@ -200,7 +200,7 @@ export class GroupMemberService {
 
   private record(
     action: 'member.added' | 'member.removed' | 'member.role_changed' | 'group.transferred',
-    { userId: actorId, address }: By,
+    { userId: actorId, address }: Actor,
     { _id: targetId }: GroupDocument,
     details: Record<string, string>,
   ): Promise<void> {

@@ -91,7 +91,7 @@ export class InviteService {
         };
         if (subjectId) await this.prepare(caller, group, subjectId);
         await this.deps.collections.invites.insertOne(invite);
-        if (subjectId) await this.tellInvited(caller, subjectId, invite, group);
+        if (subjectId) await this.notifyInvitee(caller, subjectId, invite, group);
         await this.record('invite.created', caller, invite, { role: invite.role });
         return { invite: toInvite(invite), code };
       },
@@ -124,7 +124,7 @@ export class InviteService {
   accept(caller: Caller, code: string): Promise<Group> {
     return this.deps.transactions.run(async () => {
       const invite = await this.deps.collections.invites.findOne({ hash: hashToken(code) });
-      if (!invite || !holds(invite)) throw invalid();
+      if (!invite || !holds(invite)) throw inviteInvalid();
       return this.enter(caller, invite);
     });
   }
@@ -136,7 +136,7 @@ export class InviteService {
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<ReceivedInvite>> {
     const page = cutPage(await this.find({ userId }, query), query.limit, (last) => last._id.toHexString());
     if (page.items.length === 0) return { items: [], nextCursor: null };
-    const blocked = await this.deps.blocks.blockedBy(
+    const blocked = await this.deps.blocks.findBlocked(
       userId,
       page.items.map(({ createdBy }) => createdBy),
     );
@@ -144,7 +144,7 @@ export class InviteService {
       .find({ _id: { $in: page.items.map(({ groupId }) => groupId) } })
       .toArray();
     const byId = new Map(groups.map((group) => [group._id.toHexString(), group]));
-    const inviters = await this.deps.users.byIds(page.items.map(({ createdBy }) => createdBy));
+    const inviters = await this.deps.users.findByIds(page.items.map(({ createdBy }) => createdBy));
     const items = page.items.flatMap((invite) => {
       if (blocked.has(invite.createdBy.toHexString())) return [];
       const group = byId.get(invite.groupId.toHexString());
@@ -179,8 +179,8 @@ export class InviteService {
   private async enter(caller: Caller, invite: InviteDocument): Promise<Group> {
     const { group, membership } = await this.deps.access.group(caller, 'group.accept_invite', invite.groupId);
     if (membership) return toGroup(group, membership.role);
-    if (invite.usesLeft === 0) throw invalid();
-    const user = await this.deps.users.requireLiving(caller.userId.toHexString());
+    if (invite.usesLeft === 0) throw inviteInvalid();
+    const user = await this.deps.users.requireUndeleted(caller.userId.toHexString());
     await this.deps.memberships.add(group._id, user, invite.role);
     // An invite for one user has ended with that.
     if (!invite.userId) await this.spend(invite);
@@ -195,14 +195,14 @@ export class InviteService {
       { _id, ...(limited && { usesLeft: { $gt: 0 } }) },
       { $inc: { uses: 1, ...(limited && { usesLeft: -1 }) } },
     );
-    if (modifiedCount === 0) throw invalid();
+    if (modifiedCount === 0) throw inviteInvalid();
   }
 
   /** @throws AppError not_found, member_already, rate_limited */
   private async prepare(caller: Caller, { _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
     await this.deps.users.requireFindable(userId.toHexString());
-    await this.deps.users.lockLiving(userId.toHexString());
-    await this.deps.throttle.requireReach(caller.userId.toHexString(), userId.toHexString());
+    await this.deps.users.lockUndeleted(userId.toHexString());
+    await this.deps.throttle.requireMayContact(caller.userId.toHexString(), userId.toHexString());
     if (await this.deps.collections.memberships.findOne({ groupId, userId })) {
       throw new AppError('member_already', 'The user is a member of this group already.');
     }
@@ -210,7 +210,7 @@ export class InviteService {
   }
 
   /** Who has blocked somebody is not disturbed by them. */
-  private async tellInvited(
+  private async notifyInvitee(
     caller: Caller,
     userId: ObjectId,
     invite: InviteDocument,
@@ -231,7 +231,7 @@ export class InviteService {
       group,
       inviter: toPersonRecord(inviter),
     });
-    await this.deps.notifications.announce(notices);
+    await this.deps.notifications.publishAll(notices);
   }
 
   private record(
@@ -260,6 +260,6 @@ export class InviteService {
 const timeOf = (time: string | null) => (time === null ? null : new Date(time));
 
 /** One answer for what was never there, is used up, has expired or was taken back. */
-function invalid(): AppError {
+function inviteInvalid(): AppError {
   return new AppError('invite_invalid', 'The invite is not valid, was used up or has expired.');
 }

@@ -20,12 +20,12 @@ import type { EventBus } from '../kernel/event-bus';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { Memberships } from './memberships';
 import type { NotificationService } from '../notifications/notification.service';
-import { pageOfPeople } from '../users/people-pages';
+import { pageOfUsers } from '../users/user-pages';
 import type { PendingAdmissions } from './pending-admissions';
 import type { UserService } from '../user.service';
 
 /** After how long one may ask again where one was not let in, in milliseconds. */
-const ASK_AGAIN_AFTER = 24 * 3600_000;
+const REPEAT_INTERVAL_MS = 24 * 3600_000;
 
 /** What JoinRequestService works with. */
 export interface JoinRequestServiceDeps {
@@ -50,7 +50,7 @@ export class JoinRequestService {
    * @returns the request, and whether it is new.
    * @throws AppError not_found, member_already, banned, group_archived, group_open, rate_limited (rejected lately)
    */
-  ask(
+  create(
     caller: Caller,
     groupId: string,
     note: string,
@@ -62,8 +62,8 @@ export class JoinRequestService {
       if (before && !before.rejectedAt) {
         return { joinRequest: toOwnJoinRequest(before, group), created: false };
       }
-      if (before?.rejectedAt) refuseTooSoon(before.rejectedAt);
-      const user = await this.deps.users.lockLiving(caller.userId.toHexString());
+      if (before?.rejectedAt) refuseEarlyRepeat(before.rejectedAt);
+      const user = await this.deps.users.lockUndeleted(caller.userId.toHexString());
       const request: JoinRequestDocument = {
         _id: new ObjectId(),
         ...own,
@@ -90,7 +90,7 @@ export class JoinRequestService {
       const adminIds = notices.map(({ userId }) => userId);
       const person = toPersonRecord(user);
       await this.deps.bus.publish({ type: 'join_request.created', request, person, adminIds });
-      await this.deps.notifications.announce(notices);
+      await this.deps.notifications.publishAll(notices);
       return { joinRequest: toOwnJoinRequest(request, group), created: true };
     });
   }
@@ -100,8 +100,8 @@ export class JoinRequestService {
     return this.deps.transactions.run(async () => {
       const own = { groupId: new ObjectId(groupId), userId, rejectedAt: null };
       const request = await this.deps.collections.joinRequests.findOneAndDelete(own);
-      if (!request) throw noRequest();
-      await this.deps.admissions.tellEnd(request, 'withdrawn');
+      if (!request) throw requestNotFound();
+      await this.deps.admissions.publishEnd(request, 'withdrawn');
     });
   }
 
@@ -109,7 +109,7 @@ export class JoinRequestService {
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<JoinRequest>> {
     const { group } = await this.deps.access.group(caller, 'join_request.list', groupId);
     const which = { groupId: group._id, rejectedAt: null };
-    return pageOfPeople(this.deps.users, this.deps.collections.joinRequests, which, query, toJoinRequest);
+    return pageOfUsers(this.deps.users, this.deps.collections.joinRequests, which, query, toJoinRequest);
   }
 
   /** What the caller has asked for, the newest first: what is to be decided, and what was rejected lately. */
@@ -147,12 +147,12 @@ export class JoinRequestService {
         const own = { groupId: group._id, userId: subjectId };
         const request = await this.deps.collections.joinRequests.findOne({ ...own, rejectedAt: null });
         if (request) {
-          const user = await this.deps.users.requireLiving(userId);
+          const user = await this.deps.users.requireUndeleted(userId);
           await this.deps.memberships.add(group._id, user, 'member', 'approved');
-          await this.tell(caller, request, 'join_request.approved', group.name);
+          await this.publishDecision(caller, request, 'join_request.approved', group.name);
         }
         const membership = await this.deps.collections.memberships.findOne(own);
-        if (!membership) throw noRequest();
+        if (!membership) throw requestNotFound();
         return toMember(membership, await this.deps.users.requireUser(userId));
       },
     );
@@ -169,14 +169,14 @@ export class JoinRequestService {
         { $set: { rejectedAt: new Date() } },
         { returnDocument: 'before' },
       );
-      if (!request) throw noRequest();
-      await this.deps.admissions.tellEnd(request, 'rejected');
-      await this.tell(caller, request, 'join_request.rejected', reason);
+      if (!request) throw requestNotFound();
+      await this.deps.admissions.publishEnd(request, 'rejected');
+      await this.publishDecision(caller, request, 'join_request.rejected', reason);
     });
   }
 
   /** Tells what has been decided: to whoever has asked, and to the audit log. */
-  private async tell(
+  private async publishDecision(
     { userId: actorId, address }: Caller,
     { groupId, userId }: JoinRequestDocument,
     decision: 'join_request.approved' | 'join_request.rejected',
@@ -188,13 +188,13 @@ export class JoinRequestService {
   }
 }
 
-function refuseTooSoon(rejectedAt: Date): void {
-  const wait = rejectedAt.getTime() + ASK_AGAIN_AFTER - Date.now();
+function refuseEarlyRepeat(rejectedAt: Date): void {
+  const wait = rejectedAt.getTime() + REPEAT_INTERVAL_MS - Date.now();
   if (wait <= 0) return;
   const message = 'You were not let in lately. Ask again in a day.';
   throw new AppError('rate_limited', message, undefined, wait / 1000);
 }
 
-function noRequest(): AppError {
+function requestNotFound(): AppError {
   return new AppError('not_found', 'There is no such request.');
 }

@@ -27,7 +27,7 @@ export class PendingAdmissions {
   async settle(groupId: ObjectId, userId: ObjectId, outcome: RequestOutcome): Promise<boolean> {
     const own = { groupId, userId };
     const request = await this.collections.joinRequests.findOneAndDelete(own);
-    if (request) await this.tellEnd(request, outcome);
+    if (request) await this.publishEnd(request, outcome);
     return (await this.endInvites(own)) || request !== null;
   }
 
@@ -42,19 +42,19 @@ export class PendingAdmissions {
   }
 
   /** A group goes. */
-  async endGroup(groupId: ObjectId): Promise<void> {
+  async endForGroup(groupId: ObjectId): Promise<void> {
     await this.dropRequests({ groupId });
     await this.endInvites({ groupId });
   }
 
   /** A user goes. */
-  async endUser(userId: ObjectId): Promise<void> {
+  async endForUser(userId: ObjectId): Promise<void> {
     await this.dropRequests({ userId });
     await this.endInvites({ userId });
   }
 
   /** A request has come to an end: nobody is asked to decide it any more. */
-  async tellEnd(
+  async publishEnd(
     { groupId, userId, rejectedAt }: JoinRequestDocument,
     outcome: RequestOutcome,
   ): Promise<void> {
@@ -88,6 +88,6 @@ export class PendingAdmissions {
     const requests = await this.collections.joinRequests.find(which).toArray();
     if (requests.length === 0) return;
     await this.collections.joinRequests.deleteMany({ _id: { $in: requests.map(({ _id }) => _id) } });
-    for (const request of requests) await this.tellEnd(request, 'lapsed');
+    for (const request of requests) await this.publishEnd(request, 'lapsed');
   }
 }

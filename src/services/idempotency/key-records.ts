@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
-import type { SealedBox } from '../../utils/sealed-box';
+import type { EncryptedValue } from '../../utils/encryption';
 
 /** Thrown when a key has a record already. */
 export class KeyTaken extends Error {
@@ -13,7 +13,7 @@ export class KeyRecords {
   constructor(private readonly collections: Pick<Collections, 'idempotencyKeys'>) {}
 
   /** The answer that a record holds: null while the write is under way, undefined without a record. */
-  async find(_id: string): Promise<SealedBox | null | undefined> {
+  async find(_id: string): Promise<EncryptedValue | null | undefined> {
     const record = await this.collections.idempotencyKeys.findOne({ _id });
     if (!record) return undefined;
     if (record.expiresAt > new Date()) return record.sealed;
@@ -40,7 +40,7 @@ export class KeyRecords {
     await this.change(_id, holder, { expiresAt: after(lifetime) });
   }
 
-  async finish(_id: string, holder: ObjectId, sealed: SealedBox, lifetime: number): Promise<void> {
+  async finish(_id: string, holder: ObjectId, sealed: EncryptedValue, lifetime: number): Promise<void> {
     await this.change(_id, holder, { sealed, expiresAt: after(lifetime) });
   }
 
@@ -52,7 +52,7 @@ export class KeyRecords {
   private async change(
     _id: string,
     holder: ObjectId,
-    fields: { sealed?: SealedBox; expiresAt: Date },
+    fields: { sealed?: EncryptedValue; expiresAt: Date },
   ): Promise<void> {
     await this.collections.idempotencyKeys.updateOne({ _id, holder, sealed: null }, { $set: fields });
   }

@@ -2,7 +2,13 @@ import { createHash, createHmac } from 'node:crypto';
 import type { ObjectId } from 'mongodb';
 import type { Answer, IdempotencyMode } from '../../models/idempotency/idempotency.model';
 import { AppError } from '../../utils/errors';
-import { deriveSealingKey, open, seal, type SealedBox, type SealingKey } from '../../utils/sealed-box';
+import {
+  deriveEncryptionKey,
+  decrypt,
+  encrypt,
+  type EncryptedValue,
+  type EncryptionKey,
+} from '../../utils/encryption';
 
 /** The longest answer that is kept, in characters of JSON: a write answers with one thing, never with a list. */
 const MAX_ANSWER = 1_000_000;
@@ -24,7 +30,7 @@ export interface Seals {
   id: string;
   /** Which request this is, to tell a repeated one from another under the same key. */
   request: string;
-  sealingKey: SealingKey;
+  sealingKey: EncryptionKey;
 }
 
 /** @param secret of the server, beside the client's key, which may be guessable. */
@@ -33,7 +39,7 @@ export function seals({ key, userId, operation, input }: KeyedCall, secret: stri
   return {
     id: userId ? digest(`${userId.toHexString()}\n${key}`) : anonymousId(request, key, secret),
     request,
-    sealingKey: deriveSealingKey(`${secret}\n${key}`, 'recorded answers'),
+    sealingKey: deriveEncryptionKey(`${secret}\n${key}`, 'recorded answers'),
   };
 }
 
@@ -47,15 +53,15 @@ function anonymousId(request: string, key: string, secret: string): string {
 }
 
 /** Encrypts an answer with the request that it belongs to: both can hold secrets. @throws when it is too long */
-export function sealAnswer({ id, request, sealingKey }: Seals, { status, body }: Answer): SealedBox {
+export function sealAnswer({ id, request, sealingKey }: Seals, { status, body }: Answer): EncryptedValue {
   const text = JSON.stringify({ request, status, body });
   if (text.length > MAX_ANSWER) throw new Error('The answer is too long to be recorded.');
-  return seal(sealingKey, text, id);
+  return encrypt(sealingKey, text, id);
 }
 
 /** @throws AppError idempotency_key_reused when it is the answer to another request. */
-export function openAnswer({ id, request, sealingKey }: Seals, box: SealedBox): Answer {
-  const { request: recorded, ...answer } = JSON.parse(open(sealingKey, box, id)) as Answer & {
+export function openAnswer({ id, request, sealingKey }: Seals, box: EncryptedValue): Answer {
+  const { request: recorded, ...answer } = JSON.parse(decrypt(sealingKey, box, id)) as Answer & {
     request: string;
   };
   if (recorded !== request) {

@@ -46,7 +46,7 @@ export class AuthService {
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     const user = await this.createAccount(input, origin);
-    await this.deps.throttle.welcome(user.username, origin.address);
+    await this.deps.throttle.recordSuccess(user.username, origin.address);
     this.deps.emails.startVerification(user);
     return this.deps.sessions.open(user, origin);
   }
@@ -72,7 +72,7 @@ export class AuthService {
     // The unique index refuses the name in any case; before it is asked, a display name would be refused in its place.
     const holder = await this.deps.collections.users.findOne(
       { nameLookalikes: { $in: nameLookalikes } },
-      KEY_ONLY,
+      SEARCH_NAME_ONLY,
     );
     if (holder) throw usernameTaken(holder.searchName === searchName);
     await refuseImitation(this.deps.collections, displayName);
@@ -81,7 +81,7 @@ export class AuthService {
       username: input.username,
       searchName,
       nameLookalikes,
-      ...this.deps.emails.ofNewAccount(input.email),
+      ...this.deps.emails.fieldsForNewAccount(input.email),
       emailVerifiedAt: null,
       displayName,
       ...displayNameKeysOf(displayName),
@@ -118,7 +118,7 @@ export class AuthService {
       this.proveIdentity(input, origin),
     );
     // What asks for the password again goes by the username.
-    await this.deps.throttle.welcome(user.username, origin.address);
+    await this.deps.throttle.recordSuccess(user.username, origin.address);
     this.deps.maintenance.admit(user);
     const admitted = await this.admit(user);
     return this.deps.sessions.open(await this.renewHash(admitted, input.password, origin), origin);
@@ -206,7 +206,7 @@ export class AuthService {
   }
 }
 
-const KEY_ONLY = { projection: { searchName: 1 } } as const;
+const SEARCH_NAME_ONLY = { projection: { searchName: 1 } } as const;
 
 /**
  * What a username or an address is looked up by. The throttle counts by it, too: an account that can be written in

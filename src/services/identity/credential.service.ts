@@ -93,7 +93,7 @@ export class CredentialService {
   /** @throws AppError one_time_token_invalid, password_too_common, rate_limited, unavailable */
   async resetPassword(input: ResetPasswordInput, origin: Origin): Promise<void> {
     refuseCommonPassword(input.newPassword, '');
-    await this.deps.tokens.requireGood('reset_password', input.token);
+    await this.deps.tokens.requireValid('reset_password', input.token);
     // Hashing may be refused, so it comes before the token is spent.
     const passwordHash = await this.deps.passwords.hash(input.newPassword, origin);
     const { userId, email } = await this.deps.tokens.redeem('reset_password', input.token);
@@ -102,8 +102,8 @@ export class CredentialService {
       throw new AppError('one_time_token_invalid', 'The link is not valid, was used or has expired.');
     }
     await this.setPassword(user, passwordHash, 'user.password_reset', origin);
-    await this.deps.throttle.welcome(user.username, origin.address);
-    await this.deps.throttle.welcome(email, origin.address);
+    await this.deps.throttle.recordSuccess(user.username, origin.address);
+    await this.deps.throttle.recordSuccess(email, origin.address);
   }
 
   /**
@@ -187,7 +187,7 @@ export class CredentialService {
 
   private async composeResetMail(email: string): Promise<Mail | undefined> {
     const user = await this.deps.emails.findOwner(email);
-    if (!user?.email || user.state === 'deleted' || !(await this.deps.throttle.mayMail(user.email)))
+    if (!user?.email || user.state === 'deleted' || !(await this.deps.throttle.countMail(user.email)))
       return undefined;
     return this.resetMail(user, user.email);
   }

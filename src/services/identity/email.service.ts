@@ -31,7 +31,7 @@ export class EmailService {
   constructor(private readonly deps: EmailServiceDeps) {}
 
   /** How the address of a new account is kept. */
-  ofNewAccount(email: string): Pick<UserDocument, 'email' | 'emailKey' | 'pendingEmail'> {
+  fieldsForNewAccount(email: string): Pick<UserDocument, 'email' | 'emailKey' | 'pendingEmail'> {
     return this.deps.mail.isConfigured ? { pendingEmail: email } : { email, emailKey: emailKey(email) };
   }
 
@@ -171,7 +171,7 @@ export class EmailService {
   }
 
   private async composeConfirmation(user: UserDocument, email: string): Promise<Mail | undefined> {
-    if (!(await this.deps.throttle.mayMail(email))) return undefined;
+    if (!(await this.deps.throttle.countMail(email))) return undefined;
     const owner = await this.findOwner(email);
     if (owner && !owner._id.equals(user._id)) {
       return {

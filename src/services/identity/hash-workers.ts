@@ -13,12 +13,12 @@ interface Pending {
   reject: (error: Error) => void;
 }
 
-const CODE = join(__dirname, 'hash-worker.cjs');
-const MOST_WORKERS = 8;
+const WORKER_FILE = join(__dirname, 'hash-worker.cjs');
+const MAX_WORKERS = 8;
 
 /** How many threads hash: half of the processors, so that those who need no password find the others free. */
 export function hashThreads(processors = availableParallelism()): number {
-  return Math.min(MOST_WORKERS, Math.max(1, Math.floor(processors / 2)));
+  return Math.min(MAX_WORKERS, Math.max(1, Math.floor(processors / 2)));
 }
 
 /**
@@ -48,7 +48,7 @@ export class HashWorkers {
   }
 
   private startWorker(): Worker {
-    const worker = new Worker(CODE, { execArgv: [] });
+    const worker = new Worker(WORKER_FILE, { execArgv: [] });
     worker.on('message', (answer: { result: string | boolean } | { error: Error }) => {
       const pending = this.busy.get(worker);
       this.busy.delete(worker);

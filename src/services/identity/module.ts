@@ -1,4 +1,4 @@
-import { deriveSealingKey } from '../../utils/sealed-box';
+import { deriveEncryptionKey } from '../../utils/encryption';
 import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
 import type { OperationsModule } from '../operations/module';
@@ -41,7 +41,7 @@ export function createIdentity(
   const oneTimeTokens = new OneTimeTokenService(collections);
   const passwords = new PasswordHasher(settings.bcryptCost);
   const pending = new PendingChanges(collections);
-  const totpKey = deriveSealingKey(encryptionKey, 'second factor');
+  const totpKey = deriveEncryptionKey(encryptionKey, 'second factor');
   const totp = new TotpService(collections, transactions, audit, totpKey, logger);
   const emails = new EmailService({ ...kernel, mail, tokens: oneTimeTokens, throttle, audit, publicUrl });
   const sessions = new SessionService({

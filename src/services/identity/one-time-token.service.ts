@@ -8,7 +8,7 @@ import { hashToken } from './token.service';
 type Kind = OneTimeTokenDocument['kind'];
 
 /** How long a mailed token is good, in milliseconds. */
-const LIFETIME: Record<Kind, number> = {
+const LIFETIME_MS: Record<Kind, number> = {
   reset_password: 3600_000,
   verify_email: 24 * 3600_000,
   stop_email_change: 72 * 3600_000,
@@ -32,25 +32,25 @@ export class OneTimeTokenService {
       userId,
       email,
       hash: hashToken(token),
-      expiresAt: new Date(Date.now() + LIFETIME[kind]),
+      expiresAt: new Date(Date.now() + LIFETIME_MS[kind]),
     });
     return token;
   }
 
   /** Checks a token and leaves it good. @throws AppError one_time_token_invalid */
-  async requireGood(kind: Kind, token: string): Promise<void> {
-    if (!(await this.collections.oneTimeTokens.findOne(goodToken(kind, token)))) throw invalidToken();
+  async requireValid(kind: Kind, token: string): Promise<void> {
+    if (!(await this.collections.oneTimeTokens.findOne(validToken(kind, token)))) throw invalidToken();
   }
 
   /** Spends a token. @throws AppError one_time_token_invalid */
   async redeem(kind: Kind, token: string): Promise<OneTimeTokenDocument> {
-    const found = await this.collections.oneTimeTokens.findOneAndDelete(goodToken(kind, token));
+    const found = await this.collections.oneTimeTokens.findOneAndDelete(validToken(kind, token));
     if (!found) throw invalidToken();
     return found;
   }
 }
 
-function goodToken(kind: Kind, token: string) {
+function validToken(kind: Kind, token: string) {
   return { hash: hashToken(token), kind, expiresAt: { $gt: new Date() } };
 }
 

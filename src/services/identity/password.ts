@@ -7,20 +7,20 @@ import { FairQueue, type JobOptions } from '../kernel/fair-queue';
 import { networkOf } from '../../utils/network';
 import { HashWorkers, hashThreads } from './hash-workers';
 
-const common = new Set<string>(dictionary['passwords-common']);
+const COMMON_PASSWORDS = new Set<string>(dictionary['passwords-common']);
 
 /** Refuses passwords that are tried first. @throws AppError password_too_common */
 export function refuseCommonPassword(password: string, username: string): void {
   const lower = password.toLowerCase();
   const isOneCharacter = new Set(lower).size <= 2;
-  if (common.has(lower) || isOneCharacter || lower === username.toLowerCase()) {
+  if (COMMON_PASSWORDS.has(lower) || isOneCharacter || lower === username.toLowerCase()) {
     throw new AppError('password_too_common', 'This password is among those that are tried first.');
   }
 }
 
 /** For each thread that hashes: jobs that wait, in all and from one address. At cost 12 that is half a minute. */
-const WAITING = 64;
-const WAITING_PER_ADDRESS = 32;
+const MAX_WAITING = 64;
+const MAX_WAITING_PER_ADDRESS = 32;
 
 /** Who asks for a hash, and whether they still wait for it. */
 export type HashOrigin = Pick<Origin, 'address' | 'signal'>;
@@ -39,7 +39,7 @@ export class PasswordHasher {
   private readonly workers = new HashWorkers();
   private readonly queue: FairQueue;
   /** Made of no known password at the same cost: unknown users take as long to refuse as known ones. */
-  private readonly decoy: string;
+  private readonly dummyHash: string;
 
   /** @param threads how many passwords are hashed at the same time. */
   constructor(
@@ -48,10 +48,10 @@ export class PasswordHasher {
   ) {
     this.queue = new FairQueue({
       active: threads,
-      waiting: WAITING * threads,
-      waitingPerKey: WAITING_PER_ADDRESS * threads,
+      waiting: MAX_WAITING * threads,
+      waitingPerKey: MAX_WAITING_PER_ADDRESS * threads,
     });
-    this.decoy = `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`;
+    this.dummyHash = `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`;
   }
 
   hash(password: string, origin: HashOrigin, options: HashOptions = {}): Promise<string> {
@@ -71,7 +71,7 @@ export class PasswordHasher {
     origin: HashOrigin,
     options: HashOptions = {},
   ): Promise<boolean> {
-    const job = { kind: 'matches', password, hash: hash ?? this.decoy, cost: this.cost } as const;
+    const job = { kind: 'matches', password, hash: hash ?? this.dummyHash, cost: this.cost } as const;
     const equal = await this.enqueue(origin, () => this.workers.run(job), options);
     // Of a longer one bcrypt would have compared the beginning.
     return equal && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;

@@ -1,9 +1,15 @@
 import type { SessionDocument, SpentToken } from '../../models/identity/session.model';
-import { deriveSealingKey, open, seal, SealedBoxError, type SealingKey } from '../../utils/sealed-box';
+import {
+  deriveEncryptionKey,
+  decrypt,
+  encrypt,
+  DecryptionError,
+  type EncryptionKey,
+} from '../../utils/encryption';
 import { hashToken } from './token.service';
 
 /** Milliseconds for which an exchanged refresh token may be presented again. */
-const GRACE = 10_000;
+const REUSE_INTERVAL_MS = 10_000;
 
 /**
  * Lets a refresh token that was just exchanged be presented again, by a second tab or after a lost answer, for the same
@@ -17,7 +23,7 @@ export class RefreshGrace {
   /** What a session stores about a token that is exchanged. */
   spend(token: string, successor: string, spentAt: Date): SpentToken {
     const hash = hashToken(token);
-    return { hash, spentAt, successor: seal(this.keyOf(token), successor, hash) };
+    return { hash, spentAt, successor: encrypt(this.deriveKey(token), successor, hash) };
   }
 
   /**
@@ -30,17 +36,17 @@ export class RefreshGrace {
     now: Date,
   ): string | undefined {
     if (spentToken?.hash !== hashToken(token)) return undefined;
-    if (now.getTime() - spentToken.spentAt.getTime() >= GRACE) return undefined;
+    if (now.getTime() - spentToken.spentAt.getTime() >= REUSE_INTERVAL_MS) return undefined;
     try {
-      return open(this.keyOf(token), spentToken.successor, spentToken.hash);
+      return decrypt(this.deriveKey(token), spentToken.successor, spentToken.hash);
     } catch (error) {
       // ENCRYPTION_KEY was changed in these seconds.
-      if (error instanceof SealedBoxError) return undefined;
+      if (error instanceof DecryptionError) return undefined;
       throw error;
     }
   }
 
-  private keyOf(token: string): SealingKey {
-    return deriveSealingKey(`${this.secret}\n${token}`, 'successor of a refresh token');
+  private deriveKey(token: string): EncryptionKey {
+    return deriveEncryptionKey(`${this.secret}\n${token}`, 'successor of a refresh token');
   }
 }

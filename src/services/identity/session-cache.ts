@@ -6,7 +6,7 @@ import { RevocableCache } from '../../utils/revocable-cache';
 import type { EventBus } from '../kernel/event-bus';
 
 /** Sessions and users whose state is kept in memory. */
-const SIZE = 50_000;
+const MAX_ENTRIES = 50_000;
 
 /**
  * What every call asks for, kept in memory: whether a session stands, and what its user may do. Whoever changes
@@ -16,16 +16,16 @@ export class SessionCache {
   private readonly sessions: RevocableCache<SessionDocument>;
   private readonly roles: RevocableCache<{ role: GlobalRole }>;
 
-  /** @param maxAge milliseconds after which the database is asked again; undefined: never. */
+  /** @param maxAgeMs milliseconds after which the database is asked again; undefined: never. */
   constructor(
     private readonly collections: Collections,
     bus: EventBus,
-    maxAge: number | undefined,
+    maxAgeMs: number | undefined,
   ) {
-    this.sessions = new RevocableCache(SIZE, maxAge);
-    this.roles = new RevocableCache(SIZE, maxAge);
+    this.sessions = new RevocableCache(MAX_ENTRIES, maxAgeMs);
+    this.roles = new RevocableCache(MAX_ENTRIES, maxAgeMs);
     bus.subscribe((event) => {
-      if (event.type === 'session.revoked') this.forget(event.sessionId);
+      if (event.type === 'session.revoked') this.invalidate(event.sessionId);
       if (event.type === 'user.changed') this.roles.delete(event.userId.toHexString());
       if (event.type === 'events.missed') {
         this.sessions.clear();
@@ -35,17 +35,17 @@ export class SessionCache {
   }
 
   /** A session that stands and has not run out. */
-  async session(_id: ObjectId): Promise<SessionDocument | undefined> {
-    const known = await this.findSession(_id);
+  async findSession(_id: ObjectId): Promise<SessionDocument | undefined> {
+    const known = await this.loadSession(_id);
     if (!known || known.expiresAt > new Date()) return known;
     // Another node may have moved its end.
-    this.forget(_id);
-    const stored = await this.findSession(_id);
+    this.invalidate(_id);
+    const stored = await this.loadSession(_id);
     return stored && stored.expiresAt > new Date() ? stored : undefined;
   }
 
   /** The role of a user whose account is active. */
-  async role(_id: ObjectId): Promise<GlobalRole | undefined> {
+  async findRole(_id: ObjectId): Promise<GlobalRole | undefined> {
     const found = await this.roles.get(_id.toHexString(), async () => {
       const user = await this.collections.users.findOne({ _id }, { projection: { role: 1, state: 1 } });
       return user?.state === 'active' ? { role: user.role } : undefined;
@@ -53,11 +53,11 @@ export class SessionCache {
     return found?.role;
   }
 
-  forget(sessionId: ObjectId): void {
+  invalidate(sessionId: ObjectId): void {
     this.sessions.delete(sessionId.toHexString());
   }
 
-  private findSession(_id: ObjectId): Promise<SessionDocument | undefined> {
+  private loadSession(_id: ObjectId): Promise<SessionDocument | undefined> {
     return this.sessions.get(_id.toHexString(), async () => {
       return (await this.collections.sessions.findOne({ _id, revokedAt: null })) ?? undefined;
     });

@@ -24,8 +24,8 @@ import type { SessionCache } from './session-cache';
 import type { TokenHolder, TokenService } from './token.service';
 
 /** Milliseconds after which it is noted again that a session is in use. */
-const SEEN_INTERVAL = 5 * 60_000;
-const MAX_USER_AGENT = 256;
+const LAST_SEEN_INTERVAL_MS = 5 * 60_000;
+const MAX_USER_AGENT_LENGTH = 256;
 
 /** A caller, and when what they proved it with ends. */
 export interface Authenticated {
@@ -67,10 +67,10 @@ export class SessionService {
       userId: user._id,
       refreshTokenHash: refresh.hash,
       address: origin.address,
-      userAgent: origin.userAgent.slice(0, MAX_USER_AGENT),
+      userAgent: origin.userAgent.slice(0, MAX_USER_AGENT_LENGTH),
       createdAt: now,
       lastSeenAt: now,
-      expiresAt: this.endOfSession(now),
+      expiresAt: this.sessionExpiry(now),
       revokedAt: null,
     });
     // Whoever changes the account ends its sessions; one that was not there yet has to see for itself.
@@ -107,7 +107,7 @@ export class SessionService {
           spentToken: this.deps.grace.spend(refreshToken, next.token, now),
           lastSeenAt: now,
           address: origin.address,
-          expiresAt: this.endOfSession(now),
+          expiresAt: this.sessionExpiry(now),
         },
       },
     );
@@ -117,7 +117,7 @@ export class SessionService {
     const user = await this.deps.collections.users.findOne({ _id: session.userId });
     if (user?.state !== 'active') throw invalidRefreshToken();
     // Its end has moved, and the cache knows the old one.
-    this.deps.cache.forget(_id);
+    this.deps.cache.invalidate(_id);
     return this.credentials(user, _id, token);
   }
 
@@ -127,19 +127,19 @@ export class SessionService {
    */
   async authenticate(accessToken: string, address: string): Promise<Authenticated> {
     const { expiresAt: tokenExpiresAt, ...claimed } = this.deps.tokens.verifyAccessToken(accessToken);
-    const { session, role } = await this.lookUp(claimed);
-    await this.noteUse(session, new Date());
+    const { session, role } = await this.requireSession(claimed);
+    await this.recordUse(session, new Date());
     return { caller: { ...claimed, role, address }, tokenExpiresAt };
   }
 
   /** A caller who was let in before, with the role that they have by now. @throws AppError session_revoked */
-  async recall(caller: Omit<Caller, 'role'>): Promise<Caller> {
-    const { role } = await this.lookUp(caller);
+  async reauthenticate(caller: Omit<Caller, 'role'>): Promise<Caller> {
+    const { role } = await this.requireSession(caller);
     return { ...caller, role };
   }
 
   /** When the newest access token of a session ends; undefined if the session has ended. */
-  async newestTokenEnd(sessionId: ObjectId): Promise<Date | undefined> {
+  async latestTokenExpiry(sessionId: ObjectId): Promise<Date | undefined> {
     const session = await this.deps.collections.sessions.findOne({ _id: sessionId, revokedAt: null });
     if (!session) return undefined;
     // The end of a session moves with each new pair of tokens.
@@ -211,10 +211,10 @@ export class SessionService {
     return true;
   }
 
-  private async lookUp({ sessionId, userId }: Pick<TokenHolder, 'sessionId' | 'userId'>) {
+  private async requireSession({ sessionId, userId }: Pick<TokenHolder, 'sessionId' | 'userId'>) {
     const [session, role] = await Promise.all([
-      this.deps.cache.session(sessionId),
-      this.deps.cache.role(userId),
+      this.deps.cache.findSession(sessionId),
+      this.deps.cache.findRole(userId),
     ]);
     if (!session || !role || !session.userId.equals(userId)) {
       throw new AppError('session_revoked', 'The session has ended.');
@@ -222,8 +222,8 @@ export class SessionService {
     return { session, role };
   }
 
-  private async noteUse(session: SessionDocument, now: Date): Promise<void> {
-    if (now.getTime() - session.lastSeenAt.getTime() < SEEN_INTERVAL) return;
+  private async recordUse(session: SessionDocument, now: Date): Promise<void> {
+    if (now.getTime() - session.lastSeenAt.getTime() < LAST_SEEN_INTERVAL_MS) return;
     session.lastSeenAt = now;
     await this.deps.collections.sessions.updateOne({ _id: session._id }, { $set: { lastSeenAt: now } });
   }
@@ -233,7 +233,7 @@ export class SessionService {
     return { user: toUser(user), accessToken, refreshToken };
   }
 
-  private endOfSession(now: Date): Date {
+  private sessionExpiry(now: Date): Date {
     return new Date(now.getTime() + this.deps.refreshTokenSeconds * 1000);
   }
 

@@ -17,7 +17,7 @@ const ALGORITHM = 'HS256';
 const ISSUER = 'parley';
 const AUDIENCE = 'parley:access';
 /** Seconds by which the clocks of two nodes may differ. */
-const CLOCK_SKEW = 5;
+const CLOCK_SKEW_SECONDS = 5;
 
 const hexId = z.string().regex(/^[0-9a-f]{24}$/);
 const claimsSchema = z.object({ sub: hexId, sid: hexId, role: z.enum(GLOBAL_ROLES), exp: z.number() });
@@ -77,7 +77,7 @@ export class TokenService {
         algorithms: [ALGORITHM],
         issuer: ISSUER,
         audience: AUDIENCE,
-        clockTolerance: CLOCK_SKEW,
+        clockTolerance: CLOCK_SKEW_SECONDS,
       });
       const claims = claimsSchema.parse(verified);
       return {
@@ -100,7 +100,7 @@ export class TokenService {
    */
   createRefreshToken(sessionId: ObjectId): { token: string; hash: string } {
     const content = `${sessionId.toHexString()}.${randomBytes(32).toString('base64url')}`;
-    const token = `${content}.${seal(`refresh:${content}`, this.currentKey)}`;
+    const token = `${content}.${sign(`refresh:${content}`, this.currentKey)}`;
     return { token, hash: hashToken(token) };
   }
 
@@ -110,14 +110,14 @@ export class TokenService {
    */
   createFileTicket({ userId, sessionId }: FileTicketHolder, fileId: string, expiresAt: Date): string {
     const content = [userId.toHexString(), sessionId.toHexString(), expiresAt.getTime()].join('.');
-    return `${content}.${seal(fileSealed(fileId, content), this.currentKey)}`;
+    return `${content}.${sign(fileTicketContent(fileId, content), this.currentKey)}`;
   }
 
   /** Whom a ticket for a file was given to. @throws AppError token_expired, token_invalid */
   readFileTicket(ticket: string, fileId: string): FileTicketHolder {
     const match = /^(([0-9a-f]{24})\.([0-9a-f]{24})\.(\d{1,15}))\.([A-Za-z0-9_-]{43})$/.exec(ticket);
     const [, content, userId, sessionId, expiresAt, given] = match ?? [];
-    if (!content || !given || !this.isSealed(fileSealed(fileId, content), given)) {
+    if (!content || !given || !this.isSigned(fileTicketContent(fileId, content), given)) {
       throw new AppError('token_invalid', 'The ticket is not one for this file.');
     }
     if (Number(expiresAt) < Date.now()) throw new AppError('token_expired', 'The ticket has expired.');
@@ -129,13 +129,13 @@ export class TokenService {
     const match = /^(([0-9a-f]{24})\.[A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/.exec(token);
     const [, content, sessionId, given] = match ?? [];
     if (!content || !sessionId || !given) return undefined;
-    if (!this.isSealed(`refresh:${content}`, given)) return undefined;
+    if (!this.isSigned(`refresh:${content}`, given)) return undefined;
     return { sessionId: new ObjectId(sessionId), hash: hashToken(token) };
   }
 
-  private isSealed(content: string, given: string): boolean {
+  private isSigned(content: string, given: string): boolean {
     return [...this.keys.values()].some((key) =>
-      timingSafeEqual(Buffer.from(given), Buffer.from(seal(content, key))),
+      timingSafeEqual(Buffer.from(given), Buffer.from(sign(content, key))),
     );
   }
 }
@@ -154,8 +154,8 @@ function keyOf(secret: string): KeyObject {
   return createSecretKey(Buffer.from(secret));
 }
 
-const fileSealed = (fileId: string, content: string): string => `file:${fileId}.${content}`;
+const fileTicketContent = (fileId: string, content: string): string => `file:${fileId}.${content}`;
 
-function seal(content: string, key: KeyObject): string {
+function sign(content: string, key: KeyObject): string {
   return createHmac('sha256', key).update(content).digest('base64url');
 }

@@ -9,13 +9,13 @@ import type { Caller, Origin } from '../../models/identity/session.model';
 import type { TotpState, UserDocument } from '../../models/user.model';
 import { AppError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
-import { open, seal, SealedBoxError, type SealingKey } from '../../utils/sealed-box';
+import { decrypt, encrypt, DecryptionError, type EncryptionKey } from '../../utils/encryption';
 import type { AuditService } from '../audit/audit.service';
 import { hashToken } from './token.service';
 
-const RECOVERY_CODES = 10;
+const RECOVERY_CODE_COUNT = 10;
 /** Seconds by which the clock of a phone may differ. */
-const CLOCK_TOLERANCE = 30;
+const CLOCK_TOLERANCE_SECONDS = 30;
 
 export interface TotpSetup {
   secret: string;
@@ -29,14 +29,14 @@ export class TotpService {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly audit: AuditService,
-    private readonly key: SealingKey,
+    private readonly key: EncryptionKey,
     private readonly logger: Logger,
   ) {}
 
   /** Makes a secret. It counts once `enable` has seen a code of it. @throws AppError totp_already_enabled */
   async setUp(user: UserDocument): Promise<TotpSetup> {
     const secret = generateSecret();
-    const sealed = seal(this.key, secret, user._id.toHexString());
+    const sealed = encrypt(this.key, secret, user._id.toHexString());
     const updated = await this.collections.users.updateOne(
       { _id: user._id, state: { $ne: 'deleted' }, 'totp.enabledAt': null },
       { $set: { totp: { secret: sealed, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
@@ -54,7 +54,7 @@ export class TotpService {
     if (!user?.totp) throw new AppError('totp_not_enabled', 'Set the second factor up first.');
     if (user.totp.enabledAt) throw new AppError('totp_already_enabled', 'The second factor is enabled.');
     const { codes, hashes } = createRecoveryCodes();
-    const step = await this.stepOf(user._id, user.totp, code);
+    const step = await this.findTimeStep(user._id, user.totp, code);
     const enabled =
       step !== undefined &&
       (await this.change(
@@ -92,7 +92,7 @@ export class TotpService {
   }
 
   private async spendCode(_id: ObjectId, totp: TotpState, code: string): Promise<boolean> {
-    const step = await this.stepOf(_id, totp, code);
+    const step = await this.findTimeStep(_id, totp, code);
     if (step === undefined) return false;
     const spent = await this.collections.users.updateOne(
       { _id, 'totp.secret.box': totp.secret.box, 'totp.lastStep': { $lt: step } },
@@ -102,26 +102,26 @@ export class TotpService {
   }
 
   private spendRecoveryCode(_id: ObjectId, code: string, origin: Origin): Promise<boolean> {
-    const letters = withoutGaps(code.toLowerCase());
+    const letters = withoutSeparators(code.toLowerCase());
     const hash = hashToken(`${letters.slice(0, 5)}-${letters.slice(5)}`);
     const filter = { _id, 'totp.recoveryHashes': hash };
     return this.change('user.recovery_code_used', filter, { $pull: { 'totp.recoveryHashes': hash } }, origin);
   }
 
   /** The time step for which a code is right; undefined if it is wrong. @throws AppError totp_unavailable */
-  private async stepOf(userId: ObjectId, totp: TotpState, code: string): Promise<number | undefined> {
-    const token = withoutGaps(code);
+  private async findTimeStep(userId: ObjectId, totp: TotpState, code: string): Promise<number | undefined> {
+    const token = withoutSeparators(code);
     if (!/^\d{6}$/.test(token)) return undefined;
-    const secret = this.openSecret(userId, totp);
-    const result = await verify({ secret, token, epochTolerance: CLOCK_TOLERANCE });
+    const secret = this.decryptSecret(userId, totp);
+    const result = await verify({ secret, token, epochTolerance: CLOCK_TOLERANCE_SECONDS });
     return result.valid && 'timeStep' in result ? result.timeStep : undefined;
   }
 
-  private openSecret(userId: ObjectId, { secret }: TotpState): string {
+  private decryptSecret(userId: ObjectId, { secret }: TotpState): string {
     try {
-      return open(this.key, secret, userId.toHexString());
+      return decrypt(this.key, secret, userId.toHexString());
     } catch (error) {
-      if (!(error instanceof SealedBoxError)) throw error;
+      if (!(error instanceof DecryptionError)) throw error;
       const { reason } = error;
       this.logger.error(
         { userId: userId.toHexString(), reason, sealedWith: secret.keyId, key: this.key.id },
@@ -165,14 +165,14 @@ export class TotpService {
 }
 
 /** People type codes with the gaps in which they are shown, with others, or with none. */
-function withoutGaps(code: string): string {
+function withoutSeparators(code: string): string {
   return code.replace(/[\s-]/g, '');
 }
 
 /** Codes of 50 random bits, as `xxxxx-xxxxx` in Crockford's base 32. */
 function createRecoveryCodes(): { codes: string[]; hashes: string[] } {
   const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
-  const codes = Array.from({ length: RECOVERY_CODES }, () => {
+  const codes = Array.from({ length: RECOVERY_CODE_COUNT }, () => {
     const letters = [...randomBytes(10)].map((byte) => alphabet[byte % alphabet.length]).join('');
     return `${letters.slice(0, 5)}-${letters.slice(5)}`;
   });

@@ -10,7 +10,7 @@ import type { MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
-import { attachmentUsed, noUpload, type Attachments } from '../files/attachments';
+import { attachmentUsed, uploadNotFound, type Attachments } from '../files/attachments';
 import type { Mentions } from './mentions';
 import { requireUndeleted } from './message-changes';
 
@@ -146,7 +146,7 @@ function attachmentsOf(
     const upload = uploads.get(id.toHexString());
     return upload?.userId.equals(sender.userId) ? [upload] : [];
   });
-  if (own.length < attachmentIds.length) return noUpload();
+  if (own.length < attachmentIds.length) return uploadNotFound();
   const free = own.filter(
     ({ _id, uses, reservedFor }) =>
       uses === 0 && !taken.has(_id.toHexString()) && (!reservedFor || scheduledId?.equals(reservedFor)),

@@ -10,7 +10,7 @@ import { toMessage, type Message, type MessageDocument } from '../../models/mess
 import type { NotificationDocument } from '../../models/notifications/notification.model';
 import type { ThreadFollowDocument } from '../../models/messages/thread.model';
 import { AppError } from '../../utils/errors';
-import { AttachmentLost, type Attachments } from '../files/attachments';
+import { AttachmentUnavailable, type Attachments } from '../files/attachments';
 import { actor, noChannel, refusal, type Access } from '../access/access';
 import { hasRank } from '../access/access-rules';
 import type { RightsVersion } from '../access/rights-version';
@@ -381,7 +381,7 @@ export class MessageWriter {
         return { channel, documents, roots, follows, notices };
       });
     } catch (error) {
-      if (duplicateIndex(error) === 'sender_client_id_unique' || error instanceof AttachmentLost)
+      if (duplicateIndex(error) === 'sender_client_id_unique' || error instanceof AttachmentUnavailable)
         return undefined;
       throw error;
     }

@@ -52,7 +52,7 @@ export class ReactionService {
       .filter((id) => cursor === undefined || id > cursor)
       .sort();
     const page = cutPage(ids.slice(0, limit + 1), limit, (last) => last);
-    const users = await this.users.byIds(page.items.map((id) => new ObjectId(id)));
+    const users = await this.users.findByIds(page.items.map((id) => new ObjectId(id)));
     const items = page.items.flatMap((id) => users.get(id) ?? []);
     return { items: items.map(toPublicUser), nextCursor: page.nextCursor };
   }

@@ -23,7 +23,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { Standing } from '../access/read-access';
 import type { NotificationService } from '../notifications/notification.service';
-import { pageOfPeople } from '../users/people-pages';
+import { pageOfUsers } from '../users/user-pages';
 import type { UserService } from '../user.service';
 
 /** Who ends a restriction: a moderator, or, where it is null, its time. */
@@ -76,7 +76,7 @@ export class ChannelRestrictionService {
     const action = 'channel.moderate';
     return this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
-      const user = await this.deps.users.lockLiving(userId);
+      const user = await this.deps.users.lockUndeleted(userId);
       if (!(await this.deps.access.standingOf(channel, subjectId)).belongs) {
         throw new AppError('bad_request', 'The user is not in the channel.');
       }
@@ -100,7 +100,7 @@ export class ChannelRestrictionService {
       ...(query.kind && { kind: query.kind }),
       $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
     };
-    return pageOfPeople(
+    return pageOfUsers(
       this.deps.users,
       this.deps.collections.channelRestrictions,
       which,

@@ -11,7 +11,7 @@ import type { AuditService } from '../audit/audit.service';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { Memberships } from '../groups/memberships';
 import type { NotificationService } from '../notifications/notification.service';
-import { pageOfPeople } from '../users/people-pages';
+import { pageOfUsers } from '../users/user-pages';
 import type { PendingAdmissions } from '../groups/pending-admissions';
 import type { UserService } from '../user.service';
 
@@ -41,7 +41,7 @@ export class GroupBanService {
     const subjectId = new ObjectId(userId);
     return this.deps.writes.inGroup(caller, 'member.ban', groupId, { subjectId }, async ({ group }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody bans themselves.');
-      const user = await this.deps.users.lockLiving(userId);
+      const user = await this.deps.users.lockUndeleted(userId);
       const wasMember = await this.deps.memberships.remove(group._id, subjectId, 'banned');
       const now = new Date();
       const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
@@ -92,7 +92,7 @@ export class GroupBanService {
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<GroupBan>> {
     const { group } = await this.deps.access.group(caller, 'group.moderate', groupId);
     const which = { groupId: group._id, ...whichHold() };
-    return pageOfPeople(this.deps.users, this.deps.collections.groupBans, which, query, toGroupBan);
+    return pageOfUsers(this.deps.users, this.deps.collections.groupBans, which, query, toGroupBan);
   }
 
   private record(

@@ -199,7 +199,7 @@ export class ReportService {
   private async moderatorsOf(channel: ChannelDocument, report: ReportDocument): Promise<ObjectId[]> {
     const staff = channel.groupId ? await this.access.staffOf(channel.groupId, 'moderator') : [];
     const concerned = (id: ObjectId) => id.equals(report.reporterId) || id.equals(report.message.senderId);
-    const users = await this.users.byIds(staff);
+    const users = await this.users.findByIds(staff);
     const actors = [...users.values()]
       .filter(({ _id }) => !concerned(_id))
       .map(({ _id, role, state }) => ({ id: _id, role, state }));

@@ -50,7 +50,7 @@ export class NotificationService {
    */
   async notify(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
     const documents = await this.store(userIds, notice);
-    await this.announce(documents);
+    await this.publishAll(documents);
     return documents;
   }
 
@@ -62,7 +62,7 @@ export class NotificationService {
     const admitted = repeatable ? await this.withinLimit(actorId, userIds) : userIds;
     const blockers =
       actorId && fromBlocked !== 'everything'
-        ? await this.blocks.blockersOf(actorId, admitted)
+        ? await this.blocks.findBlockers(actorId, admitted)
         : new Set<string>();
     const isBlocked = (userId: ObjectId) => blockers.has(userId.toHexString());
     const recipients = fromBlocked === 'nothing' ? admitted.filter((id) => !isBlocked(id)) : admitted;
@@ -93,7 +93,8 @@ export class NotificationService {
     if (!actorId) return userIds;
     const admitted: ObjectId[] = [];
     for (const userId of userIds) {
-      if (await this.throttle.mayReach(actorId.toHexString(), userId.toHexString())) admitted.push(userId);
+      if (await this.throttle.countContact(actorId.toHexString(), userId.toHexString()))
+        admitted.push(userId);
     }
     return admitted;
   }
@@ -108,7 +109,7 @@ export class NotificationService {
   }
 
   /** Tells open devices of notifications that have been stored, one for each user. */
-  async announce(documents: readonly NotificationDocument[]): Promise<void> {
+  async publishAll(documents: readonly NotificationDocument[]): Promise<void> {
     for (const one of await this.prepare(documents)) await this.publish(one);
   }
 
@@ -116,7 +117,10 @@ export class NotificationService {
   async prepare(documents: readonly NotificationDocument[]): Promise<PreparedNotification[]> {
     if (documents.length === 0) return [];
     const userIds = documents.map(({ userId }) => userId);
-    const [unread, undisturbed] = await Promise.all([this.countUnreadOf(userIds), this.undisturbed(userIds)]);
+    const [unread, undisturbed] = await Promise.all([
+      this.countUnreadByUser(userIds),
+      this.findDoNotDisturb(userIds),
+    ]);
     return documents.map((document): PreparedNotification => {
       const key = document.userId.toHexString();
       return {
@@ -149,7 +153,7 @@ export class NotificationService {
     const withdrawn = await this.collections.notifications.find(about).toArray();
     if (withdrawn.length === 0) return 0;
     await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
-    const unread = await this.countUnreadOf(withdrawn.map(({ userId }) => userId));
+    const unread = await this.countUnreadByUser(withdrawn.map(({ userId }) => userId));
     for (const { _id, userId } of withdrawn) {
       await this.bus.publish({
         type: 'notification.deleted',
@@ -194,7 +198,7 @@ export class NotificationService {
       { returnDocument: 'after' },
     );
     const document = marked ?? (await this.collections.notifications.findOne(own));
-    if (!document) throw noNotification();
+    if (!document) throw notificationNotFound();
     const unread = await this.countUnread(userId);
     if (marked) {
       const read = { notificationId: document._id, upTo: null };
@@ -222,7 +226,7 @@ export class NotificationService {
   async remove({ userId }: Caller, notificationId: string): Promise<void> {
     const _id = new ObjectId(notificationId);
     const { deletedCount } = await this.collections.notifications.deleteOne({ _id, userId });
-    if (deletedCount === 0) throw noNotification();
+    if (deletedCount === 0) throw notificationNotFound();
     await this.bus.publish({
       type: 'notification.deleted',
       userId,
@@ -232,7 +236,7 @@ export class NotificationService {
   }
 
   /** How many are unread of each user, by id in hexadecimal digits; who has none is missing. */
-  private async countUnreadOf(userIds: readonly ObjectId[]): Promise<Map<string, number>> {
+  private async countUnreadByUser(userIds: readonly ObjectId[]): Promise<Map<string, number>> {
     const counts = await this.collections.notifications
       .aggregate<{
         _id: ObjectId;
@@ -246,7 +250,7 @@ export class NotificationService {
   }
 
   /** Those of the users who do not want to be disturbed now, by id in hexadecimal digits. */
-  private async undisturbed(userIds: readonly ObjectId[]): Promise<Set<string>> {
+  private async findDoNotDisturb(userIds: readonly ObjectId[]): Promise<Set<string>> {
     const rows = await this.collections.preferences
       .find(
         { _id: { $in: [...userIds] }, doNotDisturbUntil: { $gt: new Date() } },
@@ -261,6 +265,6 @@ export class NotificationService {
   }
 }
 
-function noNotification(): AppError {
+function notificationNotFound(): AppError {
   return new AppError('not_found', 'There is no such notification.');
 }

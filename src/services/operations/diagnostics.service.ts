@@ -53,7 +53,7 @@ export class DiagnosticsService {
     const { items, nextCursor } = cutPage(ids.slice(0, limit + 1), limit, (last) => last);
     // As they are at this moment; a name is looked up afterwards.
     const open = items.map((id) => [id, [...(all.get(id)?.values() ?? [])]] as const);
-    const users = await this.users.byIds(open.flatMap(([, [first]]) => (first ? [first.userId] : [])));
+    const users = await this.users.findByIds(open.flatMap(([, [first]]) => (first ? [first.userId] : [])));
     return {
       items: open.map(([id, connections]) => ({
         userId: id,

@@ -12,18 +12,18 @@ import { networkOf } from '../../utils/network';
 
 /** Failures at one account that cost nothing, and how long they are remembered, in seconds. */
 const FREE_FAILURES = 5;
-const FAILURE_MEMORY = 3600;
+const FAILURE_MEMORY_SECONDS = 3600;
 /** The wait doubles with each further failure, from one second to this many. */
-const LONGEST_BACKOFF = 60;
+const MAX_BACKOFF_SECONDS = 60;
 
 /** How long it is remembered from which network the owner of an account has come, in seconds. */
-const KNOWN_FOR = 14 * 24 * 3600;
+const KNOWN_NETWORK_SECONDS = 14 * 24 * 3600;
 
 /** What a try ends with that was a wrong guess. */
-const WRONG_GUESS: readonly ErrorCode[] = ['invalid_credentials', 'password_wrong', 'totp_invalid'];
+const WRONG_CREDENTIALS: readonly ErrorCode[] = ['invalid_credentials', 'password_wrong', 'totp_invalid'];
 
 /** Tries at one account that wait for the one under way. */
-const WAITING_TRIES = 50;
+const MAX_WAITING_ATTEMPTS = 50;
 
 /** Mails to one account in an hour. */
 const MAILS_PER_HOUR = 5;
@@ -36,11 +36,11 @@ export class ThrottleService {
   private readonly addresses: Record<ThrottleName, RateLimiterAbstract>;
   private readonly failures: RateLimiterAbstract;
   private readonly backoff: RateLimiterAbstract;
-  private readonly known: RateLimiterAbstract;
+  private readonly knownNetworks: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
   private readonly contacts: RateLimiterAbstract;
   /** The tries under way and waiting at each account: how many, and the end of the last one. */
-  private readonly tries = new Map<string, { count: number; last: Promise<unknown> }>();
+  private readonly attempts = new Map<string, { count: number; last: Promise<unknown> }>();
 
   /**
    * @param enabled false lets everybody pass.
@@ -65,10 +65,14 @@ export class ThrottleService {
     this.failures = this.limiter({
       keyPrefix: 'throttle:failures',
       points: Number.MAX_SAFE_INTEGER,
-      duration: FAILURE_MEMORY,
+      duration: FAILURE_MEMORY_SECONDS,
     });
     this.backoff = this.limiter({ keyPrefix: 'throttle:backoff', points: 1, duration: 1 });
-    this.known = this.limiter({ keyPrefix: 'throttle:known', points: 1, duration: KNOWN_FOR });
+    this.knownNetworks = this.limiter({
+      keyPrefix: 'throttle:known',
+      points: 1,
+      duration: KNOWN_NETWORK_SECONDS,
+    });
     this.mails = this.limiter({ keyPrefix: 'throttle:mails', points: MAILS_PER_HOUR, duration: 3600 });
     this.contacts = this.limiter({
       keyPrefix: 'throttle:contacts',
@@ -83,29 +87,29 @@ export class ThrottleService {
   }
 
   /** Counts a mail to an account. @returns false when it has had too many. */
-  mayMail(account: string): Promise<boolean> {
-    return this.may(this.mails, fold(account));
+  countMail(account: string): Promise<boolean> {
+    return this.isWithinLimit(this.mails, fold(account));
   }
 
   /**
    * Counts that one person notifies another of something. @returns false when they have done so too often.
    * @param actorId, userId ids in hexadecimal digits.
    */
-  mayReach(actorId: string, userId: string): Promise<boolean> {
-    return this.may(this.contacts, contactKey(actorId, userId));
+  countContact(actorId: string, userId: string): Promise<boolean> {
+    return this.isWithinLimit(this.contacts, contactKey(actorId, userId));
   }
 
   /**
    * Refuses what would be the next time that one person notifies another too often. It counts nothing.
    * @throws AppError rate_limited
    */
-  async requireReach(actorId: string, userId: string): Promise<void> {
+  async requireMayContact(actorId: string, userId: string): Promise<void> {
     if (!this.enabled) return;
     const count = await this.contacts.get(contactKey(actorId, userId));
     if (count && count.remainingPoints <= 0) throw tooMany(count.msBeforeNext);
   }
 
-  private async may(limiter: RateLimiterAbstract, key: string): Promise<boolean> {
+  private async isWithinLimit(limiter: RateLimiterAbstract, key: string): Promise<boolean> {
     if (!this.enabled) return true;
     return consume(limiter, key).then(
       () => true,
@@ -127,26 +131,27 @@ export class ThrottleService {
    */
   async attempt<Result>(account: string, address: string, prove: () => Promise<Result>): Promise<Result> {
     if (!this.enabled) return prove();
-    const home = homeOf(account, address);
-    const key = (await this.known.get(home)) ? home : `any ${fold(account)}`;
-    return this.inTurn(key, async () => {
+    const home = networkKey(account, address);
+    const key = (await this.knownNetworks.get(home)) ? home : `any ${fold(account)}`;
+    return this.serialised(key, async () => {
       await this.refuseDuringBackoff(key);
       try {
         const result = await prove();
-        await this.welcome(account, address);
+        await this.recordSuccess(account, address);
         return result;
       } catch (error) {
-        if (error instanceof AppError && WRONG_GUESS.includes(error.code)) await this.noteFailure(key);
+        if (error instanceof AppError && WRONG_CREDENTIALS.includes(error.code))
+          await this.recordFailure(key);
         throw error;
       }
     });
   }
 
   /** @throws AppError rate_limited when too many tries wait */
-  private async inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
-    const tries = this.tries.get(key) ?? { count: 0, last: Promise.resolve() };
-    if (tries.count > WAITING_TRIES) throw tooMany(1000);
-    this.tries.set(key, tries);
+  private async serialised<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
+    const tries = this.attempts.get(key) ?? { count: 0, last: Promise.resolve() };
+    if (tries.count > MAX_WAITING_ATTEMPTS) throw tooMany(1000);
+    this.attempts.set(key, tries);
     tries.count++;
     const result = tries.last.then(work);
     tries.last = result.catch(() => undefined);
@@ -154,7 +159,7 @@ export class ThrottleService {
       return await result;
     } finally {
       tries.count--;
-      if (tries.count === 0) this.tries.delete(key);
+      if (tries.count === 0) this.attempts.delete(key);
     }
   }
 
@@ -165,21 +170,21 @@ export class ThrottleService {
   }
 
   /** Notes a failed try: after some, the account has to wait, each time twice as long as before. */
-  private async noteFailure(key: string): Promise<void> {
+  private async recordFailure(key: string): Promise<void> {
     const { consumedPoints } = await this.failures.consume(key);
     const beyond = consumedPoints - FREE_FAILURES;
     if (beyond < 0) return;
-    await this.backoff.block(key, Math.min(2 ** beyond, LONGEST_BACKOFF));
+    await this.backoff.block(key, Math.min(2 ** beyond, MAX_BACKOFF_SECONDS));
   }
 
   /** Notes that the owner of an account is at an address: the failures there are forgotten. */
-  async welcome(account: string, address: string): Promise<void> {
+  async recordSuccess(account: string, address: string): Promise<void> {
     if (!this.enabled) return;
-    const home = homeOf(account, address);
+    const home = networkKey(account, address);
     await Promise.all([
       this.failures.delete(home),
       this.backoff.delete(home),
-      this.known.set(home, 1, KNOWN_FOR),
+      this.knownNetworks.set(home, 1, KNOWN_NETWORK_SECONDS),
     ]);
   }
 
@@ -201,7 +206,7 @@ async function consume(limiter: RateLimiterAbstract, key: string): Promise<void>
 }
 
 /** A network has no spaces, so no other account and network have the same key, whatever somebody types as a name. */
-function homeOf(account: string, address: string): string {
+function networkKey(account: string, address: string): string {
   return `at ${networkOf(address)} ${fold(account)}`;
 }
 

@@ -68,7 +68,7 @@ export class ReadReceipts {
       .find({ channelId: channel._id, userId: { $in: addressees.map(({ userId }) => userId) } })
       .toArray();
     const readers = markers.filter(({ seq }) => seq >= message.seq).map(({ userId }) => userId);
-    const users = await this.users.byIds(await this.willing(readers));
+    const users = await this.users.findByIds(await this.willing(readers));
     return [...users].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, user]) => toPublicUser(user));
   }
 

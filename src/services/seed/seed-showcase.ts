@@ -134,9 +134,9 @@ export class SeedShowcase {
       visibility: 'public',
       joinPolicy: 'approval',
     });
-    await this.withPicture((file) => avatars.setOfGroup(host.caller, id, file));
+    await this.withPicture((file) => avatars.setForGroup(host.caller, id, file));
     for (const { caller } of [...admitted, newcomer, refused]) {
-      await joinRequests.ask(caller, id, 'I read a lot.');
+      await joinRequests.create(caller, id, 'I read a lot.');
     }
     for (const person of admitted) await joinRequests.approve(host.caller, id, person.id);
     await joinRequests.reject(host.caller, id, refused.id, 'We are full this month.');

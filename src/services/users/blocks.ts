@@ -6,7 +6,7 @@ export class Blocks {
   constructor(private readonly collections: Pick<Collections, 'blocks'>) {}
 
   /** Those of some users who have blocked somebody, by id in hexadecimal digits. One query. */
-  async blockersOf(blockedId: ObjectId, userIds: readonly ObjectId[]): Promise<Set<string>> {
+  async findBlockers(blockedId: ObjectId, userIds: readonly ObjectId[]): Promise<Set<string>> {
     if (userIds.length === 0) return new Set();
     const rows = await this.collections.blocks
       .find({ blockedId, userId: { $in: [...userIds] } }, { projection: { userId: 1 } })
@@ -15,7 +15,7 @@ export class Blocks {
   }
 
   /** Those of some people whom a user has blocked, by id in hexadecimal digits. One query. */
-  async blockedBy(userId: ObjectId, people: readonly ObjectId[]): Promise<Set<string>> {
+  async findBlocked(userId: ObjectId, people: readonly ObjectId[]): Promise<Set<string>> {
     if (people.length === 0) return new Set();
     const rows = await this.collections.blocks
       .find({ userId, blockedId: { $in: [...people] } }, { projection: { blockedId: 1 } })
@@ -25,11 +25,11 @@ export class Blocks {
 
   /** Whether a user has blocked somebody. */
   async hasBlocked(userId: ObjectId, other: ObjectId): Promise<boolean> {
-    return (await this.blockersOf(other, [userId])).size > 0;
+    return (await this.findBlockers(other, [userId])).size > 0;
   }
 
   /** Whether one of two people has blocked the other. */
-  async isBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
+  async existsBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
     const either = await Promise.all([this.hasBlocked(one, other), this.hasBlocked(other, one)]);
     return either.includes(true);
   }

@@ -72,7 +72,7 @@ async function handle(
   payload: unknown,
 ): Promise<Ack<unknown>> {
   // As over REST, each time: the role may be another one by now. From memory, so events keep their order.
-  const caller = await sessions.recall(socket.data.caller);
+  const caller = await sessions.reauthenticate(socket.data.caller);
   // A socket that stays open through maintenance has to show its new token as ever.
   if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');

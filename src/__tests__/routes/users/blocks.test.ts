@@ -258,15 +258,15 @@ describe('who wants to be asked', () => {
   ])('is not added while they say so: %s in the middle of it', async (_, change) => {
     const { groupId } = await createRoom(server.api, owner);
     const { users } = server.context.services;
-    const requireLiving = users.requireLiving.bind(users);
+    const requireUndeleted = users.requireUndeleted.bind(users);
     let changed: Promise<unknown> | undefined;
     // Between the decision and the write of the first attempt.
-    users.requireLiving = async (userId) => {
+    users.requireUndeleted = async (userId) => {
       if (userId === ada.id && !changed) await (changed = change());
-      return requireLiving(userId);
+      return requireUndeleted(userId);
     };
     const answer = await add(groupId, ada, owner);
-    users.requireLiving = requireLiving;
+    users.requireUndeleted = requireUndeleted;
     expect(changed).toBeDefined();
     expect(answer).toMatchObject(CONSENT_REQUIRED);
     expect(await notificationsOf(ada)).toEqual([]);

@@ -247,11 +247,11 @@ describe('processing images', () => {
     const [one, other] = [new ObjectId(), new ObjectId()];
     const flood = Array.from({ length: 30 }, () =>
       images
-        .clean(path, one)
+        .reencode(path, one)
         .then(() => order.push('flood'))
         .catch((error: AppError) => error.code),
     );
-    await Promise.all([...flood, images.clean(path, other).then(() => order.push('other'))]);
+    await Promise.all([...flood, images.reencode(path, other).then(() => order.push('other'))]);
     expect(order.indexOf('other')).toBeLessThanOrEqual(3);
     const results = await Promise.all(flood);
     expect(results.filter((result) => result === 'rate_limited')).toHaveLength(30 - 21);

@@ -10,7 +10,7 @@ import type { UserService } from '../user.service';
  * @param which those of the place; it takes an index that goes on with `_id`.
  * @param keep those of some rows that are shown; all, if it is left out.
  */
-export async function pageOfPeople<Row extends { _id: ObjectId; userId: ObjectId }, Item>(
+export async function pageOfUsers<Row extends { _id: ObjectId; userId: ObjectId }, Item>(
   users: UserService,
   collection: Collection<Row>,
   which: Filter<Row>,
@@ -28,7 +28,7 @@ export async function pageOfPeople<Row extends { _id: ObjectId; userId: ObjectId
       .limit(limit + 1)
       .toArray()) as Row[];
     const kept = await keep(rows);
-    const accounts = await users.byIds(kept.map(({ userId }) => userId));
+    const accounts = await users.findByIds(kept.map(({ userId }) => userId));
     for (const row of kept) {
       const user = accounts.get(row.userId.toHexString());
       if (user) found.push({ row, user });

@@ -14,29 +14,29 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /** A key for one purpose. */
-export interface SealingKey {
-  /** Tells keys apart without giving anything of them away; it is stored beside what they have sealed. */
+export interface EncryptionKey {
+  /** Identifies the key without revealing anything about it. It is stored with what the key has encrypted. */
   id: string;
   key: KeyObject;
 }
 
-/** A text that only the holder of the key can read, and nobody can change unseen. */
-export interface SealedBox {
-  /** The id of the key that opens it. */
+/** An encrypted text. Only the holder of the key can read it, and any change to it is detected. */
+export interface EncryptedValue {
+  /** The id of the key that decrypts it. */
   keyId: string;
   /** Nonce, ciphertext and tag, in base64url. */
   box: string;
 }
 
-/** Why a box does not open. */
-export class SealedBoxError extends Error {
-  override readonly name = 'SealedBoxError';
+/** Says why a value cannot be decrypted. */
+export class DecryptionError extends Error {
+  override readonly name = 'DecryptionError';
 
   constructor(readonly reason: 'other_key' | 'not_authentic') {
     super(
       reason === 'other_key'
-        ? 'It was sealed with another key.'
-        : 'It was changed, or sealed for another owner.',
+        ? 'The value was encrypted with another key.'
+        : 'The value was changed, or encrypted for another owner.',
     );
   }
 }
@@ -45,17 +45,18 @@ export class SealedBoxError extends Error {
  * Derives a key by HKDF-SHA256. The same secret gives unrelated keys for different purposes.
  * @param secret of 32 characters or more.
  */
-export function deriveSealingKey(secret: string, purpose: string): SealingKey {
+export function deriveEncryptionKey(secret: string, purpose: string): EncryptionKey {
+  // The text of the purpose is part of every stored value: it must not change.
   const bytes = Buffer.from(hkdfSync('sha256', secret, '', `parley sealed box: ${purpose}`, KEY_BYTES));
   const id = createHash('sha256').update('parley key id').update(bytes).digest('base64url').slice(0, 12);
   return { id, key: createSecretKey(bytes) };
 }
 
 /**
- * Seals a text with AES-256-GCM. The nonce is random, so a key is good for 2^32 boxes.
- * @param owner what the box belongs to, such as a user's id: under another one it does not open.
+ * Encrypts a text with AES-256-GCM. The nonce is random, so one key may encrypt up to 2^32 values.
+ * @param owner what the value belongs to, such as a user's id. The value can only be decrypted for the same owner.
  */
-export function seal({ id, key }: SealingKey, text: string, owner: string): SealedBox {
+export function encrypt({ id, key }: EncryptionKey, text: string, owner: string): EncryptedValue {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(Buffer.from(owner));
@@ -64,11 +65,11 @@ export function seal({ id, key }: SealingKey, text: string, owner: string): Seal
   return { keyId: id, box };
 }
 
-/** The text in a box. @throws SealedBoxError */
-export function open({ id, key }: SealingKey, { keyId, box }: SealedBox, owner: string): string {
-  if (keyId !== id) throw new SealedBoxError('other_key');
+/** Returns the text of an encrypted value. @throws DecryptionError */
+export function decrypt({ id, key }: EncryptionKey, { keyId, box }: EncryptedValue, owner: string): string {
+  if (keyId !== id) throw new DecryptionError('other_key');
   const bytes = Buffer.from(box, 'base64url');
-  if (bytes.length < NONCE_BYTES + TAG_BYTES) throw new SealedBoxError('not_authentic');
+  if (bytes.length < NONCE_BYTES + TAG_BYTES) throw new DecryptionError('not_authentic');
   const tagStart = bytes.length - TAG_BYTES;
   const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES), {
     authTagLength: TAG_BYTES,
@@ -78,6 +79,6 @@ export function open({ id, key }: SealingKey, { keyId, box }: SealedBox, owner: 
   try {
     return decipher.update(bytes.subarray(NONCE_BYTES, tagStart), undefined, 'utf8') + decipher.final('utf8');
   } catch {
-    throw new SealedBoxError('not_authentic');
+    throw new DecryptionError('not_authentic');
   }
 }
