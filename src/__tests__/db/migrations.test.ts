@@ -154,7 +154,7 @@ function watched(failAfter = Infinity): { migrations: Migration[]; runs: () => n
   return { migrations: [{ ...nameKeys, up }], runs: () => runs };
 }
 
-test('a database of the version before gets its keys, and works', async () => {
+test('migrates a database of the previous version, which works afterwards', async () => {
   await fillAsBefore();
   const warnings: any[] = [];
   const logger = pino({ level: 'warn' }, { write: (line: string) => warnings.push(JSON.parse(line)) });
@@ -205,7 +205,7 @@ test('a database of the version before gets its keys, and works', async () => {
   }
 });
 
-test('what was stopped in the middle is finished by the next start, with the same keys', async () => {
+test('a stopped migration is finished by the next start, with the same keys', async () => {
   await fillAsBefore();
   const before = await dump();
   await prepareDatabase(db, silent);
@@ -227,7 +227,7 @@ test('what was stopped in the middle is finished by the next start, with the sam
   expect(await collatedIndexes()).toEqual([]);
 });
 
-test('of nodes that start at once, one migrates and the others wait', async () => {
+test('of several nodes that start at once, one migrates and the others wait', async () => {
   await fillAsBefore();
   const { migrations, runs } = watched();
   await Promise.all([1, 2, 3].map(() => prepareDatabase(db, silent, migrations)));
@@ -235,7 +235,7 @@ test('of nodes that start at once, one migrates and the others wait', async () =
   expect(await db.collection('groups').countDocuments({ nameKey: { $exists: true } })).toBe(3);
 });
 
-test('the lock of a node that has died expires', async () => {
+test('the lock of a dead node expires', async () => {
   await fillAsBefore();
   const dead = { holder: 'dead', expiresAt: new Date(Date.now() + 1000) };
   await db.collection<Document & { _id: string }>('migrations').insertOne({ _id: 'lock', ...dead });
@@ -244,7 +244,7 @@ test('the lock of a node that has died expires', async () => {
   expect(await db.collection('groups').countDocuments({ nameKey: { $exists: true } })).toBe(3);
 });
 
-test('a name that is taken while it runs is taken', async () => {
+test('gives a distinct key to a name that is taken while the migration runs', async () => {
   const { groups } = await fillAsBefore();
   let raced = false;
   const up: Migration['up'] = (run) =>
@@ -279,7 +279,7 @@ test('a name that is taken while it runs is taken', async () => {
   });
 });
 
-test('a dry run says what would be done, and changes nothing', async () => {
+test('a dry run reports what would be done and changes nothing', async () => {
   await fillAsBefore();
   const before = await dump();
   expect(await rehearseMigrations(db, silent)).toEqual([
@@ -301,7 +301,7 @@ test('a dry run says what would be done, and changes nothing', async () => {
   expect(await rehearseMigrations(db, silent)).toEqual([]);
 }, 60_000);
 
-test('an empty database has nothing to migrate', async () => {
+test('does nothing on an empty database', async () => {
   const { migrations, runs } = watched();
   expect(await rehearseMigrations(db, silent)).toEqual([]);
   await prepareDatabase(db, silent, migrations);
@@ -310,13 +310,13 @@ test('an empty database has nothing to migrate', async () => {
   expect(await db.collection('migrations').find().toArray()).toMatchObject([{ _id: 1, name: 'name-keys' }]);
 });
 
-test('a version that does not know the database refuses it', async () => {
+test('refuses a database of a newer version', async () => {
   await prepareDatabase(db, silent);
   await db.collection<Document & { _id: number }>('migrations').insertOne({ _id: 99, name: 'later' });
   await expect(prepareDatabase(db, silent)).rejects.toThrow(/newer version of Parley \(migration 99\)/);
 });
 
-test('an index with another definition is replaced', async () => {
+test('replaces an index whose definition has changed', async () => {
   await db.collection('groups').createIndex({ name: 1 }, { name: 'name_search', collation: COLLATION });
   await db.collection('groups').createIndex({ createdBy: 1 }, { name: 'made_by', sparse: true });
   await prepareDatabase(db, silent);

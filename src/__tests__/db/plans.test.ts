@@ -405,7 +405,7 @@ function stagesOf(plan: unknown): string[] {
   );
 }
 
-test('no query of the whole API reads a collection from end to end', async () => {
+test('no query of the API scans a whole collection', async () => {
   await useEverything();
   const { db } = server.context.database;
   const seen = commands.splice(0).flatMap(oneByOne);

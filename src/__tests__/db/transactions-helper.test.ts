@@ -43,7 +43,7 @@ function gate(): { opened: Promise<void>; open: () => void } {
 }
 
 describe('a transaction', () => {
-  test('is seen by nobody before its end, and whole after it', async () => {
+  test('is invisible to others before it commits, and wholly visible afterwards', async () => {
     await transactions.run(async () => {
       await add(1);
       await items.insertOne({ _id: 3, n: 7 });
@@ -60,7 +60,7 @@ describe('a transaction', () => {
     ]);
   });
 
-  test('takes in those that are run in it, and all of it is undone together', async () => {
+  test('includes the transactions that run inside it, and rolls all of it back together', async () => {
     const work = transactions.run(async () => {
       await add(1);
       await transactions.run(async () => {
@@ -77,7 +77,7 @@ describe('a transaction', () => {
     ]);
   });
 
-  test('is undone by an error of an inner one', async () => {
+  test('is rolled back by an error of an inner transaction', async () => {
     const work = transactions.run(async () => {
       await add(1);
       await transactions.run(failing('inner'));
@@ -89,7 +89,7 @@ describe('a transaction', () => {
     ]);
   });
 
-  test('takes operations that are begun together one after the other', async () => {
+  test('runs operations that start at the same time one after the other', async () => {
     const found = await transactions.run(async () => {
       const ids = Array.from({ length: 20 }, (_, index) => index + 10);
       await Promise.all(ids.map((_id) => items.insertOne({ _id, n: _id })));
@@ -111,7 +111,7 @@ describe('a transaction', () => {
     expect(await seen.countDocuments()).toBe(22);
   });
 
-  test('with several operations under way when one fails leaves nothing behind', async () => {
+  test('leaves nothing behind when one of several concurrent operations fails', async () => {
     const work = transactions.run(() =>
       Promise.all([add(1), items.insertOne({ _id: 2, n: 1 }), items.insertOne({ _id: 3, n: 1 }), add(2)]),
     );
@@ -122,7 +122,7 @@ describe('a transaction', () => {
     ]);
   });
 
-  test('is what cursors read in, however they are read', async () => {
+  test('is used by every way of reading a cursor', async () => {
     await transactions.run(async () => {
       await seen.insertOne({ _id: 100, n: 9 });
       await items.insertMany([
@@ -148,8 +148,8 @@ describe('a transaction', () => {
   });
 });
 
-describe('what is left to the commit', () => {
-  test('is done once, in order, when everybody sees the writes', async () => {
+describe('effects after the commit', () => {
+  test('run once, in order, when the writes are visible to everyone', async () => {
     const done: string[] = [];
     const note = (text: string) =>
       transactions.afterCommit(async () => {
@@ -169,7 +169,7 @@ describe('what is left to the commit', () => {
     expect(done).toHaveLength(3);
   });
 
-  test('is not done when the transaction is undone', async () => {
+  test('do not run when the transaction is rolled back', async () => {
     const effect = jest.fn(() => Promise.resolve());
     const work = transactions.run(async () => {
       await transactions.afterCommit(effect);
@@ -179,7 +179,7 @@ describe('what is left to the commit', () => {
     expect(effect).not.toHaveBeenCalled();
   });
 
-  test('is done even if something before it fails', async () => {
+  test('run even if an earlier effect fails', async () => {
     const effect = jest.fn(() => Promise.resolve());
     const work = transactions.run(async () => {
       await add(1);
@@ -191,14 +191,14 @@ describe('what is left to the commit', () => {
     expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 1 });
   });
 
-  test('may run transactions of its own', async () => {
+  test('may run transactions of their own', async () => {
     await transactions.run(() =>
       transactions.afterCommit(() => transactions.run(() => add(1)).then(() => {})),
     );
     expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 1 });
   });
 
-  test('are events: they go out after the commit, and not at all without one', async () => {
+  test('include events: they are published after the commit, and never without one', async () => {
     const { bus } = server.context;
     const heard: unknown[] = [];
     const unsubscribe = bus.subscribe(async (event) => {
@@ -220,8 +220,8 @@ describe('what is left to the commit', () => {
   });
 });
 
-describe('a transaction that another one was in the way of', () => {
-  test('runs again, with one effect', async () => {
+describe('a transaction that conflicts with another', () => {
+  test('is retried and takes effect once', async () => {
     let tries = 0;
     const effect = jest.fn(() => Promise.resolve());
     await transactions.run(async () => {
@@ -241,7 +241,7 @@ describe('a transaction that another one was in the way of', () => {
     ]);
   });
 
-  test('loses no count, however many there are at once', async () => {
+  test('loses no increment among many concurrent ones', async () => {
     await Promise.all(
       Array.from({ length: 10 }, () =>
         transactions.run(async () => {
@@ -258,8 +258,8 @@ describe('a transaction that another one was in the way of', () => {
   });
 });
 
-describe('work outside', () => {
-  test('is part of no transaction, and stays when the caller is undone', async () => {
+describe('work outside of the transaction', () => {
+  test('does not belong to a transaction and stays when the caller is rolled back', async () => {
     const work = transactions.run(async () => {
       await add(1);
       await transactions.outside(() => items.insertOne({ _id: 3, n: 0 }));
@@ -274,8 +274,8 @@ describe('work outside', () => {
   });
 });
 
-describe('what runs on when the work is done', () => {
-  test('is not part of it: it writes for itself, and its effects are not lost', async () => {
+describe('operations that continue after the transaction has ended', () => {
+  test('do not belong to it: they write for themselves and their effects are not lost', async () => {
     const { opened, open } = gate();
     const effect = jest.fn(() => Promise.resolve());
     let behind: Promise<unknown> = Promise.resolve();
@@ -304,7 +304,7 @@ describe('what runs on when the work is done', () => {
     ]);
   });
 
-  test('cannot read on in a cursor of it', async () => {
+  test('cannot continue to read a cursor of the transaction', async () => {
     const cursor = await transactions.run(() => Promise.resolve(items.find()));
     await expect(cursor.toArray()).rejects.toThrow('has ended');
   });
@@ -325,7 +325,7 @@ describe('the queue of a channel', () => {
   };
 
   test.each(['one after the other', 'together'])(
-    'takes several changes of one transaction, made %s, while they hold the key once',
+    'runs several changes of one transaction, made %s, while the transaction holds the key once',
     async (way) => {
       const queue = newQueue();
       const { opened, open } = gate();
@@ -342,7 +342,7 @@ describe('the queue of a channel', () => {
     },
   );
 
-  test('lets nobody in before the transaction has ended with its effects', async () => {
+  test('admits the next change only after the transaction and its effects have ended', async () => {
     const queue = newQueue();
     const order: string[] = [];
     const { opened, open } = gate();
@@ -374,7 +374,7 @@ describe('the queue of a channel', () => {
     expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 2 });
   });
 
-  test('goes on after a transaction that was undone, or that runs again', async () => {
+  test('continues after a transaction that was rolled back or retried', async () => {
     const queue = newQueue();
     const undone = transactions.run(() => queue.exclusive(channelId, failing('no')));
     await expect(undone).rejects.toThrow('no');

@@ -11,7 +11,7 @@ afterAll(cleanUp);
 /** Messages with a file each. */
 const COUNT = 40;
 
-test('kill -9 while messages with files are sent: sent again, each is there once, with its file', async () => {
+test('kill -9 while messages with files are sent: after a retry each exists once, with its file', async () => {
   const folder = await temporaryFolder();
   const server = await spawnServer({ DATA_DIR: folder, THROTTLE_ENABLED: 'false' });
   const url = await server.listening();
@@ -49,7 +49,7 @@ test('kill -9 while messages with files are sent: sent again, each is there once
   await again.end('SIGTERM');
 }, 120_000);
 
-describe('the folder of uploads', () => {
+describe('the upload folder', () => {
   /** Starts a server in a folder, does something with it, and ends it. @returns what it wrote. */
   async function serve<Result>(
     settings: Record<string, string>,
@@ -69,7 +69,7 @@ describe('the folder of uploads', () => {
     return { ada, path: `/api/upload/${(await upload(api, ada, 'kept', 'note.txt')).id}` };
   };
 
-  it('stays in the data folder of an older version, until it is moved', async () => {
+  it('stays in the data folder of an older version until it is moved', async () => {
     const folder = await temporaryFolder();
     const [former, current] = [join(folder, 'data', 'uploads'), join(folder, 'uploads')];
     const { result } = await serve({ UPLOAD_DIR: former }, folder, uploadNote);
@@ -88,7 +88,7 @@ describe('the folder of uploads', () => {
     expect(moved.stdout).toContain(`  Uploads        ${current}\n`);
   }, 120_000);
 
-  it('belongs to one database: no other one starts on its files, and none clears them', async () => {
+  it('belongs to one database: another database neither starts on its files nor deletes them', async () => {
     const folder = await temporaryFolder();
     const uploads = join(folder, 'uploads');
     await serve({}, folder, uploadNote);

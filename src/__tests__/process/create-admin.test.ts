@@ -28,7 +28,7 @@ const createAdmin = (parameters: string[], input: string) => run('create-admin',
 
 const ADA = ['--username', 'ada', '--email', 'ada@example.org'];
 
-it('makes a super admin on a running installation, who can log in at once', async () => {
+it('creates a super admin on a running installation, who can log in at once', async () => {
   expect(await createAdmin(ADA, `${PASSWORD}\n`)).toEqual({
     code: 0,
     stdout: 'ada is a super admin.',
@@ -52,7 +52,7 @@ it.each<[string, string[], string, RegExp]>([
   ['no password', ['--username', 'bob', '--email', 'b@example.org'], '', /password is missing/],
   ['a common password', ['--username', 'bob', '--email', 'b@example.org'], 'password123', /tried first/],
 ])(
-  'says what is wrong with %s, and makes nothing',
+  'reports what is wrong with %s and creates nothing',
   async (_, parameters, input, message) => {
     const { code, stderr } = await createAdmin(parameters, input);
     expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
@@ -61,7 +61,7 @@ it.each<[string, string[], string, RegExp]>([
   60_000,
 );
 
-it('constructs everything without a timer or a connection', async () => {
+it('constructs all services without a timer or a connection', async () => {
   const { config, database } = server.context;
   const begun = [
     jest.spyOn(globalThis, 'setTimeout'),
@@ -83,7 +83,7 @@ it('constructs everything without a timer or a connection', async () => {
   expect(calls).toEqual([0, 0, 0]);
 });
 
-it('leaves the background work to the server, as every script does', async () => {
+it('leaves background work to the server, as every script does', async () => {
   const idle = await startTestServer();
   const founder = await signUp(idle.api, 'founder');
   const { channelId } = await createRoom(idle.api, founder);

@@ -26,7 +26,7 @@ const isReplayed = ({ headers }: Answer) => headers['idempotency-replayed'] === 
 
 describe('kill -9', () => {
   test.concurrent(
-    'between a write and its answer: the retry gets the answer',
+    'between a write and its answer: the retry receives the answer',
     async () => {
       const folder = await temporaryFolder();
       const server = await spawnServer({ DATA_DIR: folder });
@@ -57,7 +57,7 @@ describe('kill -9', () => {
   );
 
   test.concurrent(
-    'at any moment: each write that is retried until it is answered is done once',
+    'at any moment: each write that is retried until it is answered takes effect once',
     async () => {
       const random = new SeededRandom(20261124);
       const folder = await temporaryFolder();

@@ -63,7 +63,7 @@ async function useEverything(url: string) {
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 
-it('are JSON lines with the id of the request, and hold no password, token or message', async () => {
+it('are JSON records with the request id, without passwords, tokens or message texts', async () => {
   const server = await spawnServer({
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
@@ -99,7 +99,7 @@ it('are JSON lines with the id of the request, and hold no password, token or me
   expect(lines.some(({ level }) => level === 'error' || level === 'fatal')).toBe(false);
 });
 
-it('do not hold the secrets that development makes for itself either', async () => {
+it('do not contain the secrets that development generates', async () => {
   const folder = await temporaryFolder();
   const server = await spawnServer({ DATA_DIR: folder, LOG_LEVEL: 'trace' });
   await server.listening();

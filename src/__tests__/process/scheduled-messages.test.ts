@@ -9,7 +9,7 @@ afterAll(cleanUp);
 /** Scheduled messages, all for the same moment. */
 const COUNT = 40;
 
-test('kill -9 while scheduled messages are sent: after the restart each is there once', async () => {
+test('kill -9 while scheduled messages are sent: after the restart each exists once', async () => {
   const folder = await temporaryFolder();
   const server = await spawnServer({ DATA_DIR: folder });
   const url = await server.listening();

@@ -49,7 +49,7 @@ const answerOf = (call: ClientRequest, body: string) =>
   });
 
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
-  it.concurrent('stops intake, finishes what is in flight, and ends cleanly', async () => {
+  it.concurrent('stops accepting requests, finishes those in progress and exits cleanly', async () => {
     const folder = await temporaryFolder();
     const server = await spawnServer({ DATA_DIR: folder });
     const url = await server.listening();
@@ -78,7 +78,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     await again.end(signal);
   });
 
-  it.concurrent('a second time does not break the first off', async () => {
+  it.concurrent('sent a second time does not interrupt the shutdown', async () => {
     const server = await spawnServer({});
     await server.listening();
     server.signal(signal);
@@ -87,7 +87,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
 });
 
 describe('a request that never ends', () => {
-  it.concurrent('holds the end up for a while, but not for ever', async () => {
+  it.concurrent('delays the shutdown for a while, but not for ever', async () => {
     const server = await spawnServer({});
     const url = await server.listening();
     const api = await createApi(url);
@@ -102,7 +102,7 @@ describe('a request that never ends', () => {
   });
 });
 
-describe('what nobody handles', () => {
+describe('an unhandled error', () => {
   /** Starts a server in which a signal makes something go wrong outside of any call. */
   async function spawnFaulty(fault: string) {
     const folder = await temporaryFolder();
@@ -111,7 +111,7 @@ describe('what nobody handles', () => {
     return spawnServer({ DATA_DIR: folder, NODE_OPTIONS: `--require=${preload}`, LOG_LEVEL: 'error' });
   }
 
-  it.concurrent('in a promise is logged, and the server goes on', async () => {
+  it.concurrent('in a promise is logged, and the server continues', async () => {
     const server = await spawnFaulty("void Promise.reject(new Error('stray'));");
     const api = await createApi(await server.listening());
     server.signal('SIGUSR2');
@@ -120,7 +120,7 @@ describe('what nobody handles', () => {
     expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
   });
 
-  it.concurrent('as an exception is logged, and the server ends in order', async () => {
+  it.concurrent('as an exception is logged, and the server shuts down in order', async () => {
     const server = await spawnFaulty("setImmediate(() => { throw new Error('stray'); });");
     const ada = await signUp(await createApi(await server.listening()), 'ada');
     expect(ada.token).toBeTruthy();
@@ -150,7 +150,7 @@ describe('kill -9 at any moment', () => {
     return acknowledged;
   }
 
-  it.concurrent('loses no acknowledged message, no account and no session', async () => {
+  it.concurrent('loses no acknowledged message, account or session', async () => {
     const folder = await temporaryFolder();
     let server = await spawnServer({ DATA_DIR: folder });
     let api = await createApi(await server.listening());

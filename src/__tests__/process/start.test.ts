@@ -15,7 +15,7 @@ async function refusal(settings: Record<string, string>, workingDirectory?: stri
   return server.stderr.trim().replace('Parley cannot start: ', '');
 }
 
-it('tells where it listens, where the docs and the data are, and how the first account comes about', async () => {
+it('reports where it listens, where the docs and the data are, and how to create the first account', async () => {
   const folder = await temporaryFolder();
   const server = await spawnServer({}, folder);
   const url = await server.listening();
@@ -43,7 +43,7 @@ it('tells where it listens, where the docs and the data are, and how the first a
   await server.end('SIGTERM');
 });
 
-it('starts beside variables that look like settings, and warns of them', async () => {
+it('starts with variables in the environment that resemble settings, and warns about them', async () => {
   const server = await spawnServer({
     MONGODB_URL: 'mongodb://elsewhere',
     PARLEY_PORT: 'tcp://10.0.0.7:3000',
@@ -56,7 +56,7 @@ it('starts beside variables that look like settings, and warns of them', async (
   await server.end('SIGTERM');
 });
 
-it('keeps its files from other users, also in a folder that they may read', async () => {
+it('protects its files from other users, even in a folder that they may read', async () => {
   const folder = await temporaryFolder();
   await mkdir(join(folder, 'shared'), { mode: 0o755 });
   const server = await spawnServer({ DATA_DIR: 'shared' }, folder);
@@ -69,7 +69,7 @@ it('keeps its files from other users, also in a folder that they may read', asyn
   await server.end('SIGTERM');
 });
 
-it('ends on SIGTERM while it is still starting', async () => {
+it('exits on SIGTERM while it is starting', async () => {
   // A database that accepts the connection and never answers.
   const connections = new Set<Socket>();
   const silent = createServer((connection) => connections.add(connection));
@@ -84,8 +84,8 @@ it('ends on SIGTERM while it is still starting', async () => {
   silent.close();
 });
 
-describe('a start that cannot be', () => {
-  it('names a port that is taken', async () => {
+describe('a failed start', () => {
+  it('names a port that is in use', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
@@ -95,7 +95,7 @@ describe('a start that cannot be', () => {
     other.close();
   });
 
-  it('gives back all that it had opened', async () => {
+  it('closes everything that it had opened', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
@@ -107,7 +107,7 @@ describe('a start that cannot be', () => {
     other.close();
   });
 
-  it('names the folder for files that cannot be made, and gives the store back', async () => {
+  it('names an upload folder that cannot be created, and closes the store', async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'uploads'));
     await writeFile(join(folder, 'uploads', 'images'), '');
@@ -117,7 +117,7 @@ describe('a start that cannot be', () => {
     await expect(access(join(folder, 'store.lock'))).rejects.toThrow('ENOENT');
   });
 
-  it('names a host that is not of this machine', async () => {
+  it('names a host that does not belong to this machine', async () => {
     // An address kept for documentation: no machine has it.
     const hosts = ['192.0.2.1', 'no.such.host.invalid'];
     const lines = await Promise.all(hosts.map((host) => refusal({ HOST: host })));
@@ -130,7 +130,7 @@ describe('a start that cannot be', () => {
     expect(await refusal({ DATA_DIR: file })).toContain(`DATA_DIR ${file} cannot be written: `);
   });
 
-  it('names a DATA_DIR that another server has, which goes on', async () => {
+  it('names a DATA_DIR that another server uses, and does not disturb that server', async () => {
     const folder = await temporaryFolder();
     const first = await spawnServer({ DATA_DIR: folder });
     const url = await first.listening();
@@ -161,7 +161,7 @@ describe('a start that cannot be', () => {
     ]);
   });
 
-  it('names a MONGODB_URI that cannot be understood, without the password in it', async () => {
+  it('names a malformed MONGODB_URI without showing its password', async () => {
     const wrong = [
       'mongodb://',
       'mongodb://%zz',
@@ -176,7 +176,7 @@ describe('a start that cannot be', () => {
     }
   });
 
-  it('reads .env from the folder it is started in', async () => {
+  it('reads .env from the working directory', async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'elsewhere'));
     await writeFile(join(folder, '.env'), 'DATA_DIR=./elsewhere/data\n');

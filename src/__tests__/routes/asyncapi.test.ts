@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 describe('the AsyncAPI document', () => {
-  it('is AsyncAPI 3.0', () => {
+  it('has version 3.0', () => {
     const ajv = new Ajv({ strict: false, allErrors: true, logger: false });
     addFormats(ajv);
     const validate = ajv.compile(asyncApiSchema);
@@ -24,7 +24,7 @@ describe('the AsyncAPI document', () => {
     expect(validate({ ...document, channels: [] })).toBe(false);
   });
 
-  it('describes every event of either side, as an operation and as a message', () => {
+  it('describes every event in both directions, as an operation and as a message', () => {
     const keys = (events: object) => Object.keys(events).map((event) => event.replace(':', '.'));
     const by = (action: string) =>
       Object.keys(document.operations).filter((key) => document.operations[key].action === action);
@@ -34,7 +34,7 @@ describe('the AsyncAPI document', () => {
     expect(Object.keys(document.channels.socket.messages).sort()).toEqual(messages.sort());
   });
 
-  it('is whole: each reference leads somewhere', () => {
+  it('has no dangling reference', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(
       ([, path]) => path!,
     );
@@ -45,7 +45,7 @@ describe('the AsyncAPI document', () => {
     }
   });
 
-  it('refuses what it does not describe, so that the tests of events can fail', async () => {
+  it('refuses events that it does not describe, so that tests of events can fail', async () => {
     const check = await eventCheckOf(server.url);
     expect(check.problemOf('auth:expiring', { expiresAt: new Date().toISOString() })).toBeUndefined();
     expect(check.problemOf('auth:expiring', { expiresAt: 'soon' })).toMatch(/expiresAt/);

@@ -40,7 +40,7 @@ async function sendRaw(body: string | Buffer, headers: Record<string, string> = 
   return { status: answer.status, code: answer.body.error.code as string };
 }
 
-describe('a body', () => {
+describe('a request body', () => {
   it.each(['{', '{"a":1,}', "{'a':1}", 'null', '"text"', '1', 'undefined', '{"a":1}{"b":2}', '['])(
     '%j is malformed',
     async (body) => {
@@ -48,24 +48,24 @@ describe('a body', () => {
     },
   );
 
-  it('is malformed even where none is wanted', async () => {
+  it('is refused when malformed, even where no body is expected', async () => {
     expect(await sendRaw('{', { Authorization: `Bearer ${person.token}` }, '/api/auth/logout')).toEqual({
       status: 400,
       code: 'malformed_json',
     });
   });
 
-  it.each(['[]', '{}', '[[{}]]', '[1]'])('%j is not what is asked for', async (body) => {
+  it.each(['[]', '{}', '[[{}]]', '[1]'])('%j is not an object and is refused', async (body) => {
     expect(await sendRaw(body)).toEqual({ status: 400, code: 'validation_failed' });
   });
 
-  it('of more than 128 kB is too large, up to there it is looked at', async () => {
+  it('of more than 128 kB is too large; up to that size it is validated', async () => {
     const bodyOf = (bytes: number) => JSON.stringify({ a: 'x'.repeat(bytes - '{"a":""}'.length) });
     expect(await sendRaw(bodyOf(128 * 1024))).toEqual({ status: 400, code: 'validation_failed' });
     expect(await sendRaw(bodyOf(128 * 1024 + 1))).toEqual({ status: 413, code: 'payload_too_large' });
   });
 
-  it('that only unpacks to more than that is too large as well', async () => {
+  it('that unpacks to more than that is too large as well', async () => {
     const packed = gzipSync(JSON.stringify({ a: 'x'.repeat(10_000_000) }));
     expect(packed.length).toBeLessThan(20_000);
     expect(await sendRaw(packed, { 'Content-Encoding': 'gzip' })).toEqual({
@@ -74,12 +74,12 @@ describe('a body', () => {
     });
   });
 
-  it('is taken packed', async () => {
+  it('may be compressed', async () => {
     const packed = gzipSync(JSON.stringify({ username: 'x' }));
     expect((await sendRaw(packed, { 'Content-Encoding': 'gzip' })).code).toBe('validation_failed');
   });
 
-  it('that is not packed as it says is malformed', async () => {
+  it('with a wrong Content-Encoding is malformed', async () => {
     const { status } = await sendRaw('{}', { 'Content-Encoding': 'gzip' });
     expect(status).toBe(400);
   });
@@ -92,14 +92,14 @@ describe('a body', () => {
     ['nonsense', {}],
     ['application/json; charset=latin1', {}],
     ['application/json', { 'Content-Encoding': 'compress' }],
-  ])('as %s %j is not understood', async (type, headers) => {
+  ])('as %s %j is not supported', async (type, headers) => {
     expect(await sendRaw('{"username":"x"}', { 'Content-Type': type, ...headers })).toEqual({
       status: 415,
       code: 'unsupported_media_type',
     });
   });
 
-  it('nested a hundred thousand deep does no harm', async () => {
+  it('nested a hundred thousand levels deep does no harm', async () => {
     const deep = '['.repeat(60_000) + ']'.repeat(60_000);
     expect(await sendRaw(deep)).toEqual({ status: 400, code: 'validation_failed' });
     const inField = `{"username":${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}}`;
@@ -107,14 +107,14 @@ describe('a body', () => {
   });
 });
 
-describe('the message of a refusal', () => {
+describe('an error message', () => {
   const details = async (call: Promise<any>): Promise<[string, string, string]> => {
     const { status, body } = await call;
     expect([status, body.error.code]).toEqual([400, 'validation_failed']);
     return [body.error.message, body.error.details[0].path, body.error.details[0].message];
   };
 
-  it('names the bounds of a number in the query, for every such parameter of every route', async () => {
+  it('names the bounds of every numeric query parameter of every route', async () => {
     const { body: document } = await server.api.get('/openapi.json');
     const parameters = Object.entries<any>(document.paths).flatMap(([path, methods]) =>
       Object.entries<any>(methods).flatMap(([method, { parameters = [] }]) =>
@@ -137,7 +137,7 @@ describe('the message of a refusal', () => {
     }
   });
 
-  it('says what is missing, what is unknown, and where', async () => {
+  it('names missing fields, unknown fields and their paths', async () => {
     const post = (body: unknown) => server.api.post('/api/groups', body, person.token);
     expect(await details(post(undefined))).toEqual(['body: is required', '', 'is required']);
     expect(await details(post([]))).toEqual(['body: must be an object', '', 'must be an object']);
@@ -154,7 +154,7 @@ describe('the message of a refusal', () => {
     ['visibility', null, 'must be one of public, private'],
     ['description', 'x'.repeat(5000), expect.stringMatching(/^must have at most \d+ characters$/)],
     ['name', '', 'must not be empty'],
-  ])('says what %s must be when it is %j', async (field, value, message) => {
+  ])('describes the expected value of %s for %j', async (field, value, message) => {
     const [, path, said] = await details(
       server.api.post('/api/groups', { name: 'x', [field]: value }, person.token),
     );
@@ -165,7 +165,7 @@ describe('the message of a refusal', () => {
     ['doNotDisturbUntil', 'tomorrow', 'must be a time in UTC by ISO 8601, such as 2026-01-31T12:00:00Z'],
     ['invisible', 'yes', 'must be true or false'],
     ['extras', [], 'must be an object'],
-  ])('says what the preference %s must be when it is %j', async (field, value, message) => {
+  ])('describes the expected value of the preference %s for %j', async (field, value, message) => {
     const call = server.api.call('patch', '/api/client/preferences', {
       token: person.token,
       body: { [field]: value },
@@ -173,7 +173,7 @@ describe('the message of a refusal', () => {
     expect((await details(call)).slice(1)).toEqual([field, message]);
   });
 
-  it('is as plain over sockets', async () => {
+  it('is as clear over sockets', async () => {
     const client = await connect(server.url, person.token, { reconnection: false });
     const answer: any = await client.ask('message:send', { channelId: 5, extra: true });
     client.close();
@@ -187,7 +187,7 @@ describe('the message of a refusal', () => {
   });
 });
 
-describe('an address', () => {
+describe('a request path', () => {
   it.each([
     ['get', '/nowhere'],
     ['get', '/api'],
@@ -197,13 +197,13 @@ describe('an address', () => {
     ['get', '/api/auth/login'],
     ['get', '/.env'],
     ['get', '/../package.json'],
-  ] as const)('that no route has: %s %s', async (method, path) => {
+  ] as const)('that no route matches is not found: %s %s', async (method, path) => {
     const answer = await server.api.call(method, path, { token: person.token });
     expect(answer).toMatchObject({ status: 404, body: { error: { code: 'route_not_found' } } });
   });
 
   it.each(['/api/users/%', '/api/users/%E0%A4%A', '/api/groups/%ff/join'])(
-    'that cannot be read is a bad request: %s',
+    'that cannot be decoded is a bad request: %s',
     async (path) => {
       // supertest would refuse to send it.
       const { hostname, port } = new URL(server.url);
@@ -231,13 +231,13 @@ describe('a request id', () => {
     return answer.headers['x-request-id']!;
   };
 
-  it('is made for each request', async () => {
+  it('is generated for each request', async () => {
     const [one, two] = [await idFor(), await idFor()];
     expect(one).toMatch(/^[0-9a-f-]{36}$/);
     expect(two).not.toBe(one);
   });
 
-  it('is taken from a proxy, if it is a plain one', async () => {
+  it('is taken from a proxy if it is well-formed', async () => {
     expect(await idFor('trace-42_a')).toBe('trace-42_a');
     for (const wrong of ['x'.repeat(65), 'a b', '{"a":1}', '<b>', '']) {
       expect(await idFor(wrong)).toMatch(/^[0-9a-f-]{36}$/);
@@ -245,8 +245,8 @@ describe('a request id', () => {
   });
 });
 
-describe('a fault of the server', () => {
-  it('shows nothing of its cause to the caller, and everything to the log, under the request id', async () => {
+describe('an internal error', () => {
+  it('hides its cause from the caller and logs it under the request id', async () => {
     const lines: any[] = [];
     const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
     const { config, database } = server.context;

@@ -192,7 +192,7 @@ async function attack(operation: Operation, document: any): Promise<void> {
   }
 }
 
-describe('whatever is sent, nothing fails in the server', () => {
+describe('hostile input never causes a server error', () => {
   let document: any;
   let operations: Operation[];
 
@@ -201,7 +201,7 @@ describe('whatever is sent, nothing fails in the server', () => {
     operations = operationsOf(document);
   });
 
-  it('of all operations that are made at any time', async () => {
+  it('in operations that can be called at any time', async () => {
     const waiting = operations.filter(({ operationId }) => operationId !== ALONE);
     const workOff = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) await attack(next, document);
@@ -209,7 +209,7 @@ describe('whatever is sent, nothing fails in the server', () => {
     await Promise.all(Array.from({ length: AT_ONCE }, workOff));
   }, 180_000);
 
-  it('and of the one that changes what everybody may do', async () => {
+  it('in the operation that changes the settings of all users', async () => {
     await attack(
       operations.find(({ operationId }) => operationId === ALONE)!,
       document,
@@ -217,8 +217,8 @@ describe('whatever is sent, nothing fails in the server', () => {
   });
 });
 
-describe('and after all of it', () => {
-  it('what is stored is whole and true', async () => {
+describe('after all hostile calls', () => {
+  it('the stored data is consistent', async () => {
     const { collections } = (await server).context.database;
     const groups = await collections.groups.find().toArray();
     expect(groups.length).toBeGreaterThan(50);

@@ -31,7 +31,7 @@ function requestLine(url: string, target: string, headers: string[] = []): Promi
   });
 }
 
-describe('a request for what is no URL', () => {
+describe('a request with a malformed URL', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startTestServer();
@@ -39,7 +39,7 @@ describe('a request for what is no URL', () => {
   afterAll(() => server.close());
 
   it.each(['//', '///', '//\xe9:x/', '/\xe9', 'http://[/', '/socket.io/?\xe9=%', '*'])(
-    '%s is answered, and the server goes on',
+    '%s is answered, and the server continues',
     async (target) => {
       const upgrade = ['Connection: Upgrade', 'Upgrade: websocket'];
       for (let round = 0; round < 20; round++) {
@@ -58,7 +58,7 @@ describe('headers', () => {
   });
   afterAll(() => server.close());
 
-  it.each([LISTED, 'http://localhost:4200'])('let a page of the listed origin %s in', async (origin) => {
+  it.each([LISTED, 'http://localhost:4200'])('allow pages of the configured origin %s', async (origin) => {
     const { headers } = await supertest(server.url).get('/health/live').set('Origin', origin);
     expect(headers['access-control-allow-origin']).toBe(origin);
     expect(headers['vary']).toContain('Origin');
@@ -77,7 +77,7 @@ describe('headers', () => {
     'http://chat.example.org',
     'https://chat.example.org:8443',
     'https://CHAT.example.org.',
-  ])('do not let a page of %s in', async (origin) => {
+  ])('do not allow pages of %s', async (origin) => {
     for (const method of ['get', 'options'] as const) {
       const { headers } = await supertest(server.url)[method]('/api/auth/me').set('Origin', origin);
       expect(headers['access-control-allow-origin']).toBeUndefined();
@@ -85,14 +85,14 @@ describe('headers', () => {
     }
   });
 
-  it('are the same for sockets: long polling answers listed origins alone', async () => {
+  it('are the same for sockets: long polling permits configured origins only', async () => {
     const poll = (origin: string) =>
       supertest(server.url).get('/socket.io/?EIO=4&transport=polling').set('Origin', origin);
     expect((await poll(LISTED)).headers['access-control-allow-origin']).toBe(LISTED);
     expect((await poll('https://evil.example')).headers['access-control-allow-origin']).toBeUndefined();
   });
 
-  it('tell browsers to be careful, and not what answers', async () => {
+  it('include security headers, and do not name the server software', async () => {
     const { headers } = await supertest(server.url).get('/api/auth/me');
     expect(headers).toMatchObject({
       'x-content-type-options': 'nosniff',
@@ -104,7 +104,7 @@ describe('headers', () => {
     expect(headers['strict-transport-security']).toBeUndefined();
   });
 
-  it('name the request: by the id that came, if it is one, or by a new one', async () => {
+  it('contain the request id: the given one if it is valid, otherwise a new one', async () => {
     const idFor = async (given: string) =>
       (await supertest(server.url).get('/nowhere').set('X-Request-Id', given)).headers['x-request-id'];
     expect(await idFor('proxy-1_A')).toBe('proxy-1_A');
@@ -115,7 +115,7 @@ describe('headers', () => {
     expect(body.error.requestId).toBe(headers['x-request-id']);
   });
 
-  it('let no page of any origin in by default', async () => {
+  it('allow no origin by default', async () => {
     const bare = await startTestServer({ PUBLIC_URL: 'https://chat.example.org' });
     const { headers } = await supertest(bare.url).get('/health/live').set('Origin', LISTED);
     expect(headers['access-control-allow-origin']).toBeUndefined();
@@ -124,7 +124,7 @@ describe('headers', () => {
   });
 });
 
-describe('the address of a client', () => {
+describe('the IP address of a client', () => {
   it.each([
     ['false', '127.0.0.1'],
     ['true', '203.0.113.7'],
@@ -146,7 +146,7 @@ describe('the address of a client', () => {
 });
 
 describe('a change of the signing secret', () => {
-  it('leaves tokens of the one before good, and no others', async () => {
+  it('keeps tokens of the previous secret valid, and no others', async () => {
     const before = await startTestServer({ JWT_SECRET: OLD });
     const ada = await signUp(before.api, 'ada');
     const phone = await logInAgain(before.api, ada);
@@ -186,7 +186,7 @@ describe('a change of the signing secret', () => {
   });
 });
 
-describe('the version of the client', () => {
+describe('the client version', () => {
   let server: TestServer;
   let ada: Person;
   beforeAll(async () => {
@@ -228,7 +228,7 @@ describe('the version of the client', () => {
     ['web/1.3.9', 'web', '1.3.9', '1.4.0'],
     ['WEB/1.4.0-rc.1', 'web', '1.4.0-rc.1', '1.4.0'],
     ['ios/1.10.0', 'ios', '1.10.0', '2.0.0'],
-  ])('%s is too old, over REST and sockets alike', async (sent, client, version, minimum) => {
+  ])('%s is too old, over REST and sockets', async (sent, client, version, minimum) => {
     const error = {
       code: 'client_outdated',
       message: `This client is too old: update it to ${minimum} or later.`,
@@ -253,7 +253,7 @@ describe('the version of the client', () => {
     );
   });
 
-  it('is refused without a look at the token, and takes a string', async () => {
+  it('is checked before the token, and must be a string', async () => {
     const headers = { 'X-Parley-Client': 'web/1.0.0' };
     expect(await server.api.call('get', '/api/auth/me', { headers })).toMatchObject(
       refused(400, 'client_outdated'),

@@ -21,11 +21,11 @@ afterAll(() => server.close());
 const described = () => operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort();
 
 describe('the OpenAPI document', () => {
-  it('describes every route that is mounted, and no other', () => {
+  it('describes every mounted route and no other', () => {
     expect(mountedRoutes(createApp(server.context))).toEqual(described());
   });
 
-  it('would be found out if a route were missing', () => {
+  it('would miss a route that is not described', () => {
     const app = createApp(server.context);
     app.get('/api/forgotten/:id', () => {});
     expect(mountedRoutes(app).filter((route) => !described().includes(route))).toEqual([
@@ -33,11 +33,11 @@ describe('the OpenAPI document', () => {
     ]);
   });
 
-  it('describes what the contract names', () => {
+  it('describes the operations that the contract names', () => {
     for (const route of CONTRACT) expect(described()).toContain(route);
   });
 
-  it('is version 3.1 and whole: each operation has a name of its own, and each reference leads somewhere', () => {
+  it('has version 3.1, unique operation ids and no dangling reference', () => {
     expect(document.openapi).toBe('3.1.0');
     const ids = operations.map(({ operationId }) => operationId);
     expect(new Set(ids).size).toBe(ids.length);
@@ -54,7 +54,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  it('gives no example of an idempotency key, which Swagger UI would fill in for everybody', () => {
+  it('has no example of an idempotency key, which Swagger UI would fill in for everyone', () => {
     const parameters = operations.flatMap(
       ({ method, path }) => document.paths[path][method].parameters ?? [],
     );
@@ -72,7 +72,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  it('says of each route whether it takes a token, and each route keeps to it', async () => {
+  it('declares for each route whether it needs a token, and each route does so', async () => {
     const open = operations
       .filter(({ authenticated }) => !authenticated)
       .map(({ operationId }) => operationId);
@@ -101,10 +101,10 @@ describe('the OpenAPI document', () => {
   });
 });
 
-describe('caches', () => {
+describe('caching headers', () => {
   const open = ['/', '/openapi.json', '/asyncapi.json'];
 
-  it('keep no answer of any route, be it refused or not, but documentation and files', async () => {
+  it('forbid caching of every API answer, except documentation and files', async () => {
     const { token } = await signUp(server.api);
     for (const { method, path, params } of operations) {
       const filled = fillPath(path, Object.fromEntries(params.map((name) => [name, '0'.repeat(24)])));
@@ -118,7 +118,7 @@ describe('caches', () => {
     }
   });
 
-  it('keep no answer to what is no route or no JSON', async () => {
+  it('forbid caching of answers to unknown routes and malformed JSON', async () => {
     const { url } = server;
     const answers = [
       await supertest(url).get('/api/nowhere').expect(404),
@@ -127,7 +127,7 @@ describe('caches', () => {
     for (const { headers } of answers) expect(headers['cache-control']).toBe('no-store');
   });
 
-  it('may keep the documentation, and ask whether it has changed', async () => {
+  it('allow caching of the documentation with revalidation', async () => {
     for (const path of [...open, '/api-docs/swagger-ui.css']) {
       const { headers } = await supertest(server.url).get(path).expect(200);
       expect([path, headers['cache-control']]).toEqual([path, 'public, no-cache']);
@@ -136,8 +136,8 @@ describe('caches', () => {
   });
 });
 
-describe('the page that shows it', () => {
-  it('is there, and loads this document', async () => {
+describe('the documentation page', () => {
+  it('exists, and loads this document', async () => {
     const page = await supertest(server.url).get('/api-docs/').expect(200).expect('Content-Type', /html/);
     expect(page.text).toContain('swagger-ui');
     const script = await supertest(server.url).get('/api-docs/swagger-ui-init.js').expect(200);
@@ -145,7 +145,7 @@ describe('the page that shows it', () => {
     await supertest(server.url).get('/api-docs/swagger-ui-bundle.js').expect(200);
   });
 
-  it('is linked from the first page', async () => {
+  it('is linked from the start page', async () => {
     const page = await supertest(server.url).get('/').expect(200).expect('Content-Type', /html/);
     expect(page.text).toContain('href="/api-docs"');
     await supertest(server.url).get('/api-docs').redirects(1).expect(200);
@@ -161,7 +161,7 @@ describe('the types of a route', () => {
     yield await Promise.resolve(1);
   }
 
-  it('accept the replies that it declares, each with a body of its schema', () => {
+  it('accept the declared replies, each with a body of its schema', () => {
     const replies = { 200: name, 201: name, 204: nothing };
     const made = Math.random() < 0.5;
     const handlers = [
@@ -177,7 +177,7 @@ describe('the types of a route', () => {
     });
   });
 
-  it('refuse another body, another status, a missing body and lines of another type', () => {
+  it('refuse another body, another status, a missing body and records of another type', () => {
     const replies = { 200: name, 204: nothing };
     // @ts-expect-error the body has a number where the schema has a string
     publicRoute({ ...declared, replies, handle: () => Promise.resolve(reply(200, { name: 1 })) });

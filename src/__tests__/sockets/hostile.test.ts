@@ -45,7 +45,7 @@ test.each([
 });
 
 test.each(['presence:report', 'typing:start', 'typing:stop', 'auth:refresh'])(
-  '%s without a good payload is answered with validation_failed',
+  '%s without a valid payload is answered with validation_failed',
   async (event) => {
     for (const parameters of [[], [null], [[]], ['x'], [{ active: 'yes' }], [{ channelId: { $ne: 1 } }]]) {
       expect(await emit(event, ...parameters)).toMatchObject({ error: { code: 'validation_failed' } });
@@ -60,7 +60,7 @@ test.each(['nonsense', '__proto__', 'constructor', 'toString', ''])(
   },
 );
 
-test('events without an acknowledgement are handled, and bad ones do no harm', async () => {
+test('events without an acknowledgement are handled, and malformed ones do no harm', async () => {
   const raw = client.socket as unknown as Socket;
   raw.emit('message:send', { nonsense: true });
   raw.emit('message:send');
@@ -69,7 +69,7 @@ test('events without an acknowledgement are handled, and bad ones do no harm', a
   expect(heard.message.body).toBe('Fire and forget');
 });
 
-test('whatever is sent, the answer is an error with a code, never internal_error', async () => {
+test('every hostile payload gets an error with a code, never internal_error', async () => {
   const event = fc.constantFrom(
     'message:send',
     'message:edit',
@@ -99,7 +99,7 @@ test('whatever is sent, the answer is an error with a code, never internal_error
   );
 });
 
-test('a packet over the limit ends that connection and no other', async () => {
+test('a packet over the limit closes that connection and no other', async () => {
   const victim = await connect(server.url, ada.token, { reconnection: false, transports: ['websocket'] });
   const closed = new Promise((resolve) => victim.socket.once('disconnect', resolve));
   (victim.socket as unknown as Socket).emit('message:send', { body: 'x'.repeat(300_000) });
@@ -128,13 +128,13 @@ describe('an upgrade', () => {
     });
 
   test.each(['/', '/nowhere', '/socket.iox', '/socket.io', '/api/auth/me'])(
-    'of %s, which no server owns, is answered with 404',
+    'of %s, which no server handles, is answered with 404',
     async (path) => {
       expect(await upgrade(path)).toBe(404);
     },
   );
 
-  test('of an address that is none is answered, and the server goes on', async () => {
+  test('with a malformed URL is answered, and the server continues', async () => {
     const { port } = new URL(server.url);
     const socket = netConnect(Number(port), '127.0.0.1');
     const answer = new Promise<string>((resolve) => {

@@ -49,7 +49,7 @@ const isConnected = ({ id }: Person) => server.context.services.connections.of(i
 const leaving = ({ socket }: Client) =>
   new Promise<string>((resolve) => socket.once('disconnect', (reason) => resolve(reason)));
 
-test('events beyond the limit are refused, and whoever goes on is disconnected', async () => {
+test('events beyond the limit are refused, and a client that continues is disconnected', async () => {
   const [client, other] = [await enter(bob), await enter(bob)];
   const stop = () => client.ask('typing:stop', { channelId });
   const answers = await Promise.all(Array.from({ length: EVENTS + 10 }, stop));
@@ -70,20 +70,20 @@ test('events beyond the limit are refused, and whoever goes on is disconnected',
   expect(other.socket.connected).toBe(true);
 });
 
-test('packets that are no events are counted, too', async () => {
+test('packets that are not events are counted, too', async () => {
   const client = await connectRaw(server.url, bob.token);
   for (let count = 0; count < 5 * 40; count++) client.send('3');
   await client.closed;
   expect(endedFor('too_many_packets')).toBe(1);
 });
 
-test('a connection may not try tokens for ever', async () => {
+test('a connection may try a limited number of tokens', async () => {
   const client = await openRaw(server.url);
   for (let count = 0; count < 12; count++) client.send('40{"token":"invented"}');
   await client.closed;
 });
 
-test('a user has so many connections at a time, however many are tried at once', async () => {
+test('a user has a limited number of connections, however many connect at once', async () => {
   const tries = await Promise.allSettled(Array.from({ length: 3 * PER_USER }, () => enter(bob)));
   const refused = tries.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
   expect(refused).toHaveLength(2 * PER_USER);
@@ -114,7 +114,7 @@ describe('a client that does not read', () => {
     return sent;
   }
 
-  test('over WebSocket is cut off, and others hear everything', async () => {
+  test('over WebSocket is disconnected, and others receive everything', async () => {
     const before = endedFor('too_slow');
     const slow = await connectRaw(server.url, bob.token);
     const reader = await enter(ada);
@@ -125,7 +125,7 @@ describe('a client that does not read', () => {
     slow.webSocket.terminate();
   }, 120_000);
 
-  test('over polling is cut off', async () => {
+  test('over polling is disconnected', async () => {
     const before = endedFor('too_slow');
     const lazy = supertest(server.url);
     const path = '/socket.io/?EIO=4&transport=polling';
@@ -162,7 +162,7 @@ test('an address that opens too many connections is refused for a while', async 
   expect(Number(refusal.headers['retry-after'])).toBeGreaterThanOrEqual(1);
 });
 
-test('a server that closes answers what it has taken, and spreads the clients that come again', async () => {
+test('a stopping server answers what it has accepted, and spreads the reconnections of its clients', async () => {
   const closing = await startTestServer();
   const carl = await signUp(closing.api, 'carl');
   const room = await createRoom(closing.api, carl);

@@ -79,21 +79,24 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     ],
   ];
 
-  it.each(acts)('%s ends sockets and tokens before the call returns', async (_, reason, act) => {
-    const { channelId } = await createRoom(here.api, admin, [ada]);
-    const [client, witness] = [await enter(ada), await enter(admin)];
-    const end = endOf(client);
-    expect(Math.floor((await act()).status / 100)).toBe(2);
-    // The call has returned.
-    expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
-    const message = { clientMessageId: `after-${ada.id}`, body: 'Is she gone?' };
-    expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
-    await witness.hears((heard) => heard.message.clientMessageId === message.clientMessageId);
-    expect(await end).toBe(reason);
-    expect(client.heard).toEqual([]);
-  });
+  it.each(acts)(
+    '%s closes sockets and invalidates tokens before the call returns',
+    async (_, reason, act) => {
+      const { channelId } = await createRoom(here.api, admin, [ada]);
+      const [client, witness] = [await enter(ada), await enter(admin)];
+      const end = endOf(client);
+      expect(Math.floor((await act()).status / 100)).toBe(2);
+      // The call has returned.
+      expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
+      const message = { clientMessageId: `after-${ada.id}`, body: 'Is she gone?' };
+      expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
+      await witness.hears((heard) => heard.message.clientMessageId === message.clientMessageId);
+      expect(await end).toBe(reason);
+      expect(client.heard).toEqual([]);
+    },
+  );
 
-  it('another role counts over REST and on open sockets', async () => {
+  it('another role applies over REST and on open sockets', async () => {
     const client = await enter(ada);
     const { channelId } = await createRoom(here.api, admin);
     const setRole = (role: string) =>
@@ -112,7 +115,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(await moderate(3)).toEqual(['not_found', 403]);
   });
 
-  it('who is removed from a group hears nothing more of it, and who is taken in hears', async () => {
+  it('a user who is removed from a group receives nothing more of it, and an added one does', async () => {
     const bob = await signUp(here.api, 'bob');
     const { groupId, channelId } = await createRoom(here.api, admin, [ada]);
     const [removed, added, witness] = [await enter(ada), await enter(bob), await enter(admin)];
@@ -126,7 +129,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(removed.heard).toEqual([]);
   });
 
-  it('maintenance closes both, tells the clients of both, and ends on both', async () => {
+  it('maintenance closes both, notifies the clients of both, and ends on both', async () => {
     const client = await enter(ada);
     const told = client.isTold('maintenance:changed');
     const set = (body: object) =>
@@ -138,7 +141,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect((await me(there.api, ada)).status).toBe(200);
   });
 
-  it("who turns invisible is invisible on the other, whatever else the client keeps in 'extras'", async () => {
+  it("a user who becomes invisible is invisible on the other node, whatever the client stores in 'extras'", async () => {
     await createRoom(here.api, admin, [ada]);
     const client = await enter(ada);
     const status = async () =>
@@ -151,7 +154,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     client.close();
   });
 
-  it('what concerns one node alone does not reach Redis', async () => {
+  it('events for a single node are not sent to Redis', async () => {
     const channel = `parley:${here.context.config.database.name}:events`;
     const [listener, answers] = [new Redis(redis.url), new Redis(redis.url)];
     const types: string[] = [];
@@ -169,7 +172,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(types).toEqual(['user.changed']);
   });
 
-  it('a session whose end one node has moved does not end on the other', async () => {
+  it('a session that was extended on one node does not expire on the other', async () => {
     const { sessions } = here.context.database.collections;
     const end = Date.now() + 1500;
     const _id = new ObjectId(ada.refreshToken.split('.')[0]);
@@ -181,7 +184,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect((await me(there.api, ada)).status).toBe(200);
   });
 
-  it('a node that does not confirm is waited for, and not for ever', async () => {
+  it('a node that does not confirm delays others for a limited time', async () => {
     const silent = new Redis(redis.url);
     await silent.subscribe(`parley:${here.context.config.database.name}:events`);
     const client = await enter(ada);
@@ -197,7 +200,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(performance.now() - before).toBeLessThan(1900);
   });
 
-  it('nonsense from Redis does no harm', async () => {
+  it('malformed messages from Redis do no harm', async () => {
     const stranger = new Redis(redis.url);
     const channel = `parley:${here.context.config.database.name}:events`;
     for (const text of ['', '{', 'null', '[]', '{"from":"x","id":1}', '{"from":"x","id":1,"event":null}']) {
@@ -210,7 +213,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect(await end).toBe('logged_out');
   });
 
-  it('a node has two connections to Redis, whatever uses them, and none once it has ended', async () => {
+  it('a node has two connections to Redis, whatever uses them, and none after its stop', async () => {
     const observer = new Redis(redis.url);
     const name = ` name=parley:${here.context.config.database.name}:`;
     const count = async () => String(await observer.client('LIST')).split(name).length - 1;
@@ -226,8 +229,8 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     observer.disconnect();
   });
 
-  describe('while Redis is away', () => {
-    it('the other finds out by itself, and all come again when it is back', async () => {
+  describe('without Redis', () => {
+    it('the other node detects changes by itself, and all reconnect when Redis is back', async () => {
       const client = await enter(ada);
       const end = endOf(client);
       const bob = await signUp(here.api, 'bob');

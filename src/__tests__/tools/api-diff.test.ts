@@ -34,7 +34,7 @@ const changes = (before: JsonObject, after: JsonObject) =>
 const text = { type: 'string' };
 const nullable = { anyOf: [text, { type: 'null' }] };
 
-describe('what a client sends', () => {
+describe('the input of an operation', () => {
   it.each<[string, object, object, string[]]>([
     ['nothing', object({ a: text }), object({ a: text }), []],
     ['a new field', object({}), object({ a: text }, []), ['ok .a is new']],
@@ -84,7 +84,7 @@ describe('what a client sends', () => {
   });
 });
 
-describe('what a client receives', () => {
+describe('the output of an operation', () => {
   it.each<[string, object, object, string[]]>([
     ['a new field', object({}), object({ a: text }), ['ok .a is new']],
     ['a field is gone', object({ a: text }), object({}), ['BREAKING .a is gone']],
@@ -114,7 +114,7 @@ describe('what a client receives', () => {
     );
   });
 
-  it('may contain itself', () => {
+  it('may be recursive', () => {
     const tree = (leaf: object) => object({ leaf, inner: { $ref: '#/components/schemas/Output' } }, ['leaf']);
     expect(changes(openApi({}, tree(text)), openApi({}, tree(nullable)))).toEqual([
       'BREAKING POST /things 201.leaf may also be null',
@@ -145,7 +145,7 @@ describe('an operation', () => {
     ],
   ])('%s', (_, more, expected) => expect(changes(base, openApi({}, {}, more))).toEqual(expected));
 
-  it('comes and goes', () => {
+  it('may be added or removed', () => {
     expect(changes(base, { paths: {} })).toEqual(['BREAKING POST /things is gone']);
     expect(changes({ paths: {} }, base)).toEqual(['ok POST /things is new']);
     const closed = openApi({}, {}, { security: [] });
@@ -153,7 +153,7 @@ describe('an operation', () => {
   });
 });
 
-test('events are read by who sends them', () => {
+test('events are compared from the view of their sender', () => {
   const document = (sent: object, told: object, more: object = {}): JsonObject => ({
     channels: {
       socket: {

@@ -84,7 +84,7 @@ describe('the generated tables', () => {
   });
 });
 
-describe('a page', () => {
+describe('a page of documentation', () => {
   const folder = mkdtempSync(join(tmpdir(), 'parley-docs-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const named = {
@@ -119,7 +119,7 @@ describe('a page', () => {
   });
 });
 
-describe('the decisions', () => {
+describe('decision records', () => {
   const folder = mkdtempSync(join(tmpdir(), 'parley-decisions-'));
   beforeEach(() => {
     write('README.md', '# Decisions\n');

@@ -5,7 +5,7 @@ const SECRET = 'a secret of more than 32 characters, for tests';
 
 afterAll(removeFolders);
 
-describe('a good value', () => {
+describe('a valid value', () => {
   const dataDir = emptyFolder();
   const cases: [Record<string, string>, object][] = [
     [
@@ -73,7 +73,7 @@ describe('a good value', () => {
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ];
 
-  it.each(cases)('%j is taken, from the environment and from .env', (settings, expected) => {
+  it.each(cases)('%j is accepted, from the environment and from .env', (settings, expected) => {
     expect(load(settings).config).toMatchObject(expected);
     const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'`);
     expect(load({}, lines.join('\n')).config).toMatchObject(expected);
@@ -137,7 +137,7 @@ describe('a malformed value', () => {
     LOG_LEVEL: ['verbose', 'INFO'],
   };
 
-  it.each(Object.entries(cases))('of %s is refused by the name of the setting', (name, values) => {
+  it.each(Object.entries(cases))('of %s is refused with the name of the setting', (name, values) => {
     for (const value of values) {
       expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name} must `));
       // A quoted value may hold anything but its own quotation mark.
@@ -145,13 +145,13 @@ describe('a malformed value', () => {
     }
   });
 
-  it('exists for every setting but those that take any text', () => {
+  it('is listed here for every setting except those that accept any text', () => {
     expect([...Object.keys(cases), 'HOST', 'DATA_DIR', 'UPLOAD_DIR', 'MAIL_FROM'].sort()).toEqual(
       [...SETTING_NAMES].sort(),
     );
   });
 
-  it('of times that together would show people who are gone for longer than 30 seconds is refused', () => {
+  it('of timings that would show disconnected users for longer than 30 seconds is refused', () => {
     const names = ['SOCKET_PING_SECONDS', 'SOCKET_PONG_SECONDS', 'PRESENCE_GRACE_SECONDS'];
     expect(refusal({ PRESENCE_GRACE_SECONDS: '8' })).toBe(
       `${names[0]}, ${names[1]} and ${names[2]} must be at most 29 together.`,
@@ -159,7 +159,7 @@ describe('a malformed value', () => {
     expect(() => load({ PRESENCE_GRACE_SECONDS: '7' })).not.toThrow();
   });
 
-  it('never shows the secret that was too short', () => {
+  it('of a secret is not shown in the error', () => {
     for (const name of ['JWT_SECRET', 'ENCRYPTION_KEY']) {
       expect(refusal({ [name]: 'hunter2hunter2' })).not.toContain('hunter2');
     }

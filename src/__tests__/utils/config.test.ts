@@ -14,8 +14,8 @@ const SECRETS: [string, (config: Config) => string][] = [
 
 afterAll(removeFolders);
 
-describe('without any setting', () => {
-  it('takes the defaults', () => {
+describe('without any settings', () => {
+  it('uses the defaults', () => {
     const { config, folder } = load();
     expect(config).toEqual({
       environment: 'development',
@@ -60,7 +60,7 @@ describe('without any setting', () => {
     });
   });
 
-  it('makes the data folder for its owner alone, and secrets in it that stay', () => {
+  it('makes the data folder readable for its owner only, with secrets that persist', () => {
     const { config, folder } = load();
     expect(statSync(join(folder, 'data')).mode & 0o777).toBe(0o700);
     expect(config.encryptionKey).not.toBe(config.auth.jwtSecret);
@@ -77,7 +77,7 @@ describe('without any setting', () => {
     }
   });
 
-  it.each(SECRETS)('says so when the kept %s is damaged, and leaves it as it is', (file) => {
+  it.each(SECRETS)('reports that the stored %s is damaged, and leaves it as it is', (file) => {
     const { folder } = load();
     const path = join(folder, 'data', file);
     writeFileSync(path, 'short');
@@ -92,13 +92,13 @@ describe('an empty value', () => {
     expect(load({}, `${name}=`).config).toMatchObject({ http: { port: 3000, host: '127.0.0.1' } });
   });
 
-  it('of the environment leaves the one in .env standing', () => {
+  it('in the environment does not hide the one in .env', () => {
     expect(load({ PORT: '' }, 'PORT=4000').config.http.port).toBe(4000);
   });
 });
 
 describe('an unknown name', () => {
-  it('stops the start wherever it is in .env, with what was meant', () => {
+  it('in .env prevents the start, with a suggestion', () => {
     expect(refusal({}, 'PORT=1\nPROT=80')).toBe(
       'PROT in .env is not a setting of Parley. Did you mean PORT?',
     );
@@ -116,25 +116,25 @@ describe('an unknown name', () => {
     ['CORS_ORIGIN', 'CORS_ORIGINS'],
     ['PARLEY_PORT', 'PORT'],
     ['PARLEY_REDIS_URI', 'REDIS_URL'],
-  ])('%s in the environment is warned of, and taken for a misspelt %s', (name, meant) => {
+  ])('%s in the environment causes a warning as a misspelt %s', (name, meant) => {
     expect(load({ [name]: 'x' }).warnings).toEqual([
       `${name} in the environment is not a setting of Parley and is ignored. Did you mean ${meant}?`,
     ]);
   });
 
-  it('that is like a setting which is set belongs to another program', () => {
+  it('that resembles a setting which is set belongs to another program', () => {
     expect(load({ REDIS_URI: 'x', REDIS_URL: 'redis://r' }).warnings).toEqual([]);
     expect(load({ MONGODB_URL: 'x' }, 'MONGODB_URI=mongodb://m').warnings).toEqual([]);
   });
 
-  it('with the prefix PARLEY_ is warned of, even where nothing similar exists', () => {
+  it('with the prefix PARLEY_ causes a warning, even if nothing similar exists', () => {
     expect(load({ PARLEY_COLOUR: 'blue' }).warnings).toEqual([
       'PARLEY_COLOUR in the environment is not a setting of Parley and is ignored.',
     ]);
     expect(refusal({}, 'PARLEY_COLOUR=blue')).toBe('PARLEY_COLOUR in .env is not a setting of Parley.');
   });
 
-  it('is warned of also when the start is refused for the lack of what was meant', () => {
+  it('causes a warning also when the start fails because the intended setting is missing', () => {
     const folder = emptyFolder();
     const warn = jest.fn();
     expect(() => loadConfig({ NODE_ENV: 'production', JWT_SECRETS: SECRET }, folder, warn)).toThrow(
@@ -143,7 +143,7 @@ describe('an unknown name', () => {
     expect(warn).toHaveBeenCalledWith(expect.stringContaining('JWT_SECRETS'));
   });
 
-  it('that Kubernetes sets for a service is not mentioned', () => {
+  it('that Kubernetes sets for a service is ignored', () => {
     const service = (name: string, port: number) => ({
       [`${name}_SERVICE_HOST`]: '10.0.0.7',
       [`${name}_SERVICE_PORT`]: String(port),
@@ -167,7 +167,7 @@ describe('an unknown name', () => {
     expect(config.redisUrl).toBeUndefined();
   });
 
-  it("of another program's is none of Parley's business", () => {
+  it('of another program is ignored', () => {
     const others = {
       PATH: '/bin',
       HOME: '/root',
@@ -187,14 +187,14 @@ describe('an unknown name', () => {
 });
 
 describe('the file .env', () => {
-  it('is overruled by the environment', () => {
+  it('is overridden by the environment', () => {
     expect(load({ PORT: '5000' }, 'PORT=4000\nLOG_LEVEL=warn').config).toMatchObject({
       http: { port: 5000 },
       logLevel: 'warn',
     });
   });
 
-  it('that cannot be read stops the start', () => {
+  it('prevents the start when it cannot be read', () => {
     const folder = emptyFolder();
     mkdirSync(join(folder, '.env'));
     expect(refusal({}, undefined, folder)).toMatch(/^\.env cannot be read: /);
@@ -235,7 +235,7 @@ describe('UPLOAD_DIR', () => {
     return [uploadDir, uploadDirIsFormer];
   };
 
-  it('is below the working directory, as DATA_DIR is, and may be anywhere', () => {
+  it('is relative to the working directory, like DATA_DIR, and may be anywhere', () => {
     const folder = emptyFolder();
     expect(choice(folder)).toEqual([join(folder, 'uploads'), false]);
     expect(choice(folder, { UPLOAD_DIR: 'a/b' })).toEqual([join(folder, 'a', 'b'), false]);
@@ -244,13 +244,13 @@ describe('UPLOAD_DIR', () => {
     expect(existsSync(join(folder, 'uploads'))).toBe(false);
   });
 
-  it.each(['avatars', 'images', 'files'])('stays in the data folder while there are %s', (name) => {
+  it.each(['avatars', 'images', 'files'])('stays in the data folder while it contains %s', (name) => {
     const folder = folderWith([`data/uploads/${name}/file`, 'uploads/tmp/half-received']);
     expect(choice(folder)).toEqual([join(folder, 'data', 'uploads'), true]);
     expect(choice(folder, { UPLOAD_DIR: 'elsewhere' })).toEqual([join(folder, 'elsewhere'), false]);
   });
 
-  it('leaves the data folder when there is nothing in it but what a crash has left', () => {
+  it('leaves the data folder when it only contains leftovers of a crash', () => {
     const folder = folderWith([
       'data/uploads/tmp/half-received',
       'data/uploads/notes.txt',
@@ -259,7 +259,7 @@ describe('UPLOAD_DIR', () => {
     expect(choice(folder)).toEqual([join(folder, 'uploads'), false]);
   });
 
-  it('has to be set when both folders have files', () => {
+  it('must be set when both folders contain files', () => {
     const folder = folderWith(['data/uploads/images/file', 'uploads/files/file']);
     const [former, current] = [join(folder, 'data', 'uploads'), join(folder, 'uploads')];
     expect(refusal({}, undefined, folder)).toBe(
@@ -296,7 +296,7 @@ describe('.env.example', () => {
     expect(config).toEqual(loadConfig({}, folder));
   });
 
-  it('has examples that are taken as they stand', () => {
+  it('has examples that are valid as they stand', () => {
     expect(() => load({}, text.replace(/^#(?=[A-Z_]+=)/gm, ''))).not.toThrow();
   });
 });

@@ -2,13 +2,13 @@ import { normalizeEmoji } from '../../utils/emoji';
 
 describe('an emoji', () => {
   it.each(['👍', '👍🏽', '❤️', '👨‍👩‍👧‍👦', '🇵🇹', '1️⃣', '🏴󠁧󠁢󠁷󠁬󠁳󠁿', ':shipit:', ':+1:', '\u{1FAEA}'])(
-    '%s is one',
+    'is recognised in %s',
     (emoji) => {
       expect(normalizeEmoji(emoji)).toBe(emoji);
     },
   );
 
-  it('is the same in each of the ways in which it can be written', () => {
+  it('has one form for all its encodings', () => {
     expect([normalizeEmoji('❤'), normalizeEmoji('❤️')]).toEqual(['❤️', '❤️']);
     expect([normalizeEmoji('👍️'), normalizeEmoji('👍')]).toEqual(['👍', '👍']);
   });
@@ -28,7 +28,7 @@ describe('an emoji', () => {
     `:${'x'.repeat(65)}:`,
     '\u{FE0F}',
     '<b>',
-  ])('%j is none', (text) => {
+  ])('is not recognised in %j', (text) => {
     expect(normalizeEmoji(text)).toBeUndefined();
   });
 });

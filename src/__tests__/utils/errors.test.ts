@@ -11,14 +11,14 @@ test('an error of the catalogue shows its code, message and details', () => {
   expect(statusOf(error)).toBe(400);
 });
 
-test('an error that passes by itself says after how many whole seconds to try again', () => {
+test('a temporary error contains the whole seconds until a retry', () => {
   expect(toPublicError(new AppError('slow_mode', 'wait', undefined, 2.2)).retryAfter).toBe(3);
   expect(toPublicError(new AppError('rate_limited', 'wait', undefined, 0)).retryAfter).toBe(1);
   expect(toPublicError(new AppError('unavailable', 'busy')).retryAfter).toBe(5);
   expect(toPublicError(new AppError('forbidden', 'no'))).toEqual({ code: 'forbidden', message: 'no' });
 });
 
-test('an error of status 429 always says when to try again', () => {
+test('an error of status 429 always contains the time until a retry', () => {
   const codes = Object.keys(ERROR_STATUS) as ErrorCode[];
   const tooMany = codes.filter((code) => ERROR_STATUS[code] === 429);
   expect(tooMany).toContain('too_many_connections');
@@ -27,7 +27,7 @@ test('an error of status 429 always says when to try again', () => {
   }
 });
 
-test('any other error shows nothing of itself', () => {
+test('any other error shows nothing of its cause', () => {
   const error = new Error('secret detail');
   expect(toPublicError(error)).toEqual({
     code: 'internal_error',
@@ -36,7 +36,7 @@ test('any other error shows nothing of itself', () => {
   expect(statusOf(error)).toBe(500);
 });
 
-test('a database that is away is said to be away, so that clients try again', () => {
+test('an unavailable database is reported as such, so that clients retry', () => {
   const reason = { servers: new Map() } as never;
   for (const error of [new MongoNetworkError('gone'), new MongoServerSelectionError('none', reason)]) {
     expect(toPublicError(error).code).toBe('unavailable');

@@ -113,12 +113,12 @@ const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
   ],
 ];
 
-describe('the time that a text takes grows no faster than the text', () => {
-  it.each(FUNCTIONS)('for %s', async (_, work, own = {}) => {
+describe('the running time of a text function grows linearly with the text', () => {
+  it.each(FUNCTIONS)('in %s', async (_, work, own = {}) => {
     expect(await tooSlow(work, { ...TEXTS, ...own })).toEqual({});
   });
 
-  it('and a function of which that is not true is found', async () => {
+  it('and a slower function is detected', async () => {
     const quadratic: Work = (text) => {
       let count = 0;
       for (let end = 0; end < text.length; end += 8) {
@@ -132,7 +132,7 @@ describe('the time that a text takes grows no faster than the text', () => {
   });
 });
 
-describe('the time that an input takes to be validated grows no faster than its texts', () => {
+describe('the time to validate an input grows linearly with its texts', () => {
   const load = createRequire(__filename);
   const folder = join(__dirname, '../../models');
   const events = Object.entries(CLIENT_EVENTS).map(([name, { payload }]) => [name, payload] as const);
@@ -155,7 +155,7 @@ describe('the time that an input takes to be validated grows no faster than its 
     'a cursor': between('a', '-', `.${'a'.repeat(24)}`),
   };
 
-  test('for all bodies, queries and paths, and for the payloads of events', async () => {
+  test('for all bodies, queries, paths and payloads of events', async () => {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
       file.endsWith('.ts'),
     );

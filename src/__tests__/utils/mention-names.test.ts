@@ -1,6 +1,6 @@
 import { MAX_MENTIONS, mentionNames } from '../../utils/mention-names';
 
-describe('names in a text', () => {
+describe('the names mentioned in a text', () => {
   it.each<[string, string[][]]>([
     ['Hello', []],
     ['@ada', [['ada']]],
@@ -21,11 +21,11 @@ describe('names in a text', () => {
     ['`@ada` and ```\n@bruno\n``` and @chiara', [['chiara']]],
     ['an open ` before @ada', [['ada']]],
     ['```\n@ada', []],
-  ])('%j', (text, names) => {
+  ])('are found in %j', (text, names) => {
     expect(mentionNames(text)).toEqual(names);
   });
 
-  it('count up to a bound, and are found in the longest text at once', () => {
+  it('are limited in number, and found at once in the longest text', () => {
     const many = Array.from({ length: MAX_MENTIONS + 10 }, (_, index) => `@name${index}`).join(' ');
     expect(mentionNames(many)).toHaveLength(MAX_MENTIONS);
     for (const unit of ['@', '`', '@a.', '@a-', '``` ', '`@x ', '@x'.repeat(16)]) {

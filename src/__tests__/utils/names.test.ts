@@ -20,16 +20,16 @@ const IGNORABLE = ['\u200b', '\u200c', '\u200d', '\u2060', '\ufeff', '\u00ad', '
 describe('the canonical key of a name', () => {
   const check = (holds: (name: string) => void) => fc.assert(fc.property(text, holds), { numRuns: 500 });
 
-  it('is the key of itself', () =>
+  it('is idempotent', () =>
     check((name) => expect(canonicalName(canonicalName(name))).toBe(canonicalName(name))));
 
-  it('does not depend on the form in which characters are encoded', () =>
+  it('does not depend on the encoding of characters', () =>
     check((name) => {
       for (const form of ['NFC', 'NFD', 'NFKC', 'NFKD'])
         expect(canonicalName(name.normalize(form))).toBe(canonicalName(name));
     }));
 
-  it('does not depend on case, letter by letter', () =>
+  it('does not depend on the case of letters', () =>
     check((name) => {
       // Another case of the whole text is that of other words: a final sigma, a dotted capital I.
       const letters = [...name.normalize('NFC')].filter(
@@ -63,13 +63,13 @@ describe('the canonical key of a name', () => {
     ['ısı', 'ısı'],
   ])('of %j is %j', (name, key) => expect(canonicalName(name)).toBe(key));
 
-  it('keeps accents, which only the search key leaves out', () => {
+  it('keeps accents, which only the search key omits', () => {
     expect(canonicalName('Café')).not.toBe(canonicalName('Cafe'));
     expect(searchKey('Café')).toBe('cafe');
     expect(searchKey('राम')).toBe('राम');
   });
 
-  it('of a beginning is the beginning of the search key', () =>
+  it('of a prefix is a prefix of the search key', () =>
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom(...'aAéÉßlо0 ñ😀Ως'), minLength: 1, maxLength: 8 }),
@@ -99,7 +99,7 @@ describe('look-alikes', () => {
     ['a-b', 'a‐b'],
     ['Café', 'Cafe\u0301'],
     ['x', 'x\u200b'],
-  ])('%j and %j are', (one, other) => expect(alike(one, other)).toBe(true));
+  ])('%j and %j are look-alikes', (one, other) => expect(alike(one, other)).toBe(true));
 
   it.each([
     ['ada1', 'ada2'],
@@ -109,17 +109,17 @@ describe('look-alikes', () => {
     ['Сергей', 'Sergei'],
     ['محمد', 'أحمد'],
     ['दिल', 'दल'],
-  ])('%j and %j are not', (one, other) => {
+  ])('%j and %j are not look-alikes', (one, other) => {
     expect(alike(one, other)).toBe(false);
     expect(alike(one, other, shownLookalikesOf)).toBe(false);
   });
 
-  it('no two numbered names are', () => {
+  it('do not include two numbered names', () => {
     const keys = Array.from({ length: 3000 }, (_, index) => lookalikesOf(`person${index}`)).flat();
     expect(new Set(keys).size).toBe(3000);
   });
 
-  it('a shown "Ian" looks like "lan" and not like "Lan"', () => {
+  it('"Ian" looks like "lan" and not like "Lan"', () => {
     expect(alike('Ian', 'lan', shownLookalikesOf)).toBe(true);
     expect(alike('Ian', 'Lan', shownLookalikesOf)).toBe(false);
     expect(alike('Воb', 'Bob', shownLookalikesOf)).toBe(true);
@@ -156,13 +156,13 @@ describe('the key of an address', () => {
     ['user@ü/example.org', 'user@ü/example.org'],
     ['bob@', 'bob@'],
     ['bob', 'bob'],
-  ])('%j is %j', (address, key) => {
+  ])('of %j is %j', (address, key) => {
     expect(emailKey(address)).toBe(key);
     expect(emailKey(key)).toBe(key);
   });
 });
 
-describe('a name that people can read', () => {
+describe('a readable name', () => {
   it.each([
     'Ada',
     'Ada Lovelace',
@@ -191,7 +191,7 @@ describe('a name that people can read', () => {
     'བོད་སྐད་',
     'ひらがな',
     'a\u00a0b',
-  ])('%j', (name) => expect(faultOfName(name)).toBeUndefined());
+  ])('may be %j', (name) => expect(faultOfName(name)).toBeUndefined());
 
   it.each([
     ['\u200b', 'invisible'],

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { linksIn } from '../../utils/links';
 import { isPublicAddress } from '../../utils/public-address';
 
-describe('an address of the public internet', () => {
+describe('a public internet address', () => {
   it.each([
     '1.1.1.1',
     '8.8.8.8',
@@ -11,7 +11,7 @@ describe('an address of the public internet', () => {
     '100.128.0.1',
     '2606:4700:4700::1111',
     '2a00::1',
-  ])('is %s', (address) => expect(isPublicAddress(address)).toBe(true));
+  ])('may be %s', (address) => expect(isPublicAddress(address)).toBe(true));
 
   it.each([
     '0.0.0.0',
@@ -51,7 +51,7 @@ describe('an address of the public internet', () => {
     '',
   ])('is not %j', (address) => expect(isPublicAddress(address)).toBe(false));
 
-  it('is never one of a private network, however it is written', () => {
+  it('is never one of a private network, in any notation', () => {
     const part = fc.nat(255);
     const privateAddress = fc.oneof(
       fc.tuple(fc.constant(10), part, part, part),
@@ -94,5 +94,5 @@ describe('the links of a text', () => {
       'https://1.example https://2.example https://3.example https://4.example',
       [1, 2, 3].map((n) => `https://${n}.example`),
     ],
-  ])('%s', (text, links) => expect(linksIn(text, 3)).toEqual(links));
+  ])('are found in %s', (text, links) => expect(linksIn(text, 3)).toEqual(links));
 });

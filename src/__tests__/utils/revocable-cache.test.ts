@@ -56,7 +56,7 @@ test('a read that begins after a delete never sees what was loaded before it', a
   );
 });
 
-test('reads of one key at once share one load, and a later one takes what was kept', async () => {
+test('concurrent reads of one key share one load, and a later one uses the cached value', async () => {
   const cache = new RevocableCache<Version>(10);
   let loads = 0;
   const load = () => Promise.resolve({ version: ++loads });
@@ -67,7 +67,7 @@ test('reads of one key at once share one load, and a later one takes what was ke
   expect(await cache.get('a', load)).toEqual({ version: 2 });
 });
 
-test('what is too old, or was forgotten with all the rest, is read again', async () => {
+test('a value that has expired, or was cleared with all others, is read again', async () => {
   const cache = new RevocableCache<Version>(10, 200);
   let loads = 0;
   const load = () => Promise.resolve({ version: ++loads });
@@ -81,7 +81,7 @@ test('what is too old, or was forgotten with all the rest, is read again', async
   expect(await cache.get('a', load)).toEqual({ version: 3 });
 });
 
-test('neither a failure nor an absence is kept', async () => {
+test('neither failures nor missing values are cached', async () => {
   const cache = new RevocableCache<Version>(10);
   await expect(cache.get('a', () => Promise.reject(new Error('down')))).rejects.toThrow('down');
   expect(await cache.get('a', () => Promise.resolve(undefined))).toBeUndefined();

@@ -444,13 +444,13 @@ function expectReplay({ method, path }: Row, first: Answer, { status, body, head
   else expect([status, body, headers['idempotency-replayed']]).toEqual([first.status, first.body, 'true']);
 }
 
-describe('the table of who may do what', () => {
-  it('lists every route that is mounted, and no other', () => {
+describe('the access table', () => {
+  it('lists every mounted route and no other', () => {
     const listed = ACCESS_TABLE.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
     expect([...new Set(listed)].sort()).toEqual(mountedRoutes(createApp(server.context)));
   });
 
-  it('has no line twice, and for each route that is about a group all roles in it', () => {
+  it('has no duplicate row, and covers all roles for each route about a group', () => {
     const names = ACCESS_TABLE.map(({ method, path, special }) => `${method} ${path} ${special}`);
     expect(new Set(names).size).toBe(names.length);
     for (const { path, statuses } of ACCESS_TABLE) {

@@ -82,7 +82,7 @@ async function tryAll(groupId: string) {
   return answers;
 }
 
-test('a private group and one that does not exist are answered alike, at the same cost, whatever is tried', async () => {
+test('answers the same for a private group as for a missing one, at the same cost, for every attempt', async () => {
   const { groupId } = await createRoom(server.api, owner, [member]);
   const nowhere = await tryAll(new ObjectId().toHexString());
   const hidden = await tryAll(groupId);
@@ -91,7 +91,7 @@ test('a private group and one that does not exist are answered alike, at the sam
   expect(hidden.every((answer) => answer.commands.length > 0)).toBe(true);
 });
 
-test('nor does a former member find more than a stranger does', async () => {
+test('gives a former member of a private group no more than a stranger', async () => {
   const former = await signUp(server.api);
   const { groupId } = await createRoom(server.api, owner, [former]);
   await server.api.delete(`/api/groups/${groupId}/members/${former.id}`, owner.token);
@@ -101,7 +101,7 @@ test('nor does a former member find more than a stranger does', async () => {
   }
 });
 
-test('a private group shows in no list, no search and no event to those outside', async () => {
+test('shows a private group in no list, search or event to outsiders', async () => {
   const word = `w${randomUUID().slice(0, 8)}`;
   const client = await connect(server.url, outsider.token);
   const input = { name: `Secret ${word}`, description: word, visibility: 'private' };
@@ -127,7 +127,7 @@ test('a private group shows in no list, no search and no event to those outside'
   for (const secret of [groupId, word]) expect(JSON.stringify([seen, client.told])).not.toContain(secret);
 });
 
-test('who looks at a public group that turns private sees it no more from the moment the call returns', async () => {
+test('hides a public group that turns private from outsiders as soon as the call returns', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
   const devices = [await connect(server.url, outsider.token), await connect(server.url, outsider.token)];
   const insider = await connect(server.url, member.token);

@@ -36,8 +36,8 @@ async function explain(person: Person, action: string, resource?: string, more: 
   return body;
 }
 
-describe('a super admin who asks why', () => {
-  it('is told the rule that refuses, and the code that goes with it', async () => {
+describe('a permission check by a super admin', () => {
+  it('reports the rule that refuses an action, and its error code', async () => {
     expect(await explain(stranger, 'channel.read', `channel:${room.channelId}`)).toMatchObject({
       allowed: false,
       rule: 'channel_is_hidden',
@@ -54,7 +54,7 @@ describe('a super admin who asks why', () => {
     });
   });
 
-  it('is told what lets somebody do it, and what only a super admin passes', async () => {
+  it('reports what permits an action, and what only a super admin may do', async () => {
     expect(await explain(member, 'message.send', `channel:${room.channelId}`)).toMatchObject({
       allowed: true,
       code: null,
@@ -68,7 +68,7 @@ describe('a super admin who asks why', () => {
     expect(await explain(stranger, 'group.create')).toMatchObject({ allowed: true });
   });
 
-  it('hears what the API then does', async () => {
+  it('predicts the answers of the API', async () => {
     const { api } = server;
     const attempts: [string, string, (person: Person) => Promise<{ status: number; body: any }>][] = [
       ['group.read', `group:${room.groupId}`, ({ token }) => api.get(`/api/groups/${room.groupId}`, token)],
@@ -97,7 +97,7 @@ describe('a super admin who asks why', () => {
     }
   });
 
-  it('gets a clear refusal for what there is not', async () => {
+  it('returns a clear error for unknown users, groups and actions', async () => {
     const ask = (query: object) =>
       server.api.get('/api/admin/permissions/explain', admin.token, { userId: member.id, ...query });
     expect(await ask({ action: 'group.fly' })).toMatchObject(refused(400, 'validation_failed'));

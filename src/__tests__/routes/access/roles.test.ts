@@ -170,14 +170,14 @@ describe.each([
   });
 });
 
-describe('to somebody outside, what is private', () => {
+describe('for outsiders, a private resource', () => {
   let shared: Promise<Stage>;
 
   beforeAll(() => {
     shared = setStage('private', 'public');
   });
 
-  it.each(Object.keys(PRIVATE_GROUP))('is like what does not exist: %s', async (operationId) => {
+  it.each(Object.keys(PRIVATE_GROUP))('looks like a missing one: %s', async (operationId) => {
     const stage = await shared;
     const nowhere = { ...stage.values };
     for (const name of ['groupId', 'channelId', 'messageId']) nowhere[name] = new ObjectId().toHexString();

@@ -29,7 +29,7 @@ const deactivate = ({ token }: Person, body: object = { password: PASSWORD }, on
 const promote = (person: Person, by: Person, on = server) =>
   on.api.patch(`/api/admin/users/${person.id}/role`, { role: 'super_admin' }, by.token);
 
-describe('a dangerous act', () => {
+describe('a dangerous action', () => {
   const acts: [string, (person: Person, proof: object) => ReturnType<typeof remove>][] = [
     ['deleting the account', remove],
     ['deactivating it', deactivate],
@@ -65,8 +65,8 @@ describe('a dangerous act', () => {
   });
 });
 
-describe('deactivating', () => {
-  it('ends all sessions and hides the user, until they log in again', async () => {
+describe('deactivating an account', () => {
+  it('ends all sessions and hides the user until the next log-in', async () => {
     const ada = await signUp(server.api, 'dormant');
     const phone = await logInAgain(server.api, ada);
     const search = async () =>
@@ -101,7 +101,7 @@ describe('a deactivated account', () => {
     return { ada, owner, groupId, channelId };
   }
 
-  it('shows others its names and nothing else, wherever people are listed, until it is back', async () => {
+  it('shows others nothing but its names in every list of users, until it is active again', async () => {
     const { ada, owner, groupId } = await sleeper();
     const see = async () => {
       const get = async (path: string, { token } = owner) => (await server.api.get(path, token)).body;
@@ -144,7 +144,7 @@ describe('a deactivated account', () => {
     expect(await see()).toEqual(before);
   });
 
-  it('is taken into no group and invited to none', async () => {
+  it('is neither added to groups nor invited to them', async () => {
     const { ada, owner } = await sleeper();
     const other = await createRoom(server.api, owner);
     await deactivate(ada);
@@ -159,8 +159,8 @@ describe('a deactivated account', () => {
   });
 });
 
-describe('deleting', () => {
-  it('erases name and address everywhere; messages stay under "Deleted user"', async () => {
+describe('deleting an account', () => {
+  it('erases the name and address everywhere; messages remain under "Deleted user"', async () => {
     const ada = await signUp(server.api, 'vanishing');
     const { groupId, channelId } = await createRoom(server.api, founder, [ada]);
     const message = { clientMessageId: 'last', body: 'My last words' };
@@ -199,7 +199,7 @@ describe('deleting', () => {
     expect(member).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('is refused to the last owner of a group that others are in, and changes nothing then', async () => {
+  it('is refused to the last owner of a group with other members, and changes nothing then', async () => {
     const [owner, member] = [await signUp(server.api, 'owner'), await signUp(server.api, 'member')];
     const { groupId } = await createRoom(server.api, owner, [member]);
     const other = await createRoom(server.api, founder, [owner]);
@@ -212,7 +212,7 @@ describe('deleting', () => {
     expect((await remove(owner)).status).toBe(204);
   });
 
-  it('cannot be hindered by whoever registers the name that a deleted account gets', async () => {
+  it('cannot be blocked by registering the name that a deleted account gets', async () => {
     const ada = await signUp(server.api, 'wanted');
     for (const username of [`deleted-${ada.id}`, `DELETED-${ada.id.toUpperCase()}`]) {
       const body = { username, email: 'squatter@example.org', password: PASSWORD };
@@ -223,7 +223,7 @@ describe('deleting', () => {
     expect((await remove(ada)).status).toBe(204);
   });
 
-  it('twice at once is done once', async () => {
+  it('takes effect once when requested twice at once', async () => {
     const ada = await signUp(server.api, 'twice');
     const answers = await Promise.all([remove(ada), remove(ada), remove(ada)]);
     for (const { status } of answers) expect([204, 401]).toContain(status);
@@ -232,7 +232,7 @@ describe('deleting', () => {
   });
 });
 
-describe('what fails in the middle has changed nothing, neither the account nor its sessions', () => {
+describe('a deletion that fails midway changes neither the account nor its sessions', () => {
   const byAdmin = (act: string) => (person: Person) =>
     server.api.post(`/api/admin/users/${person.id}/${act}`, { reason: 'A test' }, founder.token);
   const acts: [string, (person: Person) => ReturnType<typeof remove>][] = [
@@ -279,7 +279,7 @@ describe('what fails in the middle has changed nothing, neither the account nor 
 });
 
 describe('the last super admin', () => {
-  it('can neither resign, rest nor go', async () => {
+  it('cannot resign, deactivate or delete the account', async () => {
     const refusal = refused(409, 'last_super_admin');
     expect(await remove(founder)).toMatchObject(refusal);
     expect(await deactivate(founder)).toMatchObject(refusal);
@@ -295,7 +295,7 @@ describe('the last super admin', () => {
     expect(await remove(founder)).toMatchObject(refusal);
   });
 
-  it('is still there when two resign at once, in whatever way', async () => {
+  it('remains when two super admins resign at once, in any way', async () => {
     const resign = (person: Person, on: TestServer) =>
       on.api.patch(`/api/admin/users/${person.id}/role`, { role: 'client' }, person.token);
     const ways = [

@@ -123,7 +123,7 @@ const treated = (...deletions: string[]) =>
 const withoutParts = (names: string[]) =>
   names.filter((name) => !('partOf' in PERSONAL_DATA[name as keyof Collections])).sort();
 
-test('it is decided of every collection what becomes of those whom it is about', () => {
+test('every collection declares what happens to personal data', () => {
   const decided = Object.keys(PERSONAL_DATA);
   const stored = Object.keys(server.context.database.collections);
   const undecided = stored.filter((name) => !decided.includes(name));
@@ -146,7 +146,7 @@ test('it is decided of every collection what becomes of those whom it is about',
   expect(unexplained).toEqual([]);
 });
 
-test('all that is about somebody is in their export, and nothing of what is not said to be', async () => {
+test('the export of a user contains all personal data and nothing that is declared as not exported', async () => {
   expect(withoutParts(await aboutAda())).toEqual(treated('erased', 'kept').sort());
   const answer = await fetch(`${server.url}/api/users/me/export`, {
     headers: { Authorization: `Bearer ${ada.token}` },
@@ -174,7 +174,7 @@ test('all that is about somebody is in their export, and nothing of what is not 
   }
 });
 
-test('an account that is deleted leaves what is said to be kept, and nothing else', async () => {
+test('a deleted account leaves only the data that is declared as kept', async () => {
   await server.api.call('delete', '/api/users/me', { token: ada.token, body: { password: PASSWORD } });
   expect(withoutParts(await aboutAda())).toEqual(treated('kept').sort());
   const { notifications, users } = server.context.database.collections;

@@ -42,7 +42,7 @@ async function pagesOf(what: 'groups' | 'channels', query: object): Promise<stri
 }
 
 describe('the list of groups', () => {
-  it('has private ones of strangers too, newest first, and pages', async () => {
+  it('includes private groups, newest first, and has pages', async () => {
     const other = await createRoom(api, owner, [], 'public');
     const ids = await pagesOf('groups', { limit: 1 });
     expect(ids.slice(0, 2)).toEqual([other.groupId, groupId]);
@@ -53,7 +53,7 @@ describe('the list of groups', () => {
     expect(await pagesOf('groups', { archived: 'false' })).not.toContain(groupId);
   });
 
-  it('finds by how a name begins', async () => {
+  it('is searchable by the beginning of a name', async () => {
     const names = ['Éclair club', 'eclair Two', 'eclipse'].map((name) => `${name} ${randomUUID()}`);
     const ids: string[] = [];
     for (const name of names) {
@@ -65,7 +65,7 @@ describe('the list of groups', () => {
   });
 });
 
-describe('a group that is inspected', () => {
+describe('inspecting a group', () => {
   it('shows its owners and counts', async () => {
     await api.post('/api/channels', { groupId, name: 'secret', visibility: 'private' }, owner.token);
     const message = { clientMessageId: randomUUID(), body: 'Hello' };
@@ -82,8 +82,8 @@ describe('a group that is inspected', () => {
   });
 });
 
-describe('a super admin who is no member', () => {
-  it('archives a group and takes it back, and its members hear it', async () => {
+describe('a super admin who is not a member', () => {
+  it('archives and restores a group, and its members are notified', async () => {
     const socket = await connect(server.url, member.token);
     expect((await act('archive')).body.group.archivedAt).not.toBeNull();
     await socket.isTold('group:updated', ({ group }) => group.archivedAt !== null);
@@ -95,7 +95,7 @@ describe('a super admin who is no member', () => {
     socket.close();
   });
 
-  it('hands it over to somebody who was not in it', async () => {
+  it('transfers a group to a user who was not in it', async () => {
     const heir = await signUp(api, 'heir');
     expect((await act('transfer', { userId: heir.id })).body.group.memberCount).toBe(3);
     const { body } = await api.get(`/api/groups/${groupId}/members`, heir.token);
@@ -105,7 +105,7 @@ describe('a super admin who is no member', () => {
     expect(await act('transfer', { userId: member.id }, owner)).toMatchObject(refused(403, 'forbidden'));
   });
 
-  it('deletes it with all that is in it', async () => {
+  it('deletes a group with all its content', async () => {
     const socket = await connect(server.url, member.token);
     const path = `/api/admin/groups/${groupId}`;
     expect((await api.delete(path, root.token)).status).toBe(204);
@@ -117,7 +117,7 @@ describe('a super admin who is no member', () => {
   });
 });
 
-describe('a channel, by a super admin who is no member', () => {
+describe('a super admin who does not belong to a channel', () => {
   const path = () => `/api/admin/channels/${channelId}`;
   const post = (name: string, body?: object, by = root) => api.post(`${path()}/${name}`, body, by.token);
   const send = (by = member) =>
@@ -127,7 +127,7 @@ describe('a channel, by a super admin who is no member', () => {
       by.token,
     );
 
-  it('is archived and taken back, and those who read it hear it', async () => {
+  it('archives and restores it, and its readers are notified', async () => {
     const socket = await connect(server.url, member.token);
     expect((await post('archive')).body.channel.archivedAt).not.toBeNull();
     await socket.isTold('channel:updated', ({ channel }) => channel.archivedAt !== null);
@@ -138,7 +138,7 @@ describe('a channel, by a super admin who is no member', () => {
     socket.close();
   });
 
-  it('is deleted with its messages, and nobody hears anything of it any more', async () => {
+  it('deletes it with its messages, and no further events about it are sent', async () => {
     const devices = await Promise.all([connect(server.url, member.token), connect(server.url, member.token)]);
     await send();
     expect((await api.delete(path(), root.token)).status).toBe(204);
@@ -151,7 +151,7 @@ describe('a channel, by a super admin who is no member', () => {
     expect((await get(`groups/${groupId}`)).body.counts).toMatchObject({ publicChannels: 0, messages: 0 });
   });
 
-  it('gets another owner when it is private and nobody in it may change it any more', async () => {
+  it('gives a private channel another owner when nobody in it may manage it any more', async () => {
     const secret = { groupId, name: 'secret', visibility: 'private' };
     ({
       channel: { id: channelId },
@@ -168,7 +168,7 @@ describe('a channel, by a super admin who is no member', () => {
     expect(entries).toMatchObject([{ details: { from: owner.id, to: member.id } }]);
   });
 
-  it('is a channel of a group: a direct conversation stays as it is', async () => {
+  it('may change channels of groups, but not direct messages', async () => {
     const { body } = await api.post('/api/direct-messages', { userIds: [member.id] }, owner.token);
     channelId = body.conversation.channel.id;
     expect(body.conversation.channel.ownerId).toBeNull();
@@ -183,7 +183,7 @@ describe('a channel, by a super admin who is no member', () => {
 });
 
 describe('the list of channels', () => {
-  it('has those of all groups, or of one, by name too; equal names page', async () => {
+  it('contains those of all groups or of one, is searchable by name, and pages through equal names', async () => {
     const other = await createRoom(api, owner);
     const secret = await api.post(
       '/api/channels',

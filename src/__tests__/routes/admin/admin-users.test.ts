@@ -54,7 +54,7 @@ async function list(query: Record<string, unknown>): Promise<any[]> {
 const idsOf = (found: { id: string }[]) => found.map(({ id }) => id);
 
 describe('the list of users', () => {
-  it('is newest first, pages without a gap, and shows what administrators need', async () => {
+  it('is newest first, pages without gaps, and shows what administrators need', async () => {
     const more = [await signUp(api, 'bruno'), await signUp(api, 'chiara')];
     await logInAgain(api, ada);
     const found = await list({ limit: 2 });
@@ -75,7 +75,7 @@ describe('the list of users', () => {
     expect(await inspect()).toMatchObject({ sessions: 0, lastSeenAt: found[2].lastSeenAt });
   });
 
-  it('is filtered by state and by role, and by both', async () => {
+  it('is filtered by state, by role and by both', async () => {
     const bruno = await signUp(api, 'bruno');
     await act('suspend', { reason: 'x' });
     await api.patch(`/api/admin/users/${bruno.id}/role`, { role: 'group_admin' }, admin.token);
@@ -86,7 +86,7 @@ describe('the list of users', () => {
     expect(idsOf(await list({ role: 'super_admin', state: 'active' }))).toEqual([admin.id]);
   });
 
-  it('finds by how a name or an address begins, without regard to case, and equal names page too', async () => {
+  it('is searchable by the beginning of a name or an address in any case, and pages through equal names', async () => {
     const people: Person[] = [];
     for (let each = 0; each < 5; each++) people.push(await signUp(api, 'Zoe'));
     for (const { token } of people) await api.patch('/api/users/me', { displayName: 'zoé' }, token);
@@ -101,7 +101,7 @@ describe('the list of users', () => {
     expect(await list({ query: 'zoe', state: 'banned' })).toEqual([]);
   });
 
-  it('takes no cursor that it has not given, and nobody else sees it', async () => {
+  it('refuses invented cursors and users who are not administrators', async () => {
     expect(await api.get('/api/admin/users', admin.token, { cursor: 'x' })).toMatchObject(
       refused(400, 'validation_failed'),
     );
@@ -112,7 +112,7 @@ describe('the list of users', () => {
   });
 });
 
-describe('a suspension that is over', () => {
+describe('an expired suspension', () => {
   it('has ended in every view without a log-in', async () => {
     await act('suspend', { reason: 'An hour', until: new Date(Date.now() + 3600_000).toISOString() });
     expect(await inspect()).toMatchObject({ state: 'suspended', suspension: { reason: 'An hour' } });
@@ -128,7 +128,7 @@ describe('a suspension that is over', () => {
   });
 });
 
-describe('a ban', () => {
+describe('a ban of an account', () => {
   it('ends every session and socket, and refuses the log-in with its reason', async () => {
     const socket = await connect(server.url, ada.token);
     const ended = socket.isTold('auth:ended');
@@ -145,7 +145,7 @@ describe('a ban', () => {
     ]);
   });
 
-  it('keeps the address from being registered again, until the user is restored', async () => {
+  it('prevents registration with the address until the user is restored', async () => {
     const again = () =>
       api.post('/api/auth/register', {
         username: `${ada.username}x`,
@@ -160,7 +160,7 @@ describe('a ban', () => {
     expect(await isLoggedIn(api, await logInAgain(api, ada))).toEqual([true, true]);
   });
 
-  it('and a suspension: the later one holds', async () => {
+  it('together with a suspension: the later one applies', async () => {
     await act('suspend', { reason: 'First' });
     expect((await act('ban', { reason: 'Second' })).body.user).toMatchObject({
       state: 'banned',
@@ -175,7 +175,7 @@ describe('a ban', () => {
 });
 
 describe('the password of a user', () => {
-  it('is reset by a link that is mailed to them and good once', async () => {
+  it('is reset by a link that is mailed to the user and works once', async () => {
     await confirmEmail(ada);
     expect((await act('reset-password')).status).toBe(202);
     const token = await mailbox.takeToken(emailOf(ada), 'reset-password');
@@ -187,14 +187,14 @@ describe('the password of a user', () => {
     expect(await auditOf(server, ada, 'user.password_reset_sent')).toHaveLength(1);
   });
 
-  it('is not reset without a confirmed address, and the log says nothing of it', async () => {
+  it('is not reset without a confirmed address, and nothing is logged', async () => {
     expect(await act('reset-password')).toMatchObject(refused(409, 'email_missing'));
     expect(await auditOf(server, ada)).toEqual([]);
   });
 });
 
 describe('the deletion of a user by an administrator', () => {
-  it('is that by the user: personal data is gone, messages stay, sockets close', async () => {
+  it('has the effects of a deletion by the user: personal data is erased, messages remain, sockets close', async () => {
     const { groupId, channelId } = await createRoom(api, admin, [ada]);
     const message = { clientMessageId: 'm', body: 'I was here' };
     await api.post(`/api/channels/${channelId}/messages`, message, ada.token);
@@ -214,7 +214,7 @@ describe('the deletion of a user by an administrator', () => {
     expect(await remove('Again')).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('leaves everything as it was when groups would be without an owner', async () => {
+  it('changes nothing when groups would be left without an owner', async () => {
     const { groupId } = await createRoom(api, ada, [admin]);
     const answer = await remove('x');
     expect(answer).toMatchObject(refused(409, 'last_owner'));
@@ -225,7 +225,7 @@ describe('the deletion of a user by an administrator', () => {
   });
 });
 
-it('without a mail server in production, no password is reset', async () => {
+it('in production without a mail server, no password is reset', async () => {
   const production = await startTestServer({
     NODE_ENV: 'production',
     BCRYPT_COST: '10',

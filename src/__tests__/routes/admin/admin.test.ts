@@ -33,8 +33,8 @@ const entry = (action: string, details: object = {}) => ({
   details,
 });
 
-describe('another role', () => {
-  it('counts at once for sessions that are open, both ways', async () => {
+describe('a change of role', () => {
+  it('applies to open sessions at once, in both directions', async () => {
     expect((await auditLog({}, ada)).status).toBe(403);
     expect((await setRole('super_admin')).body.user.role).toBe('super_admin');
     expect((await auditLog({}, ada)).status).toBe(200);
@@ -47,7 +47,7 @@ describe('another role', () => {
     ]);
   });
 
-  it('counts at once however many requests are under way', async () => {
+  it('applies at once while many requests are in progress', async () => {
     await setRole('super_admin');
     for (let round = 0; round < 10; round++) {
       const under = Array.from({ length: 5 }, () => auditLog({ limit: 1 }, ada));
@@ -60,14 +60,14 @@ describe('another role', () => {
     await setRole('client');
   });
 
-  it('is one of those that there are, for a user who is there', async () => {
+  it('requires an existing role and an existing user', async () => {
     expect(await setRole('owner')).toMatchObject(refused(400, 'validation_failed'));
     expect(await setRole('client', { ...ada, id: '0'.repeat(24) })).toMatchObject(refused(404, 'not_found'));
   });
 });
 
 describe('a suspended user', () => {
-  it('is refused everywhere from the moment the call returns, and is told why at log-in', async () => {
+  it('is refused everywhere as soon as the call returns, and learns the reason at log-in', async () => {
     const phone = await logInAgain(server.api, ada);
     expect((await act('suspend', { reason: 'Spam' })).status).toBe(200);
     expect(await me(server.api, ada)).toMatchObject(refused(401, 'session_revoked'));
@@ -84,7 +84,7 @@ describe('a suspended user', () => {
     ]);
   });
 
-  it('comes back when restored, with new sessions alone', async () => {
+  it('who is restored can log in, but keeps no old session', async () => {
     await act('suspend', { reason: 'Spam' });
     expect((await act('restore')).status).toBe(200);
     expect(await isLoggedIn(server.api, ada)).toEqual([false, false]);
@@ -92,7 +92,7 @@ describe('a suspended user', () => {
     expect(await auditOf(server, ada, 'user.restored')).toMatchObject([entry('user.restored')]);
   });
 
-  it('is the only one who is restored: who rests goes on resting, and nothing is in the log', async () => {
+  it('is the only kind of user that can be restored: a deactivated one is not, and nothing is logged', async () => {
     await server.api.post('/api/users/me/deactivate', { password: PASSWORD }, ada.token);
     const shown = async () =>
       (await server.api.get('/api/users', admin.token, { query: ada.username })).body.users.length;
@@ -104,7 +104,7 @@ describe('a suspended user', () => {
     );
   });
 
-  it('comes back by themselves when the time is over', async () => {
+  it('is restored automatically when the suspension expires', async () => {
     const until = new Date(Date.now() + 3600_000).toISOString();
     await act('suspend', { reason: 'An hour', until });
     const answer = await login(server.api, ada);
@@ -118,14 +118,14 @@ describe('a suspended user', () => {
     });
   });
 
-  it('is not suspended into the past, or without a reason', async () => {
+  it('needs a reason and an end in the future', async () => {
     const past = { reason: 'x', until: new Date(Date.now() - 1000).toISOString() };
     expect(await act('suspend', past)).toMatchObject(refused(400, 'validation_failed'));
     expect(await act('suspend', {})).toMatchObject(refused(400, 'validation_failed'));
     expect((await me(server.api, ada)).status).toBe(200);
   });
 
-  it('stays suspended who was suspended again while they logged in after the first time was over', async () => {
+  it('stays suspended when suspended again during the log-in after the first suspension', async () => {
     const { users } = server.context.database.collections;
     for (let round = 0; round < 5; round++) {
       const bob = await signUp(server.api, 'bob');
@@ -142,7 +142,7 @@ describe('a suspended user', () => {
     }
   });
 
-  it('has no session, whoever logs in at the same time', async () => {
+  it('has no session, even with concurrent log-ins', async () => {
     for (let round = 0; round < 3; round++) {
       const logins = Array.from({ length: 4 }, () => login(server.api, ada));
       await act('suspend', { reason: 'x' });
@@ -168,7 +168,7 @@ describe('a forced log-out', () => {
 });
 
 describe('the audit log', () => {
-  it('is newest first, pages, and holds nothing of an act that was refused', async () => {
+  it('is newest first, has pages, and contains no refused action', async () => {
     const { auditLog: stored } = server.context.database.collections;
     const before = await stored.countDocuments();
     await setRole('super_admin', ada, ada);
@@ -186,7 +186,7 @@ describe('the audit log', () => {
   });
 });
 
-describe('everything under /api/admin', () => {
+describe('every route under /api/admin', () => {
   const id = new ObjectId().toHexString();
   /** What the schemas require of calls, so that a call reaches the service. */
   const INPUT: Record<string, { body?: object; query?: object }> = {
@@ -234,7 +234,7 @@ describe('everything under /api/admin', () => {
     return answers;
   }
 
-  it('is refused twice, by the middleware and by the services, and each of them alone suffices', async () => {
+  it('is protected by both the middleware and the services, and each of them alone suffices', async () => {
     const all = await callAll(ada, { middleware: true, services: true });
     expect(Object.keys(all)).toEqual(['forbidden']);
     expect(all['forbidden']!.length).toBeGreaterThan(30);
@@ -245,7 +245,7 @@ describe('everything under /api/admin', () => {
     expect(Object.keys(neither).sort()).toEqual(['no error', 'not_found']);
   });
 
-  it('is refused before the input is looked at, and also where there is no route', async () => {
+  it('is refused before the input is validated, and also where no route exists', async () => {
     const calls = [
       ['get', '/api/admin/users/nobody', 400],
       ['put', '/api/admin/maintenance', 400],

@@ -68,7 +68,7 @@ async function linesOf(path: string): Promise<any[]> {
   return lines;
 }
 
-it('gives each account, group and channel as a line', async () => {
+it('writes each account, group and channel as one NDJSON record', async () => {
   const users = await linesOf('/api/admin/export/users');
   z.array(accountSchema).parse(users);
   expect(users).toMatchObject([
@@ -80,7 +80,7 @@ it('gives each account, group and channel as a line', async () => {
   expect(z.array(channelSchema).parse(channels)).toMatchObject([{ id: channelId, seq: 1 }]);
 });
 
-it('gives the messages of a channel in their order, or all; none of a channel that there is not', async () => {
+it('writes the messages of one channel in order, or of all channels; none of an unknown channel', async () => {
   const lines = await linesOf(`/api/admin/export/messages?channelId=${channelId}`);
   expect(lines.map(({ seq }) => seq)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index + 1));
   expect(z.array(messageSchema).parse(lines)[0]!.body).toBe('First');
@@ -93,7 +93,7 @@ it('gives the messages of a channel in their order, or all; none of a channel th
   }
 });
 
-it('reads no further than a client takes, and stops when it has gone', async () => {
+it('reads only as fast as the client receives, and stops when the client disconnects', async () => {
   // How much a network takes by itself differs from machine to machine, up to tens of megabytes. This connection
   // between two streams takes what their buffers hold: some 16 kB each.
   const [near, far] = duplexPair();

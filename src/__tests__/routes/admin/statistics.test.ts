@@ -59,8 +59,8 @@ async function countNow(): Promise<void> {
   await new HourlyCounts(collections(), server.context.database.transactions).advance();
 }
 
-describe('the numbers of the server', () => {
-  it('say how much there is, by state where it matters, and who is here', async () => {
+describe('the statistics of the server', () => {
+  it('count users, groups and messages, by state where relevant, and who is online', async () => {
     const ada = await signUp(api, 'ada');
     const bruno = await signUp(api, 'bruno');
     await api.post(`/api/admin/users/${ada.id}/suspend`, { reason: 'x' }, root.token);
@@ -88,7 +88,7 @@ describe('the numbers of the server', () => {
     expect((await statistics()).users).toMatchObject({ active: 2, suspended: 0 });
   });
 
-  it('hold what has just come into being in the hour and the day of now', async () => {
+  it('include what was created in the current hour and day', async () => {
     const before = (await statistics({ points: 1 })).series.points[0];
     await send();
     const { step, points, countedTo } = (await statistics({ points: 24 })).series;
@@ -102,7 +102,7 @@ describe('the numbers of the server', () => {
     expect(days[0].users + days[1].users).toBe(await collections().users.countDocuments());
   });
 
-  it('are for super admins, and have an end', async () => {
+  it('are for super admins, and are limited in time', async () => {
     const { token } = await signUp(api);
     expect(await api.get('/api/admin/stats', token)).toMatchObject(refused(403, 'forbidden'));
     for (const query of [{ points: 745 }, { step: 'day', points: 367 }, { points: 0 }]) {
@@ -113,8 +113,8 @@ describe('the numbers of the server', () => {
   });
 });
 
-describe('the count by the hour', () => {
-  it('is that of the messages, counted for good once, by however many nodes at once', async () => {
+describe('the hourly counts', () => {
+  it('count each message once, however many nodes count at the same time', async () => {
     const earlier = await startTestServer();
     try {
       server = earlier;

@@ -33,8 +33,8 @@ async function act(role = 'group_admin'): Promise<void> {
   expect((await server.api.patch(path, { role }, admin.token)).status).toBe(200);
 }
 
-describe('the chain', () => {
-  it('is whole after fifty privileged acts at once, in transactions and outside', async () => {
+describe('the hash chain', () => {
+  it('is intact after fifty concurrent privileged actions, in and outside of transactions', async () => {
     const { groupId } = await createRoom(server.api, ada);
     const before = (await verify()).end.seq;
     const acts = Array.from({ length: 50 }, (_, index) =>
@@ -49,7 +49,7 @@ describe('the chain', () => {
     expect(entries.filter(({ action }) => action === 'super_admin.entered')).toHaveLength(25);
   }, 60_000);
 
-  it('has no entry of an act that was rolled back, and no hole in its place', async () => {
+  it('has neither an entry nor a gap for an action that was rolled back', async () => {
     const { transactions } = server.context.database;
     const before = (await verify()).end;
     const failed = transactions.run(async () => {
@@ -65,7 +65,7 @@ describe('the chain', () => {
     expect(await verify()).toEqual({ end: before, broken: undefined });
   });
 
-  it('goes on from the newest entry when the head has stayed behind or is gone', async () => {
+  it('continues from the newest entry when the head is outdated or missing', async () => {
     await act();
     await head().updateOne({ _id: 'audit_head' }, { $set: { seq: 1 } });
     await act();
@@ -76,7 +76,7 @@ describe('the chain', () => {
   });
 });
 
-describe('what nobody may do', () => {
+describe('protection against changes', () => {
   it('no route changes or removes an entry', async () => {
     const [entry] = (await list()).body.entries;
     for (const method of ['post', 'put', 'patch', 'delete'] as const) {
@@ -87,7 +87,7 @@ describe('what nobody may do', () => {
     }
   });
 
-  it('what services hold of the log can add and read, and nothing else', () => {
+  it('services can only add and read entries', () => {
     const { auditLog } = server.context.database.collections;
     expect(Object.keys(auditLog).sort()).toEqual(['countDocuments', 'find', 'findOne', 'insertOne']);
   });
@@ -129,7 +129,7 @@ describe('tampering', () => {
     ['the id', {}],
     ['a field that entries do not have', { note: 'x' }],
     ['a field of another type', { at: 'yesterday' }],
-  ])('finds a changed entry: %s', async (name, change) => {
+  ])('detects a changed entry: %s', async (name, change) => {
     const { alone, last } = await findings(async (entries) => {
       const entry = entries.at(-2)!;
       await stored().deleteOne({ _id: entry['_id'] });
@@ -139,7 +139,7 @@ describe('tampering', () => {
     expect(alone).toMatchObject({ seq: last - 1 });
   });
 
-  it('finds a changed entry whose hash was made anew, at the next one', async () => {
+  it('detects a changed entry with a recomputed hash, at the next entry', async () => {
     const { alone, last } = await findings(async (entries) => {
       const entry = { ...entries.at(-2)!, details: { role: 'client' } };
       await replace({ ...entry, hash: seal(entry) });
@@ -147,7 +147,7 @@ describe('tampering', () => {
     expect(alone).toEqual({ seq: last, reason: 'it does not follow the entry before it' });
   });
 
-  it('finds the newest entry changed with its hash made anew', async () => {
+  it('detects the newest entry when changed with a recomputed hash', async () => {
     const { alone } = await findings(async (entries) => {
       const entry = { ...entries.at(-1)!, details: { role: 'client' } };
       await replace({ ...entry, hash: seal(entry) });
@@ -155,7 +155,7 @@ describe('tampering', () => {
     expect(alone?.reason).toBe('it is not the entry that was added last');
   });
 
-  it('finds a whole tail made anew, head and all, by the anchor', async () => {
+  it('detects by the anchor that the end of the chain was recomputed with the head', async () => {
     const { alone, anchored, last } = await findings(async (entries) => {
       let previousHash = entries.at(-4)!['hash'];
       for (const entry of entries.slice(-3)) {
@@ -171,21 +171,21 @@ describe('tampering', () => {
     ]);
   });
 
-  it('finds an entry removed from the middle', async () => {
+  it('detects an entry removed from the middle', async () => {
     const { alone, last } = await findings(async (entries) => {
       await stored().deleteOne({ _id: entries.at(-2)!['_id'] });
     });
     expect(alone).toEqual({ seq: last - 1, reason: `it is missing; entry ${last} follows` });
   });
 
-  it('finds the first entry removed', async () => {
+  it('detects that the first entry was removed', async () => {
     const { alone } = await findings(async (entries) => {
       await stored().deleteOne({ _id: entries[0]!['_id'] });
     });
     expect(alone).toMatchObject({ seq: 1 });
   });
 
-  it('finds a removed tail; if the head was moved back with it, by the anchor', async () => {
+  it('detects that the newest entries were removed; by the anchor if the head was changed as well', async () => {
     const naive = await findings(async (entries) => {
       await stored().deleteOne({ _id: entries.at(-1)!['_id'] });
     });
@@ -199,7 +199,7 @@ describe('tampering', () => {
     expect(anchored).toEqual({ seq: last, reason: `the log ends before the anchor, entry ${last}` });
   });
 
-  it('finds an entry that was put in between', async () => {
+  it('detects an inserted entry', async () => {
     const { alone, last } = await findings(async (entries) => {
       const before = entries.at(-2)!;
       const forged: Document = { ...before, _id: new ObjectId(), previousHash: before['hash'] };
@@ -213,7 +213,7 @@ describe('tampering', () => {
 });
 
 describe('the export', () => {
-  it('is the whole chain, oldest first, with the export as its last entry', async () => {
+  it('contains the whole chain, oldest first, with the export as its last entry', async () => {
     const { status, lines } = await fetchLines(server, '/api/admin/audit-log/export', admin.token);
     expect(status).toBe(200);
     const verifier = new ChainVerifier();
@@ -252,8 +252,8 @@ describe('the export', () => {
   }, 60_000);
 });
 
-describe('the list', () => {
-  it('is filtered by action, actor, target and time, and pages', async () => {
+describe('the list of audit entries', () => {
+  it('is filtered by action, actor, target and time, and has pages', async () => {
     const target = await signUp(server.api, 'target');
     const path = `/api/admin/users/${target.id}`;
     await server.api.post(`${path}/suspend`, { reason: 'x' }, admin.token);

@@ -219,7 +219,7 @@ function takesRole({ method, statuses }: Row): boolean {
 
 const nameOf = ({ method, path }: Row) => `${method.toUpperCase()} ${path}`;
 
-it('every write that takes a role, and every export, is here', () => {
+it('this file covers every write that requires a role, and every export', () => {
   const usual = ACCESS_TABLE.filter(
     (row, index) => ACCESS_TABLE.findIndex((other) => nameOf(other) === nameOf(row)) === index,
   );
@@ -254,7 +254,7 @@ function perform(route: string, at: Ids, { call }: Act, by: Person) {
 }
 
 it.each(Object.entries({ ...ACTS, ...TAKING_OUT }))(
-  '%s is in the audit log when it is done',
+  '%s is in the audit log after it succeeds',
   async (route, act) => {
     const { auditLog } = server.context.database.collections;
     const there = await stage({ reported: route.includes('{reportId}') });
@@ -274,7 +274,7 @@ it.each(Object.entries({ ...ACTS, ...TAKING_OUT }))(
   },
 );
 
-it('and none is when it is refused', async () => {
+it('a refused privileged action has no audit entry', async () => {
   const { auditLog } = server.context.database.collections;
   const there: Ids = {
     ...(await stage({ reported: true })),

@@ -36,7 +36,7 @@ async function overview(of: Person) {
 }
 
 describe('the overview', () => {
-  it('of somebody new is theirs alone, with what the server takes', async () => {
+  it('of a new user contains only their account and the limits of the server', async () => {
     const body = await overview(ada);
     expect(body).toMatchObject({
       me: { id: ada.id, email: `${ada.username}@example.org` },
@@ -64,7 +64,7 @@ describe('the overview', () => {
     expect((await server.api.get('/api/groups', ada.token, { limit: pageSize + 1 })).status).toBe(400);
   });
 
-  it('says of groups and channels what their own routes say, with what is unread in them', async () => {
+  it('agrees with the routes of groups and channels, including what is unread', async () => {
     const rooms = [await createRoom(server.api, owner, [ada]), await createRoom(server.api, owner, [ada])];
     const [{ groupId, channelId }, other] = rooms as [(typeof rooms)[0], (typeof rooms)[0]];
     const second = await newChannel(groupId, 'second');
@@ -87,7 +87,7 @@ describe('the overview', () => {
     expect(body.users).toMatchObject([{ id: owner.id, username: owner.username }]);
   });
 
-  it('has nothing of what the caller may not read', async () => {
+  it('contains nothing that the caller may not read', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner, [ada]);
     const outside = await createRoom(server.api, owner, [], 'public');
     const hidden = await newChannel(groupId, 'hidden', { visibility: 'private' });
@@ -120,7 +120,7 @@ describe('the overview', () => {
     expect(await seen()).toEqual([]);
   });
 
-  it('has what waits for the caller: notifications, announcements, and whom they have blocked', async () => {
+  it('contains what is pending for the caller: notifications, announcements and blocked users', async () => {
     const { services } = server.context;
     await services.notifications.notify([new ObjectId(ada.id)], { kind: 'warning', actorId: null });
     await server.api.call('put', `/api/users/me/blocks/${owner.id}`, { token: ada.token });
@@ -132,7 +132,7 @@ describe('the overview', () => {
     });
   });
 
-  it('has what the caller has asked for and is invited to, until it is decided', async () => {
+  it("contains the caller's join requests and invites until they are decided", async () => {
     const asked = await createRoom(server.api, owner, [], 'public');
     await server.api.patch(`/api/groups/${asked.groupId}`, { joinPolicy: 'approval' }, owner.token);
     await post(`/api/groups/${asked.groupId}/join-requests`, { note: 'Please' }, ada);
@@ -151,7 +151,7 @@ describe('the overview', () => {
     expect(await overview(ada)).toMatchObject({ joinRequests: [], invites: [] });
   });
 
-  it('has direct conversations, newest first, with who is in them and who of those is there', async () => {
+  it('contains direct messages, newest first, with their members and who of them is online', async () => {
     const bob = await signUp(server.api, 'bob');
     const direct = async (by: Person, others: Person[]): Promise<string> =>
       (await post('/api/direct-messages', { userIds: others.map(({ id }) => id) }, by)).conversation.channel
@@ -174,7 +174,7 @@ describe('the overview', () => {
   });
 });
 
-test('it takes the same number of queries for 5 and for 200 channels, with messages in them', async () => {
+test('takes the same number of queries for 5 and for 200 channels with messages', async () => {
   const [small, large] = [await signUp(server.api, 'small'), await signUp(server.api, 'large')];
   const fill = async (reader: Person, channels: number) => {
     const { groupId, channelId } = await createRoom(server.api, owner, [reader]);

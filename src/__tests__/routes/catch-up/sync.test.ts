@@ -44,7 +44,7 @@ const takeOut = (id: string, { id: userId }: Person) =>
   server.api.delete(`/api/channels/${id}/members/${userId}`, owner.token);
 
 describe('sync', () => {
-  it('tells what has become of everything that changed, in the order of the revisions', async () => {
+  it('returns the current state of everything that changed, in order of revisions', async () => {
     const [first, second] = [await send(channelId), await send(channelId)];
     const known = second.revision;
     await change(channelId, { topic: 'one' });
@@ -72,7 +72,7 @@ describe('sync', () => {
     ]);
   });
 
-  it('comes in pages that leave nothing out and tell nothing twice, over several channels', async () => {
+  it('has pages over several channels without gaps and duplicates', async () => {
     const other = await createChannel('public');
     const sent: string[] = [];
     for (let count = 0; count < 7; count++) {
@@ -91,7 +91,7 @@ describe('sync', () => {
     expect(told.sort()).toEqual(sent.sort());
   });
 
-  it('knows a revision from before a restart', async () => {
+  it('accepts a revision from before a restart', async () => {
     const { revision } = await send(channelId);
     await server.restart();
     const message = await send(channelId);
@@ -100,7 +100,7 @@ describe('sync', () => {
     ]);
   });
 
-  it('says what it does not tell: a revision that was never given, and more than anybody draws', async () => {
+  it('reports revisions that never existed, and limits how much it returns', async () => {
     const { revision } = await send(channelId);
     const [ahead] = (await sync({ [channelId]: revision + 1 })).reset;
     expect(ahead).toMatchObject({ scope: 'channel', reason: 'unknown_revision', channel: { id: channelId } });
@@ -110,7 +110,7 @@ describe('sync', () => {
     expect([reset[0].reason, told]).toEqual(['too_far_behind', []]);
   });
 
-  it('answers alike for a channel that one cannot read and for one that does not exist', async () => {
+  it('answers the same for an unreadable channel as for a missing one', async () => {
     const secret = await createChannel('private');
     const invented = '0'.repeat(24);
     const { gone, channels } = await sync({ [secret]: 1, [invented]: 1 }, { named: true });
@@ -118,7 +118,7 @@ describe('sync', () => {
     expect(channels).toEqual([]);
   });
 
-  it('asks again who may read, at every page', async () => {
+  it('checks read access for every page', async () => {
     const secret = await createChannel('private');
     await takeIn(secret, guest);
     for (let count = 0; count < 3; count++) await send(secret);
@@ -132,7 +132,7 @@ describe('sync', () => {
     expect(await sync({ [channelId]: 0 })).toMatchObject({ channels: [], gone: [{ channelId }], added: [] });
   });
 
-  it('tells of channels that the client does not know, unless it asks for those alone that it names', async () => {
+  it('includes channels that the client does not know, unless the client asks only for named ones', async () => {
     const other = await createChannel('public');
     await createChannel('private');
     const { added } = await sync({ [channelId]: 0 });
@@ -140,7 +140,7 @@ describe('sync', () => {
     expect((await sync({ [channelId]: 0 }, { named: true })).added).toEqual([]);
   });
 
-  it('tells who came and who went, and that members from before an opening are none any more', async () => {
+  it('reports who joined and left, and drops the members of a private channel that was opened', async () => {
     const inner = await createChannel('private');
     const third = await signUp(server.api, 'third');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: third.id }, owner.token);
@@ -161,7 +161,7 @@ describe('sync', () => {
     expect(await told()).toEqual([['members_cleared'], ['member', owner.id, true], ['channel']]);
   });
 
-  it('is the same over a socket, with the same refusals', async () => {
+  it('works the same over a socket, with the same errors', async () => {
     await send(channelId);
     const client = await connect(server.url, guest.token);
     const since = { [channelId]: 0 };
@@ -177,7 +177,7 @@ describe('sync', () => {
 });
 
 describe('live events', () => {
-  it('carry each revision of a channel once, whatever changes it', async () => {
+  it('carry each revision of a channel exactly once, whatever changes the channel', async () => {
     const inner = await createChannel('private');
     await takeIn(inner, guest);
     const client = await connect(server.url, guest.token);

@@ -60,8 +60,8 @@ async function countsOf(groupId: string): Promise<{ kept: unknown; recounted: un
   };
 }
 
-describe('what is counted is what is there', () => {
-  test('after a dozen people were taken into a private channel, out of it and out of the group at once', async () => {
+describe('counters match the stored data', () => {
+  test('after a dozen users are added to and removed from a private channel and the group at once', async () => {
     const people = await Promise.all(Array.from({ length: 12 }, () => signUp(server.api)));
     const { groupId } = await createRoom(server.api, owner, people);
     const group = `/api/groups/${groupId}`;
@@ -79,7 +79,7 @@ describe('what is counted is what is there', () => {
     expect(kept).toEqual(recounted);
   }, 60_000);
 
-  test('after channels were made, opened, closed and deleted at once', async () => {
+  test('after channels are created, opened, closed and deleted at once', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const [closing, opening, going] = await Promise.all([
       Promise.all(Array.from({ length: 5 }, () => create(groupId))),
@@ -138,7 +138,7 @@ function breakAt(
   return () => (all[name] = whole);
 }
 
-describe('what fails in the middle has changed nothing, and nobody has heard of it', () => {
+describe('a change that fails midway stores nothing and sends no event', () => {
   let channelId: string;
   let others: string[];
   let groupId: string;

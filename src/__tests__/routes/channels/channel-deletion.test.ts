@@ -29,7 +29,7 @@ describe('deleting a channel', () => {
   };
   const purges = () => server.context.database.collections.channelPurges;
 
-  it('takes it and its messages away, and frees its name', async () => {
+  it('removes the channel and its messages, and frees its name', async () => {
     const { groupId, channelId } = await room();
     const { body } = await send(channelId, guest, 'kept');
     const answer = await remove(channelId);
@@ -47,7 +47,7 @@ describe('deleting a channel', () => {
     await until(async () => (await messagesOf(channelId)) === 0 && (await purges().countDocuments()) === 0);
   });
 
-  it('while others write leaves no message behind', async () => {
+  it('leaves no message behind while others send', async () => {
     const { channelId } = await room();
     const sends = Array.from({ length: 30 }, () => send(channelId, guest));
     const [gone, ...answers] = await Promise.all([remove(channelId), ...sends]);
@@ -57,7 +57,7 @@ describe('deleting a channel', () => {
     expect(await messagesOf(channelId)).toBe(0);
   });
 
-  it('goes on after a restart where it stopped, and leaves other channels alone', async () => {
+  it('resumes after a restart where it stopped, and leaves other channels alone', async () => {
     const { channelId: stays } = await room();
     await send(stays, guest);
     const { messages } = server.context.database.collections;

@@ -71,7 +71,7 @@ const isTold = (event: 'channel:updated', matches: (payload: any) => boolean) =>
   Promise.all(devices.map((device) => device.isTold(event, matches)));
 
 describe('slow mode', () => {
-  it('makes members wait between two messages, over REST and sockets alike, and lets moderators pass', async () => {
+  it('makes members wait between two messages, over REST and sockets, but not moderators', async () => {
     const { channelId } = await room();
     expect((await patch(channelId, { slowModeSeconds: 60 })).body.channel.slowModeSeconds).toBe(60);
     await isTold(
@@ -91,7 +91,7 @@ describe('slow mode', () => {
     expect((await send(channelId, guest)).status).toBe(201);
   });
 
-  it('gives edits and reactions an interval of their own, and lets moderators pass', async () => {
+  it('limits edits and reactions by an interval of their own, but not for moderators', async () => {
     const { channelId } = await room();
     const first: string = (await send(channelId, guest)).body.message.id;
     const other: string = (await send(channelId, owner)).body.message.id;
@@ -125,7 +125,7 @@ describe('slow mode', () => {
   });
 });
 
-test('in an announcement channel only moderators write, over REST and sockets alike', async () => {
+test('only moderators may send in an announcement channel, over REST and sockets', async () => {
   const { groupId } = await room();
   const channelId = await create({ groupId, name: 'news', announcementOnly: true });
   expect(await send(channelId, guest)).toMatchObject(refused(403, 'announcement_only'));
@@ -136,7 +136,7 @@ test('in an announcement channel only moderators write, over REST and sockets al
   expect(await sendBySocket(channelId)).toMatchObject({ ok: true });
 });
 
-test('what was written before a channel turned into one for announcements stays as it is', async () => {
+test('messages from before a channel became an announcement channel stay as they are', async () => {
   const { channelId } = await room();
   const own: string = (await send(channelId, guest)).body.message.id;
   const news: string = (await send(channelId, moderator)).body.message.id;
@@ -161,8 +161,8 @@ test('what was written before a channel turned into one for announcements stays 
   expect((await server.api.delete(`/api/messages/${own}`, guest.token)).status).toBe(200);
 });
 
-describe('the archive', () => {
-  it('keeps a channel to be read, until it is restored; a second time changes nothing', async () => {
+describe('an archived channel', () => {
+  it('is read-only until it is restored; a second time changes nothing', async () => {
     const { channelId } = await room();
     await send(channelId, guest);
     const archived = await post(`/api/channels/${channelId}/archive`);
@@ -190,8 +190,8 @@ describe('the archive', () => {
   });
 });
 
-describe('the channel where newcomers begin', () => {
-  it('is the first public one, and another one when that goes', async () => {
+describe('the default channel', () => {
+  it('is the first public one, and another one when that is deleted', async () => {
     const { groupId, channelId } = await room();
     const [second, third] = [
       await create({ groupId, name: 'second' }),
@@ -212,7 +212,7 @@ describe('the channel where newcomers begin', () => {
     expect(await group(groupId)).toMatchObject({ defaultChannelId: second, channelCount: 1 });
   });
 
-  it('is a channel of the group itself: two groups that name each other’s do not wait for one another', async () => {
+  it("belongs to the group itself: two groups that name each other's channel do not deadlock", async () => {
     const rooms = [await room(), await room()];
     const answers = await Promise.all(
       rooms.map(({ groupId }, index) =>
@@ -222,7 +222,7 @@ describe('the channel where newcomers begin', () => {
     for (const answer of answers) expect(answer).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('is chosen by admins of the group, among its public channels in use; its members hear of it', async () => {
+  it('is chosen by admins among the active public channels of the group, and members receive an event', async () => {
     const { groupId, channelId } = await room();
     const path = `/api/groups/${groupId}/default-channel`;
     const second = await create({ groupId, name: 'second' });
@@ -258,7 +258,7 @@ describe('the order of channels', () => {
   const arrange = (channelIds: (string | undefined)[], by = owner) =>
     put(`/api/groups/${groupId}/channel-order`, { channelIds }, by);
 
-  it('is that in which they were made, until somebody arranges them; new ones come last', async () => {
+  it('is the order of creation until it is rearranged; new channels come last', async () => {
     expect(await ids(groupId)).toEqual([general, news, help]);
     const revision = async () => (await get(help!, owner)).body.channel.revision;
     const before = await revision();
@@ -273,7 +273,7 @@ describe('the order of channels', () => {
     expect(await revision()).toBe(before + 1);
   });
 
-  it('pages by a cursor, one by one as all at once', async () => {
+  it('has pages by cursor, with the same order for every page size', async () => {
     await arrange([help, general, news]);
     const pages: string[] = [];
     let cursor: string | null = null;
@@ -289,7 +289,7 @@ describe('the order of channels', () => {
     }
   });
 
-  it('changes as a whole or not at all', async () => {
+  it('changes completely or not at all', async () => {
     const elsewhere = (await room()).channelId;
     const stale = await arrange([help, general, elsewhere]);
     expect(stale).toMatchObject(refused(409, 'channels_changed'));
@@ -305,7 +305,7 @@ describe('the order of channels', () => {
     });
   });
 
-  it('of those that one cannot see neither counts nor shows', async () => {
+  it('ignores channels that the caller cannot see, and does not reveal them', async () => {
     const admin = moderator;
     const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(admin.id) };
     const { memberships } = server.context.database.collections;
@@ -324,7 +324,7 @@ describe('the order of channels', () => {
     expect(places).toEqual([1024, 2048, 3072]);
   });
 
-  it('stands after many arrangements at once', async () => {
+  it('is intact after many concurrent changes of the order', async () => {
     const orders = [
       [help, general, news],
       [news, help, general],
@@ -336,7 +336,7 @@ describe('the order of channels', () => {
   });
 });
 
-test('the members of a private channel are listed page by page for those who read it', async () => {
+test('readers of a private channel can list its members page by page', async () => {
   const { groupId } = await room();
   const hidden = await create({ groupId, name: 'hidden', visibility: 'private' });
   const members = (by: Person, query = {}) =>
@@ -394,7 +394,7 @@ test('a public channel has the members of its group, without those who are banne
   expect(idsOf(await members())).toHaveLength(4);
 });
 
-test('@channel tells everybody up to its limit of readers, and who is banned is not one of them', async () => {
+test('@channel notifies everyone up to its limit of readers, and does not count banned users', async () => {
   const [first, last] = [await signUp(server.api, 'first'), await signUp(server.api, 'last')];
   const room = await createRoom(server.api, owner, [first]);
   const { users, memberships, groups, notifications } = server.context.database.collections;

@@ -55,7 +55,7 @@ async function recount(channelId: string, of: Person): Promise<number> {
 }
 
 describe('the summary of a channel', () => {
-  it('is empty where nobody has written', async () => {
+  it('is empty where nobody has sent a message', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     expect(await summary(channelId, guest)).toEqual({
       channelId,
@@ -68,7 +68,7 @@ describe('the summary of a channel', () => {
     });
   });
 
-  it('has the newest message, and what others have written since one has read', async () => {
+  it('has the newest message, and the number of unread messages of others', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     const first = await send(channelId, owner, 'first');
     const second = await send(channelId, owner, 'second');
@@ -85,7 +85,7 @@ describe('the summary of a channel', () => {
     expect([await unread(channelId, guest), await unread(channelId, owner)]).toEqual([0, 1]);
   });
 
-  it('does not count what has been deleted, and shows that it was there', async () => {
+  it('does not count deleted messages, but shows the newest one as deleted', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     const [one, , three] = [
       await send(channelId, owner),
@@ -102,7 +102,7 @@ describe('the summary of a channel', () => {
     expect(await unread(channelId, guest)).toBe(0);
   });
 
-  it('counts as one would by hand, whatever people do', async () => {
+  it('agrees with a count by hand after any sequence of actions', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     const texts = Array.from({ length: 40 }, (_, index) => (index % 3 === 0 ? guest : owner));
     const sent = await Promise.all(texts.map((by) => send(channelId, by)));
@@ -112,7 +112,7 @@ describe('the summary of a channel', () => {
     expect(await unread(channelId, owner)).toBe(await recount(channelId, owner));
   });
 
-  it('is not there for those who cannot read the channel', async () => {
+  it('is not visible to users who cannot read the channel', async () => {
     const { channelId } = await createRoom(server.api, owner);
     const path = `/api/channels/${channelId}/summary`;
     expect((await server.api.get(path, guest.token)).body.error.code).toBe('not_found');
@@ -120,8 +120,8 @@ describe('the summary of a channel', () => {
   });
 });
 
-describe('what was there before somebody came', () => {
-  it('is not unread to a new member of the group', async () => {
+describe('messages from before a user joined', () => {
+  it('are not unread for a new member of the group', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner);
     await send(channelId, owner);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: guest.id }, owner.token);
@@ -130,7 +130,7 @@ describe('what was there before somebody came', () => {
     expect(await unread(channelId, guest)).toBe(1);
   });
 
-  it('is not unread to who is taken into a private channel, or to the group when it opens', async () => {
+  it('are not unread for a user who is added to a private channel, or gains access when it opens', async () => {
     const { groupId } = await createRoom(server.api, owner, [guest]);
     const input = { groupId, name: 'inner', visibility: 'private' };
     const channelId: string = (await server.api.post('/api/channels', input, owner.token)).body.channel.id;
@@ -148,7 +148,7 @@ describe('what was there before somebody came', () => {
 });
 
 describe('the read marker', () => {
-  it('never moves back, and not beyond the newest message', async () => {
+  it('moves neither backwards nor beyond the newest message', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     for (let count = 0; count < 3; count++) await send(channelId, owner);
     const marks = [2, 1, 1000, 0];
@@ -160,7 +160,7 @@ describe('the read marker', () => {
     expect(await unread(channelId, guest)).toBe(1);
   });
 
-  it('is where the greatest of many calls at once has put it', async () => {
+  it('is at the greatest position of many concurrent calls', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     for (let count = 0; count < 12; count++) await send(channelId, owner);
     const seqs = [3, 9, 1, 12, 7, 5, 11, 2];
@@ -174,7 +174,7 @@ describe('the read marker', () => {
     expect((await read(channelId, owner, seq)).body.error.code).toBe('validation_failed');
   });
 
-  it('is told to all devices of its owner once it has moved, and to nobody else', async () => {
+  it('is sent to all devices of its owner after it has moved, and to nobody else', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     await send(channelId, owner);
     const [phone, laptop, other] = [await enter(guest), await enter(guest), await enter(owner)];
@@ -189,8 +189,8 @@ describe('the read marker', () => {
   });
 });
 
-describe('people online', () => {
-  it('are counted once each, among those who hear the channel', async () => {
+describe('the online users of a channel', () => {
+  it('are counted once each, among its readers', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner, [guest]);
     const input = { groupId, name: 'inner', visibility: 'private' };
     const inner: string = (await server.api.post('/api/channels', input, owner.token)).body.channel.id;
@@ -212,7 +212,7 @@ describe('people online', () => {
   });
 });
 
-test('any number of channels takes the same number of queries', async () => {
+test('summaries take the same number of queries for any number of channels', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [guest]);
   const { collections, db } = server.context.database;
   const channelIds = [channelId];

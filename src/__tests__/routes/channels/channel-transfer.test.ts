@@ -43,8 +43,8 @@ const change = (by: Person) => api.patch(`/api/channels/${channelId}`, { topic: 
 const notificationsOf = async ({ token }: Person): Promise<any[]> =>
   (await api.get('/api/client/notifications', token)).body.notifications;
 
-describe('a channel', () => {
-  it('is handed over by its owner, and with it what only its owner may', async () => {
+describe('transferring a channel', () => {
+  it('by its owner passes on the rights of the owner', async () => {
     const socket = await connect(server.url, owner.token);
     expect((await change(maker)).body.channel).toMatchObject({ ownerId: maker.id, createdBy: maker.id });
     expect(await change(heir)).toMatchObject(refused(403, 'forbidden'));
@@ -63,14 +63,14 @@ describe('a channel', () => {
     expect(entries).toMatchObject([{ details: { from: maker.id, to: heir.id } }]);
   });
 
-  it('is handed over by an admin of the group too; again it changes nothing', async () => {
+  it('by an admin of the group is permitted; a second time changes nothing', async () => {
     expect((await transfer(heir, owner)).body.channel.ownerId).toBe(heir.id);
     const { revision } = (await transfer(heir, owner)).body.channel;
     expect((await api.get(`/api/channels/${channelId}`, heir.token)).body.channel.revision).toBe(revision);
     expect(await auditOf(server, { id: channelId }, 'channel.transferred')).toHaveLength(1);
   });
 
-  it('takes its new owner in when it is private, and keeps them when it closes', async () => {
+  it('adds the new owner to a private channel, and keeps them as a member when it becomes private', async () => {
     const socket = await connect(server.url, heir.token);
     await giveRole('admin');
     channelId = await make('private');
@@ -90,7 +90,7 @@ describe('a channel', () => {
     expect((await members()).sort()).toEqual([heir.id, owner.id].sort());
   });
 
-  it('is not given to who is not in the group, or banned from the channel', async () => {
+  it('to a user who is not in the group or is banned from the channel is refused', async () => {
     const stranger = await signUp(api, 'stranger');
     expect(await transfer(stranger)).toMatchObject(refused(400, 'bad_request'));
     const path = `/api/channels/${channelId}/restrictions/${heir.id}`;

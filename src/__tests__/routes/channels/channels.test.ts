@@ -38,8 +38,8 @@ const take = (channelId: string, person: Person, by = owner) =>
 const expel = (channelId: string, person: Person, by = owner) =>
   server.api.delete(`/api/channels/${channelId}/members/${person.id}`, by.token);
 
-describe('making a channel', () => {
-  it('makes an empty, public one', async () => {
+describe('creating a channel', () => {
+  it('creates an empty public channel', async () => {
     const { groupId } = await room();
     const { status, body } = await create({ groupId, name: ' Ideas ', topic: 'what next' });
     expect(status).toBe(201);
@@ -55,7 +55,7 @@ describe('making a channel', () => {
     expect((await get(body.channel.id, guest)).body).toEqual(body);
   });
 
-  it('refuses a name that its group has, in any case, and takes it in another group', async () => {
+  it('refuses a name that exists in the group in any case, and accepts it in another group', async () => {
     const { groupId } = await room();
     expect(await create({ groupId, name: 'GENERAL' })).toMatchObject(refused(409, 'channel_name_taken'));
     // `room` makes one called general in each group.
@@ -89,7 +89,7 @@ describe('making a channel', () => {
 });
 
 describe('the channels of a group', () => {
-  it('are listed page by page, without the private ones that the caller is not in', async () => {
+  it('are listed page by page, without private channels of which the caller is not a member', async () => {
     const { groupId } = await room();
     await createPrivate(groupId, 'for the owner');
     const forBoth = await createPrivate(groupId, 'for both');
@@ -105,7 +105,7 @@ describe('the channels of a group', () => {
 });
 
 describe('changing a channel', () => {
-  it('changes what is given, and takes the next revision', async () => {
+  it('changes only the given fields, and takes the next revision', async () => {
     const { channelId } = await room();
     const before = (await get(channelId, owner)).body.channel;
     const { status, body } = await patch(channelId, { topic: 'new topic' });
@@ -123,7 +123,7 @@ describe('changing a channel', () => {
     });
   });
 
-  it('refuses a name that another one has', async () => {
+  it('refuses the name of another channel', async () => {
     const { groupId, channelId } = await room();
     await create({ groupId, name: 'other' });
     expect(await patch(channelId, { name: 'OTHER' })).toMatchObject(refused(409, 'channel_name_taken'));
@@ -140,7 +140,7 @@ describe('changing a channel', () => {
 });
 
 describe('a private channel', () => {
-  it('is there for its members only: not for others of the group, whatever their role', async () => {
+  it('is visible only to its members, not to others in the group with any role', async () => {
     const { groupId } = await room();
     const channelId = await createPrivate(groupId);
     expect(await get(channelId, guest)).toMatchObject(refused(404, 'not_found'));
@@ -157,7 +157,7 @@ describe('a private channel', () => {
     expect((await get(channelId, guest)).status).toBe(200);
   });
 
-  it('is left by oneself or by whoever manages it, once', async () => {
+  it('can be left by its members, and members can be removed by those who manage it, once', async () => {
     const { groupId } = await room();
     const channelId = await createPrivate(groupId);
     await take(channelId, guest);
@@ -168,14 +168,14 @@ describe('a private channel', () => {
     expect(await send(channelId, guest)).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('takes only members of the group, and a public one takes none', async () => {
+  it('accepts only members of the group; a public channel accepts no members', async () => {
     const { groupId, channelId } = await room();
     const stranger = await signUp(server.api);
     expect(await take(await createPrivate(groupId), stranger)).toMatchObject(refused(400, 'bad_request'));
     expect(await take(channelId, guest)).toMatchObject(refused(400, 'bad_request'));
   });
 
-  it('comes of a public one that closes: its maker and whoever closes it stay', async () => {
+  it('that was public keeps its creator and the user who closed it as members', async () => {
     const { groupId, channelId } = await room();
     await send(channelId, guest);
     expect((await patch(channelId, { visibility: 'private' })).status).toBe(200);
@@ -188,7 +188,7 @@ describe('a private channel', () => {
     expect((await get(channelId, guest)).status).toBe(200);
   });
 
-  it('opens to the whole group', async () => {
+  it('can be opened to the whole group', async () => {
     const { groupId } = await room();
     const channelId = await createPrivate(groupId);
     await patch(channelId, { visibility: 'public' });

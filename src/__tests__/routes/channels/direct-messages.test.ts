@@ -67,8 +67,8 @@ async function whoHears(channelId: string, by: Person): Promise<Person[]> {
     .map(([person]) => person);
 }
 
-describe('a conversation of two', () => {
-  it('is one for ever, whoever opens it, and nobody else knows of it', async () => {
+describe('a direct message between two users', () => {
+  it('is the same one whoever opens it, and invisible to others', async () => {
     const { status, body } = await start(ada, bruno);
     expect(status).toBe(201);
     const { channel } = body.conversation;
@@ -98,7 +98,7 @@ describe('a conversation of two', () => {
     expect(told.filter(({ event }) => event !== 'presence:changed')).toEqual([]);
   });
 
-  it('is one when both start it at the same moment, with idempotency keys and without', async () => {
+  it('is created once when both users start it at the same time, with and without idempotency keys', async () => {
     for (const keyed of [false, true]) {
       const [one, other] = await Promise.all([signUp(server.api), signUp(server.api)]);
       const answers = await Promise.all(
@@ -115,7 +115,7 @@ describe('a conversation of two', () => {
     }
   });
 
-  it('is closed while one has blocked the other, over REST and sockets alike', async () => {
+  it('is read-only while one has blocked the other, over REST and sockets', async () => {
     const channelId = await startGroup(ada, bruno);
     const block = `/api/users/me/blocks/${ada.id}`;
     await server.api.call('put', block, { token: bruno.token });
@@ -135,7 +135,7 @@ describe('a conversation of two', () => {
     expect((await send(channelId, ada)).status).toBe(201);
   });
 
-  it('rests while an account rests, and stays to be read when it is deleted', async () => {
+  it('is read-only while an account is deactivated, and stays readable after it is deleted', async () => {
     const channelId = await startGroup(ada, bruno);
     await send(channelId, bruno);
     await post('/api/users/me/deactivate', { password: PASSWORD }, bruno);
@@ -156,7 +156,7 @@ describe('a conversation of two', () => {
     expect(history.body.messages).toHaveLength(2);
   });
 
-  it('is not left, has no moderators, and becomes another one with a third person', async () => {
+  it('cannot be left, has no moderators, and becomes a new conversation with a third user', async () => {
     const channelId = await startGroup(ada, bruno);
     await send(channelId, ada);
     expect(await leave(channelId, ada)).toMatchObject(refused(409, 'direct_channel'));
@@ -185,8 +185,8 @@ describe('a conversation of two', () => {
   });
 });
 
-describe('a conversation of several', () => {
-  it('takes people in and lets them go: they hear it from then, and until then', async () => {
+describe('a group direct message', () => {
+  it('lets members be added and leave: they receive events only in between', async () => {
     const channelId = await startGroup(ada, bruno, chiara);
     expect(await startGroup(ada, bruno, chiara)).not.toBe(channelId);
     expect(await whoHears(channelId, chiara)).toEqual([ada, bruno, chiara]);
@@ -208,7 +208,7 @@ describe('a conversation of several', () => {
     ]);
   });
 
-  it('goes with the last one who leaves it', async () => {
+  it('is deleted when the last member leaves', async () => {
     const channelId = await startGroup(ada, bruno, chiara);
     await send(channelId, ada);
     for (const by of [ada, bruno, chiara]) expect((await leave(channelId, by)).status).toBe(204);
@@ -217,7 +217,7 @@ describe('a conversation of several', () => {
     expect(await channelMembers.countDocuments({ channelId: new ObjectId(channelId) })).toBe(0);
   });
 
-  it('has ten people at most, also when many are added at once', async () => {
+  it('has at most ten members, also when many are added at once', async () => {
     const many = await Promise.all(Array.from({ length: 12 }, () => signUp(server.api)));
     expect(await start(ada, ...many.slice(0, 10))).toMatchObject(refused(400, 'validation_failed'));
     const channelId = await startGroup(ada, bruno, ...many.slice(0, 6));
@@ -229,8 +229,8 @@ describe('a conversation of several', () => {
   });
 });
 
-describe('starting a conversation', () => {
-  it('takes people who exist, others than oneself, each once', async () => {
+describe('starting a direct message', () => {
+  it('requires existing users other than oneself, each once', async () => {
     expect(await start(ada, { id: '0'.repeat(24) })).toMatchObject(refused(404, 'not_found'));
     expect(await start(ada, bruno, { id: '0'.repeat(24) })).toMatchObject(refused(404, 'not_found'));
     expect(await start(ada, ada)).toMatchObject(refused(400, 'bad_request'));
@@ -239,7 +239,7 @@ describe('starting a conversation', () => {
     expect(await listed(ada)).toEqual([]);
   });
 
-  it('lists those first in which something was written last, page by page', async () => {
+  it('lists conversations by their newest message, page by page', async () => {
     const [withBruno, withChiara, withBoth] = [
       await startGroup(ada, bruno),
       await startGroup(ada, chiara),

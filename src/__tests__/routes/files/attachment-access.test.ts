@@ -46,15 +46,15 @@ async function sendFile(content: Buffer | string = 'hello', name = 'note.txt') {
   return { ...room, attachment, message };
 }
 
-describe('who may read a file', () => {
-  it('is its owner alone, until it is sent', async () => {
+describe('reading a file', () => {
+  it('is limited to its owner until it is sent', async () => {
     const attachment = await upload(server.api, ada, 'hello', 'note.txt');
     expect(await statusFor(attachment, ada)).toBe(200);
     for (const person of [bruno, root]) expect(await statusFor(attachment, person)).toBe(404);
     expect((await download(server, pathOf(attachment))).status).toBe(401);
   });
 
-  it('is who may read the message; to others there is none', async () => {
+  it('is permitted to readers of the message; for others the file does not exist', async () => {
     const { attachment } = await sendFile();
     for (const person of [ada, bruno]) expect(await statusFor(attachment, person)).toBe(200);
     const foreign = await download(server, pathOf(attachment), stranger);
@@ -64,7 +64,7 @@ describe('who may read a file', () => {
     expect(without(foreign)).toBe(without(missing));
   });
 
-  it('is nobody who was removed, from the moment the call returns: also its owner, and by every address', async () => {
+  it('is refused to removed users as soon as the call returns, even to its owner and by every URL', async () => {
     const { attachment, groupId, channelId } = await sendFile();
     const link = await linkTo(attachment, bruno);
     expect((await download(server, link)).status).toBe(200);
@@ -84,7 +84,7 @@ describe('who may read a file', () => {
     expect(await statusFor(own, ada)).toBe(200);
   });
 
-  it('is nobody once the message is deleted', async () => {
+  it('is refused to everyone once the message is deleted', async () => {
     const { attachment, message } = await sendFile();
     const link = await linkTo(attachment, ada);
     await server.api.delete(`/api/messages/${message.id}`, ada.token);
@@ -92,7 +92,7 @@ describe('who may read a file', () => {
     expect((await download(server, link)).status).toBe(404);
   });
 
-  it('is whoever reads one of the messages that have it', async () => {
+  it('is permitted to readers of any message that has the file', async () => {
     const { attachment, message } = await sendFile();
     const other = await createRoom(server.api, ada, [stranger]);
     const input = { channelId: other.channelId, clientMessageId: randomUUID() };
@@ -102,7 +102,7 @@ describe('who may read a file', () => {
     expect([await statusFor(attachment, bruno), await statusFor(attachment, stranger)]).toEqual([200, 404]);
   });
 
-  it('is a super admin, and the audit log has it', async () => {
+  it('is permitted to super admins, and is in the audit log', async () => {
     const { attachment, message } = await sendFile();
     expect(await statusFor(attachment, root)).toBe(200);
     const entries = await auditOf(server, { id: message.id });
@@ -110,8 +110,8 @@ describe('who may read a file', () => {
   });
 });
 
-describe('an address for <img>', () => {
-  it('shows the file and its thumbnail without a token, and is the same for a while', async () => {
+describe('a signed URL for <img>', () => {
+  it('serves the file and its thumbnail without a token, and stays the same for some minutes', async () => {
     const { attachment } = await sendFile(await noise(600, 300), 'picture.jpg');
     const link = await linkTo(attachment, bruno);
     expect(link).toMatch(new RegExp(`^/uploads/files/${attachment.id}\\?ticket=`));
@@ -128,7 +128,7 @@ describe('an address for <img>', () => {
     expect([link, await linkTo(attachment, bruno)]).toContain(await linkTo(attachment, bruno));
   });
 
-  it('ends with the session that asked for it', async () => {
+  it('expires with the session that requested it', async () => {
     const { attachment } = await sendFile();
     const device = await logInAgain(server.api, bruno);
     const [link, other] = [await linkTo(attachment, device), await linkTo(attachment, bruno)];
@@ -138,7 +138,7 @@ describe('an address for <img>', () => {
     expect((await download(server, other)).status).toBe(200);
   });
 
-  it('ends by itself, and cannot be made to open another file, for another time, for somebody else', async () => {
+  it('expires, and cannot be altered for another file, time or user', async () => {
     const { attachment } = await sendFile();
     const { attachment: another } = await sendFile();
     const link = await linkTo(attachment, bruno);
@@ -171,20 +171,20 @@ describe('an address for <img>', () => {
     jest.useRealTimers();
   });
 
-  it('is given out for nothing that one could not read with it', async () => {
+  it('is not issued for a file that the caller cannot read', async () => {
     const { attachment } = await sendFile();
     expect((await download(server, await linkTo(attachment, stranger))).status).toBe(404);
   });
 });
 
-describe('a file is sent', () => {
+describe('a served file', () => {
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>';
   const saved: [string, string, string][] = [
     ['SVG', svg, 'logo.svg'],
     ['HTML', '<!doctype html><script>alert(1)</script>', 'page.html'],
     ['a PDF', '%PDF-1.7\n%âãÏÓ\n', 'plan.pdf'],
   ];
-  it.each(saved)('as a download (%s), in which nothing runs', async (_, content, name) => {
+  it.each(saved)('is a download (%s) in which no script runs', async (_, content, name) => {
     const { attachment } = await sendFile(content, name);
     for (const path of [pathOf(attachment), await linkTo(attachment, ada)]) {
       const { headers } = await download(server, path, ada);
@@ -198,7 +198,7 @@ describe('a file is sent', () => {
     expect(status).toBe(404);
   });
 
-  it('in its place when it is a picture, under its own name in any language', async () => {
+  it('is shown inline when it is an image, under its own name in any language', async () => {
     const { attachment } = await sendFile(await noise(20, 20), 'Straße "1"\r\n.jpg');
     const { headers } = await download(server, pathOf(attachment), bruno);
     const disposition = headers.get('content-disposition')!;
@@ -207,7 +207,7 @@ describe('a file is sent', () => {
     expect(headers.get('x-content-type-options')).toBe('nosniff');
   });
 
-  it('in parts', async () => {
+  it('supports range requests', async () => {
     const { attachment } = await sendFile('0123456789', 'digits.txt');
     const get = (range: string, more: Record<string, string> = {}) =>
       download(server, pathOf(attachment), bruno, { Range: range, ...more });
@@ -235,7 +235,7 @@ describe('a file is sent', () => {
     expect((await get('bytes=0-0', { 'If-Range': '"another"' })).status).toBe(200);
   });
 
-  it('once: a browser that has it is told so, if its user may still see it', async () => {
+  it('is not sent again to a browser that has it, if the user may still read it', async () => {
     const { attachment, groupId } = await sendFile(await noise(20, 20), 'a.jpg');
     const first = await download(server, pathOf(attachment), bruno);
     const small = await download(server, `${pathOf(attachment)}?thumbnail`, bruno);
@@ -253,7 +253,7 @@ describe('a file is sent', () => {
     expect((await again()).status).toBe(404);
   });
 
-  it('only as what it is: not by an address that leads elsewhere', async () => {
+  it('is found only by a well-formed id', async () => {
     for (const id of ['..%2f..%2fjwt-secret', 'x', '0'.repeat(23)]) {
       expect((await download(server, `/api/upload/${id}`, ada)).status).toBe(400);
     }

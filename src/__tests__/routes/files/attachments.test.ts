@@ -44,7 +44,7 @@ async function sendOne(text = '') {
 }
 
 describe('a message with files', () => {
-  it('says what they are, wherever it is read', async () => {
+  it('lists their properties wherever the message is read', async () => {
     const device = await connect(server.url, bruno.token);
     const picture = await upload(server.api, ada);
     const note = await upload(server.api, ada, 'hello', 'note.txt');
@@ -60,7 +60,7 @@ describe('a message with files', () => {
     device.close();
   });
 
-  it('costs its readers no further query', async () => {
+  it('costs readers no additional query', async () => {
     const watched = await startTestServer({}, { monitorCommands: true });
     const owner = await signUp(watched.api, 'owner');
     const room = await createRoom(watched.api, owner);
@@ -77,7 +77,7 @@ describe('a message with files', () => {
     await watched.close();
   });
 
-  it('may have no text, over REST and over a socket; one without files may not', async () => {
+  it('may have no text, over REST and sockets; a message without files may not', async () => {
     const first = await upload(server.api, ada);
     const input = { clientMessageId: randomUUID(), attachmentIds: [first.id] };
     const sent = await server.api.post(`/api/channels/${channelId}/messages`, input, ada.token);
@@ -98,7 +98,7 @@ describe('a message with files', () => {
     device.close();
   });
 
-  it('has ten at most, and none twice', async () => {
+  it('has at most ten files, and none twice', async () => {
     const files = await Promise.all(Array.from({ length: 11 }, () => upload(server.api, ada, 'x', 'x.txt')));
     const ids = files.map(({ id }) => id);
     expect(await attach(ada, ...ids)).toMatchObject(refused(400, 'validation_failed'));
@@ -106,7 +106,7 @@ describe('a message with files', () => {
     expect((await attach(ada, ...ids.slice(0, 10))).status).toBe(201);
   });
 
-  it('is the first one again when it is sent again, and has its files once', async () => {
+  it('returns the original message when it is sent again, and has its files once', async () => {
     const file = await upload(server.api, ada);
     const input = { clientMessageId: randomUUID(), body: 'Once', attachmentIds: [file.id] };
     const path = `/api/channels/${channelId}/messages`;
@@ -130,8 +130,8 @@ describe('a message with files', () => {
   });
 });
 
-describe('a file can be attached', () => {
-  it('by its owner alone, and only if there is one', async () => {
+describe('attaching a file', () => {
+  it('requires an existing file of the sender', async () => {
     const file = await upload(server.api, bruno);
     for (const id of [file.id, new ObjectId().toHexString()]) {
       expect(await attach(ada, id)).toMatchObject(refused(404, 'not_found'));
@@ -139,7 +139,7 @@ describe('a file can be attached', () => {
     expect((await attach(bruno, file.id)).status).toBe(201);
   });
 
-  it('once, also when two sends to two channels come at the same moment', async () => {
+  it('succeeds once, even with two concurrent sends to two channels', async () => {
     const other = await createRoom(server.api, ada);
     for (let round = 0; round < 5; round++) {
       const file = await upload(server.api, ada, 'hello', 'a.txt');
@@ -163,7 +163,7 @@ describe('a file can be attached', () => {
     expect(messages).toHaveLength(channel!.seq);
   });
 
-  it('not once it was taken back', async () => {
+  it('fails after the file was deleted', async () => {
     const file = await upload(server.api, ada);
     const path = `/api/upload/${file.id}`;
     expect(await server.api.delete(path, bruno.token)).toMatchObject(refused(404, 'not_found'));
@@ -175,7 +175,7 @@ describe('a file can be attached', () => {
   });
 });
 
-describe('in a batch that shares a write', () => {
+describe('messages with files in one batch', () => {
   let devices: Client[];
   beforeEach(async () => {
     devices = await Promise.all([ada, bruno].map(({ token }) => connect(server.url, token)));
@@ -190,7 +190,7 @@ describe('in a batch that shares a write', () => {
       ...more,
     });
 
-  it('one that cannot have its files fails alone', async () => {
+  it('fail alone when their files are not available', async () => {
     const [mine, spare] = [await upload(server.api, ada), await upload(server.api, ada)];
     const foreign = await upload(server.api, bruno);
     const batch = await Promise.all([
@@ -211,7 +211,7 @@ describe('in a batch that shares a write', () => {
     expect(messages.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it('nothing is left of any when the write fails in the middle, and all can be sent again', async () => {
+  it('are all undone when the write fails midway, and can all be sent again', async () => {
     const file = await upload(server.api, ada);
     const { messages, channels } = collections();
     const blocker = {
@@ -243,8 +243,8 @@ describe('in a batch that shares a write', () => {
   }
 });
 
-describe('an edit', () => {
-  it('leaves the files, and may leave nothing but them', async () => {
+describe('editing a message with files', () => {
+  it('keeps the files, and may remove the text', async () => {
     const { attachment, message } = await sendOne('With text');
     const path = `/api/messages/${message.id}`;
     for (const body of ['Another text', '']) {
@@ -260,7 +260,7 @@ describe('an edit', () => {
   });
 });
 
-describe('the files of a message go from the disk', () => {
+describe('the files of a message are deleted from disk', () => {
   it('when it is deleted, by its author or by a moderator', async () => {
     for (const [author, by] of [
       [ada, ada],
@@ -276,7 +276,7 @@ describe('the files of a message go from the disk', () => {
     }
   });
 
-  it('when its channel no longer keeps it', async () => {
+  it('when it exceeds the retention time of its channel', async () => {
     const { attachment, message } = await sendOne();
     const young = await sendOne();
     await collections().messages.updateOne(
@@ -298,7 +298,7 @@ describe('the files of a message go from the disk', () => {
     expect(await uploadOf(attachment)).toBeNull();
   });
 
-  it('not when its author ends the account; what they have not sent does', async () => {
+  it('except when its author deletes the account; unsent files are deleted then', async () => {
     const eva = await signUp(server.api, 'eva');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: eva.id }, ada.token);
     const [sent, unsent] = [await upload(server.api, eva), await upload(server.api, eva)];
@@ -315,8 +315,8 @@ describe('the files of a message go from the disk', () => {
   });
 });
 
-describe('a forward', () => {
-  it('has the files too, which go with the last message that has them', async () => {
+describe('a forwarded message', () => {
+  it('has the files too, which are deleted with the last message that has them', async () => {
     const { attachment, message } = await sendOne('Look');
     const other = await createRoom(server.api, ada);
     const first = await forward(message.id, other.channelId, ada);
@@ -333,7 +333,7 @@ describe('a forward', () => {
     expect(await filesOf(server, attachment)).toEqual([]);
   });
 
-  it('at the moment of the deletion has the files, or is refused', async () => {
+  it('either has the files or is refused when the original is deleted at the same time', async () => {
     const other = await createRoom(server.api, ada);
     for (let round = 0; round < 5; round++) {
       const { attachment, message } = await sendOne();
@@ -352,7 +352,7 @@ describe('a forward', () => {
     }
   });
 
-  it('goes with the message at the same moment, and the files with both', async () => {
+  it('can be deleted at the same time as the original, and the files with both', async () => {
     const other = await createRoom(server.api, ada);
     const { attachment, message } = await sendOne();
     const { body } = await forward(message.id, other.channelId, ada);
@@ -362,7 +362,7 @@ describe('a forward', () => {
   });
 });
 
-test('the own export and the numbers of the server have the files', async () => {
+test('the personal export and the server statistics include the files', async () => {
   const eva = await signUp(server.api, 'eva');
   const attachment = await upload(server.api, eva, 'hello', 'note.txt');
   const text = await (

@@ -49,8 +49,8 @@ async function coloursOf(image: Buffer): Promise<{ left: number[]; right: number
   return { left: at(info.width / 4), right: at((info.width * 3) / 4) };
 }
 
-describe('a user who sends a picture', () => {
-  it('has it as avatar, which others see, and has it no longer after removing it', async () => {
+describe('a user who uploads an image', () => {
+  it('has it as avatar, which others see until it is removed', async () => {
     expect((await profile(ada)).avatarUrl).toBeNull();
     const url = await upload(ada);
     expect(url).toMatch(/^\/uploads\/avatars\/[0-9a-f]{32}\.webp$/);
@@ -69,7 +69,7 @@ describe('a user who sends a picture', () => {
   });
 
   it.each<Format>(['jpeg', 'png', 'webp', 'gif', 'avif'])(
-    'may send %s, and gets squares of WebP',
+    'may send %s, and gets square WebP images',
     async (format) => {
       const url = await upload(ada, await noise(300, 200, format));
       for (const size of [512, 128]) {
@@ -83,7 +83,7 @@ describe('a user who sends a picture', () => {
     },
   );
 
-  it('sees the first frame of an animation', async () => {
+  it('gets the first frame of an animation', async () => {
     const frames = await Promise.all(
       ['#f00', '#00f'].map((background) =>
         sharp({ create: { width: 20, height: 20, channels: 3, background } })
@@ -101,7 +101,7 @@ describe('a user who sends a picture', () => {
     expect(left[2]).toBeLessThan(50);
   });
 
-  it('sees it upright, and nobody learns where it was taken', async () => {
+  it('gets it upright, and without its location', async () => {
     // Orientation 3 is upside down, so that left and right change places.
     const taken = await sharp(await halves(400, 400, '#f00', '#00f'))
       .withExif({
@@ -122,7 +122,7 @@ describe('a user who sends a picture', () => {
     expect([left[2]! > 200, right[0]! > 200]).toEqual([true, true]);
   });
 
-  it('has one avatar however many are sent at once, and no file of another one is left', async () => {
+  it('has one avatar after concurrent uploads, and no other file remains', async () => {
     await Promise.all(Array.from({ length: 8 }, () => upload(ada)));
     const { avatarUrl } = await profile(ada);
     const id = nameOf(avatarUrl).slice(0, 32);
@@ -130,7 +130,7 @@ describe('a user who sends a picture', () => {
     expect(await readdir(folder('tmp'))).toEqual([]);
   });
 
-  it('takes it along when the account is deleted', async () => {
+  it('loses it when the account is deleted', async () => {
     const leaver = await signUp(server.api, 'leaver');
     const url = await upload(leaver);
     const call = { token: leaver.token, body: { password: PASSWORD } };
@@ -149,7 +149,7 @@ async function exportOf({ token }: Person): Promise<{ text: string }> {
 }
 
 describe('the avatar of a group', () => {
-  it('is given by its admins, seen by its members, and has another address each time', async () => {
+  it('is set by admins and visible to members, and has a new URL each time', async () => {
     const { groupId } = await createRoom(server.api, ada, [bob]);
     const see = async () => (await server.api.get(`/api/groups/${groupId}`, bob.token)).body.group.avatarUrl;
     expect(await see()).toBeNull();
@@ -165,7 +165,7 @@ describe('the avatar of a group', () => {
     expect([await see(), (await get(second)).status]).toEqual([null, 404]);
   });
 
-  it('leaves nothing behind of one that was refused', async () => {
+  it('leaves no file behind when the upload is refused', async () => {
     const { groupId } = await createRoom(server.api, ada, [bob]);
     const before = await stored();
     expect((await setGroupAvatar(server.api, bob, groupId)).status).toBe(403);
@@ -174,8 +174,8 @@ describe('the avatar of a group', () => {
   });
 });
 
-describe('serving', () => {
-  it('lets browsers keep it for ever, and take it for nothing else', async () => {
+describe('serving avatars', () => {
+  it('allows browsers to cache them for ever, and declares their type', async () => {
     const { headers } = await get(await upload(ada));
     expect(headers).toMatchObject({
       'cache-control': 'public, max-age=31536000, immutable',
@@ -186,7 +186,7 @@ describe('serving', () => {
     });
   });
 
-  it('sends nothing to a client that has it', async () => {
+  it('sends nothing to a client with a current copy', async () => {
     const url = await upload(ada);
     const { headers } = await get(url);
     const small = await get(url, {}, { size: 128 });
@@ -206,13 +206,13 @@ describe('serving', () => {
   });
 
   it.each(['..%2f..%2fjwt-secret', `${'0'.repeat(32)}.png`, '0'.repeat(32), `${'0'.repeat(31)}%00.webp`])(
-    'knows no name like %s',
+    'finds no file named %s',
     async (name) => {
       expect(await get(`/uploads/avatars/${name}`)).toMatchObject(refused(400, 'validation_failed'));
     },
   );
 
-  it('keeps no file open, whatever the client does', async () => {
+  it('leaves no file open, whatever the client does', async () => {
     const url = await upload(ada);
     const open = async () => (await readdir('/proc/self/fd')).length;
     const { headers } = await get(url);
@@ -225,8 +225,8 @@ describe('serving', () => {
   });
 });
 
-describe('what a crash has left behind', () => {
-  it('goes at the next start when it is old and nobody has it; the rest stays', async () => {
+describe('files left behind by a crash', () => {
+  it('are deleted by the next start when they are old and unused; other files stay', async () => {
     const url = await upload(ada);
     const kept = nameOf(url).slice(0, 32);
     const old = new Date(Date.now() - 25 * 60 * 60 * 1000);
@@ -257,7 +257,7 @@ describe('what a crash has left behind', () => {
     expect((await get(url)).status).toBe(200);
   });
 
-  it('stays when the database has no accounts: it is likely to be the wrong one', async () => {
+  it('stay when the database has no accounts, because it is probably the wrong database', async () => {
     const other = await startTestServer();
     await upload(ada);
     const before = await stored();

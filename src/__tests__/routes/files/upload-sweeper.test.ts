@@ -35,7 +35,7 @@ async function oldUpload(): Promise<Attachment> {
   return attachment;
 }
 
-test('an upload that was not sent within a day is removed by the next start, with its file; no other is', async () => {
+test('the next start deletes an upload that was not sent within a day, with its file, and no other', async () => {
   const { channelId } = await createRoom(server.api, ada);
   const [abandoned, sent] = [await oldUpload(), await oldUpload()];
   await say(server.api, channelId, ada, '', { attachmentIds: [sent.id] });
@@ -49,7 +49,7 @@ test('an upload that was not sent within a day is removed by the next start, wit
   await say(server.api, channelId, ada, '', { attachmentIds: [young.id] });
 });
 
-test('files without an upload are removed, and uploads that are on no message though they say so', async () => {
+test('deletes files without an upload, and uploads whose message does not exist', async () => {
   const lost = await oldUpload();
   await uploads().updateOne({ _id: new ObjectId(lost.id) }, { $set: { uses: 1 } });
   const orphan = new ObjectId().toHexString();
@@ -74,7 +74,7 @@ test('files without an upload are removed, and uploads that are on no message th
   expect(await storedFiles(server)).toEqual(expect.arrayContaining([young, 'notes.txt']));
 });
 
-test('a database that was emptied leaves no file', async () => {
+test('deletes all files when the database was emptied', async () => {
   await upload(server.api, ada);
   await upload(server.api, ada, 'hello', 'note.txt');
   await server.context.services.sweeper.removeAll();

@@ -51,7 +51,7 @@ const mov = Buffer.concat([
 ]);
 const utf16 = (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le');
 
-describe('what a file is, its content says', () => {
+describe('the type of a file is determined by its content', () => {
   const files: [string, string | Buffer, string][] = [
     ['a note', 'Grüße aus Lissabon 🌊\n', 'text/plain'],
     ['a note that begins as a bitmap does', 'BMW or train?', 'text/plain'],
@@ -137,19 +137,19 @@ describe('what a file is, its content says', () => {
     expect(await storedFiles(server)).toEqual(before);
   });
 
-  it('and a picture of a format that cannot be drawn anew is refused', async () => {
+  it('an image in a format that cannot be re-encoded is refused', async () => {
     const tiff = await sharp(PICTURE).tiff().toBuffer();
     expect(await send(server.api, ada, tiff, 'a.png')).toMatchObject(refused(415, 'unsupported_media_type'));
   });
 });
 
-it('text in UTF-16 is downloaded as such', async () => {
+it('text in UTF-16 keeps its encoding when downloaded', async () => {
   const { id } = await upload(server.api, ada, utf16('Grüße'), 'notes.txt');
   const { headers } = await download(server, `/api/upload/${id}`, ada);
   expect(headers.get('content-type')).toBe('text/plain; charset=utf-16');
 });
 
-describe('a file that is two things at once is no page to a browser', () => {
+describe('a file that is valid in two formats is never shown as a page by browsers', () => {
   const page = '<!doctype html><script>alert(1)</script>';
   const polyglots: [string, () => Buffer | Promise<Buffer>][] = [
     ['a picture and HTML', async () => Buffer.concat([await noise(9, 9, 'gif'), Buffer.from(page)])],
@@ -177,8 +177,8 @@ describe('a file that is two things at once is no page to a browser', () => {
   });
 });
 
-describe('a picture', () => {
-  it.each(['jpeg', 'png', 'webp', 'gif', 'avif'] as const)('in %s is drawn anew', async (format) => {
+describe('an image', () => {
+  it.each(['jpeg', 'png', 'webp', 'gif', 'avif'] as const)('in %s is re-encoded', async (format) => {
     const attachment = await upload(server.api, ada, await noise(300, 200, format), `me.${format}`);
     const drawnAs = format === 'avif' ? 'webp' : format;
     expect(attachment).toMatchObject({
@@ -194,7 +194,7 @@ describe('a picture', () => {
     expect(await sharp(content).metadata()).toMatchObject({ format: drawnAs, width: 300, height: 200 });
   });
 
-  it('loses where it was taken, and stands upright', async () => {
+  it('loses its location, and is stored upright', async () => {
     const exif = { IFD0: { Make: 'Camera' }, IFD3: { GPSLatitude: '38/1 42/1 0/1', GPSLatitudeRef: 'N' } };
     const taken = await sharp({ create: { width: 40, height: 20, channels: 3, background: '#f00' } })
       .withExif(exif)
@@ -211,7 +211,7 @@ describe('a picture', () => {
     }
   });
 
-  it('has a thumbnail that is small and never larger than itself', async () => {
+  it('has a small thumbnail that is never larger than the image', async () => {
     const large = await upload(server.api, ada, await noise(1200, 600), 'large.jpg');
     const { content, headers } = await download(server, `/api/upload/${large.id}?thumbnail`, ada);
     expect(headers.get('content-type')).toBe('image/webp');
@@ -221,7 +221,7 @@ describe('a picture', () => {
     expect(await sharp(same).metadata()).toMatchObject({ width: 1, height: 1 });
   });
 
-  it('that moves goes on moving', async () => {
+  it('that is animated stays animated', async () => {
     const frames = await Promise.all(
       ['#f00', '#0f0', '#00f'].map((background) =>
         sharp({ create: { width: 30, height: 20, channels: 3, background } })
@@ -238,7 +238,7 @@ describe('a picture', () => {
     expect(await sharp(content).metadata()).toMatchObject({ pages: 3 });
   });
 
-  it('that is huge when unpacked is refused before it is', async () => {
+  it('that is huge when decoded is refused before it is decoded', async () => {
     const bomb = hugePng(12_000);
     expect(bomb.length).toBeLessThan(MB);
     const before = process.memoryUsage().rss;
@@ -246,14 +246,14 @@ describe('a picture', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * MB);
   });
 
-  it('that moves and is huge with all its frames is refused', async () => {
+  it('that is animated and huge with all its frames is refused', async () => {
     const film = await moving(2000, 14);
     expect(await sharp(film, { animated: true }).metadata()).toMatchObject({ pages: 14 });
     expect(film.length).toBeLessThan(MB);
     expect(await send(server.api, ada, film)).toMatchObject(refused(422, 'image_too_large'));
   });
 
-  it('that is cut off is refused, and leaves nothing', async () => {
+  it('that is truncated is refused and leaves nothing behind', async () => {
     const before = await storedFiles(server);
     const whole = await noise(200, 200);
     const half = whole.subarray(0, whole.length / 2);
@@ -268,13 +268,13 @@ describe('a file that is too large', () => {
     ['a video', mp4, 4 * MB],
     ['any other', Buffer.from('%PDF-1.7\n'), 3 * MB],
   ];
-  it.each(sizes)('(%s) is refused by what it is', async (_, beginning, limit) => {
+  it.each(sizes)('(%s) is refused by the limit of its type', async (_, beginning, limit) => {
     const padded = (size: number) => Buffer.concat([beginning, Buffer.alloc(size - beginning.length)]);
     expect((await send(server.api, ada, padded(limit))).status).toBe(201);
     expect(await send(server.api, ada, padded(limit + 1))).toMatchObject(refused(413, 'payload_too_large'));
   });
 
-  it('is refused while it comes in when it is larger than any may be', async () => {
+  it('is refused during the upload when it exceeds the largest limit', async () => {
     const answer = await send(server.api, ada, Buffer.alloc(5 * MB));
     expect(answer).toMatchObject(refused(413, 'payload_too_large'));
   });
@@ -296,7 +296,7 @@ describe('the name of a file', () => {
   });
 });
 
-test('the files of a user take no more room than they have, also when many come at once', async () => {
+test('the files of a user stay within the quota, also with many concurrent uploads', async () => {
   const small = await startTestServer({ UPLOAD_QUOTA_MB: '1' });
   const eva = await signUp(small.api, 'eva');
   const text = (bytes: number) => 'x'.repeat(bytes);
@@ -316,7 +316,7 @@ test('the files of a user take no more room than they have, also when many come 
   await small.close();
 });
 
-test('an upload that is sent again under its key is there once, and another name is another upload', async () => {
+test('an upload that is repeated with its key exists once; another name is another upload', async () => {
   const headers = { 'Idempotency-Key': 'upload-1' };
   const first = await send(server.api, ada, 'hello', 'a.txt', headers);
   const before = await storedFiles(server);

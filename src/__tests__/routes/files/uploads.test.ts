@@ -50,7 +50,7 @@ async function sendRaw(body: Buffer | ReadableStream, type = 'multipart/form-dat
   return { status: answer.status, body: (await answer.json()) as any };
 }
 
-describe('what is no picture', () => {
+describe('a file that is not an image', () => {
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)" width="9" height="9"/>';
   const files: [string, string | Buffer][] = [
     ['SVG', svg],
@@ -61,7 +61,7 @@ describe('what is no picture', () => {
     ['a program', Buffer.from('7f454c4602010100', 'hex')],
     ['a ZIP archive', Buffer.from('504b0304140000000800', 'hex')],
   ];
-  it.each(files)('(%s) is refused, whatever it is called', async (_, content) => {
+  it.each(files)('(%s) is refused, whatever its name', async (_, content) => {
     expect(await send(avatarPart(content))).toMatchObject(refused(415, 'unsupported_media_type'));
   });
 
@@ -75,7 +75,7 @@ describe('what is no picture', () => {
   });
 
   it.each<Format>(['jpeg', 'png', 'webp', 'gif', 'avif'])(
-    'is refused when it is half of a %s',
+    'is refused when it is a truncated %s',
     async (format) => {
       const whole = await noise(400, 400, format);
       const half = whole.subarray(0, Math.floor(whole.length / 2));
@@ -84,8 +84,8 @@ describe('what is no picture', () => {
   );
 });
 
-describe('a picture that is too large', () => {
-  it('in pixels is refused before it is unpacked', async () => {
+describe('an image that is too large', () => {
+  it('in pixels is refused before it is decoded', async () => {
     const bomb = hugePng(12_000);
     expect(bomb.length).toBeLessThan(MB);
     const before = process.memoryUsage().rss;
@@ -103,7 +103,7 @@ describe('a picture that is too large', () => {
     }
   });
 
-  it('in bytes is refused too when it does not say how long it is', async () => {
+  it('in bytes is refused also without a Content-Length', async () => {
     const chunk = new Uint8Array(256 * 1024);
     let sent = 0;
     const stream = new ReadableStream({
@@ -118,7 +118,7 @@ describe('a picture that is too large', () => {
   });
 });
 
-describe('a form that is not as it should be', () => {
+describe('a malformed form', () => {
   const issue = {
     status: 400,
     body: { error: { code: 'validation_failed', details: [{ path: 'avatar' }] } },
@@ -136,7 +136,7 @@ describe('a form that is not as it should be', () => {
     expect(await send(...files)).toMatchObject(issue);
   });
 
-  it('is refused without a file, and without a body', async () => {
+  it('is refused without a file and without a body', async () => {
     expect(await sendRaw(Buffer.from('--limit--\r\n'))).toMatchObject(issue);
     expect(await server.api.call('put', PATH, { token: ada.token })).toMatchObject(issue);
   });
@@ -157,7 +157,7 @@ describe('a form that is not as it should be', () => {
     expect((await sendRaw(body, type)).status).toBe(400);
   });
 
-  it('never makes the server fail, whatever bytes it has', async () => {
+  it('never causes a server error, whatever bytes it contains', async () => {
     const whole = bodyOf(await noise(40, 40, 'png'));
     const change = fc.record({
       at: fc.nat(whole.length - 1),
@@ -179,8 +179,8 @@ describe('a form that is not as it should be', () => {
   });
 });
 
-describe('a client', () => {
-  it('that goes away in the middle leaves nothing behind', async () => {
+describe('an upload by a client', () => {
+  it('that disconnects midway leaves nothing behind', async () => {
     const body = bodyOf(Buffer.alloc(4 * MB));
     const { hostname, port } = new URL(server.url);
     const socket = connect(Number(port), hostname);
@@ -194,12 +194,12 @@ describe('a client', () => {
     await until(async () => (await temporary()).length === 0);
   });
 
-  it('without a token is refused before anything is kept', async () => {
+  it('without a token is refused before anything is stored', async () => {
     const answer = await server.api.call('put', PATH, { files: [avatarPart(Buffer.alloc(4 * MB))] });
     expect(answer).toMatchObject(refused(401, 'unauthenticated'));
   });
 
-  it('that sends too many in a while has to wait', async () => {
+  it('that uploads too often has to wait', async () => {
     const throttled = await startTestServer({ THROTTLE_ENABLED: 'true' });
     const eva = await signUp(throttled.api, 'eva');
     const statuses: number[] = [];
@@ -215,8 +215,8 @@ describe('a client', () => {
   });
 });
 
-describe('many pictures at once', () => {
-  it('of one user are processed one at a time; more than may wait are refused, and those of others are not', async () => {
+describe('many concurrent images', () => {
+  it('of one user are processed one at a time; those over the limit are refused without affecting other users', async () => {
     const picture = await noise(800, 800, 'webp');
     const bob = await signUp(server.api, 'bob');
     const flood = Array.from({ length: 50 }, () => setAvatar(server.api, ada, picture));

@@ -42,7 +42,7 @@ async function expectTrueCounts(groupId: string): Promise<number> {
   return group.memberCount;
 }
 
-test('members are counted right when fifty people come, go and are thrown out at the same time', async () => {
+test('the member count is exact when fifty users join, leave and are removed at the same time', async () => {
   const { groupId } = await createRoom(server.api, owner, [], 'public');
   const path = `/api/groups/${groupId}`;
   const input = { groupId, name: 'inner', visibility: 'private' };
@@ -92,7 +92,7 @@ async function expectSilence(groupId: string, of: Person[]): Promise<void> {
   }
 }
 
-test('channels are counted right when many are made, closed, opened and deleted at the same time', async () => {
+test('the channel count is exact when many channels are created, closed, opened and deleted at the same time', async () => {
   const { groupId } = await createRoom(server.api, owner, [], 'public');
   const made = await Promise.all(
     Array.from({ length: 16 }, (_, index) =>

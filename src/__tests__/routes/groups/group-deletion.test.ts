@@ -34,8 +34,8 @@ const send = (channelId: string, by = owner) =>
     by.token,
   );
 
-describe('deleting', () => {
-  test('takes everything away, and nobody hears anything of it from then on', async () => {
+describe('deleting a group', () => {
+  test('removes everything, and no further event about it is sent', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
     const inner = await server.api.post(
       '/api/channels',
@@ -107,7 +107,7 @@ describe('deleting', () => {
 
   // Each of these is one of the last steps: all that comes before has to be undone.
   test.each(['auditLog', 'notifications', 'channelReads'] as const)(
-    'that fails at %s changes nothing, and nobody is told anything',
+    'that fails at %s changes nothing and sends no event',
     async (at) => {
       const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
       await send(channelId);
@@ -137,7 +137,7 @@ describe('deleting', () => {
     },
   );
 
-  test('while people join and write leaves nothing of it behind', async () => {
+  test('while users join and send messages leaves nothing behind', async () => {
     const people = await Promise.all(Array.from({ length: 6 }, () => signUp(server.api)));
     const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
     const answers = await Promise.all([
@@ -157,14 +157,14 @@ describe('deleting', () => {
     }
   });
 
-  test('twice is done once', async () => {
+  test('twice takes effect once', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const answers = await Promise.all([remove(groupId), remove(groupId), remove(groupId)]);
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 404, 404]);
     expect(await auditOf(server, { id: groupId }, 'group.deleted')).toHaveLength(1);
   });
 
-  test('of somebody else’s group by a super admin stands in the audit log as what it is', async () => {
+  test('that belongs to others, by a super admin, is in the audit log as such', async () => {
     const { groupId } = await createRoom(server.api, owner);
     expect((await remove(groupId, root)).status).toBe(204);
     const entries = (await auditOf(server, { id: groupId })).map(({ action, actorId, details }) => [
@@ -183,7 +183,7 @@ describe('a group whose last member deletes the account', () => {
   const leave = ({ token }: Person) =>
     server.api.call('delete', '/api/users/me', { token, body: { password: PASSWORD } });
 
-  test('goes with them, and groups of others are left as one leaves them', async () => {
+  test('is deleted too, and groups with other members continue', async () => {
     const leaver = await signUp(server.api, 'leaver');
     const alone = await createRoom(server.api, leaver);
     await send(alone.channelId, leaver);
@@ -202,7 +202,7 @@ describe('a group whose last member deletes the account', () => {
     expect(await auditOf(server, { id: alone.groupId }, 'group.deleted')).toHaveLength(1);
   });
 
-  test('stays whole when the deletion of the account is refused in the end', async () => {
+  test('is unchanged when the deletion of the account is refused in the end', async () => {
     const leaver = await signUp(server.api, 'leaver');
     const alone = await createRoom(server.api, leaver);
     const before = await storedOf(server, alone.groupId);

@@ -34,8 +34,8 @@ const send = (channelId: string, by = owner) =>
     by.token,
   );
 
-describe('changing a group', () => {
-  test('changes what is named and nothing else, and its members hear it', async () => {
+describe('updating a group', () => {
+  test('changes only the given fields, and its members are notified', async () => {
     const { groupId } = await createRoom(server.api, owner, [member]);
     const client = await enter(server.url, member);
     const before = (await get(groupId, owner)).body.group;
@@ -81,7 +81,7 @@ describe('changing a group', () => {
   );
 });
 
-describe('discovering', () => {
+describe('discovering groups', () => {
   const discover = async (query: object, by = outsider) => {
     const { status, body } = await server.api.get('/api/groups/discover', by.token, { ...query });
     expect(status).toBe(200);
@@ -95,7 +95,7 @@ describe('discovering', () => {
       .id as string;
   const names = async (query: object) => (await discover(query)).groups.map(({ name }) => name);
 
-  test('shows public groups page by page in the order of their names, and private ones never', async () => {
+  test('lists public groups page by page in the order of their names, and never private ones', async () => {
     // What other tests have made is in the list as well.
     const word = `w${randomUUID().slice(0, 8)}`;
     for (const name of ['Zebra', 'apple', 'Äpfel', 'Banana']) await create(`${name} ${word}`);
@@ -119,7 +119,7 @@ describe('discovering', () => {
     expect((await discover({ query: word }, owner)).groups.map(({ id }) => id)).not.toContain(secret);
   });
 
-  test('finds by the beginnings of words in name and description, whatever the case and accents', async () => {
+  test('searches words by prefix in name and description, ignoring case and accents', async () => {
     const word = `w${randomUUID().slice(0, 8)}`;
     await create(`Café Paris ${word}`, 'public', 'Où l’on parle de tout');
     for (const query of [
@@ -143,7 +143,7 @@ describe('discovering', () => {
     }
   });
 
-  test('follows what happens to a group', async () => {
+  test('reflects changes of a group', async () => {
     const word = `w${randomUUID().slice(0, 8)}`;
     const groupId = await create(`Chess ${word}`);
     const found = () => names({ query: word });
@@ -166,14 +166,14 @@ describe('discovering', () => {
     expect(await found()).toEqual([]);
   });
 
-  test('refuses a cursor that is none', async () => {
+  test('refuses a malformed cursor', async () => {
     const answer = await server.api.get('/api/groups/discover', outsider.token, { cursor: '../..' });
     expect(answer).toMatchObject(refused(400, 'validation_failed'));
   });
 });
 
-describe('archiving', () => {
-  test('makes a group that is only read, until it is restored', async () => {
+describe('archiving a group', () => {
+  test('makes it read-only until it is restored', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
     const client = await enter(server.url, member);
     await send(channelId);
@@ -203,7 +203,7 @@ describe('archiving', () => {
     ]);
   });
 
-  test('lets members go', async () => {
+  test('still allows members to leave', async () => {
     const { groupId } = await createRoom(server.api, owner, [member]);
     await act(groupId, 'archive');
     expect((await server.api.post(`${path(groupId)}/leave`, undefined, member.token)).status).toBe(204);

@@ -28,7 +28,7 @@ async function setRole(groupId: string, person: Person, role: GroupRole): Promis
 }
 
 describe('the members of a group', () => {
-  it('are listed page by page in the order in which they came', async () => {
+  it('are listed page by page in the order in which they joined', async () => {
     const people = await Promise.all(Array.from({ length: 4 }, () => signUp(server.api)));
     const { groupId } = await createRoom(server.api, owner, people);
     const first = await list(groupId, people[0]!, { limit: 3 });
@@ -39,14 +39,14 @@ describe('the members of a group', () => {
     expect(ids).toEqual([owner.id, ...people.map(({ id }) => id)]);
   });
 
-  it.each(['0', '201', '-1', '1.5', 'ten', ''])('are not listed %j at a time', async (limit) => {
+  it.each(['0', '201', '-1', '1.5', 'ten', ''])('cannot be listed with the page size %j', async (limit) => {
     const { groupId } = await createRoom(server.api, owner);
     expect(await list(groupId, owner, { limit })).toMatchObject(refused(400, 'validation_failed'));
   });
 });
 
-describe('taking somebody in', () => {
-  it('makes them a member once; again it answers what they are', async () => {
+describe('adding a user', () => {
+  it('makes them a member once; a repetition returns the existing membership', async () => {
     const guest = await signUp(server.api);
     const { groupId } = await createRoom(server.api, owner);
     const first = await add(groupId, guest.id);
@@ -60,7 +60,7 @@ describe('taking somebody in', () => {
     expect((await list(groupId, guest)).body.members).toHaveLength(2);
   });
 
-  it('counts one member when they are taken in many times at once', async () => {
+  it('counts one member for many concurrent requests', async () => {
     const guest = await signUp(server.api);
     const { groupId } = await createRoom(server.api, owner);
     const answers = await Promise.all(Array.from({ length: 8 }, () => add(groupId, guest.id)));
@@ -69,7 +69,7 @@ describe('taking somebody in', () => {
     expect(body.group.memberCount).toBe(2);
   });
 
-  it('wants somebody who exists', async () => {
+  it('requires an existing user', async () => {
     const { groupId } = await createRoom(server.api, owner);
     expect(await add(groupId, new ObjectId().toHexString())).toMatchObject(refused(404, 'not_found'));
     const everybody = { userId: { $ne: null } };
@@ -80,7 +80,7 @@ describe('taking somebody in', () => {
   });
 });
 
-describe('removing somebody', () => {
+describe('removing a user', () => {
   it('who is not a member changes nothing', async () => {
     const guest = await signUp(server.api);
     const { groupId } = await createRoom(server.api, owner);
@@ -95,7 +95,7 @@ describe('removing somebody', () => {
     expect(await list(groupId, guest)).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('who comes back finds the history, but not the private channels they were in', async () => {
+  it('who joins again gives access to the history, but not to former private channels', async () => {
     const guest = await signUp(server.api);
     const { groupId, channelId } = await createRoom(server.api, owner, [guest]);
     const { body } = await server.api.post(

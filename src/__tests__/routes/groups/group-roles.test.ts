@@ -36,8 +36,8 @@ async function join(groupId: string, role: GroupRole): Promise<Person> {
   return person;
 }
 
-describe('another role', () => {
-  test('is heard by the members, told to whom it concerns, and in the audit log', async () => {
+describe('a change of role in a group', () => {
+  test('is sent to the members, notified to the user, and written to the audit log', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const [subject, other] = [await join(groupId, 'member'), await join(groupId, 'member')];
     const [own, bystander] = [await enter(server.url, subject), await enter(server.url, other)];
@@ -98,7 +98,7 @@ describe('another role', () => {
     expect(allowed.join('')).toBe(may);
   });
 
-  test('is taken by oneself only downwards, and not by the last owner', async () => {
+  test('of oneself is possible only downwards, and not for the last owner', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const admin = await join(groupId, 'admin');
     const moderator = await join(groupId, 'moderator');
@@ -115,7 +115,7 @@ describe('another role', () => {
     expect(body.notifications.map(({ text }: { text: string }) => text)).not.toContain('member');
   });
 
-  test('of somebody who is not in the group is not to be had', async () => {
+  test('of a user who is not in the group is refused', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const stranger = await signUp(server.api);
     expect(await give(groupId, stranger, 'admin')).toMatchObject(refused(404, 'not_found'));
@@ -123,7 +123,7 @@ describe('another role', () => {
     expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'owner' });
   });
 
-  test('can be what the list of members is filtered by', async () => {
+  test('is reflected by the role filter of the member list', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const admins = [await join(groupId, 'admin'), await join(groupId, 'admin'), await join(groupId, 'admin')];
     await join(groupId, 'member');
@@ -137,7 +137,7 @@ describe('another role', () => {
     expect(await list({ role: 'king' })).toMatchObject(refused(400, 'validation_failed'));
   });
 
-  test('at the same moment leaves one owner whatever they do', async () => {
+  test('at the same time as others always leaves one owner', async () => {
     for (let round = 0; round < 4; round++) {
       const { groupId } = await createRoom(server.api, owner);
       const second = await join(groupId, 'owner');
@@ -152,8 +152,8 @@ describe('another role', () => {
   });
 });
 
-describe('handing a group over', () => {
-  test('makes the other the owner and the former owner an admin, at once', async () => {
+describe('transferring a group', () => {
+  test('makes the other user the owner and the former owner an admin, in one step', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const heir = await join(groupId, 'member');
     const client = await enter(server.url, heir);
@@ -171,7 +171,7 @@ describe('handing a group over', () => {
     expect((await leave(groupId, owner)).status).toBe(204);
   });
 
-  test('leaves another owner what they are, unless a super admin takes the group from all', async () => {
+  test('leaves other owners unchanged, unless a super admin transfers the group', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const [partner, heir] = [await join(groupId, 'owner'), await join(groupId, 'moderator')];
     expect((await transfer(groupId, heir)).status).toBe(200);
@@ -191,7 +191,7 @@ describe('handing a group over', () => {
     });
   });
 
-  test('to oneself changes nothing, and to somebody outside is refused', async () => {
+  test('to oneself changes nothing, and to an outsider is refused', async () => {
     const { groupId } = await createRoom(server.api, owner);
     expect((await transfer(groupId, owner)).status).toBe(200);
     const stranger = await signUp(server.api);
@@ -199,7 +199,7 @@ describe('handing a group over', () => {
     expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'owner' });
   });
 
-  test('that fails in the middle leaves the old owner, and nobody is told anything', async () => {
+  test('that fails midway keeps the old owner and notifies nobody', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const heir = await join(groupId, 'member');
     const client = await enter(server.url, heir);
@@ -218,7 +218,7 @@ describe('handing a group over', () => {
     expect((await transfer(groupId, heir)).status).toBe(200);
   });
 
-  test('to two at once, the second is refused', async () => {
+  test('to two users at once is refused for the second', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const heirs = [await join(groupId, 'member'), await join(groupId, 'member')];
     const answers = await Promise.all(heirs.map((heir) => transfer(groupId, heir)));

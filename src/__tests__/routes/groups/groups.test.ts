@@ -43,8 +43,8 @@ async function expectTrueCount(groupId: string): Promise<void> {
   expect(body.group.memberCount).toBe(list.body.members.length);
 }
 
-describe('making a group', () => {
-  it('makes its maker the owner and only member', async () => {
+describe('creating a group', () => {
+  it('makes the creator the owner and only member', async () => {
     const { status, body } = await create({ name: '  Chess  club ', visibility: 'private' });
     expect(status).toBe(201);
     expect(body.group).toMatchObject({
@@ -61,7 +61,7 @@ describe('making a group', () => {
     ]);
   });
 
-  it('refuses a name that is taken, however it is written', async () => {
+  it('refuses a name that is taken in any spelling', async () => {
     await create({ name: 'Café', visibility: 'private' });
     for (const name of ['Café', 'CAFÉ', ' café ', 'Cafe\u0301']) {
       const answer = await create({ name, visibility: 'public' }, guest);
@@ -73,7 +73,7 @@ describe('making a group', () => {
     expect(mine.body.groups.map(({ name }: { name: string }) => name)).toEqual(['Cafe']);
   });
 
-  it('makes one when many want the same name at once', async () => {
+  it('succeeds once when many use the same name at once', async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => create({ name: 'wanted', visibility: 'public' })),
     );
@@ -96,8 +96,8 @@ describe('making a group', () => {
   });
 });
 
-describe('my groups', () => {
-  it('are those that I am a member of, with my role, page by page', async () => {
+describe('the groups of the caller', () => {
+  it('are those of which the caller is a member, with the role, page by page', async () => {
     const me = await signUp(server.api);
     const ids: string[] = [];
     for (let index = 0; index < 5; index++) {
@@ -123,7 +123,7 @@ describe('my groups', () => {
 });
 
 describe('joining and leaving', () => {
-  it('is open in a public group, and done again changes nothing', async () => {
+  it('is possible in a public group, and a repetition changes nothing', async () => {
     const groupId = await createPublic();
     expect((await get(groupId, guest)).body.group).toMatchObject({ myRole: null, memberCount: 1 });
     for (let round = 0; round < 2; round++) {
@@ -137,7 +137,7 @@ describe('joining and leaving', () => {
     expect((await get(groupId, guest)).body.group).toMatchObject({ myRole: null, memberCount: 1 });
   });
 
-  it('keeps the count exact when everybody comes and goes at once', async () => {
+  it('keeps the count exact when everyone joins and leaves at once', async () => {
     const groupId = await createPublic();
     const crowd = await Promise.all(Array.from({ length: 12 }, () => signUp(server.api, 'crowd')));
     const joins = await Promise.all([...crowd, ...crowd].map((person) => join(groupId, person)));
@@ -157,7 +157,7 @@ describe('joining and leaving', () => {
     await expectTrueCount(groupId);
   });
 
-  it('is not for the last owner', async () => {
+  it('is refused to the last owner', async () => {
     const { groupId } = await createRoom(server.api, owner, [guest]);
     expect(await leave(groupId, owner)).toMatchObject(refused(409, 'last_owner'));
     expect(await remove(groupId, owner, owner)).toMatchObject(refused(409, 'last_owner'));
@@ -187,7 +187,7 @@ describe('with GROUP_CREATION=group_admins', () => {
     expect(status).toBe(200);
   };
 
-  test('a client creates no group, and does with the role, from the moment they have it', async () => {
+  test('a client cannot create groups, and can as soon as they have the role', async () => {
     const client = await signUp(restricted.api, 'client');
     expect(await createAs(client)).toMatchObject(refused(403, 'forbidden'));
     expect(await restricted.context.database.collections.groups.countDocuments()).toBe(0);
@@ -198,7 +198,7 @@ describe('with GROUP_CREATION=group_admins', () => {
     expect((await createAs(root)).status).toBe(201);
   });
 
-  test('a client still joins groups, and runs one that was handed to them', async () => {
+  test('a client can still join groups, and manage one that was transferred to them', async () => {
     const client = await signUp(restricted.api, 'client');
     const groupId: string = (await createAs(root)).body.group.id;
     expect((await restricted.api.post(`/api/groups/${groupId}/join`, undefined, client.token)).status).toBe(

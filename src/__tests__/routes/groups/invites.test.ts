@@ -54,8 +54,8 @@ const expire = (inviteId: string) =>
     { $set: { expiresAt: new Date(Date.now() - 1) } },
   );
 
-describe('a code', () => {
-  test('lets whoever has it into a private group, with its role', async () => {
+describe('an invite code', () => {
+  test('admits whoever has it to a private group, with the role of the invite', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const { status, body } = await create(groupId, { role: 'moderator', maxUses: 2 });
     expect(status).toBe(201);
@@ -77,7 +77,7 @@ describe('a code', () => {
     expect((await list(groupId)).invites).toMatchObject([{ id: body.invite.id, uses: 1, usesLeft: 1 }]);
   });
 
-  test('is stored as a hash alone, and shown once', async () => {
+  test('is stored as a hash only, and shown once', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const code = await codeFor(groupId);
     expect(await everythingStored(server)).not.toContain(code);
@@ -86,7 +86,7 @@ describe('a code', () => {
     expect(new Set(codes).size).toBe(20);
   });
 
-  test('with ten uses lets in ten of fifty who come at once, and counts them', async () => {
+  test('with ten uses admits ten of fifty concurrent users, and counts the uses', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const code = await codeFor(groupId, { maxUses: 10 });
     const people: Person[] = [];
@@ -103,7 +103,7 @@ describe('a code', () => {
     expect(await server.context.database.collections.memberships.countDocuments(groupIds)).toBe(11);
   }, 120_000);
 
-  test('costs a member nothing, however often they use it', async () => {
+  test('is not used up by members, however often they use it', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const code = await codeFor(groupId, { maxUses: 2, role: 'admin' });
     const answers = await Promise.all([accept(code), accept(code), accept(code)]);
@@ -113,7 +113,7 @@ describe('a code', () => {
     expect((await list(groupId)).invites).toMatchObject([{ uses: 1, usesLeft: 1 }]);
   });
 
-  test('that is invented, expired, used up, taken back or of a deleted group is all the same', async () => {
+  test('that is invented, expired, used up, revoked or of a deleted group gives the same error', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const expired = (await create(groupId)).body;
     await expire(expired.invite.id);
@@ -134,7 +134,7 @@ describe('a code', () => {
     expect((await list(groupId)).invites.map(({ usesLeft }: { usesLeft: number }) => usesLeft)).toEqual([0]);
   });
 
-  test('ends with the rights of whoever made it', async () => {
+  test('expires when its creator loses the right to invite', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const ends: ((person: Person) => Promise<{ status: number }>)[] = [
       ({ id }) => server.api.delete(`${path(groupId)}/members/${id}`, owner.token),
@@ -172,12 +172,12 @@ describe('a code', () => {
     { expiresAt: '2020-01-01T00:00:00Z' },
     { userId: '0'.repeat(24), maxUses: 2 },
     { code: 'mine' },
-  ])('is not made with %j', async (body) => {
+  ])('is refused with %j', async (body) => {
     const { groupId } = await createRoom(server.api, owner);
     expect(await create(groupId, body)).toMatchObject(refused(400, 'validation_failed'));
   });
 
-  test('may be good for ever, and opens no archived group', async () => {
+  test('may be valid for ever, and does not work for an archived group', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const { invite, code } = (await create(groupId, { expiresAt: null })).body;
     expect(invite).toMatchObject({ expiresAt: null, usesLeft: null });
@@ -186,7 +186,7 @@ describe('a code', () => {
     expect(await create(groupId)).toMatchObject(refused(409, 'group_archived'));
   });
 
-  test('list by list, page by page', async () => {
+  test('is listed page by page', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const ids: string[] = [];
     for (let each = 0; each < 3; each++) ids.push((await create(groupId)).body.invite.id);
@@ -198,7 +198,7 @@ describe('a code', () => {
 });
 
 describe('an invite for one user', () => {
-  test('is heard, listed and accepted by them alone', async () => {
+  test('is sent to, listed for and accepted by that user only', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const [client, stranger] = [await enter(server.url, guest), await signUp(server.api)];
     const { invite, code } = (await create(groupId, { userId: guest.id, role: 'admin' })).body;
@@ -230,7 +230,7 @@ describe('an invite for one user', () => {
     expect(await create(groupId, { userId: guest.id })).toMatchObject(refused(409, 'member_already'));
   });
 
-  test('can be declined, taken back and made anew; there is one at a time', async () => {
+  test('can be declined, revoked and created again; there is one at a time', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const first = (await create(groupId, { userId: guest.id })).body.invite;
     const second = (await create(groupId, { userId: guest.id, role: 'moderator' })).body.invite;
@@ -248,7 +248,7 @@ describe('an invite for one user', () => {
     expect(body.notifications).toEqual([]);
   });
 
-  test('expires, ends with the group, and with coming in another way', async () => {
+  test('expires by time, with the group, and when the user joins in another way', async () => {
     const rooms = await Promise.all([1, 2, 3].map(() => createRoom(server.api, owner)));
     const ids: string[] = [];
     for (const { groupId } of rooms) ids.push((await create(groupId, { userId: guest.id })).body.invite.id);
@@ -259,7 +259,7 @@ describe('an invite for one user', () => {
     for (const id of ids) expect(await acceptMine(id)).toMatchObject(refused(404, 'not_found'));
   });
 
-  test('from somebody whom they have blocked does not disturb them', async () => {
+  test('from a blocked user does not notify the recipient', async () => {
     const { groupId } = await createRoom(server.api, owner);
     await server.api.call('put', `/api/users/me/blocks/${owner.id}`, { token: guest.token });
     const client = await enter(server.url, guest);
@@ -268,7 +268,7 @@ describe('an invite for one user', () => {
     expect(client.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
   });
 
-  test('wants a user who exists', async () => {
+  test('requires an existing user', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const nobody = await create(groupId, { userId: new ObjectId().toHexString() });
     expect(nobody).toMatchObject(refused(404, 'not_found'));

@@ -50,8 +50,8 @@ async function createGroup(joinPolicy = 'approval', visibility = 'public'): Prom
   return (await server.api.post('/api/groups', input, owner.token)).body.group.id as string;
 }
 
-describe('asking to join', () => {
-  test('reaches the admins of the group, and shows in one’s own list', async () => {
+describe('requesting to join', () => {
+  test("notifies the admins of the group, and is in the caller's own list", async () => {
     const groupId = await createGroup();
     const [admin, member] = [await signUp(server.api), await signUp(server.api)];
     for (const person of [admin, member]) {
@@ -104,7 +104,7 @@ describe('asking to join', () => {
     expect(await noticesOf(owner, groupId)).toHaveLength(1);
   });
 
-  test('makes no sense where one may simply join, or is already, and is not possible where nothing shows', async () => {
+  test('is refused where one may simply join, is a member already, or cannot see the group', async () => {
     expect(await ask(await createGroup('open'))).toMatchObject(refused(409, 'group_open'));
     expect(await ask(await createGroup(), owner)).toMatchObject(refused(409, 'member_already'));
     expect(await ask(await createGroup('approval', 'private'))).toMatchObject(refused(404, 'not_found'));
@@ -117,7 +117,7 @@ describe('asking to join', () => {
     );
   });
 
-  test('pages, for admins the first first, for oneself the last first', async () => {
+  test('has pages, oldest first for admins, newest first for oneself', async () => {
     const groupId = await createGroup();
     const people = [asker, await signUp(server.api), await signUp(server.api)];
     for (const person of people) await ask(groupId, person);
@@ -135,8 +135,8 @@ describe('asking to join', () => {
   });
 });
 
-describe('a request', () => {
-  test('that is approved makes a member, once', async () => {
+describe('a join request', () => {
+  test('that is approved makes the user a member, once', async () => {
     const groupId = await createGroup();
     await ask(groupId);
     const client = await enter(server.url, asker);
@@ -160,7 +160,7 @@ describe('a request', () => {
     expect((await server.api.get(path(groupId), asker.token)).body.group.memberCount).toBe(2);
   });
 
-  test('of somebody who has come in meanwhile is gone, and approving it does no harm', async () => {
+  test('of a user who has joined meanwhile no longer exists, and approving it does no harm', async () => {
     const groupId = await createGroup();
     await ask(groupId);
     const client = await enter(server.url, asker);
@@ -176,7 +176,7 @@ describe('a request', () => {
     );
   });
 
-  test('that is rejected stays in one’s list, and can be made again a day later', async () => {
+  test("that is rejected stays in the user's list, and can be repeated a day later", async () => {
     const groupId = await createGroup();
     await ask(groupId);
     const client = await enter(server.url, asker);
@@ -205,7 +205,7 @@ describe('a request', () => {
     expect((await mine()).joinRequests).toHaveLength(1);
   });
 
-  test('that is withdrawn is gone, and nobody is asked any more', async () => {
+  test('that is withdrawn no longer exists, and admins no longer see it', async () => {
     const groupId = await createGroup();
     await ask(groupId);
     const admin = await enter(server.url, owner);
@@ -218,7 +218,7 @@ describe('a request', () => {
     expect((await ask(groupId)).status).toBe(201);
   });
 
-  test('ends when the group turns private, is deleted, or the user goes', async () => {
+  test('ends when the group becomes private or is deleted, or when the user deletes the account', async () => {
     const closing = await createGroup();
     const deleted = await createGroup();
     const kept = await createGroup();
@@ -241,7 +241,7 @@ describe('a request', () => {
     expect(await noticesOf(owner, kept)).toEqual([]);
   });
 
-  test('is not decided in an archived group but to turn it down', async () => {
+  test('in an archived group can only be rejected', async () => {
     const groupId = await createGroup();
     await ask(groupId);
     await server.api.post(`${path(groupId)}/archive`, undefined, owner.token);
@@ -249,7 +249,7 @@ describe('a request', () => {
     expect((await decide(groupId, asker, 'reject')).status).toBe(204);
   });
 
-  test('that is approved and withdrawn at once ends one way or the other', async () => {
+  test('that is approved and withdrawn at once has one of the two outcomes', async () => {
     for (let round = 0; round < 4; round++) {
       const person = await signUp(server.api);
       const groupId = await createGroup();

@@ -51,8 +51,8 @@ async function enter(person: Person): Promise<Client> {
   return client;
 }
 
-describe('a write that is sent again under its key', () => {
-  test('is done once, and answered as the first time', async () => {
+describe('a write that is repeated with its idempotency key', () => {
+  test('takes effect once and receives the first answer again', async () => {
     const [key, body] = [randomUUID(), newGroup()];
     const first = await keyed('post', '/api/groups', key, { body });
     expect([first.status, isReplayed(first)]).toEqual([201, false]);
@@ -64,7 +64,7 @@ describe('a write that is sent again under its key', () => {
     expect(await countGroups(body)).toBe(1);
   });
 
-  test('is the same however its fields are ordered and its text is spelled', async () => {
+  test('is recognised whatever the order of fields and the encoding of texts', async () => {
     const key = randomUUID();
     const name = `Café ${randomUUID()}`;
     const first = await keyed('post', '/api/groups', key, { body: { name, visibility: 'public' } });
@@ -73,7 +73,7 @@ describe('a write that is sent again under its key', () => {
     expect([replay.body, isReplayed(replay)]).toEqual([first.body, true]);
   });
 
-  test.each([5, 20])('is done once when %i come at once', async (count) => {
+  test.each([5, 20])('takes effect once when %i arrive at once', async (count) => {
     const [key, body] = [randomUUID(), newGroup()];
     const answers = await Promise.all(
       Array.from({ length: count }, () => keyed('post', '/api/groups', key, { body })),
@@ -84,7 +84,7 @@ describe('a write that is sent again under its key', () => {
     expect(await countGroups(body)).toBe(1);
   });
 
-  test('without a body of the answer has none again', async () => {
+  test('without a response body has none again', async () => {
     const key = randomUUID();
     const path = `/api/users/me/blocks/${bruno.id}`;
     const first = await keyed('put', path, key);
@@ -95,7 +95,7 @@ describe('a write that is sent again under its key', () => {
     expect([isReplayed(first), isReplayed(replay)]).toEqual([false, true]);
   });
 
-  test('gets the first answer even if things have changed since', async () => {
+  test('receives the first answer even if the state has changed since', async () => {
     const { groupId } = await createRoom(server.api, ada, [bruno]);
     const [key, path] = [randomUUID(), `/api/groups/${groupId}/members`];
     const body = { userId: (await signUp(server.api)).id };
@@ -108,7 +108,7 @@ describe('a write that is sent again under its key', () => {
     expect((await server.api.get(path, ada.token)).body.members).toHaveLength(3);
   });
 
-  test('is heard once', async () => {
+  test('sends its events once', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const path = `/api/channels/${channelId}/messages`;
     const sent = await server.api.post(path, { clientMessageId: randomUUID(), body: 'First' }, ada.token);
@@ -123,8 +123,8 @@ describe('a write that is sent again under its key', () => {
   });
 });
 
-describe('a key', () => {
-  test('belongs to one request: another body, path or operation is refused, and not done', async () => {
+describe('an idempotency key', () => {
+  test('belongs to one request: another body, path or operation is refused', async () => {
     const [key, body] = [randomUUID(), newGroup()];
     const { groupId } = await createRoom(server.api, ada);
     expect((await keyed('post', '/api/groups', key, { body })).status).toBe(201);
@@ -143,7 +143,7 @@ describe('a key', () => {
     expect(isReplayed(await keyed('post', '/api/groups', key, { body }))).toBe(true);
   });
 
-  test('of one of many at once is refused to the others that ask for something else', async () => {
+  test('of one of many concurrent requests is refused to different requests', async () => {
     const key = randomUUID();
     const bodies = Array.from({ length: 6 }, newGroup);
     const answers = await Promise.all(bodies.map((body) => keyed('post', '/api/groups', key, { body })));
@@ -152,7 +152,7 @@ describe('a key', () => {
     expect(made.reduce((sum, count) => sum + count)).toBe(1);
   });
 
-  test('is one of each user', async () => {
+  test('is separate for each user', async () => {
     const key = randomUUID();
     const [one, other] = [newGroup(), newGroup()];
     const first = await keyed('post', '/api/groups', key, { body: one });
@@ -184,7 +184,7 @@ describe('a key', () => {
     },
   );
 
-  test('means nothing to a read', async () => {
+  test('has no meaning for a read', async () => {
     const key = randomUUID();
     const read = () => keyed('get', '/api/auth/me', key);
     expect((await read()).body.user.bio).toBe('');
@@ -195,8 +195,8 @@ describe('a key', () => {
   });
 });
 
-describe('a write that is refused', () => {
-  test('leaves no record: the same request may be made again under its key', async () => {
+describe('a refused write', () => {
+  test('leaves no record: the same request may be repeated with its key', async () => {
     const key = randomUUID();
     const body = newGroup();
     const taken = await server.api.post('/api/groups', body, bruno.token);
@@ -213,7 +213,7 @@ describe('a write that is refused', () => {
     expect((await keyed('post', '/api/groups', key, { body })).body).toEqual(done.body);
   });
 
-  test('gives its key free for another request too', async () => {
+  test('releases its key for other requests', async () => {
     const key = randomUUID();
     const unknown = `/api/groups/${'0'.repeat(24)}/join`;
     expect(await keyed('post', unknown, key)).toMatchObject(refused(404, 'not_found'));
@@ -223,14 +223,14 @@ describe('a write that is refused', () => {
   test.each([
     ['without a token', { person: null }, 401],
     ['with a wrong body', { body: { name: 7 } }, 400],
-  ])('%s does not get as far as its key', async (_name, call, status) => {
+  ])('%s is refused before its key is looked up', async (_name, call, status) => {
     const [key, body] = [randomUUID(), newGroup()];
     await keyed('post', '/api/groups', key, { body });
     expect((await keyed('post', '/api/groups', key, { body, ...call })).status).toBe(status);
   });
 });
 
-describe('log-ins and what else gives tokens', () => {
+describe('requests that return tokens', () => {
   const anonymous = (path: string, key: string, body: object) =>
     keyed('post', path, key, { body, person: null });
 
@@ -239,7 +239,7 @@ describe('log-ins and what else gives tokens', () => {
     return { username, email: `${username}@example.org`, password: PASSWORD };
   };
 
-  test('a refresh whose answer was lost gets the same new pair, and the session lives', async () => {
+  test('a refresh whose answer was lost receives the same new pair, and the session lives', async () => {
     const person = await signUp(server.api);
     const [key, body] = [randomUUID(), { refreshToken: person.refreshToken }];
     const first = await anonymous('/api/auth/refresh', key, body);
@@ -255,7 +255,7 @@ describe('log-ins and what else gives tokens', () => {
     );
   });
 
-  test('many log-ins at once under one key open one session', async () => {
+  test('many concurrent log-ins with one key open one session', async () => {
     const person = await signUp(server.api);
     const [key, body] = [randomUUID(), { identifier: person.username, password: PASSWORD }];
     const answers = await Promise.all(
@@ -266,7 +266,7 @@ describe('log-ins and what else gives tokens', () => {
     expect(list.sessions).toHaveLength(2);
   });
 
-  test('a registration that is sent again makes one account', async () => {
+  test('a repeated registration makes one account', async () => {
     const [key, body] = [randomUUID(), account()];
     const first = await anonymous('/api/auth/register', key, body);
     const replay = await anonymous('/api/auth/register', key, body);
@@ -275,7 +275,7 @@ describe('log-ins and what else gives tokens', () => {
     expect(await collections().users.countDocuments({ username: body.username })).toBe(1);
   });
 
-  test('a wrong password is no answer that is kept, and tells nothing of one that is', async () => {
+  test('a log-in with a wrong password is not recorded, and reveals nothing about recorded ones', async () => {
     const person = await signUp(server.api);
     const key = randomUUID();
     const body = { identifier: person.username, password: PASSWORD };
@@ -287,7 +287,7 @@ describe('log-ins and what else gives tokens', () => {
     expect(JSON.stringify(other.body)).not.toContain('accessToken');
   });
 
-  test('a key that two people share without knowing is one for each of them', async () => {
+  test('a key that two users happen to share is separate for each of them', async () => {
     const [one, two] = [await signUp(server.api), await signUp(server.api)];
     const key = '5a8f1c52-9d0e-4a67-8b0c-3f2f7e1d9a44';
     const calls: [string, object, object][] = [
@@ -312,7 +312,7 @@ describe('log-ins and what else gives tokens', () => {
     }
   });
 
-  test('the id of a record without a user cannot be worked out from the password and the key', async () => {
+  test('the id of a record without a user cannot be derived from the password and the key', async () => {
     const person = await signUp(server.api);
     const [key, body] = [randomUUID(), { identifier: person.username, password: PASSWORD }];
     expect((await anonymous('/api/auth/login', key, body)).status).toBe(200);
@@ -322,7 +322,7 @@ describe('log-ins and what else gives tokens', () => {
     expect(await record('another secret of more than 32 characters')).toBeNull();
   });
 
-  test('whoever reads the database finds no key, no token, no code and no password in it', async () => {
+  test('the database contains no key, token, code or password in plain text', async () => {
     const person = await signUp(server.api);
     const key = `secret-${randomUUID()}`;
     const login = { identifier: person.username, password: PASSWORD };
@@ -339,7 +339,7 @@ describe('log-ins and what else gives tokens', () => {
     ['register', () => account()],
     ['login', ({ username }) => ({ identifier: username, password: PASSWORD })],
     ['refresh', ({ refreshToken }) => ({ refreshToken })],
-  ])('%s is replayed after its session has ended, with tokens that are good for nothing', async (act, of) => {
+  ])('%s is replayed after its session has ended, with tokens that are no longer valid', async (act, of) => {
     const person = await signUp(server.api);
     const [path, key, body] = [`/api/auth/${act}`, randomUUID(), of(person)];
     const first = (await anonymous(path, key, body)).body;
@@ -365,7 +365,7 @@ describe('log-ins and what else gives tokens', () => {
     for (const secret of [key, accessToken, refreshToken, PASSWORD]) expect(stored).not.toContain(secret);
   });
 
-  test('a replay is for those who are still logged in', async () => {
+  test('a replay requires that the caller is still logged in', async () => {
     const person = await signUp(server.api);
     const key = randomUUID();
     expect((await keyed('post', '/api/auth/logout', key, { person })).status).toBe(204);
@@ -375,8 +375,8 @@ describe('log-ins and what else gives tokens', () => {
   });
 });
 
-describe('privileged acts', () => {
-  test('that are sent again are in the audit log once, and done when they are answered', async () => {
+describe('privileged actions', () => {
+  test('that are repeated are in the audit log once, and have taken effect when they are answered', async () => {
     const person = await signUp(server.api);
     const client = await connect(server.url, person.token, { reconnection: false });
     const ended = new Promise((resolve) => client.socket.once('auth:ended', resolve));
@@ -392,7 +392,7 @@ describe('privileged acts', () => {
     ).toBe(0);
   });
 
-  test('end the sessions, too, that begin while they are under way', async () => {
+  test('also end the sessions that begin while they run', async () => {
     const person = await signUp(server.api);
     const login = { identifier: person.username, password: PASSWORD };
     let begun: Answer | undefined;
@@ -417,7 +417,7 @@ describe('over a socket', () => {
   const edit = (messageId: string, key: string, body: string) =>
     keyed('patch', `/api/messages/${messageId}`, key, { body: { body } });
 
-  test('a write that is sent again is done once and heard once, and says so', async () => {
+  test('a repeated write takes effect once, is published once, and is marked as replayed', async () => {
     const client = await enter(ada);
     const messageId = await sendMessage();
     const payload = { messageId, body: 'Edited', idempotencyKey: randomUUID() };
@@ -431,7 +431,7 @@ describe('over a socket', () => {
     expect(again).toMatchObject({ ok: true, data: { message: { revision: 3 } } });
   });
 
-  test.each(['REST first', 'the socket first'])('a key holds over both transports: %s', async (order) => {
+  test.each(['REST first', 'the socket first'])('a key applies to both transports: %s', async (order) => {
     const client = await enter(ada);
     const messageId = await sendMessage();
     const idempotencyKey = randomUUID();
@@ -455,7 +455,7 @@ describe('over a socket', () => {
     );
   });
 
-  test('what was refused may be sent again', async () => {
+  test('a refused write may be sent again', async () => {
     const client = await enter(ada);
     const idempotencyKey = randomUUID();
     const wrong = await client.ask('message:delete', { messageId: '0'.repeat(24), idempotencyKey });
@@ -492,7 +492,7 @@ describe('another node, or the same one after a restart', () => {
   });
   afterAll(() => other.close());
 
-  test('gives the first answer', async () => {
+  test('returns the first answer', async () => {
     const [key, body] = [randomUUID(), newGroup()];
     const first = await keyed('post', '/api/groups', key, { body });
     const replay = await keyed('post', '/api/groups', key, { body, api: other.api });
@@ -501,7 +501,7 @@ describe('another node, or the same one after a restart', () => {
     expect(changed).toMatchObject(refused(422, 'idempotency_key_reused'));
   });
 
-  test('and this one, asked by many at once, do it once', async () => {
+  test('and this one, called many times at once, perform the write once', async () => {
     for (let round = 0; round < 3; round++) {
       const [key, body] = [randomUUID(), newGroup()];
       const answers = await Promise.all(
@@ -516,7 +516,7 @@ describe('another node, or the same one after a restart', () => {
     }
   });
 
-  test('and this one, asked to refresh at once, give one pair', async () => {
+  test('and this one, asked to refresh at once, return one pair', async () => {
     const { refreshToken } = await signUp(server.api);
     const key = randomUUID();
     const answers = await Promise.all(
@@ -527,7 +527,7 @@ describe('another node, or the same one after a restart', () => {
     for (const answer of answers) expect([answer.status, answer.body]).toEqual([200, answers[0]!.body]);
   });
 
-  test('gives the answer that was lost because the first node died between the write and the answer', async () => {
+  test('returns the answer that was lost because the first node died after the write', async () => {
     const [key, body] = [randomUUID(), newGroup()];
     let die = () => {};
     const dead = new Promise<void>((resolve) => (die = resolve));
@@ -551,8 +551,8 @@ describe('another node, or the same one after a restart', () => {
   });
 });
 
-describe('a record', () => {
-  test('is kept for a day, and removed by the database', async () => {
+describe('an idempotency record', () => {
+  test('is kept for a day and then removed by the database', async () => {
     const indexes = await collections().idempotencyKeys.indexes();
     expect(indexes).toContainEqual(expect.objectContaining({ key: { expiresAt: 1 }, expireAfterSeconds: 0 }));
     await keyed('patch', '/api/users/me', randomUUID(), { body: { bio: 'b' } });
@@ -562,7 +562,7 @@ describe('a record', () => {
     expect(left).toBeLessThanOrEqual(24 * 3600_000);
   });
 
-  test('that is over counts no more, even if it is still there', async () => {
+  test('is ignored after its expiry, even if it still exists', async () => {
     const key = randomUUID();
     const change = (bio: string) => keyed('patch', '/api/users/me', key, { body: { bio } });
     await change('first');
@@ -574,7 +574,7 @@ describe('a record', () => {
   });
 });
 
-describe('the documents', () => {
+describe('the API documents', () => {
   let document: any;
   beforeAll(async () => {
     document = (await server.api.get('/openapi.json')).body;
@@ -583,7 +583,7 @@ describe('the documents', () => {
   /** What is posted for its body, and changes nothing. */
   const READS = ['sync', 'linkAttachments'];
 
-  test('give the header to every write, and to no read', () => {
+  test('declare the header for every write and for no read', () => {
     for (const { method, path, operationId } of operationsOf(document)) {
       const parameters: any[] = document.paths[path][method].parameters ?? [];
       const header = parameters
@@ -596,7 +596,7 @@ describe('the documents', () => {
     }
   });
 
-  test('agree about what an event and its sister of the REST API take and answer', () => {
+  test('agree on the input and output of an event and the corresponding REST operation', () => {
     const operations = operationsOf(document);
     const without: string[] = [];
     for (const [event, spec] of Object.entries<ClientEventSpec>(CLIENT_EVENTS)) {

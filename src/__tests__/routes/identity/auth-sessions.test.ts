@@ -35,7 +35,7 @@ async function sessionOf(person: Person) {
 }
 
 describe('a refresh token', () => {
-  it('buys a new pair, again and again, and the access tokens before stay good', async () => {
+  it('is exchanged for a new pair again and again, and earlier access tokens stay valid', async () => {
     const person = await signUp(server.api);
     let { refreshToken } = person;
     for (let round = 0; round < 3; round++) {
@@ -49,7 +49,7 @@ describe('a refresh token', () => {
     expect((await me(person.token)).status).toBe(200);
   });
 
-  it('used a second time ends the session for all who hold its tokens', async () => {
+  it('used a second time ends the session for everyone who holds its tokens', async () => {
     const person = await signUp(server.api);
     const second = (await refresh(person.refreshToken)).body;
     const third = (await refresh(second.refreshToken)).body;
@@ -62,7 +62,7 @@ describe('a refresh token', () => {
     }
   });
 
-  it('ends only the session that it belongs to', async () => {
+  it('used a second time ends only its own session', async () => {
     const person = await signUp(server.api);
     const { body: other } = await server.api.post('/api/auth/login', {
       identifier: person.username,
@@ -84,7 +84,7 @@ describe('a refresh token', () => {
     expect(await auditOf(server, person)).toEqual([]);
   });
 
-  it('used again within ten seconds gets the same successor, after a restart too', async () => {
+  it('used again within ten seconds returns the same successor, also after a restart', async () => {
     const person = await signUp(server.api);
     stopClock();
     const { refreshToken } = (await refresh(person.refreshToken)).body;
@@ -96,7 +96,7 @@ describe('a refresh token', () => {
     expect((await refresh(refreshToken)).status).toBe(200);
   });
 
-  it('used again after ten seconds is stolen, however often it was used within them', async () => {
+  it('used again after ten seconds counts as stolen, however often it was used within them', async () => {
     const person = await signUp(server.api);
     stopClock();
     const { body } = await refresh(person.refreshToken);
@@ -108,7 +108,7 @@ describe('a refresh token', () => {
     expect(await refresh(body.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
   });
 
-  it('used again gets nothing once the account or the session has ended', async () => {
+  it('used again returns nothing once the account or the session has ended', async () => {
     const [person, gone] = [await signUp(server.api), await signUp(server.api)];
     const { body } = await refresh(person.refreshToken);
     expect((await refresh(gone.refreshToken)).status).toBe(200);
@@ -119,7 +119,7 @@ describe('a refresh token', () => {
     expect(await refresh(gone.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));
   });
 
-  it('has its successor in the database for nobody who does not hold it', async () => {
+  it('has a successor in the database that only the holder of the token can decrypt', async () => {
     const person = await signUp(server.api);
     const { body } = await refresh(person.refreshToken);
     const { spentToken } = await sessionOf(person);
@@ -135,7 +135,7 @@ describe('a refresh token', () => {
     expect(read(encryptionKey, body.refreshToken)).toBeUndefined();
   });
 
-  it('that was never issued ends nobody’s session', async () => {
+  it('that was never issued ends no session', async () => {
     const person = await signUp(server.api);
     const [id, secret, seal] = person.refreshToken.split('.') as [string, string, string];
     const flip = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
@@ -155,7 +155,7 @@ describe('a refresh token', () => {
     expect((await refresh(person.refreshToken)).status).toBe(200);
   });
 
-  it('of a session that has run out is refused, and so are its access tokens', async () => {
+  it('of an expired session is refused, and so are its access tokens', async () => {
     const person = await signUp(server.api);
     const { _id } = await sessionOf(person);
     await sessions().updateOne({ _id }, { $set: { expiresAt: new Date(Date.now() - 1000) } });
@@ -163,7 +163,7 @@ describe('a refresh token', () => {
     expect(await me(person.token)).toMatchObject(refusedAs('session_revoked'));
   });
 
-  it('moves the end of the session', async () => {
+  it('extends the session', async () => {
     const person = await signUp(server.api);
     const { _id } = await sessionOf(person);
     const soon = new Date(Date.now() + 60_000);
@@ -175,7 +175,7 @@ describe('a refresh token', () => {
 });
 
 describe('logging out', () => {
-  it('ends the session at once, refresh token included, and can be done once', async () => {
+  it('ends the session at once with its refresh token; a second time is refused', async () => {
     const person = await signUp(server.api);
     const answer = await logout(person.token);
     expect([answer.status, answer.body]).toEqual([204, {}]);
@@ -206,14 +206,14 @@ describe('an access token', () => {
   });
 
   it.each(['Bearer', 'Bearer ', 'Basic YTpi', 'Token x', 'Bearer a b', 'Bearer a, Bearer b'])(
-    'is not in a header %j',
+    'is not accepted in a header %j',
     async (authorization) => {
       const answer = await server.api.call('get', '/api/auth/me', { headers: { authorization } });
       expect(answer).toMatchObject(refusedAs('unauthenticated'));
     },
   );
 
-  it('is taken with the scheme in any case, and not from the query or a cookie', async () => {
+  it('is accepted with the scheme in any case, and not from the query or a cookie', async () => {
     const call = (headers: Record<string, string>, query = {}) =>
       server.api.call('get', '/api/auth/me', { headers, query });
     expect((await call({ authorization: `bearer ${person.token}` })).status).toBe(200);
@@ -221,7 +221,7 @@ describe('an access token', () => {
     expect((await call({}, { token: person.token, access_token: person.token })).status).toBe(401);
   });
 
-  it('signed as the server signs it is good: the forgeries below differ in one thing each', async () => {
+  it("signed like the server's own is valid: the forgeries below differ in one property each", async () => {
     expect((await me(sign(claims))).status).toBe(200);
   });
 
@@ -259,27 +259,27 @@ describe('an access token', () => {
     expect(await me(forge())).toMatchObject(refusedAs('token_invalid'));
   });
 
-  it('is good for the few seconds by which clocks differ', async () => {
+  it('is valid within the tolerated clock difference', async () => {
     const now = Math.floor(Date.now() / 1000);
     expect((await me(sign({ ...claims, exp: now - 1 }))).status).toBe(200);
     expect((await me(sign({ ...claims, nbf: now + 3 }))).status).toBe(200);
   });
 
-  it('that has expired is refused, by a code of its own', async () => {
+  it('that has expired is refused with its own error code', async () => {
     const past = { ...claims, iat: claims.iat! - 7200, exp: claims.iat! - 6 };
     expect(await me(sign(past))).toMatchObject(refusedAs('token_expired'));
     const lifetime = claims.exp! - claims.iat!;
     expect(lifetime).toBe(server.context.config.auth.accessTokenSeconds);
   });
 
-  it('of another user with this session, or of a session that never was, is refused', async () => {
+  it('of another user with this session, or of an unknown session, is refused', async () => {
     const other = await signUp(server.api);
     expect(await me(sign({ ...claims, sub: other.id }))).toMatchObject(refusedAs('session_revoked'));
     const nowhere = { ...claims, sid: new ObjectId().toHexString() };
     expect(await me(sign(nowhere))).toMatchObject(refusedAs('session_revoked'));
   });
 
-  it('of an account that is gone is refused, and so is its refresh token', async () => {
+  it('of a deleted account is refused, and so is its refresh token', async () => {
     const { users } = server.context.database.collections;
     const { _id } = (await users.findOne({ username: person.username }))!;
     await users.deleteOne({ _id });

@@ -19,7 +19,7 @@ const login = (identifier: string, password = PASSWORD) =>
   server.api.post('/api/auth/login', { identifier, password });
 
 describe('registering', () => {
-  it('makes an account and logs it in', async () => {
+  it('creates an account and logs it in', async () => {
     const { status, body } = await register(account('Ada', { displayName: '  Ada Löwe ' }));
     expect(status).toBe(201);
     expect(body.user).toEqual({
@@ -43,12 +43,12 @@ describe('registering', () => {
     expect(me).toMatchObject({ status: 200, body: { user: body.user } });
   });
 
-  it('shows the username where no display name was given', async () => {
+  it('uses the username where no display name is given', async () => {
     const { body } = await register(account('plain.name'));
     expect(body.user).toMatchObject({ displayName: 'plain.name', role: 'client' });
   });
 
-  it('refuses a name or an address that is taken, whatever its case', async () => {
+  it('refuses a taken name or address in any case', async () => {
     await register(account('Grace'));
     expect(await register(account('gRACE', { email: 'other@example.org' }))).toMatchObject({
       status: 409,
@@ -62,7 +62,7 @@ describe('registering', () => {
     expect((await register(account('Hopper'))).status).toBe(201);
   });
 
-  it('makes one account when the same name registers many times at once', async () => {
+  it('creates one account when the same name registers many times at once', async () => {
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, index) =>
         register(account(index % 2 ? 'Twin' : 'twin', { email: `twin${index}@example.org` })),
@@ -98,20 +98,20 @@ describe('registering', () => {
   });
 
   it.each(['password123', 'QWERTYUIOP', '1234567890', 'aaaaaaaaaaaa', 'abababababab', 'nobody-special'])(
-    'refuses the password %s, which is tried first',
+    'refuses the common password %s',
     async (password) => {
       const { status, body } = await register(account('nobody-special', { password }));
       expect([status, body.error.code]).toEqual([400, 'password_too_common']);
     },
   );
 
-  it('takes the longest that is allowed', async () => {
+  it('accepts the longest permitted values', async () => {
     const longest = { displayName: 'x'.repeat(80), password: 'äöü'.repeat(12) };
     expect((await register(account('x'.repeat(32), longest))).status).toBe(201);
     expect((await login('X'.repeat(32), longest.password)).status).toBe(200);
   });
 
-  it('keeps neither the password nor a token in the database', async () => {
+  it('stores neither the password nor a token in plain text', async () => {
     const person = await signUp(server.api);
     const stored = JSON.stringify(
       await Promise.all(
@@ -137,7 +137,7 @@ describe('the first account', () => {
     await fresh.close();
   });
 
-  it('is super admin although others wanted the same name at the same moment', async () => {
+  it('is super admin although others registered the same name at the same time', async () => {
     const fresh = await startTestServer();
     const answers = await Promise.all(Array.from({ length: 8 }, () => register(account('founder'), fresh)));
     const made = answers.filter(({ status }) => status === 201);
@@ -148,7 +148,7 @@ describe('the first account', () => {
 });
 
 describe('logging in', () => {
-  it('takes the username or the address, whatever the case', async () => {
+  it('accepts the username or the address in any case', async () => {
     const { body } = await register(account('Linus'));
     for (const identifier of ['Linus', 'lINUS', 'Linus@example.org', 'LINUS@EXAMPLE.ORG']) {
       const answer = await login(identifier);
@@ -157,7 +157,7 @@ describe('logging in', () => {
     }
   });
 
-  it('says the same of an unknown user as of a wrong password', async () => {
+  it('gives the same error for an unknown user as for a wrong password', async () => {
     const { username } = await signUp(server.api);
     const withoutId = async (answer: Promise<{ status: number; body: any }>) => {
       const { status, body } = await answer;
@@ -171,14 +171,14 @@ describe('logging in', () => {
     expect(await withoutId(login(username, PASSWORD.padEnd(100, '\0')))).toEqual(wrong);
   });
 
-  it('finds a whole name only', async () => {
+  it('requires the whole name', async () => {
     const { username } = await signUp(server.api, 'wholename');
     for (const identifier of [username.slice(0, -1), '.*', `^${username}$`, `%${username}`]) {
       expect((await login(identifier)).status).toBe(401);
     }
   });
 
-  it('opens a session of its own each time', async () => {
+  it('opens a new session each time', async () => {
     const { username } = await signUp(server.api);
     const [phone, laptop] = await Promise.all([login(username), login(username)]);
     expect(phone.body.refreshToken).not.toBe(laptop.body.refreshToken);

@@ -102,7 +102,7 @@ async function credentialsOf({ id }: Person): Promise<unknown> {
   return { passwordHash, email, enabledAt: totp?.enabledAt, recoveryHashes: totp?.recoveryHashes };
 }
 
-describe('whatever changes how people prove who they are', () => {
+describe('every change of credentials', () => {
   it.each(ACTS)('is in the audit log: %s', async (action, setStage) => {
     const { person, act } = await setStage();
     const before = await credentialsOf(person);
@@ -114,7 +114,7 @@ describe('whatever changes how people prove who they are', () => {
     ]);
   });
 
-  it.each(ACTS)('does not happen when it cannot be written there: %s', async (action, setStage) => {
+  it.each(ACTS)('is refused when it cannot be written to the audit log: %s', async (action, setStage) => {
     const { person, act } = await setStage();
     const before = await credentialsOf(person);
     const { collections } = server.context.database;

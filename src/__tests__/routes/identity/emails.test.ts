@@ -41,8 +41,8 @@ async function confirmed(): Promise<Person & { email: string }> {
   return { ...person, email };
 }
 
-describe('the address given at registering', () => {
-  it('counts once its owner has followed the link', async () => {
+describe('the address given at registration', () => {
+  it('is confirmed by following the link', async () => {
     const person = await signUp(server.api, 'newcomer');
     const email = `${person.username}@example.org`;
     expect(await myEmail(person)).toEqual([email, false]);
@@ -55,7 +55,7 @@ describe('the address given at registering', () => {
     expect(await auditOf(server, person, 'user.email_changed')).toHaveLength(1);
   });
 
-  it('gets the link again when asked, and the one before is void', async () => {
+  it('gets a new link on request, which replaces the previous one', async () => {
     const person = await signUp(server.api, 'newcomer');
     const email = `${person.username}@example.org`;
     const first = await mailbox.takeToken(email, 'verify-email');
@@ -71,7 +71,7 @@ describe('the address given at registering', () => {
     expect(mailbox.received).toEqual([]);
   });
 
-  it('does not tell whether it has an account: the answer is the same, and its owner gets a mail', async () => {
+  it('does not reveal whether it has an account: the answer is the same, and its owner gets a mail', async () => {
     const owner = await confirmed();
     const [free, taken] = [freshName(), freshName()];
     const answers = [
@@ -89,7 +89,7 @@ describe('the address given at registering', () => {
     await mailbox.take(`${free}@example.org`);
   });
 
-  it('belongs to the first who confirms it, of several who wait for it', async () => {
+  it('belongs to the first account that confirms it', async () => {
     const address = `${freshName()}@example.org`;
     const [first, second] = [await register(freshName(), address), await register(freshName(), address)];
     expect([first.status, second.status]).toEqual([201, 201]);
@@ -106,8 +106,8 @@ describe('the address given at registering', () => {
   });
 });
 
-describe('another address', () => {
-  it('takes the place of the old one once its link is followed', async () => {
+describe('a new address', () => {
+  it('replaces the old one once its link is followed', async () => {
     const person = await confirmed();
     const next = `${freshName()}@example.org`;
     expect((await changeTo(next, person)).status).toBe(202);
@@ -119,7 +119,7 @@ describe('another address', () => {
     expect(await logInBy(person.email)).toMatchObject(refused(401, 'invalid_credentials'));
   });
 
-  it('is told to the old one: what, when and from where, and what to do', async () => {
+  it('is announced to the old one: what, when, from where, and what to do', async () => {
     const person = await confirmed();
     const next = `${freshName()}@example.org`;
     const notice = expect.objectContaining({ to: person.email });
@@ -143,7 +143,7 @@ describe('another address', () => {
     expect(mailbox.received).not.toContainEqual(notice);
   });
 
-  it('that differs in nothing but capitals is told to nobody', async () => {
+  it('that differs only in capital letters is announced to nobody', async () => {
     const person = await confirmed();
     const same = person.email.replace(person.username, person.username.toUpperCase());
     await changeTo(same, person);
@@ -154,7 +154,7 @@ describe('another address', () => {
     expect(mailbox.received.filter(({ to }) => [person.email, same].includes(to))).toEqual([]);
   });
 
-  it('is not mailed without the password', async () => {
+  it('requires the password before a link is mailed', async () => {
     const person = await confirmed();
     const answer = await changeTo(`${freshName()}@example.org`, person, 'not the password');
     expect(answer).toMatchObject(refused(401, 'password_wrong'));
@@ -167,7 +167,7 @@ describe('another address', () => {
     expect(await myEmail(person)).toEqual([person.email, true]);
   });
 
-  it('makes a link void that was mailed to the one before', async () => {
+  it('replaces the link that was mailed to the previous one', async () => {
     const person = await confirmed();
     const [wrong, right] = [`${freshName()}@example.org`, `${freshName()}@example.org`];
     await changeTo(wrong, person);
@@ -178,7 +178,7 @@ describe('another address', () => {
   });
 });
 
-describe('a change of address that an intruder has asked for', () => {
+describe('a change of address that an intruder has requested', () => {
   const NEW = 'a wholly new passphrase';
   const evil = () => `${freshName()}@evil.example`;
   const stop = (token: string) => server.api.post('/api/auth/email/stop', { token });
@@ -196,7 +196,7 @@ describe('a change of address that an intruder has asked for', () => {
     admin = await logInAgain(server.api, founder);
   });
 
-  it('is in the account, and told to the old address: what, when, from where, and how to stop it', async () => {
+  it('is shown in the account, and mailed to the old address: what, when, from where, and how to stop it', async () => {
     const person = await confirmed();
     expect(await pending(person)).toBeNull();
     const next = evil();
@@ -214,7 +214,7 @@ describe('a change of address that an intruder has asked for', () => {
     expect(await auditOf(server, person, 'user.email_change_requested')).toHaveLength(1);
   });
 
-  it('is withdrawn by its owner', async () => {
+  it('can be withdrawn by the owner', async () => {
     const person = await confirmed();
     const next = evil();
     await changeTo(next, person);
@@ -245,7 +245,7 @@ describe('a change of address that an intruder has asked for', () => {
     expect(await auditOf(server, person, 'user.email_change_stopped')).toHaveLength(1);
   });
 
-  it('is taken back by that link when all is done already, another address and another password after it', async () => {
+  it('is reverted by that link after it is complete, even after further changes of address and password', async () => {
     const person = await confirmed();
     const [first, second] = [evil(), evil()];
     await changeTo(first, person);
@@ -268,7 +268,7 @@ describe('a change of address that an intruder has asked for', () => {
     }
   });
 
-  it('is not taken back when another account has the old address by now', async () => {
+  it('is not reverted when another account has the old address meanwhile', async () => {
     const [person, heir] = [await confirmed(), await confirmed()];
     const next = evil();
     await changeTo(next, person);
@@ -321,7 +321,7 @@ describe('a change of address that an intruder has asked for', () => {
   ];
 
   it.each(endings)(
-    'ends when %s, with every link and with a second factor not yet enabled',
+    'ends when %s, with every link and with a second factor that is not enabled yet',
     async (_, end) => {
       const person = await confirmed();
       const next = evil();
@@ -349,7 +349,7 @@ describe('a change of address that an intruder has asked for', () => {
     },
   );
 
-  it('is refused when the password has been changed since it was asked for', async () => {
+  it('is refused when the password has changed since the request', async () => {
     const person = await confirmed();
     const { collections } = server.context.database;
     // The account as it was when the intruder proved the password.
@@ -363,7 +363,7 @@ describe('a change of address that an intruder has asked for', () => {
     expect(await auditOf(server, person, 'user.email_change_requested')).toEqual([]);
   });
 
-  it('does not survive a change of the password that is made at the same moment', async () => {
+  it('does not survive a simultaneous change of the password', async () => {
     for (let round = 0; round < 5; round++) {
       const person = await confirmed();
       const [changed, asked] = await Promise.all([
@@ -376,7 +376,7 @@ describe('a change of address that an intruder has asked for', () => {
     }
   });
 
-  it('gives a new account the address of its registration back, which then waits for a new link', async () => {
+  it("restores the address of a new account's registration, which then needs a new link", async () => {
     const person = await signUp(server.api, 'newcomer');
     const email = `${person.username}@example.org`;
     await mailbox.take(email);
@@ -394,7 +394,7 @@ describe('a change of address that an intruder has asked for', () => {
 });
 
 describe('without a mail server', () => {
-  it('production says that mail is not to be had, and takes addresses as given', async () => {
+  it('production reports that mail is not available, and accepts addresses as given', async () => {
     const bare = await startTestServer({
       NODE_ENV: 'production',
       HOST: '127.0.0.1',
@@ -414,7 +414,7 @@ describe('without a mail server', () => {
     await bare.close();
   });
 
-  it('that answers, nobody waits and nothing is told', async () => {
+  it('with a mail server that is down, requests do not wait and do not reveal it', async () => {
     const dead = await startTestServer({ SMTP_URL: 'smtp://127.0.0.1:1' });
     const ada = await signUp(dead.api, 'ada');
     expect((await dead.api.post('/api/auth/email/resend', undefined, ada.token)).status).toBe(202);

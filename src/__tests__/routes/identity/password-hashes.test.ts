@@ -28,8 +28,8 @@ async function costOf({ id }: Person): Promise<number> {
   return bcrypt.getRounds(user!.passwordHash!);
 }
 
-describe('a hash of another cost than the configured one', () => {
-  it('is renewed by a log-in, whether the cost has grown or shrunk', async () => {
+describe('a hash with another cost than the configured one', () => {
+  it('is renewed by a log-in, whether the cost was raised or lowered', async () => {
     const person = await signUp(cheap.api);
     expect(await costOf(person)).toBe(4);
     for (const [server, cost] of [
@@ -44,7 +44,7 @@ describe('a hash of another cost than the configured one', () => {
     expect((await me(cheap.api, person)).status).toBe(200);
   });
 
-  it('is not by one that is refused', async () => {
+  it('is not renewed by a refused log-in', async () => {
     const person = await signUp(cheap.api);
     const { status } = await login(dear.api, person, { password: 'wrong' });
     expect([status, await costOf(person)]).toEqual([401, 4]);
@@ -57,7 +57,7 @@ describe('a hash of another cost than the configured one', () => {
     expect(await costOf(person)).toBe(4);
   });
 
-  it('lets everybody in who logs in at the same time', async () => {
+  it('admits everyone who logs in at the same time', async () => {
     const person = await signUp(cheap.api);
     const answers = await Promise.all(Array.from({ length: 5 }, () => login(dear.api, person)));
     for (const { status, body } of answers) {
@@ -66,7 +66,7 @@ describe('a hash of another cost than the configured one', () => {
     }
   });
 
-  it('does not bring a password back that is changed meanwhile', async () => {
+  it('does not restore a password that is changed meanwhile', async () => {
     for (let round = 0; round < 5; round++) {
       const person = await signUp(cheap.api);
       const newPassword = 'a wholly new passphrase';
@@ -85,8 +85,8 @@ describe('a hash of another cost than the configured one', () => {
   });
 });
 
-describe('a password of more bytes than bcrypt reads', () => {
-  it('is wrong, even if the bytes that it reads are right', async () => {
+describe('a password with more bytes than bcrypt reads', () => {
+  it('is wrong even if the bytes that bcrypt reads are right', async () => {
     const person = await signUp(cheap.api);
     const longest = 'äöü'.repeat(12);
     const change = { password: PASSWORD, newPassword: longest };
@@ -116,7 +116,7 @@ describe('a flood of log-ins from one address', () => {
     return { ended: Promise.all(all), answers, refused };
   }
 
-  it('is refused in part, and holds up neither log-ins from elsewhere nor uploads', async () => {
+  it('is refused in part, and delays neither log-ins from elsewhere nor uploads', async () => {
     const person = await signUp(dear.api);
     const { ended, answers, refused } = await flood();
     const waiting = () => 33 * hashThreads() - (answers.length - refused().length);
@@ -136,7 +136,7 @@ describe('a flood of log-ins from one address', () => {
     }
   });
 
-  it('does nothing for a client that has closed its connection', async () => {
+  it('does no work for a client that has disconnected', async () => {
     const hash = jest.spyOn(PasswordHasher.prototype, 'hash');
     const { ended } = await flood();
     const gone = new AbortController();
@@ -158,8 +158,8 @@ describe('a flood of log-ins from one address', () => {
   });
 });
 
-describe('the time of a refusal', () => {
-  it('tells no unknown user from a known one, nor from one whose hash was made at a lower cost', async () => {
+describe('the duration of a refused log-in', () => {
+  it('is the same for unknown users, known users and users with a cheaper hash', async () => {
     const [old, current] = [await signUp(cheap.api), await signUp(dear.api)];
     const people = { unknown: { username: 'nobody' }, current, old };
     const took = { unknown: [] as number[], current: [] as number[], old: [] as number[] };

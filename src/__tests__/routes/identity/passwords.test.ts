@@ -34,7 +34,7 @@ const reset = (token: string, newPassword = NEW) =>
   server.api.post('/api/auth/password/reset', { token, newPassword });
 
 describe('changing the password', () => {
-  it('ends every session, this one too; the answer begins a new one', async () => {
+  it('ends every session including this one; the answer opens a new one', async () => {
     const phone = await logInAgain(server.api, ada);
     const { status, body } = await change({ password: PASSWORD, newPassword: NEW });
     expect([status, body.user.id]).toEqual([200, ada.id]);
@@ -47,7 +47,7 @@ describe('changing the password', () => {
     expect(await auditOf(server, ada, 'user.password_changed')).toHaveLength(1);
   });
 
-  it('takes the old one, and a good new one', async () => {
+  it('requires the old password and an acceptable new one', async () => {
     const wrong = { password: 'not the password', newPassword: NEW };
     expect(await change(wrong)).toMatchObject(refused(401, 'password_wrong'));
     const common = { password: PASSWORD, newPassword: 'password123' };
@@ -58,7 +58,7 @@ describe('changing the password', () => {
     expect((await me(server.api, ada)).status).toBe(200);
   });
 
-  it('leaves no session of the old password, whoever logs in at the same time', async () => {
+  it('leaves no session of the old password, even with concurrent log-ins', async () => {
     for (let round = 0; round < 3; round++) {
       const person = await signUp(server.api, 'racer');
       const [changed, ...logins] = await Promise.all([
@@ -73,7 +73,7 @@ describe('changing the password', () => {
     }
   });
 
-  it('twice at once ends with one password and sessions of that one alone', async () => {
+  it('twice at once results in one password and only its sessions', async () => {
     const answers = await Promise.all(
       ['first new passphrase', 'other new passphrase'].map(async (newPassword) => ({
         newPassword,
@@ -89,7 +89,7 @@ describe('changing the password', () => {
 });
 
 describe('a forgotten password', () => {
-  it('is set anew by following the link, once; every session ends', async () => {
+  it('is replaced by following the link, once; every session ends', async () => {
     expect((await forgot(email.toUpperCase())).status).toBe(202);
     const mail = await mailbox.take(email);
     expect(mail.text).toContain(`"${ada.username}"`);
@@ -102,14 +102,14 @@ describe('a forgotten password', () => {
     expect(await auditOf(server, ada, 'user.password_reset')).toHaveLength(1);
   });
 
-  it('can be set once however often the link is followed at once', async () => {
+  it('can be replaced once, however often the link is followed at once', async () => {
     await forgot(email);
     const token = await mailbox.takeToken(email, 'reset-password');
     const answers = await Promise.all(Array.from({ length: 5 }, () => reset(token)));
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 400, 400, 400, 400]);
   });
 
-  it('leaves the link good when the server is too busy to hash the password', async () => {
+  it('keeps the link valid when the server is too busy to hash the password', async () => {
     await forgot(email);
     const token = await mailbox.takeToken(email, 'reset-password');
     const busy = new AppError('unavailable', 'The server is busy.', undefined, 3);
@@ -126,7 +126,7 @@ describe('a forgotten password', () => {
     expect((await reset(token)).status).toBe(204);
   });
 
-  it('answers the same for an unknown address, and sends nothing there', async () => {
+  it('has the same answer for an unknown address, to which nothing is sent', async () => {
     const unknown = await forgot('nobody@example.org');
     const known = await forgot(email);
     expect([unknown.status, unknown.body]).toEqual([known.status, known.body]);
@@ -134,7 +134,7 @@ describe('a forgotten password', () => {
     expect(mailbox.received.filter(({ to }) => to === 'nobody@example.org')).toEqual([]);
   });
 
-  it('is not set by a link that is too old, of another kind, or from before another', async () => {
+  it('is not replaced by a link that has expired, is of another kind, or was superseded', async () => {
     await forgot(email);
     const old = await mailbox.takeToken(email, 'reset-password');
     const userId = new ObjectId(ada.id);
@@ -156,7 +156,7 @@ describe('a forgotten password', () => {
     expect((await reset(second)).status).toBe(204);
   });
 
-  it('is not set by a link that was mailed before the password was changed', async () => {
+  it('is not replaced by a link from before a change of the password', async () => {
     await forgot(email);
     const token = await mailbox.takeToken(email, 'reset-password');
     await change({ password: PASSWORD, newPassword: NEW });
@@ -165,7 +165,7 @@ describe('a forgotten password', () => {
     );
   });
 
-  it('keeps no token in the database', async () => {
+  it('stores no token in plain text', async () => {
     await forgot(email);
     const token = await mailbox.takeToken(email, 'reset-password');
     const stored = await server.context.database.collections.oneTimeTokens.find().toArray();

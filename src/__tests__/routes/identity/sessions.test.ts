@@ -21,7 +21,7 @@ const currentId = async (person: Person): Promise<string> =>
   (await list(person)).find(({ current }) => current).id;
 
 describe('the list of sessions', () => {
-  it('shows device, address and times of each, and which one asks', async () => {
+  it('shows device, address and times of each, and marks the current one', async () => {
     const before = new Date().toISOString();
     const { body } = await server.api.call('post', '/api/auth/login', {
       body: { identifier: ada.username, password: 'correct horse battery' },
@@ -37,7 +37,7 @@ describe('the list of sessions', () => {
     expect(JSON.stringify(sessions)).not.toContain('Hash');
   });
 
-  it('begins with the one last used, and follows a refresh', async () => {
+  it('begins with the most recently used one, and reflects a refresh', async () => {
     const phone = await logInAgain(server.api, ada);
     const [phoneId, laptopId] = [await currentId(phone), await currentId(ada)];
     await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
@@ -46,7 +46,7 @@ describe('the list of sessions', () => {
     expect((await list(ada)).map(({ id }) => id)).toEqual([phoneId, laptopId]);
   });
 
-  it('cuts an endless device name, and has none of another user', async () => {
+  it('truncates long device names, and contains no session of other users', async () => {
     const answer = await server.api.call('post', '/api/auth/login', {
       body: { identifier: ada.username, password: 'correct horse battery' },
       headers: { 'User-Agent': 'x'.repeat(5000) },
@@ -58,7 +58,7 @@ describe('the list of sessions', () => {
     expect(await list(bob)).toHaveLength(1);
   });
 
-  it('comes in pages, of which an ended session is on none', async () => {
+  it('has pages without ended sessions', async () => {
     const devices = [ada];
     for (let each = 0; each < 4; each++) devices.push(await logInAgain(server.api, ada));
     await server.api.post('/api/auth/logout', undefined, devices[2]!.token);
@@ -77,7 +77,7 @@ describe('the list of sessions', () => {
     }
   });
 
-  it('leaves out what has ended', async () => {
+  it('leaves out ended sessions', async () => {
     const phone = await logInAgain(server.api, ada);
     await server.api.post('/api/auth/logout', undefined, phone.token);
     expect(await list(ada)).toHaveLength(1);
@@ -85,7 +85,7 @@ describe('the list of sessions', () => {
 });
 
 describe('revoking', () => {
-  it('one session ends that one and no other, from the moment it returns', async () => {
+  it('one session ends that one and no other, as soon as the call returns', async () => {
     const phone = await logInAgain(server.api, ada);
     expect((await revoke(await currentId(phone), ada)).status).toBe(204);
     expect(await me(server.api, phone)).toMatchObject(refused(401, 'session_revoked'));
@@ -93,12 +93,12 @@ describe('revoking', () => {
     expect(await isLoggedIn(server.api, ada)).toEqual([true, true]);
   });
 
-  it('the own session logs out', async () => {
+  it('the current session logs out', async () => {
     expect((await revoke(await currentId(ada), ada)).status).toBe(204);
     expect(await isLoggedIn(server.api, ada)).toEqual([false, false]);
   });
 
-  it("somebody else's session, an ended one or one that never was is not found", async () => {
+  it('a session of another user, an ended one or an unknown one is not found', async () => {
     const bob = await signUp(server.api, 'bob');
     expect(await revoke(await currentId(bob), ada)).toMatchObject(refused(404, 'not_found'));
     expect(await isLoggedIn(server.api, bob)).toEqual([true, true]);
@@ -109,7 +109,7 @@ describe('revoking', () => {
     expect(await revoke('0'.repeat(24), ada)).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('everywhere ends all of one user, and nobody else’s', async () => {
+  it('all sessions ends those of one user only', async () => {
     const devices = [ada, await logInAgain(server.api, ada), await logInAgain(server.api, ada)];
     const bob = await signUp(server.api, 'bob');
     expect((await server.api.post('/api/auth/logout-everywhere', undefined, ada.token)).status).toBe(204);
@@ -118,7 +118,7 @@ describe('revoking', () => {
     expect(await isLoggedIn(server.api, await logInAgain(server.api, ada))).toEqual([true, true]);
   });
 
-  it('everywhere ends sessions that begin meanwhile, or lets them stand whole', async () => {
+  it('all sessions either ends concurrently opened sessions or leaves them fully usable', async () => {
     for (let round = 0; round < 5; round++) {
       const person = await logInAgain(server.api, ada);
       const [late, answer] = await Promise.all([
@@ -133,7 +133,7 @@ describe('revoking', () => {
   });
 });
 
-describe('a refresh token that is used twice', () => {
+describe('the reuse of a refresh token', () => {
   it('is in the audit log, with the address and the session', async () => {
     const sessionId = await currentId(ada);
     const { refreshToken } = ada;

@@ -25,8 +25,8 @@ const wrongCode = async (secret: string) => {
   return ['000000', '111111', '222222', '333333', '444444', '555555'].find((code) => !right.includes(code))!;
 };
 
-describe('setting the second factor up', () => {
-  it('gives a secret, its address and the same as a picture', async () => {
+describe('setting up the second factor', () => {
+  it('returns a secret, its URI and a QR code', async () => {
     const ada = await signUp(server.api, 'ada');
     const { status, body } = await post('setup', { password: PASSWORD }, ada);
     expect(status).toBe(200);
@@ -42,12 +42,12 @@ describe('setting the second factor up', () => {
     expect(picture.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
   });
 
-  it('takes the password', async () => {
+  it('requires the password', async () => {
     const ada = await signUp(server.api, 'ada');
     expect(await post('setup', { password: 'wrong' }, ada)).toMatchObject(refused(401, 'password_wrong'));
   });
 
-  it('counts only once a code has been shown', async () => {
+  it('takes effect only after a first code', async () => {
     const ada = await signUp(server.api, 'ada');
     expect(await post('enable', { code: '123456' }, ada)).toMatchObject(refused(409, 'totp_not_enabled'));
     const { secret } = (await post('setup', { password: PASSWORD }, ada)).body;
@@ -64,7 +64,7 @@ describe('setting the second factor up', () => {
     expect(await everythingStored(server)).not.toContain(body.recoveryCodes[0]);
   });
 
-  it('counts for the last secret that was made, and not at all over one that is enabled', async () => {
+  it('uses the most recent secret, and is refused when a second factor is enabled', async () => {
     const ada = await signUp(server.api, 'ada');
     const first = (await post('setup', { password: PASSWORD }, ada)).body.secret;
     const second = (await post('setup', { password: PASSWORD }, ada)).body.secret;
@@ -91,7 +91,7 @@ describe('logging in with a second factor', () => {
     await earlyInStep();
   });
 
-  it('asks for a code once the password is right, and not before', async () => {
+  it('asks for a code only after the right password', async () => {
     expect(await logIn(guarded)).toMatchObject(refused(401, 'totp_required'));
     const wrong = await login(server.api, guarded.person, { password: 'wrong' });
     expect(wrong).toMatchObject(refused(401, 'invalid_credentials'));
@@ -102,35 +102,35 @@ describe('logging in with a second factor', () => {
     expect((await logIn(guarded, code)).status).toBe(200);
   });
 
-  it('refuses a wrong code, and one that was used', async () => {
+  it('refuses a wrong code and a used one', async () => {
     expect(await logIn(guarded, await wrongCode(guarded.secret))).toMatchObject(refused(401, 'totp_invalid'));
     const code = await codeOf(guarded.secret);
     expect((await logIn(guarded, code)).status).toBe(200);
     expect(await logIn(guarded, code)).toMatchObject(refused(401, 'totp_invalid'));
   });
 
-  it('takes a code once, however often it comes at once', async () => {
+  it('accepts a code once, however often it arrives at once', async () => {
     const code = await codeOf(guarded.secret);
     const answers = await Promise.all(Array.from({ length: 5 }, () => logIn(guarded, code)));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401, 401, 401]);
   });
 
-  it.each([-30, 0, 30])('takes the code of a clock that is %d seconds off', async (drift) => {
+  it.each([-30, 0, 30])('accepts a code of a clock that is %d seconds off', async (drift) => {
     expect((await logIn(guarded, await codeOf(guarded.secret, drift))).status).toBe(200);
   });
 
-  it.each([-90, 90])('refuses the code of a clock that is %d seconds off', async (drift) => {
+  it.each([-90, 90])('refuses a code of a clock that is %d seconds off', async (drift) => {
     const code = await codeOf(guarded.secret, drift);
     expect(await logIn(guarded, code)).toMatchObject(refused(401, 'totp_invalid'));
   });
 
-  it('takes no code from before one that was used', async () => {
+  it('refuses codes from before a used one', async () => {
     expect((await logIn(guarded, await codeOf(guarded.secret, 30))).status).toBe(200);
     expect((await logIn(guarded, await codeOf(guarded.secret))).status).toBe(401);
   });
 
   it.each(['12345', '1234567', '      ', '１２３４５６', 'abcdef', '-12345', '1e5000'])(
-    'makes nothing of %j',
+    'refuses %j',
     async (code) => {
       expect([400, 401]).toContain((await logIn(guarded, code)).status);
     },
@@ -138,7 +138,7 @@ describe('logging in with a second factor', () => {
 });
 
 describe('recovery codes', () => {
-  it('each log in once, in either case; it is in the audit log', async () => {
+  it('each work for one log-in, in any case; their use is in the audit log', async () => {
     const guarded = await signUpGuarded(server);
     const [first, second] = guarded.recoveryCodes as [string, string];
     expect(first).toMatch(/^[0-9a-z]{5}-[0-9a-z]{5}$/);
@@ -149,7 +149,7 @@ describe('recovery codes', () => {
     expect(await auditOf(server, guarded.person, 'user.recovery_code_used')).toHaveLength(2);
   });
 
-  it('and codes of the app are taken with the gaps that people type', async () => {
+  it('and codes of the app may contain separators', async () => {
     const guarded = await signUpGuarded(server);
     const [first, second] = guarded.recoveryCodes as [string, string];
     expect((await logIn(guarded, first.replace('-', ''))).status).toBe(200);
@@ -160,7 +160,7 @@ describe('recovery codes', () => {
     expect((await logIn(guarded, `${code.slice(0, 3)} ${code.slice(3)}`)).status).toBe(200);
   });
 
-  it('are made anew with a proof, and the old ones are void', async () => {
+  it('are replaced with a proof, and the old ones become void', async () => {
     const guarded = await signUpGuarded(server);
     const { person } = guarded;
     expect(await post('recovery-codes', { password: PASSWORD }, person)).toMatchObject(
@@ -172,14 +172,14 @@ describe('recovery codes', () => {
     expect((await logIn(guarded, body.recoveryCodes[0])).status).toBe(200);
   });
 
-  it('of another user are of no use', async () => {
+  it('of another user do not work', async () => {
     const [one, other] = [await signUpGuarded(server), await signUpGuarded(server)];
     expect((await logIn(one, other.recoveryCodes[0])).status).toBe(401);
   });
 });
 
-describe('turning it off', () => {
-  it('takes password and code; then the password alone logs in', async () => {
+describe('disabling the second factor', () => {
+  it('requires password and code; then the password alone logs in', async () => {
     const guarded = await signUpGuarded(server);
     const { person } = guarded;
     expect(await post('disable', { password: PASSWORD }, person)).toMatchObject(
@@ -197,7 +197,7 @@ describe('turning it off', () => {
   });
 });
 
-describe('the secret', () => {
+describe('the TOTP secret', () => {
   const users = () => server.context.database.collections.users;
 
   /** The same installation after a restart with other secrets, and what it logs. */
@@ -220,7 +220,7 @@ describe('the secret', () => {
     };
   }
 
-  it('is not stored where it could be read, before the first code or after', async () => {
+  it('is never stored in plain text, neither before the first code nor afterwards', async () => {
     const ada = await signUp(server.api, 'ada');
     const { secret } = (await post('setup', { password: PASSWORD }, ada)).body;
     expect(await everythingStored(server)).not.toContain(secret);
@@ -228,7 +228,7 @@ describe('the secret', () => {
     expect(await everythingStored(server)).not.toContain(secret);
   });
 
-  it('is good after the signing secret has changed', async () => {
+  it('is valid after a change of the signing secret', async () => {
     const guarded = await signUpGuarded(server);
     const rotated = await restarted(({ auth }) => ({
       auth: { ...auth, jwtSecret: 'the new signing secret, of more than 32 characters' },
@@ -238,7 +238,7 @@ describe('the secret', () => {
     await rotated.close();
   });
 
-  it('cannot be read with another key: the log says so, and only codes are refused', async () => {
+  it('cannot be decrypted with another key: this is logged, and only codes are refused', async () => {
     const [guarded, plain] = [await signUpGuarded(server), await signUp(server.api, 'plain')];
     const other = await restarted(() => ({ encryptionKey: 'another key, of more than 32 characters' }));
     const code = await codeOf(guarded.secret);
@@ -266,7 +266,7 @@ describe('the secret', () => {
     await other.close();
   });
 
-  it('of one user does not become that of another in the database', async () => {
+  it('of one user does not work for another when copied in the database', async () => {
     const [thief, victim] = [await signUpGuarded(server), await signUpGuarded(server)];
     const { totp } = (await users().findOne({ _id: new ObjectId(thief.person.id) }))!;
     await users().updateOne({ _id: new ObjectId(victim.person.id) }, { $set: { totp } });

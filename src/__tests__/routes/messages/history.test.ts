@@ -92,8 +92,8 @@ describe('a page of history', () => {
   });
 });
 
-describe('page after page', () => {
-  it.each([1, 4, 5, 24])('of %i, back and forth, each message comes once', async (limit) => {
+describe('reading page after page', () => {
+  it.each([1, 4, 5, 24])('of %i messages in both directions returns each message once', async (limit) => {
     for (const [direction, expected] of [
       ['before', down(25, 1)],
       ['after', up(1, 25)],
@@ -109,7 +109,7 @@ describe('page after page', () => {
     }
   });
 
-  it('shows no message twice and misses none of the old ones while new ones come', async () => {
+  it('returns no message twice and misses no old one while new ones arrive', async () => {
     const first = await page({ limit: 10 });
     await server.api.post(path, { clientMessageId: 'late', body: 'late' }, reader.token);
     const second = await page({ limit: 10, before: first.nextCursor });

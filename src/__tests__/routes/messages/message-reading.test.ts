@@ -61,7 +61,7 @@ describe('history', () => {
     }
   });
 
-  test('around a message has as much before as behind, and says where to go on', async () => {
+  test('around a message has as many messages before it as after it, and says how to continue', async () => {
     const middle = await page({ around: 10, limit: 5 });
     expect(seqsOf(middle)).toEqual([8, 9, 10, 11, 12]);
     expect(middle.body).toMatchObject({ previousCursor: 8, nextCursor: 12 });
@@ -69,7 +69,7 @@ describe('history', () => {
     expect(seqsOf(await page({ after: middle.body.nextCursor, limit: 3 }))).toEqual([13, 14, 15]);
   });
 
-  test('around an end of it is filled from the other side', async () => {
+  test('around a message near an end of the channel is filled from the other side', async () => {
     const [start, end, beyond, all] = [
       await page({ around: 1, limit: 5 }),
       await page({ around: 20, limit: 5 }),
@@ -90,7 +90,7 @@ describe('history', () => {
     expect(seqsOf(all)).toEqual(sent.map(({ seq }) => seq));
   });
 
-  test('at a time is around the first message from then on', async () => {
+  test('around a time starts with the first message from then on', async () => {
     // The clock may not have moved on between two messages: times of their own, a minute apart.
     const start = Date.parse('2026-01-01T00:00:00.000Z');
     for (const { id, seq } of sent) {
@@ -103,7 +103,7 @@ describe('history', () => {
     expect(seqsOf(await page({ at: '2100-01-01T00:00:00Z', limit: 2 }))).toEqual([19, 20]);
   });
 
-  test('can leave out what stands in threads, which has a list of its own', async () => {
+  test('can leave out replies, which have a list of their own', async () => {
     expect(seqsOf(await page({ around: 7, limit: 4, replies: 'exclude' }))).toEqual([4, 5, 9, 10]);
     expect(seqsOf(await page({ after: 4, limit: 3, replies: 'exclude' }))).toEqual([5, 9, 10]);
     const root = sent[4]!;
@@ -128,7 +128,7 @@ describe('history', () => {
     expect((await page(query)).body.error.code).toBe('validation_failed');
   });
 
-  test('a permalink leads to a message, for those who may read it', async () => {
+  test('a permalink leads to a message for users who may read it', async () => {
     const { id } = sent[9]!;
     const answer = await server.api.get(`/api/messages/${id}`, bruno.token);
     expect(answer.body.message).toMatchObject({ id, channelId, seq: 10 });
@@ -142,8 +142,8 @@ describe('history', () => {
   });
 });
 
-describe('an edit', () => {
-  test('keeps what was said before for moderators, until the message is deleted', async () => {
+describe('an edited message', () => {
+  test('keeps its earlier texts for moderators until it is deleted', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const { id, createdAt } = await say(server.api, channelId, bruno, 'One');
     for (const body of ['Two', 'Two', 'Three'])
@@ -165,7 +165,7 @@ describe('an edit', () => {
     expect(entry?.actorId?.toHexString()).toBe(ada.id);
   });
 
-  test('that adds a mention tells it once, and never again', async () => {
+  test('with a new mention notifies the user once', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno, chiara]);
     const { id } = await say(server.api, channelId, ada, `@${bruno.username}`);
     const texts = [
@@ -186,8 +186,8 @@ describe('an edit', () => {
   });
 });
 
-describe('who is mentioned', () => {
-  test('is notified after the message has come, on all devices, with how much is unread', async () => {
+describe('mentioned users', () => {
+  test('are notified after the message has arrived, on all devices, with the unread counts', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
     const device = await enter(bruno);
     const message = await say(server.api, channelId, ada, `@${bruno.username}`);
@@ -208,7 +208,7 @@ describe('who is mentioned', () => {
     expect(gone).toEqual({ notificationId: notification.id, unread: unread - 1 });
   });
 
-  test('hears nothing of a channel that they have turned off, and nothing loud when not to be disturbed', async () => {
+  test('are not notified in muted channels, and only silently during do not disturb', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const device = await enter(bruno);
     const path = `/api/channels/${channelId}/notification-setting`;
@@ -232,7 +232,7 @@ describe('who is mentioned', () => {
     await server.api.patch('/api/client/preferences', usual, bruno.token);
   });
 
-  test('as everybody is everybody but the sender and who has blocked them; @here, who is there', async () => {
+  test('by @channel are all readers but the sender and those who blocked the sender; by @here those online', async () => {
     const [dora, emil] = [await signUp(server.api, 'dora'), await signUp(server.api, 'emil')];
     const { channelId } = await createRoom(server.api, ada, [chiara, dora, emil]);
     await put(`/api/users/me/blocks/${ada.id}`, dora);
@@ -250,7 +250,7 @@ describe('a forwarded message', () => {
   const forward = (id: string, channelId: string, by: Person, clientMessageId: string = randomUUID()) =>
     server.api.post(`/api/messages/${id}/forward`, { channelId, clientMessageId }, by.token);
 
-  test('keeps its author, however often it is passed on, and mentions nobody', async () => {
+  test('keeps its author, however often it is forwarded, and mentions nobody', async () => {
     const [from, to, further] = [
       await createRoom(server.api, ada, [bruno]),
       await createRoom(server.api, bruno, [ada, chiara]),
@@ -279,7 +279,7 @@ describe('a forwarded message', () => {
     expect(edit.body.error.code).toBe('forbidden');
   });
 
-  test('takes reading the one channel and writing in the other', async () => {
+  test('requires read access to the source and write access to the destination', async () => {
     const [from, to] = [await createRoom(server.api, ada), await createRoom(server.api, bruno)];
     const { id } = await say(server.api, from.channelId, ada);
     expect((await forward(id, to.channelId, bruno)).body.error.code).toBe('not_found');
@@ -288,7 +288,7 @@ describe('a forwarded message', () => {
     expect((await forward(own.id, from.channelId, bruno)).body.error.code).toBe('not_found');
   });
 
-  test('is sent once, even when its source is gone by the second time', async () => {
+  test('is sent once, even when its source was deleted before the retry', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const source = await say(server.api, channelId, ada, 'Words');
     const key = randomUUID();
@@ -304,7 +304,7 @@ describe('a forwarded message', () => {
 });
 
 describe('a thread', () => {
-  test('is followed and left on all devices; a reply of one’s own follows it again', async () => {
+  test("can be followed and unfollowed on all devices; one's own reply follows it again", async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const root = await say(server.api, channelId, ada, 'Root');
     const device = await enter(ada);
@@ -329,7 +329,7 @@ describe('a thread', () => {
     expect(again.body.thread).toEqual({ threadId: root.id, channelId, following: true, readSeq: 4 });
   });
 
-  test('begins to be followed on all devices of those who talk in it', async () => {
+  test('becomes followed on all devices of its participants', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const root = await say(server.api, channelId, ada, 'Root');
     const devices = await Promise.all([enter(ada), enter(ada), enter(bruno)]);
@@ -345,7 +345,7 @@ describe('a thread', () => {
     ]);
   });
 
-  test('is not told of to the author of its root who has left the channel', async () => {
+  test('sends no event to the author of its root after they have left the channel', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno, chiara]);
     const root = await say(server.api, channelId, bruno, 'Root');
     const device = await enter(bruno);
@@ -356,7 +356,7 @@ describe('a thread', () => {
     expect(device.told.filter(({ event }) => event === 'thread:updated')).toEqual([]);
   });
 
-  test('counts as many replies at its root as are left, whatever is deleted', async () => {
+  test('counts the replies that have not been deleted at its root', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const root = await say(server.api, channelId, ada, 'Root');
     const replies = await Promise.all(
@@ -372,13 +372,13 @@ describe('a thread', () => {
   });
 });
 
-describe('who has seen a message', () => {
+describe('the users who have seen a message', () => {
   const seenBy = async (id: string) => {
     const { body } = await server.api.get(`/api/messages/${id}/seen-by`, ada.token);
     return body.users?.map((user: any) => user.id) ?? body.error.code;
   };
 
-  test('is told of those who have read up to it, and do not keep it to themselves', async () => {
+  test('are those who have read up to it and share their read receipts', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno, chiara]);
     const listener = await enter(ada);
     const [one, two] = [await say(server.api, channelId, ada), await say(server.api, channelId, ada)];
@@ -396,7 +396,7 @@ describe('who has seen a message', () => {
     expect(await seenBy(two.id)).toEqual([chiara.id]);
   });
 
-  test('is told to nobody in a channel of more than 50', async () => {
+  test('are not listed in a channel with more than 50 readers', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await say(server.api, channelId, ada);
     const userIds = await createCrowd(server, bruno, 49);
@@ -414,7 +414,7 @@ describe('who has seen a message', () => {
   });
 });
 
-test('what a message refers to is refused to who may not write, as any send', async () => {
+test('users who may not write are refused also when a message refers to another', async () => {
   const { channelId } = await createRoom(server.api, ada, [bruno]);
   const { id } = await say(server.api, channelId, ada);
   await collections().channels.updateOne(

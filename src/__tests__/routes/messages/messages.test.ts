@@ -34,7 +34,7 @@ const refused = (status: number, code: string) => ({ status, body: { error: { co
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
 describe('sending a message', () => {
-  it('answers the message, which everybody in the channel then finds', async () => {
+  it('returns the message, which every reader of the channel then finds', async () => {
     const { status, body } = await post({ clientMessageId: 'first', body: 'hello' });
     expect(status).toBe(201);
     expect(body.message).toEqual({
@@ -72,7 +72,7 @@ describe('sending a message', () => {
     '{"$gt": ""} <script>alert(1)</script>',
     '__proto__',
     'x'.repeat(8000),
-  ])('keeps every character of %j', async (text) => {
+  ])('preserves every character of %j', async (text) => {
     await send(text);
     expect((await history())[0]!.body).toBe(text);
   });
@@ -102,7 +102,7 @@ describe('sending a message', () => {
 describe('sending a message again', () => {
   const input = { clientMessageId: 'again', body: 'hello' };
 
-  it('answers the first one, and changes nothing', async () => {
+  it('returns the first one and changes nothing', async () => {
     const sender = await signUp(server.api);
     ({ channelId } = await createRoom(server.api, owner, [sender]));
     const first = await post(input, sender);
@@ -129,7 +129,7 @@ describe('sending a message again', () => {
     expect((await post({ ...input, body: 'mine' }, owner)).status).toBe(201);
   });
 
-  it('after it was edited or deleted answers what it is now', async () => {
+  it('after it was edited or deleted returns its current state', async () => {
     const sender = await signUp(server.api);
     ({ channelId } = await createRoom(server.api, owner, [sender]));
     const { id } = (await post(input, sender)).body.message;
@@ -142,7 +142,7 @@ describe('sending a message again', () => {
     expect(other).toMatchObject(refused(422, 'client_message_id_reused'));
   });
 
-  it('many times at once makes one message', async () => {
+  it('many times at once creates one message', async () => {
     const id = randomUUID();
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => post({ clientMessageId: id, body: 'once' })),
@@ -153,7 +153,7 @@ describe('sending a message again', () => {
     expect((await send('next')).seq).toBe(2);
   });
 
-  it('with different texts at once takes one of them', async () => {
+  it('with different texts at once creates one of them', async () => {
     const id = randomUUID();
     const answers = await Promise.all(
       oneTo(10).map((index) => post({ clientMessageId: id, body: `text ${index}` })),
@@ -162,7 +162,7 @@ describe('sending a message again', () => {
     expect(await history()).toHaveLength(1);
   });
 
-  it('to two channels at once puts it into one of them', async () => {
+  it('to two channels at once creates it in one of them', async () => {
     const other = await createRoom(server.api, owner, [guest]);
     const inputs = { clientMessageId: randomUUID(), body: 'where' };
     const answers = await Promise.all([post(inputs), post(inputs, guest, other.channelId)]);
@@ -170,8 +170,8 @@ describe('sending a message again', () => {
   });
 });
 
-describe('many who send at once', () => {
-  it('get one place each, from 1 without a hole, and each one’s own order is kept', async () => {
+describe('many concurrent sends', () => {
+  it('get consecutive seqs from 1, in the order of each sender', async () => {
     const people = [owner, guest, ...(await Promise.all(oneTo(3).map(() => signUp(server.api))))];
     ({ channelId } = await createRoom(server.api, owner, people.slice(1)));
     const sent = await Promise.all(
@@ -198,7 +198,7 @@ describe('many who send at once', () => {
 });
 
 describe('editing a message', () => {
-  it('changes its text and takes the next revision; its place stays', async () => {
+  it('changes its text and takes the next revision; its seq stays', async () => {
     const first = await send('helo');
     await send('second');
     const { status, body } = await edit(first.id, 'hello');
@@ -210,7 +210,7 @@ describe('editing a message', () => {
     expect((await send('third')).revision).toBe(4);
   });
 
-  it('is for its author alone, whatever role others have', async () => {
+  it('is permitted to its author only, whatever role others have', async () => {
     const { id } = await send('mine');
     expect(await edit(id, 'yours', owner)).toMatchObject(refused(403, 'forbidden'));
     expect((await history())[0]!.body).toBe('mine');
@@ -225,7 +225,7 @@ describe('editing a message', () => {
     },
   );
 
-  it('by many at once gives each change a revision of its own', async () => {
+  it('many times at once gives each change a revision of its own', async () => {
     const { id } = await send('0');
     const answers = await Promise.all(oneTo(10).map((index) => edit(id, `version ${index}`)));
     const revisions = answers.map(({ body }) => body.message.revision).sort((a, b) => a - b);
@@ -235,11 +235,11 @@ describe('editing a message', () => {
   });
 });
 
-describe('a text that scanners stumble over', () => {
+describe('a text that is slow to scan', () => {
   const hostile = `http://a${'.'.repeat(5_300)}${')'.repeat(2_690)}`;
   const ordinary = `http://a/${'b'.repeat(hostile.length - 9)}`;
 
-  it('holds up nobody when it is sent, nor when it is edited in', async () => {
+  it('delays nobody when it is sent or edited in', async () => {
     const { id } = await send('text');
     // The fastest of three, in milliseconds, with a call of somebody else that is made in the same moment.
     const fastest = async (call: (body: string) => Promise<{ status: number }>, body: string) => {
@@ -264,7 +264,7 @@ describe('a text that scanners stumble over', () => {
 });
 
 describe('deleting a message', () => {
-  it('takes its text and keeps its place, once', async () => {
+  it('removes its text and keeps its seq, once', async () => {
     const first = await send('secret');
     const { status, body } = await remove(first.id);
     expect(status).toBe(200);
@@ -277,7 +277,7 @@ describe('deleting a message', () => {
     );
   });
 
-  it('is for its author and those who moderate, and ends what others edit', async () => {
+  it('is permitted to its author and to moderators, and prevents later edits', async () => {
     const [mine, theirs] = [await send('mine'), await send('theirs', owner)];
     expect(await remove(theirs.id, guest)).toMatchObject(refused(403, 'forbidden'));
     expect((await remove(mine.id, owner)).status).toBe(200);

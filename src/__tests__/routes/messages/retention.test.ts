@@ -57,8 +57,8 @@ async function createHistory(): Promise<{ channelId: string; word: string; ids: 
   return { channelId, word, ids };
 }
 
-describe('a channel that keeps its messages for a time', () => {
-  it('loses the older ones, everywhere, and says so', async () => {
+describe('a channel with a retention time', () => {
+  it('deletes older messages everywhere, and shows that it did', async () => {
     const { channelId, word, ids } = await createHistory();
     const thread = { clientMessageId: randomUUID(), body: 'In the thread', threadId: ids[0] };
     await server.api.post(`/api/channels/${channelId}/messages`, thread, chiara.token);
@@ -91,7 +91,7 @@ describe('a channel that keeps its messages for a time', () => {
     expect((await summary(channelId, ada)).unread).toBe(0);
   });
 
-  it('goes on, and stops when it is told to keep everything', async () => {
+  it('keeps deleting, and stops when it is set to keep everything', async () => {
     const { channelId } = await createHistory();
     expect((await setDays(channelId, DAYS_AGO + 1)).body.channel.retentionDays).toBe(DAYS_AGO + 1);
     expect((await setDays(channelId, null)).body.channel.retentionDays).toBeNull();
@@ -102,7 +102,7 @@ describe('a channel that keeps its messages for a time', () => {
     expect(await seqs(channelId)).toHaveLength(COUNT);
   });
 
-  it('is set by admins of the group alone, which the audit log tells', async () => {
+  it('is configured only by admins of the group, which is in the audit log', async () => {
     const { channelId } = await createHistory();
     const answers = [
       await setDays(channelId, 5, bruno),

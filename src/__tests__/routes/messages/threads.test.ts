@@ -25,7 +25,7 @@ describe('the list of threads', () => {
     threads.map(({ root, unread, mentions }: any) => [root.body, unread, mentions]);
   const person = async (name: string) => signUp(server.api, name);
 
-  test('has what one follows, the latest first, with what is unread of others and not deleted', async () => {
+  test('contains followed threads, the latest first, with unread replies of others that are not deleted', async () => {
     const [tara, theo] = [await person('tara'), await person('theo')];
     const { channelId } = await createRoom(server.api, tara, [theo]);
     const roots: Message[] = [];
@@ -74,7 +74,7 @@ describe('the list of threads', () => {
     expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
   });
 
-  test('has nothing that one has left, or may read no more', async () => {
+  test('contains no thread that the user has left or may not read any more', async () => {
     const [tom, tim] = [await person('tom'), await person('tim')];
     const { groupId, channelId } = await createRoom(server.api, tom, [tim]);
     const roots = [
@@ -94,7 +94,7 @@ describe('the list of threads', () => {
     expect(shown(await threadsOf(tim))).toEqual([]);
   });
 
-  test('refuses a cursor that is none', async () => {
+  test('refuses a malformed cursor', async () => {
     const { body } = await server.api.get('/api/client/threads', (await person('tess')).token, {
       cursor: 'f'.repeat(24),
     });

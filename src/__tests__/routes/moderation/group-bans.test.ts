@@ -36,8 +36,8 @@ async function expire(groupId: string, who: Person): Promise<void> {
   expect((await groupBans.updateOne(key, past)).matchedCount).toBe(1);
 }
 
-describe('a ban', () => {
-  test('takes a member out at once, on all devices, and tells them why', async () => {
+describe('a ban from a group', () => {
+  test('removes a member at once, on all devices, and tells them why', async () => {
     const [member, witness] = [await signUp(server.api), await signUp(server.api)];
     const { groupId, channelId } = await createRoom(server.api, owner, [member, witness], 'public');
     const [phone, laptop, present] = [
@@ -76,7 +76,7 @@ describe('a ban', () => {
     });
   });
 
-  test('keeps them out of every way in, until it is ended', async () => {
+  test('prevents every way of joining until it is lifted', async () => {
     const banned = await signUp(server.api);
     const { groupId } = await createRoom(server.api, owner, [], 'public');
     const { code } = (await server.api.post(`${path(groupId)}/invites`, {}, owner.token)).body;
@@ -106,7 +106,7 @@ describe('a ban', () => {
     ]);
   });
 
-  test('drops the request of somebody who has asked to come in', async () => {
+  test('deletes the join request of the user', async () => {
     const asker = await signUp(server.api);
     const input = { name: `approval ${asker.id}`, visibility: 'public', joinPolicy: 'approval' };
     const groupId: string = (await server.api.post('/api/groups', input, owner.token)).body.group.id;
@@ -121,7 +121,7 @@ describe('a ban', () => {
     expect(await server.api.post(approve, undefined, owner.token)).toMatchObject(refused(403, 'banned'));
   });
 
-  test('of a private group is unknown to who is banned from it', async () => {
+  test('of a private group hides it from the banned user', async () => {
     const banned = await signUp(server.api);
     const { groupId } = await createRoom(server.api, owner, [banned]);
     await ban(groupId, banned);
@@ -129,7 +129,7 @@ describe('a ban', () => {
     expect(await server.api.get(path(groupId), banned.token)).toMatchObject(refused(404, 'not_found'));
   });
 
-  test('ends by itself when its time has come', async () => {
+  test('ends when it expires', async () => {
     const banned = await signUp(server.api);
     const { groupId } = await createRoom(server.api, owner, [], 'public');
     await ban(groupId, banned, { expiresAt: inAnHour() });
@@ -140,7 +140,7 @@ describe('a ban', () => {
     expect((await join(groupId, banned)).status).toBe(200);
   });
 
-  test('a second time has the new reason and end, and stands in the list once', async () => {
+  test('a second time has the new reason and end, and is listed once', async () => {
     const people = [await signUp(server.api), await signUp(server.api), await signUp(server.api)];
     const { groupId } = await createRoom(server.api, owner);
     for (const person of people) await ban(groupId, person, { reason: 'First', expiresAt: inAnHour() });
@@ -162,12 +162,12 @@ describe('a ban', () => {
     { expiresAt: 'tomorrow' },
     { reason: 'x'.repeat(501) },
     { until: 1 },
-  ])('is not given with %j', async (body) => {
+  ])('is refused with %j', async (body) => {
     const { groupId } = await createRoom(server.api, owner);
     expect(await ban(groupId, owner, body)).toMatchObject(refused(400, 'validation_failed'));
   });
 
-  test('of oneself, of the last owner, or of nobody is refused', async () => {
+  test('of oneself, of the last owner, or of an unknown user is refused', async () => {
     const { groupId } = await createRoom(server.api, owner);
     expect(await ban(groupId, owner)).toMatchObject(refused(400, 'bad_request'));
     const nobody = { ...owner, id: new ObjectId().toHexString() };
@@ -178,7 +178,7 @@ describe('a ban', () => {
   // Rows ban, columns are banned.
   const roles: GroupRole[] = ['owner', 'admin', 'moderator', 'member'];
   const may: Record<GroupRole, string> = { owner: '1111', admin: '0011', moderator: '0001', member: '0000' };
-  test.each(roles)('by a %s reaches those below', async (by) => {
+  test.each(roles)('by a %s applies to lower roles', async (by) => {
     const { groupId } = await createRoom(server.api, owner);
     const take = async (role: GroupRole) => {
       const person = await signUp(server.api, role);
@@ -198,7 +198,7 @@ describe('a ban', () => {
     expect(done.join('')).toBe(may[by]);
   });
 
-  test('that fails in the middle changes nothing, and the member hears on', async () => {
+  test('that fails midway changes nothing, and the member still receives events', async () => {
     const member = await signUp(server.api);
     const { groupId, channelId } = await createRoom(server.api, owner, [member]);
     const client = await enter(server.url, member);
@@ -219,7 +219,7 @@ describe('a ban', () => {
     expect(events).toEqual(['message:created']);
   });
 
-  test('and coming in at the same moment leave nobody inside who is banned', async () => {
+  test('at the same time as joining leaves no banned user in the group', async () => {
     for (let round = 0; round < 5; round++) {
       const person = await signUp(server.api);
       const { groupId } = await createRoom(server.api, owner, [], 'public');

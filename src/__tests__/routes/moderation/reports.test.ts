@@ -66,7 +66,7 @@ async function claimed(): Promise<string> {
 }
 
 describe('a report', () => {
-  it('keeps the message as it was, and tells the moderators on the spot', async () => {
+  it('keeps a copy of the message, and notifies the moderators at once', async () => {
     const socket = await connect(server.url, moderator.token);
     const messageId = await send('Buy now');
     const answer = await report(messageId, reporter, { category: 'spam', note: 'Again and again' });
@@ -95,7 +95,7 @@ describe('a report', () => {
     socket.close();
   });
 
-  it('is one per person and message while it waits, however often and at once it is made', async () => {
+  it('exists once per user and message while it is open, however often it is made', async () => {
     const messageId = await send('Buy now');
     const answers = await Promise.all(Array.from({ length: 5 }, () => report(messageId)));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 201]);
@@ -108,7 +108,7 @@ describe('a report', () => {
     expect((await report(messageId)).status).toBe(201);
   });
 
-  it('is not made of what one cannot read, of what is gone or of what one wrote', async () => {
+  it("is refused for messages that are unreadable, deleted or one's own", async () => {
     const stranger = await signUp(api, 'stranger');
     const messageId = await send('Hello');
     expect(await report(messageId, stranger)).toMatchObject(hidden);
@@ -120,7 +120,7 @@ describe('a report', () => {
     );
   });
 
-  it('is refused when too many of the same person wait', async () => {
+  it('is refused when the user has too many open ones', async () => {
     const eager = await signUp(api, 'eager');
     await api.post(`/api/groups/${groupId}/members`, { userId: eager.id }, owner.token);
     const id = await aReport('x', eager);
@@ -136,8 +136,8 @@ describe('a report', () => {
   });
 });
 
-describe('the queue', () => {
-  it('is shown to the moderators of the group alone, and that of the server to super admins', async () => {
+describe('the queue of reports', () => {
+  it('of a group is visible only to its moderators, and that of the server to super admins', async () => {
     const id = await aReport();
     for (const person of [reporter, author]) {
       expect(await list({ groupId }, person)).toMatchObject(refused(403, 'forbidden'));
@@ -152,7 +152,7 @@ describe('the queue', () => {
     expect(body.reports).toMatchObject([{ id }]);
   });
 
-  it('pages from the oldest or the newest, by state', async () => {
+  it('has pages from the oldest or the newest, by state', async () => {
     const ids = [await aReport(), await aReport(), await aReport()];
     await act(ids[1]!, 'claim');
     const seen: string[] = [];
@@ -169,7 +169,7 @@ describe('the queue', () => {
     expect((await list({ groupId, state: 'claimed' })).body.reports.at(-1).id).toBe(ids[1]);
   });
 
-  it('hides what is said in private channels from moderators who are not in them', async () => {
+  it('hides messages of private channels from moderators who are not in them', async () => {
     const created = await api.post(
       '/api/channels',
       { groupId, name: 'secret', visibility: 'private' },
@@ -188,7 +188,7 @@ describe('the queue', () => {
     expect((await list({ groupId, order: 'newest', limit: 1 }, owner)).body.reports[0].id).toBe(id);
   });
 
-  it('does not show moderators what was reported of themselves; where there is nobody else, super admins are told', async () => {
+  it("hides reports of a moderator's own messages; without other moderators, super admins are notified", async () => {
     const messageId = await send('I am the law', moderator);
     const { body } = await report(messageId);
     expect(await get(body.report.id, moderator)).toMatchObject(hidden);
@@ -203,7 +203,7 @@ describe('the queue', () => {
     expect((await list({ groupId: alone.groupId }, author)).body.reports).toEqual([]);
   });
 
-  it('keeps the report of a message whose channel is gone, for super admins', async () => {
+  it('keeps the report of a message whose channel was deleted, for super admins', async () => {
     const { channelId: doomed } = await createRoom(api, owner, [author, reporter]);
     const id = await aReport('x', reporter, doomed);
     await api.delete(`/api/channels/${doomed}`, owner.token);
@@ -214,8 +214,8 @@ describe('the queue', () => {
   });
 });
 
-describe('a claim', () => {
-  it('goes to one of those who make it at once, and only they resolve it', async () => {
+describe('claiming a report', () => {
+  it('succeeds for one of several at once, and only they can resolve it', async () => {
     for (let round = 0; round < 3; round++) {
       const id = await aReport();
       const answers: Answer[] = await Promise.all([act(id, 'claim'), act(id, 'claim', owner)]);
@@ -238,7 +238,7 @@ describe('a claim', () => {
     }
   });
 
-  it('is taken back by a super admin, and is over when the report is resolved', async () => {
+  it('can be reverted by a super admin, and ends when the report is resolved', async () => {
     const id = await claimed();
     expect((await act(id, 'release', root)).body.report.state).toBe('open');
     await act(id, 'claim');
@@ -251,8 +251,8 @@ describe('a claim', () => {
   });
 });
 
-describe('a report that is resolved', () => {
-  it('is in the audit log, and its reporter is told whether anything was done', async () => {
+describe('resolving a report', () => {
+  it('is in the audit log, and the reporter learns whether anything was done', async () => {
     for (const [action, text] of [
       ['dismiss', 'dismissed'],
       ['delete_message', 'action_taken'],
@@ -271,7 +271,7 @@ describe('a report that is resolved', () => {
     }
   });
 
-  it('has deleted the message for everybody', async () => {
+  it('deletes the message for everyone', async () => {
     const socket = await connect(server.url, reporter.token);
     const id = await claimed();
     const { messageId } = (await get(id)).body.report;
@@ -282,7 +282,7 @@ describe('a report that is resolved', () => {
     socket.close();
   });
 
-  it('has warned the author, with the reason', async () => {
+  it('warns the author with the reason', async () => {
     const id = await claimed();
     expect(await resolve(id, { action: 'warn' })).toMatchObject(refused(400, 'validation_failed'));
     await resolve(id, { action: 'warn', reason: 'No advertising here' });
@@ -293,7 +293,7 @@ describe('a report that is resolved', () => {
     });
   });
 
-  it('has muted or banned the author in the channel, for a time', async () => {
+  it('mutes or bans the author in the channel for a time', async () => {
     const until = new Date(Date.now() + 3600_000).toISOString();
     const loud = await signUp(api, 'loud');
     await api.post(`/api/groups/${groupId}/members`, { userId: loud.id }, owner.token);
@@ -321,7 +321,7 @@ describe('a report that is resolved', () => {
     );
   });
 
-  it('has banned the author from the group, for a time: on all their devices, and at every way in', async () => {
+  it('bans the author from the group for a time: on all devices and for every way of joining', async () => {
     const spammer = await signUp(api, 'spammer');
     await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
     const { body } = await report(await send('Buy now', spammer));
@@ -361,7 +361,7 @@ describe('a report that is resolved', () => {
     expect(entries.at(-1)).toMatchObject({ action: 'member.banned', details: { userId: spammer.id, until } });
   });
 
-  it('has not banned anybody from a group whom the moderator could not ban, or where there is no group', async () => {
+  it('does not ban from a group what the moderator could not ban, or outside of a group', async () => {
     const id = await aReport('Mine', moderator);
     await act(id, 'claim', owner);
     const ban = { action: 'ban_from_group', reason: 'x' };
@@ -382,7 +382,7 @@ describe('a report that is resolved', () => {
     expect(await resolve(direct, ban, root)).toMatchObject(refused(409, 'direct_channel'));
   });
 
-  it('has banned the account, if a super admin says so; a moderator cannot, and nothing is changed by trying', async () => {
+  it('bans the account on behalf of super admins only; an attempt by a moderator changes nothing', async () => {
     const spammer = await signUp(api, 'spammer');
     await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
     const { body } = await report(await send('Buy now', spammer));
@@ -400,7 +400,7 @@ describe('a report that is resolved', () => {
     ]);
   });
 
-  it('is as it was when what was to be done fails', async () => {
+  it('changes nothing when its action fails', async () => {
     const id = await aReport('Mine');
     await api.post(`/api/reports/${id}/claim`, undefined, moderator.token);
     const before = (await notificationsOf(reporter)).length;

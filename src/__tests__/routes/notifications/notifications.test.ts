@@ -47,11 +47,11 @@ async function devices(): Promise<[Client, Client]> {
 const next = (client: Client, event: 'notification:created' | 'notification:read' | 'notification:deleted') =>
   new Promise<any>((resolve) => client.socket.once(event, resolve));
 
-describe('a notification of something that a blocked person did', () => {
+describe('a notification about an action of a blocked user', () => {
   /** Those whose words are the server's own. */
   const WHOLE = ['group.role_changed', 'scheduled_message.failed', 'report.received', 'report.resolved'];
 
-  it.each(NOTIFICATION_KINDS)('of the kind %s shows nothing that they wrote', async (kind) => {
+  it.each(NOTIFICATION_KINDS)("of the kind %s contains none of the blocked user's texts", async (kind) => {
     const heard = (await devices())[0].told;
     const notify = (text: string) =>
       server.context.services.notifications.notify([new ObjectId(ada.id)], {
@@ -75,7 +75,7 @@ describe('a notification of something that a blocked person did', () => {
 });
 
 describe('notifications', () => {
-  it('reach every device, and wait in the list of whom they are for', async () => {
+  it('reach every device, and are listed for the recipient', async () => {
     const heard = (await devices()).map((client) => next(client, 'notification:created'));
     const [id] = await notify('Mind your language');
     const expected = { notification: { id, kind: 'warning', text: 'Mind your language' }, unread: 1 };
@@ -85,7 +85,7 @@ describe('notifications', () => {
     expect((await list({}, bruno)).body).toEqual({ notifications: [], nextCursor: null, unread: 0 });
   });
 
-  it('are listed newest first, page by page, and those unread alone where asked', async () => {
+  it('are listed newest first, page by page, and only unread ones if requested', async () => {
     const ids = await notify('1', '2', '3', '4', '5');
     await read(ids[1]!);
     const seen: string[] = [];
@@ -103,7 +103,7 @@ describe('notifications', () => {
     expect(rest).toMatchObject({ notifications: [{ text: '1' }], nextCursor: null });
   });
 
-  it('are read once for all devices', async () => {
+  it('are marked as read on all devices', async () => {
     const ids = await notify('1', '2');
     const heard = (await devices()).map((client) => next(client, 'notification:read'));
     const first = await read(ids[0]!);
@@ -113,7 +113,7 @@ describe('notifications', () => {
     expect((await read(ids[0]!)).body).toEqual(first.body);
   });
 
-  it('are read all together, but for those that came after what the user has seen', async () => {
+  it('are marked as read together, except those newer than what the user has seen', async () => {
     const ids = await notify('1', '2', '3');
     const [phone] = await devices();
     let heard = next(phone, 'notification:read');
@@ -124,7 +124,7 @@ describe('notifications', () => {
     expect(await heard).toEqual({ notificationId: null, upTo: null, unread: 0 });
   });
 
-  it('are thrown away on all devices', async () => {
+  it('are deleted on all devices', async () => {
     const ids = await notify('1', '2');
     const [phone] = await devices();
     const heard = next(phone, 'notification:deleted');
@@ -134,7 +134,7 @@ describe('notifications', () => {
     expect(await server.api.delete(`${PATH}/${ids[0]}`, ada.token)).toMatchObject(refused(404, 'not_found'));
   });
 
-  it("are nobody else's to read, to see or to throw away", async () => {
+  it('cannot be read, marked or deleted by other users', async () => {
     const [id] = await notify('1');
     expect(await read(id!, bruno)).toMatchObject(refused(404, 'not_found'));
     expect(await server.api.delete(`${PATH}/${id}`, bruno.token)).toMatchObject(refused(404, 'not_found'));

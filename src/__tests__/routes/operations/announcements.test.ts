@@ -22,7 +22,7 @@ const end = (id: string) => server.api.delete(`${PATH}/${id}`, admin.token);
 const current = async (): Promise<Announcement[]> =>
   (await server.api.get('/api/client/announcements', ada.token)).body.announcements;
 
-it('is heard by everybody who is connected, and read by whoever asks, until it is ended', async () => {
+it('is sent to all connected users and can be read until it is ended', async () => {
   const clients = [await connect(server.url, ada.token), await connect(server.url, admin.token)];
   const created = clients.map(
     ({ socket }) => new Promise((resolve) => socket.once('announcement:created', resolve)),
@@ -60,7 +60,7 @@ it('is heard by everybody who is connected, and read by whoever asks, until it i
   for (const client of clients) client.close();
 });
 
-it('ends by itself at its time', async () => {
+it('ends when it expires', async () => {
   const endsAt = new Date(Date.now() + 3600_000).toISOString();
   const { announcement } = (await announce({ body: 'An hour', level: 'info', endsAt })).body;
   expect(await current()).toEqual([announcement]);
@@ -69,7 +69,7 @@ it('ends by itself at its time', async () => {
   expect(await current()).toEqual([]);
 });
 
-it('shows the newest first, and pages what there has been', async () => {
+it('are listed newest first, with pages of earlier ones', async () => {
   const ids: string[] = [];
   for (const body of ['one', 'two', 'three']) {
     ids.unshift((await announce({ body, level: 'critical' })).body.announcement.id);
@@ -94,6 +94,6 @@ it.each([
   expect(await current()).toEqual([]);
 });
 
-it('cannot be ended if there is none', async () => {
+it('cannot be ended when none is active', async () => {
   expect(await end('0'.repeat(24))).toMatchObject(refused(404, 'not_found'));
 });

@@ -22,7 +22,7 @@ const get = async (path: string, query = {}) => {
   return body;
 };
 
-it('the live connections are those of each user and device, and page', async () => {
+it('the live connections are listed by user and device, with pages', async () => {
   const people = [await signUp(api, 'ada'), await signUp(api, 'bruno')].sort((a, b) =>
     a.id < b.id ? -1 : 1,
   );
@@ -45,7 +45,7 @@ it('the live connections are those of each user and device, and page', async () 
   for (const socket of sockets) socket.close();
 });
 
-it('the slowest endpoints are routes as they are declared, the slowest first', async () => {
+it('the slowest endpoints are routes as declared, the slowest first', async () => {
   const names = async () => {
     const { endpoints } = await get('endpoints/slowest', { limit: 200 });
     const slow = endpoints.map(({ p95 }: { p95: number }) => p95);
@@ -57,7 +57,7 @@ it('the slowest endpoints are routes as they are declared, the slowest first', a
   expect((await get('endpoints/slowest', { limit: 1 })).endpoints).toHaveLength(1);
 });
 
-it('errors are grouped by what they are, without what a caller has sent', async () => {
+it('errors are grouped by kind, without anything that a caller has sent', async () => {
   for (const name of ['tabu1', 'tabu2']) {
     await api.post('/api/auth/login', { identifier: name, password: 'wrong password' });
   }
@@ -68,7 +68,7 @@ it('errors are grouped by what they are, without what a caller has sent', async 
   expect(JSON.stringify(errors)).not.toContain('tabu');
 });
 
-it('background jobs tell of their last success and failure, and health does while one fails', async () => {
+it('background jobs report their last success and failure, and health reports a failing one', async () => {
   const known = new Set(['retention', 'scheduled_messages', 'hourly_counts', 'files_left_behind']);
   const statusOf = async (name: string) => (await get('jobs')).jobs.find((job: any) => job.name === name);
   for (const name of known) await until(async () => (await statusOf(name)).lastSuccessAt !== null);
@@ -90,7 +90,7 @@ it('background jobs tell of their last success and failure, and health does whil
   expect(await statusOf('broken')).toMatchObject({ runs: 2, failures: 1, failuresInRow: 0, nextRunAt: null });
 });
 
-it('nobody else sees any of it', async () => {
+it('other users see none of it', async () => {
   const { token } = await signUp(api);
   for (const path of ['connections', 'endpoints/slowest', 'errors', 'jobs']) {
     expect(await api.get(`/api/admin/${path}`, token)).toMatchObject(refused(403, 'forbidden'));

@@ -17,13 +17,13 @@ afterAll(() => server.close());
 
 const READY = { status: 'ok', checks: { database: 'ok', accepting: 'ok', jobs: 'ok' } };
 
-it('tells that the process lives and can take requests', async () => {
+it('reports that the process is alive and ready for requests', async () => {
   expect(await server.api.get('/health/live')).toMatchObject({ status: 200, body: { status: 'ok' } });
   const ready = await server.api.get('/health/ready');
   expect([ready.status, ready.body]).toEqual([200, READY]);
 });
 
-it('is not ready, but alive, once the server has been told to stop', async () => {
+it('is not ready, but alive, once the server is stopping', async () => {
   server.context.accepting = false;
   const ready = await server.api.get('/health/ready');
   expect([ready.status, ready.body]).toEqual([
@@ -34,7 +34,7 @@ it('is not ready, but alive, once the server has been told to stop', async () =>
   server.context.accepting = true;
 });
 
-it('is not ready, but alive, when its database has gone', async () => {
+it('is not ready, but alive, when the database is disconnected', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-health-'));
   const store = await startEmbeddedStore({ dataDir, port: 0 });
   const config = loadConfig(

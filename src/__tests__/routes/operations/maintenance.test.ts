@@ -29,7 +29,7 @@ const hears = ({ socket }: Client, event: 'maintenance:changed') =>
   new Promise((resolve) => socket.once(event, resolve));
 
 describe('during maintenance', () => {
-  it('everybody but super admins is refused, with the message and when to come again', async () => {
+  it('everyone but super admins is refused, with the message and Retry-After', async () => {
     const until = new Date(Date.now() + 600_000).toISOString();
     const { status, body } = await set({ enabled: true, message: 'Moving house', until });
     expect([status, body.maintenance]).toEqual([200, { enabled: true, message: 'Moving house', until }]);
@@ -60,7 +60,7 @@ describe('during maintenance', () => {
     });
   });
 
-  it('every route is closed to strangers but those that say what runs here, and the log-in', async () => {
+  it('every route is closed to anonymous callers except server information and log-in', async () => {
     await set({ enabled: true });
     const open: string[] = [];
     for (const route of mountedRoutes(createApp(server.context))) {
@@ -82,7 +82,7 @@ describe('during maintenance', () => {
     ]);
   });
 
-  it('only super admins log in and refresh; the tokens of others stay good', async () => {
+  it('only super admins can log in and refresh; the tokens of others stay valid', async () => {
     await set({ enabled: true });
     expect(await login(server.api, ada)).toMatchObject(MAINTENANCE);
     expect(await login(server.api, ada, { password: 'wrong' })).toMatchObject(
@@ -97,7 +97,7 @@ describe('during maintenance', () => {
     expect((await server.api.post('/api/auth/refresh', { refreshToken })).status).toBe(200);
   });
 
-  it('open sockets are told, and their events refused; new ones do not get in', async () => {
+  it('open sockets are notified and their events refused; new ones are not admitted', async () => {
     const guest = await connect(server.url, ada.token);
     const chief = await connect(server.url, admin.token);
     const told = [hears(guest, 'maintenance:changed'), hears(chief, 'maintenance:changed')];
@@ -121,7 +121,7 @@ describe('during maintenance', () => {
     chief.close();
   });
 
-  it('whoever becomes super admin passes, and whoever was one does not', async () => {
+  it('a new super admin passes, and a former one does not', async () => {
     const second = await signUp(server.api, 'second');
     await set({ enabled: true });
     const setRole = (role: string) =>
@@ -133,7 +133,7 @@ describe('during maintenance', () => {
     expect(await me(server.api, second)).toMatchObject(MAINTENANCE);
   });
 
-  it('survives a restart', async () => {
+  it('it survives a restart', async () => {
     await set({ enabled: true, message: 'Still here' });
     const { config, database } = server.context;
     const context = await createContext(config, { database });
@@ -142,7 +142,7 @@ describe('during maintenance', () => {
     await context.close();
   });
 
-  it('is in the audit log', async () => {
+  it('it is in the audit log', async () => {
     await set({ enabled: true, message: 'For the log' });
     const { body } = await server.api.get('/api/admin/audit-log', admin.token, {
       action: 'maintenance.changed',

@@ -52,16 +52,16 @@ async function waitsOf(who: Pick<Person, 'username'>, count: number): Promise<nu
   }
 }
 
-describe('guessing at one account', () => {
+describe('guessing the password of one account', () => {
   it('has to wait after some failures, each time twice as long', async () => {
     expect(await waitsOf(ada, 3)).toEqual([1, 2, 4]);
   });
 
-  it('is the same for an account that does not exist', async () => {
+  it('is throttled the same for an account that does not exist', async () => {
     expect(await waitsOf({ username: 'nobody-at-all' }, 2)).toEqual([1, 2]);
   });
 
-  it('leaves other accounts alone, and is over when the owner may try again', async () => {
+  it('does not affect other accounts, and ends when the owner may try again', async () => {
     const bob = await signUp(server.api, 'bob');
     await failTimes(FREE + 1);
     const refusal = await login(server.api, ada);
@@ -72,21 +72,21 @@ describe('guessing at one account', () => {
     expect((await login(server.api, ada)).status).toBe(200);
   });
 
-  it('does not end the sessions that the owner has', async () => {
+  it('does not end the sessions of the owner', async () => {
     await failTimes(FREE + 1);
     expect((await server.api.get('/api/auth/me', ada.token)).status).toBe(200);
     const renewed = await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
     expect(renewed.status).toBe(200);
   });
 
-  it('is forgotten when the owner logs in', async () => {
+  it('is reset when the owner logs in', async () => {
     await failTimes(FREE);
     expect((await login(server.api, ada)).status).toBe(200);
     await failTimes(FREE);
     expect((await login(server.api, ada)).status).toBe(200);
   });
 
-  it('locks nobody out for longer than a minute, however often somebody fails', async () => {
+  it('delays nobody for longer than a minute, however many failures there are', async () => {
     const { throttle } = server.context.services;
     const name = 'popular-target';
     // A thousand failures take days of waiting; what counts them is told of the waits at once.
@@ -104,7 +104,7 @@ describe('guessing at one account', () => {
     }
   });
 
-  it('is not faster by many guesses at once, or by writing the name in other letters', async () => {
+  it('is not faster with many concurrent guesses or other spellings of the name', async () => {
     const spellings = ['', '\u200b', '\u00ad', '\u2060', '\u0000'].flatMap((ignored) => [
       `${ada.username}${ignored}`,
       `${ignored}${ada.username.toUpperCase()}`,
@@ -124,7 +124,7 @@ describe('guessing at one account', () => {
     expect(guesses.filter(({ status }) => status === 401)).toHaveLength(FREE + 1);
   });
 
-  it('keeps fifty tries waiting for the one under way, and refuses more', async () => {
+  it('queues at most fifty attempts behind the one in progress, and refuses more', async () => {
     const { throttle } = server.context.services;
     let end = () => {};
     const ended = new Promise<void>((resolve) => (end = resolve));
@@ -144,7 +144,7 @@ describe('guessing at one account', () => {
     expect(await throttle.attempt('waited-for', '203.0.113.77', () => Promise.resolve('done'))).toBe('done');
   });
 
-  it('covers the second factor, and the password that is asked for again', async () => {
+  it('includes the second factor and the password that is requested again', async () => {
     const { person } = await signUpGuarded(server);
     for (let time = 0; time <= FREE; time++) {
       expect(await login(server.api, person, { code: 'zzzzz-zzzzz' })).toMatchObject(
@@ -158,7 +158,7 @@ describe('guessing at one account', () => {
   });
 });
 
-describe('guessing from elsewhere', () => {
+describe('guessing from another network', () => {
   let mailbox: Mailbox;
   let mailing: TestServer;
   let counter = 0;
@@ -187,7 +187,7 @@ describe('guessing from elsewhere', () => {
     return address;
   }
 
-  it('does not keep the owner out of a network that they have come from, by name or by address', async () => {
+  it('does not lock the owner out of a network that they have used, by name or by address', async () => {
     const home = newNetwork();
     const email = `${ada.username}@example.org`;
     expect((await logInFrom(home, email)).status).toBe(200);
@@ -200,20 +200,20 @@ describe('guessing from elsewhere', () => {
     }
   });
 
-  it('does not keep the owner from proving themselves again', async () => {
+  it('does not prevent the owner from confirming their password', async () => {
     await attack(ada.username);
     const { status } = await server.api.post('/api/auth/totp/setup', { password: PASSWORD }, ada.token);
     expect(status).toBe(200);
   });
 
-  it('cannot be aimed at one network of the owner by what is typed as a name', async () => {
+  it('cannot be directed at a network of the owner by the spelling of the name', async () => {
     const home = newNetwork();
     expect((await logInFrom(home, ada.username)).status).toBe(200);
     await attack(`at ${home} ${ada.username}`);
     expect((await logInFrom(home, ada.username)).status).toBe(200);
   });
 
-  it('does not keep the owner out of a new network once they have reset the password there', async () => {
+  it('does not lock the owner out of a new network once they have reset the password there', async () => {
     const person = await signUp(mailing.api, 'traveller');
     const email = `${person.username}@example.org`;
     const token = await mailbox.takeToken(email, 'verify-email');
@@ -241,7 +241,7 @@ describe('flooding from one address', () => {
   const statusesOf = async (addresses: string[]) =>
     (await Promise.all(addresses.map(forgot))).map(({ status }) => status);
 
-  it('is refused after a while, with the time to wait, and others are not', async () => {
+  it('is refused after a while with Retry-After, and others are not', async () => {
     const statuses = await statusesOf(Array<string>(61).fill('203.0.113.9'));
     expect(statuses.filter((status) => status === 202)).toHaveLength(60);
     const answer = await forgot('203.0.113.9');
@@ -274,7 +274,7 @@ describe('flooding from one address', () => {
     await redis.close();
   });
 
-  it('what one node counts, the others know; and when it is gone, each counts for itself', async () => {
+  it('nodes share their counts through Redis, and count for themselves without it', async () => {
     const [one, other] = nodes as [TestServer, TestServer];
     const name = { username: 'shared-target' };
     await failTimes(FREE + 1, name, one);
@@ -294,7 +294,7 @@ describe('a route that declares a limit', () => {
   });
   afterAll(() => own.close());
 
-  it('refuses an address that has used it up, with Retry-After, and the API documents say so', async () => {
+  it('refuses an address that has used it up, with Retry-After, and is documented as limited', async () => {
     const eva = await signUp(own.api, 'eva');
     const { throttle } = own.context.services;
     for (const limit of Object.values(THROTTLES)) {

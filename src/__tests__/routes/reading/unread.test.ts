@@ -57,8 +57,8 @@ async function recount(of: Person) {
   return { readSeq, unread: unread.length, mentions: mentions.length };
 }
 
-describe('what is unread', () => {
-  it('leaves replies in threads out, and one reply of ones own does not read the channel', async () => {
+describe('the unread count', () => {
+  it("excludes replies in threads, and is not reset by one's own reply", async () => {
     const root = await send(owner);
     await send(owner, 'a reply', { threadId: root.id });
     expect(await counts(guest)).toEqual({ readSeq: 0, unread: 1, mentions: 0 });
@@ -80,7 +80,7 @@ describe('what is unread', () => {
     expect(await counts(guest)).toMatchObject({ unread: 2, mentions: 1 });
   });
 
-  it('stays for those who keep a channel that closes: they have seen no more than before', async () => {
+  it('is kept for those who remain in a channel that becomes private', async () => {
     await send(owner);
     await send(guest, '@channel');
     await send(guest, `@${owner.username}`);
@@ -92,7 +92,7 @@ describe('what is unread', () => {
     expect(await counts(owner)).toEqual(before);
   });
 
-  it('stays for those who are in a channel that opens, even if they have never read in it', async () => {
+  it('is kept for the members of a channel that is opened, even if they have never read it', async () => {
     const turn = async (visibility: string) => {
       const answer = await server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
       expect(answer.status).toBe(200);
@@ -106,7 +106,7 @@ describe('what is unread', () => {
     expect(await counts(owner)).toEqual(before);
   });
 
-  it('goes back to a message when the user says so, and is told to their devices', async () => {
+  it('goes back to a message when the user marks it as unread, and is sent to their devices', async () => {
     for (const by of [owner, guest, owner, owner]) await send(by);
     await read(guest, 4);
     const device = await connect(server.url, guest.token);
@@ -124,7 +124,7 @@ describe('what is unread', () => {
     device.close();
   });
 
-  it('is summed up by group and in all', async () => {
+  it('is summed up by group and in total', async () => {
     const other = await server.api.post('/api/channels', { groupId, name: 'other' }, owner.token);
     await send(owner, '@channel hello');
     await send(owner, 'hello', {}, other.body.channel.id);
@@ -154,7 +154,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 test(
-  'the counts are those of a recount, whatever happens at once',
+  'equals a recount after any concurrent actions',
   async () => {
     if (SECONDS > 0) console.log(`seed ${SEED}`);
     await fc.assert(
@@ -201,8 +201,8 @@ test(
   60_000 + SECONDS * 1500,
 );
 
-describe('verify', () => {
-  it('finds what is wrong, says it once, and repairs it for everybody', async () => {
+describe('verifying the unread counts', () => {
+  it('finds a wrong count, reports it once, and repairs it for everyone', async () => {
     const root = await send(owner);
     await send(owner, 'a reply', { threadId: root.id });
     for (const by of [owner, guest, owner]) await send(by);

@@ -46,7 +46,7 @@ async function find(person: Person, query: string, more: object = {}): Promise<s
 }
 
 describe('a search', () => {
-  it('finds words, beginnings of words, phrases, and what is told from them', async () => {
+  it('finds words, prefixes and phrases, and excludes negated terms', async () => {
     const texts = [
       'The deployment failed on Friday',
       'Redeploy on Monday, failed again',
@@ -88,7 +88,7 @@ describe('a search', () => {
     expect((await find(chiara, 'deploy'))[0]).toBe(guide);
   });
 
-  it('narrows by sender, channel, group, kind and time', async () => {
+  it('is narrowed by sender, channel, group, kind and time', async () => {
     const other = await createRoom(server.api, ada, [bruno]);
     const word = `w${randomUUID().slice(0, 8)}`;
     const mine = await send(ada, `${word} of ada`);
@@ -127,7 +127,7 @@ describe('a search', () => {
     expect(body.hits.map((hit: any) => hit.message.id)).toEqual(equal.map(({ id }) => id).reverse());
   });
 
-  it('finds messages with files, by what they are, as long as they have them', async () => {
+  it('finds messages by the type of their files, as long as they have them', async () => {
     const room = await createRoom(server.api, ada, [bruno]);
     const word = `w${randomUUID().slice(0, 8)}`;
     const say = async (body: string, ...contents: (Buffer | string)[]) => {
@@ -182,7 +182,7 @@ describe('a search', () => {
     expect(await find(chiara, 'has:file', inRoom)).toEqual([]);
   });
 
-  it('shows where the words stand, in the text as it was written', async () => {
+  it('highlights the words in the original text', async () => {
     const text = '<b>Tested</b> 🎉 the test, "CAFÉ" & <script>alert(1)</script>';
     await send(ada, text);
     const marked = async (query: string) => {
@@ -195,7 +195,7 @@ describe('a search', () => {
     expect(await marked('"the test" cafe')).toEqual(['the', 'test', 'CAFÉ']);
   });
 
-  it('finds what a message says now, and nothing of what was deleted', async () => {
+  it('finds the current text of a message, and nothing that was deleted', async () => {
     const message = await send(ada, 'an unrepeatable albatross');
     await server.api.patch(`/api/messages/${message.id}`, { body: 'an unrepeatable pelican' }, ada.token);
     expect(await find(bruno, 'albatross')).toEqual([]);
@@ -206,7 +206,7 @@ describe('a search', () => {
     }
   });
 
-  it('ends with the right to read, from the moment of the answer', async () => {
+  it('respects a loss of read access as soon as that call returns', async () => {
     const word = `gone${randomUUID().slice(0, 8)}`;
     await send(ada, word, secret);
     await send(ada, word);
@@ -244,7 +244,7 @@ describe('a search', () => {
   );
 });
 
-describe('against a filter that reads everything', () => {
+describe('compared with a filter that reads everything', () => {
   const WORDS = [
     'al',
     'alp',
@@ -306,7 +306,7 @@ describe('against a filter that reads everything', () => {
     });
   };
 
-  it('finds the same, page by page in one order, for everybody', async () => {
+  it('it finds the same for every user, page by page in one order', async () => {
     const [one, two] = [await signUp(server.api, 'one'), await signUp(server.api, 'two')];
     const { groupId: group, channelId: open } = await createRoom(server.api, one, [two]);
     const create = { groupId: group, name: 'closed', visibility: 'private' };

@@ -60,8 +60,8 @@ async function calmRoom(role: string, visibility: 'public' | 'private' = 'public
   return room;
 }
 
-describe('what a blocked person writes', () => {
-  it('reaches whoever has blocked them by no group, invite, ban or request', async () => {
+describe('the texts of a blocked user', () => {
+  it('do not reach the user who blocked them by any group, invite, ban or request', async () => {
     const groupId = await ownGroup(mallory);
     const { groupId: adasGroup } = await createRoom(server.api, ada, [], 'public');
     await done(ada, 'patch', `/api/groups/${adasGroup}`, { joinPolicy: 'approval' });
@@ -96,7 +96,7 @@ describe('what a blocked person writes', () => {
     expect(shown.body.invites).toMatchObject([{ group: { id: groupId } }]);
   });
 
-  it('is left out of what moderators do, and what they do is told', async () => {
+  it('are left out of the notifications about moderation, which are sent nevertheless', async () => {
     const { groupId, channelId } = await calmRoom('admin');
     const other = await createRoom(server.api, owner, [mallory], 'public');
     await done(owner, 'patch', `/api/groups/${other.groupId}/members/${mallory.id}`, { role: 'admin' });
@@ -139,7 +139,7 @@ describe('what a blocked person writes', () => {
     expect(bans.body.bans).toMatchObject([{ user: { id: ada.id }, reason: WORDS }]);
   });
 
-  it('reaches those who have not blocked them', async () => {
+  it('reach users who have not blocked them', async () => {
     const { channelId } = await calmRoom('moderator');
     const restriction = { kind: 'muted', reason: WORDS };
     await done(mallory, 'put', `/api/channels/${channelId}/restrictions/${ada.id}`, restriction);
@@ -150,7 +150,7 @@ describe('what a blocked person writes', () => {
 });
 
 describe('a ban', () => {
-  it('is not told to somebody who never was in the group, and had nothing to do with it', async () => {
+  it('is not notified to a user who never had to do with the group', async () => {
     const groupId = await ownGroup(mallory);
     await ban(groupId, ada, mallory);
     await ban(groupId, ada, mallory, 'again');
@@ -169,7 +169,7 @@ describe('a ban', () => {
         await done(ada, 'post', `/api/groups/${groupId}/join-requests`, {});
       },
     ],
-  ])('is told to somebody who %s, and again when it changes', async (_, come) => {
+  ])('is notified to a user who %s, and again when it changes', async (_, come) => {
     const { groupId } = await createRoom(server.api, owner, [], 'public');
     await come(groupId);
     await ban(groupId, ada, owner, 'first');
@@ -180,8 +180,8 @@ describe('a ban', () => {
   });
 });
 
-describe('who wants to be asked', () => {
-  it('is taken into no group and no conversation of several, but can be invited', async () => {
+describe('a user who requires an invite', () => {
+  it('is not added to groups or group direct messages, but can be invited', async () => {
     const { groupId } = await createRoom(server.api, owner);
     await inviteOnly(ada);
     expect(await add(groupId, ada, owner)).toMatchObject(CONSENT_REQUIRED);
@@ -211,7 +211,7 @@ describe('who wants to be asked', () => {
     });
   });
 
-  it('is refused in the same words as who has blocked the caller', async () => {
+  it('is refused with the same error as a user who has blocked the caller', async () => {
     const { groupId } = await createRoom(server.api, owner);
     await block(ada, owner);
     await inviteOnly(mallory);
@@ -255,7 +255,7 @@ describe('who wants to be asked', () => {
   it.each([
     ['blocks the caller', () => block(ada, owner)],
     ['wants to be asked', () => inviteOnly(ada)],
-  ])('is not added while they say so: %s in the middle of it', async (_, change) => {
+  ])('is not added when the setting changes in the middle of it: %s', async (_, change) => {
     const { groupId } = await createRoom(server.api, owner);
     const { users } = server.context.services;
     const requireUndeleted = users.requireUndeleted.bind(users);
@@ -273,8 +273,8 @@ describe('who wants to be asked', () => {
   });
 });
 
-describe('the same thing over and over again', () => {
-  it('is one notification as long as it is unread, and is refused after a while', async () => {
+describe('the same notification over and over again', () => {
+  it('exists once while it is unread, and is refused after some repetitions', async () => {
     const groupId = await ownGroup(mallory);
     const client = await enter(server.url, ada);
     const member = `/api/groups/${groupId}/members/${ada.id}`;
@@ -295,7 +295,7 @@ describe('the same thing over and over again', () => {
   it.each([
     ['who has not blocked them', () => Promise.resolve()],
     ['who has, and cannot be told by it', () => block(ada, mallory)],
-  ])('is refused for invites to somebody %s', async (_, before) => {
+  ])('is refused for invites to a user %s', async (_, before) => {
     await before();
     const groupId = await ownGroup(mallory);
     let invited = await invite(groupId, ada, mallory);
@@ -308,7 +308,7 @@ describe('the same thing over and over again', () => {
     expect(await notificationsOf(ada)).toEqual([]);
   });
 
-  it('is told to admins so often when somebody asks to come in and takes it back', async () => {
+  it('reaches admins a limited number of times when a user requests to join and withdraws again', async () => {
     const { groupId } = await createRoom(server.api, ada, [], 'public');
     await done(ada, 'patch', `/api/groups/${groupId}`, { joinPolicy: 'approval' });
     const client = await enter(server.url, ada);
@@ -325,7 +325,7 @@ describe('the same thing over and over again', () => {
     expect(queue.body.joinRequests.map(({ note }: { note: string }) => note)).toEqual(['last', 'other']);
   });
 
-  it('is not kept from moderators: they may mute as often as they have to', async () => {
+  it('is not refused to moderators: they may mute as often as they have to', async () => {
     const { channelId } = await calmRoom('moderator');
     for (let times = 0; times < PER_HOUR + 2; times++) {
       const restriction = { kind: 'muted', reason: `${times}` };

@@ -55,13 +55,13 @@ async function namings(): Promise<[string, (name: string) => Promise<{ status: n
   ];
 }
 
-it('a name that nobody can read is refused wherever one is given', async () => {
+it('an unreadable name is refused wherever a name is given', async () => {
   for (const [, give] of await namings()) {
     for (const name of UNREADABLE) expect(await give(name)).toMatchObject(refused(400, 'validation_failed'));
   }
 });
 
-it('names in all scripts are taken as they are, joiners and accents included', async () => {
+it('names in all scripts are stored unchanged, including joiners and accents', async () => {
   for (const [what, give] of await namings()) {
     for (const name of LEGITIMATE) {
       const { status, body } = await give(`${name} ${what}`);
@@ -72,7 +72,7 @@ it('names in all scripts are taken as they are, joiners and accents included', a
 });
 
 describe('usernames', () => {
-  it('are refused when they look like one that exists, in any case', async () => {
+  it('are refused when they look like an existing one, in any case', async () => {
     expect((await register('Modern.l0l')).status).toBe(201);
     for (const name of ['modern.l0l', 'MODERN.L0L', 'modem.l0l', 'modern.lol', 'modern.1o1', 'Modern.I0I']) {
       expect(await register(name)).toMatchObject(refused(409, 'username_taken'));
@@ -88,7 +88,7 @@ describe('usernames', () => {
       if (status === 409) expect(body.error.code).toBe('username_taken');
   });
 
-  it('are free again when the account is deleted, and stay taken when it is banned', async () => {
+  it('become available when the account is deleted, and stay taken when it is banned', async () => {
     const { body } = await register('goes.l1');
     const person = { token: body.accessToken as string, body: { password: PASSWORD } };
     expect((await server.api.call('delete', '/api/users/me', person)).status).toBe(204);
@@ -104,7 +104,7 @@ describe('display names', () => {
   const rename = ({ token }: Pick<Person, 'token'>, displayName: string) =>
     server.api.patch('/api/users/me', { displayName }, token);
 
-  it('may be those of others, but not look like them', async () => {
+  it('may equal those of others, but not merely look like them', async () => {
     const [one, other] = [await signUp(server.api, 'shown'), await signUp(server.api, 'shown')];
     expect((await rename(one, 'Bob Miller')).status).toBe(200);
     for (const same of ['Bob Miller', 'bob  miller', 'BOB MILLER'])
@@ -118,7 +118,7 @@ describe('display names', () => {
     expect((await rename(other, 'Rob Miller')).status).toBe(200);
   });
 
-  it('may not look like the username of another, but like one’s own', async () => {
+  it("may not look like the username of another user, but like one's own", async () => {
     const [imitated, other] = [await signUp(server.api, 'imitable.l'), await signUp(server.api, 'shown')];
     const alike = imitated.username.replace('imitable.l', 'imitable.1');
     expect(await rename(other, alike)).toMatchObject(refused(409, 'display_name_taken'));
@@ -127,7 +127,7 @@ describe('display names', () => {
     expect((await rename(imitated, alike)).status).toBe(200);
   });
 
-  it('"Ian" and "Lan" are two names', async () => {
+  it('"Ian" and "Lan" are different names', async () => {
     const [ian, lan] = [await signUp(server.api, 'shown'), await signUp(server.api, 'shown')];
     expect((await rename(ian, 'Ian')).status).toBe(200);
     expect((await rename(lan, 'Lan')).status).toBe(200);
@@ -136,7 +136,7 @@ describe('display names', () => {
 });
 
 describe('names of groups and channels', () => {
-  it('of groups are refused when they look like one that exists', async () => {
+  it('of groups are refused when they look like an existing one', async () => {
     expect((await newGroup('Café Soho 10')).status).toBe(201);
     for (const name of [
       'café soho 10',
@@ -158,13 +158,13 @@ describe('names of groups and channels', () => {
     }
   });
 
-  it('of groups are given to one of many who take look-alikes at once', async () => {
+  it('of groups are given to one of many who use look-alikes at once', async () => {
     const names = ['Race l', 'race 1', 'RАCE l', 'rаce l'];
     const answers = await Promise.all(names.map(newGroup));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409]);
   });
 
-  it('of channels are refused in their group, and free in every other', async () => {
+  it('of channels are refused in the same group, and accepted in any other', async () => {
     const { api } = server;
     const [one, other] = [await createRoom(api, owner), await createRoom(api, owner)];
     for (const name of ['GENERAL', 'gеneral', 'genera1']) {
@@ -186,15 +186,15 @@ describe('names of groups and channels', () => {
     expect((await api.post('/api/channels', free, owner.token)).status).toBe(201);
   });
 
-  it('a name whose compatibility form is very long is taken or refused, and never an error', async () => {
+  it('a name with a very long compatibility form is accepted or refused, without a server error', async () => {
     const long = await newGroup('\ufdfa'.repeat(80));
     expect([201, 400]).toContain(long.status);
     expect([409, 400]).toContain((await newGroup('\ufdfa'.repeat(80))).status);
   });
 });
 
-describe('finding by the beginning of a name', () => {
-  it('does not depend on case, accents or what comes next', async () => {
+describe('search by prefix', () => {
+  it('does not depend on case, accents or the characters that follow', async () => {
     const { api } = server;
     const ids: string[] = [];
     for (const name of ['Ünique É', 'unique 😀', 'UNIQUE\u00a0b'])
@@ -213,11 +213,11 @@ describe('finding by the beginning of a name', () => {
   });
 });
 
-describe('addresses and logging in', () => {
+describe('addresses at log-in', () => {
   const logIn = async (identifier: string) =>
     (await server.api.post('/api/auth/login', { identifier, password: PASSWORD })).status;
 
-  it('a name and an address log in in any case, width and form of the domain', async () => {
+  it('are accepted in any case, width and form of the domain, as are names', async () => {
     const { status, body } = await register('Zoe.Widely', { email: 'Zoe@bücher.example' });
     expect([status, body.user.email]).toEqual([201, 'Zoe@xn--bcher-kva.example']);
     for (const identifier of [
@@ -245,7 +245,7 @@ describe('addresses and logging in', () => {
   });
 
   it.each(['no-address', 'a@b', 'a@ü/example.org', 'a@exa mple.org', 'ä@example.org', 'a@-.example'])(
-    'refuses the address %j',
+    'are refused as %j',
     async (email) =>
       expect(await register('bad.address', { email })).toMatchObject(refused(400, 'validation_failed')),
   );

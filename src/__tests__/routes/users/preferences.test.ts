@@ -32,7 +32,7 @@ const DEFAULTS = {
 };
 
 describe('preferences', () => {
-  it('begin with defaults, and change field by field', async () => {
+  it('have defaults and change field by field', async () => {
     expect((await get()).body.preferences).toEqual(DEFAULTS);
     const until = '2999-01-01T00:00:00.000Z';
     await set({ notificationLevel: 'mentions', doNotDisturbUntil: until });
@@ -42,7 +42,7 @@ describe('preferences', () => {
     expect((await set({ doNotDisturbUntil: null })).body.preferences.doNotDisturbUntil).toBeNull();
   });
 
-  it('are told to the other devices', async () => {
+  it("are sent to the user's other devices", async () => {
     const phone = await connect(server.url, ada.token);
     const heard = new Promise((resolve) => phone.socket.once('preferences:updated', resolve));
     await set({ locale: 'pt-BR' });
@@ -50,12 +50,12 @@ describe('preferences', () => {
     phone.close();
   });
 
-  it('say nothing of a time that is over', async () => {
+  it('leave out a do-not-disturb time that has passed', async () => {
     const { body } = await set({ doNotDisturbUntil: new Date(Date.now() - 1000).toISOString() });
     expect(body.preferences.doNotDisturbUntil).toBeNull();
   });
 
-  it("keep the client's own as it is, whatever it means to a database", async () => {
+  it("preserve the client's own settings, whatever they mean to a database", async () => {
     const text = '{"$set":{"a.b":[1,null],"__proto__":{"x":1}},"":true,"theme":"dark"}';
     const { status, body } = await set({ extras: JSON.parse(text) });
     expect(status).toBe(200);
@@ -64,7 +64,7 @@ describe('preferences', () => {
     expect((await set({ extras: {} })).body.preferences.extras).toEqual({});
   });
 
-  it('refuse what is too big, too deep, or no language', async () => {
+  it('refuse values that are too big, too deep, or not a language', async () => {
     const ofSize = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) });
     expect((await set({ extras: ofSize(8192) })).status).toBe(200);
     expect(await set({ extras: ofSize(8193) })).toMatchObject(refusedInput);
@@ -78,7 +78,7 @@ describe('preferences', () => {
     expect(await set({})).toMatchObject(refusedInput);
   });
 
-  it('go with the account', async () => {
+  it('are deleted with the account', async () => {
     await set({ locale: 'pt' });
     const { preferences } = server.context.database.collections;
     const own = { _id: new ObjectId(ada.id) };

@@ -19,7 +19,7 @@ const search = async (query: string, more: object = {}) => {
 };
 const namesOf = async (query: string) => (await search(query)).users.map(({ username }) => username);
 
-describe('searching users by the beginning of their names', () => {
+describe('searching users by prefix', () => {
   const NAMES = ['zed', 'Zed-2', 'ZED.alpha', 'zed_b', 'zedd', 'zee', 'azed', 'z3d', 'Zz9', 'zea', 'ze-d'];
 
   beforeAll(async () => {
@@ -45,12 +45,12 @@ describe('searching users by the beginning of their names', () => {
     '.',
     '-',
     '9',
-  ])('%j finds those that begin so in any case, and no other', async (query) => {
+  ])('%j finds the matching users in any case, and no others', async (query) => {
     const expected = NAMES.filter((name) => name.toLowerCase().startsWith(query.toLowerCase()));
     expect((await namesOf(query)).sort()).toEqual(expected.sort());
   });
 
-  it('finds what a look at each name would find, for any beginning', async () => {
+  it('finds the same as a comparison with each name, for any prefix', async () => {
     const letters = fc.string({ unit: fc.constantFrom(...'zZeEdD39.-_ab'), minLength: 1, maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(letters, async (query) => {
@@ -78,7 +78,7 @@ describe('searching users by the beginning of their names', () => {
     expect(paged).toEqual(whole);
   });
 
-  it('goes on after the last one, also when that one is gone by then', async () => {
+  it('continues after the last result, even when that user was deleted meanwhile', async () => {
     for (let index = 0; index < 3; index++) await signUp(server.api, 'leaver');
     const first = await search('leaver', { limit: 1 });
     const rest = (await namesOf('leaver')).slice(1);
@@ -95,7 +95,7 @@ describe('searching users by the beginning of their names', () => {
     expect(next.users.map(({ username }) => username)).toEqual(rest);
   });
 
-  it('shows nobody who is deleted or deactivated, and nothing private', async () => {
+  it('leaves out deleted and deactivated users, and shows nothing private', async () => {
     const [gone, resting] = [await signUp(server.api, 'hidden'), await signUp(server.api, 'hidden')];
     const shown = await signUp(server.api, 'hidden');
     expect(await namesOf('hidden')).toHaveLength(3);
@@ -118,7 +118,7 @@ describe('searching users by the beginning of their names', () => {
 });
 
 describe('the own profile', () => {
-  it('takes name, bio, status and time zone, each by itself, and shows them to others', async () => {
+  it('accepts name, bio, status and time zone separately, and shows them to others', async () => {
     const ada = await signUp(server.api, 'ada');
     const change = (body: object) => server.api.patch('/api/users/me', body, ada.token);
     await change({ displayName: 'Ada' });
@@ -146,7 +146,7 @@ describe('blocking', () => {
   const blocked = async ({ token }: Person, query = {}) =>
     (await server.api.get('/api/users/me/blocks', token, query)).body;
 
-  it('is kept once, listed in order, paged, and taken back', async () => {
+  it('is stored once, listed in order with pages, and can be reverted', async () => {
     const ada = await signUp(server.api, 'ada');
     const others = [];
     for (let index = 0; index < 3; index++) others.push(await signUp(server.api, 'other'));
@@ -162,13 +162,13 @@ describe('blocking', () => {
     expect((await blocked(others[0]!)).users).toEqual([]);
   });
 
-  it('is of others who exist', async () => {
+  it('requires another user who exists', async () => {
     const ada = await signUp(server.api, 'ada');
     expect(await block(ada.id, ada)).toMatchObject(refused(400, 'bad_request'));
     expect(await block('0'.repeat(24), ada)).toMatchObject(refused(404, 'not_found'));
   });
 
-  it('many times at once is kept once', async () => {
+  it('many times at once is stored once', async () => {
     const [ada, bob] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bob')];
     const answers = await Promise.all(Array.from({ length: 6 }, () => block(bob.id, ada)));
     expect(answers.map(({ status }) => status)).toEqual([204, 204, 204, 204, 204, 204]);
@@ -176,8 +176,8 @@ describe('blocking', () => {
   });
 });
 
-describe('the export', () => {
-  it('has all that is one’s own, a JSON object a line, and nobody else’s', async () => {
+describe('the personal export', () => {
+  it('contains all data of the user as NDJSON, and none of others', async () => {
     const [ada, bob] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bob')];
     const { groupId, channelId } = await createRoom(server.api, ada, [bob]);
     const secret = { groupId, name: 'secret', visibility: 'private' };
@@ -215,7 +215,7 @@ describe('the export', () => {
     expect(text).not.toMatch(/Hash|text 0"|\$2[aby]\$/);
   });
 
-  it('has of a channel that one does not read any more what one wrote, and nothing that came later', async () => {
+  it("of an unreadable channel contains the user's own messages, and nothing that came later", async () => {
     const { api } = server;
     const [ada, bob] = [await signUp(api, 'ada'), await signUp(api, 'bob')];
     const { groupId, channelId } = await createRoom(api, ada, [bob]);

@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-describe('a user as others see them', () => {
-  it('has a name, and nothing private', async () => {
+describe('the public profile of a user', () => {
+  it('contains names and nothing private', async () => {
     const { status, body } = await server.api.get(`/api/users/${ada.id}`, bob.token);
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -33,18 +33,18 @@ describe('a user as others see them', () => {
     });
   });
 
-  it('is found by an id in capitals too', async () => {
+  it('is found by an id in capital letters too', async () => {
     const { body } = await server.api.get(`/api/users/${ada.id.toUpperCase()}`, bob.token);
     expect(body.user.id).toBe(ada.id);
   });
 
-  it('is not there under an unknown id', async () => {
+  it('is not found by an unknown id', async () => {
     const answer = await server.api.get(`/api/users/${new ObjectId().toHexString()}`, bob.token);
     expect(answer).toMatchObject({ status: 404, body: { error: { code: 'not_found' } } });
   });
 
   it.each(['1', 'z'.repeat(24), '0'.repeat(25), '%7B%22%24ne%22%3Anull%7D'])(
-    'is not looked for under %s',
+    'is refused for %s',
     async (id) => {
       const answer = await server.api.get(`/api/users/${id}`, bob.token);
       expect(answer).toMatchObject({ status: 400, body: { error: { code: 'validation_failed' } } });
@@ -52,8 +52,8 @@ describe('a user as others see them', () => {
   );
 });
 
-describe('oneself', () => {
-  it('is at GET /api/users/me what GET /api/auth/me returns, and not what others see', async () => {
+describe("the caller's own user", () => {
+  it('at GET /api/users/me equals that of GET /api/auth/me, and differs from what others see', async () => {
     const [own, me] = await Promise.all([
       server.api.get('/api/users/me', ada.token),
       server.api.get('/api/auth/me', ada.token),
@@ -63,8 +63,8 @@ describe('oneself', () => {
   });
 });
 
-describe('what is private of one user', () => {
-  it('is in no answer that another one gets', async () => {
+describe('the private data of a user', () => {
+  it('is in no answer to another user', async () => {
     const { api, context } = server;
     const { groupId, channelId } = await createRoom(api, bob, [ada]);
     const sent = await api.post(

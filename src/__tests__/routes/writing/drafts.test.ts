@@ -38,7 +38,7 @@ const createChannel = async (name: string): Promise<string> =>
   (await server.api.post('/api/channels', { groupId, name }, ada.token)).body.channel.id;
 
 describe('a draft', () => {
-  it('follows its user to all devices, and nobody else', async () => {
+  it('is sent to all devices of its user, and to nobody else', async () => {
     const root = await send({ clientMessageId: randomUUID(), body: 'root' });
     expect((await save({ body: 'Hel' })).status).toBe(200);
     await save({ body: 'Hello' });
@@ -61,7 +61,7 @@ describe('a draft', () => {
     expect(all).toEqual([]);
   });
 
-  it('is gone once it has been sent', async () => {
+  it('is deleted once it has been sent', async () => {
     const clientMessageId = randomUUID();
     await save({ body: 'To be sent', clientMessageId });
     // Somebody else who has chosen the same id does not touch it.
@@ -76,7 +76,7 @@ describe('a draft', () => {
     expect(told()).toEqual({ channelId, threadId: null, draft: null });
   });
 
-  it('stays when its user has gone on writing', async () => {
+  it('is kept when its user has continued to write', async () => {
     const clientMessageId = randomUUID();
     await save({ body: 'First', clientMessageId });
     await save({ body: 'Second' });
@@ -85,7 +85,7 @@ describe('a draft', () => {
     await server.api.delete(path(), bruno.token);
   });
 
-  it('is seen as long as the channel can be read, and goes with it', async () => {
+  it('is visible as long as the channel is readable, and is deleted with it', async () => {
     const { drafts } = server.context.database.collections;
     const doomed = await createChannel('doomed');
     await save({ body: 'Doomed' }, path(doomed));
@@ -101,7 +101,7 @@ describe('a draft', () => {
     expect((await save({ body: 'x' }, path(channelId, '0'.repeat(24)))).status).toBe(404);
   });
 
-  it('is one of a bounded number', async () => {
+  it('is one of a limited number', async () => {
     const { drafts } = server.context.database.collections;
     const userId = new ObjectId(bruno.id);
     await drafts.deleteMany({ userId });

@@ -71,7 +71,7 @@ describe('a scheduled message', () => {
     for (const node of nodes) await node.close();
   });
 
-  it('is sent at its time, and its user is told', async () => {
+  it('is sent at its time, and its user is notified', async () => {
     const at = soon(4_000);
     const { id, body } = await schedule('at the time', at);
     const told = await device.isTold('scheduled_message:removed', (one) => one.scheduledMessageId === id);
@@ -80,7 +80,7 @@ describe('a scheduled message', () => {
     expect(sent!.createdAt.getTime()).toBeGreaterThanOrEqual(new Date(at).getTime());
   });
 
-  it('is not sent again when the node that has sent it died before it could say so', async () => {
+  it('is not sent again when the node died after sending, before it recorded that', async () => {
     const { id, body } = await schedule('said once', soon(3_600_000));
     const caller = {
       userId: new ObjectId(bruno.id),
@@ -99,7 +99,7 @@ describe('a scheduled message', () => {
     expect(await sentAs(id)).toHaveLength(1);
   });
 
-  it('is known to have been sent although its user has been removed since', async () => {
+  it('counts as sent even if its user has been removed since', async () => {
     const { id, body } = await schedule('before the removal', soon(3_600_000));
     await collections().messages.insertOne({
       _id: new ObjectId(),
@@ -122,7 +122,7 @@ describe('a scheduled message', () => {
     await server.api.post(`/api/groups/${groupId}/members`, { userId: bruno.id }, ada.token);
   });
 
-  it('fails when its user may not write any more, says so, and is tried again after a change', async () => {
+  it('fails when its user may not write any more, reports that, and is retried after a change', async () => {
     const { id } = await schedule('too late', soon(3_600_000));
     await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
     await makeDue([id]);
@@ -171,7 +171,7 @@ describe('a scheduled message', () => {
     expect(sent[1]!.createdAt.getTime() - sent[0]!.createdAt.getTime()).toBeGreaterThanOrEqual(1000);
   });
 
-  it('can be changed and dropped until it is sent, by its user alone', async () => {
+  it('can be changed and deleted until it is sent, by its user only', async () => {
     const { id } = await schedule('first', soon(3_600_000));
     const later = soon(120_000);
     const changed = await server.api.patch(`${PATH}/${id}`, { sendAt: later }, bruno.token);
@@ -195,7 +195,7 @@ describe('a scheduled message', () => {
     expect((await server.api.delete(`${PATH}/${id}`, bruno.token)).status).toBe(404);
   });
 
-  it('has bounds', async () => {
+  it('is limited in number and time', async () => {
     await clear();
     const refused = async (input: object) => {
       const body = { channelId, body: 'x', sendAt: soon(3_600_000), ...input };
@@ -215,7 +215,7 @@ describe('a scheduled message', () => {
     await clear();
   });
 
-  it('goes with the account', async () => {
+  it('is deleted with the account', async () => {
     const leaver = await signUp(server.api, 'leaver');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: leaver.id }, ada.token);
     const input = { channelId, body: 'never', sendAt: soon(3_600_000) };
@@ -233,7 +233,7 @@ describe('a scheduled message', () => {
 describe('the files of a scheduled message', () => {
   const uploads = () => collections().uploads;
 
-  it('are sent with it, however long that takes, and with nothing else', async () => {
+  it('are sent with it, however long it takes, and with nothing else', async () => {
     const files = [await upload(server.api, bruno), await upload(server.api, bruno, 'hello', 'note.txt')];
     const attachmentIds = files.map(({ id }) => id);
     const scheduled = await schedule('', soon(3_600_000), { attachmentIds });
@@ -263,7 +263,7 @@ describe('the files of a scheduled message', () => {
     }
   });
 
-  it('go when it is dropped', async () => {
+  it('are deleted when it is cancelled', async () => {
     const file = await upload(server.api, bruno);
     const { id } = await schedule('With a file', soon(3_600_000), { attachmentIds: [file.id] });
     const changed = await server.api.patch(`${PATH}/${id}`, { body: '' }, bruno.token);
@@ -273,7 +273,7 @@ describe('the files of a scheduled message', () => {
     expect(await uploads().findOne({ _id: new ObjectId(file.id) })).toBeNull();
   });
 
-  it('are own ones, and take the place of a text', async () => {
+  it('belong to its user, and may replace the text', async () => {
     const foreign = await upload(server.api, ada);
     const input = { channelId, sendAt: soon(3_600_000) };
     const theirs = await server.api.post(PATH, { ...input, attachmentIds: [foreign.id] }, bruno.token);

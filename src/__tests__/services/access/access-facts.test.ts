@@ -95,7 +95,7 @@ async function perform(step: Act): Promise<void> {
   }
 }
 
-test('what is known from memory is what the database says, as soon as a write has been answered', async () => {
+test('the cache agrees with the database as soon as a write has been answered', async () => {
   const { collections, transactions, accessVersion } = server.context.database;
   const remembering = new AccessFacts(collections, transactions, accessVersion);
   const asking = new AccessFacts(collections, transactions, undefined);
@@ -119,7 +119,7 @@ test('what is known from memory is what the database says, as soon as a write ha
   );
 });
 
-test('a transaction sees what it has written itself, and what it saw is known to nobody else', async () => {
+test('a transaction sees its own writes, and does not share what it reads with others', async () => {
   const { collections, transactions, accessVersion } = server.context.database;
   const remembering = new AccessFacts(collections, transactions, accessVersion);
   const [bob] = everybody().slice(1);
@@ -148,7 +148,7 @@ test('a transaction sees what it has written itself, and what it saw is known to
   expect(await roleOf()).toBeNull();
 });
 
-test('what people are is not asked for again until something has been written', async () => {
+test('roles are not read again until something has been written', async () => {
   const { collections, transactions, accessVersion } = server.context.database;
   let asked = 0;
   const counting = new Proxy(collections, {

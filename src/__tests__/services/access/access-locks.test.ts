@@ -119,7 +119,7 @@ const exits: Record<string, (world: World) => Promise<Answer>> = {
 
 const FIRST = { clientMessageId: 'first', body: 'Begin here' };
 
-describe('of two writes on two nodes neither decides by what the other one has just changed', () => {
+describe('of two conflicting writes on two nodes, neither relies on what the other one has just changed', () => {
   const pairs = [
     ...Object.keys(exits).map((exit) => ['adding to a private channel', exit] as const),
     ...Object.keys(entries)
@@ -157,7 +157,7 @@ describe('of two writes on two nodes neither decides by what the other one has j
     expect(await here.context.database.collections.invites.countDocuments({ createdBy })).toBe(0);
   });
 
-  test('who is banned has nothing left to be decided', async () => {
+  test('a banned user has no pending invite or request', async () => {
     const { groupId } = await createWorld();
     await here.api.patch(`/api/groups/${groupId}`, { joinPolicy: 'approval' }, owner.token);
     const asker = await signUp(here.api, 'asker');
@@ -170,7 +170,7 @@ describe('of two writes on two nodes neither decides by what the other one has j
     expect(await here.context.database.collections.joinRequests.countDocuments({ userId })).toBe(0);
   });
 
-  test('nothing is kept of an account that has ended', async () => {
+  test('nothing about an ended account is stored', async () => {
     const world = await createWorld();
     const { person, open } = world;
     const path = `/api/channels/${open}/restrictions/${person.id}`;
@@ -203,7 +203,7 @@ describe('of two writes on two nodes neither decides by what the other one has j
 });
 
 test(
-  'of any two changes on two nodes one comes first, and nothing is left of the other',
+  'any two concurrent changes on two nodes are serialised, and leave nothing inconsistent behind',
   async () => {
     const audience = await Audience.gather({ server: here, root });
     for (const round of rounds(1)) {
@@ -239,7 +239,7 @@ test(
   PATIENCE * 2,
 );
 
-test('the end of a ban locks what it rests on: who leaves at that moment is not told of the channel', async () => {
+test('the end of a ban locks the membership: a user who leaves at the same time gets no event of the channel', async () => {
   const { groupId, open, person } = await createWorld();
   const input = { kind: 'banned', expiresAt: new Date(Date.now() + 500).toISOString() };
   const path = `/api/channels/${open}/restrictions/${person.id}`;
@@ -255,7 +255,7 @@ test('the end of a ban locks what it rests on: who leaves at that moment is not 
   expect({ left, collided }).toEqual({ left: 204, collided: true });
 });
 
-test('who leaves while a mention of them is being announced is not told of it', async () => {
+test('a user who leaves while a mention of them is published is not notified', async () => {
   const world = await createWorld();
   const { open, person } = world;
   const client = await connect(here.url, person.token, { transports: ['websocket'] });
@@ -277,7 +277,7 @@ test('who leaves while a mention of them is being announced is not told of it', 
   client.close();
 });
 
-test('on one node, too, whoever is added while they leave is not left in the channel', async () => {
+test('on one node, too, a user who is added while leaving is not left in the channel', async () => {
   for (let turn = 0; turn < 4; turn++) {
     const world = await createWorld();
     const { groupId, person } = world;
@@ -292,7 +292,7 @@ test('on one node, too, whoever is added while they leave is not left in the cha
   }
 });
 
-test('a lock keeps others off until the end of its transaction, and changes nobody’s rights', async () => {
+test("a lock blocks others until the end of its transaction, and changes nobody's rights", async () => {
   const { groupId, person } = await createWorld();
   const { db, transactions, collections, accessVersion } = here.context.database;
   const { memberships } = collections;
@@ -319,7 +319,7 @@ test('a lock keeps others off until the end of its transaction, and changes nobo
   expect(accessVersion?.()).toBe(version);
 });
 
-test('what an older version or a crash has left in the list of a private channel counts for nothing', async () => {
+test('leftover members of a private channel, of an older version or a crash, have no access', async () => {
   const world = await createWorld();
   const { groupId, closed, open, person } = world;
   const { channelMembers, notifications } = here.context.database.collections;

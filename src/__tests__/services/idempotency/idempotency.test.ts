@@ -67,8 +67,8 @@ function newWork() {
 
 const refusedWith = (code: string) => expect.objectContaining({ code }) as unknown;
 
-describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mode) => {
-  test('is done once by two nodes at once, and the one behind waits for the first', async () => {
+describe.each(['atomic', 'recorded'] as const)('a request whose answer is %s', (mode) => {
+  test('is performed once by two concurrent nodes, and the second waits for the first', async () => {
     const call = callOf(mode);
     const work = newWork().hold();
     const patient = { ...TIMING, patience: 10_000, lease: 1000 };
@@ -83,7 +83,7 @@ describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mod
   });
 
   test.each(['on another node', 'on the same node'])(
-    'that takes too long does not hold a second one %s up for ever',
+    'that takes too long does not delay a second one %s for ever',
     async (where) => {
       const call = callOf(mode);
       const work = newWork().hold();
@@ -101,7 +101,7 @@ describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mod
     },
   );
 
-  test('that fails leaves nothing in the way of the next, on any node', async () => {
+  test('that fails does not block the next one on any node', async () => {
     const call = callOf(mode);
     const failing = () => Promise.reject(new Error('no'));
     await expect(newNode().run(call, failing)).rejects.toThrow('no');
@@ -111,7 +111,7 @@ describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mod
     expect(await work.written()).toBe(1);
   });
 
-  test('that fails lets those who wait for it try', async () => {
+  test('that fails lets those that wait for it try', async () => {
     const call = callOf(mode);
     const node = newNode();
     const slow = newWork().hold();
@@ -128,7 +128,7 @@ describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mod
     expect(await slow.written()).toBe(mode === 'atomic' ? 0 : 1);
   });
 
-  test('is told from another one by its operation and all that it takes', async () => {
+  test('is distinguished by its operation and its whole input', async () => {
     const work = newWork();
     const call = callOf(mode, { input: [{ a: 1 }, undefined, { b: { c: [1, 2], d: null } }] });
     await newNode().run(call, work.run);
@@ -151,7 +151,7 @@ describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mod
     expect(work.times).toBe(1);
   });
 
-  test('whose answer is too long to keep is an error before it is a lie', async () => {
+  test('whose answer is too long to store is an error', async () => {
     const call = callOf(mode);
     const long = () => Promise.resolve({ status: 200, body: 'x'.repeat(1_000_001) });
     const result = newNode().run(call, long);
@@ -160,8 +160,8 @@ describe.each(['atomic', 'recorded'] as const)('a call whose answer is %s', (mod
   });
 });
 
-describe('a recorded call', () => {
-  test('of a process that has died is in the way for no longer than its lease', async () => {
+describe('a recorded request', () => {
+  test('of a process that has died blocks others for no longer than its lease', async () => {
     const call = callOf('recorded');
     const never = newWork().hold();
     // Its process is killed: it renews nothing any more.
@@ -185,7 +185,7 @@ describe('a recorded call', () => {
 });
 
 describe('on a server without transactions', () => {
-  test('an atomic call is recorded behind its write', async () => {
+  test('an atomic request is recorded after its write', async () => {
     const node = () => newNode(TIMING, { supported: false });
     const call = callOf('atomic');
     const work = newWork();
@@ -198,8 +198,8 @@ describe('on a server without transactions', () => {
   });
 });
 
-describe('a record', () => {
-  test('cannot be read with another secret, and is the record of one user', async () => {
+describe('an idempotency record', () => {
+  test('cannot be decrypted with another secret, and belongs to one user', async () => {
     const { database, logger } = server.context;
     const call = callOf('atomic');
     const work = newWork();

@@ -206,7 +206,7 @@ class Run {
 }
 
 test(
-  'whatever people do with their sessions, the server allows what the model allows and nothing else',
+  'after any sequence of session actions, the server permits exactly what the model permits',
   async () => {
     let runs = 0;
     let taken = 0;

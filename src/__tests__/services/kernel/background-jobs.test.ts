@@ -90,8 +90,8 @@ function gate() {
 const at = (milliseconds: number) => new Date(clock.now() + milliseconds);
 const fail = (): Promise<never> => Promise.reject(new Error('broken'));
 
-describe('when a job runs', () => {
-  it('does nothing before it is started, and nothing after it is stopped', async () => {
+describe('the runs of a job', () => {
+  it('do not occur before it is started or after it is stopped', async () => {
     const job = add({ intervalMs: 1000 });
     job.wake();
     await clock.pass(5000);
@@ -108,7 +108,7 @@ describe('when a job runs', () => {
     ['at the start and at its interval', { intervalMs: 1000 }, [0, 1000, 2000, 3000]],
     ['at its interval alone', { intervalMs: 1000, atStart: false }, [1000, 2000, 3000]],
     ['only when it is woken', {}, []],
-  ])('runs %s', async (_, options, expected) => {
+  ])('occur %s', async (_, options, expected) => {
     add(options);
     await lifecycle.start();
     await clock.pass(3500);
@@ -119,7 +119,7 @@ describe('when a job runs', () => {
     ['an earlier time', 300, [0, 300]],
     ['a later time, but no later than at the interval', 1700, [0, 1000]],
     ['a time that has passed', -50, [0, 0]],
-  ])('runs at %s that a run returned', async (_, wait, expected) => {
+  ])('occur at %s that a run returned', async (_, wait, expected) => {
     const due = at(wait);
     add({ intervalMs: 1000 }, () => Promise.resolve(runs.length === 1 ? due : undefined));
     await lifecycle.start();
@@ -127,7 +127,7 @@ describe('when a job runs', () => {
     expect(runs.slice(0, 2)).toEqual(expected);
   });
 
-  it('is woken for an earlier time; a later one leaves the earlier as it is', async () => {
+  it('move to an earlier time by a wake-up, but not to a later one', async () => {
     const job = add({ intervalMs: 1000 });
     await lifecycle.start();
     await clock.pass(100);
@@ -142,7 +142,7 @@ describe('when a job runs', () => {
     expect(runs).toEqual([0, 300, 450]);
   });
 
-  it('sets its timer again when that ends before the job is due', async () => {
+  it('wait for the due time even if the timer fires too early', async () => {
     const job = add({});
     await lifecycle.start();
     clock.early = 100;
@@ -159,7 +159,7 @@ describe('when a job runs', () => {
     expect(runs).toHaveLength(2);
   });
 
-  it('shortens its interval by a tenth at most', async () => {
+  it('are brought forward by at most a tenth of the interval', async () => {
     await fc.assert(
       fc.asyncProperty(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), async (chance) => {
         prepare();
@@ -176,8 +176,8 @@ describe('when a job runs', () => {
   });
 });
 
-describe('never two runs at once', () => {
-  it('runs once more after a run during which it was woken', async () => {
+describe('runs of one job never overlap:', () => {
+  it('a wake-up during a run causes one more run', async () => {
     const { passed, open } = gate();
     const job = add({ intervalMs: 1000 }, () => passed);
     await lifecycle.start();
@@ -192,7 +192,7 @@ describe('never two runs at once', () => {
     expect(runs).toHaveLength(2);
   });
 
-  it('runs again when its work wakes it before it waits for anything', async () => {
+  it('a wake-up by its own synchronous work causes one more run', async () => {
     const { passed, open } = gate();
     const job: BackgroundJob = add({}, () => {
       if (runs.length === 1) job.wake();
@@ -207,7 +207,7 @@ describe('never two runs at once', () => {
     expect(runs).toEqual([0, 100]);
   });
 
-  it('follows each wake by a run, and runs no two at once, whatever comes in whatever order', async () => {
+  it('every wake-up is followed by a run, and no two runs overlap, in any order of events', async () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('wake' as const), wait: fc.integer({ min: -10, max: 3000 }) }),
       fc.record({ kind: fc.constant('pass' as const), wait: fc.integer({ min: 0, max: 1500 }) }),
@@ -249,8 +249,8 @@ describe('never two runs at once', () => {
   });
 });
 
-describe('a failure', () => {
-  it('is retried with a wait that doubles up to the interval, and that ends with a success', async () => {
+describe('a failed run', () => {
+  it('is retried after a delay that doubles up to the interval and is reset by a success', async () => {
     let isBroken = true;
     add({ intervalMs: 5000 }, () => (isBroken ? fail() : undefined));
     await lifecycle.start();
@@ -265,7 +265,7 @@ describe('a failure', () => {
     expect(runs.slice(5)).toEqual([17_000, 22_000, 23_000]);
   });
 
-  it('of a job without an interval is retried, too, at last every five minutes', async () => {
+  it('of a job without an interval is retried, too, at least every five minutes', async () => {
     const job = add({}, fail);
     await lifecycle.start();
     job.wake();
@@ -275,7 +275,7 @@ describe('a failure', () => {
     expect(new Set(waits.slice(9))).toEqual(new Set([300_000]));
   });
 
-  it('lets nothing wake the job for a second', async () => {
+  it('delays every wake-up by a second', async () => {
     const job = add({ intervalMs: 60_000 }, () => {
       job.wake();
       throw new Error('broken');
@@ -287,7 +287,7 @@ describe('a failure', () => {
     expect(runs).toEqual([0, 1000, 2000]);
   });
 
-  it('shows in the status, without the data that it happened with', async () => {
+  it('is shown in the status without the data that caused it', async () => {
     let isBroken = true;
     const job = add({ intervalMs: 60_000 }, async () => {
       await clock.pass(20);
@@ -315,8 +315,8 @@ describe('a failure', () => {
   });
 });
 
-describe('stopping', () => {
-  it('tells the run under way, and waits for it', async () => {
+describe('stopping a job', () => {
+  it('signals the current run, and waits for it', async () => {
     const { passed, open } = gate();
     let signal: AbortSignal | undefined;
     add({ intervalMs: 1000 }, (given) => {
@@ -336,7 +336,7 @@ describe('stopping', () => {
     expect([runs.length, clock.waiting]).toEqual([1, 0]);
   });
 
-  it('leaves no timer when the run under way fails or returns a time', async () => {
+  it('leaves no timer when the current run fails or returns a time', async () => {
     const works: (() => Promise<Date | undefined>)[] = [fail, () => Promise.resolve(at(10))];
     for (const work of works) {
       prepare();
@@ -370,7 +370,7 @@ describe('stopping', () => {
 });
 
 describe('the lease', () => {
-  it('decides whether this node does the work of all; each node does its own', async () => {
+  it('decides whether this node does the shared work; each node does its own work', async () => {
     const asked: string[] = [];
     let isOurs = false;
     prepare(async (job, work) => {
@@ -389,7 +389,7 @@ describe('the lease', () => {
     expect([runs, shared.status.runs]).toEqual([[1000], 1]);
   });
 
-  it('that cannot be had is a failure of the job', async () => {
+  it('counts as a failure of the job when it cannot be requested', async () => {
     prepare(fail);
     const shared = add({ scope: 'cluster', intervalMs: 60_000 });
     await lifecycle.start();

@@ -48,7 +48,7 @@ describe('each type of domain event', () => {
     expect(EJSON.stringify(SAMPLE_EVENTS[type])).not.toContain(SECRET);
   });
 
-  test.each(TYPES)('%s comes out of the encoding for other nodes as it went in', (type) => {
+  test.each(TYPES)('%s survives the encoding for other nodes', (type) => {
     const text = encodeEnvelope({ from: 'here', id: 7, event: SAMPLE_EVENTS[type] });
     const { event } = EJSON.parse(text) as { event: DomainEvent };
     expect(event).toStrictEqual(SAMPLE_EVENTS[type]);
@@ -56,7 +56,7 @@ describe('each type of domain event', () => {
     else expect(decodeEnvelope(text)).toStrictEqual({ from: 'here', id: 7, event: SAMPLE_EVENTS[type] });
   });
 
-  test('goes to the other nodes if that is its scope, and only then', async () => {
+  test('is sent to the other nodes if and only if that is its scope', async () => {
     const bus = newBus();
     const sent: DomainEventType[] = [];
     bus.connectNodes(({ type }) => {
@@ -68,7 +68,7 @@ describe('each type of domain event', () => {
   });
 });
 
-test('every wire event comes from a domain event, except those about one socket', () => {
+test('every wire event comes from a domain event, except those about a single socket', () => {
   const names = new Set(TYPES.flatMap(wireEventsOf).map(({ name }) => name));
   const others = (Object.keys(SERVER_EVENTS) as ServerEvent[]).filter((name) => !names.has(name));
   expect(others).toEqual(['auth:expiring', 'auth:ended', 'socket:ended', 'server:closing']);
@@ -95,14 +95,14 @@ describe('publishing', () => {
     return calls;
   };
 
-  test('of an event for this node reaches all stages before it yields', () => {
+  test('an event for this node calls all stages before it yields', () => {
     const bus = newBus();
     const calls = sentence(bus);
     void bus.publish(SAMPLE_EVENTS['message.created']);
     expect(calls).toEqual(['before', 'everywhere', 'after']);
   });
 
-  test('of an event for all nodes comes to its last stage when the others have confirmed', async () => {
+  test('an event for all nodes calls its last stage when the others have confirmed', async () => {
     const bus = newBus();
     const calls = sentence(bus);
     let confirm = () => {};
@@ -114,7 +114,7 @@ describe('publishing', () => {
     expect(calls).toEqual(['before', 'everywhere', 'confirmed', 'after']);
   });
 
-  test('goes on when a listener fails, and fails then', async () => {
+  test('continues after a failing listener, and fails in the end', async () => {
     const bus = newBus();
     bus.subscribe(() => {
       throw new Error('no');
@@ -124,7 +124,7 @@ describe('publishing', () => {
     expect(calls).toEqual(['before', 'everywhere', 'after']);
   });
 
-  test('what comes from another node has only the stage that all nodes have', async () => {
+  test('an event from another node calls only the stage for all nodes', async () => {
     const bus = newBus();
     const calls = sentence(bus);
     await bus.deliver(SAMPLE_EVENTS['member.removed']);
@@ -132,7 +132,7 @@ describe('publishing', () => {
   });
 });
 
-describe('a connection on its way in', () => {
+describe('a connection in progress', () => {
   const { group, membership } = SAMPLE_EVENTS['member.added'];
   const { channel } = SAMPLE_EVENTS['channel_member.added'];
   const { userId } = membership;
@@ -158,7 +158,7 @@ describe('a connection on its way in', () => {
     'events.missed',
   ];
 
-  test.each(TYPES)('is let in, or has to come again, after %s', async (type) => {
+  test.each(TYPES)('is admitted, or has to connect again, after %s', async (type) => {
     const bus = newBus();
     const index = new AudienceIndex(bus);
     const mark = index.mark();
@@ -177,7 +177,7 @@ describe('a connection on its way in', () => {
     expect(index.enter(userId, audiences, later)).toBe(true);
   });
 
-  test('is in the audiences that were read for it last, and who is gone in none', () => {
+  test('belongs to the audiences that were read last, and no disconnected one belongs to any', () => {
     const index = new AudienceIndex(newBus());
     const changes: unknown[] = [];
     index.onChange((change) => changes.push(change));

@@ -61,7 +61,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 const names = (key: string, count: number) => Array.from({ length: count }, (_, index) => `${key}${index}`);
 
 describe('a fair queue', () => {
-  it('lets the keys take turns', async () => {
+  it('alternates between the keys', async () => {
     const work = new Work({ active: 1, waiting: 100, waitingPerKey: 100 });
     for (const name of [...names('a', 5), ...names('b', 2), 'c0']) work.add(name);
     await work.endAll();
@@ -80,7 +80,7 @@ describe('a fair queue', () => {
     expect(work.ended).toEqual(['a0', 'b0', 'a1', 'a2']);
   });
 
-  it('refuses more of one key, and says when to come back', async () => {
+  it('refuses more jobs of one key, and says when to retry', async () => {
     const work = new Work({ active: 1, waiting: 100, waitingPerKey: 3 });
     for (const name of [...names('a', 6), 'b0']) work.add(name);
     await settled();
@@ -93,7 +93,7 @@ describe('a fair queue', () => {
     expect(work.ended).toEqual(['a0', 'a1', 'b0', 'a2', 'a3']);
   });
 
-  it('gives the place of the newest job of whoever has most to somebody who has none, when it is full', async () => {
+  it('when full, replaces the newest job of the key with the most jobs by one of a key with none', async () => {
     const work = new Work({ active: 1, waiting: 4, waitingPerKey: 4 });
     for (const name of [...names('a', 5), 'b0', 'c0', 'd0', 'e0']) work.add(name);
     await settled();
@@ -108,7 +108,7 @@ describe('a fair queue', () => {
     expect(work.ended).toEqual(['a0', 'a1', 'b0', 'c0', 'd0']);
   });
 
-  it('drops what waits for a client that is gone, and nothing else', async () => {
+  it('drops waiting jobs of a disconnected client, and nothing else', async () => {
     const work = new Work({ active: 1, waiting: 10, waitingPerKey: 10 });
     const controller = new AbortController();
     const { signal } = controller;
@@ -124,7 +124,7 @@ describe('a fair queue', () => {
     expect(Object.keys(work.refusals).sort()).toEqual(['a1', 'b2']);
   });
 
-  it('refuses all that waits and comes when it is closed, and ends what runs', async () => {
+  it('when closed, refuses waiting and new jobs, and finishes running ones', async () => {
     const work = new Work({ active: 1, waiting: 10, waitingPerKey: 10 });
     for (const name of ['a0', 'a1', 'b0']) work.add(name);
     work.queue.close();
@@ -135,7 +135,7 @@ describe('a fair queue', () => {
     expect(work.queue.size).toBe(0);
   });
 
-  it('keeps its bounds, loses no job and keeps nobody out, whatever happens in whatever order', async () => {
+  it('keeps its limits, loses no job and starves no key, in any order of events', async () => {
     const limits = fc.record({
       active: fc.integer({ min: 1, max: 3 }),
       activePerKey: fc.integer({ min: 1, max: 3 }),
@@ -196,11 +196,11 @@ describe('hashing passwords', () => {
   beforeEach(() => (hasher = new PasswordHasher(COST, 1)));
   afterEach(() => hasher.stop());
 
-  it('takes half of the processors, at least one', () => {
+  it('uses half of the processors, at least one', () => {
     expect([1, 2, 3, 4, 8, 64].map((processors) => hashThreads(processors))).toEqual([1, 1, 1, 2, 4, 8]);
   });
 
-  it('lets somebody else in before most of a flood, of any address in one network, and files at once', async () => {
+  it('lets other users and files pass before most of a flood, of any address in one network', async () => {
     const order: string[] = [];
     const flood = Array.from({ length: 200 }, (_, index) =>
       hasher
@@ -222,7 +222,7 @@ describe('hashing passwords', () => {
     }
   });
 
-  it('goes on after a job that fails and after a thread that ends', async () => {
+  it('continues after a failed job and after a thread that exits', async () => {
     await expect(hasher.matches('any', 'no hash at all', at('203.0.113.1'))).rejects.toThrow();
     const hash = await hasher.hash('correct horse battery', at('203.0.113.1'));
     expect(await hasher.matches('correct horse battery', hash, at('203.0.113.1'))).toBe(true);
@@ -238,7 +238,7 @@ describe('hashing passwords', () => {
 });
 
 describe('processing images', () => {
-  it('does those of somebody else before most of one user, and takes only so many of each', async () => {
+  it("runs the jobs of others before most of one user's, and accepts a limited number from each", async () => {
     const folder = await mkdtemp(join(tmpdir(), 'parley-images-'));
     const path = join(folder, 'picture');
     await writeFile(path, await noise(200, 200));

@@ -138,7 +138,7 @@ function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
   return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
 }
 
-describe('a queue by key', () => {
+describe('a keyed queue', () => {
   it('keeps the order, settles every item once, and never has two writers in one channel', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -173,7 +173,7 @@ describe('a queue by key', () => {
     );
   });
 
-  it('hands over what waits together in one batch, up to the largest batch and the next change alone', async () => {
+  it('collects waiting items in one batch, up to the largest batch and the next exclusive change', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer({ min: 0, max: 600 }), { minLength: 1, maxLength: 4 }),
@@ -202,10 +202,10 @@ describe('a queue by key', () => {
   });
 });
 
-describe('what comes while a batch is published', () => {
+describe('items that arrive while a batch is published', () => {
   const [channel] = CHANNELS as [ObjectId];
 
-  it('is written meanwhile if it is a message, and waits if it is a change', async () => {
+  it('are written meanwhile if they are messages, and wait if they are changes', async () => {
     const seen: string[] = [];
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
@@ -233,7 +233,7 @@ describe('what comes while a batch is published', () => {
   });
 });
 
-test('a change waits for what is being published even if the queue has been empty in the meantime', async () => {
+test('changes wait for publishing even if the queue has been empty in the meantime', async () => {
   const [channel] = CHANNELS as [ObjectId];
   const seen: string[] = [];
   const gates = new Map<string, () => void>();
@@ -261,7 +261,7 @@ test('a change waits for what is being published even if the queue has been empt
   expect(seen).toEqual(['published first', 'published second', 'changed']);
 });
 
-describe('one channel and another', () => {
+describe('two channels', () => {
   it('do not wait for each other', async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
@@ -280,7 +280,7 @@ describe('one channel and another', () => {
 describe('a channel after a failure', () => {
   const [channel] = CHANNELS as [ObjectId];
 
-  it('goes on after a change that throws before it returns a promise', async () => {
+  it('continues after a change that throws before it returns a promise', async () => {
     const queue = newQueue<string, string>((_channelId, items) => allWritten(items));
     const broken = queue.exclusive(channel, () => {
       throw new Error('at once');
@@ -289,7 +289,7 @@ describe('a channel after a failure', () => {
     await expect(queue.add(channel, 'next')).resolves.toBe('next');
   });
 
-  it('fails an item for which the write gives no answer, and only that', async () => {
+  it('fails only the item for which the write returns no result', async () => {
     const queue = newQueue<string, string>((_channelId, items) => allWritten(items.slice(0, 1)));
     const opening = queue.exclusive(channel, () => Promise.resolve());
     const answered = queue.add(channel, 'answered');

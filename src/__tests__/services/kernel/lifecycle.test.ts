@@ -31,7 +31,7 @@ it('starts parts in order, one after the other, and stops them in reverse', asyn
   expect(done).toEqual(['start a', 'start b', 'start c', 'stop c', 'stop b', 'stop a']);
 });
 
-it('starts and stops once, however often it is told to', async () => {
+it('starts and stops once, however often it is called', async () => {
   add('a');
   await Promise.all([lifecycle.start(), lifecycle.start()]);
   await Promise.all([lifecycle.stop(), lifecycle.stop()]);
@@ -39,7 +39,7 @@ it('starts and stops once, however often it is told to', async () => {
   expect(done).toEqual(['start a', 'stop a']);
 });
 
-it('stops everything when a part cannot be started, also what its start had begun', async () => {
+it('stops everything when a part cannot be started, including what its start had begun', async () => {
   add('a');
   add('b', { start: fail('refused') });
   add('c');
@@ -51,14 +51,14 @@ it('stops everything when a part cannot be started, also what its start had begu
   await lifecycle.stop();
 });
 
-it('says why it did not start, not what failed when it was stopped for that', async () => {
+it('reports why it did not start, not what failed in the following stop', async () => {
   add('a', { stop: fail('stuck') });
   add('b', { start: fail('refused') });
   await expect(lifecycle.start()).rejects.toThrow('b: refused');
   expect(logged).toMatchObject([{ part: 'a', err: { message: 'stuck' } }]);
 });
 
-it('stops the rest when parts cannot be stopped, logs each, and tells of all of them', async () => {
+it('stops the rest when parts cannot be stopped, logs each error, and reports all of them', async () => {
   add('a', { stop: fail('first') });
   add('b');
   add('c', { stop: fail('second') });
@@ -73,13 +73,13 @@ it('stops the rest when parts cannot be stopped, logs each, and tells of all of 
   expect(done.slice(3)).toEqual(['stop c', 'stop b', 'stop a']);
 });
 
-it('stops what was never started: a part may hold something from its construction on', async () => {
+it('stops what was never started: a part may hold resources from its construction on', async () => {
   add('a');
   await lifecycle.stop();
   expect(done).toEqual(['stop a']);
 });
 
-it('starts no further part once it is being stopped', async () => {
+it('starts no further part while it is being stopped', async () => {
   add('a', { start: () => lifecycle.stop() });
   add('b');
   await expect(lifecycle.start()).rejects.toThrow('b: it was stopped before it had started');

@@ -54,7 +54,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     return state;
   }
 
-  it('are two, which the server lists by name, and none before the start nor after the end', async () => {
+  it("are two, with names in the server's list, and none before the start or after the end", async () => {
     const { connections } = open(redis.url, 'one house');
     expect([connections.isReady, await clientNames()]).toEqual([false, []]);
     await connections.start();
@@ -81,7 +81,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     ]);
   });
 
-  it('do without Redis at the start, and find it when it comes', async () => {
+  it('tolerate a missing Redis at the start, and connect when it becomes available', async () => {
     const { port } = redis;
     await redis.close();
     const { connections, log } = open();
@@ -96,7 +96,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     expect(await connections.commands.set('key', 'value')).toBe('OK');
   });
 
-  it('come back after a loss, subscribe again, and send nothing late', async () => {
+  it('reconnect after a loss, subscribe again, and send nothing late', async () => {
     const { connections, log } = open();
     await connections.start();
     const listener = await listen(connections, 'news');
@@ -117,7 +117,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     expect(log).toEqual(['Redis cannot be reached', 'Redis can be reached again']);
   });
 
-  it('give up a server that has stopped answering, and come back when it goes on', async () => {
+  it('drop a server that has stopped answering, and reconnect when it continues', async () => {
     const { connections } = open(redis.url, 'test', HASTY);
     await connections.start();
     const listener = await listen(connections, 'news');
@@ -134,7 +134,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     await until(() => listener.received.includes('back'));
   });
 
-  it('end also where there is no Redis, and try no more', async () => {
+  it('can be closed without Redis, and do not retry afterwards', async () => {
     const neverStarted = open('redis://127.0.0.1:1').connections;
     await neverStarted.stop();
     const { port } = redis;
@@ -152,7 +152,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     expect(neverStarted.isReady).toBe(false);
   });
 
-  it('give up a server that accepts connections and says nothing', async () => {
+  it('drop a server that accepts connections and sends nothing', async () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));

@@ -13,7 +13,7 @@ const definition = <Label extends string>(...labels: Label[]) => ({
   labels,
 });
 
-it('counts by labels, in whatever order they are given', () => {
+it('counts by labels, in any order of these', () => {
   const counter = telemetry.counter<{ kind: string; place: string }>(definition('kind', 'place'));
   counter.add({ kind: 'a', place: 'b' });
   counter.add({ place: 'b', kind: 'a' }, 2);
@@ -33,7 +33,7 @@ it('counts by labels, in whatever order they are given', () => {
   ]);
 });
 
-it('reads a gauge when it is asked', () => {
+it('reads a gauge when it is queried', () => {
   let size = 1;
   telemetry.gauge<{ kind: string }>(definition('kind')).observe({ kind: 'a' }, () => size);
   size = 7;
@@ -58,7 +58,7 @@ it('returns the quantiles of a histogram, at most 5% too high and never above th
   );
 });
 
-it('keeps values that are outside of all buckets', () => {
+it('includes values that are outside of all buckets', () => {
   const histogram = telemetry.histogram(definition());
   for (const value of [0, 1e12]) histogram.record({}, value);
   const [series] = histogram.series();
@@ -66,7 +66,7 @@ it('keeps values that are outside of all buckets', () => {
   expect(series!.quantile(0.5)).toBeLessThanOrEqual(0.05);
 });
 
-it('does not grow without end: what is too much counts under other', () => {
+it('has a limit: further label values count as "other"', () => {
   const counter = telemetry.counter<{ kind: string }>(definition('kind'));
   for (let each = 0; each < 5000; each++) counter.add({ kind: String(each) });
   const [metric] = telemetry.collect();
@@ -75,7 +75,7 @@ it('does not grow without end: what is too much counts under other', () => {
   expect(counter.value({ kind: 'other' })).toBe(4000);
 });
 
-it('gives out one metric for one name, and refuses another one under it', () => {
+it('returns the same metric for the same name, and refuses a different one with that name', () => {
   telemetry.counter<{ kind: string }>(definition('kind')).add({ kind: 'a' });
   expect(telemetry.counter<{ kind: string }>(definition('kind')).value({ kind: 'a' })).toBe(1);
   expect(() => telemetry.counter<{ place: string }>(definition('place'))).toThrow('another metric');

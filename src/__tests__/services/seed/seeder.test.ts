@@ -55,7 +55,7 @@ const SHOWN = [
 
 const plan = { seed: 7, users: 8, messages: 60 };
 
-test('the same seed gives the same content, in which everything shows', async () => {
+test('the same seed creates the same content, which covers every feature', async () => {
   const servers = [await startTestServer(), await startTestServer()] as const;
   try {
     for (const { context } of servers) {

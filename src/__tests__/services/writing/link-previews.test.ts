@@ -103,7 +103,7 @@ async function startDnsServer(name: string, address: string): Promise<Socket> {
 }
 
 describe('fetching a page', () => {
-  it('goes to the address that was checked, under the name of the page, and says who asks', async () => {
+  it('connects to the checked address with the name of the page, and identifies itself', async () => {
     pages.set('/page?a=1', html('<title>Hello</title>'));
     expect(await fetcher.fetch(at('/page?a=1'))).toEqual({
       url: at('/page?a=1'),
@@ -115,7 +115,7 @@ describe('fetching a page', () => {
     expect(request!.headers.cookie).toBeUndefined();
   });
 
-  it('refuses what is not the public internet, and asks it nothing', async () => {
+  it('refuses everything outside the public internet without connecting', async () => {
     pages.set('/', html('<title>Secret</title>'));
     names.set('private.example', [['127.0.0.1']]);
     names.set('metadata.example', [['169.254.169.254']]);
@@ -155,7 +155,7 @@ describe('fetching a page', () => {
     expect(requests).toEqual([]);
   });
 
-  it('asks for the address of a name once, so that another answer later changes nothing', async () => {
+  it('resolves a name once, so that a different later answer has no effect', async () => {
     pages.set('/rebind', html('<title>Here</title>'));
     names.set('rebind.example', [['127.0.0.2'], ['127.0.0.1']]);
     expect((await fetcher.fetch(at('/rebind', 'rebind.example'))).html).toContain('Here');
@@ -165,7 +165,7 @@ describe('fetching a page', () => {
     expect(await refusalOf(at('/rebind', 'rebind.example'))).toMatch(/127\.0\.0\.1 is not allowed/);
   });
 
-  it('goes to the next address of a name when nobody answers at the first', async () => {
+  it('tries the next address of a name when nobody answers at the first', async () => {
     pages.set('/next', html('<title>Next</title>'));
     const dual = new LinkFetcher({
       ...policy,
@@ -175,7 +175,7 @@ describe('fetching a page', () => {
     expect((await dual.fetch(at('/next'))).html).toContain('Next');
   });
 
-  it('resolves names by DNS queries of its own, which take no thread from files', async () => {
+  it('resolves names with DNS queries of its own, which occupy no thread that files need', async () => {
     const dns = await startDnsServer('named.example', '192.0.2.7');
     try {
       const resolver = new Resolver();
@@ -188,7 +188,7 @@ describe('fetching a page', () => {
     }
   });
 
-  it('checks every redirect, and follows three', async () => {
+  it('checks every redirect, and follows at most three', async () => {
     pages.set('/end', html('<title>End</title>'));
     pages.set('/1', redirect('/end'));
     pages.set('/2', redirect(at('/1'), 301));
@@ -215,7 +215,7 @@ describe('fetching a page', () => {
     ['gzip', gzipSync],
     ['deflate', deflateSync],
     ['br', brotliCompressSync],
-  ])('unpacks %s, and stops where it unpacks to too much', async (encoding, pack) => {
+  ])('decompresses %s, and stops when the result is too large', async (encoding, pack) => {
     const headers = { 'Content-Encoding': encoding };
     pages.set('/packed', html(pack(Buffer.from('<title>Packed</title>')), headers));
     expect((await fetcher.fetch(at('/packed'))).html).toBe('<title>Packed</title>');
@@ -225,7 +225,7 @@ describe('fetching a page', () => {
     expect(text.length).toBe(1024 * 1024);
   });
 
-  it('reads no more than it needs, and waits no longer than three seconds', async () => {
+  it('reads no more than it needs, and waits at most three seconds', async () => {
     let sent = 0;
     pages.set('/endless', (_, response) => {
       response.writeHead(200, { 'Content-Type': 'text/html' });
@@ -271,7 +271,7 @@ describe('fetching a page', () => {
     return () => count;
   };
 
-  it('ends answers that never come to the page, and bodies in countless parts', async () => {
+  it('aborts answers that never reach the page, and bodies in countless parts', async () => {
     pages.set('/hints', (request) => void flood(request, '', 'HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n'));
     expect(await refusalOf(at('/hints'))).toBe('it does not come to its answer');
     pages.set('/wide', (request) => void flood(request, 'HTTP/1.1 200 OK\r\n', `A: ${'b'.repeat(1000)}\r\n`));
@@ -286,7 +286,7 @@ describe('fetching a page', () => {
     expect(parts()).toBeLessThan(10_000);
   });
 
-  it('has a few pages of one host fetched at the same time, and others beside them', async () => {
+  it('fetches a few pages of one host at a time, and other hosts in parallel', async () => {
     const waiting: ServerResponse[] = [];
     let both!: () => void;
     const asked = new Promise<void>((resolve) => (both = resolve));
@@ -304,7 +304,7 @@ describe('fetching a page', () => {
     expect(await Promise.all(all)).toHaveLength(5);
   });
 
-  it('asks one address so often a minute, under whatever names', async () => {
+  it('limits the requests to one address per minute, under whatever names', async () => {
     pages.set('/often', html('<title>Often</title>'));
     const eager = new LinkFetcher({ ...policy, resolve: () => Promise.resolve(['127.0.0.2']) });
     for (let index = 0; index < 60; index++) await eager.fetch(at('/often', `n${index}.example`));
@@ -315,7 +315,7 @@ describe('fetching a page', () => {
     expect(requests).toHaveLength(60);
   });
 
-  it('takes pages and nothing else', async () => {
+  it('accepts only HTML pages', async () => {
     const types = ['application/json', 'image/svg+xml', 'text/plain', 'application/octet-stream', ''];
     for (const type of types) {
       pages.set('/type', html('<title>x</title>', { 'Content-Type': type }));
@@ -337,7 +337,7 @@ describe('fetching a page', () => {
 describe('the summary of a page', () => {
   const page = (text: string) => summarise('http://a.example/', { url: 'http://a.example/', html: text });
 
-  it('is read from its head, without what comes after it', async () => {
+  it('is read from its head, without what follows', async () => {
     const preview = await page(
       '<HEAD><TITLE>Fish &amp; chips</TITLE><meta name="Description" content=one><meta name=description content=two>' +
         '<meta content="/a.png" property="og:image"/></HEAD><meta property="og:title" content="No">',
@@ -363,7 +363,7 @@ describe('the summary of a page', () => {
     expect(await page(`${'<a>'.repeat(5_000)}<title>x</title>`)).toBeNull();
   });
 
-  it('keeps nobody waiting for a page of tags, compressed to nothing', async () => {
+  it('does not block others for a page of highly compressed tags', async () => {
     const tags = gzipSync(`<title>x</title>${'<a>'.repeat(349_000)}`);
     expect(tags.length).toBeLessThan(4096);
     pages.set('/tags', html(tags, { 'Content-Encoding': 'gzip' }));
@@ -441,7 +441,7 @@ describe('a message with links', () => {
       )
     ).message;
 
-  it('gets what the pages say of themselves, as text, under a revision of the channel', async () => {
+  it('gets sanitised previews of the pages, under a revision of the channel', async () => {
     pages.set(
       '/article',
       html(`<!doctype html><head><title>Ignored</title>
@@ -497,7 +497,7 @@ describe('a message with links', () => {
     expect(deleted.body.message.linkPreviews).toEqual([]);
   });
 
-  it('is not given the previews of a text that it does not have any more', async () => {
+  it('does not get the previews of its earlier text', async () => {
     let answer: (() => void) | undefined;
     const waiting = new Promise<void>((resolve) => {
       pages.set('/late', (_, response) => {
@@ -515,7 +515,7 @@ describe('a message with links', () => {
     expect((await stored(sent)).linkPreviews).toEqual([]);
   });
 
-  it('is left as it is where its links lead to what is refused', async () => {
+  it('stays as it is when its links are refused', async () => {
     pages.set('/secret', html('<title>Secret</title>'));
     const sent = await send(`${at('/secret', '127.0.0.1')} http://169.254.169.254/latest/`);
     await updated(await send(at('/after')), 1);
@@ -523,7 +523,7 @@ describe('a message with links', () => {
     expect(requests.map(({ url }) => url)).not.toContain('/secret');
   });
 
-  it('waits for no messages of others, whose pages are slow, and costs its sender their share', async () => {
+  it('does not wait for the slow pages of others; its sender is limited to a fair share', async () => {
     const eve = await signUp(api, 'eve');
     const room = await createRoom(api, eve, [ada]);
     const slow: ServerResponse[] = [];
@@ -542,7 +542,7 @@ describe('a message with links', () => {
     for (const response of slow) html('<title>Slow</title>')({} as IncomingMessage, response);
   });
 
-  it('has pages fetched for it until its sender has linked to thirty in a minute', async () => {
+  it('has pages fetched for it until its sender has sent thirty links in a minute', async () => {
     const eve = await signUp(api, 'eva');
     const room = await createRoom(api, eve, [ada]);
     names.set('many.example', [['127.0.0.3']]);
@@ -563,7 +563,7 @@ describe('a message with links', () => {
     expect(requests.filter(({ url }) => url.startsWith('/many'))).toHaveLength(30);
   });
 
-  it('gets none where previews are switched off', async () => {
+  it('gets no previews when they are disabled', async () => {
     const off = await createRoom(base.api, ada);
     const path = `/api/channels/${off.channelId}/messages`;
     await base.api.post(path, { clientMessageId: randomUUID(), body: at('/off') }, ada.token);

@@ -161,7 +161,7 @@ const PROBES: Command[] = [0, 1].flatMap((where) =>
 );
 
 test(
-  'of what is said while people come and go, everybody hears and finds what they may at that moment, and then no more',
+  'during concurrent changes of access, all users receive and find exactly what they may read at that time',
   async () => {
     for (const round of rounds(1)) {
       await fc.assert(
@@ -239,7 +239,7 @@ async function interleave(way: Interleaving): Promise<void> {
 }
 
 test(
-  'after any two changes at once, people see what they may read and nothing else, wherever they look',
+  'after any two concurrent changes, all users see exactly what they may read, in every route and event',
   async () => {
     for (const round of rounds(1)) {
       await fc.assert(

@@ -112,7 +112,7 @@ const EVERYTHING: Command[] = ACTS.flatMap((act) => [
 ]);
 
 test(
-  'whatever happens to groups and channels, everybody hears what they may hear, and nothing else',
+  'after any sequence of changes, all users receive exactly what they may read',
   async () => {
     for (const round of rounds(1)) {
       await fc.assert(

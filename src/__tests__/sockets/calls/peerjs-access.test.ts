@@ -32,7 +32,7 @@ beforeEach(async () => {
 });
 afterAll(() => server.close());
 
-describe('registration', () => {
+describe('registration of a peer', () => {
   test.each([
     ['no token', 'unauthenticated', () => start('')],
     ['an invented token', 'token_invalid', () => start('invented')],
@@ -47,7 +47,7 @@ describe('registration', () => {
     expect(peer.received).toEqual([{ type: 'ERROR', payload: { code, msg: expect.any(String) } }]);
   });
 
-  test('that is refused, and goes on sending without reading why, is cut off', async () => {
+  test('that continues to send after a refusal without reading it is closed', async () => {
     const peer = start('invented');
     // Before it can read that it is closed.
     peer.webSocket.once('open', () => peer.webSocket.pause());
@@ -72,7 +72,7 @@ describe('registration', () => {
     expect(await peer.closed).toBe('session_revoked');
   });
 
-  test('is refused when the session ends on the way', async () => {
+  test('is refused when the session ends during it', async () => {
     const { sessions } = server.context.services;
     const authenticate = sessions.authenticate.bind(sessions);
     const { token } = await logInAgain(server.api, ada);
@@ -87,14 +87,14 @@ describe('registration', () => {
     expect(isRegistered(ada)).toBe(false);
   });
 
-  test('takes what a client sends before it is told OPEN', async () => {
+  test('accepts frames that a client sends before OPEN', async () => {
     const receiver = await register(bruno);
     const sender = start(ada);
     sender.webSocket.on('open', () => sender.send(offerTo(receiver, 'early')));
     expect(await receiver.receives(({ type }) => type === 'OFFER')).toMatchObject({ payload: 'early' });
   });
 
-  test('has a limit for each user, and for each address', async () => {
+  test('is limited for each user and for each address', async () => {
     const own = await Promise.all(Array.from({ length: PER_USER }, () => register(ada)));
     expect(await start(ada).closed).toBe('too_many_connections');
     // Taking over is not one more.
@@ -113,8 +113,8 @@ describe('registration', () => {
   });
 });
 
-describe('a block', () => {
-  test('keeps two people from signalling to each other, as if both were absent', async () => {
+describe('a block between users', () => {
+  test('stops signalling between them, as if both were absent', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     await expectSignalling(sender, receiver);
     await server.api.call('put', `/api/users/me/blocks/${ada.id}`, { token: bruno.token });
@@ -129,7 +129,7 @@ describe('a block', () => {
     }
   });
 
-  test('holds for what waited when the other one comes', async () => {
+  test('applies to queued frames when the other peer connects', async () => {
     await server.api.call('put', `/api/users/me/blocks/${ada.id}`, { token: bruno.token });
     const [sender, id] = [await register(ada), unusedId('late')];
     sender.send(offerTo({ id }, 'unwanted'));
@@ -140,7 +140,7 @@ describe('a block', () => {
   });
 });
 
-describe('the connection of a peer ends', () => {
+describe('the connection of a peer is closed', () => {
   test.each([
     ['a log-out', () => server.api.post('/api/auth/logout', {}, ada.token)],
     [
@@ -161,7 +161,7 @@ describe('the connection of a peer ends', () => {
     expect(other.framesOf('OFFER')).toEqual([]);
   });
 
-  test('when the server finds by itself that its session has ended', async () => {
+  test('when the server detects by itself that its session has ended', async () => {
     const peer = await register(ada);
     const { database, services } = server.context;
     const { sessionId } = services.peers.of(ada.id)[0]!;
@@ -170,7 +170,7 @@ describe('the connection of a peer ends', () => {
     expect(await peer.closed).toBe('session_ended');
   });
 
-  test('with maintenance, but for super admins', async () => {
+  test('by maintenance, except for super admins', async () => {
     const [peer, admin] = [await register(ada), await register(root)];
     const set = (enabled: boolean) =>
       server.api.call('put', '/api/admin/maintenance', { body: { enabled, message: '' }, token: root.token });

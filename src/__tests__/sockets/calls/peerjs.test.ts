@@ -42,7 +42,7 @@ beforeEach(async () => {
 });
 afterAll(() => server.close());
 
-test('Socket.IO and PeerJS hold their WebSockets side by side while both are used', async () => {
+test('Socket.IO and PeerJS keep their WebSockets open side by side', async () => {
   const { channelId } = await createRoom(server.api, ada, [bruno]);
   const webSocketOnly = { transports: ['websocket'], reconnection: false };
   const chat = [
@@ -69,8 +69,8 @@ test('Socket.IO and PeerJS hold their WebSockets side by side while both are use
   for (const client of chat) client.close();
 });
 
-describe('an id', () => {
-  test('cannot be taken by another session, be it of the same user', async () => {
+describe('a peer id', () => {
+  test('cannot be taken by another session, even of the same user', async () => {
     const holder = await register(ada);
     for (const other of [bruno, await logInAgain(server.api, ada)]) {
       const thief = start(other.token, holder.id);
@@ -80,7 +80,7 @@ describe('an id', () => {
     await expectSignalling(await register(bruno), holder);
   });
 
-  test('passes to the same session, also with a newer token, from a connection that is half open', async () => {
+  test('passes from a half-open connection to the same session, also with a newer token', async () => {
     const old = await register(ada);
     old.webSocket.pause();
     const { body } = await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
@@ -94,7 +94,7 @@ describe('an id', () => {
     await expectSignalling(other, next);
   });
 
-  test('is free once its holder has sent LEAVE, who is closed and has no say under it any more', async () => {
+  test('is free once its holder has sent LEAVE, who is closed and can send nothing with it any more', async () => {
     const holder = await register(ada);
     const other = await register(root);
     holder.webSocket.pause();
@@ -114,7 +114,7 @@ describe('an id', () => {
 describe('a frame', () => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
-  test('that does not fit the schema is refused, and does no harm', async () => {
+  test('that does not fit the schema is refused and does no harm', async () => {
     const peer = await register(ada);
     const hostile = [
       'null',
@@ -145,7 +145,7 @@ describe('a frame', () => {
     expect((await server.api.get('/health/live')).status).toBe(200);
   });
 
-  test('that is deeply nested does not close the receiver', async () => {
+  test('that is deeply nested does not close the connection of the recipient', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     sender.send(`{"type":"OFFER","dst":"${receiver.id}","payload":${nested(20_000)}}`);
     await sender.receives(({ type }) => type === 'ERROR');
@@ -154,28 +154,28 @@ describe('a frame', () => {
     expect(receiver.isOpen).toBe(true);
   });
 
-  test('that is too large closes the sender alone', async () => {
+  test('that is too large closes only the connection of its sender', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     sender.send(offerTo(receiver, 'a'.repeat(peerjsConfig.maxFrameBytes)));
     await sender.closed;
     await expectSignalling(await register(ada), receiver);
   });
 
-  test('says who sent it, whatever the sender says', async () => {
+  test('carries the true sender, whatever the sender claims', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     sender.send({ ...offerTo(receiver), src: 'somebody-else', extra: 1 });
     const got = await receiver.receives(({ type }) => type === 'OFFER');
     expect(got).toEqual({ type: 'OFFER', src: sender.id, dst: receiver.id, payload: { sdp: 'v=0' } });
   });
 
-  test('of LEAVE reaches the peer that it names', async () => {
+  test('of type LEAVE reaches the named peer', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     sender.send({ type: 'LEAVE', dst: receiver.id });
     expect(await receiver.receives(({ type }) => type === 'LEAVE')).toMatchObject({ src: sender.id });
     await expectSignalling(sender, receiver);
   });
 
-  test('beyond the rate ends the connection, and connecting again gives no more', async () => {
+  test('beyond the rate limit closes the connection, and reconnecting does not raise the limit', async () => {
     const ended = () =>
       counterOf(server, 'connections_ended_total', { transport: 'peerjs', reason: 'too_many_packets' });
     for (const frames of [FRAMES, 100]) {
@@ -192,8 +192,8 @@ describe('a frame', () => {
   });
 });
 
-describe('a peer that is absent', () => {
-  test('gets what waits for it when it comes, in order', async () => {
+describe('an absent peer', () => {
+  test('gets its queued frames when it connects, in order', async () => {
     const [sender, id] = [await register(ada), unusedId('late')];
     const payloads = Array.from({ length: 10 }, (_, count) => count);
     for (const payload of payloads) sender.send(offerTo({ id }, payload));
@@ -202,7 +202,7 @@ describe('a peer that is absent', () => {
     expect(receiver.framesOf('OFFER').map(({ payload }) => payload)).toEqual(payloads);
   });
 
-  test('leads to EXPIRE in time, and at once when too much waits', async () => {
+  test('causes EXPIRE after some time, and at once when too many frames wait', async () => {
     const [sender, id] = [await register(ada), unusedId('nobody')];
     for (let count = 0; count < WAITING + 7; count++) sender.send(offerTo({ id }, count));
     await sender.receives(({ type }) => type === 'EXPIRE');
@@ -213,7 +213,7 @@ describe('a peer that is absent', () => {
     expect(receiver.framesOf('OFFER')).toHaveLength(1);
   });
 
-  test('does not make the server keep more than a bound, whatever the ids', async () => {
+  test('does not make the server store more than a limit, whatever the ids', async () => {
     const sender = await register(ada);
     const payload = 'a'.repeat(60 * 1024);
     const ids = Array.from({ length: 100 }, () => unusedId('nobody'));
@@ -240,7 +240,7 @@ describe('a peer that does not read', () => {
     expect(sender.framesOf('EXPIRE')).not.toEqual([]);
   }
 
-  test('keeps its place when it reads in the end, and what waits for it has a bound', async () => {
+  test('stays connected when it reads in time, and its queue is limited', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     await fill(sender, receiver);
     receiver.webSocket.resume();
@@ -249,7 +249,7 @@ describe('a peer that does not read', () => {
     expect(receiver.isOpen).toBe(true);
   });
 
-  test('is cut off when it has been full for too long', async () => {
+  test('is disconnected when its queue has been full for too long', async () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     await fill(sender, receiver);
     const full = Date.now();
@@ -264,7 +264,7 @@ describe('a peer that does not read', () => {
 test.each([
   ['PeerJS', async () => (await register(ada)).webSocket],
   ['Socket.IO', async () => (await openRaw(server.url)).webSocket],
-])('a client of %s that sends pings and does not read the answers is cut off', async (_name, open) => {
+])('a client of %s that sends pings without reading the answers is disconnected', async (_name, open) => {
   const webSocket = await open();
   const closed = once(webSocket, 'close');
   const answered = once(webSocket, 'pong');
@@ -274,7 +274,7 @@ test.each([
   await closed;
 });
 
-test('the HTTP side gives out ids, does not list peers, and has nothing else', async () => {
+test('the HTTP side issues ids, does not list peers, and serves nothing else', async () => {
   const id = await fetch(`${server.url}/peerjs/peerjs/id`);
   expect(await id.text()).toMatch(/^[0-9a-f-]{36}$/);
   expect(id.headers.get('x-powered-by')).toBeNull();
@@ -283,7 +283,7 @@ test('the HTTP side gives out ids, does not list peers, and has nothing else', a
   for (const path of ['/other/id', '/%E0%A4%A/id', '/peerjs/id/x']) expect(await statusOf(path)).toBe(404);
 });
 
-test('a connection that breaks while an upgrade waits does no harm', async () => {
+test('a connection that breaks during an upgrade does no harm', async () => {
   let upgraded: Socket | undefined;
   const route = { '/wait': (_request: unknown, socket: unknown) => void (upgraded = socket as Socket) };
   const listener: Server = createServer();

@@ -44,7 +44,7 @@ const created = (message: Message): Action => ({
   payload: { message },
 });
 
-describe('what comes live while sync is under way', () => {
+describe('an event that arrives while sync is in progress', () => {
   const asked: Action[] = [{ type: 'connected' }, { type: 'sync:asked' }];
   const message = messageAt(4, 2, 'another');
   const added = answer({ added: [{ channel: channelAt(3, 1), read: readAt(3, 1) }] });
@@ -67,26 +67,26 @@ describe('what comes live while sync is under way', () => {
     ['a marker', { type: 'event', name: 'channel:read', payload: { read: { ...readAt(4, 2), version: 2 } } }],
   ];
 
-  test.each(news)('%s of a channel that its answer knows only as it was: it is asked again', (_name, one) => {
+  test.each(news)('%s of a channel that is older in the answer: sync is repeated', (_name, one) => {
     const state = after([...asked, one, added]);
     expect(syncRequest(state)).toEqual({ since: { [CHANNEL]: 3 }, named: true });
   });
 
-  test('a message of a channel that its answer begins anew as it was: it is asked again', () => {
+  test('a message of a channel that is reset to an older state in the answer: sync is repeated', () => {
     const known: Action[] = [...asked, added, { type: 'disconnected' }];
     const reset = answer({ reset: [{ channel: channelAt(3, 1), read: readAt(3, 1) }] });
     const state = after([...known, ...asked, created(message), reset]);
     expect(syncRequest(state)).toEqual({ since: { [CHANNEL]: 3 }, named: true });
   });
 
-  test('is there once when the second answer has come', () => {
+  test('is applied once when the second answer has arrived', () => {
     const state = after([...asked, created(message), added, { type: 'sync:asked' }, caughtUp]);
     expect(syncRequest(state)).toBeUndefined();
     const { revision, channel, read } = state.channels.get(CHANNEL)!;
     expect({ revision, seq: channel.seq, unread: read.unread }).toEqual({ revision: 4, seq: 2, unread: 1 });
   });
 
-  test('nothing: it is not asked again', () => {
+  test('with nothing new: sync is not repeated', () => {
     expect(syncRequest(after([...asked, added]))).toBeUndefined();
   });
 });

@@ -314,7 +314,7 @@ async function play(steps: readonly { step: Step; wait: boolean }[]): Promise<vo
 }
 
 test(
-  'clients that were away, and those that were not, have what a fresh read has',
+  'clients that were offline and clients that were online end with the state of a fresh read',
   async () => {
     if (SECONDS > 0) console.log(`seed ${SEED}`);
     const steps = fc.array(fc.record({ step, wait: fc.boolean() }), { minLength: 10, maxLength: 60 });

@@ -51,7 +51,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-test('a removed member hears nothing more, on any device, once the call has returned', async () => {
+test('a removed member receives nothing more on any device once the call has returned', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
   const [phone, laptop, present] = [
     await enter(member, { transports: ['websocket'] }),
@@ -74,7 +74,7 @@ test('a removed member hears nothing more, on any device, once the call has retu
   expect(await phone.ask('message:send', send)).toMatchObject({ ok: false, error: { code: 'not_found' } });
 });
 
-test('who leaves hears nothing more, and hears again after coming back', async () => {
+test('a user who leaves receives nothing more, and receives again after joining', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [member, witness], 'public');
   const [client, present] = [await enter(member), await enter(witness)];
   await server.api.post(`/api/groups/${groupId}/leave`, undefined, member.token);
@@ -85,7 +85,7 @@ test('who leaves hears nothing more, and hears again after coming back', async (
   expect(hasHeard(client, back)).toBe(true);
 });
 
-test('a new member hears at once, on sockets that were open before', async () => {
+test('a new member receives events at once, on sockets that were open before', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
   const client = await enter(member);
   await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
@@ -109,18 +109,18 @@ describe('a private channel', () => {
   const addMember = () =>
     server.api.post(`/api/channels/${channelId}/members`, { userId: member.id }, owner.token);
 
-  test('is not heard by other members of the group', async () => {
+  test('sends nothing to other members of the group', async () => {
     expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
   });
 
-  test('is heard from being taken in to being taken out', async () => {
+  test('sends to a member from being added until being removed', async () => {
     expect((await addMember()).status).toBe(204);
     expect(hasHeard(client, await say(channelId, client))).toBe(true);
     await server.api.delete(`/api/channels/${channelId}/members/${member.id}`, owner.token);
     expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
   });
 
-  test('falls silent when its member is removed from the group', async () => {
+  test('sends nothing to a member who is removed from the group', async () => {
     await addMember();
     await say(channelId, client);
     await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
@@ -129,7 +129,7 @@ describe('a private channel', () => {
     expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
   });
 
-  test('is heard by all once public, and by its members alone once private again', async () => {
+  test('sends to all once it is public, and only to its members once it is private again', async () => {
     const setVisibility = (visibility: string) =>
       server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
     await addMember();
@@ -142,7 +142,7 @@ describe('a private channel', () => {
     expect(hasHeard(client, secret)).toBe(false);
   });
 
-  test('that was open while a member connected is not heard by them once it is private again', async () => {
+  test('sends nothing to a member who connected while it was public', async () => {
     await addMember();
     const { connections, presence } = server.context.services;
     client.close();
@@ -170,7 +170,7 @@ describe('a private channel', () => {
   });
 });
 
-test('each change reaches those whom it concerns, once and in one order', async () => {
+test('each change is sent to the users concerned, once and in one order', async () => {
   const { groupId } = await createRoom(server.api, owner, [witness]);
   const own = { groupId, name: 'order of events', visibility: 'private' };
   const { body } = await server.api.post('/api/channels', own, owner.token);
@@ -243,7 +243,7 @@ test('each change reaches those whom it concerns, once and in one order', async 
 });
 
 describe('log-out', () => {
-  test('closes the sockets of its session and leaves those of another', async () => {
+  test('closes the sockets of its session and leaves those of others', async () => {
     const login = { identifier: member.username, password: 'correct horse battery' };
     const other = (await server.api.post('/api/auth/login', login)).body.accessToken as string;
     const [mine, theirs] = [await enter(member), await enter({ ...member, token: other })];
@@ -253,7 +253,7 @@ describe('log-out', () => {
     expect(theirs.socket.connected).toBe(true);
   });
 
-  test('a stolen refresh token that is used twice closes the sockets of its session', async () => {
+  test('the reuse of a stolen refresh token closes the sockets of its session', async () => {
     const client = await enter(member);
     const closed = new Promise((resolve) => client.socket.once('disconnect', resolve));
     await reuseRefreshToken(server.api, member);
@@ -261,7 +261,7 @@ describe('log-out', () => {
   });
 });
 
-test('what was sent while one was away is not replayed to somebody who may not read it any more', async () => {
+test('messages sent during a disconnection are not replayed to a user who may not read them any more', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
   const [client, present] = [await enter(member), await enter(witness)];
   await say(channelId, client);
@@ -281,7 +281,7 @@ test('what was sent while one was away is not replayed to somebody who may not r
   expect(hasHeard(client, missed)).toBe(false);
 });
 
-test('somebody who is taken in while connecting hears what comes after', async () => {
+test('a user who is added while connecting receives what follows', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
   for (let round = 0; round < 5; round++) {
     const connecting = enter(member);
@@ -294,7 +294,7 @@ test('somebody who is taken in while connecting hears what comes after', async (
   }
 });
 
-test('somebody who is removed while connecting never hears what comes after', async () => {
+test('a user who is removed while connecting never receives what follows', async () => {
   const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
   const present = await enter(witness);
   for (let round = 0; round < 10; round++) {

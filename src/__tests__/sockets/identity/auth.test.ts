@@ -40,7 +40,7 @@ async function endOf({ socket }: Client): Promise<{ told: string; how: string }>
 
 const post = (path: string, body: unknown, { token }: Person) => server.api.post(path, body, token);
 
-describe('whatever ends a session closes its sockets, tells them why, and lets them hear nothing more', () => {
+describe('the end of a session closes its sockets with the reason and stops their events', () => {
   const proof = { password: PASSWORD };
   const own = async () =>
     (await server.api.get('/api/auth/sessions', ada.token)).body.sessions[0].id as string;
@@ -76,7 +76,7 @@ describe('whatever ends a session closes its sockets, tells them why, and lets t
     ],
   ];
 
-  it('is tried here for each reason that there is', () => {
+  it('is tested here for each existing reason', () => {
     const tried = acts.map(([, reason]) => reason);
     expect([...new Set(tried)].sort()).toEqual([...REVOCATION_REASONS].sort());
   });
@@ -98,7 +98,7 @@ describe('whatever ends a session closes its sockets, tells them why, and lets t
     await expect(connect(server.url, ada.token)).rejects.toMatchObject({ data: { code: 'session_revoked' } });
   });
 
-  it('and leaves those of other sessions and users alone', async () => {
+  it('leaves the sockets of other sessions and users open', async () => {
     const phone = await logInAgain(server.api, ada);
     const [mine, theirs, foreign] = [await enter(ada), await enter(phone), await enter(admin)];
     const end = endOf(mine);
@@ -107,7 +107,7 @@ describe('whatever ends a session closes its sockets, tells them why, and lets t
     for (const { socket } of [theirs, foreign]) expect(socket.connected).toBe(true);
   });
 
-  it('even while they connect: none is left over', async () => {
+  it('also closes sockets that are connecting', async () => {
     for (let round = 0; round < 10; round++) {
       const device = await logInAgain(server.api, ada);
       const connecting = connect(server.url, device.token, { reconnection: false }).then(
@@ -137,7 +137,7 @@ describe('a handshake', () => {
   });
 });
 
-describe('a socket lives as long as its token', () => {
+describe('the expiry of the token of a socket', () => {
   let brief: TestServer;
   let bob: Person;
 
@@ -156,7 +156,7 @@ describe('a socket lives as long as its token', () => {
   const expiring = ({ socket }: Client) =>
     new Promise<string>((resolve) => socket.once('auth:expiring', ({ expiresAt }) => resolve(expiresAt)));
 
-  it('is told before the end, and closed at it', async () => {
+  it('is announced, and then closes the socket', async () => {
     const client = await enter(bob, 'websocket', brief);
     const events: string[] = [];
     client.socket.onAny((event: string) => event.startsWith('auth:') && events.push(event));
@@ -168,7 +168,7 @@ describe('a socket lives as long as its token', () => {
     expect(now).toBeGreaterThanOrEqual(Date.parse(expiresAt) - 2);
   });
 
-  it('lives on with a new token, and ends with that one', async () => {
+  it('moves with a new token', async () => {
     const client = await enter(bob, 'websocket', brief);
     const first = await expiring(client);
     let over = false;
@@ -184,7 +184,7 @@ describe('a socket lives as long as its token', () => {
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(second) - 2);
   });
 
-  it('takes no token of another session or user, no bad one and none that has been revoked', async () => {
+  it('is not moved by a token of another session or user, or an invalid or revoked one', async () => {
     const client = await enter(ada);
     const refuse = async (token: unknown, code: string) =>
       expect(await client.ask('auth:refresh', { token })).toMatchObject({ ok: false, error: { code } });
@@ -201,7 +201,7 @@ describe('a socket lives as long as its token', () => {
   });
 });
 
-describe('a changed role counts on open sockets from the moment the call returns', () => {
+describe('a changed role applies to open sockets as soon as the call returns', () => {
   let author: Person;
   let channelId: string;
   let counter = 0;
@@ -237,7 +237,7 @@ describe('a changed role counts on open sockets from the moment the call returns
     expect(client.socket.connected).toBe(true);
   });
 
-  it('on every device, also one that shows an older token again', async () => {
+  it('on every device, even one that presents an older token again', async () => {
     const [phone, laptop] = [await enter(ada), await enter(await logInAgain(server.api, ada))];
     await setRole('super_admin');
     const asAdmin = (await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).body;
@@ -248,7 +248,7 @@ describe('a changed role counts on open sockets from the moment the call returns
     for (const client of [phone, laptop]) expect(await moderate(client)).toBe('not_found');
   });
 
-  it('even if the socket is about to renew its token', async () => {
+  it('even if the socket is renewing its token', async () => {
     const client = await enter(ada);
     await setRole('super_admin');
     const { sessions } = server.context.services;

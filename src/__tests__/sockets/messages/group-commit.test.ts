@@ -41,7 +41,7 @@ const stored = () =>
     .sort({ seq: 1 })
     .toArray();
 
-test('sends at the same moment share writes, and each is acknowledged when its own is there', async () => {
+test('simultaneous sends share writes, and each is acknowledged when its own message is stored', async () => {
   const found: boolean[] = [];
   const answers = await Promise.all(
     Array.from({ length: 120 }, async (_, index) => {
@@ -58,7 +58,7 @@ test('sends at the same moment share writes, and each is acknowledged when its o
   expect(seqs).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
 });
 
-test('a bad one in the midst of a batch fails alone, and leaves no hole', async () => {
+test('an invalid message in a batch fails alone, and leaves no gap', async () => {
   const [, quick, slow, banned] = clients as [Client, Client, Client, Client];
   const { channels, channelRestrictions } = server.context.database.collections;
   const _id = new ObjectId(channelId);
@@ -106,7 +106,7 @@ test('a bad one in the midst of a batch fails alone, and leaves no hole', async 
   expect(inserts.length).toBeLessThan(5);
 });
 
-test('a lost answer is found again where the message itself would not be let through any more', async () => {
+test('a retry finds its message even where a new one would not be permitted any more', async () => {
   const { channels } = server.context.database.collections;
   await channels.updateOne({ _id: new ObjectId(channelId) }, { $set: { slowModeSeconds: 600 } });
   const [, , slow] = clients as [Client, Client, Client];
@@ -127,7 +127,7 @@ test('a lost answer is found again where the message itself would not be let thr
   expect(await stored()).toHaveLength(2);
 });
 
-test('the same message from two sockets and over REST in one batch is one', async () => {
+test('the same message from two sockets and over REST in one batch is stored once', async () => {
   const again = await connect(server.url, owner.token);
   clients.push(again);
   const input = { clientMessageId: 'one', body: 'hello' };
@@ -158,7 +158,7 @@ describe('a channel that another node has changed', () => {
     return answer.ok ? 'ok' : answer.error.code;
   };
 
-  test('is known as it is by the next message', async () => {
+  test('is read again for the next message', async () => {
     const [, member] = clients as [Client, Client];
     const codes = [await codeOf(member)];
     await change('post', '/archive');

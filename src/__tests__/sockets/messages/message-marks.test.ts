@@ -44,7 +44,7 @@ const read = async (messageId: string, by: Person) =>
   (await server.api.get(`/api/messages/${messageId}`, by.token)).body.message;
 
 describe('reactions', () => {
-  test('are counted once for each person and emoji, in one order, and told to all under a revision', async () => {
+  test('are counted once per user and emoji, in one order, and sent to all under a revision', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await say(server.api, channelId, ada);
     const listener = await enter(bruno);
@@ -68,7 +68,7 @@ describe('reactions', () => {
     );
   });
 
-  test('of many people at once are all there', async () => {
+  test('of many users at once are all stored', async () => {
     const people = await Promise.all(Array.from({ length: 8 }, () => signUp(server.api)));
     const { channelId } = await createRoom(server.api, ada, people);
     const { id } = await say(server.api, channelId, ada);
@@ -89,7 +89,7 @@ describe('reactions', () => {
     expect(ids).toEqual(people.map((person) => person.id).sort());
   });
 
-  test('are bounded in their emojis and in their number', async () => {
+  test('are limited in emojis and in number', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await say(server.api, channelId, ada);
     const messageId = new ObjectId(id);
@@ -107,7 +107,7 @@ describe('reactions', () => {
     expect([shown.count, shown.userIds.length]).toEqual([MAX_REACTIONS, 50]);
   });
 
-  test('take one emoji, or a shortcode, over either transport', async () => {
+  test('accept one emoji or a shortcode, over both transports', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const { id } = await say(server.api, channelId, ada);
     const client = await enter(ada);
@@ -121,7 +121,7 @@ describe('reactions', () => {
 });
 
 describe('pins', () => {
-  test('are listed with the last one first, page by page, and no longer once they are unpinned', async () => {
+  test('are listed latest first, page by page, and no longer once they are removed', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const ids: string[] = [];
     for (let count = 0; count < 3; count++) ids.push((await say(server.api, channelId, bruno)).id);
@@ -141,7 +141,7 @@ describe('pins', () => {
     expect(left.map((message: any) => message.id)).toEqual([two]);
   });
 
-  test('are bounded for each channel, however many pin at once', async () => {
+  test('are limited per channel, however many are added at once', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const sent = await Promise.all(Array.from({ length: 6 }, () => say(server.api, channelId, ada)));
     const [like] = await collections()
@@ -162,7 +162,7 @@ describe('pins', () => {
     expect(body.messages).toHaveLength(MAX_PINS);
   });
 
-  test('are for moderators in groups, and for everybody in direct messages', async () => {
+  test('require a moderator in groups, and any member in direct messages', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await say(server.api, channelId, bruno);
     expect((await put(`/api/messages/${id}/pin`, bruno)).body.error.code).toBe('forbidden');
@@ -175,7 +175,7 @@ describe('pins', () => {
 });
 
 describe('bookmarks', () => {
-  test('are listed newest first, told to one’s own devices, and nobody else’s', async () => {
+  test("are listed newest first, sent to the user's own devices, and to nobody else's", async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const [one, two] = [await say(server.api, channelId, ada), await say(server.api, channelId, ada)];
     const [device, other] = [await enter(bruno), await enter(ada)];
@@ -202,7 +202,7 @@ describe('bookmarks', () => {
     expect(other.told.some(({ event }) => event.startsWith('bookmark:'))).toBe(false);
   });
 
-  test('are there only as long as one may read what they mark', async () => {
+  test('exist only as long as the user may read the messages', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await say(server.api, channelId, ada);
     await put(`/api/messages/${id}/bookmark`, bruno);
@@ -212,7 +212,7 @@ describe('bookmarks', () => {
   });
 });
 
-describe('who may not', () => {
+describe('a user who may not', () => {
   const calls: [string, ClientEvent, (id: string, by: Person) => Promise<any>, object][] = [
     ['react', 'message:react', (id, by) => put(reaction(id, '👍'), by), { emoji: '👍' }],
     [
@@ -243,7 +243,7 @@ describe('who may not', () => {
   ];
 
   test.each(calls)(
-    'read a message cannot %s it, and hears no more than that there is none',
+    'read a message cannot %s it, and only learns that it was not found',
     async (_, event, overRest, more) => {
       const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
       const { id } = await say(server.api, channelId, ada);
@@ -272,7 +272,7 @@ describe('who may not', () => {
     expect((await put(`/api/messages/${id}/bookmark`, bruno)).status).toBe(200);
   });
 
-  test('change what has been deleted', async () => {
+  test('change a deleted message', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const { id } = await say(server.api, channelId, ada, 'Secret');
     await put(reaction(id, '👍'), ada);
@@ -289,7 +289,7 @@ describe('who may not', () => {
   });
 });
 
-test('an idempotency key holds over both transports', async () => {
+test('an idempotency key applies to both transports', async () => {
   const { channelId } = await createRoom(server.api, ada);
   const { id } = await say(server.api, channelId, ada);
   const client = await enter(ada);

@@ -57,15 +57,15 @@ describe('the handshake', () => {
     });
   });
 
-  test('refuses a refresh token in the place of an access token', async () => {
+  test('refuses a refresh token in place of an access token', async () => {
     await expect(connect(server.url, ada.refreshToken)).rejects.toMatchObject({
       data: { code: 'token_invalid' },
     });
   });
 });
 
-describe('sending', () => {
-  test('reaches every device of every member, the sender’s own included, without joining', async () => {
+describe('sending a message', () => {
+  test("reaches every device of every member, the sender's own included, without joining", async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const [phone, laptop, other, outsider] = [
       await enter(ada),
@@ -102,7 +102,7 @@ describe('sending', () => {
     expect(body.channel).toMatchObject({ seq: 2, revision: 2 });
   });
 
-  test('the same message from many sockets at once makes one', async () => {
+  test('from many sockets at once creates one', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const sockets = await Promise.all(Array.from({ length: 8 }, () => enter(ada)));
     const input = { channelId, clientMessageId: 'double-click', body: 'One' };
@@ -112,7 +112,7 @@ describe('sending', () => {
     expect(body.messages).toHaveLength(1);
   });
 
-  test('another text under a used clientMessageId is refused, not swallowed', async () => {
+  test('with a different text but a used clientMessageId is refused, not ignored', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const client = await enter(ada);
     await client.ask('message:send', { channelId, clientMessageId: 'reused', body: 'First' });
@@ -120,7 +120,7 @@ describe('sending', () => {
     expect(answer).toMatchObject({ ok: false, error: { code: 'client_message_id_reused' } });
   });
 
-  test('everybody hears one order, which is the order of seq and of each sender', async () => {
+  test('reaches all in one order, which is the order of seq and of each sender', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const [a, b] = [await enter(ada), await enter(bruno)];
     const count = 60;
@@ -145,7 +145,7 @@ describe('sending', () => {
     expect(bySender('order-b')).toEqual(inOrder);
   });
 
-  test('what REST writes is heard on sockets, edits and deletions too', async () => {
+  test('over REST, editing and deleting it, reaches sockets', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const listener = await enter(bruno);
     const path = `/api/channels/${channelId}/messages`;
@@ -163,7 +163,7 @@ describe('sending', () => {
 });
 
 describe('editing and deleting', () => {
-  test('are acknowledged with the message as it is now', async () => {
+  test('are acknowledged with the current message', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const client = await enter(ada);
     const sent = await client.ask('message:send', { channelId, clientMessageId: 'e1', body: 'Draft' });
@@ -179,7 +179,7 @@ describe('editing and deleting', () => {
     expect(again).toMatchObject({ ok: false, error: { code: 'message_deleted' } });
   });
 
-  test('are refused to others over the socket with the same code as over REST', async () => {
+  test('are refused to others over sockets with the same code as over REST', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const [author, member, outsider] = [await enter(ada), await enter(bruno), await enter(eve)];
     const sent = await author.ask('message:send', { channelId, clientMessageId: 'p6', body: 'Mine' });

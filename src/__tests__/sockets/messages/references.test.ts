@@ -51,7 +51,7 @@ const follows = (threadId: string) =>
     .then((rows) => rows.filter((row) => row.threadId.toHexString() === threadId));
 
 describe('a thread', () => {
-  test('counts its replies at the root, under a revision of its own, for everybody', async () => {
+  test('counts its replies at the root, under a revision of its own, for all readers', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const listener = await enter(bruno);
     const root = await say(channelId, ada, 'Root');
@@ -70,7 +70,7 @@ describe('a thread', () => {
     expect(body.channel).toMatchObject({ seq: 2, revision: 3 });
   });
 
-  test('keeps one order of revisions while many reply to several roots at once', async () => {
+  test('keeps one order of revisions during concurrent replies to several roots', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const listener = await enter(bruno);
     const roots = [await say(channelId, ada, 'One'), await say(channelId, ada, 'Two')];
@@ -91,7 +91,7 @@ describe('a thread', () => {
     expect(roots.map(({ id }) => newest(id).replyCount)).toEqual([20, 10]);
   });
 
-  test('a reply to a reply stands in the same thread', async () => {
+  test('contains replies to its replies', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const root = await say(channelId, ada, 'Root');
     const reply = await say(channelId, bruno, 'Reply', { threadId: root.id });
@@ -114,7 +114,7 @@ describe('a thread', () => {
     expect(byUser).toEqual({ [ada.id]: [true, root.seq], [bruno.id]: [true, reply.seq] });
   });
 
-  test('a reply that is sent again counts once, and under another thread it is refused', async () => {
+  test('counts a repeated reply once, and refuses it in another thread', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const roots = [await say(channelId, ada, 'One'), await say(channelId, ada, 'Two')];
     const input = { clientMessageId: 'again', threadId: roots[0]!.id };
@@ -130,8 +130,8 @@ describe('a thread', () => {
   });
 });
 
-describe('what a message refers to', () => {
-  test('is in its own channel: of another one it is as if it were not there', async () => {
+describe('a message that another one refers to', () => {
+  test('must be in the same channel: otherwise it is not found', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const other = await createRoom(server.api, ada);
     const foreign = await say(other.channelId, ada, 'Elsewhere');
@@ -149,7 +149,7 @@ describe('what a message refers to', () => {
     expect(body.channel).toMatchObject({ seq: 0, revision: 0 });
   });
 
-  test('has not been deleted; a thread that has begun goes on all the same', async () => {
+  test('must not be deleted; a thread that has begun continues nevertheless', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const [lonely, root] = [await say(channelId, ada, 'Lonely'), await say(channelId, ada, 'Root')];
     await say(channelId, bruno, 'Reply', { threadId: root.id });
@@ -160,7 +160,7 @@ describe('what a message refers to', () => {
     await say(channelId, bruno, 'Reply', { threadId: root.id });
   });
 
-  test('fails alone: what is sent beside it arrives', async () => {
+  test('fails alone when it is invalid: other messages of the batch are stored', async () => {
     const { channelId } = await createRoom(server.api, ada);
     const answers = await Promise.all([
       post(channelId, ada, 'Good'),
@@ -173,14 +173,14 @@ describe('what a message refers to', () => {
 });
 
 describe('a mention', () => {
-  test('names people of the channel, once each, in whatever case; not oneself, and not outsiders', async () => {
+  test('names users of the channel, once each, in any case; not oneself, and not outsiders', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const text = `@${bruno.username.toUpperCase()}, @${bruno.username}. @${ada.username} @${eve.username} @nobody`;
     expect((await say(channelId, ada, text)).mentionIds).toEqual([bruno.id]);
     expect((await say(channelId, ada, `\`@${bruno.username}\``)).mentionIds).toEqual([]);
   });
 
-  test('of somebody who is not in the private channel, or is banned from it, is plain text', async () => {
+  test('of a user who is not in the private channel, or is banned from it, is plain text', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
     const input = { groupId, name: 'inner', visibility: 'private' };
     const inner: string = (await server.api.post('/api/channels', input, ada.token)).body.channel.id;
@@ -191,7 +191,7 @@ describe('a mention', () => {
     expect((await say(channelId, ada, `@${bruno.username}`)).mentionIds).toEqual([]);
   });
 
-  test('of somebody who has blocked the sender is silent', async () => {
+  test('of a user who has blocked the sender does not notify', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno, eve]);
     await server.api.call('put', `/api/users/me/blocks/${ada.id}`, { token: bruno.token });
     const text = `@${bruno.username} @${eve.username}`;
@@ -200,7 +200,7 @@ describe('a mention', () => {
     await server.api.delete(`/api/users/me/blocks/${ada.id}`, bruno.token);
   });
 
-  test('of everybody counts when a moderator says it, and is plain text of all others', async () => {
+  test('of everyone is effective for moderators, and plain text for others', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const kinds = async (by: Person) => {
       const texts = ['@channel', '@Here!', '@here and @channel', 'channel', '`@here`'];
@@ -210,7 +210,7 @@ describe('a mention', () => {
     expect(await kinds(bruno)).toEqual([null, null, null, null, null]);
   });
 
-  test('takes queries only where there is an @', async () => {
+  test('needs queries only where there is an @', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     await say(channelId, ada, 'warm');
     const { client } = server.context.database.db;

@@ -81,8 +81,8 @@ async function whoHears(): Promise<boolean[]> {
   return devices.map(({ heard }) => heard.some(({ message }) => message.id === id));
 }
 
-describe('a ban', () => {
-  it('makes the channel vanish for the user on all devices at once, and back when it is lifted', async () => {
+describe('a ban from a channel', () => {
+  it('removes the channel on all devices of the user at once, and lifting it restores the channel', async () => {
     expect(await whoHears()).toEqual([true, true]);
     const { status, body } = await restrict({ kind: 'banned', reason: 'spam' });
     expect(status).toBe(200);
@@ -129,7 +129,7 @@ describe('a ban', () => {
     expect(await listed()).toEqual([]);
   });
 
-  it('ends by itself: open sockets hear the channel again without connecting anew', async () => {
+  it('expires: open sockets receive the channel again without reconnecting', async () => {
     const ends = new Date(Date.now() + 2500);
     await restrict({ kind: 'banned', expiresAt: ends.toISOString() });
     expect(await whoHears()).toEqual([false, false]);
@@ -145,7 +145,7 @@ describe('a ban', () => {
     });
   });
 
-  it('that was due while the server was away ends when it starts', async () => {
+  it('that expired while the server was stopped ends when it starts', async () => {
     await restrict({ kind: 'banned' });
     const restriction = { channelId: new ObjectId(channelId), userId: new ObjectId(guest.id) };
     await collections().channelRestrictions.updateOne(restriction, { $set: { expiresAt: new Date(1) } });
@@ -157,7 +157,7 @@ describe('a ban', () => {
     await restarted.close();
   });
 
-  it('holds longer when it is given more time', async () => {
+  it('can be extended', async () => {
     await restrict({ kind: 'banned', expiresAt: new Date(Date.now() + 2500).toISOString() });
     const later = new Date(Date.now() + 3_600_000).toISOString();
     await restrict({ kind: 'banned', expiresAt: later });
@@ -172,7 +172,7 @@ describe('a ban', () => {
     expect(await whoHears()).toEqual([false, false]);
   });
 
-  it('from a private channel lets the member back in when it ends, unless they are out by then', async () => {
+  it('from a private channel restores the membership when it ends, unless the user is out by then', async () => {
     await server.api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, owner.token);
     const members = `/api/channels/${channelId}/members`;
     await server.api.post(members, { userId: guest.id }, owner.token);
@@ -195,7 +195,7 @@ describe('a ban', () => {
     expect(others()).toEqual(before);
   });
 
-  it('outlives leaving the group and coming back', async () => {
+  it('outlives leaving the group and joining again', async () => {
     await restrict({ kind: 'banned' });
     await server.api.post(`/api/groups/${groupId}/leave`, undefined, guest.token);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: guest.id }, owner.token);
@@ -206,7 +206,7 @@ describe('a ban', () => {
 });
 
 describe('a mute', () => {
-  it('lets a member read and not write, over REST and sockets alike, until it ends', async () => {
+  it('permits reading but not writing, over REST and sockets, until it ends', async () => {
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
     await restrict({ kind: 'muted', reason: 'calm down', expiresAt });
     expect(await whoHears()).toEqual([true, true]);
@@ -224,7 +224,7 @@ describe('a mute', () => {
     expect((await sendBySocket()).ok).toBe(true);
   });
 
-  it('takes the place of a ban, and a ban that of a mute', async () => {
+  it('replaces a ban, and a ban replaces it', async () => {
     await restrict({ kind: 'banned' });
     await restrict({ kind: 'muted' });
     expect(await whoHears()).toEqual([true, true]);
@@ -236,8 +236,8 @@ describe('a mute', () => {
   });
 });
 
-describe('who restricts whom', () => {
-  it('is a matter of higher roles: not of equals, not of oneself, not by members', async () => {
+describe('the right to restrict a user', () => {
+  it('requires a higher role: not an equal one, not oneself, not a member', async () => {
     const body = { kind: 'muted' };
     const equal = await signUp(server.api);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: equal.id }, owner.token);
@@ -262,11 +262,11 @@ describe('who restricts whom', () => {
     { kind: 'muted', expiresAt: 'soon' },
     { kind: 'muted', reason: 'x'.repeat(501) },
     { kind: 'muted', channelId: '0'.repeat(24) },
-  ])('%j is refused', async (body) => {
+  ])('is refused with %j', async (body) => {
     expect(await restrict(body)).toMatchObject(refused(400, 'validation_failed'));
   });
 
-  it('pages through those who are restricted', async () => {
+  it('includes a paged list of the restricted users', async () => {
     const others = await Promise.all([signUp(server.api), signUp(server.api)]);
     for (const other of others) {
       await server.api.post(`/api/groups/${groupId}/members`, { userId: other.id }, owner.token);

@@ -49,7 +49,7 @@ async function createMembers(groupId: ObjectId, likeId: ObjectId): Promise<typeo
 const changesOf = ({ events }: RawClient) => events.filter(([event]) => event === 'presence:changed');
 const size = (lists: object) => Object.values(lists).flat().length;
 
-test('what 500 people who come and go at once cost is bounded', async () => {
+test('the traffic is limited when 500 users connect and disconnect at once', async () => {
   let rounds = 0;
   const unsubscribe = server.context.bus.subscribe(
     ({ type }) => void (type === 'presence.changed' && rounds++),

@@ -65,7 +65,7 @@ const prefer = async (person: Person, preferences: object) =>
 const lastSeen = async (person: Person, by: Person): Promise<number> =>
   Date.parse((await presenceOf(person, by)).body.presence.lastSeenAt);
 
-test('somebody is online as long as one device is used, and offline when the last one has gone', async () => {
+test('a user is online while any device is active, and offline when the last one has disconnected', async () => {
   const [phone, laptop] = [await enter(bob), await enter(bob)];
   await sees(watcher, bob, ['online']);
   expect((await phone.ask('presence:report', { active: false })).ok).toBe(true);
@@ -92,7 +92,7 @@ test('somebody is online as long as one device is used, and offline when the las
   expect((await presenceOf(bob, ada)).body.presence.status).toBe('offline');
 });
 
-test('a page that is loaded again does not flicker, and a log-out counts at once', async () => {
+test('reloading a page sends no change, and a log-out applies at once', async () => {
   const first = await enter(bob);
   await sees(watcher, bob, ['online']);
   first.close();
@@ -108,7 +108,7 @@ test('a page that is loaded again does not flicker, and a log-out counts at once
   await sees(watcher, bob, ['online', 'away', 'offline']);
 });
 
-test('whoever does nothing falls away, and one whose client only refreshes its token does, too', async () => {
+test('an inactive user becomes away, even if the client refreshes its token', async () => {
   const client = await enter(bob);
   await sees(watcher, bob, ['online']);
   await client.ask('auth:refresh', { token: bob.token });
@@ -127,8 +127,8 @@ test('do not disturb is shown until it ends', async () => {
   await sees(watcher, bob, ['do_not_disturb', 'online', 'do_not_disturb', 'online']);
 });
 
-describe('who is invisible', () => {
-  it('is seen as offline everywhere, and leaves no trace', async () => {
+describe('an invisible user', () => {
+  it('appears offline everywhere', async () => {
     await enter(bob);
     await sees(watcher, bob, ['online']);
     await prefer(bob, { invisible: true });
@@ -153,7 +153,7 @@ describe('who is invisible', () => {
     expect(left).toBeGreaterThan(0);
   });
 
-  it('does not move when they were last seen', async () => {
+  it('does not change when they were last seen', async () => {
     const seenAt = new Date('2026-01-01T00:00:00.000Z');
     const { users } = server.context.database.collections;
     await users.updateOne({ _id: new ObjectId(bob.id) }, { $set: { lastSeenAt: seenAt } });
@@ -170,8 +170,8 @@ describe('who is invisible', () => {
   });
 });
 
-describe('only those who meet somebody', () => {
-  it('hear of them and may ask', async () => {
+describe('only users who share a group or a channel with a user', () => {
+  it('receive and may request their presence', async () => {
     const carl = await signUp(server.api, 'carl');
     const stranger = await enter(carl);
     await enter(bob);
@@ -226,7 +226,7 @@ describe('only those who meet somebody', () => {
   });
 });
 
-test('whose connection dies without a word is offline within the time that is promised', async () => {
+test('a user whose connection dies silently is offline within the documented time', async () => {
   const since = Date.now();
   const dead = await connectRaw(server.url, bob.token, { answersPings: false });
   await sees(watcher, bob, ['online']);
@@ -237,7 +237,7 @@ test('whose connection dies without a word is offline within the time that is pr
   dead.webSocket.terminate();
 });
 
-test('a server that ends remembers when it saw those who were there', async () => {
+test('a stopping server stores when it saw the users who were online', async () => {
   const other = await startTestServer();
   const carl = await signUp(other.api, 'carl');
   const client = await connect(other.url, carl.token);

@@ -47,7 +47,7 @@ const told = (client: Client): boolean[] =>
 const settle = (...those: Client[]) =>
   Promise.all(those.map((client) => client.ask('message:delete', { messageId: '0'.repeat(24) })));
 
-test('those who read the channel are told, but not the typist, once in three seconds', async () => {
+test('typing is sent to the readers of the channel, but not to the typist, once in three seconds', async () => {
   const phone = await enter(bob);
   const outsider = await enter(await signUp(server.api, 'outsider'));
   for (let count = 0; count < 5; count++) expect(await start()).toEqual(DONE);
@@ -62,7 +62,7 @@ test('those who read the channel are told, but not the typist, once in three sec
   expect([phone, outsider, typist].map(told)).toEqual([[], [], []]);
 });
 
-test('it ends by itself, by a message, and when the typist is gone', async () => {
+test('typing ends by time, by a message, and when the typist disconnects', async () => {
   const since = Date.now();
   await start();
   const ended = await reader.isTold('typing:changed', ({ typing }) => !typing);
@@ -83,7 +83,7 @@ test('it ends by itself, by a message, and when the typist is gone', async () =>
   await reader.isTold('typing:changed', ({ userId, typing }) => userId === ada.id && !typing);
 });
 
-test('that it has ended is told only to those who still read a channel that has become private', async () => {
+test('the end of typing is sent only to the remaining readers of a channel that has become private', async () => {
   const owner = await enter(ada);
   await start();
   await Promise.all([reader, owner].map((client) => client.isTold('typing:changed')));
@@ -94,7 +94,7 @@ test('that it has ended is told only to those who still read a channel that has 
   expect([reader, owner].map(told)).toEqual([[true], [true, false]]);
 });
 
-describe('it is not told', () => {
+describe('typing is not sent', () => {
   const block = (who: Person, whom: Person) =>
     server.api.call('put', `/api/users/me/blocks/${whom.id}`, { token: who.token });
 
@@ -133,7 +133,7 @@ describe('it is not told', () => {
     });
   }
 
-  test('of those who may not send there, from the moment at which they may not', async () => {
+  test('of users who may not send there, as soon as they may not', async () => {
     expect(await start()).toEqual(DONE);
     expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
     await restrict('muted');
@@ -145,7 +145,7 @@ describe('it is not told', () => {
     expect(told(reader)).toEqual([true, false]);
   });
 
-  test('of a channel that there is not, or of what is none', async () => {
+  test('of unknown channels and malformed ids', async () => {
     const ask = (payload: unknown) => typist.ask('typing:start', payload);
     expect(await ask({ channelId: 'f'.repeat(24) })).toMatchObject({ error: { code: 'not_found' } });
     for (const payload of [null, {}, { channelId: 'x' }, { channelId, typing: true }]) {
