@@ -15,52 +15,64 @@ import { VISIBILITIES, type Visibility } from './group.model';
 export const CHANNEL_KINDS = ['group', 'direct'] as const;
 export type ChannelKind = (typeof CHANNEL_KINDS)[number];
 
-/** A direct conversation has no name, and so none of NameKeys. */
+/** A direct conversation has no name, and therefore none of NameKeys. */
 export interface ChannelDocument extends Partial<NameKeys> {
   _id: ObjectId;
   kind: ChannelKind;
-  /** Null of a direct conversation. */
+  /** Null for a direct conversation. */
   groupId: ObjectId | null;
-  /** Unique in its group: see NameKeys. Empty of a direct conversation. */
+  /** Unique in its group: see NameKeys. Empty for a direct conversation. */
   name: string;
   topic: string;
-  /** Public: every member of the group reads it. Private: only those in channel_members. */
+  /** Public: every member of the group can read it. Private: only the users in channel_members can. */
   visibility: Visibility;
   createdBy: ObjectId;
-  /** To whom it was handed over; missing as long as whoever made it owns it. */
+  /** The user to whom it was transferred. Missing while its creator owns it. */
   ownerId?: ObjectId;
-  /** Its place among the channels of its group, see services/channel-order.service.ts; equal ones go by age. */
+  /**
+   * Its position among the channels of its group; equal ones are sorted by age. See
+   * services/channels/channel-order.service.ts.
+   */
   position: number;
-  /** Seconds between two messages of one member, and between two of their changes; 0 for no limit. Moderators are free of it. */
+  /**
+   * The minimum seconds between two messages of one member, and between two of their changes; 0 for no limit.
+   * Moderators are exempt.
+   */
   slowModeSeconds: number;
-  /** Whether only moderators write. */
+  /** Whether only moderators may write. */
   announcementOnly: boolean;
   archivedAt: Date | null;
-  /** For how many days messages are kept; missing or null for ever. */
+  /** The number of days for which messages are kept; missing or null for ever. */
   retentionDays?: number | null;
-  /** Messages with a smaller `seq` were too old and have been removed. Missing as long as there were none. */
+  /** Messages with a smaller `seq` were too old and have been removed. Missing until that happens. */
   retainedFrom?: number;
-  /** Of a direct conversation: its people in one order, so that there is one conversation of them for ever. */
+  /**
+   * For a direct conversation of two: the ids of both in sorted order. It is unique, so two users have one
+   * conversation.
+   */
   directKey?: string;
-  /** How many are in a private channel or a direct conversation; 0 of a public channel, see services/channel-counts.ts. */
+  /**
+   * The number of members of a private channel or direct conversation. 0 for a public channel, whose members
+   * services/channels/channel-counts.ts counts.
+   */
   memberCount: number;
-  /** The number of the newest message. */
+  /** The `seq` of the newest message. */
   seq: number;
-  /** How many messages were sent in it outside of threads. */
+  /** How many messages were sent in it outside threads. */
   mainSeq: number;
-  /** The number of the newest change. */
+  /** The number of the latest change. */
   revision: number;
-  /** Up to where it counts as read by those who have no marker in it: what was there when it became public. */
+  /** Up to where it counts as read for users without a read marker: the messages that existed when it became public. */
   readFrom?: { seq: number; mainSeq: number };
   createdAt: Date;
   updatedAt: Date;
 }
 
-/** What a member of a group may not do in a channel. */
+/** The kinds of restrictions of a user in a channel. */
 export const RESTRICTION_KINDS = ['muted', 'banned'] as const;
 export type RestrictionKind = (typeof RESTRICTION_KINDS)[number];
 
-/** A user who may not write in a channel, or may not know of it, for a time. */
+/** A mute or ban of a user in a channel. */
 export interface ChannelRestrictionDocument {
   _id: ObjectId;
   channelId: ObjectId;
@@ -70,11 +82,11 @@ export interface ChannelRestrictionDocument {
   reason: string;
   restrictedBy: ObjectId;
   createdAt: Date;
-  /** Null when it holds for good. */
+  /** Null if it does not expire. */
   expiresAt: Date | null;
 }
 
-/** When somebody last wrote in a channel with slow mode. */
+/** When a user last sent a message in a channel with slow mode. */
 export interface SlowModeMarkDocument {
   _id: ObjectId;
   channelId: ObjectId;
@@ -82,7 +94,7 @@ export interface SlowModeMarkDocument {
   sentAt: Date;
 }
 
-/** When somebody last changed something that all see in a channel with slow mode: edited a message, or reacted. */
+/** When a user last edited a message or reacted to one in a channel with slow mode. */
 export interface SlowModeChangeDocument {
   _id: ObjectId;
   channelId: ObjectId;
@@ -97,15 +109,15 @@ export const MAX_SLOW_MODE_SECONDS = 6 * 3600;
 export interface ChannelMemberDocument {
   _id: ObjectId;
   channelId: ObjectId;
-  /** That of the channel. */
+  /** The group of the channel. */
   groupId: ObjectId | null;
   userId: ObjectId;
   joinedAt: Date;
-  /** Of a direct conversation: when something was last written in it. Lists of conversations go by it. */
+  /** For a direct conversation: when a message was last sent in it. Lists of conversations are sorted by it. */
   activeAt?: Date;
 }
 
-/** A deleted channel whose messages are still to be removed from the disk. */
+/** A deleted channel whose messages have not all been removed yet. */
 export interface ChannelPurgeDocument {
   /** The channel's id. */
   _id: ObjectId;
@@ -115,11 +127,11 @@ export interface ChannelPurgeDocument {
 const topic = singleLineText(0, 500);
 const slowModeSeconds = z.number().int().min(0).max(MAX_SLOW_MODE_SECONDS).meta({
   description:
-    'Seconds between two messages of one member, and between two of their edits or reactions; 0 for no limit.',
+    'The minimum seconds between two messages of one member, and between two of their edits or reactions; 0 for no limit.',
 });
 const announcementOnly = z
   .boolean()
-  .meta({ description: 'Whether only moderators write: send, edit and react.' });
+  .meta({ description: 'Whether only moderators may send, edit and react.' });
 
 export const createChannelInput = z
   .strictObject({
@@ -146,7 +158,7 @@ export const updateChannelInput = z
 export type UpdateChannelInput = z.output<typeof updateChannelInput>;
 
 export const transferChannelInput = z
-  .strictObject({ userId: idSchema.meta({ description: 'A member of the group.' }) })
+  .strictObject({ userId: idSchema.meta({ description: 'The new owner, a member of the group.' }) })
   .meta({ id: 'TransferChannelInput' });
 export type TransferChannelInput = z.output<typeof transferChannelInput>;
 
@@ -158,9 +170,9 @@ export const channelsQuery = z.strictObject({
   groupId: idSchema,
   cursor: z
     .string()
-    .regex(/^\d{1,9}\.[0-9a-f]{24}$/, 'must be the `nextCursor` of the page before')
+    .regex(/^\d{1,9}\.[0-9a-f]{24}$/, 'must be the `nextCursor` of the previous page')
     .optional()
-    .meta({ description: '`nextCursor` of the page before.' }),
+    .meta({ description: 'The `nextCursor` of the previous page.' }),
   limit: limitSchema(50, 200),
 });
 export type ChannelsQuery = z.output<typeof channelsQuery>;
@@ -169,36 +181,38 @@ export const channelSchema = z
   .strictObject({
     id: idOut,
     kind: z.enum(CHANNEL_KINDS),
-    groupId: idOut.nullable().meta({ description: 'Null of a direct conversation.' }),
-    name: z.string().meta({ description: 'Empty of a direct conversation.' }),
+    groupId: idOut.nullable().meta({ description: 'Null for a direct conversation.' }),
+    name: z.string().meta({ description: 'Empty for a direct conversation.' }),
     topic: z.string(),
     visibility: z.enum(VISIBILITIES),
     createdBy: idOut,
     ownerId: idOut.nullable().meta({
       description:
-        'Who administers it beside the admins of its group: who made it, until it is handed over. Null of a direct conversation.',
+        'The user who administers the channel besides the admins of its group: its creator, unless it was transferred. Null for a direct conversation.',
     }),
-    position: z.number().int().meta({ description: 'Sort by it, then by `id`.' }),
+    position: z.number().int().meta({ description: 'Sort channels by it, then by `id`.' }),
     slowModeSeconds: z.number().int(),
     announcementOnly,
     archivedAt: timestampOut
       .nullable()
-      .meta({ description: 'Since when it is only read; null while it is in use.' }),
+      .meta({
+        description: 'When the channel was archived and became read-only; null if it is not archived.',
+      }),
     retentionDays: z
       .number()
       .int()
       .nullable()
-      .meta({ description: 'For how many days messages are kept; null for ever.' }),
+      .meta({ description: 'The number of days for which messages are kept; null for ever.' }),
     retainedFrom: z
       .number()
       .int()
-      .meta({ description: 'Messages with a smaller `seq` have been removed: drop them.' }),
+      .meta({ description: 'Messages with a smaller `seq` have been removed; delete them from caches.' }),
     memberCount: z.number().int().meta({
       description:
-        'How many are in it. Of a public channel: the members of its group without those who are banned from it, as of this answer; `member:added` and `member:removed` of the group change it.',
+        'The number of members. For a public channel: the members of its group who are not banned from it, at the time of this answer; update it on `member:added` and `member:removed` of the group.',
     }),
     seq: z.number().int().meta({ description: 'The `seq` of the newest message; 0 in an empty channel.' }),
-    revision: z.number().int().meta({ description: 'The number of the newest change.' }),
+    revision: z.number().int().meta({ description: 'The number of the latest change.' }),
     createdAt: timestampOut,
     updatedAt: timestampOut,
   })
@@ -208,12 +222,12 @@ export type Channel = z.output<typeof channelSchema>;
 export const channelReply = z.strictObject({ channel: channelSchema });
 export const channelsReply = z.strictObject({ channels: z.array(channelSchema), nextCursor: nextCursorOut });
 
-/** Who owns a channel of a group; nobody owns a direct conversation. */
+/** Returns the owner of a channel of a group, and null for a direct conversation. */
 export function ownerOf({ kind, createdBy, ownerId }: ChannelDocument): ObjectId | null {
   return kind === 'direct' ? null : (ownerId ?? createdBy);
 }
 
-/** With 0 members where it is public: ChannelCounts knows how many it has. */
+/** Returns the channel as clients see it, with a `memberCount` of 0 if it is public: ChannelCounts supplies that. */
 export function toChannel(channel: ChannelDocument): Channel {
   return {
     id: channel._id.toHexString(),

@@ -19,7 +19,7 @@ export type Visibility = (typeof VISIBILITIES)[number];
 export const GROUP_ROLES = ['owner', 'admin', 'moderator', 'member'] as const;
 export type GroupRole = (typeof GROUP_ROLES)[number];
 
-/** How people come into a public group: by themselves, or by asking. */
+/** How users join a public group: directly, or after approval. */
 export const JOIN_POLICIES = ['open', 'approval'] as const;
 export type JoinPolicy = (typeof JOIN_POLICIES)[number];
 
@@ -27,37 +27,37 @@ export type JoinPolicy = (typeof JOIN_POLICIES)[number];
 export const REMOVAL_REASONS = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
 export type RemovalReason = (typeof REMOVAL_REASONS)[number];
 
-/** Its name is unique over all groups: see NameKeys. */
+/** A group. Its name is unique among all groups: see NameKeys. */
 export interface GroupDocument extends NameKeys {
   _id: ObjectId;
   name: string;
   description: string;
   visibility: Visibility;
   joinPolicy: JoinPolicy;
-  /** 32 hexadecimal digits, new ones for each upload. Missing without an avatar. */
+  /** 32 hexadecimal digits, which change with each upload. Missing without an avatar. */
   avatarId?: string;
   createdBy: ObjectId;
   memberCount: number;
-  /** Public channels: how many private ones there are is nobody's business. */
+  /** The number of public channels. The number of private channels is not disclosed. */
   channelCount: number;
-  /** The public channel that newcomers see first. Null while there is none. */
+  /** The public channel that new members see first. Null if there is none. */
   defaultChannelId: ObjectId | null;
   archivedAt: Date | null;
-  /** How it is found among the public groups. Missing of one that is not shown there. */
+  /** The index entry for the list of public groups. Missing for a group that is not listed. */
   listing?: GroupListing;
   createdAt: Date;
   updatedAt: Date;
 }
 
-/** What a public group is found and sorted by; services/group-listing.ts makes it. */
+/** The search and sort keys of a public group; services/groups/group-listing.ts computes them. */
 export interface GroupListing {
-  /** The name without regard to case and accents, and the id: unique, and in the order of names. */
+  /** The sort key: the name without case and accents, followed by the id, which makes it unique. */
   place: string;
-  /** The words of name and description, without regard to case and accents. */
+  /** The words of the name and the description, without case and accents. */
   words: string[];
 }
 
-/** One user in one group. */
+/** The membership of one user in one group. */
 export interface MembershipDocument {
   _id: ObjectId;
   groupId: ObjectId;
@@ -74,7 +74,7 @@ export const createGroupInput = z
     joinPolicy: z
       .enum(JOIN_POLICIES)
       .default('open')
-      .meta({ description: 'Of a public group: whether people join by themselves or have to ask.' }),
+      .meta({ description: 'Whether users can join a public group directly, or need approval.' }),
   })
   .meta({ id: 'CreateGroupInput' });
 export type CreateGroupInput = z.output<typeof createGroupInput>;
@@ -92,13 +92,13 @@ export type UpdateGroupInput = z.output<typeof updateGroupInput>;
 
 export const discoverGroupsQuery = pageQuery.extend({
   query: singleLineText(1, 80).optional().meta({
-    description: 'Beginnings of words that stand in the name or the description, all of them.',
+    description: 'Prefixes of words in the name or the description. A group must match all of them.',
   }),
   cursor: z
     .string()
-    .regex(/^[A-Za-z0-9_-]{1,1024}$/, 'must be the nextCursor of a page')
+    .regex(/^[A-Za-z0-9_-]{1,1024}$/, 'must be the `nextCursor` of the previous page')
     .optional()
-    .meta({ description: '`nextCursor` of the page before.' }),
+    .meta({ description: 'The `nextCursor` of the previous page.' }),
 });
 export type DiscoverGroupsQuery = z.output<typeof discoverGroupsQuery>;
 
@@ -131,26 +131,28 @@ const groupFields = {
   avatarUrl: avatarUrlOut,
   createdBy: idOut,
   memberCount: z.number().int(),
-  channelCount: z.number().int().meta({ description: 'How many public channels it has.' }),
-  defaultChannelId: idOut.nullable().meta({ description: 'The channel that newcomers see first.' }),
+  channelCount: z.number().int().meta({ description: 'The number of public channels.' }),
+  defaultChannelId: idOut
+    .nullable()
+    .meta({ description: 'The channel that new members see first; null if there is none.' }),
   archivedAt: timestampOut.nullable(),
   createdAt: timestampOut,
   updatedAt: timestampOut,
 };
 
-/** A group as all of its members see it alike. */
+/** A group without what differs from member to member. */
 export const sharedGroupSchema = z.strictObject(groupFields).meta({ id: 'SharedGroup' });
 export type SharedGroup = z.output<typeof sharedGroupSchema>;
 
 export const groupSchema = z
   .strictObject({
     ...groupFields,
-    myRole: z.enum(GROUP_ROLES).nullable().meta({ description: 'Null when the caller is not a member.' }),
+    myRole: z.enum(GROUP_ROLES).nullable().meta({ description: 'Null if the caller is not a member.' }),
   })
   .meta({ id: 'Group' });
 export type Group = z.output<typeof groupSchema>;
 
-/** A group as those see it who are invited, or have asked to come in. */
+/** A group as users see it who are invited or have requested to join. */
 export const groupBriefSchema = z
   .strictObject({
     id: idOut,

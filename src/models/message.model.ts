@@ -10,105 +10,112 @@ import { linkPreviewSchema, type LinkPreview } from './writing/link-preview.mode
 import { idOut, idSchema, messageText, timestampOut } from './kernel/common.model';
 import { reactionSchema, toReaction, type StoredReaction } from './messages/reaction.model';
 
-/** The longest message, in UTF-16 code units. */
+/** The maximum length of a message, in UTF-16 code units. */
 export const MAX_MESSAGE_LENGTH = 8000;
 
 export interface MessageDocument {
   _id: ObjectId;
   channelId: ObjectId;
-  /** Its place in the channel: unique, growing, never reused. */
+  /** Its position in the channel: unique, increasing, never reused. */
   seq: number;
-  /** How many messages outside of threads the channel had with it. */
+  /** The number of messages outside threads in the channel, up to and including this one. */
   mainSeq: number;
-  /** The number of the channel's change that last touched it. */
+  /** The revision of the channel that last changed this message. */
   revision: number;
   senderId: ObjectId;
-  /** What the sender called it, unique per sender: a send that is repeated finds the first. */
+  /** The id that the client gave it, unique per sender: a repeated send finds the first message. */
   clientMessageId: string;
-  /** SHA-256 of what was first sent, to tell a repeated send from another message under the same id. */
+  /**
+   * The SHA-256 hash of the original content, which distinguishes a repeated send from another message with the same
+   * id.
+   */
   sentDigest: string;
-  /** Empty once deleted, and may be where there are files. */
+  /** Empty once the message is deleted; may be empty if there are files. */
   body: string;
-  /** Its files, in their order. Missing without any. */
+  /** Its files, in the order of display. Missing without any. */
   attachments?: StoredAttachment[];
-  /** The root message of the thread that it stands in. Missing outside of threads. */
+  /** The root message of its thread. Missing outside threads. */
   threadId?: ObjectId;
-  /** Of a root: its replies that have not been deleted. Missing until there was one. */
+  /** For a root message: the number of replies that are not deleted. Missing until the first reply. */
   replyCount?: number;
-  /** Of a root: when the newest of those was sent. Missing without any. */
+  /** For a root message: when the newest of these replies was sent. Missing without any. */
   lastReplyAt?: Date;
   /** The message of the same channel that it quotes. */
   replyToId?: ObjectId;
-  /** Others of the channel whom the text names, but for those who have blocked the sender. Missing without any. */
+  /** The mentioned readers of the channel, except those who have blocked the sender. Missing without any. */
   mentionIds?: ObjectId[];
-  /** Whether it is for everybody in the channel, or for those who were connected when it was sent. */
+  /** Whether it mentions everybody in the channel, or those who were connected when it was sent. */
   mentionsEveryone?: EveryoneMention;
-  /** In the order in which each emoji was first used. Missing without any. */
+  /** Sorted by the first use of each emoji. Missing without any. */
   reactions?: StoredReaction[];
-  /** When and by whom it was pinned. Missing unless it is. */
+  /** When and by whom it was pinned. Missing unless it is pinned. */
   pinnedAt?: Date;
   pinnedBy?: ObjectId;
-  /** The revision by which it was pinned: pins are listed by it. */
+  /** The revision that pinned it; lists of pins are sorted by it. */
   pinnedRevision?: number;
-  /** Everybody whom it has mentioned so far, once it was edited: nobody is told twice. */
+  /** After an edit: all users whom it has mentioned so far, so that nobody is notified twice. */
   notifiedIds?: ObjectId[];
-  /** Whether it mentioned everybody before it was edited. */
+  /** Set if it mentioned everybody before an edit. */
   everyoneNotified?: true;
-  /** Whose words these are, when it was forwarded. */
+  /** The original of a forwarded message. Missing unless it was forwarded. */
   forwardedFrom?: ForwardedFrom;
-  /** Of the pages that it links to. Missing as long as there are none. */
+  /** Previews of the linked pages. Missing without any. */
   linkPreviews?: LinkPreview[];
-  /** By what it is found; null once deleted. */
+  /** The search index fields; null once deleted. */
   search: MessageSearchFields | null;
   createdAt: Date;
   editedAt: Date | null;
   deletedAt: Date | null;
 }
 
-/** By which messages are found that stand in no thread. */
+/** A filter for messages outside threads. */
 export const OUTSIDE_THREADS = { threadId: { $exists: false } };
 
 /** `@channel` and `@here`. */
 export const EVERYONE_MENTIONS = ['channel', 'here'] as const;
 export type EveryoneMention = (typeof EVERYONE_MENTIONS)[number];
 
-/** Where a forwarded text was first written. */
+/** The original message of a forwarded one. */
 export interface ForwardedFrom {
   messageId: ObjectId;
   senderId: ObjectId;
   createdAt: Date;
 }
 
-/** What a message is found by beside its body: made from the body, and gone with it. */
+/** The fields of a message that search uses. They are computed from the body and deleted with it. */
 export interface MessageSearchFields {
   /**
-   * The folded words, in order, each behind a space, or behind a line feed if it is of a script that writes
-   * without spaces; a space ends the last one. What the index finds is held against it.
+   * The normalised words in order. Each follows a space, or a line feed if its script is written without spaces; a
+   * space follows the last word. Matches of the index are verified against it.
    */
   text: string;
-  /** What the text index holds beside the words: their beginnings, the sender, whether there are links or files. */
+  /** The further terms of the text index: prefixes of the words, the sender, and whether there are links or files. */
   keys: string;
 }
 
 export const clientMessageIdSchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,128}$/, 'must be 1 to 128 printable ASCII characters without spaces')
-  .meta({ description: 'Made by the client, unique per sender. Sending again with the same id is safe.' });
+  .meta({
+    description:
+      'Generated by the client, unique per sender. A send can safely be repeated with the same id.',
+  });
 
 const clientMessageId = clientMessageIdSchema;
 const body = messageText(MAX_MESSAGE_LENGTH);
 
 const newMessage = {
   clientMessageId,
-  body: body.default('').meta({ description: 'May be empty where there are files.' }),
+  body: body.default('').meta({ description: 'May be empty if there are attachments.' }),
   attachmentIds: attachmentIdsInput.optional(),
   threadId: idSchema.optional().meta({
-    description: 'Reply in the thread of this message; of a reply, in the thread that it stands in.',
+    description:
+      'Send the message as a reply in the thread of this message. If this message is itself a reply, its thread is used.',
   }),
-  replyToId: idSchema.optional().meta({ description: 'Quote this message of the same channel.' }),
+  replyToId: idSchema.optional().meta({ description: 'The message to quote, in the same channel.' }),
 };
 
-/** Whether there is a text or a file to send. */
+/** Whether a message has a text or a file. */
 export const hasContent = ({
   body: text,
   attachmentIds = [],
@@ -125,7 +132,10 @@ export const editMessageInput = z.strictObject({ body }).meta({ id: 'EditMessage
 export type EditMessageInput = z.output<typeof editMessageInput>;
 
 export const forwardMessageInput = z
-  .strictObject({ channelId: idSchema.meta({ description: 'Where it is forwarded to.' }), clientMessageId })
+  .strictObject({
+    channelId: idSchema.meta({ description: 'The channel to forward the message to.' }),
+    clientMessageId,
+  })
   .meta({ id: 'ForwardMessageInput' });
 export type ForwardMessageInput = z.output<typeof forwardMessageInput>;
 
@@ -142,34 +152,38 @@ export const messageSchema = z
     clientMessageId: z.string(),
     body: z
       .string()
-      .meta({ description: 'Empty once the message is deleted; may be where there are files.' }),
-    attachments: z.array(attachmentSchema).meta({ description: 'Its files. None once it is deleted.' }),
-    threadId: idOut.nullable().meta({ description: 'The root of the thread that it stands in.' }),
+      .meta({ description: 'Empty once the message is deleted; may be empty if there are attachments.' }),
+    attachments: z
+      .array(attachmentSchema)
+      .meta({ description: 'The files of the message; empty once it is deleted.' }),
+    threadId: idOut.nullable().meta({ description: 'The root message of its thread; null outside threads.' }),
     replyCount: z
       .number()
       .int()
-      .meta({ description: 'How many replies are in its thread, without deleted ones.' }),
+      .meta({ description: 'The number of replies in its thread, without deleted ones.' }),
     lastReplyAt: timestampOut.nullable(),
-    replyToId: idOut.nullable().meta({ description: 'The message of the same channel that it quotes.' }),
-    mentionIds: z.array(idOut).meta({ description: 'Others of the channel whom the text names.' }),
-    mentionsEveryone: z
-      .enum(EVERYONE_MENTIONS)
-      .nullable()
-      .meta({ description: '`@channel`: all of the channel; `@here`: those who were connected.' }),
-    reactions: z.array(reactionSchema).meta({ description: 'In the order in which each was first used.' }),
+    replyToId: idOut.nullable().meta({ description: 'The quoted message of the same channel.' }),
+    mentionIds: z.array(idOut).meta({ description: 'The mentioned readers of the channel.' }),
+    mentionsEveryone: z.enum(EVERYONE_MENTIONS).nullable().meta({
+      description:
+        '`channel` if it mentions all readers of the channel (`@channel`), `here` if it mentions those who were connected (`@here`).',
+    }),
+    reactions: z.array(reactionSchema).meta({ description: 'Sorted by the first use of each emoji.' }),
     pinnedAt: timestampOut.nullable(),
     pinnedBy: idOut.nullable(),
     forwardedFrom: z
       .strictObject({
-        messageId: idOut.meta({ description: 'It opens for those who may read it.' }),
+        messageId: idOut.meta({
+          description: 'The original message. Only users who may read its channel can open it.',
+        }),
         senderId: idOut,
         createdAt: timestampOut,
       })
       .nullable()
-      .meta({ description: 'Whose words these are, when it was forwarded.' }),
-    linkPreviews: z
-      .array(linkPreviewSchema)
-      .meta({ description: 'Of pages that the text links to; they come a moment after the message.' }),
+      .meta({ description: 'The original of a forwarded message; null unless it was forwarded.' }),
+    linkPreviews: z.array(linkPreviewSchema).meta({
+      description: 'Previews of the linked pages; they are added shortly after the message is sent.',
+    }),
     createdAt: timestampOut,
     editedAt: timestampOut.nullable(),
     deletedAt: timestampOut.nullable(),

@@ -17,8 +17,8 @@ export const GLOBAL_ROLES = ['super_admin', 'group_admin', 'client'] as const;
 export type GlobalRole = (typeof GLOBAL_ROLES)[number];
 
 /**
- * `deactivated` ends with the next log-in. A `banned` user keeps the name and the address, so that neither can be
- * registered again. A `deleted` user is only a name under what they wrote.
+ * A `deactivated` user becomes active with the next log-in. A `banned` user keeps the username and the address, so that
+ * neither can be registered again. A `deleted` user remains only as the name of the author of their messages.
  */
 export const USER_STATES = ['active', 'suspended', 'banned', 'deactivated', 'deleted'] as const;
 export type UserState = (typeof USER_STATES)[number];
@@ -26,32 +26,32 @@ export type UserState = (typeof USER_STATES)[number];
 export interface UserDocument {
   _id: ObjectId;
   username: string;
-  /** The canonical key of the username, unique: log-in, mentions and searches use it. Missing when the user is deleted. */
+  /** The canonical key of the username, unique. Log-in, mentions and search use it. Missing if the user is deleted. */
   searchName?: string;
-  /** The look-alike keys of the username, each of them unique. Missing when the user is deleted. */
+  /** The look-alike keys of the username, each unique. Missing if the user is deleted. */
   nameLookalikes?: string[];
-  /** The canonical key of `email`, unique. Missing when `email` is. */
+  /** The canonical key of `email`, unique. Missing if `email` is missing. */
   emailKey?: string;
-  /** Missing until it is verified (where mail is set up), and when the user is deleted. */
+  /** Missing until it is verified (if mail is configured), and if the user is deleted. */
   email?: string;
-  /** The address given at registration, until its owner confirms it. Several accounts may wait for the same one. */
+  /** The address given at registration, until its owner confirms it. Several accounts may have the same one. */
   pendingEmail?: string;
-  /** An address that is to become that of the account once its owner confirms it; until then the old one stands. */
+  /** The new address of the account, which replaces `email` when its owner confirms it. */
   emailChange?: { email: string; requestedAt: Date };
   emailVerifiedAt: Date | null;
   displayName: string;
-  /** The canonical key of the display name. Missing when the user is deleted, as are its look-alike keys. */
+  /** The canonical key of the display name. Missing if the user is deleted, like its look-alike keys. */
   displayKey?: string;
   displayLookalikes?: string[];
-  /** What the display name is searched by. */
+  /** The search key of the display name. */
   displaySearch?: string;
   bio: string;
   statusText: string;
-  /** 32 hexadecimal digits, new ones for each upload. Missing without an avatar. */
+  /** 32 hexadecimal digits, which change with each upload. Missing without an avatar. */
   avatarId?: string;
   /** An IANA name such as Europe/Lisbon. */
   timeZone: string;
-  /** Missing when the user is deleted. */
+  /** Missing if the user is deleted. */
   passwordHash?: string;
   role: GlobalRole;
   state: UserState;
@@ -59,7 +59,7 @@ export interface UserDocument {
   /** Missing unless the user is banned. */
   ban?: { reason: string; bannedAt: Date };
   totp: TotpState | null;
-  /** When others last saw them here. Missing until then, and when the user is deleted. */
+  /** When the user was last visible to others as online. Missing until then, and if the user is deleted. */
   lastSeenAt?: Date;
   createdAt: Date;
   updatedAt: Date;
@@ -77,18 +77,18 @@ export type PublicFields = Pick<
  */
 export type PersonRecord = PublicFields & { passwordHash?: never };
 
-/** bcrypt reads 72 bytes of a password and no more; longer ones are refused rather than cut. */
+/** bcrypt uses only the first 72 bytes of a password, so longer ones are refused. */
 export const MAX_PASSWORD_BYTES = 72;
 
 /** The second factor of an account. */
 export interface TotpState {
-  /** Base32, as authenticator apps take it; sealed for this user. */
+  /** In Base32, as authenticator apps expect; encrypted for this user. */
   secret: EncryptedValue;
-  /** Null until the user has shown a first code. */
+  /** Null until the user has entered a first code. */
   enabledAt: Date | null;
-  /** The time step of the last code that was accepted: no code is good twice. */
+  /** The time step of the last accepted code: each code is accepted once. */
   lastStep: number;
-  /** SHA-256 of the recovery codes that are left. */
+  /** The SHA-256 hashes of the unused recovery codes. */
   recoveryHashes: string[];
 }
 
@@ -98,9 +98,9 @@ const username = z
     /^[A-Za-z0-9][A-Za-z0-9._-]{1,30}[A-Za-z0-9]$/,
     'must be 3 to 32 letters, digits, dots, dashes or underscores, and start and end with a letter or digit',
   )
-  // Whoever had the name that a deleted account gets could keep that account from being deleted.
-  .refine((name) => !/^deleted-/i.test(name), 'must not begin with deleted-')
-  .refine((name) => !/^(channel|here)$/i.test(name), 'must not be a mention of everybody');
+  // A deleted account gets such a name. Somebody who already had it could prevent the deletion.
+  .refine((name) => !/^deleted-/i.test(name), 'must not start with deleted-')
+  .refine((name) => !/^(channel|here)$/i.test(name), 'must not be channel or here, which mention everybody');
 
 export const newPassword = z
   .string()
@@ -111,16 +111,16 @@ export const newPassword = z
   )
   .refine((text) => !text.includes('\0'), 'must not contain NUL characters');
 
-/** A password that is to be compared: whatever it is, it is either right or wrong. */
+/** A password to be verified. It need not fulfil the rules for new passwords. */
 export const presentedPassword = z.string().min(1).max(1024);
 
 export const secondFactor = z
   .string()
   .min(6)
   .max(32)
-  .meta({ description: 'Six digits of the authenticator app, or a recovery code.' });
+  .meta({ description: 'A six-digit code of the authenticator app, or a recovery code.' });
 
-/** An address as it is stored: its domain in ASCII, the form that mail servers take. */
+/** An e-mail address in its stored form, with the domain in ASCII as mail servers expect it. */
 const emailAddress = z
   .string()
   .max(254)
@@ -142,7 +142,7 @@ export type RegisterInput = z.output<typeof registerInput>;
 
 export const loginInput = z
   .strictObject({
-    identifier: z.string().min(1).max(254).meta({ description: 'The username or the e-mail address.' }),
+    identifier: z.string().min(1).max(254).meta({ description: 'The username or e-mail address.' }),
     password: presentedPassword,
     code: secondFactor.optional(),
   })
@@ -160,7 +160,7 @@ export const updateProfileInput = z
   .meta({ id: 'UpdateProfileInput' });
 export type UpdateProfileInput = z.output<typeof updateProfileInput>;
 
-/** What is asked again before a dangerous act. */
+/** The credentials that sensitive operations ask for again. */
 const proofFields = { password: presentedPassword, code: secondFactor.optional() };
 export const proofInput = z.strictObject(proofFields).meta({ id: 'ProofInput' });
 export type Proof = z.output<typeof proofInput>;
@@ -197,12 +197,12 @@ export type TotpCodeInput = z.output<typeof totpCodeInput>;
 
 export const userSearchQuery = pageQuery.extend({
   query: singleLineText(1, 80),
-  /** The name of the last one, who may be gone by the time of the next page. */
+  /** The name of the last user of the page, so that the next page works if that user is deleted. */
   cursor: z
     .string()
-    .regex(/^[a-z0-9._-]{3,32}$/, 'must be the nextCursor of a page')
+    .regex(/^[a-z0-9._-]{3,32}$/, 'must be the `nextCursor` of the previous page')
     .optional()
-    .meta({ description: '`nextCursor` of the page before.' }),
+    .meta({ description: 'The `nextCursor` of the previous page.' }),
 });
 export type UserSearchQuery = z.output<typeof userSearchQuery>;
 
@@ -217,7 +217,7 @@ const publicUserFields = {
   deleted: z.boolean(),
   deactivated: z.boolean().meta({
     description:
-      'Whether the account rests until its owner logs in again. Until then it has no profile but its names.',
+      'Whether the account is deactivated until its owner logs in again. Until then, only its names are visible.',
   }),
   createdAt: timestampOut,
 };
@@ -230,11 +230,13 @@ export type PublicUser = z.output<typeof publicUserSchema>;
 export const userSchema = z
   .strictObject({
     ...publicUserFields,
-    email: z.string().meta({ description: 'The address given; see `emailVerified`.' }),
+    email: z
+      .string()
+      .meta({ description: 'The e-mail address; `emailVerified` says whether it is confirmed.' }),
     emailVerified: z.boolean(),
     pendingEmail: z.string().nullable().meta({
       description:
-        'An address that becomes `email`, verified, once its owner confirms it; null if there is none.',
+        'The address that becomes the verified `email` when its owner confirms it; null if there is none.',
     }),
     role: z.enum(GLOBAL_ROLES),
     totpEnabled: z.boolean(),
@@ -249,12 +251,14 @@ export const publicUsersReply = z.strictObject({
   nextCursor: nextCursorOut,
 });
 export const totpSetupReply = z.strictObject({
-  secret: z.string().meta({ description: 'Base32, for typing in.' }),
+  secret: z.string().meta({ description: 'The secret in Base32, for manual entry.' }),
   otpauthUrl: z.string(),
-  qrCode: z.string().meta({ description: 'The same as a PNG image in a data URL.' }),
+  qrCode: z.string().meta({ description: 'The `otpauthUrl` as a QR code, a PNG image in a data URL.' }),
 });
 export const recoveryCodesReply = z.strictObject({
-  recoveryCodes: z.array(z.string()).meta({ description: 'Each is good once. They are shown only now.' }),
+  recoveryCodes: z
+    .array(z.string())
+    .meta({ description: 'Each code can be used once. They are shown only in this answer.' }),
 });
 export const publicUserReply = z.strictObject({ user: publicUserSchema });
 export const userReply = z.strictObject({ user: userSchema });
@@ -262,8 +266,10 @@ export const userReply = z.strictObject({ user: userSchema });
 export const credentialsReply = z
   .strictObject({
     user: userSchema,
-    accessToken: z.string().meta({ description: 'Sent as `Authorization: Bearer …`; short-lived.' }),
-    refreshToken: z.string().meta({ description: 'Buys one new pair of tokens, once.' }),
+    accessToken: z
+      .string()
+      .meta({ description: 'A short-lived token, to be sent as `Authorization: Bearer …`.' }),
+    refreshToken: z.string().meta({ description: 'Can be exchanged once for a new pair of tokens.' }),
   })
   .meta({ id: 'Credentials' });
 export type Credentials = z.output<typeof credentialsReply>;
@@ -284,8 +290,8 @@ export function toPersonRecord(user: UserDocument): PersonRecord {
 }
 
 /**
- * A user as others see them. A deactivated account shows no more than its names, which stand under what its owner wrote
- * and in lists of members.
+ * Returns a user as others see them. Of a deactivated account only the names are visible, with its messages and in
+ * lists of members.
  */
 export function toPublicUser(user: PublicFields): PublicUser {
   const profile = toProfile(user);
@@ -319,7 +325,7 @@ export function toUser(user: UserDocument): User {
   };
 }
 
-/** The state of an account now: a suspension ends by itself, without anything being written. */
+/** Returns the current state of an account: a suspension expires without a write. */
 export function stateOf({ state, suspension }: Pick<UserDocument, 'state' | 'suspension'>): UserState {
   const isOver = state === 'suspended' && suspension?.until && suspension.until <= new Date();
   return isOver ? 'active' : state;

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { idSchema } from '../kernel/common.model';
 import { GROUP_ROLES } from '../group.model';
 
-/** What a permission is asked about: the kind of the resource, and its id. */
+/** The resource that a permission concerns: its kind and its id. */
 const resource = z
   .string()
-  .regex(/^(group|channel|message):[0-9a-f]{24}$/, 'must be group:, channel: or message: and an id')
+  .regex(/^(group|channel|message):[0-9a-f]{24}$/, 'must be group:, channel: or message:, followed by an id')
   .meta({
-    description: 'Left out for an action on the server as a whole, such as `group.create`.',
+    description: 'Omit it for an action on the server as a whole, such as `group.create`.',
     example: 'channel:65f0c0ffee0c0ffee0c0ffee',
   });
 
@@ -17,8 +17,8 @@ export const explainQuery = z.strictObject({
   resource: resource.optional(),
   subjectId: idSchema
     .optional()
-    .meta({ description: 'Whom it would be done to, such as the member removed.' }),
-  newRole: z.enum(GROUP_ROLES).optional().meta({ description: 'The role that would be given.' }),
+    .meta({ description: 'The user whom the action would affect, such as the member to be removed.' }),
+  newRole: z.enum(GROUP_ROLES).optional().meta({ description: 'The role that the action would assign.' }),
 });
 export type ExplainQuery = z.output<typeof explainQuery>;
 
@@ -26,12 +26,18 @@ export const explanationReply = z
   .strictObject({
     allowed: z.boolean(),
     rule: z.string().meta({ description: 'The rule that decided.' }),
-    says: z.string().meta({ description: 'The rule in words.' }),
-    code: z.string().nullable().meta({ description: 'The error code that the user would get.' }),
+    says: z.string().meta({ description: 'The rule in plain words.' }),
+    code: z
+      .string()
+      .nullable()
+      .meta({ description: 'The error code that the user would receive; null if the action is allowed.' }),
     overrides: z
       .string()
       .nullable()
-      .meta({ description: 'The rule that refuses everybody else, and that a super admin passes.' }),
+      .meta({
+        description:
+          'The rule that would refuse the action to other users, but does not apply to a super admin.',
+      }),
   })
   .meta({ id: 'PermissionExplanation' });
 export type Explanation = z.output<typeof explanationReply>;

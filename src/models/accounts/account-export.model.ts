@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** One line of the export of an account: an object of the kind that it names. */
+/** One record of the export of an account. */
 export const exportedRecord = z.strictObject({
   kind: z.enum([
     'user',
@@ -31,6 +31,6 @@ export const exportedRecord = z.strictObject({
   ]),
   data: z
     .looseObject({})
-    .meta({ description: 'The object as the API returns it, or the part that the caller may have.' }),
+    .meta({ description: 'The object as the API returns it, or the part of it that the caller may see.' }),
 });
 export type ExportedRecord = z.output<typeof exportedRecord>;

@@ -14,7 +14,7 @@ const listFields = {
     .meta({ type: 'string', enum: ['true', 'false'] }),
   query: singleLineText(1, 80).optional().meta({
     description:
-      'How the name begins, without regard to case and accents; they then come in the order of their names.',
+      'A prefix of the name; case and accents are ignored. With it, the results are sorted by name.',
   }),
   cursor: prefixCursor.optional(),
   limit: limitSchema(50, 200),
@@ -38,12 +38,14 @@ const count = z.number().int();
 export const inspectedGroupSchema = z
   .strictObject({
     group: sharedGroupSchema,
-    owners: z.array(publicUserSchema).meta({ description: 'At most fifty.' }),
+    owners: z.array(publicUserSchema).meta({ description: 'At most 50.' }),
     counts: z.strictObject({
       members: count,
       publicChannels: count,
       privateChannels: count,
-      messages: count.meta({ description: 'That were ever sent in the channels that there are.' }),
+      messages: count.meta({
+        description: 'Messages sent so far in the existing channels, deleted ones included.',
+      }),
       bans: count,
       waitingReports: count,
     }),
@@ -56,7 +58,8 @@ export const inspectedChannelSchema = z
   .strictObject({
     channel: channelSchema,
     members: z.array(publicUserSchema).meta({
-      description: 'Of a private channel or a direct conversation, at most fifty.',
+      description:
+        'At most 50 members of a private channel or direct conversation; empty for a public channel.',
     }),
     counts: z.strictObject({ messages: count, restrictions: count }),
   })

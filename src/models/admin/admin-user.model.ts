@@ -3,7 +3,7 @@ import { singleLineText, limitSchema, nextCursorOut, timestampOut } from '../ker
 import { prefixCursor } from '../kernel/prefix-cursor.model';
 import { GLOBAL_ROLES, stateOf, toUser, USER_STATES, userSchema, type UserDocument } from '../user.model';
 
-/** By what an administrator finds a user: each is served by an index of its own. */
+/** The fields by which an administrator can find users. Each has its own index. */
 export const USER_SEARCH_FIELDS = ['username', 'email', 'displayName'] as const;
 
 export const adminUsersQuery = z.strictObject({
@@ -11,11 +11,11 @@ export const adminUsersQuery = z.strictObject({
   role: z.enum(GLOBAL_ROLES).optional(),
   query: singleLineText(1, 254)
     .optional()
-    .meta({ description: 'How the field begins, without regard to case and accents.' }),
+    .meta({ description: 'A prefix of the field; case and accents are ignored.' }),
   field: z
     .enum(USER_SEARCH_FIELDS)
     .default('username')
-    .meta({ description: 'What `query` is about; the users then come in the order of this field.' }),
+    .meta({ description: 'The field that `query` searches. With `query`, the results are sorted by it.' }),
   cursor: prefixCursor.optional(),
   limit: limitSchema(50, 200),
 });
@@ -28,11 +28,11 @@ export const deleteUserInput = z
   .meta({ id: 'DeleteUserInput' });
 export type DeleteUserInput = z.output<typeof deleteUserInput>;
 
-/** What the sessions of a user tell. */
+/** A summary of the sessions of a user. */
 export interface SessionSummary {
-  /** That have neither ended nor been revoked. */
+  /** How many sessions have neither expired nor been revoked. */
   open: number;
-  /** When any of those that are still known was last used; at most five minutes too early. */
+  /** When one of the stored sessions was last used; it may lag by up to five minutes. */
   lastSeenAt: Date | null;
 }
 
@@ -42,12 +42,12 @@ const accountFields = {
   suspension: z
     .strictObject({ reason: z.string(), until: timestampOut.nullable() })
     .nullable()
-    .meta({ description: 'Null unless the user is suspended now.' }),
+    .meta({ description: 'Null unless the user is currently suspended.' }),
   ban: z.strictObject({ reason: z.string(), bannedAt: timestampOut }).nullable(),
   updatedAt: timestampOut,
 };
 
-/** An account as it is taken out of the server. */
+/** An account as exports contain it. */
 export const accountSchema = z.strictObject(accountFields).meta({ id: 'Account' });
 export type Account = z.output<typeof accountSchema>;
 
@@ -55,9 +55,10 @@ export type Account = z.output<typeof accountSchema>;
 export const adminUserSchema = z
   .strictObject({
     ...accountFields,
-    sessions: z.number().int().meta({ description: 'On how many devices they are logged in.' }),
+    sessions: z.number().int().meta({ description: 'The number of active sessions.' }),
     lastSeenAt: timestampOut.nullable().meta({
-      description: 'The end of the last connection or the last use of a session, to five minutes.',
+      description:
+        'When the last connection ended or a session was last used, whichever is later; accurate to five minutes.',
     }),
   })
   .meta({ id: 'AdminUser' });

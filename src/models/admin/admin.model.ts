@@ -11,7 +11,7 @@ export const suspendInput = z
     until: z.iso
       .datetime()
       .optional()
-      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+      .meta({ description: 'When the suspension ends; omit it for an unlimited suspension.' }),
   })
   .refine((input) => input.until === undefined || new Date(input.until) > new Date(), {
     message: 'must be in the future',

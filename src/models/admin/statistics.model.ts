@@ -2,27 +2,27 @@ import { z } from 'zod';
 import { timestampOut, wholeNumberText } from '../kernel/common.model';
 import { USER_STATES } from '../user.model';
 
-/** What is counted by the hour in which it came into being. */
+/** The collections whose documents are counted by the hour of their creation. */
 export const COUNTED_COLLECTIONS = ['users', 'groups', 'channels', 'messages'] as const;
 export type CountedCollection = (typeof COUNTED_COLLECTIONS)[number];
 export type Counts = Record<CountedCollection, number>;
 
-/** How much came into being in one hour. Hours in which nothing did are missing. */
+/** How many documents were created in one hour. Hours without any are not stored. */
 export interface HourlyCountDocument extends Counts {
   /** The beginning of the hour. */
   _id: Date;
 }
 
-/** Up to when hours have been counted. In `installation`. */
+/** Up to when hours have been counted. It is stored in `installation`. */
 export interface CountedToDocument {
   _id: 'hourly_counts';
-  /** All that came into being before is in the hourly counts, and nothing later. */
+  /** The hourly counts include exactly what was created before this time. */
   countedTo: Date;
 }
 
 export const STEPS = ['hour', 'day'] as const;
 export type Step = (typeof STEPS)[number];
-/** The most points of a series: 31 days of hours, or a year of days. */
+/** The maximum length of a series: the hours of 31 days, or the days of a year. */
 export const MAX_POINTS = { hour: 31 * 24, day: 366 } as const satisfies Record<Step, number>;
 
 export const statisticsQuery = z
@@ -30,10 +30,10 @@ export const statisticsQuery = z
     step: z.enum(STEPS).default('hour'),
     points: wholeNumberText(1, MAX_POINTS.hour)
       .default(24)
-      .meta({ description: 'How many hours or days, up to now: at most 744 hours or 366 days.' }),
+      .meta({ description: 'The number of hours or days up to now: at most 744 hours or 366 days.' }),
   })
   .refine(({ step, points }) => points <= MAX_POINTS[step], {
-    message: 'there are at most 744 hours or 366 days',
+    message: 'must be at most 744 hours or 366 days',
     path: ['points'],
   });
 export type StatisticsQuery = z.output<typeof statisticsQuery>;
@@ -51,21 +51,21 @@ const stateFields = Object.fromEntries(USER_STATES.map((each) => [each, count]))
 export const statisticsSchema = z
   .strictObject({
     at: timestampOut,
-    users: z.strictObject(stateFields).meta({ description: 'By state.' }),
+    users: z.strictObject(stateFields).meta({ description: 'The number of users in each state.' }),
     groups: count,
-    channels: count.meta({ description: 'Direct conversations are among them.' }),
-    messages: count.meta({ description: 'Deleted ones keep their place, and count.' }),
+    channels: count.meta({ description: 'Includes direct conversations.' }),
+    messages: count.meta({ description: 'Includes deleted messages, which keep their `seq`.' }),
     storage: z
       .strictObject({ files: count, bytes: count, measuredAt: timestampOut })
-      .meta({ description: 'Uploads, at most ten minutes old.' }),
+      .meta({ description: 'The stored uploads, measured at most ten minutes ago.' }),
     online: z
       .strictObject({ users: count, connections: count })
-      .meta({ description: 'On the node that answers.' }),
+      .meta({ description: 'Counted on the node that answers.' }),
     series: z.strictObject({
       step: z.enum(STEPS),
       countedTo: timestampOut.meta({
         description:
-          'Up to where the series is complete: now, unless the server is still counting what was there.',
+          'The series is complete up to this time: now, unless the server is still counting existing data.',
       }),
       points: z.array(z.strictObject({ from: timestampOut, ...countFields })),
     }),

@@ -10,7 +10,7 @@ import {
 } from '../kernel/common.model';
 
 export const AUDIT_ACTIONS = [
-  /** A super admin used a group or channel that they are no member of. */
+  /** A super admin used a group or channel of which they are not a member. */
   'super_admin.entered',
   'group.channels_arranged',
   'group.default_channel_set',
@@ -25,7 +25,7 @@ export const AUDIT_ACTIONS = [
   'channel.member_removed',
   'channel.user_muted',
   'channel.user_banned',
-  /** By a moderator, or, without an actor, because its time had come. */
+  /** Ended by a moderator; or without an actor, when it expired. */
   'channel.restriction_ended',
   'session.token_reused',
   'user.role_changed',
@@ -38,7 +38,7 @@ export const AUDIT_ACTIONS = [
   'user.password_reset',
   'user.password_reset_sent',
   'user.email_change_requested',
-  /** By the owner of the old address, with the link that was mailed there. */
+  /** Stopped by the owner of the old address, with the link that was mailed there. */
   'user.email_change_stopped',
   'user.email_changed',
   'user.totp_enabled',
@@ -64,7 +64,7 @@ export const AUDIT_ACTIONS = [
   'report.released',
   'report.resolved',
   'channel.retention_changed',
-  /** By somebody else than its author. */
+  /** Deleted by another user than its author. */
   'message.deleted',
   'message.pinned',
   'message.unpinned',
@@ -77,36 +77,36 @@ export const AUDIT_ACTIONS = [
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 /**
- * One act that somebody may have to answer for. Entries form a chain: each holds the hash of the one before, so
- * none can be changed, removed or put in between without breaking all that follow.
+ * A record of one privileged action. Entries form a chain: each contains the hash of its predecessor, so an entry that
+ * is changed, removed or inserted later breaks the chain from there on.
  */
 export interface AuditDocument {
   _id: ObjectId;
-  /** 1, 2, 3 … without a hole. */
+  /** 1, 2, 3 … without gaps. */
   seq: number;
   at: Date;
   action: AuditAction;
-  /** Who did it; null when it was the server by itself. */
+  /** The user who did it; null if the server did. */
   actorId: ObjectId | null;
-  /** Whom or what it concerns; null when that is the whole installation. */
+  /** The user or object that it concerns; null for the whole installation. */
   targetId: ObjectId | null;
   address: string;
   details: Record<string, string | null>;
-  /** `hash` of the entry before; NO_HASH in the first. */
+  /** The `hash` of the previous entry; NO_HASH in the first one. */
   previousHash: string;
-  /** SHA-256, in hexadecimal digits, of all the fields above (services/audit-chain.ts tells how). */
+  /** The SHA-256 hash, in hexadecimal digits, of all the fields above; services/audit/audit-chain.ts computes it. */
   hash: string;
 }
 
-/** The end of the chain. Whoever adds an entry locks this document, so that no two can follow the same one. */
+/** The end of the chain. Adding an entry locks this document, so that two entries cannot have the same predecessor. */
 export interface AuditHeadDocument {
   _id: 'audit_head';
-  /** Of the newest entry; 0 in an empty log. */
+  /** The `seq` of the newest entry; 0 in an empty log. */
   seq: number;
   hash: string;
 }
 
-/** What the first entry has for the hash of the one before. */
+/** The `previousHash` of the first entry. */
 export const NO_HASH = '0'.repeat(64);
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
@@ -114,15 +114,15 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/);
 export const auditEntrySchema = z
   .strictObject({
     id: idOut,
-    seq: z.number().int().min(1).meta({ description: '1, 2, 3 … without a hole.' }),
+    seq: z.number().int().min(1).meta({ description: '1, 2, 3 … without gaps.' }),
     at: timestampOut,
     action: z.enum(AUDIT_ACTIONS),
-    actorId: idOut.nullable().meta({ description: 'Null when it was the server by itself.' }),
-    targetId: idOut.nullable().meta({ description: 'Null when it concerns the whole installation.' }),
+    actorId: idOut.nullable().meta({ description: 'Null if the server itself did it.' }),
+    targetId: idOut.nullable().meta({ description: 'Null if it concerns the whole installation.' }),
     address: z.string(),
     details: z.record(z.string(), z.string().nullable()),
-    previousHash: hash.meta({ description: '`hash` of the entry before.' }),
-    hash: hash.meta({ description: 'SHA-256 of all the other fields; see docs/admin.md.' }),
+    previousHash: hash.meta({ description: 'The `hash` of the previous entry.' }),
+    hash: hash.meta({ description: 'The SHA-256 hash of all other fields; see docs/admin.md.' }),
   })
   .meta({ id: 'AuditEntry' });
 export type AuditEntry = z.output<typeof auditEntrySchema>;
@@ -132,8 +132,8 @@ const filterFields = {
   action: z.enum(AUDIT_ACTIONS).optional(),
   actorId: idSchema.optional(),
   targetId: idSchema.optional(),
-  from: z.iso.datetime().optional().meta({ description: 'The first moment that counts.' }),
-  to: z.iso.datetime().optional().meta({ description: 'The first moment that no longer counts.' }),
+  from: z.iso.datetime().optional().meta({ description: 'Only entries at or after this time.' }),
+  to: z.iso.datetime().optional().meta({ description: 'Only entries before this time.' }),
 };
 export const auditFilterQuery = z.strictObject(filterFields);
 export type AuditFilter = z.output<typeof auditFilterQuery>;
@@ -141,7 +141,7 @@ export const auditQuery = z.strictObject({
   ...filterFields,
   cursor: wholeNumberText(0, Number.MAX_SAFE_INTEGER)
     .optional()
-    .meta({ description: '`nextCursor` of the page before.' }),
+    .meta({ description: 'The `nextCursor` of the previous page.' }),
   limit: limitSchema(50, 200),
 });
 export type AuditQuery = z.output<typeof auditQuery>;

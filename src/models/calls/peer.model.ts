@@ -1,32 +1,34 @@
 import { z } from 'zod';
 
-/** The id of a peer, as the PeerJS client allows it, and no longer than 64 characters. */
+/** The id of a peer in the form that the PeerJS client allows, with at most 64 characters. */
 const peerId = z
   .string()
   .max(64)
   .regex(
     /^[A-Za-z0-9]+(?:[ _-][A-Za-z0-9]+)*$/,
-    'must be letters and digits, with single - _ or spaces between',
+    'must consist of letters and digits, separated by single dashes, underscores or spaces',
   );
 
-/** What a PeerJS client puts into the address of its WebSocket. Its `token` carries Parley's access token. */
+/** The query of the WebSocket URL that a PeerJS client opens. Its `token` carries Parley's access token. */
 export const peerQuery = z.object({
   key: z.literal('peerjs'),
   id: peerId,
   token: z.string().min(1, 'must be an access token').max(4096),
 });
 
-/** A frame that another peer is to receive. The payload belongs to the PeerJS clients. */
+/** A frame for another peer. Only the PeerJS clients interpret the payload. */
 const signal = z.object({
   type: z.enum(['OFFER', 'ANSWER', 'CANDIDATE']),
   dst: peerId,
   payload: z.unknown(),
 });
 
-/** Says that the sender has left: to one peer, or, without `dst`, to the server. */
+/** Announces that the sender leaves: to one peer, or to the server if there is no `dst`. */
 const leave = z.object({ type: z.literal('LEAVE'), dst: peerId.or(z.literal('')).nullish() });
 
-/** Every frame that a PeerJS client may send. Other fields are dropped; above all `src`, which the server sets. */
+/**
+ * Every frame that a PeerJS client may send. Other fields are dropped, above all `src`, which the server sets itself.
+ */
 export const peerFrame = z.discriminatedUnion('type', [
   z.object({ type: z.literal('HEARTBEAT') }),
   leave,

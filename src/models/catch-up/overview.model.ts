@@ -10,12 +10,15 @@ import { presenceSchema } from '../presence/presence.model';
 import { preferencesSchema } from '../users/preferences.model';
 import { publicUserSchema, userSchema } from '../user.model';
 
-/** How much of each an overview holds at most. */
+/** The maximum number of items of each kind in an overview. */
 export const OVERVIEW_LIMITS = { groups: 500, channels: 2000, blocked: 1000, admissions: 100 } as const;
 
-const unreadCount = z.number().int().meta({ description: 'Unread messages of all its channels together.' });
+const unreadCount = z.number().int().meta({ description: 'The unread messages in all of its channels.' });
 
-const mentionCount = z.number().int().meta({ description: 'Those of them that name the caller, or all.' });
+const mentionCount = z
+  .number()
+  .int()
+  .meta({ description: 'The unread messages that mention the caller or everyone.' });
 
 const overviewChannelSchema = z
   .strictObject({ channel: channelSchema, summary: channelSummarySchema })
@@ -29,7 +32,7 @@ const overviewGroupSchema = z
     mentions: mentionCount,
     channels: z
       .array(overviewChannelSchema)
-      .meta({ description: 'Those that the caller may read, in order.' }),
+      .meta({ description: 'The channels that the caller may read, in their order.' }),
   })
   .meta({ id: 'OverviewGroup' });
 export type OverviewGroup = z.output<typeof overviewGroupSchema>;
@@ -38,42 +41,49 @@ const overviewDirectSchema = z
   .strictObject({
     channel: channelSchema,
     summary: channelSummarySchema,
-    userIds: z.array(idOut).meta({ description: 'Who is in it, the caller too.' }),
+    userIds: z.array(idOut).meta({ description: 'The participants, including the caller.' }),
   })
   .meta({ id: 'OverviewDirect' });
 export type OverviewDirect = z.output<typeof overviewDirectSchema>;
 
-/** What the server takes, so that a client refuses it before it asks. */
+/** The limits of the server, so that a client can check input before it sends it. */
 const serverLimitsSchema = z
   .strictObject({
-    messageLength: z.number().int().meta({ description: 'Of a message, in UTF-16 code units.' }),
-    bodyBytes: z.number().int().meta({ description: 'Of a JSON body or a socket packet.' }),
+    messageLength: z
+      .number()
+      .int()
+      .meta({ description: 'The maximum length of a message, in UTF-16 code units.' }),
+    bodyBytes: z.number().int().meta({ description: 'The maximum size of a JSON body or a socket packet.' }),
     avatarBytes: z.number().int(),
-    attachments: z.number().int().meta({ description: 'Files of a message.' }),
+    attachments: z.number().int().meta({ description: 'The maximum number of files in a message.' }),
     uploadBytes: z
       .strictObject({ image: z.number().int(), media: z.number().int(), file: z.number().int() })
-      .meta({ description: 'Of a file, by what it is: a picture, sound or video, anything else.' }),
-    quotaBytes: z.number().int().meta({ description: 'Of all files of the caller.' }),
-    pageSize: z.number().int().meta({ description: 'The greatest `limit` of a list.' }),
+      .meta({
+        description: 'The maximum size of a file, by category: an image, audio or video, or any other file.',
+      }),
+    quotaBytes: z.number().int().meta({ description: 'The maximum total size of all files of the caller.' }),
+    pageSize: z.number().int().meta({ description: 'The maximum `limit` of a list.' }),
     passwordBytes: z.number().int(),
   })
   .meta({ id: 'ServerLimits' });
 export type ServerLimits = z.output<typeof serverLimitsSchema>;
 
-/** All that a client draws at start. */
+/** Everything that a client displays at start. */
 export const overviewSchema = z
   .strictObject({
     serverTime: timestampOut,
     me: userSchema,
-    groups: z.array(overviewGroupSchema).meta({ description: 'The groups of the caller, by name.' }),
+    groups: z.array(overviewGroupSchema).meta({ description: 'The groups of the caller, sorted by name.' }),
     direct: z
       .array(overviewDirectSchema)
-      .meta({ description: 'Direct conversations, the one with the newest message first.' }),
+      .meta({ description: 'The direct conversations, sorted by their newest message, latest first.' }),
     users: z.array(publicUserSchema).meta({
-      description: 'Those who are named above: in direct conversations, and as senders of last messages.',
+      description:
+        'The users to whom the lists above refer: participants of direct conversations, and senders of last messages.',
     }),
     presences: z.array(presenceSchema).meta({
-      description: 'Who of the people in direct conversations is there. Whoever is not named is offline.',
+      description:
+        'The presence of the participants of direct conversations. Users who are not listed are offline.',
     }),
     unread: z.strictObject({
       messages: unreadCount,
@@ -82,18 +92,19 @@ export const overviewSchema = z
       notifications: z.number().int(),
     }),
     joinRequests: z.array(ownJoinRequestSchema).meta({
-      description: 'What the caller has asked to come into: waiting, or rejected lately. The newest first.',
+      description:
+        'The join requests of the caller that are pending or were rejected recently, newest first.',
     }),
-    invites: z.array(receivedInviteSchema).meta({ description: 'Invites for the caller, the oldest first.' }),
+    invites: z.array(receivedInviteSchema).meta({ description: 'The invites for the caller, oldest first.' }),
     announcements: z.array(announcementSchema),
     preferences: preferencesSchema,
     blockedUserIds: z.array(idOut),
     limits: serverLimitsSchema,
     complete: z.boolean().meta({
       description:
-        `False for somebody in more than ${OVERVIEW_LIMITS.groups} groups or ${OVERVIEW_LIMITS.channels} channels, ` +
-        `who has blocked more than ${OVERVIEW_LIMITS.blocked} users, or of whose requests and invites more than ` +
-        `${OVERVIEW_LIMITS.admissions} wait: the lists have the rest.`,
+        `False if the caller is in more than ${OVERVIEW_LIMITS.groups} groups or ${OVERVIEW_LIMITS.channels} channels, ` +
+        `has blocked more than ${OVERVIEW_LIMITS.blocked} users, or has more than ${OVERVIEW_LIMITS.admissions} ` +
+        'join requests or invites. The list endpoints return the rest.',
     }),
   })
   .meta({ id: 'Overview' });

@@ -4,9 +4,9 @@ import { channelSchema } from '../channel.model';
 import { idOut, idSchema } from '../kernel/common.model';
 import { messageSchema } from '../message.model';
 
-/** The most channels that one call may name; more are asked for in several calls, with `named`. */
+/** The maximum number of channels in one call. A client with more channels makes several calls, with `named`. */
 const MAX_CHANNELS = 2000;
-/** Who has missed more changes of a channel than these loads it anew: that is cheaper. */
+/** A client that has missed more changes of a channel than this must reload the channel, which is cheaper. */
 export const MAX_MISSED_CHANGES = 1000;
 
 const revision = z.number().int();
@@ -17,10 +17,10 @@ export const syncInput = z
       .record(idSchema, z.number().int().min(0).max(Number.MAX_SAFE_INTEGER))
       .refine(
         (since) => Object.keys(since).length <= MAX_CHANNELS,
-        `must name at most ${MAX_CHANNELS} channels`,
+        `must contain at most ${MAX_CHANNELS} channels`,
       )
       .meta({
-        description: `For each channel that the client knows, by its id, the revision up to which it does. At most ${MAX_CHANNELS}.`,
+        description: `The latest revision that the client knows of each channel, by the id of the channel. At most ${MAX_CHANNELS} channels.`,
       }),
     limit: z
       .number()
@@ -28,11 +28,13 @@ export const syncInput = z
       .min(1)
       .max(MAX_MISSED_CHANGES)
       .default(500)
-      .meta({ description: 'The most changes in the answer, over all channels.' }),
+      .meta({ description: 'The maximum number of changes in the answer, over all channels.' }),
     named: z
       .boolean()
       .default(false)
-      .meta({ description: 'Whether it is about these channels alone, so that others are not `added`.' }),
+      .meta({
+        description: 'If true, only the channels in `since` are considered, and `added` stays empty.',
+      }),
   })
   .meta({ id: 'SyncInput' });
 export type SyncInput = z.output<typeof syncInput>;
@@ -42,21 +44,25 @@ export const channelChangeSchema = z
     z.strictObject({ kind: z.literal('message'), revision, message: messageSchema }),
     z
       .strictObject({ kind: z.literal('channel'), revision })
-      .meta({ description: 'Its fields changed: they are in `channel`.' }),
+      .meta({ description: 'The fields of the channel changed; `channel` has their current values.' }),
     z.strictObject({
       kind: z.literal('member'),
       revision,
       userId: idOut,
-      present: z.boolean().meta({ description: 'Whether they are in the channel since.' }),
+      present: z
+        .boolean()
+        .meta({
+          description: 'True if the user was added to the channel, false if the user left it or was removed.',
+        }),
     }),
     z
       .strictObject({ kind: z.literal('members_cleared'), revision })
-      .meta({ description: 'It opened to the group, and has no members of its own since.' }),
+      .meta({ description: 'The channel became public to the group and no longer has members of its own.' }),
   ])
   .meta({ id: 'ChannelChange' });
 export type ChannelChange = z.output<typeof channelChangeSchema>;
 
-/** Why a channel has to be loaded anew. */
+/** Why a client must reload a channel. */
 export const RESET_REASONS = ['too_far_behind', 'unknown_revision'] as const;
 export type ResetReason = (typeof RESET_REASONS)[number];
 
@@ -68,33 +74,44 @@ export const syncReply = z
       .array(
         z.strictObject({
           channelId: idOut,
-          channel: channelSchema.nullable().meta({ description: 'As it is now; null if nothing changed.' }),
+          channel: channelSchema
+            .nullable()
+            .meta({ description: 'The current channel; null if nothing changed.' }),
           changes: z.array(channelChangeSchema).meta({
             description:
-              'In the order of their revisions. Of a thing that changed several times only its last state.',
+              'Sorted by revision. An object that changed several times appears once, in its latest state.',
           }),
-          revision: revision.meta({ description: 'With these, the client knows the channel up to here.' }),
-          more: z.boolean().meta({ description: 'Whether there are later changes: call again.' }),
+          revision: revision.meta({
+            description: 'The revision up to which the client knows the channel after these changes.',
+          }),
+          more: z
+            .boolean()
+            .meta({ description: 'Whether there are further changes of this channel. If so, call again.' }),
           read: channelReadSchema,
         }),
       )
-      .meta({ description: 'Those that the client named and may read, with changes or without.' }),
+      .meta({ description: 'The channels in `since` that the caller may read, with or without changes.' }),
     reset: z
       .array(
         z.strictObject({
-          scope: z.literal('channel').meta({ description: 'What is to be loaded anew.' }),
+          scope: z.literal('channel').meta({ description: 'What the client must reload.' }),
           reason: z.enum(RESET_REASONS),
           ...loadable,
         }),
       )
-      .meta({ description: 'Those whose changes are not told: forget what is known of them, and load.' }),
+      .meta({
+        description: 'The channels whose changes are not returned: discard the cached state and reload them.',
+      }),
     gone: z.array(z.strictObject({ channelId: idOut, reason: z.literal('not_found') })).meta({
-      description: 'Those that the client named and cannot read, or that do not exist: there is no telling.',
+      description:
+        'The channels in `since` that do not exist or that the caller may not read; the answer does not say which.',
     }),
     added: z
       .array(z.strictObject(loadable))
-      .meta({ description: 'Those that the client may read and did not name. At most 200.' }),
-    more: z.boolean().meta({ description: 'Whether another call has more to tell, of whatever channel.' }),
+      .meta({
+        description: 'The channels that the caller may read and that are missing from `since`. At most 200.',
+      }),
+    more: z.boolean().meta({ description: 'Whether another call would return more, for any channel.' }),
   })
   .meta({ id: 'SyncReply' });
 export type SyncReply = z.output<typeof syncReply>;

@@ -1,17 +1,17 @@
 import type { ObjectId } from 'mongodb';
 
 /**
- * The last change of something in a channel that is no message: of its fields, or of whether somebody is in it.
- * Messages carry the revision of their last change themselves.
+ * The latest change of the fields of a channel, or of the membership of one user. Messages themselves contain the
+ * revision of their latest change.
  */
 export interface ChannelChangeDocument {
   _id: ObjectId;
   channelId: ObjectId;
-  /** Unique in the channel, over messages too. */
+  /** Unique in the channel, across messages too. */
   revision: number;
   kind: 'channel' | 'member' | 'members_cleared';
-  /** Who came or went; null of the others. */
+  /** The user who was added or removed; null for the other kinds. */
   userId: ObjectId | null;
-  /** Of a member: whether they are in it since. */
+  /** For the kind `member`: whether the user is in the channel after the change. */
   present?: boolean;
 }

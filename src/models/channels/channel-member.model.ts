@@ -3,7 +3,7 @@ import type { ChannelMemberDocument } from '../channel.model';
 import { idOut, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
 
-/** Somebody in a channel; `joinedAt` of a public one is since when they are in its group. */
+/** A member of a channel. In a public channel, `joinedAt` is when the user joined its group. */
 export const channelMemberSchema = z
   .strictObject({ userId: idOut, joinedAt: timestampOut, user: publicUserSchema })
   .meta({ id: 'ChannelMember' });

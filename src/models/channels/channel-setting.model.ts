@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { idOut, idSchema } from '../kernel/common.model';
 import { NOTIFICATION_LEVELS, type NotificationLevel } from '../users/preferences.model';
 
-/** How a user wants to have one channel. Missing where it is as everywhere. */
+/** The settings of one user for one channel. Missing if the user's preferences apply. */
 export interface ChannelSettingDocument {
   _id: ObjectId;
   userId: ObjectId;
@@ -15,7 +15,7 @@ const inputFields = {
   notificationLevel: z
     .enum(NOTIFICATION_LEVELS)
     .nullable()
-    .meta({ description: 'Null: as the preferences say.' }),
+    .meta({ description: "Null if the user's preferences apply." }),
 };
 export const channelSettingInput = z.strictObject(inputFields).meta({ id: 'ChannelSettingInput' });
 export type ChannelSettingInput = z.output<typeof channelSettingInput>;

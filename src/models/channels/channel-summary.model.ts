@@ -3,18 +3,21 @@ import { z } from 'zod';
 import { idOut, idSchema, timestampOut } from '../kernel/common.model';
 import { messageSchema } from '../message.model';
 
-/** How far a user has read a channel. */
+/** The read marker of a user in a channel. */
 export interface ChannelReadDocument {
   _id: ObjectId;
   channelId: ObjectId;
   userId: ObjectId;
-  /** The `seq` up to which they have read. It moves back only when they say so. */
+  /** The `seq` up to which the user has read. It moves back only if the user marks messages as unread. */
   seq: number;
-  /** How many messages outside of threads there are up to there. */
+  /** How many messages outside threads there are up to `seq`. */
   mainSeq: number;
-  /** How many outside of threads behind it are their own, since they have put it back; deleted ones count. */
+  /**
+   * How many messages outside threads after `seq` are the user's own, deleted ones included. Not 0 only after the
+   * marker was moved back.
+   */
   own: number;
-  /** Grows with every move. */
+  /** Increases with every move of the marker. */
   version: number;
 }
 
@@ -25,7 +28,7 @@ export const markReadInput = z
       .int()
       .min(0)
       .max(Number.MAX_SAFE_INTEGER)
-      .meta({ description: 'The `seq` of the newest message that has been seen.' }),
+      .meta({ description: 'The `seq` of the newest message that the user has seen.' }),
   })
   .meta({ id: 'MarkReadInput' });
 export type MarkReadInput = z.output<typeof markReadInput>;
@@ -37,7 +40,7 @@ export const markUnreadInput = z
       .int()
       .min(1)
       .max(Number.MAX_SAFE_INTEGER)
-      .meta({ description: 'The `seq` of the message from which on it is to be unread.' }),
+      .meta({ description: 'The `seq` of the first message to mark as unread.' }),
   })
   .meta({ id: 'MarkUnreadInput' });
 export type MarkUnreadInput = z.output<typeof markUnreadInput>;
@@ -48,76 +51,100 @@ export const markUnreadEvent = markUnreadInput.extend({ channelId: idSchema });
 
 const readSeq = z.number().int().meta({ description: 'The `seq` up to which the user has read.' });
 const unread = z.number().int().meta({
-  description: 'Messages of others behind it that have not been deleted, without replies in threads.',
+  description:
+    'The messages of other users after `readSeq`, without deleted messages and replies in threads.',
 });
 const mentions = z
   .number()
   .int()
-  .meta({ description: 'Those of them that name the user, or the whole channel.' });
+  .meta({ description: 'The unread messages that mention the user or the whole channel.' });
 
-/** How far a user has read, and what is left. */
+/** The read marker of a user in a channel, and what is unread. */
 export const channelReadSchema = z
   .strictObject({
     channelId: idOut,
     readSeq,
     unread,
     mentions,
-    lastSeq: z.number().int().meta({ description: "The channel's newest `seq` when it was counted." }),
-    revision: z.number().int().meta({ description: "The channel's `revision` when it was counted." }),
-    version: z.number().int().meta({ description: 'Of two states, the one with the greater one is later.' }),
+    lastSeq: z
+      .number()
+      .int()
+      .meta({ description: 'The newest `seq` of the channel at the time of counting.' }),
+    revision: z
+      .number()
+      .int()
+      .meta({ description: 'The `revision` of the channel at the time of counting.' }),
+    version: z
+      .number()
+      .int()
+      .meta({
+        description:
+          'Increases with every change: of two states, the one with the greater version is the later one.',
+      }),
   })
   .meta({ id: 'ChannelRead' });
 export type ChannelRead = z.output<typeof channelReadSchema>;
 
-/** What a client draws of a channel in a list. */
+/** What a client displays of a channel in a list. */
 export const channelSummarySchema = z
   .strictObject({
     channelId: idOut,
     lastMessage: messageSchema
       .nullable()
-      .meta({ description: 'The newest one, without its text if it was deleted; null in an empty channel.' }),
+      .meta({
+        description: 'The newest message, without its text if it was deleted; null in an empty channel.',
+      }),
     readSeq,
     unread,
     mentions,
     muted: z
       .strictObject({ reason: z.string(), expiresAt: timestampOut.nullable() })
       .nullable()
-      .meta({ description: 'Why the user may not write, and until when.' }),
+      .meta({ description: 'The reason and the end of a mute of the user; null if the user is not muted.' }),
     membersOnline: z
       .number()
       .int()
-      .meta({ description: 'How many people are connected who hear the channel; the user counts too.' }),
+      .meta({
+        description:
+          'The number of connected users who receive the events of the channel, including this user.',
+      }),
   })
   .meta({ id: 'ChannelSummary' });
 export type ChannelSummary = z.output<typeof channelSummarySchema>;
 
 const counts = { unread: z.number().int(), mentions: z.number().int() };
 
-/** All that is unread of a user. */
+/** All unread messages of a user. */
 export const unreadTotals = z
   .strictObject({
     ...counts,
     groups: z.array(z.strictObject({ groupId: idOut.nullable(), ...counts })).meta({
-      description: 'Those with something unread; `groupId` is null of direct conversations together.',
+      description:
+        'The groups with unread messages; `groupId` is null for all direct conversations together.',
     }),
-    channels: z.array(channelReadSchema).meta({ description: 'Those with something unread.' }),
+    channels: z.array(channelReadSchema).meta({ description: 'The channels with unread messages.' }),
   })
   .meta({ id: 'UnreadTotals' });
 export type UnreadTotals = z.output<typeof unreadTotals>;
 
-/** What a recount of somebody's channels has found. */
+/** The result of recounting a user's unread messages. */
 export const verification = z
   .strictObject({
-    channels: z.number().int().meta({ description: 'How many were recounted.' }),
+    channels: z.number().int().meta({ description: 'The number of channels that were recounted.' }),
     drift: z
       .array(
         z.strictObject({
           channelId: idOut,
-          shown: z.strictObject(counts).meta({ description: 'What was shown until now.' }),
-          counted: z.strictObject(counts).meta({ description: 'What it is, and what is shown from now on.' }),
+          shown: z.strictObject(counts).meta({ description: 'The counts that were shown so far.' }),
+          counted: z
+            .strictObject(counts)
+            .meta({ description: 'The correct counts, which are shown from now on.' }),
         }),
       )
-      .meta({ description: 'Where the two differed. It was repaired, and the operators are told.' }),
+      .meta({
+        description:
+          'The channels whose counts were wrong. They have been corrected, and the server has logged them.',
+      }),
   })
   .meta({ id: 'Verification' });
 export type Verification = z.output<typeof verification>;

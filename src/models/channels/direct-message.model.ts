@@ -5,15 +5,15 @@ import { idSchema, limitSchema, nextCursorOut } from '../kernel/common.model';
 import { timeCursor } from '../kernel/time-cursor.model';
 import { publicUserSchema } from '../user.model';
 
-/** The most people in one direct conversation, with the one who starts it. */
+/** The maximum number of participants of a direct conversation, including the one who starts it. */
 export const MAX_PARTICIPANTS = 10;
 
-/** By which the one conversation of two people is found, whoever of them asks. */
+/** Returns the unique key of the conversation of two users, the same for either order. */
 export function directKeyOf(one: ObjectId, other: ObjectId): string {
   return [one.toHexString(), other.toHexString()].sort().join(':');
 }
 
-/** The two people of a key. */
+/** Returns the two users of a key. */
 export function userIdsOfDirectKey(directKey: string): ObjectId[] {
   return directKey.split(':').map((id) => new ObjectId(id));
 }
@@ -22,11 +22,13 @@ const userIds = z
   .array(idSchema)
   .min(1)
   .max(MAX_PARTICIPANTS - 1)
-  .refine((ids) => new Set(ids).size === ids.length, 'must not name anybody twice');
+  .refine((ids) => new Set(ids).size === ids.length, 'must not contain a user twice');
 
 export const startDirectInput = z
   .strictObject({
-    userIds: userIds.meta({ description: 'The others: one for a conversation of two, or up to nine.' }),
+    userIds: userIds.meta({
+      description: 'The other participants: one for a conversation of two, or up to nine.',
+    }),
   })
   .meta({ id: 'StartDirectInput' });
 export type StartDirectInput = z.output<typeof startDirectInput>;
@@ -45,7 +47,9 @@ export const conversationSchema = z
     channel: channelSchema,
     people: z
       .array(publicUserSchema)
-      .meta({ description: 'Who is in it, the caller too. Of a conversation of two it is always both.' }),
+      .meta({
+        description: 'The participants, including the caller; always both users in a conversation of two.',
+      }),
   })
   .meta({ id: 'Conversation' });
 export type Conversation = z.output<typeof conversationSchema>;

@@ -2,26 +2,26 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, idSchema, timestampOut } from '../kernel/common.model';
 
-/** Files on one message at most. */
+/** The maximum number of files in one message. */
 export const MAX_ATTACHMENTS = 10;
-/** Addresses that are given out at once: those of a page of history. */
+/** The maximum number of links in one call: enough for a page of history. */
 const MAX_LINKED_FILES = 100;
 
-/** What limits and the way to store it depend on. */
+/** The categories of files, on which size limits and storage depend. */
 export const FILE_CATEGORIES = ['image', 'media', 'file'] as const;
 export type FileCategory = (typeof FILE_CATEGORIES)[number];
 
-/** What a file is, by its content. */
+/** The type of a file, detected from its content. */
 export interface ContentType {
   mediaType: string;
   category: FileCategory;
-  /** Of text that is not in UTF-8. */
+  /** Set for text that is not in UTF-8. */
   charset?: 'utf-16';
 }
 
 export const TEXT = 'text/plain';
 
-/** What may be uploaded: programs and whatever nobody knows are not on it. */
+/** The media types that may be uploaded. Executables and unknown types are not among them. */
 export const MEDIA_TYPES: Record<FileCategory, readonly string[]> = {
   image: ['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/avif'],
   media: [
@@ -58,40 +58,40 @@ export const MEDIA_TYPES: Record<FileCategory, readonly string[]> = {
 
 export const ALLOWED_MEDIA_TYPES = FILE_CATEGORIES.flatMap((category) => MEDIA_TYPES[category]);
 
-/** What a browser may show in its place: pictures that have been drawn anew, sound and video. */
+/** Whether browsers may display the file inline: images, which the server has re-encoded, and audio and video. */
 export function isShownInline(mediaType: string): boolean {
   return MEDIA_TYPES.image.includes(mediaType) || MEDIA_TYPES.media.includes(mediaType);
 }
 
-/** What is told of a file on a message: kept in the message, so that reading it asks for nothing else. */
+/** A file as part of a message. It is stored in the message, so that reading the message needs no other document. */
 export interface StoredAttachment {
   uploadId: ObjectId;
-  /** As its owner called it; for showing, never for finding. */
+  /** The name that its owner gave it. It is for display only, never for look-ups. */
   name: string;
-  /** By its content. */
+  /** Detected from the content. */
   mediaType: string;
-  /** In bytes, as it is downloaded. */
+  /** The size of the download, in bytes. */
   size: number;
-  /** Of an image, upright, in pixels. */
+  /** The dimensions of an image after rotation, in pixels. */
   width?: number;
   height?: number;
 }
 
 /**
- * A file that somebody has sent. Who may read it, the messages say that have it; it goes with the last of them
+ * An uploaded file. Users who may read a message with it may read it; it is deleted with the last of these messages
  * (docs/decisions/0028-files-belong-to-messages.md).
  */
 export interface UploadDocument extends Omit<StoredAttachment, 'uploadId'> {
   _id: ObjectId;
-  /** Who sent it, and whose quota it counts for. */
+  /** The owner, against whose quota it counts. */
   userId: ObjectId;
-  /** Of text that is not in UTF-8; part of the Content-Type of a download. */
+  /** Set for text that is not in UTF-8. It is part of the Content-Type of a download. */
   charset?: 'utf-16';
-  /** What it takes of the quota, in bytes. */
+  /** How much of the quota it uses, in bytes. */
   storedBytes: number;
-  /** How many messages have it. Whoever adds or removes one writes it, so that two at once meet here. */
+  /** How many messages have it. Adding and removing one writes this field, so that concurrent changes conflict. */
   uses: number;
-  /** The scheduled message that is going to have it. Null unless there is one. */
+  /** The scheduled message that has reserved it; null if there is none. */
   reservedFor: ObjectId | null;
   createdAt: Date;
 }
@@ -99,24 +99,34 @@ export interface UploadDocument extends Omit<StoredAttachment, 'uploadId'> {
 export const attachmentSchema = z
   .strictObject({
     id: idOut,
-    name: z.string().meta({ description: 'As its sender called it. Plain text.', example: 'plan.pdf' }),
-    mediaType: z.string().meta({ description: 'By its content, not by its name.', example: 'image/jpeg' }),
-    size: z.number().int().meta({ description: 'In bytes.' }),
-    width: z.number().int().nullable().meta({ description: 'Of an image, in pixels.' }),
-    height: z.number().int().nullable(),
-    thumbnail: z.boolean().meta({ description: 'Whether there is a small picture of it: `?thumbnail`.' }),
+    name: z
+      .string()
+      .meta({ description: 'The name that the owner gave the file. Plain text.', example: 'plan.pdf' }),
+    mediaType: z
+      .string()
+      .meta({
+        description: 'The media type, detected from the content and not from the name.',
+        example: 'image/jpeg',
+      }),
+    size: z.number().int().meta({ description: 'The size in bytes.' }),
+    width: z.number().int().nullable().meta({ description: 'The width of an image, in pixels.' }),
+    height: z.number().int().nullable().meta({ description: 'The height of an image, in pixels.' }),
+    thumbnail: z.boolean().meta({ description: 'Whether a thumbnail exists, which `?thumbnail` returns.' }),
   })
   .meta({ id: 'Attachment' });
 export type Attachment = z.output<typeof attachmentSchema>;
 
 export const attachmentReply = z.strictObject({ attachment: attachmentSchema });
 
-/** What a message names the files by that it is to have. */
+/** The ids of the files that a new message is to have. */
 export const attachmentIdsInput = z
   .array(idSchema)
   .max(MAX_ATTACHMENTS)
-  .refine((ids) => new Set(ids).size === ids.length, 'must not name one twice')
-  .meta({ description: 'Own uploads (`POST /api/upload`) that no message has yet, in this order.' });
+  .refine((ids) => new Set(ids).size === ids.length, 'must not contain an id twice')
+  .meta({
+    description:
+      "The ids of the caller's own uploads (`POST /api/upload`) that are not part of a message yet, in the order of display.",
+  });
 
 export const attachmentParams = z.strictObject({ attachmentId: idSchema });
 export type AttachmentParams = z.output<typeof attachmentParams>;
@@ -125,13 +135,16 @@ const thumbnail = z
   .enum(['', 'true'], 'takes no value')
   .optional()
   .transform((text) => text !== undefined)
-  .meta({ description: 'The small picture in its place; of images.' });
+  .meta({ description: 'Returns the thumbnail instead of the file. Only for images.' });
 
 export const attachmentQuery = z.strictObject({ thumbnail });
 export type AttachmentQuery = z.output<typeof attachmentQuery>;
 
 export const linkedAttachmentQuery = z.strictObject({
-  ticket: z.string().max(200).meta({ description: 'As it stands in the address that was given out.' }),
+  ticket: z
+    .string()
+    .max(200)
+    .meta({ description: 'The ticket from the URL that `linkAttachments` returned.' }),
   thumbnail,
 });
 export type LinkedAttachmentQuery = z.output<typeof linkedAttachmentQuery>;
@@ -141,7 +154,7 @@ export const attachmentLinksInput = z
   .meta({ id: 'AttachmentLinksInput' });
 export type AttachmentLinksInput = z.output<typeof attachmentLinksInput>;
 
-/** The path below which files are served to whoever has a ticket for one. */
+/** The path under which files are served to clients with a ticket. */
 export const FILES_PATH = '/uploads/files';
 
 export const attachmentLinksReply = z.strictObject({
@@ -149,13 +162,14 @@ export const attachmentLinksReply = z.strictObject({
     z.strictObject({
       attachmentId: idOut,
       url: z.string().meta({
-        description: 'For `<img>`, `<video>` and the like; with `&thumbnail` the small picture.',
+        description:
+          'The URL for `<img>`, `<video>` and similar elements. Append `&thumbnail` for the thumbnail.',
         example: `${FILES_PATH}/6740f2a1c3b5d7e9f1a3b5c7?ticket=…`,
       }),
     }),
   ),
   expiresAt: timestampOut.meta({
-    description: 'Until when these addresses are good: for 5 minutes at least.',
+    description: 'When the URLs expire: at the earliest after 5 minutes.',
   }),
 });
 export type AttachmentLinks = z.output<typeof attachmentLinksReply>;
@@ -179,7 +193,7 @@ export function toAttachment({
   };
 }
 
-/** What a message keeps of an upload. */
+/** Returns what a message stores of an upload. */
 export function toStoredAttachment({
   _id,
   name,
@@ -198,7 +212,7 @@ export function toStoredAttachment({
   };
 }
 
-/** Whether it is a picture that has been drawn anew, and has a thumbnail. */
+/** Whether the file is an image, which the server has re-encoded and made a thumbnail of. */
 export function isImage({ mediaType }: Pick<StoredAttachment, 'mediaType'>): boolean {
   return mediaType.startsWith('image/');
 }

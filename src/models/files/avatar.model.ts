@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { UploadSpec } from './upload.model';
 
-/** The widths and heights in which an avatar is kept, in pixels. */
+/** The sizes in which an avatar is stored: width and height in pixels. */
 export const AVATAR_SIZES = [512, 128] as const;
 export type AvatarSize = (typeof AVATAR_SIZES)[number];
 
-/** The path below which avatars are served. */
+/** The path under which avatars are served. */
 export const AVATARS_PATH = '/uploads/avatars';
 
 export const avatarUpload: UploadSpec = {
@@ -17,9 +17,9 @@ export const avatarUpload: UploadSpec = {
 export const avatarParams = z.strictObject({
   name: z
     .string()
-    .regex(/^[0-9a-f]{32}\.webp$/, 'must be the name of an avatar')
+    .regex(/^[0-9a-f]{32}\.webp$/, 'must be the file name of an avatar')
     .meta({
-      description: 'The last part of an `avatarUrl`.',
+      description: 'The last segment of an `avatarUrl`.',
       example: `${'0123456789abcdef'.repeat(2)}.webp`,
     }),
 });
@@ -30,21 +30,21 @@ export const avatarQuery = z.strictObject({
     .enum(['512', '128'], 'must be 512 or 128')
     .default('512')
     .transform((text): AvatarSize => (text === '128' ? 128 : 512))
-    .meta({ description: 'Width and height in pixels.' }),
+    .meta({ description: 'The width and height in pixels.' }),
 });
 export type AvatarQuery = z.output<typeof avatarQuery>;
 
-/** The address of somebody's or something's avatar in an answer. */
+/** The URL of an avatar in an answer. */
 export const avatarUrlOut = z
   .string()
   .nullable()
   .meta({
     description:
-      'A square WebP image of 512 pixels, or of 128 with `?size=128`. Each new avatar has a new address.',
+      'The URL of a square WebP image of 512 pixels, or of 128 pixels with `?size=128`; null without an avatar. Each new avatar has a new URL.',
     example: `${AVATARS_PATH}/${'0123456789abcdef'.repeat(2)}.webp`,
   });
 
-/** @param avatarId 32 hexadecimal digits, or undefined where there is no avatar. */
+/** Returns the path of an avatar, or null without one. @param avatarId 32 hexadecimal digits */
 export function avatarUrl(avatarId: string | undefined): string | null {
   return avatarId === undefined ? null : `${AVATARS_PATH}/${avatarId}.webp`;
 }

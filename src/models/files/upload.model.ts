@@ -1,26 +1,26 @@
-/** A file that came with a request, in a temporary place until the request has been answered. */
+/** A file that was uploaded with a request. It is in a temporary folder until the request has been answered. */
 export interface UploadedFile {
   path: string;
   /** In bytes. */
   size: number;
-  /** SHA-256 of the content in hexadecimal digits: what the same upload sent again is recognised by. */
+  /** The SHA-256 hash of the content in hexadecimal digits, by which a repeated upload is recognised. */
   sha256: string;
-  /** What its sender called it, as it came: for routes that ask for it. */
+  /** The file name as the client sent it. Only for routes with a `named` upload. */
   name?: string;
 }
 
-/** The one file that a route takes, in a multipart/form-data body. */
+/** The one file that a route accepts, in a multipart/form-data body. */
 export interface UploadSpec {
   /** The name of the form field. */
   field: string;
   maxBytes: number;
-  /** Media types, for the OpenAPI document. What the file really is, its content decides. */
+  /** The media types, for the OpenAPI document. The actual type is detected from the content. */
   mediaTypes: readonly string[];
-  /** Whether its name counts: the same content under another name is another upload then. */
+  /** Whether the name matters: the same content under another name is another upload. */
   named?: true;
 }
 
-/** A part of a file: its first byte and its last, counted from 0. */
+/** A part of a file: its first and its last byte, both counted from 0 and included. */
 export interface ByteRange {
   start: number;
   end: number;

@@ -4,49 +4,54 @@ import { futureTime, idOut, idSchema, nextCursorOut, timestampOut } from '../ker
 import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
 import { publicUserSchema, toPublicUser, type PublicFields } from '../user.model';
 
-/** What an invite can make of somebody: a group is handed over to nobody by a code. */
+/** The roles that an invite can assign. It cannot make somebody an owner. */
 export const INVITED_ROLES = ['admin', 'moderator', 'member'] as const;
 export type InvitedRole = (typeof INVITED_ROLES)[number];
 
-/** A way into a group: for whoever has the code, or for one user. */
+/** An invite into a group: for anybody who has the code, or for one user. */
 export interface InviteDocument {
   _id: ObjectId;
   groupId: ObjectId;
-  /** SHA-256 of the code. Missing when it is for one user. */
+  /** The SHA-256 hash of the code. Missing if it is for one user. */
   hash?: string;
-  /** Whom it is for. Missing when it is a code. */
+  /** The invited user. Missing if it is a code. */
   userId?: ObjectId;
   role: InvitedRole;
-  /** How often the code has been used, and can be yet; null for no limit. */
+  /** How often the code has been used, and how often it can still be used; null for no limit. */
   uses: number;
   usesLeft: number | null;
   createdBy: ObjectId;
   createdAt: Date;
-  /** Null when it never ends by itself. */
+  /** Null if it does not expire. */
   expiresAt: Date | null;
 }
 
-/** For how long an invite is good unless it says otherwise, in milliseconds. */
+/** The default validity of an invite. */
 export const INVITE_LIFETIME_MS = 7 * 24 * 3600_000;
 
 export const createInviteInput = z
   .strictObject({
-    userId: idSchema.optional().meta({ description: 'Invites this user alone; nobody else can use it.' }),
-    role: z.enum(INVITED_ROLES).default('member').meta({ description: 'Below that of the caller.' }),
+    userId: idSchema
+      .optional()
+      .meta({ description: 'Invites only this user; nobody else can use the invite.' }),
+    role: z
+      .enum(INVITED_ROLES)
+      .default('member')
+      .meta({ description: 'The role of the new member. It must be lower than the role of the caller.' }),
     maxUses: z
       .number()
       .int()
       .min(1)
       .max(10_000)
       .optional()
-      .meta({ description: 'How many can come in by the code; any number, if it is left out.' }),
+      .meta({ description: 'How often the code can be used; omit it for no limit.' }),
     expiresAt: futureTime
       .nullable()
       .optional()
-      .meta({ description: 'In seven days, if it is left out; null for never.' }),
+      .meta({ description: 'When the invite expires: after seven days if omitted, never if null.' }),
   })
   .refine((input) => input.userId === undefined || input.maxUses === undefined, {
-    message: 'is for codes: an invite for one user is used once',
+    message: 'is only for codes: an invite for one user can be used once',
     path: ['maxUses'],
   })
   .meta({ id: 'CreateInviteInput' });
@@ -65,22 +70,26 @@ export const inviteSchema = z
   .strictObject({
     id: idOut,
     groupId: idOut,
-    userId: idOut.nullable().meta({ description: 'Whom it is for; null when it is a code.' }),
+    userId: idOut.nullable().meta({ description: 'The invited user; null if it is a code.' }),
     role: z.enum(INVITED_ROLES),
     uses: z.number().int(),
-    usesLeft: z.number().int().nullable().meta({ description: 'Null for any number.' }),
+    usesLeft: z
+      .number()
+      .int()
+      .nullable()
+      .meta({ description: 'How often the code can still be used; null for no limit.' }),
     createdBy: idOut,
     createdAt: timestampOut,
     expiresAt: timestampOut.nullable(),
   })
-  .meta({ id: 'Invite', description: 'What admins of a group see of an invite.' });
+  .meta({ id: 'Invite', description: 'An invite as admins of the group see it.' });
 export type Invite = z.output<typeof inviteSchema>;
 export const createdInviteReply = z.strictObject({
   invite: inviteSchema,
   code: z
     .string()
     .nullable()
-    .meta({ description: 'It is shown only now. Null when the invite is for one user.' }),
+    .meta({ description: 'Shown only in this answer. Null if the invite is for one user.' }),
 });
 export const invitesReply = z.strictObject({ invites: z.array(inviteSchema), nextCursor: nextCursorOut });
 

@@ -4,27 +4,35 @@ import { idOut, singleLineText, nextCursorOut, timestampOut } from '../kernel/co
 import { groupBriefSchema, toGroupBrief, type GroupDocument } from '../group.model';
 import { publicUserSchema, toPublicUser, type PublicFields } from '../user.model';
 
-/** Somebody who wants to come into a group. One that is approved makes a membership, and is gone. */
+/** A request to join a group. When it is approved, it is deleted and replaced by a membership. */
 export interface JoinRequestDocument {
   _id: ObjectId;
   groupId: ObjectId;
   userId: ObjectId;
   note: string;
   createdAt: Date;
-  /** Null while nobody has decided. */
+  /** Null while it is pending. */
   rejectedAt: Date | null;
 }
 
-/** How a request ends: `lapsed` when there is nothing left to decide (joined otherwise, banned, group closed). */
+/**
+ * How a request ends: `lapsed` if no decision is needed any more (joined in another way, banned, group made private).
+ */
 export const REQUEST_OUTCOMES = ['approved', 'rejected', 'withdrawn', 'lapsed'] as const;
 export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
 
 export const askToJoinInput = z
-  .strictObject({ note: singleLineText(0, 500).default('').meta({ description: 'For those who decide.' }) })
+  .strictObject({
+    note: singleLineText(0, 500).default('').meta({ description: 'A note for the admins of the group.' }),
+  })
   .meta({ id: 'AskToJoinInput' });
 export type AskToJoinInput = z.output<typeof askToJoinInput>;
 export const rejectJoinInput = z
-  .strictObject({ reason: singleLineText(0, 500).default('').meta({ description: 'The user is told.' }) })
+  .strictObject({
+    reason: singleLineText(0, 500)
+      .default('')
+      .meta({ description: 'The reason, which the user is notified of.' }),
+  })
   .meta({ id: 'RejectJoinInput' });
 export type RejectJoinInput = z.output<typeof rejectJoinInput>;
 

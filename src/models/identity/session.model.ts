@@ -12,12 +12,12 @@ import type { EncryptedValue } from '../../utils/encryption';
 import { timeCursor } from '../kernel/time-cursor.model';
 import type { GlobalRole } from '../user.model';
 
-/** Where a call comes from. */
+/** The origin of a request. */
 export interface Origin {
-  /** The client's IP address, as far as TRUST_PROXY believes it. */
+  /** The IP address of the client. Forwarding headers count only from the proxies that TRUST_PROXY names. */
   address: string;
   userAgent: string;
-  /** Aborts when the client closes the connection before it has its answer. */
+  /** Aborts if the client closes the connection before the answer has been sent. */
   signal?: AbortSignal;
 }
 
@@ -25,36 +25,36 @@ export interface Origin {
 export interface SessionDocument extends Omit<Origin, 'signal'> {
   _id: ObjectId;
   userId: ObjectId;
-  /** SHA-256 of the refresh token that is good now. */
+  /** The SHA-256 hash of the current refresh token. */
   refreshTokenHash: string;
-  /** The refresh token that was exchanged for it; missing until the first exchange. */
+  /** The previous refresh token; missing until the first exchange. */
   spentToken?: SpentToken;
   createdAt: Date;
   lastSeenAt: Date;
-  /** When the refresh token ends; moves with each refresh. */
+  /** When the refresh token expires; each refresh extends it. */
   expiresAt: Date;
   revokedAt: Date | null;
 }
 
 /** A refresh token that has been exchanged. */
 export interface SpentToken {
-  /** SHA-256 of it. */
+  /** The SHA-256 hash of the token. */
   hash: string;
   spentAt: Date;
-  /** The token that it was exchanged for, sealed under the spent one and the server's key. */
+  /** The token that replaced it, encrypted with the spent token and the key of the server. */
   successor: EncryptedValue;
 }
 
-/** Who makes a call: what every service method that acts for somebody takes first. */
+/** The authenticated user of a request: the first argument of every service method that acts for a user. */
 export interface Caller {
   userId: ObjectId;
   sessionId: ObjectId;
   role: GlobalRole;
-  /** Where the call comes from, for the audit log. */
+  /** The IP address of the client, for the audit log. */
   address: string;
 }
 
-/** What ends a session; its sockets are told. */
+/** Why a session ended. Its sockets receive the reason. */
 export const REVOCATION_REASONS = [
   'logged_out',
   'revoked',
@@ -67,7 +67,7 @@ export const REVOCATION_REASONS = [
 ] as const;
 export type RevocationReason = (typeof REVOCATION_REASONS)[number];
 
-/** The payloads of the socket events that concern the token of the socket. */
+/** The payloads of the socket events about the access token of a socket. */
 export const renewTokenEvent = z.strictObject({ token: z.string().min(1).max(4096) });
 export const tokenRenewedData = z.strictObject({ expiresAt: timestampOut });
 export const authExpiringEvent = z.strictObject({ expiresAt: timestampOut });
@@ -79,7 +79,7 @@ export const refreshInput = z
   .meta({ id: 'RefreshInput' });
 export type RefreshInput = z.output<typeof refreshInput>;
 
-/** A session that is used moves to the front of the list, so what comes behind a cursor is told by the time. */
+/** The list is sorted by the last use of each session, which changes, so the cursor contains a time. */
 export const sessionsQuery = z.strictObject({
   cursor: timeCursor.optional(),
   limit: limitSchema(50, MAX_PAGE_SIZE),
@@ -92,7 +92,7 @@ export type SessionParams = z.output<typeof sessionParams>;
 export const sessionSchema = z
   .strictObject({
     id: idOut,
-    current: z.boolean().meta({ description: 'Whether it is the one that asks.' }),
+    current: z.boolean().meta({ description: 'Whether this is the session of the request.' }),
     userAgent: z.string(),
     address: z.string(),
     createdAt: timestampOut,

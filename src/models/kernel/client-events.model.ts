@@ -17,25 +17,27 @@ import { markThreadReadEvent, threadFollowReply } from '../messages/thread.model
 import { renewTokenEvent, tokenRenewedData } from '../identity/session.model';
 import { typingData, typingEvent } from '../presence/typing.model';
 
-/** An event that a client sends: what it does, the schema of its payload and of the data in its acknowledgement. */
+/** An event that a client sends: its summary, and the schemas of its payload and of the data in its acknowledgement. */
 export interface ClientEventSpec {
   summary: string;
   payload: z.ZodType;
   data: z.ZodType;
   /**
-   * For an event that takes an idempotency key: the operation of the REST API that does the same, takes the same
-   * fields and answers 200 with the same data, so that a key holds over both. An event without such a sister
-   * gives its own name.
+   * Set for an event that accepts an idempotency key: the equivalent operation of the REST API, which takes the same
+   * fields and answers 200 with the same data, so that a key applies to both. An event without an equivalent uses its
+   * own name.
    */
   operation?: string;
-  /** Set on what clients send by themselves, so that it does not tell that somebody is there. */
+  /** Set for events that clients send automatically, so they do not count as activity of the user. */
   background?: true;
 }
 
-/** The seconds in which the events of one socket are counted, so that a client that was away may send many at once. */
+/**
+ * The window of the event limit of a socket. It is long enough that a client may send many events after a reconnect.
+ */
 export const EVENT_WINDOW_SECONDS = 10;
 
-/** Every event that a client sends. The TypeScript types of the server, of clients and of tests follow from it. */
+/** Every event that a client sends. The TypeScript types of the server, of clients and of tests derive from it. */
 export const CLIENT_EVENTS = {
   'auth:refresh': {
     summary: 'Replaces the access token of this socket with a newer one of the same session.',
@@ -45,14 +47,14 @@ export const CLIENT_EVENTS = {
   },
   'presence:report': {
     summary:
-      'Reports whether somebody uses this device. Events that a client sends for its user report it as well, so this is for when they stop, or only read.',
+      'Reports whether the user is active on this device. Other events that the user causes count as activity too, so send this when the user becomes inactive or only reads.',
     payload: reportActivityEvent,
     data: ownStatusData,
     background: true,
   },
   'typing:start': {
     summary:
-      'Reports that the user is typing. Send it again every 3 seconds while they type. Requires the right to send.',
+      'Reports that the user is typing. Send it every 3 seconds while the user types. Requires permission to send messages in the channel.',
     payload: typingEvent,
     data: typingData,
   },
@@ -62,73 +64,75 @@ export const CLIENT_EVENTS = {
     data: typingData,
   },
   sync: {
-    summary: 'Returns what has changed in the channels since the revisions that the client knows.',
+    summary: 'Returns the changes of channels since the revisions that the client knows.',
     payload: syncInput,
     data: syncReply,
     background: true,
   },
   'message:send': {
     summary:
-      'Sends a message. Acknowledged when it is on disk. Sent again with the same `clientMessageId`, it returns the first message.',
+      'Sends a message. It is acknowledged when the message is stored durably. A repeated send with the same `clientMessageId` returns the first message.',
     payload: sendMessageEvent,
     data: messageReply,
   },
   'message:edit': {
-    summary: 'Changes the text of an own message.',
+    summary: "Changes the text of one of the user's own messages.",
     payload: withIdempotencyKey(editMessageEvent),
     data: messageReply,
     operation: 'editMessage',
   },
   'message:delete': {
-    summary: 'Deletes a message. Its author and moderators may do so.',
+    summary: 'Deletes a message. Requires being its author or a moderator of the group.',
     payload: withIdempotencyKey(messageParams),
     data: messageReply,
     operation: 'deleteMessage',
   },
   'message:forward': {
     summary:
-      'Sends the text and the files of a message to another channel. Sent again with the same `clientMessageId`, it returns the first message.',
+      'Sends the text and the files of a message to another channel. A repeated call with the same `clientMessageId` returns the first message.',
     payload: forwardMessageEvent,
     data: messageReply,
   },
   'message:react': {
-    summary: 'Adds a reaction of the user to a message. If it is there already, nothing changes.',
+    summary: 'Adds a reaction of the user to a message. Repeating it has no effect.',
     payload: withIdempotencyKey(reactionParams),
     data: messageReply,
     operation: 'addReaction',
   },
   'message:unreact': {
-    summary: 'Removes a reaction of the user. If there is none, nothing changes.',
+    summary: 'Removes a reaction of the user from a message. Without such a reaction it has no effect.',
     payload: withIdempotencyKey(reactionParams),
     data: messageReply,
     operation: 'removeReaction',
   },
   'message:pin': {
-    summary: 'Pins a message. In groups moderators may do so, in direct messages everybody.',
+    summary:
+      'Pins a message. Requires the role moderator in the group; in direct messages every participant may do it.',
     payload: withIdempotencyKey(messageParams),
     data: messageReply,
     operation: 'pinMessage',
   },
   'message:unpin': {
-    summary: 'Unpins a message. In groups moderators may do so, in direct messages everybody.',
+    summary:
+      'Unpins a message. Requires the role moderator in the group; in direct messages every participant may do it.',
     payload: withIdempotencyKey(messageParams),
     data: messageReply,
     operation: 'unpinMessage',
   },
   'message:bookmark': {
-    summary: 'Adds a message to the bookmarks of the user. If it is there already, nothing changes.',
+    summary: 'Bookmarks a message for the user. Repeating it has no effect.',
     payload: withIdempotencyKey(messageParams),
     data: bookmarkReply,
     operation: 'addBookmark',
   },
   'message:unbookmark': {
-    summary: 'Removes a bookmark. If there is none, nothing changes.',
+    summary: 'Removes a bookmark of the user. Without a bookmark it has no effect.',
     payload: withIdempotencyKey(messageParams),
     data: bookmarkRemoved,
     operation: 'removeBookmark',
   },
   'thread:follow': {
-    summary: 'Follows the thread of a message. What is in it counts as read.',
+    summary: 'Follows the thread of a message. Its existing replies count as read.',
     payload: withIdempotencyKey(messageParams),
     data: threadFollowReply,
     operation: 'followThread',
@@ -146,7 +150,7 @@ export const CLIENT_EVENTS = {
     operation: 'markThreadRead',
   },
   'channel:set_notifications': {
-    summary: 'Sets which messages of a channel the user is notified of, on all devices.',
+    summary: 'Sets which messages of a channel notify the user, on all devices.',
     payload: withIdempotencyKey(channelSettingEvent),
     data: channelSettingReply,
     operation: 'setChannelSetting',
@@ -166,7 +170,7 @@ export const CLIENT_EVENTS = {
 } as const satisfies Record<string, ClientEventSpec>;
 
 export type ClientEvent = keyof typeof CLIENT_EVENTS;
-/** What an event takes, without the key that it may carry. */
+/** The payload of an event, without its optional idempotency key. */
 export type PayloadOf<Event extends ClientEvent> = Omit<
   z.output<(typeof CLIENT_EVENTS)[Event]['payload']>,
   'idempotencyKey'

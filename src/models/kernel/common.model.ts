@@ -1,16 +1,14 @@
 import { z } from 'zod';
 import { faultOfName } from '../../utils/visible-name';
 
-/** \p{Cc} are the control characters; a message may have line breaks and tabs. */
+/** \p{Cc} matches control characters. A message may contain line breaks and tabs. */
 const CONTROL_CHARACTERS = /\p{Cc}/u;
 const CONTROL_BUT_WHITESPACE = /(?![\t\n\r])\p{Cc}/u;
 
-/**
- * A well-formed string: a lone surrogate would be stored as another character than the one that was sent.
- */
+/** A well-formed string. A lone surrogate would be stored as another character than the one sent. */
 const wellFormed = z.string().refine((text) => text.isWellFormed(), 'must be well-formed Unicode');
 
-/** One line of text, trimmed and in normal form C, so that two names that look the same are the same. */
+/** One line of text, trimmed and in normal form C, so that texts that look the same are equal. */
 export const singleLineText = (min: number, max: number) =>
   wellFormed
     .max(max)
@@ -18,14 +16,14 @@ export const singleLineText = (min: number, max: number) =>
     .transform((text) => text.normalize('NFC').trim())
     .pipe(z.string().min(min).max(max));
 
-/** As `singleLineText`: the name of somebody or something, which people have to be able to read. */
+/** A single line that is a readable name, of a user or an object. */
 export const visibleName = (max: number) =>
   singleLineText(1, max).superRefine((name, context) => {
     const fault = faultOfName(name);
     if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
   });
 
-/** Text that may have line breaks. It is kept as it was sent; only blank text is refused. */
+/** Text that may contain line breaks. It is stored as sent; blank text is refused. */
 export const multilineText = (max: number) =>
   wellFormed
     .min(1)
@@ -56,31 +54,32 @@ export const idOut = z
 /** A time in an answer: ISO 8601 in UTC with milliseconds. */
 export const timestampOut = z.iso.datetime().meta({ example: '2026-01-31T12:00:00.000Z' });
 
-/** A time in an input that is still to come. */
+/** A time in the future, as input. */
 export const futureTime = z.iso
   .datetime()
   .refine((time) => new Date(time) > new Date(), 'must be in the future');
 
 /**
- * A whole number in a query string: digits and nothing else. Number() would take the empty string for 0, and
- * so an empty `before` for the end of the history.
+ * A whole number in a query string: only digits. Number() would convert an empty string to 0, and an empty `before`
+ * would mean the beginning of the history.
  */
 export const wholeNumberText = (min: number, max: number) =>
   z.preprocess(
     (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
-    // A message of the type goes for its checks, too, so it has to say all that the number must be.
+    // zod uses the message for the checks too, so it must state the whole requirement.
     z.number(`must be a whole number from ${min} to ${max}`).int().min(min).max(max),
   );
 
 /** The page size in a query string. */
-export const limitSchema = (byDefault: number, max: number) => wholeNumberText(1, max).default(byDefault);
+export const limitSchema = (defaultLimit: number, max: number) =>
+  wholeNumberText(1, max).default(defaultLimit);
 
-/** The greatest page that a list gives at once. */
+/** The maximum page size of a list. */
 export const MAX_PAGE_SIZE = 200;
 
-/** The query of a list that pages by an opaque cursor. */
+/** The query of a list that is paged by a cursor. */
 export const pageQuery = z.strictObject({
-  cursor: idSchema.optional().meta({ description: '`nextCursor` of the page before.' }),
+  cursor: idSchema.optional().meta({ description: 'The `nextCursor` of the previous page.' }),
   limit: limitSchema(50, MAX_PAGE_SIZE),
 });
 export type PageQuery = z.output<typeof pageQuery>;

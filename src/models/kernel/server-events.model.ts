@@ -28,55 +28,58 @@ import { typingChangedEvent } from '../presence/typing.model';
 const channelMemberEvent = z.strictObject({
   channelId: idOut,
   userId: idOut,
-  revision: z.number().int().meta({ description: 'The revision of the channel that this change made.' }),
-  memberCount: z.number().int().meta({ description: 'How many members the channel has now.' }),
+  revision: z.number().int().meta({ description: 'The revision of the channel after this change.' }),
+  memberCount: z.number().int().meta({ description: 'The number of members after this change.' }),
 });
 
 /**
- * Every event that the server sends: who hears it, and the schema of its payload. The TypeScript types of
- * services, clients and tests follow from it.
+ * Every event that the server sends: its audience, and the schema of its payload. The TypeScript types of services,
+ * clients and tests derive from it.
  */
 export const SERVER_EVENTS = {
   'auth:expiring': {
-    summary: 'To this socket: its access token expires soon. Get a new one and send it with `auth:refresh`.',
+    summary:
+      'To this socket: its access token expires soon. Obtain a new one and send it with `auth:refresh`.',
     payload: authExpiringEvent,
   },
   'auth:ended': {
-    summary: 'To this socket: the server closes it because its session has ended, and for which reason.',
+    summary: 'To this socket: the server closes it because its session has ended for the given reason.',
     payload: authEndedEvent,
   },
 
   'socket:ended': {
     summary:
-      'To this socket: the server closes it because of what the client has sent, and for which reason.',
+      'To this socket: the server closes it because of what the client has sent, for the given reason.',
     payload: socketEndedEvent,
   },
   'server:closing': {
     summary:
-      'To everybody: the server is shutting down. Connect again after this many milliseconds, which differ from socket to socket.',
+      'To everybody: the server is shutting down. Reconnect after the given number of milliseconds, which differs between sockets.',
     payload: serverClosingEvent,
   },
 
   'message:created': {
-    summary: 'To all who can read the channel, the sender included, on all devices.',
+    summary: 'To all readers of the channel, including all devices of the sender: a message was sent.',
     payload: messageReply,
   },
   'message:updated': {
     summary:
-      'To all who can read the channel: the text, the reactions, the pin, the link previews or the number of replies changed.',
+      'To all readers of the channel: the text, reactions, pin, link previews or reply count of a message changed.',
     payload: messageReply,
   },
   'message:deleted': {
-    summary: 'To all who can read the channel: the text is empty now, `deletedAt` is set, `seq` stays.',
+    summary:
+      'To all readers of the channel: a message was deleted. Its text is empty, `deletedAt` is set, and `seq` is kept.',
     payload: messageReply,
   },
 
   'group:added': {
-    summary: 'To a user, on all devices: they are a member of this group from now on.',
+    summary: 'To a user, on all devices: they are now a member of this group.',
     payload: z.strictObject({ group: groupSchema }),
   },
   'group:updated': {
-    summary: 'To the members of a group: name, description, visibility, avatar, archive or counters changed.',
+    summary:
+      'To the members of a group: its name, description, visibility, avatar, archive state or counters changed.',
     payload: z.strictObject({ group: sharedGroupSchema }),
   },
   'group:removed': {
@@ -84,28 +87,28 @@ export const SERVER_EVENTS = {
     payload: z.strictObject({ groupId: idOut, reason: z.enum(REMOVAL_REASONS) }),
   },
   'member:added': {
-    summary: 'To the members of a group: somebody is a member from now on.',
+    summary: 'To the members of a group: a user became a member.',
     payload: z.strictObject({ groupId: idOut, member: memberSchema }),
   },
   'member:updated': {
-    summary: 'To the members of a group: somebody has another role.',
+    summary: 'To the members of a group: the role of a member changed.',
     payload: z.strictObject({ groupId: idOut, member: memberSchema }),
   },
   'member:removed': {
-    summary: 'To the members of a group: somebody left it or was removed.',
+    summary: 'To the members of a group: a user left or was removed.',
     payload: z.strictObject({ groupId: idOut, userId: idOut }),
   },
   'join_request:created': {
-    summary: 'To the admins of a group: somebody asks to join it.',
+    summary: 'To the admins of a group: a user requests to join it.',
     payload: z.strictObject({ joinRequest: joinRequestSchema }),
   },
   'join_request:ended': {
     summary:
-      'To the admins of a group, and to the user who asked to join: the request was decided, withdrawn, or has lapsed.',
+      'To the admins of a group, and to the user who requested to join: the request was decided, withdrawn, or has lapsed.',
     payload: z.strictObject({ groupId: idOut, userId: idOut, outcome: z.enum(REQUEST_OUTCOMES) }),
   },
   'invite:received': {
-    summary: 'To a user, on all devices: they are invited into a group.',
+    summary: 'To a user, on all devices: they were invited to a group.',
     payload: z.strictObject({ invite: receivedInviteSchema }),
   },
   'invite:ended': {
@@ -115,16 +118,16 @@ export const SERVER_EVENTS = {
 
   'channel:added': {
     summary:
-      'To those who can read a channel from now on: it is new, it was opened, they were added, or a ban has ended.',
+      'To the users who can now read a channel: it was created or made public, they were added, or a ban ended.',
     payload: z.strictObject({ channel: channelSchema }),
   },
   'channel:updated': {
-    summary: 'To all who can read the channel: its name, topic, settings or counters changed.',
+    summary: 'To all readers of the channel: its name, topic, settings or counters changed.',
     payload: z.strictObject({ channel: channelSchema }),
   },
   'channel:removed': {
     summary:
-      'To those who can no longer read a channel: it was deleted or made private, or they left it, were removed or banned.',
+      'To the users who can no longer read a channel: it was deleted or made private, or they left, were removed or were banned.',
     payload: z.strictObject({
       channelId: idOut,
       groupId: idOut.nullable(),
@@ -132,21 +135,21 @@ export const SERVER_EVENTS = {
     }),
   },
   'channel_member:added': {
-    summary: 'To those in a private channel or direct conversation: somebody was added.',
+    summary: 'To the members of a private channel or direct conversation: a user was added.',
     payload: channelMemberEvent,
   },
   'channel_member:removed': {
-    summary: 'To those in a private channel or direct conversation: somebody left it or was removed.',
+    summary: 'To the members of a private channel or direct conversation: a user left or was removed.',
     payload: channelMemberEvent,
   },
   'channel_member:cleared': {
     summary:
-      'To those who were in a private channel: it is open to the whole group now and has no members of its own. `channel:added` follows.',
+      'To the former members of a private channel: it became public to the group and has no members of its own any more. `channel:added` follows.',
     payload: channelMemberEvent.omit({ userId: true }),
   },
   'channel:restricted': {
     summary:
-      'To a user, on all devices: they were muted or banned in a channel; `kind` is null when that has ended.',
+      'To a user, on all devices: they were muted or banned in a channel. `kind` is null when the restriction has ended.',
     payload: z.strictObject({
       channelId: idOut,
       kind: z.enum(RESTRICTION_KINDS).nullable(),
@@ -157,67 +160,68 @@ export const SERVER_EVENTS = {
 
   'channel:seen': {
     summary:
-      'To all who can read a channel of at most 50 people: how far people have read. Sent once a second at most.',
+      'To all readers of a channel with at most 50 members: read markers moved. Sent at most once a second.',
     payload: channelSeenEvent,
   },
   'channel_setting:updated': {
-    summary: 'To a user, on all devices: which messages of a channel they are notified of.',
+    summary: 'To a user, on all devices: the notification setting of a channel changed.',
     payload: channelSettingReply,
   },
   'thread:updated': {
-    summary: 'To a user, on all devices: they follow a thread, no longer follow it, or have read more of it.',
+    summary: 'To a user, on all devices: they followed or unfollowed a thread, or read more of it.',
     payload: threadFollowReply,
   },
   'bookmark:added': {
-    summary: 'To a user, on all devices: they have bookmarked a message.',
+    summary: 'To a user, on all devices: they bookmarked a message.',
     payload: bookmarkReply,
   },
   'bookmark:removed': {
-    summary: 'To a user, on all devices: they have removed a bookmark, or the message was deleted.',
+    summary: 'To a user, on all devices: they removed a bookmark, or the bookmarked message was deleted.',
     payload: bookmarkRemoved,
   },
 
   'channel:read': {
-    summary: 'To a user, on all devices: how far they have read a channel, and what is unread.',
+    summary: 'To a user, on all devices: their read marker or unread counts of a channel changed.',
     payload: z.strictObject({ read: channelReadSchema }),
   },
 
   'presence:changed': {
     summary:
-      'To those who have a group or a conversation in common with the users named: their status changed. The lists hold ids of users. Sent once a second at most; users receive their own status, too.',
+      'To the users who share a group or conversation with the listed users: their status changed. The lists contain user ids. Sent at most once a second; users also receive their own status.',
     payload: presenceChangedEvent,
   },
   'typing:changed': {
     summary:
-      'To all others who can read the channel: somebody types, or has stopped. It ends by itself, and with a message of that user.',
+      'To all other readers of the channel: a user is typing or has stopped. Typing also ends after a timeout, and with a message of that user.',
     payload: typingChangedEvent,
   },
   'scheduled_message:changed': {
-    summary: 'To a user, on all devices: a message was scheduled or changed, or could not be sent.',
+    summary: 'To a user, on all devices: a scheduled message was created or changed, or could not be sent.',
     payload: scheduledMessageReply,
   },
   'scheduled_message:removed': {
-    summary: 'To a user, on all devices: a scheduled message was sent (`messageId`) or deleted (null).',
+    summary:
+      'To a user, on all devices: a scheduled message was sent (`messageId` is set) or deleted (`messageId` is null).',
     payload: scheduledMessageRemovedEvent,
   },
   'draft:changed': {
-    summary: 'To a user, on all devices: a draft was saved; `draft` is null when it was removed.',
+    summary: 'To a user, on all devices: a draft was saved, or removed if `draft` is null.',
     payload: draftChangedEvent,
   },
 
   'notification:created': {
-    summary: 'To a user, on all devices: there is a new notification.',
+    summary: 'To a user, on all devices: they have a new notification.',
     payload: z.strictObject({
       notification: notificationSchema,
       unread: z.number().int(),
       silent: z.boolean().meta({
-        description: 'Show it without a sound or a pop-up: the user does not want to be disturbed.',
+        description: 'If true, show it without sound or pop-up, because the user has set do not disturb.',
       }),
     }),
   },
   'notification:read': {
     summary:
-      'To a user, on all devices: one notification was read (`notificationId`), all up to one (`upTo`), or all (both are null).',
+      'To a user, on all devices: one notification was marked as read (`notificationId`), all up to one (`upTo`), or all (both are null).',
     payload: notificationReadEvent,
   },
   'notification:deleted': {
@@ -225,22 +229,22 @@ export const SERVER_EVENTS = {
     payload: notificationDeletedEvent,
   },
   'preferences:updated': {
-    summary: 'To a user, on all devices: their preferences as they are now.',
+    summary: 'To a user, on all devices: their preferences changed.',
     payload: z.strictObject({ preferences: preferencesSchema }),
   },
 
   'maintenance:changed': {
     summary:
-      'To everybody: maintenance began, changed or ended. While it is enabled, the server answers super admins only.',
+      'To everybody: maintenance began, changed or ended. During maintenance, the server answers only super admins.',
     payload: maintenanceSchema,
   },
   'announcement:created': {
-    summary: 'To everybody: there is a new announcement.',
+    summary: 'To everybody: an announcement was published.',
     payload: z.strictObject({ announcement: announcementSchema }),
   },
   'announcement:ended': {
     summary:
-      'To everybody: somebody has ended an announcement. It is not sent for one that ends at its own time.',
+      'To everybody: an administrator ended an announcement. It is not sent for announcements that expire.',
     payload: z.strictObject({ announcementId: idOut }),
   },
 } as const satisfies Record<string, { summary: string; payload: z.ZodType }>;

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { idOut, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { messageSchema, toMessage, type MessageDocument } from '../message.model';
 
-/** The most bookmarks of one user. */
+/** The maximum number of bookmarks per user. */
 export const MAX_BOOKMARKS = 1000;
 
-/** A message that a user wants to find again. */
+/** A bookmark of a user on a message. */
 export interface BookmarkDocument {
   _id: ObjectId;
   userId: ObjectId;

@@ -13,20 +13,20 @@ export const historyQuery = z
   .strictObject({
     ...pageFields,
     around: seq.optional().meta({
-      description: 'The messages before and behind this `seq`, and the one that has it, oldest first.',
+      description: 'The message with this `seq` and the messages before and after it, oldest first.',
     }),
     at: z.iso.datetime().optional().meta({
-      description: 'As `around`, with the first message that was sent at this time or later.',
+      description: 'Like `around`, with the first message that was sent at or after this time.',
     }),
     replies: z
       .enum(['include', 'exclude'])
       .default('include')
-      .meta({ description: 'Whether messages that stand in threads are listed, too.' }),
+      .meta({ description: 'Whether replies in threads are included.' }),
   })
   .refine(
     ({ before, after, around, at }) =>
-      [before, after, around, at].filter((place) => place !== undefined).length <= 1,
-    'takes one of before, after, around and at',
+      [before, after, around, at].filter((position) => position !== undefined).length <= 1,
+    'must contain at most one of before, after, around and at',
   );
 export type HistoryQuery = z.output<typeof historyQuery>;
 
@@ -34,7 +34,7 @@ export const repliesQuery = z
   .strictObject(pageFields)
   .refine(
     ({ before, after }) => before === undefined || after === undefined,
-    'takes before or after, not both',
+    'must contain at most one of before and after',
   );
 export type RepliesQuery = z.output<typeof repliesQuery>;
 
@@ -43,10 +43,10 @@ const cursorOut = (description: string) => z.number().int().nullable().meta({ de
 export const messagesReply = z.strictObject({
   messages: z.array(messageSchema),
   nextCursor: cursorOut(
-    'A `seq`: pass it as `before` or `after`, as in the call, and as `after` behind `around` and `at`; null at the end.',
+    'A `seq`: pass it in the same parameter, `before` or `after`, for the next page. Following `around` or `at`, pass it as `after`. Null at the end.',
   ),
   previousCursor: cursorOut(
-    'With `around` and `at`, a `seq` to pass as `before` for what is older; null at the beginning, and else.',
+    'Following `around` or `at`, a `seq` to pass as `before` for older messages. Null at the beginning, and for other queries.',
   ),
 });
 export type MessagesReply = z.output<typeof messagesReply>;

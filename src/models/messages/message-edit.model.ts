@@ -2,7 +2,7 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, nextCursorOut, timestampOut } from '../kernel/common.model';
 
-/** What a message said before its author changed it. Gone with the message. */
+/** A former text of an edited message. It is deleted with the message. */
 export interface MessageEditDocument {
   _id: ObjectId;
   messageId: ObjectId;
@@ -15,9 +15,9 @@ export const messageEditSchema = z
   .strictObject({
     id: idOut,
     messageId: idOut,
-    body: z.string().meta({ description: 'What the message said.' }),
-    writtenAt: timestampOut.meta({ description: 'Since when it said so.' }),
-    replacedAt: timestampOut.meta({ description: 'Until when.' }),
+    body: z.string().meta({ description: 'The former text.' }),
+    writtenAt: timestampOut.meta({ description: 'When this text was written.' }),
+    replacedAt: timestampOut.meta({ description: 'When it was replaced.' }),
   })
   .meta({ id: 'MessageEdit' });
 export type MessageEdit = z.output<typeof messageEditSchema>;

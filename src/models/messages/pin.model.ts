@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { limitSchema, wholeNumberText } from '../kernel/common.model';
 import { messageSchema } from '../message.model';
 
-/** The most pinned messages of one channel. */
+/** The maximum number of pinned messages per channel. */
 export const MAX_PINS = 50;
 
 export const pinsQuery = z.strictObject({
   cursor: wholeNumberText(0, Number.MAX_SAFE_INTEGER)
     .optional()
-    .meta({ description: '`nextCursor` of the page before.' }),
+    .meta({ description: 'The `nextCursor` of the previous page.' }),
   limit: limitSchema(MAX_PINS, MAX_PINS),
 });
 export type PinsQuery = z.output<typeof pinsQuery>;

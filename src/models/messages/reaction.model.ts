@@ -4,14 +4,14 @@ import { normalizeEmoji } from '../../utils/emoji';
 import { idOut, idSchema, nextCursorOut } from '../kernel/common.model';
 import { publicUserSchema } from '../user.model';
 
-/** The most different emojis under one message. */
+/** The maximum number of different emojis per message. */
 export const MAX_EMOJIS = 20;
-/** The most reactions under one message, of all people and emojis together: they are part of its document. */
+/** The maximum number of reactions per message, over all users and emojis: they are part of the document. */
 export const MAX_REACTIONS = 1000;
-/** The most people whom a message names for one emoji: the first ones. The count is of all. */
+/** How many of the users who reacted with an emoji a message lists: the first ones. The count includes all. */
 const MAX_SHOWN_REACTORS = 50;
 
-/** One emoji under a message, and who put it there, in that order. */
+/** One emoji on a message, and the users who reacted with it, in the order of their reactions. */
 export interface StoredReaction {
   emoji: string;
   userIds: ObjectId[];
@@ -37,7 +37,9 @@ export const reactionSchema = z
     count: z.number().int(),
     userIds: z
       .array(idOut)
-      .meta({ description: `The first ${MAX_SHOWN_REACTORS} of those who reacted so, in that order.` }),
+      .meta({
+        description: `The first ${MAX_SHOWN_REACTORS} users who reacted with this emoji, in the order of their reactions.`,
+      }),
   })
   .meta({ id: 'Reaction' });
 export type Reaction = z.output<typeof reactionSchema>;

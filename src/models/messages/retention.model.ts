@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The longest time that can be set, in days: ten years. */
+/** The longest retention, in days: ten years. */
 const MAX_DAYS = 3650;
 
 export const setRetentionInput = z
@@ -11,7 +11,7 @@ export const setRetentionInput = z
       .min(1)
       .max(MAX_DAYS)
       .nullable()
-      .meta({ description: 'For how many days messages are kept; null for ever.' }),
+      .meta({ description: 'The number of days for which messages are kept; null for ever.' }),
   })
   .meta({ id: 'SetRetentionInput' });
 export type SetRetentionInput = z.output<typeof setRetentionInput>;

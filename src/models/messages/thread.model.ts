@@ -4,19 +4,22 @@ import { markReadInput } from '../channels/channel-summary.model';
 import { idOut, idSchema, limitSchema, nextCursorOut } from '../kernel/common.model';
 import { messageSchema } from '../message.model';
 
-/** How many threads a user's list of them goes back: those that they have begun to follow last. */
+/** The maximum number of threads that a user's list covers: the ones that they followed most recently. */
 export const MAX_LISTED_THREADS = 1000;
 
-/** What one user has to do with one thread. Missing when it is nothing. */
+/** Whether a user follows a thread, and how far they have read it. Missing if they never followed it. */
 export interface ThreadFollowDocument {
   _id: ObjectId;
   userId: ObjectId;
   channelId: ObjectId;
   /** The root message. */
   threadId: ObjectId;
-  /** False once they have said that they do not follow it: then only a reply of their own makes them follow again. */
+  /**
+   * False after the user unfollowed the thread. Then only a reply of their own makes them follow it again
+   * automatically.
+   */
   following: boolean;
-  /** The `seq` up to which they have read the thread. It never moves back. */
+  /** The `seq` up to which the user has read the thread. It never moves back. */
   readSeq: number;
 }
 
@@ -42,7 +45,7 @@ export function toThreadFollow({
   return { threadId: threadId.toHexString(), channelId: channelId.toHexString(), following, readSeq };
 }
 
-/** Where a page of threads has ended: they are in the order of their last replies. */
+/** The end of a page of threads, which are sorted by their last replies. */
 export interface ThreadCursor {
   activeAt: Date;
   _id: ObjectId;
@@ -51,13 +54,13 @@ export interface ThreadCursor {
 export const threadsQuery = z.strictObject({
   cursor: z
     .string()
-    .regex(/^\d{1,15}\.[0-9a-f]{24}$/, 'must be the nextCursor of a page')
+    .regex(/^\d{1,15}\.[0-9a-f]{24}$/, 'must be the `nextCursor` of the previous page')
     .transform((text): ThreadCursor => {
       const [time = '', id = ''] = text.split('.');
       return { activeAt: new Date(Number(time)), _id: new ObjectId(id) };
     })
     .optional()
-    .meta({ type: 'string', description: '`nextCursor` of the page before.' }),
+    .meta({ type: 'string', description: 'The `nextCursor` of the previous page.' }),
   limit: limitSchema(20, 50),
 });
 export type ThreadsQuery = z.output<typeof threadsQuery>;
@@ -73,11 +76,11 @@ export const followedThreadSchema = z
     unread: z
       .number()
       .int()
-      .meta({ description: 'Replies of others behind `readSeq` that have not been deleted.' }),
+      .meta({ description: 'The replies of other users after `readSeq` that are not deleted.' }),
     mentions: z
       .number()
       .int()
-      .meta({ description: 'Those of them that name the user, or the whole channel.' }),
+      .meta({ description: 'The unread replies that mention the user or the whole channel.' }),
   })
   .meta({ id: 'FollowedThread' });
 export type FollowedThread = z.output<typeof followedThreadSchema>;

@@ -5,16 +5,20 @@ import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model
 
 const kind = z
   .enum(RESTRICTION_KINDS)
-  .meta({ description: '`muted` reads and cannot write; to who is `banned` the channel does not exist.' });
+  .meta({
+    description: 'A `muted` user can read but not write. For a `banned` user the channel does not exist.',
+  });
 
 export const restrictInput = z
   .strictObject({
     kind,
-    reason: singleLineText(0, 500).default('').meta({ description: 'Told to the user.' }),
+    reason: singleLineText(0, 500)
+      .default('')
+      .meta({ description: 'The reason, which the user is notified of.' }),
     expiresAt: z.iso
       .datetime()
       .optional()
-      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+      .meta({ description: 'When the restriction expires; omit it for an unlimited restriction.' }),
   })
   .refine((input) => input.expiresAt === undefined || new Date(input.expiresAt) > new Date(), {
     message: 'must be in the future',
@@ -34,7 +38,7 @@ export const channelRestrictionSchema = z
     reason: z.string(),
     restrictedBy: idOut,
     createdAt: timestampOut,
-    expiresAt: timestampOut.nullable().meta({ description: 'Null when it holds for good.' }),
+    expiresAt: timestampOut.nullable().meta({ description: 'Null if the restriction does not expire.' }),
   })
   .meta({ id: 'ChannelRestriction' });
 export type ChannelRestriction = z.output<typeof channelRestrictionSchema>;

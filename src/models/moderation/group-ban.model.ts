@@ -3,26 +3,28 @@ import { z } from 'zod';
 import { futureTime, idOut, singleLineText, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
 
-/** Somebody who must stay out of a group. */
+/** A ban of a user from a group. */
 export interface GroupBanDocument {
   _id: ObjectId;
   groupId: ObjectId;
   userId: ObjectId;
   reason: string;
   bannedBy: ObjectId;
-  /** Whether the user was told of it: those are who were in the group, or had something to do with it. */
+  /** Whether the user was notified: only users who were in the group or otherwise related to it are. */
   isTold?: boolean;
   createdAt: Date;
-  /** Null when it holds for good. */
+  /** Null if it does not expire. */
   expiresAt: Date | null;
 }
 
 export const banInput = z
   .strictObject({
-    reason: singleLineText(0, 500).default('').meta({ description: 'The user is told.' }),
+    reason: singleLineText(0, 500)
+      .default('')
+      .meta({ description: 'The reason, which the user is notified of.' }),
     expiresAt: futureTime
       .optional()
-      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+      .meta({ description: 'When the ban expires; omit it for an unlimited ban.' }),
   })
   .meta({ id: 'GroupBanInput' });
 export type BanInput = z.output<typeof banInput>;
@@ -34,7 +36,7 @@ export const groupBanSchema = z
     reason: z.string(),
     bannedBy: idOut,
     createdAt: timestampOut,
-    expiresAt: timestampOut.nullable().meta({ description: 'Null when it holds for good.' }),
+    expiresAt: timestampOut.nullable().meta({ description: 'Null if the ban does not expire.' }),
   })
   .meta({ id: 'GroupBan' });
 export type GroupBan = z.output<typeof groupBanSchema>;

@@ -20,13 +20,13 @@ export const REPORT_CATEGORIES = [
   'other',
 ] as const;
 
-/** A report waits until a moderator takes it up, and then for what they make of it. */
+/** The states of a report: `open` until a moderator claims it, `claimed` until it is resolved. */
 export const REPORT_STATES = ['open', 'claimed', 'resolved'] as const;
 export type ReportState = (typeof REPORT_STATES)[number];
 
 /**
- * What becomes of a report. `mute` and `ban` are in the channel, `ban_from_group` is from its group, `ban_account`
- * from the server, by super admins alone.
+ * The actions that resolve a report. `mute` and `ban` apply to the channel, `ban_from_group` to its group, and
+ * `ban_account` to the server, which requires a super admin.
  */
 export const RESOLUTIONS = [
   'dismiss',
@@ -39,20 +39,20 @@ export const RESOLUTIONS = [
 ] as const;
 export type Resolution = (typeof RESOLUTIONS)[number];
 
-/** That somebody finds a message wrong. */
+/** A user's report of a message. */
 export interface ReportDocument {
   _id: ObjectId;
   messageId: ObjectId;
   channelId: ObjectId;
-  /** Null in direct conversations. */
+  /** Null for direct conversations. */
   groupId: ObjectId | null;
   reporterId: ObjectId;
   category: (typeof REPORT_CATEGORIES)[number];
   note: string;
-  /** The message as it was then, whatever becomes of it. */
+  /** A copy of the message at the time of the report, which is kept if the message changes. */
   message: { senderId: ObjectId; body: string; createdAt: Date; editedAt: Date | null };
   state: ReportState;
-  /** Missing once it is resolved: until then nobody reports the same message a second time. */
+  /** Missing once the report is resolved. Until then, the same user cannot report the message a second time. */
   pending?: true;
   claimedBy: ObjectId | null;
   claimedAt: Date | null;
@@ -63,7 +63,7 @@ export interface ReportDocument {
 export const reportInput = z
   .strictObject({
     category: z.enum(REPORT_CATEGORIES),
-    note: singleLineText(0, 1000).default('').meta({ description: 'For the moderators.' }),
+    note: singleLineText(0, 1000).default('').meta({ description: 'A note for the moderators.' }),
   })
   .meta({ id: 'ReportInput' });
 export type ReportInput = z.output<typeof reportInput>;
@@ -74,9 +74,12 @@ export type ReportParams = z.output<typeof reportParams>;
 export const reportsQuery = pageQuery.extend({
   groupId: idSchema
     .optional()
-    .meta({ description: 'Left out, it is the reports of the whole server, for super admins.' }),
+    .meta({
+      description:
+        'The group. Omit it for the reports of the whole server, which requires the role super admin.',
+    }),
   state: z.enum(REPORT_STATES).optional(),
-  order: z.enum(['oldest', 'newest']).default('oldest').meta({ description: 'Which come first.' }),
+  order: z.enum(['oldest', 'newest']).default('oldest').meta({ description: 'Which reports come first.' }),
 });
 export type ReportsQuery = z.output<typeof reportsQuery>;
 
@@ -88,27 +91,31 @@ export const resolveReportInput = z
     action: z.enum(RESOLUTIONS),
     reason: singleLineText(0, 500)
       .default('')
-      .meta({ description: 'Told to the author of the message; it takes one to warn, to mute and to ban.' }),
+      .meta({
+        description:
+          'The reason, which the author of the message is notified of. Required for warnings, mutes and bans.',
+      }),
     until: z.iso.datetime().optional().meta({
       description:
-        'When a mute, or a ban from the channel or the group, ends by itself; never, if it is left out.',
+        'When the mute, or the ban from the channel or the group, expires; omit it for an unlimited one.',
     }),
   })
   .refine(({ action, reason }) => reason !== '' || !WITH_REASON.includes(action), {
-    message: 'must say why',
+    message: 'must not be empty for this action',
     path: ['reason'],
   })
   .refine(
     ({ action, until }) => until === undefined || (WITH_END.includes(action) && new Date(until) > new Date()),
     {
-      message: 'must be in the future, and is for a mute, or a ban from the channel or the group',
+      message:
+        'must be in the future, and is only allowed for a mute or for a ban from the channel or the group',
       path: ['until'],
     },
   )
   .meta({ id: 'ResolveReportInput' });
 export type ResolveReportInput = z.output<typeof resolveReportInput>;
 
-/** What the one who reports gets to see. */
+/** A report as the user who made it sees it. */
 export const reportReceiptSchema = z
   .strictObject({
     id: idOut,
@@ -126,7 +133,7 @@ export const reportSchema = z
   .strictObject({
     ...reportReceiptSchema.shape,
     channelId: idOut,
-    groupId: idOut.nullable().meta({ description: 'Null in direct conversations.' }),
+    groupId: idOut.nullable().meta({ description: 'Null for direct conversations.' }),
     reporterId: idOut,
     message: z
       .strictObject({

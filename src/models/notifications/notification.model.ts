@@ -2,18 +2,18 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { idOut, idSchema, nextCursorOut, pageQuery, timestampOut } from '../kernel/common.model';
 
-/** How users are told of a kind of thing. */
+/** How users are notified of one kind of event. */
 interface NotificationRule {
-  /** Whether they are told who did it. */
+  /** Whether the notification names the user who caused it. */
   namesActor: boolean;
   /**
-   * What of it reaches somebody who has blocked whoever did it: `nothing`, the bare `fact` without the words and the
-   * name of the person, or `everything`, where the words are the server's own.
+   * What a recipient receives who has blocked the user who caused it: `nothing`; the `fact`, without the text and the
+   * name of that user; or `everything`, for a text that the server itself wrote.
    */
   fromBlocked: 'nothing' | 'fact' | 'everything';
   /**
-   * Whether it is done to its recipient and can be done over and over again. It then takes the place of one of the
-   * same kind and place that has not been read, and counts against what one person may cause another in an hour.
+   * Whether a user can cause it again and again for the same recipient. It then replaces an unread notification of the
+   * same kind and place, and counts towards the hourly limit of notifications that one user may cause another.
    */
   repeatable: boolean;
 }
@@ -23,7 +23,9 @@ const rule = (
   { namesActor = true, repeatable = true }: Partial<NotificationRule> = {},
 ): NotificationRule => ({ fromBlocked, namesActor, repeatable });
 
-/** Every kind of notification. A new one has to say here what of it reaches somebody who has blocked its actor. */
+/**
+ * The rules of every kind of notification. A new kind must state what a recipient receives who has blocked its actor.
+ */
 export const NOTIFICATION_RULES = {
   'group.added': rule('nothing'),
   'group.removed': rule('fact'),
@@ -37,7 +39,7 @@ export const NOTIFICATION_RULES = {
   'channel.added': rule('nothing'),
   'channel.muted': rule('fact', { namesActor: false }),
   'channel.banned': rule('fact', { namesActor: false }),
-  /** To whom it was handed over. */
+  /** For the new owner. */
   'channel.transferred': rule('fact'),
   'scheduled_message.failed': rule('everything', { repeatable: false }),
   'report.received': rule('everything', { namesActor: false, repeatable: false }),
@@ -51,17 +53,17 @@ export const NOTIFICATION_KINDS = Object.keys(NOTIFICATION_RULES) as [
   ...NotificationKind[],
 ];
 
-/** Something that a user should know of, kept until they have read it. */
+/** A notification of a user. */
 export interface NotificationDocument {
   _id: ObjectId;
   userId: ObjectId;
   kind: NotificationKind;
-  /** Who did it; null when nobody did, or when that is not told. */
+  /** The user who caused it; null if no user did, or if that is not disclosed. */
   actorId: ObjectId | null;
   groupId: ObjectId | null;
   channelId: ObjectId | null;
   messageId: ObjectId | null;
-  /** The reason, the role, the note: what there is to say in words. */
+  /** The reason, the role or the note that belongs to it. */
   text: string;
   createdAt: Date;
   readAt: Date | null;
@@ -70,13 +72,13 @@ export interface NotificationDocument {
 export const notificationParams = z.strictObject({ notificationId: idSchema });
 export type NotificationParams = z.output<typeof notificationParams>;
 export const notificationsQuery = pageQuery.extend({
-  unread: z.enum(['true']).optional().meta({ description: 'Only what has not been read yet.' }),
+  unread: z.enum(['true']).optional().meta({ description: 'Only unread notifications.' }),
 });
 export type NotificationsQuery = z.output<typeof notificationsQuery>;
 export const readAllQuery = z.strictObject({
   upTo: idSchema.optional().meta({
     description:
-      'The newest that the user has seen: what came after it stays unread. All, if it is left out.',
+      'The newest notification that the user has seen; later ones stay unread. Omit it to mark all as read.',
   }),
 });
 export type ReadAllQuery = z.output<typeof readAllQuery>;
@@ -89,14 +91,14 @@ export const notificationSchema = z
     groupId: idOut.nullable(),
     channelId: idOut.nullable(),
     messageId: idOut.nullable(),
-    text: z.string().meta({ description: 'The reason, role or note that goes with it.' }),
+    text: z.string().meta({ description: 'The reason, role or note that belongs to the notification.' }),
     createdAt: timestampOut,
     readAt: timestampOut.nullable(),
   })
   .meta({ id: 'Notification' });
 export type Notification = z.output<typeof notificationSchema>;
 
-const unread = z.number().int().meta({ description: 'How many are unread now.' });
+const unread = z.number().int().meta({ description: 'The number of unread notifications after this.' });
 export const notificationsReply = z.strictObject({
   notifications: z.array(notificationSchema),
   nextCursor: nextCursorOut,
@@ -104,10 +106,14 @@ export const notificationsReply = z.strictObject({
 });
 export const notificationReply = z.strictObject({ notification: notificationSchema, unread });
 export const unreadReply = z.strictObject({ unread });
-/** What the user's devices hear when something was read on one of them. */
+/** The event that a user's devices receive when notifications were read on one of them. */
 export const notificationReadEvent = z.strictObject({
-  notificationId: idOut.nullable().meta({ description: 'Null when it is not about a single one.' }),
-  upTo: idOut.nullable().meta({ description: 'All up to this one, if it is about more than one.' }),
+  notificationId: idOut
+    .nullable()
+    .meta({ description: 'The notification that was read; null if several were.' }),
+  upTo: idOut
+    .nullable()
+    .meta({ description: 'All notifications up to this one were read; null if a single one was, or all.' }),
   unread,
 });
 export const notificationDeletedEvent = z.strictObject({ notificationId: idOut, unread });

@@ -12,7 +12,7 @@ import {
 export const ANNOUNCEMENT_LEVELS = ['info', 'warning', 'critical'] as const;
 export type AnnouncementLevel = (typeof ANNOUNCEMENT_LEVELS)[number];
 
-/** Something that everybody is told. */
+/** An announcement to all users. */
 export interface AnnouncementDocument {
   _id: ObjectId;
   title: string;
@@ -20,7 +20,7 @@ export interface AnnouncementDocument {
   level: AnnouncementLevel;
   createdBy: ObjectId;
   createdAt: Date;
-  /** From when on it no longer holds; null as long as nobody ends it. */
+  /** When it ends or ended; null if it has no end. */
   endsAt: Date | null;
 }
 
@@ -32,7 +32,7 @@ export const createAnnouncementInput = z
     endsAt: z.iso
       .datetime()
       .optional()
-      .meta({ description: 'When it ends by itself; never, if it is left out.' }),
+      .meta({ description: 'When the announcement expires; omit it if it does not expire.' }),
   })
   .refine((input) => input.endsAt === undefined || new Date(input.endsAt) > new Date(), {
     message: 'must be in the future',
@@ -52,7 +52,9 @@ export const announcementSchema = z
     level: z.enum(ANNOUNCEMENT_LEVELS),
     createdBy: idOut,
     createdAt: timestampOut,
-    endsAt: timestampOut.nullable().meta({ description: 'From when on it no longer holds.' }),
+    endsAt: timestampOut
+      .nullable()
+      .meta({ description: 'When the announcement ends or ended; null if it has no end.' }),
   })
   .meta({ id: 'Announcement' });
 export type Announcement = z.output<typeof announcementSchema>;

@@ -5,13 +5,13 @@ import { ERROR_CODES } from '../kernel/error.model';
 export const slowestQuery = z.strictObject({ limit: limitSchema(20, 200) });
 export type SlowestQuery = z.output<typeof slowestQuery>;
 
-const duration = z.number().meta({ description: 'In milliseconds; at most 5% too high.' });
+const duration = z.number().meta({ description: 'Milliseconds; at most 5% too high.' });
 export const slowestReply = z.strictObject({
   endpoints: z.array(
     z
       .strictObject({
-        name: z.string().meta({ description: 'A route or a socket event.' }),
-        count: z.number().int().meta({ description: 'Calls since the start of the process.' }),
+        name: z.string().meta({ description: 'The route or socket event.' }),
+        count: z.number().int().meta({ description: 'The number of calls since the start of the process.' }),
         p50: duration,
         p95: duration,
         max: duration,
@@ -20,24 +20,26 @@ export const slowestReply = z.strictObject({
   ),
 });
 
-/** Errors that count as the same: of the same code, in the same place, with the same text but for its details. */
+/** A group of equal errors: with the same code, from the same route or event, with the same text except for details. */
 const errorGroupSchema = z
   .strictObject({
     code: z.enum(ERROR_CODES),
-    name: z.string().meta({ description: 'A route or a socket event.' }),
-    text: z.string().meta({ description: 'What it says, without anything that a caller has sent.' }),
+    name: z.string().meta({ description: 'The route or socket event.' }),
+    text: z.string().meta({ description: 'The error message, without anything that a caller has sent.' }),
     count: z.number().int(),
     firstAt: timestampOut,
     lastAt: timestampOut,
     requestId: z
       .string()
       .nullable()
-      .meta({ description: 'Of the last one, for the log; null for a socket event.' }),
+      .meta({
+        description: 'The request id of the last error, to find it in the log; null for a socket event.',
+      }),
   })
   .meta({ id: 'ErrorGroup' });
 export type ErrorGroup = z.output<typeof errorGroupSchema>;
 
-/** Of all that are kept: they are grouped, and at most two hundred. */
+/** The recent errors in groups, of which the server keeps at most 200. */
 export const errorsReply = z.strictObject({ errors: z.array(errorGroupSchema) });
 
 /** How a background job is doing since the start of the process. */
@@ -98,6 +100,8 @@ export const connectionsReply = z.strictObject({
 });
 
 export const exportMessagesQuery = z.strictObject({
-  channelId: idSchema.optional().meta({ description: 'All messages, if it is left out.' }),
+  channelId: idSchema
+    .optional()
+    .meta({ description: 'Only messages of this channel. Omit it to export all messages.' }),
 });
 export type ExportMessagesQuery = z.output<typeof exportMessagesQuery>;

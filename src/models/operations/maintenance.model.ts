@@ -2,22 +2,25 @@ import type { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { singleLineText, timestampOut } from '../kernel/common.model';
 
-/** Whether the server is closed to all but super admins. In `installation`; missing while it never was. */
+/**
+ * The maintenance mode, in which only super admins can use the server. It is stored in `installation`, and missing
+ * until it is first enabled.
+ */
 export interface MaintenanceDocument {
   _id: 'maintenance';
   enabled: boolean;
   message: string;
   until: Date | null;
-  /** Counts the changes, so that of two at once the later one is known. */
+  /** Counts the changes, so that nodes know which of two states is the later one. */
   version: number;
   changedBy: ObjectId;
   changedAt: Date;
 }
 
-/** What of it every call asks for. */
+/** The part of it that every call checks. */
 export type MaintenanceState = Pick<MaintenanceDocument, 'enabled' | 'message' | 'until' | 'version'>;
 
-const message = singleLineText(0, 500).meta({ description: 'What everybody is told.' });
+const message = singleLineText(0, 500).meta({ description: 'A message for all users.' });
 
 export const maintenanceInput = z
   .strictObject({
@@ -26,10 +29,10 @@ export const maintenanceInput = z
     until: z.iso
       .datetime()
       .optional()
-      .meta({ description: 'When it is expected to be over. It does not end by itself.' }),
+      .meta({ description: 'When maintenance is expected to end. It does not end automatically.' }),
   })
   .refine(({ enabled, until }) => until === undefined || (enabled && new Date(until) > new Date()), {
-    message: 'must be in the future, and is for maintenance that is on',
+    message: 'must be in the future, and is only allowed if maintenance is enabled',
     path: ['until'],
   })
   .meta({ id: 'MaintenanceInput' });
@@ -39,7 +42,7 @@ export const maintenanceSchema = z
   .strictObject({
     enabled: z.boolean(),
     message: z.string(),
-    until: timestampOut.nullable().meta({ description: 'When it is expected to be over.' }),
+    until: timestampOut.nullable().meta({ description: 'When maintenance is expected to end.' }),
   })
   .meta({ id: 'Maintenance' });
 export type Maintenance = z.output<typeof maintenanceSchema>;

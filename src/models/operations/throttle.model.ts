@@ -1,22 +1,22 @@
-/** How many calls one address may make in a window. Calls that name the same throttle count together. */
+/** The number of calls that one address may make in a window. Calls to routes with the same throttle count together. */
 export interface Throttle {
   name: ThrottleName;
   calls: number;
-  /** The length of the window. */
+  /** The length of the window in seconds. */
   seconds: number;
 }
 
 export type ThrottleName = 'login' | 'register' | 'refresh' | 'reset' | 'upload' | 'connect';
 
 /**
- * The limits per address. Generous, because an office or a school shares an address; they bound what a flood costs.
- * Guessing at one account is slowed down by services/operations/throttle.service.ts.
+ * The limits per address. They bound the cost of a flood, and are generous because an office or a school shares an
+ * address. services/operations/throttle.service.ts slows down guessing the password of one account.
  */
 export const THROTTLES: { readonly [Name in ThrottleName]: Throttle } = {
   login: { name: 'login', calls: 300, seconds: 600 },
   register: { name: 'register', calls: 600, seconds: 600 },
   refresh: { name: 'refresh', calls: 1200, seconds: 600 },
-  /** All that sends mail to an address, or takes a token out of a mail. */
+  /** All routes that send mail to an address, or take a token from a mail. */
   reset: { name: 'reset', calls: 60, seconds: 600 },
   upload: { name: 'upload', calls: 300, seconds: 600 },
   /** Connections of Socket.IO and PeerJS. */

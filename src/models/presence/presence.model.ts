@@ -5,17 +5,18 @@ export const PRESENCE_STATUSES = ['online', 'away', 'do_not_disturb', 'offline']
 export type PresenceStatus = (typeof PRESENCE_STATUSES)[number];
 
 const status = z.enum(PRESENCE_STATUSES).meta({
-  description: 'As others see it: of several devices the one that is used counts; invisible is offline.',
+  description:
+    'The status as others see it. The most active of several devices counts; an invisible user is offline.',
 });
 
-/** Whether somebody is there, as others see it. */
+/** The presence of a user, as others see it. */
 export const presenceSchema = z
   .strictObject({
     userId: idOut,
     status,
     lastSeenAt: timestampOut
       .nullable()
-      .meta({ description: 'Of somebody offline, when they were last seen; null if that is not known.' }),
+      .meta({ description: 'When an offline user was last seen; null if unknown.' }),
   })
   .meta({ id: 'Presence' });
 export type Presence = z.output<typeof presenceSchema>;
@@ -27,17 +28,17 @@ export const presencesReply = z.strictObject({
 });
 
 export const presencesQuery = pageQuery.extend({
-  cursor: idSchema.optional().meta({ description: '`nextCursor` of the page before.' }),
+  cursor: idSchema.optional().meta({ description: 'The `nextCursor` of the previous page.' }),
   limit: limitSchema(200, 1000),
 });
 export type PresencesQuery = z.output<typeof presencesQuery>;
 
-/** What a client reports: whether somebody uses the device. */
+/** The report of a client whether the user is active on the device. */
 export const reportActivityEvent = z.strictObject({ active: z.boolean() });
 export const ownStatusData = z.strictObject({ status });
 
 const ids = z.array(idOut);
-/** Who has changed to what; people are named by their ids, for there may be many. */
+/** The users whose status changed, by their new status. */
 export const presenceChangedEvent = z.strictObject({
   online: ids,
   away: ids,

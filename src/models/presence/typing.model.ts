@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { idOut, idSchema } from '../kernel/common.model';
 
-/** Milliseconds in which a client says once that somebody types; more often changes nothing. */
+/** The interval in which a client reports that the user is typing; more frequent reports have no effect. */
 export const TYPING_INTERVAL_MS = 3000;
 
-/** Milliseconds after which somebody of whom nothing was heard counts as typing no more. */
+/** How long a user counts as typing after the last report. */
 export const TYPING_EXPIRY_MS = 2 * TYPING_INTERVAL_MS;
 
 export const typingEvent = z.strictObject({ channelId: idSchema });

@@ -3,7 +3,7 @@ import { idSchema, limitSchema, nextCursorOut } from '../kernel/common.model';
 import { CHANNEL_KINDS } from '../channel.model';
 import { messageSchema } from '../message.model';
 
-/** The longest query, in UTF-16 code units. */
+/** The maximum length of a query, in UTF-16 code units. */
 const MAX_QUERY_LENGTH = 400;
 
 export const searchQuery = z
@@ -15,7 +15,7 @@ export const searchQuery = z
       .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
       .meta({
         description:
-          'Words (of three letters and more, also the beginning of a word), `"a phrase"`, `-word`, `from:username` or `from:me`, ' +
+          'Words (from three letters on, prefixes match too), `"a phrase"`, `-word`, `from:username` or `from:me`, ' +
           '`in:channel` (name or id), `has:link`, `has:file`, `has:image`, `has:reaction` or `has:pin`, `before:` and `after:` with a date or a time.',
         example: 'deploy "release notes" from:ada in:general after:2026-01-31 -draft',
       }),
@@ -24,22 +24,25 @@ export const searchQuery = z
     kind: z
       .enum(CHANNEL_KINDS)
       .optional()
-      .meta({ description: 'Only channels of groups, or only direct conversations.' }),
-    cursor: z.string().max(200).optional().meta({ description: '`nextCursor` of the page before.' }),
+      .meta({ description: 'Only channels of groups (`group`), or only direct conversations (`direct`).' }),
+    cursor: z.string().max(200).optional().meta({ description: 'The `nextCursor` of the previous page.' }),
     limit: limitSchema(20, 50),
   })
   .meta({ id: 'SearchQuery' });
 export type SearchQuery = z.output<typeof searchQuery>;
 
 const highlightSchema = z.strictObject({ start: z.number().int(), end: z.number().int() }).meta({
-  description: 'A part of `message.body`, in UTF-16 code units as JavaScript counts; `end` is behind it.',
+  description:
+    'A range of `message.body` that matches, in UTF-16 code units as JavaScript counts them; `end` is exclusive.',
 });
 export type Highlight = z.output<typeof highlightSchema>;
 
 const searchHitSchema = z
   .strictObject({
     message: messageSchema,
-    score: z.number().meta({ description: 'How well it matches; 0 of all when the query has no words.' }),
+    score: z
+      .number()
+      .meta({ description: 'The relevance of the hit; 0 for all hits if the query has no words.' }),
     highlights: z.array(highlightSchema),
   })
   .meta({ id: 'SearchHit' });

@@ -1,6 +1,6 @@
 import type { ObjectId } from 'mongodb';
 
-/** One user who wants to hear nothing from another. */
+/** A block of one user by another. */
 export interface BlockDocument {
   _id: ObjectId;
   userId: ObjectId;

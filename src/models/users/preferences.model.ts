@@ -5,15 +5,15 @@ import { timestampOut } from '../kernel/common.model';
 export const NOTIFICATION_LEVELS = ['all', 'mentions', 'none'] as const;
 export type NotificationLevel = (typeof NOTIFICATION_LEVELS)[number];
 
-/** Who may take a user into groups, and into conversations of several, without asking them first. */
+/** Who may add a user to groups and group conversations without an invite. */
 export const GROUP_ADDITIONS = ['anyone', 'invite_only'] as const;
 export type GroupAdditions = (typeof GROUP_ADDITIONS)[number];
 
-/** The most that a client may keep in `extras`, in bytes of JSON. */
+/** The maximum size of `extras`, in bytes of JSON. */
 export const MAX_EXTRAS_BYTES = 8192;
 const MAX_EXTRAS_DEPTH = 20;
 
-/** How a user wants to have it. What was never set is missing. */
+/** The preferences of a user. Those that were never set are missing. */
 export interface PreferencesDocument {
   /** The user's id. */
   _id: ObjectId;
@@ -23,7 +23,7 @@ export interface PreferencesDocument {
   invisible?: boolean;
   groupAdditions?: GroupAdditions;
   locale?: string;
-  /** As JSON: its keys are the client's business, and some would mean something to the database. */
+  /** As JSON, because clients choose the keys, and some keys would have a meaning in the database. */
   extras?: string;
   updatedAt: Date;
 }
@@ -37,13 +37,13 @@ const locale = z
 const extras = z
   .record(z.string(), z.unknown())
   .refine((value) => depthOf(value) <= MAX_EXTRAS_DEPTH, `must be nested at most ${MAX_EXTRAS_DEPTH} deep`)
-  // One that is too deep would be more than JSON.stringify can take.
+  // JSON.stringify would fail on a value that is nested too deep.
   .refine(
     (value) =>
       depthOf(value) > MAX_EXTRAS_DEPTH || Buffer.byteLength(JSON.stringify(value)) <= MAX_EXTRAS_BYTES,
     `must be at most ${MAX_EXTRAS_BYTES} bytes of JSON`,
   )
-  .meta({ description: "The client's own: whatever it wants to find on the user's other devices." });
+  .meta({ description: "Data of the client, which it can read on the user's other devices." });
 
 export const updatePreferencesInput = z
   .strictObject({
@@ -53,7 +53,7 @@ export const updatePreferencesInput = z
     invisible: z.boolean().optional(),
     groupAdditions: z.enum(GROUP_ADDITIONS).optional(),
     locale: locale.optional(),
-    extras: extras.optional().meta({ description: 'Takes the place of the `extras` before.' }),
+    extras: extras.optional().meta({ description: 'Replaces the previous `extras`.' }),
   })
   .refine((input) => Object.values(input).some((value) => value !== undefined), 'must change something')
   .meta({ id: 'UpdatePreferencesInput' });
@@ -63,17 +63,14 @@ export const preferencesSchema = z
   .strictObject({
     notificationLevel: z
       .enum(NOTIFICATION_LEVELS)
-      .meta({ description: 'What to be told of where nothing else is set.' }),
-    doNotDisturbUntil: timestampOut
-      .nullable()
-      .meta({ description: 'Null when it has not been set, or is over.' }),
-    sendReadReceipts: z.boolean().meta({ description: 'Whether others see what the user has read.' }),
-    invisible: z.boolean().meta({ description: 'Whether others see the user as offline.' }),
+      .meta({ description: 'Which messages notify the user in channels without a setting of their own.' }),
+    doNotDisturbUntil: timestampOut.nullable().meta({ description: 'Null if it is not set or has passed.' }),
+    sendReadReceipts: z.boolean().meta({ description: 'Whether others can see what the user has read.' }),
+    invisible: z.boolean().meta({ description: 'Whether the user appears offline to others.' }),
     groupAdditions: z.enum(GROUP_ADDITIONS).meta({
       description:
-        'Whether others may take the user into groups and into conversations of several without asking: `anyone` ' +
-        'who may add members there, or nobody, who have to invite them instead. People whom the user has blocked ' +
-        'never may.',
+        'Who may add the user to groups and to conversations of several people without an invite: `anyone` with ' +
+        'permission to add members, or nobody (`invite_only`). Users whom this user has blocked never may.',
     }),
     locale: z.string(),
     extras: z.record(z.string(), z.unknown()),
@@ -82,7 +79,7 @@ export const preferencesSchema = z
 export type Preferences = z.output<typeof preferencesSchema>;
 export const preferencesReply = z.strictObject({ preferences: preferencesSchema });
 
-/** @param document null when the user has never set anything. */
+/** Returns the preferences with defaults for what is not set. @param document null if the user never set any */
 export function toPreferences(document: PreferencesDocument | null): Preferences {
   const until = document?.doNotDisturbUntil;
   return {
@@ -104,7 +101,7 @@ function isLocale(tag: string): boolean {
   }
 }
 
-/** How deep a JSON value is nested, looked at one level at a time. */
+/** Returns the nesting depth of a JSON value. It does not recurse, so it cannot overflow the stack. */
 function depthOf(value: unknown): number {
   let depth = 0;
   let level: unknown[] = [value];

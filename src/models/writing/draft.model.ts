@@ -3,18 +3,18 @@ import { z } from 'zod';
 import { idOut, idSchema, multilineText, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { clientMessageIdSchema, MAX_MESSAGE_LENGTH } from '../message.model';
 
-/** Drafts of one user at most. */
+/** The maximum number of drafts per user. */
 export const MAX_DRAFTS = 200;
 
-/** A message that a user has begun to write. */
+/** A draft of a message. */
 export interface DraftDocument {
   _id: ObjectId;
   userId: ObjectId;
   channelId: ObjectId;
-  /** The root of the thread that it is for; null outside of threads. */
+  /** The root message of the thread to which it belongs; null outside threads. */
   threadId: ObjectId | null;
   body: string;
-  /** Under what it is going to be sent. Missing unless the client has said so. */
+  /** The `clientMessageId` with which it will be sent. Missing unless the client has set it. */
   clientMessageId?: string;
   updatedAt: Date;
 }
@@ -24,13 +24,18 @@ export const saveDraftInput = z
     body: multilineText(MAX_MESSAGE_LENGTH),
     clientMessageId: clientMessageIdSchema
       .optional()
-      .meta({ description: 'Under what it is going to be sent: once that has happened, the draft is gone.' }),
+      .meta({
+        description:
+          'The id with which the message will be sent. Sending a message with it deletes the draft.',
+      }),
   })
   .meta({ id: 'SaveDraftInput' });
 export type SaveDraftInput = z.output<typeof saveDraftInput>;
 
 export const draftQuery = z.strictObject({
-  threadId: idSchema.optional().meta({ description: 'The root of the thread that the draft is for.' }),
+  threadId: idSchema
+    .optional()
+    .meta({ description: 'The root message of the thread to which the draft belongs.' }),
 });
 export type DraftQuery = z.output<typeof draftQuery>;
 
@@ -47,11 +52,11 @@ export type Draft = z.output<typeof draftSchema>;
 
 export const draftReply = z.strictObject({ draft: draftSchema });
 export const draftsReply = z.strictObject({ drafts: z.array(draftSchema), nextCursor: nextCursorOut });
-/** What the user's devices hear. */
+/** The event that a user's devices receive when a draft changes. */
 export const draftChangedEvent = z.strictObject({
   channelId: idOut,
   threadId: idOut.nullable(),
-  draft: draftSchema.nullable().meta({ description: 'Null when it is gone.' }),
+  draft: draftSchema.nullable().meta({ description: 'Null if the draft was removed.' }),
 });
 
 export function toDraft(draft: DraftDocument): Draft {

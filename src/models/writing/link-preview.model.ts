@@ -1,18 +1,18 @@
 import { z } from 'zod';
 
-/** Links of a message that get a preview. */
+/** The maximum number of link previews per message. */
 export const MAX_PREVIEWS = 3;
 
-/** What the page behind a link says of itself. All of it is plain text that strangers wrote. */
+/** The metadata of a linked page: plain text from an untrusted source. */
 export const linkPreviewSchema = z
   .strictObject({
-    url: z.string().meta({ description: 'The link as it stands in the message.' }),
+    url: z.string().meta({ description: 'The link as it appears in the message.' }),
     title: z.string(),
     description: z.string().meta({ description: 'May be empty.' }),
     imageUrl: z
       .string()
       .nullable()
-      .meta({ description: 'An http or https address. The server has not looked at what is there.' }),
+      .meta({ description: 'An http or https URL. The server has not checked its content.' }),
     siteName: z.string(),
   })
   .meta({ id: 'LinkPreview' });

@@ -9,28 +9,31 @@ import {
 import { idOut, idSchema, messageText, nextCursorOut, timestampOut } from '../kernel/common.model';
 import { MAX_MESSAGE_LENGTH, hasContent, NO_CONTENT } from '../message.model';
 
-/** How far ahead a message can be scheduled, in milliseconds: a year. */
+/** How far ahead a message can be scheduled: a year. */
 const MAX_AHEAD_MS = 366 * 24 * 60 * 60 * 1000;
-/** Scheduled messages of one user at most. */
+/** The maximum number of scheduled messages per user. */
 export const MAX_SCHEDULED = 100;
 
 const STATES = ['waiting', 'failed'] as const;
 
-/** A message that is to be sent later. It is gone once it is sent. */
+/** A message to be sent later. It is deleted when it is sent. */
 export interface ScheduledMessageDocument {
   _id: ObjectId;
   userId: ObjectId;
   channelId: ObjectId;
   body: string;
-  /** The files that it is going to have, which are kept for it. Missing without any. */
+  /** The files that are reserved for it. Missing without any. */
   attachments?: StoredAttachment[];
   sendAt: Date;
   state: (typeof STATES)[number];
   /** Why it could not be sent: a code of the error catalogue. */
   failure: string | null;
-  /** From when on a node may take it to send it: later than `sendAt` while one is at it, or when it is tried again. */
+  /**
+   * From when on a node may claim it for sending. It is later than `sendAt` while a node is sending it, and before a
+   * retry.
+   */
   dueAt: Date;
-  /** When a node took it; null unless one has. From then on nobody changes it. */
+  /** When a node claimed it; null until then. A claimed message can no longer be changed. */
   takenAt: Date | null;
   createdAt: Date;
 }
@@ -39,13 +42,13 @@ const sendAt = z.iso
   .datetime()
   .refine((time) => new Date(time).getTime() > Date.now(), 'must be in the future')
   .refine((time) => new Date(time).getTime() < Date.now() + MAX_AHEAD_MS, 'must be within a year')
-  .meta({ description: 'When it is sent: in the future, within a year.' });
+  .meta({ description: 'When to send the message: in the future, within a year.' });
 const body = messageText(MAX_MESSAGE_LENGTH);
 
 export const scheduleMessageInput = z
   .strictObject({
     channelId: idSchema,
-    body: body.default('').meta({ description: 'May be empty where there are files.' }),
+    body: body.default('').meta({ description: 'May be empty if there are attachments.' }),
     attachmentIds: attachmentIdsInput.optional(),
     sendAt,
   })
@@ -69,11 +72,13 @@ export const scheduledMessageSchema = z
     body: z.string(),
     attachments: z.array(attachmentSchema),
     sendAt: timestampOut,
-    state: z.enum(STATES).meta({ description: 'A failed one waits for a change, which has it tried again.' }),
+    state: z
+      .enum(STATES)
+      .meta({ description: '`failed` if it could not be sent; changing it schedules another attempt.' }),
     failure: z
       .string()
       .nullable()
-      .meta({ description: 'Why it could not be sent: a code, as sending would have answered.' }),
+      .meta({ description: 'The error code for which it could not be sent; null unless it has failed.' }),
     createdAt: timestampOut,
   })
   .meta({ id: 'ScheduledMessage' });
@@ -84,10 +89,12 @@ export const scheduledMessagesReply = z.strictObject({
   scheduledMessages: z.array(scheduledMessageSchema),
   nextCursor: nextCursorOut,
 });
-/** What the user's devices hear when one is gone. */
+/** The event that a user's devices receive when a scheduled message is sent or deleted. */
 export const scheduledMessageRemovedEvent = z.strictObject({
   scheduledMessageId: idOut,
-  messageId: idOut.nullable().meta({ description: 'The message that it became; null when it was deleted.' }),
+  messageId: idOut
+    .nullable()
+    .meta({ description: 'The sent message; null if the scheduled message was deleted.' }),
 });
 
 export function toScheduledMessage(scheduled: ScheduledMessageDocument): ScheduledMessage {

@@ -229,7 +229,7 @@ function readCursor(cursor: string): Found {
   } catch {
     // Told below: a cursor has one way of being wrong.
   }
-  const message = 'must be the nextCursor of a page';
+  const message = 'must be the `nextCursor` of the previous page';
   throw new AppError('validation_failed', `cursor: ${message}`, [{ path: 'cursor', message }]);
 }
 
