@@ -193,11 +193,9 @@ export const channelSchema = z
     position: z.number().int().meta({ description: 'Sort channels by it, then by `id`.' }),
     slowModeSeconds: z.number().int(),
     announcementOnly,
-    archivedAt: timestampOut
-      .nullable()
-      .meta({
-        description: 'When the channel was archived and became read-only; null if it is not archived.',
-      }),
+    archivedAt: timestampOut.nullable().meta({
+      description: 'When the channel was archived and became read-only; null if it is not archived.',
+    }),
     retentionDays: z
       .number()
       .int()

@@ -14,7 +14,9 @@ import { groupParams } from '../models/group.model';
 import type { AdminGroupService } from '../services/admin/admin-groups.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** For super admins: all groups and channels. What moderators do in one, they do over its own routes. */
+/**
+ * The routes by which super admins manage all groups and channels. They moderate with the routes that moderators use.
+ */
 export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
   const groups = createAdminGroupsController(service);
   const tag = 'Administration';
@@ -24,7 +26,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/groups',
       operationId: 'listAllGroups',
       tag,
-      summary: 'All groups, private ones too: the newest first, or by how their names begin.',
+      summary: 'List all groups, including private ones: newest first, or by name if `query` is set.',
       query: adminGroupsQuery,
       replies: { 200: { description: 'A page of groups.', schema: adminGroupsReply } },
       handle: groups.list,
@@ -34,7 +36,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/groups/:groupId',
       operationId: 'inspectGroup',
       tag,
-      summary: 'A group with its owners and what there is in it.',
+      summary: 'Get a group with its owners and counts.',
       params: groupParams,
       replies: { 200: { description: 'The group.', schema: inspectedGroupSchema } },
       handle: groups.inspect,
@@ -44,7 +46,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/groups/:groupId/archive',
       operationId: 'archiveAnyGroup',
       tag,
-      summary: 'Archive a group: it is only read from then on.',
+      summary: 'Archive a group, which makes it read-only.',
       params: groupParams,
       replies: { 200: { description: 'The group.', schema: adminGroupReply } },
       handle: groups.archive,
@@ -54,7 +56,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/groups/:groupId/restore',
       operationId: 'restoreAnyGroup',
       tag,
-      summary: 'Take a group out of the archive.',
+      summary: 'Restore an archived group.',
       params: groupParams,
       replies: { 200: { description: 'The group.', schema: adminGroupReply } },
       handle: groups.restore,
@@ -64,7 +66,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/groups/:groupId/transfer',
       operationId: 'transferAnyGroup',
       tag,
-      summary: 'Hand a group over to anybody; those who owned it are admins of it from then on.',
+      summary: 'Transfer a group to any user. The former owners become admins of the group.',
       params: groupParams,
       body: transferGroupInput,
       replies: { 200: { description: 'The group.', schema: adminGroupReply } },
@@ -75,9 +77,9 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/groups/:groupId',
       operationId: 'deleteAnyGroup',
       tag,
-      summary: 'Delete a group with all that is in it.',
+      summary: 'Delete a group with all of its channels and messages.',
       params: groupParams,
-      replies: { 204: { description: 'The group is gone.' } },
+      replies: { 204: { description: 'The group was deleted.' } },
       handle: groups.delete,
     }),
     callerRoute({
@@ -85,7 +87,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/channels',
       operationId: 'listAllChannels',
       tag,
-      summary: 'All channels and direct conversations: the newest first, or by how their names begin.',
+      summary: 'List all channels and direct conversations: newest first, or by name if `query` is set.',
       query: adminChannelsQuery,
       replies: { 200: { description: 'A page of channels.', schema: adminChannelsReply } },
       handle: groups.listChannels,
@@ -95,7 +97,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/channels/:channelId',
       operationId: 'inspectChannel',
       tag,
-      summary: 'A channel with those who are in it and how much was said.',
+      summary: 'Get a channel with its members and counts.',
       params: channelParams,
       replies: { 200: { description: 'The channel.', schema: inspectedChannelSchema } },
       handle: groups.inspectChannel,
@@ -105,7 +107,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/channels/:channelId/archive',
       operationId: 'archiveAnyChannel',
       tag,
-      summary: 'Archive a channel of a group: it is only read from then on.',
+      summary: 'Archive a channel of a group, which makes it read-only.',
       params: channelParams,
       replies: { 200: { description: 'The channel.', schema: channelReply } },
       handle: groups.archiveChannel,
@@ -115,7 +117,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/channels/:channelId/restore',
       operationId: 'restoreAnyChannel',
       tag,
-      summary: 'Take a channel out of the archive.',
+      summary: 'Restore an archived channel.',
       params: channelParams,
       replies: { 200: { description: 'The channel.', schema: channelReply } },
       handle: groups.restoreChannel,
@@ -125,7 +127,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       path: '/api/admin/channels/:channelId/transfer',
       operationId: 'transferAnyChannel',
       tag,
-      summary: 'Hand a channel over to a member of its group, into a private one too.',
+      summary: 'Transfer a channel to a member of its group, who need not be a member of a private channel.',
       params: channelParams,
       body: transferChannelInput,
       replies: { 200: { description: 'The channel.', schema: channelReply } },
@@ -138,7 +140,7 @@ export function adminGroupRoutes(service: AdminGroupService): ApiRoute[] {
       tag,
       summary: 'Delete a channel of a group with its messages.',
       params: channelParams,
-      replies: { 204: { description: 'The channel is gone.' } },
+      replies: { 204: { description: 'The channel was deleted.' } },
       handle: groups.deleteChannel,
     }),
   ];

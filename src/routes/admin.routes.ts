@@ -11,7 +11,7 @@ import { auditEntrySchema, auditFilterQuery, auditQuery, auditReply } from '../m
 import { userParams } from '../models/user.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** For super admins. */
+/** The routes by which super admins manage users and read the audit log. */
 export function adminRoutes(services: AdminServices): ApiRoute[] {
   const admin = createAdminController(services);
   const tag = 'Administration';
@@ -21,7 +21,8 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users',
       operationId: 'listUsers',
       tag,
-      summary: 'Users by state and role, the newest first; or by how a name or an address begins.',
+      summary:
+        'List users, filtered by state and role: newest first, or by the searched field if `query` is set.',
       query: adminUsersQuery,
       replies: { 200: { description: 'A page of users.', schema: adminUsersReply } },
       handle: admin.listUsers,
@@ -31,7 +32,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users/:userId',
       operationId: 'inspectUser',
       tag,
-      summary: 'A user with all that administrators may know.',
+      summary: 'Get a user with the data that only administrators see.',
       params: userParams,
       replies: { 200: { description: 'The user.', schema: adminUserReply } },
       handle: admin.getUser,
@@ -41,10 +42,10 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users/:userId',
       operationId: 'deleteUser',
       tag,
-      summary: 'Delete an account, as its owner could: personal data is erased, messages stay.',
+      summary: 'Delete an account, as its owner can: personal data is erased, messages are kept.',
       params: userParams,
       body: deleteUserInput,
-      replies: { 204: { description: 'The account is deleted.' } },
+      replies: { 204: { description: 'The account was deleted.' } },
       handle: admin.deleteUser,
     }),
     callerRoute({
@@ -52,7 +53,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users/:userId/role',
       operationId: 'changeRole',
       tag,
-      summary: 'Give a user another role.',
+      summary: 'Change the role of a user.',
       params: userParams,
       body: changeRoleInput,
       replies: {
@@ -65,7 +66,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users/:userId/suspend',
       operationId: 'suspendUser',
       tag,
-      summary: 'Suspend a user, until a time or for good.',
+      summary: 'Suspend a user, until a given time or indefinitely.',
       params: userParams,
       body: suspendInput,
       replies: {
@@ -78,7 +79,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users/:userId/ban',
       operationId: 'banUser',
       tag,
-      summary: 'Ban a user from the server; nobody can register with their address.',
+      summary: 'Ban a user from the server. Nobody can register with their e-mail address.',
       params: userParams,
       body: banInput,
       replies: {
@@ -115,10 +116,10 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/users/:userId/reset-password',
       operationId: 'sendPasswordReset',
       tag,
-      summary: 'Mail a user a link to set a new password.',
+      summary: 'Mail a user a link for setting a new password.',
       params: userParams,
       replies: {
-        202: { description: 'The mail is on its way.' },
+        202: { description: 'The mail will be sent.' },
       },
       handle: admin.resetPassword,
     }),
@@ -127,7 +128,7 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/audit-log',
       operationId: 'listAuditLog',
       tag,
-      summary: 'Every privileged act, newest first.',
+      summary: 'List the privileged actions in the audit log, newest first.',
       query: auditQuery,
       replies: {
         200: { description: 'A page of entries.', schema: auditReply },
@@ -139,11 +140,11 @@ export function adminRoutes(services: AdminServices): ApiRoute[] {
       path: '/api/admin/audit-log/export',
       operationId: 'exportAuditLog',
       tag,
-      summary: 'The audit log, oldest first, one JSON line for each entry; `npm run audit:verify` reads it.',
+      summary: 'Export the audit log as NDJSON, oldest first. `npm run audit:verify` reads this format.',
       query: auditFilterQuery,
       replies: {
         200: {
-          description: 'Entries.',
+          description: 'One entry per line.',
           records: auditEntrySchema,
         },
       },

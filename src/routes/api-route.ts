@@ -17,10 +17,10 @@ import { sendFile } from './send-file';
 
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
 
-/** What a route is, for Express and for the OpenAPI document alike. */
+/** The declaration of a route, for both Express and the OpenAPI document. */
 export interface ApiRoute extends ClientRequirements {
   method: Method;
-  /** The whole path as Express writes it: `/api/groups/:groupId`. */
+  /** The full path in the notation of Express: `/api/groups/:groupId`. */
   path: string;
   /** The name of the operation in generated clients. */
   operationId: string;
@@ -29,44 +29,44 @@ export interface ApiRoute extends ClientRequirements {
   params?: z.ZodObject;
   query?: z.ZodType;
   body?: z.ZodType;
-  /** The file that it takes, in the place of a JSON body. */
+  /** The file that it accepts instead of a JSON body. */
   upload?: UploadSpec;
   /** How often one address may call it. */
   throttle?: Throttle;
-  /** What it answers when it succeeds, by status. */
+  /** The successful replies, by status. */
   replies: ReplySpecs;
-  /** The header `Cache-Control` of a successful answer that caches may keep; `no-store` unless it is set. */
+  /** The header `Cache-Control` of successful answers, if caches may store them; `no-store` by default. */
   cacheControl?: string;
-  /** Set on a `post` that changes nothing. */
+  /** Set for a `post` without side effects. */
   reads?: true;
-  /** How the answer to a write is kept for its Idempotency-Key: `atomic` unless it says otherwise. */
+  /** How the answer to a write is stored under its Idempotency-Key; `atomic` by default. */
   idempotency?: IdempotencyMode;
   handle: (input: never) => Promise<Reply>;
 }
 
 /**
- * The `Cache-Control` of answers that are the same for everybody: caches may keep them, and ask each time, by the
- * `ETag` that Express sends along, whether they have changed.
+ * The `Cache-Control` of answers that are equal for all clients: caches may store them, and must revalidate them at
+ * each use with the `ETag` that Express sends.
  */
 export const REVALIDATED = 'public, no-cache';
 
-/** One answer of a route: with a body by `schema`, in `lines`, as a `file`, or with none of these and no body. */
+/** A reply of a route: a body described by `schema`, `records`, a `file`, or no body. */
 export interface ReplySpec {
   description: string;
-  /** The body. */
+  /** The schema of the body. */
   schema?: z.ZodType;
-  /** The media type of a body that is text; JSON if it is left out. */
+  /** The media type of a text body; JSON by default. */
   contentType?: string;
-  /** The schema of each line of JSON, in an answer of many lines (`application/x-ndjson`). */
+  /** The schema of each record of an NDJSON body (`application/x-ndjson`). */
   records?: z.ZodType;
-  /** The media type of a file, where the controller gives no other. */
+  /** The media type of a file, unless the controller sets another. */
   file?: string;
 }
 
 /** The replies of a route, by status. */
 export type ReplySpecs = Record<number, ReplySpec>;
 
-/** What a handler may return: one of the declared replies, its body typed by its schema. */
+/** The return type of a handler: one of the declared replies, with the body typed by its schema. */
 type ReplyOf<Specs extends ReplySpecs> = {
   [Status in keyof Specs & number]: Specs[Status] extends { records: infer Value extends z.ZodType }
     ? RecordsReply<z.output<Value>>
@@ -79,7 +79,7 @@ type ReplyOf<Specs extends ReplySpecs> = {
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
-/** What the schemas of a route make of a request. */
+/** The parts of a request after validation by the schemas of the route. */
 interface ValidInput<Params, Query, Body, Upload> {
   params: Output<Params>;
   query: Output<Query>;
@@ -98,12 +98,12 @@ type RouteOf<Params, Query, Body, Replies extends ReplySpecs, Request> = Omit<
   handle: (request: Request) => Promise<ReplyOf<Replies>>;
 };
 
-/** Whether a route changes anything. */
+/** Whether a route has side effects. */
 export function isWrite({ method, reads }: ApiRoute): boolean {
   return method !== 'get' && !reads;
 }
 
-/** Declares a route that takes an access token. What its handler is given and may return follows from the schemas. */
+/** Declares a route that requires an access token. The types of the handler derive from the schemas. */
 export function callerRoute<
   Replies extends ReplySpecs,
   Params extends z.ZodObject | undefined = undefined,
@@ -118,7 +118,7 @@ export function callerRoute<
   return { ...route, authenticated: true } as ApiRoute;
 }
 
-/** Declares a route that anybody may call. */
+/** Declares a route that needs no access token. The types of the handler derive from the schemas. */
 export function publicRoute<
   Replies extends ReplySpecs,
   Params extends z.ZodObject | undefined = undefined,
@@ -130,21 +130,21 @@ export function publicRoute<
   return { ...route, authenticated: false } as ApiRoute;
 }
 
-/** What stands before the controllers of routes that need it. */
+/** The middleware that routes need before their controllers. */
 export interface Guards {
-  /** What a route requires of its clients. */
+  /** Checks what the route requires of its clients. */
   admit: (requirements: ClientRequirements) => RequestHandler[];
   /** For routes of the administration, after `admit`. */
   administrator: RequestHandler;
-  /** For routes that limit how often one address may call them. */
+  /** For routes that limit the calls of one address. */
   limit: (throttle: Throttle) => RequestHandler;
   /** For routes that write. */
   runIdempotently: RunIdempotently;
-  /** For routes that take a file. */
+  /** For routes that accept a file. */
   receive: (spec: UploadSpec) => RequestHandler;
 }
 
-/** Mounts routes: guards, validation, throttle, upload, controller, answer. */
+/** Mounts routes: guards, validation, throttle, upload, controller and answer, in this order. */
 export function mountRoutes(
   routes: readonly ApiRoute[],
   { admit, administrator, limit, runIdempotently, receive }: Guards,
@@ -163,15 +163,16 @@ export function mountRoutes(
       answer(route, runIdempotently),
     );
   }
-  // Nobody else learns which paths there are.
+  // Other users cannot find out which paths exist here.
   router.use(ADMIN_PATH, ...admit({ authenticated: true }), administrator);
   return router;
 }
 
-/** @throws Error for one that takes no access token */
+/** Whether a route belongs to the administration. @throws Error if it does not require an access token */
 function isAdministration({ path, authenticated, operationId }: ApiRoute): boolean {
   if (!path.startsWith(`${ADMIN_PATH}/`)) return false;
-  if (!authenticated) throw new Error(`${operationId} is administration, and must take an access token.`);
+  if (!authenticated)
+    throw new Error(`${operationId} belongs to the administration, so it must require an access token.`);
   return true;
 }
 
@@ -211,7 +212,7 @@ function disconnectSignal(response: Response): AbortSignal {
   return controller.signal;
 }
 
-/** Sends one JSON line for each item, no faster than the client takes them. */
+/** Sends one NDJSON record per item, no faster than the client reads them. */
 async function sendRecords(items: AsyncIterable<unknown>, response: Response): Promise<void> {
   for await (const item of items) {
     if (response.destroyed) return;
@@ -220,12 +221,12 @@ async function sendRecords(items: AsyncIterable<unknown>, response: Response): P
   response.end();
 }
 
-/** Resolves when the client has taken what was written, or is gone. */
+/** Resolves when the client has read what was written, or has disconnected. */
 async function drained(response: Response): Promise<void> {
-  // What does not happen is not to be listened for any more: an answer may have to wait thousands of times.
-  const listening = new AbortController();
-  const { signal } = listening;
+  // The listener of the other event must be removed, because an answer may have to wait thousands of times.
+  const listeners = new AbortController();
+  const { signal } = listeners;
   await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]).finally(() =>
-    listening.abort(),
+    listeners.abort(),
   );
 }

@@ -12,7 +12,7 @@ import { publicRoute, REVALIDATED, type ApiRoute } from './api-route';
 export const ASYNCAPI_PATH = '/asyncapi.json';
 
 /**
- * The AsyncAPI 3.0 document of the Socket.IO side, made from the event maps by which it validates and types.
+ * Builds the AsyncAPI 3.0 document of the Socket.IO API from the event maps that also validate and type the events.
  * https://www.asyncapi.com/docs/reference/specification/v3.0.0
  */
 export function buildAsyncApi(version: string, url: string): Record<string, unknown> {
@@ -51,8 +51,8 @@ export function buildAsyncApi(version: string, url: string): Record<string, unkn
       title: 'Parley',
       version,
       description:
-        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token, client}`, of which `client` is optional and names it and its version, such as `web/1.4.2`; there is nothing to join. Every event of a client takes one payload and an acknowledgement. ' +
-        `A socket that sends too many events, on an average of ${EVENT_WINDOW_SECONDS} seconds, gets \`rate_limited\` with \`retryAfter\`, and is disconnected at twice as many.`,
+        'Live events of the Parley chat server, over Socket.IO. A client connects with `auth: {token, client}`; `client` is optional and contains the name and version of the client, such as `web/1.4.2`. A client receives all events meant for its user without joining anything. Every event that a client sends has one payload and an acknowledgement. ' +
+        `A socket that sends too many events within ${EVENT_WINDOW_SECONDS} seconds receives \`rate_limited\` with \`retryAfter\`, and is disconnected at twice the limit.`,
     },
     defaultContentType: 'application/json',
     servers: {
@@ -86,20 +86,20 @@ export function asyncApiRoute(version: string, url: string): ApiRoute {
     duringMaintenance: true,
     operationId: 'getAsyncApi',
     tag: 'Documentation',
-    summary: 'The AsyncAPI document of the Socket.IO events.',
+    summary: 'Get the AsyncAPI document of the Socket.IO events.',
     cacheControl: REVALIDATED,
     replies: { 200: { description: 'The AsyncAPI 3.0 document.', schema: z.looseObject({}) } },
     handle: () => Promise.resolve(reply(200, (document ??= buildAsyncApi(version, url)))),
   });
 }
 
-/** References cannot contain every character that the name of an event may. */
+/** Returns the key of an event in the document: references cannot contain a colon. */
 const keyOf = (event: string) => event.replaceAll(':', '.');
 
 function acknowledgement(schemas: SchemaCollection, { data, operation }: ClientEventSpec): object {
   const replayed = {
     const: true,
-    description: 'Its idempotency key had been used: this is the first answer.',
+    description: 'The idempotency key was used before, and this is the first answer.',
   };
   const done = {
     type: 'object',
@@ -120,7 +120,7 @@ function acknowledgement(schemas: SchemaCollection, { data, operation }: ClientE
   return { oneOf: [done, failed] };
 }
 
-/** JSON schemas in which those that have a name stand once, under `components`. */
+/** Collects JSON schemas. Each schema with a name is written once, under `components`. */
 class SchemaCollection {
   readonly all: Record<string, object> = {};
 

@@ -20,8 +20,8 @@ import { THROTTLES } from '../models/operations/throttle.model';
 import { callerRoute, publicRoute, type ApiRoute } from './api-route';
 
 /**
- * What asks for a password, a code or a refresh token notes a failed try, and spends what is good once, also
- * when it then refuses: nothing of that may be undone with a transaction, and hashing would hold one open.
+ * Routes that check a password, a code or a refresh token count failed attempts and consume one-time tokens even if
+ * they refuse the request. A transaction must not revert that, and hashing would keep it open for long.
  */
 const CHECKS_CREDENTIALS = { idempotency: 'recorded' } as const;
 
@@ -34,11 +34,11 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/register',
       operationId: 'register',
       tag,
-      summary: 'Make an account and log in. The first account of an installation is super admin.',
+      summary: 'Create an account and log in. The first account of an installation becomes super admin.',
       body: registerInput,
       throttle: THROTTLES.register,
       replies: {
-        201: { description: 'The account and its first tokens.', schema: credentialsReply },
+        201: { description: 'The account and tokens of its first session.', schema: credentialsReply },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.register,
@@ -49,7 +49,8 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       duringMaintenance: true,
       operationId: 'login',
       tag,
-      summary: 'Log in with the username or the e-mail address, and a code where there is a second factor.',
+      summary:
+        'Log in with a username or e-mail address, a password, and a code if the second factor is enabled.',
       body: loginInput,
       throttle: THROTTLES.login,
       replies: {
@@ -65,12 +66,12 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       operationId: 'refresh',
       tag,
       summary:
-        'Exchange the refresh token for a new pair. The old one is spent: within ten seconds it returns the same new ' +
-        'refresh token, and used again after that, or after the new one was used, it ends the session.',
+        'Exchange a refresh token for a new pair of tokens. The old refresh token is spent: a repeated exchange within ten ' +
+        'seconds returns the same new refresh token. Using it later, or after the new one was used, ends the session.',
       body: refreshInput,
       throttle: THROTTLES.refresh,
       replies: {
-        200: { description: 'The new pair.', schema: credentialsReply },
+        200: { description: 'The new pair of tokens.', schema: credentialsReply },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.refresh,
@@ -80,7 +81,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/logout',
       operationId: 'logout',
       tag,
-      summary: 'End the session: its tokens are refused and its sockets closed.',
+      summary: 'End the current session. Its tokens become invalid and its sockets are closed.',
       replies: {
         204: { description: 'The session has ended.' },
       },
@@ -91,7 +92,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/logout-everywhere',
       operationId: 'logoutEverywhere',
       tag,
-      summary: 'End all sessions of the caller, this one too.',
+      summary: 'End all sessions of the caller, including the current one.',
       replies: {
         204: { description: 'All sessions have ended.' },
       },
@@ -102,7 +103,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/me',
       operationId: 'me',
       tag,
-      summary: 'Who am I?',
+      summary: 'Get the caller.',
       replies: {
         200: { description: 'The caller.', schema: userReply },
       },
@@ -113,7 +114,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/sessions',
       operationId: 'listSessions',
       tag,
-      summary: 'Where the caller is logged in, the session last used first.',
+      summary: "List the caller's sessions, most recently used first.",
       query: sessionsQuery,
       replies: {
         200: { description: 'A page of sessions.', schema: sessionsReply },
@@ -137,7 +138,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/password',
       operationId: 'changePassword',
       tag,
-      summary: 'Change the password. Every session ends; the answer begins a new one.',
+      summary: 'Change the password. All sessions end, and the answer contains tokens of a new one.',
       body: changePasswordInput,
       replies: {
         200: { description: 'Tokens of a new session.', schema: credentialsReply },
@@ -150,11 +151,12 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/password/forgot',
       operationId: 'forgotPassword',
       tag,
-      summary: 'Ask for a link to set a new password. The answer is the same for an unknown address.',
+      summary:
+        'Request a mail with a link for setting a new password. The answer is the same for unknown addresses.',
       body: forgotPasswordInput,
       throttle: THROTTLES.reset,
       replies: {
-        202: { description: 'If the address has an account, a mail is on its way.' },
+        202: { description: 'If an account has this address, a mail will be sent.' },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.forgotPassword,
@@ -164,11 +166,11 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/password/reset',
       operationId: 'resetPassword',
       tag,
-      summary: 'Set a new password with the token of the mail. Every session ends.',
+      summary: 'Set a new password with the token from the mail. All sessions end.',
       body: resetPasswordInput,
       throttle: THROTTLES.reset,
       replies: {
-        204: { description: 'The new password counts.' },
+        204: { description: 'The new password was set.' },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.resetPassword,
@@ -179,12 +181,12 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       operationId: 'changeEmail',
       tag,
       summary:
-        'Change the e-mail address: a link to the new one makes the change when it is followed, and a link to the old ' +
-        'one stops it.',
+        'Request a change of the e-mail address. A link mailed to the new address completes it, and a link mailed to the ' +
+        'old address cancels it.',
       body: changeEmailInput,
       throttle: THROTTLES.reset,
       replies: {
-        202: { description: 'A mail is on its way.' },
+        202: { description: 'A mail will be sent.' },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.changeEmail,
@@ -194,9 +196,9 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/email/pending',
       operationId: 'withdrawEmailChange',
       tag,
-      summary: 'Withdraw a change of the e-mail address that is not yet confirmed (`pendingEmail`).',
+      summary: 'Withdraw a change of the e-mail address that is not confirmed yet (`pendingEmail`).',
       replies: {
-        204: { description: 'The address stays as it is.' },
+        204: { description: 'The address remains unchanged.' },
       },
       handle: auth.withdrawEmailChange,
     }),
@@ -206,8 +208,8 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       operationId: 'stopEmailChange',
       tag,
       summary:
-        'Stop a change of the e-mail address, or take it back, with the token of the mail to the old address. Every ' +
-        'session ends, and a link to set a new password goes there.',
+        'Cancel or revert a change of the e-mail address with the token from the mail to the old address. All sessions ' +
+        'end, and a link for setting a new password is mailed to the old address.',
       body: stopEmailChangeInput,
       throttle: THROTTLES.reset,
       replies: {
@@ -221,9 +223,9 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/email/resend',
       operationId: 'resendVerification',
       tag,
-      summary: 'Send the link that confirms the address again.',
+      summary: 'Resend the mail that confirms the e-mail address.',
       replies: {
-        202: { description: 'A mail is on its way if there is something to confirm.' },
+        202: { description: 'A mail will be sent if an address needs to be confirmed.' },
       },
       handle: auth.resendVerification,
     }),
@@ -232,7 +234,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/email/verify',
       operationId: 'verifyEmail',
       tag,
-      summary: 'Confirm an address with the token of the mail.',
+      summary: 'Confirm an e-mail address with the token from the mail.',
       body: verifyEmailInput,
       throttle: THROTTLES.reset,
       replies: {
@@ -245,10 +247,10 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/totp/setup',
       operationId: 'setUpTotp',
       tag,
-      summary: 'Begin to set up the second factor.',
+      summary: 'Start setting up the second factor (TOTP).',
       body: proofInput,
       replies: {
-        200: { description: 'The secret, for the authenticator app.', schema: totpSetupReply },
+        200: { description: 'The secret for the authenticator app.', schema: totpSetupReply },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.setUpTotp,
@@ -258,7 +260,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/totp/enable',
       operationId: 'enableTotp',
       tag,
-      summary: 'Turn the second factor on with a first code.',
+      summary: 'Enable the second factor with a first code.',
       body: totpCodeInput,
       replies: {
         200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },
@@ -271,10 +273,10 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/totp/disable',
       operationId: 'disableTotp',
       tag,
-      summary: 'Turn the second factor off.',
+      summary: 'Disable the second factor.',
       body: proofInput,
       replies: {
-        204: { description: 'The second factor is off.' },
+        204: { description: 'The second factor is disabled.' },
       },
       ...CHECKS_CREDENTIALS,
       handle: auth.disableTotp,
@@ -284,7 +286,7 @@ export function authRoutes(services: AuthServices): ApiRoute[] {
       path: '/api/auth/totp/recovery-codes',
       operationId: 'renewRecoveryCodes',
       tag,
-      summary: 'New recovery codes; the old ones are void.',
+      summary: 'Replace the recovery codes with new ones.',
       body: proofInput,
       replies: {
         200: { description: 'Ten recovery codes.', schema: recoveryCodesReply },

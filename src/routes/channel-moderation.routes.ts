@@ -18,10 +18,10 @@ export function channelModerationRoutes(service: ChannelRestrictionService): Api
       path: '/api/channels/:channelId/restrictions',
       operationId: 'listChannelRestrictions',
       tag,
-      summary: 'Who is muted or banned in a channel. Takes the role moderator in the group.',
+      summary: 'List the mutes and bans in a channel. Requires the role moderator in the group.',
       params: channelParams,
       query: restrictionsQuery,
-      replies: { 200: { description: 'A page of those that hold.', schema: restrictionsReply } },
+      replies: { 200: { description: 'A page of current restrictions.', schema: restrictionsReply } },
       handle: moderation.list,
     }),
     callerRoute({
@@ -29,10 +29,11 @@ export function channelModerationRoutes(service: ChannelRestrictionService): Api
       path: '/api/channels/:channelId/restrictions/:userId',
       operationId: 'restrictChannelMember',
       tag,
-      summary: 'Mute a user in a channel or ban them from it, in the place of what held before.',
+      summary:
+        'Mute a user in a channel or ban them from it. This replaces a previous restriction. Requires the role moderator in the group.',
       params: channelMemberParams,
       body: restrictInput,
-      replies: { 200: { description: 'What holds now.', schema: restrictionReply } },
+      replies: { 200: { description: 'The current restriction.', schema: restrictionReply } },
       handle: moderation.restrict,
     }),
     callerRoute({
@@ -40,9 +41,9 @@ export function channelModerationRoutes(service: ChannelRestrictionService): Api
       path: '/api/channels/:channelId/restrictions/:userId',
       operationId: 'liftChannelRestriction',
       tag,
-      summary: 'End a mute or a ban.',
+      summary: 'Lift a mute or a ban in a channel. Requires the role moderator in the group.',
       params: channelMemberParams,
-      replies: { 204: { description: 'The user may read and write as others do.' } },
+      replies: { 204: { description: 'The restriction was lifted.' } },
       handle: moderation.lift,
     }),
   ];

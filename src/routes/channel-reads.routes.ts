@@ -20,7 +20,8 @@ export function channelReadRoutes(services: ChannelReadsServices): ApiRoute[] {
       path: '/api/channels/:channelId/summary',
       operationId: 'getChannelSummary',
       tag,
-      summary: 'What a client draws of a channel in a list: newest message, unread, people online.',
+      summary:
+        'Get what a client displays of a channel in a list: the newest message, unread counts and online members.',
       params: channelParams,
       replies: { 200: { description: 'The summary.', schema: channelSummaryReply } },
       handle: summaries.get,
@@ -30,10 +31,12 @@ export function channelReadRoutes(services: ChannelReadsServices): ApiRoute[] {
       path: '/api/channels/:channelId/read',
       operationId: 'markChannelRead',
       tag,
-      summary: 'Say up to which message the caller has read. It never moves back.',
+      summary: 'Mark a channel as read up to a message. The read marker never moves back.',
       params: channelParams,
       body: markReadInput,
-      replies: { 200: { description: 'Where the marker is now.', schema: channelReadReply } },
+      replies: {
+        200: { description: 'The current read marker and unread counts.', schema: channelReadReply },
+      },
       handle: summaries.markRead,
     }),
     callerRoute({
@@ -41,10 +44,12 @@ export function channelReadRoutes(services: ChannelReadsServices): ApiRoute[] {
       path: '/api/channels/:channelId/unread',
       operationId: 'markChannelUnread',
       tag,
-      summary: 'Make a message and all behind it unread again.',
+      summary: 'Mark a message and all later ones as unread.',
       params: channelParams,
       body: markUnreadInput,
-      replies: { 200: { description: 'Where the marker is now.', schema: channelReadReply } },
+      replies: {
+        200: { description: 'The current read marker and unread counts.', schema: channelReadReply },
+      },
       handle: summaries.markUnread,
     }),
   ];

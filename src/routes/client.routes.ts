@@ -12,7 +12,7 @@ import { overviewSchema } from '../models/catch-up/overview.model';
 import { preferencesReply, updatePreferencesInput } from '../models/users/preferences.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** The caller's own view of the server, and what is theirs. */
+/** The caller's overview, notifications and preferences. */
 export function clientRoutes(services: ClientServices): ApiRoute[] {
   const client = createClientController(services);
   const tag = 'Client';
@@ -22,8 +22,8 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/overview',
       operationId: 'getOverview',
       tag,
-      summary: 'All that a client draws at start.',
-      replies: { 200: { description: 'The caller, and what is theirs.', schema: overviewSchema } },
+      summary: 'Get everything that a client displays at start.',
+      replies: { 200: { description: 'The overview.', schema: overviewSchema } },
       handle: client.overview,
     }),
     callerRoute({
@@ -31,9 +31,9 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/announcements',
       operationId: 'listCurrentAnnouncements',
       tag,
-      summary: 'The announcements that hold now, newest first.',
+      summary: 'List the current announcements, newest first.',
       replies: {
-        200: { description: 'At most 50.', schema: currentAnnouncementsReply },
+        200: { description: 'At most 50 announcements.', schema: currentAnnouncementsReply },
       },
       handle: client.announcements,
     }),
@@ -42,7 +42,7 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/notifications',
       operationId: 'listNotifications',
       tag,
-      summary: 'What the caller should know of, newest first.',
+      summary: "List the caller's notifications, newest first.",
       query: notificationsQuery,
       replies: { 200: { description: 'A page of notifications.', schema: notificationsReply } },
       handle: client.listNotifications,
@@ -54,7 +54,9 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       tag,
       summary: 'Mark all notifications as read, or all up to one.',
       query: readAllQuery,
-      replies: { 200: { description: 'They are read on all devices.', schema: unreadReply } },
+      replies: {
+        200: { description: 'The notifications are marked as read on all devices.', schema: unreadReply },
+      },
       handle: client.readAllNotifications,
     }),
     callerRoute({
@@ -62,7 +64,7 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/notifications/:notificationId/read',
       operationId: 'readNotification',
       tag,
-      summary: 'Mark a notification as read. A second time changes nothing.',
+      summary: 'Mark a notification as read. Repeating it has no effect.',
       params: notificationParams,
       replies: { 200: { description: 'The notification.', schema: notificationReply } },
       handle: client.readNotification,
@@ -72,9 +74,9 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/notifications/:notificationId',
       operationId: 'deleteNotification',
       tag,
-      summary: 'Throw a notification away.',
+      summary: 'Delete a notification.',
       params: notificationParams,
-      replies: { 204: { description: 'The notification is gone.' } },
+      replies: { 204: { description: 'The notification was deleted.' } },
       handle: client.deleteNotification,
     }),
     callerRoute({
@@ -82,7 +84,7 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/preferences',
       operationId: 'getPreferences',
       tag,
-      summary: 'How the caller wants to have it.',
+      summary: "Get the caller's preferences.",
       replies: { 200: { description: 'The preferences.', schema: preferencesReply } },
       handle: client.getPreferences,
     }),
@@ -91,9 +93,9 @@ export function clientRoutes(services: ClientServices): ApiRoute[] {
       path: '/api/client/preferences',
       operationId: 'updatePreferences',
       tag,
-      summary: 'Change preferences; what is left out stays.',
+      summary: "Change the caller's preferences. Omitted fields keep their values.",
       body: updatePreferencesInput,
-      replies: { 200: { description: 'The preferences as they are now.', schema: preferencesReply } },
+      replies: { 200: { description: 'The preferences after the change.', schema: preferencesReply } },
       handle: client.updatePreferences,
     }),
   ];

@@ -14,7 +14,7 @@ export function groupBanRoutes(service: GroupBanService): ApiRoute[] {
       path: '/api/groups/:groupId/bans',
       operationId: 'listGroupBans',
       tag,
-      summary: 'Who is banned from a group. Takes the role moderator.',
+      summary: 'List the users who are banned from a group. Requires the role moderator in the group.',
       params: groupParams,
       query: pageQuery,
       replies: { 200: { description: 'A page of bans.', schema: groupBansReply } },
@@ -26,11 +26,14 @@ export function groupBanRoutes(service: GroupBanService): ApiRoute[] {
       operationId: 'banFromGroup',
       tag,
       summary:
-        'Ban a user, member or not, until a time or for good. Takes the role moderator, and one above theirs.',
+        'Ban a user from a group, whether a member or not, until a given time or indefinitely. Requires the role moderator in the group, and a higher role than that of the user.',
       params: groupMemberParams,
       body: banInput,
       replies: {
-        200: { description: 'The ban. The user hears nothing more of the group.', schema: groupBanReply },
+        200: {
+          description: 'The ban. The user no longer receives events of the group.',
+          schema: groupBanReply,
+        },
       },
       handle: bans.ban,
     }),
@@ -39,9 +42,9 @@ export function groupBanRoutes(service: GroupBanService): ApiRoute[] {
       path: '/api/groups/:groupId/bans/:userId',
       operationId: 'unbanFromGroup',
       tag,
-      summary: 'End a ban. Takes the role moderator.',
+      summary: 'Lift a ban from a group. Requires the role moderator in the group.',
       params: groupMemberParams,
-      replies: { 204: { description: 'The user may come in again.' } },
+      replies: { 204: { description: 'The ban was lifted.' } },
       handle: bans.unban,
     }),
   ];

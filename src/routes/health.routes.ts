@@ -26,7 +26,7 @@ export interface HealthProbes {
   areJobsHealthy(): boolean;
 }
 
-/** How long the database may take to answer before the server counts as not ready, in milliseconds. */
+/** How long the database may take to answer before the server counts as not ready. */
 const PING_TIMEOUT_MS = 2000;
 
 export function healthRoutes(probes: HealthProbes): ApiRoute[] {
@@ -38,8 +38,8 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
       duringMaintenance: true,
       operationId: 'isLive',
       tag,
-      summary: 'Does the process answer at all?',
-      replies: { 200: { description: 'It does.', schema: liveReply } },
+      summary: 'Check whether the process is alive.',
+      replies: { 200: { description: 'The process is alive.', schema: liveReply } },
       handle: () => Promise.resolve(reply(200, { status: 'ok' as const })),
     }),
     publicRoute({
@@ -48,10 +48,10 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
       duringMaintenance: true,
       operationId: 'isReady',
       tag,
-      summary: 'Can it take requests now?',
+      summary: 'Check whether the server is ready to accept requests.',
       replies: {
-        200: { description: 'It can.', schema: readyReply },
-        503: { description: 'It cannot; `checks` tells why.', schema: readyReply },
+        200: { description: 'The server is ready.', schema: readyReply },
+        503: { description: 'The server is not ready; `checks` shows why.', schema: readyReply },
       },
       handle: async () => {
         const database = stateOf(await answersInTime(probes.pingDatabase()));

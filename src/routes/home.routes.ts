@@ -4,7 +4,7 @@ import { publicRoute, REVALIDATED, type ApiRoute } from './api-route';
 import { ASYNCAPI_PATH } from './asyncapi.routes';
 import { API_DOCS_PATH, OPENAPI_PATH } from './openapi.routes';
 
-/** The page at `/`: tells whoever opens the server in a browser what it is and where to go on. */
+/** The page at `/`, which says what the server is and links to the documentation. */
 export function homeRoute(version: string, url: string): ApiRoute {
   return publicRoute({
     method: 'get',
@@ -12,7 +12,7 @@ export function homeRoute(version: string, url: string): ApiRoute {
     duringMaintenance: true,
     operationId: 'home',
     tag: 'Documentation',
-    summary: 'A page that says what runs here.',
+    summary: 'A page about this server.',
     cacheControl: REVALIDATED,
     replies: { 200: { description: 'HTML.', schema: z.string(), contentType: 'text/html' } },
     handle: () => Promise.resolve(reply(200, page(version, url))),

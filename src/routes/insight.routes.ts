@@ -16,12 +16,12 @@ import { messageSchema } from '../models/message.model';
 import { statisticsQuery, statisticsReply } from '../models/admin/statistics.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** For super admins: what the server holds, and how it is doing. */
+/** The routes by which super admins see statistics and diagnostics, and export data. */
 export function insightRoutes(services: InsightServices): ApiRoute[] {
   const insight = createInsightController(services);
   const tag = 'Administration';
   const ndjson = <Value extends z.ZodType>(schema: Value) => ({
-    200: { description: 'One JSON line each.', records: schema },
+    200: { description: 'One JSON object per line.', records: schema },
   });
   return [
     callerRoute({
@@ -29,9 +29,9 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/stats',
       operationId: 'getStatistics',
       tag,
-      summary: 'How much there is, who is online, and what came into being by the hour or the day.',
+      summary: 'Get the totals of the server, who is online, and what was created per hour or day.',
       query: statisticsQuery,
-      replies: { 200: { description: 'The numbers.', schema: statisticsReply } },
+      replies: { 200: { description: 'The statistics.', schema: statisticsReply } },
       handle: insight.statistics,
     }),
     callerRoute({
@@ -39,7 +39,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/connections',
       operationId: 'listConnections',
       tag,
-      summary: 'Who is connected to the node that answers, on which devices and since when.',
+      summary: 'List the users who are connected to the node that answers, with their connections.',
       query: connectionsQuery,
       replies: { 200: { description: 'A page of users.', schema: connectionsReply } },
       handle: insight.connections,
@@ -49,9 +49,9 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/endpoints/slowest',
       operationId: 'listSlowestEndpoints',
       tag,
-      summary: 'The routes and socket events of the node that answers whose slowest twentieth is slowest.',
+      summary: 'List the slowest routes and socket events of the node that answers, by 95th percentile.',
       query: slowestQuery,
-      replies: { 200: { description: 'Since the start of the process.', schema: slowestReply } },
+      replies: { 200: { description: 'The timings since the start of the process.', schema: slowestReply } },
       handle: insight.slowest,
     }),
     callerRoute({
@@ -59,8 +59,8 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/errors',
       operationId: 'listErrors',
       tag,
-      summary: 'The errors of the node that answers, grouped, the one seen last first.',
-      replies: { 200: { description: 'Since the start of the process.', schema: errorsReply } },
+      summary: 'List the recent errors of the node that answers, in groups, latest first.',
+      replies: { 200: { description: 'The errors since the start of the process.', schema: errorsReply } },
       handle: insight.errors,
     }),
     callerRoute({
@@ -77,7 +77,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/export/users',
       operationId: 'exportUsers',
       tag,
-      summary: 'All accounts.',
+      summary: 'Export all accounts as NDJSON.',
       replies: ndjson(accountSchema),
       handle: insight.exportUsers,
     }),
@@ -86,7 +86,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/export/groups',
       operationId: 'exportGroups',
       tag,
-      summary: 'All groups.',
+      summary: 'Export all groups as NDJSON.',
       replies: ndjson(sharedGroupSchema),
       handle: insight.exportGroups,
     }),
@@ -95,7 +95,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/export/channels',
       operationId: 'exportChannels',
       tag,
-      summary: 'All channels, direct conversations among them.',
+      summary: 'Export all channels and direct conversations as NDJSON.',
       replies: ndjson(channelSchema),
       handle: insight.exportChannels,
     }),
@@ -104,7 +104,7 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/export/messages',
       operationId: 'exportMessages',
       tag,
-      summary: 'The messages of a channel, or all.',
+      summary: 'Export the messages of a channel, or all messages, as NDJSON.',
       query: exportMessagesQuery,
       replies: ndjson(messageSchema),
       handle: insight.exportMessages,

@@ -10,18 +10,18 @@ import { pinsQuery, pinsReply } from '../models/messages/pin.model';
 import { reactionParams, reactorsReply } from '../models/messages/reaction.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** What people put on messages: reactions, pins, bookmarks. */
+/** Reactions, pins and bookmarks. */
 export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
   const marks = createMessageMarksController(services);
   const tag = 'Messages';
-  const currentMessage = { 200: { description: 'The message as it is now.', schema: messageReply } };
+  const currentMessage = { 200: { description: 'The message after the change.', schema: messageReply } };
   return [
     callerRoute({
       method: 'put',
       path: '/api/messages/:messageId/reactions/:emoji',
       operationId: 'addReaction',
       tag,
-      summary: 'Put an emoji under a message. A second time changes nothing.',
+      summary: 'Add a reaction to a message. Repeating it has no effect.',
       params: reactionParams,
       replies: currentMessage,
       handle: marks.react,
@@ -31,7 +31,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/messages/:messageId/reactions/:emoji',
       operationId: 'removeReaction',
       tag,
-      summary: "Take one's emoji away. Where there is none, nothing changes.",
+      summary: "Remove the caller's reaction from a message. Without such a reaction it has no effect.",
       params: reactionParams,
       replies: currentMessage,
       handle: marks.unreact,
@@ -41,7 +41,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/messages/:messageId/reactions/:emoji',
       operationId: 'listReactors',
       tag,
-      summary: 'Who has put an emoji under a message.',
+      summary: 'List the users who reacted to a message with an emoji.',
       params: reactionParams,
       query: pageQuery,
       replies: { 200: { description: 'A page of users.', schema: reactorsReply } },
@@ -52,7 +52,8 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/messages/:messageId/pin',
       operationId: 'pinMessage',
       tag,
-      summary: 'Pin a message: moderators in groups, everybody in direct messages.',
+      summary:
+        'Pin a message. Requires the role moderator in the group; in direct messages every participant may do it.',
       params: messageParams,
       replies: currentMessage,
       handle: marks.pin,
@@ -62,7 +63,8 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/messages/:messageId/pin',
       operationId: 'unpinMessage',
       tag,
-      summary: 'Unpin a message: moderators in groups, everybody in direct messages.',
+      summary:
+        'Unpin a message. Requires the role moderator in the group; in direct messages every participant may do it.',
       params: messageParams,
       replies: currentMessage,
       handle: marks.unpin,
@@ -72,7 +74,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/channels/:channelId/pins',
       operationId: 'listPins',
       tag,
-      summary: 'The pinned messages of a channel, the last one pinned first.',
+      summary: 'List the pinned messages of a channel, most recently pinned first.',
       params: channelParams,
       query: pinsQuery,
       replies: { 200: { description: 'A page of messages.', schema: pinsReply } },
@@ -83,7 +85,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/messages/:messageId/bookmark',
       operationId: 'addBookmark',
       tag,
-      summary: 'Bookmark a message, for oneself. A second time changes nothing.',
+      summary: 'Bookmark a message for the caller. Repeating it has no effect.',
       params: messageParams,
       replies: { 200: { description: 'The bookmark.', schema: bookmarkReply } },
       handle: marks.addBookmark,
@@ -93,9 +95,9 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/messages/:messageId/bookmark',
       operationId: 'removeBookmark',
       tag,
-      summary: 'Take a bookmark away. Where there is none, nothing changes.',
+      summary: 'Remove a bookmark of the caller. Without a bookmark it has no effect.',
       params: messageParams,
-      replies: { 200: { description: 'There is no bookmark.', schema: bookmarkRemoved } },
+      replies: { 200: { description: 'The bookmark was removed.', schema: bookmarkRemoved } },
       handle: marks.removeBookmark,
     }),
     callerRoute({
@@ -103,7 +105,7 @@ export function messageMarkRoutes(services: MessageMarksServices): ApiRoute[] {
       path: '/api/client/bookmarks',
       operationId: 'listBookmarks',
       tag,
-      summary: "The caller's bookmarks of what they may read now, the newest first.",
+      summary: "List the caller's bookmarks of messages that they may currently read, newest first.",
       query: pageQuery,
       replies: { 200: { description: 'A page of bookmarks.', schema: bookmarksReply } },
       handle: marks.listBookmarks,

@@ -13,12 +13,14 @@ import { receiptsReply } from '../models/reading/receipt.model';
 import { threadFollowReply, threadsQuery, threadsReply } from '../models/messages/thread.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** Reading messages, and what one wants to be told of them. */
+/** Reading messages, threads and read receipts, and notification settings of channels. */
 export function messageReadingRoutes(services: MessageReadingServices): ApiRoute[] {
   const reading = createMessageReadingController(services);
   const tag = 'Messages';
   const page = { 200: { description: 'A page of messages.', schema: messagesReply } };
-  const follow = { 200: { description: 'How the caller follows it now.', schema: threadFollowReply } };
+  const follow = {
+    200: { description: 'Whether the caller now follows the thread.', schema: threadFollowReply },
+  };
   const setting = { 200: { description: 'The setting.', schema: channelSettingReply } };
   return [
     callerRoute({
@@ -26,7 +28,8 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/channels/:channelId/messages',
       operationId: 'listMessages',
       tag,
-      summary: 'A page of history: newest first; oldest first with `after`, and around a message or a time.',
+      summary:
+        'List the messages of a channel: newest first, or oldest first with `after`, `around` or `at`.',
       params: channelParams,
       query: historyQuery,
       replies: page,
@@ -37,7 +40,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId',
       operationId: 'getMessage',
       tag,
-      summary: 'A message: its `channelId` and `seq` lead to what is around it.',
+      summary: 'Get a message. List the messages around it with its `channelId` and `seq`.',
       params: messageParams,
       replies: { 200: { description: 'The message.', schema: messageReply } },
       handle: reading.get,
@@ -47,7 +50,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId/replies',
       operationId: 'listReplies',
       tag,
-      summary: 'A page of the replies in a thread: newest first, or oldest first with `after`.',
+      summary: 'List the replies in a thread: newest first, or oldest first with `after`.',
       params: messageParams,
       query: repliesQuery,
       replies: page,
@@ -58,7 +61,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId/follow',
       operationId: 'followThread',
       tag,
-      summary: 'Follow the thread of a message. What is in it counts as read.',
+      summary: 'Follow the thread of a message. Its existing replies count as read.',
       params: messageParams,
       replies: follow,
       handle: reading.follow,
@@ -68,7 +71,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId/follow',
       operationId: 'unfollowThread',
       tag,
-      summary: 'Follow the thread of a message no more.',
+      summary: 'Stop following the thread of a message.',
       params: messageParams,
       replies: follow,
       handle: reading.unfollow,
@@ -78,10 +81,10 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId/thread-read',
       operationId: 'markThreadRead',
       tag,
-      summary: 'Say up to which message the caller has read the thread of a message. It never moves back.',
+      summary: 'Mark the thread of a message as read up to a message. The read marker never moves back.',
       params: messageParams,
       body: markReadInput,
-      replies: { 200: { description: 'Where the marker is now.', schema: threadFollowReply } },
+      replies: { 200: { description: 'The current read marker.', schema: threadFollowReply } },
       handle: reading.markThreadRead,
     }),
     callerRoute({
@@ -89,7 +92,8 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/client/threads',
       operationId: 'listThreads',
       tag,
-      summary: 'The threads that the caller follows and may read now, with what is unread, the latest first.',
+      summary:
+        'List the threads that the caller follows and may currently read, with their unread counts, latest activity first.',
       query: threadsQuery,
       replies: { 200: { description: 'A page of threads.', schema: threadsReply } },
       handle: reading.listThreads,
@@ -99,7 +103,8 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId/edits',
       operationId: 'listMessageEdits',
       tag,
-      summary: 'What a message said before it was edited, the latest first. For moderators of the group.',
+      summary:
+        'List the former texts of an edited message, latest first. Requires the role moderator in the group.',
       params: messageParams,
       query: pageQuery,
       replies: { 200: { description: 'A page of former texts.', schema: messageEditsReply } },
@@ -110,9 +115,12 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/messages/:messageId/seen-by',
       operationId: 'listSeenBy',
       tag,
-      summary: 'Who has seen a message, in direct messages and channels of at most 50 people.',
+      summary:
+        'List the users who have read a message, in direct conversations and channels with at most 50 members.',
       params: messageParams,
-      replies: { 200: { description: 'Those who let others know, at most 50.', schema: receiptsReply } },
+      replies: {
+        200: { description: 'The users who send read receipts, at most 50.', schema: receiptsReply },
+      },
       handle: reading.seenBy,
     }),
     callerRoute({
@@ -120,7 +128,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/channels/:channelId/notification-setting',
       operationId: 'getChannelSetting',
       tag: 'Channels',
-      summary: 'What the caller wants to be told of in a channel.',
+      summary: "Get the caller's notification setting of a channel.",
       params: channelParams,
       replies: setting,
       handle: reading.getSetting,
@@ -130,7 +138,7 @@ export function messageReadingRoutes(services: MessageReadingServices): ApiRoute
       path: '/api/channels/:channelId/notification-setting',
       operationId: 'setChannelSetting',
       tag: 'Channels',
-      summary: 'Say what to be told of in a channel, on all devices.',
+      summary: "Set the caller's notification setting of a channel, on all devices.",
       params: channelParams,
       body: channelSettingInput,
       replies: setting,

@@ -19,14 +19,18 @@ export function messageRoutes(service: MessageService): ApiRoute[] {
       path: '/api/channels/:channelId/messages',
       operationId: 'sendMessage',
       tag,
-      summary: 'Send a message. Answered once it is on disk; sending it again returns the first one.',
+      summary:
+        'Send a message. The answer is sent when the message is stored durably. A repeated send returns the first message.',
       params: channelParams,
       body: sendMessageInput,
       replies: {
         201: { description: 'The message.', schema: messageReply },
-        200: { description: 'It was sent before: the same message.', schema: messageReply },
+        200: {
+          description: 'The message, which was sent before with the same `clientMessageId`.',
+          schema: messageReply,
+        },
       },
-      // It is written in one transaction with the sends of others, and its clientMessageId makes it unique.
+      // Messages of several users are written in one transaction, and the clientMessageId already makes it idempotent.
       idempotency: 'recorded',
       handle: messages.send,
     }),
@@ -35,14 +39,17 @@ export function messageRoutes(service: MessageService): ApiRoute[] {
       path: '/api/messages/:messageId/forward',
       operationId: 'forwardMessage',
       tag,
-      summary: "Send a message's words to another channel, under their author's name.",
+      summary: 'Forward the text and files of a message to another channel, with its original author.',
       params: messageParams,
       body: forwardMessageInput,
       replies: {
         201: { description: 'The message in the other channel.', schema: messageReply },
-        200: { description: 'It was forwarded before: the same message.', schema: messageReply },
+        200: {
+          description: 'The message, which was forwarded before with the same `clientMessageId`.',
+          schema: messageReply,
+        },
       },
-      // As sendMessage.
+      // See sendMessage.
       idempotency: 'recorded',
       handle: messages.forward,
     }),
@@ -51,10 +58,10 @@ export function messageRoutes(service: MessageService): ApiRoute[] {
       path: '/api/messages/:messageId',
       operationId: 'editMessage',
       tag,
-      summary: "Change the text of one's own message.",
+      summary: "Change the text of one of the caller's own messages.",
       params: messageParams,
       body: editMessageInput,
-      replies: { 200: { description: 'The message as it is now.', schema: messageReply } },
+      replies: { 200: { description: 'The message after the change.', schema: messageReply } },
       handle: messages.edit,
     }),
     callerRoute({
@@ -62,7 +69,8 @@ export function messageRoutes(service: MessageService): ApiRoute[] {
       path: '/api/messages/:messageId',
       operationId: 'deleteMessage',
       tag,
-      summary: 'Delete a message: for its author and moderators of the group. Its place in the order stays.',
+      summary:
+        'Delete a message. It keeps its `seq`. Requires being its author or the role moderator in the group.',
       params: messageParams,
       replies: { 200: { description: 'The message without its text.', schema: messageReply } },
       handle: messages.remove,

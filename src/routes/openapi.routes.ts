@@ -13,7 +13,7 @@ import { isWrite, publicRoute, REVALIDATED, type ApiRoute, type ReplySpec } from
 export const OPENAPI_PATH = '/openapi.json';
 export const API_DOCS_PATH = '/api-docs';
 
-/** The OpenAPI 3.1 document, made from the routes as they are mounted and the schemas that validate them. */
+/** Builds the OpenAPI 3.1 document from the routes as they are mounted and the schemas that validate their input. */
 export function buildOpenApi(routes: readonly ApiRoute[], version: string): Record<string, unknown> {
   const registry = new OpenAPIRegistry();
   const { name: scheme } = registry.registerComponent('securitySchemes', 'accessToken', {
@@ -28,7 +28,7 @@ export function buildOpenApi(routes: readonly ApiRoute[], version: string): Reco
       title: 'Parley',
       version,
       description:
-        'REST API of the Parley chat server. Live events come over Socket.IO; see docs/realtime.md of the project.',
+        'The REST API of the Parley chat server. Live events are sent over Socket.IO; see docs/realtime.md of the project.',
     },
     servers: [{ url: '/' }],
   });
@@ -43,14 +43,14 @@ export function openApiRoute(document: () => Record<string, unknown>): ApiRoute 
     duringMaintenance: true,
     operationId: 'getOpenApi',
     tag: 'Documentation',
-    summary: 'This document.',
+    summary: 'Get this OpenAPI document.',
     cacheControl: REVALIDATED,
     replies: { 200: { description: 'The OpenAPI 3.1 document.', schema: z.looseObject({}) } },
     handle: () => Promise.resolve(reply(200, document())),
   });
 }
 
-/** The page that shows the document: static files, so not a route of the API itself. */
+/** The page that shows the document. It consists of static files, so it is not a route of the API. */
 export function apiDocsPage(): Router {
   const router = Router();
   router.use(
@@ -88,21 +88,21 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
       ...Object.fromEntries(
         Object.entries(route.replies).map(([status, reply]) => [status, describeReply(reply)]),
       ),
-      ...(route.throttle && { 429: describeRefusal(route.throttle) }),
+      ...(route.throttle && { 429: describeThrottle(route.throttle) }),
       default: {
-        description: 'An error; its code tells which.',
+        description: 'An error, identified by its `code`.',
         content: { 'application/json': { schema: errorReply } },
       },
     },
   };
 }
 
-function describeRefusal({ calls, seconds }: Throttle) {
+function describeThrottle({ calls, seconds }: Throttle) {
   return {
-    description: `One address may make ${calls} such calls in ${seconds / 60} minutes; more get \`rate_limited\`.`,
+    description: `One address may make ${calls} such calls in ${seconds / 60} minutes. Further calls are answered with \`rate_limited\`.`,
     headers: {
       'Retry-After': {
-        description: 'Seconds after which to try again, as `retryAfter` in the error.',
+        description: 'The number of seconds after which a retry may succeed, like `retryAfter` in the error.',
         schema: { type: 'integer' as const, minimum: 1 },
       },
     },

@@ -11,7 +11,7 @@ import {
 } from '../models/moderation/report.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** Reports of messages: for everybody who reads a message, and for those who moderate. */
+/** Reports of messages: making them, and moderating them. */
 export function reportRoutes(services: ReportsServices): ApiRoute[] {
   const reports = createReportsController(services);
   const tag = 'Moderation';
@@ -22,13 +22,13 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/messages/:messageId/report',
       operationId: 'reportMessage',
       tag,
-      summary: 'Report a message to those who moderate it.',
+      summary: 'Report a message to the moderators.',
       params: messageParams,
       body: reportInput,
       replies: {
         201: { description: 'The report.', schema: reportReceiptReply },
         200: {
-          description: 'The first report of it by the caller, which still waits.',
+          description: 'The earlier report of the message by the caller, which is not resolved yet.',
           schema: reportReceiptReply,
         },
       },
@@ -39,7 +39,8 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports',
       operationId: 'listReports',
       tag,
-      summary: 'The reports of a group, for its moderators; those of the whole server, for super admins.',
+      summary:
+        'List the reports of a group, or of the whole server. Requires the role moderator in the group, or super admin for the whole server.',
       query: reportsQuery,
       replies: { 200: { description: 'A page of reports.', schema: reportsReply } },
       handle: reports.list,
@@ -49,7 +50,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId',
       operationId: 'getReport',
       tag,
-      summary: 'A report, with the message as it was when it was reported.',
+      summary: 'Get a report, with the message as it was when it was reported.',
       params: reportParams,
       replies: reportOk('The report.'),
       handle: reports.get,
@@ -59,9 +60,9 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId/claim',
       operationId: 'claimReport',
       tag,
-      summary: 'Take a report up. Of several who do so at once, one gets it.',
+      summary: 'Claim a report. If several moderators claim it at the same time, one of them gets it.',
       params: reportParams,
-      replies: reportOk("The report, which is the caller's."),
+      replies: reportOk('The report, claimed by the caller.'),
       handle: reports.claim,
     }),
     callerRoute({
@@ -69,9 +70,9 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId/release',
       operationId: 'releaseReport',
       tag,
-      summary: 'Put a report back into the queue.',
+      summary: 'Release a claimed report, so that another moderator can claim it.',
       params: reportParams,
-      replies: reportOk('The report, which is open.'),
+      replies: reportOk('The report, which is open again.'),
       handle: reports.release,
     }),
     callerRoute({
@@ -79,10 +80,10 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId/resolve',
       operationId: 'resolveReport',
       tag,
-      summary: 'Do what is to be done about a message, and close the report. The reporter is told.',
+      summary: 'Resolve a report by taking an action. The reporter is notified.',
       params: reportParams,
       body: resolveReportInput,
-      replies: reportOk('The report, which is resolved.'),
+      replies: reportOk('The resolved report.'),
       handle: reports.resolve,
     }),
   ];

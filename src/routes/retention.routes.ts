@@ -13,7 +13,7 @@ export function retentionRoutes(service: RetentionService): ApiRoute[] {
       operationId: 'setRetention',
       tag: 'Channels',
       summary:
-        'Say for how many days a channel keeps its messages: for admins of the group. Older ones are removed.',
+        'Set for how many days a channel keeps its messages. Older messages are removed. Requires the role admin in the group.',
       params: channelParams,
       body: setRetentionInput,
       replies: { 200: { description: 'The channel.', schema: channelReply } },

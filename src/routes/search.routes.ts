@@ -11,7 +11,8 @@ export function searchRoutes(service: SearchService): ApiRoute[] {
       path: '/api/search/messages',
       operationId: 'searchMessages',
       tag: 'Messages',
-      summary: 'Find messages in all that the caller may read now; the best first, of equal ones the newest.',
+      summary:
+        'Search all messages that the caller may currently read, sorted by relevance, then newest first.',
       query: searchQuery,
       replies: { 200: { description: 'A page of hits.', schema: searchReply } },
       handle: search.messages,

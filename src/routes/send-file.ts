@@ -6,8 +6,8 @@ import type { ByteRange } from '../models/files/upload.model';
 import { AppError } from '../utils/errors';
 
 /**
- * Sends a file or the part of it that is asked for, or 304 to a client that has it. The browser is told to take it
- * for nothing but what it is, and to run nothing in it.
+ * Sends a file or the requested part of it, or 304 to a client that already has it. The headers forbid browsers to
+ * guess another type and to run scripts in it.
  * @throws AppError range_not_satisfiable
  */
 export async function sendFile(file: SentFile, request: Request, response: Response): Promise<void> {
@@ -17,7 +17,7 @@ export async function sendFile(file: SentFile, request: Request, response: Respo
     const range = rangeOf(request, content.size, etag);
     if (range === 'unsatisfiable') {
       response.set('Content-Range', `bytes */${content.size}`);
-      throw new AppError('range_not_satisfiable', 'The file has no such part.');
+      throw new AppError('range_not_satisfiable', 'The requested range is outside the file.');
     }
     if (mediaType !== undefined) response.type(mediaType);
     response.set({
@@ -28,7 +28,7 @@ export async function sendFile(file: SentFile, request: Request, response: Respo
       'Content-Disposition': contentDisposition(name, { type: inline ? 'inline' : 'attachment' }),
       'Content-Security-Policy': "default-src 'none'; sandbox",
       'X-Content-Type-Options': 'nosniff',
-      // Pages of other origins show it in <img>; helmet's default would forbid that.
+      // Pages of other origins may show it in <img>, which helmet's default would forbid.
       'Cross-Origin-Resource-Policy': 'cross-origin',
     });
     if (request.fresh) {
@@ -40,7 +40,7 @@ export async function sendFile(file: SentFile, request: Request, response: Respo
     if (request.method === 'HEAD') response.end();
     else await pipeline(content.read(range), response);
   } catch (error) {
-    // A client that goes away in the middle is no failure.
+    // A client that disconnects during the download is not an error.
     if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   } finally {
     await content.close();
@@ -48,8 +48,8 @@ export async function sendFile(file: SentFile, request: Request, response: Respo
 }
 
 /**
- * The part that is asked for; undefined for the whole. Several parts at once are answered with the whole, as is what
- * is no range of bytes, and what is asked for only if the file is still another one (`If-Range`).
+ * Returns the requested range; undefined for the whole file. The whole file is also sent for several ranges, for units
+ * other than bytes, and if the file is not the one named by `If-Range`.
  */
 function rangeOf(request: Request, size: number, etag: string): ByteRange | 'unsatisfiable' | undefined {
   const condition = request.get('if-range');

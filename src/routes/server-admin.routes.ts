@@ -13,7 +13,7 @@ import { maintenanceInput, maintenanceReply } from '../models/operations/mainten
 import { explainQuery, explanationReply } from '../models/access/permission.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** For super admins: what concerns the server as a whole. */
+/** The routes by which super admins administer the server as a whole. */
 export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
   const admin = createServerAdminController(services);
   const tag = 'Administration';
@@ -23,7 +23,7 @@ export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
       path: '/api/admin/permissions/explain',
       operationId: 'explainPermission',
       tag,
-      summary: 'Why somebody may or may not do something: the rule that decides.',
+      summary: 'Explain whether a user may perform an action, and which rule decides it.',
       query: explainQuery,
       replies: { 200: { description: 'The decision.', schema: explanationReply } },
       handle: admin.explainPermission,
@@ -33,9 +33,9 @@ export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
       path: '/api/admin/maintenance',
       operationId: 'getMaintenance',
       tag,
-      summary: 'Whether the server is under maintenance.',
+      summary: 'Get the maintenance state of the server.',
       replies: {
-        200: { description: 'It is, or it is not.', schema: maintenanceReply },
+        200: { description: 'The maintenance state.', schema: maintenanceReply },
       },
       handle: admin.getMaintenance,
     }),
@@ -44,10 +44,10 @@ export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
       path: '/api/admin/maintenance',
       operationId: 'setMaintenance',
       tag,
-      summary: 'Turn maintenance on or off: while it is on, only super admins are answered.',
+      summary: 'Enable or disable maintenance. During maintenance, the server answers only super admins.',
       body: maintenanceInput,
       replies: {
-        200: { description: 'It counts from now on.', schema: maintenanceReply },
+        200: { description: 'The new maintenance state.', schema: maintenanceReply },
       },
       handle: admin.setMaintenance,
     }),
@@ -56,7 +56,7 @@ export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
       path: '/api/admin/announcements',
       operationId: 'createAnnouncement',
       tag,
-      summary: 'Tell everybody something.',
+      summary: 'Publish an announcement to all users.',
       body: createAnnouncementInput,
       replies: {
         201: { description: 'The announcement.', schema: announcementReply },
@@ -68,7 +68,7 @@ export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
       path: '/api/admin/announcements',
       operationId: 'listAnnouncements',
       tag,
-      summary: 'All announcements that there have been, newest first.',
+      summary: 'List all announcements, current and past, newest first.',
       query: pageQuery,
       replies: {
         200: { description: 'A page of announcements.', schema: announcementsReply },
@@ -83,7 +83,7 @@ export function serverAdminRoutes(services: ServerAdminServices): ApiRoute[] {
       summary: 'End an announcement.',
       params: announcementParams,
       replies: {
-        204: { description: 'It no longer holds.' },
+        204: { description: 'The announcement has ended.' },
       },
       handle: admin.endAnnouncement,
     }),

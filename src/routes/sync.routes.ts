@@ -3,7 +3,7 @@ import { unreadTotals, verification } from '../models/channels/channel-summary.m
 import { syncInput, syncReply } from '../models/catch-up/sync.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
-/** By which clients come back to the state of the server, and make sure that they have. */
+/** The routes by which clients catch up with the server and verify their state. */
 export function syncRoutes(services: SyncServices): ApiRoute[] {
   const sync = createSyncController(services);
   const tag = 'Client';
@@ -13,11 +13,11 @@ export function syncRoutes(services: SyncServices): ApiRoute[] {
       path: '/api/client/sync',
       operationId: 'sync',
       tag,
-      summary: "What has happened in the caller's channels since the revisions that they know.",
+      summary: "Get the changes of the caller's channels since the revisions that the client knows.",
       body: syncInput,
-      // It takes a body for its length alone. A replay would show what the caller may not read any more.
+      // It has a body only because of its length. A replayed answer could show what the caller may no longer read.
       reads: true,
-      replies: { 200: { description: 'As much of it as fits, in order.', schema: syncReply } },
+      replies: { 200: { description: 'The changes in order, up to the limit.', schema: syncReply } },
       handle: sync.sync,
     }),
     callerRoute({
@@ -25,7 +25,7 @@ export function syncRoutes(services: SyncServices): ApiRoute[] {
       path: '/api/client/unread',
       operationId: 'getUnread',
       tag,
-      summary: 'What the caller has not read: in all, by group and by channel.',
+      summary: "Get the caller's unread counts: in total, by group and by channel.",
       replies: { 200: { description: 'The counts.', schema: unreadTotals } },
       handle: sync.unread,
     }),
@@ -34,8 +34,8 @@ export function syncRoutes(services: SyncServices): ApiRoute[] {
       path: '/api/client/verify',
       operationId: 'verifyUnread',
       tag,
-      summary: 'Recount what the caller has not read, message by message, and repair what is wrong.',
-      replies: { 200: { description: 'What was found: no drift, ever.', schema: verification } },
+      summary: "Recount the caller's unread messages one by one, and correct wrong counts.",
+      replies: { 200: { description: 'The result. `drift` should always be empty.', schema: verification } },
       handle: sync.verify,
     }),
   ];

@@ -16,20 +16,20 @@ import { THROTTLES } from '../models/operations/throttle.model';
 import { userReply } from '../models/user.model';
 import { callerRoute, publicRoute, type ApiRoute, type ReplySpecs } from './api-route';
 
-/** What a route answers that sends a file on a message. */
+/** The replies of the routes that send an attachment. */
 const FILE_REPLIES = {
   200: {
-    description: 'The file. All but pictures, sound and video come as a download.',
+    description: 'The file. Types other than images, audio and video are sent as a download.',
     file: 'application/octet-stream',
   },
   206: {
-    description: 'The part of it that was asked for (`Range`).',
+    description: 'The requested part of the file (`Range`).',
     file: 'application/octet-stream',
   },
-  304: { description: 'The client has it already (`If-None-Match`).' },
+  304: { description: 'The client already has the file (`If-None-Match`).' },
 } satisfies ReplySpecs;
 
-/** Files that people send, and what is made of them. */
+/** Attachments and avatars. */
 export function uploadRoutes(services: UploadServices): ApiRoute[] {
   const uploads = createUploadController(services);
   const tag = 'Files';
@@ -45,12 +45,14 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/upload',
       operationId: 'uploadFile',
       tag,
-      summary: 'Upload a file, to send it with a message within a day (`attachmentIds`).',
+      summary: 'Upload a file. Send it with a message (`attachmentIds`) within a day, or it is deleted.',
       upload,
       throttle: THROTTLES.upload,
-      // Files are written, which no transaction takes back.
+      // A transaction cannot revert the written files.
       idempotency: 'recorded',
-      replies: { 201: { description: 'What a message will say of it.', schema: attachmentReply } },
+      replies: {
+        201: { description: 'The attachment as a message will contain it.', schema: attachmentReply },
+      },
       handle: uploads.addUpload,
     }),
     callerRoute({
@@ -59,12 +61,12 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       operationId: 'linkAttachments',
       tag,
       summary:
-        'Addresses of files for `<img>` and the like, which send no token. Good for minutes, for this session.',
+        'Get temporary URLs of files for elements such as `<img>`, which send no token. They are valid for some minutes and bound to the session.',
       body: attachmentLinksInput,
       reads: true,
       replies: {
         200: {
-          description: 'Whether one may read the files is asked at each use.',
+          description: 'The URLs. Permission to read a file is checked at each use.',
           schema: attachmentLinksReply,
         },
       },
@@ -75,7 +77,8 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/upload/:attachmentId',
       operationId: 'getAttachment',
       tag,
-      summary: 'A file: for those who may read a message that has it, and for its owner until it is sent.',
+      summary:
+        'Get a file. Requires permission to read a message with it, or being its owner while it is not sent.',
       params: attachmentParams,
       query: attachmentQuery,
       replies: FILE_REPLIES,
@@ -86,9 +89,9 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/upload/:attachmentId',
       operationId: 'removeUpload',
       tag,
-      summary: 'Take back what one has uploaded and not sent.',
+      summary: "Delete one of the caller's uploads that has not been sent.",
       params: attachmentParams,
-      replies: { 204: { description: 'It is gone.' } },
+      replies: { 204: { description: 'The upload was deleted.' } },
       handle: uploads.removeUpload,
     }),
     publicRoute({
@@ -96,7 +99,8 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: `${FILES_PATH}/:attachmentId`,
       operationId: 'getLinkedAttachment',
       tag,
-      summary: 'As getAttachment, for whom the address was given out to, as long as their session stands.',
+      summary:
+        'Get a file with the ticket of a temporary URL. Valid while the session exists for which it was created.',
       params: attachmentParams,
       query: linkedAttachmentQuery,
       replies: FILE_REPLIES,
@@ -107,10 +111,10 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/users/me/avatar',
       operationId: 'setMyAvatar',
       tag,
-      summary: 'Give oneself an avatar: a picture of at most 5 MB, cut to its middle.',
+      summary: "Set the caller's avatar: an image of at most 5 MB, which is cropped to a centred square.",
       upload: avatarUpload,
       throttle: THROTTLES.upload,
-      // Files are written, which no transaction takes back.
+      // A transaction cannot revert the written files.
       idempotency: 'recorded',
       replies: { 200: { description: 'The caller, with the new `avatarUrl`.', schema: userReply } },
       handle: uploads.setMyAvatar,
@@ -120,7 +124,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/users/me/avatar',
       operationId: 'removeMyAvatar',
       tag,
-      summary: 'Be without an avatar.',
+      summary: "Remove the caller's avatar.",
       replies: { 204: { description: 'The caller has no avatar.' } },
       handle: uploads.removeMyAvatar,
     }),
@@ -129,11 +133,11 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/groups/:groupId/avatar',
       operationId: 'setGroupAvatar',
       tag,
-      summary: 'Give a group an avatar. Takes the role admin in the group.',
+      summary: 'Set the avatar of a group. Requires the role admin in the group.',
       params: groupParams,
       upload: avatarUpload,
       throttle: THROTTLES.upload,
-      // Files are written, which no transaction takes back.
+      // A transaction cannot revert the written files.
       idempotency: 'recorded',
       replies: { 200: { description: 'The group, with the new `avatarUrl`.', schema: groupReply } },
       handle: uploads.setGroupAvatar,
@@ -143,7 +147,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: '/api/groups/:groupId/avatar',
       operationId: 'removeGroupAvatar',
       tag,
-      summary: "Take a group's avatar away. Takes the role admin in the group.",
+      summary: 'Remove the avatar of a group. Requires the role admin in the group.',
       params: groupParams,
       replies: { 204: { description: 'The group has no avatar.' } },
       handle: uploads.removeGroupAvatar,
@@ -153,15 +157,15 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       path: `${AVATARS_PATH}/:name`,
       operationId: 'getAvatar',
       tag,
-      summary: 'An avatar, for whoever knows its address: `<img>` sends no token.',
+      summary: 'Get an avatar. Requires no token, because `<img>` sends none; the URL is not guessable.',
       params: avatarParams,
       query: avatarQuery,
       replies: {
         200: {
-          description: 'The image. It never changes under this address.',
+          description: 'The image. The content at this URL never changes.',
           file: 'image/webp',
         },
-        304: { description: 'The client has it already (`If-None-Match`, `If-Modified-Since`).' },
+        304: { description: 'The client already has the image (`If-None-Match`, `If-Modified-Since`).' },
       },
       handle: uploads.getAvatar,
     }),

@@ -21,7 +21,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users',
       operationId: 'searchUsers',
       tag,
-      summary: 'Users whose username begins with the query.',
+      summary: 'Search users by a prefix of the username.',
       query: userSearchQuery,
       replies: {
         200: { description: 'A page of users.', schema: publicUsersReply },
@@ -33,7 +33,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/me',
       operationId: 'getOwnProfile',
       tag,
-      summary: 'The caller, as `GET /api/auth/me` returns them.',
+      summary: 'Get the caller, like `GET /api/auth/me`.',
       replies: {
         200: { description: 'The caller.', schema: userReply },
       },
@@ -44,7 +44,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/me',
       operationId: 'updateProfile',
       tag,
-      summary: 'Change the own profile.',
+      summary: "Change the caller's profile.",
       body: updateProfileInput,
       replies: {
         200: { description: 'The caller.', schema: userReply },
@@ -56,12 +56,13 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/me',
       operationId: 'deleteAccount',
       tag,
-      summary: 'Delete the own account: personal data is erased, messages stay under "Deleted user".',
+      summary:
+        'Delete the caller\'s account. Personal data is erased; messages are kept with "Deleted user" as their author.',
       body: proofInput,
       replies: {
-        204: { description: 'The account is gone.' },
+        204: { description: 'The account was deleted.' },
       },
-      // Proving the password notes failed tries and spends a code: no part of a transaction.
+      // Checking the password counts failed attempts and consumes a code, which a transaction must not revert.
       idempotency: 'recorded',
       handle: users.remove,
     }),
@@ -70,12 +71,12 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/me/deactivate',
       operationId: 'deactivateAccount',
       tag,
-      summary: 'Put the own account to rest until the next log-in.',
+      summary: "Deactivate the caller's account until the next log-in.",
       body: proofInput,
       replies: {
-        204: { description: 'The account rests.' },
+        204: { description: 'The account is deactivated.' },
       },
-      // Proving the password notes failed tries and spends a code: no part of a transaction.
+      // Checking the password counts failed attempts and consumes a code, which a transaction must not revert.
       idempotency: 'recorded',
       handle: users.deactivate,
     }),
@@ -84,10 +85,10 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/me/export',
       operationId: 'exportAccount',
       tag,
-      summary: 'Everything that is stored about the caller, one JSON object a line.',
+      summary: 'Export everything that is stored about the caller, as NDJSON.',
       replies: {
         200: {
-          description: 'Lines of `{kind, data}`.',
+          description: 'One object `{kind, data}` per line.',
           records: exportedRecord,
         },
       },
@@ -98,7 +99,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/me/blocks',
       operationId: 'listBlocked',
       tag,
-      summary: 'Whom the caller has blocked.',
+      summary: 'List the users whom the caller has blocked.',
       query: pageQuery,
       replies: {
         200: { description: 'A page of users.', schema: publicUsersReply },
@@ -125,7 +126,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       summary: 'Unblock a user.',
       params: userParams,
       replies: {
-        204: { description: 'The user is not blocked.' },
+        204: { description: 'The user is no longer blocked.' },
       },
       handle: users.unblock,
     }),
@@ -134,7 +135,7 @@ export function userRoutes(services: UsersServices): ApiRoute[] {
       path: '/api/users/:userId',
       operationId: 'getUser',
       tag,
-      summary: 'A user as others see them.',
+      summary: 'Get the public profile of a user.',
       params: userParams,
       replies: {
         200: { description: 'The user.', schema: publicUserReply },

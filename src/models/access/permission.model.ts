@@ -31,13 +31,10 @@ export const explanationReply = z
       .string()
       .nullable()
       .meta({ description: 'The error code that the user would receive; null if the action is allowed.' }),
-    overrides: z
-      .string()
-      .nullable()
-      .meta({
-        description:
-          'The rule that would refuse the action to other users, but does not apply to a super admin.',
-      }),
+    overrides: z.string().nullable().meta({
+      description:
+        'The rule that would refuse the action to other users, but does not apply to a super admin.',
+    }),
   })
   .meta({ id: 'PermissionExplanation' });
 export type Explanation = z.output<typeof explanationReply>;

@@ -29,12 +29,9 @@ export const syncInput = z
       .max(MAX_MISSED_CHANGES)
       .default(500)
       .meta({ description: 'The maximum number of changes in the answer, over all channels.' }),
-    named: z
-      .boolean()
-      .default(false)
-      .meta({
-        description: 'If true, only the channels in `since` are considered, and `added` stays empty.',
-      }),
+    named: z.boolean().default(false).meta({
+      description: 'If true, only the channels in `since` are considered, and `added` stays empty.',
+    }),
   })
   .meta({ id: 'SyncInput' });
 export type SyncInput = z.output<typeof syncInput>;
@@ -49,11 +46,9 @@ export const channelChangeSchema = z
       kind: z.literal('member'),
       revision,
       userId: idOut,
-      present: z
-        .boolean()
-        .meta({
-          description: 'True if the user was added to the channel, false if the user left it or was removed.',
-        }),
+      present: z.boolean().meta({
+        description: 'True if the user was added to the channel, false if the user left it or was removed.',
+      }),
     }),
     z
       .strictObject({ kind: z.literal('members_cleared'), revision })
@@ -106,11 +101,9 @@ export const syncReply = z
       description:
         'The channels in `since` that do not exist or that the caller may not read; the answer does not say which.',
     }),
-    added: z
-      .array(z.strictObject(loadable))
-      .meta({
-        description: 'The channels that the caller may read and that are missing from `since`. At most 200.',
-      }),
+    added: z.array(z.strictObject(loadable)).meta({
+      description: 'The channels that the caller may read and that are missing from `since`. At most 200.',
+    }),
     more: z.boolean().meta({ description: 'Whether another call would return more, for any channel.' }),
   })
   .meta({ id: 'SyncReply' });

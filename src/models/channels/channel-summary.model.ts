@@ -74,13 +74,10 @@ export const channelReadSchema = z
       .number()
       .int()
       .meta({ description: 'The `revision` of the channel at the time of counting.' }),
-    version: z
-      .number()
-      .int()
-      .meta({
-        description:
-          'Increases with every change: of two states, the one with the greater version is the later one.',
-      }),
+    version: z.number().int().meta({
+      description:
+        'Increases with every change: of two states, the one with the greater version is the later one.',
+    }),
   })
   .meta({ id: 'ChannelRead' });
 export type ChannelRead = z.output<typeof channelReadSchema>;
@@ -89,11 +86,9 @@ export type ChannelRead = z.output<typeof channelReadSchema>;
 export const channelSummarySchema = z
   .strictObject({
     channelId: idOut,
-    lastMessage: messageSchema
-      .nullable()
-      .meta({
-        description: 'The newest message, without its text if it was deleted; null in an empty channel.',
-      }),
+    lastMessage: messageSchema.nullable().meta({
+      description: 'The newest message, without its text if it was deleted; null in an empty channel.',
+    }),
     readSeq,
     unread,
     mentions,
@@ -101,13 +96,10 @@ export const channelSummarySchema = z
       .strictObject({ reason: z.string(), expiresAt: timestampOut.nullable() })
       .nullable()
       .meta({ description: 'The reason and the end of a mute of the user; null if the user is not muted.' }),
-    membersOnline: z
-      .number()
-      .int()
-      .meta({
-        description:
-          'The number of connected users who receive the events of the channel, including this user.',
-      }),
+    membersOnline: z.number().int().meta({
+      description:
+        'The number of connected users who receive the events of the channel, including this user.',
+    }),
   })
   .meta({ id: 'ChannelSummary' });
 export type ChannelSummary = z.output<typeof channelSummarySchema>;

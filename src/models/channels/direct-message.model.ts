@@ -45,11 +45,9 @@ export type ConversationsQuery = z.output<typeof conversationsQuery>;
 export const conversationSchema = z
   .strictObject({
     channel: channelSchema,
-    people: z
-      .array(publicUserSchema)
-      .meta({
-        description: 'The participants, including the caller; always both users in a conversation of two.',
-      }),
+    people: z.array(publicUserSchema).meta({
+      description: 'The participants, including the caller; always both users in a conversation of two.',
+    }),
   })
   .meta({ id: 'Conversation' });
 export type Conversation = z.output<typeof conversationSchema>;

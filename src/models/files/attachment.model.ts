@@ -102,12 +102,10 @@ export const attachmentSchema = z
     name: z
       .string()
       .meta({ description: 'The name that the owner gave the file. Plain text.', example: 'plan.pdf' }),
-    mediaType: z
-      .string()
-      .meta({
-        description: 'The media type, detected from the content and not from the name.',
-        example: 'image/jpeg',
-      }),
+    mediaType: z.string().meta({
+      description: 'The media type, detected from the content and not from the name.',
+      example: 'image/jpeg',
+    }),
     size: z.number().int().meta({ description: 'The size in bytes.' }),
     width: z.number().int().nullable().meta({ description: 'The width of an image, in pixels.' }),
     height: z.number().int().nullable().meta({ description: 'The height of an image, in pixels.' }),

@@ -21,12 +21,9 @@ export const errorReply = z
   .strictObject({
     error: z.strictObject({
       ...errorFields,
-      requestId: z
-        .string()
-        .meta({
-          description:
-            'The id of the request, which is also in the header X-Request-Id and in the server log.',
-        }),
+      requestId: z.string().meta({
+        description: 'The id of the request, which is also in the header X-Request-Id and in the server log.',
+      }),
     }),
   })
   .meta({ id: 'Error' });

@@ -4,11 +4,8 @@ import { z } from 'zod';
 export const socketEndedEvent = z.strictObject({ reason: z.enum(['too_many_events']) });
 
 export const serverClosingEvent = z.strictObject({
-  reconnectAfter: z
-    .number()
-    .int()
-    .meta({
-      description:
-        'Milliseconds. They differ between sockets, so that not all clients reconnect at the same time.',
-    }),
+  reconnectAfter: z.number().int().meta({
+    description:
+      'Milliseconds. They differ between sockets, so that not all clients reconnect at the same time.',
+  }),
 });

@@ -35,11 +35,9 @@ export const reactionSchema = z
   .strictObject({
     emoji: z.string(),
     count: z.number().int(),
-    userIds: z
-      .array(idOut)
-      .meta({
-        description: `The first ${MAX_SHOWN_REACTORS} users who reacted with this emoji, in the order of their reactions.`,
-      }),
+    userIds: z.array(idOut).meta({
+      description: `The first ${MAX_SHOWN_REACTORS} users who reacted with this emoji, in the order of their reactions.`,
+    }),
   })
   .meta({ id: 'Reaction' });
 export type Reaction = z.output<typeof reactionSchema>;

@@ -3,11 +3,9 @@ import { RESTRICTION_KINDS, type ChannelRestrictionDocument } from '../channel.m
 import { idOut, singleLineText, nextCursorOut, pageQuery, timestampOut } from '../kernel/common.model';
 import { publicUserSchema, toPublicUser, type UserDocument } from '../user.model';
 
-const kind = z
-  .enum(RESTRICTION_KINDS)
-  .meta({
-    description: 'A `muted` user can read but not write. For a `banned` user the channel does not exist.',
-  });
+const kind = z.enum(RESTRICTION_KINDS).meta({
+  description: 'A `muted` user can read but not write. For a `banned` user the channel does not exist.',
+});
 
 export const restrictInput = z
   .strictObject({

@@ -72,12 +72,10 @@ export const reportParams = z.strictObject({ reportId: idSchema });
 export type ReportParams = z.output<typeof reportParams>;
 
 export const reportsQuery = pageQuery.extend({
-  groupId: idSchema
-    .optional()
-    .meta({
-      description:
-        'The group. Omit it for the reports of the whole server, which requires the role super admin.',
-    }),
+  groupId: idSchema.optional().meta({
+    description:
+      'The group. Omit it for the reports of the whole server, which requires the role super admin.',
+  }),
   state: z.enum(REPORT_STATES).optional(),
   order: z.enum(['oldest', 'newest']).default('oldest').meta({ description: 'Which reports come first.' }),
 });
@@ -89,12 +87,10 @@ const WITH_END: readonly Resolution[] = ['mute', 'ban', 'ban_from_group'];
 export const resolveReportInput = z
   .strictObject({
     action: z.enum(RESOLUTIONS),
-    reason: singleLineText(0, 500)
-      .default('')
-      .meta({
-        description:
-          'The reason, which the author of the message is notified of. Required for warnings, mutes and bans.',
-      }),
+    reason: singleLineText(0, 500).default('').meta({
+      description:
+        'The reason, which the author of the message is notified of. Required for warnings, mutes and bans.',
+    }),
     until: z.iso.datetime().optional().meta({
       description:
         'When the mute, or the ban from the channel or the group, expires; omit it for an unlimited one.',

@@ -29,12 +29,9 @@ const errorGroupSchema = z
     count: z.number().int(),
     firstAt: timestampOut,
     lastAt: timestampOut,
-    requestId: z
-      .string()
-      .nullable()
-      .meta({
-        description: 'The request id of the last error, to find it in the log; null for a socket event.',
-      }),
+    requestId: z.string().nullable().meta({
+      description: 'The request id of the last error, to find it in the log; null for a socket event.',
+    }),
   })
   .meta({ id: 'ErrorGroup' });
 export type ErrorGroup = z.output<typeof errorGroupSchema>;

@@ -22,12 +22,9 @@ export interface DraftDocument {
 export const saveDraftInput = z
   .strictObject({
     body: multilineText(MAX_MESSAGE_LENGTH),
-    clientMessageId: clientMessageIdSchema
-      .optional()
-      .meta({
-        description:
-          'The id with which the message will be sent. Sending a message with it deletes the draft.',
-      }),
+    clientMessageId: clientMessageIdSchema.optional().meta({
+      description: 'The id with which the message will be sent. Sending a message with it deletes the draft.',
+    }),
   })
   .meta({ id: 'SaveDraftInput' });
 export type SaveDraftInput = z.output<typeof saveDraftInput>;
