@@ -46,6 +46,8 @@ let random: number;
 let logged: unknown[];
 let lifecycle: Lifecycle;
 let jobs: Jobs;
+/** Whether what runs now is outside of the transaction of whoever has woken it. */
+let isOutside = false;
 /** When runs began, in milliseconds since the start of the test. */
 let runs: number[];
 
@@ -65,7 +67,12 @@ function prepare(lease?: Lease): void {
     clock,
     random: () => random,
     telemetry: new MemoryTelemetry(),
-    outside: (work) => work(),
+    outside: (work) => {
+      isOutside = true;
+      const result = work();
+      isOutside = false;
+      return result;
+    },
     ...(lease && { lease }),
   });
 }
@@ -140,6 +147,15 @@ describe('the runs of a job', () => {
     job.wake();
     await clock.pass(0);
     expect(runs).toEqual([0, 300, 450]);
+  });
+
+  it('are outside of the transaction of the caller that woke the job', async () => {
+    const found: boolean[] = [];
+    const job = add({}, () => void found.push(isOutside));
+    await lifecycle.start();
+    job.wake();
+    await clock.pass(0);
+    expect(found).toEqual([true]);
   });
 
   it('wait for the due time even if the timer fires too early', async () => {

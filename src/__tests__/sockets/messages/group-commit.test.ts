@@ -41,7 +41,15 @@ const stored = () =>
     .sort({ seq: 1 })
     .toArray();
 
+/** How many batches the writer has measured, and how many sends were in them. */
+function measured(): { count: number; sum: number } {
+  const metric = server.context.telemetry.collect().find(({ name }) => name === 'message_batch_size');
+  const [series] = metric?.kind === 'histogram' ? metric.series : [];
+  return { count: series?.count ?? 0, sum: series?.sum ?? 0 };
+}
+
 test('simultaneous sends share writes, and each is acknowledged when its own message is stored', async () => {
+  const before = measured();
   const found: boolean[] = [];
   const answers = await Promise.all(
     Array.from({ length: 120 }, async (_, index) => {
@@ -54,6 +62,8 @@ test('simultaneous sends share writes, and each is acknowledged when its own mes
   expect(found).toEqual(answers.map(() => true));
   expect(inserts.reduce((sum, count) => sum + count, 0)).toBe(120);
   expect(inserts.length).toBeLessThan(60);
+  const { count, sum } = measured();
+  expect([count - before.count, sum - before.sum]).toEqual([inserts.length, 120]);
   const seqs = answers.map(({ data }) => data.message.seq).sort((a, b) => a - b);
   expect(seqs).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
 });
