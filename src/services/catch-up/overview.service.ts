@@ -39,16 +39,17 @@ const LIMITS: Omit<ServerLimits, 'uploadBytes' | 'quotaBytes'> = {
   passwordBytes: MAX_PASSWORD_BYTES,
 };
 
-/** What the caller is a member of. */
-interface Belongings {
+/** The groups and channels of the caller. */
+interface UserChannels {
   groups: GroupDocument[];
-  /** By the group's id in hexadecimal digits. */
+  /** The caller's roles by group id in hexadecimal digits. */
   roles: Map<string, GroupRole>;
   channels: ChannelDocument[];
+  /** False if there are more than the limits of the overview. */
   complete: boolean;
 }
 
-/** What OverviewService works with. */
+/** The dependencies of OverviewService. */
 export interface OverviewServiceDeps {
   collections: Collections;
   access: Access;
@@ -65,27 +66,27 @@ export interface OverviewServiceDeps {
 }
 
 /**
- * All that a client draws at start. It costs the same number of queries however many groups, channels and messages
- * there are: each kind of thing is read once for all.
+ * Returns all that a client needs at its start. The number of queries does not depend on the number of groups, channels
+ * and messages.
  */
 export class OverviewService {
   constructor(private readonly deps: OverviewServiceDeps) {}
 
-  /** @throws AppError session_revoked when the account is gone */
+  /** @throws AppError session_revoked if the account has been deleted */
   async get(caller: Caller): Promise<Overview> {
-    const waiting = { limit: OVERVIEW_LIMITS.admissions };
-    const [me, belongings, announcements, preferences, notifications, blocked, requests, invites] =
+    const firstPage = { limit: OVERVIEW_LIMITS.admissions };
+    const [me, userChannels, announcements, preferences, notifications, blocked, requests, invites] =
       await Promise.all([
         this.deps.users.me(caller),
-        this.belongings(caller.userId),
+        this.userChannels(caller.userId),
         this.deps.announcements.current(),
         this.deps.preferences.get(caller),
         this.deps.notifications.countUnread(caller.userId),
         this.blockedBy(caller.userId),
-        this.deps.joinRequests.listMine(caller, waiting),
-        this.deps.invites.listMine(caller, waiting),
+        this.deps.joinRequests.listMine(caller, firstPage),
+        this.deps.invites.listMine(caller, firstPage),
       ]);
-    const { channels } = belongings;
+    const { channels } = userChannels;
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
     const [summaries, people] = await Promise.all([
       this.deps.summaries.summarise(caller.userId, channels),
@@ -93,18 +94,20 @@ export class OverviewService {
     ]);
     const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
     const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
-    const groups = groupsOf(belongings, shown, summaryOf);
+    const groups = groupsOf(userChannels, shown, summaryOf);
     const direct = directOf(directChannels, people, summaryOf);
-    const named = await this.deps.users.findByIds(distinct(senders(summaries).concat(...people.values())));
-    const talkers = distinct([...people.values()].flat());
+    const usersById = await this.deps.users.findByIds(
+      distinct(senders(summaries).concat(...people.values())),
+    );
+    const peers = distinct([...people.values()].flat());
     const directUnread = sumOf(direct.map(({ summary }) => summary.unread));
     return {
       serverTime: new Date().toISOString(),
       me,
       groups,
       direct,
-      users: [...named.values()].map(toPublicUser),
-      presences: this.deps.presence.among(talkers.filter((id) => !id.equals(caller.userId))),
+      users: [...usersById.values()].map(toPublicUser),
+      presences: this.deps.presence.among(peers.filter((id) => !id.equals(caller.userId))),
       unread: {
         messages: sumOf(groups.map(({ unread }) => unread)) + directUnread,
         mentions: sumOf([...groups, ...direct.map(({ summary }) => summary)].map(({ mentions }) => mentions)),
@@ -118,15 +121,15 @@ export class OverviewService {
       blockedUserIds: blocked.slice(0, OVERVIEW_LIMITS.blocked).map((id) => id.toHexString()),
       limits: { ...LIMITS, uploadBytes: this.deps.uploads.limits, quotaBytes: this.deps.uploads.quota },
       complete:
-        belongings.complete &&
+        userChannels.complete &&
         blocked.length <= OVERVIEW_LIMITS.blocked &&
         requests.nextCursor === null &&
         invites.nextCursor === null,
     };
   }
 
-  /** What the user is a member of and may read, up to the bounds. */
-  private async belongings(userId: ObjectId): Promise<Belongings> {
+  /** The groups of the user and the channels that they may read, up to the limits. */
+  private async userChannels(userId: ObjectId): Promise<UserChannels> {
     const { groups, channels } = this.deps.collections;
     const bounds = { groups: OVERVIEW_LIMITS.groups, channels: OVERVIEW_LIMITS.channels };
     const readable = await this.deps.access.readable(userId, bounds);
@@ -153,14 +156,18 @@ export class OverviewService {
   }
 }
 
-/** One more than the bound, to tell whether there are more, and all of it in one answer of the database. */
+/** Reads one row more than the bound, to detect whether there are more, in a single batch. */
 const atMost = (bound: number) => ({ limit: bound + 1, batchSize: bound + 1 });
 
-/** By the channel's id in hexadecimal digits. */
+/** Returns the summary of a channel by its id in hexadecimal digits. */
 type SummaryOf = (channelId: string) => ChannelSummary;
 
-/** @param channels in their order. */
-function groupsOf({ groups, roles }: Belongings, channels: Channel[], summaryOf: SummaryOf): OverviewGroup[] {
+/** @param channels in the order in which they are shown. */
+function groupsOf(
+  { groups, roles }: UserChannels,
+  channels: Channel[],
+  summaryOf: SummaryOf,
+): OverviewGroup[] {
   const inGroup = new Map<string, OverviewChannel[]>();
   for (const channel of channels) {
     const key = channel.groupId ?? '';
@@ -198,7 +205,7 @@ function directOf(
     .sort((one, other) => (newest(one) < newest(other) ? 1 : -1));
 }
 
-/** Who has written the last messages. */
+/** The senders of the last messages. */
 function senders(summaries: Map<string, ChannelSummary>): ObjectId[] {
   const ids = [...summaries.values()].flatMap(({ lastMessage }) => lastMessage?.senderId ?? []);
   return ids.map((id) => new ObjectId(id));

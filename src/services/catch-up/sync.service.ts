@@ -16,10 +16,10 @@ import type { Access } from '../access/access';
 import type { ChannelCounts } from '../channels/channel-counts';
 import type { ReadCounts } from '../reading/read-counts';
 
-/** Channels that a client is told of anew in one answer. */
+/** The maximum number of channels, unknown to the client, in one answer. */
 const MAX_ADDED = 200;
 
-/** A part of what happened in a channel: all changes behind `since` and up to `upTo`. */
+/** A range of the changes of a channel: those after revision `since` and up to `upTo`. */
 interface Span {
   channel: ChannelDocument;
   since: number;
@@ -29,9 +29,9 @@ interface Span {
 const keyOf = ({ _id }: ChannelDocument) => _id.toHexString();
 
 /**
- * Brings clients that were away to the state of those that were not. All that it needs is in the database, so a
- * revision from before a restart, or from another node, is as good as any. Each answer is one snapshot, and what
- * it tells is what the caller may read in that snapshot.
+ * Returns the changes that a client has missed. They are read from the database alone, so a revision from before a
+ * restart, or from another node, is valid. Each answer is one snapshot, and contains what the caller may read in that
+ * snapshot.
  */
 export class SyncService {
   constructor(
@@ -42,24 +42,24 @@ export class SyncService {
     private readonly channelCounts: ChannelCounts,
   ) {}
 
-  /** What has happened in the caller's channels since the revisions that they know. */
+  /** Returns the changes in the caller's channels since the revisions that the client knows. */
   sync(caller: Caller, { since, limit, named }: SyncInput): Promise<SyncReply> {
     return this.transactions.run(async () => {
-      const asked = new Map(Object.entries(since));
+      const known = new Map(Object.entries(since));
       const all = await this.access.readableChannels(caller.userId);
-      const unnamed = named ? [] : all.filter((channel) => !asked.has(keyOf(channel)));
-      const readable = all.filter((channel) => asked.has(keyOf(channel)));
+      const unnamed = named ? [] : all.filter((channel) => !known.has(keyOf(channel)));
+      const readable = all.filter((channel) => known.has(keyOf(channel)));
       const found = new Set(readable.map(keyOf));
-      const gone = [...asked.keys()].filter((channelId) => !found.has(channelId));
+      const missing = [...known.keys()].filter((channelId) => !found.has(channelId));
 
       const resets = readable.flatMap((channel) => {
-        const reason = reasonToReset(channel, asked.get(keyOf(channel))!);
+        const reason = reasonToReset(channel, known.get(keyOf(channel))!);
         return reason ? [{ channel, reason }] : [];
       });
       const reset = new Set(resets.map(({ channel }) => keyOf(channel)));
       const spans = cutSpans(
         readable.filter((channel) => !reset.has(keyOf(channel))),
-        asked,
+        known,
         limit,
       );
       const added = unnamed.slice(0, MAX_ADDED);
@@ -71,9 +71,9 @@ export class SyncService {
         channel: shown.get(keyOf(channel))!,
         read: readOf(reads, channel),
       });
-      const channels = spans.map(({ channel, since: known, upTo }) => ({
+      const channels = spans.map(({ channel, since: from, upTo }) => ({
         channelId: keyOf(channel),
-        channel: known < channel.revision ? shown.get(keyOf(channel))! : null,
+        channel: from < channel.revision ? shown.get(keyOf(channel))! : null,
         read: readOf(reads, channel),
         changes: changes.get(keyOf(channel)) ?? [],
         revision: upTo,
@@ -82,7 +82,7 @@ export class SyncService {
       return {
         channels,
         reset: resets.map(({ channel, reason }) => ({ scope: 'channel', reason, ...load(channel) })),
-        gone: gone.map((channelId) => ({ channelId, reason: 'not_found' })),
+        gone: missing.map((channelId) => ({ channelId, reason: 'not_found' })),
         added: added.map(load),
         more: added.length < unnamed.length || channels.some(({ more }) => more),
       };
@@ -94,12 +94,12 @@ export class SyncService {
     return new Map(shown.map((channel) => [channel.id, channel]));
   }
 
-  /** The changes in each span by the channel's id, with two queries for all. */
+  /** Returns the changes in each span by channel id, with two queries for all spans. */
   private async changesIn(spans: Span[]): Promise<Map<string, ChannelChange[]>> {
-    const behind = spans.filter(({ since, upTo }) => since < upTo);
-    if (behind.length === 0) return new Map();
+    const nonEmpty = spans.filter(({ since, upTo }) => since < upTo);
+    if (nonEmpty.length === 0) return new Map();
     const within = {
-      $or: behind.map(({ channel, since, upTo }) => ({
+      $or: nonEmpty.map(({ channel, since, upTo }) => ({
         channelId: channel._id,
         revision: { $gt: since, $lte: upTo },
       })),
@@ -122,20 +122,20 @@ export class SyncService {
   }
 }
 
-/** Why a client that knows a channel up to `since` has to load it anew; undefined if it has not. */
+/** Why a client that knows a channel up to revision `since` must reload it; undefined if it need not. */
 function reasonToReset({ revision }: ChannelDocument, since: number): ResetReason | undefined {
   if (since > revision) return 'unknown_revision';
   return revision - since > MAX_MISSED_CHANGES ? 'too_far_behind' : undefined;
 }
 
 /**
- * Cuts from each channel what fits in the answer: the first ones whole, the one at the limit in part, and nothing
- * of the others. A span of revisions holds at most as many changes as it is long.
+ * Distributes the limit over the channels: the first ones completely, the one at the limit in part, and an empty span
+ * for the others. A span of revisions holds at most as many changes as it is long.
  */
-function cutSpans(channels: ChannelDocument[], asked: ReadonlyMap<string, number>, limit: number): Span[] {
+function cutSpans(channels: ChannelDocument[], known: ReadonlyMap<string, number>, limit: number): Span[] {
   let left = limit;
   return channels.map((channel) => {
-    const since = asked.get(keyOf(channel))!;
+    const since = known.get(keyOf(channel))!;
     const upTo = Math.min(channel.revision, since + left);
     left -= upTo - since;
     return { channel, since, upTo };

@@ -4,41 +4,46 @@ import type { Transactions } from '../../db/transaction';
 import type { Answer } from '../../models/idempotency/idempotency.model';
 import { AppError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
-import { openAnswer, sealAnswer, seals, type KeyedCall, type Seals } from './keyed-call';
+import {
+  decryptAnswer,
+  encryptAnswer,
+  requestKeys,
+  type IdempotentRequest,
+  type RequestKeys,
+} from './idempotent-request';
 import { KeyTaken, type KeyRecords } from './key-records';
 
-/** How long an answer is kept, in milliseconds. */
-const LIFETIME = 24 * 3600_000;
+/** How long an answer is kept. */
+const LIFETIME_MS = 24 * 3600_000;
 
-/** How long things last, in milliseconds. */
 export interface IdempotencyTiming {
-  /** How long a duplicate waits for the first. */
-  patience: number;
-  /** Between two looks whether a write on another node has ended. */
-  poll: number;
-  /** After which a recorded write counts as dead unless its process says that it goes on. */
-  lease: number;
+  /** How long a duplicate waits for the first request. */
+  timeoutMs: number;
+  /** The interval at which a duplicate checks whether the write on another node has ended. */
+  pollMs: number;
+  /** How long the record of a running write is valid unless its process renews it. */
+  leaseMs: number;
 }
 
-const TIMING: IdempotencyTiming = { patience: 10_000, poll: 50, lease: 5000 };
+const TIMING: IdempotencyTiming = { timeoutMs: 10_000, pollMs: 50, leaseMs: 5000 };
 
-/** A call that is looked for, or under way. */
-interface Attempt extends Seals {
-  call: KeyedCall;
-  /** When it has waited enough for another one with its key. */
+/** A request that waits or runs. */
+interface Attempt extends RequestKeys {
+  request: IdempotentRequest;
+  /** When it stops waiting for another request with its key, in milliseconds since the epoch. */
   deadline: number;
 }
 
 /**
- * The contract of every write that carries a key: however often it comes, over REST or a socket, to whichever
- * node, it is done once, and each time gets the first answer. An error is no answer: whoever repeats a refused
- * write asks anew.
+ * Runs writes that carry an idempotency key: however often a request arrives, over REST or a socket and at whichever
+ * node, its write runs once, and every repetition gets the first answer. Errors are not recorded: a refused write runs
+ * again when it is repeated.
  */
 export class IdempotencyService {
-  /** The calls under way in this process: the end of each, by the id of its key. */
-  private readonly underWay = new Map<string, Promise<void>>();
+  /** The requests that run in this process: a promise of the end of each, by the id of its record. */
+  private readonly running = new Map<string, Promise<void>>();
 
-  /** @param secret what answers are encrypted with, beside the client's key; the same on all nodes. */
+  /** @param secret encrypts answers, together with the client's key; the same on all nodes. */
   constructor(
     private readonly records: KeyRecords,
     private readonly transactions: Pick<Transactions, 'run' | 'supported'>,
@@ -48,49 +53,60 @@ export class IdempotencyService {
   ) {}
 
   /**
-   * Does the work of a call, or gives the answer to the first call with its key. In mode `atomic` the work is
+   * Runs the work of a request, or returns the answer to the first request with its key. In mode `atomic` the work is
    * part of a transaction, so it may run again.
    * @throws AppError idempotency_key_reused (another request had this key), idempotency_in_progress (the first
-   *   takes too long); what `work` throws.
+   *   request takes too long); the errors of `work`.
    */
-  async run(call: KeyedCall, work: () => Promise<Answer>): Promise<{ answer: Answer; replayed: boolean }> {
-    const attempt = { call, deadline: Date.now() + this.timing.patience, ...seals(call, this.secret) };
-    const release = await this.takeTurn(attempt);
+  async run(
+    request: IdempotentRequest,
+    work: () => Promise<Answer>,
+  ): Promise<{ answer: Answer; replayed: boolean }> {
+    const attempt = {
+      request,
+      deadline: Date.now() + this.timing.timeoutMs,
+      ...requestKeys(request, this.secret),
+    };
+    const release = await this.acquire(attempt);
     try {
       for (;;) {
-        const sealed = await this.records.find(attempt.id);
-        if (sealed) return { answer: openAnswer(attempt, sealed), replayed: true };
-        if (sealed === undefined) {
+        const encrypted = await this.records.find(attempt.recordId);
+        if (encrypted) return { answer: decryptAnswer(attempt, encrypted), replayed: true };
+        if (encrypted === undefined) {
           const answer = await this.workUnlessTaken(attempt, work);
           if (answer) return { answer, replayed: false };
         }
         if (Date.now() > attempt.deadline) throw inProgress();
-        await wait(this.timing.poll);
+        await wait(this.timing.pollMs);
       }
     } finally {
       release();
     }
   }
 
-  /** Waits until no other call with this key is under way in this process. */
-  private async takeTurn({ id, deadline }: Attempt): Promise<() => void> {
-    for (let end = this.underWay.get(id); end; end = this.underWay.get(id)) {
+  /**
+   * Waits until no other request with this key runs in this process.
+   * @returns a function that lets the next one run.
+   * @throws AppError idempotency_in_progress
+   */
+  private async acquire({ recordId, deadline }: Attempt): Promise<() => void> {
+    for (let end = this.running.get(recordId); end; end = this.running.get(recordId)) {
       if (!(await endsBefore(end, deadline))) throw inProgress();
     }
     let release = () => {};
     const end = new Promise<void>((resolve) => {
       release = () => {
-        this.underWay.delete(id);
+        this.running.delete(recordId);
         resolve();
       };
     });
-    this.underWay.set(id, end);
+    this.running.set(recordId, end);
     return release;
   }
 
-  /** @returns undefined when another node was first. */
+  /** @returns undefined if another node was first. */
   private async workUnlessTaken(attempt: Attempt, work: () => Promise<Answer>): Promise<Answer | undefined> {
-    const atomic = attempt.call.mode === 'atomic' && this.transactions.supported;
+    const atomic = attempt.request.mode === 'atomic' && this.transactions.supported;
     try {
       return await (atomic ? this.workAtomically(attempt, work) : this.workThenRecord(attempt, work));
     } catch (error) {
@@ -99,38 +115,45 @@ export class IdempotencyService {
     }
   }
 
-  /** The write and the record of its answer are there together, or neither is. */
+  /** Commits the write and the record of its answer in one transaction. */
   private workAtomically(attempt: Attempt, work: () => Promise<Answer>): Promise<Answer> {
-    const { id, deadline } = attempt;
+    const { recordId, deadline } = attempt;
     return this.transactions.run(async () => {
-      // First of all, so that of two at once the other collides here before it has done anything.
-      const holder = await this.records.take(id, LIFETIME).catch((error: unknown) => {
-        // Another node has it under way; thrown on, the error makes the transaction wait and run again.
+      // The first write of the transaction, so that a concurrent duplicate conflicts here, before it does any work.
+      const holder = await this.records.claim(recordId, LIFETIME_MS).catch((error: unknown) => {
+        // Another node runs the request. Rethrown, the error makes the transaction wait and run again.
         if (isConflict(error) && Date.now() > deadline) throw inProgress();
         throw error;
       });
       const answer = await work();
-      await this.records.finish(id, holder, sealAnswer(attempt, answer), LIFETIME);
+      await this.records.complete(recordId, holder, encryptAnswer(attempt, answer), LIFETIME_MS);
       return answer;
     });
   }
 
-  /** The record follows the write. Until then a lease keeps other nodes off, and ends if the process dies. */
+  /** Records the answer after the write. Until then a lease excludes other nodes; it expires if the process dies. */
   private async workThenRecord(attempt: Attempt, work: () => Promise<Answer>): Promise<Answer> {
-    const { id } = attempt;
-    const { lease } = this.timing;
-    const holder = await this.records.take(id, lease);
-    const failed = (error: unknown) =>
-      this.logger.error({ err: error, operation: attempt.call.operation }, 'an answer could not be recorded');
-    const renewal = setInterval(() => void this.records.renew(id, holder, lease).catch(failed), lease / 3);
+    const { recordId } = attempt;
+    const { leaseMs } = this.timing;
+    const holder = await this.records.claim(recordId, leaseMs);
+    const logFailure = (error: unknown) =>
+      this.logger.error(
+        { err: error, operation: attempt.request.operation },
+        'an answer could not be recorded',
+      );
+    const renewal = setInterval(
+      () => void this.records.renew(recordId, holder, leaseMs).catch(logFailure),
+      leaseMs / 3,
+    );
     try {
       const answer = await work();
-      // The work is done: that its answer cannot be recorded is no reason to tell otherwise.
-      const record = async () => this.records.finish(id, holder, sealAnswer(attempt, answer), LIFETIME);
-      await record().catch(failed);
+      // The write has succeeded, so the caller gets its answer even if the record fails.
+      const record = async () =>
+        this.records.complete(recordId, holder, encryptAnswer(attempt, answer), LIFETIME_MS);
+      await record().catch(logFailure);
       return answer;
     } catch (error) {
-      await this.records.drop(id, holder).catch(failed);
+      await this.records.release(recordId, holder).catch(logFailure);
       throw error;
     } finally {
       clearInterval(renewal);
@@ -139,11 +162,9 @@ export class IdempotencyService {
 }
 
 async function endsBefore(end: Promise<void>, deadline: number): Promise<boolean> {
-  const patience = new AbortController();
-  const late = wait(Math.max(0, deadline - Date.now()), false, { signal: patience.signal }).catch(
-    () => false,
-  );
-  return Promise.race([end.then(() => true), late]).finally(() => patience.abort());
+  const timer = new AbortController();
+  const late = wait(Math.max(0, deadline - Date.now()), false, { signal: timer.signal }).catch(() => false);
+  return Promise.race([end.then(() => true), late]).finally(() => timer.abort());
 }
 
 function isConflict(error: unknown): boolean {
@@ -153,6 +174,6 @@ function isConflict(error: unknown): boolean {
 function inProgress(): AppError {
   return new AppError(
     'idempotency_in_progress',
-    'The first request with this idempotency key is still under way.',
+    'The first request with this idempotency key is still in progress.',
   );
 }

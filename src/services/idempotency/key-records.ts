@@ -3,29 +3,29 @@ import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
 import type { EncryptedValue } from '../../utils/encryption';
 
-/** Thrown when a key has a record already. */
+/** The key has a record already. */
 export class KeyTaken extends Error {
   override readonly name = 'KeyTaken';
 }
 
-/** The records of used keys, one for each, whose id only one call at a time can take. */
+/** The records of used idempotency keys. One request at a time can claim the id of a record. */
 export class KeyRecords {
   constructor(private readonly collections: Pick<Collections, 'idempotencyKeys'>) {}
 
-  /** The answer that a record holds: null while the write is under way, undefined without a record. */
+  /** @returns the encrypted answer of a record; null while the write is running, undefined without a record. */
   async find(_id: string): Promise<EncryptedValue | null | undefined> {
     const record = await this.collections.idempotencyKeys.findOne({ _id });
     if (!record) return undefined;
     if (record.expiresAt > new Date()) return record.sealed;
-    // The database removes what is over, but not at the very moment. A holder who is alive has renewed it.
+    // The TTL index of the database removes expired records with a delay. A running holder would have renewed this one.
     await this.collections.idempotencyKeys.deleteOne({ _id, expiresAt: record.expiresAt });
     return undefined;
   }
 
-  /** Takes a key for so many milliseconds. @returns what it is held by. @throws KeyTaken */
-  async take(_id: string, lifetime: number): Promise<ObjectId> {
+  /** Claims a key. @returns the holder, which the other methods require. @throws KeyTaken */
+  async claim(_id: string, lifetimeMs: number): Promise<ObjectId> {
     const holder = new ObjectId();
-    const record = { _id, sealed: null, holder, expiresAt: after(lifetime) };
+    const record = { _id, sealed: null, holder, expiresAt: expiryIn(lifetimeMs) };
     try {
       await this.collections.idempotencyKeys.insertOne(record);
     } catch (error) {
@@ -35,21 +35,22 @@ export class KeyRecords {
     return holder;
   }
 
-  /** Says that the write goes on. */
-  async renew(_id: string, holder: ObjectId, lifetime: number): Promise<void> {
-    await this.change(_id, holder, { expiresAt: after(lifetime) });
+  /** Extends the claim of a write that is still running. */
+  async renew(_id: string, holder: ObjectId, lifetimeMs: number): Promise<void> {
+    await this.update(_id, holder, { expiresAt: expiryIn(lifetimeMs) });
   }
 
-  async finish(_id: string, holder: ObjectId, sealed: EncryptedValue, lifetime: number): Promise<void> {
-    await this.change(_id, holder, { sealed, expiresAt: after(lifetime) });
+  /** Records the answer. */
+  async complete(_id: string, holder: ObjectId, sealed: EncryptedValue, lifetimeMs: number): Promise<void> {
+    await this.update(_id, holder, { sealed, expiresAt: expiryIn(lifetimeMs) });
   }
 
-  /** Gives a key free whose write has failed. */
-  async drop(_id: string, holder: ObjectId): Promise<void> {
+  /** Releases a key whose write has failed. */
+  async release(_id: string, holder: ObjectId): Promise<void> {
     await this.collections.idempotencyKeys.deleteOne({ _id, holder, sealed: null });
   }
 
-  private async change(
+  private async update(
     _id: string,
     holder: ObjectId,
     fields: { sealed?: EncryptedValue; expiresAt: Date },
@@ -58,6 +59,6 @@ export class KeyRecords {
   }
 }
 
-function after(milliseconds: number): Date {
-  return new Date(Date.now() + milliseconds);
+function expiryIn(durationMs: number): Date {
+  return new Date(Date.now() + durationMs);
 }

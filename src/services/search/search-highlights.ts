@@ -3,21 +3,21 @@ import { wordsOf } from '../../utils/words';
 import type { ParsedQuery } from './search-query';
 import { matchesWord } from './search-terms';
 
-/** Where the words of a query stand in a text. The text stays as it is: clients draw the marks themselves. */
+/** Returns the positions in a text of the words that match a query. Clients mark them up themselves. */
 export function highlightsIn(body: string, { words, phrases }: ParsedQuery): Highlight[] {
   const inText = wordsOf(body);
-  const marked = new Set<number>();
+  const matches = new Set<number>();
   for (const [index, { folded }] of inText.entries()) {
-    if (words.some((word) => matchesWord(folded, word))) marked.add(index);
+    if (words.some((word) => matchesWord(folded, word))) matches.add(index);
     for (const phrase of phrases) {
-      const isHere = phrase.every((word, offset) => {
-        const there = inText[index + offset]?.folded;
-        return there !== undefined && (there === word || (phrase.length === 1 && matchesWord(there, word)));
+      const isMatch = phrase.every((word, offset) => {
+        const found = inText[index + offset]?.folded;
+        return found !== undefined && (found === word || (phrase.length === 1 && matchesWord(found, word)));
       });
-      if (isHere) phrase.forEach((_, offset) => marked.add(index + offset));
+      if (isMatch) phrase.forEach((_, offset) => matches.add(index + offset));
     }
   }
-  return [...marked]
+  return [...matches]
     .sort((one, other) => one - other)
     .flatMap((index) => {
       const word = inText[index];

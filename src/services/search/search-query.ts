@@ -4,13 +4,13 @@ import { wordsOf } from '../../utils/words';
 const FEATURES = ['link', 'file', 'image', 'reaction', 'pin'] as const;
 export type Feature = (typeof FEATURES)[number];
 
-/** What a search looks for. A message has to match all of it. */
+/** A parsed search query. A message must match every part of it. */
 export interface ParsedQuery {
-  /** Folded; each may be the beginning of a word. */
+  /** Folded words; each may be a prefix of a word in the message. */
   words: string[];
-  /** Folded words that stand behind each other. */
+  /** Phrases: folded words in sequence. */
   phrases: string[][];
-  /** Words that must not be there. */
+  /** Folded words that the message must not contain. */
   excluded: string[];
   excludedPhrases: string[][];
   /** The name of a user, or `me`. */
@@ -24,15 +24,15 @@ export interface ParsedQuery {
   until: Date | undefined;
 }
 
-/** Words, phrases and exclusions at most. */
+/** The maximum number of words, phrases and exclusions together. */
 const MAX_TERMS = 20;
-const DAY = 24 * 60 * 60 * 1000;
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A part of a query: `-"a phrase"`, `"a phrase"`, `name:"a value"`, `name:value`, `-word`, `word`. */
 const PARTS = /(-?)(?:([a-z]+):)?(?:"([^"]*)"?|([^\s"]+))/giu;
 const OPERATORS: readonly string[] = ['from', 'in', 'has', 'before', 'after'];
 
-/** @throws AppError validation_failed when an operator has a value that it does not take, or there is too much. */
+/** Parses a search query. @throws AppError validation_failed for an invalid value of an operator, or too many terms */
 export function parseSearch(text: string): ParsedQuery {
   const query: ParsedQuery = {
     words: [],
@@ -55,7 +55,7 @@ export function parseSearch(text: string): ParsedQuery {
   }
   const { words, phrases, excluded, excludedPhrases } = query;
   if (words.length + excluded.length + phrases.length + excludedPhrases.length > MAX_TERMS) {
-    throw invalid(`takes ${MAX_TERMS} words and phrases at most`);
+    throw invalid(`must not have more than ${MAX_TERMS} words and phrases`);
   }
   return query;
 }
@@ -64,13 +64,13 @@ function readWords(query: ParsedQuery, isExcluded: boolean, quoted: string | und
   const words = wordsOf(quoted ?? whole).map(({ folded }) => folded);
   if (words.length === 0) return;
   if (quoted !== undefined) (isExcluded ? query.excludedPhrases : query.phrases).push(words);
-  // A minus before what falls into several words excludes them in this order: -e-mail.
+  // A minus before a text of several words excludes them as a phrase: -e-mail.
   else if (isExcluded && words.length > 1) query.excludedPhrases.push(words);
   else (isExcluded ? query.excluded : query.words).push(...words);
 }
 
 function readOperator(query: ParsedQuery, operator: string, value: string): void {
-  if (value === '') throw invalid(`${operator}: needs a value`);
+  if (value === '') throw invalid(`${operator}: requires a value`);
   if (operator === 'from') query.from = value.replace(/^@/, '');
   else if (operator === 'in') query.in = value.replace(/^#/, '');
   else if (operator === 'has') query.has.push(readFeature(value));
@@ -84,22 +84,22 @@ function readOperator(query: ParsedQuery, operator: string, value: string): void
 function readFeature(value: string): Feature {
   const name = value.toLowerCase().replace(/s$/, '');
   const feature = FEATURES.find((one) => one === (name === 'attachment' ? 'file' : name));
-  if (!feature) throw invalid(`has: takes ${FEATURES.join(', ')}`);
+  if (!feature) throw invalid(`has: must be one of ${FEATURES.join(', ')}`);
   return feature;
 }
 
-/** A day (in UTC) from its start to its end, or a moment, at which both are. */
+/** Parses a day (in UTC), or a time, whose start and end are the same. */
 function readTime(operator: string, value: string): { start: Date; end: Date } {
   const isDay = /^\d{4}-\d{2}-\d{2}$/.test(value);
-  const isMoment = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/i.test(value);
+  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/i.test(value);
   const start = new Date(value);
-  const isReal = isDay ? startsWithDay(start, value) : isMoment && !Number.isNaN(start.getTime());
+  const isReal = isDay ? startsWithDay(start, value) : isTime && !Number.isNaN(start.getTime());
   if (!isReal)
-    throw invalid(`${operator}: takes a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z`);
-  return { start, end: isDay ? new Date(start.getTime() + DAY) : start };
+    throw invalid(`${operator}: must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00Z`);
+  return { start, end: isDay ? new Date(start.getTime() + DAY_MS) : start };
 }
 
-/** JavaScript takes February 30 for March 2. */
+/** Whether the date exists: JavaScript parses February 30 as March 2. */
 function startsWithDay(time: Date, day: string): boolean {
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
 }

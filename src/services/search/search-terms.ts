@@ -2,22 +2,22 @@ import { isImage, type StoredAttachment } from '../../models/files/attachment.mo
 import type { MessageSearchFields } from '../../models/message.model';
 import { isUnspaced, wordsOf } from '../../utils/words';
 
-/** How long the beginnings of words are that the index holds, in code points. */
+/** The lengths of the word prefixes that the index holds, in code points. */
 const PREFIX_LENGTHS = [3, 5, 8];
-/** From how many code points on the beginning of a word is enough to find it. */
-const SHORTEST_PREFIX = 3;
+/** The length in code points from which a prefix matches a word. */
+const MIN_PREFIX_LENGTH = 3;
 
 const LINK = /\bhttps?:\/\/[^\s<>"]/i;
 
-/** Stands before what is no word, so that the index does not mix them up. */
-const KEY = '_';
-/** These are longer than the key of any word. */
+/** Precedes every term of the index that is not a whole word, so that it cannot equal a word. */
+const KEY_MARK = '_';
+/** The terms of features are longer than the term of any word. */
 export const LINK_KEY = '__has__link';
 export const FILE_KEY = '__has__file';
 export const IMAGE_KEY = '__has__image';
 export const senderKey = (senderId: string): string => `__from__${senderId}`;
 
-/** @param senderId in hexadecimal. */
+/** Returns the search fields that are stored with a message. @param senderId in hexadecimal digits. */
 export function searchFieldsOf(
   body: string,
   senderId: string,
@@ -35,41 +35,42 @@ export function searchFieldsOf(
 
 function keysOfWord(word: string): string[] {
   const points = [...word];
-  if (isUnspaced(word)) return points.slice(1).map((point, index) => KEY + (points[index] ?? '') + point);
+  if (isUnspaced(word))
+    return points.slice(1).map((point, index) => KEY_MARK + (points[index] ?? '') + point);
   return PREFIX_LENGTHS.filter((length) => length < points.length).map(
-    (length) => KEY + points.slice(0, length).join(''),
+    (length) => KEY_MARK + points.slice(0, length).join(''),
   );
 }
 
-/** Under what the index holds the words that match `word`; some of what it finds does not match. */
-export function lookupsOf(word: string): string[] {
+/** Returns the index terms that find the words which match `word`; they also find some that do not match. */
+export function indexTermsOf(word: string): string[] {
   const points = [...word];
-  const lookups = [word];
-  if (points.length >= 2) lookups.push(KEY + points.slice(0, 2).join(''));
+  const terms = [word];
+  if (points.length >= 2) terms.push(KEY_MARK + points.slice(0, 2).join(''));
   const prefix = PREFIX_LENGTHS.findLast((length) => length <= points.length);
-  if (prefix !== undefined) lookups.push(KEY + points.slice(0, prefix).join(''));
-  return lookups;
+  if (prefix !== undefined) terms.push(KEY_MARK + points.slice(0, prefix).join(''));
+  return terms;
 }
 
 /**
- * Whether a word of a text matches one of a query: it is the same, it begins with it (from three letters on), or
- * it is of a script without spaces and contains it (from two).
+ * Whether a word of a text matches a word of a query: it is equal, it begins with it (of three letters or more), or it
+ * belongs to a script without spaces and contains it (of two letters or more).
  */
 export function matchesWord(inText: string, inQuery: string): boolean {
   if (inText === inQuery) return true;
   const { length } = [...inQuery];
   if (isUnspaced(inText)) return length >= 2 && inText.includes(inQuery);
-  return length >= SHORTEST_PREFIX && inText.startsWith(inQuery);
+  return length >= MIN_PREFIX_LENGTH && inText.startsWith(inQuery);
 }
 
-/** The same as `matchesWord`, as a pattern for `MessageSearchFields.text`. */
+/** Returns a regular expression that applies the rule of `matchesWord` to `MessageSearchFields.text`. */
 export function wordPattern(word: string): string {
   const { length } = [...word];
-  const plain = length >= SHORTEST_PREFIX ? `[ \\n]${escape(word)}` : exactPattern([word]);
+  const plain = length >= MIN_PREFIX_LENGTH ? `[ \\n]${escape(word)}` : exactPattern([word]);
   return length >= 2 ? `${plain}|${insidePattern(word)}` : plain;
 }
 
-/** Words that stand behind each other just so; a single one of a script without spaces may be a part. */
+/** Returns a regular expression for words in sequence; a single word of a script without spaces matches inside another. */
 export function phrasePattern(words: readonly string[]): string {
   const [first] = words;
   if (words.length === 1 && first !== undefined && isUnspaced(first)) {

@@ -16,28 +16,28 @@ import {
   FILE_KEY,
   IMAGE_KEY,
   LINK_KEY,
-  lookupsOf,
+  indexTermsOf,
   phrasePattern,
   senderKey,
   wordPattern,
 } from './search-terms';
 
-/** Channels that one search looks into at the same time. */
-const CHANNELS_AT_ONCE = 8;
-/** Searches that run at the same time and that wait, in all and of one user. */
-const SEARCHES = { active: 4, activePerKey: 2, waiting: 200, waitingPerKey: 50 };
+/** The number of channels that one search queries at the same time. */
+const CONCURRENT_CHANNELS = 8;
+/** How many searches run at the same time and wait, in all and per user. */
+const QUEUE_LIMITS = { active: 4, activePerKey: 2, waiting: 200, waitingPerKey: 50 };
 
-/** What is known of a hit before its message is fetched. Hits are ordered by all three, falling. */
-interface Found {
+/** A hit before its message is loaded. Hits are sorted by score, time and id, all descending. */
+interface RankedHit {
   _id: ObjectId;
   score: number;
   createdAt: Date;
 }
 
-/** What stands in a cursor: the place of the last hit of a page. */
-const place = z.tuple([z.number(), z.number().int(), z.string().regex(/^[0-9a-f]{24}$/)]);
+/** The content of a cursor: score, time and id of the last hit of a page. */
+const cursorContent = z.tuple([z.number(), z.number().int(), z.string().regex(/^[0-9a-f]{24}$/)]);
 
-/** By what the text index finds all messages that have a feature. */
+/** The index terms that find all messages with a feature. */
 const FEATURE_KEYS: Partial<Record<Feature, string>> = { link: LINK_KEY, file: FILE_KEY, image: IMAGE_KEY };
 
 const hasKey = (key: string): Document => ({ 'search.keys': { $regex: `(^| )${key}( |$)` } });
@@ -51,47 +51,47 @@ const FEATURE_FILTERS: Record<Feature, Document> = {
 };
 
 /**
- * Finds messages by their text, in what the caller may read when they ask: the text index begins with the
- * channel, and only readable channels are looked into. So a search takes as long as the caller has messages,
- * whatever others wrote, and nobody learns from its duration what is said elsewhere.
+ * Finds messages by their text, among those that the caller may read at that moment. The text index begins with the
+ * channel, and only readable channels are searched: the duration of a search depends on the caller's own channels
+ * alone, so nobody can infer from it what is written elsewhere.
  */
 export class SearchService {
-  private readonly queue = new FairQueue(SEARCHES);
+  private readonly queue = new FairQueue(QUEUE_LIMITS);
 
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
   ) {}
 
-  /** The best hits first, of equal ones the newest. @throws AppError validation_failed, rate_limited, unavailable */
+  /** A page of hits, the best first, and of equal scores the newest. @throws AppError validation_failed, rate_limited, unavailable */
   async messages(caller: Caller, query: SearchQuery): Promise<Page<SearchHit>> {
     const parsed = parseSearch(query.query);
     const after = query.cursor === undefined ? undefined : readCursor(query.cursor);
     const { words, phrases, from, has } = parsed;
     if (words.length + phrases.length === 0 && from === undefined && keyOf(has) === undefined) {
-      throw invalid('needs a word, a phrase, from:, has:link, has:file or has:image');
+      throw invalid('requires a word, a phrase, from:, has:link, has:file or has:image');
     }
     return this.queue.run(caller.userId.toHexString(), async () => {
-      const senderId = await this.senderOf(caller, parsed);
+      const senderId = await this.findSender(caller, parsed);
       if (senderId === null) return { items: [], nextCursor: null };
-      const channels = await this.channelsOf(caller, parsed, query);
+      const channels = await this.findChannels(caller, parsed, query);
       const search: ChannelSearch = {
-        ...lookupsFor(parsed, senderId),
+        ...indexTermsFor(parsed, senderId),
         filter: filterOf(parsed, senderId),
         after,
         limit: query.limit + 1,
       };
-      const found: Found[] = [];
-      await inParallel(channels, CHANNELS_AT_ONCE, async (channelId) => {
+      const found: RankedHit[] = [];
+      await forEachConcurrently(channels, CONCURRENT_CHANNELS, async (channelId) => {
         found.push(...(await this.searchChannel(channelId, search)));
       });
-      const page = cutPage(found.sort(byPlace), query.limit, cursorOf);
-      return { items: await this.hits(page.items, parsed), nextCursor: page.nextCursor };
+      const page = cutPage(found.sort(byRank), query.limit, cursorOf);
+      return { items: await this.loadHits(page.items, parsed), nextCursor: page.nextCursor };
     });
   }
 
-  /** Undefined when no sender is asked for, null when there is no such user. */
-  private async senderOf({ userId }: Caller, { from }: ParsedQuery): Promise<ObjectId | null | undefined> {
+  /** @returns undefined if the query names no sender, null if there is no such user. */
+  private async findSender({ userId }: Caller, { from }: ParsedQuery): Promise<ObjectId | null | undefined> {
     if (from === undefined) return undefined;
     if (from.toLowerCase() === 'me') return userId;
     const user = await this.collections.users.findOne(
@@ -101,8 +101,8 @@ export class SearchService {
     return user?._id ?? null;
   }
 
-  /** The channels to look into: what the caller may read now, narrowed by the query. */
-  private async channelsOf(
+  /** The channels to search: those that the caller may read now and that the query does not exclude. */
+  private async findChannels(
     { userId }: Caller,
     { in: named }: ParsedQuery,
     { groupId, channelId, kind }: SearchQuery,
@@ -112,13 +112,13 @@ export class SearchService {
       .find({ _id: { $in: readable } }, { projection: { groupId: 1, kind: 1, name: 1, seq: 1 } })
       .toArray();
     const key = named === undefined ? undefined : canonicalName(named);
-    const isMeant = ({ _id, name }: ChannelDocument) =>
+    const matchesName = ({ _id, name }: ChannelDocument) =>
       named === undefined || _id.toHexString() === named.toLowerCase() || canonicalName(name) === key;
     return channels
       .filter(
         (channel) =>
           channel.seq > 0 &&
-          isMeant(channel) &&
+          matchesName(channel) &&
           (groupId === undefined || channel.groupId?.toHexString() === groupId) &&
           (channelId === undefined || channel._id.toHexString() === channelId) &&
           (kind === undefined || channel.kind === kind),
@@ -128,23 +128,23 @@ export class SearchService {
 
   private searchChannel(
     channelId: ObjectId,
-    { lookups, ranked, filter, after, limit }: ChannelSearch,
-  ): Promise<Found[]> {
+    { terms, ranked, filter, after, limit }: ChannelSearch,
+  ): Promise<RankedHit[]> {
     const score = ranked ? { $meta: 'textScore' } : { $literal: 0 };
     return this.collections.messages
-      .aggregate<Found>([
-        { $match: { channelId, $text: { $search: lookups }, ...filter } },
+      .aggregate<RankedHit>([
+        { $match: { channelId, $text: { $search: terms }, ...filter } },
         { $project: { score, createdAt: 1 } },
-        ...(after ? [{ $match: behind(after) }] : []),
+        ...(after ? [{ $match: afterHit(after) }] : []),
         { $sort: { score: -1, createdAt: -1, _id: -1 } },
         { $limit: limit },
       ])
       .toArray();
   }
 
-  private async hits(found: Found[], parsed: ParsedQuery): Promise<SearchHit[]> {
+  private async loadHits(found: RankedHit[], parsed: ParsedQuery): Promise<SearchHit[]> {
     const _id = { $in: found.map((one) => one._id) };
-    // What has been deleted since it was found is left out.
+    // Messages that have been deleted since they were found are left out.
     const messages = await this.collections.messages.find({ _id, deletedAt: null }).toArray();
     const byId = new Map(messages.map((message) => [message._id.toHexString(), message]));
     return found.flatMap(({ _id, score }) => {
@@ -157,30 +157,30 @@ export class SearchService {
 }
 
 interface ChannelSearch {
-  /** What the text index is asked for: not all that it finds need match. */
-  lookups: string;
-  /** Whether the score counts. */
+  /** The search string of the text index: it finds all messages that match, and others. */
+  terms: string;
+  /** Whether hits are sorted by score. */
   ranked: boolean;
-  /** What holds of each message that matches. */
+  /** The exact condition for a match. */
   filter: Filter<MessageDocument>;
-  after: Found | undefined;
+  after: RankedHit | undefined;
   limit: number;
 }
 
-/** What the text index holds of one of the features, of those that it holds something of. */
+/** Returns the index term of one of the features; undefined if none is in the index. */
 function keyOf(has: readonly Feature[]): string | undefined {
   return has.map((feature) => FEATURE_KEYS[feature]).find((key) => key !== undefined);
 }
 
-/** What the text index is asked for: the words, or else what there is of them in every message that matches. */
-function lookupsFor(
+/** Returns the index terms of the words, or else one that every matching message has: a feature or the sender. */
+function indexTermsFor(
   { words, phrases, has }: ParsedQuery,
   senderId: ObjectId | undefined,
-): Pick<ChannelSearch, 'lookups' | 'ranked'> {
+): Pick<ChannelSearch, 'terms' | 'ranked'> {
   const ranked = words.length + phrases.length > 0;
-  const ofWords = [...words, ...phrases.flat()].flatMap(lookupsOf);
-  const instead = keyOf(has) ?? (senderId ? senderKey(senderId.toHexString()) : '');
-  return { lookups: ranked ? [...new Set(ofWords)].join(' ') : instead, ranked };
+  const termsOfWords = [...words, ...phrases.flat()].flatMap(indexTermsOf);
+  const fallback = keyOf(has) ?? (senderId ? senderKey(senderId.toHexString()) : '');
+  return { terms: ranked ? [...new Set(termsOfWords)].join(' ') : fallback, ranked };
 }
 
 function filterOf(parsed: ParsedQuery, senderId: ObjectId | undefined): Filter<MessageDocument> {
@@ -198,7 +198,7 @@ function filterOf(parsed: ParsedQuery, senderId: ObjectId | undefined): Filter<M
   return all.length > 0 ? { $and: all } : {};
 }
 
-function byPlace(one: Found, other: Found): number {
+function byRank(one: RankedHit, other: RankedHit): number {
   return (
     other.score - one.score ||
     other.createdAt.getTime() - one.createdAt.getTime() ||
@@ -206,8 +206,8 @@ function byPlace(one: Found, other: Found): number {
   );
 }
 
-/** What comes behind a place in the order of hits. */
-function behind({ score, createdAt, _id }: Found): Document {
+/** Returns a filter for the hits that follow a hit. */
+function afterHit({ score, createdAt, _id }: RankedHit): Document {
   return {
     $or: [
       { score: { $lt: score } },
@@ -217,30 +217,30 @@ function behind({ score, createdAt, _id }: Found): Document {
   };
 }
 
-function cursorOf({ score, createdAt, _id }: Found): string {
+function cursorOf({ score, createdAt, _id }: RankedHit): string {
   return Buffer.from(JSON.stringify([score, createdAt.getTime(), _id.toHexString()])).toString('base64url');
 }
 
-function readCursor(cursor: string): Found {
+function readCursor(cursor: string): RankedHit {
   try {
-    const [score, time, id] = place.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+    const [score, time, id] = cursorContent.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
     const createdAt = new Date(time);
     if (!Number.isNaN(createdAt.getTime())) return { score, createdAt, _id: new ObjectId(id) };
   } catch {
-    // Told below: a cursor has one way of being wrong.
+    // Reported below, with the same error as an invalid date.
   }
   const message = 'must be the `nextCursor` of the previous page';
   throw new AppError('validation_failed', `cursor: ${message}`, [{ path: 'cursor', message }]);
 }
 
-/** Does work for each item, some at a time. */
-async function inParallel<Item>(
+/** Runs work for each item, with limited concurrency. */
+async function forEachConcurrently<Item>(
   items: readonly Item[],
-  atOnce: number,
+  concurrency: number,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
   const rest = items.values();
-  const workers = Array.from({ length: Math.min(atOnce, items.length) }, async () => {
+  const workers = Array.from({ length: Math.min(concurrency, items.length) }, async () => {
     for (const item of rest) await work(item);
   });
   await Promise.all(workers);

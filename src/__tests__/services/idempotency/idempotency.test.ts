@@ -4,12 +4,12 @@ import type { Transactions } from '../../../db/transaction';
 import type { Answer } from '../../../models/idempotency/idempotency.model';
 import { IdempotencyService } from '../../../services/idempotency/idempotency.service';
 import { KeyRecords } from '../../../services/idempotency/key-records';
-import type { KeyedCall } from '../../../services/idempotency/keyed-call';
+import type { IdempotentRequest } from '../../../services/idempotency/idempotent-request';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 
 const SECRET = 'a secret that all nodes share, for tests';
-const TIMING = { patience: 400, poll: 10, lease: 300 };
+const TIMING = { timeoutMs: 400, pollMs: 10, leaseMs: 300 };
 const userId = new ObjectId();
 
 let server: TestServer;
@@ -28,7 +28,7 @@ function newNode(timing = TIMING, transactions: Partial<Transactions> = {}): Ide
   return new IdempotencyService(new KeyRecords(database.collections), own, SECRET, logger, timing);
 }
 
-function callOf(mode: KeyedCall['mode'], more: Partial<KeyedCall> = {}): KeyedCall {
+function callOf(mode: IdempotentRequest['mode'], more: Partial<IdempotentRequest> = {}): IdempotentRequest {
   return { key: randomUUID(), userId, operation: 'test', input: [{ a: 1 }], mode, ...more };
 }
 
@@ -71,12 +71,12 @@ describe.each(['atomic', 'recorded'] as const)('a request whose answer is %s', (
   test('is performed once by two concurrent nodes, and the second waits for the first', async () => {
     const call = callOf(mode);
     const work = newWork().hold();
-    const patient = { ...TIMING, patience: 10_000, lease: 1000 };
+    const patient = { ...TIMING, timeoutMs: 10_000, leaseMs: 1000 };
     const first = newNode(patient).run(call, work.run);
     await until(() => work.times === 1);
     const second = newNode(patient).run(call, work.run);
     // Longer than the lease, which the first renews.
-    setTimeout(work.release, patient.lease * 2);
+    setTimeout(work.release, patient.leaseMs * 2);
     expect(await first).toEqual({ answer: { status: 201, body: { time: 1 } }, replayed: false });
     expect(await second).toEqual({ answer: { status: 201, body: { time: 1 } }, replayed: true });
     expect(await work.written()).toBe(1);
@@ -134,7 +134,7 @@ describe.each(['atomic', 'recorded'] as const)('a request whose answer is %s', (
     await newNode().run(call, work.run);
     const equal = [{ b: { d: null, c: [1, 2] }, e: undefined }, { a: 1 }];
     expect((await newNode().run({ ...call, input: equal }, work.run)).replayed).toBe(true);
-    const others: Partial<KeyedCall>[] = [
+    const others: Partial<IdempotentRequest>[] = [
       { operation: 'other' },
       { input: [] },
       { input: [{ a: 1 }] },
@@ -165,7 +165,7 @@ describe('a recorded request', () => {
     const call = callOf('recorded');
     const never = newWork().hold();
     // Its process is killed: it renews nothing any more.
-    const dead = newNode({ ...TIMING, lease: 3600_000 });
+    const dead = newNode({ ...TIMING, leaseMs: 3600_000 });
     const late = dead.run(call, never.run);
     await until(() => never.times === 1);
     const claim = await records().findOne({
@@ -211,7 +211,7 @@ describe('an idempotency record', () => {
       logger,
       TIMING,
     );
-    await expect(other.run(call, work.run)).rejects.toThrow('sealed with another key');
+    await expect(other.run(call, work.run)).rejects.toThrow('encrypted with another key');
     expect((await newNode().run({ ...call, userId: new ObjectId() }, work.run)).replayed).toBe(false);
     expect((await newNode().run({ ...call, userId: undefined }, work.run)).replayed).toBe(false);
     expect((await newNode().run({ ...call, userId: undefined, operation: 'other' }, work.run)).replayed).toBe(
