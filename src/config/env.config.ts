@@ -228,7 +228,7 @@ export interface Config {
   peerjs: {
     enabled: boolean;
     /** Limits of simultaneous PeerJS connections: of all clients, and from one network. */
-    connections: { inAll: number; perNetwork: number };
+    connections: { total: number; perNetwork: number };
   };
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
@@ -311,7 +311,7 @@ export function loadConfig(
     mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },
     peerjs: {
       enabled: settings.PEERJS_ENABLED,
-      connections: { inAll: settings.PEERJS_CONNECTIONS, perNetwork: settings.PEERJS_PER_ADDRESS },
+      connections: { total: settings.PEERJS_CONNECTIONS, perNetwork: settings.PEERJS_PER_ADDRESS },
     },
     logLevel: settings.LOG_LEVEL,
   };

@@ -24,9 +24,9 @@ export const peerjsConfig = {
   userRate: { window: 10_000, frames: 2000, bytes: 16 * 1024 * 1024 },
   /**
    * How many bytes may wait for a peer that does not read, and for all peers together. A frame beyond that is answered
-   * as if the peer were absent. A peer that has been full for `patience` milliseconds is disconnected.
+   * as if the peer were absent. A peer that has been full for `timeout` milliseconds is disconnected.
    */
-  backlog: { bytes: 512 * 1024, bytesInAll: 64 * 1024 * 1024, patience: 10_000 },
+  backlog: { bytes: 512 * 1024, bytesInAll: 64 * 1024 * 1024, timeout: 10_000 },
   /** How long frames wait for a peer that is absent, in milliseconds, and how many. */
   absent: {
     timeout: 5_000,

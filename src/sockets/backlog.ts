@@ -4,14 +4,14 @@ import { webSocketOf } from './transport';
 import { addressOf } from './upgrade.router';
 
 /** What a packet that waits costs beside its text, in bytes. */
-const OVERHEAD = 256;
+const PACKET_OVERHEAD_BYTES = 256;
 
 /**
  * A client that reads has this long to take what came at once, in milliseconds; and there is a bound to that, as a
  * multiple of what may wait for longer.
  */
-const PATIENCE = 3000;
-const BURST = 8;
+const BURST_TIMEOUT_MS = 3000;
+const BURST_FACTOR = 8;
 
 /** The part of a packet of Engine.IO that is measured. */
 interface Packet {
@@ -27,7 +27,7 @@ interface Packet {
 export class Backlog {
   private waiting = 0;
   private waitingSince = 0;
-  private over = false;
+  private exceeded = false;
 
   /**
    * @param limit in bytes: when more has been waiting for some seconds, the connection is cut off.
@@ -35,7 +35,7 @@ export class Backlog {
    */
   constructor(
     private readonly conn: EngineSocket,
-    private readonly answers: PollAnswers,
+    private readonly responses: PollResponses,
     limit: number,
     onExceeded: (bytes: number) => void,
   ) {
@@ -43,9 +43,9 @@ export class Backlog {
       if (this.waiting === 0) this.waitingSince = Date.now();
       this.waiting += sizeOf(packet);
       const { bytes } = this;
-      if (this.over || bytes <= limit) return;
-      if (bytes <= BURST * limit && Date.now() - this.waitingSince < PATIENCE) return;
-      this.over = true;
+      if (this.exceeded || bytes <= limit) return;
+      if (bytes <= BURST_FACTOR * limit && Date.now() - this.waitingSince < BURST_TIMEOUT_MS) return;
+      this.exceeded = true;
       onExceeded(bytes);
       this.cutOff();
     });
@@ -55,7 +55,7 @@ export class Backlog {
   /** What waits now, in bytes. */
   get bytes(): number {
     const webSocket = webSocketOf(this.conn);
-    return this.waiting + (webSocket ? webSocket.bufferedAmount : this.answers.unread(this.conn));
+    return this.waiting + (webSocket ? webSocket.bufferedAmount : this.responses.unsentBytes(this.conn));
   }
 
   /** Resolves when the transport has taken all that waits, or the connection has ended. */
@@ -72,15 +72,15 @@ export class Backlog {
     const webSocket = webSocketOf(this.conn);
     this.conn.close(true);
     webSocket?.terminate();
-    this.answers.destroy(this.conn);
+    this.responses.destroy(this.conn);
   }
 }
 
 /** The answers of the polling transport that are under way: a client may ask on a new connection each time. */
-export class PollAnswers {
+export class PollResponses {
   private readonly byConnection = new Map<string, Set<ServerResponse>>();
 
-  watch(request: IncomingMessage, response: ServerResponse): void {
+  track(request: IncomingMessage, response: ServerResponse): void {
     if (request.method !== 'GET') return;
     const id = addressOf(request)?.searchParams.get('sid');
     if (id === undefined || id === null) return;
@@ -93,7 +93,7 @@ export class PollAnswers {
   }
 
   /** The bytes of answers to a connection that have not gone out. */
-  unread(conn: EngineSocket): number {
+  unsentBytes(conn: EngineSocket): number {
     let bytes = 0;
     for (const response of this.byConnection.get(idOf(conn)) ?? []) bytes += response.writableLength;
     return bytes;
@@ -111,8 +111,8 @@ function idOf(conn: EngineSocket): string {
 
 function sizeOf({ data, options }: Packet): number {
   if (options?.wsPreEncodedFrame) {
-    return options.wsPreEncodedFrame.reduce((sum, part) => sum + part.length, OVERHEAD);
+    return options.wsPreEncodedFrame.reduce((sum, part) => sum + part.length, PACKET_OVERHEAD_BYTES);
   }
-  if (data === undefined) return OVERHEAD;
-  return OVERHEAD + (typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength);
+  if (data === undefined) return PACKET_OVERHEAD_BYTES;
+  return PACKET_OVERHEAD_BYTES + (typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength);
 }

@@ -6,9 +6,9 @@ import { inTime } from '../utils/in-time';
 import type { ParleySocket } from './socket.types';
 
 /** A socket that sends so many times what it may is disconnected. */
-const ABUSE = 2;
+const DISCONNECT_FACTOR = 2;
 /** How long the end of the server waits for events in flight, in milliseconds. */
-const PATIENCE = 5000;
+const SHUTDOWN_TIMEOUT_MS = 5000;
 
 /** What the events of clients come in by: not too many of one socket, and none once the server closes. */
 export class EventGate {
@@ -34,7 +34,7 @@ export class EventGate {
       await this.limiter.consume(socket.id);
     } catch (refused) {
       if (!(refused instanceof RateLimiterRes)) throw refused;
-      if (refused.consumedPoints > ABUSE * this.limiter.points) this.end(socket);
+      if (refused.consumedPoints > DISCONNECT_FACTOR * this.limiter.points) this.end(socket);
       const retryAfter = Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
       const message = `Too many events. Try again in ${retryAfter} s.`;
       throw new AppError('rate_limited', message, undefined, retryAfter);
@@ -42,7 +42,7 @@ export class EventGate {
   }
 
   /** Notes an event that is being answered, until it is. */
-  watch(answer: Promise<unknown>): void {
+  track(answer: Promise<unknown>): void {
     this.inFlight.add(answer);
     void answer.finally(() => this.inFlight.delete(answer));
   }
@@ -50,7 +50,7 @@ export class EventGate {
   /** Lets nothing more in, and resolves when what is in flight is answered, or patience has ended. */
   async close(): Promise<void> {
     this.closing = true;
-    await inTime(Promise.allSettled(this.inFlight), PATIENCE);
+    await inTime(Promise.allSettled(this.inFlight), SHUTDOWN_TIMEOUT_MS);
   }
 
   private end(socket: ParleySocket): void {

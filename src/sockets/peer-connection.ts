@@ -4,13 +4,13 @@ import type { PeerLimits } from '../config/peerjs.config';
 import type { PeerSignal } from '../models/calls/peer.model';
 import type { Caller } from '../models/identity/session.model';
 import { AppError, toPublicError } from '../utils/errors';
-import { FrameCount } from './frame-count';
+import { FrameMeter } from './frame-meter';
 import { errorFrame, readFrame } from './peer-frame';
 
 /** Frames that are kept while earlier ones are handled; with more, the connection is not read. */
-const INBOX = 32;
+const MAX_INBOX_FRAMES = 32;
 /** A connection for which more than this waits is cut off when it ends: closing would wait for its client to read. */
-const CLOSABLE = 64 * 1024;
+const MAX_GRACEFUL_CLOSE_BYTES = 64 * 1024;
 
 /** Why a connection ended. */
 export type PeerEnd =
@@ -26,15 +26,15 @@ export type PeerEnd =
   | 'server_closing';
 
 /** Ends that leave no time for a closing handshake. */
-const CUT_OFF: readonly PeerEnd[] = ['too_slow', 'too_many_packets', 'unanswered'];
+const ABRUPT_ENDS: readonly PeerEnd[] = ['too_slow', 'too_many_packets', 'unanswered'];
 
 /** What waits for all peers together, in bytes. */
-export interface UnreadTotal {
+export interface UnsentTotal {
   bytes: number;
 }
 
 /** What a connection hands its frames to. */
-export interface PeerSink {
+export interface PeerFrameHandler {
   /** Takes a frame for another peer. Frames of one connection are handed over one after the other. */
   forward(sender: PeerConnection, frame: PeerSignal): Promise<void>;
   ended(connection: PeerConnection, reason: PeerEnd): void;
@@ -53,11 +53,11 @@ export class PeerConnection {
   private isWorking = false;
   private reason: PeerEnd | undefined;
   /** Bytes that were sent and that the system has not taken. */
-  private unread = 0;
+  private unsent = 0;
   private fullSince: number | undefined;
   private pingsSent = 0;
-  private isAnswered = true;
-  private readonly count: FrameCount;
+  private hasAnsweredPing = true;
+  private readonly meter: FrameMeter;
 
   constructor(
     private readonly webSocket: WebSocket,
@@ -67,11 +67,11 @@ export class PeerConnection {
     readonly caller: Caller,
     private readonly limits: PeerLimits,
     /** What all connections of the user have sent. */
-    private readonly countOfUser: FrameCount,
-    private readonly total: UnreadTotal,
-    private readonly sink: PeerSink,
+    private readonly userMeter: FrameMeter,
+    private readonly total: UnsentTotal,
+    private readonly handler: PeerFrameHandler,
   ) {
-    this.count = new FrameCount(limits.rate);
+    this.meter = new FrameMeter(limits.rate);
     this.librarySocket = Object.assign(this.emitter, {
       send: (text: string) => this.send(text),
       close: () => this.end('closed'),
@@ -80,7 +80,7 @@ export class PeerConnection {
     webSocket.on('close', () => this.end('closed'));
     webSocket.on('message', (data: Buffer) => this.receive(data));
     webSocket.on('pong', (data: Buffer) => {
-      if (data.toString() === String(this.pingsSent)) this.isAnswered = true;
+      if (data.toString() === String(this.pingsSent)) this.hasAnsweredPing = true;
     });
   }
 
@@ -89,28 +89,28 @@ export class PeerConnection {
   }
 
   /** Hands a checked frame to the library, which puts in who sent it. */
-  handOver(frame: PeerSignal | { type: 'HEARTBEAT' }): void {
-    if (!this.isEnded) this.tellLibrary('message', JSON.stringify(frame));
+  passToLibrary(frame: PeerSignal | { type: 'HEARTBEAT' }): void {
+    if (!this.isEnded) this.emitToLibrary('message', JSON.stringify(frame));
   }
 
   /** Handles frames once more, before those that came after them. */
-  again(frames: readonly PeerSignal[]): void {
+  retry(frames: readonly PeerSignal[]): void {
     this.inbox.unshift(...frames);
     this.work();
   }
 
   /**
-   * Whether a frame of another peer may be sent here now. A client that has not made room for `patience` is cut off:
+   * Whether a frame of another peer may be sent here now. A client that has not made room for `timeout` is cut off:
    * only one that does not read at all, for every frame that it takes makes room for another.
    */
   hasRoomFor(bytes: number): boolean {
     const { backlog } = this.limits;
-    if (this.unread + bytes <= backlog.bytes && this.total.bytes + bytes <= backlog.bytesInAll) {
+    if (this.unsent + bytes <= backlog.bytes && this.total.bytes + bytes <= backlog.bytesInAll) {
       this.fullSince = undefined;
       return true;
     }
     this.fullSince ??= Date.now();
-    if (Date.now() - this.fullSince > backlog.patience) this.end('too_slow');
+    if (Date.now() - this.fullSince > backlog.timeout) this.end('too_slow');
     return false;
   }
 
@@ -118,14 +118,14 @@ export class PeerConnection {
   send(text: string): void {
     if (this.isEnded) return;
     const data = Buffer.from(text);
-    this.unread += data.length;
+    this.unsent += data.length;
     this.total.bytes += data.length;
     this.webSocket.send(data, { binary: false }, () => {
       if (this.isEnded) return;
-      this.unread -= data.length;
+      this.unsent -= data.length;
       this.total.bytes -= data.length;
     });
-    if (this.unread > 2 * this.limits.backlog.bytes) this.end('too_slow');
+    if (this.unsent > 2 * this.limits.backlog.bytes) this.end('too_slow');
   }
 
   /** Tells the client that a peer to which it has sent something cannot be reached. */
@@ -134,14 +134,14 @@ export class PeerConnection {
   }
 
   /** Counts what came in from the network, frame or not, and cuts the connection off beyond the limit. */
-  meter(bytes: number, frames: number): void {
-    for (const count of [this.count, this.countOfUser]) count.add(frames, bytes);
-    const wait = Math.max(this.count.wait, this.countOfUser.wait);
-    if (wait === 0) return;
+  recordIncoming(bytes: number, frames: number): void {
+    for (const meter of [this.meter, this.userMeter]) meter.add(frames, bytes);
+    const waitMs = Math.max(this.meter.waitMs, this.userMeter.waitMs);
+    if (waitMs === 0) return;
     // One that has ended may go on sending until it has confirmed that it is closed.
     if (this.isEnded) this.webSocket.terminate();
     else {
-      const error = new AppError('rate_limited', 'Too many frames.', undefined, wait / 1000);
+      const error = new AppError('rate_limited', 'Too many frames.', undefined, waitMs / 1000);
       this.end('too_many_packets', errorFrame(toPublicError(error)));
     }
   }
@@ -150,8 +150,8 @@ export class PeerConnection {
   ping(): void {
     // While it is not read, its answer does not arrive either.
     if (this.webSocket.isPaused) return;
-    if (!this.isAnswered) return this.end('unanswered');
-    this.isAnswered = false;
+    if (!this.hasAnsweredPing) return this.end('unanswered');
+    this.hasAnsweredPing = false;
     this.webSocket.ping(String(++this.pingsSent));
   }
 
@@ -163,24 +163,24 @@ export class PeerConnection {
     if (lastFrame !== undefined) this.send(lastFrame);
     if (this.isEnded) return;
     this.reason = reason;
-    this.total.bytes -= this.unread;
+    this.total.bytes -= this.unsent;
     this.inbox.length = 0;
-    this.tellLibrary('close');
-    this.sink.ended(this, reason);
+    this.emitToLibrary('close');
+    this.handler.ended(this, reason);
     this.webSocket.close(reason === 'server_closing' ? 1001 : 1000, reason);
     // A closing handshake is seen only where the client is read.
     this.webSocket.resume();
-    if (CUT_OFF.includes(reason) || this.unread > CLOSABLE) this.webSocket.terminate();
+    if (ABRUPT_ENDS.includes(reason) || this.unsent > MAX_GRACEFUL_CLOSE_BYTES) this.webSocket.terminate();
   }
 
   private receive(data: Buffer): void {
-    this.meter(0, 1);
+    this.recordIncoming(0, 1);
     if (this.isEnded) return;
     const frame = readFrame(data, this.limits.maxDepth);
     if ('error' in frame) return this.send(errorFrame(frame.error));
-    if (frame.value.type === 'HEARTBEAT') return this.handOver(frame.value);
+    if (frame.value.type === 'HEARTBEAT') return this.passToLibrary(frame.value);
     this.inbox.push(frame.value);
-    if (this.inbox.length >= INBOX) this.webSocket.pause();
+    if (this.inbox.length >= MAX_INBOX_FRAMES) this.webSocket.pause();
     this.work();
   }
 
@@ -202,18 +202,18 @@ export class PeerConnection {
 
   private async forward(frame: PeerSignal): Promise<void> {
     try {
-      await this.sink.forward(this, frame);
+      await this.handler.forward(this, frame);
     } catch (error) {
-      this.sink.failed(error);
+      this.handler.failed(error);
       this.sendUnreachable(frame.dst);
     }
   }
 
-  private tellLibrary(event: 'message' | 'close', text?: string): void {
+  private emitToLibrary(event: 'message' | 'close', text?: string): void {
     try {
       this.emitter.emit(event, text);
     } catch (error) {
-      this.sink.failed(error);
+      this.handler.failed(error);
     }
   }
 }

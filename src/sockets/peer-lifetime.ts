@@ -24,11 +24,12 @@ export class PeerLifetime {
   }
 
   private schedule(expiresAt: Date): void {
-    if (!this.stopped) this.timer = setTimeout(() => void this.look(), expiresAt.getTime() - Date.now());
+    if (!this.stopped)
+      this.timer = setTimeout(() => void this.checkSession(), expiresAt.getTime() - Date.now());
   }
 
   /** A session of which nothing can be found out counts as ended. */
-  private async look(): Promise<void> {
+  private async checkSession(): Promise<void> {
     const expiresAt = await this.sessions.latestTokenExpiry(this.caller.sessionId).catch(() => undefined);
     if (this.stopped) return;
     if (expiresAt && expiresAt > new Date()) this.schedule(expiresAt);

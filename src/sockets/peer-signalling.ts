@@ -8,13 +8,13 @@ import type { PeerConnection } from './peer-connection';
 import { WaitingFrames } from './waiting-frames';
 
 /** Pairs of users of whom it is kept whether one has blocked the other. */
-const PAIRS = 10_000;
+const MAX_CACHED_PAIRS = 10_000;
 
 /** Decides which frame reaches which peer, and hands those that do to the PeerJS library. */
 export class PeerSignalling {
-  private readonly holders = new Map<string, PeerConnection>();
+  private readonly registered = new Map<string, PeerConnection>();
   private readonly waiting: WaitingFrames;
-  private readonly knownBlocks: RevocableCache<{ blocked: boolean }>;
+  private readonly blockCache: RevocableCache<{ blocked: boolean }>;
   private readonly unsubscribe: () => void;
 
   /** @param blockMaxAge milliseconds after which a block is looked up again; undefined where there is one node. */
@@ -25,27 +25,27 @@ export class PeerSignalling {
     blockMaxAge: number | undefined,
   ) {
     this.waiting = new WaitingFrames(limits.absent, (frames) => {
-      const told = new Set<PeerConnection>();
+      const notified = new Set<PeerConnection>();
       for (const { sender, frame } of frames) {
-        if (!told.has(sender)) sender.sendUnreachable(frame.dst);
-        told.add(sender);
+        if (!notified.has(sender)) sender.sendUnreachable(frame.dst);
+        notified.add(sender);
       }
     });
-    this.knownBlocks = new RevocableCache(PAIRS, blockMaxAge);
+    this.blockCache = new RevocableCache(MAX_CACHED_PAIRS, blockMaxAge);
     this.unsubscribe = bus.subscribe((event) => {
-      if (event.type === 'block.changed') this.knownBlocks.delete(pairOf(event.userId, event.blockedId));
-      if (event.type === 'events.missed') this.knownBlocks.clear();
+      if (event.type === 'block.changed') this.blockCache.delete(pairKey(event.userId, event.blockedId));
+      if (event.type === 'events.missed') this.blockCache.clear();
     });
   }
 
   /** Who holds an id. */
-  holderOf(peerId: string): PeerConnection | undefined {
-    return this.holders.get(peerId);
+  connectionOf(peerId: string): PeerConnection | undefined {
+    return this.registered.get(peerId);
   }
 
   /** A connection holds its id from now on, and gets what waits for that. */
-  hold(connection: PeerConnection): void {
-    this.holders.set(connection.peerId, connection);
+  register(connection: PeerConnection): void {
+    this.registered.set(connection.peerId, connection);
     const bySender = new Map<PeerConnection, PeerSignal[]>();
     for (const { sender, frame } of this.waiting.take(connection.peerId)) {
       if (sender.isEnded) continue;
@@ -53,29 +53,29 @@ export class PeerSignalling {
       if (own) own.push(frame);
       else bySender.set(sender, [frame]);
     }
-    for (const [sender, frames] of bySender) sender.again(frames);
+    for (const [sender, frames] of bySender) sender.retry(frames);
   }
 
-  release(connection: PeerConnection): void {
-    if (this.holders.get(connection.peerId) === connection) this.holders.delete(connection.peerId);
+  unregister(connection: PeerConnection): void {
+    if (this.registered.get(connection.peerId) === connection) this.registered.delete(connection.peerId);
   }
 
   /**
    * Passes a frame on. A peer is absent for whoever it has blocked, and for whoever has blocked it: the frame waits, and
-   * its sender is told EXPIRE, as if nobody held the id.
+   * its sender is notified EXPIRE, as if nobody held the id.
    */
   async forward(sender: PeerConnection, frame: PeerSignal): Promise<void> {
     const size = Buffer.byteLength(JSON.stringify(frame)) + sender.peerId.length;
     for (;;) {
-      const receiver = this.holders.get(frame.dst);
-      if (!receiver || (await this.blockedBetween(sender, receiver))) {
+      const receiver = this.registered.get(frame.dst);
+      if (!receiver || (await this.isBlocked(sender, receiver))) {
         if (frame.type !== 'LEAVE' && !this.waiting.add(sender, frame, size))
           sender.sendUnreachable(frame.dst);
         return;
       }
       // Meanwhile somebody else may have taken the id, whom the answer does not concern.
-      if (this.holders.get(frame.dst) !== receiver) continue;
-      if (receiver.hasRoomFor(size)) sender.handOver(frame);
+      if (this.registered.get(frame.dst) !== receiver) continue;
+      if (receiver.hasRoomFor(size)) sender.passToLibrary(frame);
       else sender.sendUnreachable(frame.dst);
       return;
     }
@@ -86,16 +86,16 @@ export class PeerSignalling {
     this.waiting.clear();
   }
 
-  private async blockedBetween(one: PeerConnection, other: PeerConnection): Promise<boolean> {
+  private async isBlocked(one: PeerConnection, other: PeerConnection): Promise<boolean> {
     const [a, b] = [one.caller.userId, other.caller.userId];
     if (a.equals(b)) return false;
-    const found = await this.knownBlocks.get(pairOf(a, b), async () => ({
+    const found = await this.blockCache.get(pairKey(a, b), async () => ({
       blocked: await this.blocks.existsBetween(a, b),
     }));
     return found?.blocked ?? true;
   }
 }
 
-function pairOf(one: ObjectId, other: ObjectId): string {
+function pairKey(one: ObjectId, other: ObjectId): string {
   return [one.toHexString(), other.toHexString()].sort().join();
 }

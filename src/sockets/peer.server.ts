@@ -15,10 +15,10 @@ import { AppError, toPublicError, type PublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { networkOf } from '../utils/network';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
-import { ConnectionPlaces } from './connection-places';
+import { ConnectionLimit } from './connection-limit';
 import { PeerConnection, type PeerEnd } from './peer-connection';
 import { errorFrame } from './peer-frame';
-import { FrameCount } from './frame-count';
+import { FrameMeter } from './frame-meter';
 import { createPeerLibrary } from './peer-library';
 import { PeerLifetime } from './peer-lifetime';
 import { PeerSignalling } from './peer-signalling';
@@ -26,25 +26,25 @@ import { addressOf, refuseUpgrade, type UpgradeHandler } from './upgrade.router'
 import { BoundedWebSocketServer } from './web-socket-server';
 
 /** Seconds after which a client may try again that found no place. */
-const RETRY_FULL = 10;
+const RETRY_AFTER_SECONDS = 10;
 
 /** How much of what a client says of itself is kept, in characters. */
-const MAX_USER_AGENT = 256;
+const MAX_USER_AGENT_LENGTH = 256;
 
 /** Users of whom it is kept how much they have sent. */
-const COUNTED_USERS = 10_000;
+const MAX_METERED_USERS = 10_000;
 
-/** What a frame of a refused client counts beside its content, in bytes. */
-const FRAME_OVERHEAD = 256;
+/** What a frame of a refused client meters beside its content, in bytes. */
+const FRAME_OVERHEAD_BYTES = 256;
 
 /** What the PeerJS client is told when somebody else has its id. */
 const ID_TAKEN = JSON.stringify({ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } });
 
 /** Where there are several nodes: milliseconds after which it is looked up again who has blocked whom. */
-const BLOCK_MAX_AGE = 10_000;
+const BLOCK_CACHE_MAX_AGE_MS = 10_000;
 
 /** How long clients may take to confirm that they are closed when the server ends, in milliseconds. */
-const FAREWELL = 1000;
+const CLOSE_TIMEOUT_MS = 1000;
 
 export interface PeerServer {
   /** To be mounted at peerjsConfig.mountPath; the WebSocket side works once it is. */
@@ -55,7 +55,7 @@ export interface PeerServer {
 }
 
 /** A peer that has shown who it is. */
-interface Admission extends Authenticated {
+interface AuthenticatedPeer extends Authenticated {
   peerId: string;
 }
 
@@ -66,16 +66,16 @@ interface Admission extends Authenticated {
 export function createPeerServer(context: Context, limits: PeerLimits = peerjsConfig): PeerServer {
   const { bus, config, logger, services } = context;
   const trust = trustProxy(config.http.trustProxy);
-  const places = new ConnectionPlaces(config.peerjs.connections);
+  const connectionLimit = new ConnectionLimit(config.peerjs.connections);
   const webSockets = new BoundedWebSocketServer({ noServer: true, maxPayload: limits.maxFrameBytes });
-  const recheck = config.redisUrl === undefined ? undefined : BLOCK_MAX_AGE;
+  const recheck = config.redisUrl === undefined ? undefined : BLOCK_CACHE_MAX_AGE_MS;
   const signalling = new PeerSignalling(limits, services.blocks, bus, recheck);
   const connections = new Map<string, PeerConnection>();
-  const leave = new WeakMap<PeerConnection, () => void>();
-  const total = { bytes: 0 };
-  const counts = new LRUCache<string, FrameCount>({ max: COUNTED_USERS });
+  const onEnded = new WeakMap<PeerConnection, () => void>();
+  const unsentTotal = { bytes: 0 };
+  const meters = new LRUCache<string, FrameMeter>({ max: MAX_METERED_USERS });
   /** The sessions that ended while somebody was on the way in: one list for each. */
-  const arriving = new Set<Set<string>>();
+  const pendingAdmissions = new Set<Set<string>>();
   let isClosing = false;
 
   const library = createPeerLibrary(limits.aliveTimeout, config.http.corsOrigins, logger, failed);
@@ -89,7 +89,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
 
   function handleEvent(event: DomainEvent): void {
     if (event.type === 'session.revoked') {
-      for (const ended of arriving) ended.add(event.sessionId.toHexString());
+      for (const ended of pendingAdmissions) ended.add(event.sessionId.toHexString());
       for (const { id, sessionId } of services.peers.of(event.userId)) {
         if (!sessionId.equals(event.sessionId)) continue;
         const error = {
@@ -122,16 +122,16 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   }
 
   function ended(connection: PeerConnection, reason: PeerEnd): void {
-    signalling.release(connection);
+    signalling.unregister(connection);
     connections.delete(connection.connectionId);
-    leave.get(connection)?.();
+    onEnded.get(connection)?.();
     if (reason !== 'too_slow' && reason !== 'too_many_packets') return;
     services.peers.noteEnd(reason);
     logger.warn({ reason, address: connection.caller.address }, 'a peer was disconnected');
   }
 
   /** Who wants to register what. A ticket for a call will be one more way to say so. @throws AppError */
-  async function admit(request: IncomingMessage, address: string): Promise<Admission> {
+  async function admit(request: IncomingMessage, address: string): Promise<AuthenticatedPeer> {
     const searchParams = addressOf(request)?.searchParams ?? new URLSearchParams();
     if (!searchParams.get('token'))
       throw new AppError('unauthenticated', 'This takes an access token: new Peer(id, {token}).');
@@ -147,9 +147,10 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
 
   async function open(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const address = clientAddress(request, trust);
-    const place = isClosing ? 'full' : places.take(networkOf(address));
-    if (typeof place === 'string') return refuseUpgrade(socket, place === 'full' ? 503 : 429, RETRY_FULL);
-    socket.once('close', place);
+    const slot = isClosing ? 'full' : connectionLimit.acquire(networkOf(address));
+    if (typeof slot === 'string')
+      return refuseUpgrade(socket, slot === 'full' ? 503 : 429, RETRY_AFTER_SECONDS);
+    socket.once('close', slot);
     if (socket.destroyed) return;
     try {
       await services.throttle.countCall(THROTTLES.connect, address);
@@ -158,44 +159,44 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
       return refuseUpgrade(socket, 429, error.retryAfter);
     }
     const endedMeanwhile = new Set<string>();
-    arriving.add(endedMeanwhile);
+    pendingAdmissions.add(endedMeanwhile);
     const admission = await admit(request, address)
       .catch((error: unknown) => {
         if (!(error instanceof AppError)) failed(error);
         return toPublicError(error);
       })
-      .finally(() => arriving.delete(endedMeanwhile));
+      .finally(() => pendingAdmissions.delete(endedMeanwhile));
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      if ('code' in admission) return refuse(webSocket, admission);
+      if ('code' in admission) return reject(webSocket, admission);
       try {
         if (endedMeanwhile.has(admission.caller.sessionId.toHexString())) {
           throw new AppError('session_revoked', 'The session has ended.');
         }
-        enter(webSocket, admission, request.headers['user-agent'] ?? '', socket);
+        accept(webSocket, admission, request.headers['user-agent'] ?? '', socket);
       } catch (error) {
         if (!(error instanceof AppError)) failed(error);
-        refuse(webSocket, toPublicError(error));
+        reject(webSocket, toPublicError(error));
       }
     });
   }
 
   /** Lets a peer in, in the place of the connection by which the same session has held its id. @throws AppError */
-  function enter(
+  function accept(
     webSocket: WebSocket,
-    { peerId, caller, tokenExpiresAt }: Admission,
+    { peerId, caller, tokenExpiresAt }: AuthenticatedPeer,
     userAgent: string,
     socket: Duplex,
   ): void {
     if (isClosing) throw new AppError('unavailable', 'The server is closing. Connect again.');
-    const countOfUser = counts.get(caller.userId.toHexString()) ?? new FrameCount(limits.userRate);
-    counts.set(caller.userId.toHexString(), countOfUser);
-    if (countOfUser.wait > 0) {
-      throw new AppError('rate_limited', 'Too many frames.', undefined, countOfUser.wait / 1000);
+    const userMeter = meters.get(caller.userId.toHexString()) ?? new FrameMeter(limits.userRate);
+    meters.set(caller.userId.toHexString(), userMeter);
+    if (userMeter.waitMs > 0) {
+      throw new AppError('rate_limited', 'Too many frames.', undefined, userMeter.waitMs / 1000);
     }
-    const holder = signalling.holderOf(peerId);
-    if (holder?.caller.sessionId.equals(caller.sessionId)) {
+    const previous = signalling.connectionOf(peerId);
+    if (previous?.caller.sessionId.equals(caller.sessionId)) {
       // It must not come again by itself: two tabs under one id would take it from each other for ever.
-      holder.end('taken_over', ID_TAKEN);
+      previous.end('taken_over', ID_TAKEN);
     }
     services.peers.reserve(caller.userId)();
     const connectionId = randomUUID();
@@ -205,8 +206,8 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
       peerId,
       caller,
       limits,
-      countOfUser,
-      total,
+      userMeter,
+      unsentTotal,
       {
         forward: (sender, frame) => signalling.forward(sender, frame),
         ended,
@@ -219,7 +220,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
       userId,
       sessionId,
       address,
-      userAgent: userAgent.slice(0, MAX_USER_AGENT),
+      userAgent: userAgent.slice(0, MAX_USER_AGENT_LENGTH),
       since: new Date(),
     };
     connections.set(connectionId, connection);
@@ -230,23 +231,23 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
         errorFrame({ code: 'token_expired', message: 'The access token has expired.' }),
       ),
     );
-    leave.set(connection, () => {
+    onEnded.set(connection, () => {
       services.peers.closed(live);
       lifetime.stop();
     });
-    socket.on('data', (chunk: Buffer) => connection.meter(chunk.length, 0));
+    socket.on('data', (chunk: Buffer) => connection.recordIncoming(chunk.length, 0));
     library.connect(connection.librarySocket, peerId, sessionId.toHexString());
     // Otherwise the library has refused it, for somebody else holds the id.
-    if (!connection.isEnded) signalling.hold(connection);
+    if (!connection.isEnded) signalling.register(connection);
   }
 
   /** Tells a client why it may not come in, and closes its connection. */
-  function refuse(webSocket: WebSocket, refusal: PublicError): void {
+  function reject(webSocket: WebSocket, refusal: PublicError): void {
     webSocket.on('error', () => webSocket.terminate());
     // A client may have sent its first frames before it reads the answer. One that sends more is cut off.
     let bytes = 0;
     webSocket.on('message', (data: Buffer) => {
-      bytes += data.length + FRAME_OVERHEAD;
+      bytes += data.length + FRAME_OVERHEAD_BYTES;
       if (bytes > limits.maxFrameBytes) webSocket.terminate();
     });
     webSocket.send(errorFrame(refusal));
@@ -269,7 +270,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
       const closed = [...webSockets.clients].map(
         (each) => new Promise((resolve) => each.once('close', resolve)),
       );
-      await inTime(Promise.all(closed), FAREWELL);
+      await inTime(Promise.all(closed), CLOSE_TIMEOUT_MS);
       for (const each of webSockets.clients) each.terminate();
       await new Promise((resolve) => webSockets.close(resolve));
       signalling.close();

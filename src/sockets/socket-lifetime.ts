@@ -4,7 +4,7 @@ import { AppError } from '../utils/errors';
 import type { ParleySocket } from './socket.types';
 
 /** How long before the end of its token a socket is told, in milliseconds; at most half of what is left. */
-const NOTICE = 60_000;
+const EXPIRY_NOTICE_MS = 60_000;
 
 /**
  * A socket lives as long as the access token that it has shown last: it is told before that ends, may show a
@@ -45,7 +45,7 @@ export class SocketLifetime {
     const left = expiresAt.getTime() - Date.now();
     this.notice = setTimeout(
       () => this.socket.emit('auth:expiring', { expiresAt: expiresAt.toISOString() }),
-      left - Math.min(NOTICE, left / 2),
+      left - Math.min(EXPIRY_NOTICE_MS, left / 2),
     );
     this.end = setTimeout(() => endSocket(this.socket, 'token_expired'), left);
   }

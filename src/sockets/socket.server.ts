@@ -11,7 +11,7 @@ import { AppError, toPublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
 import { parseInput } from '../utils/validation';
-import { Backlog, PollAnswers } from './backlog';
+import { Backlog, PollResponses } from './backlog';
 import { Broadcaster } from './broadcast';
 import { EventGate } from './event-gate';
 import { dispatchEvents } from './handlers/dispatch';
@@ -32,31 +32,31 @@ import { BoundedWebSocketServer } from './web-socket-server';
 export const SOCKET_IO_PATH = '/socket.io/';
 
 /** The largest packet of a client, in bytes: a message of 8,000 characters at its longest in JSON. */
-const MAX_PACKET = 128 * 1024;
+const MAX_PACKET_BYTES = 128 * 1024;
 
 /** How long a connection may take to show a token, in milliseconds, and how often it may try. */
-const ADMISSION_TIME = 10_000;
-const ADMISSION_TRIES = 10;
+const ADMISSION_TIMEOUT_MS = 10_000;
+const MAX_ADMISSION_ATTEMPTS = 10;
 
 /** For each event that a client may send, so many packets are taken. */
 const PACKETS_PER_EVENT = 40;
 
 /** Within what time clients come again after a restart, in milliseconds: by their number, within bounds. */
-const SPREAD = { perSocket: 5, min: 2000, max: 30_000 };
+const RECONNECT_SPREAD_MS = { perSocket: 5, min: 2000, max: 30_000 };
 /** How long a restart takes at least. */
-const RESTART = 500;
+const MIN_RESTART_MS = 500;
 
 /** How much of what a client says of itself is kept, in characters. */
-const MAX_USER_AGENT = 256;
+const MAX_USER_AGENT_LENGTH = 256;
 
 /** How long the end waits for clients to take what they were told last, in milliseconds. */
-const FAREWELL = 1000;
+const DRAIN_TIMEOUT_MS = 1000;
 
 /** What a handshake found out, for when the connection stands. */
-interface Admission {
+interface Handshake {
   mark: number;
   audiences: UserAudiences;
-  manners: Manners;
+  presenceSettings: Manners;
   /** Gives back the place that is kept for the connection. */
   release: () => void;
   tokenExpiresAt: Date;
@@ -84,7 +84,7 @@ export function createSocketServer(context: Context): SocketServer {
     ...(corsOrigins.length > 0 && { cors: { origin: corsOrigins } }),
   };
   const engine = new EngineServer({
-    maxHttpBufferSize: MAX_PACKET,
+    maxHttpBufferSize: MAX_PACKET_BYTES,
     wsEngine: BoundedWebSocketServer,
     pingInterval: pingSeconds * 1000,
     pingTimeout: pongSeconds * 1000,
@@ -95,28 +95,28 @@ export function createSocketServer(context: Context): SocketServer {
       services.throttle.countCall(THROTTLES.connect, clientAddress(request, trust)),
     ),
   );
-  const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIME, ...options });
+  const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIMEOUT_MS, ...options });
   io.bind(engine);
   const broadcaster = new Broadcaster(io, bus, services.audiences);
   const gate = new EventGate(eventsPerSecond, services.connections);
-  const answers = new PollAnswers();
+  const pollResponses = new PollResponses();
   const messages = { ...messageHandlers(services.messages), ...messageMarkHandlers(services) };
-  const syncing = syncHandlers(services.sync, services.reads);
-  const admissions = new WeakMap<ParleySocket, Admission>();
-  const tries = new WeakMap<object, number>();
+  const sync = syncHandlers(services.sync, services.reads);
+  const handshakes = new WeakMap<ParleySocket, Handshake>();
+  const attempts = new WeakMap<object, number>();
 
   const backlogs = new Set<Backlog>();
   const writer = new SocketWriter();
   engine.on('connection', (conn: EngineSocket) => {
-    const note = (reason: EndedFor) => {
+    const recordEnd = (reason: EndedFor) => {
       services.connections.noteEnd(reason);
       logger.warn({ reason, address: conn.remoteAddress }, 'a connection was ended');
     };
-    const backlog = new Backlog(conn, answers, backlogBytes, () => note('too_slow'));
+    const backlog = new Backlog(conn, pollResponses, backlogBytes, () => recordEnd('too_slow'));
     backlogs.add(backlog);
     conn.once('close', () => backlogs.delete(backlog));
     writer.watch(conn);
-    limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => note('too_many_packets'));
+    limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => recordEnd('too_many_packets'));
   });
 
   io.use((socket, next) => {
@@ -132,9 +132,9 @@ export function createSocketServer(context: Context): SocketServer {
   });
 
   async function admit(socket: ParleySocket): Promise<void> {
-    const tried = (tries.get(socket.conn) ?? 0) + 1;
-    tries.set(socket.conn, tried);
-    if (tried > ADMISSION_TRIES) socket.conn.close();
+    const attempt = (attempts.get(socket.conn) ?? 0) + 1;
+    attempts.set(socket.conn, attempt);
+    if (attempt > MAX_ADMISSION_ATTEMPTS) socket.conn.close();
     const { token, client } = socket.handshake.auth as { token: unknown; client: unknown };
     services.clientVersions.admit(parseInput(clientHandshake, { client }, 'payload').client);
     if (typeof token !== 'string' || token === '') {
@@ -149,20 +149,20 @@ export function createSocketServer(context: Context): SocketServer {
     const release = services.connections.reserve(caller.userId);
     socket.conn.once('close', release);
     socket.data.caller = caller;
-    const [{ audiences }, manners] = await Promise.all([
+    const [{ audiences }, presenceSettings] = await Promise.all([
       services.access.readable(caller.userId),
       services.presence.mannersOf(caller.userId),
     ]).catch((error: unknown) => {
       release();
       throw error;
     });
-    admissions.set(socket, { mark, audiences, manners, release, tokenExpiresAt });
+    handshakes.set(socket, { mark, audiences, presenceSettings, release, tokenExpiresAt });
   }
 
   io.on('connection', (socket) => {
-    const admission = admissions.get(socket);
-    admission?.release();
-    if (!admission || !enter(socket, admission)) {
+    const handshake = handshakes.get(socket);
+    handshake?.release();
+    if (!handshake || !enter(socket, handshake)) {
       // Its rights changed during the handshake. Closing the transport makes the client come again at once.
       socket.conn.close();
       return;
@@ -170,18 +170,18 @@ export function createSocketServer(context: Context): SocketServer {
     const connection = toConnection(socket);
     const { id, userId } = connection;
     services.connections.opened(connection);
-    services.presence.entered(id, userId, admission.manners);
+    services.presence.entered(id, userId, handshake.presenceSettings);
     socket.once('disconnect', (reason) => {
       services.connections.closed(connection);
       // One that the server ends comes back only by a new log-in.
       services.presence.left(id, userId, reason === 'server namespace disconnect');
       if (services.connections.of(userId).length === 0) void services.typing.left(userId);
     });
-    const lifetime = new SocketLifetime(socket, services.sessions, admission.tokenExpiresAt);
+    const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
     const own = presenceHandlers(id, services.presence, services.typing);
     dispatchEvents(
       socket,
-      { ...messages, ...syncing, ...own, ...authHandlers(lifetime) },
+      { ...messages, ...sync, ...own, ...authHandlers(lifetime) },
       services,
       gate,
       logger,
@@ -189,33 +189,36 @@ export function createSocketServer(context: Context): SocketServer {
   });
 
   /** @returns false, and lets the socket receive nothing, if what was read in its handshake may be outdated. */
-  function enter(socket: ParleySocket, { audiences, mark }: Admission): boolean {
+  function enter(socket: ParleySocket, { audiences, mark }: Handshake): boolean {
     if (!services.audiences.enter(socket.data.caller.userId, audiences, mark)) return false;
     broadcaster.enter(socket);
     return true;
   }
 
   /** Tells each client another moment to come again. */
-  function sayGoodbye(): void {
+  function announceShutdown(): void {
     const { sockets } = io.of('/');
-    const spread = Math.min(SPREAD.max, Math.max(SPREAD.min, sockets.size * SPREAD.perSocket));
+    const spread = Math.min(
+      RECONNECT_SPREAD_MS.max,
+      Math.max(RECONNECT_SPREAD_MS.min, sockets.size * RECONNECT_SPREAD_MS.perSocket),
+    );
     for (const socket of sockets.values()) {
-      socket.emit('server:closing', { reconnectAfter: Math.round(RESTART + Math.random() * spread) });
+      socket.emit('server:closing', { reconnectAfter: Math.round(MIN_RESTART_MS + Math.random() * spread) });
     }
   }
 
   return {
     handleRequest: (request, response) => {
-      answers.watch(request, response);
+      pollResponses.track(request, response);
       engine.handleRequest(request, response);
     },
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
     close: async () => {
       await gate.close();
       broadcaster.stop();
-      sayGoodbye();
+      announceShutdown();
       const drained = Promise.all([...backlogs].map((backlog) => backlog.drained()));
-      await inTime(drained, FAREWELL);
+      await inTime(drained, DRAIN_TIMEOUT_MS);
       await io.close();
     },
   };
@@ -223,6 +226,6 @@ export function createSocketServer(context: Context): SocketServer {
 
 function toConnection({ id, handshake, data }: ParleySocket): LiveConnection {
   const { userId, sessionId, address } = data.caller;
-  const userAgent = (handshake.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT);
+  const userAgent = (handshake.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT_LENGTH);
   return { id, userId, sessionId, address, userAgent, since: new Date() };
 }

@@ -9,18 +9,18 @@ interface WaitingFrame {
   bytes: number;
 }
 
-interface Waiting {
+interface PeerQueue {
   frames: WaitingFrame[];
   bytes: number;
   timer: NodeJS.Timeout;
 }
 
 /** What a waiting frame costs beside its text, in bytes. */
-const OVERHEAD = 256;
+const FRAME_OVERHEAD_BYTES = 256;
 
 /** Keeps frames for peers that are absent for a short time, within bounds per peer, per sender and in all. */
 export class WaitingFrames {
-  private readonly byPeer = new Map<string, Waiting>();
+  private readonly byPeer = new Map<string, PeerQueue>();
   private readonly bytesBySender = new Map<string, number>();
   private bytes = 0;
 
@@ -33,14 +33,14 @@ export class WaitingFrames {
   /** Keeps a frame until its peer comes or the time is over. @returns false when there is no room. */
   add(sender: PeerConnection, frame: PeerSignal, size: number): boolean {
     const { limits } = this;
-    const bytes = size + OVERHEAD;
+    const bytes = size + FRAME_OVERHEAD_BYTES;
     const known = this.byPeer.get(frame.dst);
     const user = sender.caller.userId.toHexString();
     const bySender = this.bytesBySender.get(user) ?? 0;
     if (known && known.frames.length >= limits.framesPerPeer) return false;
     if ((known?.bytes ?? 0) + bytes > limits.bytesPerPeer) return false;
     if (bySender + bytes > limits.bytesPerSender || this.bytes + bytes > limits.bytesInAll) return false;
-    const waiting = known ?? this.startWaiting(frame.dst);
+    const waiting = known ?? this.createQueue(frame.dst);
     waiting.frames.push({ sender, frame, bytes });
     waiting.bytes += bytes;
     this.bytesBySender.set(user, bySender + bytes);
@@ -69,7 +69,7 @@ export class WaitingFrames {
     for (const peerId of [...this.byPeer.keys()]) this.take(peerId);
   }
 
-  private startWaiting(peerId: string): Waiting {
+  private createQueue(peerId: string): PeerQueue {
     const timer = setTimeout(() => this.onExpired(this.take(peerId)), this.limits.timeout);
     const waiting = { frames: [], bytes: 0, timer: timer.unref() };
     this.byPeer.set(peerId, waiting);

@@ -3,12 +3,12 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 
 /** Milliseconds in which pings and pongs are counted, and how many a client may send. Browsers send none unasked. */
-const WINDOW = 10_000;
-const CONTROL_FRAMES = 500;
+const WINDOW_MS = 10_000;
+const MAX_CONTROL_FRAMES = 500;
 /** No ping is answered while more than this waits for the client, in bytes. */
-const UNREAD = 16 * 1024;
+const MAX_UNSENT_BYTES = 16 * 1024;
 /** How long a client may take to confirm that it is closed, in milliseconds. */
-const CLOSE_TIMEOUT = 5000;
+const CLOSE_TIMEOUT_MS = 5000;
 
 /**
  * A WebSocket server whose clients cannot fill the memory with pings. `ws` by itself answers each one at once, also when
@@ -16,7 +16,7 @@ const CLOSE_TIMEOUT = 5000;
  */
 export class BoundedWebSocketServer extends WebSocketServer {
   constructor(options: ServerOptions) {
-    super({ ...options, autoPong: false, closeTimeout: CLOSE_TIMEOUT } as ServerOptions);
+    super({ ...options, autoPong: false, closeTimeout: CLOSE_TIMEOUT_MS } as ServerOptions);
   }
 
   override handleUpgrade(
@@ -25,28 +25,28 @@ export class BoundedWebSocketServer extends WebSocketServer {
     head: Buffer,
     done: (webSocket: WebSocket, request: IncomingMessage) => void,
   ): void {
-    super.handleUpgrade(request, socket, head, (webSocket, same) => {
-      boundControlFrames(webSocket);
-      done(webSocket, same);
+    super.handleUpgrade(request, socket, head, (webSocket, upgradeRequest) => {
+      limitControlFrames(webSocket);
+      done(webSocket, upgradeRequest);
     });
   }
 }
 
-function boundControlFrames(webSocket: WebSocket): void {
+function limitControlFrames(webSocket: WebSocket): void {
   let count = 0;
   let windowEnd = 0;
   const isFlood = () => {
     const now = Date.now();
     if (now >= windowEnd) {
-      windowEnd = now + WINDOW;
+      windowEnd = now + WINDOW_MS;
       count = 0;
     }
-    return ++count > CONTROL_FRAMES;
+    return ++count > MAX_CONTROL_FRAMES;
   };
   webSocket.on('ping', (data: Buffer) => {
     if (isFlood()) webSocket.terminate();
     // The standard lets a server leave out answers to all but the newest ping.
-    else if (webSocket.bufferedAmount <= UNREAD) webSocket.pong(data);
+    else if (webSocket.bufferedAmount <= MAX_UNSENT_BYTES) webSocket.pong(data);
   });
   webSocket.on('pong', () => {
     if (isFlood()) webSocket.terminate();

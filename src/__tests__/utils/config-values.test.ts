@@ -68,7 +68,7 @@ describe('a valid value', () => {
     [{ PEERJS_ENABLED: 'false' }, { peerjs: { enabled: false } }],
     [
       { PEERJS_CONNECTIONS: '100000', PEERJS_PER_ADDRESS: '1' },
-      { peerjs: { connections: { inAll: 100_000, perNetwork: 1 } } },
+      { peerjs: { connections: { total: 100_000, perNetwork: 1 } } },
     ],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ];

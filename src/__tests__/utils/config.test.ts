@@ -55,7 +55,7 @@ describe('without any settings', () => {
       },
       presence: { graceSeconds: 5, awaySeconds: 600 },
       mail: { smtpUrl: undefined, from: 'Parley <parley@localhost>' },
-      peerjs: { enabled: true, connections: { inAll: 5000, perNetwork: 500 } },
+      peerjs: { enabled: true, connections: { total: 5000, perNetwork: 500 } },
       logLevel: 'info',
     });
   });

@@ -10,11 +10,11 @@ export function presenceChanged(
   { changes: all }: DomainEventOf<'presence.changed'>,
   socketsOf: SocketsOf,
 ): WireEvent[] {
-  const byPlace = new Map<string, { changes: PresenceChange[]; sockets: Iterable<string> }>();
-  const add = (place: string, change: PresenceChange, sockets: () => Iterable<string>) => {
-    const known = byPlace.get(place);
+  const byAudience = new Map<string, { changes: PresenceChange[]; sockets: Iterable<string> }>();
+  const add = (audience: string, change: PresenceChange, sockets: () => Iterable<string>) => {
+    const known = byAudience.get(audience);
     if (known) known.changes.push(change);
-    else byPlace.set(place, { changes: [change], sockets: sockets() });
+    else byAudience.set(audience, { changes: [change], sockets: sockets() });
   };
   for (const change of all) {
     const { userId, groupIds, channelIds } = change;
@@ -22,24 +22,24 @@ export function presenceChanged(
     for (const id of groupIds) add(`group:${id}`, change, () => socketsOf.group(id));
     for (const id of channelIds) add(`channel:${id}`, change, () => socketsOf.channel(id));
   }
-  const placesOf = new Map<string, string[]>();
-  for (const [place, { sockets }] of byPlace) {
+  const audiencesOf = new Map<string, string[]>();
+  for (const [audience, { sockets }] of byAudience) {
     for (const socketId of sockets) {
-      const places = placesOf.get(socketId);
-      if (places) places.push(place);
-      else placesOf.set(socketId, [place]);
+      const audiences = audiencesOf.get(socketId);
+      if (audiences) audiences.push(audience);
+      else audiencesOf.set(socketId, [audience]);
     }
   }
-  const alike = new Map<string, { places: string[]; socketIds: string[] }>();
-  for (const [socketId, places] of placesOf) {
-    const key = places.join();
-    const those = alike.get(key);
-    if (those) those.socketIds.push(socketId);
-    else alike.set(key, { places, socketIds: [socketId] });
+  const groups = new Map<string, { audiences: string[]; socketIds: string[] }>();
+  for (const [socketId, audiences] of audiencesOf) {
+    const key = audiences.join();
+    const group = groups.get(key);
+    if (group) group.socketIds.push(socketId);
+    else groups.set(key, { audiences, socketIds: [socketId] });
   }
-  return [...alike.values()].map(({ places, socketIds }) => {
-    const concerning = new Set(places.flatMap((place) => byPlace.get(place)?.changes ?? []));
-    return to({ kind: 'sockets', socketIds }, 'presence:changed', toPayload(concerning));
+  return [...groups.values()].map(({ audiences, socketIds }) => {
+    const relevant = new Set(audiences.flatMap((audience) => byAudience.get(audience)?.changes ?? []));
+    return to({ kind: 'sockets', socketIds }, 'presence:changed', toPayload(relevant));
   });
 }
 

@@ -60,7 +60,7 @@ export function dispatchEvents(
         services.timings.note(name, performance.now() - start);
         acknowledge?.(answer);
       });
-    gate.watch(answered);
+    gate.track(answered);
   });
 }
 

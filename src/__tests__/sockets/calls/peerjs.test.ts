@@ -30,7 +30,7 @@ beforeAll(async () => {
         ...peerjsConfig,
         rate: { window: 600_000, frames: FRAMES, bytes: 64 * 1024 * 1024 },
         userRate: { window: 600_000, frames: FRAMES + 100, bytes: 64 * 1024 * 1024 },
-        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, patience: PATIENCE },
+        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, timeout: PATIENCE },
         absent: { ...peerjsConfig.absent, timeout: 500, framesPerPeer: WAITING },
       },
     },

@@ -6,7 +6,7 @@ export interface FrameRate {
 }
 
 /** Counts what somebody sends, window by window. */
-export class FrameCount {
+export class FrameMeter {
   private frames = 0;
   private bytes = 0;
   private windowEnd = 0;
@@ -20,7 +20,7 @@ export class FrameCount {
   }
 
   /** Milliseconds until more may be sent; 0 when it may be sent now. */
-  get wait(): number {
+  get waitMs(): number {
     this.renew();
     if (this.frames <= this.rate.frames && this.bytes <= this.rate.bytes) return 0;
     return this.windowEnd - Date.now();
