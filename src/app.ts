@@ -54,7 +54,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
       administrator: requireAdministrator(services.access),
       limit: limitCalls(services.throttle),
       runIdempotently: handleIdempotencyKeys(services.idempotency),
-      receive: (spec) => receiveUpload(spec, services.spool),
+      receive: (spec) => receiveUpload(spec, services.temporaryUploads),
     }),
   );
   app.use(apiDocsPage());

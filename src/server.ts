@@ -231,7 +231,7 @@ function shutDownOnSignal(running: Running): Shutdown {
 function shutDownOnFailure({ logger, services, database }: Context, shutdown: Shutdown): void {
   process.on('unhandledRejection', (error) => {
     logger.error({ err: error }, 'unhandled rejection');
-    services.errors.note('unhandled', error, null);
+    services.errors.record('unhandled', error, null);
   });
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'uncaught exception');

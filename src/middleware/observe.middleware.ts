@@ -9,7 +9,7 @@ export function recordTimings(timings: Timings): RequestHandler {
     const start = performance.now();
     response.once('finish', () => {
       if (String(response.getHeader('content-type')).startsWith('application/x-ndjson')) return;
-      timings.note(nameOf(request), performance.now() - start);
+      timings.record(nameOf(request), performance.now() - start);
     });
     next();
   };
@@ -18,7 +18,7 @@ export function recordTimings(timings: Timings): RequestHandler {
 /** Notes errors, and hands them on to who answers them. */
 export function recordErrors(errors: RecentErrors): ErrorRequestHandler {
   return (thrown: unknown, request, _response, next) => {
-    errors.note(nameOf(request), toKnownError(thrown), typeof request.id === 'string' ? request.id : null);
+    errors.record(nameOf(request), toKnownError(thrown), typeof request.id === 'string' ? request.id : null);
     next(thrown);
   };
 }

@@ -2,7 +2,7 @@ import type { Request, RequestHandler } from 'express';
 import multer, { MulterError, type StorageEngine } from 'multer';
 import { rm } from 'node:fs/promises';
 import type { UploadedFile, UploadSpec } from '../models/files/upload.model';
-import type { UploadSpool } from '../services/files/upload-spool';
+import type { TemporaryUploads } from '../services/files/temporary-uploads';
 import { AppError } from '../utils/errors';
 import { inputOf } from './validate.middleware';
 
@@ -16,9 +16,9 @@ type Field = Express.Multer.File & { upload?: UploadedFile };
  * which `discardUpload` removes. Stands behind `validate`.
  * A file that is too large is refused while it is still coming in.
  */
-export function receiveUpload(spec: UploadSpec, spool: UploadSpool): RequestHandler {
+export function receiveUpload(spec: UploadSpec, temporaryUploads: TemporaryUploads): RequestHandler {
   const receive = multer({
-    storage: storageOf(spool),
+    storage: storageOf(temporaryUploads),
     // As browsers write names.
     defParamCharset: 'utf8',
     limits: { fileSize: spec.maxBytes, files: 1, fields: 0, fieldNameSize: 100, headerPairs: 20 },
@@ -47,10 +47,10 @@ export async function discardUpload(request: Request, { path }: UploadedFile): P
   });
 }
 
-function storageOf(spool: UploadSpool): StorageEngine {
+function storageOf(temporaryUploads: TemporaryUploads): StorageEngine {
   return {
     _handleFile: (_request, file, done) => {
-      spool.receive(file.stream).then(
+      temporaryUploads.receive(file.stream).then(
         (upload) => done(null, { path: upload.path, upload } as Partial<Field>),
         (error: unknown) => done(error),
       );

@@ -30,7 +30,7 @@ if (values.help) {
       throw new Error('Nothing was deleted.');
     }
     await database.db.dropDatabase();
-    await services.sweeper.removeAll();
+    await services.uploadCleanup.removeAll();
     await services.uploadFolder.release();
     console.log(`Deleted everything in ${where}.`);
   });

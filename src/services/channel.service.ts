@@ -16,7 +16,7 @@ import type { Caller } from '../models/identity/session.model';
 import { cutPage, type Page } from '../utils/cursor';
 import { AppError } from '../utils/errors';
 import { nameKeysOf } from '../utils/name-keys';
-import { noChannel, type Access } from './access/access';
+import { channelNotFound, type Access } from './access/access';
 import { toDetails, type AuditService } from './audit/audit.service';
 import type { ChannelChanges, ChannelFields } from './channels/channel-changes';
 import type { ChannelCounts } from './channels/channel-counts';
@@ -56,17 +56,17 @@ export class ChannelService {
   async create(caller: Caller, input: CreateChannelInput): Promise<Channel> {
     return this.refuseTakenName(() =>
       this.deps.writes.inGroup(caller, 'group.create_channel', input.groupId, {}, async ({ group }) => {
-        const position = await this.deps.order.lastPosition(group._id, input.visibility);
+        const position = await this.deps.order.positionAtEnd(group._id, input.visibility);
         const channel = newChannel(caller, group._id, position, input);
         await this.deps.collections.channels.insertOne(channel);
-        await this.note(caller, channel, 'channel.created', { name: channel.name });
+        await this.record(caller, channel, 'channel.created', { name: channel.name });
         if (channel.visibility === 'private') {
           await this.deps.members.add(channel, [caller.userId]);
           const made = await this.deps.collections.channels.findOne({ _id: channel._id });
           return this.deps.counts.show(made ?? channel);
         }
-        await this.deps.groupChannels.count(channel);
-        const counted = await this.deps.counts.counted(channel);
+        await this.deps.groupChannels.addPublic(channel);
+        const counted = await this.deps.counts.withMemberCount(channel);
         await this.deps.bus.publish({ type: 'channel.created', channel: counted });
         return toChannel(counted);
       }),
@@ -79,9 +79,9 @@ export class ChannelService {
    */
   async list(caller: Caller, query: ChannelsQuery): Promise<Page<Channel>> {
     const { group } = await this.deps.access.group(caller, 'group.list_channels', query.groupId);
-    const { filter } = await this.deps.access.viewOf(caller.userId, group._id);
+    const { filter } = await this.deps.access.groupViewOf(caller.userId, group._id);
     const channels = await this.deps.collections.channels
-      .find({ ...filter, ...(query.cursor && behind(query.cursor)) })
+      .find({ ...filter, ...(query.cursor && afterCursor(query.cursor)) })
       .sort({ position: 1, _id: 1 })
       .limit(query.limit + 1)
       .toArray();
@@ -109,9 +109,9 @@ export class ChannelService {
         const renamed = input.name !== undefined && input.name !== before.name;
         const stored = { ...fields, ...(renamed ? nameKeysOf(input.name ?? '') : {}) };
         if (Object.keys(others).length > 0)
-          await this.note(caller, before, 'channel.updated', toDetails(others));
+          await this.record(caller, before, 'channel.updated', toDetails(others));
         const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
-        if (turnsTo) await this.note(caller, before, 'channel.visibility_changed', { to: turnsTo });
+        if (turnsTo) await this.record(caller, before, 'channel.visibility_changed', { to: turnsTo });
         if (turnsTo === 'private') await this.close(before, caller);
         if (turnsTo === 'public') return this.deps.counts.show(await this.open(before, stored));
         return this.deps.counts.show(await this.deps.changes.update(before._id, stored));
@@ -135,9 +135,9 @@ export class ChannelService {
   /** Deletes a channel with its messages. @throws AppError not_found, forbidden */
   async delete(caller: Caller, channelId: string): Promise<void> {
     await this.deps.writes.inChannel(caller, 'channel.delete', channelId, {}, async ({ channel }) => {
-      await this.deps.groupChannels.discount(channel);
+      await this.deps.groupChannels.removePublic(channel);
       await this.deps.members.removeChannels([channel], 'deleted');
-      await this.note(caller, channel, 'channel.deleted', { name: channel.name });
+      await this.record(caller, channel, 'channel.deleted', { name: channel.name });
     });
     await this.deps.purger.wake();
   }
@@ -146,9 +146,9 @@ export class ChannelService {
     return this.deps.writes.inChannel(caller, 'channel.archive', channelId, {}, async ({ channel }) => {
       if ((channel.archivedAt === null) === (archivedAt === null)) return this.deps.counts.show(channel);
       const after = await this.deps.changes.update(channel._id, { archivedAt });
-      if (archivedAt) await this.deps.groupChannels.retire(after);
-      else await this.deps.groupChannels.reinstate(after);
-      await this.note(caller, after, archivedAt ? 'channel.archived' : 'channel.restored', {});
+      if (archivedAt) await this.deps.groupChannels.handleArchived(after);
+      else await this.deps.groupChannels.handleRestored(after);
+      await this.record(caller, after, archivedAt ? 'channel.archived' : 'channel.restored', {});
       return this.deps.counts.show(after);
     });
   }
@@ -156,8 +156,8 @@ export class ChannelService {
   /** Those who stay hear that they are members; all others, that the channel is gone for them. */
   private async close(channel: ChannelDocument, caller: Caller): Promise<void> {
     const { _id: channelId, groupId } = channel;
-    if (!groupId) throw noChannel();
-    await this.deps.groupChannels.discount(channel);
+    if (!groupId) throw channelNotFound();
+    await this.deps.groupChannels.removePublic(channel);
     const candidates = [ownerOf(channel) ?? channel.createdBy, caller.userId];
     const keeps: ObjectId[] = [];
     for (const userId of new Map(candidates.map((id) => [id.toHexString(), id])).values()) {
@@ -171,17 +171,17 @@ export class ChannelService {
   private async open(channel: ChannelDocument, fields: ChannelFields): Promise<ChannelDocument> {
     const { _id: channelId, seq, mainSeq } = channel;
     const members = await this.deps.collections.channelMembers.find({ channelId }).toArray();
-    await this.deps.markers.hold(
+    await this.deps.markers.createMissing(
       channel,
       members.map(({ userId }) => userId),
     );
     await this.deps.collections.channelMembers.deleteMany({ channelId });
     await this.deps.changes.clearMembers(channelId);
-    await this.deps.groupChannels.count(channel);
+    await this.deps.groupChannels.addPublic(channel);
     return this.deps.changes.update(channelId, { ...fields, readFrom: { seq, mainSeq } }, 'channel.opened');
   }
 
-  private note(
+  private record(
     { userId, address }: Caller,
     { _id, groupId }: ChannelDocument,
     action: AuditAction,
@@ -243,7 +243,7 @@ function newChannel(
 }
 
 /** What comes behind a cursor in the order of a group's channels. */
-function behind(cursor: string): Filter<ChannelDocument> {
+function afterCursor(cursor: string): Filter<ChannelDocument> {
   const [position, id] = cursor.split('.') as [string, string];
   const at = Number(position);
   return {

@@ -53,7 +53,7 @@ export class Broadcaster {
   /** Puts a socket into the rooms of its user, who is in the audience index. */
   enter(socket: ParleySocket): void {
     const { userId, sessionId } = socket.data.caller;
-    const { groupIds, channelIds, bannedFrom } = this.audiences.of(userId.toHexString());
+    const { groupIds, channelIds, bannedFrom } = this.audiences.audiencesOf(userId.toHexString());
     void socket.join([
       userRoom(userId),
       sessionRoom(sessionId),
@@ -119,9 +119,9 @@ function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all'
     case 'public_channel':
       return {
         to: [groupRoom(audience.groupId)],
-        except: [bannedRoom(audience.channelId), ...(audience.leaveOut ?? []).map(userRoom)],
+        except: [bannedRoom(audience.channelId), ...(audience.excluded ?? []).map(userRoom)],
       };
     case 'channel':
-      return { to: [channelRoom(audience.channelId)], except: (audience.leaveOut ?? []).map(userRoom) };
+      return { to: [channelRoom(audience.channelId)], except: (audience.excluded ?? []).map(userRoom) };
   }
 }

@@ -55,7 +55,7 @@ export class EventGate {
 
   private end(socket: ParleySocket): void {
     if (!socket.connected) return;
-    this.connections.noteEnd('too_many_events');
+    this.connections.recordEnd('too_many_events');
     socket.emit('socket:ended', { reason: 'too_many_events' });
     socket.disconnect(true);
   }

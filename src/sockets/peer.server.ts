@@ -90,7 +90,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   function handleEvent(event: DomainEvent): void {
     if (event.type === 'session.revoked') {
       for (const ended of pendingAdmissions) ended.add(event.sessionId.toHexString());
-      for (const { id, sessionId } of services.peers.of(event.userId)) {
+      for (const { id, sessionId } of services.peers.connectionsOf(event.userId)) {
         if (!sessionId.equals(event.sessionId)) continue;
         const error = {
           code: 'session_revoked',
@@ -118,7 +118,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
 
   function failed(error: unknown): void {
     logger.error({ err: error }, 'call signalling failed');
-    services.errors.note('call signalling', error, null);
+    services.errors.record('call signalling', error, null);
   }
 
   function ended(connection: PeerConnection, reason: PeerEnd): void {
@@ -126,7 +126,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     connections.delete(connection.connectionId);
     onEnded.get(connection)?.();
     if (reason !== 'too_slow' && reason !== 'too_many_packets') return;
-    services.peers.noteEnd(reason);
+    services.peers.recordEnd(reason);
     logger.warn({ reason, address: connection.caller.address }, 'a peer was disconnected');
   }
 

@@ -4,8 +4,8 @@ import { Server } from 'socket.io';
 import type { Context } from '../context';
 import { clientHandshake } from '../models/operations/client-version.model';
 import type { UserAudiences } from '../services/access/read-access';
-import type { EndedFor, LiveConnection } from '../services/operations/live-connections';
-import type { Manners } from '../services/presence/present-person';
+import type { DisconnectReason, LiveConnection } from '../services/operations/live-connections';
+import type { PresenceSettings } from '../services/presence/user-presence';
 import { THROTTLES } from '../models/operations/throttle.model';
 import { AppError, toPublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
@@ -56,7 +56,7 @@ const DRAIN_TIMEOUT_MS = 1000;
 interface Handshake {
   mark: number;
   audiences: UserAudiences;
-  presenceSettings: Manners;
+  presenceSettings: PresenceSettings;
   /** Gives back the place that is kept for the connection. */
   release: () => void;
   tokenExpiresAt: Date;
@@ -108,8 +108,8 @@ export function createSocketServer(context: Context): SocketServer {
   const backlogs = new Set<Backlog>();
   const writer = new SocketWriter();
   engine.on('connection', (conn: EngineSocket) => {
-    const recordEnd = (reason: EndedFor) => {
-      services.connections.noteEnd(reason);
+    const recordEnd = (reason: DisconnectReason) => {
+      services.connections.recordEnd(reason);
       logger.warn({ reason, address: conn.remoteAddress }, 'a connection was ended');
     };
     const backlog = new Backlog(conn, pollResponses, backlogBytes, () => recordEnd('too_slow'));
@@ -124,7 +124,7 @@ export function createSocketServer(context: Context): SocketServer {
       () => next(),
       (error: unknown) => {
         if (!(error instanceof AppError)) logger.error({ err: error }, 'socket handshake failed');
-        services.errors.note('socket handshake', error, null);
+        services.errors.record('socket handshake', error, null);
         const data = toPublicError(error);
         next(Object.assign(new Error(data.message), { data }));
       },
@@ -151,7 +151,7 @@ export function createSocketServer(context: Context): SocketServer {
     socket.data.caller = caller;
     const [{ audiences }, presenceSettings] = await Promise.all([
       services.access.readable(caller.userId),
-      services.presence.mannersOf(caller.userId),
+      services.presence.findSettings(caller.userId),
     ]).catch((error: unknown) => {
       release();
       throw error;
@@ -170,12 +170,12 @@ export function createSocketServer(context: Context): SocketServer {
     const connection = toConnection(socket);
     const { id, userId } = connection;
     services.connections.opened(connection);
-    services.presence.entered(id, userId, handshake.presenceSettings);
+    services.presence.handleConnected(id, userId, handshake.presenceSettings);
     socket.once('disconnect', (reason) => {
       services.connections.closed(connection);
       // One that the server ends comes back only by a new log-in.
-      services.presence.left(id, userId, reason === 'server namespace disconnect');
-      if (services.connections.of(userId).length === 0) void services.typing.left(userId);
+      services.presence.handleDisconnected(id, userId, reason === 'server namespace disconnect');
+      if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
     const own = presenceHandlers(id, services.presence, services.typing);

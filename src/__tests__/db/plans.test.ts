@@ -244,9 +244,9 @@ async function useFiles(channelId: string, ada: Person, bruno: Person): Promise<
   await api.get('/api/search/messages', ada.token, { query: 'has:file' });
   await api.delete(`/api/messages/${message.id}`, ada.token);
   await api.delete(`/api/upload/${unsent.id}`, ada.token);
-  const { sweeper } = server.context.services;
-  await sweeper.removeAbandoned();
-  await sweeper.removeLeftBehind();
+  const { uploadCleanup } = server.context.services;
+  await uploadCleanup.removeAbandoned();
+  await uploadCleanup.removeUnreferenced();
 }
 
 /** The user's own view. */

@@ -45,7 +45,7 @@ async function enter(person: Person, options: object = {}): Promise<Client> {
 
 const endedFor = (reason: 'too_slow' | 'too_many_events' | 'too_many_packets') =>
   counterOf(server, 'connections_ended_total', { transport: 'socket.io', reason });
-const isConnected = ({ id }: Person) => server.context.services.connections.of(id).length > 0;
+const isConnected = ({ id }: Person) => server.context.services.connections.connectionsOf(id).length > 0;
 const leaving = ({ socket }: Client) =>
   new Promise<string>((resolve) => socket.once('disconnect', (reason) => resolve(reason)));
 
@@ -90,11 +90,11 @@ test('a user has a limited number of connections, however many connect at once',
   for (const { reason } of refused) {
     expect(reason.data).toMatchObject({ code: 'too_many_connections', retryAfter: 10 });
   }
-  expect(server.context.services.connections.of(bob.id)).toMatchObject(
+  expect(server.context.services.connections.connectionsOf(bob.id)).toMatchObject(
     Array(PER_USER).fill({ address: expect.stringContaining('127.0.0.1'), since: expect.any(Date) }),
   );
   clients.pop()!.close();
-  await until(() => server.context.services.connections.of(bob.id).length < PER_USER);
+  await until(() => server.context.services.connections.connectionsOf(bob.id).length < PER_USER);
   await enter(bob);
   // Somebody else is another matter.
   await enter(ada);

@@ -100,7 +100,7 @@ const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
   ],
   ['searches for groups', (text) => queryWordsOf(text.slice(0, 80))],
   ['common passwords', (text) => refuseCommonPassword(text, 'ada')],
-  ['the log of errors', (text) => errors.note('route', new Error(text), null)],
+  ['the log of errors', (text) => errors.record('route', new Error(text), null)],
   ['names that are alike', (text) => nearestName(text, ['PORT', 'MONGODB_URI'])],
   ['access tokens', (text) => jwt.verify(text, 'x'.repeat(32)), { parts: between('a.', 'a', '.a') }],
   [

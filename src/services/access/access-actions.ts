@@ -16,7 +16,7 @@ import {
   groupNotArchived,
   joinedAlready,
   joinNeedsApproval,
-  joinTakesRequest,
+  groupNotOpen,
   mayCreateGroups,
   messageHidden,
   moderatorsInGroups,
@@ -25,14 +25,14 @@ import {
   notForwarded,
   notMemberYet,
   notMuted,
-  oneselfAlways,
+  selfAllowed,
   outranksSubject,
-  pairStays,
+  notDirectPair,
   partnerConsents,
-  partnerThere,
+  partnerAvailable,
   reportHidden,
   roleInGroup,
-  sharesPlaceOnly,
+  sharedGroupOrConversation,
   stepsDown,
   subjectConsents,
   subjectHasNotBlocked,
@@ -44,8 +44,8 @@ import {
 
 /** How an action is decided: the rule that did, in words, and what a refusal answers. */
 export type Decision =
-  | { allowed: true; rule: string; says: string; overrides?: string }
-  | { allowed: false; rule: string; says: string; code: ErrorCode; message: string };
+  | { allowed: true; rule: string; description: string; overrides?: string }
+  | { allowed: false; rule: string; description: string; code: ErrorCode; message: string };
 
 /** What members of a group do by their role in it. */
 const inGroup = (atLeast: GroupRole): Rule[] =>
@@ -54,7 +54,7 @@ const inGroup = (atLeast: GroupRole): Rule[] =>
     : [groupHidden, groupMembersOnly, roleInGroup(atLeast)];
 
 /** The same, while the group is not archived. */
-const inLivingGroup = (atLeast: GroupRole): Rule[] => [
+const inActiveGroup = (atLeast: GroupRole): Rule[] => [
   groupHidden,
   groupMembersOnly,
   groupNotArchived,
@@ -69,35 +69,29 @@ const SERVER_RULES = {
   'group.create': [mayCreateGroups],
 } satisfies Record<string, Rule[]>;
 
-const PERSON_RULES = {
-  'presence.read': [oneselfAlways, sharesPlaceOnly],
-  'direct.start': [partnerThere, notBlocked],
-  'direct.add': [partnerThere, notBlocked, partnerConsents],
+const USER_RULES = {
+  'presence.read': [selfAllowed, sharedGroupOrConversation],
+  'direct.start': [partnerAvailable, notBlocked],
+  'direct.add': [partnerAvailable, notBlocked, partnerConsents],
 } satisfies Record<string, Rule[]>;
 
 const GROUP_RULES = {
   'group.read': [groupHidden],
   'group.join': [groupHidden, joinedAlready, notBannedFromGroup, groupNotArchived, joinNeedsApproval],
-  'group.request_to_join': [
-    groupHidden,
-    notMemberYet,
-    notBannedFromGroup,
-    groupNotArchived,
-    joinTakesRequest,
-  ],
+  'group.request_to_join': [groupHidden, notMemberYet, notBannedFromGroup, groupNotArchived, groupNotOpen],
   'group.accept_invite': [joinedAlready, notBannedFromGroup, groupNotArchived],
   'group.list_members': inGroup('member'),
-  'group.update': inLivingGroup('admin'),
+  'group.update': inActiveGroup('admin'),
   'group.archive': inGroup('owner'),
   'group.delete': inGroup('owner'),
-  'group.transfer': inLivingGroup('owner'),
+  'group.transfer': inActiveGroup('owner'),
   'group.list_channels': inGroup('member'),
-  'group.create_channel': inLivingGroup('admin'),
-  'group.arrange_channels': inLivingGroup('admin'),
+  'group.create_channel': inActiveGroup('admin'),
+  'group.arrange_channels': inActiveGroup('admin'),
   'group.moderate': inGroup('moderator'),
   /** To somebody who is not in the group. */
   'group.hand_over': [subjectHasNotBlocked, subjectConsents, superAdminsOnly],
-  'member.add': [...inLivingGroup('admin'), subjectNotBanned, subjectHasNotBlocked, subjectConsents],
+  'member.add': [...inActiveGroup('admin'), subjectNotBanned, subjectHasNotBlocked, subjectConsents],
   'member.remove': [...inGroup('admin'), outranksSubject],
   'member.change_role': [
     groupHidden,
@@ -110,10 +104,10 @@ const GROUP_RULES = {
   ],
   'member.ban': [...inGroup('moderator'), outranksSubject],
   'member.unban': inGroup('moderator'),
-  'invite.create': [...inLivingGroup('admin'), givesLesserRole, subjectNotBanned],
+  'invite.create': [...inActiveGroup('admin'), givesLesserRole, subjectNotBanned],
   'invite.manage': inGroup('admin'),
   'join_request.list': inGroup('admin'),
-  'join_request.approve': [...inLivingGroup('admin'), subjectNotBanned],
+  'join_request.approve': [...inActiveGroup('admin'), subjectNotBanned],
   'join_request.reject': inGroup('admin'),
 } satisfies Record<string, Rule[]>;
 
@@ -137,7 +131,7 @@ const CHANNEL_RULES = {
     channelNotArchived,
     ...channelAdmins,
   ],
-  'channel.leave': [channelHidden, pairStays],
+  'channel.leave': [channelHidden, notDirectPair],
   'channel.add_people': [channelHidden, directOnly],
   'channel.moderate': [channelHidden, channelInGroup, roleInGroup('moderator'), outranksSubject],
   'report.handle': [reportHidden],
@@ -145,7 +139,7 @@ const CHANNEL_RULES = {
     channelHidden,
     groupNotArchived,
     channelNotArchived,
-    partnerThere,
+    partnerAvailable,
     notBlocked,
     notMuted,
     announcementsByModerators,
@@ -187,15 +181,15 @@ const MESSAGE_RULES = {
 } satisfies Record<string, Rule[]>;
 
 export type ServerAction = keyof typeof SERVER_RULES;
-export type PersonAction = keyof typeof PERSON_RULES;
+export type UserAction = keyof typeof USER_RULES;
 export type GroupAction = keyof typeof GROUP_RULES;
 export type ChannelAction = keyof typeof CHANNEL_RULES;
 export type MessageAction = keyof typeof MESSAGE_RULES;
-export type Action = ServerAction | PersonAction | GroupAction | ChannelAction | MessageAction;
+export type Action = ServerAction | UserAction | GroupAction | ChannelAction | MessageAction;
 
 /** The actions by what they are done to. Those on a person are explained by the subject, without a resource. */
 export const ACTIONS_ON = {
-  server: Object.keys({ ...SERVER_RULES, ...PERSON_RULES }) as (ServerAction | PersonAction)[],
+  server: Object.keys({ ...SERVER_RULES, ...USER_RULES }) as (ServerAction | UserAction)[],
   group: Object.keys(GROUP_RULES) as GroupAction[],
   channel: Object.keys(CHANNEL_RULES) as ChannelAction[],
   message: Object.keys(MESSAGE_RULES) as MessageAction[],
@@ -203,7 +197,7 @@ export const ACTIONS_ON = {
 
 const RULES: Record<Action, Rule[]> = {
   ...SERVER_RULES,
-  ...PERSON_RULES,
+  ...USER_RULES,
   ...GROUP_RULES,
   ...CHANNEL_RULES,
   ...MESSAGE_RULES,
@@ -223,19 +217,25 @@ export function decide(action: Action, facts: Facts): Decision {
     if (verdict === 'allow') return allowed(rule, overridden);
     if (verdict !== 'refuse') continue;
     if (!isSuperAdmin || rule.absolute) {
-      return { allowed: false, rule: rule.name, says: rule.says, code: rule.code, message: rule.message };
+      return {
+        allowed: false,
+        rule: rule.name,
+        description: rule.description,
+        code: rule.code,
+        message: rule.message,
+      };
     }
     overridden ??= rule;
   }
   return allowed(last, overridden);
 }
 
-function allowed({ name, says }: Rule, overridden: Rule | undefined): Decision {
-  if (!overridden) return { allowed: true, rule: name, says };
+function allowed({ name, description }: Rule, overridden: Rule | undefined): Decision {
+  if (!overridden) return { allowed: true, rule: name, description };
   return {
     allowed: true,
     rule: 'super_admin',
-    says: 'A super admin may do everything; the audit log says so.',
+    description: 'A super admin may do everything; the audit log says so.',
     overrides: overridden.name,
   };
 }

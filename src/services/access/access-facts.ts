@@ -8,14 +8,14 @@ import type { GroupDocument, GroupRole, MembershipDocument } from '../../models/
 import type { Actor, Facts } from './access-rules';
 
 /** People and groups that are kept in memory. */
-const PEOPLE = 50_000;
-const GROUPS = 1000;
+const MAX_CACHED_MEMBERS = 50_000;
+const MAX_CACHED_GROUPS = 1000;
 
-type DirectFacts = Pick<Facts, 'blocked' | 'partnerAway'>;
-type ContactFacts = Pick<Facts, 'subjectBlocks' | 'subjectInviteOnly'>;
+type DirectFacts = Pick<Facts, 'blocked' | 'partnerUnavailable'>;
+type ConsentFacts = Pick<Facts, 'subjectHasBlocked' | 'subjectInviteOnly'>;
 
 /** What else a decision about a group or a channel may rest on. */
-export interface Concerning {
+export interface AccessOptions {
   /** Whom it is done to. */
   subjectId?: ObjectId;
   /** The role that they are given. */
@@ -27,7 +27,7 @@ export interface Concerning {
 }
 
 /** What somebody is in a channel and in its group. */
-interface Person {
+interface MemberFacts {
   role: GroupRole | null;
   /** Whether they are in the members of a private channel. */
   inChannel: boolean;
@@ -39,9 +39,9 @@ interface Person {
  * kept in memory where this process is the only one that writes to the database: until it does so again.
  */
 export class AccessFacts {
-  private readonly people = new LRUCache<string, Person>({ max: PEOPLE });
-  private readonly groups = new LRUCache<string, GroupDocument>({ max: GROUPS });
-  private knownAt = 0;
+  private readonly members = new LRUCache<string, MemberFacts>({ max: MAX_CACHED_MEMBERS });
+  private readonly groups = new LRUCache<string, GroupDocument>({ max: MAX_CACHED_GROUPS });
+  private cachedVersion = 0;
 
   /** @param version grows with every write to what is kept; undefined where others write, too. */
   constructor(
@@ -51,7 +51,7 @@ export class AccessFacts {
   ) {}
 
   /** Whether two meet in a group or in a direct conversation. */
-  async person(user: Actor, subjectId: ObjectId): Promise<Facts> {
+  async user(user: Actor, subjectId: ObjectId): Promise<Facts> {
     const { memberships, channelMembers } = this.collections;
     const userId = { $in: [user.id, subjectId] };
     const [inGroups, inChannels] = await Promise.all([
@@ -67,7 +67,7 @@ export class AccessFacts {
     return {
       user,
       oneself: user.id.equals(subjectId),
-      sharesPlace: placesOf(subjectId).some((place) => own.has(place)),
+      shareGroupOrConversation: placesOf(subjectId).some((place) => own.has(place)),
     };
   }
 
@@ -75,7 +75,7 @@ export class AccessFacts {
   async group(
     user: Actor,
     groupId: ObjectId,
-    { subjectId, newRole }: Concerning,
+    { subjectId, newRole }: AccessOptions,
   ): Promise<{ facts: Facts; membership: MembershipDocument | null }> {
     const { groups, memberships, groupBans } = this.collections;
     const [group, membership, ban, subject, subjectBan, contact] = await Promise.all([
@@ -84,15 +84,15 @@ export class AccessFacts {
       groupBans.findOne({ groupId, userId: user.id }),
       subjectId && memberships.findOne({ groupId, userId: subjectId }),
       subjectId && groupBans.findOne({ groupId, userId: subjectId }),
-      subjectId && this.contact(user.id, subjectId),
+      subjectId && this.consentFacts(user.id, subjectId),
     ]);
     const facts: Facts = {
       user,
       group,
       role: membership?.role ?? null,
-      bannedFromGroup: ban !== null && holds(ban),
+      bannedFromGroup: ban !== null && isUnexpired(ban),
       subjectRole: subject?.role ?? null,
-      subjectBanned: !!subjectBan && holds(subjectBan),
+      subjectBanned: !!subjectBan && isUnexpired(subjectBan),
       ...contact,
       onSelf: subjectId?.equals(user.id) === true,
       ...(newRole && { newRole }),
@@ -120,13 +120,13 @@ export class AccessFacts {
   }
 
   /** The facts for each of the users, in their order: one look for all. */
-  async channel(channel: ChannelDocument, users: Actor[], { subjectId }: Concerning): Promise<Facts[]> {
+  async channel(channel: ChannelDocument, users: Actor[], { subjectId }: AccessOptions): Promise<Facts[]> {
     const userIds = users.map(({ id }) => id);
     const { groupId } = channel;
     const [group, people, direct] = await Promise.all([
-      groupId && this.groupOf(groupId),
-      this.peopleIn(channel, subjectId ? [...userIds, subjectId] : userIds),
-      channel.kind === 'direct' ? this.betweenTwo(channel) : undefined,
+      groupId && this.findGroup(groupId),
+      this.findMembers(channel, subjectId ? [...userIds, subjectId] : userIds),
+      channel.kind === 'direct' ? this.directFacts(channel) : undefined,
     ]);
     const personOf = (id: ObjectId) => people.get(id.toHexString())!;
     return users.map((user) => {
@@ -137,16 +137,16 @@ export class AccessFacts {
         group,
         role,
         inChannel,
-        restriction: restriction && holds(restriction) ? restriction.kind : null,
+        restriction: restriction && isUnexpired(restriction) ? restriction.kind : null,
         ...direct,
         subjectRole: subjectId ? personOf(subjectId).role : null,
       };
     });
   }
 
-  private async groupOf(_id: ObjectId): Promise<GroupDocument | null> {
+  private async findGroup(_id: ObjectId): Promise<GroupDocument | null> {
     const key = _id.toHexString();
-    const at = this.current();
+    const at = this.currentVersion();
     const known = at === undefined ? undefined : this.groups.get(key);
     if (known) return known;
     const group = await this.collections.groups.findOne({ _id });
@@ -155,32 +155,35 @@ export class AccessFacts {
   }
 
   /** What these people are in a channel, by id in hexadecimal digits. */
-  private async peopleIn(channel: ChannelDocument, userIds: ObjectId[]): Promise<Map<string, Person>> {
+  private async findMembers(
+    channel: ChannelDocument,
+    userIds: ObjectId[],
+  ): Promise<Map<string, MemberFacts>> {
     const { _id, visibility } = channel;
     // Whether somebody is in the members counts in a private channel alone, and a channel may turn private.
     const keyOf = (id: string) => `${_id.toHexString()} ${visibility} ${id}`;
-    const at = this.current();
-    const people = new Map<string, Person>();
+    const at = this.currentVersion();
+    const people = new Map<string, MemberFacts>();
     const unknown: ObjectId[] = [];
     for (const userId of userIds) {
       const id = userId.toHexString();
-      const person = at === undefined ? undefined : this.people.get(keyOf(id));
+      const person = at === undefined ? undefined : this.members.get(keyOf(id));
       if (person) people.set(id, person);
       else unknown.push(userId);
     }
     if (unknown.length === 0) return people;
-    const found = await this.findPeople(channel, unknown);
+    const found = await this.loadMembers(channel, unknown);
     for (const [id, person] of found) {
       people.set(id, person);
-      if (this.isCurrent(at)) this.people.set(keyOf(id), person);
+      if (this.isCurrent(at)) this.members.set(keyOf(id), person);
     }
     return people;
   }
 
-  private async findPeople(
+  private async loadMembers(
     { _id: channelId, groupId, visibility }: ChannelDocument,
     userIds: ObjectId[],
-  ): Promise<Map<string, Person>> {
+  ): Promise<Map<string, MemberFacts>> {
     const { memberships, channelMembers, channelRestrictions } = this.collections;
     const userId = { $in: userIds };
     const [inGroup, inChannel, restrictions] = await Promise.all([
@@ -205,12 +208,12 @@ export class AccessFacts {
    * @returns what `isCurrent` takes, once the database has answered; undefined when memory is not to be used. A
    * transaction sees what it has written itself and what was there when it began: it is not what others see.
    */
-  private current(): number | undefined {
+  private currentVersion(): number | undefined {
     if (this.transactions.settled()) return undefined;
     const version = this.version?.();
-    if (version !== undefined && version !== this.knownAt) {
-      this.knownAt = version;
-      this.people.clear();
+    if (version !== undefined && version !== this.cachedVersion) {
+      this.cachedVersion = version;
+      this.members.clear();
       this.groups.clear();
     }
     return version;
@@ -222,19 +225,19 @@ export class AccessFacts {
   }
 
   /** What stands between the people of a direct conversation, if they are two. */
-  private async betweenTwo({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
+  private async directFacts({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
     if (directKey !== undefined) {
       const [one, other] = userIdsOfDirectKey(directKey);
-      return this.between(one!, other!);
+      return this.directFactsBetween(one!, other!);
     }
     if (memberCount !== 2) return {};
     const members = await this.collections.channelMembers.find({ channelId: _id }).toArray();
     const [one, other] = members.map(({ userId }) => userId);
-    return one && other ? this.between(one, other) : {};
+    return one && other ? this.directFactsBetween(one, other) : {};
   }
 
   /** What may keep two people from writing to each other. */
-  async between(one: ObjectId, other: ObjectId): Promise<DirectFacts> {
+  async directFactsBetween(one: ObjectId, other: ObjectId): Promise<DirectFacts> {
     const [blocked, away] = await Promise.all([
       this.blockedBetween(one, other),
       this.collections.users.findOne(
@@ -242,17 +245,17 @@ export class AccessFacts {
         { projection: { _id: 1 } },
       ),
     ]);
-    return { blocked, partnerAway: away !== null };
+    return { blocked, partnerUnavailable: away !== null };
   }
 
   /** What somebody says of being taken in by a user. */
-  async contact(userId: ObjectId, subjectId: ObjectId): Promise<ContactFacts> {
+  async consentFacts(userId: ObjectId, subjectId: ObjectId): Promise<ConsentFacts> {
     const [block, preferences] = await Promise.all([
       this.collections.blocks.findOne({ userId: subjectId, blockedId: userId }),
       this.collections.preferences.findOne({ _id: subjectId }, { projection: { groupAdditions: 1 } }),
     ]);
     return {
-      subjectBlocks: block !== null,
+      subjectHasBlocked: block !== null,
       subjectInviteOnly: preferences?.groupAdditions === 'invite_only',
     };
   }
@@ -270,6 +273,6 @@ export class AccessFacts {
 }
 
 /** Whether a ban or restriction has not run out. */
-export function holds({ expiresAt }: { expiresAt: Date | null }): boolean {
+export function isUnexpired({ expiresAt }: { expiresAt: Date | null }): boolean {
   return expiresAt === null || expiresAt > new Date();
 }

@@ -23,13 +23,13 @@ export interface Facts {
   /** Whether one of the two in a direct conversation of two has blocked the other. */
   blocked?: boolean;
   /** Whether the other one in a conversation of two has deleted their account or put it to rest. */
-  partnerAway?: boolean;
+  partnerUnavailable?: boolean;
   message?: MessageDocument;
   /** Whom it is done to: the role that they have in the group, null when they are not in it. */
   subjectRole?: GroupRole | null;
   subjectBanned?: boolean;
   /** Whether they have blocked the user, and whether they want to be invited rather than taken in. */
-  subjectBlocks?: boolean;
+  subjectHasBlocked?: boolean;
   subjectInviteOnly?: boolean;
   /** Whether users do it to themselves. */
   onSelf?: boolean;
@@ -37,7 +37,7 @@ export interface Facts {
   newRole?: GroupRole;
   /** Whether the user is the one whom it concerns, and whether they have a group or a conversation in common. */
   oneself?: boolean;
-  sharesPlace?: boolean;
+  shareGroupOrConversation?: boolean;
   /** Who may create groups, by configuration. */
   groupCreation?: 'everyone' | 'group_admins';
 }
@@ -48,7 +48,7 @@ type Verdict = 'allow' | 'refuse' | 'next';
 export interface Rule {
   name: string;
   /** The rule in words, for whoever asks why. */
-  says: string;
+  description: string;
   decide(facts: Facts): Verdict;
   /** What a refusal answers. */
   code: ErrorCode;
@@ -76,7 +76,7 @@ function readsChannel({ channel, role, inChannel, restriction }: Facts): boolean
 
 export const accountActive: Rule = {
   name: 'account_active',
-  says: 'The account must be active.',
+  description: 'The account must be active.',
   decide: ({ user }) => refuseIf(user.state !== 'active'),
   code: 'account_suspended',
   message: 'The account is not active.',
@@ -85,7 +85,7 @@ export const accountActive: Rule = {
 
 export const groupHidden: Rule = {
   name: 'private_group_is_hidden',
-  says: 'Who is not a member of a private group may not know that it exists.',
+  description: 'Who is not a member of a private group may not know that it exists.',
   decide: ({ group, role }) => refuseIf(group?.visibility === 'private' && !hasRank(role, 'member')),
   code: 'not_found',
   message: 'There is no such group.',
@@ -93,7 +93,7 @@ export const groupHidden: Rule = {
 
 export const groupMembersOnly: Rule = {
   name: 'members_of_the_group_only',
-  says: 'Only members of the group may do this.',
+  description: 'Only members of the group may do this.',
   decide: ({ role }) => refuseIf(!hasRank(role, 'member')),
   code: 'not_a_member',
   message: 'Only members of the group may do this.',
@@ -101,7 +101,7 @@ export const groupMembersOnly: Rule = {
 
 export const groupNotArchived: Rule = {
   name: 'group_not_archived',
-  says: 'An archived group is only read, until it is restored.',
+  description: 'An archived group is only read, until it is restored.',
   decide: ({ group }) => refuseIf(group?.archivedAt instanceof Date),
   code: 'group_archived',
   message: 'The group is archived.',
@@ -110,7 +110,7 @@ export const groupNotArchived: Rule = {
 
 export const notBannedFromGroup: Rule = {
   name: 'banned_from_the_group',
-  says: 'Who is banned from a group cannot come in while the ban holds.',
+  description: 'Who is banned from a group cannot come in while the ban holds.',
   decide: ({ bannedFromGroup }) => refuseIf(bannedFromGroup === true),
   code: 'banned',
   message: 'You are banned from this group.',
@@ -119,7 +119,7 @@ export const notBannedFromGroup: Rule = {
 
 export const joinedAlready: Rule = {
   name: 'member_already',
-  says: 'Who is a member may join again: it changes nothing.',
+  description: 'Who is a member may join again: it changes nothing.',
   decide: ({ role }) => allowIf(hasRank(role, 'member')),
   code: 'forbidden',
   message: '',
@@ -127,16 +127,16 @@ export const joinedAlready: Rule = {
 
 export const notMemberYet: Rule = {
   name: 'no_member_yet',
-  says: 'Who is a member has no need to ask.',
+  description: 'Who is a member has no need to ask.',
   decide: ({ role }) => refuseIf(hasRank(role, 'member')),
   code: 'member_already',
   message: 'You are a member of this group already.',
   absolute: true,
 };
 
-export const joinTakesRequest: Rule = {
+export const groupNotOpen: Rule = {
   name: 'joining_takes_a_request',
-  says: 'Into an open group people come by themselves; there is nobody to ask.',
+  description: 'Into an open group people come by themselves; there is nobody to ask.',
   decide: ({ group }) => refuseIf(group?.visibility === 'public' && group.joinPolicy === 'open'),
   code: 'group_open',
   message: 'This group is open: join it.',
@@ -145,7 +145,7 @@ export const joinTakesRequest: Rule = {
 
 export const subjectNotBanned: Rule = {
   name: 'they_are_banned',
-  says: 'Who is banned from a group is not taken in before the ban has ended.',
+  description: 'Who is banned from a group is not taken in before the ban has ended.',
   decide: ({ subjectBanned }) => refuseIf(subjectBanned === true),
   code: 'banned',
   message: 'This user is banned from the group.',
@@ -160,22 +160,22 @@ const INVITE_INSTEAD = {
 
 export const subjectHasNotBlocked: Rule = {
   name: 'they_have_blocked_the_user',
-  says: 'Nobody is taken into a group by somebody whom they have blocked.',
-  decide: ({ subjectBlocks, subjectRole }) => refuseIf(subjectBlocks === true && !subjectRole),
+  description: 'Nobody is taken into a group by somebody whom they have blocked.',
+  decide: ({ subjectHasBlocked, subjectRole }) => refuseIf(subjectHasBlocked === true && !subjectRole),
   ...INVITE_INSTEAD,
   absolute: true,
 };
 
 export const subjectConsents: Rule = {
   name: 'they_come_in_by_invite_only',
-  says: 'Who has said so in their preferences is invited into groups, and not taken in.',
+  description: 'Who has said so in their preferences is invited into groups, and not taken in.',
   decide: ({ subjectInviteOnly, subjectRole }) => refuseIf(subjectInviteOnly === true && !subjectRole),
   ...INVITE_INSTEAD,
 };
 
 export const partnerConsents: Rule = {
   name: 'they_are_not_added_to_conversations',
-  says: 'Who wants to be invited into groups is not taken into conversations of several either.',
+  description: 'Who wants to be invited into groups is not taken into conversations of several either.',
   decide: ({ subjectInviteOnly }) => refuseIf(subjectInviteOnly === true),
   code: 'consent_required',
   message: 'This person is not added to conversations of several: write to them alone.',
@@ -184,7 +184,7 @@ export const partnerConsents: Rule = {
 
 export const joinNeedsApproval: Rule = {
   name: 'joining_needs_approval',
-  says: 'This group takes people in by request.',
+  description: 'This group takes people in by request.',
   decide: ({ group }) => refuseIf(group?.joinPolicy === 'approval'),
   code: 'approval_required',
   message: 'Ask to join: an admin of the group decides.',
@@ -192,7 +192,8 @@ export const joinNeedsApproval: Rule = {
 
 export const channelHidden: Rule = {
   name: 'channel_is_hidden',
-  says: 'Only who can read a channel may know that it exists: members of its group and, where it is private, of the channel, who are not banned from it.',
+  description:
+    'Only who can read a channel may know that it exists: members of its group and, where it is private, of the channel, who are not banned from it.',
   decide: (facts) => refuseIf(!readsChannel(facts)),
   code: 'not_found',
   message: 'There is no such channel.',
@@ -200,7 +201,7 @@ export const channelHidden: Rule = {
 
 export const channelNotArchived: Rule = {
   name: 'channel_not_archived',
-  says: 'An archived channel is only read, until it is restored.',
+  description: 'An archived channel is only read, until it is restored.',
   decide: ({ channel }) => refuseIf(channel?.archivedAt instanceof Date),
   code: 'channel_archived',
   message: 'The channel is archived.',
@@ -209,7 +210,7 @@ export const channelNotArchived: Rule = {
 
 export const channelInGroup: Rule = {
   name: 'direct_messages_have_no_admins',
-  says: 'In direct messages there is nobody who administers.',
+  description: 'In direct messages there is nobody who administers.',
   decide: ({ channel }) => refuseIf(channel?.kind === 'direct'),
   code: 'direct_channel',
   message: 'This cannot be done in direct messages.',
@@ -218,7 +219,7 @@ export const channelInGroup: Rule = {
 
 export const notMuted: Rule = {
   name: 'muted_in_the_channel',
-  says: 'Who is muted in a channel reads it, and cannot write.',
+  description: 'Who is muted in a channel reads it, and cannot write.',
   decide: ({ restriction }) => refuseIf(restriction === 'muted'),
   code: 'muted',
   message: 'You are muted in this channel.',
@@ -226,7 +227,7 @@ export const notMuted: Rule = {
 
 export const announcementsByModerators: Rule = {
   name: 'announcement_only',
-  says: 'In an announcement channel only moderators of the group write: send, edit and react.',
+  description: 'In an announcement channel only moderators of the group write: send, edit and react.',
   decide: ({ channel, role }) => refuseIf(channel?.announcementOnly === true && !hasRank(role, 'moderator')),
   code: 'announcement_only',
   message: 'Only moderators write in this channel.',
@@ -234,7 +235,7 @@ export const announcementsByModerators: Rule = {
 
 export const moderatorsInGroups: Rule = {
   name: 'moderators_in_groups',
-  says: 'In a group this takes the role moderator, or a higher one; in direct messages everybody may.',
+  description: 'In a group this takes the role moderator, or a higher one; in direct messages everybody may.',
   decide: ({ channel, role }) => refuseIf(channel?.kind !== 'direct' && !hasRank(role, 'moderator')),
   code: 'forbidden',
   message: 'This takes the role moderator in the group.',
@@ -242,17 +243,17 @@ export const moderatorsInGroups: Rule = {
 
 export const notBlocked: Rule = {
   name: 'blocked',
-  says: 'Two of whom one has blocked the other cannot write to each other directly.',
+  description: 'Two of whom one has blocked the other cannot write to each other directly.',
   decide: ({ blocked }) => refuseIf(blocked === true),
   code: 'direct_messages_closed',
   message: 'You cannot write to this person.',
   absolute: true,
 };
 
-export const partnerThere: Rule = {
+export const partnerAvailable: Rule = {
   name: 'partner_away',
-  says: 'Nobody writes directly to somebody who has deleted their account or put it to rest.',
-  decide: ({ partnerAway }) => refuseIf(partnerAway === true),
+  description: 'Nobody writes directly to somebody who has deleted their account or put it to rest.',
+  decide: ({ partnerUnavailable }) => refuseIf(partnerUnavailable === true),
   code: 'direct_messages_closed',
   message: 'This person reads no messages any more.',
   absolute: true,
@@ -260,16 +261,16 @@ export const partnerThere: Rule = {
 
 export const directOnly: Rule = {
   name: 'direct_messages_only',
-  says: 'This is about direct messages: a channel of a group has members of its own.',
+  description: 'This is about direct messages: a channel of a group has members of its own.',
   decide: ({ channel }) => refuseIf(channel?.kind !== 'direct'),
   code: 'bad_request',
   message: 'This is not a direct conversation.',
   absolute: true,
 };
 
-export const pairStays: Rule = {
+export const notDirectPair: Rule = {
   name: 'conversation_of_two_stays',
-  says: 'A conversation of two is theirs for ever: nobody leaves it.',
+  description: 'A conversation of two is theirs for ever: nobody leaves it.',
   decide: ({ channel }) => refuseIf(channel?.directKey !== undefined),
   code: 'direct_channel',
   message: 'A conversation of two is not left.',
@@ -278,7 +279,7 @@ export const pairStays: Rule = {
 
 export const channelOwner: Rule = {
   name: 'owner_of_the_channel',
-  says: 'Who owns a channel may change it: who made it, until it is handed over.',
+  description: 'Who owns a channel may change it: who made it, until it is handed over.',
   decide: ({ channel, user }) => allowIf(!!channel && ownerOf(channel)?.equals(user.id) === true),
   code: 'forbidden',
   message: '',
@@ -286,7 +287,7 @@ export const channelOwner: Rule = {
 
 export const author: Rule = {
   name: 'author_of_the_message',
-  says: 'The author may do this to a message.',
+  description: 'The author may do this to a message.',
   decide: ({ message, user }) => allowIf(message?.senderId.equals(user.id) === true),
   code: 'forbidden',
   message: '',
@@ -294,7 +295,7 @@ export const author: Rule = {
 
 export const authorOnly: Rule = {
   name: 'author_only',
-  says: 'Only the author of a message may do this.',
+  description: 'Only the author of a message may do this.',
   decide: ({ message, user }) => (message?.senderId.equals(user.id) === true ? 'allow' : 'refuse'),
   code: 'forbidden',
   message: 'Only its author may do this to a message.',
@@ -303,7 +304,7 @@ export const authorOnly: Rule = {
 
 export const notForwarded: Rule = {
   name: 'forwarded_words_stay',
-  says: "Who forwards somebody's words cannot change them.",
+  description: "Who forwards somebody's words cannot change them.",
   decide: ({ message }) => refuseIf(message?.forwardedFrom !== undefined),
   code: 'forbidden',
   message: 'A forwarded message cannot be edited.',
@@ -314,14 +315,15 @@ export const notForwarded: Rule = {
 export const messageHidden: Rule = {
   ...channelHidden,
   name: 'message_is_hidden',
-  says: 'Only who can read a channel may know of its messages.',
+  description: 'Only who can read a channel may know of its messages.',
   message: 'There is no such message.',
 };
 
 /** Of a report nobody knows but who made it and who may handle it. */
 export const reportHidden: Rule = {
   name: 'report_is_hidden',
-  says: 'Reports are for moderators of the group who can read the channel; in direct messages, for super admins.',
+  description:
+    'Reports are for moderators of the group who can read the channel; in direct messages, for super admins.',
   decide: (facts) => refuseIf(!readsChannel(facts) || !hasRank(facts.role, 'moderator')),
   code: 'not_found',
   message: 'There is no such report.',
@@ -329,7 +331,8 @@ export const reportHidden: Rule = {
 
 export const outranksSubject: Rule = {
   name: 'higher_role_than_theirs',
-  says: 'It takes a higher role in the group than that of the person whom it is done to; owners may do it to everybody.',
+  description:
+    'It takes a higher role in the group than that of the person whom it is done to; owners may do it to everybody.',
   decide: ({ role, subjectRole }) =>
     refuseIf(!hasRank(role, 'owner') && !!subjectRole && hasRank(subjectRole, role ?? 'member')),
   code: 'forbidden',
@@ -338,7 +341,7 @@ export const outranksSubject: Rule = {
 
 export const givesLesserRole: Rule = {
   name: 'lesser_role_than_ones_own',
-  says: 'A role can be given by those who have a higher one; owners may give every role.',
+  description: 'A role can be given by those who have a higher one; owners may give every role.',
   decide: ({ role, newRole }) =>
     refuseIf(!hasRank(role, 'owner') && !!newRole && hasRank(newRole, role ?? 'member')),
   code: 'forbidden',
@@ -347,7 +350,7 @@ export const givesLesserRole: Rule = {
 
 export const stepsDown: Rule = {
   name: 'steps_down',
-  says: 'Members may give themselves a lesser role.',
+  description: 'Members may give themselves a lesser role.',
   decide: ({ role, newRole, onSelf }) =>
     allowIf(onSelf === true && !!role && !!newRole && hasRank(role, newRole)),
   code: 'forbidden',
@@ -356,7 +359,7 @@ export const stepsDown: Rule = {
 
 export const mayCreateGroups: Rule = {
   name: 'who_creates_groups',
-  says: 'Where GROUP_CREATION says so, only group admins create groups.',
+  description: 'Where GROUP_CREATION says so, only group admins create groups.',
   decide: ({ user, groupCreation }) => refuseIf(groupCreation === 'group_admins' && user.role === 'client'),
   code: 'forbidden',
   message: 'Only group admins may create groups here.',
@@ -364,24 +367,24 @@ export const mayCreateGroups: Rule = {
 
 export const superAdminsOnly: Rule = {
   name: 'super_admins_only',
-  says: 'Only super admins administer the server.',
+  description: 'Only super admins administer the server.',
   decide: ({ user }) => (user.role === 'super_admin' ? 'allow' : 'refuse'),
   code: 'forbidden',
   message: 'Only super admins may do this.',
 };
 
-export const oneselfAlways: Rule = {
+export const selfAllowed: Rule = {
   name: 'oneself',
-  says: 'Everybody may do this to themselves.',
+  description: 'Everybody may do this to themselves.',
   decide: ({ oneself }) => allowIf(oneself === true),
   code: 'forbidden',
   message: '',
 };
 
-export const sharesPlaceOnly: Rule = {
+export const sharedGroupOrConversation: Rule = {
   name: 'a_place_in_common',
-  says: 'It takes a group or a direct conversation in common.',
-  decide: ({ sharesPlace }) => refuseIf(sharesPlace !== true),
+  description: 'It takes a group or a direct conversation in common.',
+  decide: ({ shareGroupOrConversation }) => refuseIf(shareGroupOrConversation !== true),
   code: 'forbidden',
   message: 'You have no group or conversation in common with this person.',
 };
@@ -389,7 +392,7 @@ export const sharesPlaceOnly: Rule = {
 export function roleInGroup(atLeast: GroupRole): Rule {
   return {
     name: `role_${atLeast}_in_the_group`,
-    says: `This takes the role ${atLeast} in the group, or a higher one.`,
+    description: `This takes the role ${atLeast} in the group, or a higher one.`,
     decide: ({ role }) => refuseIf(!hasRank(role, atLeast)),
     code: 'forbidden',
     message: `This takes the role ${atLeast} in the group.`,

@@ -13,10 +13,10 @@ import {
   type Decision,
   type GroupAction,
   type MessageAction,
-  type PersonAction,
+  type UserAction,
   type ServerAction,
 } from './access-actions';
-import type { AccessFacts, Concerning } from './access-facts';
+import type { AccessFacts, AccessOptions } from './access-facts';
 import type { Actor, Facts } from './access-rules';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelAudience } from '../kernel/domain-events';
@@ -58,8 +58,8 @@ export class Access extends ReadAccess {
 
   /** @throws AppError forbidden */
   requireServer(caller: Caller, action: ServerAction): void {
-    const decision = decide(action, { user: actor(caller), groupCreation: this.groupCreation });
-    if (!decision.allowed) throw refusal(decision);
+    const decision = decide(action, { user: actorOf(caller), groupCreation: this.groupCreation });
+    if (!decision.allowed) throw refusalError(decision);
   }
 
   /** @throws AppError forbidden */
@@ -68,10 +68,10 @@ export class Access extends ReadAccess {
   }
 
   /** Lets the caller do something that concerns a user. @throws AppError not_found, forbidden */
-  async person(caller: Caller, action: PersonAction, userId: ObjectId | string): Promise<void> {
+  async user(caller: Caller, action: UserAction, userId: ObjectId | string): Promise<void> {
     const _id = new ObjectId(userId);
     const [facts, user] = await Promise.all([
-      this.facts.person(actor(caller), _id),
+      this.facts.user(actorOf(caller), _id),
       this.collections.users.findOne({ _id }, { projection: { _id: 1 } }),
     ]);
     if (!user) throw new AppError('not_found', 'There is no such user.');
@@ -80,7 +80,7 @@ export class Access extends ReadAccess {
 
   /** Whether the caller administers the server: for what they see more of, not for what they may do. */
   isSuperAdmin(caller: Caller): boolean {
-    return decide('server.administer', { user: actor(caller) }).allowed;
+    return decide('server.administer', { user: actorOf(caller) }).allowed;
   }
 
   /**
@@ -93,9 +93,9 @@ export class Access extends ReadAccess {
     other: UserDocument | undefined,
   ): Promise<void> {
     if (!other || other.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
-    const facts = await this.directFacts(actor(caller), other._id);
+    const facts = await this.directFacts(actorOf(caller), other._id);
     const decision = decide(action, facts);
-    if (!decision.allowed) throw refusal(decision);
+    if (!decision.allowed) throw refusalError(decision);
   }
 
   /**
@@ -106,13 +106,13 @@ export class Access extends ReadAccess {
     caller: Caller,
     action: GroupAction,
     groupId: ObjectId | string,
-    concerning: Concerning = {},
+    options: AccessOptions = {},
   ): Promise<GroupAccess> {
     const _id = new ObjectId(groupId);
-    if (concerning.lock) await this.facts.lockGroup(_id, concernedBy(caller, concerning));
-    const { facts, membership } = await this.facts.group(actor(caller), _id, concerning);
+    if (options.lock) await this.facts.lockGroup(_id, involvedUsers(caller, options));
+    const { facts, membership } = await this.facts.group(actorOf(caller), _id, options);
     if (!facts.group) throw new AppError('not_found', 'There is no such group.');
-    await this.require(caller, action, facts, 'group', _id, concerning);
+    await this.require(caller, action, facts, 'group', _id, options);
     return { group: facts.group, membership };
   }
 
@@ -124,15 +124,15 @@ export class Access extends ReadAccess {
     caller: Caller,
     action: ChannelAction,
     channelId: ObjectId | string,
-    concerning: Concerning = {},
+    options: AccessOptions = {},
   ): Promise<ChannelAccess> {
     const _id = new ObjectId(channelId);
     const found = await this.collections.channels.findOne({ _id });
-    if (found && concerning.lock) await this.facts.lockChannel(found, concernedBy(caller, concerning));
-    const channel = found && concerning.lock ? await this.collections.channels.findOne({ _id }) : found;
-    const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], concerning);
-    if (!channel) throw noChannel();
-    await this.require(caller, action, facts!, 'channel', _id, concerning);
+    if (found && options.lock) await this.facts.lockChannel(found, involvedUsers(caller, options));
+    const channel = found && options.lock ? await this.collections.channels.findOne({ _id }) : found;
+    const [facts] = await this.facts.channel(channel ?? missingChannel(_id), [actorOf(caller)], options);
+    if (!channel) throw channelNotFound();
+    await this.require(caller, action, facts!, 'channel', _id, options);
     return { channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
   }
 
@@ -141,7 +141,7 @@ export class Access extends ReadAccess {
     const _id = new ObjectId(messageId);
     const message = await this.collections.messages.findOne({ _id });
     const channel = await this.collections.channels.findOne({ _id: message?.channelId ?? _id });
-    const [facts] = await this.facts.channel(channel ?? noSuchChannel(_id), [actor(caller)], {});
+    const [facts] = await this.facts.channel(channel ?? missingChannel(_id), [actorOf(caller)], {});
     if (!message || !channel) throw new AppError('not_found', 'There is no such message.');
     await this.require(caller, action, { ...facts!, message }, 'message', message._id);
     return { message, channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
@@ -151,7 +151,7 @@ export class Access extends ReadAccess {
    * Decides for several users at once what they may do with a channel, in their order. It is for whoever acts on
    * the decisions in the same moment, and notes in the audit log what only a super admin could do.
    */
-  async forChannel(
+  async decideForUsers(
     channel: ChannelDocument,
     action: ChannelAction,
     actors: Actor[],
@@ -169,9 +169,9 @@ export class Access extends ReadAccess {
     user: Actor,
     action: Action,
     on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
-    concerning: Concerning = {},
+    options: AccessOptions = {},
   ): Promise<{ decision: Decision; facts: Facts } | undefined> {
-    const facts = await this.factsOn(user, on, concerning);
+    const facts = await this.factsOn(user, on, options);
     return facts && { decision: decide(action, facts), facts };
   }
 
@@ -181,15 +181,15 @@ export class Access extends ReadAccess {
     facts: Facts,
     kind: 'user' | 'group' | 'channel' | 'message',
     targetId: ObjectId,
-    { quiet = false }: Concerning = {},
+    { quiet = false }: AccessOptions = {},
   ): Promise<void> {
     const decision = decide(action, facts);
-    if (!decision.allowed) throw refusal(decision);
-    if (decision.overrides && !quiet) await this.noteOverride(caller, action, kind, targetId);
+    if (!decision.allowed) throw refusalError(decision);
+    if (decision.overrides && !quiet) await this.recordOverride(caller, action, kind, targetId);
   }
 
   /** Notes that a super admin did what nobody else in their place could have done. */
-  async noteOverride(
+  async recordOverride(
     { userId, address }: Pick<Caller, 'userId' | 'address'>,
     action: Action,
     kind: 'user' | 'group' | 'channel' | 'message',
@@ -206,8 +206,8 @@ export class Access extends ReadAccess {
 
   private async directFacts(user: Actor, otherId: ObjectId): Promise<Facts> {
     const [between, contact] = await Promise.all([
-      this.facts.between(user.id, otherId),
-      this.facts.contact(user.id, otherId),
+      this.facts.directFactsBetween(user.id, otherId),
+      this.facts.consentFacts(user.id, otherId),
     ]);
     return { user, ...between, ...contact };
   }
@@ -215,16 +215,16 @@ export class Access extends ReadAccess {
   private async factsOn(
     user: Actor,
     on: { kind: 'group' | 'channel' | 'message'; id: ObjectId } | undefined,
-    concerning: Concerning,
+    options: AccessOptions,
   ): Promise<Facts | undefined> {
     if (!on) {
-      const { subjectId } = concerning;
-      const aboutPerson = subjectId && (await this.facts.person(user, subjectId));
+      const { subjectId } = options;
+      const aboutPerson = subjectId && (await this.facts.user(user, subjectId));
       const direct = subjectId && (await this.directFacts(user, subjectId));
       return { ...aboutPerson, ...direct, user, groupCreation: this.groupCreation };
     }
     if (on.kind === 'group') {
-      const { facts } = await this.facts.group(user, on.id, concerning);
+      const { facts } = await this.facts.group(user, on.id, options);
       return facts.group ? facts : undefined;
     }
     const message =
@@ -232,7 +232,7 @@ export class Access extends ReadAccess {
     const channelId = on.kind === 'message' ? message?.channelId : on.id;
     const channel = channelId && (await this.collections.channels.findOne({ _id: channelId }));
     if (!channel) return undefined;
-    const [facts] = await this.facts.channel(channel, [user], concerning);
+    const [facts] = await this.facts.channel(channel, [user], options);
     return { ...facts!, ...(message && { message }) };
   }
 }
@@ -241,7 +241,7 @@ export class Access extends ReadAccess {
  * Stands for a channel that does not exist, so that it takes as long to say so as of one that the caller may not
  * know of.
  */
-function noSuchChannel(_id: ObjectId): ChannelDocument {
+function missingChannel(_id: ObjectId): ChannelDocument {
   const never = new Date(0);
   return {
     _id,
@@ -265,16 +265,16 @@ function noSuchChannel(_id: ObjectId): ChannelDocument {
 }
 
 /** Those on whose memberships a decision rests. */
-function concernedBy({ userId }: Caller, { subjectId }: Concerning): ObjectId[] {
+function involvedUsers({ userId }: Caller, { subjectId }: AccessOptions): ObjectId[] {
   return subjectId && !subjectId.equals(userId) ? [userId, subjectId] : [userId];
 }
 
 /** Only an active account gets as far as a service. */
-export function actor({ userId, role }: Caller): Actor {
+export function actorOf({ userId, role }: Caller): Actor {
   return { id: userId, role, state: 'active' };
 }
 
-export function refusal({ code, message }: Decision & { allowed: false }): AppError {
+export function refusalError({ code, message }: Decision & { allowed: false }): AppError {
   return new AppError(code, message);
 }
 
@@ -285,6 +285,6 @@ export function audienceOfChannel({ _id, groupId, visibility }: ChannelDocument)
     : { kind: 'channel', channelId: _id };
 }
 
-export function noChannel(): AppError {
+export function channelNotFound(): AppError {
   return new AppError('not_found', 'There is no such channel.');
 }

@@ -50,7 +50,7 @@ export class AudienceIndex {
   private readonly changes = new RecentChanges();
 
   constructor(bus: EventBus) {
-    bus.subscribe((event) => this.follow(event));
+    bus.subscribe((event) => this.handle(event));
   }
 
   /**
@@ -107,7 +107,7 @@ export class AudienceIndex {
   }
 
   /** What a connected user is in; empty for anybody else. */
-  of(userId: string): AudiencesOfUser {
+  audiencesOf(userId: string): AudiencesOfUser {
     const entry = this.users.get(userId);
     return {
       groupIds: entry?.groups ?? [],
@@ -118,59 +118,59 @@ export class AudienceIndex {
 
   /** The connected users who read a channel, by id in hexadecimal digits. */
   readers(audience: ChannelAudience): string[] {
-    if (audience.kind === 'channel') return [...this.in('channel', audience.channelId)];
-    const banned = this.in('banned', audience.channelId);
-    return [...this.in('group', audience.groupId)].filter((id) => !banned.has(id));
+    if (audience.kind === 'channel') return [...this.membersOf('channel', audience.channelId)];
+    const banned = this.membersOf('banned', audience.channelId);
+    return [...this.membersOf('group', audience.groupId)].filter((id) => !banned.has(id));
   }
 
   /** How many connected users read a channel, without those who are hidden. */
   count(audience: ChannelAudience, hidden: ReadonlySet<string>): number {
     if (audience.kind === 'channel') {
-      const members = this.in('channel', audience.channelId);
+      const members = this.membersOf('channel', audience.channelId);
       return members.size - overlap(members, hidden);
     }
-    const members = this.in('group', audience.groupId);
-    const banned = [...this.in('banned', audience.channelId)].filter((id) => !hidden.has(id));
+    const members = this.membersOf('group', audience.groupId);
+    const banned = [...this.membersOf('banned', audience.channelId)].filter((id) => !hidden.has(id));
     return members.size - overlap(members, hidden) - overlap(members, new Set(banned));
   }
 
-  private follow(event: DomainEvent): void {
+  private handle(event: DomainEvent): void {
     switch (event.type) {
       case 'group.created':
-        this.noteUser(event.owner.userId);
+        this.recordUser(event.owner.userId);
         this.change(hex(event.owner.userId), 'group', hex(event.group._id), true);
         break;
       case 'member.added':
-        this.noteUser(event.membership.userId);
+        this.recordUser(event.membership.userId);
         this.change(hex(event.membership.userId), 'group', hex(event.group._id), true);
         break;
       case 'member.removed':
-        this.noteUser(event.userId);
+        this.recordUser(event.userId);
         this.leaveGroup(hex(event.userId), hex(event.groupId));
         break;
       case 'group.deleted':
-        this.changes.note(`group:${hex(event.groupId)}`);
-        for (const userId of [...this.in('group', event.groupId)])
+        this.changes.record(`group:${hex(event.groupId)}`);
+        for (const userId of [...this.membersOf('group', event.groupId)])
           this.leaveGroup(userId, hex(event.groupId));
         break;
       case 'channel_ban.added':
-        this.noteUser(event.userId);
+        this.recordUser(event.userId);
         this.leaveChannel(hex(event.userId), hex(event.channelId));
         this.change(hex(event.userId), 'banned', hex(event.channelId), true);
         break;
       case 'channel_ban.ended':
-        this.noteUser(event.userId);
+        this.recordUser(event.userId);
         this.change(hex(event.userId), 'banned', hex(event.channelId), false);
         if (event.isMember) this.enterChannel(hex(event.userId), hex(event.channelId), hex(event.groupId));
         break;
       case 'channel_member.added': {
         const { _id, groupId } = event.channel;
-        this.noteUser(event.userId);
+        this.recordUser(event.userId);
         this.enterChannel(hex(event.userId), hex(_id), groupId && hex(groupId));
         break;
       }
       case 'channel_member.removed':
-        this.noteUser(event.userId);
+        this.recordUser(event.userId);
         this.leaveChannel(hex(event.userId), hex(event.channel._id));
         break;
       case 'channel.deleted':
@@ -182,13 +182,13 @@ export class AudienceIndex {
       // A connection in its handshake has read more than audiences: the session, the account, how the user is seen.
       case 'user.changed':
       case 'session.revoked':
-        this.noteUser(event.userId);
+        this.recordUser(event.userId);
         break;
       case 'preferences.changed':
-        this.noteUser(event.preferences._id);
+        this.recordUser(event.preferences._id);
         break;
       case 'events.missed':
-        this.changes.noteAll();
+        this.changes.recordAll();
         break;
     }
   }
@@ -215,8 +215,8 @@ export class AudienceIndex {
 
   private clearChannel(channelId: ObjectId): void {
     const key = hex(channelId);
-    this.changes.note(`channel:${key}`);
-    for (const userId of [...this.in('channel', channelId)]) this.leaveChannel(userId, key);
+    this.changes.record(`channel:${key}`);
+    for (const userId of [...this.membersOf('channel', channelId)]) this.leaveChannel(userId, key);
   }
 
   /** @param quiet whether nobody is told. */
@@ -239,7 +239,7 @@ export class AudienceIndex {
     if (!quiet) for (const listener of this.listeners) listener({ userId, kind, id, present });
   }
 
-  private in(kind: AudienceChange['kind'], id: ObjectId): ReadonlySet<string> {
+  private membersOf(kind: AudienceChange['kind'], id: ObjectId): ReadonlySet<string> {
     return this.members[kind].get(hex(id)) ?? NOBODY;
   }
 
@@ -254,8 +254,8 @@ export class AudienceIndex {
     if (members?.delete(userId) && members.size === 0) this.members[kind].delete(id);
   }
 
-  private noteUser(userId: ObjectId): void {
-    this.changes.note(`user:${hex(userId)}`);
+  private recordUser(userId: ObjectId): void {
+    this.changes.record(`user:${hex(userId)}`);
   }
 }
 

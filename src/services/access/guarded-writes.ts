@@ -5,7 +5,7 @@ import type { ChannelDocument } from '../../models/channel.model';
 import type { Caller } from '../../models/identity/session.model';
 import type { Access, ChannelAccess, GroupAccess } from './access';
 import type { ChannelAction, GroupAction } from './access-actions';
-import type { AccessFacts, Concerning } from './access-facts';
+import type { AccessFacts, AccessOptions } from './access-facts';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 
 /**
@@ -36,14 +36,14 @@ export class GuardedWrites {
     caller: Caller,
     action: GroupAction,
     groupId: ObjectId | string,
-    concerning: Concerning,
+    options: AccessOptions,
     work: (found: GroupAccess) => Promise<Result>,
   ): Promise<Result> {
     const _id = new ObjectId(groupId);
-    await this.access.group(caller, action, _id, { ...concerning, quiet: true });
+    await this.access.group(caller, action, _id, { ...options, quiet: true });
     return this.transactions.run(async () => {
       await this.queue.acquire([_id]);
-      return work(await this.access.group(caller, action, _id, { ...concerning, lock: true }));
+      return work(await this.access.group(caller, action, _id, { ...options, lock: true }));
     });
   }
 
@@ -56,15 +56,15 @@ export class GuardedWrites {
     caller: Caller,
     action: ChannelAction,
     channelId: ObjectId | string,
-    concerning: Concerning,
+    options: AccessOptions,
     work: (found: ChannelAccess) => Promise<Result>,
   ): Promise<Result> {
-    const { channel } = await this.access.channel(caller, action, channelId, { ...concerning, quiet: true });
+    const { channel } = await this.access.channel(caller, action, channelId, { ...options, quiet: true });
     const { _id, groupId } = channel;
     return this.transactions.run(async () => {
       if (groupId) await this.queue.acquire([groupId]);
       await this.queue.acquire([_id]);
-      return work(await this.access.channel(caller, action, _id, { ...concerning, lock: true }));
+      return work(await this.access.channel(caller, action, _id, { ...options, lock: true }));
     });
   }
 

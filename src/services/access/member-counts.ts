@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { ChannelDocument } from '../../models/channel.model';
-import { holds } from './access-facts';
+import { isUnexpired } from './access-facts';
 
 /**
  * Counts the members of public channels of groups: the members of the group who are not banned from the channel. It is
@@ -22,7 +22,7 @@ export async function countMembers(
   ]);
   const bans = await ofMembers(
     collections,
-    restrictions.filter((one) => holds(one)),
+    restrictions.filter((one) => isUnexpired(one)),
   );
   const inGroup = new Map(groups.map(({ _id, memberCount }) => [_id.toHexString(), memberCount]));
   const counts = new Map(

@@ -5,7 +5,7 @@ import { userIdsOfDirectKey } from '../../models/channels/direct-message.model';
 import { GROUP_ROLES, type GroupRole, type MembershipDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { decide } from './access-actions';
-import { holds, type AccessFacts } from './access-facts';
+import { isUnexpired, type AccessFacts } from './access-facts';
 import { hasRank, type Actor } from './access-rules';
 import { countMembers } from './member-counts';
 
@@ -18,7 +18,7 @@ export interface GroupView {
 }
 
 /** What somebody is in a channel of a group. */
-export interface Standing {
+export interface MembershipStatus {
   inGroup: boolean;
   /** Whether they are in the list of members of a private channel. */
   inChannel: boolean;
@@ -36,7 +36,7 @@ export interface UserAudiences {
 }
 
 /** At most how much of what a user may read to look at. */
-export interface ReadableBounds {
+export interface ReadableLimits {
   groups?: number;
   channels?: number;
 }
@@ -66,10 +66,10 @@ export interface MemberList {
   which: Filter<Reader>;
 }
 
-const ROW_OF_READER = { userId: 1, joinedAt: 1 } as const;
+const READER_PROJECTION = { userId: 1, joinedAt: 1 } as const;
 
 /** One more than the bound, to tell whether there are more, and all of it in one answer of the database. */
-const firstOf = (bound: number | undefined) =>
+const limitOptions = (bound: number | undefined) =>
   bound === undefined ? {} : { limit: bound + 1, batchSize: bound + 1 };
 
 /**
@@ -88,17 +88,17 @@ export class ReadAccess {
    * list of members; a channel from which they are banned does not count.
    * @param bounds at most how many groups and channels to look at; all, if it is left out.
    */
-  async readable(userId: ObjectId, bounds: ReadableBounds = {}): Promise<Readable> {
+  async readable(userId: ObjectId, bounds: ReadableLimits = {}): Promise<Readable> {
     const { memberships, channelMembers, channelRestrictions } = this.collections;
     const [own, inside, bans] = await Promise.all([
-      memberships.find({ userId }, firstOf(bounds.groups)).sort({ groupId: 1 }).toArray(),
+      memberships.find({ userId }, limitOptions(bounds.groups)).sort({ groupId: 1 }).toArray(),
       channelMembers
-        .find({ userId }, { ...firstOf(bounds.channels), projection: { channelId: 1, groupId: 1 } })
+        .find({ userId }, { ...limitOptions(bounds.channels), projection: { channelId: 1, groupId: 1 } })
         .toArray(),
       channelRestrictions.find({ userId, kind: 'banned' }).toArray(),
     ]);
     const memberOf = own.slice(0, bounds.groups);
-    const bannedFrom = bans.filter((ban) => holds(ban)).map(({ channelId }) => channelId);
+    const bannedFrom = bans.filter((ban) => isUnexpired(ban)).map(({ channelId }) => channelId);
     const groups = new Set(memberOf.map(({ groupId }) => groupId.toHexString()));
     const banned = new Set(bannedFrom.map((id) => id.toHexString()));
     const privateChannels = inside.filter(
@@ -133,21 +133,21 @@ export class ReadAccess {
   }
 
   /** Those of the channels that the caller may read. */
-  async readableAmong(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
+  async filterReadable(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
     const readable = await this.readableChannelIds(caller.userId);
     const known = new Set(readable.map((id) => id.toHexString()));
     return channels.map(({ _id }) => _id).filter((id) => known.has(id.toHexString()));
   }
 
   /** What a member of a group sees of its channels; somebody who is none sees the public ones. */
-  async viewOf(userId: ObjectId, groupId: ObjectId): Promise<GroupView> {
+  async groupViewOf(userId: ObjectId, groupId: ObjectId): Promise<GroupView> {
     const { memberships, channelMembers, channelRestrictions } = this.collections;
     const [membership, own, restrictions] = await Promise.all([
       memberships.findOne({ userId, groupId }, { projection: { _id: 1 } }),
       channelMembers.find({ userId, groupId }, { projection: { channelId: 1 } }).toArray(),
       channelRestrictions.find({ groupId, userId }).toArray(),
     ]);
-    const bans = restrictions.filter((one) => one.kind === 'banned' && holds(one));
+    const bans = restrictions.filter((one) => one.kind === 'banned' && isUnexpired(one));
     const inside = membership ? own.map(({ channelId }) => channelId) : [];
     const bannedFrom = bans.map(({ channelId }) => channelId);
     const has = (ids: ObjectId[], { _id }: ChannelDocument) => ids.some((id) => id.equals(_id));
@@ -173,10 +173,10 @@ export class ReadAccess {
     let last: ObjectId | undefined;
     while (readers.length < atMost) {
       const after = last && { _id: { $gt: last } };
-      const rows = collection.find({ ...which, ...after }, { projection: ROW_OF_READER });
+      const rows = collection.find({ ...which, ...after }, { projection: READER_PROJECTION });
       // Those who turn out not to read it make place for others: what is left out must not count.
       const page = await rows.sort({ _id: 1 }).limit(atMost).toArray();
-      readers.push(...(await this.readersAmong(channel, page)));
+      readers.push(...(await this.keepReaders(channel, page)));
       if (page.length < atMost) break;
       last = page.at(-1)!._id;
     }
@@ -187,7 +187,7 @@ export class ReadAccess {
    * Those of the people in the list of a channel's members, or of its group's members where it is public, who are in
    * it: not those who are banned from a public one, nor those in a private one who are not in its group any more.
    */
-  async membersAmong<Row extends { userId: ObjectId }>(
+  async keepMembers<Row extends { userId: ObjectId }>(
     { _id: channelId, groupId, visibility }: ChannelDocument,
     rows: Row[],
   ): Promise<Row[]> {
@@ -201,7 +201,7 @@ export class ReadAccess {
       return rows.filter((row) => members.has(idOf(row)));
     }
     const restrictions = await channelRestrictions.find({ channelId, userId, kind: 'banned' }).toArray();
-    const banned = new Set(restrictions.filter((one) => holds(one)).map(idOf));
+    const banned = new Set(restrictions.filter((one) => isUnexpired(one)).map(idOf));
     return rows.filter((row) => !banned.has(idOf(row)));
   }
 
@@ -229,7 +229,7 @@ export class ReadAccess {
   }
 
   /** What somebody is in a channel of a group: for writes that are done to them. */
-  async standingOf(channel: ChannelDocument, userId: ObjectId): Promise<Standing> {
+  async membershipStatusOf(channel: ChannelDocument, userId: ObjectId): Promise<MembershipStatus> {
     // As if they were nobody special: a super admin reads every channel, and is not in it for that.
     const [facts] = await this.facts.channel(channel, [{ id: userId, role: 'client', state: 'active' }], {});
     const { role, inChannel, restriction } = facts!;
@@ -242,10 +242,10 @@ export class ReadAccess {
   }
 
   /** Those of some users who read a channel now; nobody, if it is gone. */
-  async readersOutOf(channelId: ObjectId, userIds: readonly ObjectId[]): Promise<ObjectId[]> {
+  async filterReaders(channelId: ObjectId, userIds: readonly ObjectId[]): Promise<ObjectId[]> {
     const channel = await this.collections.channels.findOne({ _id: channelId });
     if (!channel) return [];
-    const readers = await this.readersAmong(
+    const readers = await this.keepReaders(
       channel,
       userIds.map((userId) => ({ userId })),
     );
@@ -256,7 +256,7 @@ export class ReadAccess {
    * Who is in direct conversations, by the channel's id in hexadecimal digits. A conversation of two has both for
    * ever: when one of them has gone, the other still sees with whom they have talked.
    */
-  async peopleIn(conversations: readonly ChannelDocument[]): Promise<Map<string, ObjectId[]>> {
+  async participantsOf(conversations: readonly ChannelDocument[]): Promise<Map<string, ObjectId[]>> {
     const people = new Map<string, ObjectId[]>();
     const several: ObjectId[] = [];
     for (const { _id, directKey } of conversations) {
@@ -270,7 +270,7 @@ export class ReadAccess {
   }
 
   /** Those who have at least some role in a group, in the order in which they came. */
-  async staffOf(groupId: ObjectId, atLeast: GroupRole): Promise<ObjectId[]> {
+  async usersWithRole(groupId: ObjectId, atLeast: GroupRole): Promise<ObjectId[]> {
     const role = { $in: GROUP_ROLES.filter((one) => hasRank(one, atLeast)) };
     const rows = await this.collections.memberships
       .find({ groupId, role }, { projection: { userId: 1 } })
@@ -279,7 +279,7 @@ export class ReadAccess {
     return rows.map(({ userId }) => userId);
   }
 
-  private async readersAmong<Row extends { userId: ObjectId }>(
+  private async keepReaders<Row extends { userId: ObjectId }>(
     channel: ChannelDocument,
     rows: Row[],
   ): Promise<Row[]> {

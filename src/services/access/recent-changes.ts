@@ -1,5 +1,5 @@
 /** For how many keys it is known when they last changed. */
-const KNOWN_CHANGES = 10_000;
+const MAX_KEYS = 10_000;
 
 /**
  * Tells whether something has changed since a moment, in bounded memory. It may report a change that did not happen,
@@ -18,13 +18,13 @@ export class RecentChanges {
     return this.epoch;
   }
 
-  note(key: string): void {
-    if (this.changedAt.size >= KNOWN_CHANGES) this.noteAll();
+  record(key: string): void {
+    if (this.changedAt.size >= MAX_KEYS) this.recordAll();
     this.changedAt.set(key, ++this.epoch);
   }
 
   /** Counts everything as changed now. */
-  noteAll(): void {
+  recordAll(): void {
     this.changedAt.clear();
     this.forgottenUpTo = ++this.epoch;
   }

@@ -2,10 +2,10 @@ import { DOMAIN_EVENTS, type DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 
 /** How often rights are read again that have changed while they were being read. */
-const TRIES = 10;
+const MAX_ATTEMPTS = 10;
 
 /** Events that change rights, and take none from anybody: many may come while something is published. */
-const GAINS = new Set<DomainEvent['type']>([
+const GRANTS = new Set<DomainEvent['type']>([
   'group.created',
   'member.added',
   'channel.created',
@@ -23,7 +23,7 @@ export class RightsVersion {
 
   constructor(bus: EventBus) {
     bus.subscribe((event) => {
-      if (mayTakeRights(event)) this.version++;
+      if (mayRevokeRights(event)) this.version++;
     });
   }
 
@@ -41,7 +41,7 @@ export class RightsVersion {
     read: () => Promise<Found>,
     publish: (found: Found) => Promise<unknown>,
   ): Promise<void> {
-    for (let tries = 0; tries < TRIES; tries++) {
+    for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
       const { version } = this;
       const found = await read();
       if (version !== this.version) continue;
@@ -51,6 +51,6 @@ export class RightsVersion {
   }
 }
 
-function mayTakeRights({ type }: DomainEvent): boolean {
-  return DOMAIN_EVENTS[type].changesRights && !GAINS.has(type);
+function mayRevokeRights({ type }: DomainEvent): boolean {
+  return DOMAIN_EVENTS[type].changesRights && !GRANTS.has(type);
 }

@@ -12,7 +12,7 @@ import type { ChannelMembers } from '../channels/channel-members';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { CredentialService } from '../identity/credential.service';
 import type { EventBus } from '../kernel/event-bus';
-import type { Actor, GroupLifecycle } from '../groups/group-lifecycle';
+import type { AuditActor, GroupLifecycle } from '../groups/group-lifecycle';
 import type { Memberships } from '../groups/memberships';
 import type { PendingAdmissions } from '../groups/pending-admissions';
 import type { SessionService } from '../identity/session.service';
@@ -121,7 +121,7 @@ export class AccountService {
   }
 
   /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
-  private async leaveGroups(userId: ObjectId, by: Actor): Promise<void> {
+  private async leaveGroups(userId: ObjectId, by: AuditActor): Promise<void> {
     const { memberships } = this.deps.collections;
     const own = await memberships.find({ userId }).toArray();
     const alone: ObjectId[] = [];

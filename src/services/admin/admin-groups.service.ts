@@ -14,7 +14,7 @@ import { toPublicUser, type PublicUser } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import { searchKey } from '../../utils/name-keys';
-import { noChannel, type Access } from '../access/access';
+import { channelNotFound, type Access } from '../access/access';
 import type { ChannelMembershipService } from '../channels/channel-membership.service';
 import type { ChannelService } from '../channel.service';
 import type { ChannelCounts } from '../channels/channel-counts';
@@ -108,11 +108,11 @@ export class AdminGroupService {
       channelMembers.find({ channelId: _id }).limit(MAX_NAMED).toArray(),
       channelRestrictions.countDocuments({ channelId: _id }),
     ]);
-    if (!channel) throw noChannel();
+    if (!channel) throw channelNotFound();
     return {
       channel: await this.deps.counts.show(channel),
       // The list of a private channel, without what an older version has left in it.
-      members: await this.name(await this.deps.access.membersAmong(channel, members)),
+      members: await this.name(await this.deps.access.keepMembers(channel, members)),
       counts: { messages: channel.seq, restrictions },
     };
   }

@@ -6,7 +6,7 @@ import { toSharedGroup, type SharedGroup } from '../../models/group.model';
 import { toMessage, type Message } from '../../models/message.model';
 import type { ExportMessagesQuery } from '../../models/operations/diagnostics.model';
 import type { Caller } from '../../models/identity/session.model';
-import { noChannel, type Access } from '../access/access';
+import { channelNotFound, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelCounts } from '../channels/channel-counts';
 
@@ -53,7 +53,7 @@ export class ExportService {
       return mapped(messages.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toMessage);
     }
     const _id = new ObjectId(channelId);
-    if (!(await this.collections.channels.findOne({ _id }))) throw noChannel();
+    if (!(await this.collections.channels.findOne({ _id }))) throw channelNotFound();
     await this.note(caller, 'messages', _id);
     return mapped(messages.find({ channelId: _id }).sort({ seq: 1 }).batchSize(READ_AHEAD), toMessage);
   }

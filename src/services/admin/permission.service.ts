@@ -43,7 +43,7 @@ export class PermissionService {
     return {
       allowed: decision.allowed,
       rule: decision.rule,
-      says: decision.says,
+      says: decision.description,
       code: decision.allowed ? null : decision.code,
       overrides: decision.allowed ? (decision.overrides ?? null) : null,
     };

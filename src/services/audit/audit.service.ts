@@ -28,7 +28,7 @@ const READ_BATCH_SIZE = 500;
 /** The log of privileged acts: a chain of hashes, which is only ever added to. */
 export class AuditService {
   /** The end of the records so far that are transactions of their own. */
-  private turn: Promise<void> = Promise.resolve();
+  private lastAppend: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly collections: Collections,
@@ -44,8 +44,8 @@ export class AuditService {
     if (this.transactions.settled()) return this.transactions.beforeCommit(() => this.append(record));
     // Those that hold nothing else wait for each other instead of getting into each other's way.
     const add = () => this.transactions.run(() => this.append(record));
-    const added = this.turn.then(add);
-    this.turn = added.catch(() => undefined);
+    const added = this.lastAppend.then(add);
+    this.lastAppend = added.catch(() => undefined);
     return added;
   }
 

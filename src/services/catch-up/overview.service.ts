@@ -90,7 +90,7 @@ export class OverviewService {
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
     const [summaries, people] = await Promise.all([
       this.deps.summaries.summarise(caller.userId, channels),
-      this.deps.access.peopleIn(directChannels),
+      this.deps.access.participantsOf(directChannels),
     ]);
     const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
     const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
@@ -107,7 +107,7 @@ export class OverviewService {
       groups,
       direct,
       users: [...usersById.values()].map(toPublicUser),
-      presences: this.deps.presence.among(peers.filter((id) => !id.equals(caller.userId))),
+      presences: this.deps.presence.statusesOf(peers.filter((id) => !id.equals(caller.userId))),
       unread: {
         messages: sumOf(groups.map(({ unread }) => unread)) + directUnread,
         mentions: sumOf([...groups, ...direct.map(({ summary }) => summary)].map(({ mentions }) => mentions)),

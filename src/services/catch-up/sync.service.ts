@@ -65,7 +65,7 @@ export class SyncService {
       const added = unnamed.slice(0, MAX_ADDED);
 
       const changes = await this.changesIn(spans);
-      const reads = await this.counts.of(caller.userId, [...readable, ...added]);
+      const reads = await this.counts.countFor(caller.userId, [...readable, ...added]);
       const shown = await this.showAll([...readable, ...added]);
       const load = (channel: ChannelDocument) => ({
         channel: shown.get(keyOf(channel))!,

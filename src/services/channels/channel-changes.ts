@@ -4,7 +4,7 @@ import type { Transactions } from '../../db/transaction';
 import type { ChannelChangeDocument } from '../../models/channels/channel-change.model';
 import type { ChannelDocument } from '../../models/channel.model';
 import type { RemovalReason } from '../../models/group.model';
-import { noChannel } from '../access/access';
+import { channelNotFound } from '../access/access';
 import type { ChannelCounts } from './channel-counts';
 import type { EventBus } from '../kernel/event-bus';
 
@@ -34,13 +34,16 @@ export class ChannelChanges {
    * @returns the channel with the new revision.
    * @throws AppError not_found
    */
-  async take(channelId: ObjectId, update: UpdateFilter<ChannelDocument> = {}): Promise<ChannelDocument> {
+  async nextRevision(
+    channelId: ObjectId,
+    update: UpdateFilter<ChannelDocument> = {},
+  ): Promise<ChannelDocument> {
     const channel = await this.collections.channels.findOneAndUpdate(
       { _id: channelId },
       { ...update, $inc: { ...update.$inc, revision: 1 } },
       { returnDocument: 'after' },
     );
-    if (!channel) throw noChannel();
+    if (!channel) throw channelNotFound();
     return channel;
   }
 
@@ -55,9 +58,9 @@ export class ChannelChanges {
     event: 'channel.updated' | 'channel.opened' = 'channel.updated',
   ): Promise<ChannelDocument> {
     return this.transactions.run(async () => {
-      const channel = await this.take(channelId, { $set: { ...fields, updatedAt: new Date() } });
-      await this.note(channel, { kind: 'channel', userId: null });
-      await this.bus.publish({ type: event, channel: await this.counts.counted(channel) });
+      const channel = await this.nextRevision(channelId, { $set: { ...fields, updatedAt: new Date() } });
+      await this.record(channel, { kind: 'channel', userId: null });
+      await this.bus.publish({ type: event, channel: await this.counts.withMemberCount(channel) });
       return channel;
     });
   }
@@ -69,8 +72,8 @@ export class ChannelChanges {
    */
   addMember(channelId: ObjectId, userId: ObjectId, { silent = false } = {}): Promise<ChannelDocument> {
     return this.transactions.run(async () => {
-      const channel = await this.take(channelId, { $inc: { memberCount: 1 } });
-      await this.note(channel, { kind: 'member', userId, present: true });
+      const channel = await this.nextRevision(channelId, { $inc: { memberCount: 1 } });
+      await this.record(channel, { kind: 'member', userId, present: true });
       await this.bus.publish({ type: 'channel_member.added', channel, userId, isNew: !silent });
       return channel;
     });
@@ -83,8 +86,8 @@ export class ChannelChanges {
    */
   removeMember(channelId: ObjectId, userId: ObjectId, reason?: RemovalReason): Promise<ChannelDocument> {
     return this.transactions.run(async () => {
-      const channel = await this.take(channelId, { $inc: { memberCount: -1 } });
-      await this.note(channel, { kind: 'member', userId, present: false });
+      const channel = await this.nextRevision(channelId, { $inc: { memberCount: -1 } });
+      await this.record(channel, { kind: 'member', userId, present: false });
       await this.bus.publish({
         type: 'channel_member.removed',
         channel,
@@ -102,9 +105,9 @@ export class ChannelChanges {
    */
   clearMembers(channelId: ObjectId): Promise<ChannelDocument> {
     return this.transactions.run(async () => {
-      const channel = await this.take(channelId, { $set: { memberCount: 0 } });
+      const channel = await this.nextRevision(channelId, { $set: { memberCount: 0 } });
       await this.collections.channelChanges.deleteMany({ channelId, kind: 'member' });
-      await this.note(channel, { kind: 'members_cleared', userId: null });
+      await this.record(channel, { kind: 'members_cleared', userId: null });
       await this.bus.publish({
         type: 'channel_members.cleared',
         channelId,
@@ -115,7 +118,7 @@ export class ChannelChanges {
   }
 
   /** The last change of one thing is all that a client needs to know: it replaces the one before. */
-  private async note(
+  private async record(
     { _id: channelId, revision }: ChannelDocument,
     { kind, userId, present }: Pick<ChannelChangeDocument, 'kind' | 'userId' | 'present'>,
   ): Promise<void> {

@@ -6,22 +6,22 @@ export class ChannelCounts {
   constructor(private readonly access: Access) {}
 
   /** A channel with the number of its members in `memberCount`, also if it is public. */
-  async counted(channel: ChannelDocument): Promise<ChannelDocument> {
-    const [counted] = await this.countedAll([channel]);
+  async withMemberCount(channel: ChannelDocument): Promise<ChannelDocument> {
+    const [counted] = await this.withMemberCounts([channel]);
     return counted!;
   }
 
   /** A channel as it is answered. */
   async show(channel: ChannelDocument): Promise<Channel> {
-    return toChannel(await this.counted(channel));
+    return toChannel(await this.withMemberCount(channel));
   }
 
   /** Channels as they are answered, in their order, with three queries at most for any number of them. */
   async showAll(channels: readonly ChannelDocument[]): Promise<Channel[]> {
-    return (await this.countedAll(channels)).map(toChannel);
+    return (await this.withMemberCounts(channels)).map(toChannel);
   }
 
-  private async countedAll(channels: readonly ChannelDocument[]): Promise<ChannelDocument[]> {
+  private async withMemberCounts(channels: readonly ChannelDocument[]): Promise<ChannelDocument[]> {
     const ofGroups = channels.filter(
       ({ groupId, visibility }) => groupId !== null && visibility === 'public',
     );

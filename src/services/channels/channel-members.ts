@@ -41,7 +41,7 @@ export class ChannelMembers {
         );
         if (upsertedCount === 0) continue;
         const after = await this.changes.addMember(channelId, userId, { silent });
-        if (!silent) await this.markers.begin(after, [userId]);
+        if (!silent) await this.markers.startAtEnd(after, [userId]);
         added.push(userId);
       }
       return added;

@@ -43,7 +43,7 @@ export class ChannelMembershipService {
     const { access, users } = this.deps;
     const { collection, which } = access.memberListOf(channel);
     return pageOfUsers(users, collection, which, query, toChannelMember, (rows) =>
-      access.membersAmong(channel, rows),
+      access.keepMembers(channel, rows),
     );
   }
 
@@ -56,10 +56,10 @@ export class ChannelMembershipService {
     const subjectId = new ObjectId(userId);
     const action = 'channel.manage_members';
     await this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
-      if (channel.visibility === 'public') throw noMembersOfItsOwn();
+      if (channel.visibility === 'public') throw publicChannelHasNoMembers();
       await this.requireAdmissible(channel, subjectId);
       const added = await this.deps.members.add(channel, [subjectId]);
-      await this.tell(caller, channel, added, 'channel.added');
+      await this.notify(caller, channel, added, 'channel.added');
       if (added.length > 0) await this.record('channel.member_added', caller, channel, { userId });
     });
   }
@@ -85,7 +85,7 @@ export class ChannelMembershipService {
         const after = await this.deps.changes.update(channel._id, { ownerId: heir });
         const details = { from: from?.toHexString() ?? null, to: userId };
         await this.record('channel.transferred', caller, after, details);
-        await this.tell(caller, after, [heir], 'channel.transferred');
+        await this.notify(caller, after, [heir], 'channel.transferred');
         return this.deps.counts.show(after);
       },
     );
@@ -102,7 +102,7 @@ export class ChannelMembershipService {
     const action = self ? 'channel.leave' : 'channel.manage_members';
     const kind = await this.deps.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
       // To whom is banned the channel does not exist: they are told nothing of it.
-      const { banned } = await this.deps.access.standingOf(channel, target);
+      const { banned } = await this.deps.access.membershipStatusOf(channel, target);
       const reason = banned ? undefined : self ? 'left' : 'removed';
       if (!(await this.deps.members.remove(channel, target, reason))) {
         throw new AppError('not_found', 'The user is not a member of the channel.');
@@ -115,7 +115,7 @@ export class ChannelMembershipService {
   }
 
   /** Nobody is told of what they have done themselves. */
-  private async tell(
+  private async notify(
     { userId: actorId }: Caller,
     { _id: channelId, groupId, name: text }: ChannelDocument,
     users: ObjectId[],
@@ -137,12 +137,12 @@ export class ChannelMembershipService {
 
   /** @throws AppError bad_request */
   private async requireAdmissible(channel: ChannelDocument, userId: ObjectId): Promise<void> {
-    const { inGroup, banned } = await this.deps.access.standingOf(channel, userId);
+    const { inGroup, banned } = await this.deps.access.membershipStatusOf(channel, userId);
     if (!inGroup) throw new AppError('bad_request', 'The user is not a member of the group.');
     if (banned) throw new AppError('bad_request', 'The user is banned from the channel.');
   }
 }
 
-function noMembersOfItsOwn(): AppError {
+function publicChannelHasNoMembers(): AppError {
   return new AppError('bad_request', 'A public channel has no members of its own.');
 }

@@ -5,7 +5,7 @@ import { type Channel, type ChannelDocument } from '../../models/channel.model';
 import { toGroup, type Group } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
-import { noChannel, type Access } from '../access/access';
+import { channelNotFound, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelChanges } from './channel-changes';
 import type { ChannelCounts } from './channel-counts';
@@ -17,7 +17,7 @@ import type { GuardedWrites } from '../access/guarded-writes';
  * How far public channels stand apart. Private ones stand between them, so that who cannot see those does not see
  * by a gap that they are there.
  */
-const STEP = 1024;
+const POSITION_STEP = 1024;
 
 /** What ChannelOrderService works with. */
 export interface ChannelOrderServiceDeps {
@@ -36,7 +36,7 @@ export class ChannelOrderService {
   constructor(private readonly deps: ChannelOrderServiceDeps) {}
 
   /** The place of a new channel: behind the others. */
-  async lastPosition(groupId: ObjectId, visibility: ChannelDocument['visibility']): Promise<number> {
+  async positionAtEnd(groupId: ObjectId, visibility: ChannelDocument['visibility']): Promise<number> {
     const isPublic = visibility === 'public';
     const [last] = await this.deps.collections.channels
       .find({ groupId, ...(isPublic && { visibility }) }, { projection: { position: 1 } })
@@ -44,7 +44,7 @@ export class ChannelOrderService {
       .limit(1)
       .toArray();
     const behind = last?.position ?? 0;
-    return isPublic ? nextStep(behind) : behind + 1;
+    return isPublic ? nextPublicPosition(behind) : behind + 1;
   }
 
   /**
@@ -56,20 +56,20 @@ export class ChannelOrderService {
    */
   async arrange(caller: Caller, groupId: string, { channelIds }: ChannelOrderInput): Promise<Channel[]> {
     return this.deps.writes.inGroup(caller, 'group.arrange_channels', groupId, {}, async ({ group }) => {
-      const turns = (await this.inOrder(group._id)).map(({ _id }) => _id);
+      const turns = (await this.findInOrder(group._id)).map(({ _id }) => _id);
       await this.deps.queue.acquire(turns);
-      const channels = (await this.inOrder(group._id)).filter(({ _id }) =>
+      const channels = (await this.findInOrder(group._id)).filter(({ _id }) =>
         turns.some((id) => id.equals(_id)),
       );
-      const view = await this.deps.access.viewOf(caller.userId, group._id);
+      const view = await this.deps.access.groupViewOf(caller.userId, group._id);
       const readable = channels.filter((channel) => view.reads(channel));
-      refuseStale(channelIds, readable);
+      refuseStaleOrder(channelIds, readable);
       const changed = new Map<string, ChannelDocument>();
       for (const { channel, position } of positionsOf(rearranged(channels, readable, channelIds))) {
         if (channel.position === position) continue;
         changed.set(channel._id.toHexString(), await this.deps.changes.update(channel._id, { position }));
       }
-      if (changed.size > 0) await this.note(caller, group._id, 'group.channels_arranged', {});
+      if (changed.size > 0) await this.record(caller, group._id, 'group.channels_arranged', {});
       const own = new Map(readable.map((channel) => [channel._id.toHexString(), channel]));
       return this.deps.counts.showAll(channelIds.map((id) => changed.get(id) ?? own.get(id)!));
     });
@@ -86,7 +86,7 @@ export class ChannelOrderService {
       quiet: true,
     });
     // Before any turn is taken: who waits for a second group while holding the turn of one may wait for ever.
-    if (!named.groupId?.equals(asked._id)) throw noChannel();
+    if (!named.groupId?.equals(asked._id)) throw channelNotFound();
     return this.deps.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
       this.deps.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
         if (current.visibility === 'private') {
@@ -94,17 +94,17 @@ export class ChannelOrderService {
         }
         if (current.archivedAt) throw new AppError('channel_archived', 'The channel is archived.');
         const after = await this.deps.groupChannels.setDefault(group._id, current._id);
-        await this.note(caller, group._id, 'group.default_channel_set', { channelId });
+        await this.record(caller, group._id, 'group.default_channel_set', { channelId });
         return toGroup(after, membership?.role ?? null);
       }),
     );
   }
 
-  private inOrder(groupId: ObjectId): Promise<ChannelDocument[]> {
+  private findInOrder(groupId: ObjectId): Promise<ChannelDocument[]> {
     return this.deps.collections.channels.find({ groupId }).sort({ position: 1, _id: 1 }).toArray();
   }
 
-  private note(
+  private record(
     { userId, address }: Caller,
     targetId: ObjectId,
     action: 'group.channels_arranged' | 'group.default_channel_set',
@@ -114,10 +114,10 @@ export class ChannelOrderService {
   }
 }
 
-const nextStep = (position: number) => (Math.floor(position / STEP) + 1) * STEP;
+const nextPublicPosition = (position: number) => (Math.floor(position / POSITION_STEP) + 1) * POSITION_STEP;
 
 /** @throws AppError channels_changed */
-function refuseStale(wanted: string[], readable: ChannelDocument[]): void {
+function refuseStaleOrder(wanted: string[], readable: ChannelDocument[]): void {
   const there = readable.map(({ _id }) => _id.toHexString());
   const missing = there.filter((id) => !wanted.includes(id));
   const unknown = wanted.filter((id) => !there.includes(id));
@@ -146,7 +146,7 @@ function rearranged(
 function positionsOf(channels: ChannelDocument[]): { channel: ChannelDocument; position: number }[] {
   let last = 0;
   return channels.map((channel) => {
-    last = channel.visibility === 'public' ? nextStep(last) : last + 1;
+    last = channel.visibility === 'public' ? nextPublicPosition(last) : last + 1;
     return { channel, position: last };
   });
 }

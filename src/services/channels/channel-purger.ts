@@ -7,7 +7,7 @@ import type { BackgroundJob } from '../kernel/background-job';
 import type { Jobs } from '../kernel/jobs';
 
 /** Messages removed at a time, so that other work gets its turn in between. */
-const SLICE = 1000;
+const BATCH_SIZE = 1000;
 /** How often it looks for purges that another node has left, in milliseconds. */
 const PURGE_INTERVAL_MS = 60 * 60 * 1000;
 
@@ -50,7 +50,7 @@ export class ChannelPurger {
     while (!signal.aborted) {
       const slice = await messages
         .find<Pick<MessageDocument, '_id' | 'attachments'>>({ channelId }, { projection: { attachments: 1 } })
-        .limit(SLICE)
+        .limit(BATCH_SIZE)
         .toArray();
       if (slice.length === 0) return true;
       const ids = slice.map(({ _id }) => _id);

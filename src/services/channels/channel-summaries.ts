@@ -5,7 +5,7 @@ import type { ChannelDocument, ChannelRestrictionDocument } from '../../models/c
 import { toMessage, type MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { audienceOfChannel, type Access } from '../access/access';
-import { holds } from '../access/access-facts';
+import { isUnexpired } from '../access/access-facts';
 import type { Blocks } from '../users/blocks';
 import type { PresenceService } from '../presence/presence.service';
 import type { ReadCounts } from '../reading/read-counts';
@@ -36,7 +36,7 @@ export class ChannelSummaries {
     channels: readonly ChannelDocument[],
   ): Promise<Map<string, ChannelSummary>> {
     const [reads, newest, mutes] = await Promise.all([
-      this.counts.of(userId, channels),
+      this.counts.countFor(userId, channels),
       this.newestOf(channels),
       this.mutesOf(userId, channels),
     ]);
@@ -79,7 +79,7 @@ export class ChannelSummaries {
     if (channels.length === 0) return new Map();
     const channelId = { $in: channels.map(({ _id }) => _id) };
     const rows = await this.collections.channelRestrictions.find({ userId, channelId }).toArray();
-    const mutes = rows.filter((row) => row.kind === 'muted' && holds(row));
+    const mutes = rows.filter((row) => row.kind === 'muted' && isUnexpired(row));
     const moderators = mutes.filter(({ reason }) => reason !== '').map(({ restrictedBy }) => restrictedBy);
     const blocked = await this.blocks.findBlocked(userId, moderators);
     return new Map(

@@ -17,7 +17,7 @@ import { afterTimeCursor, encodeTimeCursor } from '../../models/kernel/time-curs
 import { toPublicUser, type UserDocument } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
-import { noChannel, type Access } from '../access/access';
+import { channelNotFound, type Access } from '../access/access';
 import type { ChannelMembers } from './channel-members';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { UserService } from '../user.service';
@@ -87,15 +87,15 @@ export class DirectMessageService {
     }
     const after = await this.writes.inChannel(caller, 'channel.add_people', channel._id, {}, async () => {
       const people = await this.requirePeople(caller, 'direct.add', userIds);
-      const inside = (await this.access.peopleIn([channel])).get(channel._id.toHexString()) ?? [];
+      const inside = (await this.access.participantsOf([channel])).get(channel._id.toHexString()) ?? [];
       const known = new Set(inside.map((id) => id.toHexString()));
       const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
-      if (inside.length + added.length > MAX_PARTICIPANTS) throw tooMany();
+      if (inside.length + added.length > MAX_PARTICIPANTS) throw tooManyPeople();
       for (const id of added) await this.users.lockUndeleted(id.toHexString());
       await this.members.add(channel, added);
       return this.collections.channels.findOne({ _id: channel._id });
     });
-    if (!after) throw noChannel();
+    if (!after) throw channelNotFound();
     return { conversation: await this.show(after), created: false };
   }
 
@@ -121,7 +121,7 @@ export class DirectMessageService {
   }
 
   private async startGroup(caller: Caller, userIds: string[]): Promise<Opened> {
-    if (userIds.length + 1 > MAX_PARTICIPANTS) throw tooMany();
+    if (userIds.length + 1 > MAX_PARTICIPANTS) throw tooManyPeople();
     const channel = await this.transactions.run(async () =>
       this.create(caller, await this.requirePeople(caller, 'direct.add', userIds)),
     );
@@ -161,7 +161,7 @@ export class DirectMessageService {
     await this.collections.channels.insertOne(channel);
     await this.members.add(channel, [userId, ...others]);
     const made = await this.collections.channels.findOne({ _id: channel._id });
-    if (!made) throw noChannel();
+    if (!made) throw channelNotFound();
     return made;
   }
 
@@ -190,7 +190,7 @@ export class DirectMessageService {
 
   /** @returns them by id in hexadecimal digits. */
   private async showAll(channels: ChannelDocument[]): Promise<Map<string, Conversation>> {
-    const people = await this.access.peopleIn(channels);
+    const people = await this.access.participantsOf(channels);
     const users = await this.users.findByIds([...people.values()].flat());
     return new Map(
       channels.map((channel) => {
@@ -202,6 +202,6 @@ export class DirectMessageService {
   }
 }
 
-function tooMany(): AppError {
+function tooManyPeople(): AppError {
   return new AppError('too_many_people', `A conversation has ${MAX_PARTICIPANTS} people at most.`);
 }

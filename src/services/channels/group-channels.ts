@@ -16,7 +16,7 @@ export class GroupChannels {
   ) {}
 
   /** A channel is public from now on: one that has just been made, or one that has opened. */
-  async count({ _id, groupId, archivedAt }: ChannelDocument): Promise<void> {
+  async addPublic({ _id, groupId, archivedAt }: ChannelDocument): Promise<void> {
     if (!groupId) return;
     const group = await this.write(groupId, { $inc: { channelCount: 1 } });
     const begins = group.defaultChannelId === null && archivedAt === null;
@@ -24,21 +24,21 @@ export class GroupChannels {
   }
 
   /** A public channel goes, or closes. */
-  async discount(channel: ChannelDocument): Promise<void> {
+  async removePublic(channel: ChannelDocument): Promise<void> {
     if (channel.visibility !== 'public' || !channel.groupId) return;
     const group = await this.write(channel.groupId, { $inc: { channelCount: -1 } });
-    await this.publish((await this.passOn(group, channel)) ?? group);
+    await this.publish((await this.replaceDefault(group, channel)) ?? group);
   }
 
   /** A channel is archived: newcomers begin in another one. */
-  async retire(channel: ChannelDocument): Promise<void> {
+  async handleArchived(channel: ChannelDocument): Promise<void> {
     const group = channel.groupId && (await this.collections.groups.findOne({ _id: channel.groupId }));
-    const changed = group && (await this.passOn(group, channel));
+    const changed = group && (await this.replaceDefault(group, channel));
     if (changed) await this.publish(changed);
   }
 
   /** A channel is back from the archive. */
-  async reinstate({ _id, groupId, visibility }: ChannelDocument): Promise<void> {
+  async handleRestored({ _id, groupId, visibility }: ChannelDocument): Promise<void> {
     if (!groupId || visibility === 'private') return;
     const group = await this.collections.groups.findOne({ _id: groupId });
     if (group?.defaultChannelId === null) await this.setDefault(groupId, _id);
@@ -54,7 +54,7 @@ export class GroupChannels {
   }
 
   /** @returns the group with another default channel; undefined if this one was none. */
-  private async passOn(
+  private async replaceDefault(
     { _id: groupId, defaultChannelId }: GroupDocument,
     { _id }: ChannelDocument,
   ): Promise<GroupDocument | undefined> {

@@ -135,7 +135,7 @@ export class Attachments {
     return batch.length === BATCH_SIZE;
   }
 
-  /** Deletes the files of an upload. What fails of it is left to the sweeper. */
+  /** Deletes the files of an upload. What fails of it is left to the clean-up. */
   async deleteFiles(upload: Pick<UploadDocument, '_id' | 'mediaType'>): Promise<void> {
     for (const key of [contentKey(upload), ...(isImage(upload) ? [thumbnailKey(upload)] : [])]) {
       await this.storage.delete(key).catch((error: unknown) => {

@@ -34,7 +34,7 @@ export interface AvatarServiceDeps {
  * (docs/decisions/0009-avatars-by-secret-url.md).
  *
  * Files are written before the document names them and removed after it no longer does, so a crash leaves at
- * most files that nothing names; UploadSweeper removes those.
+ * most files that nothing names; UploadCleanup removes those.
  */
 export class AvatarService {
   constructor(private readonly deps: AvatarServiceDeps) {}
@@ -118,7 +118,7 @@ export class AvatarService {
 
   /**
    * Removes the files of an avatar that nothing names any more, when that is committed. What fails of it is
-   * left to the sweeper: the change itself has been made.
+   * left to the clean-up: the change itself has been made.
    */
   async discard(avatarId: string | undefined): Promise<void> {
     if (avatarId === undefined) return;

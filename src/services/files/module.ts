@@ -9,8 +9,8 @@ import { LocalFileStorage } from './file-storage';
 import { ImageProcessor } from './image-processor';
 import { StorageUsage } from './storage-usage';
 import { UploadFolder } from './upload-folder';
-import { UploadSpool } from './upload-spool';
-import { ABANDONED_INTERVAL_MS, SWEEP_INTERVAL_MS, UploadSweeper } from './upload-sweeper';
+import { TemporaryUploads } from './temporary-uploads';
+import { ABANDONED_INTERVAL_MS, CLEANUP_INTERVAL_MS, UploadCleanup } from './upload-cleanup';
 import { UploadService, type UploadLimits } from './upload.service';
 
 export type FilesModule = ReturnType<typeof createFiles>;
@@ -23,10 +23,16 @@ export function createFiles(
   settings: { folder: string; uploads: UploadLimits },
 ) {
   const { collections, transactions, lifecycle, jobs, logger } = kernel;
-  const spool = new UploadSpool(join(settings.folder, 'tmp'));
+  const temporaryUploads = new TemporaryUploads(join(settings.folder, 'tmp'));
   const folders = [AVATAR_FOLDER, ...ATTACHMENT_FOLDERS];
-  const storage = new LocalFileStorage(settings.folder, spool.folder, folders);
-  const uploadFolder = new UploadFolder(settings.folder, spool.folder, storage, folders, collections);
+  const storage = new LocalFileStorage(settings.folder, temporaryUploads.folder, folders);
+  const uploadFolder = new UploadFolder(
+    settings.folder,
+    temporaryUploads.folder,
+    storage,
+    folders,
+    collections,
+  );
   const attachments = new Attachments(collections, transactions, storage, logger);
   const images = new ImageProcessor();
   const avatars = new AvatarService({ ...kernel, writes, audit, images, storage });
@@ -40,35 +46,41 @@ export function createFiles(
     storage,
     settings: settings.uploads,
   });
-  const sweeper = new UploadSweeper(collections, transactions, attachments, storage, spool.folder);
+  const uploadCleanup = new UploadCleanup(
+    collections,
+    transactions,
+    attachments,
+    storage,
+    temporaryUploads.folder,
+  );
   lifecycle.register('file storage', storage);
   lifecycle.register('upload folder', uploadFolder);
   jobs.add({
     name: 'temporary_files',
-    intervalMs: SWEEP_INTERVAL_MS,
+    intervalMs: CLEANUP_INTERVAL_MS,
     scope: 'node',
-    run: (signal) => sweeper.removeTemporary(signal),
+    run: (signal) => uploadCleanup.removeTemporary(signal),
   });
   jobs.add({
     name: 'abandoned_uploads',
     intervalMs: ABANDONED_INTERVAL_MS,
     scope: 'cluster',
-    run: (signal) => sweeper.removeAbandoned(signal),
+    run: (signal) => uploadCleanup.removeAbandoned(signal),
   });
   jobs.add({
     name: 'files_left_behind',
-    intervalMs: SWEEP_INTERVAL_MS,
+    intervalMs: CLEANUP_INTERVAL_MS,
     scope: 'cluster',
-    run: (signal) => sweeper.removeLeftBehind(signal),
+    run: (signal) => uploadCleanup.removeUnreferenced(signal),
   });
   return {
-    spool,
+    temporaryUploads,
     storage,
     storageUsage: new StorageUsage(storage),
     uploadFolder,
     attachments,
     avatars,
     uploads,
-    sweeper,
+    uploadCleanup,
   };
 }

@@ -10,7 +10,7 @@ const MARKER = '.database';
 
 /**
  * Ties the folder of uploads to one database. Two databases must not share a folder: the files of each would look
- * like leftovers to the other, which removes those (`UploadSweeper`).
+ * like leftovers to the other, which removes those (`UploadCleanup`).
  */
 export class UploadFolder {
   private readonly marker: string;

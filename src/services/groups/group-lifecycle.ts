@@ -17,7 +17,7 @@ import type { NotificationService } from '../notifications/notification.service'
 import type { PendingAdmissions } from './pending-admissions';
 
 /** Who does something, as the audit log names them. */
-export type Actor = Pick<Caller, 'userId' | 'address'>;
+export type AuditActor = Pick<Caller, 'userId' | 'address'>;
 
 /** What of a group can be changed. */
 export type GroupChange = Partial<
@@ -46,7 +46,7 @@ export class GroupLifecycle {
   constructor(private readonly deps: GroupLifecycleDeps) {}
 
   /** Changes what somebody has asked to have otherwise. @throws AppError not_found, group_name_taken */
-  update(groupId: ObjectId, change: GroupChange, by: Actor): Promise<GroupDocument> {
+  update(groupId: ObjectId, change: GroupChange, by: AuditActor): Promise<GroupDocument> {
     return this.deps.transactions.run(async () => {
       const group = await this.change(groupId, change);
       await this.record('group.updated', group, by, toDetails(change));
@@ -81,12 +81,12 @@ export class GroupLifecycle {
   }
 
   /** Archives a group: it is only read from then on. One that is archived stays so. @throws AppError not_found */
-  archive(groupId: ObjectId, by: Actor): Promise<GroupDocument> {
+  archive(groupId: ObjectId, by: AuditActor): Promise<GroupDocument> {
     return this.setArchived(groupId, by, true);
   }
 
   /** Takes a group out of the archive. @throws AppError not_found */
-  restore(groupId: ObjectId, by: Actor): Promise<GroupDocument> {
+  restore(groupId: ObjectId, by: AuditActor): Promise<GroupDocument> {
     return this.setArchived(groupId, by, false);
   }
 
@@ -95,7 +95,7 @@ export class GroupLifecycle {
    * committed; its messages are removed from the disk afterwards.
    * @throws AppError not_found
    */
-  async remove(groupId: ObjectId, by: Actor): Promise<void> {
+  async remove(groupId: ObjectId, by: AuditActor): Promise<void> {
     await this.deps.transactions.run(async () => {
       const { groups, channels, memberships, groupBans } = this.deps.collections;
       await this.deps.queue.acquire([groupId]);
@@ -123,7 +123,7 @@ export class GroupLifecycle {
     await this.deps.purger.wake();
   }
 
-  private setArchived(groupId: ObjectId, by: Actor, archived: boolean): Promise<GroupDocument> {
+  private setArchived(groupId: ObjectId, by: AuditActor, archived: boolean): Promise<GroupDocument> {
     return this.deps.transactions.run(async () => {
       const before = await this.deps.collections.groups.findOne({ _id: groupId });
       if (!before) throw groupNotFound();
@@ -136,7 +136,7 @@ export class GroupLifecycle {
   private record(
     action: 'group.updated' | 'group.archived' | 'group.restored' | 'group.deleted',
     { _id: targetId }: GroupDocument,
-    { userId: actorId, address }: Actor,
+    { userId: actorId, address }: AuditActor,
     details: Record<string, string> = {},
   ): Promise<void> {
     return this.deps.audit.record({ action, actorId, targetId, address, details });

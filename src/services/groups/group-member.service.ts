@@ -15,7 +15,7 @@ import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
-import type { Actor } from './group-lifecycle';
+import type { AuditActor } from './group-lifecycle';
 import type { GuardedWrites } from '../access/guarded-writes';
 import { notAMember, type Memberships } from './memberships';
 import type { NotificationService } from '../notifications/notification.service';
@@ -187,7 +187,7 @@ export class GroupMemberService {
   }
 
   private notify(
-    { userId: actorId }: Actor,
+    { userId: actorId }: AuditActor,
     userId: ObjectId,
     kind: 'group.added' | 'group.removed' | 'group.role_changed',
     { _id: groupId, name }: GroupDocument,
@@ -200,7 +200,7 @@ export class GroupMemberService {
 
   private record(
     action: 'member.added' | 'member.removed' | 'member.role_changed' | 'group.transferred',
-    { userId: actorId, address }: Actor,
+    { userId: actorId, address }: AuditActor,
     { _id: targetId }: GroupDocument,
     details: Record<string, string>,
   ): Promise<void> {

@@ -18,7 +18,7 @@ import { toPersonRecord } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
-import { holds } from '../access/access-facts';
+import { isUnexpired } from '../access/access-facts';
 import type { AuditService } from '../audit/audit.service';
 import type { Blocks } from '../users/blocks';
 import type { EventBus } from '../kernel/event-bus';
@@ -124,7 +124,7 @@ export class InviteService {
   accept(caller: Caller, code: string): Promise<Group> {
     return this.deps.transactions.run(async () => {
       const invite = await this.deps.collections.invites.findOne({ hash: hashToken(code) });
-      if (!invite || !holds(invite)) throw inviteInvalid();
+      if (!invite || !isUnexpired(invite)) throw inviteInvalid();
       return this.enter(caller, invite);
     });
   }
@@ -161,7 +161,7 @@ export class InviteService {
         _id: new ObjectId(inviteId),
         userId: caller.userId,
       });
-      if (!invite || !holds(invite)) throw new AppError('not_found', 'There is no such invite.');
+      if (!invite || !isUnexpired(invite)) throw new AppError('not_found', 'There is no such invite.');
       return this.enter(caller, invite);
     });
   }

@@ -79,7 +79,7 @@ export class JoinRequestService {
         { $setOnInsert: { _id, note, createdAt, rejectedAt } },
         { upsert: true },
       );
-      const admins = await this.deps.access.staffOf(group._id, 'admin');
+      const admins = await this.deps.access.usersWithRole(group._id, 'admin');
       const notices = await this.deps.notifications.store(admins, {
         kind: 'join_request.received',
         actorId: caller.userId,

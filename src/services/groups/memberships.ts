@@ -75,7 +75,7 @@ export class Memberships {
       );
       if (!group) throw new AppError('not_found', 'There is no such group.');
       await this.deps.admissions.settle(groupId, user._id, outcome);
-      await this.deps.markers.beginInGroup(groupId, user._id);
+      await this.deps.markers.startAtEndInGroup(groupId, user._id);
       const person = toPersonRecord(user);
       await this.deps.bus.publish({ type: 'member.added', group, membership, person });
       return true;

@@ -60,7 +60,7 @@ export class PendingAdmissions {
   ): Promise<void> {
     if (rejectedAt) return;
     await this.notifications.withdraw({ groupId, kind: 'join_request.received', actorId: userId });
-    const adminIds = await this.access.staffOf(groupId, 'admin');
+    const adminIds = await this.access.usersWithRole(groupId, 'admin');
     await this.bus.publish({ type: 'join_request.ended', groupId, userId, outcome, adminIds });
   }
 

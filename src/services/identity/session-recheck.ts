@@ -4,7 +4,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { LiveConnections } from '../operations/live-connections';
 
 /** Sessions that are looked up by one query. */
-const BATCH = 1000;
+const BATCH_SIZE = 1000;
 
 /**
  * Looks from time to time whether the sessions of open connections still stand in the database, and ends the
@@ -26,9 +26,9 @@ export class SessionRecheck {
         owners.set(sessionId.toHexString(), { sessionId, userId });
     }
     const all = [...owners.values()];
-    for (let start = 0; start < all.length && !signal?.aborted; start += BATCH) {
-      const batch = all.slice(start, start + BATCH);
-      const standing = await this.standing(batch.map(({ sessionId }) => sessionId));
+    for (let start = 0; start < all.length && !signal?.aborted; start += BATCH_SIZE) {
+      const batch = all.slice(start, start + BATCH_SIZE);
+      const standing = await this.findValid(batch.map(({ sessionId }) => sessionId));
       for (const { sessionId, userId } of batch) {
         if (standing.has(sessionId.toHexString())) continue;
         await this.bus.deliver({ type: 'session.revoked', sessionId, userId, reason: 'revoked' });
@@ -36,7 +36,7 @@ export class SessionRecheck {
     }
   }
 
-  private async standing(ids: ObjectId[]): Promise<Set<string>> {
+  private async findValid(ids: ObjectId[]): Promise<Set<string>> {
     const rows = await this.collections.sessions
       .find({ _id: { $in: ids }, revokedAt: null }, { projection: { _id: 1 } })
       .toArray();

@@ -131,11 +131,11 @@ type UserEvent =
   /** One of the two has blocked the other, or has ended that. */
   | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
   | { type: 'presence.changed'; changes: PresenceChange[] }
-  /** @property leaveOut who does not learn of it although they read the channel. */
+  /** @property excluded readers of the channel who do not receive it. */
   | {
       type: 'typing.changed';
       audience: ChannelAudience;
-      leaveOut: ObjectId[];
+      excluded: ObjectId[];
       userId: ObjectId;
       typing: boolean;
     }
@@ -185,66 +185,66 @@ export interface EventTraits {
   changesRights: boolean;
 }
 
-const NEWS: EventTraits = { scope: 'node', changesRights: false };
-const RULES: EventTraits = { scope: 'node', changesRights: true };
-const RIGHTS: EventTraits = { scope: 'all', changesRights: true };
+const NO_RIGHTS: EventTraits = { scope: 'node', changesRights: false };
+const RIGHTS_ON_NODE: EventTraits = { scope: 'node', changesRights: true };
+const RIGHTS_ON_ALL_NODES: EventTraits = { scope: 'all', changesRights: true };
 
 /** The traits of each type of event. */
 export const DOMAIN_EVENTS: Readonly<Record<DomainEventType, EventTraits>> = {
-  'message.created': NEWS,
-  'message.edited': NEWS,
-  'message.updated': NEWS,
-  'message.deleted': NEWS,
-  'thread_follow.changed': NEWS,
-  'bookmark.added': NEWS,
-  'bookmark.removed': NEWS,
+  'message.created': NO_RIGHTS,
+  'message.edited': NO_RIGHTS,
+  'message.updated': NO_RIGHTS,
+  'message.deleted': NO_RIGHTS,
+  'thread_follow.changed': NO_RIGHTS,
+  'bookmark.added': NO_RIGHTS,
+  'bookmark.removed': NO_RIGHTS,
 
-  'group.created': RIGHTS,
-  'group.updated': RULES,
-  'group.deleted': RIGHTS,
-  'member.added': RIGHTS,
-  'member.removed': RIGHTS,
-  'member.role_changed': RULES,
-  'join_request.created': NEWS,
-  'join_request.ended': NEWS,
-  'invite.received': NEWS,
-  'invite.ended': NEWS,
+  'group.created': RIGHTS_ON_ALL_NODES,
+  'group.updated': RIGHTS_ON_NODE,
+  'group.deleted': RIGHTS_ON_ALL_NODES,
+  'member.added': RIGHTS_ON_ALL_NODES,
+  'member.removed': RIGHTS_ON_ALL_NODES,
+  'member.role_changed': RIGHTS_ON_NODE,
+  'join_request.created': NO_RIGHTS,
+  'join_request.ended': NO_RIGHTS,
+  'invite.received': NO_RIGHTS,
+  'invite.ended': NO_RIGHTS,
 
-  'channel.created': RULES,
-  'channel.updated': RULES,
-  'channel.opened': RULES,
-  'channel.closed': RULES,
-  'channel.deleted': RIGHTS,
-  'channel_member.added': RIGHTS,
-  'channel_member.removed': RIGHTS,
-  'channel_members.cleared': RIGHTS,
-  'channel_setting.changed': NEWS,
-  'channel.read': NEWS,
-  'channel.seen': NEWS,
+  'channel.created': RIGHTS_ON_NODE,
+  'channel.updated': RIGHTS_ON_NODE,
+  'channel.opened': RIGHTS_ON_NODE,
+  'channel.closed': RIGHTS_ON_NODE,
+  'channel.deleted': RIGHTS_ON_ALL_NODES,
+  'channel_member.added': RIGHTS_ON_ALL_NODES,
+  'channel_member.removed': RIGHTS_ON_ALL_NODES,
+  'channel_members.cleared': RIGHTS_ON_ALL_NODES,
+  'channel_setting.changed': NO_RIGHTS,
+  'channel.read': NO_RIGHTS,
+  'channel.seen': NO_RIGHTS,
 
-  'channel_ban.added': RIGHTS,
-  'channel_ban.ended': RIGHTS,
-  'channel_restriction.set': RULES,
-  'channel_restriction.ended': RULES,
+  'channel_ban.added': RIGHTS_ON_ALL_NODES,
+  'channel_ban.ended': RIGHTS_ON_ALL_NODES,
+  'channel_restriction.set': RIGHTS_ON_NODE,
+  'channel_restriction.ended': RIGHTS_ON_NODE,
 
-  'session.revoked': RIGHTS,
-  'user.changed': RIGHTS,
+  'session.revoked': RIGHTS_ON_ALL_NODES,
+  'user.changed': RIGHTS_ON_ALL_NODES,
   'preferences.changed': { scope: 'all', changesRights: false },
-  'block.changed': RIGHTS,
-  'presence.changed': NEWS,
-  'typing.changed': NEWS,
-  'notification.created': NEWS,
-  'notification.read': NEWS,
-  'notification.deleted': NEWS,
+  'block.changed': RIGHTS_ON_ALL_NODES,
+  'presence.changed': NO_RIGHTS,
+  'typing.changed': NO_RIGHTS,
+  'notification.created': NO_RIGHTS,
+  'notification.read': NO_RIGHTS,
+  'notification.deleted': NO_RIGHTS,
 
-  'draft.saved': NEWS,
-  'draft.removed': NEWS,
-  'scheduled_message.changed': NEWS,
-  'scheduled_message.sent': NEWS,
-  'scheduled_message.deleted': NEWS,
+  'draft.saved': NO_RIGHTS,
+  'draft.removed': NO_RIGHTS,
+  'scheduled_message.changed': NO_RIGHTS,
+  'scheduled_message.sent': NO_RIGHTS,
+  'scheduled_message.deleted': NO_RIGHTS,
 
-  'maintenance.changed': RIGHTS,
-  'announcement.created': NEWS,
-  'announcement.ended': NEWS,
-  'events.missed': RULES,
+  'maintenance.changed': RIGHTS_ON_ALL_NODES,
+  'announcement.created': NO_RIGHTS,
+  'announcement.ended': NO_RIGHTS,
+  'events.missed': RIGHTS_ON_NODE,
 };

@@ -29,9 +29,9 @@ interface Job {
 }
 
 /** How much the last job counts in the average duration. */
-const WEIGHT = 0.2;
+const AVERAGE_WEIGHT = 0.2;
 /** The longest Retry-After, in seconds. */
-const LONGEST_RETRY = 60;
+const MAX_RETRY_SECONDS = 60;
 
 /**
  * Runs expensive work a few jobs at a time. Waiting jobs are queued by key (an address, a user), and the keys take
@@ -41,13 +41,13 @@ const LONGEST_RETRY = 60;
  */
 export class FairQueue {
   private active = 0;
-  private readonly activeOf = new Map<string, number>();
+  private readonly activeByKey = new Map<string, number>();
   /** The waiting jobs, oldest first, of each key that has any. The first key is the next one. */
-  private readonly waitingOf = new Map<string, Job[]>();
+  private readonly waitingByKey = new Map<string, Job[]>();
   private waiting = 0;
   private closed = false;
   /** Of the last jobs, in milliseconds. */
-  private averageDuration = 0;
+  private averageDurationMs = 0;
 
   constructor(private readonly limits: FairQueueLimits) {}
 
@@ -64,14 +64,14 @@ export class FairQueue {
    */
   async run<Result>(key: string, work: () => Promise<Result>, options: JobOptions = {}): Promise<Result> {
     if (this.closed) throw this.overloaded();
-    if (options.signal?.aborted) throw clientGone();
+    if (options.signal?.aborted) throw clientDisconnected();
     if (this.waiting === 0 && this.mayStart(key)) this.occupy(key);
     else await this.wait(key, options);
     const begin = performance.now();
     try {
       return await work();
     } finally {
-      this.averageDuration += (performance.now() - begin - this.averageDuration) * WEIGHT;
+      this.averageDurationMs += (performance.now() - begin - this.averageDurationMs) * AVERAGE_WEIGHT;
       this.release(key);
       this.startNext();
     }
@@ -80,27 +80,27 @@ export class FairQueue {
   /** Refuses the jobs that wait and all new ones. Those that run are not affected. */
   close(): void {
     this.closed = true;
-    const jobs = [...this.waitingOf.values()].flat();
+    const jobs = [...this.waitingByKey.values()].flat();
     for (const job of jobs) job.refuse(this.overloaded());
-    this.waitingOf.clear();
+    this.waitingByKey.clear();
     this.waiting = 0;
   }
 
   private mayStart(key: string): boolean {
     const { active, activePerKey = active } = this.limits;
-    return this.active < active && (this.activeOf.get(key) ?? 0) < activePerKey;
+    return this.active < active && (this.activeByKey.get(key) ?? 0) < activePerKey;
   }
 
   private occupy(key: string): void {
     this.active++;
-    this.activeOf.set(key, (this.activeOf.get(key) ?? 0) + 1);
+    this.activeByKey.set(key, (this.activeByKey.get(key) ?? 0) + 1);
   }
 
   private release(key: string): void {
     this.active--;
-    const left = (this.activeOf.get(key) ?? 0) - 1;
-    if (left > 0) this.activeOf.set(key, left);
-    else this.activeOf.delete(key);
+    const left = (this.activeByKey.get(key) ?? 0) - 1;
+    if (left > 0) this.activeByKey.set(key, left);
+    else this.activeByKey.delete(key);
   }
 
   /** Resolves when the job may run; its place among the active ones is then taken. */
@@ -109,7 +109,7 @@ export class FairQueue {
     return new Promise((resolve, reject) => {
       const drop = () => {
         this.remove(key, job);
-        reject(clientGone());
+        reject(clientDisconnected());
       };
       const job: Job = {
         start: () => {
@@ -124,9 +124,9 @@ export class FairQueue {
         continues,
       };
       if (!continues) signal?.addEventListener('abort', drop, { once: true });
-      const jobs = this.waitingOf.get(key);
+      const jobs = this.waitingByKey.get(key);
       if (jobs) jobs.push(job);
-      else this.waitingOf.set(key, [job]);
+      else this.waitingByKey.set(key, [job]);
       this.waiting++;
       // All places may be free if the jobs before this one wait for their key alone.
       this.startNext();
@@ -135,7 +135,7 @@ export class FairQueue {
 
   /** @throws AppError rate_limited, unavailable when there is no room for one more job of this key */
   private makeRoom(key: string): void {
-    const own = this.waitingOf.get(key)?.length ?? 0;
+    const own = this.waitingByKey.get(key)?.length ?? 0;
     if (own >= this.limits.waitingPerKey) {
       throw new AppError(
         'rate_limited',
@@ -145,7 +145,7 @@ export class FairQueue {
       );
     }
     if (this.waiting < this.limits.waiting) return;
-    const [longest, jobs] = [...this.waitingOf].reduce((most, each) =>
+    const [longest, jobs] = [...this.waitingByKey].reduce((most, each) =>
       each[1].length > most[1].length ? each : most,
     );
     const newest = jobs.length > own + 1 ? jobs.findLast((job) => !job.continues) : undefined;
@@ -155,26 +155,26 @@ export class FairQueue {
   }
 
   private startNext(): void {
-    for (const [key, jobs] of this.waitingOf) {
+    for (const [key, jobs] of this.waitingByKey) {
       if (this.active >= this.limits.active) return;
       if (!this.mayStart(key)) continue;
       const [job] = jobs;
       if (!job) continue;
       this.remove(key, job);
       // The others come first now.
-      if (this.waitingOf.delete(key)) this.waitingOf.set(key, jobs);
+      if (this.waitingByKey.delete(key)) this.waitingByKey.set(key, jobs);
       job.start();
       return;
     }
   }
 
   private remove(key: string, job: Job): void {
-    const jobs = this.waitingOf.get(key) ?? [];
+    const jobs = this.waitingByKey.get(key) ?? [];
     const index = jobs.indexOf(job);
     if (index < 0) return;
     jobs.splice(index, 1);
     this.waiting--;
-    if (jobs.length === 0) this.waitingOf.delete(key);
+    if (jobs.length === 0) this.waitingByKey.delete(key);
   }
 
   private overloaded(): AppError {
@@ -183,12 +183,12 @@ export class FairQueue {
 
   /** The seconds that the jobs of now will take. */
   private retryAfter(): number {
-    const milliseconds = ((this.waiting + this.active) / this.limits.active) * this.averageDuration;
-    return Math.min(LONGEST_RETRY, milliseconds / 1000);
+    const milliseconds = ((this.waiting + this.active) / this.limits.active) * this.averageDurationMs;
+    return Math.min(MAX_RETRY_SECONDS, milliseconds / 1000);
   }
 }
 
 /** Nobody sees it: the connection is closed. */
-function clientGone(): AppError {
+function clientDisconnected(): AppError {
   return new AppError('bad_request', 'The client has closed the connection.');
 }

@@ -6,7 +6,7 @@ import type { EventBus } from './event-bus';
 import type { RedisConnections } from './redis';
 
 /** How long a call waits for other nodes to have processed what it did, in milliseconds. */
-const PATIENCE_MS = 2000;
+const CONFIRMATION_TIMEOUT_MS = 2000;
 
 /** An event on its way from one node to the others. */
 export interface Envelope {
@@ -59,7 +59,7 @@ export class NodeRelay {
   async start(): Promise<void> {
     await this.redis.subscribe({
       channels: [this.channel, this.confirmationsFor(this.id)],
-      receive: (channel, text) => void this.take(channel, text),
+      receive: (channel, text) => void this.receive(channel, text),
       subscribed: async () => {
         // Nobody will send again what was published while this node was not subscribed.
         if (this.started) await this.bus.deliver({ type: 'events.missed' });
@@ -79,10 +79,10 @@ export class NodeRelay {
     this.unconfirmed.set(id, () => {
       if (++confirmed >= expected) finish();
     });
-    const patience = setTimeout(() => {
+    const timeout = setTimeout(() => {
       this.logger.warn({ event: event.type, confirmed, expected }, 'another node has not confirmed in time');
       finish();
-    }, PATIENCE_MS);
+    }, CONFIRMATION_TIMEOUT_MS);
     try {
       const text = encodeEnvelope({ from: this.id, id, event });
       // Redis says how many nodes hear it, this one among them.
@@ -91,12 +91,12 @@ export class NodeRelay {
     } catch (error) {
       this.logger.warn({ err: error, event: event.type }, 'other nodes were not told');
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timeout);
       this.unconfirmed.delete(id);
     }
   }
 
-  private async take(channel: string, text: string): Promise<void> {
+  private async receive(channel: string, text: string): Promise<void> {
     try {
       if (channel !== this.channel) {
         this.unconfirmed.get(Number(text))?.();

@@ -19,7 +19,7 @@ export interface RedisTiming {
 const TIMING: RedisTiming = { connectMs: 5000, commandMs: 2000, pingMs: 5000 };
 
 /** How long a connection may take to close at the end, in milliseconds. */
-const FAREWELL_MS = 1000;
+const CLOSE_TIMEOUT_MS = 1000;
 
 /** An outage is logged once in so many milliseconds, however many attempts fail. */
 const LOG_INTERVAL_MS = 60_000;
@@ -72,11 +72,11 @@ export class RedisConnections {
         connectionName: ['parley', name, hostname(), process.pid, purpose].join(':').replace(/[^!-~]/g, '_'),
         ...options,
       });
-      redis.on('error', (error: Error) => this.noteFailure(error));
+      redis.on('error', (error: Error) => this.recordFailure(error));
       redis.on('ready', () => {
-        this.noteReady();
+        this.recordRecovery();
         redis.once('close', () => {
-          if (!this.isStopped) this.noteFailure(new Error('A connection was lost.'));
+          if (!this.isStopped) this.recordFailure(new Error('A connection was lost.'));
         });
       });
       return redis;
@@ -130,7 +130,7 @@ export class RedisConnections {
         await this.subscriber.subscribe(...channels);
         await subscribed();
       } catch (error) {
-        this.noteFailure(error);
+        this.recordFailure(error);
         // It subscribes again when it has connected again.
         this.subscriber.disconnect(true);
         return;
@@ -153,7 +153,7 @@ export class RedisConnections {
       .finally(() => this.awaitingPong.delete(redis));
   }
 
-  private noteFailure(error: unknown): void {
+  private recordFailure(error: unknown): void {
     this.unloggedFailures++;
     if (performance.now() - this.lastLogAt < LOG_INTERVAL_MS) return;
     this.logger.warn({ err: error, failures: this.unloggedFailures }, 'Redis cannot be reached');
@@ -162,7 +162,7 @@ export class RedisConnections {
     this.isOutageLogged = true;
   }
 
-  private noteReady(): void {
+  private recordRecovery(): void {
     if (!this.isReady || !this.isOutageLogged) return;
     this.logger.info('Redis can be reached again');
     this.isOutageLogged = false;
@@ -175,7 +175,7 @@ async function close(redis: Redis): Promise<void> {
   const ended = isOpen ? next(redis, 'end') : Promise.resolve();
   if (isOpen) await redis.quit().catch(() => undefined);
   redis.disconnect();
-  await inTime(ended, FAREWELL_MS);
+  await inTime(ended, CLOSE_TIMEOUT_MS);
 }
 
 /** Resolves at the next event. That of node:events would reject at an error, of which there are many. */

@@ -81,7 +81,7 @@ export class MentionNotices {
       const userIds = documents.map(({ userId }) => userId);
       const [prepared, readers] = await Promise.all([
         this.notifications.prepare(documents),
-        this.access.readersOutOf(_id, userIds),
+        this.access.filterReaders(_id, userIds),
       ]);
       const known = new Set(readers.map((id) => id.toHexString()));
       return prepared.filter(({ notification }) => known.has(notification.userId.toHexString()));

@@ -4,7 +4,7 @@ import type { ChannelDocument } from '../../models/channel.model';
 import type { EveryoneMention } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { mentionNames } from '../../utils/mention-names';
-import { actor, type Access } from '../access/access';
+import { actorOf, type Access } from '../access/access';
 
 /** Who wrote what. */
 export interface Saying {
@@ -74,7 +74,7 @@ export class Mentions {
     if (users.length === 0) return new Map();
     // As if they were nobody special: a super admin reads every channel, and is not in it for that.
     const people = users.map(({ _id }) => ({ id: _id, role: 'client', state: 'active' }) as const);
-    const decisions = await this.access.forChannel(channel, 'channel.read', people);
+    const decisions = await this.access.decideForUsers(channel, 'channel.read', people);
     return new Map(
       users.flatMap(({ _id, searchName }, index): [string, ObjectId][] =>
         searchName !== undefined && decisions[index]!.decision.allowed ? [[searchName, _id]] : [],
@@ -85,14 +85,14 @@ export class Mentions {
   /** Those of the speakers who may mention everybody, by id in hexadecimal digits. */
   private async heralds(channel: ChannelDocument, speakers: Caller[]): Promise<Set<string>> {
     const action = 'message.mention_everyone';
-    const decisions = await this.access.forChannel(channel, action, speakers.map(actor));
+    const decisions = await this.access.decideForUsers(channel, action, speakers.map(actorOf));
     const allowed = new Set<string>();
     for (const [index, speaker] of speakers.entries()) {
       const { decision } = decisions[index]!;
       if (!decision.allowed) continue;
       const id = speaker.userId.toHexString();
       if (decision.overrides && !allowed.has(id)) {
-        await this.access.noteOverride(speaker, action, 'channel', channel._id);
+        await this.access.recordOverride(speaker, action, 'channel', channel._id);
       }
       allowed.add(id);
     }

@@ -65,7 +65,7 @@ export class MessageChanges {
     update: (revision: number) => UpdateFilter<MessageDocument>,
     event: 'message.edited' | 'message.updated' | 'message.deleted' = 'message.updated',
   ): Promise<{ message: MessageDocument; channel: ChannelDocument }> {
-    const channel = await this.changes.take(channelId);
+    const channel = await this.changes.nextRevision(channelId);
     const { $set, ...rest } = update(channel.revision);
     const message = await this.collections.messages.findOneAndUpdate(
       { _id },

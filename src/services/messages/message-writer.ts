@@ -11,7 +11,7 @@ import type { NotificationDocument } from '../../models/notifications/notificati
 import type { ThreadFollowDocument } from '../../models/messages/thread.model';
 import { AppError } from '../../utils/errors';
 import { AttachmentUnavailable, type Attachments } from '../files/attachments';
-import { actor, noChannel, refusal, type Access } from '../access/access';
+import { actorOf, channelNotFound, refusalError, type Access } from '../access/access';
 import { hasRank } from '../access/access-rules';
 import type { RightsVersion } from '../access/rights-version';
 import type { Committed } from '../kernel/keyed-queue';
@@ -140,7 +140,7 @@ export class MessageWriter {
     while (!committed) {
       if (channel) this.retries.add({ reason: 'channel_changed' });
       channel = await this.deps.collections.channels.findOne({ _id: channelId });
-      if (!channel) throw noChannel();
+      if (!channel) throw channelNotFound();
       committed = await this.commitTo(channel, drafts, false);
     }
     this.sizes.record({}, drafts.length);
@@ -164,16 +164,16 @@ export class MessageWriter {
     const doubtful =
       !this.deps.transactions.supported || [...senders.keys()].some((id) => this.repeaters.has(id));
     const [decisions, sent] = await Promise.all([
-      this.deps.access.forChannel(channel, 'message.send', [...senders.values()].map(actor)),
+      this.deps.access.decideForUsers(channel, 'message.send', [...senders.values()].map(actorOf)),
       doubtful ? this.findSent(drafts) : undefined,
     ]);
     const isPlain = decisions.every(({ decision }) => decision.allowed && !decision.overrides);
     if (remembered && !isPlain) return undefined;
     for (const [index, [id, sender]] of [...senders].entries()) {
       const { decision, role } = decisions[index]!;
-      if (!decision.allowed) refusals.set(id, refusal(decision));
+      if (!decision.allowed) refusals.set(id, refusalError(decision));
       else if (decision.overrides) {
-        await this.deps.access.noteOverride(sender, 'message.send', 'channel', channel._id);
+        await this.deps.access.recordOverride(sender, 'message.send', 'channel', channel._id);
       } else if (!hasRank(role, 'moderator')) slowed.add(id);
     }
     const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
@@ -267,7 +267,7 @@ export class MessageWriter {
     const { access, rights, bus } = this.deps;
     const followers = follows.map(({ userId }) => userId);
     await rights.publish(
-      () => access.readersOutOf(_id, followers),
+      () => access.filterReaders(_id, followers),
       (readers) => {
         const senders = created.map(({ senderId }) => senderId);
         const concerned = new Set([...readers, ...senders].map((id) => id.toHexString()));
@@ -342,7 +342,7 @@ export class MessageWriter {
           { $inc: { seq: count, mainSeq: mainCount, revision: count + rootCount } },
           { returnDocument: 'after' },
         );
-        if (!channel) throw noChannel();
+        if (!channel) throw channelNotFound();
         if (this.deps.transactions.supported && !haveSameRules(channel, decidedBy))
           throw new ChannelChanged();
         const createdAt = new Date();
@@ -357,7 +357,7 @@ export class MessageWriter {
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.deps.collections.messages.insertMany(documents);
         const { roots, follows } = await this.deps.roots.noteReplies(documents, revision + 1);
-        await this.deps.markers.noteSent(documents);
+        await this.deps.markers.advanceSenders(documents);
         if (channel.kind === 'direct') {
           await this.deps.collections.channelActivity.updateMany(
             { channelId },

@@ -90,7 +90,7 @@ export class RetentionService {
         if (!last) return false;
         const { seq, mainSeq } = last;
         await this.remove(channelId, old);
-        await this.deps.markers.moveBeyond(channelId, { seq, mainSeq });
+        await this.deps.markers.advancePastRemoved(channelId, { seq, mainSeq });
         await this.deps.changes.update(channelId, {
           retainedFrom: seq + 1,
           // Who has no marker has nothing to read of it either.

@@ -13,7 +13,7 @@ import type { Caller } from '../../models/identity/session.model';
 import type { UserDocument } from '../../models/user.model';
 import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
-import { noChannel, type Access } from '../access/access';
+import { channelNotFound, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { BackgroundJob } from '../kernel/background-job';
 import type { Jobs } from '../kernel/jobs';
@@ -21,7 +21,7 @@ import type { Blocks } from '../users/blocks';
 import type { ChannelCounts } from '../channels/channel-counts';
 import type { EventBus } from '../kernel/event-bus';
 import type { GuardedWrites } from '../access/guarded-writes';
-import type { Standing } from '../access/read-access';
+import type { MembershipStatus } from '../access/read-access';
 import type { NotificationService } from '../notifications/notification.service';
 import { pageOfUsers } from '../users/user-pages';
 import type { UserService } from '../user.service';
@@ -77,7 +77,7 @@ export class ChannelRestrictionService {
     return this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
       if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
       const user = await this.deps.users.lockUndeleted(userId);
-      if (!(await this.deps.access.standingOf(channel, subjectId)).belongs) {
+      if (!(await this.deps.access.membershipStatusOf(channel, subjectId)).belongs) {
         throw new AppError('bad_request', 'The user is not in the channel.');
       }
       return this.write(caller, channel, user, input);
@@ -117,7 +117,7 @@ export class ChannelRestrictionService {
     { kind, reason, ...input }: RestrictInput,
   ): Promise<ChannelRestriction> {
     const { _id: channelId, groupId } = channel;
-    if (!groupId) throw noChannel();
+    if (!groupId) throw channelNotFound();
     const userId = user._id;
     const before = await this.deps.collections.channelRestrictions.findOne({ channelId, userId });
     const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
@@ -188,22 +188,22 @@ export class ChannelRestrictionService {
     const { belongs } =
       ended.kind === 'banned'
         ? await this.letIn(channel, userId)
-        : await this.deps.access.standingOf(channel, userId);
+        : await this.deps.access.membershipStatusOf(channel, userId);
     if (belongs) await this.deps.bus.publish({ type: 'channel_restriction.ended', channelId, userId });
   }
 
   /** A ban has ended: open sockets of the user receive the channel again. @returns what the user is in the channel. */
-  private async letIn(channel: ChannelDocument, userId: ObjectId): Promise<Standing> {
+  private async letIn(channel: ChannelDocument, userId: ObjectId): Promise<MembershipStatus> {
     const { _id: channelId, groupId } = channel;
-    if (!groupId) throw noChannel();
-    const standing = await this.deps.access.standingOf(channel, userId);
+    if (!groupId) throw channelNotFound();
+    const standing = await this.deps.access.membershipStatusOf(channel, userId);
     await this.deps.bus.publish({
       type: 'channel_ban.ended',
       channelId,
       groupId,
       userId,
       isMember: standing.inChannel,
-      channel: standing.belongs ? await this.deps.counts.counted(channel) : null,
+      channel: standing.belongs ? await this.deps.counts.withMemberCount(channel) : null,
     });
     return standing;
   }

@@ -6,7 +6,7 @@ import type { Caller } from '../../models/identity/session.model';
 import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
-import { holds } from '../access/access-facts';
+import { isUnexpired } from '../access/access-facts';
 import type { AuditService } from '../audit/audit.service';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { Memberships } from '../groups/memberships';
@@ -48,7 +48,8 @@ export class GroupBanService {
       const which = { groupId: group._id, userId: subjectId };
       const before = await this.deps.collections.groupBans.findOne(which);
       const wasComing = await this.deps.admissions.settle(group._id, subjectId, 'lapsed');
-      const isTold = wasMember || wasComing || (before !== null && holds(before) && before.isTold !== false);
+      const isTold =
+        wasMember || wasComing || (before !== null && isUnexpired(before) && before.isTold !== false);
       const ban = await this.deps.collections.groupBans.findOneAndUpdate(
         which,
         {

@@ -187,7 +187,7 @@ export class ReportService {
     const { group } = await this.access.group(caller, 'group.moderate', groupId);
     if (this.access.isSuperAdmin(caller)) return { groupId: group._id };
     const channels = await this.collections.channels.find({ groupId: group._id }).toArray();
-    const readable = await this.access.readableAmong(caller, channels);
+    const readable = await this.access.filterReadable(caller, channels);
     return {
       groupId: group._id,
       channelId: { $in: readable },
@@ -197,13 +197,13 @@ export class ReportService {
 
   /** Who is told of a report: those of the group who may handle it, or else the super admins. */
   private async moderatorsOf(channel: ChannelDocument, report: ReportDocument): Promise<ObjectId[]> {
-    const staff = channel.groupId ? await this.access.staffOf(channel.groupId, 'moderator') : [];
+    const staff = channel.groupId ? await this.access.usersWithRole(channel.groupId, 'moderator') : [];
     const concerned = (id: ObjectId) => id.equals(report.reporterId) || id.equals(report.message.senderId);
     const users = await this.users.findByIds(staff);
     const actors = [...users.values()]
       .filter(({ _id }) => !concerned(_id))
       .map(({ _id, role, state }) => ({ id: _id, role, state }));
-    const decisions = await this.access.forChannel(channel, 'report.handle', actors);
+    const decisions = await this.access.decideForUsers(channel, 'report.handle', actors);
     const moderators = actors.filter((_, index) => decisions[index]?.decision.allowed).map(({ id }) => id);
     if (moderators.length > 0) return moderators.slice(0, MAX_TOLD);
     const superAdmins = await this.collections.users

@@ -65,7 +65,7 @@ export class AnnouncementService {
     await this.transactions.run(async () => {
       const now = new Date();
       const ended = await this.collections.announcements.findOneAndUpdate(
-        { _id, ...holdsAt(now) },
+        { _id, ...currentAt(now) },
         { $set: { endsAt: now } },
       );
       if (!ended) {
@@ -97,7 +97,7 @@ export class AnnouncementService {
   /** Those that hold now, newest first. */
   async current(): Promise<Announcement[]> {
     const rows = await this.collections.announcements
-      .find(holdsAt(new Date()))
+      .find(currentAt(new Date()))
       .sort({ _id: -1 })
       .limit(MAX_CURRENT)
       .toArray();
@@ -105,4 +105,4 @@ export class AnnouncementService {
   }
 }
 
-const holdsAt = (now: Date) => ({ $or: [{ endsAt: null }, { endsAt: { $gt: now } }] });
+const currentAt = (now: Date) => ({ $or: [{ endsAt: null }, { endsAt: { $gt: now } }] });

@@ -13,7 +13,7 @@ export interface LiveConnection {
 }
 
 /** Why the server ends a connection that its client would rather keep. */
-export type EndedFor = 'too_slow' | 'too_many_events' | 'too_many_packets';
+export type DisconnectReason = 'too_slow' | 'too_many_events' | 'too_many_packets';
 
 /** By which protocol a client is connected. */
 export type Transport = 'socket.io' | 'peerjs';
@@ -22,8 +22,8 @@ export type Transport = 'socket.io' | 'peerjs';
 export class LiveConnections {
   private readonly byUser = new Map<string, Map<string, LiveConnection>>();
   /** How many connections of each user are on their way. */
-  private readonly coming = new Map<string, number>();
-  private readonly ended: Counter<{ transport: Transport; reason: EndedFor }>;
+  private readonly pending = new Map<string, number>();
+  private readonly ended: Counter<{ transport: Transport; reason: DisconnectReason }>;
   private count = 0;
 
   constructor(
@@ -54,7 +54,7 @@ export class LiveConnections {
   }
 
   /** The connections of a user, the oldest first. */
-  of(userId: ObjectId | string): LiveConnection[] {
+  connectionsOf(userId: ObjectId | string): LiveConnection[] {
     return [...(this.byUser.get(userId.toString())?.values() ?? [])];
   }
 
@@ -70,18 +70,18 @@ export class LiveConnections {
    */
   reserve(userId: ObjectId): () => void {
     const key = userId.toHexString();
-    const coming = this.coming.get(key) ?? 0;
+    const coming = this.pending.get(key) ?? 0;
     if (coming + (this.byUser.get(key)?.size ?? 0) >= this.limitPerUser) {
       throw new AppError('too_many_connections', 'This user has too many open connections.');
     }
-    this.coming.set(key, coming + 1);
+    this.pending.set(key, coming + 1);
     let kept = true;
     return () => {
       if (!kept) return;
       kept = false;
-      const left = (this.coming.get(key) ?? 1) - 1;
-      if (left > 0) this.coming.set(key, left);
-      else this.coming.delete(key);
+      const left = (this.pending.get(key) ?? 1) - 1;
+      if (left > 0) this.pending.set(key, left);
+      else this.pending.delete(key);
     };
   }
 
@@ -101,7 +101,7 @@ export class LiveConnections {
   }
 
   /** The server has ended a connection. */
-  noteEnd(reason: EndedFor): void {
+  recordEnd(reason: DisconnectReason): void {
     this.ended.add({ transport: this.transport, reason });
   }
 }

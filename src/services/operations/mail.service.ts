@@ -17,12 +17,12 @@ export interface MailOptions {
 }
 
 /** How long a mail server may keep Parley waiting at any point, in milliseconds. */
-const TIMEOUTS = { connectionTimeout: 5000, greetingTimeout: 5000, dnsTimeout: 5000, socketTimeout: 5000 };
+const TIMEOUTS_MS = { connectionTimeout: 5000, greetingTimeout: 5000, dnsTimeout: 5000, socketTimeout: 5000 };
 
 /** Sends mail. */
 export class MailService {
   private readonly transport: Transporter | undefined;
-  private readonly underWay = new Set<Promise<void>>();
+  private readonly pending = new Set<Promise<void>>();
 
   constructor(
     private readonly options: MailOptions,
@@ -30,7 +30,7 @@ export class MailService {
     private readonly logger: Logger,
   ) {
     if (options.smtpUrl !== undefined)
-      this.transport = createTransport({ url: options.smtpUrl, ...TIMEOUTS }, { from: options.from });
+      this.transport = createTransport({ url: options.smtpUrl, ...TIMEOUTS_MS }, { from: options.from });
   }
 
   /** Whether there is a mail server, so that addresses can be verified. */
@@ -55,8 +55,8 @@ export class MailService {
     void this.transactions.afterCommit(() => {
       const work: Promise<void> = this.composeAndDeliver(compose)
         .catch((error: unknown) => this.logger.error({ err: error }, 'mail could not be sent'))
-        .finally(() => this.underWay.delete(work));
-      this.underWay.add(work);
+        .finally(() => this.pending.delete(work));
+      this.pending.add(work);
       return Promise.resolve();
     });
   }
@@ -70,6 +70,6 @@ export class MailService {
 
   /** Resolves when no mail is under way any more. */
   async stop(): Promise<void> {
-    await Promise.all(this.underWay);
+    await Promise.all(this.pending);
   }
 }

@@ -25,7 +25,7 @@ export class MaintenanceService {
     private readonly bus: EventBus,
   ) {
     bus.subscribe((event) => {
-      if (event.type === 'maintenance.changed') this.adopt(event.state);
+      if (event.type === 'maintenance.changed') this.apply(event.state);
       return event.type === 'events.missed' ? this.start() : undefined;
     });
   }
@@ -33,7 +33,7 @@ export class MaintenanceService {
   /** Reads what was set before the last end of the process, or what other nodes have set meanwhile. */
   async start(): Promise<void> {
     const stored = await this.collections.maintenance.findOne({ _id: 'maintenance' });
-    if (stored) this.adopt(stored);
+    if (stored) this.apply(stored);
   }
 
   get enabled(): boolean {
@@ -77,7 +77,7 @@ export class MaintenanceService {
     });
   }
 
-  private adopt({ enabled, message, until, version }: MaintenanceState): void {
+  private apply({ enabled, message, until, version }: MaintenanceState): void {
     if (version > this.state.version) this.state = { enabled, message, until, version };
   }
 

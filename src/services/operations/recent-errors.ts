@@ -21,7 +21,7 @@ export class RecentErrors {
   }
 
   /** @param name the route or the socket event. */
-  note(name: string, error: unknown, requestId: string | null): void {
+  record(name: string, error: unknown, requestId: string | null): void {
     const { code } = toPublicError(error);
     this.byCode.add({ code });
     const text = describeError(error);

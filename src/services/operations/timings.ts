@@ -22,7 +22,7 @@ export class Timings {
   }
 
   /** @param operation one of the routes and events that there are, as it is declared. */
-  note(operation: string, milliseconds: number): void {
+  record(operation: string, milliseconds: number): void {
     this.durations.record({ operation }, milliseconds);
   }
 

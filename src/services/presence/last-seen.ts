@@ -15,7 +15,7 @@ export class LastSeen {
   ) {}
 
   /** When somebody was last seen; null if never, and while their account is deactivated. */
-  async of(userId: string): Promise<Date | null> {
+  async find(userId: string): Promise<Date | null> {
     const user = await this.collections.users.findOne(
       { _id: new ObjectId(userId), state: { $ne: 'deactivated' } },
       { projection: { lastSeenAt: 1 } },
@@ -24,7 +24,7 @@ export class LastSeen {
   }
 
   /** Notes it in one write. A time never moves back, and a deleted user gets none. */
-  note(seen: readonly { userId: string; at: number }[]): void {
+  record(seen: readonly { userId: string; at: number }[]): void {
     if (seen.length === 0) return;
     const updates = seen.map(({ userId, at }) => ({
       updateOne: {

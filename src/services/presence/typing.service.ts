@@ -11,18 +11,18 @@ import type { PresenceService } from './presence.service';
 
 /** Rights to type that are kept, and channels in which one user types at a time. */
 const CACHE_SIZE = 10_000;
-const AT_ONCE = 8;
+const MAX_CHANNELS_PER_USER = 8;
 
 /** Who is told that a user types. */
 interface TypingAudience {
   audience: ChannelAudience;
   /** The user themselves, and those whom a block stands between. */
-  leaveOut: ObjectId[];
+  excluded: ObjectId[];
 }
 
 interface Typist extends TypingAudience {
   typing: boolean;
-  toldAt: number;
+  publishedAt: number;
   /** The version of all rights by which the audience was found. */
   version: number;
   expiry: NodeJS.Timeout;
@@ -33,9 +33,9 @@ export class TypingService {
   /** By user and channel. One stays for a moment after it has ended, so that nobody can make others flicker. */
   private readonly typists = new Map<string, Map<string, Typist>>();
   /** Who may type, and who hears it. */
-  private readonly known = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
+  private readonly audienceCache = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
   /** The version of all rights that `known` is of. */
-  private knownAt = 0;
+  private cacheVersion = 0;
 
   constructor(
     private readonly collections: Collections,
@@ -59,16 +59,16 @@ export class TypingService {
     const own = this.typists.get(userId) ?? new Map<string, Typist>();
     const now = Date.now();
     const known = own.get(channelId);
-    if (known && now - known.toldAt < TYPING_INTERVAL_MS) {
+    if (known && now - known.publishedAt < TYPING_INTERVAL_MS) {
       if (known.typing) known.expiry.refresh();
       return;
     }
     if (known) clearTimeout(known.expiry);
-    else if (own.size >= AT_ONCE) return;
+    else if (own.size >= MAX_CHANNELS_PER_USER) return;
     const expiry = setTimeout(() => void this.end(userId, channelId), TYPING_EXPIRY_MS);
     expiry.unref();
-    const version = this.knownAt;
-    const typist: Typist = { typing: true, toldAt: now, ...audience, version, expiry };
+    const version = this.cacheVersion;
+    const typist: Typist = { typing: true, publishedAt: now, ...audience, version, expiry };
     this.typists.set(userId, own.set(channelId, typist));
     await this.publish(userId, typist);
   }
@@ -79,7 +79,7 @@ export class TypingService {
   }
 
   /** The user has gone: they type nowhere any more. */
-  async left(userId: ObjectId): Promise<void> {
+  async stopAll(userId: ObjectId): Promise<void> {
     const key = userId.toHexString();
     await Promise.all(
       [...(this.typists.get(key)?.keys() ?? [])].map((channelId) => this.end(key, channelId)),
@@ -95,7 +95,7 @@ export class TypingService {
   }
 
   private async end(userId: string, channelId: string): Promise<void> {
-    const typist = this.quieten(userId, channelId);
+    const typist = this.markStopped(userId, channelId);
     if (!typist) return;
     if (typist.version === this.rights.current) return this.publish(userId, typist);
     // The channel may have become private since, or be gone.
@@ -107,18 +107,18 @@ export class TypingService {
     );
   }
 
-  private publish(userId: string, { audience, leaveOut, typing }: Typist): Promise<void> {
+  private publish(userId: string, { audience, excluded, typing }: Typist): Promise<void> {
     return this.bus.publish({
       type: 'typing.changed',
       audience,
-      leaveOut,
+      excluded,
       userId: new ObjectId(userId),
       typing,
     });
   }
 
   /** @returns who typed until now. */
-  private quieten(userId: string, channelId: string): Typist | undefined {
+  private markStopped(userId: string, channelId: string): Typist | undefined {
     const own = this.typists.get(userId);
     const typist = own?.get(channelId);
     if (!own || !typist?.typing) return undefined;
@@ -128,7 +128,7 @@ export class TypingService {
       if (own.get(channelId) === typist) own.delete(channelId);
       if (own.size === 0 && this.typists.get(userId) === own) this.typists.delete(userId);
     };
-    const left = typist.toldAt + TYPING_INTERVAL_MS - Date.now();
+    const left = typist.publishedAt + TYPING_INTERVAL_MS - Date.now();
     if (left <= 0) forget();
     else typist.expiry = setTimeout(forget, left).unref();
     return typist;
@@ -139,16 +139,16 @@ export class TypingService {
     const key = `${caller.userId.toHexString()} ${channelId}`;
     for (let tries = 0; tries < 3; tries++) {
       const version = this.rights.current;
-      if (version !== this.knownAt) this.known.clear();
-      this.knownAt = version;
-      const known = this.known.get(key);
+      if (version !== this.cacheVersion) this.audienceCache.clear();
+      this.cacheVersion = version;
+      const known = this.audienceCache.get(key);
       if (known) return known;
       const { channel } = await this.access.channel(caller, 'message.send', channelId);
-      const leaveOut = [caller.userId, ...(await this.blockedWith(caller.userId))];
+      const excluded = [caller.userId, ...(await this.blockedWith(caller.userId))];
       // What has changed in the meantime may have changed this.
       if (version !== this.rights.current) continue;
-      const found = { audience: audienceOfChannel(channel), leaveOut };
-      this.known.set(key, found);
+      const found = { audience: audienceOfChannel(channel), excluded };
+      this.audienceCache.set(key, found);
       return found;
     }
     return undefined;
@@ -163,7 +163,7 @@ export class TypingService {
   private handle(event: DomainEvent): void {
     // A message says that the typing has ended, so nothing else has to.
     if (event.type === 'message.created') {
-      this.quieten(event.message.senderId.toHexString(), event.message.channelId.toHexString());
+      this.markStopped(event.message.senderId.toHexString(), event.message.channelId.toHexString());
     }
   }
 }

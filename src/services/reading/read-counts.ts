@@ -19,14 +19,14 @@ export class ReadCounts {
    * Where the user stands in each of the channels, by its id in hexadecimal digits, with three queries for any
    * number of them.
    */
-  async of(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, ChannelRead>> {
-    const markers = await this.markers.of(userId, channels);
+  async countFor(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, ChannelRead>> {
+    const markers = await this.markers.findFor(userId, channels);
     const behind = channels
       .map((channel) => ({ channel, marker: markers.get(channel._id.toHexString())! }))
       .filter(({ channel, marker }) => channel.seq > marker.seq);
     const [deleted, mentions] = await Promise.all([
-      this.deletedBehind(userId, behind),
-      this.mentionsBehind(userId, behind),
+      this.countDeletedAfter(userId, behind),
+      this.countMentionsAfter(userId, behind),
     ]);
     return new Map(
       channels.map((channel): [string, ChannelRead] => {
@@ -46,9 +46,12 @@ export class ReadCounts {
     );
   }
 
-  private deletedBehind(userId: ObjectId, behind: readonly Place[]): Promise<Map<string, number>> {
+  private countDeletedAfter(
+    userId: ObjectId,
+    behind: readonly MarkedChannel[],
+  ): Promise<Map<string, number>> {
     const filters = behind.map((place) => ({
-      ...after(place),
+      ...unreadRange(place),
       deletedAt: { $type: 'date' as const },
       senderId: { $ne: userId },
       ...OUTSIDE_THREADS,
@@ -57,12 +60,15 @@ export class ReadCounts {
     return this.countByChannel(filters, 'deleted');
   }
 
-  private mentionsBehind(userId: ObjectId, behind: readonly Place[]): Promise<Map<string, number>> {
+  private countMentionsAfter(
+    userId: ObjectId,
+    behind: readonly MarkedChannel[],
+  ): Promise<Map<string, number>> {
     const living = { deletedAt: null, ...OUTSIDE_THREADS };
     return this.countByChannel(
       behind.flatMap((place): Filter<MessageDocument>[] => [
-        { mentionIds: userId, ...after(place), ...living },
-        { mentionsEveryone: 'channel', ...after(place), senderId: { $ne: userId }, ...living },
+        { mentionIds: userId, ...unreadRange(place), ...living },
+        { mentionsEveryone: 'channel', ...unreadRange(place), senderId: { $ne: userId }, ...living },
       ]),
     );
   }
@@ -82,11 +88,11 @@ export class ReadCounts {
   }
 }
 
-interface Place {
+interface MarkedChannel {
   channel: ChannelDocument;
   marker: Marker;
 }
 
-function after({ channel, marker }: Place) {
+function unreadRange({ channel, marker }: MarkedChannel) {
   return { channelId: channel._id, seq: { $gt: marker.seq, $lte: channel.seq } };
 }

@@ -15,21 +15,21 @@ export class ReadMarkers {
   constructor(private readonly collections: Collections) {}
 
   /** People come into a channel: what is in it is not new to them. Part of the caller's transaction. */
-  begin({ _id, seq, mainSeq }: ChannelDocument, userIds: ObjectId[]): Promise<void> {
-    return this.moveOn(userIds.map((userId) => ({ channelId: _id, userId, seq, mainSeq })));
+  startAtEnd({ _id, seq, mainSeq }: ChannelDocument, userIds: ObjectId[]): Promise<void> {
+    return this.advanceAll(userIds.map((userId) => ({ channelId: _id, userId, seq, mainSeq })));
   }
 
   /**
    * Those who are in a channel stay where they are when it takes another start for people without a marker. Part of
    * the caller's transaction.
    */
-  async hold(channel: ChannelDocument, userIds: ObjectId[]): Promise<void> {
+  async createMissing(channel: ChannelDocument, userIds: ObjectId[]): Promise<void> {
     if (userIds.length === 0) return;
     await this.collections.channelReads.bulkWrite(
       userIds.map((userId): AnyBulkWriteOperation<ChannelReadDocument> => ({
         updateOne: {
           filter: { channelId: channel._id, userId },
-          update: { $setOnInsert: startOf(channel) },
+          update: { $setOnInsert: initialMarker(channel) },
           upsert: true,
         },
       })),
@@ -37,19 +37,21 @@ export class ReadMarkers {
   }
 
   /** Somebody comes into the public channels of a group. Part of the caller's transaction. */
-  async beginInGroup(groupId: ObjectId, userId: ObjectId): Promise<void> {
+  async startAtEndInGroup(groupId: ObjectId, userId: ObjectId): Promise<void> {
     const channels = await this.collections.channels
       .find({ groupId, visibility: 'public' }, { projection: { seq: 1, mainSeq: 1 } })
       .toArray();
-    await this.moveOn(channels.map(({ _id, seq, mainSeq }) => ({ channelId: _id, userId, seq, mainSeq })));
+    await this.advanceAll(
+      channels.map(({ _id, seq, mainSeq }) => ({ channelId: _id, userId, seq, mainSeq })),
+    );
   }
 
   /** People have written. Part of the transaction that inserts their messages. */
-  noteSent(messages: readonly MessageDocument[]): Promise<void> {
+  advanceSenders(messages: readonly MessageDocument[]): Promise<void> {
     const main = messages.filter(({ threadId }) => threadId === undefined);
     // Of several by one sender the last is the newest.
     const newest = new Map(main.map((message) => [message.senderId.toHexString(), message]));
-    return this.moveOn(
+    return this.advanceAll(
       [...newest.values()].map(({ channelId, senderId, seq, mainSeq }) => ({
         channelId,
         userId: senderId,
@@ -61,24 +63,27 @@ export class ReadMarkers {
 
   /** Moves a marker on; one that is further stays. @returns whether it has moved. */
   async advance(channel: ChannelDocument, userId: ObjectId, upTo: number): Promise<boolean> {
-    const marker = await this.get(channel, userId);
+    const marker = await this.findOrCreate(channel, userId);
     const seq = Math.min(upTo, channel.seq);
     if (seq <= marker.seq) return false;
     const own = marker.own > 0 ? await this.countOwn(channel._id, userId, seq) : 0;
-    return this.place(channel, userId, { seq, own }, { $lt: seq });
+    return this.moveTo(channel, userId, { seq, own }, { $lt: seq });
   }
 
   /** Puts a marker back before a message; one that is before it stays. @returns whether it has moved. */
-  async putBack(channel: ChannelDocument, userId: ObjectId, from: number): Promise<boolean> {
-    const marker = await this.get(channel, userId);
+  async moveBack(channel: ChannelDocument, userId: ObjectId, from: number): Promise<boolean> {
+    const marker = await this.findOrCreate(channel, userId);
     const seq = Math.max(0, from - 1);
     if (seq >= marker.seq) return false;
     const own = await this.countOwn(channel._id, userId, seq);
-    return this.place(channel, userId, { seq, own }, marker.seq);
+    return this.moveTo(channel, userId, { seq, own }, marker.seq);
   }
 
   /** What is old has been removed up to here: whoever had not read it has nothing left to read of it. */
-  async moveBeyond(channelId: ObjectId, { seq, mainSeq }: Pick<Marker, 'seq' | 'mainSeq'>): Promise<void> {
+  async advancePastRemoved(
+    channelId: ObjectId,
+    { seq, mainSeq }: Pick<Marker, 'seq' | 'mainSeq'>,
+  ): Promise<void> {
     const { channelReads } = this.collections;
     const behind = { channelId, seq: { $lt: seq } };
     const putBack = await channelReads.find({ ...behind, own: { $gt: 0 } }).toArray();
@@ -90,7 +95,7 @@ export class ReadMarkers {
   }
 
   /** For each of the channels, by its id in hexadecimal digits, where the user's marker is. */
-  async of(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, Marker>> {
+  async findFor(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, Marker>> {
     if (channels.length === 0) return new Map();
     const channelId = { $in: channels.map(({ _id }) => _id) };
     const rows = await this.collections.channelReads.find({ userId, channelId }).toArray();
@@ -98,7 +103,7 @@ export class ReadMarkers {
     return new Map(
       channels.map((channel) => {
         const key = channel._id.toHexString();
-        return [key, own.get(key) ?? startOf(channel)];
+        return [key, own.get(key) ?? initialMarker(channel)];
       }),
     );
   }
@@ -114,17 +119,17 @@ export class ReadMarkers {
   }
 
   /** Makes the marker of who has none. */
-  private async get(channel: ChannelDocument, userId: ObjectId): Promise<Marker> {
+  private async findOrCreate(channel: ChannelDocument, userId: ObjectId): Promise<Marker> {
     const marker = await this.collections.channelReads.findOneAndUpdate(
       { channelId: channel._id, userId },
-      { $setOnInsert: startOf(channel) },
+      { $setOnInsert: initialMarker(channel) },
       { upsert: true, returnDocument: 'after' },
     );
-    return marker ?? startOf(channel);
+    return marker ?? initialMarker(channel);
   }
 
   /** @param from where the marker must be still: a move that comes in between wins. */
-  private async place(
+  private async moveTo(
     channel: ChannelDocument,
     userId: ObjectId,
     { seq, own }: { seq: number; own: number },
@@ -151,7 +156,7 @@ export class ReadMarkers {
     return next.threadId === undefined ? next.mainSeq - 1 : next.mainSeq;
   }
 
-  private async moveOn(
+  private async advanceAll(
     markers: Pick<ChannelReadDocument, 'channelId' | 'userId' | 'seq' | 'mainSeq'>[],
   ): Promise<void> {
     if (markers.length === 0) return;
@@ -168,6 +173,6 @@ export class ReadMarkers {
 }
 
 /** Where the marker of somebody is who has none. */
-function startOf({ readFrom }: ChannelDocument): Marker {
+function initialMarker({ readFrom }: ChannelDocument): Marker {
   return { seq: readFrom?.seq ?? 0, mainSeq: readFrom?.mainSeq ?? 0, own: 0, version: 0 };
 }

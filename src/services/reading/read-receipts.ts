@@ -15,7 +15,7 @@ import type { RightsVersion } from '../access/rights-version';
 import type { UserService } from '../user.service';
 
 /** For so many milliseconds what people have read is gathered before it is told. */
-const GATHERING_MS = 1000;
+const BATCH_WINDOW_MS = 1000;
 
 /**
  * Tells who has read what, in direct messages and small channels, of those who have not turned that off. It follows
@@ -23,7 +23,7 @@ const GATHERING_MS = 1000;
  */
 export class ReadReceipts {
   /** How far people have read since the last time that it was told: by channel, and by user in it. */
-  private gathered = new Map<string, Map<string, number>>();
+  private pending = new Map<string, Map<string, number>>();
   private readonly job: BackgroundJob;
   private unsubscribe: (() => void) | undefined;
 
@@ -35,12 +35,12 @@ export class ReadReceipts {
     private readonly rights: RightsVersion,
     jobs: Jobs,
   ) {
-    this.job = jobs.add({ name: 'read_receipts', scope: 'node', run: () => this.tellAll() });
+    this.job = jobs.add({ name: 'read_receipts', scope: 'node', run: () => this.publishAll() });
   }
 
   /** Begins to tell what is read from now on. */
   start(): void {
-    this.unsubscribe = this.bus.subscribe((event) => this.gather(event));
+    this.unsubscribe = this.bus.subscribe((event) => this.collect(event));
   }
 
   /** Tells nothing more. */
@@ -68,32 +68,32 @@ export class ReadReceipts {
       .find({ channelId: channel._id, userId: { $in: addressees.map(({ userId }) => userId) } })
       .toArray();
     const readers = markers.filter(({ seq }) => seq >= message.seq).map(({ userId }) => userId);
-    const users = await this.users.findByIds(await this.willing(readers));
+    const users = await this.users.findByIds(await this.filterSharing(readers));
     return [...users].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, user]) => toPublicUser(user));
   }
 
-  private gather(event: DomainEvent): void {
+  private collect(event: DomainEvent): void {
     if (event.type !== 'channel.read') return;
     const { channelId, readSeq } = event.read;
-    const inChannel = this.gathered.get(channelId) ?? new Map<string, number>();
+    const inChannel = this.pending.get(channelId) ?? new Map<string, number>();
     inChannel.set(event.userId.toHexString(), readSeq);
-    this.gathered.set(channelId, inChannel);
-    this.job.wake(new Date(Date.now() + GATHERING_MS));
+    this.pending.set(channelId, inChannel);
+    this.job.wake(new Date(Date.now() + BATCH_WINDOW_MS));
   }
 
-  private async tellAll(): Promise<void> {
-    const gathered = this.gathered;
-    this.gathered = new Map();
-    await Promise.all([...gathered].map(([channelId, seen]) => this.tell(channelId, seen)));
+  private async publishAll(): Promise<void> {
+    const gathered = this.pending;
+    this.pending = new Map();
+    await Promise.all([...gathered].map(([channelId, seen]) => this.publish(channelId, seen)));
   }
 
-  private async tell(channelId: string, seen: ReadonlyMap<string, number>): Promise<void> {
+  private async publish(channelId: string, seen: ReadonlyMap<string, number>): Promise<void> {
     const read = async () => {
       const channel = await this.collections.channels.findOne({ _id: new ObjectId(channelId) });
       const members = channel && (await this.members(channel));
       if (!members) return undefined;
       const here = members.filter(({ userId }) => seen.has(userId.toHexString()));
-      return { channel, willing: await this.willing(here.map(({ userId }) => userId)) };
+      return { channel, willing: await this.filterSharing(here.map(({ userId }) => userId)) };
     };
     await this.rights.publish(read, async (found) => {
       if (!found || found.willing.length === 0) return;
@@ -112,7 +112,7 @@ export class ReadReceipts {
   }
 
   /** Those of the users who let others know what they have read. */
-  private async willing(userIds: ObjectId[]): Promise<ObjectId[]> {
+  private async filterSharing(userIds: ObjectId[]): Promise<ObjectId[]> {
     if (userIds.length === 0) return [];
     const unwilling = await this.collections.preferences
       .find({ _id: { $in: userIds }, sendReadReceipts: false }, { projection: { _id: 1 } })

@@ -17,7 +17,7 @@ import type { ReadMarkers } from './read-markers';
 import type { RecentErrors } from '../operations/recent-errors';
 
 /** Messages of a channel that are looked through at a time. */
-const SLICE = 1000;
+const BATCH_SIZE = 1000;
 
 type Drift = Verification['drift'][number];
 type Counts = Drift['counted'];
@@ -62,7 +62,7 @@ export class ReadVerifier {
       drift.push(found);
       await this.deps.queue.exclusive(_id, () => this.deps.transactions.run(() => this.repair(_id)));
       this.deps.logger.error({ userId, ...found }, 'counters of unread messages had drifted');
-      this.deps.errors.note('read state', new Error('The counters of a channel had drifted.'), null);
+      this.deps.errors.record('read state', new Error('The counters of a channel had drifted.'), null);
     }
     return { channels: channels.length, drift };
   }
@@ -73,7 +73,7 @@ export class ReadVerifier {
       const channel = await this.deps.collections.channels.findOne({ _id: channelId });
       if (!channel) return undefined;
       const key = channelId.toHexString();
-      const shown = (await this.deps.counts.of(userId, [channel])).get(key)!;
+      const shown = (await this.deps.counts.countFor(userId, [channel])).get(key)!;
       const counted = await this.count(channel, userId, shown);
       if (shown.unread === counted.unread && shown.mentions === counted.mentions) return undefined;
       return { channelId: key, shown: { unread: shown.unread, mentions: shown.mentions }, counted };
@@ -119,7 +119,7 @@ export class ReadVerifier {
       const slice = await messages
         .find({ channelId, seq: { $gt: last } }, { projection: { seq: 1, mainSeq: 1, threadId: 1 } })
         .sort({ seq: 1 })
-        .limit(SLICE)
+        .limit(BATCH_SIZE)
         .toArray();
       const wrong: AnyBulkWriteOperation<MessageDocument>[] = [];
       for (const message of slice) {
@@ -133,7 +133,7 @@ export class ReadVerifier {
         wrong.push({ updateOne: { filter: { _id: message._id }, update: { $set: { mainSeq } } } });
       }
       if (wrong.length > 0) await messages.bulkWrite(wrong);
-      if (slice.length < SLICE) break;
+      if (slice.length < BATCH_SIZE) break;
     }
     await placeUpTo(Infinity);
     if (markers.length > 0) await channelReads.bulkWrite(markers);

@@ -33,14 +33,14 @@ export class ReadService {
    * @throws AppError not_found
    */
   markUnread(caller: Caller, channelId: string, { seq }: MarkUnreadInput): Promise<ChannelRead> {
-    return this.move(caller, channelId, (channel, userId) => this.markers.putBack(channel, userId, seq));
+    return this.move(caller, channelId, (channel, userId) => this.markers.moveBack(channel, userId, seq));
   }
 
   /** What is unread in all channels that the caller may read, with a bounded number of queries. */
   totals(caller: Caller): Promise<UnreadTotals> {
     return this.transactions.run(async () => {
       const channels = await this.access.readableChannels(caller.userId);
-      const reads = await this.counts.of(caller.userId, channels);
+      const reads = await this.counts.countFor(caller.userId, channels);
       const groups = new Map<string | null, { unread: number; mentions: number }>();
       const all = { unread: 0, mentions: 0 };
       const withUnread: ChannelRead[] = [];
@@ -73,7 +73,7 @@ export class ReadService {
       const { channel } = await this.access.channel(caller, 'channel.read', channelId);
       const { userId } = caller;
       const moved = await move(channel, userId);
-      const read = (await this.counts.of(userId, [channel])).get(channel._id.toHexString())!;
+      const read = (await this.counts.countFor(userId, [channel])).get(channel._id.toHexString())!;
       if (moved) await this.bus.publish({ type: 'channel.read', userId, read });
       return read;
     });

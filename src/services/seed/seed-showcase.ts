@@ -28,7 +28,7 @@ import type { RetentionService } from '../messages/retention.service';
 import type { ScheduledMessageService } from '../writing/scheduled-message.service';
 import type { UploadedFile } from '../../models/files/upload.model';
 import type { UploadService } from '../files/upload.service';
-import type { UploadSpool } from '../files/upload-spool';
+import type { TemporaryUploads } from '../files/temporary-uploads';
 import type { UserService } from '../user.service';
 
 /** What the showcase goes through: the same services as clients. */
@@ -57,7 +57,7 @@ export interface ShowcaseServices {
   reports: ReportService;
   retention: RetentionService;
   scheduledMessages: ScheduledMessageService;
-  spool: UploadSpool;
+  temporaryUploads: TemporaryUploads;
   uploads: UploadService;
   users: UserService;
 }
@@ -260,7 +260,7 @@ export class SeedShowcase {
   private async withPicture<Result>(use: (file: UploadedFile) => Promise<Result>): Promise<Result> {
     const cover = { width: 480, height: 640, channels: 3, background: '#2f6f73' } as const;
     const picture = await sharp({ create: cover }).png().toBuffer();
-    const file = await this.services.spool.receive(Readable.from([picture]));
+    const file = await this.services.temporaryUploads.receive(Readable.from([picture]));
     try {
       return await use(file);
     } finally {

@@ -11,7 +11,7 @@ export type Audience =
   /** All members of a group. */
   | { kind: 'group'; groupId: ObjectId }
   /** Those who read a channel, without some. */
-  | (ChannelAudience & { leaveOut?: readonly ObjectId[] })
+  | (ChannelAudience & { excluded?: readonly ObjectId[] })
   /** Some sockets of this node. */
   | { kind: 'sockets'; socketIds: string[] };
 

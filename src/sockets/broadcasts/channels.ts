@@ -38,7 +38,7 @@ export const channelBroadcasts = {
   'channel.closed': {
     after: ({ groupId, channelId, memberIds }) => [
       removed(
-        { kind: 'public_channel', groupId, channelId, leaveOut: memberIds },
+        { kind: 'public_channel', groupId, channelId, excluded: memberIds },
         channelId,
         groupId,
         'closed',

@@ -18,8 +18,8 @@ export const userBroadcasts = {
   },
   'presence.changed': { everywhere: presenceChanged },
   'typing.changed': {
-    after: ({ audience, leaveOut, userId, typing }) => [
-      to({ ...audience, leaveOut }, 'typing:changed', {
+    after: ({ audience, excluded, userId, typing }) => [
+      to({ ...audience, excluded }, 'typing:changed', {
         channelId: audience.channelId.toHexString(),
         userId: userId.toHexString(),
         typing,

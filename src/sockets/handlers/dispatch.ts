@@ -50,14 +50,14 @@ export function dispatchEvents(
       .admit(socket)
       .then(() => handle(handlers, services, socket, event, payload))
       .catch((error: unknown): Ack<unknown> => {
-        services.errors.note(name, error, null);
+        services.errors.record(name, error, null);
         if (!(error instanceof AppError)) {
           logger.error({ err: error, event, socketId: socket.id }, 'socket event failed');
         }
         return { ok: false, error: toPublicError(error) };
       })
       .then((answer) => {
-        services.timings.note(name, performance.now() - start);
+        services.timings.record(name, performance.now() - start);
         acknowledge?.(answer);
       });
     gate.track(answered);

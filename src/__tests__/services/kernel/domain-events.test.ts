@@ -166,7 +166,7 @@ describe('a connection in progress', () => {
     // The group that is new is that of its user, too.
     const outdated = concerning.includes(type) || type === 'group.created';
     expect(index.enter(userId, audiences, mark)).toBe(!outdated);
-    expect([...index.of(userId.toHexString()).channelIds]).toEqual(
+    expect([...index.audiencesOf(userId.toHexString()).channelIds]).toEqual(
       outdated ? [] : [channel._id.toHexString()],
     );
     expect(index.enter(userId, audiences, index.mark())).toBe(true);
@@ -196,7 +196,7 @@ describe('a connection in progress', () => {
       { userId: key, kind: 'banned', id, present: true },
     ]);
     index.leave(key);
-    expect([...index.of(key).groupIds]).toEqual([]);
+    expect([...index.audiencesOf(key).groupIds]).toEqual([]);
     expect(index.count(isPublic, new Set())).toBe(0);
   });
 });

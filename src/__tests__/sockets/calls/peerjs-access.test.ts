@@ -108,7 +108,7 @@ describe('registration of a peer', () => {
     ];
     expect(response).toMatchObject({ statusCode: 429, headers: { 'retry-after': '10' } });
     await own[1]!.close();
-    await until(() => server.context.services.peers.of(ada.id).length < PER_USER);
+    await until(() => server.context.services.peers.connectionsOf(ada.id).length < PER_USER);
     await register(root);
   });
 });
@@ -164,7 +164,7 @@ describe('the connection of a peer is closed', () => {
   test('when the server detects by itself that its session has ended', async () => {
     const peer = await register(ada);
     const { database, services } = server.context;
-    const { sessionId } = services.peers.of(ada.id)[0]!;
+    const { sessionId } = services.peers.connectionsOf(ada.id)[0]!;
     await database.collections.sessions.updateOne({ _id: sessionId }, { $set: { revokedAt: new Date() } });
     await services.sessionRecheck.run();
     expect(await peer.closed).toBe('session_ended');

@@ -146,13 +146,13 @@ describe('a private channel', () => {
     await addMember();
     const { connections, presence } = server.context.services;
     client.close();
-    await until(() => connections.of(member.id).length === 0);
+    await until(() => connections.connectionsOf(member.id).length === 0);
     let atHandshake = () => {};
     let finishHandshake = () => {};
     const inHandshake = new Promise<void>((resolve) => (atHandshake = resolve));
     const resumed = new Promise<void>((resolve) => (finishHandshake = resolve));
-    const read = presence.mannersOf.bind(presence);
-    const reading = jest.spyOn(presence, 'mannersOf').mockImplementationOnce(async (userId) => {
+    const read = presence.findSettings.bind(presence);
+    const reading = jest.spyOn(presence, 'findSettings').mockImplementationOnce(async (userId) => {
       atHandshake();
       await resumed;
       return read(userId);

@@ -97,7 +97,7 @@ test('reloading a page sends no change, and a log-out applies at once', async ()
   await sees(watcher, bob, ['online']);
   first.close();
   // Between the two, it is said to be there wherever one asks.
-  await until(() => server.context.services.connections.of(bob.id).length === 0);
+  await until(() => server.context.services.connections.connectionsOf(bob.id).length === 0);
   expect((await presenceOf(bob, ada)).body.presence.status).toBe('online');
   expect((await inChannel(ada)).presences).toHaveLength(2);
   const again = await enter(bob);
@@ -162,7 +162,7 @@ describe('an invisible user', () => {
     await client.ask('message:send', { channelId, clientMessageId: 'unseen', body: 'Boo' });
     client.close();
     const { connections } = server.context.services;
-    await until(() => connections.of(bob.id).length === 0);
+    await until(() => connections.connectionsOf(bob.id).length === 0);
     const third = await enter(root);
     await sees(third, root, ['online']);
     expect(await lastSeen(bob, ada)).toBe(seenAt.getTime());
@@ -197,7 +197,7 @@ describe('only users who share a group or a channel with a user', () => {
     const { body } = await server.api.post('/api/auth/login', login);
     const back = await enter({ ...bob, token: body.accessToken });
     await sees(back, bob, ['online']);
-    await until(() => server.context.services.connections.of(carl.id).length === 0);
+    await until(() => server.context.services.connections.connectionsOf(carl.id).length === 0);
     expect((await presenceOf(bob, carl)).body.error.code).toBe('forbidden');
     expect(seen(stranger, bob)).toEqual(['offline']);
     expect(seen(watcher, carl)).toHaveLength(told);

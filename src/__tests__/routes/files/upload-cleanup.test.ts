@@ -77,6 +77,6 @@ test('deletes files without an upload, and uploads whose message does not exist'
 test('deletes all files when the database was emptied', async () => {
   await upload(server.api, ada);
   await upload(server.api, ada, 'hello', 'note.txt');
-  await server.context.services.sweeper.removeAll();
+  await server.context.services.uploadCleanup.removeAll();
   expect(await storedFiles(server)).toEqual([]);
 });

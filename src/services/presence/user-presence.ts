@@ -2,7 +2,7 @@ import type { Preferences } from '../../models/users/preferences.model';
 import type { PresenceStatus } from '../../models/presence/presence.model';
 
 /** How a user wants to be seen. */
-export type Manners = Pick<Preferences, 'invisible' | 'doNotDisturbUntil'>;
+export type PresenceSettings = Pick<Preferences, 'invisible' | 'doNotDisturbUntil'>;
 
 interface Device {
   /** Whether its client has said that nobody uses it. */
@@ -12,24 +12,24 @@ interface Device {
 }
 
 /** Somebody who is connected, or was a moment ago: their devices, and how others see them. Times are of Date.now(). */
-export class PresentPerson {
+export class UserPresence {
   /** As it is now, and as others were told. */
   status: PresenceStatus = 'offline';
-  told: PresenceStatus = 'offline';
+  publishedStatus: PresenceStatus = 'offline';
   /** Whether they are somewhere where nobody has been told. */
-  unknown = false;
+  hasNewAudience = false;
   /** When that they were seen was last stored. */
   storedAt = 0;
   /** Runs when the last device has gone: a reload of the page is back before it ends. */
-  leaving: NodeJS.Timeout | undefined;
+  graceTimer: NodeJS.Timeout | undefined;
   private readonly devices = new Map<string, Device>();
   private invisible = false;
   private doNotDisturbUntil = 0;
   private seen: number;
 
-  /** @param awayAfter milliseconds for which a device counts as used after its last use. */
+  /** @param awayAfterMs milliseconds for which a device counts as used after its last use. */
   constructor(
-    private readonly awayAfter: number,
+    private readonly awayAfterMs: number,
     now: number,
   ) {
     this.seen = now;
@@ -45,8 +45,8 @@ export class PresentPerson {
   }
 
   /** Whether they are gone for good. */
-  get isGone(): boolean {
-    return !this.isConnected && this.leaving === undefined;
+  get hasLeft(): boolean {
+    return !this.isConnected && this.graceTimer === undefined;
   }
 
   has(deviceId: string): boolean {
@@ -54,8 +54,8 @@ export class PresentPerson {
   }
 
   connect(deviceId: string, now: number): void {
-    clearTimeout(this.leaving);
-    this.leaving = undefined;
+    clearTimeout(this.graceTimer);
+    this.graceTimer = undefined;
     this.devices.set(deviceId, { idle: false, activeAt: now });
   }
 
@@ -70,7 +70,7 @@ export class PresentPerson {
     device.idle = !active;
   }
 
-  behave({ invisible, doNotDisturbUntil }: Manners): void {
+  applySettings({ invisible, doNotDisturbUntil }: PresenceSettings): void {
     this.invisible = invisible;
     this.doNotDisturbUntil = doNotDisturbUntil === null ? 0 : Date.parse(doNotDisturbUntil);
   }
@@ -88,13 +88,13 @@ export class PresentPerson {
   }
 
   private statusAt(now: number): PresenceStatus {
-    if (this.invisible || this.isGone) return 'offline';
+    if (this.invisible || this.hasLeft) return 'offline';
     if (this.doNotDisturbUntil > now) return 'do_not_disturb';
     if (!this.isConnected) return this.status;
     return [...this.devices.values()].some((device) => this.isUsed(device, now)) ? 'online' : 'away';
   }
 
   private isUsed({ idle, activeAt }: Device, now: number): boolean {
-    return !idle && now - activeAt < this.awayAfter;
+    return !idle && now - activeAt < this.awayAfterMs;
   }
 }

@@ -4,7 +4,7 @@ import type { UploadedFile } from '../../models/files/upload.model';
 import { writeTemporary } from '../../utils/disk';
 
 /** Takes in what is being uploaded, without ever holding more of it than a chunk. */
-export class UploadSpool {
+export class TemporaryUploads {
   /** @param folder it must exist before the first file comes in: `LocalFileStorage.start` makes it. */
   constructor(readonly folder: string) {}
 

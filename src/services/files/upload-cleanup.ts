@@ -9,20 +9,20 @@ import { ATTACHMENT_FOLDERS, uploadIdOf, type Attachments } from './attachments'
 import type { FileStorage, StoredFile } from './file-storage';
 
 /** How old a file is before it counts as left behind, in milliseconds. No request takes that long. */
-const LEFT_BEHIND = 24 * 60 * 60 * 1000;
+const MIN_AGE_MS = 24 * 60 * 60 * 1000;
 /** Files that the database is asked about at a time. */
-const BATCH = 100;
+const BATCH_SIZE = 100;
 
 /** How often uploads are looked for that were never sent, in milliseconds. */
 export const ABANDONED_INTERVAL_MS = 60 * 60 * 1000;
 /** How often all files are compared with the database, in milliseconds. */
-export const SWEEP_INTERVAL_MS = 24 * 60 * 60 * 1000;
+export const CLEANUP_INTERVAL_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Removes uploads that were never sent, and what crashes have left behind: files half received, avatars that nobody
  * has, and files that are on no message.
  */
-export class UploadSweeper {
+export class UploadCleanup {
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Transactions,
@@ -41,16 +41,16 @@ export class UploadSweeper {
   /** Removes uploads that were never sent. @param signal ends it early. */
   async removeAbandoned(signal?: AbortSignal): Promise<void> {
     if (!(await this.hasAccounts())) return;
-    const before = new Date(Date.now() - LEFT_BEHIND);
+    const before = new Date(Date.now() - MIN_AGE_MS);
     while (!signal?.aborted && (await this.attachments.removeAbandoned(before)));
   }
 
   /** Removes files that nothing in the database names. @param signal ends it early. */
-  async removeLeftBehind(signal?: AbortSignal): Promise<void> {
+  async removeUnreferenced(signal?: AbortSignal): Promise<void> {
     if (!(await this.hasAccounts())) return;
-    await this.inBatches(AVATAR_FOLDER, signal, (batch) => this.removeUnnamed(batch));
+    await this.inBatches(AVATAR_FOLDER, signal, (batch) => this.removeUnusedAvatars(batch));
     for (const folder of ATTACHMENT_FOLDERS) {
-      await this.inBatches(folder, signal, (batch) => this.removeUnattached(batch));
+      await this.inBatches(folder, signal, (batch) => this.removeUnattachedFiles(batch));
     }
   }
 
@@ -65,13 +65,13 @@ export class UploadSweeper {
     signal: AbortSignal | undefined,
     work: (batch: StoredFile[]) => Promise<void>,
   ): Promise<void> {
-    const before = new Date(Date.now() - LEFT_BEHIND);
+    const before = new Date(Date.now() - MIN_AGE_MS);
     let batch: StoredFile[] = [];
     for await (const file of this.storage.list(folder)) {
       if (signal?.aborted) return;
       if (file.modifiedAt >= before) continue;
       batch.push(file);
-      if (batch.length < BATCH) continue;
+      if (batch.length < BATCH_SIZE) continue;
       await work(batch);
       batch = [];
     }
@@ -80,7 +80,7 @@ export class UploadSweeper {
 
   /** Removes the files of this node that were received in part. @param signal ends it early. */
   async removeTemporary(signal?: AbortSignal): Promise<void> {
-    const before = new Date(Date.now() - LEFT_BEHIND);
+    const before = new Date(Date.now() - MIN_AGE_MS);
     for await (const { name } of await opendir(this.temporaryFolder)) {
       if (signal?.aborted) return;
       const path = join(this.temporaryFolder, name);
@@ -91,7 +91,7 @@ export class UploadSweeper {
     }
   }
 
-  private async removeUnnamed(files: StoredFile[]): Promise<void> {
+  private async removeUnusedAvatars(files: StoredFile[]): Promise<void> {
     const ids = [...new Set(files.flatMap(({ key }) => avatarIdOf(key) ?? []))];
     if (ids.length === 0) return;
     const among = { avatarId: { $in: ids } };
@@ -108,7 +108,7 @@ export class UploadSweeper {
   }
 
   /** Files without an upload, and uploads that say to be on a message and are on none: a crash without transactions. */
-  private async removeUnattached(files: StoredFile[]): Promise<void> {
+  private async removeUnattachedFiles(files: StoredFile[]): Promise<void> {
     const ids = [...new Set(files.flatMap(({ key }) => uploadIdOf(key) ?? []))].map((id) => new ObjectId(id));
     if (ids.length === 0) return;
     const { uploads, messages } = this.collections;
