@@ -7,7 +7,7 @@ const SECONDS = Number(process.env.FUZZ_SECONDS ?? 0);
 export const SEED = Number(process.env.FUZZ_SEED ?? (SECONDS > 0 ? Date.now() % 1e9 : 1));
 
 /** Milliseconds that a fuzzer's test may take. */
-export const PATIENCE = (SECONDS + 60) * 1000;
+export const TIMEOUT_MS = (SECONDS + 60) * 1000;
 
 /** The rounds of a fuzzer: as many as fit into FUZZ_SECONDS, or the given number. */
 export function* rounds(count: number): Iterable<number> {

@@ -7,7 +7,7 @@ import { planQuery, type Plan } from '../src/index/planner';
 import { compileFilter } from '../src/query/matcher';
 import { compileCollation } from '../src/query/collation';
 import { compileSort } from '../src/query/sort';
-import { PATIENCE, rounds, SEED } from '../../../tools/jest/budget';
+import { TIMEOUT_MS, rounds, SEED } from '../../../tools/jest/budget';
 import { MemoryIndex, runPlan } from './support/memory-index';
 import * as generate from './support/query-generator';
 import { Random } from './support/random';
@@ -139,5 +139,5 @@ test(
     }
     console.log(`index fuzz: seeds ${SEED}…${seed}, plans ${show(Object.fromEntries(plans))}`);
   },
-  PATIENCE,
+  TIMEOUT_MS,
 );

@@ -4,7 +4,7 @@ import type { Document, Value } from '../src/bson/types';
 import { compileCollation } from '../src/query/collation';
 import { compileFilter } from '../src/query/matcher';
 import { filter as anyFilter, document as anyDocument } from './support/query-generator';
-import { PATIENCE, rounds, SEED } from '../../../tools/jest/budget';
+import { TIMEOUT_MS, rounds, SEED } from '../../../tools/jest/budget';
 import { Random } from './support/random';
 
 const doc = (plain: object): Document => fromPlain(plain) as Document;
@@ -175,5 +175,5 @@ test(
     }
     console.log(`matcher fuzz: seed ${SEED}, ${trials} filters`);
   },
-  PATIENCE,
+  TIMEOUT_MS,
 );

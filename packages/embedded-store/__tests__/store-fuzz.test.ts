@@ -6,7 +6,7 @@ import { MongoClient, MongoServerError, type Collection, type Db } from 'mongodb
 import { toPlain } from '../src/bson/codec';
 import type { Value } from '../src/bson/types';
 import { startEmbeddedStore } from '../src';
-import { PATIENCE, rounds, SEED } from '../../../tools/jest/budget';
+import { TIMEOUT_MS, rounds, SEED } from '../../../tools/jest/budget';
 import * as generate from './support/query-generator';
 import { Random } from './support/random';
 
@@ -126,5 +126,5 @@ test(
     }
     console.log(`store fuzz: seeds ${SEED}…${seed}`);
   },
-  PATIENCE,
+  TIMEOUT_MS,
 );

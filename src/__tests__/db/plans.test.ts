@@ -1,6 +1,6 @@
 import { ObjectId, type CommandStartedEvent, type Document } from 'mongodb';
 import { setAvatar, setGroupAvatar } from '../fixtures/images';
-import { say } from '../fixtures/messages';
+import { sendMessage } from '../fixtures/messages';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { until } from '../fixtures/until';
@@ -236,7 +236,7 @@ async function useMessages(channelId: string, messageId: string, ada: Person, br
 async function useFiles(channelId: string, ada: Person, bruno: Person): Promise<void> {
   const { api } = server;
   const [sent, unsent] = [await upload(api, ada), await upload(api, ada)];
-  const message = await say(api, channelId, ada, '', { attachmentIds: [sent.id] });
+  const message = await sendMessage(api, channelId, ada, '', { attachmentIds: [sent.id] });
   for (const person of [ada, bruno]) await api.get(`/api/upload/${sent.id}`, person.token);
   const forward = { channelId, clientMessageId: 'forward_file' };
   await api.post(`/api/messages/${message.id}/forward`, forward, ada.token);

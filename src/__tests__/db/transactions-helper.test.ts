@@ -200,9 +200,9 @@ describe('effects after the commit', () => {
 
   test('include events: they are published after the commit, and never without one', async () => {
     const { bus } = server.context;
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const unsubscribe = bus.subscribe(async (event) => {
-      heard.push([event.type, (await stored())[0]]);
+      received.push([event.type, (await stored())[0]]);
     });
     const event = { type: 'user.changed', userId: new ObjectId(), role: 'client' } as const;
     await transactions.run(async () => {
@@ -216,7 +216,7 @@ describe('effects after the commit', () => {
     });
     await expect(undone).rejects.toThrow('no');
     unsubscribe();
-    expect(heard).toEqual([['user.changed', [1, 1]]]);
+    expect(received).toEqual([['user.changed', [1, 1]]]);
   });
 });
 

@@ -37,10 +37,12 @@ describe('kill -9', () => {
       const body = { name: 'Workshop', visibility: 'private' };
       const write: Write = { method: 'post', path: '/api/groups', body, key: randomUUID() };
 
-      const heard = new Promise<{ group: { id: string } }>((resolve) => socket.once('group:added', resolve));
+      const received = new Promise<{ group: { id: string } }>((resolve) =>
+        socket.once('group:added', resolve),
+      );
       const lost = call(api, write, ada).catch(() => undefined);
       // It is told of when it is committed, and answered after that.
-      const { group } = await heard;
+      const { group } = await received;
       await server.end('SIGKILL');
       await lost;
       socket.close();
@@ -94,13 +96,13 @@ describe('kill -9', () => {
       for (let round = 0; round < 3; round++) {
         const waiting = writes.filter(({ answer }) => !answer);
         let left = random.between(10, 25);
-        const line = async () => {
+        const retryUntilAnswered = async () => {
           for (let write = waiting.shift(); write; write = waiting.shift()) {
             write.answer = await call(api, write, ada);
             if (--left === 0) server.signal('SIGKILL');
           }
         };
-        const lines = await Promise.allSettled(Array.from({ length: 12 }, line));
+        const lines = await Promise.allSettled(Array.from({ length: 12 }, retryUntilAnswered));
         for (const each of lines) {
           // What ended the lines is the connection, never a wrong answer.
           if (each.status === 'rejected')

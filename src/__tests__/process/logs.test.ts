@@ -75,20 +75,20 @@ it('are JSON records with the request id, without passwords, tokens or message t
   const { requestIds, secrets } = await useEverything(await server.listening());
   expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
 
-  const lines = server.stdout
+  const records = server.stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  for (const line of lines) {
+  for (const line of records) {
     expect(line).toMatchObject({
       level: expect.any(String),
       time: expect.stringMatching(/Z$/),
       msg: expect.any(String),
     });
   }
-  const logged = lines.map(({ req }) => req?.id).filter(Boolean);
+  const logged = records.map(({ req }) => req?.id).filter(Boolean);
   for (const id of requestIds) expect(logged.filter((each) => each === id)).toHaveLength(1);
-  expect(lines.find(({ req }) => req?.id === requestIds[0])).toMatchObject({
+  expect(records.find(({ req }) => req?.id === requestIds[0])).toMatchObject({
     level: 'info',
     req: { method: 'POST', path: expect.stringContaining('/messages') },
     res: { statusCode: 201 },
@@ -96,7 +96,7 @@ it('are JSON records with the request id, without passwords, tokens or message t
   });
   const output = server.stdout + server.stderr;
   for (const secret of secrets) expect(output).not.toContain(secret);
-  expect(lines.some(({ level }) => level === 'error' || level === 'fatal')).toBe(false);
+  expect(records.some(({ level }) => level === 'error' || level === 'fatal')).toBe(false);
 });
 
 it('do not contain the secrets that development generates', async () => {

@@ -94,11 +94,11 @@ describe('a request that never ends', () => {
     const ada = await signUp(api, 'ada');
     const call = await openRequest(url, ada, '/api/groups', '{"name":"never"}', new Agent());
     const broken = new Promise((resolve) => call.once('error', resolve));
-    const toldAt = Date.now();
+    const signalledAt = Date.now();
     const exit = await server.end('SIGTERM');
     await broken;
     expect(exit).toEqual({ code: 0, signal: null });
-    expect(Date.now() - toldAt).toBeLessThan(10_000);
+    expect(Date.now() - signalledAt).toBeLessThan(10_000);
   });
 });
 
@@ -134,7 +134,7 @@ describe('kill -9 at any moment', () => {
   /** Sends until the server is gone. @returns the messages that were acknowledged. */
   async function sendUntilKilled(api: Api, person: Person, path: string, kill: () => void) {
     const acknowledged: any[] = [];
-    const line = async (name: number) => {
+    const sendRepeatedly = async (name: number) => {
       for (let index = 0; ; index++) {
         const input = { clientMessageId: `${name}-${index}`, body: `message ${index} of ${name}` };
         const { body } = await api.post(path, input, person.token);
@@ -142,7 +142,7 @@ describe('kill -9 at any moment', () => {
         if (acknowledged.length === 60) kill();
       }
     };
-    const lines = await Promise.allSettled([0, 1, 2, 3].map(line));
+    const lines = await Promise.allSettled([0, 1, 2, 3].map(sendRepeatedly));
     for (const { reason } of lines as PromiseRejectedResult[]) {
       // What ended the lines is the connection, never a wrong answer.
       expect((reason as NodeJS.ErrnoException).code).toMatch(/^(ECONNRESET|ECONNREFUSED|EPIPE)$/);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
-import { copyPerson, copyRoom, createOriginal, type Original } from '../fixtures/copies';
+import { copyPerson, copyRoom, createRoomTemplate, type RoomTemplate } from '../fixtures/copies';
 import { hostileBody, hostileQuery, hostileSegment } from '../fixtures/hostile';
 import { nameOf, setAvatar } from '../fixtures/images';
 import { PASSWORD, signUp, type Person } from '../fixtures/people';
@@ -13,7 +13,7 @@ import { upload } from '../fixtures/uploads';
 const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
 
 /** Where a good body takes more than its schema says. What the test makes of it is not good. */
-const BODIES: Record<string, (at: Stage) => Record<string, unknown>> = {
+const BODIES: Record<string, (at: Fixture) => Record<string, unknown>> = {
   register: () => ({
     username: `h${randomUUID().slice(0, 20)}`,
     email: `${randomUUID()}@example.org`,
@@ -59,7 +59,7 @@ const RUNS = Number(process.env['HOSTILE_RUNS'] ?? 16);
 /** Operations that are called at once. */
 const AT_ONCE = 4;
 
-interface Stage {
+interface Fixture {
   person: Person;
   guest: Person;
   groupId: string;
@@ -80,19 +80,19 @@ const server: Promise<TestServer> = startTestServer();
 let admin: Person;
 let avatarName: string;
 /** What the people and groups of each operation are copied from. */
-let original: Original;
+let original: RoomTemplate;
 
 beforeAll(async () => {
   const { api } = await server;
   admin = await signUp(api, 'admin');
-  original = await createOriginal(await server, await signUp(api), {}, 'public', {});
+  original = await createRoomTemplate(await server, await signUp(api), {}, 'public', {});
   avatarName = nameOf((await setAvatar(api, admin)).body.user.avatarUrl);
 });
 
 afterAll(async () => (await server).close());
 
 /** The people and the room of an operation, with a message, and what else its path is about. */
-async function setStage({ path }: Operation): Promise<Stage> {
+async function createFixture({ path }: Operation): Promise<Fixture> {
   const { api, context } = await server;
   const person = await copyPerson(await server, original.owner, 'person');
   const guest = await copyPerson(await server, original.owner, 'guest');
@@ -101,32 +101,40 @@ async function setStage({ path }: Operation): Promise<Stage> {
   const send = async (path: string, body: object, by = person) => (await api.post(path, body, by.token)).body;
   const message = { clientMessageId: randomUUID(), body: 'hello' };
   const { id: messageId } = (await send(`/api/channels/${channelId}/messages`, message)).message;
-  const stage: Stage = { person, guest, groupId, channelId, messageId, userId: guest.id, name: avatarName };
+  const fixture: Fixture = {
+    person,
+    guest,
+    groupId,
+    channelId,
+    messageId,
+    userId: guest.id,
+    name: avatarName,
+  };
   if (path.includes('session')) {
-    stage.sessionId = (await api.get('/api/auth/sessions', person.token)).body.sessions[0].id;
+    fixture.sessionId = (await api.get('/api/auth/sessions', person.token)).body.sessions[0].id;
   }
   if (path.includes('announcement')) {
     const announcement = { body: 'hello', level: 'info' };
-    stage.announcementId = (await send('/api/admin/announcements', announcement, admin)).announcement.id;
+    fixture.announcementId = (await send('/api/admin/announcements', announcement, admin)).announcement.id;
   }
   if (path.includes('notification')) {
     await context.services.notifications.notify([new ObjectId(person.id)], {
       kind: 'warning',
       actorId: null,
     });
-    const told = await api.get('/api/client/notifications', person.token);
-    stage.notificationId = told.body.notifications[0].id;
+    const notifications = await api.get('/api/client/notifications', person.token);
+    fixture.notificationId = notifications.body.notifications[0].id;
   }
   if (path.includes('scheduled')) {
     const later = { channelId, body: 'later', sendAt: inAnHour() };
-    stage.scheduledMessageId = (await send('/api/client/scheduled-messages', later)).scheduledMessage.id;
+    fixture.scheduledMessageId = (await send('/api/client/scheduled-messages', later)).scheduledMessage.id;
   }
-  if (path.includes('upload')) stage.attachmentId = (await upload(api, person)).id;
-  return stage;
+  if (path.includes('upload')) fixture.attachmentId = (await upload(api, person)).id;
+  return fixture;
 }
 
 /** What stands in a path where the stage has nothing for it: an id that nobody has. */
-const NOBODYS_ID = 'abcdefabcdefabcdefabcdef';
+const UNKNOWN_ID = 'abcdefabcdefabcdefabcdef';
 
 interface Attack {
   path: string;
@@ -135,9 +143,13 @@ interface Attack {
 }
 
 /** Calls of an operation with something wrong in the path, the query or the body. */
-function attacksOn(operation: Operation, stage: Stage, goodBody: object | undefined): fc.Arbitrary<Attack> {
-  const nobodys = Object.fromEntries(operation.params.map((name) => [name, NOBODYS_ID]));
-  const values = { ...nobodys, ...stage } as unknown as Record<string, string>;
+function attacksOn(
+  operation: Operation,
+  fixture: Fixture,
+  goodBody: object | undefined,
+): fc.Arbitrary<Attack> {
+  const unknownId = Object.fromEntries(operation.params.map((name) => [name, UNKNOWN_ID]));
+  const values = { ...unknownId, ...fixture } as unknown as Record<string, string>;
   const good = fillPath(operation.path, values);
   const paths = operation.params.map((wrong) =>
     hostileSegment.map((segment): Attack => ({
@@ -162,15 +174,15 @@ function attacksOn(operation: Operation, stage: Stage, goodBody: object | undefi
 async function attack(operation: Operation, document: any): Promise<void> {
   const { api } = await server;
   const { operationId: id, method } = operation;
-  const stage = await setStage(operation);
+  const fixture = await createFixture(operation);
   const schema = document.paths[operation.path][method].requestBody?.content['application/json']?.schema;
   const sample = schema && (sampleOf(schema, document) as object);
-  const goodBody = sample && { ...sample, ...BODIES[id]?.(stage) };
-  const caller = operation.path.startsWith('/api/admin/') ? admin : stage.person;
+  const goodBody = sample && { ...sample, ...BODIES[id]?.(fixture) };
+  const caller = operation.path.startsWith('/api/admin/') ? admin : fixture.person;
   const token = operation.authenticated ? caller.token : undefined;
   let refused = 0;
   await fc.assert(
-    fc.asyncProperty(attacksOn(operation, stage, goodBody), async ({ path, query, body }) => {
+    fc.asyncProperty(attacksOn(operation, fixture, goodBody), async ({ path, query, body }) => {
       const { status } = await api.call(method, query ? `${path}?${query}` : path, {
         token,
         body: JSON.stringify(body),
@@ -188,7 +200,7 @@ async function attack(operation: Operation, document: any): Promise<void> {
   }
   if (id === ALONE) await api.call(method, operation.path, { token, body: { enabled: false } });
   if (operation.authenticated && !/^logout/.test(id)) {
-    expect([id, (await api.get('/api/auth/me', stage.person.token)).status]).toEqual([id, 200]);
+    expect([id, (await api.get('/api/auth/me', fixture.person.token)).status]).toEqual([id, 200]);
   }
 }
 

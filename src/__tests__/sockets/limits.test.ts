@@ -37,7 +37,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-async function enter(person: Person, options: object = {}): Promise<Client> {
+async function connectClient(person: Person, options: object = {}): Promise<Client> {
   const client = await connect(server.url, person.token, { reconnection: false, ...options });
   clients.push(client);
   return client;
@@ -50,7 +50,7 @@ const leaving = ({ socket }: Client) =>
   new Promise<string>((resolve) => socket.once('disconnect', (reason) => resolve(reason)));
 
 test('events beyond the limit are refused, and a client that continues is disconnected', async () => {
-  const [client, other] = [await enter(bob), await enter(bob)];
+  const [client, other] = [await connectClient(bob), await connectClient(bob)];
   const stop = () => client.ask('typing:stop', { channelId });
   const answers = await Promise.all(Array.from({ length: EVENTS + 10 }, stop));
   expect(answers.filter(({ ok }) => ok)).toHaveLength(EVENTS);
@@ -65,7 +65,7 @@ test('events beyond the limit are refused, and a client that continues is discon
   const raw = client.socket as unknown as Socket;
   for (let count = 0; count < EVENTS; count++) raw.emit('typing:stop', { channelId });
   expect(await left).toBe('io server disconnect');
-  expect(client.told.at(-1)).toEqual({ event: 'socket:ended', payload: { reason: 'too_many_events' } });
+  expect(client.events.at(-1)).toEqual({ event: 'socket:ended', payload: { reason: 'too_many_events' } });
   expect(endedFor('too_many_events')).toBe(1);
   expect(other.socket.connected).toBe(true);
 });
@@ -84,7 +84,7 @@ test('a connection may try a limited number of tokens', async () => {
 });
 
 test('a user has a limited number of connections, however many connect at once', async () => {
-  const tries = await Promise.allSettled(Array.from({ length: 3 * PER_USER }, () => enter(bob)));
+  const tries = await Promise.allSettled(Array.from({ length: 3 * PER_USER }, () => connectClient(bob)));
   const refused = tries.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
   expect(refused).toHaveLength(2 * PER_USER);
   for (const { reason } of refused) {
@@ -95,14 +95,14 @@ test('a user has a limited number of connections, however many connect at once',
   );
   clients.pop()!.close();
   await until(() => server.context.services.connections.connectionsOf(bob.id).length < PER_USER);
-  await enter(bob);
+  await connectClient(bob);
   // Somebody else is another matter.
-  await enter(ada);
+  await connectClient(ada);
 });
 
 describe('a client that does not read', () => {
   /** Fills the channel until somebody is gone. @returns how many messages it took. */
-  async function fillUntilGone(person: Person): Promise<number> {
+  async function fillUntilDisconnected(person: Person): Promise<number> {
     const body = '€'.repeat(8000);
     let sent = 0;
     const send = () => {
@@ -117,11 +117,11 @@ describe('a client that does not read', () => {
   test('over WebSocket is disconnected, and others receive everything', async () => {
     const before = endedFor('too_slow');
     const slow = await connectRaw(server.url, bob.token);
-    const reader = await enter(ada);
+    const reader = await connectClient(ada);
     slow.webSocket.pause();
-    const sent = await fillUntilGone(bob);
+    const sent = await fillUntilDisconnected(bob);
     expect(endedFor('too_slow')).toBe(before + 1);
-    await until(() => reader.heard.length === sent, 30_000);
+    await until(() => reader.messages.length === sent, 30_000);
     slow.webSocket.terminate();
   }, 120_000);
 
@@ -134,7 +134,7 @@ describe('a client that does not read', () => {
     const token = `40${JSON.stringify({ token: bob.token })}`;
     await lazy.post(`${path}&sid=${sid}`).set('Content-Type', 'text/plain').send(token).expect(200);
     await until(() => isConnected(bob));
-    await fillUntilGone(bob);
+    await fillUntilDisconnected(bob);
     expect(endedFor('too_slow')).toBe(before + 1);
     await lazy.get(`${path}&sid=${sid}`).expect(400);
   }, 120_000);
@@ -167,8 +167,8 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
   const carl = await signUp(closing.api, 'carl');
   const room = await createRoom(closing.api, carl);
   const devices = await Promise.all(Array.from({ length: 8 }, () => connect(closing.url, carl.token)));
-  const goodbyes = Promise.all(devices.map((device) => device.isTold('server:closing')));
-  const partings = Promise.all(devices.map(leaving));
+  const goodbyes = Promise.all(devices.map((device) => device.waitFor('server:closing')));
+  const disconnects = Promise.all(devices.map(leaving));
   const sends = Array.from({ length: 30 }, (_, index) =>
     devices[0]!
       .ask('message:send', { channelId: room.channelId, clientMessageId: `m${index}`, body: 'x' })
@@ -178,10 +178,10 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
   await sends[0];
   await closing.close();
   const answers = await Promise.all(sends);
-  const heard = new Set(devices[1]!.heard.map(({ message }) => message.clientMessageId));
+  const received = new Set(devices[1]!.messages.map(({ message }) => message.clientMessageId));
   for (const [index, answer] of answers.entries()) {
     // What was taken was answered, and what was not changed nothing.
-    expect(answer.ok).toBe(heard.has(`m${index}`));
+    expect(answer.ok).toBe(received.has(`m${index}`));
     if (!answer.ok) expect(answer.error.code).toBe('unavailable');
   }
   const times = (await goodbyes).map(({ reconnectAfter }) => reconnectAfter);
@@ -191,6 +191,6 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
   }
   expect(new Set(times).size).toBeGreaterThan(1);
   // A client comes again by itself after this, and not after a disconnect of the server's.
-  expect(new Set(await partings)).toEqual(new Set(['transport close']));
+  expect(new Set(await disconnects)).toEqual(new Set(['transport close']));
   for (const device of devices) device.close();
 });

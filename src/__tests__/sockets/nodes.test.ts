@@ -41,7 +41,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
   const post = (path: string, body: unknown, { token }: Person, on = here) => on.api.post(path, body, token);
 
   /** Connects to the other node, which knows the person's session from then on. */
-  async function enter(person: Person, options: object = { reconnection: false }): Promise<Client> {
+  async function connectClient(person: Person, options: object = { reconnection: false }): Promise<Client> {
     const client = await connect(there.url, person.token, { transports: ['websocket'], ...options });
     clients.push(client);
     expect((await me(there.api, person)).status).toBe(200);
@@ -83,21 +83,23 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     '%s closes sockets and invalidates tokens before the call returns',
     async (_, reason, act) => {
       const { channelId } = await createRoom(here.api, admin, [ada]);
-      const [client, witness] = [await enter(ada), await enter(admin)];
+      const [client, observer] = [await connectClient(ada), await connectClient(admin)];
       const end = endOf(client);
       expect(Math.floor((await act()).status / 100)).toBe(2);
       // The call has returned.
       expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
       const message = { clientMessageId: `after-${ada.id}`, body: 'Is she gone?' };
       expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
-      await witness.hears((heard) => heard.message.clientMessageId === message.clientMessageId);
+      await observer.waitForMessage(
+        (received) => received.message.clientMessageId === message.clientMessageId,
+      );
       expect(await end).toBe(reason);
-      expect(client.heard).toEqual([]);
+      expect(client.messages).toEqual([]);
     },
   );
 
   it('another role applies over REST and on open sockets', async () => {
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const { channelId } = await createRoom(here.api, admin);
     const setRole = (role: string) =>
       here.api.patch(`/api/admin/users/${ada.id}/role`, { role }, admin.token);
@@ -118,32 +120,36 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
   it('a user who is removed from a group receives nothing more of it, and an added one does', async () => {
     const bob = await signUp(here.api, 'bob');
     const { groupId, channelId } = await createRoom(here.api, admin, [ada]);
-    const [removed, added, witness] = [await enter(ada), await enter(bob), await enter(admin)];
+    const [removed, added, observer] = [
+      await connectClient(ada),
+      await connectClient(bob),
+      await connectClient(admin),
+    ];
     expect((await here.api.delete(`/api/groups/${groupId}/members/${ada.id}`, admin.token)).status).toBe(204);
     expect((await post(`/api/groups/${groupId}/members`, { userId: bob.id }, admin)).status).toBe(201);
     const message = { clientMessageId: `moved-${ada.id}`, body: 'Who is here?' };
     expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
-    const isIt = ({ message: { clientMessageId } }: Client['heard'][number]) =>
+    const isIt = ({ message: { clientMessageId } }: Client['messages'][number]) =>
       clientMessageId === message.clientMessageId;
-    await Promise.all([witness.hears(isIt), added.hears(isIt)]);
-    expect(removed.heard).toEqual([]);
+    await Promise.all([observer.waitForMessage(isIt), added.waitForMessage(isIt)]);
+    expect(removed.messages).toEqual([]);
   });
 
   it('maintenance closes both, notifies the clients of both, and ends on both', async () => {
-    const client = await enter(ada);
-    const told = client.isTold('maintenance:changed');
+    const client = await connectClient(ada);
+    const received = client.waitFor('maintenance:changed');
     const set = (body: object) =>
       here.api.call('put', '/api/admin/maintenance', { token: admin.token, body });
     await set({ enabled: true, message: 'Moving house' });
     expect(await me(there.api, ada)).toMatchObject(refused(503, 'maintenance'));
-    expect(await told).toEqual({ enabled: true, message: 'Moving house', until: null });
+    expect(await received).toEqual({ enabled: true, message: 'Moving house', until: null });
     await set({ enabled: false });
     expect((await me(there.api, ada)).status).toBe(200);
   });
 
   it("a user who becomes invisible is invisible on the other node, whatever the client stores in 'extras'", async () => {
     await createRoom(here.api, admin, [ada]);
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const status = async () =>
       (await there.api.get(`/api/users/${ada.id}/presence`, admin.token)).body.presence.status;
     await until(async () => (await status()) === 'online');
@@ -187,7 +193,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
   it('a node that does not confirm delays others for a limited time', async () => {
     const silent = new Redis(redis.url);
     await silent.subscribe(`parley:${here.context.config.database.name}:events`);
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const end = endOf(client);
     const start = performance.now();
     expect((await post('/api/auth/logout', undefined, ada)).status).toBe(204);
@@ -207,7 +213,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
       await stranger.publish(channel, text);
     }
     stranger.disconnect();
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const end = endOf(client);
     await post('/api/auth/logout', undefined, ada);
     expect(await end).toBe('logged_out');
@@ -231,11 +237,14 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
 
   describe('without Redis', () => {
     it('the other node detects changes by itself, and all reconnect when Redis is back', async () => {
-      const client = await enter(ada);
+      const client = await connectClient(ada);
       const end = endOf(client);
       const bob = await signUp(here.api, 'bob');
       const { groupId, channelId } = await createRoom(here.api, admin, [bob]);
-      const [stays, witness] = [await enter(bob, { reconnectionDelay: 10 }), await enter(admin)];
+      const [stays, observer] = [
+        await connectClient(bob, { reconnectionDelay: 10 }),
+        await connectClient(admin),
+      ];
       await redis.close();
       expect((await post('/api/auth/logout', undefined, ada)).status).toBe(204);
       expect((await here.api.delete(`/api/groups/${groupId}/members/${bob.id}`, admin.token)).status).toBe(
@@ -247,17 +256,17 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
       expect(await end).toBe('revoked');
       expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
       expect(await isLoggedIn(there.api, ada)).toEqual([false, false]);
-      expect([stays, witness].map(({ socket }) => socket.connected)).toEqual([true, true]);
+      expect([stays, observer].map(({ socket }) => socket.connected)).toEqual([true, true]);
 
       const again = new Promise((resolve) => stays.socket.io.once('reconnect', resolve));
       redis = await startRedis(redis.port);
       await again;
       await until(() => stays.socket.connected);
-      const back = await enter(admin);
+      const back = await connectClient(admin);
       const message = { clientMessageId: `back-${bob.id}`, body: 'We are one again' };
       expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
-      await back.hears((heard) => heard.message.clientMessageId === message.clientMessageId);
-      expect(stays.heard).toEqual([]);
+      await back.waitForMessage((received) => received.message.clientMessageId === message.clientMessageId);
+      expect(stays.messages).toEqual([]);
     });
   });
 });

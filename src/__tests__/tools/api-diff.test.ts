@@ -154,10 +154,15 @@ describe('an operation', () => {
 });
 
 test('events are compared from the view of their sender', () => {
-  const document = (sent: object, told: object, more: object = {}): JsonObject => ({
+  const document = (sent: object, received: object, more: object = {}): JsonObject => ({
     channels: {
       socket: {
-        messages: { ask: { payload: sent }, 'ask.ack': { payload: told }, told: { payload: told }, ...more },
+        messages: {
+          ask: { payload: sent },
+          'ask.ack': { payload: received },
+          told: { payload: received },
+          ...more,
+        },
       },
     } as JsonObject,
     operations: { ask: { action: 'receive' }, told: { action: 'send' } },

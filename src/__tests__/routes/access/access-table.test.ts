@@ -8,7 +8,7 @@ import type { GroupRole } from '../../../models/group.model';
 import { startServer } from '../../../server';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../../fixtures/access-table';
 import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';
-import { copyPerson, copyRoom, createOriginal, type Original } from '../../fixtures/copies';
+import { copyPerson, copyRoom, createRoomTemplate, type RoomTemplate } from '../../fixtures/copies';
 import { avatarPart, nameOf, PICTURE, setAvatar } from '../../fixtures/images';
 import { filePart } from '../../fixtures/uploads';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
@@ -52,7 +52,7 @@ async function startRestricted(): Promise<typeof restricted> {
 }
 
 /** Who calls, and what there is for them to call: the ids are what stands in a path. */
-interface Stage {
+interface Fixture {
   actor: Person;
   sessionId: string;
   /** A member of the group, and of the channel if it is private. */
@@ -79,7 +79,7 @@ interface Stage {
 }
 
 /** What a call carries beside its path. Later routes add theirs. */
-const CALLS: Record<string, (stage: Stage) => Call> = {
+const CALLS: Record<string, (fixture: Fixture) => Call> = {
   'post /api/auth/register': () => {
     const username = `r${randomUUID().slice(0, 20)}`;
     return { body: { username, email: `${username}@example.org`, password: PASSWORD } };
@@ -254,14 +254,14 @@ const WITHOUT_GROUP =
   /^\/api\/(auth|users$|users\/me\/(avatar|blocks)|client\/(notifications|preferences)|admin\/(users|announcements|maintenance))/;
 
 /** What calls carry in their body of what is not in every group. */
-const IN_BODY: Record<string, (keyof Stage)[]> = {
+const IN_BODY: Record<string, (keyof Fixture)[]> = {
   '/api/invites/accept': ['code'],
   '/api/upload/links': ['attachmentId'],
 };
 
 /** @param row the only one for which the stage is set; for any row, if it is left out. */
-async function setStage(role: Role, special: string, row?: Row): Promise<Stage> {
-  const needs = (name: keyof Stage) =>
+async function createFixture(role: Role, special: string, row?: Row): Promise<Fixture> {
+  const needs = (name: keyof Fixture) =>
     !row || row.path.includes(`{${name}}`) || IN_BODY[row.path]?.includes(name) === true;
   const actor = await actorFor(role, row);
   const sessionId = await sessionOf(special === "other's session" || !actor.id ? guest : actor);
@@ -296,20 +296,20 @@ async function announce(): Promise<string> {
   return body.announcement.id;
 }
 
-const shared = new Map<string, Promise<Stage>>();
+const shared = new Map<string, Promise<Fixture>>();
 
 /** A stage of its own for a call that changes something; the others share one. */
-function stageFor(role: Role, row: Row, expected: number): Promise<Stage> {
+function fixtureFor(role: Role, row: Row, expected: number): Promise<Fixture> {
   const { method, special } = row;
-  if (method !== 'get' && expected < 400 && role !== 'anonymous') return setStage(role, special, row);
+  if (method !== 'get' && expected < 400 && role !== 'anonymous') return createFixture(role, special, row);
   const key = `${role} ${special}`;
-  const stage = shared.get(key) ?? setStage(role, special);
-  shared.set(key, stage);
-  return stage;
+  const fixture = shared.get(key) ?? createFixture(role, special);
+  shared.set(key, fixture);
+  return fixture;
 }
 
 type InGroup = Pick<
-  Stage,
+  Fixture,
   'groupId' | 'channelId' | 'messageId' | 'attachmentId' | 'emoji' | 'reportId' | 'inviteId' | 'code'
 >;
 
@@ -324,10 +324,10 @@ const NO_GROUP: InGroup = {
   code: '',
 };
 
-const originals = new Map<string, Promise<Original>>();
+const originals = new Map<string, Promise<RoomTemplate>>();
 
 /** What the groups of a kind are copied from: a group of the super admin with the guest in it. */
-function originalOf(special: string): Promise<Original> {
+function originalOf(special: string): Promise<RoomTemplate> {
   const visibility = special === 'public group' || special === 'approval group' ? 'public' : 'private';
   const joinPolicy = special === 'approval group' ? 'approval' : 'open';
   const channel = special === 'private channel' ? 'private' : 'public';
@@ -335,7 +335,7 @@ function originalOf(special: string): Promise<Original> {
   const kind = [visibility, joinPolicy, channel].join();
   const group = { visibility, joinPolicy };
   const original =
-    originals.get(kind) ?? createOriginal(server, admin, group, channel, { members: [guest], insiders });
+    originals.get(kind) ?? createRoomTemplate(server, admin, group, channel, { members: [guest], insiders });
   originals.set(kind, original);
   return original;
 }
@@ -348,7 +348,7 @@ async function createGroup(
   role: Role,
   actor: Person,
   special: string,
-  needs: (name: keyof Stage) => boolean,
+  needs: (name: keyof Fixture) => boolean,
 ): Promise<InGroup> {
   const { api } = server;
   const owner = role === 'owner' ? actor : admin;
@@ -410,11 +410,11 @@ async function addReport(id: string): Promise<string> {
 }
 
 async function statusFor(role: Role, row: Row, expected: number): Promise<number> {
-  const stage = await stageFor(role, row, expected);
-  const path = fillPath(row.path, stage as unknown as Record<string, string>);
-  const call = CALLS[`${row.method} ${row.path}`]?.(stage);
+  const fixture = await fixtureFor(role, row, expected);
+  const path = fillPath(row.path, fixture as unknown as Record<string, string>);
+  const call = CALLS[`${row.method} ${row.path}`]?.(fixture);
   const { api } = row.special === 'restricted' ? restricted : server;
-  const token = stage.actor.token || undefined;
+  const token = fixture.actor.token || undefined;
   if (role !== 'super_admin' || row.method === 'get' || READS.includes(`${row.method} ${row.path}`)) {
     return (await api.call(row.method, path, { ...call, token })).status;
   }

@@ -124,7 +124,7 @@ test('shows a private group in no list, search or event to outsiders', async () 
   }
   await client.ask('message:delete', { messageId: '0'.repeat(24) });
   client.close();
-  for (const secret of [groupId, word]) expect(JSON.stringify([seen, client.told])).not.toContain(secret);
+  for (const secret of [groupId, word]) expect(JSON.stringify([seen, client.events])).not.toContain(secret);
 });
 
 test('hides a public group that turns private from outsiders as soon as the call returns', async () => {
@@ -138,10 +138,10 @@ test('hides a public group that turns private from outsiders as soon as the call
   );
   const message = { clientMessageId: randomUUID(), body: 'Among ourselves' };
   await server.api.post(`/api/channels/${channelId}/messages`, message, owner.token);
-  await insider.hears(({ message: { body } }) => body === message.body);
+  await insider.waitForMessage(({ message: { body } }) => body === message.body);
   for (const device of devices) {
     await device.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(device.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
+    expect(device.events.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
     device.close();
   }
   insider.close();

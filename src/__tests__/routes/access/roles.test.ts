@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
-import { copyRoom, createOriginal, type Original } from '../../fixtures/copies';
+import { copyRoom, createRoomTemplate, type RoomTemplate } from '../../fixtures/copies';
 import { signUp, type Person } from '../../fixtures/people';
 import { fillPath, operationsOf, type Operation } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
@@ -55,7 +55,7 @@ const PRIVATE_CHANNEL: Record<string, number[]> = Object.fromEntries(
     .map((id) => [id, [401, 404, 404, 404, 404, 404, 404]]),
 );
 
-interface Stage {
+interface Fixture {
   tokens: Record<Caller, string | undefined>;
   values: Record<string, string>;
 }
@@ -85,19 +85,19 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const originals = new Map<string, Promise<Original>>();
+const originals = new Map<string, Promise<RoomTemplate>>();
 
-function originalOf(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Original> {
+function originalOf(group: 'public' | 'private', channel: 'public' | 'private'): Promise<RoomTemplate> {
   const key = `${group} ${channel}`;
   const original =
     originals.get(key) ??
-    createOriginal(server, maker, { visibility: group }, channel, { members: [target] });
+    createRoomTemplate(server, maker, { visibility: group }, channel, { members: [target] });
   originals.set(key, original);
   return original;
 }
 
 /** A group with everybody in their role, and in it a channel with a message. */
-async function setStage(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Stage> {
+async function createFixture(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Fixture> {
   const { api } = server;
   const { removed, member, moderator, admin, owner } = people;
   const room = await copyRoom(server, await originalOf(group, channel), {
@@ -117,7 +117,7 @@ async function setStage(group: 'public' | 'private', channel: 'public' | 'privat
   expect([sent.status, gone.status]).toEqual([201, 204]);
   const tokens = Object.fromEntries(
     CALLERS.map((caller) => [caller, caller === 'anonymous' ? undefined : people[caller].token]),
-  ) as Stage['tokens'];
+  ) as Fixture['tokens'];
   const values = { groupId: room.groupId, channelId, messageId: sent.body.message.id, userId: target.id };
   return { tokens, values };
 }
@@ -137,10 +137,10 @@ const HARMLESS = /^(get|list|create|update|send|edit)/;
 /** Calls that leave it other than it was even for the next caller. */
 const ENDING = ['addMember', 'removeMember', 'deleteChannel'];
 
-async function callAs(operationId: string, stage: Stage, caller: Caller, values = stage.values) {
+async function callAs(operationId: string, fixture: Fixture, caller: Caller, values = fixture.values) {
   const { method, path } = operations.find((each) => each.operationId === operationId)!;
   const answer = await server.api.call(method, fillPath(path, values), {
-    token: stage.tokens[caller],
+    token: fixture.tokens[caller],
     body: bodyOf(operationId, values),
     query: operationId === 'listChannels' ? { groupId: values['groupId'] } : undefined,
   });
@@ -152,38 +152,38 @@ describe.each([
   ['a public group', 'public', 'public', PUBLIC_GROUP],
   ['a private channel', 'private', 'private', PRIVATE_CHANNEL],
 ] as const)('in %s', (_, group, channel, table) => {
-  let shared: Promise<Stage>;
+  let shared: Promise<Fixture>;
 
   beforeAll(() => {
-    shared = setStage(group, channel);
+    shared = createFixture(group, channel);
   });
 
   it.each(Object.entries(table))('%s', async (operationId, expected) => {
     const answers: Partial<Record<Caller, number>> = {};
-    let stage = await (HARMLESS.test(operationId) ? shared : setStage(group, channel));
+    let fixture = await (HARMLESS.test(operationId) ? shared : createFixture(group, channel));
     for (const caller of CALLERS) {
-      const { status } = await callAs(operationId, stage, caller);
+      const { status } = await callAs(operationId, fixture, caller);
       answers[caller] = status;
-      if (status < 300 && ENDING.includes(operationId)) stage = await setStage(group, channel);
+      if (status < 300 && ENDING.includes(operationId)) fixture = await createFixture(group, channel);
     }
     expect(answers).toEqual(Object.fromEntries(CALLERS.map((caller, index) => [caller, expected[index]])));
   });
 });
 
 describe('for outsiders, a private resource', () => {
-  let shared: Promise<Stage>;
+  let shared: Promise<Fixture>;
 
   beforeAll(() => {
-    shared = setStage('private', 'public');
+    shared = createFixture('private', 'public');
   });
 
   it.each(Object.keys(PRIVATE_GROUP))('looks like a missing one: %s', async (operationId) => {
-    const stage = await shared;
-    const nowhere = { ...stage.values };
+    const fixture = await shared;
+    const nowhere = { ...fixture.values };
     for (const name of ['groupId', 'channelId', 'messageId']) nowhere[name] = new ObjectId().toHexString();
     for (const caller of ['stranger', 'removed'] as const) {
-      const hidden = await callAs(operationId, stage, caller);
-      expect(hidden).toEqual(await callAs(operationId, stage, caller, nowhere));
+      const hidden = await callAs(operationId, fixture, caller);
+      expect(hidden).toEqual(await callAs(operationId, fixture, caller, nowhere));
       expect(hidden).toMatchObject({ status: 404, error: { code: 'not_found' } });
     }
   });

@@ -22,7 +22,7 @@ beforeAll(async () => {
   bruno = await signUp(server.api, 'bruno');
   chiara = await signUp(server.api, 'chiara');
   ada = await signUp(server.api, 'ada');
-  await leadALife();
+  await createPersonalData();
 }, 60_000);
 afterAll(() => server.close());
 
@@ -34,7 +34,7 @@ async function act(person: Person, method: 'get' | 'post' | 'put' | 'patch', pat
 }
 
 /** Does all that leaves something about Ada in a collection. */
-async function leadALife(): Promise<void> {
+async function createPersonalData(): Promise<void> {
   const { oneTimeTokens, users } = server.context.database.collections;
   const userId = new ObjectId(ada.id);
   await logInAgain(server.api, ada);

@@ -86,7 +86,7 @@ describe('a super admin who is not a member', () => {
   it('archives and restores a group, and its members are notified', async () => {
     const socket = await connect(server.url, member.token);
     expect((await act('archive')).body.group.archivedAt).not.toBeNull();
-    await socket.isTold('group:updated', ({ group }) => group.archivedAt !== null);
+    await socket.waitFor('group:updated', ({ group }) => group.archivedAt !== null);
     const message = { clientMessageId: randomUUID(), body: 'Hello' };
     const send = () => api.post(`/api/channels/${channelId}/messages`, message, member.token);
     expect(await send()).toMatchObject(refused(409, 'group_archived'));
@@ -96,11 +96,11 @@ describe('a super admin who is not a member', () => {
   });
 
   it('transfers a group to a user who was not in it', async () => {
-    const heir = await signUp(api, 'heir');
-    expect((await act('transfer', { userId: heir.id })).body.group.memberCount).toBe(3);
-    const { body } = await api.get(`/api/groups/${groupId}/members`, heir.token);
+    const successor = await signUp(api, 'heir');
+    expect((await act('transfer', { userId: successor.id })).body.group.memberCount).toBe(3);
+    const { body } = await api.get(`/api/groups/${groupId}/members`, successor.token);
     const roles = Object.fromEntries(body.members.map((one: any) => [one.userId, one.role]));
-    expect(roles).toEqual({ [owner.id]: 'admin', [member.id]: 'member', [heir.id]: 'owner' });
+    expect(roles).toEqual({ [owner.id]: 'admin', [member.id]: 'member', [successor.id]: 'owner' });
     expect(await act('transfer', { userId: '0'.repeat(24) })).toMatchObject(refused(404, 'not_found'));
     expect(await act('transfer', { userId: member.id }, owner)).toMatchObject(refused(403, 'forbidden'));
   });
@@ -109,7 +109,7 @@ describe('a super admin who is not a member', () => {
     const socket = await connect(server.url, member.token);
     const path = `/api/admin/groups/${groupId}`;
     expect((await api.delete(path, root.token)).status).toBe(204);
-    await socket.isTold('group:removed', (payload) => payload.groupId === groupId);
+    await socket.waitFor('group:removed', (payload) => payload.groupId === groupId);
     expect(await get(`groups/${groupId}`)).toMatchObject(refused(404, 'not_found'));
     expect(await get(`channels/${channelId}`)).toMatchObject(refused(404, 'not_found'));
     expect(await api.delete(path, root.token)).toMatchObject(refused(404, 'not_found'));
@@ -130,10 +130,10 @@ describe('a super admin who does not belong to a channel', () => {
   it('archives and restores it, and its readers are notified', async () => {
     const socket = await connect(server.url, member.token);
     expect((await post('archive')).body.channel.archivedAt).not.toBeNull();
-    await socket.isTold('channel:updated', ({ channel }) => channel.archivedAt !== null);
+    await socket.waitFor('channel:updated', ({ channel }) => channel.archivedAt !== null);
     expect(await send()).toMatchObject(refused(409, 'channel_archived'));
     expect((await post('restore')).body.channel.archivedAt).toBeNull();
-    await socket.isTold('channel:updated', ({ channel }) => channel.archivedAt === null);
+    await socket.waitFor('channel:updated', ({ channel }) => channel.archivedAt === null);
     expect((await send()).status).toBe(201);
     socket.close();
   });
@@ -143,7 +143,7 @@ describe('a super admin who does not belong to a channel', () => {
     await send();
     expect((await api.delete(path(), root.token)).status).toBe(204);
     for (const device of devices) {
-      await device.isTold('channel:removed', (payload) => payload.channelId === channelId);
+      await device.waitFor('channel:removed', (payload) => payload.channelId === channelId);
       device.close();
     }
     expect(await send()).toMatchObject(refused(404, 'not_found'));
@@ -175,8 +175,8 @@ describe('a super admin who does not belong to a channel', () => {
     for (const name of ['archive', 'restore']) {
       expect(await post(name)).toMatchObject(refused(409, 'direct_channel'));
     }
-    const heir = { userId: member.id };
-    expect(await post('transfer', heir)).toMatchObject(refused(409, 'direct_channel'));
+    const successor = { userId: member.id };
+    expect(await post('transfer', successor)).toMatchObject(refused(409, 'direct_channel'));
     expect(await api.delete(path(), root.token)).toMatchObject(refused(409, 'direct_channel'));
     expect((await send()).status).toBe(201);
   });

@@ -131,7 +131,7 @@ describe('an expired suspension', () => {
 describe('a ban of an account', () => {
   it('ends every session and socket, and refuses the log-in with its reason', async () => {
     const socket = await connect(server.url, ada.token);
-    const ended = socket.isTold('auth:ended');
+    const ended = socket.waitFor('auth:ended');
     const answer = await act('ban', { reason: 'Spam' });
     expect(answer.body.user).toMatchObject({ state: 'banned', ban: { reason: 'Spam' }, sessions: 0 });
     expect((await ended).reason).toBe('account_banned');
@@ -199,7 +199,7 @@ describe('the deletion of a user by an administrator', () => {
     const message = { clientMessageId: 'm', body: 'I was here' };
     await api.post(`/api/channels/${channelId}/messages`, message, ada.token);
     const socket = await connect(server.url, ada.token);
-    const ended = socket.isTold('auth:ended');
+    const ended = socket.waitFor('auth:ended');
     expect((await remove('Asked for it by letter')).status).toBe(204);
     expect((await ended).reason).toBe('account_deleted');
     expect(await isLoggedIn(api, ada)).toEqual([false, false]);

@@ -59,31 +59,31 @@ function open(path: string, options: RequestOptions = {}): Promise<IncomingMessa
   });
 }
 
-async function linesOf(path: string): Promise<any[]> {
+async function recordsOf(path: string): Promise<any[]> {
   const response = await open(path);
   expect(response.statusCode).toBe(200);
   expect(response.headers['content-type']).toBe('application/x-ndjson');
-  const lines: any[] = [];
-  for await (const line of createInterface({ input: response })) lines.push(JSON.parse(line));
-  return lines;
+  const records: any[] = [];
+  for await (const line of createInterface({ input: response })) records.push(JSON.parse(line));
+  return records;
 }
 
 it('writes each account, group and channel as one NDJSON record', async () => {
-  const users = await linesOf('/api/admin/export/users');
+  const users = await recordsOf('/api/admin/export/users');
   z.array(accountSchema).parse(users);
   expect(users).toMatchObject([
     { id: root.id, username: root.username, state: 'active', role: 'super_admin' },
   ]);
-  const groups = await linesOf('/api/admin/export/groups');
+  const groups = await recordsOf('/api/admin/export/groups');
   expect(z.array(sharedGroupSchema).parse(groups)).toMatchObject([{ id: groupId }]);
-  const channels = await linesOf('/api/admin/export/channels');
+  const channels = await recordsOf('/api/admin/export/channels');
   expect(z.array(channelSchema).parse(channels)).toMatchObject([{ id: channelId, seq: 1 }]);
 });
 
 it('writes the messages of one channel in order, or of all channels; none of an unknown channel', async () => {
-  const lines = await linesOf(`/api/admin/export/messages?channelId=${channelId}`);
-  expect(lines.map(({ seq }) => seq)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index + 1));
-  expect(z.array(messageSchema).parse(lines)[0]!.body).toBe('First');
+  const records = await recordsOf(`/api/admin/export/messages?channelId=${channelId}`);
+  expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index + 1));
+  expect(z.array(messageSchema).parse(records)[0]!.body).toBe('First');
   expect(await server.api.get(`/api/admin/export/messages?channelId=${root.id}`, root.token)).toMatchObject(
     refused(404, 'not_found'),
   );
@@ -111,6 +111,6 @@ it('reads only as fast as the client receives, and stops when the client disconn
   // As a network does when one end has gone.
   far.destroy();
   await until(() => closed > before);
-  await linesOf('/api/admin/export/users');
+  await recordsOf('/api/admin/export/users');
   expect(reads).toBe(taken);
 });

@@ -6,7 +6,7 @@ import { ChainVerifier, hashOf } from '../../../services/audit/audit-chain';
 import { refused } from '../../fixtures/accounts';
 import type { Answer } from '../../fixtures/api';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
-import { fetchLines } from '../../fixtures/lines';
+import { fetchNdjson } from '../../fixtures/ndjson';
 import { runNpmScript } from '../../fixtures/process';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
@@ -214,36 +214,36 @@ describe('tampering', () => {
 
 describe('the export', () => {
   it('contains the whole chain, oldest first, with the export as its last entry', async () => {
-    const { status, lines } = await fetchLines(server, '/api/admin/audit-log/export', admin.token);
+    const { status, records } = await fetchNdjson(server, '/api/admin/audit-log/export', admin.token);
     expect(status).toBe(200);
     const verifier = new ChainVerifier();
-    for (const line of lines) expect(verifier.add(auditEntrySchema.parse(line))).toBeUndefined();
+    for (const record of records) expect(verifier.add(auditEntrySchema.parse(record))).toBeUndefined();
     expect(verifier.finish()).toBeUndefined();
-    expect(lines.at(-1)).toMatchObject({ action: 'audit_log.exported', actorId: admin.id, targetId: null });
-    expect(lines).toHaveLength(await stored().countDocuments());
+    expect(records.at(-1)).toMatchObject({ action: 'audit_log.exported', actorId: admin.id, targetId: null });
+    expect(records).toHaveLength(await stored().countDocuments());
   });
 
   it('is checked by npm run audit:verify, which names the first broken entry', async () => {
-    const { lines } = await fetchLines(server, '/api/admin/audit-log/export', admin.token);
+    const { records } = await fetchNdjson(server, '/api/admin/audit-log/export', admin.token);
     const { dataDir } = server.context.config;
     const file = join(dataDir, 'audit.ndjson');
     const write = (entries: object[]) =>
       writeFile(file, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
     const run = (...more: string[]) => runNpmScript('audit:verify', ['--file', file, ...more], dataDir);
-    const last = lines.at(-1)! as { seq: number; hash: string };
+    const last = records.at(-1)! as { seq: number; hash: string };
     const anchor = `${last.seq}:${last.hash}`;
-    await write(lines);
+    await write(records);
     expect(await run()).toEqual({
       code: 0,
       stdout: `The audit log is intact: ${last.seq} entries.\nAnchor ${anchor}`,
       stderr: '',
     });
-    await write(lines.slice(0, -1));
+    await write(records.slice(0, -1));
     expect(await run('--anchor', anchor)).toMatchObject({
       code: 1,
       stderr: `The audit log is broken at entry ${last.seq}: the log ends before the anchor, entry ${last.seq}.`,
     });
-    await write(lines.map((line, index) => (index === 1 ? { ...line, address: 'elsewhere' } : line)));
+    await write(records.map((record, index) => (index === 1 ? { ...record, address: 'elsewhere' } : record)));
     expect(await run('--anchor', anchor)).toMatchObject({
       code: 1,
       stderr: 'The audit log is broken at entry 2: its hash is not that of its content.',

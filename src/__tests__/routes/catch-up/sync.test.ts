@@ -38,9 +38,9 @@ async function createChannel(visibility: string): Promise<string> {
 }
 const change = async (id: string, input: object) =>
   (await server.api.patch(`/api/channels/${id}`, input, owner.token)).body.channel;
-const takeIn = (id: string, { id: userId }: Person) =>
+const addMember = (id: string, { id: userId }: Person) =>
   server.api.post(`/api/channels/${id}/members`, { userId }, owner.token);
-const takeOut = (id: string, { id: userId }: Person) =>
+const removeMember = (id: string, { id: userId }: Person) =>
   server.api.delete(`/api/channels/${id}/members/${userId}`, owner.token);
 
 describe('sync', () => {
@@ -79,16 +79,16 @@ describe('sync', () => {
       sent.push((await send(channelId)).id, (await send(other)).id);
     }
     const since: Record<string, number> = { [channelId]: 0, [other]: 0 };
-    const told: string[] = [];
+    const returned: string[] = [];
     for (let more = true; more;) {
       const page = await sync(since, { limit: 3 });
       const changes = page.channels.flatMap((one: any) => one.changes);
       expect(changes.length).toBeLessThanOrEqual(3);
-      told.push(...changes.map(({ message }: any) => message.id));
+      returned.push(...changes.map(({ message }: any) => message.id));
       for (const { channelId: id, revision } of page.channels) since[id] = revision;
       more = page.more;
     }
-    expect(told.sort()).toEqual(sent.sort());
+    expect(returned.sort()).toEqual(sent.sort());
   });
 
   it('accepts a revision from before a restart', async () => {
@@ -106,8 +106,8 @@ describe('sync', () => {
     expect(ahead).toMatchObject({ scope: 'channel', reason: 'unknown_revision', channel: { id: channelId } });
     const { channels } = server.context.database.collections;
     await channels.updateOne({ seq: revision, revision }, { $set: { revision: 1002 } });
-    const { reset, channels: told } = await sync({ [channelId]: 1 }, { named: true });
-    expect([reset[0].reason, told]).toEqual(['too_far_behind', []]);
+    const { reset, channels: returned } = await sync({ [channelId]: 1 }, { named: true });
+    expect([reset[0].reason, returned]).toEqual(['too_far_behind', []]);
   });
 
   it('answers the same for an unreadable channel as for a missing one', async () => {
@@ -120,11 +120,11 @@ describe('sync', () => {
 
   it('checks read access for every page', async () => {
     const secret = await createChannel('private');
-    await takeIn(secret, guest);
+    await addMember(secret, guest);
     for (let count = 0; count < 3; count++) await send(secret);
     const page = await sync({ [secret]: 0 }, { limit: 2, named: true });
     expect(page.channels[0]).toMatchObject({ revision: 2, more: true });
-    await takeOut(secret, guest);
+    await removeMember(secret, guest);
     const next = await sync({ [secret]: 2 }, { named: true });
     expect(next).toMatchObject({ channels: [], gone: [{ channelId: secret, reason: 'not_found' }] });
     expect(JSON.stringify(next)).not.toContain('hello');
@@ -144,21 +144,21 @@ describe('sync', () => {
     const inner = await createChannel('private');
     const third = await signUp(server.api, 'third');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: third.id }, owner.token);
-    await takeIn(inner, guest);
+    await addMember(inner, guest);
     const known = (await server.api.get(`/api/channels/${inner}`, owner.token)).body.channel.revision;
-    const told = async () =>
+    const returned = async () =>
       (await sync({ [inner]: known }, { named: true }, owner)).channels[0].changes.map(
         ({ kind, userId, present }: any) => [kind, userId, present].filter((part) => part !== undefined),
       );
-    await takeIn(inner, third);
-    await takeOut(inner, guest);
-    expect(await told()).toEqual([
+    await addMember(inner, third);
+    await removeMember(inner, guest);
+    expect(await returned()).toEqual([
       ['member', third.id, true],
       ['member', guest.id, false],
     ]);
     await change(inner, { visibility: 'public' });
     await change(inner, { visibility: 'private' });
-    expect(await told()).toEqual([['members_cleared'], ['member', owner.id, true], ['channel']]);
+    expect(await returned()).toEqual([['members_cleared'], ['member', owner.id, true], ['channel']]);
   });
 
   it('works the same over a socket, with the same errors', async () => {
@@ -179,20 +179,20 @@ describe('sync', () => {
 describe('live events', () => {
   it('carry each revision of a channel exactly once, whatever changes the channel', async () => {
     const inner = await createChannel('private');
-    await takeIn(inner, guest);
+    await addMember(inner, guest);
     const client = await connect(server.url, guest.token);
     const before = (await server.api.get(`/api/channels/${inner}`, guest.token)).body.channel.revision;
     const message = await send(inner);
     await change(inner, { topic: 'next' });
     const third = await signUp(server.api, 'third');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: third.id }, owner.token);
-    await takeIn(inner, third);
+    await addMember(inner, third);
     await server.api.delete(`/api/groups/${groupId}/members/${third.id}`, owner.token);
     await server.api.delete(`/api/messages/${message.id}`, owner.token);
     await change(inner, { visibility: 'public' });
     await change(inner, { visibility: 'private' });
-    await client.isTold('channel:removed', ({ channelId: id }) => id === inner);
-    const revisions = client.told.flatMap(
+    await client.waitFor('channel:removed', ({ channelId: id }) => id === inner);
+    const revisions = client.events.flatMap(
       ({ payload: { channelId: id, revision, message: one, channel } }) => {
         if ((id ?? one?.channelId ?? channel?.id) !== inner) return [];
         return revision ?? one?.revision ?? channel?.revision ?? [];

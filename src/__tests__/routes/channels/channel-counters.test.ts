@@ -177,16 +177,16 @@ describe('a change that fails midway stores nothing and sends no event', () => {
     ],
   ])('%s', async (_, broken, act) => {
     const before = await everything();
-    listener.told.splice(0);
+    listener.events.splice(0);
     const mend = breakAt(...broken);
     const answer = await act();
     mend();
     expect(answer).toMatchObject({ status: 500, body: { error: { code: 'internal_error' } } });
     expect(await everything()).toEqual(before);
     await listener.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(listener.told.filter(({ event }) => event !== 'presence:changed')).toEqual([]);
+    expect(listener.events.filter(({ event }) => event !== 'presence:changed')).toEqual([]);
     const input = { clientMessageId: randomUUID(), body: 'Still there?' };
     const sent = await server.api.post(`/api/channels/${channelId}/messages`, input, owner.token);
-    await listener.hears(({ message }) => message.id === sent.body.message.id);
+    await listener.waitForMessage(({ message }) => message.id === sent.body.message.id);
   });
 });

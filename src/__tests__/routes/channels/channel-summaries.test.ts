@@ -23,7 +23,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -177,15 +177,19 @@ describe('the read marker', () => {
   it('is sent to all devices of its owner after it has moved, and to nobody else', async () => {
     const { channelId } = await createRoom(server.api, owner, [guest]);
     await send(channelId, owner);
-    const [phone, laptop, other] = [await enter(guest), await enter(guest), await enter(owner)];
+    const [phone, laptop, other] = [
+      await connectClient(guest),
+      await connectClient(guest),
+      await connectClient(owner),
+    ];
     await read(channelId, guest, 1);
-    const told = { read: { channelId, readSeq: 1, unread: 0 } };
-    const heard = await Promise.all([phone, laptop].map((device) => device.isTold('channel:read')));
-    expect(heard).toMatchObject([told, told]);
+    const payload = { read: { channelId, readSeq: 1, unread: 0 } };
+    const received = await Promise.all([phone, laptop].map((device) => device.waitFor('channel:read')));
+    expect(received).toMatchObject([payload, payload]);
     await read(channelId, guest, 1);
     for (const client of [phone, other]) await client.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(phone.told.filter(({ event }) => event === 'channel:read')).toHaveLength(1);
-    expect(other.told.some(({ event }) => event === 'channel:read')).toBe(false);
+    expect(phone.events.filter(({ event }) => event === 'channel:read')).toHaveLength(1);
+    expect(other.events.some(({ event }) => event === 'channel:read')).toBe(false);
   });
 });
 
@@ -199,9 +203,9 @@ describe('the online users of a channel', () => {
       (await summary(inner, owner)).membersOnline,
     ];
     const stranger = await signUp(server.api, 'stranger');
-    await Promise.all([enter(owner), enter(owner), enter(stranger)]);
+    await Promise.all([connectClient(owner), connectClient(owner), connectClient(stranger)]);
     expect(await online()).toEqual([1, 1]);
-    const device = await enter(guest);
+    const device = await connectClient(guest);
     expect(await online()).toEqual([2, 1]);
     await server.api.post(`/api/channels/${inner}/members`, { userId: guest.id }, owner.token);
     expect(await online()).toEqual([2, 2]);

@@ -10,7 +10,7 @@ let api: Api;
 let owner: Person;
 /** An admin of the group who made the channel, and is a plain member by the time that it is handed over. */
 let maker: Person;
-let heir: Person;
+let successor: Person;
 let groupId: string;
 let channelId: string;
 
@@ -21,10 +21,10 @@ beforeAll(async () => {
   await signUp(api, 'root');
   owner = await signUp(api, 'owner');
   maker = await signUp(api, 'maker');
-  heir = await signUp(api, 'heir');
+  successor = await signUp(api, 'heir');
 });
 beforeEach(async () => {
-  ({ groupId } = await createRoom(api, owner, [maker, heir]));
+  ({ groupId } = await createRoom(api, owner, [maker, successor]));
   await giveRole('admin');
   channelId = await make('public');
   await giveRole('member');
@@ -47,55 +47,60 @@ describe('transferring a channel', () => {
   it('by its owner passes on the rights of the owner', async () => {
     const socket = await connect(server.url, owner.token);
     expect((await change(maker)).body.channel).toMatchObject({ ownerId: maker.id, createdBy: maker.id });
-    expect(await change(heir)).toMatchObject(refused(403, 'forbidden'));
-    expect((await transfer(heir)).body.channel).toMatchObject({ ownerId: heir.id, createdBy: maker.id });
-    await socket.isTold('channel:updated', ({ channel }) => channel.ownerId === heir.id);
+    expect(await change(successor)).toMatchObject(refused(403, 'forbidden'));
+    expect((await transfer(successor)).body.channel).toMatchObject({
+      ownerId: successor.id,
+      createdBy: maker.id,
+    });
+    await socket.waitFor('channel:updated', ({ channel }) => channel.ownerId === successor.id);
     socket.close();
-    expect((await change(heir)).status).toBe(200);
+    expect((await change(successor)).status).toBe(200);
     expect(await change(maker)).toMatchObject(refused(403, 'forbidden'));
     expect(await transfer(maker)).toMatchObject(refused(403, 'forbidden'));
-    expect((await notificationsOf(heir))[0]).toMatchObject({
+    expect((await notificationsOf(successor))[0]).toMatchObject({
       kind: 'channel.transferred',
       actorId: maker.id,
       channelId,
     });
     const entries = await auditOf(server, { id: channelId }, 'channel.transferred');
-    expect(entries).toMatchObject([{ details: { from: maker.id, to: heir.id } }]);
+    expect(entries).toMatchObject([{ details: { from: maker.id, to: successor.id } }]);
   });
 
   it('by an admin of the group is permitted; a second time changes nothing', async () => {
-    expect((await transfer(heir, owner)).body.channel.ownerId).toBe(heir.id);
-    const { revision } = (await transfer(heir, owner)).body.channel;
-    expect((await api.get(`/api/channels/${channelId}`, heir.token)).body.channel.revision).toBe(revision);
+    expect((await transfer(successor, owner)).body.channel.ownerId).toBe(successor.id);
+    const { revision } = (await transfer(successor, owner)).body.channel;
+    expect((await api.get(`/api/channels/${channelId}`, successor.token)).body.channel.revision).toBe(
+      revision,
+    );
     expect(await auditOf(server, { id: channelId }, 'channel.transferred')).toHaveLength(1);
   });
 
   it('adds the new owner to a private channel, and keeps them as a member when it becomes private', async () => {
-    const socket = await connect(server.url, heir.token);
+    const socket = await connect(server.url, successor.token);
     await giveRole('admin');
     channelId = await make('private');
     await giveRole('member');
-    expect((await transfer(heir)).status).toBe(200);
-    await socket.isTold('channel:added', ({ channel }) => channel.id === channelId);
+    expect((await transfer(successor)).status).toBe(200);
+    await socket.waitFor('channel:added', ({ channel }) => channel.id === channelId);
     socket.close();
     const members = async () =>
-      (await api.get(`/api/channels/${channelId}/members`, heir.token)).body.members.map(
+      (await api.get(`/api/channels/${channelId}/members`, successor.token)).body.members.map(
         ({ user }: any) => user.id,
       );
-    expect(await members()).toEqual([maker.id, heir.id]);
-    await api.patch(`/api/channels/${channelId}`, { visibility: 'public' }, heir.token);
+    expect(await members()).toEqual([maker.id, successor.id]);
+    await api.patch(`/api/channels/${channelId}`, { visibility: 'public' }, successor.token);
     expect(
       (await api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, owner.token)).status,
     ).toBe(200);
-    expect((await members()).sort()).toEqual([heir.id, owner.id].sort());
+    expect((await members()).sort()).toEqual([successor.id, owner.id].sort());
   });
 
   it('to a user who is not in the group or is banned from the channel is refused', async () => {
     const stranger = await signUp(api, 'stranger');
     expect(await transfer(stranger)).toMatchObject(refused(400, 'bad_request'));
-    const path = `/api/channels/${channelId}/restrictions/${heir.id}`;
+    const path = `/api/channels/${channelId}/restrictions/${successor.id}`;
     await api.call('put', path, { token: owner.token, body: { kind: 'banned' } });
-    expect(await transfer(heir)).toMatchObject(refused(400, 'bad_request'));
+    expect(await transfer(successor)).toMatchObject(refused(400, 'bad_request'));
     const { channels } = server.context.database.collections;
     expect(await channels.findOne({ _id: new ObjectId(channelId) })).not.toHaveProperty('ownerId');
   });

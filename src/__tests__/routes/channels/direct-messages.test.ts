@@ -55,7 +55,7 @@ const peopleIn = ({ people }: any) => people.map(({ id }: { id: string }) => id)
 const idsOf = (...people: Person[]) => people.map(({ id }) => id).sort();
 
 /** Who of all hears what somebody writes. */
-async function whoHears(channelId: string, by: Person): Promise<Person[]> {
+async function recipients(channelId: string, by: Person): Promise<Person[]> {
   const answer = await send(channelId, by);
   expect(answer.status).toBe(201);
   const { id } = answer.body.message;
@@ -63,7 +63,7 @@ async function whoHears(channelId: string, by: Person): Promise<Person[]> {
   // Had it been sent to a device, it would be there before the answer to what that asks now.
   for (const [, device] of all) await device.ask('message:delete', { messageId: '0'.repeat(24) });
   return all
-    .filter(([, { heard }]) => heard.some(({ message }) => message.id === id))
+    .filter(([, { messages: received }]) => received.some(({ message }) => message.id === id))
     .map(([person]) => person);
 }
 
@@ -80,12 +80,12 @@ describe('a direct message between two users', () => {
       memberCount: 2,
     });
     expect(peopleIn(body.conversation)).toEqual(idsOf(ada, bruno));
-    await devices.get(bruno)!.isTold('channel:added', (told) => told.channel.id === channel.id);
+    await devices.get(bruno)!.waitFor('channel:added', (received) => received.channel.id === channel.id);
     const again = await start(bruno, ada);
     expect([again.status, again.body.conversation.channel.id]).toEqual([200, channel.id]);
 
     for (const by of [ada, bruno]) {
-      expect(await whoHears(channel.id, by)).toEqual([ada, bruno]);
+      expect(await recipients(channel.id, by)).toEqual([ada, bruno]);
       expect(await listed(by)).toEqual([channel.id]);
     }
     expect(await get(channel.id, outsider)).toMatchObject(refused(404, 'not_found'));
@@ -94,8 +94,8 @@ describe('a direct message between two users', () => {
     expect(await leave(channel.id, outsider)).toMatchObject(refused(404, 'not_found'));
     expect(await listed(outsider)).toEqual([]);
     // That they are there themselves is all that they are told.
-    const { told } = devices.get(outsider)!;
-    expect(told.filter(({ event }) => event !== 'presence:changed')).toEqual([]);
+    const { events: received } = devices.get(outsider)!;
+    expect(received.filter(({ event }) => event !== 'presence:changed')).toEqual([]);
   });
 
   it('is created once when both users start it at the same time, with and without idempotency keys', async () => {
@@ -189,14 +189,14 @@ describe('a group direct message', () => {
   it('lets members be added and leave: they receive events only in between', async () => {
     const channelId = await startGroup(ada, bruno, chiara);
     expect(await startGroup(ada, bruno, chiara)).not.toBe(channelId);
-    expect(await whoHears(channelId, chiara)).toEqual([ada, bruno, chiara]);
+    expect(await recipients(channelId, chiara)).toEqual([ada, bruno, chiara]);
     const { status, body } = await add(channelId, chiara, outsider, bruno);
     expect([status, body.conversation.channel]).toMatchObject([200, { id: channelId, memberCount: 4 }]);
-    expect(await whoHears(channelId, outsider)).toEqual([ada, bruno, chiara, outsider]);
-    await devices.get(ada)!.isTold('channel_member:added', ({ userId }) => userId === outsider.id);
+    expect(await recipients(channelId, outsider)).toEqual([ada, bruno, chiara, outsider]);
+    await devices.get(ada)!.waitFor('channel_member:added', ({ userId }) => userId === outsider.id);
 
     expect((await leave(channelId, bruno)).status).toBe(204);
-    expect(await whoHears(channelId, ada)).toEqual([ada, chiara, outsider]);
+    expect(await recipients(channelId, ada)).toEqual([ada, chiara, outsider]);
     expect(await get(channelId, bruno)).toMatchObject(refused(404, 'not_found'));
     expect(await leave(channelId, ada, chiara)).toMatchObject(refused(409, 'direct_channel'));
     expect((await list(ada)).conversations[0].channel).toMatchObject({ id: channelId, memberCount: 3 });

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Attachment } from '../../../models/files/attachment.model';
 import { auditOf, logInAgain } from '../../fixtures/accounts';
-import { noise } from '../../fixtures/images';
-import { say } from '../../fixtures/messages';
+import { noiseImage } from '../../fixtures/images';
+import { sendMessage } from '../../fixtures/messages';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { download, upload, type Download } from '../../fixtures/uploads';
@@ -42,7 +42,7 @@ async function linkTo({ id }: Attachment, by: Person): Promise<string> {
 async function sendFile(content: Buffer | string = 'hello', name = 'note.txt') {
   const room = await createRoom(server.api, ada, [bruno]);
   const attachment = await upload(server.api, ada, content, name);
-  const message = await say(server.api, room.channelId, ada, '', { attachmentIds: [attachment.id] });
+  const message = await sendMessage(server.api, room.channelId, ada, '', { attachmentIds: [attachment.id] });
   return { ...room, attachment, message };
 }
 
@@ -75,7 +75,7 @@ describe('reading a file', () => {
 
     await server.api.post(`/api/groups/${groupId}/members`, { userId: bruno.id }, ada.token);
     const own = await upload(server.api, bruno, 'mine', 'mine.txt');
-    await say(server.api, channelId, bruno, '', { attachmentIds: [own.id] });
+    await sendMessage(server.api, channelId, bruno, '', { attachmentIds: [own.id] });
     await server.api.call('put', `/api/channels/${channelId}/restrictions/${bruno.id}`, {
       token: ada.token,
       body: { kind: 'banned', reason: 'A test' },
@@ -112,7 +112,7 @@ describe('reading a file', () => {
 
 describe('a signed URL for <img>', () => {
   it('serves the file and its thumbnail without a token, and stays the same for some minutes', async () => {
-    const { attachment } = await sendFile(await noise(600, 300), 'picture.jpg');
+    const { attachment } = await sendFile(await noiseImage(600, 300), 'picture.jpg');
     const link = await linkTo(attachment, bruno);
     expect(link).toMatch(new RegExp(`^/uploads/files/${attachment.id}\\?ticket=`));
     const whole = await download(server, link);
@@ -199,7 +199,7 @@ describe('a served file', () => {
   });
 
   it('is shown inline when it is an image, under its own name in any language', async () => {
-    const { attachment } = await sendFile(await noise(20, 20), 'Straße "1"\r\n.jpg');
+    const { attachment } = await sendFile(await noiseImage(20, 20), 'Straße "1"\r\n.jpg');
     const { headers } = await download(server, pathOf(attachment), bruno);
     const disposition = headers.get('content-disposition')!;
     expect(disposition).toMatch(/^inline; filename=/);
@@ -236,7 +236,7 @@ describe('a served file', () => {
   });
 
   it('is not sent again to a browser that has it, if the user may still read it', async () => {
-    const { attachment, groupId } = await sendFile(await noise(20, 20), 'a.jpg');
+    const { attachment, groupId } = await sendFile(await noiseImage(20, 20), 'a.jpg');
     const first = await download(server, pathOf(attachment), bruno);
     const small = await download(server, `${pathOf(attachment)}?thumbnail`, bruno);
     const etag = first.headers.get('etag')!;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { refused } from '../../fixtures/accounts';
-import { post, say } from '../../fixtures/messages';
+import { postMessage, sendMessage } from '../../fixtures/messages';
 import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -26,7 +26,8 @@ afterAll(() => server.close());
 
 const collections = () => server.context.database.collections;
 const uploadOf = ({ id }: { id: string }) => collections().uploads.findOne({ _id: new ObjectId(id) });
-const attach = (by: Person, ...ids: string[]) => post(server.api, channelId, by, '', { attachmentIds: ids });
+const attach = (by: Person, ...ids: string[]) =>
+  postMessage(server.api, channelId, by, '', { attachmentIds: ids });
 const forward = (messageId: string, to: string, by: Person) =>
   server.api.post(
     `/api/messages/${messageId}/forward`,
@@ -39,7 +40,7 @@ const refusedAsUsed = refused(409, 'attachment_used');
 /** A message of Ada with one file. */
 async function sendOne(text = '') {
   const attachment = await upload(server.api, ada);
-  const message = await say(server.api, channelId, ada, text, { attachmentIds: [attachment.id] });
+  const message = await sendMessage(server.api, channelId, ada, text, { attachmentIds: [attachment.id] });
   return { attachment, message };
 }
 
@@ -49,10 +50,10 @@ describe('a message with files', () => {
     const picture = await upload(server.api, ada);
     const note = await upload(server.api, ada, 'hello', 'note.txt');
     const ids = [note.id, picture.id];
-    const message = await say(server.api, channelId, ada, 'Two files', { attachmentIds: ids });
+    const message = await sendMessage(server.api, channelId, ada, 'Two files', { attachmentIds: ids });
     expect(message.attachments).toEqual([note, picture]);
-    const heard = await device.hears(({ message: { id } }) => id === message.id);
-    expect(heard.message).toEqual(message);
+    const received = await device.waitForMessage(({ message: { id } }) => id === message.id);
+    expect(received.message).toEqual(message);
     const { body } = await server.api.get(`/api/channels/${channelId}/messages`, bruno.token);
     expect(body.messages).toEqual([message]);
     const sync = await server.api.post('/api/client/sync', { since: { [channelId]: 0 } }, bruno.token);
@@ -69,7 +70,7 @@ describe('a message with files', () => {
       if (command['find'] ?? command['aggregate']) names.push(command['find'] ?? command['aggregate']);
     });
     const file = await upload(watched.api, owner);
-    await say(watched.api, room.channelId, owner, 'With', { attachmentIds: [file.id] });
+    await sendMessage(watched.api, room.channelId, owner, 'With', { attachmentIds: [file.id] });
     names.length = 0;
     await watched.api.get(`/api/channels/${room.channelId}/messages`, owner.token);
     expect(names).toContain('messages');
@@ -146,7 +147,7 @@ describe('attaching a file', () => {
       const more = { attachmentIds: [file.id] };
       const answers = await Promise.all(
         [channelId, other.channelId, channelId, other.channelId].map((id) =>
-          post(server.api, id, ada, '', more),
+          postMessage(server.api, id, ada, '', more),
         ),
       );
       expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409]);
@@ -238,7 +239,7 @@ describe('messages with files in one batch', () => {
 
   /** A message as it is stored: the first of the channel. */
   async function model() {
-    await say(server.api, channelId, ada);
+    await sendMessage(server.api, channelId, ada);
     return (await collections().messages.findOne({ channelId: new ObjectId(channelId) }))!;
   }
 });
@@ -253,7 +254,7 @@ describe('editing a message with files', () => {
     }
     const edits = await server.api.get(`${path}/edits`, ada.token);
     expect(edits.body.edits.map(({ body }: { body: string }) => body)).toEqual(['Another text', 'With text']);
-    const bare = await say(server.api, channelId, ada, 'Bare');
+    const bare = await sendMessage(server.api, channelId, ada, 'Bare');
     const blank = await server.api.patch(`/api/messages/${bare.id}`, { body: '' }, ada.token);
     expect(blank).toMatchObject(refused(400, 'validation_failed'));
     expect(blank.body.error.details).toMatchObject([{ path: 'body' }]);
@@ -267,7 +268,9 @@ describe('the files of a message are deleted from disk', () => {
       [bruno, ada],
     ] as const) {
       const attachment = await upload(server.api, author);
-      const message = await say(server.api, channelId, author, 'x', { attachmentIds: [attachment.id] });
+      const message = await sendMessage(server.api, channelId, author, 'x', {
+        attachmentIds: [attachment.id],
+      });
       expect(await filesOf(server, attachment)).toHaveLength(2);
       const { body } = await remove(message.id, by);
       expect(body.message).toMatchObject({ body: '', attachments: [] });
@@ -302,7 +305,7 @@ describe('the files of a message are deleted from disk', () => {
     const eva = await signUp(server.api, 'eva');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: eva.id }, ada.token);
     const [sent, unsent] = [await upload(server.api, eva), await upload(server.api, eva)];
-    const message = await say(server.api, channelId, eva, '', { attachmentIds: [sent.id] });
+    const message = await sendMessage(server.api, channelId, eva, '', { attachmentIds: [sent.id] });
     const ended = await server.api.call('delete', '/api/users/me', {
       token: eva.token,
       body: { password: PASSWORD },
@@ -368,11 +371,11 @@ test('the personal export and the server statistics include the files', async ()
   const text = await (
     await fetch(`${server.url}/api/users/me/export`, { headers: { Authorization: `Bearer ${eva.token}` } })
   ).text();
-  const lines = text
+  const records = text
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { kind: string; data: object });
-  expect(lines.find(({ kind }) => kind === 'upload')?.data).toMatchObject(attachment);
+  expect(records.find(({ kind }) => kind === 'upload')?.data).toMatchObject(attachment);
   await server.restart();
   const root = await server.api.post('/api/auth/login', { identifier: 'root1', password: PASSWORD });
   const { body } = await server.api.get('/api/admin/stats', root.body.accessToken);

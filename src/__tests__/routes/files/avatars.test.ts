@@ -4,9 +4,9 @@ import sharp from 'sharp';
 import { createContext } from '../../../context';
 import { refused } from '../../fixtures/accounts';
 import {
-  halves,
+  twoColours,
   nameOf,
-  noise,
+  noiseImage,
   PICTURE,
   setAvatar,
   setGroupAvatar,
@@ -71,7 +71,7 @@ describe('a user who uploads an image', () => {
   it.each<Format>(['jpeg', 'png', 'webp', 'gif', 'avif'])(
     'may send %s, and gets square WebP images',
     async (format) => {
-      const url = await upload(ada, await noise(300, 200, format));
+      const url = await upload(ada, await noiseImage(300, 200, format));
       for (const size of [512, 128]) {
         const { body, headers } = await get(url, {}, { size });
         expect(headers['content-type']).toBe('image/webp');
@@ -103,7 +103,7 @@ describe('a user who uploads an image', () => {
 
   it('gets it upright, and without its location', async () => {
     // Orientation 3 is upside down, so that left and right change places.
-    const taken = await sharp(await halves(400, 400, '#f00', '#00f'))
+    const taken = await sharp(await twoColours(400, 400, '#f00', '#00f'))
       .withExif({
         IFD0: { Make: 'SecretCamera', Orientation: '3' },
         IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '38/1 43/1 0/1' },

@@ -2,7 +2,7 @@ import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ObjectId } from 'mongodb';
 import type { Attachment } from '../../../models/files/attachment.model';
-import { say } from '../../fixtures/messages';
+import { sendMessage } from '../../fixtures/messages';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
@@ -38,7 +38,7 @@ async function oldUpload(): Promise<Attachment> {
 test('the next start deletes an upload that was not sent within a day, with its file, and no other', async () => {
   const { channelId } = await createRoom(server.api, ada);
   const [abandoned, sent] = [await oldUpload(), await oldUpload()];
-  await say(server.api, channelId, ada, '', { attachmentIds: [sent.id] });
+  await sendMessage(server.api, channelId, ada, '', { attachmentIds: [sent.id] });
   const young = await upload(server.api, ada);
   await server.restart();
   await until(async () => (await filesOf(server, abandoned)).length === 0);
@@ -46,7 +46,7 @@ test('the next start deletes an upload that was not sent within a day, with its 
   expect(await filesOf(server, sent)).toHaveLength(1);
   expect(await filesOf(server, young)).toHaveLength(2);
   // It can still be sent.
-  await say(server.api, channelId, ada, '', { attachmentIds: [young.id] });
+  await sendMessage(server.api, channelId, ada, '', { attachmentIds: [young.id] });
 });
 
 test('deletes files without an upload, and uploads whose message does not exist', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import sharp from 'sharp';
 import { refused } from '../../fixtures/accounts';
-import { hugePng, moving, noise, PICTURE } from '../../fixtures/images';
+import { hugePng, animatedGif, noiseImage, PICTURE } from '../../fixtures/images';
 import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { download, send, storedFiles, upload } from '../../fixtures/uploads';
@@ -152,7 +152,7 @@ it('text in UTF-16 keeps its encoding when downloaded', async () => {
 describe('a file that is valid in two formats is never shown as a page by browsers', () => {
   const page = '<!doctype html><script>alert(1)</script>';
   const polyglots: [string, () => Buffer | Promise<Buffer>][] = [
-    ['a picture and HTML', async () => Buffer.concat([await noise(9, 9, 'gif'), Buffer.from(page)])],
+    ['a picture and HTML', async () => Buffer.concat([await noiseImage(9, 9, 'gif'), Buffer.from(page)])],
     ['a PDF and HTML', () => Buffer.from(`%PDF-1.7\n${page}`)],
     ['a film and HTML', () => Buffer.concat([mp4, Buffer.from(page)])],
     ['sound and HTML', () => Buffer.concat([tagged(120), mp3, Buffer.from(page)])],
@@ -179,7 +179,7 @@ describe('a file that is valid in two formats is never shown as a page by browse
 
 describe('an image', () => {
   it.each(['jpeg', 'png', 'webp', 'gif', 'avif'] as const)('in %s is re-encoded', async (format) => {
-    const attachment = await upload(server.api, ada, await noise(300, 200, format), `me.${format}`);
+    const attachment = await upload(server.api, ada, await noiseImage(300, 200, format), `me.${format}`);
     const drawnAs = format === 'avif' ? 'webp' : format;
     expect(attachment).toMatchObject({
       name: `me.${drawnAs}`,
@@ -212,7 +212,7 @@ describe('an image', () => {
   });
 
   it('has a small thumbnail that is never larger than the image', async () => {
-    const large = await upload(server.api, ada, await noise(1200, 600), 'large.jpg');
+    const large = await upload(server.api, ada, await noiseImage(1200, 600), 'large.jpg');
     const { content, headers } = await download(server, `/api/upload/${large.id}?thumbnail`, ada);
     expect(headers.get('content-type')).toBe('image/webp');
     expect(await sharp(content).metadata()).toMatchObject({ format: 'webp', width: 480, height: 240 });
@@ -247,7 +247,7 @@ describe('an image', () => {
   });
 
   it('that is animated and huge with all its frames is refused', async () => {
-    const film = await moving(2000, 14);
+    const film = await animatedGif(2000, 14);
     expect(await sharp(film, { animated: true }).metadata()).toMatchObject({ pages: 14 });
     expect(film.length).toBeLessThan(MB);
     expect(await send(server.api, ada, film)).toMatchObject(refused(422, 'image_too_large'));
@@ -255,7 +255,7 @@ describe('an image', () => {
 
   it('that is truncated is refused and leaves nothing behind', async () => {
     const before = await storedFiles(server);
-    const whole = await noise(200, 200);
+    const whole = await noiseImage(200, 200);
     const half = whole.subarray(0, whole.length / 2);
     expect(await send(server.api, ada, half)).toMatchObject(refused(422, 'image_invalid'));
     expect(await storedFiles(server)).toEqual(before);

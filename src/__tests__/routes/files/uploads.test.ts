@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { refused } from '../../fixtures/accounts';
 import type { FilePart } from '../../fixtures/api';
-import { avatarPart, hugePng, noise, PICTURE, setAvatar, type Format } from '../../fixtures/images';
+import { avatarPart, hugePng, noiseImage, PICTURE, setAvatar, type Format } from '../../fixtures/images';
 import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
@@ -77,7 +77,7 @@ describe('a file that is not an image', () => {
   it.each<Format>(['jpeg', 'png', 'webp', 'gif', 'avif'])(
     'is refused when it is a truncated %s',
     async (format) => {
-      const whole = await noise(400, 400, format);
+      const whole = await noiseImage(400, 400, format);
       const half = whole.subarray(0, Math.floor(whole.length / 2));
       expect(await send(avatarPart(half))).toMatchObject(refused(422, 'image_invalid'));
     },
@@ -158,7 +158,7 @@ describe('a malformed form', () => {
   });
 
   it('never causes a server error, whatever bytes it contains', async () => {
-    const whole = bodyOf(await noise(40, 40, 'png'));
+    const whole = bodyOf(await noiseImage(40, 40, 'png'));
     const change = fc.record({
       at: fc.nat(whole.length - 1),
       bytes: fc.uint8Array({ minLength: 1, maxLength: 8 }),
@@ -217,7 +217,7 @@ describe('an upload by a client', () => {
 
 describe('many concurrent images', () => {
   it('of one user are processed one at a time; those over the limit are refused without affecting other users', async () => {
-    const picture = await noise(800, 800, 'webp');
+    const picture = await noiseImage(800, 800, 'webp');
     const bob = await signUp(server.api, 'bob');
     const flood = Array.from({ length: 50 }, () => setAvatar(server.api, ada, picture));
     const [theirs, ...answers] = await Promise.all([setAvatar(server.api, bob), ...flood]);

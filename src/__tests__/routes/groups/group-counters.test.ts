@@ -59,7 +59,7 @@ test('the member count is exact when fifty users join, leave and are removed at 
   );
 
   // Each is asked to go in one way, some of them twice at once, and some come back at the same moment.
-  const goes = people.flatMap((person, index) => {
+  const departures = people.flatMap((person, index) => {
     const leave = () => call('post', `${path}/leave`, person);
     const remove = () => call('delete', `${path}/members/${person.id}`, owner);
     const ban = () => call('put', `${path}/bans/${person.id}`, owner, {});
@@ -67,7 +67,7 @@ test('the member count is exact when fifty users join, leave and are removed at 
     const ways = [[leave, remove], [remove], [ban], [leave, join], [ban, leave]];
     return ways[index % 5]!.map((go) => go());
   });
-  for (const { status } of await Promise.all(goes)) expect([200, 204, 403, 404]).toContain(status);
+  for (const { status } of await Promise.all(departures)) expect([200, 204, 403, 404]).toContain(status);
   await expectTrueCounts(groupId);
   // Nobody who is banned has stayed.
   const { memberships, groupBans } = server.context.database.collections;
@@ -86,9 +86,10 @@ async function expectSilence(groupId: string, of: Person[]): Promise<void> {
   await server.api.post(`/api/channels/${channel.id}/messages`, message, owner.token);
   for (const [index, client] of clients.entries()) {
     const mine = await server.api.get(`/api/groups/${groupId}`, of[index]!.token);
-    if (mine.body.group.myRole) await client.hears(({ message: { body: text } }) => text === message.body);
+    if (mine.body.group.myRole)
+      await client.waitForMessage(({ message: { body: text } }) => text === message.body);
     else await client.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect([index, client.heard.length]).toEqual([index, mine.body.group.myRole ? 1 : 0]);
+    expect([index, client.messages.length]).toEqual([index, mine.body.group.myRole ? 1 : 0]);
   }
 }
 

@@ -5,7 +5,7 @@ import { nameOf, setGroupAvatar } from '../../fixtures/images';
 import { storedOf } from '../../fixtures/groups';
 import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
 
 let server: TestServer;
@@ -49,19 +49,19 @@ describe('deleting a group', () => {
     const avatar = nameOf((await setGroupAvatar(server.api, owner, groupId)).body.group.avatarUrl);
     const { name } = (await get(groupId, owner)).body.group;
     const [phone, laptop, own] = [
-      await enter(server.url, member),
-      await enter(server.url, member),
-      await enter(server.url, owner),
+      await connectClient(server.url, member),
+      await connectClient(server.url, member),
+      await connectClient(server.url, owner),
     ];
 
     const group = await collections().groups.findOne({ _id: new ObjectId(groupId) });
     const channel = await collections().channels.findOne({ _id: new ObjectId(innerId) });
     expect((await remove(groupId)).status).toBe(204);
     for (const client of [phone, laptop, own]) {
-      expect(await client.isTold('group:removed')).toEqual({ groupId, reason: 'deleted' });
+      expect(await client.waitFor('group:removed')).toEqual({ groupId, reason: 'deleted' });
     }
     for (const client of [phone, laptop]) {
-      const { notification, unread } = await client.isTold('notification:created');
+      const { notification, unread } = await client.waitFor('notification:created');
       expect(notification).toMatchObject({ kind: 'group.deleted', groupId, actorId: owner.id, text: name });
       expect(unread).toBe(
         await collections().notifications.countDocuments({ userId: new ObjectId(member.id), readAt: null }),
@@ -84,7 +84,7 @@ describe('deleting a group', () => {
     await bus.publish({ type: 'channel.updated', channel: { ...channel!, name: 'To nobody' } });
     for (const client of [phone, laptop, own]) {
       await client.ask('message:delete', { messageId: '0'.repeat(24) });
-      expect(JSON.stringify(client.told)).not.toContain('To nobody');
+      expect(JSON.stringify(client.events)).not.toContain('To nobody');
     }
 
     const { memberships, channels, channelMembers, channelReads, messages } = collections();
@@ -111,7 +111,7 @@ describe('deleting a group', () => {
     async (at) => {
       const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
       await send(channelId);
-      const client = await enter(server.url, member);
+      const client = await connectClient(server.url, member);
       const before = await storedOf(server, groupId);
       const collection = collections()[at] as {
         insertOne: unknown;
@@ -129,9 +129,9 @@ describe('deleting a group', () => {
 
       expect(await storedOf(server, groupId)).toEqual(before);
       expect((await send(channelId, member)).status).toBe(201);
-      await client.hears(({ message }) => message.senderId === member.id);
+      await client.waitForMessage(({ message }) => message.senderId === member.id);
       expect(
-        client.told.filter(({ event }) => event.startsWith('group') || event.startsWith('channel')),
+        client.events.filter(({ event }) => event.startsWith('group') || event.startsWith('channel')),
       ).toEqual([]);
       expect((await remove(groupId)).status).toBe(204);
     },
@@ -191,10 +191,10 @@ describe('a group whose last member deletes the account', () => {
     const input = { groupId: other.groupId, name: 'inner', visibility: 'private' };
     const inner = `/api/channels/${(await server.api.post('/api/channels', input, owner.token)).body.channel.id}`;
     await server.api.post(`${inner}/members`, { userId: leaver.id }, owner.token);
-    const client = await enter(server.url, owner);
+    const client = await connectClient(server.url, owner);
 
     expect((await leave(leaver)).status).toBe(204);
-    expect(await client.isTold('member:removed')).toEqual({ groupId: other.groupId, userId: leaver.id });
+    expect(await client.waitFor('member:removed')).toEqual({ groupId: other.groupId, userId: leaver.id });
     expect(await get(alone.groupId, root)).toMatchObject(refused(404, 'not_found'));
     expect(await collections().channels.countDocuments({ groupId: new ObjectId(alone.groupId) })).toBe(0);
     expect((await get(other.groupId, owner)).body.group.memberCount).toBe(1);

@@ -3,7 +3,7 @@ import { auditOf, refused } from '../../fixtures/accounts';
 import { storedOf } from '../../fixtures/groups';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
@@ -37,7 +37,7 @@ const send = (channelId: string, by = owner) =>
 describe('updating a group', () => {
   test('changes only the given fields, and its members are notified', async () => {
     const { groupId } = await createRoom(server.api, owner, [member]);
-    const client = await enter(server.url, member);
+    const client = await connectClient(server.url, member);
     const before = (await get(groupId, owner)).body.group;
     const name = randomUUID();
     const answer = await update(groupId, { name, description: 'What we do', joinPolicy: 'approval' });
@@ -55,7 +55,7 @@ describe('updating a group', () => {
     });
     expect(answer.body.group).toMatchObject({ memberCount: 2, channelCount: 1, createdAt: before.createdAt });
     const { myRole: _, ...shared } = answer.body.group;
-    expect((await client.isTold('group:updated')).group).toEqual(shared);
+    expect((await client.waitFor('group:updated')).group).toEqual(shared);
     expect((await get(groupId, member)).body.group).toEqual({ ...shared, myRole: 'member' });
   });
 
@@ -175,11 +175,11 @@ describe('discovering groups', () => {
 describe('archiving a group', () => {
   test('makes it read-only until it is restored', async () => {
     const { groupId, channelId } = await createRoom(server.api, owner, [member], 'public');
-    const client = await enter(server.url, member);
+    const client = await connectClient(server.url, member);
     await send(channelId);
     const answer = await act(groupId, 'archive');
     expect(answer).toMatchObject({ status: 200, body: { group: { archivedAt: expect.any(String) } } });
-    await client.isTold('group:updated', ({ group }) => group.archivedAt === answer.body.group.archivedAt);
+    await client.waitFor('group:updated', ({ group }) => group.archivedAt === answer.body.group.archivedAt);
     // A second time changes nothing.
     expect((await act(groupId, 'archive')).body).toEqual(answer.body);
 

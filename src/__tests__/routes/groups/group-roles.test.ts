@@ -1,7 +1,7 @@
 import { auditOf, refused } from '../../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 import type { GroupRole } from '../../../models/group.model';
 
 let server: TestServer;
@@ -40,16 +40,19 @@ describe('a change of role in a group', () => {
   test('is sent to the members, notified to the user, and written to the audit log', async () => {
     const { groupId } = await createRoom(server.api, owner);
     const [subject, other] = [await join(groupId, 'member'), await join(groupId, 'member')];
-    const [own, bystander] = [await enter(server.url, subject), await enter(server.url, other)];
+    const [own, bystander] = [
+      await connectClient(server.url, subject),
+      await connectClient(server.url, other),
+    ];
     const answer = await give(groupId, subject, 'moderator');
     expect(answer).toMatchObject({
       status: 200,
       body: { member: { userId: subject.id, role: 'moderator' } },
     });
-    const told = { groupId, member: answer.body.member };
-    expect(await own.isTold('member:updated')).toEqual(told);
-    expect(await bystander.isTold('member:updated')).toEqual(told);
-    const { notification } = await own.isTold('notification:created');
+    const payload = { groupId, member: answer.body.member };
+    expect(await own.waitFor('member:updated')).toEqual(payload);
+    expect(await bystander.waitFor('member:updated')).toEqual(payload);
+    const { notification } = await own.waitFor('notification:created');
     expect(notification).toMatchObject({
       kind: 'group.role_changed',
       groupId,
@@ -155,30 +158,30 @@ describe('a change of role in a group', () => {
 describe('transferring a group', () => {
   test('makes the other user the owner and the former owner an admin, in one step', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const heir = await join(groupId, 'member');
-    const client = await enter(server.url, heir);
-    const answer = await transfer(groupId, heir);
+    const successor = await join(groupId, 'member');
+    const client = await connectClient(server.url, successor);
+    const answer = await transfer(groupId, successor);
     expect(answer).toMatchObject({ status: 200, body: { group: { id: groupId, myRole: 'admin' } } });
-    expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'admin', [heir.username]: 'owner' });
+    expect(await rolesIn(groupId)).toEqual({ [owner.username]: 'admin', [successor.username]: 'owner' });
     const isOf = (id: string) => (payload: { member: { userId: string } }) => payload.member.userId === id;
-    expect((await client.isTold('member:updated', isOf(heir.id))).member.role).toBe('owner');
-    expect((await client.isTold('member:updated', isOf(owner.id))).member.role).toBe('admin');
-    const { notification } = await client.isTold('notification:created');
+    expect((await client.waitFor('member:updated', isOf(successor.id))).member.role).toBe('owner');
+    expect((await client.waitFor('member:updated', isOf(owner.id))).member.role).toBe('admin');
+    const { notification } = await client.waitFor('notification:created');
     expect(notification).toMatchObject({ kind: 'group.role_changed', text: 'owner', groupId });
     const [entry] = await auditOf(server, { id: groupId }, 'group.transferred');
-    expect(entry).toMatchObject({ details: { to: heir.id } });
-    expect(await transfer(groupId, heir)).toMatchObject(refused(403, 'forbidden'));
+    expect(entry).toMatchObject({ details: { to: successor.id } });
+    expect(await transfer(groupId, successor)).toMatchObject(refused(403, 'forbidden'));
     expect((await leave(groupId, owner)).status).toBe(204);
   });
 
   test('leaves other owners unchanged, unless a super admin transfers the group', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const [partner, heir] = [await join(groupId, 'owner'), await join(groupId, 'moderator')];
-    expect((await transfer(groupId, heir)).status).toBe(200);
+    const [partner, successor] = [await join(groupId, 'owner'), await join(groupId, 'moderator')];
+    expect((await transfer(groupId, successor)).status).toBe(200);
     expect(await rolesIn(groupId)).toEqual({
       [owner.username]: 'admin',
       [partner.username]: 'owner',
-      [heir.username]: 'owner',
+      [successor.username]: 'owner',
     });
     expect(await transfer(groupId, owner, root)).toMatchObject({
       status: 200,
@@ -187,7 +190,7 @@ describe('transferring a group', () => {
     expect(await rolesIn(groupId)).toEqual({
       [owner.username]: 'owner',
       [partner.username]: 'admin',
-      [heir.username]: 'admin',
+      [successor.username]: 'admin',
     });
   });
 
@@ -201,8 +204,8 @@ describe('transferring a group', () => {
 
   test('that fails midway keeps the old owner and notifies nobody', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const heir = await join(groupId, 'member');
-    const client = await enter(server.url, heir);
+    const successor = await join(groupId, 'member');
+    const client = await connectClient(server.url, successor);
     const before = await rolesIn(groupId);
     const { collections } = server.context.database;
     const { auditLog } = collections;
@@ -210,18 +213,18 @@ describe('transferring a group', () => {
       ...auditLog,
       insertOne: () => Promise.reject(new Error('The disk is on fire.')),
     };
-    expect(await transfer(groupId, heir)).toMatchObject(refused(500, 'internal_error'));
+    expect(await transfer(groupId, successor)).toMatchObject(refused(500, 'internal_error'));
     collections.auditLog = auditLog;
     expect(await rolesIn(groupId)).toEqual(before);
     await client.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(client.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
-    expect((await transfer(groupId, heir)).status).toBe(200);
+    expect(client.events.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
+    expect((await transfer(groupId, successor)).status).toBe(200);
   });
 
   test('to two users at once is refused for the second', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const heirs = [await join(groupId, 'member'), await join(groupId, 'member')];
-    const answers = await Promise.all(heirs.map((heir) => transfer(groupId, heir)));
+    const successors = [await join(groupId, 'member'), await join(groupId, 'member')];
+    const answers = await Promise.all(successors.map((successor) => transfer(groupId, successor)));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 403]);
     expect(Object.values(await rolesIn(groupId)).filter((role) => role === 'owner')).toHaveLength(1);
   });

@@ -139,13 +139,13 @@ describe('joining and leaving', () => {
 
   it('keeps the count exact when everyone joins and leaves at once', async () => {
     const groupId = await createPublic();
-    const crowd = await Promise.all(Array.from({ length: 12 }, () => signUp(server.api, 'crowd')));
-    const joins = await Promise.all([...crowd, ...crowd].map((person) => join(groupId, person)));
+    const users = await Promise.all(Array.from({ length: 12 }, () => signUp(server.api, 'crowd')));
+    const joins = await Promise.all([...users, ...users].map((person) => join(groupId, person)));
     expect(new Set(joins.map(({ status }) => status))).toEqual(new Set([200]));
     expect((await get(groupId, owner)).body.group.memberCount).toBe(13);
     await expectTrueCount(groupId);
 
-    const leavers = crowd.slice(0, 6);
+    const leavers = users.slice(0, 6);
     const late = await Promise.all(Array.from({ length: 4 }, () => signUp(server.api, 'late')));
     const answers = await Promise.all([
       ...[...leavers, ...leavers].map((person) => leave(groupId, person)),

@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb';
 import { everythingStored, refused } from '../../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
@@ -63,14 +63,17 @@ describe('an invite code', () => {
     expect(body.code).toMatch(/^[\w-]{22}$/);
     const lifetime = new Date(body.invite.expiresAt).getTime() - new Date(body.invite.createdAt).getTime();
     expect(lifetime).toBe(7 * 24 * 3600_000);
-    const [client, present] = [await enter(server.url, guest), await enter(server.url, owner)];
+    const [client, present] = [
+      await connectClient(server.url, guest),
+      await connectClient(server.url, owner),
+    ];
     const answer = await accept(body.code);
     expect(answer).toMatchObject({
       status: 200,
       body: { group: { id: groupId, myRole: 'moderator', memberCount: 2 } },
     });
-    expect((await client.isTold('group:added')).group).toEqual(answer.body.group);
-    expect((await present.isTold('member:added')).member).toMatchObject({
+    expect((await client.waitFor('group:added')).group).toEqual(answer.body.group);
+    expect((await present.waitFor('member:added')).member).toMatchObject({
       userId: guest.id,
       role: 'moderator',
     });
@@ -200,18 +203,18 @@ describe('an invite code', () => {
 describe('an invite for one user', () => {
   test('is sent to, listed for and accepted by that user only', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const [client, stranger] = [await enter(server.url, guest), await signUp(server.api)];
+    const [client, stranger] = [await connectClient(server.url, guest), await signUp(server.api)];
     const { invite, code } = (await create(groupId, { userId: guest.id, role: 'admin' })).body;
     expect(code).toBeNull();
     expect(invite).toMatchObject({ userId: guest.id, role: 'admin', usesLeft: 1 });
-    const received = (await client.isTold('invite:received')).invite;
+    const received = (await client.waitFor('invite:received')).invite;
     expect(received).toMatchObject({
       id: invite.id,
       group: { id: groupId },
       role: 'admin',
       invitedBy: { id: owner.id },
     });
-    const { notification } = await client.isTold('notification:created');
+    const { notification } = await client.waitFor('notification:created');
     expect(notification).toMatchObject({ kind: 'invite.received', groupId, actorId: owner.id });
     expect(await mine()).toEqual([received]);
     expect(await mine(stranger)).toEqual([]);
@@ -223,7 +226,7 @@ describe('an invite for one user', () => {
 
     const answer = await acceptMine(invite.id);
     expect(answer).toMatchObject({ status: 200, body: { group: { id: groupId, myRole: 'admin' } } });
-    expect(await client.isTold('invite:ended')).toEqual({ inviteId: invite.id, groupId });
+    expect(await client.waitFor('invite:ended')).toEqual({ inviteId: invite.id, groupId });
     expect(await mine()).toEqual([]);
     expect((await list(groupId)).invites).toEqual([]);
     expect(await acceptMine(invite.id)).toMatchObject(refused(404, 'not_found'));
@@ -240,9 +243,9 @@ describe('an invite for one user', () => {
     expect(await decline(second.id)).toMatchObject(refused(404, 'not_found'));
     expect(await mine()).toEqual([]);
     const third = (await create(groupId, { userId: guest.id })).body.invite;
-    const client = await enter(server.url, guest);
+    const client = await connectClient(server.url, guest);
     await revoke(groupId, third.id);
-    expect(await client.isTold('invite:ended')).toMatchObject({ inviteId: third.id });
+    expect(await client.waitFor('invite:ended')).toMatchObject({ inviteId: third.id });
     expect(await acceptMine(third.id)).toMatchObject(refused(404, 'not_found'));
     const { body } = await server.api.get('/api/client/notifications', guest.token);
     expect(body.notifications).toEqual([]);
@@ -262,16 +265,16 @@ describe('an invite for one user', () => {
   test('from a blocked user does not notify the recipient', async () => {
     const { groupId } = await createRoom(server.api, owner);
     await server.api.call('put', `/api/users/me/blocks/${owner.id}`, { token: guest.token });
-    const client = await enter(server.url, guest);
+    const client = await connectClient(server.url, guest);
     expect((await create(groupId, { userId: guest.id })).status).toBe(201);
     await client.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(client.told.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
+    expect(client.events.filter(({ event }) => !event.startsWith('presence'))).toEqual([]);
   });
 
   test('requires an existing user', async () => {
     const { groupId } = await createRoom(server.api, owner);
-    const nobody = await create(groupId, { userId: new ObjectId().toHexString() });
-    expect(nobody).toMatchObject(refused(404, 'not_found'));
+    const unknown = await create(groupId, { userId: new ObjectId().toHexString() });
+    expect(unknown).toMatchObject(refused(404, 'not_found'));
   });
 
   test('accepted many times at once makes one member', async () => {

@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb';
 import { refused } from '../../fixtures/accounts';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
@@ -35,15 +35,15 @@ const mine = async (by = asker, query: object = {}) =>
   (await server.api.get('/api/client/join-requests', by.token, { ...query })).body;
 const withdraw = (groupId: string, by = asker) =>
   server.api.delete(`/api/client/join-requests/${groupId}`, by.token);
-const notices = async (of: Person) =>
+const notifications = async (of: Person) =>
   (await server.api.get('/api/client/notifications', of.token)).body.notifications as {
     kind: string;
     groupId: string;
     text: string;
     actorId: string;
   }[];
-const noticesOf = async (of: Person, groupId: string) =>
-  (await notices(of)).filter((notice) => notice.groupId === groupId);
+const notificationsOf = async (of: Person, groupId: string) =>
+  (await notifications(of)).filter((notice) => notice.groupId === groupId);
 
 async function createGroup(joinPolicy = 'approval', visibility = 'public'): Promise<string> {
   const input = { name: randomUUID(), visibility, joinPolicy };
@@ -59,9 +59,9 @@ describe('requesting to join', () => {
     }
     await server.api.patch(`${path(groupId)}/members/${admin.id}`, { role: 'admin' }, owner.token);
     const [ofOwner, ofAdmin, ofMember] = [
-      await enter(server.url, owner),
-      await enter(server.url, admin),
-      await enter(server.url, member),
+      await connectClient(server.url, owner),
+      await connectClient(server.url, admin),
+      await connectClient(server.url, member),
     ];
 
     expect(await server.api.post(`${path(groupId)}/join`, undefined, asker.token)).toMatchObject(
@@ -74,11 +74,11 @@ describe('requesting to join', () => {
         joinRequest: { group: { id: groupId }, note: 'I play chess', status: 'pending', rejectedAt: null },
       },
     });
-    const { joinRequest } = await ofOwner.isTold('join_request:created');
+    const { joinRequest } = await ofOwner.waitFor('join_request:created');
     expect(joinRequest).toMatchObject({ groupId, user: { id: asker.id }, note: 'I play chess' });
-    await ofAdmin.isTold('join_request:created');
-    const { notification } = await ofAdmin.isTold('notification:created', (told) =>
-      told.notification.kind.startsWith('join_request'),
+    await ofAdmin.waitFor('join_request:created');
+    const { notification } = await ofAdmin.waitFor('notification:created', (received) =>
+      received.notification.kind.startsWith('join_request'),
     );
     expect(notification).toMatchObject({
       kind: 'join_request.received',
@@ -88,7 +88,7 @@ describe('requesting to join', () => {
     expect((await pending(groupId)).body.joinRequests).toEqual([joinRequest]);
     expect((await mine()).joinRequests).toEqual([answer.body.joinRequest]);
     await ofMember.ask('message:delete', { messageId: '0'.repeat(24) });
-    expect(ofMember.told.filter(({ event }) => event.startsWith('join_request'))).toEqual([]);
+    expect(ofMember.events.filter(({ event }) => event.startsWith('join_request'))).toEqual([]);
     expect(await pending(groupId, member)).toMatchObject(refused(403, 'forbidden'));
   });
 
@@ -101,7 +101,7 @@ describe('requesting to join', () => {
     const { note } = answers.find(({ status }) => status === 201)!.body.joinRequest;
     expect(answers.map(({ body }) => body.joinRequest.note)).toEqual(Array(8).fill(note));
     expect((await pending(groupId)).body.joinRequests).toHaveLength(1);
-    expect(await noticesOf(owner, groupId)).toHaveLength(1);
+    expect(await notificationsOf(owner, groupId)).toHaveLength(1);
   });
 
   test('is refused where one may simply join, is a member already, or cannot see the group', async () => {
@@ -139,22 +139,22 @@ describe('a join request', () => {
   test('that is approved makes the user a member, once', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const client = await enter(server.url, asker);
+    const client = await connectClient(server.url, asker);
     const answers = await Promise.all([1, 2, 3].map(() => decide(groupId, asker, 'approve')));
     for (const answer of answers) {
       expect(answer).toMatchObject({ status: 200, body: { member: { userId: asker.id, role: 'member' } } });
     }
-    expect((await client.isTold('group:added')).group).toMatchObject({ id: groupId, memberCount: 2 });
-    expect(await client.isTold('join_request:ended')).toEqual({
+    expect((await client.waitFor('group:added')).group).toMatchObject({ id: groupId, memberCount: 2 });
+    expect(await client.waitFor('join_request:ended')).toEqual({
       groupId,
       userId: asker.id,
       outcome: 'approved',
     });
-    expect(await noticesOf(asker, groupId)).toMatchObject([
+    expect(await notificationsOf(asker, groupId)).toMatchObject([
       { kind: 'join_request.approved', actorId: owner.id },
     ]);
     // Nobody is asked any more.
-    expect(await noticesOf(owner, groupId)).toEqual([]);
+    expect(await notificationsOf(owner, groupId)).toEqual([]);
     expect((await pending(groupId)).body.joinRequests).toEqual([]);
     expect((await mine()).joinRequests).toEqual([]);
     expect((await server.api.get(path(groupId), asker.token)).body.group.memberCount).toBe(2);
@@ -163,9 +163,9 @@ describe('a join request', () => {
   test('of a user who has joined meanwhile no longer exists, and approving it does no harm', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const client = await enter(server.url, asker);
+    const client = await connectClient(server.url, asker);
     await server.api.post(`${path(groupId)}/members`, { userId: asker.id }, owner.token);
-    expect(await client.isTold('join_request:ended')).toMatchObject({ outcome: 'lapsed' });
+    expect(await client.waitFor('join_request:ended')).toMatchObject({ outcome: 'lapsed' });
     await server.api.patch(`${path(groupId)}/members/${asker.id}`, { role: 'moderator' }, owner.token);
     expect((await pending(groupId)).body.joinRequests).toEqual([]);
     const answer = await decide(groupId, asker, 'approve');
@@ -179,10 +179,10 @@ describe('a join request', () => {
   test("that is rejected stays in the user's list, and can be repeated a day later", async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const client = await enter(server.url, asker);
+    const client = await connectClient(server.url, asker);
     expect((await decide(groupId, asker, 'reject', owner, { reason: 'We are full' })).status).toBe(204);
-    expect(await client.isTold('join_request:ended')).toMatchObject({ outcome: 'rejected' });
-    expect(await noticesOf(asker, groupId)).toMatchObject([
+    expect(await client.waitFor('join_request:ended')).toMatchObject({ outcome: 'rejected' });
+    expect(await notificationsOf(asker, groupId)).toMatchObject([
       { kind: 'join_request.rejected', text: 'We are full' },
     ]);
     expect((await mine()).joinRequests).toMatchObject([
@@ -208,13 +208,13 @@ describe('a join request', () => {
   test('that is withdrawn no longer exists, and admins no longer see it', async () => {
     const groupId = await createGroup();
     await ask(groupId);
-    const admin = await enter(server.url, owner);
+    const admin = await connectClient(server.url, owner);
     expect((await withdraw(groupId)).status).toBe(204);
-    expect(await admin.isTold('join_request:ended')).toMatchObject({ outcome: 'withdrawn' });
-    expect(await admin.isTold('notification:deleted')).toMatchObject({ notificationId: expect.any(String) });
+    expect(await admin.waitFor('join_request:ended')).toMatchObject({ outcome: 'withdrawn' });
+    expect(await admin.waitFor('notification:deleted')).toMatchObject({ notificationId: expect.any(String) });
     expect(await withdraw(groupId)).toMatchObject(refused(404, 'not_found'));
     expect(await decide(groupId, asker, 'approve')).toMatchObject(refused(404, 'not_found'));
-    expect(await noticesOf(owner, groupId)).toEqual([]);
+    expect(await notificationsOf(owner, groupId)).toEqual([]);
     expect((await ask(groupId)).status).toBe(201);
   });
 
@@ -223,22 +223,22 @@ describe('a join request', () => {
     const deleted = await createGroup();
     const kept = await createGroup();
     for (const groupId of [closing, deleted, kept]) await ask(groupId);
-    const client = await enter(server.url, asker);
+    const client = await connectClient(server.url, asker);
     await server.api.patch(path(closing), { visibility: 'private' }, owner.token);
-    expect(await client.isTold('join_request:ended')).toEqual({
+    expect(await client.waitFor('join_request:ended')).toEqual({
       groupId: closing,
       userId: asker.id,
       outcome: 'lapsed',
     });
     await server.api.delete(path(deleted), owner.token);
-    await client.isTold('join_request:ended', ({ groupId }) => groupId === deleted);
+    await client.waitFor('join_request:ended', ({ groupId }) => groupId === deleted);
     expect((await mine()).joinRequests.map(({ group }: { group: { id: string } }) => group.id)).toEqual([
       kept,
     ]);
     expect((await pending(closing)).body.joinRequests).toEqual([]);
     await server.api.call('delete', '/api/users/me', { token: asker.token, body: { password: PASSWORD } });
     expect((await pending(kept)).body.joinRequests).toEqual([]);
-    expect(await noticesOf(owner, kept)).toEqual([]);
+    expect(await notificationsOf(owner, kept)).toEqual([]);
   });
 
   test('in an archived group can only be rejected', async () => {

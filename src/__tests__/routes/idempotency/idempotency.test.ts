@@ -45,7 +45,7 @@ const isReplayed = ({ headers }: Answer) => headers['idempotency-replayed'] === 
 const newGroup = () => ({ name: `group ${randomUUID()}`, visibility: 'private' });
 const countGroups = ({ name }: { name: string }) => collections().groups.countDocuments({ name });
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -112,14 +112,14 @@ describe('a write that is repeated with its idempotency key', () => {
     const { channelId } = await createRoom(server.api, ada);
     const path = `/api/channels/${channelId}/messages`;
     const sent = await server.api.post(path, { clientMessageId: randomUUID(), body: 'First' }, ada.token);
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const key = randomUUID();
     const edit = () =>
       keyed('patch', `/api/messages/${sent.body.message.id}`, key, { body: { body: 'Second' } });
     await Promise.all([edit(), edit(), edit()]);
     await server.api.post(path, { clientMessageId: 'last', body: 'Last' }, ada.token);
-    await client.hears(({ message }) => message.clientMessageId === 'last');
-    expect(client.heard.map(({ event }) => event)).toEqual(['message:updated', 'message:created']);
+    await client.waitForMessage(({ message }) => message.clientMessageId === 'last');
+    expect(client.messages.map(({ event }) => event)).toEqual(['message:updated', 'message:created']);
   });
 });
 
@@ -425,7 +425,7 @@ describe('over a socket', () => {
     keyed('patch', `/api/messages/${messageId}`, key, { body: { body } });
 
   test('a repeated write takes effect once, is published once, and is marked as replayed', async () => {
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const messageId = await sendMessage();
     const payload = { messageId, body: 'Edited', idempotencyKey: randomUUID() };
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.ask('message:edit', payload)));
@@ -433,13 +433,15 @@ describe('over a socket', () => {
     expect(first).toMatchObject({ ok: true, data: { message: { body: 'Edited' } } });
     const replays = answers.filter((answer) => answer !== first);
     expect(replays).toEqual(replays.map(() => ({ ...first, replayed: true })));
-    await client.hears(({ event, message }) => event === 'message:updated' && message.id === messageId);
+    await client.waitForMessage(
+      ({ event, message }) => event === 'message:updated' && message.id === messageId,
+    );
     const again = await client.ask('message:delete', { messageId });
     expect(again).toMatchObject({ ok: true, data: { message: { revision: 3 } } });
   });
 
   test.each(['REST first', 'the socket first'])('a key applies to both transports: %s', async (order) => {
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const messageId = await sendMessage();
     const idempotencyKey = randomUUID();
     const rest = () => edit(messageId, idempotencyKey, 'Edited');
@@ -463,7 +465,7 @@ describe('over a socket', () => {
   });
 
   test('a refused write may be sent again', async () => {
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const idempotencyKey = randomUUID();
     const wrong = await client.ask('message:delete', { messageId: '0'.repeat(24), idempotencyKey });
     expect(wrong).toMatchObject({ ok: false, error: { code: 'not_found' } });
@@ -475,7 +477,7 @@ describe('over a socket', () => {
   test.each(['', 'k'.repeat(129), 'two words', 7, null, {}])(
     'the key %j is refused',
     async (idempotencyKey) => {
-      const client = await enter(ada);
+      const client = await connectClient(ada);
       const answer = await client.ask('message:delete', { messageId: '0'.repeat(24), idempotencyKey });
       expect(answer).toMatchObject({ ok: false, error: { code: 'validation_failed' } });
     },

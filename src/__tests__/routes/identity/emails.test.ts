@@ -269,17 +269,17 @@ describe('a change of address that an intruder has requested', () => {
   });
 
   it('is not reverted when another account has the old address meanwhile', async () => {
-    const [person, heir] = [await confirmed(), await confirmed()];
+    const [person, successor] = [await confirmed(), await confirmed()];
     const next = evil();
     await changeTo(next, person);
     const stopping = await stopLink(person.email);
     expect((await verifyMail(next)).status).toBe(204);
-    await changeTo(person.email, heir);
+    await changeTo(person.email, successor);
     expect((await mailbox.take(person.email)).subject).toBe('Your e-mail address was changed');
     expect((await verifyMail(person.email)).status).toBe(204);
     expect(await stop(stopping)).toMatchObject(invalid);
     expect(await myEmail(person)).toEqual([next, true]);
-    expect(await myEmail(heir)).toEqual([person.email, true]);
+    expect(await myEmail(successor)).toEqual([person.email, true]);
   });
 
   const endings: [string, (person: Person & { email: string }) => Promise<{ status: number }>][] = [

@@ -12,14 +12,14 @@ import { send } from '../../fixtures/uploads';
 
 /** Two nodes on one database: the second is configured with a greater cost. */
 let cheap: TestServer;
-let dear: TestServer;
+let expensive: TestServer;
 
 beforeAll(async () => {
   cheap = await startTestServer({ BCRYPT_COST: '4' });
-  dear = await startTestServer({ BCRYPT_COST: '9', TRUST_PROXY: 'true' }, { beside: cheap });
+  expensive = await startTestServer({ BCRYPT_COST: '9', TRUST_PROXY: 'true' }, { beside: cheap });
 });
 afterAll(async () => {
-  await dear.close();
+  await expensive.close();
   await cheap.close();
 });
 
@@ -33,7 +33,7 @@ describe('a hash with another cost than the configured one', () => {
     const person = await signUp(cheap.api);
     expect(await costOf(person)).toBe(4);
     for (const [server, cost] of [
-      [dear, 9],
+      [expensive, 9],
       [cheap, 4],
     ] as const) {
       const { status, body } = await login(server.api, person);
@@ -46,23 +46,23 @@ describe('a hash with another cost than the configured one', () => {
 
   it('is not renewed by a refused log-in', async () => {
     const person = await signUp(cheap.api);
-    const { status } = await login(dear.api, person, { password: 'wrong' });
+    const { status } = await login(expensive.api, person, { password: 'wrong' });
     expect([status, await costOf(person)]).toEqual([401, 4]);
     const { users } = cheap.context.database.collections;
     await users.updateOne(
       { _id: new ObjectId(person.id) },
       { $set: { state: 'banned', ban: { reason: 'A test', bannedAt: new Date() } } },
     );
-    expect(await login(dear.api, person)).toMatchObject(refused(403, 'account_banned'));
+    expect(await login(expensive.api, person)).toMatchObject(refused(403, 'account_banned'));
     expect(await costOf(person)).toBe(4);
   });
 
   it('admits everyone who logs in at the same time', async () => {
     const person = await signUp(cheap.api);
-    const answers = await Promise.all(Array.from({ length: 5 }, () => login(dear.api, person)));
+    const answers = await Promise.all(Array.from({ length: 5 }, () => login(expensive.api, person)));
     for (const { status, body } of answers) {
       expect(status).toBe(200);
-      expect((await me(dear.api, { token: body.accessToken })).status).toBe(200);
+      expect((await me(expensive.api, { token: body.accessToken })).status).toBe(200);
     }
   });
 
@@ -71,13 +71,13 @@ describe('a hash with another cost than the configured one', () => {
       const person = await signUp(cheap.api);
       const newPassword = 'a wholly new passphrase';
       const [late, changed] = await Promise.all([
-        login(dear.api, person),
+        login(expensive.api, person),
         cheap.api.post('/api/auth/password', { password: PASSWORD, newPassword }, person.token),
       ]);
       expect(changed.status).toBe(200);
       if (late.status === 200) {
         const refresh = { refreshToken: late.body.refreshToken };
-        expect((await dear.api.post('/api/auth/refresh', refresh)).status).toBe(401);
+        expect((await expensive.api.post('/api/auth/refresh', refresh)).status).toBe(401);
       }
       expect(await login(cheap.api, person)).toMatchObject(refused(401, 'invalid_credentials'));
       expect((await login(cheap.api, person, { password: newPassword })).status).toBe(200);
@@ -101,7 +101,11 @@ describe('a password with more bytes than bcrypt reads', () => {
 describe('a flood of log-ins from one address', () => {
   const FLOODER = '198.51.100.1';
   const from = (address: string, method: 'post', path: string, body: object, token?: string) =>
-    dear.api.call(method, path, { body, headers: { 'X-Forwarded-For': address }, ...(token && { token }) });
+    expensive.api.call(method, path, {
+      body,
+      headers: { 'X-Forwarded-For': address },
+      ...(token && { token }),
+    });
   const logInFrom = (address: string, identifier: string, password: string) =>
     from(address, 'post', '/api/auth/login', { identifier, password });
 
@@ -117,13 +121,13 @@ describe('a flood of log-ins from one address', () => {
   }
 
   it('is refused in part, and delays neither log-ins from elsewhere nor uploads', async () => {
-    const person = await signUp(dear.api);
+    const person = await signUp(expensive.api);
     const { ended, answers, refused } = await flood();
     const waiting = () => 33 * hashThreads() - (answers.length - refused().length);
     const atFirst = waiting();
     const [login, upload] = await Promise.all([
       logInFrom('198.51.100.2', person.username, PASSWORD),
-      send(dear.api, person, 'A note'),
+      send(expensive.api, person, 'A note'),
     ]);
     expect([login.status, upload.status]).toEqual([200, 201]);
     // It is not the last one.
@@ -141,7 +145,7 @@ describe('a flood of log-ins from one address', () => {
     const { ended } = await flood();
     const gone = new AbortController();
     const input = { username: 'impatient', email: 'impatient@example.org', password: PASSWORD };
-    const request = fetch(`${dear.url}/api/auth/register`, {
+    const request = fetch(`${expensive.url}/api/auth/register`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(input),
@@ -160,13 +164,13 @@ describe('a flood of log-ins from one address', () => {
 
 describe('the duration of a refused log-in', () => {
   it('is the same for unknown users, known users and users with a cheaper hash', async () => {
-    const [old, current] = [await signUp(cheap.api), await signUp(dear.api)];
+    const [old, current] = [await signUp(cheap.api), await signUp(expensive.api)];
     const people = { unknown: { username: 'nobody' }, current, old };
     const took = { unknown: [] as number[], current: [] as number[], old: [] as number[] };
     for (let round = 0; round < 7; round++) {
       for (const name of ['unknown', 'current', 'old'] as const) {
         const begin = performance.now();
-        expect((await login(dear.api, people[name], { password: 'wrong' })).status).toBe(401);
+        expect((await login(expensive.api, people[name], { password: 'wrong' })).status).toBe(401);
         took[name].push(performance.now() - begin);
       }
     }

@@ -6,7 +6,7 @@ import { auditOf, everythingStored, login, me, refused } from '../../fixtures/ac
 import { createApi } from '../../fixtures/api';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { codeOf, earlyInStep, forgetCodes, signUpGuarded, type Guarded } from '../../fixtures/totp';
+import { codeOf, earlyInStep, allowCodeReuse, signUpWithTotp, type TotpUser } from '../../fixtures/totp';
 
 let server: TestServer;
 
@@ -17,8 +17,8 @@ afterAll(() => server.close());
 
 const post = (act: string, body: object, { token }: Person) =>
   server.api.post(`/api/auth/totp/${act}`, body, token);
-const logIn = ({ person }: Guarded, code?: string) => login(server.api, person, code ? { code } : {});
-const proof = async ({ secret }: Guarded) => ({ password: PASSWORD, code: await codeOf(secret) });
+const logIn = ({ person }: TotpUser, code?: string) => login(server.api, person, code ? { code } : {});
+const proof = async ({ secret }: TotpUser) => ({ password: PASSWORD, code: await codeOf(secret) });
 /** Another code than the right ones of now. */
 const wrongCode = async (secret: string) => {
   const right = await Promise.all([-60, -30, 0, 30, 60].map((drift) => codeOf(secret, drift)));
@@ -70,7 +70,7 @@ describe('setting up the second factor', () => {
     const second = (await post('setup', { password: PASSWORD }, ada)).body.secret;
     expect((await post('enable', { code: await codeOf(first) }, ada)).status).toBe(401);
     expect((await post('enable', { code: await codeOf(second) }, ada)).status).toBe(200);
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     expect(await post('setup', await proof(guarded), guarded.person)).toMatchObject(
       refused(409, 'totp_already_enabled'),
     );
@@ -81,13 +81,13 @@ describe('setting up the second factor', () => {
 });
 
 describe('logging in with a second factor', () => {
-  let guarded: Guarded;
+  let guarded: TotpUser;
 
   beforeAll(async () => {
-    guarded = await signUpGuarded(server);
+    guarded = await signUpWithTotp(server);
   });
   beforeEach(async () => {
-    await forgetCodes(server.context, guarded);
+    await allowCodeReuse(server.context, guarded);
     await earlyInStep();
   });
 
@@ -139,7 +139,7 @@ describe('logging in with a second factor', () => {
 
 describe('recovery codes', () => {
   it('each work for one log-in, in any case; their use is in the audit log', async () => {
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     const [first, second] = guarded.recoveryCodes as [string, string];
     expect(first).toMatch(/^[0-9a-z]{5}-[0-9a-z]{5}$/);
     expect((await logIn(guarded, first)).status).toBe(200);
@@ -150,7 +150,7 @@ describe('recovery codes', () => {
   });
 
   it('and codes of the app may contain separators', async () => {
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     const [first, second] = guarded.recoveryCodes as [string, string];
     expect((await logIn(guarded, first.replace('-', ''))).status).toBe(200);
     expect((await logIn(guarded, ` ${second.replace('-', ' ')} `)).status).toBe(200);
@@ -161,7 +161,7 @@ describe('recovery codes', () => {
   });
 
   it('are replaced with a proof, and the old ones become void', async () => {
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     const { person } = guarded;
     expect(await post('recovery-codes', { password: PASSWORD }, person)).toMatchObject(
       refused(401, 'totp_required'),
@@ -173,14 +173,14 @@ describe('recovery codes', () => {
   });
 
   it('of another user do not work', async () => {
-    const [one, other] = [await signUpGuarded(server), await signUpGuarded(server)];
+    const [one, other] = [await signUpWithTotp(server), await signUpWithTotp(server)];
     expect((await logIn(one, other.recoveryCodes[0])).status).toBe(401);
   });
 });
 
 describe('disabling the second factor', () => {
   it('requires password and code; then the password alone logs in', async () => {
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     const { person } = guarded;
     expect(await post('disable', { password: PASSWORD }, person)).toMatchObject(
       refused(401, 'totp_required'),
@@ -229,7 +229,7 @@ describe('the TOTP secret', () => {
   });
 
   it('is valid after a change of the signing secret', async () => {
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     const rotated = await restarted(({ auth }) => ({
       auth: { ...auth, jwtSecret: 'the new signing secret, of more than 32 characters' },
     }));
@@ -239,7 +239,7 @@ describe('the TOTP secret', () => {
   });
 
   it('cannot be decrypted with another key: this is logged, and only codes are refused', async () => {
-    const [guarded, plain] = [await signUpGuarded(server), await signUp(server.api, 'plain')];
+    const [guarded, plain] = [await signUpWithTotp(server), await signUp(server.api, 'plain')];
     const other = await restarted(() => ({ encryptionKey: 'another key, of more than 32 characters' }));
     const code = await codeOf(guarded.secret);
     const unavailable = refused(503, 'totp_unavailable');
@@ -267,7 +267,7 @@ describe('the TOTP secret', () => {
   });
 
   it('of one user does not work for another when copied in the database', async () => {
-    const [thief, victim] = [await signUpGuarded(server), await signUpGuarded(server)];
+    const [thief, victim] = [await signUpWithTotp(server), await signUpWithTotp(server)];
     const { totp } = (await users().findOne({ _id: new ObjectId(thief.person.id) }))!;
     await users().updateOne({ _id: new ObjectId(victim.person.id) }, { $set: { totp } });
     expect(await logIn(victim, await codeOf(thief.secret))).toMatchObject(refused(503, 'totp_unavailable'));

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Message } from '../../../models/message.model';
-import { post, say } from '../../fixtures/messages';
-import { createCrowd, createRoom, signUp, type Person } from '../../fixtures/people';
+import { postMessage, sendMessage } from '../../fixtures/messages';
+import { createUsers, createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -27,7 +27,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -57,7 +57,7 @@ describe('history', () => {
     for (let seq = 1; seq <= 20; seq++) {
       // 6, 7 and 8 stand in a thread under 5.
       const more = seq > 5 && seq < 9 ? { threadId: sent[4]!.id } : {};
-      sent.push(await say(server.api, channelId, ada, `Message ${seq}`, more));
+      sent.push(await sendMessage(server.api, channelId, ada, `Message ${seq}`, more));
     }
   });
 
@@ -145,7 +145,7 @@ describe('history', () => {
 describe('an edited message', () => {
   test('keeps its earlier texts for moderators until it is deleted', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id, createdAt } = await say(server.api, channelId, bruno, 'One');
+    const { id, createdAt } = await sendMessage(server.api, channelId, bruno, 'One');
     for (const body of ['Two', 'Two', 'Three'])
       await server.api.patch(`/api/messages/${id}`, { body }, bruno.token);
     const path = `/api/messages/${id}/edits`;
@@ -167,7 +167,7 @@ describe('an edited message', () => {
 
   test('with a new mention notifies the user once', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno, chiara]);
-    const { id } = await say(server.api, channelId, ada, `@${bruno.username}`);
+    const { id } = await sendMessage(server.api, channelId, ada, `@${bruno.username}`);
     const texts = [
       `@${bruno.username} @${chiara.username}`,
       'nobody',
@@ -189,9 +189,9 @@ describe('an edited message', () => {
 describe('mentioned users', () => {
   test('are notified after the message has arrived, on all devices, with the unread counts', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
-    const device = await enter(bruno);
-    const message = await say(server.api, channelId, ada, `@${bruno.username}`);
-    const { notification, unread, silent } = await device.isTold('notification:created');
+    const device = await connectClient(bruno);
+    const message = await sendMessage(server.api, channelId, ada, `@${bruno.username}`);
+    const { notification, unread, silent } = await device.waitFor('notification:created');
     expect(notification).toMatchObject({
       kind: 'mention',
       actorId: ada.id,
@@ -201,32 +201,32 @@ describe('mentioned users', () => {
     });
     const list = await server.api.get('/api/client/notifications', bruno.token);
     expect([unread, silent]).toEqual([list.body.unread, false]);
-    const events = device.told.map(({ event }) => event);
+    const events = device.events.map(({ event }) => event);
     expect(events.indexOf('message:created')).toBeLessThan(events.indexOf('notification:created'));
     await server.api.delete(`/api/messages/${message.id}`, ada.token);
-    const gone = await device.isTold('notification:deleted');
+    const gone = await device.waitFor('notification:deleted');
     expect(gone).toEqual({ notificationId: notification.id, unread: unread - 1 });
   });
 
   test('are not notified in muted channels, and only silently during do not disturb', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const device = await enter(bruno);
+    const device = await connectClient(bruno);
     const path = `/api/channels/${channelId}/notification-setting`;
     const off = await put(path, bruno, { notificationLevel: 'none' });
     expect(off.body.setting).toEqual({ channelId, notificationLevel: 'none' });
-    expect((await device.isTold('channel_setting:updated')).setting).toEqual(off.body.setting);
-    const unheard = await say(server.api, channelId, ada, `@${bruno.username}`);
-    expect(await mentionsOf(bruno, unheard.id)).toBe(0);
-    expect(unheard.mentionIds).toEqual([bruno.id]);
+    expect((await device.waitFor('channel_setting:updated')).setting).toEqual(off.body.setting);
+    const silentMessage = await sendMessage(server.api, channelId, ada, `@${bruno.username}`);
+    expect(await mentionsOf(bruno, silentMessage.id)).toBe(0);
+    expect(silentMessage.mentionIds).toEqual([bruno.id]);
     await server.api.patch('/api/client/preferences', { notificationLevel: 'none' }, bruno.token);
     await device.ask('channel:set_notifications', { channelId, notificationLevel: 'mentions' });
     const until = new Date(Date.now() + 60_000).toISOString();
     await server.api.patch('/api/client/preferences', { doNotDisturbUntil: until }, bruno.token);
-    await say(server.api, channelId, ada, `@${bruno.username}`);
-    expect((await device.isTold('notification:created')).silent).toBe(true);
+    await sendMessage(server.api, channelId, ada, `@${bruno.username}`);
+    expect((await device.waitFor('notification:created')).silent).toBe(true);
     await put(path, bruno, { notificationLevel: null });
     expect((await server.api.get(path, bruno.token)).body.setting.notificationLevel).toBeNull();
-    const byPreference = await say(server.api, channelId, ada, `@${bruno.username}`);
+    const byPreference = await sendMessage(server.api, channelId, ada, `@${bruno.username}`);
     expect(await mentionsOf(bruno, byPreference.id)).toBe(0);
     const usual = { doNotDisturbUntil: null, notificationLevel: 'all' };
     await server.api.patch('/api/client/preferences', usual, bruno.token);
@@ -236,13 +236,13 @@ describe('mentioned users', () => {
     const [dora, emil] = [await signUp(server.api, 'dora'), await signUp(server.api, 'emil')];
     const { channelId } = await createRoom(server.api, ada, [chiara, dora, emil]);
     await put(`/api/users/me/blocks/${ada.id}`, dora);
-    const all = await say(server.api, channelId, ada, '@channel');
-    const told = async ({ id }: Message) =>
+    const all = await sendMessage(server.api, channelId, ada, '@channel');
+    const notified = async ({ id }: Message) =>
       Promise.all([ada, chiara, dora, emil].map((person) => mentionsOf(person, id)));
-    expect(await told(all)).toEqual([0, 1, 0, 1]);
-    await Promise.all([enter(chiara), enter(dora)]);
-    expect(await told(await say(server.api, channelId, ada, '@here'))).toEqual([0, 1, 0, 0]);
-    expect(await told(await say(server.api, channelId, emil, '@channel'))).toEqual([0, 0, 0, 0]);
+    expect(await notified(all)).toEqual([0, 1, 0, 1]);
+    await Promise.all([connectClient(chiara), connectClient(dora)]);
+    expect(await notified(await sendMessage(server.api, channelId, ada, '@here'))).toEqual([0, 1, 0, 0]);
+    expect(await notified(await sendMessage(server.api, channelId, emil, '@channel'))).toEqual([0, 0, 0, 0]);
   });
 });
 
@@ -256,7 +256,7 @@ describe('a forwarded message', () => {
       await createRoom(server.api, bruno, [ada, chiara]),
       await createRoom(server.api, chiara),
     ];
-    const source = await say(server.api, from.channelId, ada, `Words, @${bruno.username}`);
+    const source = await sendMessage(server.api, from.channelId, ada, `Words, @${bruno.username}`);
     const first = await forward(source.id, to.channelId, bruno);
     expect([first.status, first.body.message]).toMatchObject([
       201,
@@ -281,16 +281,16 @@ describe('a forwarded message', () => {
 
   test('requires read access to the source and write access to the destination', async () => {
     const [from, to] = [await createRoom(server.api, ada), await createRoom(server.api, bruno)];
-    const { id } = await say(server.api, from.channelId, ada);
+    const { id } = await sendMessage(server.api, from.channelId, ada);
     expect((await forward(id, to.channelId, bruno)).body.error.code).toBe('not_found');
     expect((await forward(id, to.channelId, ada)).status).toBe(404);
-    const own = await say(server.api, to.channelId, bruno);
+    const own = await sendMessage(server.api, to.channelId, bruno);
     expect((await forward(own.id, from.channelId, bruno)).body.error.code).toBe('not_found');
   });
 
   test('is sent once, even when its source was deleted before the retry', async () => {
     const { channelId } = await createRoom(server.api, ada);
-    const source = await say(server.api, channelId, ada, 'Words');
+    const source = await sendMessage(server.api, channelId, ada, 'Words');
     const key = randomUUID();
     const first = await forward(source.id, channelId, ada, key);
     await server.api.delete(`/api/messages/${source.id}`, ada.token);
@@ -306,13 +306,13 @@ describe('a forwarded message', () => {
 describe('a thread', () => {
   test("can be followed and unfollowed on all devices; one's own reply follows it again", async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const root = await say(server.api, channelId, ada, 'Root');
-    const device = await enter(ada);
-    const reply = await say(server.api, channelId, bruno, 'Reply', { threadId: root.id });
+    const root = await sendMessage(server.api, channelId, ada, 'Root');
+    const device = await connectClient(ada);
+    const reply = await sendMessage(server.api, channelId, bruno, 'Reply', { threadId: root.id });
     const left = await server.api.delete(`/api/messages/${root.id}/follow`, ada.token);
     expect(left.body.thread).toMatchObject({ threadId: root.id, channelId, following: false });
-    const told = await device.isTold('thread:updated', ({ thread }) => !thread.following);
-    expect(told.thread).toEqual(left.body.thread);
+    const notified = await device.waitFor('thread:updated', ({ thread }) => !thread.following);
+    expect(notified.thread).toEqual(left.body.thread);
     const of = async ({ id }: Person) =>
       (
         await collections().threadFollows.findOne({
@@ -320,9 +320,9 @@ describe('a thread', () => {
           userId: new ObjectId(id),
         })
       )?.following;
-    await say(server.api, channelId, bruno, 'Another', { threadId: root.id });
+    await sendMessage(server.api, channelId, bruno, 'Another', { threadId: root.id });
     expect([await of(ada), await of(bruno)]).toEqual([false, true]);
-    await say(server.api, channelId, ada, 'Mine', { threadId: root.id });
+    await sendMessage(server.api, channelId, ada, 'Mine', { threadId: root.id });
     expect(await of(ada)).toBe(true);
     await server.api.delete(`/api/messages/${root.id}/follow`, bruno.token);
     const again = await put(`/api/messages/${reply.id}/follow`, bruno);
@@ -331,14 +331,14 @@ describe('a thread', () => {
 
   test('becomes followed on all devices of its participants', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const root = await say(server.api, channelId, ada, 'Root');
-    const devices = await Promise.all([enter(ada), enter(ada), enter(bruno)]);
-    const reply = await say(server.api, channelId, bruno, 'Reply', { threadId: root.id });
-    const told = await Promise.all(
-      devices.map((device) => device.isTold('thread:updated', ({ thread }) => thread.threadId === root.id)),
+    const root = await sendMessage(server.api, channelId, ada, 'Root');
+    const devices = await Promise.all([connectClient(ada), connectClient(ada), connectClient(bruno)]);
+    const reply = await sendMessage(server.api, channelId, bruno, 'Reply', { threadId: root.id });
+    const notified = await Promise.all(
+      devices.map((device) => device.waitFor('thread:updated', ({ thread }) => thread.threadId === root.id)),
     );
     const thread = { threadId: root.id, channelId, following: true };
-    expect(told.map((event) => event.thread)).toEqual([
+    expect(notified.map((event) => event.thread)).toEqual([
       { ...thread, readSeq: root.seq },
       { ...thread, readSeq: root.seq },
       { ...thread, readSeq: reply.seq },
@@ -347,20 +347,22 @@ describe('a thread', () => {
 
   test('sends no event to the author of its root after they have left the channel', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno, chiara]);
-    const root = await say(server.api, channelId, bruno, 'Root');
-    const device = await enter(bruno);
+    const root = await sendMessage(server.api, channelId, bruno, 'Root');
+    const device = await connectClient(bruno);
     expect((await server.api.post(`/api/groups/${groupId}/leave`, undefined, bruno.token)).status).toBe(204);
-    await say(server.api, channelId, chiara, 'Reply', { threadId: root.id });
+    await sendMessage(server.api, channelId, chiara, 'Reply', { threadId: root.id });
     // A round trip: whatever the device was to be told before has come.
     await device.ask('message:delete', {});
-    expect(device.told.filter(({ event }) => event === 'thread:updated')).toEqual([]);
+    expect(device.events.filter(({ event }) => event === 'thread:updated')).toEqual([]);
   });
 
   test('counts the replies that have not been deleted at its root', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const root = await say(server.api, channelId, ada, 'Root');
+    const root = await sendMessage(server.api, channelId, ada, 'Root');
     const replies = await Promise.all(
-      Array.from({ length: 6 }, () => say(server.api, channelId, bruno, 'Reply', { threadId: root.id })),
+      Array.from({ length: 6 }, () =>
+        sendMessage(server.api, channelId, bruno, 'Reply', { threadId: root.id }),
+      ),
     );
     const bySeq = replies.sort((one, other) => one.seq - other.seq);
     const rootNow = async () => (await server.api.get(`/api/messages/${root.id}`, ada.token)).body.message;
@@ -380,13 +382,16 @@ describe('the users who have seen a message', () => {
 
   test('are those who have read up to it and share their read receipts', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno, chiara]);
-    const listener = await enter(ada);
-    const [one, two] = [await say(server.api, channelId, ada), await say(server.api, channelId, ada)];
+    const listener = await connectClient(ada);
+    const [one, two] = [
+      await sendMessage(server.api, channelId, ada),
+      await sendMessage(server.api, channelId, ada),
+    ];
     await put(`/api/channels/${channelId}/read`, bruno, { seq: one.seq });
     await server.api.patch('/api/client/preferences', { sendReadReceipts: false }, chiara.token);
     await put(`/api/channels/${channelId}/read`, chiara, { seq: two.seq });
     expect([await seenBy(one.id), await seenBy(two.id)]).toEqual([[bruno.id], []]);
-    const { seen } = await listener.isTold('channel:seen');
+    const { seen } = await listener.waitFor('channel:seen');
     expect(seen).toEqual([{ userId: bruno.id, readSeq: one.seq }]);
     await server.api.patch('/api/client/preferences', { sendReadReceipts: true }, chiara.token);
     expect(await seenBy(two.id)).toEqual([chiara.id]);
@@ -398,8 +403,8 @@ describe('the users who have seen a message', () => {
 
   test('are not listed in a channel with more than 50 readers', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id } = await say(server.api, channelId, ada);
-    const userIds = await createCrowd(server, bruno, 49);
+    const { id } = await sendMessage(server.api, channelId, ada);
+    const userIds = await createUsers(server, bruno, 49);
     const crowd = userIds.map((userId) => ({
       _id: new ObjectId(),
       groupId: new ObjectId(groupId),
@@ -416,11 +421,11 @@ describe('the users who have seen a message', () => {
 
 test('users who may not write are refused also when a message refers to another', async () => {
   const { channelId } = await createRoom(server.api, ada, [bruno]);
-  const { id } = await say(server.api, channelId, ada);
+  const { id } = await sendMessage(server.api, channelId, ada);
   await collections().channels.updateOne(
     { _id: new ObjectId(channelId) },
     { $set: { announcementOnly: true } },
   );
-  const answer = await post(server.api, channelId, bruno, 'Reply', { threadId: id });
+  const answer = await postMessage(server.api, channelId, bruno, 'Reply', { threadId: id });
   expect(answer.body.error.code).toBe('announcement_only');
 });

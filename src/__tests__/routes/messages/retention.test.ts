@@ -67,9 +67,9 @@ describe('a channel with a retention time', () => {
     const before = await summary(channelId, bruno);
     const set = await setDays(channelId, DAYS_AGO - 1);
     expect(set.body.channel).toMatchObject({ retentionDays: DAYS_AGO - 1, retainedFrom: 1 });
-    const { channel } = await device.isTold(
+    const { channel } = await device.waitFor(
       'channel:updated',
-      (told) => told.channel.id === channelId && told.channel.retainedFrom > 1,
+      (received) => received.channel.id === channelId && received.channel.retainedFrom > 1,
     );
     expect(channel.retainedFrom).toBe(OLD + 1);
     expect(channel.revision).toBeGreaterThan(set.body.channel.revision);

@@ -1,5 +1,5 @@
 import type { Message } from '../../../models/message.model';
-import { say } from '../../fixtures/messages';
+import { sendMessage } from '../../fixtures/messages';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
@@ -29,9 +29,10 @@ describe('the list of threads', () => {
     const [tara, theo] = [await person('tara'), await person('theo')];
     const { channelId } = await createRoom(server.api, tara, [theo]);
     const roots: Message[] = [];
-    for (const name of ['One', 'Two', 'Three']) roots.push(await say(server.api, channelId, tara, name));
+    for (const name of ['One', 'Two', 'Three'])
+      roots.push(await sendMessage(server.api, channelId, tara, name));
     const reply = (root: number, by: Person, text = 'Reply') =>
-      say(server.api, channelId, by, text, { threadId: roots[root]!.id });
+      sendMessage(server.api, channelId, by, text, { threadId: roots[root]!.id });
     const first = await reply(0, theo);
     await reply(1, theo, `For @${tara.username}`);
     const deleted = await reply(1, theo);
@@ -62,7 +63,7 @@ describe('the list of threads', () => {
     const device = await connect(server.url, tara.token);
     const read = await put(`/api/messages/${first.id}/thread-read`, tara, { seq: first.seq });
     expect(read.body.thread).toMatchObject({ threadId: roots[0]!.id, following: true, readSeq: first.seq });
-    expect((await device.isTold('thread:updated')).thread).toEqual(read.body.thread);
+    expect((await device.waitFor('thread:updated')).thread).toEqual(read.body.thread);
     expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
     // Late, and from the future: it moves neither back nor beyond what there is.
     await put(`/api/messages/${roots[0]!.id}/thread-read`, tara, { seq: 1 });
@@ -78,8 +79,8 @@ describe('the list of threads', () => {
     const [tom, tim] = [await person('tom'), await person('tim')];
     const { groupId, channelId } = await createRoom(server.api, tom, [tim]);
     const roots = [
-      await say(server.api, channelId, tom, 'One'),
-      await say(server.api, channelId, tom, 'Two'),
+      await sendMessage(server.api, channelId, tom, 'One'),
+      await sendMessage(server.api, channelId, tom, 'Two'),
     ];
     for (const { id } of roots) await put(`/api/messages/${id}/follow`, tim);
     expect(shown(await threadsOf(tim))).toEqual([

@@ -3,7 +3,7 @@ import type { GroupRole } from '../../../models/group.model';
 import { auditOf, refused } from '../../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 
 let server: TestServer;
 let owner: Person;
@@ -38,12 +38,12 @@ async function expire(groupId: string, who: Person): Promise<void> {
 
 describe('a ban from a group', () => {
   test('removes a member at once, on all devices, and tells them why', async () => {
-    const [member, witness] = [await signUp(server.api), await signUp(server.api)];
-    const { groupId, channelId } = await createRoom(server.api, owner, [member, witness], 'public');
+    const [member, observer] = [await signUp(server.api), await signUp(server.api)];
+    const { groupId, channelId } = await createRoom(server.api, owner, [member, observer], 'public');
     const [phone, laptop, present] = [
-      await enter(server.url, member),
-      await enter(server.url, member),
-      await enter(server.url, witness),
+      await connectClient(server.url, member),
+      await connectClient(server.url, member),
+      await connectClient(server.url, observer),
     ];
     const answer = await ban(groupId, member, { reason: 'Spam', expiresAt: inAnHour() });
     expect(answer).toMatchObject({
@@ -52,23 +52,23 @@ describe('a ban from a group', () => {
     });
     const message = { clientMessageId: 'after', body: 'They are gone' };
     await server.api.post(`/api/channels/${channelId}/messages`, message, owner.token);
-    await present.hears(({ message: { body } }) => body === message.body);
+    await present.waitForMessage(({ message: { body } }) => body === message.body);
     for (const client of [phone, laptop]) {
       const event = { channelId, clientMessageId: 'ghost', body: 'I am still here' };
       expect(await client.ask('message:send', event)).toMatchObject({
         ok: false,
         error: { code: 'not_found' },
       });
-      expect(client.heard).toEqual([]);
-      expect(await client.isTold('group:removed')).toEqual({ groupId, reason: 'banned' });
-      const { notification } = await client.isTold(
+      expect(client.messages).toEqual([]);
+      expect(await client.waitFor('group:removed')).toEqual({ groupId, reason: 'banned' });
+      const { notification } = await client.waitFor(
         'notification:created',
-        (told) => told.notification.kind === 'group.banned',
+        (received) => received.notification.kind === 'group.banned',
       );
       // Who has done it is not told.
       expect(notification).toMatchObject({ groupId, text: 'Spam', actorId: null });
     }
-    expect(await present.isTold('member:removed')).toEqual({ groupId, userId: member.id });
+    expect(await present.waitFor('member:removed')).toEqual({ groupId, userId: member.id });
     expect((await server.api.get(path(groupId), owner.token)).body.group.memberCount).toBe(2);
     const [entry] = await auditOf(server, { id: groupId }, 'member.banned');
     expect(entry).toMatchObject({
@@ -111,9 +111,9 @@ describe('a ban from a group', () => {
     const input = { name: `approval ${asker.id}`, visibility: 'public', joinPolicy: 'approval' };
     const groupId: string = (await server.api.post('/api/groups', input, owner.token)).body.group.id;
     await server.api.post(`${path(groupId)}/join-requests`, {}, asker.token);
-    const client = await enter(server.url, asker);
+    const client = await connectClient(server.url, asker);
     await ban(groupId, asker);
-    const ended = await client.isTold('join_request:ended');
+    const ended = await client.waitFor('join_request:ended');
     expect(ended).toEqual({ groupId, userId: asker.id, outcome: 'lapsed' });
     const { body } = await server.api.get(`${path(groupId)}/join-requests`, owner.token);
     expect(body.joinRequests).toEqual([]);
@@ -170,8 +170,8 @@ describe('a ban from a group', () => {
   test('of oneself, of the last owner, or of an unknown user is refused', async () => {
     const { groupId } = await createRoom(server.api, owner);
     expect(await ban(groupId, owner)).toMatchObject(refused(400, 'bad_request'));
-    const nobody = { ...owner, id: new ObjectId().toHexString() };
-    expect(await ban(groupId, nobody)).toMatchObject(refused(404, 'not_found'));
+    const unknown = { ...owner, id: new ObjectId().toHexString() };
+    expect(await ban(groupId, unknown)).toMatchObject(refused(404, 'not_found'));
     expect((await list(groupId)).body.bans).toEqual([]);
   });
 
@@ -201,7 +201,7 @@ describe('a ban from a group', () => {
   test('that fails midway changes nothing, and the member still receives events', async () => {
     const member = await signUp(server.api);
     const { groupId, channelId } = await createRoom(server.api, owner, [member]);
-    const client = await enter(server.url, member);
+    const client = await connectClient(server.url, member);
     const { collections } = server.context.database;
     const { auditLog } = collections;
     collections.auditLog = {
@@ -214,8 +214,8 @@ describe('a ban from a group', () => {
     expect((await server.api.get(path(groupId), member.token)).body.group.memberCount).toBe(2);
     const message = { clientMessageId: 'still-here', body: 'Hello' };
     await server.api.post(`/api/channels/${channelId}/messages`, message, owner.token);
-    await client.hears(({ message: { body } }) => body === 'Hello');
-    const events = client.told.map(({ event }) => event).filter((event) => !event.startsWith('presence'));
+    await client.waitForMessage(({ message: { body } }) => body === 'Hello');
+    const events = client.events.map(({ event }) => event).filter((event) => !event.startsWith('presence'));
     expect(events).toEqual(['message:created']);
   });
 

@@ -71,7 +71,7 @@ describe('a report', () => {
     const messageId = await send('Buy now');
     const answer = await report(messageId, reporter, { category: 'spam', note: 'Again and again' });
     expect(answer.body.report).toMatchObject({ messageId, category: 'spam', note: 'Again and again' });
-    const { notification } = await socket.isTold('notification:created');
+    const { notification } = await socket.waitFor('notification:created');
     expect(notification).toMatchObject({
       kind: 'report.received',
       groupId,
@@ -204,9 +204,9 @@ describe('the queue of reports', () => {
   });
 
   it('keeps the report of a message whose channel was deleted, for super admins', async () => {
-    const { channelId: doomed } = await createRoom(api, owner, [author, reporter]);
-    const id = await aReport('x', reporter, doomed);
-    await api.delete(`/api/channels/${doomed}`, owner.token);
+    const { channelId: removed } = await createRoom(api, owner, [author, reporter]);
+    const id = await aReport('x', reporter, removed);
+    await api.delete(`/api/channels/${removed}`, owner.token);
     expect(await get(id, owner)).toMatchObject(hidden);
     expect((await act(id, 'claim', root)).status).toBe(200);
     expect(await resolve(id, { action: 'delete_message' }, root)).toMatchObject(hidden);
@@ -276,7 +276,7 @@ describe('resolving a report', () => {
     const id = await claimed();
     const { messageId } = (await get(id)).body.report;
     await resolve(id, { action: 'delete_message' });
-    const { message } = await socket.hears((one) => one.event === 'message:deleted');
+    const { message } = await socket.waitForMessage((one) => one.event === 'message:deleted');
     expect(message).toMatchObject({ id: messageId, body: '' });
     expect((await get(id)).body.report.message.body).toBe('Buy now');
     socket.close();
@@ -340,10 +340,10 @@ describe('resolving a report', () => {
     });
     await send('Peace at last', owner);
     for (const device of devices) {
-      await device.isTold('group:removed', (payload) => payload.reason === 'banned');
+      await device.waitFor('group:removed', (payload) => payload.reason === 'banned');
       // What is told afterwards would stand before this answer.
       await device.ask('message:delete', {});
-      expect(device.told.filter(({ event }) => event === 'message:created')).toEqual([]);
+      expect(device.events.filter(({ event }) => event === 'message:created')).toEqual([]);
       device.close();
     }
     const { bans } = (await api.get(`/api/groups/${groupId}/bans`, moderator.token)).body;
@@ -351,9 +351,9 @@ describe('resolving a report', () => {
     const back = await api.post(`/api/groups/${groupId}/members`, { userId: spammer.id }, owner.token);
     expect(back).toMatchObject(refused(403, 'banned'));
     expect((await notificationsOf(spammer))[0]).toMatchObject({ kind: 'group.banned', text: 'Advertising' });
-    const told = await notificationsOf(reporter);
-    expect(told.length).toBe(before + 1);
-    expect(told[0]).toMatchObject({ kind: 'report.resolved', text: 'action_taken' });
+    const notifications = await notificationsOf(reporter);
+    expect(notifications.length).toBe(before + 1);
+    expect(notifications[0]).toMatchObject({ kind: 'report.resolved', text: 'action_taken' });
     expect(await auditOf(server, { id }, 'report.resolved')).toMatchObject([
       { action: 'report.resolved', details: { action: 'ban_from_group', authorId: spammer.id } },
     ]);

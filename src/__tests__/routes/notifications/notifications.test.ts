@@ -52,7 +52,7 @@ describe('a notification about an action of a blocked user', () => {
   const WHOLE = ['group.role_changed', 'scheduled_message.failed', 'report.received', 'report.resolved'];
 
   it.each(NOTIFICATION_KINDS)("of the kind %s contains none of the blocked user's texts", async (kind) => {
-    const heard = (await devices())[0].told;
+    const received = (await devices())[0].events;
     const notify = (text: string) =>
       server.context.services.notifications.notify([new ObjectId(ada.id)], {
         kind,
@@ -69,17 +69,17 @@ describe('a notification about an action of a blocked user', () => {
       expect(body.notifications[0]).toMatchObject({ kind, text: 'Xyzzy' });
       return;
     }
-    expect(JSON.stringify([heard, body.notifications])).not.toContain('Xyzzy');
+    expect(JSON.stringify([received, body.notifications])).not.toContain('Xyzzy');
     if (body.notifications.length > 1) expect(body.notifications[0]).toMatchObject({ kind, actorId: null });
   });
 });
 
 describe('notifications', () => {
   it('reach every device, and are listed for the recipient', async () => {
-    const heard = (await devices()).map((client) => next(client, 'notification:created'));
+    const received = (await devices()).map((client) => next(client, 'notification:created'));
     const [id] = await notify('Mind your language');
     const expected = { notification: { id, kind: 'warning', text: 'Mind your language' }, unread: 1 };
-    expect(await Promise.all(heard)).toMatchObject([expected, expected]);
+    expect(await Promise.all(received)).toMatchObject([expected, expected]);
     const { body } = await list();
     expect(body).toMatchObject({ notifications: [{ id, readAt: null }], nextCursor: null, unread: 1 });
     expect((await list({}, bruno)).body).toEqual({ notifications: [], nextCursor: null, unread: 0 });
@@ -105,31 +105,31 @@ describe('notifications', () => {
 
   it('are marked as read on all devices', async () => {
     const ids = await notify('1', '2');
-    const heard = (await devices()).map((client) => next(client, 'notification:read'));
+    const received = (await devices()).map((client) => next(client, 'notification:read'));
     const first = await read(ids[0]!);
     expect(first.body).toMatchObject({ notification: { id: ids[0] }, unread: 1 });
     const event = { notificationId: ids[0], upTo: null, unread: 1 };
-    expect(await Promise.all(heard)).toEqual([event, event]);
+    expect(await Promise.all(received)).toEqual([event, event]);
     expect((await read(ids[0]!)).body).toEqual(first.body);
   });
 
   it('are marked as read together, except those newer than what the user has seen', async () => {
     const ids = await notify('1', '2', '3');
     const [phone] = await devices();
-    let heard = next(phone, 'notification:read');
+    let received = next(phone, 'notification:read');
     expect((await readAll(`?upTo=${ids[1]}`)).body).toEqual({ unread: 1 });
-    expect(await heard).toEqual({ notificationId: null, upTo: ids[1], unread: 1 });
-    heard = next(phone, 'notification:read');
+    expect(await received).toEqual({ notificationId: null, upTo: ids[1], unread: 1 });
+    received = next(phone, 'notification:read');
     expect((await readAll()).body).toEqual({ unread: 0 });
-    expect(await heard).toEqual({ notificationId: null, upTo: null, unread: 0 });
+    expect(await received).toEqual({ notificationId: null, upTo: null, unread: 0 });
   });
 
   it('are deleted on all devices', async () => {
     const ids = await notify('1', '2');
     const [phone] = await devices();
-    const heard = next(phone, 'notification:deleted');
+    const received = next(phone, 'notification:deleted');
     expect((await server.api.delete(`${PATH}/${ids[0]}`, ada.token)).status).toBe(204);
-    expect(await heard).toEqual({ notificationId: ids[0], unread: 1 });
+    expect(await received).toEqual({ notificationId: ids[0], unread: 1 });
     expect((await list()).body.notifications).toMatchObject([{ id: ids[1] }]);
     expect(await server.api.delete(`${PATH}/${ids[0]}`, ada.token)).toMatchObject(refused(404, 'not_found'));
   });

@@ -25,7 +25,7 @@ afterAll(() => server.close());
 const set = (body: object, by = admin) =>
   server.api.call('put', '/api/admin/maintenance', { token: by.token, body });
 const MAINTENANCE = refused(503, 'maintenance');
-const hears = ({ socket }: Client, event: 'maintenance:changed') =>
+const receives = ({ socket }: Client, event: 'maintenance:changed') =>
   new Promise((resolve) => socket.once(event, resolve));
 
 describe('during maintenance', () => {
@@ -100,10 +100,10 @@ describe('during maintenance', () => {
   it('open sockets are notified and their events refused; new ones are not admitted', async () => {
     const guest = await connect(server.url, ada.token);
     const chief = await connect(server.url, admin.token);
-    const told = [hears(guest, 'maintenance:changed'), hears(chief, 'maintenance:changed')];
+    const received = [receives(guest, 'maintenance:changed'), receives(chief, 'maintenance:changed')];
     await set({ enabled: true, message: 'Soon back' });
     const state = { enabled: true, message: 'Soon back', until: null };
-    expect(await Promise.all(told)).toEqual([state, state]);
+    expect(await Promise.all(received)).toEqual([state, state]);
     const message = { channelId, clientMessageId: 'socket', body: 'Hello' };
     expect(await guest.ask('message:send', message)).toMatchObject({
       ok: false,
@@ -113,7 +113,7 @@ describe('during maintenance', () => {
     await expect(connect(server.url, ada.token)).rejects.toMatchObject({
       data: { code: 'maintenance', details: { until: null } },
     });
-    const over = hears(guest, 'maintenance:changed');
+    const over = receives(guest, 'maintenance:changed');
     await set({ enabled: false });
     expect(await over).toMatchObject({ enabled: false });
     expect(await guest.ask('message:send', message)).toMatchObject({ ok: true });

@@ -6,7 +6,7 @@ import { PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
 import { fillPath, operationsOf } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { signUpGuarded } from '../../fixtures/totp';
+import { signUpWithTotp } from '../../fixtures/totp';
 import { until } from '../../fixtures/until';
 
 const THROTTLED = { THROTTLE_ENABLED: 'true', TRUST_PROXY: 'true' };
@@ -145,7 +145,7 @@ describe('guessing the password of one account', () => {
   });
 
   it('includes the second factor and the password that is requested again', async () => {
-    const { person } = await signUpGuarded(server);
+    const { person } = await signUpWithTotp(server);
     for (let time = 0; time <= FREE; time++) {
       expect(await login(server.api, person, { code: 'zzzzz-zzzzz' })).toMatchObject(
         refused(401, 'totp_invalid'),

@@ -112,7 +112,7 @@ describe('the unread count', () => {
     const device = await connect(server.url, guest.token);
     const { body } = await unreadFrom(guest, 2);
     expect(body.read).toMatchObject({ readSeq: 1, unread: 2 });
-    expect(await device.isTold('channel:read')).toEqual({ read: body.read });
+    expect(await device.waitFor('channel:read')).toEqual({ read: body.read });
     // A late word of having read less does not count, nor does one of unread behind the marker.
     await read(guest, 1);
     await unreadFrom(guest, 4);

@@ -1,7 +1,7 @@
 import { auditOf, refused } from '../../fixtures/accounts';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { enter } from '../../fixtures/sockets';
+import { connectClient } from '../../fixtures/sockets';
 
 /** What a blocked person writes wherever they can. */
 const WORDS = 'Xyzzy';
@@ -54,7 +54,7 @@ const ownGroup = async (by: Person): Promise<string> =>
 const CONSENT_REQUIRED = refused(403, 'consent_required');
 
 /** A group of the owner in which Mallory has a role, and Ada is a member. */
-async function calmRoom(role: string, visibility: 'public' | 'private' = 'public') {
+async function quietRoom(role: string, visibility: 'public' | 'private' = 'public') {
   const room = await createRoom(server.api, owner, [ada, mallory], visibility);
   await done(owner, 'patch', `/api/groups/${room.groupId}/members/${mallory.id}`, { role });
   return room;
@@ -66,7 +66,7 @@ describe('the texts of a blocked user', () => {
     const { groupId: adasGroup } = await createRoom(server.api, ada, [], 'public');
     await done(ada, 'patch', `/api/groups/${adasGroup}`, { joinPolicy: 'approval' });
     await block(ada, mallory);
-    const client = await enter(server.url, ada);
+    const client = await connectClient(server.url, ada);
 
     expect(await add(groupId, ada, mallory)).toMatchObject(CONSENT_REQUIRED);
     expect((await invite(groupId, ada, mallory)).status).toBe(201);
@@ -80,9 +80,9 @@ describe('the texts of a blocked user', () => {
 
     // What comes after it has come.
     const room = await createRoom(server.api, owner, [ada]);
-    await client.isTold('group:added', ({ group }) => group.id === room.groupId);
-    const told = client.told.filter(({ event }) => !event.startsWith('presence'));
-    expect(told.filter(({ payload }) => !JSON.stringify(payload).includes(room.groupId))).toEqual([]);
+    await client.waitFor('group:added', ({ group }) => group.id === room.groupId);
+    const bans = client.events.filter(({ event }) => !event.startsWith('presence'));
+    expect(bans.filter(({ payload }) => !JSON.stringify(payload).includes(room.groupId))).toEqual([]);
     expect(await kindsOf(ada)).toEqual(['group.added']);
     expect((await server.api.get('/api/client/invites', ada.token)).body.invites).toEqual([]);
     const overview = await server.api.get('/api/client/overview', ada.token);
@@ -97,7 +97,7 @@ describe('the texts of a blocked user', () => {
   });
 
   it('are left out of the notifications about moderation, which are sent nevertheless', async () => {
-    const { groupId, channelId } = await calmRoom('admin');
+    const { groupId, channelId } = await quietRoom('admin');
     const other = await createRoom(server.api, owner, [mallory], 'public');
     await done(owner, 'patch', `/api/groups/${other.groupId}/members/${mallory.id}`, { role: 'admin' });
     await done(owner, 'patch', `/api/groups/${other.groupId}`, { joinPolicy: 'approval' });
@@ -106,7 +106,7 @@ describe('the texts of a blocked user', () => {
     const { message } = await done(ada, 'post', `/api/channels/${channelId}/messages`, sent);
     const { report } = await done(owner, 'post', `/api/messages/${message.id}/report`, { category: 'spam' });
     await block(ada, mallory);
-    const client = await enter(server.url, ada);
+    const client = await connectClient(server.url, ada);
 
     const restriction = `/api/channels/${channelId}/restrictions/${ada.id}`;
     await done(mallory, 'post', `/api/reports/${report.id}/claim`);
@@ -121,10 +121,10 @@ describe('the texts of a blocked user', () => {
       reason: WORDS,
     });
 
-    await client.isTold('notification:created', ({ notification }) =>
+    await client.waitFor('notification:created', ({ notification }) =>
       notification.kind.startsWith('join_request'),
     );
-    expect(JSON.stringify(client.told)).not.toContain(WORDS);
+    expect(JSON.stringify(client.events)).not.toContain(WORDS);
     const notifications = (await notificationsOf(ada)).reverse().slice(1);
     expect(notifications.map(({ kind, text, actorId }) => [kind, text, actorId])).toEqual([
       ['warning', '', null],
@@ -140,7 +140,7 @@ describe('the texts of a blocked user', () => {
   });
 
   it('reach users who have not blocked them', async () => {
-    const { channelId } = await calmRoom('moderator');
+    const { channelId } = await quietRoom('moderator');
     const restriction = { kind: 'muted', reason: WORDS };
     await done(mallory, 'put', `/api/channels/${channelId}/restrictions/${ada.id}`, restriction);
     const summary = await server.api.get(`/api/channels/${channelId}/summary`, ada.token);
@@ -174,9 +174,9 @@ describe('a ban', () => {
     await come(groupId);
     await ban(groupId, ada, owner, 'first');
     await ban(groupId, ada, owner, 'second');
-    const told = (await notificationsOf(ada)).filter(({ kind }) => kind === 'group.banned');
+    const bans = (await notificationsOf(ada)).filter(({ kind }) => kind === 'group.banned');
     // The first has not been read: the second takes its place.
-    expect(told.map(({ text }) => text)).toEqual(['second']);
+    expect(bans.map(({ text }) => text)).toEqual(['second']);
   });
 });
 
@@ -248,8 +248,8 @@ describe('a user who requires an invite', () => {
     });
     expect(await add(groupId, mallory, root)).toMatchObject(CONSENT_REQUIRED);
     const hand = { userId: mallory.id };
-    const handOver = await server.api.post(`/api/admin/groups/${groupId}/transfer`, hand, root.token);
-    expect(handOver).toMatchObject(CONSENT_REQUIRED);
+    const transfer = await server.api.post(`/api/admin/groups/${groupId}/transfer`, hand, root.token);
+    expect(transfer).toMatchObject(CONSENT_REQUIRED);
   });
 
   it.each([
@@ -276,13 +276,13 @@ describe('a user who requires an invite', () => {
 describe('the same notification over and over again', () => {
   it('exists once while it is unread, and is refused after some repetitions', async () => {
     const groupId = await ownGroup(mallory);
-    const client = await enter(server.url, ada);
+    const client = await connectClient(server.url, ada);
     const member = `/api/groups/${groupId}/members/${ada.id}`;
     let times = 0;
     for (; (await add(groupId, ada, mallory)).status === 201; times++) await done(mallory, 'delete', member);
     expect(times).toBe(PER_HOUR / 2);
     expect(await kindsOf(ada)).toEqual(['group.removed', 'group.added']);
-    const notified = client.told.filter(({ event }) => event === 'notification:created');
+    const notified = client.events.filter(({ event }) => event === 'notification:created');
     expect(notified).toHaveLength(PER_HOUR);
     const refusal = await add(groupId, ada, mallory);
     expect(refusal).toMatchObject(refused(429, 'rate_limited'));
@@ -311,22 +311,22 @@ describe('the same notification over and over again', () => {
   it('reaches admins a limited number of times when a user requests to join and withdraws again', async () => {
     const { groupId } = await createRoom(server.api, ada, [], 'public');
     await done(ada, 'patch', `/api/groups/${groupId}`, { joinPolicy: 'approval' });
-    const client = await enter(server.url, ada);
+    const client = await connectClient(server.url, ada);
     for (let times = 0; times < PER_HOUR + 5; times++) {
       await done(mallory, 'post', `/api/groups/${groupId}/join-requests`, { note: `${times}` });
       await done(mallory, 'delete', `/api/client/join-requests/${groupId}`);
     }
     await done(mallory, 'post', `/api/groups/${groupId}/join-requests`, { note: 'last' });
     await done(owner, 'post', `/api/groups/${groupId}/join-requests`, { note: 'other' });
-    await client.isTold('join_request:created', ({ joinRequest }) => joinRequest.user.id === owner.id);
-    const heard = client.told.filter(({ event }) => event === 'join_request:created');
-    expect(heard).toHaveLength(PER_HOUR + 1);
+    await client.waitFor('join_request:created', ({ joinRequest }) => joinRequest.user.id === owner.id);
+    const received = client.events.filter(({ event }) => event === 'join_request:created');
+    expect(received).toHaveLength(PER_HOUR + 1);
     const queue = await server.api.get(`/api/groups/${groupId}/join-requests`, ada.token);
     expect(queue.body.joinRequests.map(({ note }: { note: string }) => note)).toEqual(['last', 'other']);
   });
 
   it('is not refused to moderators: they may mute as often as they have to', async () => {
-    const { channelId } = await calmRoom('moderator');
+    const { channelId } = await quietRoom('moderator');
     for (let times = 0; times < PER_HOUR + 2; times++) {
       const restriction = { kind: 'muted', reason: `${times}` };
       await done(mallory, 'put', `/api/channels/${channelId}/restrictions/${ada.id}`, restriction);

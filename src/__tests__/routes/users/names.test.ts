@@ -41,7 +41,7 @@ const UNREADABLE = [
 const LEGITIMATE = ['می‌خواهم', 'דָּוִד', 'Nguyễn Thị', 'श्री राम', '👩‍🚀 crew', 'ภาษาไทย', '東京', 'Łukasz'];
 
 /** Every call that gives something a name. */
-async function namings(): Promise<[string, (name: string) => Promise<{ status: number; body: any }>][]> {
+async function namingCalls(): Promise<[string, (name: string) => Promise<{ status: number; body: any }>][]> {
   const { api } = server;
   const { groupId, channelId } = await createRoom(api, owner);
   const person = await signUp(api, 'named');
@@ -56,13 +56,13 @@ async function namings(): Promise<[string, (name: string) => Promise<{ status: n
 }
 
 it('an unreadable name is refused wherever a name is given', async () => {
-  for (const [, give] of await namings()) {
+  for (const [, give] of await namingCalls()) {
     for (const name of UNREADABLE) expect(await give(name)).toMatchObject(refused(400, 'validation_failed'));
   }
 });
 
 it('names in all scripts are stored unchanged, including joiners and accents', async () => {
-  for (const [what, give] of await namings()) {
+  for (const [what, give] of await namingCalls()) {
     for (const name of LEGITIMATE) {
       const { status, body } = await give(`${name} ${what}`);
       expect([what, name, Math.floor(status / 100)]).toEqual([what, name, 2]);

@@ -44,9 +44,9 @@ describe('preferences', () => {
 
   it("are sent to the user's other devices", async () => {
     const phone = await connect(server.url, ada.token);
-    const heard = new Promise((resolve) => phone.socket.once('preferences:updated', resolve));
+    const received = new Promise((resolve) => phone.socket.once('preferences:updated', resolve));
     await set({ locale: 'pt-BR' });
-    expect(await heard).toEqual({ preferences: { ...DEFAULTS, locale: 'pt-BR' } });
+    expect(await received).toEqual({ preferences: { ...DEFAULTS, locale: 'pt-BR' } });
     phone.close();
   });
 

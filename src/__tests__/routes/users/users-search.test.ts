@@ -197,11 +197,11 @@ describe('the personal export', () => {
     ]);
     const text = await response.text();
     expect(text.endsWith('\n')).toBe(true);
-    const lines: { kind: string; data: any }[] = text
+    const records: { kind: string; data: any }[] = text
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { kind: string; data: unknown });
-    const of = (kind: string) => lines.filter((line) => line.kind === kind).map(({ data }) => data);
+    const of = (kind: string) => records.filter((line) => line.kind === kind).map(({ data }) => data);
     expect(of('user')).toMatchObject([{ id: ada.id, email: `${ada.username}@example.org` }]);
     expect(of('session')).toMatchObject([{ address: '127.0.0.1', current: true }]);
     expect(of('membership')).toMatchObject([{ group: { id: groupId, myRole: 'owner' } }]);
@@ -227,11 +227,11 @@ describe('the personal export', () => {
     const messages = async () => {
       const headers = { Authorization: `Bearer ${bob.token}` };
       const text = await (await fetch(`${server.url}/api/users/me/export`, { headers })).text();
-      const lines = text
+      const records = text
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line) as { kind: string; data: any });
-      return lines.filter(({ kind }) => kind === 'message').map(({ data }) => data);
+      return records.filter(({ kind }) => kind === 'message').map(({ data }) => data);
     };
     expect(await messages()).toEqual([mine, gone]);
     await api.post(`/api/groups/${groupId}/leave`, undefined, bob.token);

@@ -43,8 +43,8 @@ describe('a draft', () => {
     expect((await save({ body: 'Hel' })).status).toBe(200);
     await save({ body: 'Hello' });
     await save({ body: 'In the thread' }, path(channelId, root.id));
-    await device.isTold('draft:changed', ({ draft }) => draft?.body === 'Hello');
-    await device.isTold('draft:changed', ({ threadId }) => threadId === root.id);
+    await device.waitFor('draft:changed', ({ draft }) => draft?.body === 'Hello');
+    await device.waitFor('draft:changed', ({ threadId }) => threadId === root.id);
     expect(await list()).toMatchObject([
       { channelId, threadId: null, body: 'Hello', clientMessageId: null },
       { channelId, threadId: root.id, body: 'In the thread' },
@@ -52,12 +52,12 @@ describe('a draft', () => {
     expect((await server.api.get('/api/client/drafts', ada.token)).body.drafts).toEqual([]);
 
     expect((await server.api.delete(path(), bruno.token)).status).toBe(204);
-    await device.isTold('draft:changed', ({ threadId, draft }) => threadId === null && draft === null);
+    await device.waitFor('draft:changed', ({ threadId, draft }) => threadId === null && draft === null);
     expect((await server.api.delete(path(), bruno.token)).status).toBe(204);
     expect(await list()).toHaveLength(1);
     await server.api.delete(path(channelId, root.id), bruno.token);
-    await device.isTold('draft:changed', ({ threadId, draft }) => threadId === root.id && draft === null);
-    const all = stranger.told.filter(({ event }) => event === 'draft:changed');
+    await device.waitFor('draft:changed', ({ threadId, draft }) => threadId === root.id && draft === null);
+    const all = stranger.events.filter(({ event }) => event === 'draft:changed');
     expect(all).toEqual([]);
   });
 
@@ -71,9 +71,9 @@ describe('a draft', () => {
     expect(await list()).toEqual([]);
     const { drafts } = server.context.database.collections;
     await until(async () => (await drafts.countDocuments({ userId: new ObjectId(bruno.id) })) === 0);
-    const told = () => device.told.filter(({ event }) => event === 'draft:changed').at(-1)?.payload;
-    await until(() => told()?.draft === null);
-    expect(told()).toEqual({ channelId, threadId: null, draft: null });
+    const lastDraft = () => device.events.filter(({ event }) => event === 'draft:changed').at(-1)?.payload;
+    await until(() => lastDraft()?.draft === null);
+    expect(lastDraft()).toEqual({ channelId, threadId: null, draft: null });
   });
 
   it('is kept when its user has continued to write', async () => {
@@ -87,10 +87,10 @@ describe('a draft', () => {
 
   it('is visible as long as the channel is readable, and is deleted with it', async () => {
     const { drafts } = server.context.database.collections;
-    const doomed = await createChannel('doomed');
-    await save({ body: 'Doomed' }, path(doomed));
-    await server.api.delete(`/api/channels/${doomed}`, ada.token);
-    expect(await drafts.countDocuments({ channelId: new ObjectId(doomed) })).toBe(0);
+    const deletedChannel = await createChannel('doomed');
+    await save({ body: 'Doomed' }, path(deletedChannel));
+    await server.api.delete(`/api/channels/${deletedChannel}`, ada.token);
+    expect(await drafts.countDocuments({ channelId: new ObjectId(deletedChannel) })).toBe(0);
 
     await save({ body: 'Hidden' });
     await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);

@@ -74,9 +74,12 @@ describe('a scheduled message', () => {
   it('is sent at its time, and its user is notified', async () => {
     const at = soon(4_000);
     const { id, body } = await schedule('at the time', at);
-    const told = await device.isTold('scheduled_message:removed', (one) => one.scheduledMessageId === id);
+    const received = await device.waitFor(
+      'scheduled_message:removed',
+      (one) => one.scheduledMessageId === id,
+    );
     const [sent] = await sentAs(id);
-    expect([sent!.body, sent!._id.toHexString()]).toEqual([body, told.messageId]);
+    expect([sent!.body, sent!._id.toHexString()]).toEqual([body, received.messageId]);
     expect(sent!.createdAt.getTime()).toBeGreaterThanOrEqual(new Date(at).getTime());
   });
 
@@ -94,8 +97,11 @@ describe('a scheduled message', () => {
     });
     // The lease of the dead node is over.
     await makeDue([id], new Date(Date.now() - 60_000));
-    const told = await device.isTold('scheduled_message:removed', (one) => one.scheduledMessageId === id);
-    expect(told.messageId).toBe(message.id);
+    const received = await device.waitFor(
+      'scheduled_message:removed',
+      (one) => one.scheduledMessageId === id,
+    );
+    expect(received.messageId).toBe(message.id);
     expect(await sentAs(id)).toHaveLength(1);
   });
 
@@ -118,7 +124,7 @@ describe('a scheduled message', () => {
     });
     await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
     await makeDue([id], new Date(Date.now() - 60_000));
-    await device.isTold('scheduled_message:removed', (one) => one.scheduledMessageId === id);
+    await device.waitFor('scheduled_message:removed', (one) => one.scheduledMessageId === id);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: bruno.id }, ada.token);
   });
 
@@ -126,14 +132,14 @@ describe('a scheduled message', () => {
     const { id } = await schedule('too late', soon(3_600_000));
     await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
     await makeDue([id]);
-    const { scheduledMessage } = await device.isTold(
+    const { scheduledMessage } = await device.waitFor(
       'scheduled_message:changed',
-      (told) => told.scheduledMessage.id === id && told.scheduledMessage.state === 'failed',
+      (received) => received.scheduledMessage.id === id && received.scheduledMessage.state === 'failed',
     );
     expect(scheduledMessage.failure).toBe('not_found');
-    const { notification } = await device.isTold(
+    const { notification } = await device.waitFor(
       'notification:created',
-      (told) => told.notification.kind === 'scheduled_message.failed',
+      (received) => received.notification.kind === 'scheduled_message.failed',
     );
     expect(notification).toMatchObject({ channelId, text: 'not_found' });
     expect(await sentAs(id)).toEqual([]);
@@ -146,7 +152,7 @@ describe('a scheduled message', () => {
       bruno.token,
     );
     expect(again.body.scheduledMessage).toMatchObject({ state: 'waiting', failure: null });
-    await device.isTold('scheduled_message:removed', (told) => told.scheduledMessageId === id);
+    await device.waitFor('scheduled_message:removed', (received) => received.scheduledMessageId === id);
     expect((await sentAs(id)).map(({ body }) => body)).toEqual(['in time']);
   });
 
@@ -161,7 +167,7 @@ describe('a scheduled message', () => {
     );
     await makeDue(scheduled.map(({ id }) => id));
     for (const { id } of scheduled) {
-      await device.isTold('scheduled_message:removed', (told) => told.scheduledMessageId === id);
+      await device.waitFor('scheduled_message:removed', (received) => received.scheduledMessageId === id);
     }
     const sent = await collections()
       .messages.find({ channelId: new ObjectId(slowId) })
@@ -190,8 +196,11 @@ describe('a scheduled message', () => {
     }
     await collections().scheduledMessages.updateOne({ _id: new ObjectId(id) }, { $set: { takenAt: null } });
     expect((await server.api.delete(`${PATH}/${id}`, bruno.token)).status).toBe(204);
-    const told = await device.isTold('scheduled_message:removed', (one) => one.scheduledMessageId === id);
-    expect(told.messageId).toBeNull();
+    const received = await device.waitFor(
+      'scheduled_message:removed',
+      (one) => one.scheduledMessageId === id,
+    );
+    expect(received.messageId).toBeNull();
     expect((await server.api.delete(`${PATH}/${id}`, bruno.token)).status).toBe(404);
   });
 

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 /** Something that changes what a person is, or their group. */
-interface Act {
+interface Action {
   kind: 'join' | 'leave' | 'role' | 'mute' | 'unmute' | 'enter' | 'exit' | 'archive' | 'restore';
   who: number;
   /** How it is written: by itself, in a transaction, or in one that is undone. */
@@ -28,14 +28,14 @@ interface Act {
   asked: boolean;
 }
 
-const act: fc.Arbitrary<Act> = fc.record({
+const act: fc.Arbitrary<Action> = fc.record({
   kind: fc.constantFrom('join', 'leave', 'role', 'mute', 'unmute', 'enter', 'exit', 'archive', 'restore'),
   who: fc.nat(2),
   way: fc.constantFrom('plain', 'transaction', 'undone'),
   asked: fc.boolean(),
 });
 
-function write({ kind, who }: Act): Promise<unknown> {
+function write({ kind, who }: Action): Promise<unknown> {
   const { groups, memberships, channelMembers, channelRestrictions } = server.context.database.collections;
   const userId = new ObjectId(people[who]!.id);
   const { _id: channelId } = channel;
@@ -83,7 +83,7 @@ function write({ kind, who }: Act): Promise<unknown> {
 const everybody = () =>
   people.map(({ id }) => ({ id: new ObjectId(id), role: 'client', state: 'active' }) as const);
 
-async function perform(step: Act): Promise<void> {
+async function perform(step: Action): Promise<void> {
   const { transactions } = server.context.database;
   if (step.way === 'plain') await write(step);
   else {
@@ -97,7 +97,7 @@ async function perform(step: Act): Promise<void> {
 
 test('the cache agrees with the database as soon as a write has been answered', async () => {
   const { collections, transactions, accessVersion } = server.context.database;
-  const remembering = new AccessFacts(collections, transactions, accessVersion);
+  const caching = new AccessFacts(collections, transactions, accessVersion);
   const asking = new AccessFacts(collections, transactions, undefined);
   const actors = everybody();
   const facts = (from: AccessFacts) =>
@@ -109,9 +109,9 @@ test('the cache agrees with the database as soon as a write has been answered', 
   await fc.assert(
     fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 12 }), async (acts) => {
       for (const step of acts) {
-        const asked = step.asked ? facts(remembering) : undefined;
+        const asked = step.asked ? facts(caching) : undefined;
         await perform(step);
-        expect(await facts(remembering)).toEqual(await facts(asking));
+        expect(await facts(caching)).toEqual(await facts(asking));
         await asked;
       }
     }),
@@ -121,11 +121,11 @@ test('the cache agrees with the database as soon as a write has been answered', 
 
 test('a transaction sees its own writes, and does not share what it reads with others', async () => {
   const { collections, transactions, accessVersion } = server.context.database;
-  const remembering = new AccessFacts(collections, transactions, accessVersion);
+  const caching = new AccessFacts(collections, transactions, accessVersion);
   const [bob] = everybody().slice(1);
   const groupId = channel.groupId!;
   const filter = { groupId, userId: bob!.id };
-  const roleOf = async () => (await remembering.channel(channel, [bob!], {}))[0]!.role;
+  const roleOf = async () => (await caching.channel(channel, [bob!], {}))[0]!.role;
   const setRole = (role: 'member' | 'moderator') =>
     collections.memberships.updateOne(filter, { $set: { role } }, { upsert: true });
   await setRole('moderator');

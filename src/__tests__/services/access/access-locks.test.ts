@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../../db/collections';
 import { lock } from '../../../db/transaction';
-import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
+import { TIMEOUT_MS, rounds, SEED } from '../../../../tools/jest/budget';
 import type { Answer } from '../../fixtures/api';
-import { Orders, type Call } from '../../fixtures/hearing-orders';
-import { beforePair, everyPair, pairOf, SUBJECT } from '../../fixtures/hearing-pairs';
-import { Audience } from '../../fixtures/hearing-world';
+import { Linearizations, type Call } from '../../fixtures/linearizations';
+import { commandsBefore, everyPair, concurrentCommands, SUBJECT } from '../../fixtures/access-pairs';
+import { AccessHarness } from '../../fixtures/access-harness';
 import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
@@ -47,8 +47,8 @@ async function interleave(
   const real = collections[name]!;
   let stop = () => {};
   const stopped = new Promise<void>((resolve) => (stop = resolve));
-  let goOn = () => {};
-  const gate = new Promise<void>((resolve) => (goOn = resolve));
+  let continueCall = () => {};
+  const gate = new Promise<void>((resolve) => (continueCall = resolve));
   let passed = false;
   collections[name] = new Proxy(real, {
     get(target, key) {
@@ -70,7 +70,7 @@ async function interleave(
     const conflict = once(here.context.database.db.client, 'commandFailed');
     const meanwhile = second();
     const collided = await Promise.race([meanwhile.then(() => false), conflict.then(() => true)]);
-    goOn();
+    continueCall();
     const answers = await Promise.all([begun, meanwhile]);
     return [answers[0].status, answers[1].status, collided];
   } finally {
@@ -205,23 +205,27 @@ describe('of two conflicting writes on two nodes, neither relies on what the oth
 test(
   'any two concurrent changes on two nodes are serialised, and leave nothing inconsistent behind',
   async () => {
-    const audience = await Audience.gather({ server: here, root });
+    const audience = await AccessHarness.create({ server: here, root });
     for (const round of rounds(1)) {
       await fc.assert(
         fc.asyncProperty(everyPair, async (ways) => {
           for (const way of ways) {
             const world = await audience.createWorld();
-            for (const command of beforePair(way)) await audience.begin(world, command);
+            for (const command of commandsBefore(way)) await audience.prepare(world, command);
             const nodes = [here.api, there.api];
             const calls = await Promise.all(
-              pairOf(way).map(async (command, index): Promise<Call> => {
+              concurrentCommands(way).map(async (command, index): Promise<Call> => {
                 const { status } = await audience.perform(world, command, nodes[index]);
                 return { command, issuedAt: 1, returnedAt: 2, status };
               }),
             );
-            const { ends } = new Orders([world.model], calls);
+            const { ends } = new Linearizations([world.model], calls);
             expect({ way, calls, explained: ends.length > 0 }).toEqual({ way, calls, explained: true });
-            expect({ way, calls, left: await audience.leftoversIn(world) }).toEqual({ way, calls, left: [] });
+            expect({ way, calls, left: await audience.inconsistenciesIn(world) }).toEqual({
+              way,
+              calls,
+              left: [],
+            });
             const seen = await audience.overviewOf(world, SUBJECT);
             const possible = ends.map((model) => [0, 1].filter((where) => model.reads(SUBJECT, where)));
             await audience.deleteWorld(world);
@@ -236,7 +240,7 @@ test(
       );
     }
   },
-  PATIENCE * 2,
+  TIMEOUT_MS * 2,
 );
 
 test('the end of a ban locks the membership: a user who leaves at the same time gets no event of the channel', async () => {
@@ -270,7 +274,7 @@ test('a user who leaves while a mention of them is published is not notified', a
   );
   expect(answers).toEqual([201, 204, false]);
   await client.ask('message:delete', {});
-  const mentions = client.told.filter(
+  const mentions = client.events.filter(
     ({ event, payload }) => event === 'notification:created' && payload.notification.kind === 'mention',
   );
   expect(mentions).toEqual([]);
@@ -356,7 +360,7 @@ test('leftover members of a private channel, of an older version or a crash, hav
   ).toMatchObject({
     ok: false,
   });
-  expect(client.heard).toEqual([]);
+  expect(client.messages).toEqual([]);
   client.close();
 
   // Who comes back does not find it again.

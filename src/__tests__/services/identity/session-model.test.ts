@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-type Act =
+type Action =
   | 'log in'
   | 'refresh'
   | 'refresh with a spent token'
@@ -38,12 +38,12 @@ type Act =
 
 /** One act; `pick` chooses whose, and which of their tokens. */
 interface Step {
-  act: Act;
+  act: Action;
   user: number;
   pick: number;
 }
 
-const step = (act: Act, weight = 1) => ({
+const step = (act: Action, weight = 1) => ({
   weight,
   arbitrary: fc.record({ act: fc.constant(act), user: fc.nat(USERS - 1), pick: fc.nat(1000) }),
 });

@@ -80,16 +80,16 @@ test('services name no wire events', () => {
     file.endsWith('.ts'),
   );
   expect(files.length).toBeGreaterThan(100);
-  const naming = files.filter((file) => {
+  const offenders = files.filter((file) => {
     const text = readFileSync(join(folder, file), 'utf8');
     return Object.keys(SERVER_EVENTS).some((name) => text.includes(name));
   });
-  expect(naming).toEqual([]);
+  expect(offenders).toEqual([]);
 });
 
 describe('publishing', () => {
   const STAGES: EventStage[] = ['after', 'everywhere', 'before'];
-  const sentence = (bus: EventBus) => {
+  const recordStages = (bus: EventBus) => {
     const calls: string[] = [];
     for (const stage of STAGES) bus.subscribe(() => void calls.push(stage), stage);
     return calls;
@@ -97,14 +97,14 @@ describe('publishing', () => {
 
   test('an event for this node calls all stages before it yields', () => {
     const bus = newBus();
-    const calls = sentence(bus);
+    const calls = recordStages(bus);
     void bus.publish(SAMPLE_EVENTS['message.created']);
     expect(calls).toEqual(['before', 'everywhere', 'after']);
   });
 
   test('an event for all nodes calls its last stage when the others have confirmed', async () => {
     const bus = newBus();
-    const calls = sentence(bus);
+    const calls = recordStages(bus);
     let confirm = () => {};
     bus.connectNodes(() => new Promise((resolve) => (confirm = () => (calls.push('confirmed'), resolve()))));
     const published = bus.publish(SAMPLE_EVENTS['member.removed']);
@@ -119,14 +119,14 @@ describe('publishing', () => {
     bus.subscribe(() => {
       throw new Error('no');
     });
-    const calls = sentence(bus);
+    const calls = recordStages(bus);
     await expect(bus.publish(SAMPLE_EVENTS['member.removed'])).rejects.toThrow('no');
     expect(calls).toEqual(['before', 'everywhere', 'after']);
   });
 
   test('an event from another node calls only the stage for all nodes', async () => {
     const bus = newBus();
-    const calls = sentence(bus);
+    const calls = recordStages(bus);
     await bus.deliver(SAMPLE_EVENTS['member.removed']);
     expect(calls).toEqual(['everywhere']);
   });

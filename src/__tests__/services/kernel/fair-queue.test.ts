@@ -8,7 +8,7 @@ import { ImageProcessor } from '../../../services/files/image-processor';
 import { PasswordHasher } from '../../../services/identity/password';
 import { AppError } from '../../../utils/errors';
 import { FairQueue, type FairQueueLimits, type JobOptions } from '../../../services/kernel/fair-queue';
-import { noise } from '../../fixtures/images';
+import { noiseImage } from '../../fixtures/images';
 
 /** Jobs of a queue that end when a test says so. */
 class Work {
@@ -241,7 +241,7 @@ describe('processing images', () => {
   it("runs the jobs of others before most of one user's, and accepts a limited number from each", async () => {
     const folder = await mkdtemp(join(tmpdir(), 'parley-images-'));
     const path = join(folder, 'picture');
-    await writeFile(path, await noise(200, 200));
+    await writeFile(path, await noiseImage(200, 200));
     const images = new ImageProcessor();
     const order: string[] = [];
     const [one, other] = [new ObjectId(), new ObjectId()];

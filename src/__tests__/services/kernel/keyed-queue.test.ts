@@ -132,9 +132,9 @@ function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
   if (item.kind === 'exclusive')
     return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
   const batch = work.find(({ kind, indexes }) => kind === 'batch' && indexes.includes(item.index))!;
-  const fates = batch.indexes.map((index) => items[index]!.fate);
-  if (fates.includes('poison')) return 'failed: batch';
-  if (fates.includes('unpublishable')) return 'failed: publishing';
+  const outcomesWanted = batch.indexes.map((index) => items[index]!.fate);
+  if (outcomesWanted.includes('poison')) return 'failed: batch';
+  if (outcomesWanted.includes('unpublishable')) return 'failed: publishing';
   return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
 }
 

@@ -432,7 +432,7 @@ describe('a message with links', () => {
   };
   const updated = async ({ id, revision }: { id: string; revision: number }, previews: number) =>
     (
-      await reader.hears(
+      await reader.waitForMessage(
         ({ event, message }) =>
           event === 'message:updated' &&
           message.id === id &&

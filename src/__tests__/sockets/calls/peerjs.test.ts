@@ -58,14 +58,14 @@ test('Socket.IO and PeerJS keep their WebSockets open side by side', async () =>
     const clientMessageId = `round-${++round}`;
     const [sent] = await Promise.all([
       chat[0]!.ask('message:send', { channelId, clientMessageId, body: `Round ${round}` }),
-      chat[1]!.hears(({ message }) => message.clientMessageId === clientMessageId),
+      chat[1]!.waitForMessage(({ message }) => message.clientMessageId === clientMessageId),
       round <= 20 && expectSignalling(...peers),
     ]);
     expect(sent.ok).toBe(true);
   }
   await expectSignalling(...peers);
   expect(chat.map(({ socket }) => socket.connected)).toEqual([true, true]);
-  expect(chat[1]!.heard).toHaveLength(round);
+  expect(chat[1]!.messages).toHaveLength(round);
   for (const client of chat) client.close();
 });
 

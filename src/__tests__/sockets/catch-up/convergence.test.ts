@@ -79,7 +79,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** A group of three, of whom the first owns it and has two devices, with a public channel and two private ones. */
-interface Scene {
+interface Fixture {
   people: Person[];
   devices: Device[];
   groupId: string;
@@ -94,7 +94,7 @@ async function membersOf(channelId: string): Promise<string[]> {
   return rows.map(({ userId }) => userId.toHexString());
 }
 
-async function setScene(): Promise<Scene> {
+async function createFixture(): Promise<Fixture> {
   const { api, url } = server;
   const people = [await signUp(api, 'ada'), await signUp(api, 'bruno'), await signUp(api, 'chiara')];
   const owner = people[0]!;
@@ -115,7 +115,7 @@ async function setScene(): Promise<Scene> {
 
 /** Calls until the server answers, which it does not while it is restarted. */
 async function call(
-  scene: Scene,
+  fixture: Fixture,
   by: Person,
   method: 'get' | 'post' | 'put' | 'patch' | 'delete',
   path: string,
@@ -127,7 +127,7 @@ async function call(
       if (Date.now() > deadline) throw error;
       return undefined;
     });
-    if (answer && answer.status >= 500) scene.failures.push(`${method} ${path}: ${answer.body.error.code}`);
+    if (answer && answer.status >= 500) fixture.failures.push(`${method} ${path}: ${answer.body.error.code}`);
     if (answer) return answer;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -135,8 +135,8 @@ async function call(
 
 const TEXTS = ['hello', 'well', 'so', 'yes', 'no', '@channel look', 'hi @', '@'];
 
-async function take(scene: Scene, one: Step): Promise<void> {
-  const { people, devices, groupId, channelIds } = scene;
+async function take(fixture: Fixture, one: Step): Promise<void> {
+  const { people, devices, groupId, channelIds } = fixture;
   const [owner] = people as [Person];
   const at = <Item>(items: readonly Item[], index: number) => items[index % items.length]!;
   const channelId = 'channel' in one ? at(channelIds, one.channel) : '';
@@ -151,7 +151,7 @@ async function take(scene: Scene, one: Step): Promise<void> {
   };
   const send = (extra: object = {}) => {
     const clientMessageId = randomUUID();
-    scene.sent.add(clientMessageId);
+    fixture.sent.add(clientMessageId);
     const content = { body: 'text' in one ? text(one.text) : '', ...extra };
     device.chat.send(channelId, content, clientMessageId);
     return { clientMessageId, ...content };
@@ -172,7 +172,7 @@ async function take(scene: Scene, one: Step): Promise<void> {
       return;
     case 'send twice': {
       const input = send();
-      await call(scene, device.person, 'post', `/api/channels/${channelId}/messages`, input);
+      await call(fixture, device.person, 'post', `/api/channels/${channelId}/messages`, input);
       return;
     }
     case 'edit':
@@ -180,8 +180,8 @@ async function take(scene: Scene, one: Step): Promise<void> {
       const own = shown.filter(({ senderId }) => senderId === device.person.id || one.kind === 'delete');
       if (own.length === 0) return;
       const path = `/api/messages/${at(own, one.pick).id}`;
-      if (one.kind === 'delete') await call(scene, device.person, 'delete', path);
-      else await call(scene, device.person, 'patch', path, { body: `${text(one.text)}, that is` });
+      if (one.kind === 'delete') await call(fixture, device.person, 'delete', path);
+      else await call(fixture, device.person, 'patch', path, { body: `${text(one.text)}, that is` });
       return;
     }
     case 'react':
@@ -191,7 +191,7 @@ async function take(scene: Scene, one: Step): Promise<void> {
       if (shown.length === 0) return;
       const mark = one.kind.endsWith('react') ? `reactions/${encodeURIComponent('👍')}` : 'pin';
       const path = `/api/messages/${at(shown, one.pick).id}/${mark}`;
-      await call(scene, device.person, one.kind.startsWith('un') ? 'delete' : 'put', path);
+      await call(fixture, device.person, one.kind.startsWith('un') ? 'delete' : 'put', path);
       return;
     }
     case 'read':
@@ -208,25 +208,25 @@ async function take(scene: Scene, one: Step): Promise<void> {
       await device.chat.loadMembers(channelId);
       return;
     case 'take in':
-      await call(scene, owner, 'post', `/api/channels/${channelId}/members`, { userId: person.id });
+      await call(fixture, owner, 'post', `/api/channels/${channelId}/members`, { userId: person.id });
       return;
     case 'take out':
-      await call(scene, owner, 'delete', `/api/channels/${channelId}/members/${person.id}`);
+      await call(fixture, owner, 'delete', `/api/channels/${channelId}/members/${person.id}`);
       return;
     case 'open':
     case 'close': {
       const visibility = one.kind === 'open' ? 'public' : 'private';
-      await call(scene, owner, 'patch', `/api/channels/${channelId}`, { visibility });
+      await call(fixture, owner, 'patch', `/api/channels/${channelId}`, { visibility });
       return;
     }
     case 'topic':
-      await call(scene, owner, 'patch', `/api/channels/${channelId}`, { topic: randomUUID() });
+      await call(fixture, owner, 'patch', `/api/channels/${channelId}`, { topic: randomUUID() });
       return;
     case 'leave group':
-      await call(scene, owner, 'delete', `/api/groups/${groupId}/members/${person.id}`);
+      await call(fixture, owner, 'delete', `/api/groups/${groupId}/members/${person.id}`);
       return;
     case 'come to group':
-      await call(scene, owner, 'post', `/api/groups/${groupId}/members`, { userId: person.id });
+      await call(fixture, owner, 'post', `/api/groups/${groupId}/members`, { userId: person.id });
       return;
     case 'break':
       device.breakConnection();
@@ -243,14 +243,14 @@ async function take(scene: Scene, one: Step): Promise<void> {
 }
 
 /** What a client that starts now reads over REST. */
-async function freshRead(scene: Scene, person: Person) {
-  const { body } = await call(scene, person, 'get', `/api/channels?groupId=${scene.groupId}&limit=200`);
+async function freshRead(fixture: Fixture, person: Person) {
+  const { body } = await call(fixture, person, 'get', `/api/channels?groupId=${fixture.groupId}&limit=200`);
   const channels = new Map<string, { channel: any; read: any; messages: any[]; members: string[] }>();
   for (const channel of body.channels ?? []) {
     const path = `/api/channels/${channel.id}`;
-    const { summary } = (await call(scene, person, 'get', `${path}/summary`)).body;
+    const { summary } = (await call(fixture, person, 'get', `${path}/summary`)).body;
     const { readSeq, unread, mentions } = summary;
-    const { messages } = (await call(scene, person, 'get', `${path}/messages?limit=200`)).body;
+    const { messages } = (await call(fixture, person, 'get', `${path}/messages?limit=200`)).body;
     const read = { readSeq, unread, mentions };
     channels.set(channel.id, {
       channel,
@@ -262,8 +262,8 @@ async function freshRead(scene: Scene, person: Person) {
   return channels;
 }
 
-async function expectFresh(scene: Scene, { person, chat }: Device): Promise<void> {
-  const fresh = await freshRead(scene, person);
+async function expectFresh(fixture: Fixture, { person, chat }: Device): Promise<void> {
+  const fresh = await freshRead(fixture, person);
   const { channels, outbox } = chat.state;
   expect([...channels.keys()].sort()).toEqual([...fresh.keys()].sort());
   for (const [channelId, { channel, read, messages, members }] of fresh) {
@@ -283,17 +283,17 @@ async function expectFresh(scene: Scene, { person, chat }: Device): Promise<void
 
 /** @param waits for each step, whether it is done before the next one begins. */
 async function play(steps: readonly { step: Step; wait: boolean }[]): Promise<void> {
-  const scene = await setScene();
+  const fixture = await createFixture();
   try {
-    await Promise.all(scene.devices.map((device) => device.settle()));
-    const { channelIds, devices } = scene;
+    await Promise.all(fixture.devices.map((device) => device.settle()));
+    const { channelIds, devices } = fixture;
     for (const { chat } of devices)
       for (const id of channelIds) await chat.loadHistory(id).catch(() => undefined);
     let running: Promise<void>[] = [];
     for (const { step: one, wait } of steps) {
       // Two restarts at once are none.
       if (one.kind === 'restart') running = await Promise.all(running).then(() => []);
-      const taken = take(scene, one);
+      const taken = take(fixture, one);
       if (wait || one.kind === 'restart') await taken;
       else running.push(taken);
     }
@@ -302,14 +302,14 @@ async function play(steps: readonly { step: Step; wait: boolean }[]): Promise<vo
     for (const device of devices) await device.settle();
     // What the last of them sent has come to the others by now, in front of their second answer.
     for (const device of devices) await device.settle();
-    for (const device of devices) await expectFresh(scene, device);
-    for (const person of scene.people) {
-      const { body } = await call(scene, person, 'get', '/api/client/verify');
+    for (const device of devices) await expectFresh(fixture, device);
+    for (const person of fixture.people) {
+      const { body } = await call(fixture, person, 'get', '/api/client/verify');
       expect(body.drift).toEqual([]);
     }
-    expect(scene.failures).toEqual([]);
+    expect(fixture.failures).toEqual([]);
   } finally {
-    for (const { socket } of scene.devices) socket.disconnect();
+    for (const { socket } of fixture.devices) socket.disconnect();
   }
 }
 

@@ -7,11 +7,11 @@ import { until } from '../../fixtures/until';
 let server: TestServer;
 let owner: Person;
 let member: Person;
-let witness: Person;
+let observer: Person;
 const clients: Client[] = [];
 let counter = 0;
 
-async function enter(person: Person, options?: object): Promise<Client> {
+async function connectClient(person: Person, options?: object): Promise<Client> {
   const client = await connect(server.url, person.token, options);
   clients.push(client);
   return client;
@@ -22,7 +22,7 @@ async function enter(person: Person, options?: object): Promise<Client> {
  * an answer to something it asked: had the message been sent to it, it would have come before.
  * @returns the client id of the message.
  */
-async function say(channelId: string, heardBy: Client, silent: Client[] = []): Promise<string> {
+async function say(channelId: string, receiver: Client, silent: Client[] = []): Promise<string> {
   const clientMessageId = `say-${++counter}`;
   const answer = await server.api.post(
     `/api/channels/${channelId}/messages`,
@@ -30,13 +30,13 @@ async function say(channelId: string, heardBy: Client, silent: Client[] = []): P
     owner.token,
   );
   expect(answer.status).toBe(201);
-  await heardBy.hears(({ message }) => message.clientMessageId === clientMessageId);
+  await receiver.waitForMessage(({ message }) => message.clientMessageId === clientMessageId);
   for (const client of silent) await client.ask('message:delete', { messageId: '0'.repeat(24) });
   return clientMessageId;
 }
 
-const hasHeard = (client: Client, clientMessageId: string) =>
-  client.heard.some(({ message }) => message.clientMessageId === clientMessageId);
+const hasReceived = (client: Client, clientMessageId: string) =>
+  client.messages.some(({ message }) => message.clientMessageId === clientMessageId);
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -44,7 +44,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   member = await signUp(server.api, 'member');
-  witness = await signUp(server.api, 'witness');
+  observer = await signUp(server.api, 'witness');
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();
@@ -52,44 +52,46 @@ afterEach(() => {
 afterAll(() => server.close());
 
 test('a removed member receives nothing more on any device once the call has returned', async () => {
-  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, observer]);
   const [phone, laptop, present] = [
-    await enter(member, { transports: ['websocket'] }),
-    await enter(member, { transports: ['polling'] }),
-    await enter(witness),
+    await connectClient(member, { transports: ['websocket'] }),
+    await connectClient(member, { transports: ['polling'] }),
+    await connectClient(observer),
   ];
   const before = await say(channelId, present);
   await Promise.all(
-    [phone, laptop].map((client) => client.hears(({ message }) => message.clientMessageId === before)),
+    [phone, laptop].map((client) =>
+      client.waitForMessage(({ message }) => message.clientMessageId === before),
+    ),
   );
 
   expect((await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token)).status).toBe(
     204,
   );
   const after = await say(channelId, present, [phone, laptop]);
-  expect(hasHeard(phone, after)).toBe(false);
-  expect(hasHeard(laptop, after)).toBe(false);
+  expect(hasReceived(phone, after)).toBe(false);
+  expect(hasReceived(laptop, after)).toBe(false);
 
   const send = { channelId, clientMessageId: 'ghost', body: 'I am still here' };
   expect(await phone.ask('message:send', send)).toMatchObject({ ok: false, error: { code: 'not_found' } });
 });
 
 test('a user who leaves receives nothing more, and receives again after joining', async () => {
-  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness], 'public');
-  const [client, present] = [await enter(member), await enter(witness)];
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, observer], 'public');
+  const [client, present] = [await connectClient(member), await connectClient(observer)];
   await server.api.post(`/api/groups/${groupId}/leave`, undefined, member.token);
   const away = await say(channelId, present, [client]);
-  expect(hasHeard(client, away)).toBe(false);
+  expect(hasReceived(client, away)).toBe(false);
   await server.api.post(`/api/groups/${groupId}/join`, undefined, member.token);
   const back = await say(channelId, client);
-  expect(hasHeard(client, back)).toBe(true);
+  expect(hasReceived(client, back)).toBe(true);
 });
 
 test('a new member receives events at once, on sockets that were open before', async () => {
-  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
-  const client = await enter(member);
+  const { groupId, channelId } = await createRoom(server.api, owner, [observer]);
+  const client = await connectClient(member);
   await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
-  expect(hasHeard(client, await say(channelId, client))).toBe(true);
+  expect(hasReceived(client, await say(channelId, client))).toBe(true);
 });
 
 describe('a private channel', () => {
@@ -99,34 +101,34 @@ describe('a private channel', () => {
   let client: Client;
 
   beforeEach(async () => {
-    ({ groupId } = await createRoom(server.api, owner, [member, witness]));
+    ({ groupId } = await createRoom(server.api, owner, [member, observer]));
     const input = { groupId, name: 'inner circle', visibility: 'private' };
     const { body } = await server.api.post('/api/channels', input, owner.token);
     channelId = body.channel.id;
-    [client, present] = [await enter(member), await enter(owner)];
+    [client, present] = [await connectClient(member), await connectClient(owner)];
   });
 
   const addMember = () =>
     server.api.post(`/api/channels/${channelId}/members`, { userId: member.id }, owner.token);
 
   test('sends nothing to other members of the group', async () => {
-    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    expect(hasReceived(client, await say(channelId, present, [client]))).toBe(false);
   });
 
   test('sends to a member from being added until being removed', async () => {
     expect((await addMember()).status).toBe(204);
-    expect(hasHeard(client, await say(channelId, client))).toBe(true);
+    expect(hasReceived(client, await say(channelId, client))).toBe(true);
     await server.api.delete(`/api/channels/${channelId}/members/${member.id}`, owner.token);
-    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    expect(hasReceived(client, await say(channelId, present, [client]))).toBe(false);
   });
 
   test('sends nothing to a member who is removed from the group', async () => {
     await addMember();
     await say(channelId, client);
     await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
-    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    expect(hasReceived(client, await say(channelId, present, [client]))).toBe(false);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
-    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    expect(hasReceived(client, await say(channelId, present, [client]))).toBe(false);
   });
 
   test('sends to all once it is public, and only to its members once it is private again', async () => {
@@ -134,12 +136,12 @@ describe('a private channel', () => {
       server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
     await addMember();
     await setVisibility('public');
-    const bystander = await enter(witness);
-    expect(hasHeard(bystander, await say(channelId, bystander))).toBe(true);
+    const bystander = await connectClient(observer);
+    expect(hasReceived(bystander, await say(channelId, bystander))).toBe(true);
     await setVisibility('private');
     const secret = await say(channelId, present, [bystander, client]);
-    expect(hasHeard(bystander, secret)).toBe(false);
-    expect(hasHeard(client, secret)).toBe(false);
+    expect(hasReceived(bystander, secret)).toBe(false);
+    expect(hasReceived(client, secret)).toBe(false);
   });
 
   test('sends nothing to a member who connected while it was public', async () => {
@@ -157,7 +159,7 @@ describe('a private channel', () => {
       await resumed;
       return read(userId);
     });
-    const connecting = enter(member);
+    const connecting = connectClient(member);
     await inHandshake;
     for (const visibility of ['public', 'private']) {
       const answer = await server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
@@ -166,76 +168,76 @@ describe('a private channel', () => {
     finishHandshake();
     const late = await connecting;
     reading.mockRestore();
-    expect(hasHeard(late, await say(channelId, present, [late]))).toBe(false);
+    expect(hasReceived(late, await say(channelId, present, [late]))).toBe(false);
   });
 });
 
 test('each change is sent to the users concerned, once and in one order', async () => {
-  const { groupId } = await createRoom(server.api, owner, [witness]);
+  const { groupId } = await createRoom(server.api, owner, [observer]);
   const own = { groupId, name: 'order of events', visibility: 'private' };
   const { body } = await server.api.post('/api/channels', own, owner.token);
   const channel = `/api/channels/${body.channel.id}`;
   const group = `/api/groups/${groupId}`;
-  const devices = [await enter(owner), await enter(member), await enter(witness)];
+  const devices = [await connectClient(owner), await connectClient(member), await connectClient(observer)];
   /** What the owner, the member and the witness are told of a call, by the names of the events. */
-  async function toldOf(method: 'post' | 'patch' | 'delete', path: string, payload?: object) {
-    const before = devices.map(({ told }) => told.length);
+  async function eventsAfter(method: 'post' | 'patch' | 'delete', path: string, payload?: object) {
+    const before = devices.map(({ events: received }) => received.length);
     const answer = await server.api.call(method, path, {
       token: owner.token,
       ...(payload && { body: payload }),
     });
     expect(Math.floor(answer.status / 100)).toBe(2);
     for (const device of devices) await device.ask('message:delete', { messageId: '0'.repeat(24) });
-    return devices.map(({ told }, index) =>
-      told
+    return devices.map(({ events: received }, index) =>
+      received
         .slice(before[index])
         .map(({ event }) => event)
         .filter((event) => event !== 'presence:changed' && !event.startsWith('notification:')),
     );
   }
   const userId = member.id;
-  expect(await toldOf('post', `${group}/members`, { userId })).toEqual([
+  expect(await eventsAfter('post', `${group}/members`, { userId })).toEqual([
     ['member:added'],
     ['group:added', 'member:added'],
     ['member:added'],
   ]);
-  expect(await toldOf('post', `${channel}/members`, { userId })).toEqual([
+  expect(await eventsAfter('post', `${channel}/members`, { userId })).toEqual([
     ['channel_member:added'],
     ['channel:added', 'channel_member:added'],
     [],
   ]);
-  expect(await toldOf('delete', `${channel}/members/${userId}`)).toEqual([
+  expect(await eventsAfter('delete', `${channel}/members/${userId}`)).toEqual([
     ['channel_member:removed'],
     ['channel:removed'],
     [],
   ]);
-  await toldOf('post', `${channel}/members`, { userId });
-  expect(await toldOf('patch', channel, { visibility: 'public' })).toEqual([
+  await eventsAfter('post', `${channel}/members`, { userId });
+  expect(await eventsAfter('patch', channel, { visibility: 'public' })).toEqual([
     ['channel_member:cleared', 'group:updated', 'channel:added'],
     ['channel_member:cleared', 'group:updated', 'channel:added'],
     ['group:updated', 'channel:added'],
   ]);
-  expect(await toldOf('patch', channel, { topic: 'anything' })).toEqual([
+  expect(await eventsAfter('patch', channel, { topic: 'anything' })).toEqual([
     ['channel:updated'],
     ['channel:updated'],
     ['channel:updated'],
   ]);
-  expect(await toldOf('patch', channel, { visibility: 'private' })).toEqual([
+  expect(await eventsAfter('patch', channel, { visibility: 'private' })).toEqual([
     ['group:updated', 'channel_member:added', 'channel:updated'],
     ['group:updated', 'channel:removed'],
     ['group:updated', 'channel:removed'],
   ]);
-  await toldOf('post', `${channel}/members`, { userId });
+  await eventsAfter('post', `${channel}/members`, { userId });
   // Their way out of the channel is told to those who stay in it, and theirs out of the group to those who stay there.
-  expect(await toldOf('delete', `${group}/members/${userId}`)).toEqual([
+  expect(await eventsAfter('delete', `${group}/members/${userId}`)).toEqual([
     ['channel_member:removed', 'member:removed'],
     ['group:removed'],
     ['member:removed'],
   ]);
-  await toldOf('post', `${group}/members`, { userId });
-  await toldOf('post', `${channel}/members`, { userId });
-  expect(await toldOf('delete', channel)).toEqual([['channel:removed'], ['channel:removed'], []]);
-  expect(await toldOf('delete', group)).toEqual([
+  await eventsAfter('post', `${group}/members`, { userId });
+  await eventsAfter('post', `${channel}/members`, { userId });
+  expect(await eventsAfter('delete', channel)).toEqual([['channel:removed'], ['channel:removed'], []]);
+  expect(await eventsAfter('delete', group)).toEqual([
     ['channel:removed', 'group:removed'],
     ['channel:removed', 'group:removed'],
     ['channel:removed', 'group:removed'],
@@ -246,7 +248,7 @@ describe('log-out', () => {
   test('closes the sockets of its session and leaves those of others', async () => {
     const login = { identifier: member.username, password: 'correct horse battery' };
     const other = (await server.api.post('/api/auth/login', login)).body.accessToken as string;
-    const [mine, theirs] = [await enter(member), await enter({ ...member, token: other })];
+    const [mine, theirs] = [await connectClient(member), await connectClient({ ...member, token: other })];
     const closed = new Promise((resolve) => mine.socket.once('disconnect', resolve));
     await server.api.post('/api/auth/logout', undefined, member.token);
     expect(await closed).toBe('io server disconnect');
@@ -254,7 +256,7 @@ describe('log-out', () => {
   });
 
   test('the reuse of a stolen refresh token closes the sockets of its session', async () => {
-    const client = await enter(member);
+    const client = await connectClient(member);
     const closed = new Promise((resolve) => client.socket.once('disconnect', resolve));
     await reuseRefreshToken(server.api, member);
     expect(await closed).toBe('io server disconnect');
@@ -262,8 +264,8 @@ describe('log-out', () => {
 });
 
 test('messages sent during a disconnection are not replayed to a user who may not read them any more', async () => {
-  const { groupId, channelId } = await createRoom(server.api, owner, [member, witness]);
-  const [client, present] = [await enter(member), await enter(witness)];
+  const { groupId, channelId } = await createRoom(server.api, owner, [member, observer]);
+  const [client, present] = [await connectClient(member), await connectClient(observer)];
   await say(channelId, client);
   const { socket } = client;
   const before = socket.id;
@@ -278,31 +280,31 @@ test('messages sent during a disconnection are not replayed to a user who may no
   expect(socket.id).not.toBe(before);
   expect(socket.recovered).toBeFalsy();
   await client.ask('message:delete', { messageId: '0'.repeat(24) });
-  expect(hasHeard(client, missed)).toBe(false);
+  expect(hasReceived(client, missed)).toBe(false);
 });
 
 test('a user who is added while connecting receives what follows', async () => {
-  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
+  const { groupId, channelId } = await createRoom(server.api, owner, [observer]);
   for (let round = 0; round < 5; round++) {
-    const connecting = enter(member);
+    const connecting = connectClient(member);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
     // A socket that answers and delivers nothing would be the worst of all.
     const client = await connecting;
-    expect(hasHeard(client, await say(channelId, client))).toBe(true);
+    expect(hasReceived(client, await say(channelId, client))).toBe(true);
     client.close();
     await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
   }
 });
 
 test('a user who is removed while connecting never receives what follows', async () => {
-  const { groupId, channelId } = await createRoom(server.api, owner, [witness]);
-  const present = await enter(witness);
+  const { groupId, channelId } = await createRoom(server.api, owner, [observer]);
+  const present = await connectClient(observer);
   for (let round = 0; round < 10; round++) {
     await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
-    const connecting = enter(member);
+    const connecting = connectClient(member);
     await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
     const client = await connecting;
-    expect(hasHeard(client, await say(channelId, present, [client]))).toBe(false);
+    expect(hasReceived(client, await say(channelId, present, [client]))).toBe(false);
     client.close();
   }
 });

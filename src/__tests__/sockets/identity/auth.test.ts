@@ -21,7 +21,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-async function enter(
+async function connectClient(
   { token }: Pick<Person, 'token'>,
   transport = 'websocket',
   on = server,
@@ -33,9 +33,11 @@ async function enter(
 
 /** How a socket ends: what it is told, and what Socket.IO says. */
 async function endOf({ socket }: Client): Promise<{ told: string; how: string }> {
-  const told = new Promise<string>((resolve) => socket.once('auth:ended', ({ reason }) => resolve(reason)));
+  const received = new Promise<string>((resolve) =>
+    socket.once('auth:ended', ({ reason }) => resolve(reason)),
+  );
   const how = new Promise<string>((resolve) => socket.once('disconnect', resolve));
-  return { told: await told, how: await how };
+  return { told: await received, how: await how };
 }
 
 const post = (path: string, body: unknown, { token }: Person) => server.api.post(path, body, token);
@@ -83,7 +85,11 @@ describe('the end of a session closes its sockets with the reason and stops thei
 
   it.each(acts)('%s: %s', async (_, reason, act) => {
     const { channelId } = await createRoom(server.api, admin, [ada]);
-    const [socket, polling, witness] = [await enter(ada), await enter(ada, 'polling'), await enter(admin)];
+    const [socket, polling, observer] = [
+      await connectClient(ada),
+      await connectClient(ada, 'polling'),
+      await connectClient(admin),
+    ];
     const ends = Promise.all([socket, polling].map(endOf));
     expect(Math.floor((await act()).status / 100)).toBe(2);
 
@@ -91,16 +97,20 @@ describe('the end of a session closes its sockets with the reason and stops thei
     const clientMessageId = `after-${ada.id}`;
     const message = { clientMessageId, body: 'Is she gone?' };
     expect((await post(`/api/channels/${channelId}/messages`, message, admin)).status).toBe(201);
-    await witness.hears((heard) => heard.message.clientMessageId === clientMessageId);
+    await observer.waitForMessage((received) => received.message.clientMessageId === clientMessageId);
     const end = { told: reason, how: 'io server disconnect' };
     expect(await ends).toEqual([end, end]);
-    for (const { heard } of [socket, polling]) expect(heard).toEqual([]);
+    for (const { messages: received } of [socket, polling]) expect(received).toEqual([]);
     await expect(connect(server.url, ada.token)).rejects.toMatchObject({ data: { code: 'session_revoked' } });
   });
 
   it('leaves the sockets of other sessions and users open', async () => {
     const phone = await logInAgain(server.api, ada);
-    const [mine, theirs, foreign] = [await enter(ada), await enter(phone), await enter(admin)];
+    const [mine, theirs, foreign] = [
+      await connectClient(ada),
+      await connectClient(phone),
+      await connectClient(admin),
+    ];
     const end = endOf(mine);
     await post('/api/auth/logout', undefined, ada);
     await end;
@@ -157,7 +167,7 @@ describe('the expiry of the token of a socket', () => {
     new Promise<string>((resolve) => socket.once('auth:expiring', ({ expiresAt }) => resolve(expiresAt)));
 
   it('is announced, and then closes the socket', async () => {
-    const client = await enter(bob, 'websocket', brief);
+    const client = await connectClient(bob, 'websocket', brief);
     const events: string[] = [];
     client.socket.onAny((event: string) => event.startsWith('auth:') && events.push(event));
     const [expiresAt, end] = await Promise.all([expiring(client), endOf(client)]);
@@ -169,7 +179,7 @@ describe('the expiry of the token of a socket', () => {
   });
 
   it('moves with a new token', async () => {
-    const client = await enter(bob, 'websocket', brief);
+    const client = await connectClient(bob, 'websocket', brief);
     const first = await expiring(client);
     let over = false;
     const end = endOf(client).finally(() => (over = true));
@@ -185,7 +195,7 @@ describe('the expiry of the token of a socket', () => {
   });
 
   it('is not moved by a token of another session or user, or an invalid or revoked one', async () => {
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const refuse = async (token: unknown, code: string) =>
       expect(await client.ask('auth:refresh', { token })).toMatchObject({ ok: false, error: { code } });
     await refuse((await logInAgain(server.api, ada)).token, 'forbidden');
@@ -225,7 +235,7 @@ describe('a changed role applies to open sockets as soon as the call returns', (
   };
 
   it.each(['websocket', 'polling'])('up and down, over %s', async (transport) => {
-    const client = await enter(ada, transport);
+    const client = await connectClient(ada, transport);
     expect(await moderate(client)).toBe('not_found');
     await setRole('super_admin');
     expect(await moderate(client)).toBe('deleted');
@@ -238,7 +248,10 @@ describe('a changed role applies to open sockets as soon as the call returns', (
   });
 
   it('on every device, even one that presents an older token again', async () => {
-    const [phone, laptop] = [await enter(ada), await enter(await logInAgain(server.api, ada))];
+    const [phone, laptop] = [
+      await connectClient(ada),
+      await connectClient(await logInAgain(server.api, ada)),
+    ];
     await setRole('super_admin');
     const asAdmin = (await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).body;
     for (const client of [phone, laptop]) expect(await moderate(client)).toBe('deleted');
@@ -249,12 +262,12 @@ describe('a changed role applies to open sockets as soon as the call returns', (
   });
 
   it('even if the socket is renewing its token', async () => {
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     await setRole('super_admin');
     const { sessions } = server.context.services;
     const authenticate = sessions.authenticate.bind(sessions);
-    let goOn = () => {};
-    const held = new Promise<void>((resolve) => (goOn = resolve));
+    let resume = () => {};
+    const held = new Promise<void>((resolve) => (resume = resolve));
     // The role has been read, and what was read is on its way when the role changes.
     const hasRead = new Promise<void>((resolve) => {
       jest.spyOn(sessions, 'authenticate').mockImplementation(async (token, address) => {
@@ -269,7 +282,7 @@ describe('a changed role applies to open sockets as soon as the call returns', (
     const renewal = client.ask('auth:refresh', { token: ada.token });
     await hasRead;
     await setRole('client');
-    goOn();
+    resume();
     expect(await renewal).toMatchObject({ ok: true });
     jest.restoreAllMocks();
     expect(await moderate(client)).toBe('not_found');

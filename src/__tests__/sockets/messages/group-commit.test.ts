@@ -150,8 +150,8 @@ test('the same message from two sockets and over REST in one batch is stored onc
   expect(new Set(ids).size).toBe(1);
   expect(await stored()).toHaveLength(1);
   await send(clients[0]!, 'next');
-  await again.hears(({ message }) => message.clientMessageId === 'next');
-  expect(again.heard.map(({ message }) => message.clientMessageId)).toEqual(['one', 'next']);
+  await again.waitForMessage(({ message }) => message.clientMessageId === 'next');
+  expect(again.messages.map(({ message }) => message.clientMessageId)).toEqual(['one', 'next']);
 });
 
 describe('a channel that another node has changed', () => {

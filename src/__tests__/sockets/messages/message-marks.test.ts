@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb';
 import type { ClientEvent } from '../../../models/kernel/client-events.model';
 import { MAX_PINS } from '../../../models/messages/pin.model';
 import { MAX_EMOJIS, MAX_REACTIONS } from '../../../models/messages/reaction.model';
-import { say } from '../../fixtures/messages';
+import { sendMessage } from '../../fixtures/messages';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -29,7 +29,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -46,8 +46,8 @@ const read = async (messageId: string, by: Person) =>
 describe('reactions', () => {
   test('are counted once per user and emoji, in one order, and sent to all under a revision', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id } = await say(server.api, channelId, ada);
-    const listener = await enter(bruno);
+    const { id } = await sendMessage(server.api, channelId, ada);
+    const listener = await connectClient(bruno);
     await put(reaction(id, '👍'), ada);
     await listener.ask('message:react', { messageId: id, emoji: ':shipit:' });
     const twice = await listener.ask('message:react', { messageId: id, emoji: '👍' });
@@ -63,7 +63,7 @@ describe('reactions', () => {
     expect(last).toMatchObject({
       data: { message: { reactions: [reactions[1]], revision: 6, editedAt: null } },
     });
-    expect(listener.heard.map(({ event, message }) => [event, message.revision])).toEqual(
+    expect(listener.messages.map(({ event, message }) => [event, message.revision])).toEqual(
       [2, 3, 4, 5, 6].map((revision) => ['message:updated', revision]),
     );
   });
@@ -71,7 +71,7 @@ describe('reactions', () => {
   test('of many users at once are all stored', async () => {
     const people = await Promise.all(Array.from({ length: 8 }, () => signUp(server.api)));
     const { channelId } = await createRoom(server.api, ada, people);
-    const { id } = await say(server.api, channelId, ada);
+    const { id } = await sendMessage(server.api, channelId, ada);
     await Promise.all(people.flatMap((by) => ['👍', '🎉'].map((emoji) => put(reaction(id, emoji), by))));
     await Promise.all(people.slice(0, 3).map((by) => server.api.delete(reaction(id, '🎉'), by.token)));
     const { reactions } = await read(id, ada);
@@ -91,7 +91,7 @@ describe('reactions', () => {
 
   test('are limited in emojis and in number', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id } = await say(server.api, channelId, ada);
+    const { id } = await sendMessage(server.api, channelId, ada);
     const messageId = new ObjectId(id);
     const many = Array.from({ length: MAX_EMOJIS }, (_, index) => ({
       emoji: `:e${index}:`,
@@ -109,8 +109,8 @@ describe('reactions', () => {
 
   test('accept one emoji or a shortcode, over both transports', async () => {
     const { channelId } = await createRoom(server.api, ada);
-    const { id } = await say(server.api, channelId, ada);
-    const client = await enter(ada);
+    const { id } = await sendMessage(server.api, channelId, ada);
+    const client = await connectClient(ada);
     for (const emoji of ['x', '👍👍', '<script>', '$where', '../..', ' ']) {
       expect((await put(reaction(id, emoji), ada)).body.error.code).toBe('validation_failed');
       const overSocket = await client.ask('message:react', { messageId: id, emoji });
@@ -124,7 +124,7 @@ describe('pins', () => {
   test('are listed latest first, page by page, and no longer once they are removed', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const ids: string[] = [];
-    for (let count = 0; count < 3; count++) ids.push((await say(server.api, channelId, bruno)).id);
+    for (let count = 0; count < 3; count++) ids.push((await sendMessage(server.api, channelId, bruno)).id);
     const [one, two, three] = ids as [string, string, string];
     for (const id of [two, one, three]) expect((await put(`/api/messages/${id}/pin`, ada)).status).toBe(200);
     const again = await put(`/api/messages/${two}/pin`, ada);
@@ -143,7 +143,7 @@ describe('pins', () => {
 
   test('are limited per channel, however many are added at once', async () => {
     const { channelId } = await createRoom(server.api, ada);
-    const sent = await Promise.all(Array.from({ length: 6 }, () => say(server.api, channelId, ada)));
+    const sent = await Promise.all(Array.from({ length: 6 }, () => sendMessage(server.api, channelId, ada)));
     const [like] = await collections()
       .messages.find({ channelId: new ObjectId(channelId) })
       .limit(1)
@@ -164,11 +164,11 @@ describe('pins', () => {
 
   test('require a moderator in groups, and any member in direct messages', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id } = await say(server.api, channelId, bruno);
+    const { id } = await sendMessage(server.api, channelId, bruno);
     expect((await put(`/api/messages/${id}/pin`, bruno)).body.error.code).toBe('forbidden');
     const started = await server.api.post('/api/direct-messages', { userIds: [eve.id] }, bruno.token);
     const direct: string = started.body.conversation.channel.id;
-    const message = await say(server.api, direct, bruno, '@channel');
+    const message = await sendMessage(server.api, direct, bruno, '@channel');
     expect(message.mentionsEveryone).toBe('channel');
     expect((await put(`/api/messages/${message.id}/pin`, eve)).status).toBe(200);
   });
@@ -177,8 +177,11 @@ describe('pins', () => {
 describe('bookmarks', () => {
   test("are listed newest first, sent to the user's own devices, and to nobody else's", async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const [one, two] = [await say(server.api, channelId, ada), await say(server.api, channelId, ada)];
-    const [device, other] = [await enter(bruno), await enter(ada)];
+    const [one, two] = [
+      await sendMessage(server.api, channelId, ada),
+      await sendMessage(server.api, channelId, ada),
+    ];
+    const [device, other] = [await connectClient(bruno), await connectClient(ada)];
     await put(`/api/messages/${one.id}/bookmark`, bruno);
     await device.ask('message:bookmark', { messageId: two.id });
     await device.ask('message:bookmark', { messageId: two.id });
@@ -190,21 +193,21 @@ describe('bookmarks', () => {
     expect(await list(ada)).toEqual([]);
     await server.api.delete(`/api/messages/${one.id}/bookmark`, bruno.token);
     await server.api.delete(`/api/messages/${two.id}`, ada.token);
-    await device.isTold('bookmark:removed', ({ messageId }) => messageId === two.id);
+    await device.waitFor('bookmark:removed', ({ messageId }) => messageId === two.id);
     expect(await list(bruno)).toEqual([]);
-    const events = device.told.filter(({ event }) => event.startsWith('bookmark:'));
+    const events = device.events.filter(({ event }) => event.startsWith('bookmark:'));
     expect(events.map(({ event }) => event)).toEqual([
       'bookmark:added',
       'bookmark:added',
       'bookmark:removed',
       'bookmark:removed',
     ]);
-    expect(other.told.some(({ event }) => event.startsWith('bookmark:'))).toBe(false);
+    expect(other.events.some(({ event }) => event.startsWith('bookmark:'))).toBe(false);
   });
 
   test('exist only as long as the user may read the messages', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id } = await say(server.api, channelId, ada);
+    const { id } = await sendMessage(server.api, channelId, ada);
     await put(`/api/messages/${id}/bookmark`, bruno);
     await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
     const { body } = await server.api.get('/api/client/bookmarks', bruno.token);
@@ -246,8 +249,8 @@ describe('a user who may not', () => {
     'read a message cannot %s it, and only learns that it was not found',
     async (_, event, overRest, more) => {
       const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
-      const { id } = await say(server.api, channelId, ada);
-      const [outsider, removed] = [await enter(eve), await enter(bruno)];
+      const { id } = await sendMessage(server.api, channelId, ada);
+      const [outsider, removed] = [await connectClient(eve), await connectClient(bruno)];
       await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
       const forward = event === 'message:forward' ? { channelId, clientMessageId: randomUUID() } : {};
       for (const [client, person] of [
@@ -264,7 +267,7 @@ describe('a user who may not', () => {
 
   test('write in a channel cannot react in it either', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const { id } = await say(server.api, channelId, ada);
+    const { id } = await sendMessage(server.api, channelId, ada);
     expect(
       (await put(`/api/channels/${channelId}/restrictions/${bruno.id}`, ada, { kind: 'muted' })).status,
     ).toBe(200);
@@ -274,7 +277,7 @@ describe('a user who may not', () => {
 
   test('change a deleted message', async () => {
     const { channelId } = await createRoom(server.api, ada);
-    const { id } = await say(server.api, channelId, ada, 'Secret');
+    const { id } = await sendMessage(server.api, channelId, ada, 'Secret');
     await put(reaction(id, '👍'), ada);
     await put(`/api/messages/${id}/pin`, ada);
     const gone = await server.api.delete(`/api/messages/${id}`, ada.token);
@@ -291,8 +294,8 @@ describe('a user who may not', () => {
 
 test('an idempotency key applies to both transports', async () => {
   const { channelId } = await createRoom(server.api, ada);
-  const { id } = await say(server.api, channelId, ada);
-  const client = await enter(ada);
+  const { id } = await sendMessage(server.api, channelId, ada);
+  const client = await connectClient(ada);
   const key = randomUUID();
   const first = await client.ask('message:react', { messageId: id, emoji: '👍', idempotencyKey: key });
   await client.ask('message:unreact', { messageId: id, emoji: '👍' });

@@ -8,7 +8,7 @@ let bruno: Person;
 let eve: Person;
 const clients: Client[] = [];
 
-async function enter(person: Person, options?: object): Promise<Client> {
+async function connectClient(person: Person, options?: object): Promise<Client> {
   const client = await connect(server.url, person.token, options);
   clients.push(client);
   return client;
@@ -22,7 +22,9 @@ async function flush(client: Client, channelId: string, listeners: Client[]): Pr
   const answer = await client.ask('message:send', { channelId, clientMessageId, body: 'flush' });
   expect(answer.ok).toBe(true);
   await Promise.all(
-    listeners.map((listener) => listener.hears(({ message }) => message.clientMessageId === clientMessageId)),
+    listeners.map((listener) =>
+      listener.waitForMessage(({ message }) => message.clientMessageId === clientMessageId),
+    ),
   );
 }
 
@@ -68,10 +70,10 @@ describe('sending a message', () => {
   test("reaches every device of every member, the sender's own included, without joining", async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const [phone, laptop, other, outsider] = [
-      await enter(ada),
-      await enter(ada, { transports: ['polling'] }),
-      await enter(bruno, { transports: ['websocket'] }),
-      await enter(eve),
+      await connectClient(ada),
+      await connectClient(ada, { transports: ['polling'] }),
+      await connectClient(bruno, { transports: ['websocket'] }),
+      await connectClient(eve),
     ];
     const answer = await phone.ask('message:send', { channelId, clientMessageId: 'm1', body: 'Hello' });
     expect(answer).toEqual({
@@ -80,31 +82,31 @@ describe('sending a message', () => {
     });
     const sent = answer.ok && answer.data.message;
     for (const listener of [phone, laptop, other]) {
-      const heard = await listener.hears(({ event }) => event === 'message:created');
-      expect(heard.message).toEqual(sent);
+      const received = await listener.waitForMessage(({ event }) => event === 'message:created');
+      expect(received.message).toEqual(sent);
     }
-    expect(outsider.heard).toEqual([]);
+    expect(outsider.messages).toEqual([]);
   });
 
   test('again after a lost acknowledgement, on another socket or over REST, changes nothing', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const [sender, listener] = [await enter(ada), await enter(bruno)];
+    const [sender, listener] = [await connectClient(ada), await connectClient(bruno)];
     const input = { clientMessageId: 'lost-ack', body: 'Once' };
     const first = await sender.ask('message:send', { channelId, ...input });
-    const second = await (await enter(ada)).ask('message:send', { channelId, ...input });
+    const second = await (await connectClient(ada)).ask('message:send', { channelId, ...input });
     const third = await server.api.post(`/api/channels/${channelId}/messages`, input, ada.token);
     expect(second).toEqual(first);
     expect(third.status).toBe(200);
     expect(first.ok && first.data.message).toEqual(third.body.message);
     await flush(sender, channelId, [listener]);
-    expect(listener.heard.filter(({ message }) => message.clientMessageId === 'lost-ack')).toHaveLength(1);
+    expect(listener.messages.filter(({ message }) => message.clientMessageId === 'lost-ack')).toHaveLength(1);
     const { body } = await server.api.get(`/api/channels/${channelId}`, ada.token);
     expect(body.channel).toMatchObject({ seq: 2, revision: 2 });
   });
 
   test('from many sockets at once creates one', async () => {
     const { channelId } = await createRoom(server.api, ada);
-    const sockets = await Promise.all(Array.from({ length: 8 }, () => enter(ada)));
+    const sockets = await Promise.all(Array.from({ length: 8 }, () => connectClient(ada)));
     const input = { channelId, clientMessageId: 'double-click', body: 'One' };
     const answers = await Promise.all(sockets.map((socket) => socket.ask('message:send', input)));
     expect(new Set(answers.map((answer) => answer.ok && answer.data.message.id)).size).toBe(1);
@@ -114,7 +116,7 @@ describe('sending a message', () => {
 
   test('with a different text but a used clientMessageId is refused, not ignored', async () => {
     const { channelId } = await createRoom(server.api, ada);
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     await client.ask('message:send', { channelId, clientMessageId: 'reused', body: 'First' });
     const answer = await client.ask('message:send', { channelId, clientMessageId: 'reused', body: 'Second' });
     expect(answer).toMatchObject({ ok: false, error: { code: 'client_message_id_reused' } });
@@ -122,7 +124,7 @@ describe('sending a message', () => {
 
   test('reaches all in one order, which is the order of seq and of each sender', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const [a, b] = [await enter(ada), await enter(bruno)];
+    const [a, b] = [await connectClient(ada), await connectClient(bruno)];
     const count = 60;
     const send = (client: Client, name: string) =>
       Array.from({ length: count }, (_, index) =>
@@ -130,14 +132,16 @@ describe('sending a message', () => {
       );
     await Promise.all([...send(a, 'order-a'), ...send(b, 'order-b')]);
     await flush(a, channelId, [a, b]);
-    for (const { heard } of [a, b]) {
-      expect(heard.map(({ message }) => message.seq)).toEqual(
+    for (const { messages: received } of [a, b]) {
+      expect(received.map(({ message }) => message.seq)).toEqual(
         Array.from({ length: 2 * count + 1 }, (_, index) => index + 1),
       );
-      expect(heard.map(({ message }) => message.revision)).toEqual(heard.map(({ message }) => message.seq));
+      expect(received.map(({ message }) => message.revision)).toEqual(
+        received.map(({ message }) => message.seq),
+      );
     }
     const bySender = (prefix: string) =>
-      a.heard
+      a.messages
         .filter(({ message }) => message.clientMessageId.startsWith(prefix))
         .map(({ message }) => Number(message.body));
     const inOrder = Array.from({ length: count }, (_, index) => index);
@@ -147,14 +151,14 @@ describe('sending a message', () => {
 
   test('over REST, editing and deleting it, reaches sockets', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const listener = await enter(bruno);
+    const listener = await connectClient(bruno);
     const path = `/api/channels/${channelId}/messages`;
     const { body } = await server.api.post(path, { clientMessageId: 'rest', body: 'One' }, ada.token);
     const id: string = body.message.id;
     await server.api.patch(`/api/messages/${id}`, { body: 'Two' }, ada.token);
     await server.api.delete(`/api/messages/${id}`, ada.token);
-    await listener.hears(({ event }) => event === 'message:deleted');
-    expect(listener.heard.map(({ event, message }) => [event, message.body, message.revision])).toEqual([
+    await listener.waitForMessage(({ event }) => event === 'message:deleted');
+    expect(listener.messages.map(({ event, message }) => [event, message.body, message.revision])).toEqual([
       ['message:created', 'One', 1],
       ['message:updated', 'Two', 2],
       ['message:deleted', '', 3],
@@ -165,7 +169,7 @@ describe('sending a message', () => {
 describe('editing and deleting', () => {
   test('are acknowledged with the current message', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const client = await enter(ada);
+    const client = await connectClient(ada);
     const sent = await client.ask('message:send', { channelId, clientMessageId: 'e1', body: 'Draft' });
     const messageId = sent.ok ? sent.data.message.id : '';
     const edited = await client.ask('message:edit', { messageId, body: 'Final' });
@@ -181,7 +185,11 @@ describe('editing and deleting', () => {
 
   test('are refused to others over sockets with the same code as over REST', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const [author, member, outsider] = [await enter(ada), await enter(bruno), await enter(eve)];
+    const [author, member, outsider] = [
+      await connectClient(ada),
+      await connectClient(bruno),
+      await connectClient(eve),
+    ];
     const sent = await author.ask('message:send', { channelId, clientMessageId: 'p6', body: 'Mine' });
     const messageId = sent.ok ? sent.data.message.id : '';
     for (const [client, person, code] of [

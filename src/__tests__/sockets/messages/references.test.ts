@@ -27,7 +27,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -53,12 +53,12 @@ const follows = (threadId: string) =>
 describe('a thread', () => {
   test('counts its replies at the root, under a revision of its own, for all readers', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const listener = await enter(bruno);
+    const listener = await connectClient(bruno);
     const root = await say(channelId, ada, 'Root');
     const reply = await say(channelId, bruno, 'Reply', { threadId: root.id });
     expect(reply).toMatchObject({ seq: 2, revision: 2, threadId: root.id, replyCount: 0 });
-    const heard = await listener.hears(({ event }) => event === 'message:updated');
-    expect(heard.message).toMatchObject({
+    const received = await listener.waitForMessage(({ event }) => event === 'message:updated');
+    expect(received.message).toMatchObject({
       id: root.id,
       seq: 1,
       revision: 3,
@@ -72,7 +72,7 @@ describe('a thread', () => {
 
   test('keeps one order of revisions during concurrent replies to several roots', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
-    const listener = await enter(bruno);
+    const listener = await connectClient(bruno);
     const roots = [await say(channelId, ada, 'One'), await say(channelId, ada, 'Two')];
     const replies = Array.from({ length: 30 }, (_, index) => index);
     await Promise.all(
@@ -81,13 +81,14 @@ describe('a thread', () => {
       ),
     );
     const last = await say(channelId, ada, 'Last');
-    await listener.hears(({ message }) => message.id === last.id);
-    const revisions = listener.heard.map(({ message }) => message.revision);
+    await listener.waitForMessage(({ message }) => message.id === last.id);
+    const revisions = listener.messages.map(({ message }) => message.revision);
     expect(revisions).toEqual(Array.from({ length: revisions.length }, (_, index) => index + 1));
     expect(last.revision).toBe(revisions.length);
-    const seqs = listener.heard.filter(({ event }) => event === 'message:created');
+    const seqs = listener.messages.filter(({ event }) => event === 'message:created');
     expect(seqs.map(({ message }) => message.seq)).toEqual(seqs.map((_, index) => index + 1));
-    const newest = (id: string) => listener.heard.filter(({ message }) => message.id === id).at(-1)!.message;
+    const newest = (id: string) =>
+      listener.messages.filter(({ message }) => message.id === id).at(-1)!.message;
     expect(roots.map(({ id }) => newest(id).replyCount)).toEqual([20, 10]);
   });
 
@@ -135,7 +136,7 @@ describe('a message that another one refers to', () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     const other = await createRoom(server.api, ada);
     const foreign = await say(other.channelId, ada, 'Elsewhere');
-    const socket = await enter(bruno);
+    const socket = await connectClient(bruno);
     for (const field of ['threadId', 'replyToId']) {
       for (const id of [foreign.id, '0'.repeat(24)]) {
         const overRest = await post(channelId, bruno, 'Reply', { [field]: id });

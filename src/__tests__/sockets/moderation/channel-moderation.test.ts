@@ -10,7 +10,7 @@ let root: Person;
 let owner: Person;
 let moderator: Person;
 let guest: Person;
-let witness: Client;
+let observer: Client;
 /** The guest's devices. */
 let devices: Client[];
 let groupId: string;
@@ -21,7 +21,7 @@ beforeAll(async () => {
   server = await startTestServer();
   root = await signUp(server.api, 'root');
   [owner, moderator] = [await signUp(server.api, 'owner'), await signUp(server.api, 'moderator')];
-  witness = await connect(server.url, owner.token);
+  observer = await connect(server.url, owner.token);
 });
 beforeEach(async () => {
   guest = await signUp(server.api, 'guest');
@@ -36,7 +36,7 @@ afterEach(() => {
   for (const device of devices) device.close();
 });
 afterAll(async () => {
-  witness.close();
+  observer.close();
   await server.close();
 });
 
@@ -71,24 +71,24 @@ const lastAct = async () =>
   (await server.api.get('/api/admin/audit-log', root.token, { limit: 1 })).body.entries[0];
 
 /** Which of the guest's devices hear what the owner writes now. */
-async function whoHears(): Promise<boolean[]> {
+async function recipients(): Promise<boolean[]> {
   const answer = await send(owner);
   expect(answer.status).toBe(201);
   const { id } = answer.body.message;
-  await witness.hears(({ message }) => message.id === id);
+  await observer.waitForMessage(({ message }) => message.id === id);
   // Had it been sent to a device, it would be there before the answer to what that asks now.
   for (const device of devices) await device.ask('message:delete', { messageId: '0'.repeat(24) });
-  return devices.map(({ heard }) => heard.some(({ message }) => message.id === id));
+  return devices.map(({ messages: received }) => received.some(({ message }) => message.id === id));
 }
 
 describe('a ban from a channel', () => {
   it('removes the channel on all devices of the user at once, and lifting it restores the channel', async () => {
-    expect(await whoHears()).toEqual([true, true]);
+    expect(await recipients()).toEqual([true, true]);
     const { status, body } = await restrict({ kind: 'banned', reason: 'spam' });
     expect(status).toBe(200);
     expect(body.restriction).toMatchObject({ kind: 'banned', reason: 'spam', expiresAt: null });
     expect(body.restriction.user.id).toBe(guest.id);
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     expect(await get(guest)).toMatchObject(refused(404, 'not_found'));
     expect(await send(guest)).toMatchObject(refused(404, 'not_found'));
     expect(await sendBySocket()).toMatchObject({ ok: false, error: { code: 'not_found' } });
@@ -102,25 +102,26 @@ describe('a ban from a channel', () => {
     });
     // Changes of the channel are not heard either.
     await server.api.patch(`/api/channels/${channelId}`, { topic: 'secret' }, owner.token);
-    expect(await whoHears()).toEqual([false, false]);
-    for (const { told } of devices) expect(told.map(({ event }) => event)).not.toContain('channel:updated');
+    expect(await recipients()).toEqual([false, false]);
+    for (const { events: restriction } of devices)
+      expect(restriction.map(({ event }) => event)).not.toContain('channel:updated');
 
     for (const device of devices) {
-      expect(await device.isTold('channel:removed')).toEqual({ channelId, groupId, reason: 'banned' });
+      expect(await device.waitFor('channel:removed')).toEqual({ channelId, groupId, reason: 'banned' });
       const restricted = { channelId, kind: 'banned', reason: 'spam', expiresAt: null };
-      expect(await device.isTold('channel:restricted')).toEqual(restricted);
-      const { notification } = await device.isTold('notification:created');
+      expect(await device.waitFor('channel:restricted')).toEqual(restricted);
+      const { notification } = await device.waitFor('notification:created');
       expect(notification).toMatchObject({ kind: 'channel.banned', channelId, groupId, text: 'spam' });
     }
     // A device that comes now hears nothing either.
     devices.push(await connect(server.url, guest.token));
-    expect(await whoHears()).toEqual([false, false, false]);
+    expect(await recipients()).toEqual([false, false, false]);
 
     expect((await lift()).status).toBe(204);
-    expect(await whoHears()).toEqual([true, true, true]);
+    expect(await recipients()).toEqual([true, true, true]);
     for (const device of devices) {
-      await device.isTold('channel:restricted', ({ kind }) => kind === null);
-      await device.isTold('channel:added', ({ channel }) => channel.id === channelId);
+      await device.waitFor('channel:restricted', ({ kind }) => kind === null);
+      await device.waitFor('channel:added', ({ channel }) => channel.id === channelId);
     }
     expect((await sendBySocket()).ok).toBe(true);
     expect(await lastAct()).toMatchObject({ action: 'channel.restriction_ended', actorId: moderator.id });
@@ -132,12 +133,12 @@ describe('a ban from a channel', () => {
   it('expires: open sockets receive the channel again without reconnecting', async () => {
     const ends = new Date(Date.now() + 2500);
     await restrict({ kind: 'banned', expiresAt: ends.toISOString() });
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     await Promise.all(
-      devices.map((device) => device.isTold('channel:restricted', ({ kind }) => kind === null)),
+      devices.map((device) => device.waitFor('channel:restricted', ({ kind }) => kind === null)),
     );
     expect(Date.now()).toBeGreaterThanOrEqual(ends.getTime());
-    expect(await whoHears()).toEqual([true, true]);
+    expect(await recipients()).toEqual([true, true]);
     expect(await lastAct()).toMatchObject({
       action: 'channel.restriction_ended',
       actorId: null,
@@ -169,29 +170,32 @@ describe('a ban from a channel', () => {
       async () => (await collections().channelRestrictions.countDocuments({ kind: 'muted' })) === 0,
     );
     expect(await listed()).toMatchObject([{ expiresAt: later, user: { id: guest.id } }]);
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
   });
 
   it('from a private channel restores the membership when it ends, unless the user is out by then', async () => {
     await server.api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, owner.token);
     const members = `/api/channels/${channelId}/members`;
     await server.api.post(members, { userId: guest.id }, owner.token);
-    expect(await whoHears()).toEqual([true, true]);
+    expect(await recipients()).toEqual([true, true]);
     await restrict({ kind: 'banned' }, guest, owner);
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     const again = await server.api.post(members, { userId: guest.id }, owner.token);
     expect(again).toMatchObject(refused(400, 'bad_request'));
     await lift(guest, owner);
-    expect(await whoHears()).toEqual([true, true]);
+    expect(await recipients()).toEqual([true, true]);
 
     await restrict({ kind: 'banned' }, guest, owner);
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     // Who is online is told once a second, whenever that is.
-    const others = () => devices.map(({ told }) => told.filter(({ event }) => event !== 'presence:changed'));
+    const others = () =>
+      devices.map(({ events: restriction }) =>
+        restriction.filter(({ event }) => event !== 'presence:changed'),
+      );
     const before = others();
     expect((await server.api.delete(`${members}/${guest.id}`, owner.token)).status).toBe(204);
     await lift(guest, owner);
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     expect(others()).toEqual(before);
   });
 
@@ -199,9 +203,9 @@ describe('a ban from a channel', () => {
     await restrict({ kind: 'banned' });
     await server.api.post(`/api/groups/${groupId}/leave`, undefined, guest.token);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: guest.id }, owner.token);
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     devices.push(await connect(server.url, guest.token));
-    expect(await whoHears()).toEqual([false, false, false]);
+    expect(await recipients()).toEqual([false, false, false]);
   });
 });
 
@@ -209,13 +213,13 @@ describe('a mute', () => {
   it('permits reading but not writing, over REST and sockets, until it ends', async () => {
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
     await restrict({ kind: 'muted', reason: 'calm down', expiresAt });
-    expect(await whoHears()).toEqual([true, true]);
+    expect(await recipients()).toEqual([true, true]);
     expect(await send(guest)).toMatchObject(refused(403, 'muted'));
     expect(await sendBySocket()).toMatchObject({ ok: false, error: { code: 'muted' } });
     for (const device of devices) {
-      const told = { channelId, kind: 'muted', reason: 'calm down', expiresAt };
-      expect(await device.isTold('channel:restricted')).toEqual(told);
-      const { notification } = await device.isTold('notification:created');
+      const restriction = { channelId, kind: 'muted', reason: 'calm down', expiresAt };
+      expect(await device.waitFor('channel:restricted')).toEqual(restriction);
+      const { notification } = await device.waitFor('notification:created');
       expect(notification).toMatchObject({ kind: 'channel.muted', text: 'calm down' });
     }
     const summary = await server.api.get(`/api/channels/${channelId}/summary`, guest.token);
@@ -227,10 +231,10 @@ describe('a mute', () => {
   it('replaces a ban, and a ban replaces it', async () => {
     await restrict({ kind: 'banned' });
     await restrict({ kind: 'muted' });
-    expect(await whoHears()).toEqual([true, true]);
+    expect(await recipients()).toEqual([true, true]);
     expect(await send(guest)).toMatchObject(refused(403, 'muted'));
     await restrict({ kind: 'banned' });
-    expect(await whoHears()).toEqual([false, false]);
+    expect(await recipients()).toEqual([false, false]);
     expect(await listed({ kind: 'muted' })).toEqual([]);
     expect(await listed({ kind: 'banned' })).toHaveLength(1);
   });
@@ -251,8 +255,8 @@ describe('the right to restrict a user', () => {
     const stranger = await signUp(server.api);
     expect(await restrict(body, stranger)).toMatchObject(refused(400, 'bad_request'));
     expect(await restrict(body, guest, stranger)).toMatchObject(refused(404, 'not_found'));
-    const nobody = { ...guest, id: '0'.repeat(24) };
-    expect(await restrict(body, nobody)).toMatchObject(refused(404, 'not_found'));
+    const unknown = { ...guest, id: '0'.repeat(24) };
+    expect(await restrict(body, unknown)).toMatchObject(refused(404, 'not_found'));
   });
 
   it.each([

@@ -30,14 +30,14 @@ beforeEach(async () => {
   ada = await signUp(server.api, 'ada');
   bob = await signUp(server.api, 'bob');
   ({ groupId, channelId } = await createRoom(server.api, ada, [bob]));
-  watcher = await enter(ada);
+  watcher = await connectClient(ada);
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -45,14 +45,14 @@ async function enter(person: Person): Promise<Client> {
 
 /** As what a client was told that somebody is seen, in order. */
 const seen = (client: Client, { id }: Person): PresenceStatus[] =>
-  client.told
+  client.events
     .filter(({ event }) => event === 'presence:changed')
     .flatMap(({ payload }) => Object.entries<string[]>(payload).filter(([, ids]) => ids.includes(id)))
     .map(([status]) => status as PresenceStatus);
 
 /** Waits until that is what it was told. */
 const sees = async (client: Client, person: Person, statuses: PresenceStatus[]) => {
-  await client.isTold('presence:changed', () => seen(client, person).length >= statuses.length);
+  await client.waitFor('presence:changed', () => seen(client, person).length >= statuses.length);
   expect(seen(client, person)).toEqual(statuses);
 };
 
@@ -66,7 +66,7 @@ const lastSeen = async (person: Person, by: Person): Promise<number> =>
   Date.parse((await presenceOf(person, by)).body.presence.lastSeenAt);
 
 test('a user is online while any device is active, and offline when the last one has disconnected', async () => {
-  const [phone, laptop] = [await enter(bob), await enter(bob)];
+  const [phone, laptop] = [await connectClient(bob), await connectClient(bob)];
   await sees(watcher, bob, ['online']);
   expect((await phone.ask('presence:report', { active: false })).ok).toBe(true);
   // The other device is used still.
@@ -93,14 +93,14 @@ test('a user is online while any device is active, and offline when the last one
 });
 
 test('reloading a page sends no change, and a log-out applies at once', async () => {
-  const first = await enter(bob);
+  const first = await connectClient(bob);
   await sees(watcher, bob, ['online']);
   first.close();
   // Between the two, it is said to be there wherever one asks.
   await until(() => server.context.services.connections.connectionsOf(bob.id).length === 0);
   expect((await presenceOf(bob, ada)).body.presence.status).toBe('online');
   expect((await inChannel(ada)).presences).toHaveLength(2);
-  const again = await enter(bob);
+  const again = await connectClient(bob);
   await again.ask('presence:report', { active: false });
   await sees(watcher, bob, ['online', 'away']);
   await server.api.post('/api/auth/logout', undefined, bob.token);
@@ -109,7 +109,7 @@ test('reloading a page sends no change, and a log-out applies at once', async ()
 });
 
 test('an inactive user becomes away, even if the client refreshes its token', async () => {
-  const client = await enter(bob);
+  const client = await connectClient(bob);
   await sees(watcher, bob, ['online']);
   await client.ask('auth:refresh', { token: bob.token });
   await sees(watcher, bob, ['online', 'away']);
@@ -117,7 +117,7 @@ test('an inactive user becomes away, even if the client refreshes its token', as
 
 test('do not disturb is shown until it ends', async () => {
   await prefer(bob, { doNotDisturbUntil: new Date(Date.now() + 2500).toISOString() });
-  const client = await enter(bob);
+  const client = await connectClient(bob);
   await sees(watcher, bob, ['do_not_disturb']);
   const stays = setInterval(() => void client.ask('presence:report', { active: true }), 500);
   await sees(watcher, bob, ['do_not_disturb', 'online']).finally(() => clearInterval(stays));
@@ -129,7 +129,7 @@ test('do not disturb is shown until it ends', async () => {
 
 describe('an invisible user', () => {
   it('appears offline everywhere', async () => {
-    await enter(bob);
+    await connectClient(bob);
     await sees(watcher, bob, ['online']);
     await prefer(bob, { invisible: true });
     await sees(watcher, bob, ['online', 'offline']);
@@ -141,7 +141,7 @@ describe('an invisible user', () => {
       { userId: ada.id, status: 'online', lastSeenAt: null },
     ]);
     // A device that comes and goes in the meantime, an event that is sent: nobody hears of it.
-    const second = await enter(bob);
+    const second = await connectClient(bob);
     expect(await second.ask('typing:start', { channelId })).toEqual({ ok: true, data: {} });
     expect(await second.ask('presence:report', { active: true })).toMatchObject({
       data: { status: 'offline' },
@@ -149,7 +149,7 @@ describe('an invisible user', () => {
     second.close();
     await prefer(bob, { invisible: false });
     await sees(watcher, bob, ['online', 'offline', 'online']);
-    expect(watcher.told.some(({ event }) => event === 'typing:changed')).toBe(false);
+    expect(watcher.events.some(({ event }) => event === 'typing:changed')).toBe(false);
     expect(left).toBeGreaterThan(0);
   });
 
@@ -158,12 +158,12 @@ describe('an invisible user', () => {
     const { users } = server.context.database.collections;
     await users.updateOne({ _id: new ObjectId(bob.id) }, { $set: { lastSeenAt: seenAt } });
     await prefer(bob, { invisible: true });
-    const client = await enter(bob);
+    const client = await connectClient(bob);
     await client.ask('message:send', { channelId, clientMessageId: 'unseen', body: 'Boo' });
     client.close();
     const { connections } = server.context.services;
     await until(() => connections.connectionsOf(bob.id).length === 0);
-    const third = await enter(root);
+    const third = await connectClient(root);
     await sees(third, root, ['online']);
     expect(await lastSeen(bob, ada)).toBe(seenAt.getTime());
     expect(seen(watcher, bob)).toEqual([]);
@@ -173,8 +173,8 @@ describe('an invisible user', () => {
 describe('only users who share a group or a channel with a user', () => {
   it('receive and may request their presence', async () => {
     const carl = await signUp(server.api, 'carl');
-    const stranger = await enter(carl);
-    await enter(bob);
+    const stranger = await connectClient(carl);
+    await connectClient(bob);
     await sees(watcher, bob, ['online']);
     expect((await presenceOf(bob, carl)).body.error.code).toBe('forbidden');
     expect((await presenceOf(carl, carl)).body.presence.status).toBe('online');
@@ -185,29 +185,29 @@ describe('only users who share a group or a channel with a user', () => {
     await server.api.post(`/api/groups/${groupId}/members`, { userId: carl.id }, ada.token);
     await sees(watcher, carl, ['online']);
     expect(seen(stranger, bob)).toEqual([]);
-    const device = await enter(bob);
+    const device = await connectClient(bob);
     await device.ask('presence:report', { active: false });
     await server.api.post('/api/auth/logout', undefined, bob.token);
     await sees(stranger, bob, ['offline']);
     // Who is taken out hears nothing more, and is no more heard of.
     await server.api.delete(`/api/groups/${groupId}/members/${carl.id}`, ada.token);
-    const told = seen(watcher, carl).length;
+    const received = seen(watcher, carl).length;
     stranger.close();
     const login = { identifier: bob.username, password: PASSWORD };
     const { body } = await server.api.post('/api/auth/login', login);
-    const back = await enter({ ...bob, token: body.accessToken });
+    const back = await connectClient({ ...bob, token: body.accessToken });
     await sees(back, bob, ['online']);
     await until(() => server.context.services.connections.connectionsOf(carl.id).length === 0);
     expect((await presenceOf(bob, carl)).body.error.code).toBe('forbidden');
     expect(seen(stranger, bob)).toEqual(['offline']);
-    expect(seen(watcher, carl)).toHaveLength(told);
+    expect(seen(watcher, carl)).toHaveLength(received);
   });
 
   it('are listed page by page, without those who are banned from the channel', async () => {
     const people = await Promise.all([1, 2, 3].map(() => signUp(server.api, 'many')));
     for (const person of people) {
       await server.api.post(`/api/groups/${groupId}/members`, { userId: person.id }, ada.token);
-      await enter(person);
+      await connectClient(person);
     }
     const ids: string[] = [];
     for (let cursor: string | null | undefined; cursor !== null;) {
@@ -241,7 +241,7 @@ test('a stopping server stores when it saw the users who were online', async () 
   const other = await startTestServer();
   const carl = await signUp(other.api, 'carl');
   const client = await connect(other.url, carl.token);
-  const told = client.isTold('server:closing');
+  const received = client.waitFor('server:closing');
   const { users } = other.context.database.collections;
   const findOne = () => users.findOne({ _id: new ObjectId(carl.id) });
   const before = Date.now();
@@ -249,6 +249,6 @@ test('a stopping server stores when it saw the users who were online', async () 
   const stored = await findOne();
   expect(stored?.lastSeenAt?.getTime()).toBeGreaterThanOrEqual(before - 1000);
   await other.close();
-  expect((await told).reconnectAfter).toBeGreaterThanOrEqual(500);
+  expect((await received).reconnectAfter).toBeGreaterThanOrEqual(500);
   client.close();
 });

@@ -25,14 +25,14 @@ beforeEach(async () => {
   bob = await signUp(server.api, 'bob');
   carl = await signUp(server.api, 'carl');
   ({ groupId, channelId } = await createRoom(server.api, ada, [bob, carl]));
-  [typist, reader] = await Promise.all([enter(bob), enter(carl)]);
+  [typist, reader] = await Promise.all([connectClient(bob), connectClient(carl)]);
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();
 });
 afterAll(() => server.close());
 
-async function enter(person: Person): Promise<Client> {
+async function connectClient(person: Person): Promise<Client> {
   const client = await connect(server.url, person.token);
   clients.push(client);
   return client;
@@ -41,31 +41,31 @@ async function enter(person: Person): Promise<Client> {
 const DONE = { ok: true, data: {} };
 const start = (client = typist) => client.ask('typing:start', { channelId });
 /** What a client was told of people who type. */
-const told = (client: Client): boolean[] =>
-  client.told.filter(({ event }) => event === 'typing:changed').map(({ payload }) => payload.typing);
+const typingStates = (client: Client): boolean[] =>
+  client.events.filter(({ event }) => event === 'typing:changed').map(({ payload }) => payload.typing);
 /** Whatever was published before has reached these clients when they are answered. */
 const settle = (...those: Client[]) =>
   Promise.all(those.map((client) => client.ask('message:delete', { messageId: '0'.repeat(24) })));
 
 test('typing is sent to the readers of the channel, but not to the typist, once in three seconds', async () => {
-  const phone = await enter(bob);
-  const outsider = await enter(await signUp(server.api, 'outsider'));
+  const phone = await connectClient(bob);
+  const outsider = await connectClient(await signUp(server.api, 'outsider'));
   for (let count = 0; count < 5; count++) expect(await start()).toEqual(DONE);
-  expect(await reader.isTold('typing:changed')).toEqual({ channelId, userId: bob.id, typing: true });
+  expect(await reader.waitFor('typing:changed')).toEqual({ channelId, userId: bob.id, typing: true });
   // Neither does stopping and starting again make others flicker.
   for (let count = 0; count < 5; count++) {
     expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
     expect(await start()).toEqual(DONE);
   }
   await settle(reader, phone, outsider, typist);
-  expect(told(reader)).toEqual([true, false]);
-  expect([phone, outsider, typist].map(told)).toEqual([[], [], []]);
+  expect(typingStates(reader)).toEqual([true, false]);
+  expect([phone, outsider, typist].map(typingStates)).toEqual([[], [], []]);
 });
 
 test('typing ends by time, by a message, and when the typist disconnects', async () => {
   const since = Date.now();
   await start();
-  const ended = await reader.isTold('typing:changed', ({ typing }) => !typing);
+  const ended = await reader.waitFor('typing:changed', ({ typing }) => !typing);
   expect(ended).toEqual({ channelId, userId: bob.id, typing: false });
   expect(Date.now() - since).toBeGreaterThanOrEqual(2 * TYPING_INTERVAL_MS - 5);
 
@@ -74,24 +74,24 @@ test('typing ends by time, by a message, and when the typist disconnects', async
   expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
   await settle(reader);
   // The message said so: nothing else had to.
-  expect(told(reader)).toEqual([true, false, true]);
+  expect(typingStates(reader)).toEqual([true, false, true]);
 
-  const other = await enter(ada);
+  const other = await connectClient(ada);
   await start(other);
-  await reader.isTold('typing:changed', ({ userId }) => userId === ada.id);
+  await reader.waitFor('typing:changed', ({ userId }) => userId === ada.id);
   other.close();
-  await reader.isTold('typing:changed', ({ userId, typing }) => userId === ada.id && !typing);
+  await reader.waitFor('typing:changed', ({ userId, typing }) => userId === ada.id && !typing);
 });
 
 test('the end of typing is sent only to the remaining readers of a channel that has become private', async () => {
-  const owner = await enter(ada);
+  const owner = await connectClient(ada);
   await start();
-  await Promise.all([reader, owner].map((client) => client.isTold('typing:changed')));
+  await Promise.all([reader, owner].map((client) => client.waitFor('typing:changed')));
   const closed = await server.api.patch(`/api/channels/${channelId}`, { visibility: 'private' }, ada.token);
   expect(closed.status).toBe(200);
   expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
   await settle(reader, owner);
-  expect([reader, owner].map(told)).toEqual([[true], [true, false]]);
+  expect([reader, owner].map(typingStates)).toEqual([[true], [true, false]]);
 });
 
 describe('typing is not sent', () => {
@@ -101,15 +101,15 @@ describe('typing is not sent', () => {
   test.each(['by whom the typist was blocked', 'whom the typist has blocked'])(
     'to those %s',
     async (which) => {
-      const other = await enter(ada);
+      const other = await connectClient(ada);
       await start();
-      await reader.isTold('typing:changed');
+      await reader.waitFor('typing:changed');
       await typist.ask('typing:stop', { channelId });
       const [who, whom] = which.startsWith('by') ? [carl, bob] : [bob, carl];
       expect((await block(who, whom)).status).toBe(204);
-      await until(async () => (await start()).ok && told(other).length === 3);
+      await until(async () => (await start()).ok && typingStates(other).length === 3);
       await settle(reader);
-      expect(told(reader)).toEqual([true, false]);
+      expect(typingStates(reader)).toEqual([true, false]);
     },
   );
 
@@ -142,7 +142,7 @@ describe('typing is not sent', () => {
     expect((await server.api.delete(`/api/groups/${groupId}/members/${bob.id}`, ada.token)).status).toBe(204);
     expect(await start()).toMatchObject({ ok: false, error: { code: 'not_found' } });
     await settle(reader);
-    expect(told(reader)).toEqual([true, false]);
+    expect(typingStates(reader)).toEqual([true, false]);
   });
 
   test('of unknown channels and malformed ids', async () => {

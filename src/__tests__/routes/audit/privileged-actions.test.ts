@@ -30,14 +30,18 @@ afterAll(() => server.close());
 type Ids = Record<string, string>;
 
 /** How a privileged act is done, and what the audit log says of it. */
-interface Act {
+interface Action {
   action: AuditAction;
   call?: (at: Ids) => Call;
   /** What must have happened before; it may add to what stands in the path. */
   before?: (at: Ids) => Promise<Ids | void>;
 }
 
-const does = (action: AuditAction, body?: object | ((at: Ids) => object), before?: Act['before']): Act => ({
+const does = (
+  action: AuditAction,
+  body?: object | ((at: Ids) => object),
+  before?: Action['before'],
+): Action => ({
   action,
   ...(body && { call: (at) => ({ body: typeof body === 'function' ? body(at) : body }) }),
   ...(before && { before }),
@@ -57,7 +61,7 @@ async function succeed(
 const bySuperAdmin = (path: string, body?: object) => succeed('post', path, admin, body);
 const byOwner = (path: string, body?: object) => succeed('post', path, owner, body);
 
-const somebodyNew = async () => ({ userId: (await signUp(api)).id });
+const newUser = async () => ({ userId: (await signUp(api)).id });
 const newcomer = () => ({ userId: stranger.id });
 const reason = { reason: 'A test' };
 /** The group takes people in by request, and the stranger has asked. */
@@ -78,18 +82,18 @@ async function announced(): Promise<Ids> {
 }
 
 /** What is done, by super admins under /api/admin and by the owner of the group anywhere else. */
-const ACTS: Record<string, Act> = {
-  'PATCH /api/admin/users/{userId}/role': does('user.role_changed', { role: 'group_admin' }, somebodyNew),
-  'POST /api/admin/users/{userId}/suspend': does('user.suspended', reason, somebodyNew),
-  'POST /api/admin/users/{userId}/ban': does('user.banned', reason, somebodyNew),
-  'DELETE /api/admin/users/{userId}': does('user.deleted', reason, somebodyNew),
-  'POST /api/admin/users/{userId}/reset-password': does('user.password_reset_sent', undefined, somebodyNew),
+const ACTIONS: Record<string, Action> = {
+  'PATCH /api/admin/users/{userId}/role': does('user.role_changed', { role: 'group_admin' }, newUser),
+  'POST /api/admin/users/{userId}/suspend': does('user.suspended', reason, newUser),
+  'POST /api/admin/users/{userId}/ban': does('user.banned', reason, newUser),
+  'DELETE /api/admin/users/{userId}': does('user.deleted', reason, newUser),
+  'POST /api/admin/users/{userId}/reset-password': does('user.password_reset_sent', undefined, newUser),
   'POST /api/admin/users/{userId}/restore': does('user.restored', undefined, async () => {
-    const { userId } = await somebodyNew();
+    const { userId } = await newUser();
     await bySuperAdmin(`/api/admin/users/${userId}/suspend`, reason);
     return { userId };
   }),
-  'POST /api/admin/users/{userId}/logout': does('user.logged_out', undefined, somebodyNew),
+  'POST /api/admin/users/{userId}/logout': does('user.logged_out', undefined, newUser),
   'POST /api/admin/groups/{groupId}/archive': does('group.archived'),
   'POST /api/admin/groups/{groupId}/restore': does('group.restored', undefined, async ({ groupId }) => {
     await bySuperAdmin(`/api/admin/groups/${groupId}/archive`);
@@ -200,7 +204,7 @@ const ACTS: Record<string, Act> = {
 };
 
 /** Routes that take data out of the server change nothing, and are in the log all the same. */
-const TAKING_OUT: Record<string, Act> = {
+const TAKING_OUT: Record<string, Action> = {
   'GET /api/admin/audit-log/export': does('audit_log.exported'),
   'GET /api/admin/export/users': does('data.exported'),
   'GET /api/admin/export/groups': does('data.exported'),
@@ -223,14 +227,14 @@ it('this file covers every write that requires a role, and every export', () => 
   const usual = ACCESS_TABLE.filter(
     (row, index) => ACCESS_TABLE.findIndex((other) => nameOf(other) === nameOf(row)) === index,
   );
-  expect(Object.keys(ACTS).sort()).toEqual(usual.filter(takesRole).map(nameOf).sort());
+  expect(Object.keys(ACTIONS).sort()).toEqual(usual.filter(takesRole).map(nameOf).sort());
   const exports = mountedRoutes(createApp(server.context)).filter((route) => /^GET .*\/export/.test(route));
   // What people take out of their own is no privilege.
   expect(exports.filter((route) => !route.includes('/me/'))).toEqual(Object.keys(TAKING_OUT).sort());
 });
 
 /** A group of the owner with the member in it, who has said something; reported, where a report is needed. */
-async function stage({ reported }: { reported: boolean }): Promise<Ids> {
+async function fixture({ reported }: { reported: boolean }): Promise<Ids> {
   const room = await createRoom(api, owner, [member]);
   const message = { clientMessageId: randomUUID(), body: 'Hello' };
   const sent = await succeed('post', `/api/channels/${room.channelId}/messages`, member, message);
@@ -247,17 +251,17 @@ async function stage({ reported }: { reported: boolean }): Promise<Ids> {
 
 const isAdministration = (route: string) => route.includes(' /api/admin/');
 
-function perform(route: string, at: Ids, { call }: Act, by: Person) {
+function perform(route: string, at: Ids, { call }: Action, by: Person) {
   const [method, path] = route.split(' ') as [string, string];
   const input = { ...call?.(at), token: by.token };
   return api.call(method.toLowerCase() as 'get', fillPath(path, at), input);
 }
 
-it.each(Object.entries({ ...ACTS, ...TAKING_OUT }))(
+it.each(Object.entries({ ...ACTIONS, ...TAKING_OUT }))(
   '%s is in the audit log after it succeeds',
   async (route, act) => {
     const { auditLog } = server.context.database.collections;
-    const there = await stage({ reported: route.includes('{reportId}') });
+    const there = await fixture({ reported: route.includes('{reportId}') });
     const at: Ids = { ...there, ...(await act.before?.(there)) };
     const by = isAdministration(route) ? admin : owner;
     const [last] = await auditLog.find().sort({ seq: -1 }).limit(1).toArray();
@@ -277,7 +281,7 @@ it.each(Object.entries({ ...ACTS, ...TAKING_OUT }))(
 it('a refused privileged action has no audit entry', async () => {
   const { auditLog } = server.context.database.collections;
   const there: Ids = {
-    ...(await stage({ reported: true })),
+    ...(await fixture({ reported: true })),
     ...(await announced()),
     otherId: '0'.repeat(24),
   };
@@ -286,7 +290,7 @@ it('a refused privileged action has no audit entry', async () => {
   const { message } = await succeed('post', `/api/channels/${there.channelId}/messages`, owner, own);
   const at = { ...there, userId: owner.id, messageId: message.id };
   const before = await auditLog.countDocuments();
-  for (const [route, act] of Object.entries({ ...ACTS, ...TAKING_OUT })) {
+  for (const [route, act] of Object.entries({ ...ACTIONS, ...TAKING_OUT })) {
     const answer = await perform(route, at, act, member);
     expect([route, [403, 404].includes(answer.status)]).toEqual([route, true]);
   }

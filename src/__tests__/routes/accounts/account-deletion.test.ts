@@ -11,7 +11,7 @@ import {
 import { setAvatar } from '../../fixtures/images';
 import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { codeOf, forgetCodes, signUpGuarded } from '../../fixtures/totp';
+import { codeOf, allowCodeReuse, signUpWithTotp } from '../../fixtures/totp';
 
 let server: TestServer;
 let founder: Person;
@@ -50,7 +50,7 @@ describe('a dangerous action', () => {
   ];
 
   it.each(acts)('(%s) asks for the password and the second factor again', async (_, act) => {
-    const guarded = await signUpGuarded(server);
+    const guarded = await signUpWithTotp(server);
     const { person, secret } = guarded;
     expect(await act(person, { password: 'wrong' })).toMatchObject(refused(401, 'password_wrong'));
     expect(await act(person, { password: PASSWORD })).toMatchObject(refused(401, 'totp_required'));
@@ -59,7 +59,7 @@ describe('a dangerous action', () => {
     // The code of the log-in is spent.
     expect(await act(person, { password: PASSWORD, code })).toMatchObject(refused(401, 'totp_invalid'));
     expect((await me(server.api, person)).status).toBe(200);
-    await forgetCodes(server.context, guarded);
+    await allowCodeReuse(server.context, guarded);
     const { status } = await act(person, { password: PASSWORD, code: await codeOf(secret) });
     expect(Math.floor(status / 100)).toBe(2);
   });

@@ -5,7 +5,7 @@ import type { Answer } from '../../fixtures/api';
 import { openMailbox, type Mailbox } from '../../fixtures/mail';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
-import { codeOf, signUpGuarded } from '../../fixtures/totp';
+import { codeOf, signUpWithTotp } from '../../fixtures/totp';
 
 let mailbox: Mailbox;
 let server: TestServer;
@@ -28,14 +28,14 @@ const verify = async (email: string) => {
 };
 /** With a code of the app: that a recovery code was used is an entry of its own. */
 const guardedWithProof = async () => {
-  const { person, secret } = await signUpGuarded(server);
+  const { person, secret } = await signUpWithTotp(server);
   return { person, proof: { password: PASSWORD, code: await codeOf(secret) } };
 };
 
 /** Somebody, and what they are about to do. */
-type Stage = Promise<{ person: Person; act: () => Promise<Answer> }>;
+type Fixture = Promise<{ person: Person; act: () => Promise<Answer> }>;
 
-const ACTS: [AuditAction, () => Stage][] = [
+const ACTIONS: [AuditAction, () => Fixture][] = [
   [
     'user.password_changed',
     async () => {
@@ -89,7 +89,7 @@ const ACTS: [AuditAction, () => Stage][] = [
   [
     'user.recovery_code_used',
     async () => {
-      const { person, recoveryCodes } = await signUpGuarded(server);
+      const { person, recoveryCodes } = await signUpWithTotp(server);
       return { person, act: () => login(server.api, person, { code: recoveryCodes[0]! }) };
     },
   ],
@@ -103,8 +103,8 @@ async function credentialsOf({ id }: Person): Promise<unknown> {
 }
 
 describe('every change of credentials', () => {
-  it.each(ACTS)('is in the audit log: %s', async (action, setStage) => {
-    const { person, act } = await setStage();
+  it.each(ACTIONS)('is in the audit log: %s', async (action, createFixture) => {
+    const { person, act } = await createFixture();
     const before = await credentialsOf(person);
     const { status } = await act();
     expect(Math.floor(status / 100)).toBe(2);
@@ -114,19 +114,22 @@ describe('every change of credentials', () => {
     ]);
   });
 
-  it.each(ACTS)('is refused when it cannot be written to the audit log: %s', async (action, setStage) => {
-    const { person, act } = await setStage();
-    const before = await credentialsOf(person);
-    const { collections } = server.context.database;
-    const { auditLog } = collections;
-    collections.auditLog = {
-      ...auditLog,
-      insertOne: () => Promise.reject(new Error('The disk is on fire.')),
-    };
-    const answer = await act();
-    collections.auditLog = auditLog;
-    expect(answer).toMatchObject(refused(500, 'internal_error'));
-    expect(await credentialsOf(person)).toEqual(before);
-    expect(await auditOf(server, person, action)).toEqual([]);
-  });
+  it.each(ACTIONS)(
+    'is refused when it cannot be written to the audit log: %s',
+    async (action, createFixture) => {
+      const { person, act } = await createFixture();
+      const before = await credentialsOf(person);
+      const { collections } = server.context.database;
+      const { auditLog } = collections;
+      collections.auditLog = {
+        ...auditLog,
+        insertOne: () => Promise.reject(new Error('The disk is on fire.')),
+      };
+      const answer = await act();
+      collections.auditLog = auditLog;
+      expect(answer).toMatchObject(refused(500, 'internal_error'));
+      expect(await credentialsOf(person)).toEqual(before);
+      expect(await auditOf(server, person, action)).toEqual([]);
+    },
+  );
 });

@@ -1,42 +1,58 @@
 import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
-import type { Command, HearingModel } from '../../fixtures/hearing-model';
-import { Orders, type Call } from '../../fixtures/hearing-orders';
-import { Audience, PEOPLE, type Sightings, type World } from '../../fixtures/hearing-world';
-import { beforePair, everyPair, pairOf, SUBJECT, type Interleaving } from '../../fixtures/hearing-pairs';
+import { TIMEOUT_MS, rounds, SEED } from '../../../../tools/jest/budget';
+import type { Command, AccessModel } from '../../fixtures/access-model';
+import { Linearizations, type Call } from '../../fixtures/linearizations';
+import { AccessHarness, PEOPLE, type VisibleChannels, type World } from '../../fixtures/access-harness';
+import {
+  commandsBefore,
+  everyPair,
+  concurrentCommands,
+  SUBJECT,
+  type Interleaving,
+} from '../../fixtures/access-pairs';
 import { upload } from '../../fixtures/uploads';
 
-let audience: Audience;
+let harness: AccessHarness;
 /** When messages, and notifications of their mentions, were published, by the ids of the messages. Moments are counted. */
 const publishedAt = new Map<string, number>();
 let moment = 0;
 
 beforeAll(async () => {
-  audience = await Audience.gather();
-  audience.server.context.bus.subscribe((event) => {
+  harness = await AccessHarness.create();
+  harness.server.context.bus.subscribe((event) => {
     if (event.type === 'message.created') publishedAt.set(event.message._id.toHexString(), ++moment);
     if (event.type !== 'notification.created' || event.notification.kind !== 'mention') return;
     publishedAt.set(`mention ${event.notification.messageId?.toHexString()}`, ++moment);
   });
 });
-afterAll(() => audience.close());
+afterAll(() => harness.close());
 
 /** After these somebody hears less. When such a call has returned, something is said on the spot. */
-const TAKES = ['leave', 'remove', 'bar', 'ban', 'close', 'expel', 'quit', 'archive', 'delete'] as const;
-const GIVES = ['join', 'unbar', 'lift', 'open', 'take', 'restore', 'mute'] as const;
+const REVOKING = [
+  'leave',
+  'remove',
+  'banFromGroup',
+  'ban',
+  'makePrivate',
+  'removeMember',
+  'leaveChannel',
+  'archive',
+  'delete',
+] as const;
+const GRANTING = ['join', 'unbanFromGroup', 'lift', 'makePublic', 'addMember', 'restore', 'mute'] as const;
 
 const anySend = fc.record({
-  act: fc.constant('send' as const),
+  action: fc.constant('send' as const),
   who: fc.nat({ max: PEOPLE - 1 }),
   where: fc.nat({ max: 1 }),
   flag: fc.boolean(),
 });
 const anyChange = fc.record({
-  act: fc.oneof(
-    { arbitrary: fc.constantFrom(...TAKES), weight: 3 },
-    { arbitrary: fc.constantFrom(...GIVES), weight: 2 },
+  action: fc.oneof(
+    { arbitrary: fc.constantFrom(...REVOKING), weight: 3 },
+    { arbitrary: fc.constantFrom(...GRANTING), weight: 2 },
   ),
   // The owner of the group stays in it, and does what takes a role. The others are few: they are to collide.
   who: fc.integer({ min: 1, max: 2 }),
@@ -53,13 +69,13 @@ const anyRace: fc.Arbitrary<Command[]> = fc
 
 /** A world of which it may not be certain what it is like. */
 type Uncertain = World & {
-  models: HearingModel[];
+  models: AccessModel[];
   /** The uploads that messages have, by the index of the channel. */
   files: Map<number, string>;
 };
 
 const newWorld = async (): Promise<Uncertain> => {
-  const made = await audience.createWorld();
+  const made = await harness.createWorld();
   return Object.assign(made, { models: [made.model], files: new Map<number, string>() });
 };
 
@@ -73,20 +89,20 @@ async function observe(
   const sent = new Map<string, number>();
   await work(async (command) => {
     const issuedAt = ++moment;
-    const { status, body } = await audience.perform(world, command);
+    const { status, body } = await harness.perform(world, command);
     const call = { command, issuedAt, returnedAt: ++moment, status };
     calls.push(call);
     if (status === 201 && body.message) sent.set(body.message.id, world.model.channelAt(command.where));
     if (status === 201 && body.channel) world.channelIds.push(body.channel.id);
     return call;
   });
-  const told = await audience.collect();
-  const orders = new Orders(world.models, calls);
+  const received = await harness.collect();
+  const orders = new Linearizations(world.models, calls);
   const { ends } = orders;
   expect({ calls, explained: ends.length > 0 }).toEqual({ calls, explained: true });
-  for (const [who, devices] of told.entries()) {
+  for (const [who, devices] of received.entries()) {
     for (const events of devices) {
-      const heard = events
+      const received = events
         .filter(({ event }) => event === 'message:created')
         .map(({ payload }): string => payload.message.id);
       const mentioned = events.filter(
@@ -103,13 +119,13 @@ async function observe(
           possible: true,
         });
       }
-      const surplus = heard.filter((id, index) => !sent.has(id) || heard.indexOf(id) !== index);
+      const surplus = received.filter((id, index) => !sent.has(id) || received.indexOf(id) !== index);
       expect({ calls, who, surplus }).toEqual({ calls, who, surplus: [] });
       for (const [id, where] of sent) {
         const possible = orders.at(publishedAt.get(id)!).map((model) => model.reads(who, where));
-        const hears = heard.includes(id);
-        expect({ calls, who, where, id, hears, possible: possible.includes(hears) }).toEqual({
-          ...{ calls, who, where, id, hears },
+        const receives = received.includes(id);
+        expect({ calls, who, where, id, hears: receives, possible: possible.includes(receives) }).toEqual({
+          ...{ calls, who, where, id, hears: receives },
           possible: true,
         });
       }
@@ -120,7 +136,7 @@ async function observe(
   return sent;
 }
 
-const inTurn = (world: Uncertain, commands: Command[]) =>
+const sequentially = (world: Uncertain, commands: Command[]) =>
   observe(world, async (call) => {
     for (const command of commands) await call(command);
   });
@@ -128,9 +144,9 @@ const inTurn = (world: Uncertain, commands: Command[]) =>
 /** What everybody finds by search is of channels that they may read: in each world that may be, after all is done. */
 async function searchAll(world: Uncertain): Promise<void> {
   const found = await Promise.all(
-    audience.people.map(async ({ token }) => {
-      const query = { query: 'hears', groupId: world.groupId, limit: 50 };
-      const { body } = await audience.server.api.get('/api/search/messages', token, query);
+    harness.people.map(async ({ token }) => {
+      const query = { query: 'hello', groupId: world.groupId, limit: 50 };
+      const { body } = await harness.server.api.get('/api/search/messages', token, query);
       return body.hits.map(({ message }: any): number => world.channelIds.indexOf(message.channelId));
     }),
   );
@@ -143,21 +159,21 @@ async function searchAll(world: Uncertain): Promise<void> {
 }
 
 /** Issues all before any has returned; and a message of the owner behind each that took something. */
-const atOnce = (world: Uncertain, commands: Command[]) =>
+const concurrently = (world: Uncertain, commands: Command[]) =>
   observe(world, async (call) => {
     await Promise.all(
       commands.map(async (command) => {
         await call(command);
-        if (!(TAKES as readonly string[]).includes(command.act)) return;
+        if (!(REVOKING as readonly string[]).includes(command.action)) return;
         // Over a socket it is quickest.
-        await call({ act: 'send', who: 0, where: command.where, flag: true });
+        await call({ action: 'send', who: 0, where: command.where, flag: true });
       }),
     );
   });
 
 /** Everybody says something in both channels: what they are answered, and who hears it, tells what has become. */
 const PROBES: Command[] = [0, 1].flatMap((where) =>
-  Array.from({ length: PEOPLE }, (_, who) => ({ act: 'send', who, where, flag: who % 2 === 0 }) as const),
+  Array.from({ length: PEOPLE }, (_, who) => ({ action: 'send', who, where, flag: who % 2 === 0 }) as const),
 );
 
 test(
@@ -167,11 +183,11 @@ test(
       await fc.assert(
         fc.asyncProperty(fc.array(anyRace, { minLength: 3, maxLength: 3 }), async (races) => {
           const world = await newWorld();
-          await audience.collect();
-          for (const command of audience.beginning) await inTurn(world, [command]);
+          await harness.collect();
+          for (const command of harness.setup) await sequentially(world, [command]);
           for (const commands of races) {
-            await atOnce(world, commands);
-            await inTurn(world, PROBES);
+            await concurrently(world, commands);
+            await sequentially(world, PROBES);
             await searchAll(world);
           }
         }),
@@ -179,19 +195,19 @@ test(
       );
     }
   },
-  PATIENCE * 2,
+  TIMEOUT_MS * 2,
 );
 
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** What some people should see in a world, wherever they look. */
 function expectedOf(
   { files }: Uncertain,
-  model: HearingModel,
+  model: AccessModel,
   mentions: Map<string, number>,
-  lookers: number[],
-): Sightings[] {
-  return lookers.map((who) => {
+  observers: number[],
+): VisibleChannels[] {
+  return observers.map((who) => {
     const reads = [0, 1].filter((where) => model.reads(who, where));
     return {
       history: reads,
@@ -206,11 +222,11 @@ function expectedOf(
 }
 
 async function interleave(way: Interleaving): Promise<void> {
-  const { where, delay, withFile, onlooker } = way;
-  const lookers = [SUBJECT, onlooker];
+  const { where, delay, withFile, observer: onlooker } = way;
+  const observers = [SUBJECT, onlooker];
   const world = await newWorld();
-  for (const command of beforePair(way)) await audience.begin(world, command);
-  const { server, people } = audience;
+  for (const command of commandsBefore(way)) await harness.prepare(world, command);
+  const { server, people } = harness;
   if (withFile) {
     const { id } = await upload(server.api, people[0]!, 'what is in it', 'note.txt');
     const input = { clientMessageId: randomUUID(), body: 'Look', attachmentIds: [id] };
@@ -218,24 +234,24 @@ async function interleave(way: Interleaving): Promise<void> {
     expect((await server.api.post(path, input, people[0]!.token)).status).toBe(201);
     world.files.set(where, id);
   }
-  await audience.collect();
+  await harness.collect();
   const mentions = await observe(world, async (call) => {
-    const [one, other] = pairOf(way);
+    const [one, other] = concurrentCommands(way);
     const first = call(one);
-    for (let turn = 0; turn < delay; turn++) await nextTurn();
+    for (let turn = 0; turn < delay; turn++) await nextTick();
     await Promise.all([first, call(other)]);
-    for (const at of [0, 1]) await call({ act: 'send', who: 0, where: at, flag: true });
+    for (const at of [0, 1]) await call({ action: 'send', who: 0, where: at, flag: true });
   });
   const seen = await Promise.all(
-    lookers.map((who) => audience.sightingsOf(world, who, world.files, mentions)),
+    observers.map((who) => harness.visibleChannelsOf(world, who, world.files, mentions)),
   );
   const explained = world.models.some((model) =>
-    isDeepStrictEqual(seen, expectedOf(world, model, mentions, lookers)),
+    isDeepStrictEqual(seen, expectedOf(world, model, mentions, observers)),
   );
-  const expected = expectedOf(world, world.model, mentions, lookers);
+  const expected = expectedOf(world, world.model, mentions, observers);
   if (!explained) expect({ way, seen }).toEqual({ way, seen: expected });
-  expect(await audience.leftoversIn(world)).toEqual([]);
-  await audience.deleteWorld(world);
+  expect(await harness.inconsistenciesIn(world)).toEqual([]);
+  await harness.deleteWorld(world);
 }
 
 test(
@@ -250,5 +266,5 @@ test(
       );
     }
   },
-  PATIENCE * 2,
+  TIMEOUT_MS * 2,
 );

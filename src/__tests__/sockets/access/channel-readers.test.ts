@@ -1,42 +1,50 @@
 import fc from 'fast-check';
-import { PATIENCE, rounds, SEED } from '../../../../tools/jest/budget';
+import { TIMEOUT_MS, rounds, SEED } from '../../../../tools/jest/budget';
 import type { Answer } from '../../fixtures/api';
-import { ACTS, type Command } from '../../fixtures/hearing-model';
-import { Audience, PEOPLE, placeOf, type Sight, type World } from '../../fixtures/hearing-world';
-import type { Told } from '../../fixtures/sockets';
+import { ACTIONS, type Command } from '../../fixtures/access-model';
+import {
+  AccessHarness,
+  PEOPLE,
+  channelIndexOf,
+  type Readers,
+  type World,
+} from '../../fixtures/access-harness';
+import type { ReceivedEvent } from '../../fixtures/sockets';
 
-let audience: Audience;
+let harness: AccessHarness;
 
 beforeAll(async () => {
-  audience = await Audience.gather();
+  harness = await AccessHarness.create();
 });
-afterAll(() => audience.close());
+afterAll(() => harness.close());
 
 /** Does a command on both sides, and compares the answer and all that everybody has heard. */
 async function step(world: World, command: Command): Promise<void> {
   const { model, channelIds } = world;
   // The owner of the group stays in its channels: somebody has to see all.
   const index = model.channels.length > 0 ? model.channelAt(command.where) : 0;
-  if (command.act === 'quit' && command.who === 0 && model.channels[index]?.kind === 'group') return;
-  const before = audience.sightOf(world);
+  if (command.action === 'leaveChannel' && command.who === 0 && model.channels[index]?.kind === 'group')
+    return;
+  const before = harness.readersOf(world);
   // A public group is known to everybody, so who is banned from it is told so.
   const subjectKnew =
-    command.act === 'bar' || (model.channels.length > 0 && model.isThere(command.who, index));
-  const answer = await audience.perform(world, command);
+    command.action === 'banFromGroup' ||
+    (model.channels.length > 0 && model.readsUnlessBanned(command.who, index));
+  const answer = await harness.perform(world, command);
   const status = model.apply(command);
   expect({ command, status: answer.status }).toEqual({ command, status });
   const made = answer.body.channel ?? answer.body.conversation?.channel;
   if (status === 201 && made) channelIds.push(made.id);
-  const after = audience.sightOf(world);
+  const after = harness.readersOf(world);
 
-  const told = await audience.collect();
-  for (const [who, own] of told.entries()) {
+  const received = await harness.collect();
+  for (const [who, own] of received.entries()) {
     for (const events of own) {
-      const hears = (where: number) =>
+      const receives = (where: number) =>
         before.get(where)?.has(who) === true || after.get(where)?.has(who) === true;
-      const stranger = (event: Told) => {
-        const place = placeOf(world, event);
-        if (place === undefined || hears(place)) return false;
+      const stranger = (event: ReceivedEvent) => {
+        const place = channelIndexOf(world, event);
+        if (place === undefined || receives(place)) return false;
         // Who is banned hears of another restriction, since they know that the channel is there.
         return !(who === command.who && isAboutOneself(event) && subjectKnew);
       };
@@ -52,14 +60,19 @@ async function step(world: World, command: Command): Promise<void> {
   }
 }
 
-const isAboutOneself = ({ event }: Told) =>
+const isAboutOneself = ({ event }: ReceivedEvent) =>
   event === 'channel:restricted' || event === 'notification:created';
 
 /** One message where one was sent that they may read, and none else. */
-function expectMessages(command: Command, who: number, events: Told[], sent: Answer | undefined): void {
-  const heard = events.filter(({ event }) => event.startsWith('message:'));
+function expectMessages(
+  command: Command,
+  who: number,
+  events: ReceivedEvent[],
+  sent: Answer | undefined,
+): void {
+  const received = events.filter(({ event }) => event.startsWith('message:'));
   const wanted = sent ? [{ event: 'message:created', id: sent.body.message.id }] : [];
-  const messages = heard.map(({ event, payload }) => ({ event, id: payload.message.id }));
+  const messages = received.map(({ event, payload }) => ({ event, id: payload.message.id }));
   expect({ command, who, messages }).toEqual({ command, who, messages: wanted });
 }
 
@@ -68,9 +81,9 @@ function expectTransitions(
   { channelIds, groupId }: World,
   command: Command,
   who: number,
-  events: Told[],
-  before: Sight,
-  after: Sight,
+  events: ReceivedEvent[],
+  before: Readers,
+  after: Readers,
 ): void {
   const count = (change: 'added' | 'removed', id: string) =>
     events.filter(
@@ -80,19 +93,19 @@ function expectTransitions(
     ).length;
   for (const [index, id] of channelIds.entries()) {
     const [read, reads] = [before.get(index)?.has(who) === true, after.get(index)!.has(who)];
-    const told = { added: count('added', id), removed: count('removed', id) };
+    const received = { added: count('added', id), removed: count('removed', id) };
     if (read && !reads)
-      expect({ command, who, told }).toEqual({ command, who, told: { added: 0, removed: 1 } });
+      expect({ command, who, told: received }).toEqual({ command, who, told: { added: 0, removed: 1 } });
     if (!read && reads)
-      expect({ command, who, told }).toEqual({ command, who, told: { added: 1, removed: 0 } });
+      expect({ command, who, told: received }).toEqual({ command, who, told: { added: 1, removed: 0 } });
   }
 }
 
 const anyCommand: fc.Arbitrary<Command> = fc
   .record({
-    act: fc.oneof(
+    action: fc.oneof(
       { arbitrary: fc.constant('send' as const), weight: 1 },
-      { arbitrary: fc.constantFrom(...ACTS), weight: 2 },
+      { arbitrary: fc.constantFrom(...ACTIONS), weight: 2 },
     ),
     who: fc.nat({ max: PEOPLE - 1 }),
     where: fc.nat({ max: 5 }),
@@ -100,15 +113,22 @@ const anyCommand: fc.Arbitrary<Command> = fc
   })
   // What takes a role is done to somebody else than the owner.
   .map((command) =>
-    OF_ANYBODY.has(command.act) ? command : { ...command, who: (command.who % (PEOPLE - 1)) + 1 },
+    OF_ANYBODY.has(command.action) ? command : { ...command, who: (command.who % (PEOPLE - 1)) + 1 },
   );
-const OF_ANYBODY = new Set<Command['act']>(['send', 'quit', 'talk', 'invite', 'create', 'rename']);
+const OF_ANYBODY = new Set<Command['action']>([
+  'send',
+  'leaveChannel',
+  'startConversation',
+  'addToConversation',
+  'create',
+  'rename',
+]);
 
 /** Everything that can happen to a member once, and what is said behind each. */
-const EVERYTHING: Command[] = ACTS.flatMap((act) => [
-  { act: 'join', who: 2, where: 0, flag: false },
-  { act, who: 2, where: 0, flag: false },
-  { act: 'send', who: 0, where: 0, flag: true },
+const EVERYTHING: Command[] = ACTIONS.flatMap((action) => [
+  { action: 'join', who: 2, where: 0, flag: false },
+  { action, who: 2, where: 0, flag: false },
+  { action: 'send', who: 0, where: 0, flag: true },
 ]);
 
 test(
@@ -117,14 +137,14 @@ test(
     for (const round of rounds(1)) {
       await fc.assert(
         fc.asyncProperty(fc.array(anyCommand, { minLength: 15, maxLength: 25 }), async (commands) => {
-          const world = await audience.createWorld();
-          await audience.collect();
-          for (const command of [...audience.beginning, ...commands]) await step(world, command);
+          const world = await harness.createWorld();
+          await harness.collect();
+          for (const command of [...harness.setup, ...commands]) await step(world, command);
         }),
         // Each step costs a call and an answer of every device: a smaller example is not worth the time that it takes.
         { seed: SEED + round, numRuns: 5, endOnFailure: true, examples: [[EVERYTHING]] },
       );
     }
   },
-  PATIENCE * 2,
+  TIMEOUT_MS * 2,
 );

@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { createCrowd, createRoom, signUp, type Person } from '../../fixtures/people';
+import { createUsers, createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -68,7 +68,7 @@ const list = async (groupId: string, by = owner, query = {}) =>
 const ids = async (groupId: string, by = owner): Promise<string[]> =>
   (await list(groupId, by)).channels.map(({ id }: { id: string }) => id);
 const isTold = (event: 'channel:updated', matches: (payload: any) => boolean) =>
-  Promise.all(devices.map((device) => device.isTold(event, matches)));
+  Promise.all(devices.map((device) => device.waitFor(event, matches)));
 
 describe('slow mode', () => {
   it('makes members wait between two messages, over REST and sockets, but not moderators', async () => {
@@ -232,7 +232,7 @@ describe('the default channel', () => {
       body: { group: { defaultChannelId: second, myRole: 'owner' } },
     });
     for (const device of devices) {
-      await device.isTold('group:updated', (told) => told.group.defaultChannelId === second);
+      await device.waitFor('group:updated', (received) => received.group.defaultChannelId === second);
     }
     const hidden = await create({ groupId, name: 'hidden', visibility: 'private' });
     expect(await put(path, { channelId: hidden })).toMatchObject(refused(400, 'bad_request'));
@@ -412,7 +412,7 @@ test('@channel notifies everyone up to its limit of readers, and does not count 
     await memberships.insertMany(rows);
     await groups.updateOne({ _id: groupId }, { $inc: { memberCount: rows.length } });
   };
-  await join(await createCrowd(server, last, 999));
+  await join(await createUsers(server, last, 999));
   const ban = `/api/channels/${room.channelId}/restrictions/${first.id}`;
   await server.api.call('put', ban, { token: owner.token, body: { kind: 'banned' } });
   const tell = async (clientMessageId: string) => {

@@ -6,7 +6,7 @@ import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 import { lookalikesOf } from '../../../utils/name-keys';
 
-const CROWD = 500;
+const USERS = 500;
 /** What an id costs in an event, in bytes: its digits, quotation marks and a comma. */
 const ID = 27;
 
@@ -29,7 +29,7 @@ afterAll(async () => {
 async function createMembers(groupId: ObjectId, likeId: ObjectId): Promise<typeof members> {
   const { users, memberships } = server.context.database.collections;
   const like = (await users.findOne({ _id: likeId }))!;
-  const people = Array.from({ length: CROWD }, (_, index): UserDocument => {
+  const people = Array.from({ length: USERS }, (_, index): UserDocument => {
     const username = `crowd${index}`;
     const email = `${username}@example.org`;
     const keys = { searchName: username, nameLookalikes: lookalikesOf(username), emailKey: email };
@@ -57,19 +57,21 @@ test('the traffic is limited when 500 users connect and disconnect at once', asy
   const start = performance.now();
   clients = await Promise.all(members.map(({ token }) => connectRaw(server.url, token)));
   // All is told when everybody has heard of themselves.
-  const hears = (client: RawClient, id: string) =>
+  const receives = (client: RawClient, id: string) =>
     changesOf(client).some(([, { online }]) => online.includes(id));
-  await until(() => clients.every((client, index) => hears(client, members[index]!.id)), 60_000);
+  await until(() => clients.every((client, index) => receives(client, members[index]!.id)), 60_000);
   const seconds = (performance.now() - start) / 1000;
   const events = clients.map((client) => changesOf(client).length);
   // Once a second at most, however many there are.
   expect(Math.max(...events)).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
   expect(rounds).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
   // Each change is told to each client once at most, as an id and no more.
-  const told = clients.map((client) => changesOf(client).reduce((sum, [, lists]) => sum + size(lists), 0));
-  expect(Math.max(...told)).toBeLessThanOrEqual(CROWD);
+  const receivedCounts = clients.map((client) =>
+    changesOf(client).reduce((sum, [, lists]) => sum + size(lists), 0),
+  );
+  expect(Math.max(...receivedCounts)).toBeLessThanOrEqual(USERS);
   const bytes = clients.reduce((sum, client) => sum + client.bytes, 0);
-  expect(bytes).toBeLessThanOrEqual(CROWD * (CROWD * ID + 100 * Math.max(...events) + 400));
+  expect(bytes).toBeLessThanOrEqual(USERS * (USERS * ID + 100 * Math.max(...events) + 400));
 
   // One who goes is told to everybody once.
   const before = clients.map((client) => changesOf(client).length);
