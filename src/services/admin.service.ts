@@ -17,7 +17,7 @@ import type { EventBus } from './kernel/event-bus';
 import type { SessionService } from './identity/session.service';
 import type { SuperAdmins } from './users/super-admins';
 
-/** What AdminService works with. */
+/** The dependencies of AdminService. */
 export interface AdminServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -31,29 +31,29 @@ export interface AdminServiceDeps {
   users: AdminUserService;
 }
 
-/** What super admins do to accounts. Every act is in the audit log, in the same transaction. */
+/** Actions of super admins on accounts. Each is recorded in the audit log, in the same transaction. */
 export class AdminService {
   constructor(private readonly deps: AdminServiceDeps) {}
 
-  /** Gives a user another role; it counts when this resolves. @throws AppError forbidden, not_found, last_super_admin */
+  /** Changes the role of a user. In effect when this resolves. @throws AppError forbidden, not_found, last_super_admin */
   async changeRole(caller: Caller, userId: string, role: GlobalRole, origin: Origin): Promise<AdminUser> {
     const user = await this.change(caller, userId, origin, {
       action: 'user.role_changed',
       details: { role },
       update: { $set: { role } },
-      takesPower: role !== 'super_admin',
+      removesPower: role !== 'super_admin',
     });
     return this.deps.users.show(user);
   }
 
   /**
-   * Suspends a user until a time or for good: their tokens are refused and their sockets closed when this
-   * resolves. Of a ban and a suspension the later one holds.
+   * Suspends a user until a time or indefinitely: when this resolves, their tokens are refused and their sockets closed.
+   * A suspension replaces a ban, and a ban replaces a suspension.
    * @throws AppError forbidden, not_found, last_super_admin
    */
   async suspend(caller: Caller, userId: string, input: SuspendInput, origin: Origin): Promise<AdminUser> {
     const until = input.until === undefined ? null : new Date(input.until);
-    const user = await this.changeAndEnd('account_suspended', () =>
+    const user = await this.changeAndRevokeSessions('account_suspended', () =>
       this.change(caller, userId, origin, {
         action: 'user.suspended',
         details: { reason: input.reason, until: until?.toISOString() ?? null },
@@ -61,43 +61,43 @@ export class AdminService {
           $set: { state: 'suspended', suspension: { reason: input.reason, until } },
           $unset: { ban: true },
         },
-        takesPower: true,
+        removesPower: true,
       }),
     );
     return this.deps.users.show(user);
   }
 
   /**
-   * Bans a user from the server, until somebody restores them: their tokens are refused and their sockets closed
-   * when this resolves, and nobody registers with their address.
+   * Bans a user from the server until a super admin restores them: when this resolves, their tokens are refused and their
+   * sockets closed, and nobody can register with their email address.
    * @throws AppError forbidden, not_found, last_super_admin
    */
   async ban(caller: Caller, userId: string, { reason }: BanInput, origin: Origin): Promise<AdminUser> {
-    const user = await this.changeAndEnd('account_banned', () =>
+    const user = await this.changeAndRevokeSessions('account_banned', () =>
       this.change(caller, userId, origin, {
         action: 'user.banned',
         details: { reason },
         update: { $set: { state: 'banned', suspension: null, ban: { reason, bannedAt: new Date() } } },
-        takesPower: true,
+        removesPower: true,
       }),
     );
     return this.deps.users.show(user);
   }
 
-  /** Ends a suspension or a ban; any other user stays as they are. @throws AppError forbidden, not_found */
+  /** Ends a suspension or a ban. Idempotent. @throws AppError forbidden, not_found */
   async restore(caller: Caller, userId: string, origin: Origin): Promise<AdminUser> {
-    const user = await this.requireLiving(caller, userId);
+    const user = await this.requireUndeleted(caller, userId);
     if (user.state !== 'suspended' && user.state !== 'banned') return this.deps.users.show(user);
     const restored = await this.change(caller, userId, origin, {
       action: 'user.restored',
       details: {},
       update: { $set: { state: 'active', suspension: null }, $unset: { ban: true } },
-      takesPower: false,
+      removesPower: false,
     });
     return this.deps.users.show(restored);
   }
 
-  /** Ends all sessions of a user. */
+  /** Revokes all sessions of a user. @throws AppError forbidden, not_found */
   async logOut(caller: Caller, userId: string, origin: Origin): Promise<void> {
     this.deps.access.requireSuperAdmin(caller);
     const targetId = new ObjectId(userId);
@@ -114,11 +114,11 @@ export class AdminService {
   }
 
   /**
-   * Mails the user a link to set a new password. The old one is good until they follow it.
+   * Mails the user a link to set a new password. The old password remains valid until they use it.
    * @throws AppError forbidden, not_found, mail_unavailable, email_missing
    */
   async resetPassword(caller: Caller, userId: string, origin: Origin): Promise<void> {
-    const user = await this.requireLiving(caller, userId);
+    const user = await this.requireUndeleted(caller, userId);
     await this.deps.transactions.run(async () => {
       await this.deps.audit.record({
         action: 'user.password_reset_sent',
@@ -135,9 +135,9 @@ export class AdminService {
    * @throws AppError forbidden, not_found, last_super_admin, last_owner (with the groups as details)
    */
   async delete(caller: Caller, userId: string, reason: string, origin: Origin): Promise<void> {
-    const user = await this.requireLiving(caller, userId);
-    await this.deps.accounts.end(user, caller.userId, origin, { reason }).catch((error: unknown) => {
-      // Somebody else has deleted it since it was read.
+    const user = await this.requireUndeleted(caller, userId);
+    await this.deps.accounts.deleteUser(user, caller.userId, origin, { reason }).catch((error: unknown) => {
+      // Another request has deleted it since it was read.
       throw error instanceof AppError && error.code === 'session_revoked' ? noUser() : error;
     });
   }
@@ -148,7 +148,7 @@ export class AdminService {
     return this.deps.audit.list(query);
   }
 
-  /** The audit log, oldest first, as an async sequence. That it is taken out stands in it. @throws AppError forbidden */
+  /** The audit log, oldest first, as an async sequence. The export itself is recorded in it. @throws AppError forbidden */
   async exportAuditLog(caller: Caller, filter: AuditFilter): Promise<AsyncIterable<AuditEntry>> {
     this.deps.access.requireSuperAdmin(caller);
     await this.deps.audit.record({
@@ -162,7 +162,7 @@ export class AdminService {
   }
 
   /** @throws AppError forbidden, not_found */
-  private async requireLiving(caller: Caller, userId: string): Promise<UserDocument> {
+  private async requireUndeleted(caller: Caller, userId: string): Promise<UserDocument> {
     this.deps.access.requireSuperAdmin(caller);
     const _id = new ObjectId(userId);
     const user = await this.deps.collections.users.findOne({ _id, state: { $ne: 'deleted' } });
@@ -170,8 +170,11 @@ export class AdminService {
     return user;
   }
 
-  /** In one transaction, or a crash in between would leave sessions that stand again when the user is restored. */
-  private changeAndEnd(reason: RevocationReason, change: () => Promise<UserDocument>): Promise<UserDocument> {
+  /** In one transaction: after a crash in between, sessions would become valid again when the user is restored. */
+  private changeAndRevokeSessions(
+    reason: RevocationReason,
+    change: () => Promise<UserDocument>,
+  ): Promise<UserDocument> {
     return this.deps.transactions.run(async () => {
       const user = await change();
       await this.deps.sessions.revokeAll(user._id, reason);
@@ -183,25 +186,25 @@ export class AdminService {
     caller: Caller,
     userId: string,
     origin: Origin,
-    act: {
+    change: {
       action: AuditAction;
       details: Record<string, string | null>;
       update: UpdateFilter<UserDocument> & { $set: Partial<UserDocument> };
-      /** Whether a super admin loses power by it. */
-      takesPower: boolean;
+      /** Whether a super admin could lose their rights. */
+      removesPower: boolean;
     },
   ): Promise<UserDocument> {
     this.deps.access.requireSuperAdmin(caller);
     const targetId = new ObjectId(userId);
     const user = await this.deps.transactions.run(async () => {
-      if (act.takesPower) await this.deps.superAdmins.refuseLast(targetId);
+      if (change.removesPower) await this.deps.superAdmins.refuseLast(targetId);
       const updated = await this.deps.collections.users.findOneAndUpdate(
         { _id: targetId, state: { $ne: 'deleted' } },
-        { ...act.update, $set: { ...act.update.$set, updatedAt: new Date() } },
+        { ...change.update, $set: { ...change.update.$set, updatedAt: new Date() } },
         { returnDocument: 'after' },
       );
       if (!updated) throw noUser();
-      const { action, details } = act;
+      const { action, details } = change;
       await this.deps.audit.record({
         action,
         actorId: caller.userId,

@@ -6,14 +6,14 @@ import { AppError } from '../utils/errors';
 import { SeededRandom } from '../utils/random';
 import type { AuthService } from './identity/auth.service';
 import type { ChannelMembershipService } from './channels/channel-membership.service';
-import { SeedShowcase, SHOWCASE_PEOPLE, type ShowcaseServices } from './seed/seed-showcase';
+import { SeedShowcase, SHOWCASE_USER_COUNT, type ShowcaseServices } from './seed/seed-showcase';
 import { CHANNELS, GROUPS, OPENINGS, PEOPLE, SUBJECTS, TAILS } from './seed/seed-texts';
 
-/** The password of every account that the seeder makes. */
+/** The password of every account that the seeder creates. */
 export const SEED_PASSWORD = 'parley-sample-data';
 
 export interface SeedPlan {
-  /** The same seed gives the same people, groups, channels and texts. */
+  /** The same seed gives the same users, groups, channels and texts. */
   seed: number;
   users: number;
   messages: number;
@@ -39,10 +39,10 @@ interface SeededChannel {
   members: [SeededUser, ...SeededUser[]];
 }
 
-/** Sends that are under way at once in a channel, which share writes; the line of the channel keeps their order. */
-const SENDS_AT_ONCE = 64;
+/** The number of concurrent sends to a channel, which share writes; the queue of the channel keeps their order. */
+const CONCURRENT_SENDS = 64;
 
-/** Fills an empty database with people who talk, through the same services that clients reach. */
+/** Fills an empty database with sample data, through the same services that clients use. */
 export class DatabaseSeeder {
   constructor(
     private readonly collections: Collections,
@@ -53,7 +53,7 @@ export class DatabaseSeeder {
   ) {}
 
   /**
-   * @param onProgress is told how many of all steps are done.
+   * @param onProgress receives the number of completed steps and of all steps.
    * @throws AppError bad_request if there are accounts already
    */
   async seed(
@@ -75,7 +75,7 @@ export class DatabaseSeeder {
       step();
     }
     await this.writeMessages(channels, plan, random, step);
-    if (users.length >= SHOWCASE_PEOPLE) await new SeedShowcase(this.services).show(users);
+    if (users.length >= SHOWCASE_USER_COUNT) await new SeedShowcase(this.services).create(users);
     const stored = this.collections;
     return {
       users: users.length,
@@ -101,7 +101,7 @@ export class DatabaseSeeder {
         }),
         { address: '' },
       );
-      // The services ask only who calls. The seeder speaks for everybody without a session of theirs.
+      // The services check the caller but not the session, so the seeder can act for every user without logging in.
       const caller = { userId: user._id, sessionId: new ObjectId(), role: user.role, address: '' };
       users.push({ id: user._id.toHexString(), username, caller });
       step();
@@ -139,31 +139,34 @@ export class DatabaseSeeder {
     return channels;
   }
 
-  /** Texts are drawn before anything is sent, so that timing has no say in them. */
+  /** Texts are generated before the first send, so that they do not depend on timing. */
   private async writeMessages(
     channels: SeededChannel[],
     plan: SeedPlan,
     random: SeededRandom,
     step: () => void,
   ): Promise<void> {
-    const lines = new Map<SeededChannel, { sender: SeededUser; clientMessageId: string; body: string }[]>();
+    const sendsByChannel = new Map<
+      SeededChannel,
+      { sender: SeededUser; clientMessageId: string; body: string }[]
+    >();
     for (let index = 0; index < plan.messages; index++) {
       const channel = random.pick(channels as [SeededChannel, ...SeededChannel[]]);
-      const line = lines.get(channel) ?? [];
-      line.push({
+      const sends = sendsByChannel.get(channel) ?? [];
+      sends.push({
         sender: random.pick(channel.members),
         clientMessageId: `seed-${plan.seed}-${index}`,
         body: `${random.pick(OPENINGS)} ${random.pick(SUBJECTS)} ${random.pick(TAILS)}`,
       });
-      lines.set(channel, line);
+      sendsByChannel.set(channel, sends);
     }
-    for (const [channel, line] of lines) {
-      for (let start = 0; start < line.length; start += SENDS_AT_ONCE) {
-        const sends = line.slice(start, start + SENDS_AT_ONCE).map(async ({ sender, ...input }) => {
+    for (const [channel, sends] of sendsByChannel) {
+      for (let start = 0; start < sends.length; start += CONCURRENT_SENDS) {
+        const running = sends.slice(start, start + CONCURRENT_SENDS).map(async ({ sender, ...input }) => {
           await this.services.messages.send(sender.caller, channel.id, input);
           step();
         });
-        await Promise.all(sends);
+        await Promise.all(running);
       }
     }
   }

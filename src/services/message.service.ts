@@ -15,16 +15,16 @@ import type { Caller } from '../models/identity/session.model';
 import { linksIn } from '../utils/links';
 import type { AuditService } from './audit/audit.service';
 import type { BatchQueue } from './kernel/keyed-queue';
-import { MentionNotices } from './messages/mention-notices';
+import { MentionNotifications } from './messages/mention-notifications';
 import type { Mentions } from './messages/mentions';
-import { nothingToSay, requireUndeleted, type MessageChanges } from './messages/message-changes';
+import { noContent, requireUndeleted, type MessageChanges } from './messages/message-changes';
 import type { MessageDraft } from './messages/message-composer';
 import type { MessageEraser } from './messages/message-eraser';
 import type { SentMessage } from './messages/message-writer';
 import { searchFieldsOf } from './search/search-terms';
 import type { SlowMode } from './messages/slow-mode';
 
-/** What MessageService works with. */
+/** The dependencies of MessageService. */
 export interface MessageServiceDeps {
   collections: Collections;
   sends: BatchQueue<MessageDraft, SentMessage>;
@@ -32,22 +32,22 @@ export interface MessageServiceDeps {
   eraser: MessageEraser;
   slowMode: SlowMode;
   mentions: Mentions;
-  notices: MentionNotices;
+  mentionNotifications: MentionNotifications;
   audit: AuditService;
 }
 
-/** Sending and changing messages. */
+/** Sends and changes messages. */
 export class MessageService {
   constructor(private readonly deps: MessageServiceDeps) {}
 
   /**
-   * Sends a message. It resolves once the message is on disk and has gone out to those who hear the channel.
-   * The same `clientMessageId` again resolves to the first message, with `created` false, and changes nothing.
+   * Sends a message. Resolves when the message is durable and has been published to the readers of the channel.
+   * A repeated `clientMessageId` resolves to the first message, with `created` false, and changes nothing.
    *
-   * The message takes its place in the channel's line at once, so messages that one client sends behind each
-   * other keep their order; whether the caller may write there is decided when it is written.
-   * @param scheduledId the scheduled message that it was.
-   * @throws AppError not_found, client_message_id_reused, message_deleted (one that it refers to), attachment_used, …
+   * The message enters the queue of the channel synchronously, so successive messages of one client keep their order.
+   * Access is decided when it is written.
+   * @param scheduledId the scheduled message that is being sent.
+   * @throws AppError not_found, client_message_id_reused, message_deleted (a message that it refers to), attachment_used, …
    */
   send(
     caller: Caller,
@@ -70,9 +70,9 @@ export class MessageService {
   }
 
   /**
-   * Sends the words and files of a message that the caller may read to a channel where they may write, under the
-   * name of their author. Nobody is mentioned by it. As `send` otherwise.
-   * @throws AppError not_found (of either), message_deleted, client_message_id_reused, …
+   * Sends the text and files of a message that the caller may read to a channel where they may write. The forwarded
+   * message names the original author and mentions nobody. Otherwise as `send`.
+   * @throws AppError not_found (of the message or the channel), message_deleted, client_message_id_reused, …
    */
   forward(caller: Caller, messageId: string, input: ForwardMessageInput): Promise<SentMessage> {
     const channelId = new ObjectId(input.channelId);
@@ -86,22 +86,22 @@ export class MessageService {
   }
 
   /**
-   * Changes the text of one's own message; its files stay. Moderators can read what it said before; whom it mentions
-   * for the first time is told.
-   * @throws AppError not_found, forbidden, announcement_only, slow_mode, message_deleted, validation_failed when nothing would be left of it, …
+   * Changes the text of the caller's own message; its files remain. Moderators can read the earlier versions. Users whom
+   * it mentions for the first time are notified.
+   * @throws AppError not_found, forbidden, announcement_only, slow_mode, message_deleted, validation_failed (neither text nor files would remain), …
    */
   edit(caller: Caller, messageId: string, { body }: EditMessageInput): Promise<Message> {
-    return this.deps.changes.onTurn(caller, 'message.edit', messageId, async (found) => {
+    return this.deps.changes.asCaller(caller, 'message.edit', messageId, async (found) => {
       const { message: current, channel } = found;
       requireUndeleted(current);
-      if (body === '' && !current.attachments) throw nothingToSay();
+      if (body === '' && !current.attachments) throw noContent();
       if (current.body === body) return toMessage(current);
-      await this.deps.slowMode.change(found, caller.userId);
+      await this.deps.slowMode.recordChange(found, caller.userId);
       const [mentioned] = await this.deps.mentions.find(channel, [{ sender: caller, body }]);
       const { userIds, everyone } = mentioned!;
       const editedAt = new Date();
-      const told = MentionNotices.told(current);
-      const all = [...(told.notifiedIds ?? []), ...userIds];
+      const notifiedBefore = MentionNotifications.notifiedSoFar(current);
+      const all = [...(notifiedBefore.notifiedIds ?? []), ...userIds];
       const notifiedIds = [...new Map(all.map((id) => [id.toHexString(), id])).values()];
       const links = linksIn(body, MAX_PREVIEWS);
       const linkPreviews = current.linkPreviews?.filter(({ url }) => links.includes(url));
@@ -113,9 +113,9 @@ export class MessageService {
         ...(userIds.length > 0 && { mentionIds: userIds }),
         ...(everyone && { mentionsEveryone: everyone }),
         ...(notifiedIds.length > 0 && { notifiedIds }),
-        ...((everyone ?? told.everyoneNotified) && { everyoneNotified: true }),
+        ...((everyone ?? notifiedBefore.everyoneNotified) && { everyoneNotified: true }),
       };
-      const gone = (['mentionIds', 'mentionsEveryone'] as const).filter(
+      const removed = (['mentionIds', 'mentionsEveryone'] as const).filter(
         (field) => fields[field] === undefined,
       );
       await this.deps.collections.messageEdits.insertOne({
@@ -129,34 +129,36 @@ export class MessageService {
         current,
         () => ({
           $set: fields,
-          ...(gone.length > 0 && { $unset: Object.fromEntries(gone.map((field) => [field, true])) }),
+          ...(removed.length > 0 && { $unset: Object.fromEntries(removed.map((field) => [field, true])) }),
         }),
         'message.edited',
       );
-      await this.deps.notices.announce(channel, await this.deps.notices.store(channel, message, told));
+      await this.deps.mentionNotifications.announce(
+        channel,
+        await this.deps.mentionNotifications.store(channel, message, notifiedBefore),
+      );
       return toMessage(message);
     });
   }
 
   /**
-   * Gives a message the previews of its links; not if it has another text by now. Nobody asks for it, so nobody's
-   * right is looked at.
-   * @param body the text that the previews are of.
+   * Sets the link previews of a message, unless its text has changed. The server calls this, so no access is checked.
+   * @param body the text for which the previews were fetched.
    */
   async setLinkPreviews(messageId: ObjectId, body: string, linkPreviews: LinkPreview[]): Promise<void> {
-    await this.deps.changes.byServer(messageId, async (current) => {
+    await this.deps.changes.asServer(messageId, async (current) => {
       if (current.body !== body || isDeepStrictEqual(current.linkPreviews, linkPreviews)) return;
       await this.deps.changes.apply(current, () => ({ $set: { linkPreviews } }));
     });
   }
 
   /**
-   * Deletes a message: its author may, and moderators of the group. The place in the channel stays, without
-   * the text. Deleting again changes nothing.
+   * Deletes a message; requires its author or a moderator of the group. An empty message with its number remains in the
+   * channel. Idempotent.
    * @throws AppError not_found, forbidden, …
    */
   delete(caller: Caller, messageId: string): Promise<Message> {
-    return this.deps.changes.onTurn(caller, 'message.delete', messageId, async ({ message: current }) => {
+    return this.deps.changes.asCaller(caller, 'message.delete', messageId, async ({ message: current }) => {
       if (current.deletedAt) return toMessage(current);
       if (!current.senderId.equals(caller.userId)) {
         await this.deps.audit.record({
@@ -172,17 +174,20 @@ export class MessageService {
   }
 }
 
-/** Stays what it is for ever: messages are stored with it. No body has a NUL, so nothing else looks like references. */
+/**
+ * Returns the digest of a send. Its format must not change: it is stored with messages. A body contains no NUL, so it
+ * cannot imitate the references that follow it.
+ */
 function digestOf(
   channelId: ObjectId,
   { body, threadId, replyToId, attachmentIds = [] }: SendMessageInput,
 ): string {
-  const said = `${channelId.toHexString()}\n${body}`;
+  const text = `${channelId.toHexString()}\n${body}`;
   if (attachmentIds.length > 0) {
-    return sha256([said, threadId ?? '', replyToId ?? '', attachmentIds.join()].join('\0'));
+    return sha256([text, threadId ?? '', replyToId ?? '', attachmentIds.join()].join('\0'));
   }
-  const refers = threadId !== undefined || replyToId !== undefined;
-  return sha256(refers ? `${said}\0${threadId ?? ''}\0${replyToId ?? ''}` : said);
+  const hasReferences = threadId !== undefined || replyToId !== undefined;
+  return sha256(hasReferences ? `${text}\0${threadId ?? ''}\0${replyToId ?? ''}` : text);
 }
 
 function sha256(text: string): string {

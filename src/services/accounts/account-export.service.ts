@@ -16,12 +16,12 @@ import { toThreadFollow } from '../../models/messages/thread.model';
 import { toPublicUser, toUser, type UserDocument } from '../../models/user.model';
 import type { Access } from '../access/access';
 
-/** Messages of an export that are read at a time. */
+/** The number of messages that an export reads at a time. */
 const READ_AHEAD = 1000;
 
 /**
- * What people may take along of what is stored about them: all that is theirs, and of what concerns others too their
- * part of it. Who has decided about them, and what others have told of them, is left out.
+ * Exports the personal data of a user: everything that belongs to them, and their part of what concerns others too. It
+ * leaves out who has decided about them, and what others have reported about them.
  */
 export class AccountExportService {
   constructor(
@@ -29,7 +29,7 @@ export class AccountExportService {
     private readonly access: Access,
   ) {}
 
-  /** Everything that is stored about the caller, as an async sequence of one fact each. */
+  /** Yields everything that is stored about the caller, one fact at a time. */
   async *export(caller: Caller): AsyncGenerator<ExportedRecord> {
     const { userId } = caller;
     const user = await this.collections.users.findOne({ _id: userId });
@@ -37,8 +37,8 @@ export class AccountExportService {
     yield* this.account(caller, user);
     yield* this.groups(userId);
     yield* this.channels(userId);
-    yield* this.marks(userId);
-    yield* this.writings(userId);
+    yield* this.annotations(userId);
+    yield* this.content(userId);
   }
 
   private async *account(caller: Caller, user: UserDocument): AsyncGenerator<ExportedRecord> {
@@ -49,7 +49,7 @@ export class AccountExportService {
     for await (const session of sessions.find({ userId })) {
       yield { kind: 'session', data: toSession(session, caller) };
     }
-    // What they did, and what the server did to them by itself.
+    // Their own actions, and those that the server took against them automatically.
     for (const filter of [{ actorId: userId }, { targetId: userId, actorId: null }]) {
       for await (const { at, action, targetId, address, details } of auditLog.find(filter)) {
         const target = targetId?.toHexString() ?? null;
@@ -116,8 +116,8 @@ export class AccountExportService {
     }
   }
 
-  /** What they have put to messages of others, which are not theirs to take along. */
-  private async *marks(userId: ObjectId): AsyncGenerator<ExportedRecord> {
+  /** Bookmarks, reactions and reports. The messages are not exported: they belong to others. */
+  private async *annotations(userId: ObjectId): AsyncGenerator<ExportedRecord> {
     const { bookmarks, messages, reports } = this.collections;
     for await (const { messageId, channelId, createdAt } of bookmarks.find({ userId })) {
       const ids = { messageId: messageId.toHexString(), channelId: channelId.toHexString() };
@@ -140,7 +140,7 @@ export class AccountExportService {
     }
   }
 
-  private async *writings(userId: ObjectId): AsyncGenerator<ExportedRecord> {
+  private async *content(userId: ObjectId): AsyncGenerator<ExportedRecord> {
     const { uploads, scheduledMessages, drafts, messages, messageEdits } = this.collections;
     for await (const upload of uploads.find({ userId })) {
       const attachment = toAttachment(toStoredAttachment(upload));
@@ -153,9 +153,9 @@ export class AccountExportService {
     const readable = new Set((await this.access.readableChannelIds(userId)).map((id) => id.toHexString()));
     for await (const message of messages.find({ senderId: userId }).batchSize(READ_AHEAD)) {
       const reads = readable.has(message.channelId.toHexString());
-      // Of a deleted message nothing is left that was theirs.
+      // A deleted message has no content.
       if (!reads && message.deletedAt) continue;
-      yield { kind: 'message', data: reads ? toMessage(message) : wordsOf(message) };
+      yield { kind: 'message', data: reads ? toMessage(message) : ownPartOf(message) };
       if (!message.editedAt) continue;
       for await (const edit of messageEdits.find({ messageId: message._id })) {
         yield { kind: 'message_edit', data: toMessageEdit(edit) };
@@ -164,8 +164,8 @@ export class AccountExportService {
   }
 }
 
-/** What others may have added to a message since it was written, and the number that tells of it. */
-const LATER: readonly (keyof Message)[] = [
+/** Fields that others may have changed since the message was written, and the revision, which reveals such changes. */
+const ADDED_LATER: readonly (keyof Message)[] = [
   'revision',
   'replyCount',
   'lastReplyAt',
@@ -176,13 +176,15 @@ const LATER: readonly (keyof Message)[] = [
   'deletedAt',
 ];
 
-/** What somebody wrote in a channel that they do not read any more, without what came later. */
-function wordsOf(message: MessageDocument): Partial<Message> {
-  const kept = Object.entries(toMessage(message)).filter(([name]) => !LATER.includes(name as keyof Message));
+/** The part of a message that its author wrote, for a channel that they may no longer read. */
+function ownPartOf(message: MessageDocument): Partial<Message> {
+  const kept = Object.entries(toMessage(message)).filter(
+    ([name]) => !ADDED_LATER.includes(name as keyof Message),
+  );
   return Object.fromEntries(kept);
 }
 
-/** Times as they are shown. */
+/** Times in ISO 8601. */
 function timesOf<Name extends string>(times: Record<Name, Date | null>): Record<Name, string | null> {
   const shown = Object.entries<Date | null>(times).map(([name, time]) => [name, time?.toISOString() ?? null]);
   return Object.fromEntries(shown) as Record<Name, string | null>;

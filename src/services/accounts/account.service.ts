@@ -18,10 +18,10 @@ import type { PendingAdmissions } from '../groups/pending-admissions';
 import type { SessionService } from '../identity/session.service';
 import type { SuperAdmins } from '../users/super-admins';
 
-/** What a deleted account is called. */
+/** The display name of deleted accounts. */
 const DELETED_USER = 'Deleted user';
 
-/** What AccountService works with. */
+/** The dependencies of AccountService. */
 export interface AccountServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -39,11 +39,11 @@ export interface AccountServiceDeps {
   groupLifecycle: GroupLifecycle;
 }
 
-/** The end of an account. */
+/** Deactivates and deletes accounts. */
 export class AccountService {
   constructor(private readonly deps: AccountServiceDeps) {}
 
-  /** Puts the account to rest until its owner logs in again. @throws AppError password_wrong, last_super_admin */
+  /** Deactivates the account until its owner logs in again. @throws AppError password_wrong, last_super_admin */
   async deactivate(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
     const user = await this.deps.credentials.prove(caller, proof, origin);
     await this.deps.transactions.run(async () => {
@@ -62,23 +62,23 @@ export class AccountService {
    * @throws AppError password_wrong, totp_required, last_super_admin, last_owner (with the groups as details)
    */
   async delete(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
-    await this.end(await this.deps.credentials.prove(caller, proof, origin), caller.userId, origin);
+    await this.deleteUser(await this.deps.credentials.prove(caller, proof, origin), caller.userId, origin);
   }
 
   /**
-   * Deletes an account for somebody who may: it does not ask who does.
-   * @param details what the audit log says of it.
-   * @throws AppError last_super_admin, last_owner (with the groups as details), session_revoked when it is gone
+   * Deletes an account on behalf of an actor. It does not check that the actor may.
+   * @param details the details of the entry in the audit log.
+   * @throws AppError last_super_admin, last_owner (with the groups as details), session_revoked if it no longer exists
    */
-  async end(
+  async deleteUser(
     user: UserDocument,
     actorId: ObjectId,
     origin: Pick<Origin, 'address'>,
     details: Record<string, string> = {},
   ): Promise<void> {
     await this.deps.transactions.run(async () => {
-      // All turns before the first write, as Memberships and ChannelMembers ask.
-      await this.acquireChannelsOf(user._id);
+      // All keys before the first write, as Memberships and ChannelMembers require.
+      await this.acquireGroupsAndChannels(user._id);
       await this.deps.superAdmins.refuseLast(user._id);
       await this.leaveGroups(user._id, { userId: actorId, address: origin.address });
       await this.erase(user);
@@ -91,20 +91,20 @@ export class AccountService {
       });
       await this.deps.bus.publish({ type: 'user.changed', userId: user._id });
       await this.deps.sessions.revokeAll(user._id, 'account_deleted');
-      await this.forgetSessions(user._id);
-      // A transaction does not see what began while it ran: those sessions have been ended since, and what was written
-      // about the user meanwhile goes as well.
-      await this.deps.transactions.afterCommit(() => this.forgetSessions(user._id));
-      await this.deps.transactions.afterCommit(() => this.forget(user._id));
+      await this.deleteSessions(user._id);
+      // The transaction does not see documents that were written while it ran: sessions that began meanwhile (revoked by
+      // now) and other data about the user are deleted as well.
+      await this.deps.transactions.afterCommit(() => this.deleteSessions(user._id));
+      await this.deps.transactions.afterCommit(() => this.deletePersonalData(user._id));
     });
   }
 
-  private async forgetSessions(userId: ObjectId): Promise<void> {
+  private async deleteSessions(userId: ObjectId): Promise<void> {
     await this.deps.collections.sessions.deleteMany({ userId });
   }
 
-  /** Takes the turns at all groups and private channels of a user, and at all channels of groups with nobody else. */
-  private async acquireChannelsOf(userId: ObjectId): Promise<void> {
+  /** Acquires the keys of all groups and private channels of a user, and of all channels of groups without other members. */
+  private async acquireGroupsAndChannels(userId: ObjectId): Promise<void> {
     const { groups, memberships, channels, channelMembers } = this.deps.collections;
     const own = await memberships.find({ userId }, { projection: { groupId: 1 } }).toArray();
     const groupIds = own.map(({ groupId }) => groupId);
@@ -112,15 +112,15 @@ export class AccountService {
     const idOnly = { projection: { _id: 1 } } as const;
     const alone = await groups.find({ _id: { $in: groupIds }, memberCount: 1 }, idOnly).toArray();
     const groupId = { $in: alone.map(({ _id }) => _id) };
-    const doomed = await channels.find({ groupId }, idOnly).toArray();
+    const channelsToDelete = await channels.find({ groupId }, idOnly).toArray();
     const inChannels = await channelMembers.find({ userId }).toArray();
     await this.deps.queue.acquire([
-      ...doomed.map(({ _id }) => _id),
+      ...channelsToDelete.map(({ _id }) => _id),
       ...inChannels.map(({ channelId }) => channelId),
     ]);
   }
 
-  /** Ends all memberships; groups in which nobody is left go with them. @throws AppError last_owner */
+  /** Ends all memberships, and deletes groups without other members. @throws AppError last_owner */
   private async leaveGroups(userId: ObjectId, by: AuditActor): Promise<void> {
     const { memberships } = this.deps.collections;
     const own = await memberships.find({ userId }).toArray();
@@ -134,7 +134,7 @@ export class AccountService {
       if (!owner) orphaned.push(groupId.toHexString());
     }
     if (orphaned.length > 0) {
-      throw new AppError('last_owner', 'Other members need an owner: hand these groups over first.', {
+      throw new AppError('last_owner', 'Other members need an owner: transfer these groups first.', {
         groupIds: orphaned,
       });
     }
@@ -180,15 +180,15 @@ export class AccountService {
         },
       },
     );
-    // Asked twice at once, it is done once.
+    // A concurrent request has deleted it.
     if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
-    await this.forget(user._id);
+    await this.deletePersonalData(user._id);
     await this.deps.attachments.discardUnsent(user._id);
     await this.deps.avatars.discard(before.avatarId);
   }
 
-  /** Erases what is kept about a user alone, and in no document that they share with others. */
-  private async forget(userId: ObjectId): Promise<void> {
+  /** Deletes the documents that concern the user alone. */
+  private async deletePersonalData(userId: ObjectId): Promise<void> {
     const {
       oneTimeTokens,
       blocks,

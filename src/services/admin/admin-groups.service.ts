@@ -23,10 +23,10 @@ import type { GroupMemberService } from '../groups/group-member.service';
 import { pageByPrefix } from './prefix-pages';
 import type { UserService } from '../user.service';
 
-/** People who are named of a group or a channel. */
-const MAX_NAMED = 50;
+/** The maximum number of owners or members that are listed. */
+const MAX_LISTED = 50;
 
-/** What AdminGroupService works with. */
+/** The dependencies of AdminGroupService. */
 export interface AdminGroupServiceDeps {
   collections: Collections;
   access: Access;
@@ -38,11 +38,11 @@ export interface AdminGroupServiceDeps {
   channelMembership: ChannelMembershipService;
 }
 
-/** All groups and channels for super admins, who need not be in them. What they do to them is in the audit log. */
+/** Groups and channels for super admins, who need not be members. Their actions are recorded in the audit log. */
 export class AdminGroupService {
   constructor(private readonly deps: AdminGroupServiceDeps) {}
 
-  /** All groups, the newest first or by how their names begin. @throws AppError forbidden */
+  /** All groups, the newest first, or those whose names begin with a text, by name. @throws AppError forbidden */
   async list(caller: Caller, query: AdminGroupsQuery): Promise<Page<SharedGroup>> {
     this.deps.access.requireSuperAdmin(caller);
     const page = await this.page(this.deps.collections.groups, query, filterOf(query));
@@ -53,13 +53,13 @@ export class AdminGroupService {
   async listChannels(caller: Caller, query: AdminChannelsQuery): Promise<Page<Channel>> {
     this.deps.access.requireSuperAdmin(caller);
     const { kind, groupId } = query;
-    const more = {
+    const conditions = {
       ...filterOf(query),
       ...(groupId && { groupId: new ObjectId(groupId) }),
       // Direct conversations have no names.
       ...((kind ?? query.query) && { kind: kind ?? 'group' }),
     };
-    const page = await this.page(this.deps.collections.channels, query, more);
+    const page = await this.page(this.deps.collections.channels, query, conditions);
     return { ...page, items: await this.deps.counts.showAll(page.items) };
   }
 
@@ -71,7 +71,7 @@ export class AdminGroupService {
     const [owners, inChannels, bans, open, claimed] = await Promise.all([
       memberships
         .find({ ...about, role: 'owner' })
-        .limit(MAX_NAMED)
+        .limit(MAX_LISTED)
         .toArray(),
       channels
         .aggregate<{ _id: null; count: number; messages: number }>([
@@ -86,7 +86,7 @@ export class AdminGroupService {
     const { count = 0, messages = 0 } = inChannels[0] ?? {};
     return {
       group: toSharedGroup(group),
-      owners: await this.name(owners),
+      owners: await this.toPublicUsers(owners),
       counts: {
         members: group.memberCount,
         publicChannels: group.channelCount,
@@ -105,14 +105,14 @@ export class AdminGroupService {
     const { channels, channelMembers, channelRestrictions } = this.deps.collections;
     const [channel, members, restrictions] = await Promise.all([
       channels.findOne({ _id }),
-      channelMembers.find({ channelId: _id }).limit(MAX_NAMED).toArray(),
+      channelMembers.find({ channelId: _id }).limit(MAX_LISTED).toArray(),
       channelRestrictions.countDocuments({ channelId: _id }),
     ]);
     if (!channel) throw channelNotFound();
     return {
       channel: await this.deps.counts.show(channel),
       // The list of a private channel, without what an older version has left in it.
-      members: await this.name(await this.deps.access.keepMembers(channel, members)),
+      members: await this.toPublicUsers(await this.deps.access.keepMembers(channel, members)),
       counts: { messages: channel.seq, restrictions },
     };
   }
@@ -130,8 +130,7 @@ export class AdminGroupService {
   }
 
   /**
-   * Hands a group over to anybody: they are taken in if they are not a member, and those who owned it are admins
-   * from then on.
+   * Transfers a group to any user: they become a member if they are not one yet, and the former owners become admins.
    * @throws AppError forbidden, not_found
    */
   async transfer(caller: Caller, groupId: string, userId: string): Promise<SharedGroup> {
@@ -140,7 +139,7 @@ export class AdminGroupService {
     return toSharedGroup(await this.requireGroup(caller, groupId));
   }
 
-  /** Deletes a group with all that is in it. @throws AppError forbidden, not_found */
+  /** Deletes a group with all of its content. @throws AppError forbidden, not_found */
   async delete(caller: Caller, groupId: string): Promise<void> {
     this.deps.access.requireSuperAdmin(caller);
     await this.deps.lifecycle.remove(new ObjectId(groupId), caller);
@@ -159,7 +158,7 @@ export class AdminGroupService {
   }
 
   /**
-   * Hands a channel over to a member of its group.
+   * Transfers a channel to a member of its group.
    * @throws AppError forbidden, not_found, direct_channel, group_archived, bad_request
    */
   async transferChannel(caller: Caller, channelId: string, userId: string): Promise<Channel> {
@@ -180,14 +179,14 @@ export class AdminGroupService {
       cursor,
       limit,
     }: { query?: string | undefined; cursor?: PrefixCursor | undefined; limit: number },
-    more: Filter<Schema>,
+    conditions: Filter<Schema>,
   ): Promise<Page<Schema>> {
     if (query !== undefined) {
       const page = { prefix: searchKey(query), cursor, limit };
-      return pageByPrefix(collection, 'searchName', page, { unique: false, more });
+      return pageByPrefix(collection, 'searchName', page, { unique: false, conditions });
     }
     const rows = (await collection
-      .find({ ...more, ...(cursor && { _id: { $lt: cursor._id } }) } as Filter<Schema>)
+      .find({ ...conditions, ...(cursor && { _id: { $lt: cursor._id } }) } as Filter<Schema>)
       .sort({ _id: -1 })
       .limit(limit + 1)
       .toArray()) as Schema[];
@@ -201,7 +200,7 @@ export class AdminGroupService {
     return group;
   }
 
-  private async name(rows: readonly { userId: ObjectId }[]): Promise<PublicUser[]> {
+  private async toPublicUsers(rows: readonly { userId: ObjectId }[]): Promise<PublicUser[]> {
     const users = await this.deps.users.findByIds(rows.map(({ userId }) => userId));
     return rows.flatMap(({ userId }) => {
       const user = users.get(userId.toHexString());
@@ -210,7 +209,7 @@ export class AdminGroupService {
   }
 }
 
-/** What groups and channels are filtered by alike. */
+/** The filter that applies to groups and channels. */
 function filterOf({ visibility, archived }: Pick<AdminGroupsQuery, 'visibility' | 'archived'>): {
   visibility?: 'public' | 'private';
   archivedAt?: null | { $type: 'date' };

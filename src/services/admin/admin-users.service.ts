@@ -16,7 +16,7 @@ import type { Access } from '../access/access';
 import type { EventBus } from '../kernel/event-bus';
 import { pageByPrefix } from './prefix-pages';
 
-/** What administrators see of accounts. */
+/** Accounts as super admins see them. */
 export class AdminUserService {
   constructor(
     private readonly collections: Collections,
@@ -25,7 +25,7 @@ export class AdminUserService {
   ) {}
 
   /**
-   * Users by state and role: the newest first, or those of whom a field begins with a text in the order of it.
+   * Users by state and role: the newest first, or those of whom a field begins with a text, sorted by that field.
    * @throws AppError forbidden
    */
   async list(caller: Caller, query: AdminUsersQuery): Promise<Page<AdminUser>> {
@@ -39,7 +39,7 @@ export class AdminUserService {
     };
   }
 
-  /** A user, or what is left of one who was deleted. @throws AppError forbidden, not_found */
+  /** A user; of a deleted one, the data that remains. @throws AppError forbidden, not_found */
   async get(caller: Caller, userId: string): Promise<AdminUser> {
     this.access.requireSuperAdmin(caller);
     const user = await this.collections.users.findOne({ _id: new ObjectId(userId) });
@@ -47,7 +47,7 @@ export class AdminUserService {
     return this.show(user);
   }
 
-  /** A user as they were just read. */
+  /** Converts a user document that has just been read. */
   async show(user: UserDocument): Promise<AdminUser> {
     const sessions = await this.sessionsOf([user]);
     return toAdminUser(user, sessions.get(user._id.toHexString()) ?? NO_SESSIONS);
@@ -61,34 +61,34 @@ export class AdminUserService {
     cursor,
     limit,
   }: AdminUsersQuery): Promise<Page<UserDocument>> {
-    const more: Filter<UserDocument> = { ...(state && { state }), ...(role && { role }) };
+    const conditions: Filter<UserDocument> = { ...(state && { state }), ...(role && { role }) };
     if (query !== undefined) {
-      const { key, keyOf, unique } = SEARCHED[field];
+      const { key, keyOf, unique } = SEARCH_FIELDS[field];
       const page = { prefix: keyOf(query), cursor, limit };
-      return pageByPrefix(this.collections.users, key, page, { unique, more });
+      return pageByPrefix(this.collections.users, key, page, { unique, conditions });
     }
     const rows = await this.collections.users
-      .find({ ...more, ...(cursor && { _id: { $lt: cursor._id } }) })
+      .find({ ...conditions, ...(cursor && { _id: { $lt: cursor._id } }) })
       .sort({ _id: -1 })
       .limit(limit + 1)
       .toArray();
     return cutPage(rows, limit, ({ _id }) => encodePrefixCursor({ value: '', _id }));
   }
 
-  /** Writes down that suspensions have ended, so that a list by state is one of the states as they are. */
+  /** Stores the end of expired suspensions, so that a list by state is correct. */
   private async endSuspensions(): Promise<void> {
-    const over: Filter<UserDocument> = { 'suspension.until': { $lte: new Date() } };
+    const expired: Filter<UserDocument> = { 'suspension.until': { $lte: new Date() } };
     const { users } = this.collections;
-    for (const { _id } of await users.find(over, { projection: { _id: 1 } }).toArray()) {
+    for (const { _id } of await users.find(expired, { projection: { _id: 1 } }).toArray()) {
       await users.updateOne(
-        { ...over, _id, state: 'suspended' },
+        { ...expired, _id, state: 'suspended' },
         { $set: { state: 'active', suspension: null, updatedAt: new Date() } },
       );
       await this.bus.publish({ type: 'user.changed', userId: _id });
     }
   }
 
-  /** By the user's id in hexadecimal digits; users without a session are missing. */
+  /** @returns summaries by user id in hexadecimal digits; without users who have no session. */
   private async sessionsOf(users: readonly UserDocument[]): Promise<Map<string, SessionSummary>> {
     if (users.length === 0) return new Map();
     const isOpen = {
@@ -110,8 +110,8 @@ export class AdminUserService {
   }
 }
 
-/** Where the keys of the fields are that are searched, and how those of a query are made. */
-const SEARCHED = {
+/** For each searchable field: the field that holds its key, and the function that computes the key of a query. */
+const SEARCH_FIELDS = {
   username: { key: 'searchName', keyOf: canonicalName, unique: true },
   email: { key: 'emailKey', keyOf: emailKey, unique: true },
   displayName: { key: 'displaySearch', keyOf: searchKey, unique: false },

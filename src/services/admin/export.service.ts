@@ -10,12 +10,12 @@ import { channelNotFound, type Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { ChannelCounts } from '../channels/channel-counts';
 
-/** Documents that are read at a time: all that an export holds in memory beside what the network has yet to take. */
+/** The number of documents that are read at a time. An export holds no more in memory, except unsent output. */
 const READ_AHEAD = 200;
 
 /**
- * Takes whole collections out of the server, in the order in which they came into being. What is read is read as it
- * is taken; whoever stops taking ends the reading. That it is done stands in the audit log before the first line.
+ * Exports whole collections, in the order of creation. Documents are read as the consumer takes them, and a consumer
+ * that stops ends the reading. The export is recorded in the audit log before the first record.
  */
 export class ExportService {
   constructor(
@@ -27,38 +27,38 @@ export class ExportService {
 
   /** @throws AppError forbidden */
   async users(caller: Caller): Promise<AsyncIterable<Account>> {
-    await this.note(caller, 'users');
+    await this.recordExport(caller, 'users');
     return mapped(this.collections.users.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toAccount);
   }
 
   /** @throws AppError forbidden */
   async groups(caller: Caller): Promise<AsyncIterable<SharedGroup>> {
-    await this.note(caller, 'groups');
+    await this.recordExport(caller, 'groups');
     return mapped(this.collections.groups.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toSharedGroup);
   }
 
   /** @throws AppError forbidden */
   async channels(caller: Caller): Promise<AsyncIterable<Channel>> {
-    await this.note(caller, 'channels');
+    await this.recordExport(caller, 'channels');
     const channels = this.collections.channels.find().sort({ _id: 1 }).batchSize(READ_AHEAD);
     return mapped(channels, (channel) => this.counts.show(channel));
   }
 
-  /** The messages of a channel by `seq`, or all. @throws AppError forbidden, not_found */
+  /** The messages of a channel by `seq`, or all messages. @throws AppError forbidden, not_found */
   async messages(caller: Caller, { channelId }: ExportMessagesQuery): Promise<AsyncIterable<Message>> {
     this.access.requireSuperAdmin(caller);
     const { messages } = this.collections;
     if (channelId === undefined) {
-      await this.note(caller, 'messages');
+      await this.recordExport(caller, 'messages');
       return mapped(messages.find().sort({ _id: 1 }).batchSize(READ_AHEAD), toMessage);
     }
     const _id = new ObjectId(channelId);
     if (!(await this.collections.channels.findOne({ _id }))) throw channelNotFound();
-    await this.note(caller, 'messages', _id);
+    await this.recordExport(caller, 'messages', _id);
     return mapped(messages.find({ channelId: _id }).sort({ seq: 1 }).batchSize(READ_AHEAD), toMessage);
   }
 
-  private async note(caller: Caller, what: string, targetId: ObjectId | null = null): Promise<void> {
+  private async recordExport(caller: Caller, what: string, targetId: ObjectId | null = null): Promise<void> {
     this.access.requireSuperAdmin(caller);
     await this.audit.record({
       action: 'data.exported',

@@ -8,20 +8,20 @@ import {
   type HourlyCountDocument,
 } from '../../models/admin/statistics.model';
 
-const HOUR = 3600_000;
-/** How often what has come since is counted, in milliseconds. */
+const HOUR_MS = 3600_000;
+/** How often new documents are counted. */
 export const COUNTING_INTERVAL_MS = 60_000;
-/** How old something is, in milliseconds, before it is counted for good: no transaction takes that long to commit. */
-const SETTLED = 60_000;
-/** How far the count may be behind, in milliseconds, for the rest to be counted by whoever asks. */
-const MAX_TAIL = 15 * 60_000;
+/** The age from which documents are counted finally: no transaction takes longer to commit. */
+const SETTLED_AGE_MS = 60_000;
+/** The longest period that is counted while a request waits; if the background count lags more, the rest is left out. */
+const MAX_TAIL_MS = 15 * 60_000;
 
 const HEAD = 'hourly_counts';
 
 /**
- * How much came into being in each hour. Ids tell when they were made, so a range of time is a range of the index
- * of ids, and nothing is written for it when messages are sent. What is older than a minute is counted once, in the
- * background, and written down by the hour; the last minutes are counted when somebody asks.
+ * Counts the documents that were created in each hour. Ids contain their time of creation, so a period is a range of the
+ * `_id` index, and sending a message writes no counter. Documents older than a minute are counted once, in the
+ * background, and stored per hour; the most recent ones are counted on request.
  */
 export class HourlyCounts {
   constructor(
@@ -30,9 +30,8 @@ export class HourlyCounts {
   ) {}
 
   /**
-   * The hours from a time on in which anything came into being, in their order.
+   * Returns the hours since a time in which documents were created, in order, and the time up to which they are complete.
    * @param from the beginning of an hour.
-   * @returns with them, up to when all is in them.
    */
   async since(from: Date): Promise<{ hours: HourlyCountDocument[]; countedTo: Date }> {
     const now = new Date();
@@ -41,8 +40,8 @@ export class HourlyCounts {
       .find({ _id: { $gte: from } })
       .sort({ _id: 1 })
       .toArray();
-    if (now.getTime() - counted.getTime() > MAX_TAIL) return { hours, countedTo: counted };
-    // The second that has just begun is part of it.
+    if (now.getTime() - counted.getTime() > MAX_TAIL_MS) return { hours, countedTo: counted };
+    // Includes the current second.
     const end = new Date(wholeSecond(now).getTime() + 1000);
     for (let begin = counted; begin < end;) {
       const stop = earlier(nextHour(begin), end);
@@ -53,11 +52,11 @@ export class HourlyCounts {
   }
 
   /**
-   * Counts for good all that came into being more than a minute ago; several nodes may do so at once.
-   * @param signal ends it after the hour that is being counted; the rest is left to the next call.
+   * Counts and stores the documents that are older than a minute. Several nodes may do so concurrently.
+   * @param signal stops it after the current hour; the next call continues.
    */
   async advance(signal?: AbortSignal): Promise<void> {
-    const end = wholeSecond(new Date(Date.now() - SETTLED));
+    const end = wholeSecond(new Date(Date.now() - SETTLED_AGE_MS));
     await this.collections.hourlyCountsHead.updateOne(
       { _id: HEAD },
       { $setOnInsert: { countedTo: new Date(0) } },
@@ -90,7 +89,7 @@ export class HourlyCounts {
     return head?.countedTo ?? new Date(0);
   }
 
-  /** @returns false if somebody else has counted on from there. */
+  /** @returns false if another node has moved it. */
   private async moveHead(from: Date, to: Date): Promise<boolean> {
     const { modifiedCount } = await this.collections.hourlyCountsHead.updateOne(
       { _id: HEAD, countedTo: from },
@@ -99,7 +98,7 @@ export class HourlyCounts {
     return modifiedCount > 0;
   }
 
-  /** When the first thing came into being from a time on, to the second. */
+  /** The time of the first document since a time, to the second. */
   private async firstSince(from: Date): Promise<Date | undefined> {
     const first = async (collection: Collection<{ _id: ObjectId }>) => {
       const [row] = await collection
@@ -128,7 +127,7 @@ export class HourlyCounts {
   }
 }
 
-/** The first id that can be made in a second. */
+/** The smallest id that can be generated in a second. */
 function idAt(time: Date): ObjectId {
   return ObjectId.createFromTime(Math.floor(time.getTime() / 1000));
 }
@@ -138,18 +137,18 @@ function wholeSecond(time: Date): Date {
 }
 
 function hourOf(time: Date): Date {
-  return new Date(Math.floor(time.getTime() / HOUR) * HOUR);
+  return new Date(Math.floor(time.getTime() / HOUR_MS) * HOUR_MS);
 }
 
 function nextHour(time: Date): Date {
-  return new Date(hourOf(time).getTime() + HOUR);
+  return new Date(hourOf(time).getTime() + HOUR_MS);
 }
 
 function earlier(one: Date, other: Date): Date {
   return one < other ? one : other;
 }
 
-/** Adds to the last of the hours, or behind it. */
+/** Adds counts to the last hour, or appends the hour. */
 function addTo(hours: HourlyCountDocument[], hour: Date, counts: Counts): void {
   const last = hours.at(-1);
   if (last?._id.getTime() !== hour.getTime()) hours.push({ _id: hour, ...counts });

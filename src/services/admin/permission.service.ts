@@ -9,7 +9,7 @@ import type { UserService } from '../user.service';
 
 type Kind = 'group' | 'channel' | 'message';
 
-/** Tells super admins why somebody may or may not do something, by the very rules that decide it. */
+/** Explains to super admins why a user may or may not do something, by the same rules that decide it. */
 export class PermissionService {
   constructor(
     private readonly access: Access,
@@ -17,8 +17,8 @@ export class PermissionService {
   ) {}
 
   /**
-   * @throws AppError forbidden, not_found (the user or the resource), validation_failed for an action that there
-   * is not on such a resource
+   * @throws AppError forbidden, not_found (the user or the resource), validation_failed for an action that does not
+   * exist on such a resource
    */
   async explain(caller: Caller, query: ExplainQuery): Promise<Explanation> {
     this.access.requireSuperAdmin(caller);

@@ -10,27 +10,27 @@ interface PrefixQuery {
 }
 
 /**
- * A page of the documents of which a field begins with a prefix, in the order of that field. The field holds a key of
- * utils/name-keys.ts, of which the prefix is one, too; nothing begins with the empty key of a text that nobody can
- * see. It requires an index of the field; when two documents may have the same value, one that goes on with `_id`.
- * @param unique whether no two documents have the same value.
- * @param more what else must hold of them.
+ * Returns a page of the documents whose field begins with a prefix, sorted by that field. Field and prefix are keys of
+ * utils/name-keys.ts. An empty prefix, the key of an invisible text, matches nothing. Requires an index on the field,
+ * which continues with `_id` if values are not unique.
+ * @param unique whether values are unique.
+ * @param conditions further conditions for the documents.
  */
 export async function pageByPrefix<Schema extends { _id: ObjectId }>(
   collection: Collection<Schema>,
   field: keyof Schema & string,
   { prefix, cursor, limit }: PrefixQuery,
-  { unique, more }: { unique: boolean; more: Filter<Schema> },
+  { unique, conditions }: { unique: boolean; conditions: Filter<Schema> },
 ): Promise<Page<Schema>> {
   if (prefix === '') return { items: [], nextCursor: null };
   const sort: Sort = unique ? { [field]: 1 } : { [field]: 1, _id: 1 };
   const find = (condition: object, count: number) =>
     collection
-      .find({ ...more, ...condition })
+      .find({ ...conditions, ...condition })
       .sort(sort)
       .limit(count)
       .toArray() as Promise<Schema[]>;
-  // Those of the value at which the page before has ended come first: two queries, each of them one range.
+  // The rest of the value at which the previous page ended comes first. Two queries, so that each reads one index range.
   const equal =
     cursor && !unique ? await find({ [field]: cursor.value, _id: { $gt: cursor._id } }, limit + 1) : [];
   const range = { ...(cursor ? { $gt: cursor.value } : { $gte: prefix }), $lt: endOfPrefix(prefix) };

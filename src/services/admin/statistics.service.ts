@@ -13,10 +13,10 @@ import type { HourlyCounts } from './hourly-counts';
 import type { LiveConnections } from '../operations/live-connections';
 import type { StorageUsage } from '../files/storage-usage';
 
-/** In milliseconds. Days are those of UTC. */
-const LENGTH: Record<Step, number> = { hour: 3600_000, day: 24 * 3600_000 };
+/** Days are in UTC. */
+const STEP_MS: Record<Step, number> = { hour: 3600_000, day: 24 * 3600_000 };
 
-/** The numbers of the installation. No query reads more than the last minutes of messages, however many there are. */
+/** Statistics of the server. No query reads more than the messages of the last minutes, however many there are. */
 export class StatisticsService {
   constructor(
     private readonly collections: Collections,
@@ -32,7 +32,7 @@ export class StatisticsService {
     const { groups, channels, messages } = this.collections;
     const [users, groupCount, channelCount, messageCount, storage, series] = await Promise.all([
       this.usersByState(),
-      // By what the database keeps of a collection: exact but for what is being written at this moment.
+      // From the metadata of the collections: exact except for concurrent writes.
       groups.estimatedDocumentCount(),
       channels.estimatedDocumentCount(),
       messages.estimatedDocumentCount(),
@@ -55,20 +55,20 @@ export class StatisticsService {
     const { users } = this.collections;
     const countState = async (state: UserState) =>
       [state, await users.countDocuments({ state }, { hint: 'state_order' })] as const;
-    const rare = USER_STATES.filter((state) => state !== 'active');
-    const [all, over, ...counts] = await Promise.all([
+    const otherStates = USER_STATES.filter((state) => state !== 'active');
+    const [all, expired, ...counts] = await Promise.all([
       users.estimatedDocumentCount(),
       users.countDocuments({ state: 'suspended', 'suspension.until': { $lte: new Date() } }),
-      ...rare.map(countState),
+      ...otherStates.map(countState),
     ]);
     const byState = Object.fromEntries(counts) as Record<UserState, number>;
-    byState.suspended -= over;
+    byState.suspended -= expired;
     const others = Object.values(byState).reduce((sum, each) => sum + each, 0);
     return { ...byState, active: Math.max(0, all - others) };
   }
 
   private async series({ step, points }: StatisticsQuery): Promise<Statistics['series']> {
-    const length = LENGTH[step];
+    const length = STEP_MS[step];
     const first = Math.floor(Date.now() / length) * length - (points - 1) * length;
     const { hours, countedTo } = await this.hourly.since(new Date(first));
     const series = Array.from({ length: points }, (_, index) => ({

@@ -6,28 +6,28 @@ import type { Caller } from '../../models/identity/session.model';
 import { mentionNames } from '../../utils/mention-names';
 import { actorOf, type Access } from '../access/access';
 
-/** Who wrote what. */
-export interface Saying {
+/** A text and its author. */
+export interface AuthoredText {
   sender: Caller;
   body: string;
 }
 
-/** Whom a text mentions. */
+/** The users whom a text mentions. */
 export interface Mentioned {
   userIds: ObjectId[];
   everyone: EveryoneMention | null;
 }
 
-const NOBODY: Mentioned = { userIds: [], everyone: null };
+const NO_MENTIONS: Mentioned = { userIds: [], everyone: null };
 const EVERYONE = new Map<string, EveryoneMention>([
   ['channel', 'channel'],
   ['here', 'here'],
 ]);
 
 /**
- * Turns the names in texts into people, once, at the server. A name counts when it is that of somebody else who
- * reads the channel and has not blocked the sender; all others stay plain text, as does `@channel` of those who may
- * not say it: a send is not refused for a word in it.
+ * Resolves the names in texts to users. A name is a mention if it belongs to another user who reads the channel and has
+ * not blocked the sender; other names remain plain text, and so does `@channel` of a sender who may not mention
+ * everyone: a message is not refused for a word in it.
  */
 export class Mentions {
   constructor(
@@ -35,44 +35,45 @@ export class Mentions {
     private readonly access: Access,
   ) {}
 
-  /** For each of the texts, in their order. Texts without an @ cost no query; all others share the same few. */
-  async find(channel: ChannelDocument, sayings: readonly Saying[]): Promise<Mentioned[]> {
-    const named = sayings.map(({ body }) => mentionNames(body));
+  /** Returns the mentions of each text, in the order of the texts. Texts without an @ cost no query; the others share a few. */
+  async find(channel: ChannelDocument, texts: readonly AuthoredText[]): Promise<Mentioned[]> {
+    const named = texts.map(({ body }) => mentionNames(body));
     const names = new Set(named.flat(2));
-    if (names.size === 0) return sayings.map(() => NOBODY);
-    const speakers = sayings.filter((_, index) => named[index]!.length > 0).map(({ sender }) => sender);
+    if (names.size === 0) return texts.map(() => NO_MENTIONS);
+    const senders = texts.filter((_, index) => named[index]!.length > 0).map(({ sender }) => sender);
     const everyone = [...EVERYONE.keys()].some((name) => names.has(name));
-    const [readers, heralds] = await Promise.all([
+    const [readers, mayMentionEveryone] = await Promise.all([
       this.readers(channel, [...names]),
-      everyone ? this.heralds(channel, speakers) : new Set<string>(),
+      everyone ? this.findMayMentionEveryone(channel, senders) : new Set<string>(),
     ]);
-    const blocks = await this.blocks([...readers.values()], speakers);
-    return sayings.map(({ sender }, index): Mentioned => {
+    const blocks = await this.blocks([...readers.values()], senders);
+    return texts.map(({ sender }, index): Mentioned => {
       const userIds = new Map<string, ObjectId>();
-      const wide = new Set<EveryoneMention>();
-      for (const readings of named[index]!) {
-        const meant = readings.find((name) => EVERYONE.has(name) || readers.has(name));
-        if (meant === undefined) continue;
-        const herald = EVERYONE.get(meant);
-        const userId = readers.get(meant);
-        if (herald && heralds.has(sender.userId.toHexString())) wide.add(herald);
-        if (herald || !userId || userId.equals(sender.userId)) continue;
+      const everyoneKinds = new Set<EveryoneMention>();
+      for (const candidates of named[index]!) {
+        const name = candidates.find((candidate) => EVERYONE.has(candidate) || readers.has(candidate));
+        if (name === undefined) continue;
+        const everyoneMention = EVERYONE.get(name);
+        const userId = readers.get(name);
+        if (everyoneMention && mayMentionEveryone.has(sender.userId.toHexString()))
+          everyoneKinds.add(everyoneMention);
+        if (everyoneMention || !userId || userId.equals(sender.userId)) continue;
         if (!blocks.has(pair(userId, sender.userId))) userIds.set(userId.toHexString(), userId);
       }
       return {
         userIds: [...userIds.values()],
-        everyone: wide.has('channel') ? 'channel' : wide.has('here') ? 'here' : null,
+        everyone: everyoneKinds.has('channel') ? 'channel' : everyoneKinds.has('here') ? 'here' : null,
       };
     });
   }
 
-  /** Those with these names who read the channel, by name in lower case. */
+  /** The readers of the channel who have these names, by name in lower case. */
   private async readers(channel: ChannelDocument, names: string[]): Promise<Map<string, ObjectId>> {
     const users = await this.collections.users
       .find({ searchName: { $in: names } }, { projection: { searchName: 1 } })
       .toArray();
     if (users.length === 0) return new Map();
-    // As if they were nobody special: a super admin reads every channel, and is not in it for that.
+    // Decided as for a plain user: a super admin may read every channel, but is not a member of each.
     const people = users.map(({ _id }) => ({ id: _id, role: 'client', state: 'active' }) as const);
     const decisions = await this.access.decideForUsers(channel, 'channel.read', people);
     return new Map(
@@ -82,28 +83,28 @@ export class Mentions {
     );
   }
 
-  /** Those of the speakers who may mention everybody, by id in hexadecimal digits. */
-  private async heralds(channel: ChannelDocument, speakers: Caller[]): Promise<Set<string>> {
+  /** The senders who may mention everyone, by id in hexadecimal digits. */
+  private async findMayMentionEveryone(channel: ChannelDocument, senders: Caller[]): Promise<Set<string>> {
     const action = 'message.mention_everyone';
-    const decisions = await this.access.decideForUsers(channel, action, speakers.map(actorOf));
+    const decisions = await this.access.decideForUsers(channel, action, senders.map(actorOf));
     const allowed = new Set<string>();
-    for (const [index, speaker] of speakers.entries()) {
+    for (const [index, sender] of senders.entries()) {
       const { decision } = decisions[index]!;
       if (!decision.allowed) continue;
-      const id = speaker.userId.toHexString();
+      const id = sender.userId.toHexString();
       if (decision.overrides && !allowed.has(id)) {
-        await this.access.recordOverride(speaker, action, 'channel', channel._id);
+        await this.access.recordOverride(sender, action, 'channel', channel._id);
       }
       allowed.add(id);
     }
     return allowed;
   }
 
-  /** Who has blocked which of the speakers, as pairs. */
-  private async blocks(readers: ObjectId[], speakers: Caller[]): Promise<Set<string>> {
+  /** The pairs of a reader and a sender whom they have blocked. */
+  private async blocks(readers: ObjectId[], senders: Caller[]): Promise<Set<string>> {
     if (readers.length === 0) return new Set();
     const rows = await this.collections.blocks
-      .find({ userId: { $in: readers }, blockedId: { $in: speakers.map(({ userId }) => userId) } })
+      .find({ userId: { $in: readers }, blockedId: { $in: senders.map(({ userId }) => userId) } })
       .toArray();
     return new Set(rows.map(({ userId, blockedId }) => pair(userId, blockedId)));
   }

@@ -12,8 +12,8 @@ import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 
 /**
- * The one way to change messages that are there: in the channel's line, in one transaction, each change under the
- * next revision of the channel, and told to all who hear it.
+ * Changes existing messages: in the queue of the channel, in one transaction, each change under the next revision of the
+ * channel and published after the commit.
  */
 export class MessageChanges {
   constructor(
@@ -26,29 +26,29 @@ export class MessageChanges {
   ) {}
 
   /**
-   * Does something with a message when its turn in the channel's line has come. Whether the caller may is decided
-   * then, on what is true then, in the same transaction.
+   * Runs work on a message on behalf of a caller, exclusively in its channel. Access is decided in the same transaction,
+   * so on the state that the work sees.
    * @throws AppError as `Access.message`
    */
-  async onTurn<Result>(
+  async asCaller<Result>(
     caller: Caller,
     action: MessageAction,
     messageId: string,
-    work: (found: MessageAccess) => Promise<Result>,
+    work: (message: MessageAccess) => Promise<Result>,
   ): Promise<Result> {
     const _id = new ObjectId(messageId);
-    const place = await this.collections.messages.findOne({ _id }, { projection: { channelId: 1 } });
-    // The line of no channel is as good as any: there is nothing to be done.
-    return this.queue.exclusive(place?.channelId ?? _id, () =>
+    const found = await this.collections.messages.findOne({ _id }, { projection: { channelId: 1 } });
+    // Without a message any key will do: access then throws not_found.
+    return this.queue.exclusive(found?.channelId ?? _id, () =>
       this.transactions.run(async () => work(await this.access.message(caller, action, _id))),
     );
   }
 
-  /** As `onTurn`, of the server's own accord; nothing happens when the message is gone. */
-  async byServer(_id: ObjectId, work: (current: MessageDocument) => Promise<void>): Promise<void> {
-    const place = await this.collections.messages.findOne({ _id }, { projection: { channelId: 1 } });
-    if (!place) return;
-    await this.queue.exclusive(place.channelId, () =>
+  /** As `asCaller`, on behalf of the server. Does nothing if the message does not exist. */
+  async asServer(_id: ObjectId, work: (current: MessageDocument) => Promise<void>): Promise<void> {
+    const found = await this.collections.messages.findOne({ _id }, { projection: { channelId: 1 } });
+    if (!found) return;
+    await this.queue.exclusive(found.channelId, () =>
       this.transactions.run(async () => {
         const current = await this.collections.messages.findOne({ _id });
         if (current) await work(current);
@@ -57,8 +57,8 @@ export class MessageChanges {
   }
 
   /**
-   * Writes a change of a message under the channel's next revision. Part of the caller's turn and transaction.
-   * @returns the message, and the channel, as they are now.
+   * Writes a change of a message under the next revision of the channel, in the caller's queue position and transaction.
+   * @returns the message and the channel after the change.
    */
   async apply(
     { _id, channelId }: Pick<MessageDocument, '_id' | 'channelId'>,
@@ -82,13 +82,13 @@ function noMessage(): AppError {
   return new AppError('not_found', 'There is no such message.');
 }
 
-/** A message has a text or a file. */
-export function nothingToSay(): AppError {
+/** The error for a message without text and files. */
+export function noContent(): AppError {
   const { path, message } = NO_CONTENT;
   return new AppError('validation_failed', `body: ${message}`, [{ path: path.join('.'), message }]);
 }
 
-/** What has been deleted is not changed any more. */
+/** @throws AppError message_deleted */
 export function requireUndeleted({ deletedAt }: Pick<MessageDocument, 'deletedAt'>): void {
   if (deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
 }

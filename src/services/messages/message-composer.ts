@@ -14,37 +14,37 @@ import { attachmentUsed, uploadNotFound, type Attachments } from '../files/attac
 import type { Mentions } from './mentions';
 import { requireUndeleted } from './message-changes';
 
-/** A message that waits to be written. */
+/** A message that waits in the queue of its channel. */
 export interface MessageDraft {
   sender: Caller;
   clientMessageId: string;
   body: string;
-  /** The message in whose thread it is a reply: the root, or any of its replies. */
+  /** A message of the thread in which it is a reply: the root, or any reply. */
   threadId?: ObjectId;
-  /** The message that it quotes. */
+  /** The message that it replies to, as a quote. */
   replyToId?: ObjectId;
-  /** The message that it forwards: the text is that one's. */
+  /** The message that it forwards, and whose text it takes. */
   forwardOf?: ObjectId;
-  /** The uploads that it is to have, in this order. */
+  /** The uploads to attach, in this order. */
   attachmentIds?: ObjectId[];
-  /** The scheduled message that it was: its uploads are kept for it. */
+  /** The scheduled message that is being sent: its uploads are reserved for it. */
   scheduledId?: ObjectId;
-  /** SHA-256 of all that was asked for, by which a repeated send is told from another message. */
+  /** SHA-256 of the input: it distinguishes a repeated send from another message under the same client id. */
   digest: string;
 }
 
-/** What a message says, and to what and whom it refers. */
+/** The content of a message, and the messages and users that it refers to. */
 export type MessageContent = Pick<
   MessageDocument,
   'body' | 'attachments' | 'threadId' | 'replyToId' | 'mentionIds' | 'mentionsEveryone' | 'forwardedFrom'
 >;
 
-/** A message to which others refer. */
-type Referred = Pick<MessageDocument, '_id' | 'threadId' | 'replyCount' | 'deletedAt'>;
+/** A message to which a draft refers. */
+type ReferencedMessage = Pick<MessageDocument, '_id' | 'threadId' | 'replyCount' | 'deletedAt'>;
 
 /**
- * Makes of drafts what will be stored of them: looks up what they refer to and whom they mention. A draft that
- * does neither costs no query.
+ * Composes the stored content of drafts: looks up the messages, uploads and users to which they refer. A draft without
+ * references costs no query.
  */
 export class MessageComposer {
   constructor(
@@ -54,27 +54,27 @@ export class MessageComposer {
     private readonly attachments: Attachments,
   ) {}
 
-  /** @returns for each draft, in their order, its content, or why it cannot be sent. */
+  /** @returns for each draft, in order, its content, or the error for which it cannot be sent. */
   async compose(
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
   ): Promise<(MessageContent | AppError)[]> {
-    const [referred, mentioned, uploads, forwarded] = await Promise.all([
-      this.referred(channel._id, drafts),
+    const [referenced, mentioned, uploads, forwarded] = await Promise.all([
+      this.findReferenced(channel._id, drafts),
       this.mentions.find(channel, drafts),
       this.attachments.find(drafts.flatMap(({ attachmentIds = [] }) => attachmentIds)),
-      Promise.all(drafts.map((draft) => this.forwarded(draft))),
+      Promise.all(drafts.map((draft) => this.composeForwarded(draft))),
     ]);
     const taken = new Set<string>();
     return drafts.map((draft, index) => {
       const { body, threadId, replyToId } = draft;
-      const words = forwarded[index];
-      if (words) return words;
-      const thread = threadId && rootOf(referred.get(threadId.toHexString()));
-      const quoted = replyToId && referred.get(replyToId.toHexString());
-      if ((threadId && !thread) || (replyToId && !quoted)) return nothingThere();
+      const forwardedContent = forwarded[index];
+      if (forwardedContent) return forwardedContent;
+      const thread = threadId && rootOf(referenced.get(threadId.toHexString()));
+      const quoted = replyToId && referenced.get(replyToId.toHexString());
+      if ((threadId && !thread) || (replyToId && !quoted)) return noReferencedMessage();
       if (thread instanceof AppError) return thread;
-      if (quoted?.deletedAt) return deletedAlready();
+      if (quoted?.deletedAt) return messageDeleted();
       const attachments = attachmentsOf(draft, uploads, taken);
       if (attachments instanceof AppError) return attachments;
       const { userIds, everyone } = mentioned[index]!;
@@ -89,8 +89,8 @@ export class MessageComposer {
     });
   }
 
-  /** The words that a draft forwards. Under the first author's name, however often they are passed on. */
-  private async forwarded({
+  /** The content of a forwarded message. It names the first author, however often it is forwarded. */
+  private async composeForwarded({
     sender,
     forwardOf,
   }: MessageDraft): Promise<MessageContent | AppError | undefined> {
@@ -99,8 +99,8 @@ export class MessageComposer {
       const { message } = await this.access.message(sender, 'message.read', forwardOf);
       requireUndeleted(message);
       const { _id: messageId, senderId, createdAt } = message;
-      const attachments = await this.stillThere(message.attachments);
-      if (message.body === '' && attachments.length === 0) return deletedAlready();
+      const attachments = await this.existing(message.attachments);
+      if (message.body === '' && attachments.length === 0) return messageDeleted();
       return {
         body: message.body,
         ...(attachments.length > 0 && { attachments }),
@@ -112,30 +112,31 @@ export class MessageComposer {
     }
   }
 
-  /** A file can go at any time, with the message that is being forwarded. */
-  private async stillThere(attachments: readonly StoredAttachment[] = []): Promise<StoredAttachment[]> {
+  /** The attachments whose uploads still exist: the forwarded message may be deleted at any time. */
+  private async existing(attachments: readonly StoredAttachment[] = []): Promise<StoredAttachment[]> {
     const found = await this.attachments.find(attachments.map(({ uploadId }) => uploadId));
     return attachments.filter(({ uploadId }) => found.has(uploadId.toHexString()));
   }
 
   /** The messages of the channel to which drafts refer, by id in hexadecimal digits. */
-  private async referred(
+  private async findReferenced(
     channelId: ObjectId,
     drafts: readonly MessageDraft[],
-  ): Promise<Map<string, Referred>> {
+  ): Promise<Map<string, ReferencedMessage>> {
     const ids = drafts.flatMap(({ threadId, replyToId }) => [threadId ?? [], replyToId ?? []].flat());
     if (ids.length === 0) return new Map();
     const projection = { threadId: 1, replyCount: 1, deletedAt: 1 };
     const rows = await this.collections.messages
-      .find<Referred>({ _id: { $in: ids }, channelId }, { projection })
+      .find<ReferencedMessage>({ _id: { $in: ids }, channelId }, { projection })
       .toArray();
     return new Map(rows.map((row) => [row._id.toHexString(), row]));
   }
 }
 
 /**
- * The files that a draft is to have: its sender's, that no message has, nor another draft of the batch.
- * @param taken notes them, by id in hexadecimal digits.
+ * Returns the attachments of a draft. The uploads must belong to the sender, and no message or other draft of the batch
+ * may have them.
+ * @param taken the ids of the uploads of earlier drafts, in hexadecimal digits; those of this draft are added.
  */
 function attachmentsOf(
   { sender, attachmentIds = [], scheduledId }: MessageDraft,
@@ -156,18 +157,18 @@ function attachmentsOf(
   return free.map(toStoredAttachment);
 }
 
-/** The root of the thread that is meant by a message. Under a deleted one a thread goes on, but none begins. */
-function rootOf(meant: Referred | undefined): ObjectId | AppError | undefined {
-  if (!meant) return undefined;
-  if (meant.threadId) return meant.threadId;
-  return meant.deletedAt && !meant.replyCount ? deletedAlready() : meant._id;
+/** Returns the root of the thread of a message. A thread with a deleted root continues, but none can begin there. */
+function rootOf(message: ReferencedMessage | undefined): ObjectId | AppError | undefined {
+  if (!message) return undefined;
+  if (message.threadId) return message.threadId;
+  return message.deletedAt && !message.replyCount ? messageDeleted() : message._id;
 }
 
-/** The same for a message of another channel as for one that does not exist. */
-function nothingThere(): AppError {
+/** The same error for a message of another channel as for one that does not exist. */
+function noReferencedMessage(): AppError {
   return new AppError('not_found', 'There is no such message to reply to.');
 }
 
-function deletedAlready(): AppError {
+function messageDeleted(): AppError {
   return new AppError('message_deleted', 'The message has been deleted.');
 }

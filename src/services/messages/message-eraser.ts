@@ -6,7 +6,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { MessageChanges } from './message-changes';
 import type { NotificationService } from '../notifications/notification.service';
 
-/** What goes with the text of a message. Its place in the order, in its thread and as a quoted one stays. */
+/** The fields that are removed with the text of a message. Its number, its thread and quotes of it remain. */
 const ERASED = {
   attachments: true,
   mentionIds: true,
@@ -21,7 +21,7 @@ const ERASED = {
   linkPreviews: true,
 } as const;
 
-/** The one way to delete a message: what it said is gone, with all that hangs on it. It does not ask who may. */
+/** Deletes the content of a message and everything attached to it. It does not check access. */
 export class MessageEraser {
   constructor(
     private readonly collections: Collections,
@@ -32,9 +32,9 @@ export class MessageEraser {
   ) {}
 
   /**
-   * Deletes a message; one that is deleted stays as it is. In the channel's line, and part of the caller's
-   * transaction (see `MessageChanges.onTurn`).
-   * @returns the message as it is now.
+   * Deletes a message. Idempotent. The caller holds the channel in its queue and has begun the transaction (see
+   * `MessageChanges.asCaller`).
+   * @returns the deleted message.
    */
   async erase(current: MessageDocument): Promise<MessageDocument> {
     if (current.deletedAt) return current;
@@ -44,9 +44,9 @@ export class MessageEraser {
       'message.deleted',
     );
     await this.attachments.release([current]);
-    if (current.threadId) await this.countOut(current.channelId, current.threadId);
+    if (current.threadId) await this.decrementReplyCount(current.channelId, current.threadId);
     await this.collections.messageEdits.deleteMany({ messageId: current._id });
-    await this.forgetBookmarks(current._id);
+    await this.deleteBookmarks(current._id);
     const { mentionIds, mentionsEveryone, notifiedIds, everyoneNotified } = current;
     if (mentionIds ?? mentionsEveryone ?? notifiedIds ?? everyoneNotified) {
       await this.notifications.withdraw({ messageId: current._id, kind: 'mention' });
@@ -54,8 +54,8 @@ export class MessageEraser {
     return message;
   }
 
-  /** One reply less at the root of a thread. */
-  private async countOut(channelId: ObjectId, threadId: ObjectId): Promise<void> {
+  /** Updates the root of a thread after the deletion of a reply. */
+  private async decrementReplyCount(channelId: ObjectId, threadId: ObjectId): Promise<void> {
     const { messages } = this.collections;
     const root = await messages.findOne({ _id: threadId });
     if (!root) return;
@@ -70,7 +70,7 @@ export class MessageEraser {
     }));
   }
 
-  private async forgetBookmarks(messageId: ObjectId): Promise<void> {
+  private async deleteBookmarks(messageId: ObjectId): Promise<void> {
     const { bookmarks } = this.collections;
     const rows = await bookmarks.find({ messageId }, { projection: { userId: 1 } }).toArray();
     if (rows.length === 0) return;

@@ -8,10 +8,10 @@ import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import type { Access } from '../access/access';
 
-/** Which of the messages are meant: all of a channel, or of a thread, or those outside of threads. */
+/** The messages to page through: all of a channel, those of a thread, or those outside of threads. */
 type Range = Pick<Filter<MessageDocument>, 'channelId' | 'threadId'>;
 
-/** Reading what has been written. What a page costs depends on its length alone. */
+/** Reads messages. The cost of a page depends on its length alone. */
 export class MessageHistory {
   constructor(
     private readonly collections: Collections,
@@ -48,7 +48,7 @@ export class MessageHistory {
     return this.page({ channelId: message.channelId, threadId: message.threadId ?? message._id }, query);
   }
 
-  /** What a message said before it was edited, the latest first, for moderators. @throws AppError not_found, forbidden */
+  /** The earlier versions of a message, the latest first; requires the role moderator. @throws AppError not_found, forbidden */
   async edits(caller: Caller, messageId: string, query: PageQuery): Promise<Page<MessageEdit>> {
     const { message } = await this.access.message(caller, 'message.read_edits', messageId);
     const rows = await this.collections.messageEdits
@@ -82,13 +82,13 @@ export class MessageHistory {
       this.find(range, { $lt: seq }, -1, limit + 1),
       this.find(range, { $gte: seq }, 1, limit + 1),
     ]);
-    // At an end of the history the other side gets the room that is left.
+    // At an end of the history the other side fills the page.
     const before = older.slice(0, Math.max(half, limit - newer.length)).reverse();
-    const behind = newer.slice(0, limit - before.length);
+    const following = newer.slice(0, limit - before.length);
     return {
-      messages: [...before, ...behind].map(toMessage),
-      previousCursor: older.length > before.length ? ((before[0] ?? behind[0])?.seq ?? null) : null,
-      nextCursor: newer.length > behind.length ? ((behind.at(-1) ?? before.at(-1))?.seq ?? null) : null,
+      messages: [...before, ...following].map(toMessage),
+      previousCursor: older.length > before.length ? ((before[0] ?? following[0])?.seq ?? null) : null,
+      nextCursor: newer.length > following.length ? ((following.at(-1) ?? before.at(-1))?.seq ?? null) : null,
     };
   }
 

@@ -1,7 +1,7 @@
 import { serialize } from 'bson';
 import { LRUCache } from 'lru-cache';
 import { ObjectId } from 'mongodb';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
 import type { Transactions } from '../../db/transaction';
@@ -18,13 +18,13 @@ import type { Committed } from '../kernel/keyed-queue';
 import type { EventBus } from '../kernel/event-bus';
 import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
-import type { MentionNotices } from './mention-notices';
+import type { MentionNotifications } from './mention-notifications';
 import type { ReadMarkers } from '../reading/read-markers';
 import { searchFieldsOf } from '../search/search-terms';
-import { tooSoon, type SlowMode } from './slow-mode';
+import { slowModeError, type SlowMode } from './slow-mode';
 import { ThreadRoots } from './thread-roots';
 
-/** A message on disk, and whether this send put it there. */
+/** A durable message, and whether this send created it. */
 export interface SentMessage {
   message: Message;
   created: boolean;
@@ -32,56 +32,56 @@ export interface SentMessage {
 
 type Outcome = PromiseSettledResult<SentMessage>;
 
-/** For so many milliseconds after a repeated send all sends of its sender are looked up before they are written. */
-const REPEATING_MS = 60_000;
+/** How long after a repeated send all sends of its sender are looked up before they are written. */
+const REPEATING_SENDER_MS = 60_000;
 
-/** Milliseconds after which telling lets others go first, such as the writing of the next batch. */
-const TELLING_MS = 5;
+/** How long publishing may occupy the thread before it yields, for example to the write of the next batch. */
+const PUBLISH_SLICE_MS = 5;
 
-/** Names a message by what makes it unique. */
+/** The unique key of a message: its sender and client message id. */
 const keyOf = (senderId: ObjectId, clientMessageId: string) => `${senderId.toHexString()} ${clientMessageId}`;
 const keyOfDraft = ({ sender, clientMessageId }: MessageDraft) => keyOf(sender.userId, clientMessageId);
 const keyOfMessage = ({ senderId, clientMessageId }: MessageDocument) => keyOf(senderId, clientMessageId);
-const idOf = ({ sender }: MessageDraft) => sender.userId.toHexString();
+const senderIdOf = ({ sender }: MessageDraft) => sender.userId.toHexString();
 
-/** A draft, and what its message will hold. */
+/** A draft and the content of its message. */
 interface Composed {
   draft: MessageDraft;
   content: MessageContent;
 }
 
-/** What is to be told beside new messages: the roots of threads that got replies, new followers, notifications. */
-interface Consequences {
+/** Other changes to publish with new messages: roots of threads with replies, new followers, notifications. */
+interface SideEffects {
   roots: MessageDocument[];
   follows: ThreadFollowDocument[];
-  notices: NotificationDocument[];
+  notifications: NotificationDocument[];
 }
 
-const NO_CONSEQUENCES: Consequences = { roots: [], follows: [], notices: [] };
+const NO_SIDE_EFFECTS: SideEffects = { roots: [], follows: [], notifications: [] };
 
-/** What has been written. */
-interface Inserted extends Consequences {
+/** The messages that a transaction has inserted. */
+interface Inserted extends SideEffects {
   channel: ChannelDocument;
   documents: MessageDocument[];
 }
 
-/** What a batch has come to. */
+/** The result of a batch. */
 interface Written {
-  /** The message of each draft that has one. */
+  /** The message of each draft that has one, by key. */
   known: Map<string, MessageDocument>;
-  /** Why a draft could not become a message. */
+  /** The error of each refused draft, by key. */
   refused: Map<string, AppError>;
-  /** What those who hear the channel are to be told. */
-  news: News;
+  changes: BatchChanges;
 }
 
-interface News extends Consequences {
+/** The changes of a batch that are to be published. */
+interface BatchChanges extends SideEffects {
   channel: ChannelDocument;
-  /** In the order of their numbers. */
+  /** In the order of their sequence numbers. */
   created: MessageDocument[];
 }
 
-/** What MessageWriter works with. */
+/** The dependencies of MessageWriter. */
 export interface MessageWriterDeps {
   collections: Collections;
   transactions: Transactions;
@@ -91,22 +91,23 @@ export interface MessageWriterDeps {
   slowMode: SlowMode;
   markers: ReadMarkers;
   roots: ThreadRoots;
-  notices: MentionNotices;
+  mentionNotifications: MentionNotifications;
   rights: RightsVersion;
   bus: EventBus;
   telemetry: Telemetry;
 }
 
 /**
- * Writes a batch of sends to one channel: one look at who may write, and one transaction that reserves the
- * sequence numbers, makes sure that the channel is what was decided by, and inserts the messages. Numbers appear together with their messages, so nobody sees a
- * later message before an earlier one, and a crash leaves no hole. Must not run twice at once for a channel
- * (ChannelQueue sees to that): numbers and events keep the order of the batch.
+ * Writes a batch of sends to one channel: one access decision for all senders, and one transaction that reserves the
+ * sequence numbers, verifies that the channel has not changed since the decision, and inserts the messages. Numbers
+ * become visible together with their messages, so nobody sees a later message before an earlier one, and a crash leaves
+ * no gap. Numbers and events keep the order of the batch. Must not run concurrently for a channel; `KeyedQueue`
+ * guarantees that.
  */
 export class MessageWriter {
-  /** Who has sent something twice of late, and may do so again: it is found before a transaction fails of it. */
-  private readonly repeaters = new LRUCache<string, true>({ max: 10_000, ttl: REPEATING_MS });
-  /** Channels as they were when they were last written to, but for those with rules that look at more than these. */
+  /** Senders who have repeated a send recently. Theirs are looked up first, so that no transaction fails on them. */
+  private readonly repeatingSenders = new LRUCache<string, true>({ max: 10_000, ttl: REPEATING_SENDER_MS });
+  /** A cache of channels as of their last write, except those in slow mode. */
   private readonly channels = new LRUCache<string, ChannelDocument>({ max: 10_000 });
 
   private readonly sizes: Histogram;
@@ -132,7 +133,7 @@ export class MessageWriter {
     });
   }
 
-  /** @throws AppError not_found when there is no such channel. */
+  /** @throws AppError not_found if there is no such channel */
   async commit(channelId: ObjectId, drafts: readonly MessageDraft[]): Promise<Committed<SentMessage>> {
     const start = performance.now();
     let channel: ChannelDocument | null | undefined = this.channels.get(channelId.toHexString());
@@ -149,115 +150,117 @@ export class MessageWriter {
   }
 
   /**
-   * @param channel as it was at some time.
-   * @param remembered whether that may be long ago, so that nobody is refused by it.
-   * @returns undefined, with nothing written, when the channel has to be read again.
+   * @param channel a state of the channel, possibly outdated.
+   * @param cached whether it comes from the cache: then it must not be the reason for a refusal.
+   * @returns undefined, with nothing written, if the channel must be read retryWithLookup.
    */
   private async commitTo(
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
-    remembered: boolean,
+    cached: boolean,
   ): Promise<Committed<SentMessage> | undefined> {
-    const senders = new Map(drafts.map((draft) => [idOf(draft), draft.sender]));
+    const senders = new Map(drafts.map((draft) => [senderIdOf(draft), draft.sender]));
     const refusals = new Map<string, AppError>();
-    const slowed = new Set<string>();
-    const doubtful =
-      !this.deps.transactions.supported || [...senders.keys()].some((id) => this.repeaters.has(id));
+    const slowModeSenders = new Set<string>();
+    const lookUpFirst =
+      !this.deps.transactions.supported || [...senders.keys()].some((id) => this.repeatingSenders.has(id));
     const [decisions, sent] = await Promise.all([
       this.deps.access.decideForUsers(channel, 'message.send', [...senders.values()].map(actorOf)),
-      doubtful ? this.findSent(drafts) : undefined,
+      lookUpFirst ? this.findSent(drafts) : undefined,
     ]);
-    const isPlain = decisions.every(({ decision }) => decision.allowed && !decision.overrides);
-    if (remembered && !isPlain) return undefined;
+    const allAllowed = decisions.every(({ decision }) => decision.allowed && !decision.overrides);
+    if (cached && !allAllowed) return undefined;
     for (const [index, [id, sender]] of [...senders].entries()) {
       const { decision, role } = decisions[index]!;
       if (!decision.allowed) refusals.set(id, refusalError(decision));
       else if (decision.overrides) {
         await this.deps.access.recordOverride(sender, 'message.send', 'channel', channel._id);
-      } else if (!hasRank(role, 'moderator')) slowed.add(id);
+      } else if (!hasRank(role, 'moderator')) slowModeSenders.add(id);
     }
-    const allowed = drafts.filter((draft) => !refusals.has(idOf(draft)));
-    const written = await this.write(channel, allowed, slowed, new Set(), sent).catch((error: unknown) => {
-      if (error instanceof ChannelChanged) return undefined;
-      throw error;
-    });
+    const allowed = drafts.filter((draft) => !refusals.has(senderIdOf(draft)));
+    const written = await this.write(channel, allowed, slowModeSenders, new Set(), sent).catch(
+      (error: unknown) => {
+        if (error instanceof ChannelChanged) return undefined;
+        throw error;
+      },
+    );
     if (!written) return undefined;
-    const { known, refused, news } = written;
-    const created = new Set(news.created.map(keyOfMessage));
+    const { known, refused, changes } = written;
+    const created = new Set(changes.created.map(keyOfMessage));
     const outcomes = drafts.map((draft): Outcome => {
       const key = keyOfDraft(draft);
-      const reason = refusals.get(idOf(draft)) ?? refused.get(key);
+      const reason = refusals.get(senderIdOf(draft)) ?? refused.get(key);
       if (reason) return { status: 'rejected', reason };
       const document = known.get(key);
       if (document?.sentDigest !== draft.digest) return { status: 'rejected', reason: reused() };
-      // Of two equal sends in one batch the first is the one that made the message.
+      // Of two equal sends in one batch the first one has created the message.
       return { status: 'fulfilled', value: { message: toMessage(document), created: created.delete(key) } };
     });
-    return { outcomes, publish: () => this.publish(news) };
+    return { outcomes, publish: () => this.publish(changes) };
   }
 
   /**
-   * Writes what is new among the drafts.
-   * @param slowed the senders whom slow mode concerns.
+   * Writes the drafts that have not been sent before.
+   * @param slowModeSenders the senders to whom slow mode applies.
    * @param attempted ids of messages that this call has tried to insert before.
-   * @param sent what has been sent before, of these drafts and others. Undefined when nobody has looked: the unique
-   * index finds out what is written twice, and what is refused is looked up before it is.
+   * @param sent messages that have been sent before, by key. Undefined if they have not been looked up: then the unique
+   * index detects repeated sends, and a draft is looked up before it is refused.
    */
   private async write(
     channel: ChannelDocument,
     drafts: readonly MessageDraft[],
-    slowed: ReadonlySet<string>,
+    slowModeSenders: ReadonlySet<string>,
     attempted: Set<string>,
     sent?: ReadonlyMap<string, MessageDocument>,
   ): Promise<Written> {
-    const again = async (): Promise<Written> => {
+    const retryWithLookup = async (): Promise<Written> => {
       this.retries.add({ reason: 'sent_before' });
-      return this.write(channel, drafts, slowed, attempted, await this.findSent(drafts));
+      return this.write(channel, drafts, slowModeSenders, attempted, await this.findSent(drafts));
     };
     const known = new Map(sent);
-    const fresh = new Map<string, MessageDraft>();
+    const newDrafts = new Map<string, MessageDraft>();
     for (const draft of drafts) {
       const key = keyOfDraft(draft);
-      if (!known.has(key) && !fresh.has(key)) fresh.set(key, draft);
+      if (!known.has(key) && !newDrafts.has(key)) newDrafts.set(key, draft);
     }
-    const refused = await this.slowDown(channel, fresh, slowed);
-    const composed = await this.compose(channel, fresh, refused);
-    if (refused.size > 0 && !sent) return again();
+    const refused = await this.applySlowMode(channel, newDrafts, slowModeSenders);
+    const composed = await this.compose(channel, newDrafts, refused);
+    if (refused.size > 0 && !sent) return retryWithLookup();
     let inserted: Inserted | undefined;
     if (composed.length > 0) {
-      inserted = await this.insert(channel, composed, slowed, attempted);
-      if (!inserted) return again();
+      inserted = await this.insert(channel, composed, slowModeSenders, attempted);
+      if (!inserted) return retryWithLookup();
       for (const document of inserted.documents) known.set(keyOfMessage(document), document);
-      this.remember(inserted.channel);
+      this.cache(inserted.channel);
     }
     const created = [...known.values()]
       .filter(({ _id }) => attempted.has(_id.toHexString()))
       .sort((one, other) => one.seq - other.seq);
-    return { known, refused, news: { channel, ...(inserted ?? NO_CONSEQUENCES), created } };
+    return { known, refused, changes: { channel, ...(inserted ?? NO_SIDE_EFFECTS), created } };
   }
 
-  private remember(channel: ChannelDocument): void {
+  private cache(channel: ChannelDocument): void {
     const key = channel._id.toHexString();
-    // Without transactions it would be too late when the write finds out that the channel is another one by now.
+    // Without transactions, a write that detects a changed channel could not be rolled back.
     if (this.deps.transactions.supported && channel.slowModeSeconds === 0) this.channels.set(key, channel);
     else this.channels.delete(key);
   }
 
-  private async publish({ channel, created, roots, follows, notices }: News): Promise<void> {
-    let pause = performance.now() + TELLING_MS;
+  private async publish({ channel, created, roots, follows, notifications }: BatchChanges): Promise<void> {
+    let sliceEnd = performance.now() + PUBLISH_SLICE_MS;
     for (const document of created) {
       await this.deps.bus.publish({ type: 'message.created', channel, message: document });
-      if (performance.now() < pause) continue;
-      await nextTurn();
-      pause = performance.now() + TELLING_MS;
+      if (performance.now() < sliceEnd) continue;
+      await nextTick();
+      sliceEnd = performance.now() + PUBLISH_SLICE_MS;
     }
     for (const root of roots)
       await this.deps.bus.publish({ type: 'message.updated', channel, message: root });
     await this.publishFollows(channel, created, follows);
-    await this.deps.notices.announce(channel, notices);
+    await this.deps.mentionNotifications.announce(channel, notifications);
   }
 
-  /** The author of a root follows its thread from the first reply on, and may not read the channel any more. */
+  /** Publishes new follows to users who read the channel: the author of a root may no longer do so. */
   private async publishFollows(
     { _id }: ChannelDocument,
     created: readonly MessageDocument[],
@@ -270,47 +273,47 @@ export class MessageWriter {
       () => access.filterReaders(_id, followers),
       (readers) => {
         const senders = created.map(({ senderId }) => senderId);
-        const concerned = new Set([...readers, ...senders].map((id) => id.toHexString()));
+        const recipients = new Set([...readers, ...senders].map((id) => id.toHexString()));
         return Promise.all(
           follows
-            .filter(({ userId }) => concerned.has(userId.toHexString()))
+            .filter(({ userId }) => recipients.has(userId.toHexString()))
             .map((follow) => bus.publish({ type: 'thread_follow.changed', follow })),
         );
       },
     );
   }
 
-  /** Takes out of `fresh` what slow mode does not let through. @returns why, by key. */
-  private async slowDown(
+  /** Removes from `newDrafts` those that slow mode refuses. @returns their errors, by key. */
+  private async applySlowMode(
     channel: ChannelDocument,
-    fresh: Map<string, MessageDraft>,
-    slowed: ReadonlySet<string>,
+    newDrafts: Map<string, MessageDraft>,
+    slowModeSenders: ReadonlySet<string>,
   ): Promise<Map<string, AppError>> {
     const refused = new Map<string, AppError>();
     if (channel.slowModeSeconds === 0) return refused;
-    const concerned = [...fresh].filter(([, draft]) => slowed.has(idOf(draft)));
-    const senderIds = concerned.map(([, { sender }]) => sender.userId);
+    const slowedDrafts = [...newDrafts].filter(([, draft]) => slowModeSenders.has(senderIdOf(draft)));
+    const senderIds = slowedDrafts.map(([, { sender }]) => sender.userId);
     const waiting = await this.deps.slowMode.waitingTimes(channel, senderIds);
-    for (const [key, draft] of concerned) {
-      const seconds = waiting.get(idOf(draft));
-      // One that passes makes the sender's next ones wait.
-      if (seconds === undefined) waiting.set(idOf(draft), channel.slowModeSeconds);
+    for (const [key, draft] of slowedDrafts) {
+      const seconds = waiting.get(senderIdOf(draft));
+      // An accepted draft makes the sender's next ones wait.
+      if (seconds === undefined) waiting.set(senderIdOf(draft), channel.slowModeSeconds);
       else {
-        refused.set(key, tooSoon(seconds));
-        fresh.delete(key);
+        refused.set(key, slowModeError(seconds));
+        newDrafts.delete(key);
       }
     }
     return refused;
   }
 
-  /** What is to be stored of the fresh ones; notes in `refused` why one cannot be. */
+  /** Composes the new drafts. Adds the error of each that cannot be sent to `refused`. */
   private async compose(
     channel: ChannelDocument,
-    fresh: ReadonlyMap<string, MessageDraft>,
+    newDrafts: ReadonlyMap<string, MessageDraft>,
     refused: Map<string, AppError>,
   ): Promise<Composed[]> {
-    const contents = await this.deps.composer.compose(channel, [...fresh.values()]);
-    return [...fresh].flatMap(([key, draft], index): Composed[] => {
+    const contents = await this.deps.composer.compose(channel, [...newDrafts.values()]);
+    return [...newDrafts].flatMap(([key, draft], index): Composed[] => {
       const content = contents[index]!;
       if (!(content instanceof AppError)) return [{ draft, content }];
       refused.set(key, content);
@@ -319,21 +322,21 @@ export class MessageWriter {
   }
 
   /**
-   * Numbers and inserts messages.
-   * @throws ChannelChanged when the channel is not what was decided by.
-   * @returns undefined when one of them has been sent at the same moment elsewhere, or what it was to have is on
-   * another message by now, so that a new look is due.
+   * Assigns sequence numbers and inserts messages.
+   * @throws ChannelChanged if the channel differs from the state on which access was decided.
+   * @returns undefined if another node has just written one of the messages, or one of their uploads has just been
+   * attached to another message: then the batch must be looked up again.
    */
   private async insert(
-    decidedBy: ChannelDocument,
+    decidedOn: ChannelDocument,
     composed: Composed[],
-    slowed: ReadonlySet<string>,
+    slowModeSenders: ReadonlySet<string>,
     attempted: Set<string>,
   ): Promise<Inserted | undefined> {
-    const { _id: channelId, slowModeSeconds } = decidedBy;
+    const { _id: channelId, slowModeSeconds } = decidedOn;
     const count = composed.length;
     const mainCount = composed.filter(({ content }) => content.threadId === undefined).length;
-    const rootCount = ThreadRoots.of(composed.map(({ content }) => content)).length;
+    const rootCount = ThreadRoots.idsOf(composed.map(({ content }) => content)).length;
     try {
       return await this.deps.transactions.run(async () => {
         await this.deps.attachments.claim(composed.map(({ content }) => content));
@@ -343,20 +346,20 @@ export class MessageWriter {
           { returnDocument: 'after' },
         );
         if (!channel) throw channelNotFound();
-        if (this.deps.transactions.supported && !haveSameRules(channel, decidedBy))
+        if (this.deps.transactions.supported && !haveSameRules(channel, decidedOn))
           throw new ChannelChanged();
         const createdAt = new Date();
         const revision = channel.revision - rootCount;
         let mainSeq = channel.mainSeq - mainCount;
         const documents = composed.map(({ draft, content }, index) => {
-          const behind = count - 1 - index;
+          const remaining = count - 1 - index;
           if (content.threadId === undefined) mainSeq++;
-          const numbers = { seq: channel.seq - behind, mainSeq, revision: revision - behind };
+          const numbers = { seq: channel.seq - remaining, mainSeq, revision: revision - remaining };
           return newMessage(channelId, draft, content, numbers, createdAt);
         });
         for (const { _id } of documents) attempted.add(_id.toHexString());
         await this.deps.collections.messages.insertMany(documents);
-        const { roots, follows } = await this.deps.roots.noteReplies(documents, revision + 1);
+        const { roots, follows } = await this.deps.roots.recordReplies(documents, revision + 1);
         await this.deps.markers.advanceSenders(documents);
         if (channel.kind === 'direct') {
           await this.deps.collections.channelActivity.updateMany(
@@ -364,21 +367,21 @@ export class MessageWriter {
             { $set: { activeAt: createdAt } },
           );
         }
-        const notices: NotificationDocument[] = [];
+        const notifications: NotificationDocument[] = [];
         for (const document of documents) {
           if (document.mentionIds ?? document.mentionsEveryone) {
-            notices.push(...(await this.deps.notices.store(channel, document)));
+            notifications.push(...(await this.deps.mentionNotifications.store(channel, document)));
           }
         }
         if (slowModeSeconds > 0) {
-          const marked = composed.filter(({ draft }) => slowed.has(idOf(draft)));
-          await this.deps.slowMode.note(
+          const marked = composed.filter(({ draft }) => slowModeSenders.has(senderIdOf(draft)));
+          await this.deps.slowMode.recordSends(
             channel,
             marked.map(({ draft }) => draft.sender.userId),
             createdAt,
           );
         }
-        return { channel, documents, roots, follows, notices };
+        return { channel, documents, roots, follows, notifications };
       });
     } catch (error) {
       if (duplicateIndex(error) === 'sender_client_id_unique' || error instanceof AttachmentUnavailable)
@@ -387,28 +390,28 @@ export class MessageWriter {
     }
   }
 
-  /** What was sent before under the ids of these drafts. */
+  /** The messages that exist under the client message ids of these drafts, by key. */
   private async findSent(drafts: readonly MessageDraft[]): Promise<Map<string, MessageDocument>> {
     const bySender = new Map<string, { senderId: ObjectId; ids: string[] }>();
     for (const draft of drafts) {
-      const entry = bySender.get(idOf(draft)) ?? { senderId: draft.sender.userId, ids: [] };
+      const entry = bySender.get(senderIdOf(draft)) ?? { senderId: draft.sender.userId, ids: [] };
       entry.ids.push(draft.clientMessageId);
-      bySender.set(idOf(draft), entry);
+      bySender.set(senderIdOf(draft), entry);
     }
     const $or = [...bySender.values()].map(({ senderId, ids }) => ({
       senderId,
       clientMessageId: { $in: ids },
     }));
     const found = await this.deps.collections.messages.find({ $or }).toArray();
-    for (const { senderId } of found) this.repeaters.set(senderId.toHexString(), true);
+    for (const { senderId } of found) this.repeatingSenders.set(senderId.toHexString(), true);
     return new Map(found.map((document) => [keyOfMessage(document), document]));
   }
 }
 
-/** A channel is not what it was when it was decided who may write to it. */
+/** The channel has changed since access was decided. */
 class ChannelChanged extends Error {}
 
-/** Whether two states of a channel differ in nothing but what messages change. */
+/** Whether two states of a channel are equal except for the fields that messages change. */
 function haveSameRules(one: ChannelDocument, other: ChannelDocument): boolean {
   const rules = (channel: ChannelDocument) => serialize({ ...channel, seq: 0, mainSeq: 0, revision: 0 });
   return Buffer.compare(rules(one), rules(other)) === 0;
@@ -437,5 +440,5 @@ function newMessage(
 }
 
 function reused(): AppError {
-  return new AppError('client_message_id_reused', 'Another message was sent under this clientMessageId.');
+  return new AppError('client_message_id_reused', 'Another message has been sent with this clientMessageId.');
 }

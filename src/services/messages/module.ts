@@ -8,7 +8,7 @@ import type { NotificationsModule } from '../notifications/module';
 import type { ReadingModule } from '../reading/module';
 import type { UsersModule } from '../users/module';
 import { BookmarkService } from './bookmark.service';
-import { MentionNotices } from './mention-notices';
+import { MentionNotifications } from './mention-notifications';
 import { Mentions } from './mentions';
 import { MessageChanges } from './message-changes';
 import { MessageComposer, type MessageDraft } from './message-composer';
@@ -44,7 +44,14 @@ export function createMessages(kernel: Kernel, needs: Needs) {
   const { channelChanges, channelCounts } = needs.channels;
   const slowMode = new SlowMode(collections);
   const mentions = new Mentions(collections, access);
-  const notices = new MentionNotices(collections, access, audiences, notifications, transactions, rights);
+  const mentionNotifications = new MentionNotifications(
+    collections,
+    access,
+    audiences,
+    notifications,
+    transactions,
+    rights,
+  );
   const roots = new ThreadRoots(collections);
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter({
@@ -55,7 +62,7 @@ export function createMessages(kernel: Kernel, needs: Needs) {
     slowMode,
     markers,
     roots,
-    notices,
+    mentionNotifications,
     rights,
   });
   const sends = queue.batched<MessageDraft, SentMessage>((id, drafts) => writer.commit(id, drafts));
@@ -78,7 +85,7 @@ export function createMessages(kernel: Kernel, needs: Needs) {
       eraser,
       slowMode,
       mentions,
-      notices,
+      mentionNotifications,
       audit,
     }),
     history: new MessageHistory(collections, access),

@@ -8,7 +8,7 @@ import type { Access, MessageAccess } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import { requireUndeleted, type MessageChanges } from './message-changes';
 
-/** What people keep in sight in a channel. */
+/** Pins messages in channels. */
 export class PinService {
   constructor(
     private readonly collections: Collections,
@@ -17,16 +17,16 @@ export class PinService {
     private readonly audit: AuditService,
   ) {}
 
-  /** Pins a message; a second time changes nothing. @throws AppError not_found, forbidden, message_deleted, too_many_pins */
+  /** Pins a message. Idempotent. @throws AppError not_found, forbidden, message_deleted, too_many_pins */
   pin(caller: Caller, messageId: string): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.pin', messageId, async (found) => {
+    return this.changes.asCaller(caller, 'message.pin', messageId, async (found) => {
       const { message: current } = found;
       requireUndeleted(current);
       if (current.pinnedAt) return toMessage(current);
       const { channelId } = current;
       const pinned = { channelId, pinnedRevision: { $exists: true } };
       if ((await this.collections.messages.countDocuments(pinned)) >= MAX_PINS) {
-        throw new AppError('too_many_pins', `A channel has ${MAX_PINS} pinned messages at most.`);
+        throw new AppError('too_many_pins', `A channel can have at most ${MAX_PINS} pinned messages.`);
       }
       const { message } = await this.changes.apply(current, (pinnedRevision) => ({
         $set: { pinnedAt: new Date(), pinnedBy: caller.userId, pinnedRevision },
@@ -36,19 +36,19 @@ export class PinService {
     });
   }
 
-  /** Unpins a message; one that is not pinned stays as it is. @throws AppError not_found, forbidden */
+  /** Unpins a message. Idempotent. @throws AppError not_found, forbidden */
   unpin(caller: Caller, messageId: string): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.pin', messageId, async (found) => {
+    return this.changes.asCaller(caller, 'message.pin', messageId, async (found) => {
       const { message: current } = found;
       if (!current.pinnedAt) return toMessage(current);
-      const gone = { pinnedAt: true, pinnedBy: true, pinnedRevision: true } as const;
-      const { message } = await this.changes.apply(current, () => ({ $unset: gone }));
+      const removed = { pinnedAt: true, pinnedBy: true, pinnedRevision: true } as const;
+      const { message } = await this.changes.apply(current, () => ({ $unset: removed }));
       await this.record('message.unpinned', caller, found);
       return toMessage(message);
     });
   }
 
-  /** In a direct conversation it is no privilege. */
+  /** Records a pin in the audit log, except in direct conversations, where pinning is no privilege. */
   private async record(
     action: 'message.pinned' | 'message.unpinned',
     { userId: actorId, address }: Caller,
@@ -59,7 +59,7 @@ export class PinService {
     await this.audit.record({ action, actorId, targetId: message._id, address, details });
   }
 
-  /** The pinned messages of a channel, the last one pinned first. @throws AppError not_found */
+  /** The pinned messages of a channel, the most recently pinned first. @throws AppError not_found */
   async list(caller: Caller, channelId: string, { cursor, limit }: PinsQuery): Promise<PinsReply> {
     const id = new ObjectId(channelId);
     await this.access.channel(caller, 'channel.read', id);

@@ -11,7 +11,7 @@ import { requireUndeleted, type MessageChanges } from './message-changes';
 import type { SlowMode } from './slow-mode';
 import type { UserService } from '../user.service';
 
-/** Emojis under messages. */
+/** Adds, removes and lists reactions to messages. */
 export class ReactionService {
   constructor(
     private readonly access: Access,
@@ -21,14 +21,14 @@ export class ReactionService {
   ) {}
 
   /**
-   * Puts an emoji under a message; a second time changes nothing.
+   * Adds a reaction to a message. Idempotent.
    * @throws AppError not_found, muted, announcement_only, slow_mode, message_deleted, too_many_reactions, …
    */
   add(caller: Caller, messageId: string, emoji: string): Promise<Message> {
     return this.react(caller, messageId, (reactions) => withReaction(reactions, emoji, caller.userId), true);
   }
 
-  /** Takes one's emoji away; where there is none, nothing changes. @throws AppError as `add` */
+  /** Removes the caller's reaction. Idempotent. @throws AppError as `add`, except slow_mode and too_many_reactions */
   remove(caller: Caller, messageId: string, emoji: string): Promise<Message> {
     return this.react(
       caller,
@@ -38,7 +38,7 @@ export class ReactionService {
     );
   }
 
-  /** Who has put an emoji under a message, in the order of their ids. @throws AppError not_found */
+  /** The users who have reacted with an emoji, sorted by id. @throws AppError not_found */
   async list(
     caller: Caller,
     messageId: string,
@@ -58,8 +58,8 @@ export class ReactionService {
   }
 
   /**
-   * @param change gives back what it got when there is nothing to change.
-   * @param isNew whether a reaction comes; to take one away nobody has to wait in slow mode.
+   * @param change returns its argument if there is nothing to change.
+   * @param isNew whether a reaction is added: slow mode does not apply to a removal.
    */
   private react(
     caller: Caller,
@@ -67,13 +67,13 @@ export class ReactionService {
     change: (reactions: StoredReaction[]) => StoredReaction[],
     isNew: boolean,
   ): Promise<Message> {
-    return this.changes.onTurn(caller, 'message.react', messageId, async (found) => {
+    return this.changes.asCaller(caller, 'message.react', messageId, async (found) => {
       const { message: current } = found;
       requireUndeleted(current);
       const { reactions: before = [] } = current;
       const reactions = change(before);
       if (reactions === before) return toMessage(current);
-      if (isNew) await this.slowMode.change(found, caller.userId);
+      if (isNew) await this.slowMode.recordChange(found, caller.userId);
       const { message } = await this.changes.apply(current, () =>
         reactions.length > 0 ? { $set: { reactions } } : { $unset: { reactions: true } },
       );
@@ -86,10 +86,10 @@ function withReaction(reactions: StoredReaction[], emoji: string, userId: Object
   const before = reactions.find((one) => one.emoji === emoji);
   if (before?.userIds.some((id) => id.equals(userId))) return reactions;
   if (!before && reactions.length >= MAX_EMOJIS) {
-    throw new AppError('too_many_reactions', `A message takes ${MAX_EMOJIS} different emojis.`);
+    throw new AppError('too_many_reactions', `A message can have at most ${MAX_EMOJIS} different emojis.`);
   }
   if (reactions.reduce((sum, { userIds }) => sum + userIds.length, 0) >= MAX_REACTIONS) {
-    throw new AppError('too_many_reactions', `A message takes ${MAX_REACTIONS} reactions.`);
+    throw new AppError('too_many_reactions', `A message can have at most ${MAX_REACTIONS} reactions.`);
   }
   if (!before) return [...reactions, { emoji, userIds: [userId] }];
   const after = { emoji, userIds: [...before.userIds, userId] };

@@ -15,13 +15,13 @@ import type { KeyedQueue } from '../kernel/keyed-queue';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { ReadMarkers } from '../reading/read-markers';
 
-/** Messages removed under one revision: so many that a channel's sends hardly wait for it. */
-const BATCH = 500;
-/** How often what has become too old is looked for, in milliseconds. */
+/** The number of messages that are removed under one revision: few enough that sends hardly wait for it. */
+const BATCH_SIZE = 500;
+/** How often expired messages are looked for. */
 const RETENTION_INTERVAL_MS = 60 * 60 * 1000;
-const DAY = 24 * 60 * 60 * 1000;
+const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** What RetentionService works with. */
+/** The dependencies of RetentionService. */
 export interface RetentionServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -35,7 +35,7 @@ export interface RetentionServiceDeps {
   jobs: Jobs;
 }
 
-/** Removes messages for good when they are older than their channel keeps them. */
+/** Permanently removes messages that are older than the retention period of their channel. */
 export class RetentionService {
   private readonly job: BackgroundJob;
 
@@ -44,12 +44,12 @@ export class RetentionService {
       name: 'retention',
       intervalMs: RETENTION_INTERVAL_MS,
       scope: 'cluster',
-      run: (signal) => this.sweep(signal),
+      run: (signal) => this.removeExpired(signal),
     });
   }
 
   /**
-   * Sets for how long a channel keeps its messages; what is older goes soon after.
+   * Sets the retention period of a channel. Older messages are removed soon after.
    * @throws AppError not_found, forbidden, direct_channel, group_archived, channel_archived
    */
   async set(caller: Caller, channelId: string, { days }: SetRetentionInput): Promise<Channel> {
@@ -62,14 +62,14 @@ export class RetentionService {
         actorId: caller.userId,
         targetId: _id,
         address: caller.address,
-        details: { from: daysInWords(retentionDays), to: daysInWords(days) },
+        details: { from: daysAsText(retentionDays), to: daysAsText(days) },
       });
       await this.deps.transactions.afterCommit(() => Promise.resolve(this.job.wake()));
       return this.deps.counts.show(changed);
     });
   }
 
-  private async sweep(signal: AbortSignal): Promise<void> {
+  private async removeExpired(signal: AbortSignal): Promise<void> {
     const channels = await this.deps.collections.channels
       .find({ retentionDays: { $gt: 0 } }, { projection: { _id: 1 } })
       .toArray();
@@ -78,14 +78,14 @@ export class RetentionService {
     }
   }
 
-  /** Removes a batch of what is too old in a channel. @returns whether there may be more */
+  /** Removes a batch of expired messages of a channel. @returns whether there may be more. */
   private removeOldest(channelId: ObjectId): Promise<boolean> {
     return this.deps.queue.exclusive(channelId, () =>
       this.deps.transactions.run(async () => {
-        // As it is now: it may have been set otherwise, or the channel be gone.
+        // Read again: the period may have changed, or the channel been deleted.
         const channel = await this.deps.collections.channels.findOne({ _id: channelId });
         if (!channel?.retentionDays) return false;
-        const old = await this.oldest(channelId, new Date(Date.now() - channel.retentionDays * DAY));
+        const old = await this.oldest(channelId, new Date(Date.now() - channel.retentionDays * DAY_MS));
         const last = old.at(-1);
         if (!last) return false;
         const { seq, mainSeq } = last;
@@ -93,20 +93,20 @@ export class RetentionService {
         await this.deps.markers.advancePastRemoved(channelId, { seq, mainSeq });
         await this.deps.changes.update(channelId, {
           retainedFrom: seq + 1,
-          // Who has no marker has nothing to read of it either.
+          // For users without a read marker, the removed messages count as read.
           ...((channel.readFrom?.seq ?? 0) < seq && { readFrom: { seq, mainSeq } }),
         });
-        return old.length === BATCH;
+        return old.length === BATCH_SIZE;
       }),
     );
   }
 
-  /** The oldest messages up to the first that is young enough: what is left has no holes. */
+  /** The oldest messages up to the first that has not expired, so that no gap remains in the history. */
   private async oldest(channelId: ObjectId, before: Date): Promise<OldMessage[]> {
     const first = await this.deps.collections.messages
       .find<OldMessage>({ channelId }, { projection: { seq: 1, mainSeq: 1, createdAt: 1, attachments: 1 } })
       .sort({ seq: 1 })
-      .limit(BATCH)
+      .limit(BATCH_SIZE)
       .toArray();
     const end = first.findIndex(({ createdAt }) => createdAt >= before);
     return end < 0 ? first : first.slice(0, end);
@@ -123,7 +123,7 @@ export class RetentionService {
   }
 }
 
-function daysInWords(days: number | null): string | null {
+function daysAsText(days: number | null): string | null {
   return days === null ? null : String(days);
 }
 

@@ -5,11 +5,11 @@ import { AppError } from '../../utils/errors';
 import type { ChannelAccess } from '../access/access';
 import { hasRank } from '../access/access-rules';
 
-/** Keeps the members of a channel from writing, and from changing what they wrote, faster than its slow mode says. */
+/** Enforces the slow mode of channels, for new messages and, separately, for edits and reactions. */
 export class SlowMode {
   constructor(private readonly collections: Collections) {}
 
-  /** Those of the senders who have to wait, by id in hexadecimal digits, and the seconds until they may write. */
+  /** @returns the seconds that senders have to wait, by id in hexadecimal digits; without those who need not wait. */
   async waitingTimes(
     { _id: channelId, slowModeSeconds }: ChannelDocument,
     senderIds: ObjectId[],
@@ -25,8 +25,8 @@ export class SlowMode {
     return new Map(waiting);
   }
 
-  /** Notes that these people have written. Part of the transaction that inserts their messages. */
-  async note({ _id: channelId }: ChannelDocument, senderIds: ObjectId[], sentAt: Date): Promise<void> {
+  /** Records that these users have written, in the transaction that inserts their messages. */
+  async recordSends({ _id: channelId }: ChannelDocument, senderIds: ObjectId[], sentAt: Date): Promise<void> {
     if (senderIds.length === 0) return;
     await this.collections.slowModeMarks.bulkWrite(
       senderIds.map((userId) => ({
@@ -36,18 +36,18 @@ export class SlowMode {
   }
 
   /**
-   * Notes that somebody edits a message or reacts to one: that has an interval of its own, beside that of messages, so
-   * that a mistake can be mended at once, and nobody writes faster by it. Part of the transaction of the change, in the
-   * turn of the channel.
+   * Records an edit or a reaction of a user. These have an interval of their own, so that a mistake can be corrected
+   * at once, but nobody can write faster by editing. Called in the transaction of the change, while the caller holds the
+   * channel in its queue.
    * @throws AppError slow_mode
    */
-  async change(access: SlowedIn, userId: ObjectId): Promise<void> {
-    if (!isSlowed(access)) return;
+  async recordChange(access: SlowModeFacts, userId: ObjectId): Promise<void> {
+    if (!appliesTo(access)) return;
     const { _id: channelId, slowModeSeconds } = access.channel;
     const { slowModeChanges } = this.collections;
     const last = await slowModeChanges.findOne({ channelId, userId });
     const left = last ? last.changedAt.getTime() / 1000 + slowModeSeconds - Date.now() / 1000 : 0;
-    if (left > 0) throw tooSoon(Math.ceil(left));
+    if (left > 0) throw slowModeError(Math.ceil(left));
     await slowModeChanges.updateOne(
       { channelId, userId },
       { $set: { changedAt: new Date() } },
@@ -56,16 +56,16 @@ export class SlowMode {
   }
 }
 
-/** What decides whether slow mode holds for somebody. */
-export type SlowedIn = Pick<ChannelAccess, 'channel' | 'role'>;
+/** The facts that decide whether slow mode applies to a user. */
+export type SlowModeFacts = Pick<ChannelAccess, 'channel' | 'role'>;
 
-/** Whether somebody is a member who has to wait in slow mode: moderators have not, nor who is not in the group. */
-function isSlowed({ channel, role }: SlowedIn): boolean {
+/** Whether slow mode applies to a user: not to moderators, nor to users outside of the group. */
+function appliesTo({ channel, role }: SlowModeFacts): boolean {
   return channel.slowModeSeconds > 0 && role !== null && !hasRank(role, 'moderator');
 }
 
 /** @param seconds until the sender may write again. */
-export function tooSoon(seconds: number): AppError {
-  const message = `This channel is in slow mode: write again in ${seconds} s.`;
+export function slowModeError(seconds: number): AppError {
+  const message = `This channel is in slow mode: try again in ${seconds} s.`;
   return new AppError('slow_mode', message, undefined, seconds);
 }

@@ -20,7 +20,7 @@ import type { Access } from '../access/access';
 import type { EventBus } from '../kernel/event-bus';
 import { newFollowId } from './thread-roots';
 
-/** Who follows which threads, and has read how much of them. Authors of replies and of roots follow by themselves. */
+/** Follows threads and marks them as read. Authors of replies and of roots follow automatically (see `ThreadRoots`). */
 export class ThreadService {
   constructor(
     private readonly collections: Collections,
@@ -29,24 +29,24 @@ export class ThreadService {
     private readonly bus: EventBus,
   ) {}
 
-  /** Follows a thread: what is in it is not new. @param messageId its root, or any reply in it. @throws AppError not_found */
+  /** Follows a thread; its present replies count as read. @param messageId its root, or any reply in it. @throws AppError not_found */
   follow(caller: Caller, messageId: string): Promise<ThreadFollow> {
     return this.set(caller, messageId, true);
   }
 
-  /** Follows a thread no more, until the caller replies in it again. @throws AppError not_found */
+  /** Unfollows a thread, until the caller replies in it again. @throws AppError not_found */
   unfollow(caller: Caller, messageId: string): Promise<ThreadFollow> {
     return this.set(caller, messageId, false);
   }
 
-  /** The caller has read a thread up to a message; a marker that is further stays. @throws AppError not_found */
+  /** Marks a thread as read up to a message. The marker never moves back. @throws AppError not_found */
   markRead(caller: Caller, messageId: string, { seq }: MarkReadInput): Promise<ThreadFollow> {
     return this.change(caller, messageId, (channel) => ({ readSeq: Math.min(seq, channel.seq) }));
   }
 
   /**
-   * The threads that the caller follows and may read now, that with the newest reply first: among the
-   * MAX_LISTED_THREADS that they have begun to follow last.
+   * The threads that the caller follows and may read now, the one with the newest reply first. It considers the
+   * MAX_LISTED_THREADS threads that they have followed most recently.
    */
   async list({ userId }: Caller, { cursor, limit }: ThreadsQuery): Promise<Page<FollowedThread>> {
     const channelId = { $in: await this.access.readableChannelIds(userId) };
@@ -70,7 +70,7 @@ export class ThreadService {
       .toArray();
     const page = cutPage(rows, limit, encodeThreadCursor);
     const listed = page.items.map((root) => ({ root, follow: byThread.get(root._id.toHexString())! }));
-    const unread = await this.unreadOf(
+    const unread = await this.countUnread(
       userId,
       listed.map(({ follow }) => follow),
     );
@@ -84,8 +84,8 @@ export class ThreadService {
     };
   }
 
-  /** What is unread in each of the threads that anything is unread in, by the id of the root. */
-  private async unreadOf(
+  /** The unread replies and mentions, by the id of the root; without threads that have none. */
+  private async countUnread(
     userId: ObjectId,
     follows: readonly ThreadFollowDocument[],
   ): Promise<Map<string, { unread: number; mentions: number }>> {
@@ -97,13 +97,19 @@ export class ThreadService {
       senderId: { $ne: userId },
       deletedAt: null,
     }));
-    const named = {
+    const isMentioned = {
       $or: [{ $in: [userId, { $ifNull: ['$mentionIds', []] }] }, { $eq: ['$mentionsEveryone', 'channel'] }],
     };
     const rows = await this.collections.messages
       .aggregate<{ _id: ObjectId; unread: number; mentions: number }>([
         { $match: { $or } },
-        { $group: { _id: '$threadId', unread: { $sum: 1 }, mentions: { $sum: { $cond: [named, 1, 0] } } } },
+        {
+          $group: {
+            _id: '$threadId',
+            unread: { $sum: 1 },
+            mentions: { $sum: { $cond: [isMentioned, 1, 0] } },
+          },
+        },
       ])
       .toArray();
     return new Map(rows.map(({ _id, unread, mentions }) => [_id.toHexString(), { unread, mentions }]));
@@ -112,7 +118,7 @@ export class ThreadService {
   private set(caller: Caller, messageId: string, following: boolean): Promise<ThreadFollow> {
     return this.change(caller, messageId, ({ seq }, before) => ({
       following,
-      // Said twice, it does not make read what has come in between.
+      // A repeated request must not mark replies as read that have arrived since the first one.
       readSeq: before?.following === following ? before.readSeq : seq,
     }));
   }
@@ -133,15 +139,15 @@ export class ThreadService {
       const own = { userId, threadId: message.threadId ?? message._id };
       const before = await threadFollows.findOne(own);
       const { following, readSeq } = to(channel, before);
-      const isSaid = following === undefined || following === before?.following;
-      if (before && isSaid && before.readSeq >= readSeq) return toThreadFollow(before);
-      const begun = { _id: newFollowId(), channelId: channel._id };
+      const isUnchanged = following === undefined || following === before?.following;
+      if (before && isUnchanged && before.readSeq >= readSeq) return toThreadFollow(before);
+      const onInsert = { _id: newFollowId(), channelId: channel._id };
       const after = await threadFollows.findOneAndUpdate(
         own,
         {
           ...(following === undefined
-            ? { $setOnInsert: { ...begun, following: false } }
-            : { $setOnInsert: begun, $set: { following } }),
+            ? { $setOnInsert: { ...onInsert, following: false } }
+            : { $setOnInsert: onInsert, $set: { following } }),
           $max: { readSeq },
         },
         { upsert: true, returnDocument: 'after' },

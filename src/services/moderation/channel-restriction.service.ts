@@ -26,10 +26,10 @@ import type { NotificationService } from '../notifications/notification.service'
 import { pageOfUsers } from '../users/user-pages';
 import type { UserService } from '../user.service';
 
-/** Who ends a restriction: a moderator, or, where it is null, its time. */
+/** Who ends a restriction: a moderator, or null if it expires. */
 type EndedBy = Pick<Caller, 'userId' | 'address'> | null;
 
-/** What ChannelRestrictionService works with. */
+/** The dependencies of ChannelRestrictionService. */
 export interface ChannelRestrictionServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -44,10 +44,10 @@ export interface ChannelRestrictionServiceDeps {
   jobs: Jobs;
 }
 
-/** Milliseconds after which it looks for what is due in any case: another node may have set something. */
+/** How often expired restrictions are looked for in any case: another node may have stored some. */
 const RESTRICTIONS_INTERVAL_MS = 60_000;
 
-/** Mutes and bans in channels, which end by themselves when their time comes. */
+/** Mutes and bans in channels. They end automatically when they expire. */
 export class ChannelRestrictionService {
   private readonly job: BackgroundJob;
 
@@ -61,10 +61,10 @@ export class ChannelRestrictionService {
   }
 
   /**
-   * Mutes or bans a user in a channel; what held before is replaced. When this resolves it counts: who is banned
-   * hears nothing more of the channel on any device.
-   * @throws AppError not_found, forbidden, direct_channel, bad_request (oneself, or somebody who is not in the
-   * group or in the private channel)
+   * Mutes or bans a user in a channel; replaces an earlier restriction. In effect when this resolves: a banned user
+   * receives nothing more of the channel on any device.
+   * @throws AppError not_found, forbidden, direct_channel, bad_request (the caller, or a user who is not in the group or
+   * in the private channel)
    */
   async restrict(
     caller: Caller,
@@ -75,7 +75,8 @@ export class ChannelRestrictionService {
     const subjectId = new ObjectId(userId);
     const action = 'channel.moderate';
     return this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
-      if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody restricts themselves.');
+      if (subjectId.equals(caller.userId))
+        throw new AppError('bad_request', 'You cannot mute or ban yourself.');
       const user = await this.deps.users.lockUndeleted(userId);
       if (!(await this.deps.access.membershipStatusOf(channel, subjectId)).belongs) {
         throw new AppError('bad_request', 'The user is not in the channel.');
@@ -84,7 +85,7 @@ export class ChannelRestrictionService {
     });
   }
 
-  /** Ends a mute or ban; where there is none, nothing changes. @throws AppError not_found, forbidden, direct_channel */
+  /** Ends a mute or ban. Idempotent. @throws AppError not_found, forbidden, direct_channel */
   async lift(caller: Caller, channelId: string, userId: string): Promise<void> {
     const subjectId = new ObjectId(userId);
     await this.deps.writes.inChannel(caller, 'channel.moderate', channelId, { subjectId }, ({ channel }) =>
@@ -92,10 +93,10 @@ export class ChannelRestrictionService {
     );
   }
 
-  /** The mutes and bans that hold in a channel, for its moderators. @throws AppError not_found, forbidden */
+  /** The mutes and bans in force in a channel; requires the role moderator. @throws AppError not_found, forbidden */
   async list(caller: Caller, channelId: string, query: RestrictionsQuery): Promise<Page<ChannelRestriction>> {
     const { channel } = await this.deps.access.channel(caller, 'channel.moderate', channelId);
-    const which = {
+    const filter = {
       channelId: channel._id,
       ...(query.kind && { kind: query.kind }),
       $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }],
@@ -103,13 +104,13 @@ export class ChannelRestrictionService {
     return pageOfUsers(
       this.deps.users,
       this.deps.collections.channelRestrictions,
-      which,
+      filter,
       query,
       toChannelRestriction,
     );
   }
 
-  /** Part of the caller's transaction, in the channel's line. */
+  /** Part of the caller's transaction, which holds the channel in its queue. */
   private async write(
     caller: Caller,
     channel: ChannelDocument,
@@ -138,7 +139,7 @@ export class ChannelRestrictionService {
     if (kind === 'banned') {
       const isNew = before?.kind !== 'banned';
       await this.deps.bus.publish({ type: 'channel_ban.added', channelId, groupId, userId, isNew });
-    } else if (before?.kind === 'banned') await this.letIn(channel, userId);
+    } else if (before?.kind === 'banned') await this.publishBanEnd(channel, userId);
     const isBlocked = await this.deps.blocks.hasBlocked(userId, caller.userId);
     const shownReason = isBlocked ? '' : reason;
     await this.deps.bus.publish({ type: 'channel_restriction.set', restriction, shownReason });
@@ -150,12 +151,12 @@ export class ChannelRestrictionService {
       text: reason,
     });
     const action = kind === 'banned' ? 'channel.user_banned' : 'channel.user_muted';
-    await this.note(caller, action, restriction, { reason, until: expiresAt?.toISOString() ?? null });
+    await this.record(caller, action, restriction, { reason, until: expiresAt?.toISOString() ?? null });
     if (expiresAt) await this.deps.transactions.afterCommit(() => Promise.resolve(this.job.wake(expiresAt)));
     return toChannelRestriction(restriction, user);
   }
 
-  /** Ends everything that is due. @returns when the next is. */
+  /** Ends all expired restrictions. @returns when the next one expires. */
   private async endDue(signal: AbortSignal): Promise<Date | undefined> {
     while (!signal.aborted) {
       const [next] = await this.deps.collections.channelRestrictions
@@ -165,35 +166,35 @@ export class ChannelRestrictionService {
         .toArray();
       if (!next?.expiresAt || next.expiresAt > new Date()) return next?.expiresAt ?? undefined;
       const { _id, channelId, userId } = next;
-      const isThere = await this.deps.writes.inChannelByServer(channelId, userId, (channel) =>
+      const exists = await this.deps.writes.inChannelByServer(channelId, userId, (channel) =>
         this.end(channel, userId, null),
       );
-      // Left behind by a crash, or by an older version.
-      if (!isThere) await this.deps.collections.channelRestrictions.deleteOne({ _id });
+      // A restriction without its channel, left by a crash or an older version.
+      if (!exists) await this.deps.collections.channelRestrictions.deleteOne({ _id });
     }
     return undefined;
   }
 
-  /** Ends a mute or ban, where there is one. Part of the caller's transaction, which has locked what this rests on. */
+  /** Ends a mute or ban, if there is one. Part of the caller's transaction, which has locked the documents concerned. */
   private async end(channel: ChannelDocument, userId: ObjectId, by: EndedBy): Promise<void> {
     const channelId = channel._id;
     const ended = await this.deps.collections.channelRestrictions.findOneAndDelete({
       channelId,
       userId,
-      // A moderator may have given it more time in the meantime.
+      // A moderator may have extended it in the meantime.
       ...(!by && { expiresAt: { $lte: new Date() } }),
     });
     if (!ended) return;
-    await this.note(by, 'channel.restriction_ended', ended, { kind: ended.kind });
+    await this.record(by, 'channel.restriction_ended', ended, { kind: ended.kind });
     const { belongs } =
       ended.kind === 'banned'
-        ? await this.letIn(channel, userId)
+        ? await this.publishBanEnd(channel, userId)
         : await this.deps.access.membershipStatusOf(channel, userId);
     if (belongs) await this.deps.bus.publish({ type: 'channel_restriction.ended', channelId, userId });
   }
 
-  /** A ban has ended: open sockets of the user receive the channel again. @returns what the user is in the channel. */
-  private async letIn(channel: ChannelDocument, userId: ObjectId): Promise<MembershipStatus> {
+  /** Publishes the end of a ban, so that open sockets of the user receive the channel again. @returns the membership. */
+  private async publishBanEnd(channel: ChannelDocument, userId: ObjectId): Promise<MembershipStatus> {
     const { _id: channelId, groupId } = channel;
     if (!groupId) throw channelNotFound();
     const standing = await this.deps.access.membershipStatusOf(channel, userId);
@@ -208,7 +209,7 @@ export class ChannelRestrictionService {
     return standing;
   }
 
-  private note(
+  private record(
     by: EndedBy,
     action: AuditAction,
     { channelId, userId }: ChannelRestrictionDocument,

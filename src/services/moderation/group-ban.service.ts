@@ -15,7 +15,7 @@ import { pageOfUsers } from '../users/user-pages';
 import type { PendingAdmissions } from '../groups/pending-admissions';
 import type { UserService } from '../user.service';
 
-/** What GroupBanService works with. */
+/** The dependencies of GroupBanService. */
 export interface GroupBanServiceDeps {
   collections: Collections;
   access: Access;
@@ -27,39 +27,45 @@ export interface GroupBanServiceDeps {
   audit: AuditService;
 }
 
-/** Who must stay out of groups, until a time or for good. */
+/** Bans from groups, until a time or indefinitely. */
 export class GroupBanService {
   constructor(private readonly deps: GroupBanServiceDeps) {}
 
   /**
-   * Bans a user: takes the role moderator, and one above theirs. A member is out of the group when this resolves,
-   * on all devices, and what they had asked for or made to come back by is gone. Banned again, reason and end are
-   * the new ones. Who was neither in the group nor asked or was invited to come in is told nothing of it.
+   * Bans a user; requires the role moderator, and a role above theirs. When this resolves, a member has been removed from
+   * the group on all devices, and their join requests and invites have ended. A second ban replaces reason and end. Users
+   * who were neither members nor had asked or been invited to join are not notified.
    * @throws AppError not_found, not_a_member, forbidden, last_owner, bad_request (oneself)
    */
   ban(caller: Caller, groupId: string, userId: string, input: BanInput): Promise<GroupBan> {
     const subjectId = new ObjectId(userId);
     return this.deps.writes.inGroup(caller, 'member.ban', groupId, { subjectId }, async ({ group }) => {
-      if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'Nobody bans themselves.');
+      if (subjectId.equals(caller.userId)) throw new AppError('bad_request', 'You cannot ban yourself.');
       const user = await this.deps.users.lockUndeleted(userId);
       const wasMember = await this.deps.memberships.remove(group._id, subjectId, 'banned');
       const now = new Date();
       const expiresAt = input.expiresAt === undefined ? null : new Date(input.expiresAt);
-      const which = { groupId: group._id, userId: subjectId };
-      const before = await this.deps.collections.groupBans.findOne(which);
-      const wasComing = await this.deps.admissions.settle(group._id, subjectId, 'lapsed');
-      const isTold =
-        wasMember || wasComing || (before !== null && isUnexpired(before) && before.isTold !== false);
+      const key = { groupId: group._id, userId: subjectId };
+      const before = await this.deps.collections.groupBans.findOne(key);
+      const wasPending = await this.deps.admissions.settle(group._id, subjectId, 'lapsed');
+      const isNotified =
+        wasMember || wasPending || (before !== null && isUnexpired(before) && before.isTold !== false);
       const ban = await this.deps.collections.groupBans.findOneAndUpdate(
-        which,
+        key,
         {
-          $set: { reason: input.reason, bannedBy: caller.userId, isTold, createdAt: now, expiresAt },
+          $set: {
+            reason: input.reason,
+            bannedBy: caller.userId,
+            isTold: isNotified,
+            createdAt: now,
+            expiresAt,
+          },
           $setOnInsert: { _id: new ObjectId() },
         },
         { upsert: true, returnDocument: 'after' },
       );
       if (!ban) throw new Error('A ban was not written.');
-      if (isTold) {
+      if (isNotified) {
         await this.deps.notifications.notify([subjectId], {
           kind: 'group.banned',
           actorId: caller.userId,
@@ -76,24 +82,24 @@ export class GroupBanService {
     });
   }
 
-  /** Ends a ban; takes the role moderator. @throws AppError not_found, not_a_member, forbidden */
+  /** Ends a ban; requires the role moderator. @throws AppError not_found, not_a_member, forbidden */
   unban(caller: Caller, groupId: string, userId: string): Promise<void> {
     return this.deps.writes.inGroup(caller, 'member.unban', groupId, {}, async ({ group }) => {
       const ban = await this.deps.collections.groupBans.findOneAndDelete({
         groupId: group._id,
         userId: new ObjectId(userId),
-        ...whichHold(),
+        ...inForce(),
       });
       if (!ban) throw new AppError('not_found', 'The user is not banned from the group.');
       await this.record('member.unbanned', caller, group._id, { userId: ban.userId.toHexString() });
     });
   }
 
-  /** The bans that hold, the oldest first; takes the role moderator. @throws AppError not_found, … */
+  /** The bans in force, the oldest first; requires the role moderator. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<GroupBan>> {
     const { group } = await this.deps.access.group(caller, 'group.moderate', groupId);
-    const which = { groupId: group._id, ...whichHold() };
-    return pageOfUsers(this.deps.users, this.deps.collections.groupBans, which, query, toGroupBan);
+    const filter = { groupId: group._id, ...inForce() };
+    return pageOfUsers(this.deps.users, this.deps.collections.groupBans, filter, query, toGroupBan);
   }
 
   private record(
@@ -106,5 +112,5 @@ export class GroupBanService {
   }
 }
 
-/** One that has run out is removed a while later. */
-const whichHold = () => ({ $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }] });
+/** Excludes expired bans, which the database removes with a delay. */
+const inForce = () => ({ $or: [{ expiresAt: null }, { expiresAt: { $gt: new Date() } }] });

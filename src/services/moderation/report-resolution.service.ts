@@ -18,7 +18,7 @@ import type { MessageService } from '../message.service';
 import type { NotificationService } from '../notifications/notification.service';
 import type { ReportService } from './report.service';
 
-/** What ReportResolutionService works with. */
+/** The dependencies of ReportResolutionService. */
 export interface ReportResolutionServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -32,20 +32,20 @@ export interface ReportResolutionServiceDeps {
   audit: AuditService;
 }
 
-/** What is made of reports: each by the service that does it anyway, under its own rules. */
+/** Resolves reports. Each action is carried out by its own service, under the rules of that service. */
 export class ReportResolutionService {
   constructor(private readonly deps: ReportResolutionServiceDeps) {}
 
   /**
-   * Resolves a report that the caller has claimed: what is to be done and that it is resolved are one. The reporter
-   * is told.
-   * @throws AppError not_found, report_not_claimed, report_claimed, report_resolved, forbidden, and what the act itself throws
+   * Resolves a report that the caller has claimed: the action and the resolution are one transaction. The reporter is
+   * notified.
+   * @throws AppError not_found, report_not_claimed, report_claimed, report_resolved, forbidden, and the errors of the action
    */
   resolve(caller: Caller, reportId: string, input: ResolveReportInput, origin: Origin): Promise<Report> {
     return this.deps.transactions.run(async () => {
       const report = await this.deps.reports.requireClaimed(caller, reportId);
       const { action, reason } = input;
-      await this.act(caller, report, input, origin);
+      await this.carryOut(caller, report, input, origin);
       const resolved = await this.deps.collections.reports.findOneAndUpdate(
         { _id: report._id, state: 'claimed', claimedBy: caller.userId },
         {
@@ -70,14 +70,14 @@ export class ReportResolutionService {
       await this.deps.notifications.notify([report.reporterId], {
         kind: 'report.resolved',
         actorId: caller.userId,
-        ...placeOf(report),
+        ...targetOf(report),
         text: action === 'dismiss' ? 'dismissed' : 'action_taken',
       });
       return toReport(resolved);
     });
   }
 
-  private async act(
+  private async carryOut(
     caller: Caller,
     report: ReportDocument,
     { action, reason, until }: ResolveReportInput,
@@ -97,7 +97,7 @@ export class ReportResolutionService {
         await this.deps.notifications.notify([author], {
           kind: 'warning',
           actorId: caller.userId,
-          ...placeOf(report),
+          ...targetOf(report),
           text: reason,
         });
         return;
@@ -122,7 +122,7 @@ export class ReportResolutionService {
   }
 }
 
-function placeOf({ groupId, channelId, messageId }: ReportDocument): {
+function targetOf({ groupId, channelId, messageId }: ReportDocument): {
   groupId?: ObjectId;
   channelId: ObjectId;
   messageId: ObjectId;

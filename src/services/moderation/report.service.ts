@@ -20,12 +20,12 @@ import type { AuditService } from '../audit/audit.service';
 import type { NotificationService } from '../notifications/notification.service';
 import type { UserService } from '../user.service';
 
-/** Reports of one user that wait at the same time: enough for a bad evening, too few to bury the moderators. */
+/** The maximum number of pending reports of one user, so that nobody can flood the moderators. */
 const MAX_PENDING = 50;
-/** Moderators who are told of a report; of more, those who have been in the group longest. */
-const MAX_TOLD = 50;
+/** The maximum number of moderators who are notified of a report: those who have been in the group longest. */
+const MAX_NOTIFIED = 50;
 
-/** Reports of messages, and the queue in which moderators find them. */
+/** Reports of messages, and the list in which moderators work on them. */
 export class ReportService {
   constructor(
     private readonly collections: Collections,
@@ -37,7 +37,7 @@ export class ReportService {
   ) {}
 
   /**
-   * Reports a message to those who moderate it. Again while the first report waits, it changes nothing.
+   * Reports a message to its moderators. A second report of the same user changes nothing while the first is pending.
    * @returns the report, and whether it is new.
    * @throws AppError not_found, bad_request (one's own message), message_deleted, rate_limited
    */
@@ -51,15 +51,15 @@ export class ReportService {
       const { message, channel } = await this.access.message(caller, 'message.report', messageId);
       const { senderId, body, createdAt, editedAt } = message;
       if (senderId.equals(caller.userId)) throw new AppError('bad_request', 'This message is your own.');
-      // So that two at once do not pass the limit.
+      // Concurrent requests cannot exceed the limit.
       await lockAccount(this.collections, caller.userId);
       const own = { reporterId: caller.userId, messageId: message._id, pending: true } as const;
       const before = await reports.findOne(own);
       if (before) return { report: toReportReceipt(before), created: false };
       if (message.deletedAt) throw new AppError('message_deleted', 'The message has been deleted.');
-      const waiting = await reports.countDocuments({ reporterId: caller.userId, pending: true });
-      if (waiting >= MAX_PENDING) {
-        throw new AppError('rate_limited', 'Many of your reports are still waiting: try again later.');
+      const pendingCount = await reports.countDocuments({ reporterId: caller.userId, pending: true });
+      if (pendingCount >= MAX_PENDING) {
+        throw new AppError('rate_limited', 'Too many of your reports are still pending. Try again later.');
       }
       const report: ReportDocument = {
         _id: new ObjectId(),
@@ -112,38 +112,38 @@ export class ReportService {
     return toReport(await this.require(caller, reportId));
   }
 
-  /** Takes a report up; of several who do so at once, one gets it. @throws AppError not_found, report_claimed, report_resolved */
+  /** Claims a report. Of concurrent claims one succeeds. @throws AppError not_found, report_claimed, report_resolved */
   claim(caller: Caller, reportId: string): Promise<Report> {
     return this.transactions.run(async () => {
       const report = await this.require(caller, reportId);
-      if (report.state !== 'open') return toReport(claimedBy(caller, report));
+      if (report.state !== 'open') return toReport(requireClaimedBy(caller, report));
       const claimed = await this.collections.reports.findOneAndUpdate(
         { _id: report._id, state: 'open' },
         { $set: { state: 'claimed', claimedBy: caller.userId, claimedAt: new Date() } },
         { returnDocument: 'after' },
       );
-      // On a server without transactions somebody may have been faster since it was read.
-      if (!claimed) throw taken();
+      // On a server without transactions another moderator may have claimed it since it was read.
+      if (!claimed) throw alreadyClaimed();
       await this.record('report.claimed', caller, claimed);
       return toReport(claimed);
     });
   }
 
   /**
-   * Puts a report back into the queue: whoever has claimed it does, and super admins.
-   * @throws AppError not_found, report_claimed (by somebody else), report_resolved
+   * Releases a claimed report; requires the moderator who has claimed it, or a super admin. Idempotent.
+   * @throws AppError not_found, report_claimed (by another user), report_resolved
    */
   release(caller: Caller, reportId: string): Promise<Report> {
     return this.transactions.run(async () => {
       const report = await this.require(caller, reportId);
       if (report.state === 'open') return toReport(report);
-      if (!this.access.isSuperAdmin(caller) || report.state === 'resolved') claimedBy(caller, report);
+      if (!this.access.isSuperAdmin(caller) || report.state === 'resolved') requireClaimedBy(caller, report);
       const released = await this.collections.reports.findOneAndUpdate(
         { _id: report._id, state: 'claimed' },
         { $set: { state: 'open', claimedBy: null, claimedAt: null } },
         { returnDocument: 'after' },
       );
-      if (!released) throw taken();
+      if (!released) throw alreadyClaimed();
       await this.record('report.released', caller, released);
       return toReport(released);
     });
@@ -158,16 +158,17 @@ export class ReportService {
     return this.audit.record({ action, actorId, targetId, address, details });
   }
 
-  /** A report that the caller may handle, and has claimed. @throws AppError not_found, report_not_claimed, report_claimed, report_resolved */
+  /** Returns a report that the caller may handle and has claimed. @throws AppError not_found, report_not_claimed, report_claimed, report_resolved */
   async requireClaimed(caller: Caller, reportId: string): Promise<ReportDocument> {
     const report = await this.require(caller, reportId);
     if (report.state === 'open') throw new AppError('report_not_claimed', 'Claim the report first.');
-    return claimedBy(caller, report);
+    return requireClaimedBy(caller, report);
   }
 
   /**
-   * A report that the caller may handle. Nobody handles a report of their own message, unless they could not be
-   * kept from it anyway.
+   * Returns a report that the caller may handle. Moderators cannot handle reports of their own messages; super admins
+   * can.
+   * @throws AppError not_found
    */
   private async require(caller: Caller, reportId: string): Promise<ReportDocument> {
     const report = await this.collections.reports.findOne({ _id: new ObjectId(reportId) });
@@ -195,35 +196,35 @@ export class ReportService {
     };
   }
 
-  /** Who is told of a report: those of the group who may handle it, or else the super admins. */
+  /** The users to notify of a report: members of the group who may handle it, or else the super admins. */
   private async moderatorsOf(channel: ChannelDocument, report: ReportDocument): Promise<ObjectId[]> {
     const staff = channel.groupId ? await this.access.usersWithRole(channel.groupId, 'moderator') : [];
-    const concerned = (id: ObjectId) => id.equals(report.reporterId) || id.equals(report.message.senderId);
+    const isInvolved = (id: ObjectId) => id.equals(report.reporterId) || id.equals(report.message.senderId);
     const users = await this.users.findByIds(staff);
     const actors = [...users.values()]
-      .filter(({ _id }) => !concerned(_id))
+      .filter(({ _id }) => !isInvolved(_id))
       .map(({ _id, role, state }) => ({ id: _id, role, state }));
     const decisions = await this.access.decideForUsers(channel, 'report.handle', actors);
     const moderators = actors.filter((_, index) => decisions[index]?.decision.allowed).map(({ id }) => id);
-    if (moderators.length > 0) return moderators.slice(0, MAX_TOLD);
+    if (moderators.length > 0) return moderators.slice(0, MAX_NOTIFIED);
     const superAdmins = await this.collections.users
       .find({ role: 'super_admin', state: 'active' }, { projection: { _id: 1 } })
-      .limit(MAX_TOLD)
+      .limit(MAX_NOTIFIED)
       .toArray();
-    return superAdmins.map(({ _id }) => _id).filter((id) => !concerned(id));
+    return superAdmins.map(({ _id }) => _id).filter((id) => !isInvolved(id));
   }
 }
 
-/** @throws AppError report_claimed (by somebody else), report_resolved */
-function claimedBy({ userId }: Caller, report: ReportDocument): ReportDocument {
+/** @returns the report. @throws AppError report_claimed (by another user), report_resolved */
+function requireClaimedBy({ userId }: Caller, report: ReportDocument): ReportDocument {
   if (report.state === 'resolved') throw new AppError('report_resolved', 'The report has been resolved.');
-  if (!report.claimedBy?.equals(userId)) throw taken(report);
+  if (!report.claimedBy?.equals(userId)) throw alreadyClaimed(report);
   return report;
 }
 
-function taken(report?: ReportDocument): AppError {
+function alreadyClaimed(report?: ReportDocument): AppError {
   const details = report?.claimedBy && { claimedBy: report.claimedBy.toHexString() };
-  return new AppError('report_claimed', 'Somebody else has claimed the report.', details ?? undefined);
+  return new AppError('report_claimed', 'Another moderator has claimed the report.', details ?? undefined);
 }
 
 function noReport(): AppError {

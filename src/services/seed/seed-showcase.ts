@@ -31,7 +31,7 @@ import type { UploadService } from '../files/upload.service';
 import type { TemporaryUploads } from '../files/temporary-uploads';
 import type { UserService } from '../user.service';
 
-/** What the showcase goes through: the same services as clients. */
+/** The services that the showcase uses: the same as clients. */
 export interface ShowcaseServices {
   admin: AdminService;
   announcements: AnnouncementService;
@@ -62,49 +62,49 @@ export interface ShowcaseServices {
   users: UserService;
 }
 
-export interface Showcased {
+export interface ShowcaseUser {
   id: string;
   username: string;
   caller: Caller;
 }
 
-/** How many people it takes. */
-export const SHOWCASE_PEOPLE = 8;
+/** The number of users that the showcase requires. */
+export const SHOWCASE_USER_COUNT = 8;
 
 const ORIGIN: Origin = { address: '', userAgent: '' };
 const LONG_FROM_NOW = '2999-01-01T00:00:00.000Z';
 
-/** A group in which each of the things shows once that groups, channels and moderators do. */
+/** Creates a group that shows each feature of groups, channels and moderation once. */
 export class SeedShowcase {
   private count = 0;
 
   constructor(private readonly services: ShowcaseServices) {}
 
-  /** @param people at least SHOWCASE_PEOPLE; the first is super admin, and the last is suspended in the end. */
-  async show(people: readonly Showcased[]): Promise<void> {
-    const [admin, owner, moderator, member, newcomer, refused, banned, suspended] = people as [
-      Showcased,
-      Showcased,
-      Showcased,
-      Showcased,
-      Showcased,
-      Showcased,
-      Showcased,
-      Showcased,
+  /** @param users at least SHOWCASE_USER_COUNT; the first is super admin, and the last one is suspended at the end. */
+  async create(users: readonly ShowcaseUser[]): Promise<void> {
+    const [admin, owner, moderator, member, newcomer, refused, banned, suspended] = users as [
+      ShowcaseUser,
+      ShowcaseUser,
+      ShowcaseUser,
+      ShowcaseUser,
+      ShowcaseUser,
+      ShowcaseUser,
+      ShowcaseUser,
+      ShowcaseUser,
     ];
     const { services } = this;
     await services.admin.changeRole(admin.caller, owner.id, 'group_admin', ORIGIN);
-    const host: Showcased = { ...owner, caller: { ...owner.caller, role: 'group_admin' } };
+    const host: ShowcaseUser = { ...owner, caller: { ...owner.caller, role: 'group_admin' } };
 
     const groupId = await this.openGroup(host, [moderator, member, suspended], newcomer, refused);
     await services.groupMembers.changeRole(host.caller, groupId, moderator.id, 'moderator');
     await services.groupBans.ban(host.caller, groupId, banned.id, { reason: 'Advertised in every channel.' });
     const { general, news } = await this.openChannels(host, moderator, groupId);
-    await this.talk(general, host, moderator, member);
+    await this.writeMessages(general, host, moderator, member);
     await this.moderate(general, admin, moderator, member, suspended);
     const ban = { kind: 'banned', reason: 'Not in the news either.' } as const;
     await services.channelRestrictions.restrict(host.caller, news, suspended.id, ban);
-    await this.talkDirectly(admin, host, moderator, member, newcomer);
+    await this.writeDirectMessages(admin, host, moderator, member, newcomer);
     await this.closeOldGroup(host);
     await services.announcements.create(admin.caller, {
       title: 'Welcome',
@@ -120,12 +120,12 @@ export class SeedShowcase {
     );
   }
 
-  /** A public group that takes people in by request: some are in, one waits, one was refused, two are invited. */
+  /** A public group with approval of members: some have joined, one has asked, one was rejected, two are invited. */
   private async openGroup(
-    host: Showcased,
-    admitted: Showcased[],
-    newcomer: Showcased,
-    refused: Showcased,
+    host: ShowcaseUser,
+    admitted: ShowcaseUser[],
+    newcomer: ShowcaseUser,
+    refused: ShowcaseUser,
   ): Promise<string> {
     const { avatars, groups, joinRequests, invites } = this.services;
     const { id } = await groups.create(host.caller, {
@@ -145,10 +145,10 @@ export class SeedShowcase {
     return id;
   }
 
-  /** @returns the channel in which people talk, and the one in which only moderators do. */
+  /** @returns the channel for everyone, and the one in which only moderators write. */
   private async openChannels(
-    host: Showcased,
-    moderator: Showcased,
+    host: ShowcaseUser,
+    moderator: ShowcaseUser,
     groupId: string,
   ): Promise<{ general: string; news: string }> {
     const { channels, channelMembership, channelOrder, retention } = this.services;
@@ -168,30 +168,30 @@ export class SeedShowcase {
     await channelMembership.transfer(host.caller, organisers, moderator.id);
     await channelOrder.setDefault(host.caller, groupId, { channelId: general });
     await retention.set(host.caller, slow, { days: 90 });
-    await this.say(host, news, 'The book of the month is chosen.');
+    await this.send(host, news, 'The book of the month is chosen.');
     return { general, news };
   }
 
-  /** A thread, a picture, a quote, mentions, reactions, a pin, a bookmark, an edit, a deletion, a draft and one for later. */
-  private async talk(
+  /** A thread, a picture, a quote, mentions, reactions, a pin, a bookmark, an edit, a deletion, a draft and a scheduled message. */
+  private async writeMessages(
     channelId: string,
-    host: Showcased,
-    moderator: Showcased,
-    member: Showcased,
+    host: ShowcaseUser,
+    moderator: ShowcaseUser,
+    member: ShowcaseUser,
   ): Promise<void> {
     const { messages, reactions, pins, bookmarks, drafts, scheduledMessages, reads } = this.services;
-    const root = await this.say(host, channelId, `Who has finished it? @${member.username}`);
-    await this.say(member, channelId, 'Half of it.', { threadId: root });
-    await this.say(moderator, channelId, 'All of it, twice.', { threadId: root });
+    const root = await this.send(host, channelId, `Who has finished it? @${member.username}`);
+    await this.send(member, channelId, 'Half of it.', { threadId: root });
+    await this.send(moderator, channelId, 'All of it, twice.', { threadId: root });
     const cover = await this.upload(member, 'cover.png');
-    await this.say(member, channelId, 'My edition has another cover.', { attachmentIds: [cover] });
-    await this.say(moderator, channelId, 'Good question. @channel', { replyToId: root });
+    await this.send(member, channelId, 'My edition has another cover.', { attachmentIds: [cover] });
+    await this.send(moderator, channelId, 'Good question. @channel', { replyToId: root });
     for (const { caller } of [moderator, member]) await reactions.add(caller, root, '📚');
     await pins.pin(moderator.caller, root);
     await bookmarks.add(member.caller, root);
-    const edited = await this.say(member, channelId, 'I liked teh ending.');
+    const edited = await this.send(member, channelId, 'I liked teh ending.');
     await messages.edit(member.caller, edited, { body: 'I liked the ending.' });
-    await messages.delete(member.caller, await this.say(member, channelId, 'Wrong channel.'));
+    await messages.delete(member.caller, await this.send(member, channelId, 'Wrong channel.'));
     await drafts.save(member.caller, channelId, {}, { body: 'What I wanted to say about chapter three' });
     await scheduledMessages.create(host.caller, {
       channelId,
@@ -201,46 +201,46 @@ export class SeedShowcase {
     await reads.markRead(member.caller, channelId, { seq: 2 });
   }
 
-  /** Three reports: one waits, one is claimed, one is settled by a mute. */
+  /** Three reports: one open, one claimed, one resolved with a mute. */
   private async moderate(
     channelId: string,
-    admin: Showcased,
-    moderator: Showcased,
-    reporter: Showcased,
-    offender: Showcased,
+    admin: ShowcaseUser,
+    moderator: ShowcaseUser,
+    reporter: ShowcaseUser,
+    offender: ShowcaseUser,
   ): Promise<void> {
     const { reports, reportResolutions } = this.services;
     const reported: string[] = [];
     for (const body of ['Buy my book!', 'Buy my other book!', 'Really, buy it!']) {
-      const messageId = await this.say(offender, channelId, body);
+      const messageId = await this.send(offender, channelId, body);
       await reports.report(reporter.caller, messageId, { category: 'spam', note: 'Again.' });
       reported.push(messageId);
     }
     const open = await reports.list(admin.caller, { limit: 10, order: 'oldest' });
     const [first, second] = open.items;
-    if (!first || !second) throw new Error('The reports of the sample data are not in the queue.');
+    if (!first || !second) throw new Error('The reports of the sample data are not listed.');
     await reports.claim(moderator.caller, first.id);
     await reports.claim(moderator.caller, second.id);
-    const settled = { action: 'mute', reason: 'No advertising.', until: LONG_FROM_NOW } as const;
-    await reportResolutions.resolve(moderator.caller, second.id, settled, ORIGIN);
+    const resolution = { action: 'mute', reason: 'No advertising.', until: LONG_FROM_NOW } as const;
+    await reportResolutions.resolve(moderator.caller, second.id, resolution, ORIGIN);
   }
 
-  private async talkDirectly(
-    admin: Showcased,
-    host: Showcased,
-    moderator: Showcased,
-    member: Showcased,
-    newcomer: Showcased,
+  private async writeDirectMessages(
+    admin: ShowcaseUser,
+    host: ShowcaseUser,
+    moderator: ShowcaseUser,
+    member: ShowcaseUser,
+    newcomer: ShowcaseUser,
   ): Promise<void> {
     const { directMessages, users } = this.services;
     const pair = await directMessages.start(admin.caller, { userIds: [host.id] });
-    await this.say(admin, pair.conversation.channel.id, 'Thank you for hosting.');
+    await this.send(admin, pair.conversation.channel.id, 'Thank you for hosting.');
     const three = await directMessages.start(host.caller, { userIds: [moderator.id, member.id] });
-    await this.say(host, three.conversation.channel.id, 'Who brings the tea?');
+    await this.send(host, three.conversation.channel.id, 'Who brings the tea?');
     await users.block(member.caller, newcomer.id);
   }
 
-  private async closeOldGroup(host: Showcased): Promise<void> {
+  private async closeOldGroup(host: ShowcaseUser): Promise<void> {
     const { groups } = this.services;
     const { id } = await groups.create(host.caller, {
       name: 'Summer party',
@@ -252,7 +252,7 @@ export class SeedShowcase {
   }
 
   /** @returns the id of the upload: a picture of one colour. */
-  private async upload({ caller }: Showcased, name: string): Promise<string> {
+  private async upload({ caller }: ShowcaseUser, name: string): Promise<string> {
     const { id } = await this.withPicture((file) => this.services.uploads.add(caller, { ...file, name }));
     return id;
   }
@@ -269,8 +269,8 @@ export class SeedShowcase {
   }
 
   /** @returns the id of the message. */
-  private async say(
-    { caller }: Showcased,
+  private async send(
+    { caller }: ShowcaseUser,
     channelId: string,
     body: string,
     references: { threadId?: string; replyToId?: string; attachmentIds?: string[] } = {},

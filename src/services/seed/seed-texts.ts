@@ -1,6 +1,6 @@
 import type { Visibility } from '../../models/group.model';
 
-/** What the seeder writes: names and half-sentences that any other fits behind. */
+/** Sample names, and parts of sentences that can be combined freely: an opening, a subject and a tail. */
 
 export const PEOPLE: readonly [first: string, last: string][] = [
   ['Ada', 'Okafor'],

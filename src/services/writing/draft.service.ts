@@ -20,16 +20,16 @@ import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { Jobs } from '../kernel/jobs';
 
-/** How long sent messages are gathered before their drafts are looked for, in milliseconds. */
-const GATHERING_MS = 100;
+/** The batch window: drafts of sent messages are removed together after it. */
+const BATCH_WINDOW_MS = 100;
 
-/** Where a draft is: one for each channel, and for each thread in it. */
-type Place = Pick<DraftDocument, 'userId' | 'channelId' | 'threadId'>;
+/** The unique key of a draft: a user has one in each channel, and in each thread. */
+type DraftKey = Pick<DraftDocument, 'userId' | 'channelId' | 'threadId'>;
 
-/** Messages that users have begun to write, on all of their devices. */
+/** Stores unsent messages, shared by all devices of a user. */
 export class DraftService {
-  /** The clientMessageIds of messages that were sent lately. */
-  private sent = new Set<string>();
+  /** The clientMessageIds of messages that were sent since the last batch. */
+  private sentIds = new Set<string>();
   private readonly job: BackgroundJob;
   private unsubscribe: (() => void) | undefined;
 
@@ -40,27 +40,27 @@ export class DraftService {
     private readonly bus: EventBus,
     jobs: Jobs,
   ) {
-    // Drafts of what was sent are not listed any more in any case, so one that a failure leaves behind does no harm.
-    this.job = jobs.add({ name: 'sent_drafts', scope: 'node', run: () => this.clear() });
+    // Drafts of sent messages are not listed in any case, so a failure of this job does no harm.
+    this.job = jobs.add({ name: 'sent_drafts', scope: 'node', run: () => this.removeSent() });
   }
 
-  /** Begins to remove the drafts of messages that are sent from now on. */
+  /** Starts to remove the drafts of sent messages. */
   start(): void {
-    this.unsubscribe = this.bus.subscribe((event) => this.note(event));
+    this.unsubscribe = this.bus.subscribe((event) => this.onEvent(event));
   }
 
-  /** Keeps a draft in the place of the one before. @throws AppError not_found, too_many_drafts */
+  /** Stores a draft; replaces an earlier one. @throws AppError not_found, too_many_drafts */
   async save(caller: Caller, channelId: string, query: DraftQuery, input: SaveDraftInput): Promise<Draft> {
-    const place = placeOf(caller, channelId, query);
-    await this.access.channel(caller, 'channel.read', place.channelId);
-    await this.requireThread(place);
+    const key = draftKey(caller, channelId, query);
+    await this.access.channel(caller, 'channel.read', key.channelId);
+    await this.requireThread(key);
     return this.transactions.run(async () => {
       const { drafts } = this.collections;
-      // Counted under a lock on the account, so that two at once do not pass the limit, nor its deletion.
+      // Under a lock on the account: concurrent requests cannot exceed the limit, and its deletion leaves no draft.
       await lockAccount(this.collections, caller.userId);
       const { body, clientMessageId } = input;
       const document = await drafts.findOneAndUpdate(
-        place,
+        key,
         {
           $set: { body, updatedAt: new Date(), ...(clientMessageId !== undefined && { clientMessageId }) },
           ...(clientMessageId === undefined && { $unset: { clientMessageId: true } }),
@@ -68,21 +68,21 @@ export class DraftService {
         { upsert: true, returnDocument: 'after' },
       );
       if ((await drafts.countDocuments({ userId: caller.userId })) > MAX_DRAFTS) {
-        throw new AppError('too_many_drafts', `At most ${MAX_DRAFTS} drafts are kept.`);
+        throw new AppError('too_many_drafts', `A user can have at most ${MAX_DRAFTS} drafts.`);
       }
       await this.bus.publish({ type: 'draft.saved', draft: document! });
       return toDraft(document!);
     });
   }
 
-  /** Throws a draft away; there may be none. */
+  /** Deletes a draft. Idempotent. */
   async remove(caller: Caller, channelId: string, query: DraftQuery): Promise<void> {
-    const place = placeOf(caller, channelId, query);
-    const { deletedCount } = await this.collections.drafts.deleteOne(place);
-    if (deletedCount > 0) await this.bus.publish({ type: 'draft.removed', ...place });
+    const key = draftKey(caller, channelId, query);
+    const { deletedCount } = await this.collections.drafts.deleteOne(key);
+    if (deletedCount > 0) await this.bus.publish({ type: 'draft.removed', ...key });
   }
 
-  /** The caller's drafts in what they may read now. */
+  /** The caller's drafts in channels that they may read now. */
   async list({ userId }: Caller, { cursor, limit }: PageQuery): Promise<Page<Draft>> {
     const channelId = { $in: await this.access.readableChannelIds(userId) };
     const rows = await this.collections.drafts
@@ -98,37 +98,40 @@ export class DraftService {
     };
   }
 
-  /** Resolves when the drafts of what was sent are gone. */
+  /** Resolves when the drafts of all sent messages have been removed. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
     await this.job.stop();
-    await this.clear();
+    await this.removeSent();
   }
 
-  private note(event: DomainEvent): void {
+  private onEvent(event: DomainEvent): void {
     if (event.type !== 'message.created') return;
-    this.sent.add(event.message.clientMessageId);
-    this.job.wake(new Date(Date.now() + GATHERING_MS));
+    this.sentIds.add(event.message.clientMessageId);
+    this.job.wake(new Date(Date.now() + BATCH_WINDOW_MS));
   }
 
-  /** Removes the drafts of what was sent lately, with one query for all of it, after the sends. */
-  private async clear(): Promise<void> {
-    const clientMessageId = { $in: [...this.sent] };
-    if (this.sent.size === 0) return;
-    this.sent = new Set();
+  /** Removes the drafts of the messages of a batch window, with one query for all. */
+  private async removeSent(): Promise<void> {
+    const clientMessageId = { $in: [...this.sentIds] };
+    if (this.sentIds.size === 0) return;
+    this.sentIds = new Set();
     const drafts = await this.collections.drafts.find({ clientMessageId }).toArray();
     for (const draft of drafts) {
       const { _id, userId } = draft;
-      // Another user may have chosen the same id, and this user may have gone on writing.
+      // Another user may have used the same id, and this user may have continued to write.
       if (!(await this.sentAmong(userId, [draft])).has(draft.clientMessageId)) continue;
-      const gone = await this.collections.drafts.deleteOne({ _id, clientMessageId: draft.clientMessageId! });
-      if (gone.deletedCount === 0) continue;
+      const deletion = await this.collections.drafts.deleteOne({
+        _id,
+        clientMessageId: draft.clientMessageId!,
+      });
+      if (deletion.deletedCount === 0) continue;
       const { channelId, threadId } = draft;
       await this.bus.publish({ type: 'draft.removed', userId, channelId, threadId });
     }
   }
 
-  /** Those of the clientMessageIds of drafts under which their user has sent a message. */
+  /** The clientMessageIds of drafts under which their user has sent a message. */
   private async sentAmong(userId: ObjectId, drafts: DraftDocument[]): Promise<Set<string | undefined>> {
     const ids = drafts.flatMap(({ clientMessageId }) => clientMessageId ?? []);
     if (ids.length === 0) return new Set();
@@ -138,14 +141,14 @@ export class DraftService {
     return new Set(sent.map(({ clientMessageId }) => clientMessageId));
   }
 
-  private async requireThread({ channelId, threadId }: Place): Promise<void> {
+  private async requireThread({ channelId, threadId }: DraftKey): Promise<void> {
     if (!threadId) return;
     const root = await this.collections.messages.findOne({ _id: threadId, channelId });
     if (!root) throw new AppError('not_found', 'There is no such thread in the channel.');
   }
 }
 
-function placeOf({ userId }: Caller, channelId: string, { threadId }: DraftQuery): Place {
+function draftKey({ userId }: Caller, channelId: string, { threadId }: DraftQuery): DraftKey {
   return {
     userId,
     channelId: new ObjectId(channelId),

@@ -1,35 +1,35 @@
 import { Tokenizer, type TokenizerCallbacks } from 'htmlparser2';
 import { setImmediate } from 'node:timers/promises';
 
-/** What is read without a pause, in UTF-16 code units: a fraction of a millisecond. */
-const SLICE = 32 * 1024;
-/** Tags that are opened before the reading stops. The heads of large sites have some hundred. */
+/** How much is parsed without a pause, in UTF-16 code units: it takes a fraction of a millisecond. */
+const SLICE_LENGTH = 32 * 1024;
+/** The number of opening tags after which parsing stops. The heads of large sites have a few hundred. */
 const MAX_TAGS = 5000;
-/** The part of a title or of an attribute that is kept, in UTF-16 code units. */
-const MAX_TEXT = 5000;
-/** Longer names of tags and attributes are none that anybody asks for. */
-const MAX_NAME = 64;
+/** The maximum length of a title or attribute, in UTF-16 code units; the rest is discarded. */
+const MAX_TEXT_LENGTH = 5000;
+/** The maximum length of tag and attribute names; longer ones are ignored. */
+const MAX_NAME_LENGTH = 64;
 
-/** What the head of a page says. */
+/** The content of the head of a page. */
 export interface Head {
-  /** `content` of the first `<meta>` of each name or property that was asked for, by the name in lower case. */
+  /** The `content` of the first `<meta>` of each requested name or property, by name in lower case. */
   meta: Map<string, string>;
   /** The text of the first `<title>`. */
   title: string;
 }
 
 /**
- * Reads the head of a page and leaves out the rest of it. It reads in slices, between which other work is done, and
- * takes time in proportion to the length of the page: it only looks at one tag after the other, and builds no tree.
- * @param names of `<meta>` elements that are kept, in lower case.
+ * Parses the head of a page and ignores the rest. It parses in slices and yields to other work in between. The time is
+ * linear in the length of the page: it tokenizes, and builds no tree.
+ * @param names the names of the `<meta>` elements to return, in lower case.
  */
 export async function readHead(html: string, names: ReadonlySet<string>): Promise<Head> {
   const reader = new HeadReader(html, names);
   const tokenizer = new Tokenizer({}, reader);
   reader.onStop = () => tokenizer.pause();
-  for (let start = 0; start < html.length && tokenizer.running; start += SLICE) {
+  for (let start = 0; start < html.length && tokenizer.running; start += SLICE_LENGTH) {
     if (start > 0) await setImmediate();
-    tokenizer.write(html.slice(start, start + SLICE));
+    tokenizer.write(html.slice(start, start + SLICE_LENGTH));
   }
   return { meta: reader.meta, title: reader.title };
 }
@@ -43,7 +43,7 @@ class HeadReader implements TokenizerCallbacks {
   private tags = 0;
   private inTitle = false;
   private hasTitle = false;
-  /** Of the `<meta>` that is being read; undefined within any other tag. */
+  /** The attributes of the current `<meta>`; undefined within any other tag. */
   private attributes: Map<string, string> | undefined;
   private attribute: AttributeName | undefined;
   private value = '';
@@ -67,11 +67,11 @@ class HeadReader implements TokenizerCallbacks {
   }
 
   onattribdata(start: number, end: number): void {
-    if (this.attribute) this.value = this.extended(this.value, start, end);
+    if (this.attribute) this.value = this.append(this.value, start, end);
   }
 
   onattribentity(codePoint: number): void {
-    if (this.attribute && this.value.length < MAX_TEXT) this.value += String.fromCodePoint(codePoint);
+    if (this.attribute && this.value.length < MAX_TEXT_LENGTH) this.value += String.fromCodePoint(codePoint);
   }
 
   onattribend(): void {
@@ -99,14 +99,14 @@ class HeadReader implements TokenizerCallbacks {
   }
 
   ontext(start: number, end: number): void {
-    if (this.inTitle) this.title = this.extended(this.title, start, end);
+    if (this.inTitle) this.title = this.append(this.title, start, end);
   }
 
   ontextentity(codePoint: number): void {
-    if (this.inTitle && this.title.length < MAX_TEXT) this.title += String.fromCodePoint(codePoint);
+    if (this.inTitle && this.title.length < MAX_TEXT_LENGTH) this.title += String.fromCodePoint(codePoint);
   }
 
-  // Nothing else of a page is looked at.
+  // All other tokens are ignored.
   oncdata(): void {}
   oncomment(): void {}
   ondeclaration(): void {}
@@ -118,13 +118,13 @@ class HeadReader implements TokenizerCallbacks {
     this.inTitle = false;
   }
 
-  /** A name in lower case; empty if it is longer than any that matters. */
+  /** Returns a name in lower case; empty if it is too long. */
   private nameAt(start: number, end: number): string {
-    return end - start > MAX_NAME ? '' : this.html.slice(start, end).toLowerCase();
+    return end - start > MAX_NAME_LENGTH ? '' : this.html.slice(start, end).toLowerCase();
   }
 
-  private extended(text: string, start: number, end: number): string {
-    const room = MAX_TEXT - text.length;
+  private append(text: string, start: number, end: number): string {
+    const room = MAX_TEXT_LENGTH - text.length;
     return room > 0 ? text + this.html.slice(start, Math.min(end, start + room)) : text;
   }
 }

@@ -10,103 +10,104 @@ import { isPublicAddress } from '../../utils/public-address';
 import { parseWebAddress } from '../../utils/web-address';
 import { isKnownEncoding, readBody } from './page-body';
 
-/** The longest that a page may take with all its redirects, in milliseconds. */
-const TIMEOUT = 3_000;
+/** The time limit for a page with all its redirects. */
+const TIMEOUT_MS = 3_000;
 const MAX_REDIRECTS = 3;
-/** Informational answers (1xx) before the one that counts. */
-const MAX_INFORMATION = 5;
-/** Of the addresses of a name, those of each family that are connected to if the ones before do not answer. */
-const MAX_TRIED = 2;
-/** Pages that are fetched at the same time and that wait, in all and of one host name. */
-const FETCHES = { active: 8, activePerKey: 2, waiting: 200, waitingPerKey: 30 };
-/** Requests that one address gets in a minute: nobody makes this server attack another one. */
-const PER_ADDRESS = { points: 60, duration: 60 };
-const REDIRECTS = [301, 302, 303, 307, 308];
+/** The maximum number of informational responses (1xx) before the final one. */
+const MAX_INFORMATIONAL = 5;
+/** The number of addresses of a name, per address family, that are tried in order. */
+const MAX_ADDRESSES = 2;
+/** How many fetches run at the same time and wait, in all and per host name. */
+const QUEUE_LIMITS = { active: 8, activePerKey: 2, waiting: 200, waitingPerKey: 30 };
+/** Requests per minute to one address, so that nobody can use this server to attack another one. */
+const ADDRESS_LIMIT = { points: 60, duration: 60 };
+const REDIRECT_STATUSES = [301, 302, 303, 307, 308];
 const PAGE_TYPES = ['text/html', 'application/xhtml+xml'];
 const USER_AGENT = 'Parley-LinkPreview/1.0';
 
-/** What the server may connect to, and how it finds out the addresses of a name. Tests put their own in. */
+/** Which addresses and ports the server may connect to, and how it resolves names. Tests use their own. */
 export interface LinkPolicy {
   allowsAddress(address: string): boolean;
   allowsPort(port: number): boolean;
-  /** All addresses of a host name. */
+  /** Returns all addresses of a host name. */
   resolve(host: string): Promise<string[]>;
 }
 
-/** How long a DNS server may take, in milliseconds, and how often it is asked. */
-const DNS = { timeout: 1_000, tries: 2 };
+/** The timeout of a DNS query, in milliseconds, and the number of attempts. */
+const DNS_OPTIONS = { timeout: 1_000, tries: 2 };
 
 /**
- * The public internet on the ports of the web. Names are resolved by DNS queries of this process: `dns.lookup` would
- * hold threads of libuv's pool, which read and write files, for as long as a DNS server of the link's owner likes.
+ * Allows the public internet, on the ports 80 and 443. Names are resolved by DNS queries of this process: `dns.lookup`
+ * would occupy threads of libuv's pool, which also serves file I/O, for as long as a slow or hostile DNS server takes.
  */
-export function publicWeb(resolver = new Resolver(DNS)): LinkPolicy {
+export function publicWeb(resolver = new Resolver(DNS_OPTIONS)): LinkPolicy {
   return {
     allowsAddress: isPublicAddress,
     allowsPort: (port) => port === 80 || port === 443,
     resolve: async (host) => {
       const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
       const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-      if (addresses.length === 0) throw new LinkError('its name has no address');
+      if (addresses.length === 0) throw new LinkError('its host name has no address');
       return addresses;
     },
   };
 }
 
-/** A web page as it came. */
+/** A fetched web page. */
 export interface WebPage {
-  /** Where it was in the end. */
+  /** Its address after all redirects. */
   url: string;
   html: string;
 }
 
-/** Why a page was not fetched. */
+/** A page cannot be fetched; the message says why. */
 export class LinkError extends Error {
   override readonly name = 'LinkError';
 }
 
 /**
- * Fetches web pages whose addresses anybody may choose. A name is resolved once, all of its addresses have to be
- * allowed, and the connection goes to one of those: an answer that changes in between is never asked for. The
- * same holds for every redirect. What one page, one host and all together may cost is bounded.
+ * Fetches web pages from untrusted addresses. A name is resolved once, all of its addresses must be allowed, and the
+ * connection goes to one of these, so a DNS answer that changes in between (DNS rebinding) has no effect. The same
+ * applies to every redirect. Size, time and number of fetches are limited, per page, per host and in all.
  */
 export class LinkFetcher {
-  private readonly queue = new FairQueue(FETCHES);
-  private readonly requests = new RateLimiterMemory(PER_ADDRESS);
+  private readonly queue = new FairQueue(QUEUE_LIMITS);
+  private readonly requests = new RateLimiterMemory(ADDRESS_LIMIT);
 
   constructor(private readonly policy: LinkPolicy) {}
 
   /**
-   * @throws LinkError, the error of the network, or AppError rate_limited or unavailable when too much is fetched
+   * @throws LinkError, an error of the network, or AppError rate_limited or unavailable if too many pages are fetched
    *   from this host or in all
    */
   fetch(link: string): Promise<WebPage> {
     const url = parseWebAddress(link);
-    if (!url) return Promise.reject(new LinkError('it is no address'));
+    if (!url) return Promise.reject(new LinkError('it is not a valid address'));
     return this.queue.run(url.hostname, () => this.follow(url));
   }
 
   private async follow(url: URL): Promise<WebPage> {
-    const signal = AbortSignal.timeout(TIMEOUT);
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       const response = await this.get(url, signal);
       try {
         const { statusCode = 0, headers } = response;
-        if (!REDIRECTS.includes(statusCode)) return { url: url.href, html: await readPage(response) };
+        if (!REDIRECT_STATUSES.includes(statusCode)) return { url: url.href, html: await readPage(response) };
         const target = parseWebAddress(headers.location ?? '', url.href);
-        if (!target) throw new LinkError('it redirects to nowhere');
+        if (!target) throw new LinkError('it redirects to an invalid address');
         url = target;
       } finally {
         response.destroy();
       }
     }
-    throw new LinkError('it redirects too often');
+    throw new LinkError('it redirects too many times');
   }
 
   private async get(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
     const isHttps = url.protocol === 'https:';
-    if (!isHttps && url.protocol !== 'http:') throw new LinkError(`it is ${url.protocol}`);
-    if (url.username || url.password) throw new LinkError('it has a password');
+    if (!isHttps && url.protocol !== 'http:')
+      throw new LinkError(`the scheme ${url.protocol} is not allowed`);
+    if (url.username || url.password) throw new LinkError('it contains a username or password');
     const port = Number(url.port || (isHttps ? 443 : 80));
     if (!this.policy.allowsPort(port)) throw new LinkError(`port ${port} is not allowed`);
     const host = url.hostname.replace(/^\[|\]$/g, '');
@@ -116,7 +117,7 @@ export class LinkFetcher {
       port,
       path: url.pathname + url.search,
       lookup: pinned(addresses),
-      // A connection of its own, which nobody uses afterwards.
+      // A separate connection, which is not reused.
       agent: false,
       signal,
       headers: {
@@ -128,30 +129,31 @@ export class LinkFetcher {
     };
     return new Promise((resolve, reject) => {
       const request = (isHttps ? requestHttps : requestHttp)(options, resolve);
-      let informed = 0;
+      let informational = 0;
       request.on('information', () => {
-        if (++informed > MAX_INFORMATION) request.destroy(new LinkError('it does not come to its answer'));
+        if (++informational > MAX_INFORMATIONAL)
+          request.destroy(new LinkError('it sends too many informational responses'));
       });
-      // Not once: a connection may fail again after the answer has begun.
+      // `on`, not `once`: a connection may fail again after the response has begun.
       request.on('error', reject);
       request.end();
     });
   }
 
-  /** The addresses to connect to, at least one. Of an address in numbers, URL has made the usual form of it. */
+  /** Returns the addresses to connect to, at least one. URL has already normalised numeric addresses. */
   private async addressesOf(host: string, signal: AbortSignal): Promise<string[]> {
-    const addresses = isIP(host) ? [host] : await before(signal, this.policy.resolve(host));
-    if (addresses.length === 0) throw new LinkError('its name has no address');
+    const addresses = isIP(host) ? [host] : await withAbort(signal, this.policy.resolve(host));
+    if (addresses.length === 0) throw new LinkError('its host name has no address');
     const refused = addresses.find((address) => !this.policy.allowsAddress(address));
     if (refused !== undefined) throw new LinkError(`${refused} is not allowed`);
     const tried = [4, 6].flatMap((family) =>
-      addresses.filter((address) => isIP(address) === family).slice(0, MAX_TRIED),
+      addresses.filter((address) => isIP(address) === family).slice(0, MAX_ADDRESSES),
     );
-    for (const network of new Set(tried.map(networkOf))) await this.count(network);
+    for (const network of new Set(tried.map(networkOf))) await this.limit(network);
     return tried;
   }
 
-  private async count(network: string): Promise<void> {
+  private async limit(network: string): Promise<void> {
     await this.requests.consume(network).catch(() => {
       throw new AppError('rate_limited', 'Too many pages are fetched from this address.');
     });
@@ -159,8 +161,8 @@ export class LinkFetcher {
 }
 
 /**
- * Answers every question for an address with those that were checked. Node tries them one after the other, so a
- * machine with IPv6 alone reaches a page that has both.
+ * Returns a lookup function that always returns the checked addresses. Node tries them in turn, so a machine with IPv6
+ * only reaches a page that has both.
  */
 function pinned(addresses: string[]): LookupFunction {
   const all = addresses.map((address) => ({ address, family: isIP(address) }));
@@ -170,21 +172,21 @@ function pinned(addresses: string[]): LookupFunction {
   };
 }
 
-function before<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result> {
+function withAbort<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result> {
   return Promise.race([
     work,
     new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(new LinkError('it takes too long')), { once: true });
+      signal.addEventListener('abort', () => reject(new LinkError('it has timed out')), { once: true });
     }),
   ]);
 }
 
 async function readPage(response: IncomingMessage): Promise<string> {
   const { statusCode, headers } = response;
-  if (statusCode !== 200) throw new LinkError(`it answers ${statusCode}`);
+  if (statusCode !== 200) throw new LinkError(`its status is ${statusCode}`);
   const [type = ''] = (headers['content-type'] ?? '').toLowerCase().split(';');
-  if (!PAGE_TYPES.includes(type.trim())) throw new LinkError('it is no page');
+  if (!PAGE_TYPES.includes(type.trim())) throw new LinkError('it is not an HTML page');
   const encoding = headers['content-encoding'] ?? 'identity';
-  if (!isKnownEncoding(encoding)) throw new LinkError(`it is packed by ${encoding}`);
+  if (!isKnownEncoding(encoding)) throw new LinkError(`its content encoding ${encoding} is not supported`);
   return readBody(response);
 }

@@ -14,26 +14,29 @@ import type { LinkFetcher } from './link-fetcher';
 import type { MessageService } from '../message.service';
 import { summarise } from './page-summary';
 
-/** Messages whose links are fetched at the same time and that wait, in all and of one sender. */
-const MESSAGES = { active: 4, activePerKey: 1, waiting: 500, waitingPerKey: 30 };
-/** Pages that are fetched in a minute for what one user writes. */
-const PER_USER = { points: 30, duration: 60 };
-/** For how long a page is not fetched again, in milliseconds: after it was read, and after that failed. */
-const KEPT = 10 * 60_000;
-const FAILURE_KEPT = 60_000;
+/** How many messages are processed at the same time and wait, in all and per sender. */
+const QUEUE_LIMITS = { active: 4, activePerKey: 1, waiting: 500, waitingPerKey: 30 };
+/** Pages per minute that are fetched for the messages of one user. */
+const USER_LIMIT = { points: 30, duration: 60 };
+/** How long a preview is cached, and how long a failure. */
+const PREVIEW_TTL_MS = 10 * 60_000;
+const FAILURE_TTL_MS = 60_000;
 
 /**
- * Gives messages previews of the pages that they link to, after the send: the message is there at once, and
- * changes when the pages have answered. Senders take turns, so one who links to slow pages delays nobody else, and
- * where there is too much to fetch, messages get no previews.
+ * Adds previews of linked pages to messages, after the send: the message is published immediately, and updated when the
+ * pages have been fetched. The queue alternates between senders, so one who links to slow pages delays nobody else. If
+ * there is too much to fetch, messages get no previews.
  */
 export class LinkPreviewService {
-  private readonly queue = new FairQueue(MESSAGES);
-  private readonly fetches = new RateLimiterMemory(PER_USER);
-  /** The messages that wait and those whose links are being fetched. */
-  private readonly jobs = new Set<Promise<void>>();
+  private readonly queue = new FairQueue(QUEUE_LIMITS);
+  private readonly fetches = new RateLimiterMemory(USER_LIMIT);
+  /** A promise for each message that waits or is being processed. */
+  private readonly pending = new Set<Promise<void>>();
   private unsubscribe: (() => void) | undefined;
-  private readonly known = new LRUCache<string, Promise<LinkPreview | null>>({ max: 1000, ttl: KEPT });
+  private readonly cache = new LRUCache<string, Promise<LinkPreview | null>>({
+    max: 1000,
+    ttl: PREVIEW_TTL_MS,
+  });
 
   constructor(
     private readonly transactions: Transactions,
@@ -44,20 +47,20 @@ export class LinkPreviewService {
     private readonly enabled: boolean,
   ) {}
 
-  /** Begins to fetch what messages link to that are sent from now on. */
+  /** Starts to process new and edited messages, if enabled. */
   start(): void {
-    if (this.enabled) this.unsubscribe = this.bus.subscribe((event) => this.note(event));
+    if (this.enabled) this.unsubscribe = this.bus.subscribe((event) => this.onEvent(event));
   }
 
-  /** Resolves when nothing is being fetched; the messages that wait get no previews. */
+  /** Resolves when nothing is being fetched; waiting messages get no previews. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     this.queue.close();
-    await Promise.all(this.jobs);
+    await Promise.all(this.pending);
   }
 
-  private note(event: DomainEvent): void {
+  private onEvent(event: DomainEvent): void {
     if (event.type === 'message.created' || event.type === 'message.edited') this.add(event.message);
   }
 
@@ -65,17 +68,16 @@ export class LinkPreviewService {
     const links = linksIn(body, MAX_PREVIEWS);
     if (links.length === 0) return;
     const senderId = sender.toHexString();
-    const work = () => this.preview(_id, body, links, senderId);
     this.transactions.outside(() => {
-      const job = this.queue
-        .run(senderId, work)
+      const work = this.queue
+        .run(senderId, () => this.preview(_id, body, links, senderId))
         .catch((error: unknown) => {
           if (error instanceof AppError)
             this.logger.debug({ reason: error.code }, 'no previews for a message');
           else this.logger.error({ err: error }, 'previewing links failed');
         })
-        .finally(() => this.jobs.delete(job));
-      this.jobs.add(job);
+        .finally(() => this.pending.delete(work));
+      this.pending.add(work);
     });
   }
 
@@ -87,20 +89,20 @@ export class LinkPreviewService {
   }
 
   private previewOf(link: string, senderId: string): Promise<LinkPreview | null> {
-    const known = this.known.get(link);
-    if (known) return known;
-    const asked = this.read(link, senderId).catch((error: unknown) => {
+    const cached = this.cache.get(link);
+    if (cached) return cached;
+    const fetching = this.read(link, senderId).catch((error: unknown) => {
       this.logger.debug({ link, reason: String(error) }, 'no preview of a link');
-      // That too much was fetched says nothing of the page: the next message may have its preview.
-      if (error instanceof AppError) this.known.delete(link);
-      else this.known.set(link, asked, { ttl: FAILURE_KEPT });
+      // A rate limit says nothing about the page, so it is not cached.
+      if (error instanceof AppError) this.cache.delete(link);
+      else this.cache.set(link, fetching, { ttl: FAILURE_TTL_MS });
       return null;
     });
-    this.known.set(link, asked);
-    return asked;
+    this.cache.set(link, fetching);
+    return fetching;
   }
 
-  /** @throws AppError rate_limited, and what LinkFetcher throws */
+  /** @throws AppError rate_limited; the errors of LinkFetcher */
   private async read(link: string, senderId: string): Promise<LinkPreview | null> {
     await this.fetches.consume(senderId).catch(() => {
       throw new AppError('rate_limited', 'The sender links to too many pages.');

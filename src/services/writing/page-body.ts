@@ -2,16 +2,16 @@ import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 
-/** The bytes of a page that are read, as received and as decompressed. What comes after them is left out. */
+/** The maximum size of a page, as received and as decompressed; the rest is discarded. */
 const MAX_BYTES = 1024 * 1024;
-/** The bytes that are received for them, with what the transfer adds: a body may come in chunks of one byte. */
-const MAX_RECEIVED = 2 * MAX_BYTES;
-/** The beginning of a page that may name its encoding, in bytes. */
-const DECLARATION = 4096;
+/** The maximum size of a transfer, with its overhead: a body may come in chunks of one byte. */
+const MAX_RECEIVED_BYTES = 2 * MAX_BYTES;
+/** The number of bytes in which a page may declare its character encoding. */
+const DECLARATION_BYTES = 4096;
 
 type Decompress = () => Transform;
 
-/** The page may have been cut off, so its end need not be one. */
+/** The page may have been truncated, so an incomplete stream is no error. */
 const zlibOptions = { finishFlush: constants.Z_SYNC_FLUSH };
 const brotliOptions = { finishFlush: constants.BROTLI_OPERATION_FLUSH };
 const DECOMPRESS = new Map<string, Decompress | undefined>([
@@ -22,20 +22,23 @@ const DECOMPRESS = new Map<string, Decompress | undefined>([
   ['br', () => createBrotliDecompress(brotliOptions)],
 ]);
 
-/** Whether a page with this Content-Encoding can be read. */
+/** Whether a page with this Content-Encoding can be decompressed. */
 export function isKnownEncoding(encoding: string): boolean {
   return DECOMPRESS.has(nameOf(encoding));
 }
 
 /**
- * Reads the text of a page, up to its bounds.
- * @throws the error of the connection, or of zlib when the content is damaged
+ * Reads the text of a page, up to MAX_BYTES.
+ * @throws an error of the connection, or of zlib if the content is corrupt
  */
 export async function readBody(response: IncomingMessage): Promise<string> {
   const { headers } = response;
   const decompress = DECOMPRESS.get(nameOf(headers['content-encoding'] ?? 'identity'));
   const received = await receive(response);
-  return decode(decompress ? await unpack(received, decompress()) : received, headers['content-type'] ?? '');
+  return decode(
+    decompress ? await decompressAll(received, decompress()) : received,
+    headers['content-type'] ?? '',
+  );
 }
 
 async function receive(response: IncomingMessage): Promise<Buffer> {
@@ -44,16 +47,16 @@ async function receive(response: IncomingMessage): Promise<Buffer> {
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     length += chunk.length;
-    if (length >= MAX_BYTES || response.socket.bytesRead >= MAX_RECEIVED) break;
+    if (length >= MAX_BYTES || response.socket.bytesRead >= MAX_RECEIVED_BYTES) break;
   }
   return Buffer.concat(chunks).subarray(0, MAX_BYTES);
 }
 
-/** Decompresses in one piece: many small ones would each take a job of libuv's thread pool. */
-async function unpack(packed: Buffer, stream: Transform): Promise<Buffer> {
+/** Decompresses the body in one piece: each chunk would occupy libuv's thread pool separately. */
+async function decompressAll(compressed: Buffer, stream: Transform): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
-  stream.end(packed);
+  stream.end(compressed);
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     length += chunk.length;
@@ -64,11 +67,13 @@ async function unpack(packed: Buffer, stream: Transform): Promise<Buffer> {
 
 function decode(bytes: Buffer, contentType: string): string {
   const inHeader = /charset=["']?([\w-]+)/i.exec(contentType)?.[1];
-  const inPage = /<meta[^<>]+charset=["']?([\w-]+)/i.exec(bytes.toString('latin1', 0, DECLARATION))?.[1];
+  const inPage = /<meta[^<>]+charset=["']?([\w-]+)/i.exec(
+    bytes.toString('latin1', 0, DECLARATION_BYTES),
+  )?.[1];
   try {
     return new TextDecoder(inHeader ?? inPage ?? 'utf-8').decode(bytes);
   } catch {
-    // An encoding that nobody knows.
+    // An unknown character encoding.
     return new TextDecoder().decode(bytes);
   }
 }

@@ -17,10 +17,10 @@ import { lockAccount } from '../users/account-lock';
 import type { Access } from '../access/access';
 import type { Attachments } from '../files/attachments';
 import type { EventBus } from '../kernel/event-bus';
-import { nothingToSay } from '../messages/message-changes';
+import { noContent } from '../messages/message-changes';
 import type { ScheduledSender } from './scheduled-sender';
 
-/** The messages that users want to have sent later. ScheduledSender sends them. */
+/** Creates and changes scheduled messages. ScheduledSender sends them. */
 export class ScheduledMessageService {
   constructor(
     private readonly collections: Collections,
@@ -32,8 +32,8 @@ export class ScheduledMessageService {
   ) {}
 
   /**
-   * Has a message sent later. Whether the caller may write there is decided again when it is sent.
-   * @throws AppError not_found, too_many_scheduled, attachment_used, and what sending would refuse now
+   * Schedules a message. Access is decided now and again when it is sent.
+   * @throws AppError not_found, too_many_scheduled, attachment_used, and the access errors of sending
    */
   async create(caller: Caller, input: ScheduleMessageInput): Promise<ScheduledMessage> {
     const { userId } = caller;
@@ -53,20 +53,23 @@ export class ScheduledMessageService {
       createdAt: new Date(),
     };
     return this.transactions.run(async () => {
-      // Counted under a lock on the account, so that two at once do not pass the limit, nor its deletion.
+      // Under a lock on the account: concurrent requests cannot exceed the limit, and its deletion leaves no message.
       await lockAccount(this.collections, caller.userId);
       if ((await this.collections.scheduledMessages.countDocuments({ userId })) >= MAX_SCHEDULED) {
-        throw new AppError('too_many_scheduled', `At most ${MAX_SCHEDULED} messages can wait to be sent.`);
+        throw new AppError(
+          'too_many_scheduled',
+          `A user can have at most ${MAX_SCHEDULED} scheduled messages.`,
+        );
       }
       const ids = (input.attachmentIds ?? []).map((id) => new ObjectId(id));
       const attachments = await this.attachments.reserve(userId, ids, document._id);
       const stored = { ...document, ...(attachments.length > 0 && { attachments }) };
       await this.collections.scheduledMessages.insertOne(stored);
-      return this.changed(stored);
+      return this.publishChange(stored);
     });
   }
 
-  /** The caller's, in the order in which they were made. */
+  /** The caller's scheduled messages, in the order of creation. */
   async list({ userId }: Caller, { cursor, limit }: PageQuery): Promise<Page<ScheduledMessage>> {
     const rows = await this.collections.scheduledMessages
       .find({ userId, ...(cursor && { _id: { $gt: new ObjectId(cursor) } }) })
@@ -78,8 +81,8 @@ export class ScheduledMessageService {
   }
 
   /**
-   * Changes the text or the time; one that has failed is tried again. Its files stay.
-   * @throws AppError not_found, being_sent, validation_failed when nothing would be left of it
+   * Changes the text or the time. A failed message is sent again. Its files remain.
+   * @throws AppError not_found, being_sent, validation_failed (neither text nor files would remain)
    */
   async update(caller: Caller, id: string, input: RescheduleMessageInput): Promise<ScheduledMessage> {
     const own = { _id: new ObjectId(id), userId: caller.userId };
@@ -87,7 +90,7 @@ export class ScheduledMessageService {
     return this.transactions.run(async () => {
       const before = await this.collections.scheduledMessages.findOne(own);
       if (!before) throw noScheduledMessage();
-      if (input.body === '' && !before.attachments) throw nothingToSay();
+      if (input.body === '' && !before.attachments) throw noContent();
       const document = await this.collections.scheduledMessages.findOneAndUpdate(
         { ...own, takenAt: null },
         {
@@ -102,11 +105,11 @@ export class ScheduledMessageService {
         { returnDocument: 'after' },
       );
       if (!document) throw beingSent();
-      return this.changed(document);
+      return this.publishChange(document);
     });
   }
 
-  /** What it was going to have goes with it. @throws AppError not_found, being_sent */
+  /** Deletes a scheduled message with its uploads. @throws AppError not_found, being_sent */
   async remove({ userId }: Caller, id: string): Promise<void> {
     const own = { _id: new ObjectId(id), userId };
     await this.transactions.run(async () => {
@@ -119,8 +122,8 @@ export class ScheduledMessageService {
     });
   }
 
-  private async changed(document: ScheduledMessageDocument): Promise<ScheduledMessage> {
-    await this.transactions.afterCommit(() => Promise.resolve(this.sender.expect(document.dueAt)));
+  private async publishChange(document: ScheduledMessageDocument): Promise<ScheduledMessage> {
+    await this.transactions.afterCommit(() => Promise.resolve(this.sender.wakeAt(document.dueAt)));
     await this.bus.publish({ type: 'scheduled_message.changed', scheduledMessage: document });
     return toScheduledMessage(document);
   }

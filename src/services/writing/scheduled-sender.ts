@@ -12,16 +12,16 @@ import type { MaintenanceService } from '../operations/maintenance.service';
 import type { MessageService } from '../message.service';
 import type { NotificationService } from '../notifications/notification.service';
 
-/** How long a node has a message for itself, in milliseconds. If it dies, another one takes the message then. */
+/** How long a node holds a message. If the node dies, another one takes the message after it. */
 const LEASE_MS = 10_000;
-/** How often it looks at least, in milliseconds: nobody wakes it for what another node has stored. */
+/** How often due messages are looked for in any case: another node may have stored some. */
 const SENDING_INTERVAL_MS = 5_000;
-/** Messages that a node sends at the same time. */
-const AT_ONCE = 8;
-/** Refusals that pass by themselves. */
-const PASSING: readonly ErrorCode[] = ['slow_mode', 'rate_limited', 'maintenance', 'unavailable'];
+/** The number of messages that a node sends at the same time. */
+const CONCURRENT_SENDS = 8;
+/** Errors after which the message is sent again later. */
+const TEMPORARY: readonly ErrorCode[] = ['slow_mode', 'rate_limited', 'maintenance', 'unavailable'];
 
-/** What ScheduledSender works with. */
+/** The dependencies of ScheduledSender. */
 export interface ScheduledSenderDeps {
   collections: Collections;
   transactions: Transactions;
@@ -34,9 +34,9 @@ export interface ScheduledSenderDeps {
 }
 
 /**
- * Sends scheduled messages when their time has come. Any number of nodes may do so: one takes a message at a
- * time, and all of them send it under the same clientMessageId, so that a node which dies between sending and
- * noting that does no harm.
+ * Sends scheduled messages when they are due. Any number of nodes may do so: a lease gives a message to one node at a
+ * time, and all nodes send it under the same clientMessageId, so it is sent once even if a node dies between sending it
+ * and recording that.
  */
 export class ScheduledSender {
   private readonly job: BackgroundJob;
@@ -50,14 +50,14 @@ export class ScheduledSender {
     });
   }
 
-  /** There is something to send at this time. A sender that is not running leaves it to one that is. */
-  expect(time: Date): void {
+  /** Wakes the sender at the time of a new message. Has no effect if the sender is not running. */
+  wakeAt(time: Date): void {
     this.job.wake(time);
   }
 
-  /** Sends what is due. @returns when the next one is. */
+  /** Sends all due messages. @returns when the next one is due. */
   private async sendDue(signal: AbortSignal): Promise<Date | undefined> {
-    const workers = Array.from({ length: AT_ONCE }, async () => {
+    const workers = Array.from({ length: CONCURRENT_SENDS }, async () => {
       while (!signal.aborted) {
         const taken = await this.take();
         if (!taken) return;
@@ -90,27 +90,27 @@ export class ScheduledSender {
       const attachmentIds = attachments.map(({ uploadId }) => uploadId.toHexString());
       const input = { clientMessageId, body, attachmentIds };
       const { message } = await this.deps.messages.send(caller, channelId.toHexString(), input, _id);
-      await this.done(scheduled, new ObjectId(message.id));
+      await this.complete(scheduled, new ObjectId(message.id));
       this.deps.logger.debug({ scheduledMessageId: _id.toHexString() }, 'scheduled message sent');
     } catch (error) {
-      // Anything else may have come before or after the message was written: the lease ends, and it is tried again.
+      // After any other error the message may or may not have been written: it is sent again when the lease ends.
       if (!(error instanceof AppError)) throw error;
-      if (PASSING.includes(error.code)) await this.postpone(scheduled, error.retryAfter ?? 5);
-      else await this.refused(scheduled, error.code);
+      if (TEMPORARY.includes(error.code)) await this.postpone(scheduled, error.retryAfter ?? 5);
+      else await this.fail(scheduled, error.code);
     }
   }
 
-  /** Who sends it, with the role that they have now. @throws AppError account_suspended */
+  /** The sender, with their current role. @throws AppError account_suspended */
   private async callerOf({ _id, userId }: ScheduledMessageDocument): Promise<Caller> {
     const user = await this.deps.collections.users.findOne({ _id: userId });
     if (user?.state !== 'active') throw new AppError('account_suspended', 'The account is not active.');
-    // No session does it, and it comes from no address.
+    // There is no session and no address.
     const caller: Caller = { userId, sessionId: _id, role: user.role, address: '' };
     this.deps.maintenance.admit(caller);
     return caller;
   }
 
-  private done({ _id, userId }: ScheduledMessageDocument, messageId: ObjectId): Promise<void> {
+  private complete({ _id, userId }: ScheduledMessageDocument, messageId: ObjectId): Promise<void> {
     return this.deps.transactions.run(async () => {
       const { deletedCount } = await this.deps.collections.scheduledMessages.deleteOne({ _id });
       if (deletedCount === 0) return;
@@ -130,13 +130,13 @@ export class ScheduledSender {
     );
   }
 
-  private async refused(scheduled: ScheduledMessageDocument, code: ErrorCode): Promise<void> {
+  private async fail(scheduled: ScheduledMessageDocument, code: ErrorCode): Promise<void> {
     const { _id, userId, channelId, takenAt } = scheduled;
-    // A node that died may have sent it while the user still could.
+    // A node that died may have sent it before the access was lost.
     const clientMessageId = clientMessageIdOf(scheduled);
     const sent = await this.deps.collections.messages.findOne({ senderId: userId, clientMessageId });
     if (sent) {
-      await this.done(scheduled, sent._id);
+      await this.complete(scheduled, sent._id);
       return;
     }
     await this.deps.transactions.run(async () => {
@@ -157,7 +157,7 @@ export class ScheduledSender {
   }
 }
 
-/** The same whoever sends it, and however often. */
+/** The same for every node and attempt. */
 function clientMessageIdOf({ _id }: ScheduledMessageDocument): string {
   return `scheduled:${_id.toHexString()}`;
 }

@@ -11,14 +11,14 @@ import type { AudienceIndex } from '../access/audience-index';
 import type { RightsVersion } from '../access/rights-version';
 import type { NotificationService } from '../notifications/notification.service';
 
-/** In a channel that more people read, a mention of everybody is in the message alone: nobody gets a notification of it. */
+/** In a channel with more readers, a mention of everyone sends no notifications. */
 const MAX_EVERYONE = 1000;
 
-/** Whom a message has mentioned so far, in its life. */
-export type Told = Pick<MessageDocument, 'notifiedIds' | 'everyoneNotified'>;
+/** The users whom a message has mentioned so far, including its earlier versions. */
+export type NotifiedSoFar = Pick<MessageDocument, 'notifiedIds' | 'everyoneNotified'>;
 
-/** Tells people that they were mentioned: each once for a message, unless they want to hear nothing of the channel. */
-export class MentionNotices {
+/** Notifies users of mentions: each user once per message, unless they have turned off notifications of the channel. */
+export class MentionNotifications {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
@@ -28,13 +28,13 @@ export class MentionNotices {
     private readonly rights: RightsVersion,
   ) {}
 
-  /** Whom a message has mentioned when it stops mentioning those whom it mentions now. */
-  static told({
+  /** Returns the users whom a message has mentioned up to its current version, inclusive. */
+  static notifiedSoFar({
     mentionIds,
     mentionsEveryone,
     notifiedIds = mentionIds,
     everyoneNotified,
-  }: MessageDocument): Told {
+  }: MessageDocument): NotifiedSoFar {
     return {
       ...(notifiedIds && { notifiedIds }),
       ...((everyoneNotified ?? mentionsEveryone) && { everyoneNotified: true }),
@@ -42,26 +42,26 @@ export class MentionNotices {
   }
 
   /**
-   * Stores the notifications of a message. Part of the transaction that writes the message; whoever calls announces
-   * them after the message has been published.
-   * @param told whom it has mentioned before it was edited.
+   * Stores the notifications of a message, in the transaction that writes the message. The caller announces them after
+   * it has published the message.
+   * @param before the users whom it has mentioned before this edit.
    */
   async store(
     channel: ChannelDocument,
     message: MessageDocument,
-    told: Told = {},
+    before: NotifiedSoFar = {},
   ): Promise<NotificationDocument[]> {
     const { senderId, mentionIds = [], mentionsEveryone } = message;
-    const known = new Set((told.notifiedIds ?? []).map((id) => id.toHexString()));
-    // What is edited over and over again does not go through everybody one by one.
+    const notified = new Set((before.notifiedIds ?? []).map((id) => id.toHexString()));
+    // Limits how many users repeated edits can notify.
     const named = mentionIds
-      .filter((id) => !known.has(id.toHexString()))
-      .slice(0, Math.max(0, MAX_MENTIONS - known.size));
+      .filter((id) => !notified.has(id.toHexString()))
+      .slice(0, Math.max(0, MAX_MENTIONS - notified.size));
     const everyone =
-      mentionsEveryone && !told.everyoneNotified ? await this.everyone(channel, mentionsEveryone) : [];
-    const people = new Map([...named, ...everyone].map((id) => [id.toHexString(), id]));
-    for (const id of [...known, senderId.toHexString()]) people.delete(id);
-    const userIds = await this.interested(channel, [...people.values()]);
+      mentionsEveryone && !before.everyoneNotified ? await this.everyone(channel, mentionsEveryone) : [];
+    const recipients = new Map([...named, ...everyone].map((id) => [id.toHexString(), id]));
+    for (const id of [...notified, senderId.toHexString()]) recipients.delete(id);
+    const userIds = await this.withNotificationsOn(channel, [...recipients.values()]);
     return this.notifications.store(userIds, {
       kind: 'mention',
       actorId: senderId,
@@ -72,7 +72,7 @@ export class MentionNotices {
   }
 
   /**
-   * Announces the notifications of messages to those who read the channel still: by now somebody may have left.
+   * Publishes the notifications of messages to those recipients who still read the channel: some may have left since.
    * In a transaction it waits for the commit.
    */
   announce({ _id }: ChannelDocument, documents: readonly NotificationDocument[]): Promise<void> {
@@ -83,28 +83,31 @@ export class MentionNotices {
         this.notifications.prepare(documents),
         this.access.filterReaders(_id, userIds),
       ]);
-      const known = new Set(readers.map((id) => id.toHexString()));
-      return prepared.filter(({ notification }) => known.has(notification.userId.toHexString()));
+      const current = new Set(readers.map((id) => id.toHexString()));
+      return prepared.filter(({ notification }) => current.has(notification.userId.toHexString()));
     };
     return this.transactions.afterCommit(() =>
       this.rights.publish(read, (all) => Promise.all(all.map((one) => this.notifications.publish(one)))),
     );
   }
 
-  /** Those who read the channel, or those of them who are there now. */
+  /** The readers of the channel, or those of them who are connected (`@here`). */
   private async everyone(
     channel: ChannelDocument,
     kind: NonNullable<MessageDocument['mentionsEveryone']>,
   ): Promise<ObjectId[]> {
-    const people =
+    const recipients =
       kind === 'here'
         ? this.audiences.readers(audienceOfChannel(channel)).map((id) => new ObjectId(id))
         : (await this.access.readersOf(channel, MAX_EVERYONE + 1)).map(({ userId }) => userId);
-    return people.length > MAX_EVERYONE ? [] : people;
+    return recipients.length > MAX_EVERYONE ? [] : recipients;
   }
 
-  /** Those who have not turned notifications off, for this channel or for all of which they have not said otherwise. */
-  private async interested({ _id: channelId }: ChannelDocument, userIds: ObjectId[]): Promise<ObjectId[]> {
+  /** The users who have not turned notifications off: in this channel, or else in general. */
+  private async withNotificationsOn(
+    { _id: channelId }: ChannelDocument,
+    userIds: ObjectId[],
+  ): Promise<ObjectId[]> {
     if (userIds.length === 0) return [];
     const { channelSettings, preferences } = this.collections;
     const [own, general] = await Promise.all([
