@@ -11,7 +11,7 @@ export function authenticate(sessions: Pick<SessionService, 'authenticate'>): Re
   return async (request, response, next) => {
     const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) {
-      throw new AppError('unauthenticated', 'This takes an access token: Authorization: Bearer …');
+      throw new AppError('unauthenticated', 'An access token is required: Authorization: Bearer …');
     }
     const { caller } = await sessions.authenticate(token, request.ip ?? '');
     response.locals['caller'] = caller;

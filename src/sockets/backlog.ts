@@ -3,26 +3,26 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { webSocketOf } from './transport';
 import { addressOf } from './upgrade.router';
 
-/** What a packet that waits costs beside its text, in bytes. */
+/** The memory that a waiting packet takes in addition to its text, in bytes. */
 const PACKET_OVERHEAD_BYTES = 256;
 
 /**
- * A client that reads has this long to take what came at once, in milliseconds; and there is a bound to that, as a
- * multiple of what may wait for longer.
+ * A burst may exceed the limit for this long, in milliseconds, and up to this multiple of the limit. A client that reads
+ * has received it by then.
  */
 const BURST_TIMEOUT_MS = 3000;
 const BURST_FACTOR = 8;
 
-/** The part of a packet of Engine.IO that is measured. */
+/** The part of an Engine.IO packet whose size is measured. */
 interface Packet {
   data?: string | ArrayBufferView;
-  /** What is sent to many is encoded once. */
+  /** The encoded frame, shared by all sockets to which a packet is broadcast. */
   options?: { wsPreEncodedFrame?: Buffer[] };
 }
 
 /**
- * How much waits for a client that does not read, or not fast enough: what Engine.IO has not yet handed to the
- * transport, and what the transport has not yet handed to the system.
+ * Limits how much waits for a client that does not read, or reads too slowly: what Engine.IO has not yet passed to the
+ * transport, and what the transport has not yet passed to the operating system.
  */
 export class Backlog {
   private waiting = 0;
@@ -30,7 +30,7 @@ export class Backlog {
   private exceeded = false;
 
   /**
-   * @param limit in bytes: when more has been waiting for some seconds, the connection is cut off.
+   * @param limit in bytes: when more has been waiting for some seconds, the connection is terminated.
    * @param onExceeded is called once, before that.
    */
   constructor(
@@ -52,13 +52,13 @@ export class Backlog {
     conn.on('flush', () => (this.waiting = 0));
   }
 
-  /** What waits now, in bytes. */
+  /** The bytes that are waiting now. */
   get bytes(): number {
     const webSocket = webSocketOf(this.conn);
     return this.waiting + (webSocket ? webSocket.bufferedAmount : this.responses.unsentBytes(this.conn));
   }
 
-  /** Resolves when the transport has taken all that waits, or the connection has ended. */
+  /** Resolves when the transport has accepted all waiting packets, or the connection has closed. */
   drained(): Promise<void> {
     if (this.waiting === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -67,7 +67,7 @@ export class Backlog {
     });
   }
 
-  /** Closing would wait for what the client does not read. */
+  /** Terminates the connection: closing it would wait until the client has read everything. */
   private cutOff(): void {
     const webSocket = webSocketOf(this.conn);
     this.conn.close(true);
@@ -76,7 +76,7 @@ export class Backlog {
   }
 }
 
-/** The answers of the polling transport that are under way: a client may ask on a new connection each time. */
+/** Open responses of the polling transport, by `sid`: a client may send each request on a new TCP connection. */
 export class PollResponses {
   private readonly byConnection = new Map<string, Set<ServerResponse>>();
 
@@ -92,7 +92,7 @@ export class PollResponses {
     });
   }
 
-  /** The bytes of answers to a connection that have not gone out. */
+  /** The bytes of a connection's responses that have not been sent yet. */
   unsentBytes(conn: EngineSocket): number {
     let bytes = 0;
     for (const response of this.byConnection.get(idOf(conn)) ?? []) bytes += response.writableLength;
@@ -104,7 +104,7 @@ export class PollResponses {
   }
 }
 
-/** The `sid` of the connection in the addresses that it asks. Engine.IO does not give it away. */
+/** The `sid` of a connection in its request URLs. Engine.IO does not declare it in its types. */
 function idOf(conn: EngineSocket): string {
   return (conn as unknown as { id: string }).id;
 }

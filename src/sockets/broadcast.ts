@@ -13,18 +13,18 @@ const groupRoom = (id: ObjectId | string) => `group:${id.toString()}`;
 const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
 /** The sockets of users who are banned from a public channel of a group that they are in. */
 const bannedRoom = (id: ObjectId | string) => `banned:${id.toString()}`;
-/** No socket is in it. */
+/** A room that no socket joins. */
 const EMPTY_ROOM = 'nobody';
 
 const ROOM_OF = { group: groupRoom, channel: channelRoom, banned: bannedRoom } as const;
 const STAGES: readonly EventStage[] = ['before', 'everywhere', 'after'];
 
 /**
- * Carries domain events to open sockets. The only place that knows rooms: a socket is in one for its user, for its
- * session, and for each audience that its user is in by the audience index. BROADCASTS says what clients receive of an
- * event.
+ * Broadcasts domain events to open sockets. Only this class uses rooms: each socket is in the room of its user, of its
+ * session, and of each audience that the audience index has for its user. BROADCASTS defines what clients receive for
+ * an event.
  *
- * It works synchronously: a socket that an event shuts out receives nothing that is published after it.
+ * It works synchronously: a socket that loses access by an event receives nothing that is published after it.
  */
 export class Broadcaster {
   private readonly subscriptions: (() => void)[];
@@ -50,7 +50,7 @@ export class Broadcaster {
     for (const unsubscribe of this.subscriptions) unsubscribe();
   }
 
-  /** Puts a socket into the rooms of its user, who is in the audience index. */
+  /** Adds a socket to the rooms of its user, who must be in the audience index. */
   enter(socket: ParleySocket): void {
     const { userId, sessionId } = socket.data.caller;
     const { groupIds, channelIds, bannedFrom } = this.audiences.audiencesOf(userId.toHexString());
@@ -75,7 +75,7 @@ export class Broadcaster {
     if (event.type === 'session.revoked') {
       for (const socket of this.socketsIn(sessionRoom(event.sessionId))) endSocket(socket, event.reason);
     } else if (event.type === 'events.missed') {
-      // When the transport closes, clients connect again at once, and their audiences are read anew.
+      // Clients whose transport closes reconnect at once, and their audiences are read again.
       for (const socket of this.io.of('/').sockets.values()) socket.conn.close();
     }
   }
@@ -87,7 +87,7 @@ export class Broadcaster {
     for (const wireEvent of toWire(event, this.socketsOf)) this.emit(server, wireEvent);
   }
 
-  /** All sockets receive the payload in one and the same encoding. */
+  /** Sends a wire event to its audience. The payload is encoded once for all sockets. */
   private emit(server: Pick<ParleyServer, 'to' | 'emit'>, { audience, name, payload }: WireEvent): void {
     const rooms = roomsOf(audience);
     const emitter = rooms === 'all' ? server : server.to(rooms.to).except(rooms.except);
@@ -104,13 +104,13 @@ export class Broadcaster {
   }
 }
 
-/** The rooms whose sockets receive what is for an audience, and those whose sockets do not. */
+/** The rooms whose sockets receive an event for this audience, and the rooms whose sockets are excluded. */
 function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all' {
   switch (audience.kind) {
     case 'everyone':
       return 'all';
     case 'users':
-      // An empty list of rooms would be everybody.
+      // An empty list of rooms would send it to all sockets.
       return { to: audience.userIds.length > 0 ? audience.userIds.map(userRoom) : [EMPTY_ROOM], except: [] };
     case 'sockets':
       return { to: audience.socketIds.length > 0 ? audience.socketIds : [EMPTY_ROOM], except: [] };

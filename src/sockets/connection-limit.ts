@@ -1,4 +1,4 @@
-/** How many connections there may be, in all and from one network. */
+/** Limits the number of open connections, in total and per network. */
 export class ConnectionLimit {
   private readonly byNetwork = new Map<string, number>();
   private total = 0;
@@ -6,8 +6,8 @@ export class ConnectionLimit {
   constructor(private readonly limits: { total: number; perNetwork: number }) {}
 
   /**
-   * Takes a place.
-   * @returns a function that gives it back, to be called once; `full` or `network_full` where there is none.
+   * Reserves a slot for a connection.
+   * @returns a function that releases it, to be called once; `full` or `network_full` if no slot is free.
    */
   acquire(network: string): (() => void) | 'full' | 'network_full' {
     const own = this.byNetwork.get(network) ?? 0;

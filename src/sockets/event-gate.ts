@@ -5,12 +5,12 @@ import { AppError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import type { ParleySocket } from './socket.types';
 
-/** A socket that sends so many times what it may is disconnected. */
+/** A socket that sends more than this multiple of its limit is disconnected. */
 const DISCONNECT_FACTOR = 2;
-/** How long the end of the server waits for events in flight, in milliseconds. */
+/** How long a closing server waits for events that are being handled. */
 const SHUTDOWN_TIMEOUT_MS = 5000;
 
-/** What the events of clients come in by: not too many of one socket, and none once the server closes. */
+/** Admits the events of clients: limits their rate per socket, and refuses them when the server closes. */
 export class EventGate {
   private readonly limiter: RateLimiterMemory;
   private readonly inFlight = new Set<Promise<unknown>>();
@@ -29,7 +29,7 @@ export class EventGate {
   /** @throws AppError rate_limited, unavailable */
   async admit(socket: ParleySocket): Promise<void> {
     if (this.closing)
-      throw new AppError('unavailable', 'The server is closing. Connect again, and repeat it.');
+      throw new AppError('unavailable', 'The server is closing. Reconnect and send this again.');
     try {
       await this.limiter.consume(socket.id);
     } catch (refused) {
@@ -41,13 +41,13 @@ export class EventGate {
     }
   }
 
-  /** Notes an event that is being answered, until it is. */
+  /** Tracks an event until it is acknowledged, so that `close` can wait for it. */
   track(answer: Promise<unknown>): void {
     this.inFlight.add(answer);
     void answer.finally(() => this.inFlight.delete(answer));
   }
 
-  /** Lets nothing more in, and resolves when what is in flight is answered, or patience has ended. */
+  /** Refuses further events. Resolves when all admitted events are acknowledged, or after a timeout. */
   async close(): Promise<void> {
     this.closing = true;
     await inTime(Promise.allSettled(this.inFlight), SHUTDOWN_TIMEOUT_MS);

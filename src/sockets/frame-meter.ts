@@ -1,11 +1,11 @@
-/** What may be sent in a window of so many milliseconds. */
+/** The frames and bytes that may be sent within a time window. */
 export interface FrameRate {
-  window: number;
+  windowMs: number;
   frames: number;
   bytes: number;
 }
 
-/** Counts what somebody sends, window by window. */
+/** Counts sent frames and bytes in fixed time windows. */
 export class FrameMeter {
   private frames = 0;
   private bytes = 0;
@@ -19,7 +19,7 @@ export class FrameMeter {
     this.bytes += bytes;
   }
 
-  /** Milliseconds until more may be sent; 0 when it may be sent now. */
+  /** Milliseconds until more may be sent; 0 if more may be sent now. */
   get waitMs(): number {
     this.renew();
     if (this.frames <= this.rate.frames && this.bytes <= this.rate.bytes) return 0;
@@ -29,7 +29,7 @@ export class FrameMeter {
   private renew(): void {
     const now = Date.now();
     if (now < this.windowEnd) return;
-    this.windowEnd = now + this.rate.window;
+    this.windowEnd = now + this.rate.windowMs;
     this.frames = 0;
     this.bytes = 0;
   }

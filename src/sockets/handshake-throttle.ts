@@ -2,26 +2,25 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { statusOf, toPublicError } from '../utils/errors';
 
-/** A request as Engine.IO hands it to its middleware: with the query parsed. */
+/** A request as Engine.IO passes it to its middleware, with the parsed query. */
 type EngineRequest = IncomingMessage & { _query?: Record<string, unknown> };
 
-/** What Engine.IO calls for every request of a connection. The second argument stands for the answer. */
+/** Engine.IO calls this for every request. For a WebSocket the second argument is no `ServerResponse`. */
 type EngineMiddleware = (request: EngineRequest, response: unknown, next: () => void) => void;
 
 /**
- * Middleware of Engine.IO that counts new connections. One too many gets the status, the header Retry-After and
- * `{error}` in the body, as over REST. It goes after the middleware for CORS, so that browsers may read the answer.
+ * Engine.IO middleware that limits new connections. A refused connection gets the status, the Retry-After header and
+ * `{error}` in the body, as over REST. It runs after the CORS middleware, so that browsers can read the response.
  * @param count rejects when the address has opened too many connections.
  */
 export function throttleHandshakes(count: (request: IncomingMessage) => Promise<void>): EngineMiddleware {
   return (request, response, next) => {
-    // A connection that exists has an id: its requests are not counted here.
+    // Requests with an id belong to an open connection and are not counted.
     if (request._query?.['sid']) {
       next();
       return;
     }
-    // Nothing else listens on the connection of a WebSocket yet, and an error without a listener would end the
-    // process.
+    // Nothing listens for errors of this TCP connection yet, and an error without a listener would end the process.
     const ignore = () => undefined;
     if (!(response instanceof ServerResponse)) request.socket.on('error', ignore);
     void count(request).then(
@@ -48,7 +47,7 @@ function refuse(socket: Duplex, response: unknown, error: unknown): void {
     response.writeHead(status, headers).end(body);
     return;
   }
-  // The request of a WebSocket has no response object: it is refused on the connection itself.
+  // A WebSocket upgrade has no response object: the refusal is written to the TCP connection.
   const lines = Object.entries({ ...headers, Connection: 'close' }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
   );

@@ -1,9 +1,10 @@
 import type { Logger } from '../utils/logger';
 
 /**
- * The timers of a library that starts them anew from within themselves, catches nothing in them, and has no way to stop
- * them. While `run` calls into the library, the global `setTimeout` is one of ours: what it starts runs in a `try`,
- * keeps no process alive, and ends with `stop`. The calls are synchronous, so nobody else meets that `setTimeout`.
+ * Controls the timers of a library that restarts them in their own callbacks, catches no errors in them, and offers no
+ * way to stop them. While `run` calls into the library, the global `setTimeout` is replaced: the timers that it starts
+ * catch errors, do not keep the process alive, and end with `stop`. The calls are synchronous, so no other code runs
+ * with the replaced `setTimeout`.
  */
 export class LibraryTimers {
   private readonly timers = new Set<NodeJS.Timeout>();
@@ -11,7 +12,7 @@ export class LibraryTimers {
 
   constructor(private readonly logger: Logger) {}
 
-  /** Calls into the library; its timers are ours from then on. */
+  /** Calls into the library, and takes control of the timers that it starts. */
   run<Result>(call: () => Result): Result {
     const original = globalThis.setTimeout;
     globalThis.setTimeout = ((callback: () => void, delay?: number) =>
@@ -23,7 +24,7 @@ export class LibraryTimers {
     }
   }
 
-  /** Ends all timers; none starts after that. */
+  /** Stops all timers. No timer starts after that. */
   stop(): void {
     this.stopped = true;
     for (const timer of this.timers) clearTimeout(timer);
@@ -37,7 +38,7 @@ export class LibraryTimers {
         this.run(callback);
       } catch (error) {
         this.logger.error({ err: error }, 'a timer of a library failed');
-        // It would have started itself anew at its end.
+        // The failed callback could not restart its timer itself.
         this.start(callback, delay);
       }
     }, delay);

@@ -1,11 +1,11 @@
 import type { Socket as EngineSocket } from 'engine.io';
 
-/** Milliseconds in which packets are counted. */
+/** The length of the window in which packets are counted. */
 const WINDOW_MS = 10_000;
 
 /**
- * Ends a connection that floods the server with packets, whatever they are: most never become an event, and are
- * work all the same.
+ * Closes a connection that floods the server with packets of any type: those that never become an event also cost
+ * processing time.
  * @param onExceeded is called once, before that.
  */
 export function limitPackets(conn: EngineSocket, perWindow: number, onExceeded: () => void): void {

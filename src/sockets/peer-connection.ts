@@ -7,9 +7,9 @@ import { AppError, toPublicError } from '../utils/errors';
 import { FrameMeter } from './frame-meter';
 import { errorFrame, readFrame } from './peer-frame';
 
-/** Frames that are kept while earlier ones are handled; with more, the connection is not read. */
+/** Frames that may wait while earlier ones are handled; when the inbox is full, reading from the connection pauses. */
 const MAX_INBOX_FRAMES = 32;
-/** A connection for which more than this waits is cut off when it ends: closing would wait for its client to read. */
+/** A connection with more unsent bytes is terminated when it ends: closing it would wait for its client to read. */
 const MAX_GRACEFUL_CLOSE_BYTES = 64 * 1024;
 
 /** Why a connection ended. */
@@ -25,26 +25,26 @@ export type PeerEnd =
   | 'unanswered'
   | 'server_closing';
 
-/** Ends that leave no time for a closing handshake. */
+/** The reasons for which a connection is terminated without a closing handshake. */
 const ABRUPT_ENDS: readonly PeerEnd[] = ['too_slow', 'too_many_packets', 'unanswered'];
 
-/** What waits for all peers together, in bytes. */
+/** The unsent bytes of all peers together. */
 export interface UnsentTotal {
   bytes: number;
 }
 
-/** What a connection hands its frames to. */
+/** Receives the frames, the end and the errors of a connection. */
 export interface PeerFrameHandler {
-  /** Takes a frame for another peer. Frames of one connection are handed over one after the other. */
+  /** Forwards a frame to another peer. The frames of one connection are forwarded one at a time. */
   forward(sender: PeerConnection, frame: PeerSignal): Promise<void>;
   ended(connection: PeerConnection, reason: PeerEnd): void;
-  /** Takes an error of the library. */
+  /** Reports an error of the library or of forwarding. */
   failed(error: unknown): void;
 }
 
 /**
- * One WebSocket of a peer. It stands between `ws` and the PeerJS library: the library is given `librarySocket` for a
- * WebSocket, sees only frames that fit the schema, within the limits, and can only send and close.
+ * The WebSocket of one peer, between `ws` and the PeerJS library. The library uses `librarySocket` as its WebSocket: it
+ * receives only frames that match the schema and are within the limits, and can only send and close.
  */
 export class PeerConnection {
   readonly librarySocket: WebSocket;
@@ -52,7 +52,7 @@ export class PeerConnection {
   private readonly inbox: PeerSignal[] = [];
   private isWorking = false;
   private reason: PeerEnd | undefined;
-  /** Bytes that were sent and that the system has not taken. */
+  /** Bytes that were sent, but that the operating system has not accepted yet. */
   private unsent = 0;
   private fullSince: number | undefined;
   private pingsSent = 0;
@@ -61,12 +61,12 @@ export class PeerConnection {
 
   constructor(
     private readonly webSocket: WebSocket,
-    /** Of the connection, not of the peer: two connections never have the same. */
+    /** Unique per connection; successive connections of a peer have different ones. */
     readonly connectionId: string,
     readonly peerId: string,
     readonly caller: Caller,
     private readonly limits: PeerLimits,
-    /** What all connections of the user have sent. */
+    /** Counts the frames of all connections of the user. */
     private readonly userMeter: FrameMeter,
     private readonly total: UnsentTotal,
     private readonly handler: PeerFrameHandler,
@@ -88,20 +88,20 @@ export class PeerConnection {
     return this.reason !== undefined;
   }
 
-  /** Hands a checked frame to the library, which puts in who sent it. */
+  /** Passes a valid frame to the library, which adds the sender's id to it. */
   passToLibrary(frame: PeerSignal | { type: 'HEARTBEAT' }): void {
     if (!this.isEnded) this.emitToLibrary('message', JSON.stringify(frame));
   }
 
-  /** Handles frames once more, before those that came after them. */
+  /** Handles frames again, before those that arrived after them. */
   retry(frames: readonly PeerSignal[]): void {
     this.inbox.unshift(...frames);
     this.work();
   }
 
   /**
-   * Whether a frame of another peer may be sent here now. A client that has not made room for `timeout` is cut off:
-   * only one that does not read at all, for every frame that it takes makes room for another.
+   * Whether a frame of another peer may be sent to this client now. A client whose backlog stays full for `timeoutMs`
+   * is disconnected: this happens only to one that does not read, since each frame that is read makes room for another.
    */
   hasRoomFor(bytes: number): boolean {
     const { backlog } = this.limits;
@@ -110,11 +110,11 @@ export class PeerConnection {
       return true;
     }
     this.fullSince ??= Date.now();
-    if (Date.now() - this.fullSince > backlog.timeout) this.end('too_slow');
+    if (Date.now() - this.fullSince > backlog.timeoutMs) this.end('too_slow');
     return false;
   }
 
-  /** Sends a text. What the server itself has to say may exceed the backlog, by as much again. */
+  /** Sends a text frame. Frames of the server itself may exceed the backlog limit, up to twice the limit. */
   send(text: string): void {
     if (this.isEnded) return;
     const data = Buffer.from(text);
@@ -128,17 +128,17 @@ export class PeerConnection {
     if (this.unsent > 2 * this.limits.backlog.bytes) this.end('too_slow');
   }
 
-  /** Tells the client that a peer to which it has sent something cannot be reached. */
+  /** Reports to the client that the peer to which it has sent a frame cannot be reached. */
   sendUnreachable(peerId: string): void {
     this.send(JSON.stringify({ type: 'EXPIRE', src: peerId, dst: this.peerId }));
   }
 
-  /** Counts what came in from the network, frame or not, and cuts the connection off beyond the limit. */
+  /** Counts incoming bytes and frames, and disconnects the client when it exceeds the limit. */
   recordIncoming(bytes: number, frames: number): void {
     for (const meter of [this.meter, this.userMeter]) meter.add(frames, bytes);
     const waitMs = Math.max(this.meter.waitMs, this.userMeter.waitMs);
     if (waitMs === 0) return;
-    // One that has ended may go on sending until it has confirmed that it is closed.
+    // A client may send until it has confirmed the closing handshake.
     if (this.isEnded) this.webSocket.terminate();
     else {
       const error = new AppError('rate_limited', 'Too many frames.', undefined, waitMs / 1000);
@@ -146,9 +146,9 @@ export class PeerConnection {
     }
   }
 
-  /** Asks whether the client is there; one that has not answered the last time is cut off. */
+  /** Pings the client, or disconnects it if it has not answered the previous ping. */
   ping(): void {
-    // While it is not read, its answer does not arrive either.
+    // While reading is paused, a pong cannot arrive.
     if (this.webSocket.isPaused) return;
     if (!this.hasAnsweredPing) return this.end('unanswered');
     this.hasAnsweredPing = false;
@@ -156,8 +156,8 @@ export class PeerConnection {
   }
 
   /**
-   * Ends the connection: when it returns, nothing more is taken from it or sent to it, and its id is free.
-   * @param lastFrame is sent before, where the client can still be told something.
+   * Ends the connection. When this returns, no frame is received or sent any more, and the peer id is free.
+   * @param lastFrame is sent first.
    */
   end(reason: PeerEnd, lastFrame?: string): void {
     if (lastFrame !== undefined) this.send(lastFrame);
@@ -168,7 +168,7 @@ export class PeerConnection {
     this.emitToLibrary('close');
     this.handler.ended(this, reason);
     this.webSocket.close(reason === 'server_closing' ? 1001 : 1000, reason);
-    // A closing handshake is seen only where the client is read.
+    // The answer to the closing handshake arrives only while reading is not paused.
     this.webSocket.resume();
     if (ABRUPT_ENDS.includes(reason) || this.unsent > MAX_GRACEFUL_CLOSE_BYTES) this.webSocket.terminate();
   }

@@ -1,14 +1,14 @@
 import { peerFrame, type PeerSignal } from '../models/calls/peer.model';
 import type { PublicError } from '../utils/errors';
 
-/** The frame by which PeerJS tells a client of an error; the fields beside `msg` are Parley's. */
+/** The frame by which PeerJS reports an error to a client; the fields besides `msg` are Parley's. */
 export function errorFrame({ message, ...rest }: PublicError): string {
   return JSON.stringify({ type: 'ERROR', payload: { msg: message, ...rest } });
 }
 
 type CheckedFrame = { value: PeerSignal | { type: 'HEARTBEAT' } } | { error: PublicError };
 
-/** Checks a frame. To leave the server, a frame says LEAVE with an empty `dst`. */
+/** Parses and validates a frame. A LEAVE frame with an empty `dst` leaves the server. */
 export function readFrame(data: Buffer, maxDepth: number): CheckedFrame {
   let content: unknown;
   try {
@@ -31,7 +31,7 @@ function refusal(message: string): { error: PublicError } {
   return { error: { code: 'validation_failed', message } };
 }
 
-/** Recursion goes no deeper than `levels`. */
+/** Whether a value is nested no deeper than `levels`. The recursion is as deep as that at most. */
 function isWithinDepth(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true;
   return levels > 0 && Object.values(value).every((inner) => isWithinDepth(inner, levels - 1));

@@ -7,44 +7,44 @@ import { peerjsConfig } from '../config/peerjs.config';
 import type { Logger } from '../utils/logger';
 import { LibraryTimers } from './library-timers';
 
-/** The parts of the library's HTTP side that clients use, below the mount path. */
+/** The HTTP paths of the library that clients use, below the mount path. */
 const HTTP_PATHS = ['/', `/${peerjsConfig.key}/id`, `/${peerjsConfig.key}/peers`];
 
-/** The `peer` library, kept apart from the network: it gets connections from `connect` alone. */
+/** The `peer` library, isolated from the network: it receives connections only through `connect`. */
 export interface PeerLibrary {
-  /** Its HTTP side, to be mounted at peerjsConfig.mountPath; the rest of it works once it is. */
+  /** Its HTTP routes. The library works only after they are mounted at `peerjsConfig.mountPath`. */
   app: RequestHandler;
   /**
-   * Registers a peer. The library answers it with OPEN, or with ID-TAKEN and closes it.
-   * @param owner who may register the id again while it is held: the library compares it with that of the holder.
+   * Registers a peer. The library sends it OPEN, or sends ID-TAKEN and closes it.
+   * @param owner the session: the library lets a second connection take the id only with the owner of the first one.
    */
   connect(socket: WebSocket, peerId: string, owner: string): void;
-  /** Ends its timers. */
+  /** Stops its timers. */
   stop(): void;
 }
 
 /**
- * @param aliveTimeout milliseconds without a heartbeat after which a peer is dropped.
- * @param onError takes what the library reports.
+ * @param aliveTimeoutMs milliseconds without a heartbeat after which a peer is dropped.
+ * @param onError receives the errors that the library reports.
  */
 export function createPeerLibrary(
-  aliveTimeout: number,
+  aliveTimeoutMs: number,
   corsOrigins: string[],
   logger: Logger,
   onError: (error: unknown) => void,
 ): PeerLibrary {
   const timers = new LibraryTimers(logger);
-  /** What the library takes for its WebSocket server. */
+  /** The library uses this as its WebSocket server. */
   const webSockets = new EventEmitter();
   const app = ExpressPeerServer(
-    // PeerJS wants a listener to attach to; the upgrades come from the router instead, so this one stays idle.
+    // PeerJS requires an HTTP server. Upgrades come from our router instead, so this one stays unused.
     createServer(),
     {
       path: '/',
       key: peerjsConfig.key,
-      // Connections are counted before the library sees them.
+      // Connections are limited before they reach the library.
       concurrent_limit: Infinity,
-      alive_timeout: aliveTimeout,
+      alive_timeout: aliveTimeoutMs,
       allow_discovery: false,
       corsOptions: { origin: corsOrigins },
       createWebSocketServer: () => webSockets as unknown as WebSocketServer,
@@ -53,7 +53,7 @@ export function createPeerLibrary(
   app.disable('x-powered-by');
   app.use((request, _response, next) => (HTTP_PATHS.includes(request.path) ? next() : next('router')));
   app.on('error', onError);
-  // The library sets itself up, and starts its timers, when it is mounted.
+  // The library initialises itself, and starts its timers, when it is mounted.
   const setUp = app.listeners('mount') as ((parent: unknown) => void)[];
   app.removeAllListeners('mount');
   app.on('mount', (parent) => timers.run(() => setUp.forEach((listener) => listener.call(app, parent))));

@@ -2,8 +2,8 @@ import type { Caller } from '../models/identity/session.model';
 import type { SessionService } from '../services/identity/session.service';
 
 /**
- * Ends the connection of a peer when its session has no access token left that is good. The PeerJS client has no way to
- * show another token on an open connection, so the server looks itself whether the session has got a newer one.
+ * Ends the connection of a peer when its session has no valid access token left. The PeerJS client cannot send a new
+ * token on an open connection, so the server checks whether the session has obtained a newer one.
  */
 export class PeerLifetime {
   private timer: NodeJS.Timeout | undefined;
@@ -28,7 +28,7 @@ export class PeerLifetime {
       this.timer = setTimeout(() => void this.checkSession(), expiresAt.getTime() - Date.now());
   }
 
-  /** A session of which nothing can be found out counts as ended. */
+  /** Ends the connection if the session has no newer token, or if it cannot be read. */
   private async checkSession(): Promise<void> {
     const expiresAt = await this.sessions.latestTokenExpiry(this.caller.sessionId).catch(() => undefined);
     if (this.stopped) return;

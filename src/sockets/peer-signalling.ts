@@ -7,17 +7,17 @@ import { RevocableCache } from '../utils/revocable-cache';
 import type { PeerConnection } from './peer-connection';
 import { WaitingFrames } from './waiting-frames';
 
-/** Pairs of users of whom it is kept whether one has blocked the other. */
+/** Pairs of users for whom it is cached whether one has blocked the other. */
 const MAX_CACHED_PAIRS = 10_000;
 
-/** Decides which frame reaches which peer, and hands those that do to the PeerJS library. */
+/** Decides which frames reach which peer, and passes those to the PeerJS library. */
 export class PeerSignalling {
   private readonly registered = new Map<string, PeerConnection>();
   private readonly waiting: WaitingFrames;
   private readonly blockCache: RevocableCache<{ blocked: boolean }>;
   private readonly unsubscribe: () => void;
 
-  /** @param blockMaxAge milliseconds after which a block is looked up again; undefined where there is one node. */
+  /** @param blockMaxAge milliseconds for which a block is cached; undefined with one node, where it stays valid. */
   constructor(
     limits: PeerLimits,
     private readonly blocks: Pick<Blocks, 'existsBetween'>,
@@ -38,12 +38,12 @@ export class PeerSignalling {
     });
   }
 
-  /** Who holds an id. */
+  /** The connection that is registered with a peer id. */
   connectionOf(peerId: string): PeerConnection | undefined {
     return this.registered.get(peerId);
   }
 
-  /** A connection holds its id from now on, and gets what waits for that. */
+  /** Registers a connection with its peer id, and forwards the frames that wait for that id. */
   register(connection: PeerConnection): void {
     this.registered.set(connection.peerId, connection);
     const bySender = new Map<PeerConnection, PeerSignal[]>();
@@ -61,8 +61,8 @@ export class PeerSignalling {
   }
 
   /**
-   * Passes a frame on. A peer is absent for whoever it has blocked, and for whoever has blocked it: the frame waits, and
-   * its sender is notified EXPIRE, as if nobody held the id.
+   * Forwards a frame. Between users of whom one has blocked the other, a peer appears to be absent: the frame waits, and
+   * its sender receives EXPIRE, as if nobody had registered the id.
    */
   async forward(sender: PeerConnection, frame: PeerSignal): Promise<void> {
     const size = Buffer.byteLength(JSON.stringify(frame)) + sender.peerId.length;
@@ -73,7 +73,7 @@ export class PeerSignalling {
           sender.sendUnreachable(frame.dst);
         return;
       }
-      // Meanwhile somebody else may have taken the id, whom the answer does not concern.
+      // Another user may have registered the id meanwhile, to whom this block does not apply.
       if (this.registered.get(frame.dst) !== receiver) continue;
       if (receiver.hasRoomFor(size)) sender.passToLibrary(frame);
       else sender.sendUnreachable(frame.dst);

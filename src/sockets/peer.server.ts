@@ -25,43 +25,43 @@ import { PeerSignalling } from './peer-signalling';
 import { addressOf, refuseUpgrade, type UpgradeHandler } from './upgrade.router';
 import { BoundedWebSocketServer } from './web-socket-server';
 
-/** Seconds after which a client may try again that found no place. */
+/** Seconds after which a client may retry that was refused because of the connection limit. */
 const RETRY_AFTER_SECONDS = 10;
 
-/** How much of what a client says of itself is kept, in characters. */
+/** The stored part of the User-Agent header, in characters. */
 const MAX_USER_AGENT_LENGTH = 256;
 
-/** Users of whom it is kept how much they have sent. */
+/** Users whose sent frames are counted at a time. */
 const MAX_METERED_USERS = 10_000;
 
-/** What a frame of a refused client meters beside its content, in bytes. */
+/** The bytes that a frame of a refused client counts in addition to its content. */
 const FRAME_OVERHEAD_BYTES = 256;
 
-/** What the PeerJS client is told when somebody else has its id. */
+/** The frame that reports to a PeerJS client that its id is taken. */
 const ID_TAKEN = JSON.stringify({ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } });
 
-/** Where there are several nodes: milliseconds after which it is looked up again who has blocked whom. */
+/** How long blocks are cached with several nodes. */
 const BLOCK_CACHE_MAX_AGE_MS = 10_000;
 
-/** How long clients may take to confirm that they are closed when the server ends, in milliseconds. */
+/** How long a closing server waits until clients have confirmed that they are closed. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 export interface PeerServer {
-  /** To be mounted at peerjsConfig.mountPath; the WebSocket side works once it is. */
+  /** The HTTP routes. WebSockets work only after these are mounted at `peerjsConfig.mountPath`. */
   app: RequestHandler;
   handleUpgrade: UpgradeHandler;
-  /** Closes every peer's WebSocket, and ends the library's timers. */
+  /** Closes the WebSocket of every peer, and stops the library's timers. */
   close(): Promise<void>;
 }
 
-/** A peer that has shown who it is. */
+/** A peer whose access token is valid. */
 interface AuthenticatedPeer extends Authenticated {
   peerId: string;
 }
 
 /**
- * The embedded PeerJS server, which passes WebRTC offers, answers and candidates between browsers. The `peer` library
- * keeps the ids and passes frames on; everything between it and the network is in this folder.
+ * Creates the embedded PeerJS server, which forwards WebRTC offers, answers and candidates between browsers. The `peer`
+ * library registers the ids and forwards frames; everything between it and the network is in this folder.
  */
 export function createPeerServer(context: Context, limits: PeerLimits = peerjsConfig): PeerServer {
   const { bus, config, logger, services } = context;
@@ -74,11 +74,11 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   const onEnded = new WeakMap<PeerConnection, () => void>();
   const unsentTotal = { bytes: 0 };
   const meters = new LRUCache<string, FrameMeter>({ max: MAX_METERED_USERS });
-  /** The sessions that ended while somebody was on the way in: one list for each. */
+  /** One set for each peer that is being admitted: the sessions that have ended meanwhile. */
   const pendingAdmissions = new Set<Set<string>>();
   let isClosing = false;
 
-  const library = createPeerLibrary(limits.aliveTimeout, config.http.corsOrigins, logger, failed);
+  const library = createPeerLibrary(limits.aliveTimeoutMs, config.http.corsOrigins, logger, failed);
 
   const pings = setInterval(() => {
     for (const connection of connections.values()) connection.ping();
@@ -130,11 +130,11 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     logger.warn({ reason, address: connection.caller.address }, 'a peer was disconnected');
   }
 
-  /** Who wants to register what. A ticket for a call will be one more way to say so. @throws AppError */
+  /** Authenticates a peer. @throws AppError unauthenticated, validation_failed, token_invalid, maintenance, … */
   async function admit(request: IncomingMessage, address: string): Promise<AuthenticatedPeer> {
     const searchParams = addressOf(request)?.searchParams ?? new URLSearchParams();
     if (!searchParams.get('token'))
-      throw new AppError('unauthenticated', 'This takes an access token: new Peer(id, {token}).');
+      throw new AppError('unauthenticated', 'An access token is required: new Peer(id, {token}).');
     const query = peerQuery.safeParse(Object.fromEntries(searchParams));
     if (!query.success) {
       const issue = query.error.issues[0];
@@ -180,7 +180,10 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     });
   }
 
-  /** Lets a peer in, in the place of the connection by which the same session has held its id. @throws AppError */
+  /**
+   * Opens the connection of an authenticated peer. It replaces an earlier connection of the same session with this id.
+   * @throws AppError unavailable, rate_limited, too_many_connections
+   */
   function accept(
     webSocket: WebSocket,
     { peerId, caller, tokenExpiresAt }: AuthenticatedPeer,
@@ -195,7 +198,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     }
     const previous = signalling.connectionOf(peerId);
     if (previous?.caller.sessionId.equals(caller.sessionId)) {
-      // It must not come again by itself: two tabs under one id would take it from each other for ever.
+      // ID-TAKEN keeps it from reconnecting: two tabs with one id would take it from each other for ever.
       previous.end('taken_over', ID_TAKEN);
     }
     services.peers.reserve(caller.userId)();
@@ -237,14 +240,14 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
     });
     socket.on('data', (chunk: Buffer) => connection.recordIncoming(chunk.length, 0));
     library.connect(connection.librarySocket, peerId, sessionId.toHexString());
-    // Otherwise the library has refused it, for somebody else holds the id.
+    // If it has ended, the library has refused it, because the id is taken.
     if (!connection.isEnded) signalling.register(connection);
   }
 
-  /** Tells a client why it may not come in, and closes its connection. */
+  /** Reports to a client why it is refused, and closes its connection. */
   function reject(webSocket: WebSocket, refusal: PublicError): void {
     webSocket.on('error', () => webSocket.terminate());
-    // A client may have sent its first frames before it reads the answer. One that sends more is cut off.
+    // A client may send its first frames before it reads the error. One that sends more is terminated.
     let bytes = 0;
     webSocket.on('message', (data: Buffer) => {
       bytes += data.length + FRAME_OVERHEAD_BYTES;

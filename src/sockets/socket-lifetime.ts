@@ -3,12 +3,11 @@ import type { AuthEndedEvent } from '../models/identity/session.model';
 import { AppError } from '../utils/errors';
 import type { ParleySocket } from './socket.types';
 
-/** How long before the end of its token a socket is told, in milliseconds; at most half of what is left. */
+/** How long before the token expires the client is notified; at most half of the remaining time. */
 const EXPIRY_NOTICE_MS = 60_000;
 
 /**
- * A socket lives as long as the access token that it has shown last: it is told before that ends, may show a
- * new one, and is disconnected when it does not.
+ * Disconnects a socket when its access token expires. The client is notified before that, and may send a new token.
  */
 export class SocketLifetime {
   private notice: NodeJS.Timeout | undefined;
@@ -24,8 +23,8 @@ export class SocketLifetime {
   }
 
   /**
-   * Takes a new access token of the same session in the place of the old one.
-   * @returns when the new one ends.
+   * Replaces the access token by a new one of the same session.
+   * @returns when the new token expires.
    * @throws AppError token_invalid, token_expired, session_revoked, forbidden (of another session)
    */
   async renew(token: string): Promise<Date> {
@@ -34,7 +33,7 @@ export class SocketLifetime {
       this.socket.data.caller.address,
     );
     if (!caller.sessionId.equals(this.socket.data.caller.sessionId)) {
-      throw new AppError('forbidden', 'The token is of another session; connect anew with it.');
+      throw new AppError('forbidden', 'The token belongs to another session. Open a new connection with it.');
     }
     if (this.socket.connected) this.schedule(tokenExpiresAt);
     return tokenExpiresAt;
@@ -56,7 +55,7 @@ export class SocketLifetime {
   }
 }
 
-/** Tells a socket why, and closes it. */
+/** Sends a socket the reason, and disconnects it. */
 export function endSocket(socket: ParleySocket, reason: AuthEndedEvent['reason']): void {
   socket.emit('auth:ended', { reason });
   socket.disconnect(true);

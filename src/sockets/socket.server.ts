@@ -28,51 +28,51 @@ import { SocketWriter } from './transport';
 import type { UpgradeHandler } from './upgrade.router';
 import { BoundedWebSocketServer } from './web-socket-server';
 
-/** Where Socket.IO clients connect by default. */
+/** The default path of Socket.IO clients. */
 export const SOCKET_IO_PATH = '/socket.io/';
 
-/** The largest packet of a client, in bytes: a message of 8,000 characters at its longest in JSON. */
+/** The largest packet of a client: enough for any message of 8,000 characters in JSON. */
 const MAX_PACKET_BYTES = 128 * 1024;
 
-/** How long a connection may take to show a token, in milliseconds, and how often it may try. */
+/** How long a connection may take to authenticate, and how often it may try. */
 const ADMISSION_TIMEOUT_MS = 10_000;
 const MAX_ADMISSION_ATTEMPTS = 10;
 
-/** For each event that a client may send, so many packets are taken. */
+/** The packets that a client may send for each event that it may send. */
 const PACKETS_PER_EVENT = 40;
 
-/** Within what time clients come again after a restart, in milliseconds: by their number, within bounds. */
+/** The period over which clients reconnect after a restart: proportional to their number, within bounds. */
 const RECONNECT_SPREAD_MS = { perSocket: 5, min: 2000, max: 30_000 };
-/** How long a restart takes at least. */
+/** The shortest time that a restart takes. */
 const MIN_RESTART_MS = 500;
 
-/** How much of what a client says of itself is kept, in characters. */
+/** The stored part of the User-Agent header, in characters. */
 const MAX_USER_AGENT_LENGTH = 256;
 
-/** How long the end waits for clients to take what they were told last, in milliseconds. */
+/** How long a closing server waits until clients have received the last events. */
 const DRAIN_TIMEOUT_MS = 1000;
 
-/** What a handshake found out, for when the connection stands. */
+/** What was read during a handshake, for use when the connection is open. */
 interface Handshake {
   mark: number;
   audiences: UserAudiences;
   presenceSettings: PresenceSettings;
-  /** Gives back the place that is kept for the connection. */
+  /** Releases the slot that is reserved for the connection. */
   release: () => void;
   tokenExpiresAt: Date;
 }
 
 export interface SocketServer {
-  /** Answers the long-polling transport and the handshake. */
+  /** Handles requests of the long-polling transport, and handshakes. */
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade: UpgradeHandler;
-  /** Closes every socket. */
+  /** Refuses further events, announces the restart to clients, and closes every socket. */
   close(): Promise<void>;
 }
 
 /**
- * The Socket.IO side of Parley. It is not attached to a listener: whoever owns that hands over the requests and
- * upgrades of SOCKET_IO_PATH, so that nothing else on the listener is touched.
+ * Creates the Socket.IO server. It is not attached to an HTTP server: the owner of that passes it the requests and
+ * upgrades of SOCKET_IO_PATH, so that Socket.IO handles no others.
  */
 export function createSocketServer(context: Context): SocketServer {
   const { bus, config, logger, services } = context;
@@ -138,7 +138,7 @@ export function createSocketServer(context: Context): SocketServer {
     const { token, client } = socket.handshake.auth as { token: unknown; client: unknown };
     services.clientVersions.admit(parseInput(clientHandshake, { client }, 'payload').client);
     if (typeof token !== 'string' || token === '') {
-      throw new AppError('unauthenticated', 'This takes an access token: auth: {token}.');
+      throw new AppError('unauthenticated', 'An access token is required: auth: {token}.');
     }
     const mark = services.audiences.mark();
     const { caller, tokenExpiresAt } = await services.sessions.authenticate(
@@ -163,7 +163,7 @@ export function createSocketServer(context: Context): SocketServer {
     const handshake = handshakes.get(socket);
     handshake?.release();
     if (!handshake || !enter(socket, handshake)) {
-      // Its rights changed during the handshake. Closing the transport makes the client come again at once.
+      // Its rights changed during the handshake. When the transport closes, the client reconnects at once.
       socket.conn.close();
       return;
     }
@@ -173,7 +173,7 @@ export function createSocketServer(context: Context): SocketServer {
     services.presence.handleConnected(id, userId, handshake.presenceSettings);
     socket.once('disconnect', (reason) => {
       services.connections.closed(connection);
-      // One that the server ends comes back only by a new log-in.
+      // A client that the server disconnects returns only after a new log-in.
       services.presence.handleDisconnected(id, userId, reason === 'server namespace disconnect');
       if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
@@ -188,14 +188,14 @@ export function createSocketServer(context: Context): SocketServer {
     );
   });
 
-  /** @returns false, and lets the socket receive nothing, if what was read in its handshake may be outdated. */
+  /** @returns false, and adds the socket to no room, if what was read in its handshake may be outdated. */
   function enter(socket: ParleySocket, { audiences, mark }: Handshake): boolean {
     if (!services.audiences.enter(socket.data.caller.userId, audiences, mark)) return false;
     broadcaster.enter(socket);
     return true;
   }
 
-  /** Tells each client another moment to come again. */
+  /** Announces the restart, and gives each client a random delay after which to reconnect. */
   function announceShutdown(): void {
     const { sockets } = io.of('/');
     const spread = Math.min(

@@ -5,7 +5,7 @@ import type { ServerEvent, ServerPayload } from '../models/kernel/server-events.
 import type { Caller } from '../models/identity/session.model';
 import type { PublicError } from '../utils/errors';
 
-/** What an event is acknowledged with; `replayed` says that its idempotency key had been used. */
+/** The acknowledgement of an event. `replayed`: the idempotency key had been used, and this is the first result. */
 export type Ack<Data> = { ok: true; data: Data; replayed?: true } | { ok: false; error: PublicError };
 
 export type ClientToServerEvents = {
@@ -15,12 +15,12 @@ export type ClientToServerEvents = {
   ) => void;
 };
 
-/** Every event that the server sends, as models/server-events.model.ts declares them. */
+/** Every event that the server sends, as declared in models/kernel/server-events.model.ts. */
 export type ServerToClientEvents = {
   [Event in ServerEvent]: (payload: ServerPayload<Event>) => void;
 };
 
-/** What a server keeps about an open socket. */
+/** The data that the server attaches to an open socket. */
 export interface SocketData {
   caller: Caller;
 }

@@ -2,19 +2,19 @@ import type { Socket as EngineSocket } from 'engine.io';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 
-/** Milliseconds after which writing to sockets lets others go first, such as the answers of the database. */
+/** How long sockets are written to before other work of the event loop runs, such as results of the database. */
 const SLICE_MS = 3;
 
-/** The WebSocket below a connection, which Engine.IO does not give away; undefined while the connection polls. */
+/** The WebSocket of a connection, which Engine.IO does not expose; undefined while the connection uses polling. */
 export function webSocketOf({ transport }: EngineSocket): WebSocket | undefined {
   return (transport as unknown as { socket?: WebSocket }).socket;
 }
 
 /**
- * Hands what connections are sent to the system once a turn. A WebSocket writes each message by itself, and those
- * calls are most of what it costs to tell many sockets of the many messages that one flush to disk has made durable.
- * When there is more to write than a turn should take, the sockets take turns; what they are sent until then goes
- * out with the rest.
+ * Writes to each TCP connection once per turn of the event loop. A WebSocket makes a system call for each message, and
+ * these calls are most of the cost of broadcasting the many messages of one committed batch to many sockets. When
+ * writing takes too long, the remaining sockets are written to in the next turn, together with what they are sent
+ * meanwhile.
  */
 export class SocketWriter {
   private readonly waiting = new Set<Socket>();

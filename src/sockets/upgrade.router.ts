@@ -5,15 +5,15 @@ import type { Logger } from '../utils/logger';
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /**
- * Gives every `upgrade` of a listener to exactly one WebSocket server, by its path, and answers 404 to the rest.
- * Two servers that both listen for `upgrade` would write into each other's connections.
- * @param routes by path; a path that ends in a slash stands for everything below it.
+ * Routes each `upgrade` of an HTTP server to exactly one WebSocket server, by its path, and answers 404 to the others.
+ * Two WebSocket servers that both listen for `upgrade` would write into each other's connections.
+ * @param routes by path; a path that ends in a slash matches everything below it.
  */
 export function createUpgradeRouter(routes: Record<string, UpgradeHandler>, logger: Logger): UpgradeHandler {
   const table = Object.entries(routes);
   return (request, socket, head) => {
-    // Node takes its own listener away before an upgrade. A connection that breaks while a handler waits for something
-    // would otherwise end the process.
+    // Node removes its own error listener before an upgrade. Without this one, a connection that breaks while a handler
+    // is waiting would end the process.
     socket.on('error', () => socket.destroy());
     const path = pathOf(request);
     const route = table.find(([pattern]) =>
@@ -29,7 +29,7 @@ export function createUpgradeRouter(routes: Record<string, UpgradeHandler>, logg
   };
 }
 
-/** The address of a request; undefined if it cannot be parsed: `GET //` is a valid request line, and no URL. */
+/** The URL of a request; undefined if it cannot be parsed: `GET //` is a valid request line, but no valid URL. */
 export function addressOf(request: IncomingMessage): URL | undefined {
   try {
     return new URL(request.url ?? '', 'http://listener');
@@ -38,14 +38,14 @@ export function addressOf(request: IncomingMessage): URL | undefined {
   }
 }
 
-/** The path of a request; undefined if the address cannot be parsed. */
+/** The path of a request; undefined if its URL cannot be parsed. */
 export function pathOf(request: IncomingMessage): string | undefined {
   return addressOf(request)?.pathname;
 }
 
 /**
  * Answers an upgrade with an HTTP status, and closes the connection.
- * @param retryAfter seconds after which it makes sense to try again.
+ * @param retryAfter seconds after which the client may retry.
  */
 export function refuseUpgrade(socket: Duplex, status: 404 | 429 | 503, retryAfter?: number): void {
   const head = [

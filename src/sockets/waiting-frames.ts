@@ -2,7 +2,7 @@ import type { PeerLimits } from '../config/peerjs.config';
 import type { PeerSignal } from '../models/calls/peer.model';
 import type { PeerConnection } from './peer-connection';
 
-/** A frame that waits for a peer which is absent. */
+/** A frame that waits for an absent peer. */
 interface WaitingFrame {
   sender: PeerConnection;
   frame: PeerSignal;
@@ -15,22 +15,22 @@ interface PeerQueue {
   timer: NodeJS.Timeout;
 }
 
-/** What a waiting frame costs beside its text, in bytes. */
+/** The memory that a waiting frame takes in addition to its text, in bytes. */
 const FRAME_OVERHEAD_BYTES = 256;
 
-/** Keeps frames for peers that are absent for a short time, within bounds per peer, per sender and in all. */
+/** Keeps frames for peers that are absent for a short time, with limits per peer, per sender and in total. */
 export class WaitingFrames {
   private readonly byPeer = new Map<string, PeerQueue>();
   private readonly bytesBySender = new Map<string, number>();
   private bytes = 0;
 
-  /** @param onExpired is given the frames of a peer that has not come in time. */
+  /** @param onExpired receives the frames of a peer that has not connected in time. */
   constructor(
     private readonly limits: PeerLimits['absent'],
     private readonly onExpired: (frames: WaitingFrame[]) => void,
   ) {}
 
-  /** Keeps a frame until its peer comes or the time is over. @returns false when there is no room. */
+  /** Keeps a frame until its peer connects or the time has expired. @returns false if a limit is reached. */
   add(sender: PeerConnection, frame: PeerSignal, size: number): boolean {
     const { limits } = this;
     const bytes = size + FRAME_OVERHEAD_BYTES;
@@ -48,7 +48,7 @@ export class WaitingFrames {
     return true;
   }
 
-  /** Takes out what waits for a peer, in the order in which it came. */
+  /** Removes and returns the frames that wait for a peer, in the order of their arrival. */
   take(peerId: string): WaitingFrame[] {
     const waiting = this.byPeer.get(peerId);
     if (!waiting) return [];
@@ -64,13 +64,13 @@ export class WaitingFrames {
     return waiting.frames;
   }
 
-  /** Forgets everything. */
+  /** Removes all frames. */
   clear(): void {
     for (const peerId of [...this.byPeer.keys()]) this.take(peerId);
   }
 
   private createQueue(peerId: string): PeerQueue {
-    const timer = setTimeout(() => this.onExpired(this.take(peerId)), this.limits.timeout);
+    const timer = setTimeout(() => this.onExpired(this.take(peerId)), this.limits.timeoutMs);
     const waiting = { frames: [], bytes: 0, timer: timer.unref() };
     this.byPeer.set(peerId, waiting);
     return waiting;

@@ -2,17 +2,17 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 
-/** Milliseconds in which pings and pongs are counted, and how many a client may send. Browsers send none unasked. */
+/** The window in which control frames are counted, and how many a client may send. Browsers send no pings. */
 const WINDOW_MS = 10_000;
 const MAX_CONTROL_FRAMES = 500;
-/** No ping is answered while more than this waits for the client, in bytes. */
+/** No ping is answered while more unsent bytes wait for the client. */
 const MAX_UNSENT_BYTES = 16 * 1024;
-/** How long a client may take to confirm that it is closed, in milliseconds. */
+/** How long a client may take to confirm the closing handshake. */
 const CLOSE_TIMEOUT_MS = 5000;
 
 /**
- * A WebSocket server whose clients cannot fill the memory with pings. `ws` by itself answers each one at once, also when
- * the client never reads the answers, and neither Engine.IO nor PeerJS notices pings.
+ * A WebSocket server whose clients cannot exhaust its memory with pings. `ws` by itself answers each ping at once, even
+ * if the client never reads the pongs, and neither Engine.IO nor PeerJS limits pings.
  */
 export class BoundedWebSocketServer extends WebSocketServer {
   constructor(options: ServerOptions) {
@@ -45,7 +45,7 @@ function limitControlFrames(webSocket: WebSocket): void {
   };
   webSocket.on('ping', (data: Buffer) => {
     if (isFlood()) webSocket.terminate();
-    // The standard lets a server leave out answers to all but the newest ping.
+    // RFC 6455 allows a server to answer only the most recent ping.
     else if (webSocket.bufferedAmount <= MAX_UNSENT_BYTES) webSocket.pong(data);
   });
   webSocket.on('pong', () => {

@@ -10,7 +10,7 @@ export type Audience =
   | { kind: 'users'; userIds: readonly ObjectId[] }
   /** All members of a group. */
   | { kind: 'group'; groupId: ObjectId }
-  /** Those who read a channel, without some. */
+  /** The readers of a channel, except some users. */
   | (ChannelAudience & { excluded?: readonly ObjectId[] })
   /** Some sockets of this node. */
   | { kind: 'sockets'; socketIds: string[] };
@@ -20,21 +20,21 @@ export type WireEvent = {
   [Name in ServerEvent]: { audience: Audience; name: Name; payload: ServerPayload<Name> };
 }[ServerEvent];
 
-/** Which sockets of this node are in an audience, by id. */
+/** Finds the ids of the sockets of this node that are in an audience. */
 export interface SocketsOf {
   user(userId: string): Iterable<string>;
   group(groupId: string): Iterable<string>;
   channel(channelId: string): Iterable<string>;
 }
 
-/** Turns a domain event into the wire events that clients receive of it, in this order. */
+/** Converts a domain event to the wire events that clients receive for it, in this order. */
 export type ToWire<Event> = (event: Event, socketsOf: SocketsOf) => WireEvent[];
 
 /**
- * What clients receive of a domain event, and in which stage of it; null if they receive nothing.
- * - `before`: while its audience is still there, for what takes an audience away.
+ * What clients receive for a domain event, and at which stage; null if they receive nothing.
+ * - `before`: before the event removes its audience.
  * - `everywhere`: each node sends it to its own clients.
- * - `after`: when it has taken effect on all nodes. This is the usual one.
+ * - `after`: when the event has taken effect on all nodes. This is the usual stage.
  */
 export type Broadcast<Event> = Partial<Record<EventStage, ToWire<Event>>> | null;
 

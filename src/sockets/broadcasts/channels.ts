@@ -4,7 +4,7 @@ import type { RemovalReason } from '../../models/group.model';
 import { audienceOfChannel } from '../../services/access/access';
 import { to, users, type Audience, type BroadcastsOf, type WireEvent } from './broadcast.types';
 
-/** Clients of the audience know a channel from now on. */
+/** Clients of the audience can read a channel from now on. */
 function added(audience: Audience, channel: ChannelDocument): WireEvent {
   return to(audience, 'channel:added', { channel: toChannel(channel) });
 }

@@ -6,7 +6,7 @@ import { messageBroadcasts } from './messages';
 import { serverBroadcasts } from './server';
 import { userBroadcasts } from './users';
 
-/** What clients receive of each type of domain event. The only place that knows both domain events and wire events. */
+/** What clients receive for each type of domain event. Only this folder knows both domain events and wire events. */
 export const BROADCASTS: BroadcastsOf<DomainEventType> = {
   ...messageBroadcasts,
   ...groupBroadcasts,

@@ -3,8 +3,8 @@ import type { DomainEventOf, PresenceChange } from '../../services/kernel/domain
 import { to, type SocketsOf, type WireEvent } from './broadcast.types';
 
 /**
- * Each socket receives all changes that concern it in one event, and sockets that the same changes concern share one
- * encoding: the cost grows with the number of sockets, not with that number times the number of changes.
+ * Sends each socket all changes that are relevant to it in one event. Sockets with the same relevant changes share one
+ * encoding, so the cost grows with the number of sockets, not with that number times the number of changes.
  */
 export function presenceChanged(
   { changes: all }: DomainEventOf<'presence.changed'>,

@@ -2,7 +2,7 @@ import { toAnnouncement } from '../../models/operations/announcement.model';
 import { toMaintenance } from '../../models/operations/maintenance.model';
 import { everyone, to, type BroadcastsOf } from './broadcast.types';
 
-/** What concerns the whole server. */
+/** Broadcasts of events of the whole server. */
 export const serverBroadcasts = {
   'maintenance.changed': {
     everywhere: ({ state }) => [to(everyone(), 'maintenance:changed', toMaintenance(state))],
@@ -17,7 +17,7 @@ export const serverBroadcasts = {
       to(everyone(), 'announcement:ended', { announcementId: announcementId.toHexString() }),
     ],
   },
-  // Broadcaster lets all sockets connect again.
+  // Broadcaster closes all transports, so that clients reconnect.
   'events.missed': null,
 } satisfies BroadcastsOf<
   'maintenance.changed' | 'announcement.created' | 'announcement.ended' | 'events.missed'

@@ -5,9 +5,9 @@ import { toScheduledMessage } from '../../models/writing/scheduled-message.model
 import { presenceChanged } from './presence';
 import { to, users, type BroadcastsOf } from './broadcast.types';
 
-/** What concerns a user themselves, or how others see them. */
+/** Broadcasts of events of a single user: account, preferences, presence, notifications and drafts. */
 export const userBroadcasts = {
-  // The sockets of the session are told and closed by Broadcaster.
+  // Broadcaster notifies and disconnects the sockets of the session.
   'session.revoked': null,
   'user.changed': null,
   'block.changed': null,

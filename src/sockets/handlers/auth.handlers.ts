@@ -1,7 +1,7 @@
 import type { SocketLifetime } from '../socket-lifetime';
 import type { Handlers } from './handler.types';
 
-/** The event by which a socket goes on living. */
+/** Handles the event that renews the access token of a socket. */
 export function authHandlers(lifetime: SocketLifetime): Pick<Handlers, 'auth:refresh'> {
   return {
     'auth:refresh': async (_caller, { token }) => ({

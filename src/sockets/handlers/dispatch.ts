@@ -17,7 +17,7 @@ import type { EventGate } from '../event-gate';
 import type { Ack, ParleySocket } from '../socket.types';
 import type { Handlers } from './handler.types';
 
-/** The services that every event uses, whatever it is. */
+/** The services that every event uses. */
 interface DispatchServices {
   sessions: SessionService;
   maintenance: MaintenanceService;
@@ -28,8 +28,8 @@ interface DispatchServices {
 }
 
 /**
- * Answers every event of a socket by the table of handlers, in the same way: validate, one service call,
- * acknowledge. Whatever a client sends, it gets an error with a code, and the server goes on.
+ * Handles every event of a socket in the same way: rate limit, validation, one service call by the handler, and the
+ * acknowledgement. A failed event is acknowledged with an error code; none can end the process.
  */
 export function dispatchEvents(
   socket: ParleySocket,
@@ -39,7 +39,7 @@ export function dispatchEvents(
   logger: Logger,
 ): void {
   socket.onAny((event: string, ...parameters: unknown[]) => {
-    // What was on its way when the server ended the socket counts no more.
+    // Events that arrive after the server has disconnected the socket are ignored.
     if (!socket.connected) return;
     const last = parameters.at(-1);
     const acknowledge = typeof last === 'function' ? (last as (answer: Ack<unknown>) => void) : undefined;
@@ -71,9 +71,9 @@ async function handle(
   event: string,
   payload: unknown,
 ): Promise<Ack<unknown>> {
-  // As over REST, each time: the role may be another one by now. From memory, so events keep their order.
+  // As over REST, the session is checked each time: the role may have changed. It is cached, so events keep their order.
   const caller = await sessions.reauthenticate(socket.data.caller);
-  // A socket that stays open through maintenance has to show its new token as ever.
+  // A socket that stays open during maintenance must still be able to renew its token.
   if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');
   const spec: ClientEventSpec = CLIENT_EVENTS[event];

@@ -13,7 +13,7 @@ interface MessageMarkServices {
   channelSettings: ChannelSettingService;
 }
 
-/** The events by which a client puts something on messages, and says what it wants to be told of. */
+/** Handles events for reactions, pins, bookmarks, followed threads and notification settings. */
 export function messageMarkHandlers({
   reactions,
   pins,

@@ -1,7 +1,7 @@
 import type { MessageService } from '../../services/message.service';
 import type { Handlers } from './handler.types';
 
-/** The events by which a client writes messages. */
+/** Handles events that send, forward, edit and delete messages. */
 export function messageHandlers(
   messages: MessageService,
 ): Pick<Handlers, 'message:send' | 'message:forward' | 'message:edit' | 'message:delete'> {

@@ -2,7 +2,7 @@ import type { PresenceService } from '../../services/presence/presence.service';
 import type { TypingService } from '../../services/presence/typing.service';
 import type { Handlers } from './handler.types';
 
-/** The events by which a client says what somebody does at a device. */
+/** Handles events that report the user's activity on a device, and typing. */
 export function presenceHandlers(
   connectionId: string,
   presence: PresenceService,

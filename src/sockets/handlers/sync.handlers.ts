@@ -2,7 +2,7 @@ import type { SyncService } from '../../services/catch-up/sync.service';
 import type { ReadService } from '../../services/reading/read.service';
 import type { Handlers } from './handler.types';
 
-/** The events by which a client catches up, and says how far its user has read. */
+/** Handles events that synchronise a client, and that move read markers. */
 export function syncHandlers(
   sync: SyncService,
   reads: ReadService,

@@ -16,7 +16,7 @@ let bruno: Person;
 const { start, register, isRegistered } = usePeers(() => server);
 
 beforeAll(async () => {
-  const absent = { ...peerjsConfig.absent, timeout: 500 };
+  const absent = { ...peerjsConfig.absent, timeoutMs: 500 };
   server = await startTestServer(
     {
       PEERJS_ENABLED: 'true',

@@ -28,10 +28,10 @@ beforeAll(async () => {
     {
       peerLimits: {
         ...peerjsConfig,
-        rate: { window: 600_000, frames: FRAMES, bytes: 64 * 1024 * 1024 },
-        userRate: { window: 600_000, frames: FRAMES + 100, bytes: 64 * 1024 * 1024 },
-        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, timeout: PATIENCE },
-        absent: { ...peerjsConfig.absent, timeout: 500, framesPerPeer: WAITING },
+        rate: { windowMs: 600_000, frames: FRAMES, bytes: 64 * 1024 * 1024 },
+        userRate: { windowMs: 600_000, frames: FRAMES + 100, bytes: 64 * 1024 * 1024 },
+        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, timeoutMs: PATIENCE },
+        absent: { ...peerjsConfig.absent, timeoutMs: 500, framesPerPeer: WAITING },
       },
     },
   );
