@@ -9,8 +9,8 @@ import { describeMachine } from '../tools/bench/machine';
 import { milliseconds, note, printTable } from '../tools/bench/table';
 
 /**
- * `npm run bench:admin [-- --messages N]`: what the desk of the administrators costs when there are a million
- * messages: Parley on the embedded store, asked over HTTP by a client of the same process.
+ * `npm run bench:admin [-- --messages N]`: measures the administration routes with a million messages. Parley runs on
+ * the embedded store, and a client in the same process sends HTTP requests.
  */
 
 const { values } = parseArgs({ options: { messages: { type: 'string', default: '1000000' } } });

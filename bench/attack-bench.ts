@@ -10,9 +10,9 @@ import { inTemporaryFolder } from './chat/temporary-folder';
 import { describeMachine } from '../tools/bench/machine';
 
 /**
- * `npm run bench:attack [-- --attacks log-ins,pictures]`: what an attack on the server, built and on its embedded store,
- * costs everybody else: how long acts of other users take before it and during it. The attacker is a process of its own.
- * `--dist` attacks another build, to compare.
+ * `npm run bench:attack [-- --attacks log-ins,pictures]`: measures the effect of attacks on other users: how long their
+ * actions take before and during an attack. It attacks the built server on its embedded store, from a process of its
+ * own. `--dist` attacks another build, for comparison.
  */
 
 const { values } = parseArgs({
@@ -23,8 +23,8 @@ const { values } = parseArgs({
   },
 });
 
-/** How long an attack runs before the acts of others are measured, in milliseconds. */
-const RUN_UP = 1000;
+/** How long an attack runs before the actions of other users are measured. */
+const RUN_UP_MS_MS = 1000;
 
 interface Outcome {
   quiet: Latencies[];
@@ -42,11 +42,11 @@ function attack(name: string, seconds: number): Promise<Outcome> {
     try {
       await once(attacker, 'message');
       const bystanders = await Bystanders.create(target.url);
-      // The first measurement is for the compiler of JavaScript.
+      // The first measurement only warms up the JavaScript compiler.
       await bystanders.measure(2);
       const quiet = await bystanders.measure(seconds);
       attacker.send('go');
-      await new Promise((done) => setTimeout(done, RUN_UP));
+      await new Promise((done) => setTimeout(done, RUN_UP_MS_MS));
       const attacked = await bystanders.measure(seconds);
       bystanders.close();
       attacker.send('stop');

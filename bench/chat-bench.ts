@@ -11,9 +11,9 @@ import { inTemporaryFolder } from './chat/temporary-folder';
 import { describeMachine } from '../tools/bench/machine';
 
 /**
- * `npm run bench`: Parley, built and on the embedded store, against a bare Socket.IO broadcast that stores and
- * checks nothing, in one run on one machine, with the load generator in a process of its own. Prints tables,
- * and writes JSON files and an SVG. An empty list of members or of sizes leaves that part out.
+ * `npm run bench`: compares built Parley on the embedded store with a bare Socket.IO broadcast that stores and checks
+ * nothing, in one run on one machine, with the load generator in a process of its own. It prints tables, and writes
+ * JSON files and an SVG. An empty list of members or sizes skips that part.
  */
 
 const { values } = parseArgs({
@@ -25,13 +25,13 @@ const { values } = parseArgs({
   },
 });
 
-/** Sends that are under way at once when as many go as can: enough to keep either server busy. */
+/** The concurrent sends for measuring the maximum throughput: enough to keep both servers busy. */
 const SATURATION = { senders: 10, window: 16 };
 
-/** What was measured of both servers in a channel of so many members. */
+/** The measurements of both servers in a channel with a number of members. */
 export interface Comparison {
   members: number;
-  /** The fixed rate in messages per second: half of what the slower of the two can do. */
+  /** The fixed rate in messages per second: half of the throughput of the slower server. */
   rate: number;
   bare: ServerFigures;
   parley: ServerFigures;
@@ -40,7 +40,7 @@ export interface Comparison {
 export interface ServerFigures {
   saturated: Measured;
   atRate: Measured;
-  /** Bytes of memory for each connection that says nothing. */
+  /** The bytes of memory per idle connection. */
   idleConnection: number;
 }
 
@@ -71,7 +71,7 @@ async function compare(members: number, seconds: number): Promise<Comparison> {
   });
 }
 
-/** Lets the compiler of JavaScript see what is to be measured. */
+/** Warms up the JavaScript compiler. */
 async function warmUp(target: Target, room: Room): Promise<void> {
   await measureLoad(target, room, { senders: Math.min(room.tokens.length, 10), window: 4, seconds: 2 });
 }

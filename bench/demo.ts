@@ -1,6 +1,6 @@
 /**
- * Two people chat while their server is killed twice in the middle. Shows that nothing acknowledged is lost,
- * nothing is stored twice, and everybody ends with the same history in the same order.
+ * Two clients chat while their server is killed twice. It shows that no acknowledged message is lost, none is stored
+ * twice, and both clients end with the same history in the same order.
  *
  *   npm run demo
  *
@@ -15,7 +15,7 @@ import { ServerProcess } from './demo/server-process';
 import { call, type Session } from './demo/rest';
 
 const MESSAGES_EACH = 1000;
-/** The server is killed when this many messages have been acknowledged. */
+/** The server is killed after these numbers of acknowledged messages. */
 const KILL_AT = [600, 1300];
 
 async function main(): Promise<void> {
@@ -106,7 +106,7 @@ async function readHistory(url: string, token: string, channelId: string): Promi
   return history;
 }
 
-/** Prints the table. @returns whether nothing is lost, duplicated or out of order. */
+/** Prints the results. @returns whether no message is lost, duplicated or out of order. */
 function report(chatters: Chatter[], history: Message[], seconds: number): boolean {
   const ids = history.map(({ id }) => id);
   const rows = chatters.map((chatter) => {
@@ -143,7 +143,7 @@ function report(chatters: Chatter[], history: Message[], seconds: number): boole
   );
 }
 
-/** How many numbers are not greater than the one before. */
+/** Returns how many numbers are not greater than their predecessor. */
 function countDisorder(numbers: number[]): number {
   return numbers.filter((number, index) => index > 0 && number <= (numbers[index - 1] ?? 0)).length;
 }

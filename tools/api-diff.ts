@@ -8,7 +8,7 @@ import {
   type JsonObject,
 } from './schema-diff';
 
-/** What of two versions of an OpenAPI document differs, as its clients see it. */
+/** Returns the differences between two versions of an OpenAPI document, from the view of clients. */
 export function diffOpenApi(before: JsonObject, after: JsonObject): Change[] {
   const diff = new SchemaDiff(before, after);
   const [old, now] = [operationsOf(before), operationsOf(after)];
@@ -57,7 +57,7 @@ function compareParameters(
   for (const [key, parameter] of old) {
     const other = now.get(key);
     const at = `${name} ${key}`;
-    // What is not known in a query is refused; a header is not.
+    // The server refuses unknown query parameters, but ignores unknown headers.
     if (!other) diff.note(!key.startsWith('header'), at, 'is gone');
     else {
       diff.compare(at, 'input', parameter['schema'], other['schema']);
@@ -121,7 +121,7 @@ function compareContent(
 const text = (value: Json | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value));
 const isEmpty = (value: Json | undefined): boolean => !Array.isArray(value) || value.length === 0;
 
-/** The same of an AsyncAPI document. Operations and messages are looked at from the server's side. */
+/** Returns the differences between two versions of an AsyncAPI document, whose operations describe the server. */
 export function diffAsyncApi(before: JsonObject, after: JsonObject): Change[] {
   const diff = new SchemaDiff(before, after);
   const [old, now] = [before, after].map(messagesOf) as [Map<string, JsonObject>, Map<string, JsonObject>];
@@ -142,7 +142,7 @@ function messagesOf(document: JsonObject): Map<string, JsonObject> {
   return new Map(found.filter((entry): entry is [string, JsonObject] => isObject(entry[1])));
 }
 
-/** The messages that clients send. */
+/** Returns the names of the messages that clients send. */
 function receivedBy(document: JsonObject): Set<string> {
   const operations = Object.entries(objectAt(document, 'operations'));
   const received = operations.filter(([, one]) => isObject(one) && one['action'] === 'receive');

@@ -1,11 +1,9 @@
-// Compiles src, without its tests, into dist: first of the packages that Parley uses, then of Parley. Types are checked
-// by `npm run check`, which leaves two thirds of the time out here.
+// Compiles src without its tests into dist: first in the packages that Parley uses, then in Parley. It does not check
+// types, which `npm run check` does: that saves two thirds of the time.
 //
-//   node tools/build.mjs [--if-stale] [FOLDER …]
-//
-// FOLDER is a package, such as packages/embedded-store; without one everything is built. With --if-stale it leaves out
-// each dist that is newer than every source file, and does nothing in an installation that has only dist (production
-// without development dependencies).
+//   node tools/build.mjs [--if-stale] [FOLDER …] FOLDER is a package, such as packages/embedded-store; by default
+// everything is built. With --if-stale, a dist that is newer than all source files is skipped, and nothing is done in
+// an installation that has only dist (production without development dependencies).
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,13 +12,13 @@ import { parseArgs } from 'node:util';
 
 const root = resolve(import.meta.dirname, '..');
 const projects = [join(root, 'packages', 'embedded-store'), root];
-/** What every build depends on. */
+/** The files on which every build depends. */
 const shared = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) => join(root, name));
 
 function newestChange(path) {
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.mtimeMs;
-  // The time of a folder is that of the last file added, deleted or renamed in it.
+  // The time of a folder is when a file was last added, deleted or renamed in it.
   const names = readdirSync(path).filter((name) => name !== '__tests__');
   return Math.max(stat.mtimeMs, ...names.map((name) => newestChange(join(path, name))));
 }
@@ -37,7 +35,7 @@ function isFresh(project) {
 }
 
 function build(project) {
-  // Not on standard output, which belongs to the command that is run afterwards.
+  // Standard output is reserved for the command that runs after the build.
   console.error(`Building ${relative(root, join(project, 'dist'))} …`);
   rmSync(join(project, 'dist'), { recursive: true, force: true });
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
@@ -55,7 +53,7 @@ const { values, positionals } = parseArgs({
 });
 const named = positionals.map((folder) => resolve(root, folder));
 const unknown = named.find((folder) => !projects.includes(folder));
-if (unknown !== undefined) throw new Error(`${unknown} is not a package that is built here`);
+if (unknown !== undefined) throw new Error(`${unknown} is not a package of this repository`);
 for (const project of named.length > 0 ? named : projects) {
   if (!values['if-stale'] || !isFresh(project)) build(project);
 }

@@ -1,9 +1,9 @@
 /**
- * Holds the API against the documents that are committed of it, `docs/api/*.json`, and names what differs.
+ * Compares the API with its committed documents, `docs/api/*.json`, and prints the differences.
  *
- *   npm run check:api                    fails when they differ
- *   npm run api:write                    renews them, unless something would break for clients
- *   npm run api:write -- --breaking      renews them in any case
+ *   npm run check:api                    fails if they differ
+ *   npm run api:write                    updates them, unless a change would break clients
+ *   npm run api:write -- --breaking      updates them in any case
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ const { values } = parseArgs({
   options: { write: { type: 'boolean', default: false }, breaking: { type: 'boolean', default: false } },
 });
 
-/** The documents of a server that is started for it, on an empty database. */
+/** Returns the documents of a server that is started with an empty database. */
 async function generate(): Promise<Map<string, JsonObject>> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-api-'));
   const settings = {
@@ -64,9 +64,9 @@ async function committed(path: string): Promise<string | undefined> {
   });
 }
 
-function tell(name: string, changes: Change[]): void {
-  const lines = [...changes].sort((one, other) => Number(other.breaking) - Number(one.breaking));
-  for (const { breaking, at, what } of lines) {
+function printChanges(name: string, changes: Change[]): void {
+  const breakingFirst = [...changes].sort((one, other) => Number(other.breaking) - Number(one.breaking));
+  for (const { breaking, at, what } of breakingFirst) {
     console.log(`${breaking ? 'BREAKING ' : 'compatible'} ${name}: ${at} ${what}`);
   }
   if (changes.length === 0) console.log(`compatible ${name}: descriptions differ`);
@@ -86,25 +86,29 @@ async function main(): Promise<void> {
     differs = true;
     writes.push([path, text]);
     if (before === undefined) {
-      console.log(`There is no ${path}.`);
+      console.log(`${path} does not exist.`);
       continue;
     }
     const changes = diff(JSON.parse(before) as JsonObject, document);
     breaks ||= changes.some(({ breaking }) => breaking);
-    tell(name, changes);
+    printChanges(name, changes);
   }
   if (!differs) {
-    console.log('The API is as docs/api says.');
+    console.log('docs/api is up to date.');
   } else if (!values.write) {
     const how = breaks ? ' -- --breaking' : '';
-    throw new Error(`docs/api is not up to date. If the changes are meant: npm run api:write${how}`);
+    throw new Error(`docs/api is not up to date. If the changes are intended, run: npm run api:write${how}`);
   } else if (breaks && !values.breaking) {
-    throw new Error('Clients would break. If that is meant: npm run api:write -- --breaking');
+    throw new Error(
+      'The changes would break clients. If that is intended, run: npm run api:write -- --breaking',
+    );
   } else {
     await mkdir(FOLDER, { recursive: true });
     for (const [path, text] of writes) await writeFile(path, text);
     generateDocs(true);
-    console.log('docs/api is renewed, and the tables of the documentation that follow from it.');
+    console.log(
+      'docs/api has been updated, with the tables of the documentation that are generated from it.',
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { ERROR_STATUS } from '../src/utils/errors';
 
-/** Where the page of objects is, seen from the pages that name them. */
+/** The page of objects, relative to the pages that refer to it. */
 const OBJECTS_PAGE = 'objects.md';
 
 const ERROR_CODES = Object.keys(ERROR_STATUS).length;
@@ -32,8 +32,8 @@ interface AsyncApi {
 }
 
 /**
- * The tables of the documentation that repeat what the AsyncAPI document and the error catalogue say, by the name that
- * their markers have in the pages.
+ * Returns the tables of the documentation that are generated from the AsyncAPI document and the error catalogue, by the
+ * names of their markers in the pages.
  * @param document docs/api/asyncapi.json
  */
 export function docsTables(document: object): Record<string, string> {
@@ -68,7 +68,7 @@ function serverEvents({ channels, operations }: AsyncApi): string {
 function acknowledgements({ channels, components }: AsyncApi): string {
   const { AcknowledgedError: error } = components.schemas;
   const replayed = channels.socket.messages['message.edit.ack']?.payload.oneOf?.[0]?.properties?.['replayed'];
-  if (!error || !replayed) throw new Error('The AsyncAPI document does not say what an acknowledgement is.');
+  if (!error || !replayed) throw new Error('The AsyncAPI document does not describe acknowledgements.');
   const rows = [
     [code('ok'), code('true | false'), 'yes', 'Whether the event was carried out.'],
     [code('data'), 'as in the table above', 'after success', ''],
@@ -122,7 +122,7 @@ function fields({ properties = {}, required = [] }: Schema): string {
   return table(['field', 'type', 'always there', ''], rows);
 }
 
-/** The description, but for the one that every id has. */
+/** Returns the description of a field; empty for the description that all ids share. */
 function describe({ description = '' }: Schema): string {
   return description.startsWith('An id: ') ? '' : description;
 }
@@ -131,7 +131,7 @@ function keysOf(operations: AsyncApi['operations'], action: 'send' | 'receive'):
   return Object.keys(operations).filter((key) => operations[key]!.action === action);
 }
 
-/** A type as TypeScript writes it, as inline code; the objects that it names are links after it. */
+/** Returns a type in TypeScript notation as inline code, followed by links to the objects that it names. */
 function shape(schema: Schema): string {
   const names = new Set<string>();
   const text = typeOf(schema, names);
@@ -184,7 +184,7 @@ function objectOf(schema: Schema, names: Set<string>): string {
   return `{ [${propertyNames ? typeOf(propertyNames, new Set()) : 'string'}]: ${value} }`;
 }
 
-/** Ids are 24 hexadecimal digits (models/common.model.ts). */
+/** Whether a schema is that of an id: 24 hexadecimal digits (models/kernel/common.model.ts). */
 function isId({ pattern, minLength, maxLength }: Schema): boolean {
   return pattern === '^[0-9a-fA-F]{24}$' || (minLength === 24 && maxLength === 24);
 }

@@ -1,26 +1,26 @@
-/** A JSON schema, or a part of an API document that holds some. */
+/** A JSON value: a schema, or a part of an API document. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
 
 /** One difference between two versions of an API. */
 export interface Change {
-  /** Whether a client that was right before may go wrong now. */
+  /** Whether a client that worked before may fail now. */
   breaking: boolean;
-  /** Where: an operation or an event, and the way to the field. */
+  /** The location: an operation or an event, and the path of the field. */
   at: string;
   what: string;
 }
 
 /**
- * Which way the data goes. What a client sends must still be taken: it may become more. What a client receives
- * must still be understood: it may become less.
+ * The direction of the data. Input that was valid must remain valid, so schemas may only become wider. Clients must
+ * still understand output, so its schemas may only become narrower.
  */
 export type Direction = 'input' | 'output';
 
-/** Compares schemas of two documents, each of which may refer to parts of its own document. */
+/** Compares schemas of two documents. Each schema may refer to parts of its own document. */
 export class SchemaDiff {
   readonly changes: Change[] = [];
-  /** Pairs that are being compared: a schema may contain itself. */
+  /** The pairs that are being compared, because a schema may contain itself. */
   private readonly open = new Set<string>();
 
   constructor(
@@ -28,7 +28,7 @@ export class SchemaDiff {
     private readonly after: JsonObject,
   ) {}
 
-  /** Notes how one schema differs from another. */
+  /** Records the differences between two schemas. */
   compare(at: string, direction: Direction, before: Json | undefined, after: Json | undefined): void {
     const pair = `${direction} ${refOf(before)} ${refOf(after)}`;
     if (refOf(before) && refOf(after)) {
@@ -49,7 +49,7 @@ export class SchemaDiff {
     this.changes.push({ breaking, at, what });
   }
 
-  /** Alternatives: those that look alike belong together, and what is left has come or gone. */
+  /** Compares alternatives: similar ones are compared with each other, and the others were added or removed. */
   private compareBranches(at: string, direction: Direction, old: JsonObject[], now: JsonObject[]): void {
     const oldByShape = groupByShape(old.map((one) => resolve(this.before, one)));
     const newByShape = groupByShape(now.map((one) => resolve(this.after, one)));
@@ -72,7 +72,7 @@ export class SchemaDiff {
   private compareOne(at: string, direction: Direction, old: JsonObject, now: JsonObject): void {
     const [oldType, newType] = [typeOf(old), typeOf(now)];
     if (oldType !== newType) {
-      // Whatever is as good as anything in particular, on the way in.
+      // Input that may be anything includes every particular type.
       const widened = newType === 'anything';
       this.note(widened ? direction === 'output' : true, at, `is ${newType}, not ${oldType}`);
       return;
@@ -115,7 +115,7 @@ export class SchemaDiff {
       const narrower =
         after !== undefined && (before === undefined || (isUpper ? after < before : after > before));
       const what = `${name} is ${after ?? 'gone'}, not ${before ?? 'without one'}`;
-      // What a client receives within other bounds is still of the same kind.
+      // Output with other bounds still has the same type.
       this.note(narrower && direction === 'input', at, what);
     }
     for (const name of ['pattern', 'format'] as const) {
@@ -165,7 +165,7 @@ function refOf(schema: Json | undefined): string {
   return isObject(schema) && typeof schema['$ref'] === 'string' ? schema['$ref'] : '';
 }
 
-/** The schema itself, without references and with the parts of an `allOf` in one. */
+/** Returns a schema with its references resolved and the parts of an `allOf` merged. */
 export function resolve(document: JsonObject, schema: Json | undefined): JsonObject {
   if (!isObject(schema)) return {};
   const ref = refOf(schema);
@@ -184,7 +184,7 @@ function at(document: JsonObject, ref: string): Json | undefined {
   return value;
 }
 
-/** The alternatives of a schema: of `anyOf` and `oneOf`, and of a type that is several. */
+/** Returns the alternatives of a schema: of `anyOf`, of `oneOf`, and of a list of types. */
 function branchesOf(schema: JsonObject): JsonObject[] {
   for (const name of ['anyOf', 'oneOf']) {
     const branches = schema[name];
@@ -195,7 +195,7 @@ function branchesOf(schema: JsonObject): JsonObject[] {
   return type.map((one) => (one === 'null' ? { type: one } : { ...schema, type: one }));
 }
 
-/** By what two alternatives are known to be the same: the type, and the constants that tell objects apart. */
+/** Groups alternatives by what identifies them: the type, and the constants that distinguish objects. */
 function groupByShape(branches: JsonObject[]): Map<string, JsonObject> {
   const shapes = new Map<string, JsonObject>();
   for (const branch of branches) {
@@ -222,7 +222,7 @@ function typeOf(schema: JsonObject): string {
   return schema['properties'] ? 'object' : 'anything';
 }
 
-/** The values that an enumeration allows, as JSON. */
+/** Returns the values of an enumeration, as JSON. */
 function valuesOf(schema: JsonObject): string[] | undefined {
   if (schema['const'] !== undefined) return [JSON.stringify(schema['const'])];
   const values = schema['enum'];

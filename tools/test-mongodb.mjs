@@ -1,5 +1,5 @@
-// Runs the tests that do not concern the embedded store itself against a real MongoDB: the server that
-// TEST_MONGODB_URI names, or a replica set that mongodb-memory-server downloads and starts.
+// Runs the tests, except those of the embedded store itself, against a real MongoDB: the server in TEST_MONGODB_URI, or
+// a replica set that mongodb-memory-server downloads and starts.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';

@@ -5,15 +5,15 @@ const USERS = 10_000;
 const GROUPS = 500;
 const CHANNELS = 5_000;
 const REPORTS = 5_000;
-/** Over how long all of it came into being, in seconds. */
+/** The period in which everything was created, in seconds. */
 const PERIOD = 30 * 24 * 3600;
-/** Messages of the last minute, which nobody has counted yet. */
+/** The messages of the last minute, which have not been counted yet. */
 const RECENT = 2_000;
 const BATCH = 5_000;
 
 /**
- * Fills an empty database as if it had been used for a month. Messages get ids by time; of their indexes only that
- * of ids is there, for the desk of the administrators uses no other, and a million entries of each take long.
+ * Fills an empty database as if it had been used for a month. Message ids increase with time. Of the indexes of
+ * messages only the one of ids is created: the administration uses no other, and a million entries of each take long.
  */
 export async function fillDatabase(db: Db, messages: number): Promise<void> {
   const now = Math.floor(Date.now() / 1000);
@@ -113,7 +113,7 @@ function named(_id: ObjectId, name: string, createdBy: ObjectId): Document {
   };
 }
 
-/** An id as it is made in a second. */
+/** Returns an id that was created at a time in seconds. */
 function idAt(seconds: number): ObjectId {
   return new ObjectId(seconds.toString(16).padStart(8, '0') + new ObjectId().toHexString().slice(8));
 }

@@ -1,19 +1,20 @@
-/** A way to attack a server. Each has a file in `attacks`, and its place in the list of `attacks/index.ts`. */
+/** An attack on a server. Each attack has a file in `attacks` and is listed in `attacks/index.ts`. */
 export interface Attack {
-  /** What the attacker does, for the table. */
+  /** A description of the attack, for the table. */
   what: string;
-  /** How many strikes are made at the same time. */
+  /** How many strikes run at the same time. */
   parallel: number;
   /**
-   * Makes the accounts, channels or sites that the attack uses. It runs in the process of the attacker, before anything
-   * is measured.
-   * @param url of the server, which believes `X-Forwarded-For`.
-   * @returns one strike. It is called again as soon as it is over; what it throws is counted and ignored.
+   * Creates the accounts, channels or sites that the attack uses. It runs in the process of the attacker, before
+   * measuring.
+   * @param url of the server, which trusts `X-Forwarded-For`.
+   * @returns a function that makes one strike. It is called again as soon as it ends; its errors are counted and
+   * ignored.
    */
   prepare(url: string): Promise<(index: number) => Promise<unknown>>;
 }
 
-/** Any number of addresses in the range for benchmarks (RFC 2544), which nobody else of the bench uses. */
+/** Returns an address in the range for benchmarks (RFC 2544), which only the attacker uses. */
 export function attackerAddress(index: number): string {
   return `198.18.${(index >> 8) & 255}.${index & 255}`;
 }

@@ -1,8 +1,8 @@
 import { ATTACKS } from './attacks';
 
 /**
- * The process of the attacker: prepares the attack named by its first argument on the server of the second one, says
- * that it is ready, and strikes from `go` until it is ended.
+ * The process of the attacker: it prepares the attack named by the first argument on the server of the second one,
+ * reports that it is ready, and attacks from the message `go` until it is killed.
  */
 async function main(name = '', url = ''): Promise<void> {
   const attack = ATTACKS[name];
@@ -24,11 +24,11 @@ async function main(name = '', url = ''): Promise<void> {
   process.send?.('ready');
 }
 
-/** What became of the strikes of an attack. */
+/** The results of the strikes of an attack. */
 export interface Strikes {
   begun: number;
   ended: number;
-  /** Those of them that were refused or broke off. */
+  /** How many of them were refused or aborted. */
   failed: number;
 }
 

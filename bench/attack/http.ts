@@ -1,12 +1,12 @@
-/** What a call is made with. */
+/** The parameters of a call. */
 interface Call {
   token?: string;
-  /** Where it says that it comes from. */
+  /** The address that it claims to come from. */
   address: string;
   body?: unknown;
 }
 
-/** Makes a REST call and reads the answer. @throws Error that names the status when it is refused */
+/** Makes a REST call and returns the answer. @throws Error with the status if it is refused */
 export async function rest<Body>(
   url: string,
   method: string,
@@ -28,21 +28,21 @@ export async function rest<Body>(
   return (text === '' ? undefined : JSON.parse(text)) as Body;
 }
 
-/** Posts without an account and without a look at the answer. */
+/** Sends a POST request without an account, and ignores the answer. */
 export async function post(url: string, path: string, address: string, body: unknown): Promise<void> {
   await rest(url, 'POST', path, { address, body }).catch(() => undefined);
 }
 
 export const PASSWORD = 'a password for the bench';
 
-/** @returns the access token of a new account */
+/** Creates an account. @returns its access token */
 export async function register(url: string, username: string, address: string): Promise<string> {
   const body = { username, email: `${username}@example.org`, password: PASSWORD };
   const call = { address, body };
   return (await rest<{ accessToken: string }>(url, 'POST', '/api/auth/register', call)).accessToken;
 }
 
-/** @returns the id of a channel of a new group */
+/** Creates a channel in a new group. @returns its id */
 export async function createChannel(url: string, token: string, address: string): Promise<string> {
   const name = `Bench ${Math.random().toString(36).slice(2)}`;
   const { group } = await rest<{ group: { id: string } }>(url, 'POST', '/api/groups', {

@@ -3,25 +3,25 @@ import sharp from 'sharp';
 import { io } from 'socket.io-client';
 import { createChannel, PASSWORD, register, rest, upload } from './http';
 
-/** What somebody does who has nothing to do with the attack, and how often, in milliseconds. */
+/** An action of a user who is not part of the attack, and its interval in milliseconds. */
 interface Measure {
   what: string;
   every: number;
   act: (index: number) => Promise<unknown>;
 }
 
-/** How long an act took each time, in milliseconds, ascending. */
+/** The durations of an action in milliseconds, ascending. */
 export interface Latencies {
   what: string;
   took: number[];
-  /** Acts that were refused or not answered. */
+  /** How many were refused or not answered. */
   failed: number;
 }
 
-/** An act that takes longer has failed, in milliseconds. */
-const PATIENCE = 90_000;
+/** An action that takes longer has failed. */
+const ACTION_TIMEOUT_MS = 90_000;
 
-/** The acts of innocent users, each measured in a loop of its own. */
+/** The actions of users who are not part of the attack, each measured in a loop of its own. */
 export class Bystanders {
   private constructor(
     private readonly measures: Measure[],
@@ -48,7 +48,7 @@ export class Bystanders {
         every: 50,
         act: async () => {
           const payload = { channelId, clientMessageId: `message${sent++}`, body: 'Hello' };
-          const answer = (await socket.timeout(PATIENCE).emitWithAck('message:send', payload)) as {
+          const answer = (await socket.timeout(ACTION_TIMEOUT_MS).emitWithAck('message:send', payload)) as {
             ok: boolean;
           };
           if (!answer.ok) throw new Error(`A message was refused: ${JSON.stringify(answer)}`);
@@ -82,7 +82,7 @@ export class Bystanders {
     return new Bystanders(measures, () => socket.close());
   }
 
-  /** Acts for so many seconds, and until the last act has ended. */
+  /** Measures for a number of seconds, and until the last action has ended. */
   measure(seconds: number): Promise<Latencies[]> {
     return Promise.all(this.measures.map((each) => measureOne(each, seconds * 1000)));
   }
@@ -97,8 +97,8 @@ async function measureOne({ what, every, act }: Measure, duration: number): Prom
     const late = new AbortController();
     await Promise.race([
       act(index),
-      pause(PATIENCE, undefined, { signal: late.signal }).then(() => {
-        throw new Error('It is not answered.');
+      pause(ACTION_TIMEOUT_MS, undefined, { signal: late.signal }).then(() => {
+        throw new Error('There was no answer in time.');
       }),
     ])
       .catch(() => failed++)
@@ -109,7 +109,10 @@ async function measureOne({ what, every, act }: Measure, duration: number): Prom
   return { what, took: took.sort((one, other) => one - other), failed };
 }
 
-/** Bystanders come from many addresses, so that no limit of one address counts: the range for examples of RFC 5737. */
+/**
+ * Returns an address in the range for examples (RFC 5737). Bystanders use many addresses, so that no limit per address
+ * applies.
+ */
 function homeAddress(index: number): string {
   return `203.0.113.${index % 250}`;
 }

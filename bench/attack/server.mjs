@@ -1,5 +1,5 @@
-// The server that is attacked: the one of `dist`, with link previews of pages on this machine, which production
-// refuses to fetch. Settings come from the environment.
+// The attacked server: the build in `dist`, with link previews of pages on this machine enabled, which production
+// refuses to fetch. Its settings are in the environment.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 

@@ -2,17 +2,17 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-/** How long a server may take to end, in milliseconds. */
-const PATIENCE = 12_000;
+/** How long a server may take to shut down. */
+const SHUTDOWN_TIMEOUT_MS = 12_000;
 
-/** The server that is attacked, in a process of its own. */
+/** The attacked server, in a process of its own. */
 export class Target {
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string,
   ) {}
 
-  /** @param dist the build to start; the working directory and the data are in `folder`. */
+  /** Starts a server. @param dist the build; the working directory and the data are in `folder`. */
   static async start(dist: string, folder: string): Promise<Target> {
     const child = fork(join(__dirname, 'server.mjs'), [dist], {
       cwd: folder,
@@ -32,7 +32,7 @@ export class Target {
     return new Target(child, url);
   }
 
-  /** Whether the attack has not ended it. */
+  /** Whether it is still running. */
   get isAlive(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
@@ -41,7 +41,7 @@ export class Target {
     if (!this.isAlive) return;
     const exited = once(this.child, 'exit');
     this.child.kill('SIGTERM');
-    const force = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE);
+    const force = setTimeout(() => this.child.kill('SIGKILL'), SHUTDOWN_TIMEOUT_MS);
     await exited;
     clearTimeout(force);
   }

@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 
 /**
- * What Parley is measured against: Socket.IO that passes messages on to a room and does nothing else. It asks
- * for no token, checks nothing, stores nothing, and acknowledges at once.
+ * The server with which Parley is compared: Socket.IO that broadcasts messages to a room. It requires no token, checks
+ * nothing, stores nothing, and acknowledges at once.
  */
 const listener = createServer();
 const io = new Server(listener, { serveClient: false });

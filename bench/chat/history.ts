@@ -7,7 +7,7 @@ import { createRoom, type Room } from './people';
 import { Target } from './target';
 import { inTemporaryFolder } from './temporary-folder';
 
-/** What a page and the unread count cost in a channel of so many messages. Times are milliseconds. */
+/** The cost of a page and of the unread count in a channel with a number of messages, in milliseconds. */
 export interface HistoryCost {
   messages: number;
   newestPage: number;
@@ -20,8 +20,8 @@ const ROUNDS = 200;
 const BATCH = 5000;
 
 /**
- * Measures what does not happen in memory alone: the newest page, one in the middle, and the summary with the
- * unread count of somebody who has read nothing, over REST.
+ * Measures reads that need the store, over REST: the newest page, a page in the middle, and the summary with the unread
+ * count of a user who has read nothing.
  */
 export async function measureHistory(sizes: readonly number[]): Promise<HistoryCost[]> {
   const costs: HistoryCost[] = [];
@@ -31,7 +31,7 @@ export async function measureHistory(sizes: readonly number[]): Promise<HistoryC
 
 async function measure(messages: number): Promise<HistoryCost> {
   return inTemporaryFolder(async (dataDir) => {
-    // A first server makes the people and the channel; the messages are put into its store while it is down.
+    // A first server creates the users and the channel. The messages are inserted into its store while it is stopped.
     const first = await Target.parley(dataDir);
     const room = await createRoom(first.url, 2);
     await first.stop();
@@ -50,7 +50,7 @@ async function measureReads(
   { channelId, tokens }: Room,
   messages: number,
 ): Promise<Omit<HistoryCost, 'messages'>> {
-  // The second one has read nothing, and written nothing.
+  // The second user has neither read nor written anything.
   const [, reader] = tokens;
   const median = async (path: string): Promise<number> => {
     const times: number[] = [];
@@ -68,7 +68,7 @@ async function measureReads(
   };
 }
 
-/** Puts messages of the channel's creator straight into the store of a server that is down. */
+/** Inserts messages of the creator of the channel directly into the store of a stopped server. */
 async function fill(dataDir: string, channelId: ObjectId, count: number): Promise<void> {
   const database = await openDatabase({ uri: undefined, name: 'parley', dataDir });
   const { collections } = database;

@@ -1,15 +1,14 @@
 import { WebSocket } from 'ws';
 
-/** What a client is told of what it hears. */
-export interface Ears {
+/** The callbacks of a client. */
+export interface Listener {
   /** A message has been delivered; the text is the packet. */
   delivered(packet: string): void;
 }
 
 /**
- * As little of a Socket.IO client as it takes to chat over one WebSocket, so that a thousand of them cost the
- * load generator less than they cost the server. It looks at the beginning of a packet and no further.
- * https://socket.io/docs/v4/socket-io-protocol/
+ * A minimal Socket.IO client over one WebSocket, so that a thousand of them cost the load generator less than they cost
+ * the server. It reads only the beginning of a packet. https://socket.io/docs/v4/socket-io-protocol/
  */
 export class LightClient {
   private nextAck = 0;
@@ -17,13 +16,13 @@ export class LightClient {
 
   private constructor(
     private readonly socket: WebSocket,
-    private readonly ears: Ears,
+    private readonly listener: Listener,
   ) {
     socket.on('message', (data: Buffer) => this.read(data));
   }
 
-  /** Resolves once the server has let it in. */
-  static connect(url: string, token: string, ears: Ears): Promise<LightClient> {
+  /** Resolves when the server has accepted the connection. */
+  static connect(url: string, token: string, listener: Listener): Promise<LightClient> {
     const address = `${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`;
     const socket = new WebSocket(address, { perMessageDeflate: false });
     return new Promise((resolve, reject) => {
@@ -32,7 +31,7 @@ export class LightClient {
         socket.send(`40${JSON.stringify({ token })}`);
         socket.once('message', (data: Buffer) => {
           const answer = data.toString('latin1');
-          if (answer.startsWith('40')) resolve(new LightClient(socket, ears));
+          if (answer.startsWith('40')) resolve(new LightClient(socket, listener));
           else reject(new Error(`The server refused a client: ${answer}`));
         });
       });
@@ -54,13 +53,13 @@ export class LightClient {
   }
 
   private read(data: Buffer): void {
-    // Engine.IO says what it is in the first byte: 2 is a ping, 4 a packet of Socket.IO.
+    // The first byte is the type of an Engine.IO packet: 2 is a ping, 4 a packet of Socket.IO.
     if (data[0] === 0x32) {
       this.socket.send('3');
       return;
     }
     const packet = data.toString('latin1');
-    if (packet.startsWith('42["message:created"')) this.ears.delivered(packet);
+    if (packet.startsWith('42["message:created"')) this.listener.delivered(packet);
     else if (packet.startsWith('43')) {
       const id = Number.parseInt(packet.slice(2), 10);
       const settle = this.acks.get(id);

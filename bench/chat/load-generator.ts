@@ -2,27 +2,27 @@ import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { LightClient } from './light-client';
 
-/** What the load generator says once everybody is connected; it goes on when it is sent something. */
+/** The message of the load generator when all clients are connected. It continues when it receives a message. */
 export interface Connected {
   connected: number;
 }
 
-/** What the load generator is to do. */
+/** The task of the load generator. */
 export interface LoadPlan {
   url: string;
   channelId: string;
   /** The access tokens of the members of the channel; each has one connection. */
   tokens: string[];
-  /** How many of them write. */
+  /** How many members send messages. */
   senders: number;
-  /** Sends that each sender has under way at once, as many a second as go through. */
+  /** The concurrent sends of each sender. */
   window: number;
-  /** Messages per second of all senders together, however long the answers take; undefined: as many as go. */
+  /** The messages per second of all senders together, independent of the answers; undefined for the maximum. */
   rate?: number;
   seconds: number;
 }
 
-/** What came of it. Times are milliseconds. */
+/** The results. Times are in milliseconds. */
 export interface LoadResult {
   messages: number;
   deliveries: number;
@@ -40,31 +40,32 @@ export interface Percentiles {
   p99: number;
 }
 
-/** Deliveries whose latency is looked at: one in so many, for looking costs the generator time. */
-const SAMPLE = 16;
-/** How long the last deliveries may take to come in after the last acknowledgement. */
-const DRAIN = 60_000;
+/** The latency of one in this many deliveries is measured, because measuring takes time, too. */
+const SAMPLE_INTERVAL_INTERVAL = 16;
+/** How long the last deliveries may take after the last acknowledgement. */
+const DRAIN_TIMEOUT_MS_TIMEOUT_MS = 60_000;
 
-/** Every body begins with the time at which it was sent. */
+/** Each message begins with the time of sending. */
 const bodyOf = (now: number) =>
   `${now.toFixed(3)} The quick brown fox jumps over the lazy dog while people chat.`;
 const sentAt = (packet: string) => Number(/"body":"([\d.]+) /.exec(packet)?.[1]);
 
 let run = 0;
 
-/** Connects everybody. @returns what runs loads on these connections. */
+/** Connects all clients. @returns a function that runs a load on these connections. */
 async function connectAll({ url, tokens }: LoadPlan) {
   const latencies: number[] = [];
   const state = { deliveries: 0, lastDelivery: 0 };
-  const ears = {
+  const listener = {
     delivered: (packet: string) => {
       state.deliveries++;
       state.lastDelivery = performance.now();
-      if (state.deliveries % SAMPLE === 0) latencies.push(state.lastDelivery - sentAt(packet));
+      if (state.deliveries % SAMPLE_INTERVAL_INTERVAL === 0)
+        latencies.push(state.lastDelivery - sentAt(packet));
     },
   };
   const clients: LightClient[] = [];
-  for (const token of tokens) clients.push(await LightClient.connect(url, token, ears));
+  for (const token of tokens) clients.push(await LightClient.connect(url, token, listener));
   return { clients, latencies, state };
 }
 
@@ -100,9 +101,10 @@ async function load(plan: LoadPlan): Promise<LoadResult> {
     : sendAtRate(plan.rate, begun, end, (index) => send(senders[index % senders.length]!)));
   const allSent = performance.now();
   const expected = sent * clients.length;
-  while (state.deliveries < expected && performance.now() < allSent + DRAIN) await wait(5);
+  while (state.deliveries < expected && performance.now() < allSent + DRAIN_TIMEOUT_MS_TIMEOUT_MS)
+    await wait(5);
   if (state.deliveries !== expected) {
-    throw new Error(`${expected} deliveries were due, and ${state.deliveries} came.`);
+    throw new Error(`${expected} deliveries were expected, but ${state.deliveries} arrived.`);
   }
   for (const client of clients) client.close();
   const spent = (Math.max(allSent, state.lastDelivery) - begun) / 1000;
@@ -117,7 +119,7 @@ async function load(plan: LoadPlan): Promise<LoadResult> {
   };
 }
 
-/** Sends at fixed times, so that a slow answer does not make the load lighter. */
+/** Sends at fixed times, so that slow answers do not reduce the load. */
 async function sendAtRate(
   rate: number,
   begun: number,
@@ -141,7 +143,7 @@ function percentiles(values: number[]): Percentiles {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
-/** Holds connections that say nothing until it is told to let go. */
+/** Keeps idle connections open until it receives a message. */
 async function idle(plan: LoadPlan): Promise<void> {
   const { clients } = await connectAll(plan);
   process.send?.({ connected: clients.length });
@@ -149,13 +151,13 @@ async function idle(plan: LoadPlan): Promise<void> {
 }
 
 process.once('message', (message: { kind: 'load' | 'idle'; plan: LoadPlan }) => {
-  const work = message.kind === 'idle' ? idle(message.plan) : load(message.plan).then(tell);
+  const work = message.kind === 'idle' ? idle(message.plan) : load(message.plan).then(sendResult);
   work.catch((error: unknown) => {
     console.error(error);
     process.exit(1);
   });
 });
 
-function tell(result: LoadResult): void {
+function sendResult(result: LoadResult): void {
   process.send?.(result, () => process.exit());
 }

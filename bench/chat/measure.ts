@@ -5,9 +5,9 @@ import type { Connected, LoadPlan, LoadResult } from './load-generator';
 import type { Room } from './people';
 import type { Target } from './target';
 
-/** What a load has cost the server and brought the clients. */
+/** The results of a load, with its cost for the server. */
 export interface Measured extends LoadResult {
-  /** Processor time of the server in milliseconds per second. */
+  /** The processor time of the server in milliseconds per second. */
   cpu: number;
 }
 
@@ -30,7 +30,7 @@ export async function measureLoad(
   return { ...result, cpu: (cpu - before.cpu) / result.seconds };
 }
 
-/** What a connection that says nothing costs the server, in bytes of resident memory. */
+/** Returns the memory of the server per idle connection, in bytes. */
 export async function measureIdle(target: Target, room: Room): Promise<number> {
   const before = await target.usage();
   const generator = fork(GENERATOR, OPTIONS);

@@ -6,10 +6,10 @@ export interface Room {
   tokens: string[];
 }
 
-/** Calls that are under way at once. */
-const AT_ONCE = 16;
+/** The number of concurrent calls. */
+const CONCURRENCY = 16;
 
-/** Registers people and puts them into one public channel of one group. The first one owns it. */
+/** Registers users as members of a public channel in a group. The first user owns both. */
 export async function createRoom(url: string, people: number): Promise<Room> {
   const owner = await register(url, 0);
   const { group } = await call<{ group: { id: string } }>(url, 'POST', '/api/groups', owner, {
@@ -29,7 +29,7 @@ export async function createRoom(url: string, people: number): Promise<Room> {
       tokens.push(token);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, admit));
+  await Promise.all(Array.from({ length: CONCURRENCY }, admit));
   return { channelId: channel.id, tokens };
 }
 

@@ -12,7 +12,7 @@ const BOTTOM = 50;
 const TOP = 50;
 const BAR = 60;
 
-/** Draws pairs of bars as an SVG, with the ratio of the two above each pair. */
+/** Draws pairs of bars as an SVG, with the ratio above each pair. */
 export function drawPairs(title: string, unit: string, pairs: readonly Pair[]): string {
   const highest = Math.max(...pairs.flatMap(({ bare, parley }) => [bare, parley]));
   const height = (value: number) => ((HEIGHT - TOP - BOTTOM) * value) / highest;

@@ -2,7 +2,7 @@ import type { Comparison, ServerFigures } from '../chat-bench';
 import type { HistoryCost } from './history';
 import type { Percentiles } from './load-generator';
 
-/** Both servers side by side, and the ratio Parley / bare, as a Markdown table. */
+/** Returns a Markdown table of both servers side by side, with the ratio of Parley to the bare server. */
 export function chatTable(comparisons: readonly Comparison[]): string {
   const most = Math.max(...comparisons.map(({ members }) => members));
   const rows = comparisons.flatMap(({ members, rate, bare, parley }) => {
@@ -24,7 +24,7 @@ export function chatTable(comparisons: readonly Comparison[]): string {
       latency(`send to ack at ${rate}/s`, ({ atRate }) => atRate.ack),
       latency(`send to delivery at ${rate}/s`, ({ atRate }) => atRate.delivery),
       row(`processor time at ${rate}/s, ms/s`, ({ atRate }) => atRate.cpu),
-      // Of few connections it drowns in what else comes and goes.
+      // With few connections, the memory per connection is lost in the noise.
       ...(members === most
         ? [row('memory of an idle connection, KiB', ({ idleConnection }) => idleConnection / 1024, 1)]
         : []),
@@ -33,7 +33,7 @@ export function chatTable(comparisons: readonly Comparison[]): string {
   return table(['members', 'what', 'bare Socket.IO', 'Parley', 'ratio'], rows);
 }
 
-/** What reading costs in small and large channels, as a Markdown table. */
+/** Returns a Markdown table of the cost of reading in small and large channels. */
 export function historyTable(history: readonly HistoryCost[]): string {
   const rows = history.map(({ messages, newestPage, middlePage, summary }) => [
     messages.toLocaleString('en'),

@@ -5,28 +5,28 @@ import { createInterface } from 'node:readline';
 
 const ROOT = join(__dirname, '..', '..');
 
-/** What a process has used since it began, all of its threads together. */
+/** The resource usage of a process since its start, over all threads. */
 export interface Usage {
   /** Milliseconds of processor time. */
   cpu: number;
-  /** Bytes that its main thread holds, behind a collection of garbage. */
+  /** The memory of its main thread after a garbage collection, in bytes. */
   memory: number;
 }
 
-/** A server in a process of its own that is measured. */
+/** A measured server in a process of its own. */
 export class Target {
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string,
   ) {}
 
-  /** Socket.IO that broadcasts, and nothing else. */
+  /** Starts the bare Socket.IO server. */
   static async bare(): Promise<Target> {
     const child = fork(join(__dirname, 'bare-server.mjs'), { execArgv: LAUNCH, stdio: STDIO, cwd: ROOT });
     return new Target(child, await listening(child));
   }
 
-  /** Parley, built, on the embedded store in this folder. */
+  /** Starts the built Parley on the embedded store in a folder. */
   static async parley(dataDir: string): Promise<Target> {
     const child = fork(join(ROOT, 'dist', 'server.js'), {
       cwd: ROOT,
@@ -39,7 +39,7 @@ export class Target {
         UPLOAD_DIR: join(dataDir, 'uploads'),
         BCRYPT_COST: '4',
         LOG_LEVEL: 'error',
-        // One machine stands for a thousand people here.
+        // One address stands for a thousand users here.
         THROTTLE_ENABLED: 'false',
         SOCKET_EVENTS_PER_SECOND: '100000',
         PEERJS_ENABLED: 'false',
@@ -63,10 +63,10 @@ export class Target {
 
 const STDIO: StdioOptions = ['ignore', 'pipe', 'inherit', 'ipc'];
 
-/** Without ts-node, which slows every event of Node.js down: it loads `repl`, and that `domain`. */
+/** Without ts-node, which loads `repl` and with it `domain`, and so slows down every event of Node.js. */
 const LAUNCH = ['--expose-gc', '--import', join(__dirname, 'report-usage.mjs')];
 
-/** Where a server says that it listens. */
+/** Resolves to the URL at which a server reports that it listens. */
 function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`A server ended with ${code} before it listened.`)));

@@ -4,12 +4,12 @@ import type { Message } from '../../src/models/message.model';
 import type { ClientToServerEvents, ServerToClientEvents } from '../../src/sockets/socket.types';
 import { call, type Session } from './rest';
 
-/** Messages that are on their way at once. */
+/** The number of unacknowledged messages at the same time. */
 const IN_FLIGHT = 16;
 
 /**
- * A client as an application would write it: sends again what was not acknowledged when the connection comes
- * back, under the same ids, and fetches what it missed.
+ * A client like that of an application: after a reconnect, it repeats unacknowledged sends with the same ids, and
+ * fetches the messages that it has missed.
  */
 export class Chatter {
   /** The message id of each acknowledged `clientMessageId`. */
@@ -19,7 +19,7 @@ export class Chatter {
   onAcknowledged: () => void = () => {};
 
   private readonly socket: Socket<ServerToClientEvents, ClientToServerEvents>;
-  /** Sent and not yet acknowledged, in the order of sending. */
+  /** The unacknowledged messages, in the order of sending. */
   private readonly unacknowledged = new Map<string, string>();
   private readonly seen = new Map<number, Message>();
   private target = 0;
@@ -42,7 +42,7 @@ export class Chatter {
     this.socket.on('message:created', ({ message }) => this.see(message));
     this.socket.on('connect', () => {
       this.resume().catch((error: Error) => {
-        // The server went away once more; the next connection catches up.
+        // The server was killed again; the next connection catches up.
         if (!(error instanceof TypeError)) this.fail(error);
       });
     });
@@ -55,7 +55,7 @@ export class Chatter {
     });
   }
 
-  /** Sends so many messages; resolves when all are acknowledged. */
+  /** Sends a number of messages. Resolves when all are acknowledged. */
   send(count: number): Promise<void> {
     this.target = count;
     return new Promise((resolve, reject) => {
@@ -65,7 +65,7 @@ export class Chatter {
     });
   }
 
-  /** Resolves when so many messages have been seen. */
+  /** Resolves when a number of messages has been received. */
   sees(count: number): Promise<void> {
     return new Promise((resolve) => {
       this.onSeen = () => {
@@ -75,7 +75,7 @@ export class Chatter {
     });
   }
 
-  /** The ids of the messages this client knows, in the order in which it would draw them. */
+  /** The ids of the messages that this client knows, in display order. */
   view(): string[] {
     return [...this.seen.values()].sort((a, b) => a.seq - b.seq).map(({ id }) => id);
   }
@@ -108,7 +108,7 @@ export class Chatter {
     });
   }
 
-  /** What a client does whenever it is connected: send again, fetch what it missed, go on. */
+  /** Runs after each connect: repeats unacknowledged sends, fetches missed messages, and continues. */
   private async resume(): Promise<void> {
     for (const clientMessageId of this.unacknowledged.keys()) {
       this.sentAgain++;
@@ -118,7 +118,7 @@ export class Chatter {
     await this.catchUp();
   }
 
-  /** Reads on from the last message before the first gap. */
+  /** Fetches messages after the last one before the first gap. */
   private async catchUp(): Promise<void> {
     let complete = 0;
     while (this.seen.has(complete + 1)) complete++;

@@ -1,11 +1,11 @@
-/** Somebody who is logged in. */
+/** A logged-in user. */
 export interface Session {
   username: string;
   userId: string;
   token: string;
 }
 
-/** Makes one REST call. @throws Error with the answer if it is not a success */
+/** Makes a REST call. @throws Error with the answer if it fails */
 export async function call<Body>(
   url: string,
   method: string,

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** The built server as a process of its own, which can be killed and started again on the same port and data. */
+/** The built server in a process of its own. It can be killed and restarted with the same port and data. */
 export class ServerProcess {
   private child: ChildProcess | undefined;
   private port = 0;
@@ -30,7 +30,7 @@ export class ServerProcess {
         DATA_DIR: this.dataDir,
         BCRYPT_COST: '4',
         LOG_LEVEL: 'error',
-        // Two who write as fast as they are answered.
+        // Two clients send as fast as they receive acknowledgements.
         SOCKET_EVENTS_PER_SECOND: '100000',
       },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -44,7 +44,7 @@ export class ServerProcess {
     });
   }
 
-  /** Ends the process without a chance to tidy up. */
+  /** Kills the process with SIGKILL. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }
@@ -63,7 +63,7 @@ export class ServerProcess {
   }
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that is currently free. */
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');

@@ -1,16 +1,16 @@
 import type { UploadedFile } from '../models/files/upload.model';
 import type { Caller, Origin } from '../models/identity/session.model';
 
-/** The valid parts of a request: each is there if the route has a schema for it. */
+/** The validated parts of a request. Each is present if the route has a schema for it. */
 interface Input {
   params?: unknown;
   query?: unknown;
   body?: unknown;
-  /** The uploaded file. It is removed when the request has been answered. */
+  /** The uploaded file. It is deleted after the request has been answered. */
   file?: UploadedFile | undefined;
 }
 
-/** A request to a route that anybody may call: `PublicRequest<{ body: LoginInput }>`. */
+/** A request to a route that needs no access token: `PublicRequest<{ body: LoginInput }>`. */
 export type PublicRequest<Valid extends Input = object> = Valid & { origin: Origin };
 
 /** A request to a route that requires an access token: `CallerRequest<{ params: GroupParams }>`. */

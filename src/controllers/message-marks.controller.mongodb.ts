@@ -15,7 +15,7 @@ export interface MessageMarksServices {
   bookmarks: BookmarkService;
 }
 
-/** What people put on messages: reactions, pins, bookmarks. */
+/** Reactions, pins and bookmarks. */
 export function createMessageMarksController({ reactions, pins, bookmarks }: MessageMarksServices) {
   return {
     react: async ({ caller, params }: CallerRequest<{ params: ReactionParams }>) =>

@@ -19,7 +19,7 @@ export interface MessageReadingServices {
   channelSettings: ChannelSettingService;
 }
 
-/** Reading messages, and what one wants to be told of them. */
+/** Reading messages, threads and read receipts, and notification settings of channels. */
 export function createMessageReadingController({
   history,
   threads,

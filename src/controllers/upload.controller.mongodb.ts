@@ -14,10 +14,10 @@ import type { UploadService } from '../services/files/upload.service';
 import type { CallerRequest, PublicRequest } from './controller.types';
 import { reply, replyFile, type FileReply } from './reply';
 
-/** Names are never given twice, so what one of them stands for never changes. */
+/** Names are never reused, so the content of a name never changes. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 
-/** Nobody else may keep it, and whoever does asks each time whether they may still see it. */
+/** Only the client may cache it, and must revalidate it at each use, because the permission may have ended. */
 const PRIVATE_REVALIDATED = 'private, no-cache';
 
 export interface UploadServices {
@@ -72,7 +72,7 @@ export function createUploadController({ avatars, uploads }: UploadServices) {
 }
 
 function attachmentReply({ content, upload, mediaType }: OpenAttachment): FileReply {
-  // An upload never changes; its thumbnail is another content under the same id.
+  // An upload never changes, but its thumbnail has the same id and another content.
   const tag = `${upload._id.toHexString()}-${mediaType === upload.mediaType ? 'whole' : 'thumbnail'}`;
   const inline = isShownInline(mediaType);
   const type = upload.charset ? `${mediaType}; charset=${upload.charset}` : mediaType;

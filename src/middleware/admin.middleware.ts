@@ -2,12 +2,12 @@ import type { RequestHandler } from 'express';
 import type { Access } from '../services/access/access';
 import { callerOf } from './auth.middleware';
 
-/** The path below which everything is administration of the server. */
+/** The path of the administration of the server, with everything under it. */
 export const ADMIN_PATH = '/api/admin';
 
 /**
- * Refuses whoever may not see any of the administration, before their input is validated. It is not the only check: each
- * service asks `Access` itself. After `authenticate`.
+ * Refuses users who are not super admins before their input is validated. It is an additional check: each service
+ * checks `Access` itself. Requires `authenticate` before it.
  * @throws AppError forbidden
  */
 export function requireAdministrator(access: Pick<Access, 'requireSuperAdmin'>): RequestHandler {

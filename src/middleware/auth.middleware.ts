@@ -4,7 +4,7 @@ import type { SessionService } from '../services/identity/session.service';
 import { AppError } from '../utils/errors';
 
 /**
- * Requires a valid access token, and records who makes the request.
+ * Requires a valid access token, and stores the caller for `callerOf`.
  * @throws AppError unauthenticated, token_invalid, token_expired, session_revoked, …
  */
 export function authenticate(sessions: Pick<SessionService, 'authenticate'>): RequestHandler {
@@ -19,7 +19,7 @@ export function authenticate(sessions: Pick<SessionService, 'authenticate'>): Re
   };
 }
 
-/** Who makes the request. Only after `authenticate`. */
+/** Returns the caller of a request. Requires `authenticate` before it. */
 export function callerOf(response: Response): Caller {
   return response.locals['caller'] as Caller;
 }

@@ -6,7 +6,7 @@ import type { MaintenanceService } from '../services/operations/maintenance.serv
 import { parseInput } from '../utils/validation';
 import { authenticate, callerOf } from './auth.middleware';
 
-/** The services that decide whether a client may call at all. */
+/** The services that decide whether a client may call a route. */
 export interface ClientGuardServices {
   clientVersions: Pick<ClientVersions, 'admit'>;
   sessions: Pick<SessionService, 'authenticate'>;
@@ -15,15 +15,15 @@ export interface ClientGuardServices {
 
 /** What a route requires of its clients. */
 export interface ClientRequirements {
-  /** Whether it takes an access token. */
+  /** Whether it requires an access token. */
   authenticated: boolean;
-  /** Set on a route without access token that answers during maintenance, too. */
+  /** Set for a route without access token that is available during maintenance. */
   duringMaintenance?: boolean;
 }
 
 /**
- * What every route requires of a client, in this order: a version that is not too old, a valid access token where the
- * route takes one, and that the server is not under maintenance, or that the caller is a super admin.
+ * Returns the middleware that checks what a route requires of its clients, in this order: a version that is not too
+ * old, a valid access token if the route requires one, and no maintenance unless the caller is a super admin.
  * @throws AppError validation_failed (the header X-Parley-Client), client_outdated, unauthenticated, …, maintenance
  */
 export function admitClient(

@@ -1,12 +1,12 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { AppError, statusOf, toPublicError } from '../utils/errors';
 
-/** The last route: everything that no other one answers. */
+/** Answers all requests that no route has answered with 404. */
 export const routeNotFound: RequestHandler = (request, _response, next) => {
   next(new AppError('route_not_found', `There is no ${request.method} ${request.path}.`));
 };
 
-/** Turns what was thrown into the one form of an error answer. The cause of a 500 goes to the log only. */
+/** Answers with a thrown error in the common error format. The cause of a 500 is only logged. */
 export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
   const error = toKnownError(thrown);
   const status = statusOf(error);
@@ -17,18 +17,18 @@ export const handleError: ErrorRequestHandler = (thrown: unknown, request, respo
   }
   const shown = toPublicError(error);
   if (shown.retryAfter !== undefined) response.setHeader('Retry-After', String(shown.retryAfter));
-  // A file that failed before its first byte was sent has set the header of a file.
+  // A file reply that failed before its first byte has already set the header for caching a file.
   response.setHeader('Cache-Control', 'no-store');
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   response.status(status).json({ error: { ...shown, requestId: request.id } });
 };
 
-/** An error as it is answered: what Express and its body parser complain of gets a code of ours. */
+/** Converts errors of Express and its body parser to errors with a code of Parley; returns other errors unchanged. */
 export function toKnownError(thrown: unknown): unknown {
   return fromParser(thrown) ?? thrown;
 }
 
-/** By their `type` or `status`. */
+/** Recognises them by their `type` or `status`. */
 function fromParser(thrown: unknown): AppError | undefined {
   if (!(thrown instanceof Error) || thrown instanceof AppError) return undefined;
   const { type, status } = thrown as Error & { type?: string; status?: number };

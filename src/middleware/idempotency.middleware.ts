@@ -10,14 +10,14 @@ import { parseInput } from '../utils/validation';
 import { callerOf } from './auth.middleware';
 import { inputOf } from './validate.middleware';
 
-/** What it takes of a route to tell its requests apart. */
+/** The properties of a route that distinguish its requests. */
 interface WriteRoute {
   operationId: string;
   authenticated: boolean;
   idempotency?: IdempotencyMode;
 }
 
-/** Does the work of a request, or gives the answer that an equal one has had under its key. */
+/** Executes a request, or returns the stored answer of an equal request with the same key. */
 export type RunIdempotently = (
   route: WriteRoute,
   request: Request,
@@ -26,8 +26,8 @@ export type RunIdempotently = (
 ) => Promise<Answer>;
 
 /**
- * Keeps the contract of the header Idempotency-Key. Behind authentication and validation: an answer is replayed
- * only to whoever may ask, and requests are compared by what they mean.
+ * Implements the header Idempotency-Key. It runs after authentication and validation, so that answers are replayed only
+ * to callers with access, and requests are compared by their validated input.
  * @throws AppError validation_failed, idempotency_key_reused, idempotency_in_progress
  */
 export function handleIdempotencyKeys(idempotency: IdempotencyService): RunIdempotently {
@@ -51,7 +51,10 @@ export function handleIdempotencyKeys(idempotency: IdempotencyService): RunIdemp
   };
 }
 
-/** A file without a name is compared as ever, so that answers stay good which were recorded before there were names. */
+/**
+ * Returns what identifies an uploaded file. Files without a name keep their old form, so that stored answers remain
+ * valid.
+ */
 function fingerprintOf({ sha256, name }: UploadedFile): object {
   return name === undefined ? { file: sha256 } : { file: sha256, name };
 }

@@ -3,7 +3,7 @@ import type { RecentErrors } from '../services/operations/recent-errors';
 import type { Timings } from '../services/operations/timings';
 import { toKnownError } from './error.middleware';
 
-/** Notes how long each route takes, from the request to the end of the answer. Streams are left out. */
+/** Records the duration of each route, from the request to the end of the answer. Streams are not recorded. */
 export function recordTimings(timings: Timings): RequestHandler {
   return (request, response, next) => {
     const start = performance.now();
@@ -15,7 +15,7 @@ export function recordTimings(timings: Timings): RequestHandler {
   };
 }
 
-/** Notes errors, and hands them on to who answers them. */
+/** Records errors, and passes them on to the error handler. */
 export function recordErrors(errors: RecentErrors): ErrorRequestHandler {
   return (thrown: unknown, request, _response, next) => {
     errors.record(nameOf(request), toKnownError(thrown), typeof request.id === 'string' ? request.id : null);
@@ -23,7 +23,7 @@ export function recordErrors(errors: RecentErrors): ErrorRequestHandler {
   };
 }
 
-/** The route of a request as it is declared, not as it was called: there is no end of addresses. */
+/** Returns the declared path of the route, and not the requested path, of which there are infinitely many. */
 function nameOf({ method, route }: Request): string {
   const path = (route as { path?: unknown } | undefined)?.path;
   return typeof path === 'string' ? `${method} ${path}` : 'no route';

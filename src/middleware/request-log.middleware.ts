@@ -4,8 +4,8 @@ import { pinoHttp } from 'pino-http';
 import type { Logger } from '../utils/logger';
 
 /**
- * Gives each request an id, sends it back as X-Request-Id, and writes one line per answer. An id that a proxy
- * has set is kept. Neither bodies nor headers nor query strings are logged: they can carry secrets.
+ * Assigns an id to each request, returns it as X-Request-Id, and logs one line per answer. An id that a proxy has set
+ * is kept. Bodies, headers and query strings are not logged, because they can contain secrets.
  */
 export function requestLog(logger: Logger): RequestHandler {
   return pinoHttp({

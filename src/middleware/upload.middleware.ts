@@ -6,20 +6,20 @@ import type { TemporaryUploads } from '../services/files/temporary-uploads';
 import { AppError } from '../utils/errors';
 import { inputOf } from './validate.middleware';
 
-/** Room for what stands around the file in a multipart body, in bytes. */
+/** The allowance for the parts of a multipart body around the file. */
 const MULTIPART_OVERHEAD_BYTES = 16 * 1024;
 
 type Field = Express.Multer.File & { upload?: UploadedFile };
 
 /**
- * Receives the one file of a multipart/form-data body into a temporary file, which becomes part of the input and
- * which `discardUpload` removes. Stands behind `validate`.
- * A file that is too large is refused while it is still coming in.
+ * Receives the file of a multipart/form-data body into a temporary file, which becomes part of the input.
+ * `discardUpload` deletes it. Requires `validate` before it. A file that is too large is refused while it is being
+ * received.
  */
 export function receiveUpload(spec: UploadSpec, temporaryUploads: TemporaryUploads): RequestHandler {
   const receive = multer({
     storage: storageOf(temporaryUploads),
-    // As browsers write names.
+    // Browsers encode file names in UTF-8.
     defParamCharset: 'utf8',
     limits: { fileSize: spec.maxBytes, files: 1, fields: 0, fieldNameSize: 100, headerPairs: 20 },
   }).single(spec.field);
@@ -40,10 +40,10 @@ export function receiveUpload(spec: UploadSpec, temporaryUploads: TemporaryUploa
   };
 }
 
-/** Removes the temporary file when the request is over. */
+/** Deletes the temporary file after the request. */
 export async function discardUpload(request: Request, { path }: UploadedFile): Promise<void> {
   await rm(path, { force: true }).catch((error: unknown) => {
-    request.log.warn({ err: error }, 'an upload that is done with could not be removed');
+    request.log.warn({ err: error }, 'a temporary upload could not be deleted');
   });
 }
 
@@ -68,16 +68,16 @@ function asUploadError(error: unknown, spec: UploadSpec): unknown {
   if (error instanceof AppError || !(error instanceof Error)) return error;
   if (error instanceof MulterError)
     return error.code === 'LIMIT_FILE_SIZE' ? tooLarge(spec) : invalidForm(spec);
-  // Errors of the system are the server's own; the parser's have no code, and are the client's.
+  // Errors of the operating system are errors of the server. Errors of the parser have no code and are client errors.
   if ('syscall' in error) return error;
   return new AppError('bad_request', 'The multipart body is malformed.');
 }
 
 function tooLarge({ maxBytes }: UploadSpec): AppError {
-  return new AppError('payload_too_large', `The file has more than ${maxBytes / 1024 / 1024} MB.`);
+  return new AppError('payload_too_large', `The file is larger than ${maxBytes / 1024 / 1024} MB.`);
 }
 
 function invalidForm({ field }: UploadSpec): AppError {
-  const message = 'must be the one field of the form, and hold one file';
+  const message = 'must be the only field of the form, and contain one file';
   return new AppError('validation_failed', `${field}: ${message}`, [{ path: field, message }]);
 }

@@ -4,7 +4,7 @@ import type { UploadedFile } from '../models/files/upload.model';
 import { AppError } from '../utils/errors';
 import { parseInput } from '../utils/validation';
 
-/** The schemas of a route's input. What has no schema is not looked at. */
+/** The schemas of the input of a route. Parts without a schema are ignored. */
 export interface InputSchemas {
   params?: z.ZodType;
   query?: z.ZodType;
@@ -15,11 +15,11 @@ export interface ValidInput {
   params: unknown;
   query: unknown;
   body: unknown;
-  /** What was uploaded, where the route takes a file. */
+  /** The uploaded file, if the route accepts one. */
   file?: UploadedFile;
 }
 
-/** Parses what the route takes. @throws AppError validation_failed, unsupported_media_type */
+/** Validates the input of a route. @throws AppError validation_failed, unsupported_media_type */
 export function validate(schemas: InputSchemas): RequestHandler {
   return (request, response, next) => {
     if (schemas.body && hasForeignBody(request)) {
@@ -38,7 +38,9 @@ export function inputOf(response: Response): ValidInput {
   return response.locals['input'] as ValidInput;
 }
 
-/** A request with `Content-Length: 0` has no body, so its type says nothing. */
+/**
+ * Whether a request has a body of another type than JSON. With `Content-Length: 0` it has no body, whatever its type.
+ */
 function hasForeignBody(request: Request): boolean {
   return request.body === undefined && request.get('content-length') !== '0' && request.is('json') === false;
 }

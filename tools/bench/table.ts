@@ -1,25 +1,25 @@
 const rows: [string, string, string][] = [];
 
-/** Prints a line of the table, and keeps it for `printTable`. */
+/** Prints a row of the table, and stores it for `printTable`. */
 export function note(what: string, figure: string, compared = ''): void {
   rows.push([what, figure, compared]);
   console.log(`${what.padEnd(52)} ${figure.padStart(16)}  ${compared}`);
 }
 
-/** Prints all lines as a Markdown table. */
+/** Prints all rows as a Markdown table. */
 export function printTable(): void {
   console.log(`\n| what | figure | compared |\n| --- | --- | --- |`);
   for (const row of rows) console.log(`| ${row.join(' | ')} |`);
 }
 
-/** How long `work` takes. */
+/** Returns how long `work` takes. */
 export async function milliseconds(work: () => Promise<unknown> | void): Promise<number> {
   const begun = performance.now();
   await work();
   return performance.now() - begun;
 }
 
-/** Operations per second of `total` calls, `parallel` of them at a time. */
+/** Returns the operations per second of `total` calls, with `parallel` of them at the same time. */
 export async function rate(
   total: number,
   parallel: number,

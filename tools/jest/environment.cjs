@@ -3,8 +3,8 @@ const { ModernFakeTimers } = require('@jest/fake-timers');
 const { ModuleMocker } = require('jest-mock');
 
 /**
- * A Jest environment without a `vm` context: tests run in the globals of the worker process. What it offers beyond
- * that is what Jest asks of every environment.
+ * A Jest environment without a `vm` context: tests run with the globals of the worker process. Otherwise it offers what
+ * Jest requires of every environment.
  */
 module.exports = class ProcessEnvironment {
   constructor({ projectConfig }) {
@@ -19,10 +19,10 @@ module.exports = class ProcessEnvironment {
 
   async teardown() {
     this.fakeTimersModern.dispose();
-    // Jest puts its own in their place for each file.
+    // Jest replaces it for each file.
     globalThis.console = this.console;
     process.exit = this.exit;
-    forgetTestsOfFile();
+    removeTestsOfFile();
   }
 
   exportConditions() {
@@ -35,10 +35,10 @@ module.exports = class ProcessEnvironment {
 };
 
 /**
- * Removes what jest-circus keeps in globals: the tests of the file, and the handlers of their events, to which each file
- * adds its own. They hold all that the tests have used, and each event would be handled once more for each earlier file.
+ * Removes what jest-circus stores in globals: the tests of the file and the event handlers, to which each file adds its
+ * own. They would keep everything alive that the tests have used, and handle each event again for each earlier file.
  */
-function forgetTestsOfFile() {
+function removeTestsOfFile() {
   for (const key of Object.getOwnPropertySymbols(globalThis)) {
     if (key.description === 'EVENT_HANDLERS' || key.description === 'JEST_STATE_SYMBOL')
       delete globalThis[key];

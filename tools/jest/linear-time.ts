@@ -1,36 +1,36 @@
-/** The lengths that are compared, in UTF-16 code units. */
+/** The lengths of the compared texts, in UTF-16 code units. */
 const SHORT = 4 * 1024;
 const LONG = 64 * 1024;
-/** In linear time the long text takes 16 times as long as the short one, in quadratic time 256 times. */
-const GREATEST_GROWTH = 80;
-/** Shorter times than this one, in milliseconds, count as much. */
-const LEAST = 0.02;
-/** Garbage collection and the like make a call longer, and none shorter: the fastest of so many counts. */
+/** With linear time the long text takes 16 times as long as the short one; with quadratic time, 256 times. */
+const MAX_GROWTH = 80;
+/** Shorter times count as this many milliseconds. */
+const MIN_DURATION_MS = 0.02;
+/** The fastest of this many calls counts, because garbage collection and the like only make calls slower. */
 const TRIES = 10;
 
 export type Work = (text: string, call: number) => unknown;
 
-/** A text of a length, from what it repeats. */
+/** Makes a text of a given length. */
 export type Make = (length: number) => string;
 export const repeat =
   (unit: string): Make =>
   (length) =>
     unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
-/** Parts that are each repeated, one after the other. */
+/** Several parts one after the other, each repeated. */
 export const parts =
   (...units: string[]): Make =>
   (length) =>
     units.map((unit) => repeat(unit)(Math.floor(length / units.length))).join('');
-/** A beginning and an end with what is repeated between them. */
+/** A repeated part between a beginning and an end. */
 export const between =
   (start: string, unit: string, end = ''): Make =>
   (length) =>
     start + repeat(unit)(length - start.length - end.length) + end;
-/** Characters of which few are the same. */
+/** Characters with few repetitions. */
 export const mixed: Make = (length) =>
   Array.from({ length }, (_, index) => String.fromCodePoint(0x4e00 + ((index * 7919) % 20_000))).join('');
 
-/** What scanners stumble over, whatever they look for. */
+/** Texts that are difficult for scanners. */
 export const TEXTS: Record<string, Make> = {
   'one word': repeat('a'),
   words: repeat('ab cd '),
@@ -66,7 +66,7 @@ export const TEXTS: Record<string, Make> = {
   'halves of characters': repeat('\ud800'),
 };
 
-/** The processor time of a call, in milliseconds; what it throws is one of its answers. */
+/** Returns the processor time of a call in milliseconds. Throwing is a valid result of the call. */
 async function duration(work: Work, text: string, call: number): Promise<number> {
   const start = process.cpuUsage();
   try {
@@ -78,31 +78,31 @@ async function duration(work: Work, text: string, call: number): Promise<number>
   return (user + system) / 1000;
 }
 
-/** How many times as long the long text takes as the short one, at the best of some tries. */
+/** Returns how much longer the long text takes than the short one, as a factor, using the fastest of several calls. */
 async function growth(work: Work, make: Make): Promise<number> {
   const [short, long] = [make(SHORT), make(LONG)];
   let shortest = Infinity;
   let longest = Infinity;
   let found = Infinity;
-  for (let call = 0; call < TRIES && found > GREATEST_GROWTH; call++) {
-    // The long one first: by then the function is compiled, and the short one does not take long for want of that.
+  for (let call = 0; call < TRIES && found > MAX_GROWTH; call++) {
+    // The long text is first, so that the function is already compiled when the short one is measured.
     longest = Math.min(longest, await duration(work, long, call));
     for (let each = 0; each < 3; each++) {
       shortest = Math.min(shortest, await duration(work, short, 3 * call + each));
     }
-    found = longest / Math.max(shortest, LEAST);
-    // Two tries of what takes a second are enough.
+    found = longest / Math.max(shortest, MIN_DURATION_MS);
+    // Two calls are enough if they take a second.
     if (longest > 1000 && call > 0) break;
   }
   return found;
 }
 
-/** The texts whose time grows faster than they do, with the growth. */
+/** Returns the texts whose time grows faster than linearly, with the growth factor. */
 export async function tooSlow(work: Work, texts: Record<string, Make>): Promise<Record<string, number>> {
   const slow: Record<string, number> = {};
   for (const [name, make] of Object.entries(texts)) {
     const found = await growth(work, make);
-    if (found > GREATEST_GROWTH) slow[name] = found;
+    if (found > MAX_GROWTH) slow[name] = found;
   }
   return slow;
 }

@@ -8,11 +8,11 @@ const ONCE = `${sep}once${sep}`;
 const JEST_CIRCUS = `${sep}jest-circus${sep}`;
 
 /**
- * Loads modules with Node.js's own `require`, in the place of jest-runtime, which loads all modules of the
- * application and its libraries anew for each test file. Here a worker loads them once. The modules below
- * `__tests__` are loaded anew for each file, since fixtures may register hooks; those in `fixtures/once` are not.
+ * Loads modules with the `require` of Node.js instead of jest-runtime, which would load all modules of the application
+ * and its libraries again for each test file. Here a worker loads them once. Only modules in `__tests__` are loaded
+ * again for each file, because fixtures may register hooks, except those in `fixtures/once`.
  *
- * Modules cannot be mocked. docs/decisions/0041-application-loaded-once.md tells why it is so.
+ * Modules cannot be mocked. See docs/decisions/0041-application-loaded-once.md.
  */
 class SharedRuntime {
   #transformer;
@@ -33,7 +33,7 @@ class SharedRuntime {
     return this.#requireFrom(path);
   }
 
-  /** The part of jest-circus that holds the tests of a file is loaded anew for each file. */
+  /** The part of jest-circus that stores the tests of a file is loaded again for each file. */
   requireInternalModule(path) {
     forget((cached) => cached.includes(JEST_CIRCUS));
     return require(path);
@@ -74,7 +74,7 @@ class SharedRuntime {
     this.restoreAllMocks();
   }
 
-  /** Node.js loads what ends in .ts with the transformer of the Jest configuration, and its cache on disk. */
+  /** Makes Node.js load .ts files with the transformer of the Jest configuration, which has a cache on disk. */
   #compileTypeScript() {
     Module._extensions['.ts'] = (module, path) => {
       const { code, sourceMapPath } = this.#transformer.transform(path, {
@@ -107,7 +107,7 @@ class SharedRuntime {
 
 function forget(matches) {
   for (const path of Object.keys(require.cache)) if (matches(path)) delete require.cache[path];
-  // Node.js lists in each module what it has loaded.
+  // Each module of Node.js has a list of the modules that it has loaded.
   module.children = module.children.filter(({ filename }) => !matches(filename));
 }
 

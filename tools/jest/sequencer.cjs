@@ -2,7 +2,7 @@
 const { sep } = require('node:path');
 const TestSequencer = require('@jest/test-sequencer').default;
 
-/** Files that take much longer than the others, or wait for real time to pass; the longest first. */
+/** The files that take much longer than the others, or wait for real time to pass, longest first. */
 const LONG = [
   'hostile-input.test.ts',
   'writing/scheduled-messages.test.ts',
@@ -18,8 +18,8 @@ const LONG = [
 ].map((part) => part.replace('/', sep));
 
 /**
- * Starts long files first: one that started last would run alone at the end. Jest does the same by itself from the
- * second run on, when it knows how long each file takes.
+ * Starts long files first, because a long file that starts last would run alone at the end. Jest itself does this from
+ * the second run on, when it knows the duration of each file.
  */
 module.exports = class LongestFirst extends TestSequencer {
   sort(tests) {

@@ -1,5 +1,5 @@
 'use strict';
 const fc = require('fast-check');
 
-// A run of all tests does the same each time. FUZZ_SEED tries another sequence.
+// Every run of the test suite uses the same random values, unless FUZZ_SEED sets another seed.
 fc.configureGlobal({ seed: Number(process.env.FUZZ_SEED ?? 20261123) });

@@ -5,5 +5,5 @@ import { pages } from './pages';
 import { peers } from './peers';
 import { pictures } from './pictures';
 
-/** All attacks, by the name that `--attacks` takes. */
+/** All attacks, by their names for `--attacks`. */
 export const ATTACKS: Record<string, Attack> = { peers, links, pages, 'log-ins': logIns, pictures };

@@ -1,7 +1,7 @@
 import { attackerAddress, type Attack } from '../attack';
 import { createChannel, register, rest } from '../http';
 
-/** A link that a careless search for its end looks at a million times. */
+/** A link whose end takes quadratic time to find with a naive search. */
 const BODY = `http://a${'.'.repeat(5300)}${')'.repeat(2690)}`;
 
 export const links: Attack = {

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { attackerAddress, type Attack } from '../attack';
 import { createChannel, register, rest } from '../http';
 
-/** A few kilobytes on the network, which a careless parser takes minutes for. */
+/** A few kilobytes compressed, for which a naive parser takes minutes. */
 const PAGE = gzipSync(`<title>x</title>${'<a>'.repeat(349_000)}`, { level: 9 });
 const LINKS_PER_MESSAGE = 3;
 

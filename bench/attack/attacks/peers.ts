@@ -6,7 +6,10 @@ import { register } from '../http';
 const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 const frame = (dst: string, payload: string): string => `{"type":"OFFER","dst":${dst},"payload":${payload}}`;
 
-/** What a peer sends: to a destination that is no string, to itself without reading, to nobody, and very deep. */
+/**
+ * The frames of a peer: to a destination that is not a string, to itself without reading, to an unknown peer, and
+ * deeply nested.
+ */
 const FRAMES = [
   frame('{"toString":1,"valueOf":1}', '1'),
   frame('"reader"', `"${'x'.repeat(60_000)}"`),
@@ -16,7 +19,7 @@ const FRAMES = [
   'not JSON',
 ];
 
-/** How many frames of a kind one connection sends before it is closed and another one opened. */
+/** How many frames of a kind one connection sends before it is replaced by another one. */
 const FRAMES_PER_CONNECTION = 500;
 
 export const peers: Attack = {
@@ -32,7 +35,7 @@ export const peers: Attack = {
       socket.on('error', () => undefined);
       return socket;
     };
-    // The destination of half of the frames does not read.
+    // The receiver of half of the frames does not read.
     connect('reader', token, attackerAddress(0)).on('open', function () {
       this.pause();
     });
@@ -43,7 +46,7 @@ export const peers: Attack = {
       await Promise.race([once(socket, 'open'), closed]);
       for (let each = 0; each < FRAMES_PER_CONNECTION && socket.readyState === WebSocket.OPEN; each++) {
         socket.send(FRAMES[index % FRAMES.length]!);
-        // What waits in the attacker's own memory is no attack.
+        // Frames that wait in the memory of the attacker would not be an attack.
         if (socket.bufferedAmount > 1024 * 1024) await new Promise((resolve) => setTimeout(resolve, 5));
       }
       socket.close();

@@ -4,7 +4,7 @@ import { register, upload } from '../http';
 
 const SIDE = 4000;
 
-/** Uploads of one address are limited, so the addresses change; it is one user all the same. */
+/** Uploads are limited per address, so the addresses change. All uploads are by one user. */
 export const pictures: Attack = {
   what: `one user uploads photographs of ${(SIDE * SIDE) / 1e6} megapixels, 30 at a time`,
   parallel: 30,
