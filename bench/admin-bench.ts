@@ -6,7 +6,7 @@ import { startServer } from '../src/server';
 import { fillDatabase } from './admin/fill';
 import { inTemporaryFolder } from './chat/temporary-folder';
 import { describeMachine } from '../tools/bench/machine';
-import { milliseconds, note, printTable } from '../tools/bench/table';
+import { milliseconds, addRow, printTable } from '../tools/bench/table';
 
 /**
  * `npm run bench:admin [-- --messages N]`: measures the administration routes with a million messages. Parley runs on
@@ -47,17 +47,17 @@ async function bench(dataDir: string): Promise<void> {
   );
   const database = await openDatabase({ ...config.database, dataDir });
   const filled = await milliseconds(() => fillDatabase(database.db, MESSAGES));
-  note(`insert of ${MESSAGES} messages`, `${(filled / 1000).toFixed(0)} s`);
+  addRow(`insert of ${MESSAGES} messages`, `${(filled / 1000).toFixed(0)} s`);
   const context = await createContext(config, { database });
   const server = await startServer(context);
   const token = await register(server.url);
   const counting = await milliseconds(() => untilCounted(server.url, token));
-  note('count of all hours that there were, in the background', `${(counting / 1000).toFixed(1)} s`);
+  addRow('count of all hours that there were, in the background', `${(counting / 1000).toFixed(1)} s`);
   for (const [what, path] of CALLS) {
     const spent: number[] = [];
     for (let run = 0; run < RUNS; run++) spent.push(await milliseconds(() => ask(server.url + path, token)));
     spent.sort((one, other) => one - other);
-    note(what, `${spent[RUNS >> 1]!.toFixed(1)} ms`, `slowest of ${RUNS}: ${spent.at(-1)!.toFixed(1)} ms`);
+    addRow(what, `${spent[RUNS >> 1]!.toFixed(1)} ms`, `slowest of ${RUNS}: ${spent.at(-1)!.toFixed(1)} ms`);
   }
   await server.close();
   await context.close();

@@ -15,9 +15,9 @@ export function diffOpenApi(before: JsonObject, after: JsonObject): Change[] {
   for (const [name, operation] of old) {
     const other = now.get(name);
     if (other) compareOperations(diff, name, operation, other);
-    else diff.note(true, name, 'is gone');
+    else diff.record(true, name, 'was removed');
   }
-  for (const name of now.keys()) if (!old.has(name)) diff.note(false, name, 'is new');
+  for (const name of now.keys()) if (!old.has(name)) diff.record(false, name, 'was added');
   return diff.changes;
 }
 
@@ -33,10 +33,10 @@ function operationsOf(document: JsonObject): Map<string, JsonObject> {
 
 function compareOperations(diff: SchemaDiff, name: string, old: JsonObject, now: JsonObject): void {
   if (old['operationId'] !== now['operationId']) {
-    diff.note(true, name, `operationId is ${text(now['operationId'])}, not ${text(old['operationId'])}`);
+    diff.record(true, name, `operationId is ${text(now['operationId'])}, not ${text(old['operationId'])}`);
   }
   const [wasOpen, isOpen] = [old, now].map((operation) => isEmpty(operation['security']));
-  if (wasOpen !== isOpen) diff.note(isOpen === false, name, isOpen ? 'takes no token' : 'takes a token');
+  if (wasOpen !== isOpen) diff.record(isOpen === false, name, isOpen ? 'takes no token' : 'takes a token');
   compareParameters(diff, name, parametersOf(old), parametersOf(now));
   compareBodies(diff, name, objectAt(old, 'requestBody'), objectAt(now, 'requestBody'));
   compareResponses(diff, name, objectAt(old, 'responses'), objectAt(now, 'responses'));
@@ -58,17 +58,17 @@ function compareParameters(
     const other = now.get(key);
     const at = `${name} ${key}`;
     // The server refuses unknown query parameters, but ignores unknown headers.
-    if (!other) diff.note(!key.startsWith('header'), at, 'is gone');
+    if (!other) diff.record(!key.startsWith('header'), at, 'was removed');
     else {
       diff.compare(at, 'input', parameter['schema'], other['schema']);
       const [was, is] = [parameter['required'] === true, other['required'] === true];
-      if (was !== is) diff.note(is, at, is ? 'is required' : 'may be left out');
+      if (was !== is) diff.record(is, at, is ? 'is required' : 'may be left out');
     }
   }
   for (const [key, parameter] of now) {
     if (old.has(key)) continue;
     const required = parameter['required'] === true;
-    diff.note(required, `${name} ${key}`, `is new${required ? ' and required' : ''}`);
+    diff.record(required, `${name} ${key}`, `was added${required ? ' and is required' : ''}`);
   }
 }
 
@@ -76,12 +76,12 @@ function compareBodies(diff: SchemaDiff, name: string, old: JsonObject, now: Jso
   const [before, after] = [objectAt(old, 'content'), objectAt(now, 'content')];
   for (const [type, content] of Object.entries(before)) {
     if (type in after) compareContent(diff, `${name} body`, 'input', content, after[type]);
-    else diff.note(true, `${name} body`, `is no longer ${type}`);
+    else diff.record(true, `${name} body`, `is no longer ${type}`);
   }
   for (const type of Object.keys(after)) {
     if (type in before) continue;
     const first = Object.keys(before).length === 0;
-    diff.note(first && now['required'] === true, `${name} body`, `${first ? 'is' : 'may also be'} ${type}`);
+    diff.record(first && now['required'] === true, `${name} body`, `${first ? 'is' : 'may also be'} ${type}`);
   }
 }
 
@@ -89,7 +89,7 @@ function compareResponses(diff: SchemaDiff, name: string, old: JsonObject, now: 
   for (const [status, response] of Object.entries(old)) {
     const at = `${name} ${status}`;
     if (!(status in now)) {
-      diff.note(true, at, 'is no longer answered');
+      diff.record(true, at, 'is no longer answered');
       continue;
     }
     const [before, after] = [response, now[status]].map((each) =>
@@ -97,13 +97,13 @@ function compareResponses(diff: SchemaDiff, name: string, old: JsonObject, now: 
     );
     for (const [type, content] of Object.entries(before!)) {
       if (type in after!) compareContent(diff, at, 'output', content, after![type]);
-      else diff.note(true, at, `is no longer ${type}`);
+      else diff.record(true, at, `is no longer ${type}`);
     }
     for (const type of Object.keys(after!))
-      if (!(type in before!)) diff.note(false, at, `may also be ${type}`);
+      if (!(type in before!)) diff.record(false, at, `may also be ${type}`);
   }
   for (const status of Object.keys(now)) {
-    if (!(status in old)) diff.note(/^[23]/.test(status), `${name} ${status}`, 'may be answered');
+    if (!(status in old)) diff.record(/^[23]/.test(status), `${name} ${status}`, 'may be answered');
   }
 }
 
@@ -130,9 +130,9 @@ export function diffAsyncApi(before: JsonObject, after: JsonObject): Change[] {
     const other = now.get(name);
     const direction = fromClients.has(name) ? 'input' : 'output';
     if (other) diff.compare(name, direction, message['payload'], other['payload']);
-    else diff.note(true, name, 'is gone');
+    else diff.record(true, name, 'was removed');
   }
-  for (const name of now.keys()) if (!old.has(name)) diff.note(false, name, 'is new');
+  for (const name of now.keys()) if (!old.has(name)) diff.record(false, name, 'was added');
   return diff.changes;
 }
 

@@ -45,7 +45,7 @@ export class SchemaDiff {
     this.open.delete(pair);
   }
 
-  note(breaking: boolean, at: string, what: string): void {
+  record(breaking: boolean, at: string, what: string): void {
     this.changes.push({ breaking, at, what });
   }
 
@@ -57,11 +57,15 @@ export class SchemaDiff {
       const other = newByShape.get(shape);
       if (other) this.compareOne(`${at} (${shape})`, direction, one, other);
       else
-        this.note(direction === 'input', at, `no longer ${direction === 'input' ? 'takes' : 'is'} ${shape}`);
+        this.record(
+          direction === 'input',
+          at,
+          `no longer ${direction === 'input' ? 'takes' : 'is'} ${shape}`,
+        );
     }
     for (const shape of newByShape.keys()) {
       if (oldByShape.has(shape)) continue;
-      this.note(
+      this.record(
         direction === 'output',
         at,
         `${direction === 'input' ? 'also takes' : 'may also be'} ${shape}`,
@@ -74,7 +78,7 @@ export class SchemaDiff {
     if (oldType !== newType) {
       // Input that may be anything includes every particular type.
       const widened = newType === 'anything';
-      this.note(widened ? direction === 'output' : true, at, `is ${newType}, not ${oldType}`);
+      this.record(widened ? direction === 'output' : true, at, `is ${newType}, not ${oldType}`);
       return;
     }
     this.compareValues(at, direction, old, now);
@@ -86,7 +90,7 @@ export class SchemaDiff {
         this.compare(`${at}${part === 'items' ? '[]' : '.*'}`, direction, one, other);
       else if (part !== 'propertyNames' && (one === false) !== (other === false) && oldType === 'object') {
         const closed = other === false;
-        this.note(
+        this.record(
           closed === (direction === 'input'),
           at,
           closed ? 'takes no other fields' : 'takes other fields',
@@ -98,13 +102,13 @@ export class SchemaDiff {
   private compareValues(at: string, direction: Direction, old: JsonObject, now: JsonObject): void {
     const [before, after] = [valuesOf(old), valuesOf(now)];
     if (!before && !after) return;
-    if (!before) this.note(direction === 'input', at, `is one of ${list(after!)} only`);
-    else if (!after) this.note(direction === 'output', at, `is no longer one of ${list(before)} only`);
+    if (!before) this.record(direction === 'input', at, `is one of ${list(after!)} only`);
+    else if (!after) this.record(direction === 'output', at, `is no longer one of ${list(before)} only`);
     else {
-      const gone = before.filter((value) => !after.includes(value));
+      const removed = before.filter((value) => !after.includes(value));
       const come = after.filter((value) => !before.includes(value));
-      if (gone.length > 0) this.note(direction === 'input', at, `is no longer ${list(gone)}`);
-      if (come.length > 0) this.note(direction === 'output', at, `may also be ${list(come)}`);
+      if (removed.length > 0) this.record(direction === 'input', at, `is no longer ${list(removed)}`);
+      if (come.length > 0) this.record(direction === 'output', at, `may also be ${list(come)}`);
     }
   }
 
@@ -114,14 +118,14 @@ export class SchemaDiff {
       if (before === after) continue;
       const narrower =
         after !== undefined && (before === undefined || (isUpper ? after < before : after > before));
-      const what = `${name} is ${after ?? 'gone'}, not ${before ?? 'without one'}`;
+      const what = `${name} is ${after ?? 'missing'}, not ${before ?? 'without one'}`;
       // Output with other bounds still has the same type.
-      this.note(narrower && direction === 'input', at, what);
+      this.record(narrower && direction === 'input', at, what);
     }
     for (const name of ['pattern', 'format'] as const) {
       if (old[name] === now[name]) continue;
       const breaking = direction === 'input' ? now[name] !== undefined : name === 'format';
-      this.note(breaking, at, `${name} is ${text(now[name])}, not ${text(old[name])}`);
+      this.record(breaking, at, `${name} is ${text(now[name])}, not ${text(old[name])}`);
     }
   }
 
@@ -132,18 +136,19 @@ export class SchemaDiff {
       const field = `${at}.${name}`;
       if (!(name in after)) {
         const taken = direction === 'input' && now['additionalProperties'] !== false;
-        this.note(!taken, field, 'is gone');
+        this.record(!taken, field, 'was removed');
         continue;
       }
       this.compare(field, direction, schema, after[name]);
       const [was, is] = [oldRequired.includes(name), newRequired.includes(name)];
-      if (was !== is) this.note(is === (direction === 'input'), field, is ? 'is required' : 'may be missing');
+      if (was !== is)
+        this.record(is === (direction === 'input'), field, is ? 'is required' : 'may be missing');
     }
     for (const name of Object.keys(after)) {
       if (name in before) continue;
       const required = newRequired.includes(name);
-      const what = `is new${required && direction === 'input' ? ' and required' : ''}`;
-      this.note(required && direction === 'input', `${at}.${name}`, what);
+      const what = `was added${required && direction === 'input' ? ' and is required' : ''}`;
+      this.record(required && direction === 'input', `${at}.${name}`, what);
     }
   }
 }
@@ -249,4 +254,4 @@ function numberAt(schema: JsonObject, name: string): number | undefined {
 }
 
 const list = (values: string[]): string => values.join(', ');
-const text = (value: Json | undefined): string => (value === undefined ? 'gone' : JSON.stringify(value));
+const text = (value: Json | undefined): string => (value === undefined ? 'missing' : JSON.stringify(value));

@@ -23,7 +23,7 @@ export type GroupRole = (typeof GROUP_ROLES)[number];
 export const JOIN_POLICIES = ['open', 'approval'] as const;
 export type JoinPolicy = (typeof JOIN_POLICIES)[number];
 
-/** Why somebody is no longer in a group or a channel, as far as they hear of it themselves. */
+/** Why a user is no longer in a group or a channel, as reported to that user. */
 export const REMOVAL_REASONS = ['left', 'removed', 'banned', 'deleted', 'closed'] as const;
 export type RemovalReason = (typeof REMOVAL_REASONS)[number];
 

@@ -30,7 +30,7 @@ export function channelModerationRoutes(service: ChannelRestrictionService): Api
       operationId: 'restrictChannelMember',
       tag,
       summary:
-        'Mute a user in a channel or ban them from it. This replaces a previous restriction. Requires the role moderator in the group.',
+        'Mute a user in a channel or ban them from it. This replaces a previous restriction. Requires the role moderator in the group, and a higher role than that of the user.',
       params: channelMemberParams,
       body: restrictInput,
       replies: { 200: { description: 'The current restriction.', schema: restrictionReply } },
@@ -41,7 +41,8 @@ export function channelModerationRoutes(service: ChannelRestrictionService): Api
       path: '/api/channels/:channelId/restrictions/:userId',
       operationId: 'liftChannelRestriction',
       tag,
-      summary: 'Lift a mute or a ban in a channel. Requires the role moderator in the group.',
+      summary:
+        'Lift a mute or a ban in a channel. Requires the role moderator in the group, and a higher role than that of the user.',
       params: channelMemberParams,
       replies: { 204: { description: 'The restriction was lifted.' } },
       handle: moderation.lift,

@@ -125,7 +125,8 @@ export function channelRoutes(services: ChannelsServices): ApiRoute[] {
       path: '/api/channels/:channelId/members',
       operationId: 'addChannelMember',
       tag,
-      summary: 'Add a member of the group to a private channel.',
+      summary:
+        'Add a member of the group to a private channel. Requires being the owner of the channel or the role admin in the group.',
       params: channelParams,
       body: addMemberInput,
       replies: { 204: { description: 'The user is a member of the channel.' } },
@@ -137,7 +138,7 @@ export function channelRoutes(services: ChannelsServices): ApiRoute[] {
       operationId: 'removeChannelMember',
       tag,
       summary:
-        'Remove a user from a private channel, or leave it. Participants of a direct conversation of three or more people can leave it, too.',
+        'Remove a user from a private channel, or leave it. Removing another user requires being the owner of the channel or the role admin in the group. A direct conversation of three or more people can be left, too.',
       params: channelMemberParams,
       replies: { 204: { description: 'The user is no longer a member of the channel.' } },
       handle: channels.removeMember,

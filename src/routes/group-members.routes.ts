@@ -91,7 +91,8 @@ export function groupMemberRoutes(service: GroupMemberService): ApiRoute[] {
       path: '/api/groups/:groupId/members/:userId',
       operationId: 'removeMember',
       tag,
-      summary: 'Remove a member from a group. The user no longer receives events of the group.',
+      summary:
+        'Remove a member from a group. Requires the role admin in the group, and a higher role than that of the member.',
       params: groupMemberParams,
       replies: { 204: { description: 'The user is no longer a member.' } },
       handle: members.remove,

@@ -20,7 +20,8 @@ export function groupRoutes(service: GroupService): ApiRoute[] {
       path: '/api/groups',
       operationId: 'createGroup',
       tag,
-      summary: 'Create a group. The caller becomes its owner.',
+      summary:
+        'Create a group. The caller becomes its owner. Depending on the setting GROUP_CREATION, requires the role group admin on the server.',
       body: createGroupInput,
       replies: { 201: { description: 'The group.', schema: groupReply } },
       handle: groups.create,

@@ -24,7 +24,8 @@ export function presenceRoutes(service: PresenceService): ApiRoute[] {
       path: '/api/channels/:channelId/presence',
       operationId: 'listPresence',
       tag,
-      summary: 'List the presence of the readers of a channel. Users who are not listed are offline.',
+      summary:
+        'List the presence of the readers of a channel. Users who are not listed are offline. Requires permission to read the channel.',
       params: channelParams,
       query: presencesQuery,
       replies: { 200: { description: 'A page of presences, sorted by user id.', schema: presencesReply } },

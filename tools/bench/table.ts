@@ -1,7 +1,7 @@
 const rows: [string, string, string][] = [];
 
 /** Prints a row of the table, and stores it for `printTable`. */
-export function note(what: string, figure: string, compared = ''): void {
+export function addRow(what: string, figure: string, compared = ''): void {
   rows.push([what, figure, compared]);
   console.log(`${what.padEnd(52)} ${figure.padStart(16)}  ${compared}`);
 }

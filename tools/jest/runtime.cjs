@@ -24,7 +24,7 @@ class SharedRuntime {
     this.#environment = environment;
     this.#transformer = transformer;
     this.#requireFrom = createRequire(testPath);
-    forget((path) => path.includes(TESTS) && !path.includes(ONCE));
+    uncache((path) => path.includes(TESTS) && !path.includes(ONCE));
     this.#compileTypeScript();
     environment.global.jest = this.#jest();
   }
@@ -35,7 +35,7 @@ class SharedRuntime {
 
   /** The part of jest-circus that stores the tests of a file is loaded again for each file. */
   requireInternalModule(path) {
-    forget((cached) => cached.includes(JEST_CIRCUS));
+    uncache((cached) => cached.includes(JEST_CIRCUS));
     return require(path);
   }
 
@@ -105,7 +105,7 @@ class SharedRuntime {
   }
 }
 
-function forget(matches) {
+function uncache(matches) {
   for (const path of Object.keys(require.cache)) if (matches(path)) delete require.cache[path];
   // Each module of Node.js has a list of the modules that it has loaded.
   module.children = module.children.filter(({ filename }) => !matches(filename));

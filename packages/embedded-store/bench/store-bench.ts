@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BSON, MongoClient, ObjectId, type Collection } from 'mongodb';
 import { startEmbeddedStore } from '../src';
 import { describeMachine } from '../../../tools/bench/machine';
-import { milliseconds, note, printTable, rate } from '../../../tools/bench/table';
+import { milliseconds, addRow, printTable, rate } from '../../../tools/bench/table';
 import { mapLookups, memory, plainAppends, timerDelay } from './machine';
 import { startServer } from './server';
 
@@ -37,19 +37,19 @@ async function writes(client: MongoClient, folder: string): Promise<void> {
   await messages.createIndex({ channel: 1, seq: -1 }, { unique: true });
   const bytes = BSON.calculateObjectSize(message(0));
   const plain = plainAppends(folder, bytes);
-  note(`append ${bytes} bytes + fdatasync, plain file, alone`, `${plain.toFixed(0)}/s`);
+  addRow(`append ${bytes} bytes + fdatasync, plain file, alone`, `${plain.toFixed(0)}/s`);
   const alone = await rate(500, 1, (i) => messages.insertOne(message(i)));
-  note('insertOne, one at a time', `${alone.toFixed(0)}/s`, `${(alone / plain).toFixed(2)} × plain file`);
+  addRow('insertOne, one at a time', `${alone.toFixed(0)}/s`, `${(alone / plain).toFixed(2)} × plain file`);
   const many = await rate(10_000, 64, (i) => messages.insertOne(message(1_000 + i)));
-  note('insertOne, 64 at once', `${many.toFixed(0)}/s`, `${(many / plain).toFixed(2)} × plain file`);
+  addRow('insertOne, 64 at once', `${many.toFixed(0)}/s`, `${(many / plain).toFixed(2)} × plain file`);
   const counters = client.db('bench').collection<{ _id: string; n: number }>('counters');
   await counters.insertOne({ _id: 'c', n: 0 });
   const increments = await rate(3_000, 32, () => counters.findOneAndUpdate({ _id: 'c' }, { $inc: { n: 1 } }));
-  note('$inc by findOneAndUpdate, 32 at once', `${increments.toFixed(0)}/s`);
+  addRow('$inc by findOneAndUpdate, 32 at once', `${increments.toFixed(0)}/s`);
   const found = await messages.findOne({});
   const byId = await rate(3_000, 1, () => messages.findOne({ _id: found?._id ?? new ObjectId() }));
   const map = mapLookups(10_000);
-  note('findOne by _id', `${byId.toFixed(0)}/s`, `a Map: ${(map / 1e6).toFixed(1)} million/s`);
+  addRow('findOne by _id', `${byId.toFixed(0)}/s`, `a Map: ${(map / 1e6).toFixed(1)} million/s`);
 }
 
 async function pages(messages: Collection<Message>, highest: number): Promise<number> {
@@ -78,14 +78,14 @@ async function reading(client: MongoClient, pid: number): Promise<void> {
   for (const collection of [small, large]) await collection.createIndex({ channel: 1, seq: -1 });
   await fill(small, 1_000);
   const filled = await milliseconds(() => fill(large, LARGE));
-  note(`insertMany of ${LARGE} documents`, `${((LARGE / filled) * 1000).toFixed(0)}/s`);
+  addRow(`insertMany of ${LARGE} documents`, `${((LARGE / filled) * 1000).toFixed(0)}/s`);
   const few = await pages(small, 1_000);
   const many = await pages(large, LARGE);
-  note('page of 50 out of a thousand', `${few.toFixed(2)} ms`);
-  note(`page of 50 out of ${LARGE}`, `${many.toFixed(2)} ms`, `${(many / few).toFixed(2)} × a thousand`);
-  note(`memory after inserting ${LARGE} documents`, memory(pid));
+  addRow('page of 50 out of a thousand', `${few.toFixed(2)} ms`);
+  addRow(`page of 50 out of ${LARGE}`, `${many.toFixed(2)} ms`, `${(many / few).toFixed(2)} × a thousand`);
+  addRow(`memory after inserting ${LARGE} documents`, memory(pid));
   const built = await milliseconds(() => large.createIndex({ body: 'text' }));
-  note('build of the text index', `${(built / 1000).toFixed(1)} s`);
+  addRow('build of the text index', `${(built / 1000).toFixed(1)} s`);
   const search = (words: string) => () =>
     large
       .find({ $text: { $search: words } }, { projection: { score: { $meta: 'textScore' } } })
@@ -97,16 +97,16 @@ async function reading(client: MongoClient, pid: number): Promise<void> {
     ['a common word', 'fox'],
     ['two words', 'brown servers'],
   ] as const) {
-    note(`text search, ${name}, best 50`, `${(1000 / (await rate(10, 1, search(words)))).toFixed(1)} ms`);
+    addRow(`text search, ${name}, best 50`, `${(1000 / (await rate(10, 1, search(words)))).toFixed(1)} ms`);
   }
 }
 
 async function reopening(dataDir: string): Promise<void> {
   const server = await startServer(dataDir);
-  note(`start of the process on ${LARGE} documents`, `${server.openMs.toFixed(0)} ms`);
+  addRow(`start of the process on ${LARGE} documents`, `${server.openMs.toFixed(0)} ms`);
   const client = await new MongoClient(server.uri).connect();
   await pages(client.db('bench').collection<Message>('large'), LARGE);
-  note('memory after a thousand pages', memory(server.pid));
+  addRow('memory after a thousand pages', memory(server.pid));
   await client.close();
   await server.stop();
 }
@@ -118,7 +118,7 @@ async function besideScan(dataDir: string): Promise<void> {
     store = await startEmbeddedStore({ dataDir });
   });
   if (!store) return;
-  note('start in a worker thread of a running process', `${opened.toFixed(0)} ms`);
+  addRow('start in a worker thread of a running process', `${opened.toFixed(0)} ms`);
   const client = await new MongoClient(store.uri).connect();
   const large = client.db('bench').collection<Message>('large');
   const quiet = await timerDelay(() => new Promise((resolve) => setTimeout(resolve, 1_000)));
@@ -126,8 +126,8 @@ async function besideScan(dataDir: string): Promise<void> {
   const delay = await timerDelay(async () => {
     spent = await milliseconds(() => large.countDocuments({ body: /zeppelin$/ }));
   });
-  note(`scan of ${LARGE} documents with a regex`, `${(spent / 1000).toFixed(1)} s`);
-  note(
+  addRow(`scan of ${LARGE} documents with a regex`, `${(spent / 1000).toFixed(1)} s`);
+  addRow(
     'latest timer of the main thread meanwhile',
     `${delay.toFixed(0)} ms late`,
     `idle: ${quiet.toFixed(0)} ms`,
@@ -148,7 +148,7 @@ async function main(): Promise<void> {
     }).connect();
     await writes(client, folder);
     await reading(client, server.pid);
-    note('memory after the text index and searches', memory(server.pid));
+    addRow('memory after the text index and searches', memory(server.pid));
     await client.close();
     await server.stop();
     await reopening(dataDir);

@@ -37,9 +37,9 @@ const nullable = { anyOf: [text, { type: 'null' }] };
 describe('the input of an operation', () => {
   it.each<[string, object, object, string[]]>([
     ['nothing', object({ a: text }), object({ a: text }), []],
-    ['a new field', object({}), object({ a: text }, []), ['ok .a is new']],
-    ['a new required field', object({}), object({ a: text }), ['BREAKING .a is new and required']],
-    ['a field is gone', object({ a: text }), object({}), ['BREAKING .a is gone']],
+    ['a new field', object({}), object({ a: text }, []), ['ok .a was added']],
+    ['a new required field', object({}), object({ a: text }), ['BREAKING .a was added and is required']],
+    ['a removed field', object({ a: text }), object({}), ['BREAKING .a was removed']],
     ['required', object({ a: text }, []), object({ a: text }), ['BREAKING .a is required']],
     ['optional', object({ a: text }), object({ a: text }, []), ['ok .a may be missing']],
     ['a type', object({ a: text }), object({ a: { type: 'number' } }), ['BREAKING .a is number, not string']],
@@ -52,7 +52,7 @@ describe('the input of an operation', () => {
     ['shorter', { ...text, maxLength: 9 }, { ...text, maxLength: 8 }, ['BREAKING  maxLength is 8, not 9']],
     ['longer', { ...text, maxLength: 8 }, { ...text, maxLength: 9 }, ['ok  maxLength is 9, not 8']],
     ['a bound', text, { ...text, minLength: 1 }, ['BREAKING  minLength is 1, not without one']],
-    ['a pattern', text, { ...text, pattern: 'x' }, ['BREAKING  pattern is "x", not gone']],
+    ['a pattern', text, { ...text, pattern: 'x' }, ['BREAKING  pattern is "x", not missing']],
     [
       'in a list',
       { type: 'array', items: text },
@@ -69,7 +69,7 @@ describe('the input of an operation', () => {
       'in one of two types',
       { ...object({ a: text }), type: ['object', 'null'] },
       { ...object({}), type: ['object', 'null'] },
-      ['BREAKING  (object).a is gone'],
+      ['BREAKING  (object).a was removed'],
     ],
     [
       'in parts',
@@ -86,8 +86,8 @@ describe('the input of an operation', () => {
 
 describe('the output of an operation', () => {
   it.each<[string, object, object, string[]]>([
-    ['a new field', object({}), object({ a: text }), ['ok .a is new']],
-    ['a field is gone', object({ a: text }), object({}), ['BREAKING .a is gone']],
+    ['a new field', object({}), object({ a: text }), ['ok .a was added']],
+    ['a removed field', object({ a: text }), object({}), ['BREAKING .a was removed']],
     ['optional', object({ a: text }), object({ a: text }, []), ['BREAKING .a may be missing']],
     ['required', object({ a: text }, []), object({ a: text }), ['ok .a is required']],
     ['a value more', { enum: ['a'] }, { enum: ['a', 'b'] }, ['BREAKING  may also be "b"']],
@@ -106,7 +106,7 @@ describe('the output of an operation', () => {
       'a field of one kind of object',
       { oneOf: [object({ kind: { const: 'a' }, x: text }), object({ kind: { const: 'b' } })] },
       { oneOf: [object({ kind: { const: 'b' } }), object({ kind: { const: 'a' } })] },
-      ['BREAKING  (object kind: "a").x is gone'],
+      ['BREAKING  (object kind: "a").x was removed'],
     ],
   ])('%s', (_, before, after, expected) => {
     expect(changes(openApi({}, before), openApi({}, after))).toEqual(
@@ -127,7 +127,7 @@ describe('an operation', () => {
   it.each<[string, object, string[]]>([
     ['another name', { operationId: 'build' }, ['BREAKING POST /things operationId is build, not makeThing']],
     ['no token', { security: [] }, ['ok POST /things takes no token']],
-    ['a parameter is gone', { parameters: [] }, ['BREAKING POST /things query dry is gone']],
+    ['a removed parameter', { parameters: [] }, ['BREAKING POST /things query dry was removed']],
     [
       'a parameter is required',
       {
@@ -146,8 +146,8 @@ describe('an operation', () => {
   ])('%s', (_, more, expected) => expect(changes(base, openApi({}, {}, more))).toEqual(expected));
 
   it('may be added or removed', () => {
-    expect(changes(base, { paths: {} })).toEqual(['BREAKING POST /things is gone']);
-    expect(changes({ paths: {} }, base)).toEqual(['ok POST /things is new']);
+    expect(changes(base, { paths: {} })).toEqual(['BREAKING POST /things was removed']);
+    expect(changes({ paths: {} }, base)).toEqual(['ok POST /things was added']);
     const closed = openApi({}, {}, { security: [] });
     expect(changes(closed, base)).toEqual(['BREAKING POST /things takes a token']);
   });
@@ -182,6 +182,6 @@ test('events are compared from the view of their sender', () => {
     [true, 'told may also be "b"'],
   ]);
   const more = document(wide, wide, { news: { payload: {} } });
-  expect(both(document(wide, wide), more)).toEqual([[false, 'news is new']]);
-  expect(both(more, document(wide, wide))).toEqual([[true, 'news is gone']]);
+  expect(both(document(wide, wide), more)).toEqual([[false, 'news was added']]);
+  expect(both(more, document(wide, wide))).toEqual([[true, 'news was removed']]);
 });
