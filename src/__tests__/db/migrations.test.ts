@@ -39,7 +39,7 @@ afterEach(async () => {
 
 const now = new Date();
 
-/** A user as the version before wrote them. */
+/** A user as the previous version stored them. */
 function user(username: string, more: Document = {}): Document {
   return {
     _id: new ObjectId(),
@@ -70,7 +70,7 @@ function channel(groupId: ObjectId, channelName: string): Document {
   return { _id: new ObjectId(), kind: 'group', groupId, name: channelName, visibility: 'public', seq: 0 };
 }
 
-/** A database of the version before, with names that are alike, which were no duplicates there. */
+/** A database of the previous version, with names that look alike, which were not duplicates in it. */
 async function fillAsBefore(): Promise<{ groups: Document[] }> {
   const users = db.collection('users');
   await users.createIndexes([
@@ -121,7 +121,7 @@ async function fillAsBefore(): Promise<{ groups: Document[] }> {
   return { groups };
 }
 
-/** Everything in the database. */
+/** The content of the whole database. */
 async function dump(): Promise<unknown> {
   const names = (await db.listCollections().toArray()).map((each) => each.name).sort();
   return Promise.all(
@@ -139,7 +139,7 @@ const collatedIndexes = async (): Promise<unknown[]> => {
   return all.flat().filter((index) => index['collation'] !== undefined);
 };
 
-/** The migration, counting how often it was run, and failing after some batches. */
+/** The migration, which counts its runs and fails after some batches. */
 function watched(failAfter = Infinity): { migrations: Migration[]; runs: () => number } {
   let runs = 0;
   let batches = 0;
@@ -195,7 +195,7 @@ test('migrates a database of the previous version, which works afterwards', asyn
       const input = { username, email: 'new@example.org', password: PASSWORD };
       expect((await server.api.post('/api/auth/register', input)).body.error.code).toBe('username_taken');
     }
-    // Whoever looked like the first one still has the exact name when the first one is gone.
+    // Names that look like the first one may still equal it once the first one is deleted.
     const { accessToken: token } = (await logIn('ada1')).body;
     await server.api.call('delete', '/api/users/me', { token, body: { password: PASSWORD } });
     const input = { username: 'ADAL', email: 'new@example.org', password: PASSWORD };
@@ -216,7 +216,7 @@ test('a stopped migration is finished by the next start, with the same keys', as
     await db.collection(collection).createIndexes(restored.map(({ v: _, ...index }) => index) as never);
     if (documents.length > 0) await db.collection(collection).insertMany(documents);
   }
-  // After the users, the groups, and a part of the channels.
+  // Fails after the users, the groups and a part of the channels.
   const killed = watched(8);
   await expect(prepareDatabase(db, silent, killed.migrations)).rejects.toThrow('killed');
   const half = await db.collection('channels').countDocuments({ nameKey: { $exists: true } });

@@ -6,9 +6,9 @@ import { startTestServer, type TestServer } from '../fixtures/server';
 import { until } from '../fixtures/until';
 import { upload } from '../fixtures/uploads';
 
-/** Commands whose cost depends on how many documents they look at. */
+/** Commands whose cost depends on the number of documents they examine. */
 const QUERIES = new Set(['find', 'aggregate', 'count', 'distinct', 'update', 'delete', 'findAndModify']);
-/** Read whole on purpose: it holds only what is being removed. */
+/** A collection that is scanned on purpose: it contains only what is being deleted. */
 const SMALL_COLLECTIONS = new Set(['channel_purges']);
 
 let server: TestServer;
@@ -106,7 +106,7 @@ async function useEverything(): Promise<void> {
   await api.post('/api/auth/logout', undefined, ada.token);
 }
 
-/** What people do with a group and who is in it, up to its end. */
+/** Calls the routes for the members of a group and for its whole life. */
 async function useGroups(owner: Person, members: [Person, Person]): Promise<void> {
   const { api } = server;
   const { groupId } = await createRoom(api, owner, members, 'public');
@@ -125,7 +125,7 @@ async function useGroups(owner: Person, members: [Person, Person]): Promise<void
   expect((await api.delete(path, members[0].token)).status).toBe(204);
 }
 
-/** What moderators and admins of a group do to its channels. */
+/** Calls the routes with which moderators and admins manage the channels of a group. */
 async function useModeration(
   ada: Person,
   bruno: Person,
@@ -164,7 +164,7 @@ async function useDirectMessages(ada: Person, bruno: Person, chiara: Person): Pr
   await api.delete(`/api/channels/${id}/members/${chiara.id}`, chiara.token);
 }
 
-/** How people come into a group, and are kept out of it. */
+/** Calls the routes to join a group and to ban from it. */
 async function useAdmissions(owner: Person, [member]: [Person, Person], groupId: string): Promise<void> {
   const { api } = server;
   const path = `/api/groups/${groupId}`;
@@ -193,7 +193,7 @@ async function useAdmissions(owner: Person, [member]: [Person, Person], groupId:
   expect((await api.get(`${path}/members`, member.token)).status).toBe(200);
 }
 
-/** What people do with messages. */
+/** Calls the routes for messages. */
 async function useMessages(channelId: string, messageId: string, ada: Person, bruno: Person): Promise<void> {
   const { api } = server;
   const channel = `/api/channels/${channelId}`;
@@ -232,7 +232,7 @@ async function useMessages(channelId: string, messageId: string, ada: Person, br
   await useFiles(channelId, ada, bruno);
 }
 
-/** Files on messages. */
+/** Calls the routes for files on messages. */
 async function useFiles(channelId: string, ada: Person, bruno: Person): Promise<void> {
   const { api } = server;
   const [sent, unsent] = [await upload(api, ada), await upload(api, ada)];
@@ -249,7 +249,7 @@ async function useFiles(channelId: string, ada: Person, bruno: Person): Promise<
   await uploadCleanup.removeUnreferenced();
 }
 
-/** The user's own view. */
+/** Calls the routes for the user's own view. */
 async function useOwnView(person: Person): Promise<void> {
   const { api, context } = server;
   const userIds = [new ObjectId(person.id)];
@@ -267,7 +267,7 @@ async function useOwnView(person: Person): Promise<void> {
   await api.get('/api/client/preferences', person.token);
 }
 
-/** What people do with their own accounts, and super admins with those of others. */
+/** Calls the routes for the user's own account, and the super admin's routes for the accounts of others. */
 async function useAccounts(ada: Person, bruno: Person): Promise<void> {
   const { api } = server;
   const cursor = '0'.repeat(24);
@@ -297,7 +297,7 @@ async function useAccounts(ada: Person, bruno: Person): Promise<void> {
   await api.call('delete', '/api/users/me', { token: back.body.accessToken, body: { password: PASSWORD } });
 }
 
-/** What super admins look at. */
+/** Calls the routes with which super admins inspect the server. */
 async function useAdministration(ada: Person, cursor: string): Promise<void> {
   const { api } = server;
   for (const query of [
@@ -351,7 +351,7 @@ async function useAdministration(ada: Person, cursor: string): Promise<void> {
   await api.delete(`/api/admin/announcements/${announced.body.announcement.id}`, ada.token);
 }
 
-/** Reports of messages, from the first to the last. */
+/** Calls the routes for reports of messages. */
 async function useReports(ada: Person, groupId: string, channelId: string): Promise<void> {
   const { api } = server;
   const reporter = await signUp(api, 'reporter');
@@ -375,7 +375,7 @@ async function useReports(ada: Person, groupId: string, channelId: string): Prom
   expect(resolved.status).toBe(200);
 }
 
-/** The parts of a command that explain takes; what belongs to the call it was made in is left out. */
+/** The parts of a command that explain accepts, without those that belong to the original call. */
 function explainable(command: Document): Document {
   const rest = Object.entries(command).filter(
     ([key]) => !/^(lsid|txnNumber|startTransaction|autocommit|\$.*|writeConcern|readConcern)$/.test(key),
@@ -383,7 +383,7 @@ function explainable(command: Document): Document {
   return Object.fromEntries(rest);
 }
 
-/** The plans in an explanation: that of an aggregation has them within its stages. */
+/** The plans in an explanation; those of an aggregation are within its stages. */
 function winningPlansOf(explained: unknown): unknown[] {
   if (typeof explained !== 'object' || explained === null) return [];
   return Object.entries(explained).flatMap(([key, value]) =>
@@ -391,7 +391,7 @@ function winningPlansOf(explained: unknown): unknown[] {
   );
 }
 
-/** A command for each write of a batch: explain takes one at a time. */
+/** One command for each write of a batch, because explain accepts one at a time. */
 function oneByOne(command: Document): Document[] {
   const name = ['updates', 'deletes'].find((each) => Array.isArray(command[each]));
   return name ? command[name].map((write: Document) => ({ ...command, [name]: [write] })) : [command];
@@ -414,7 +414,7 @@ test('no query of the API scans a whole collection', async () => {
   for (const command of seen) {
     const [name, collection] = Object.entries(command)[0] as [string, string];
     if (SMALL_COLLECTIONS.has(collection)) continue;
-    // Without a filter it looks at no document: the database keeps how many there are.
+    // Without a filter it examines no documents: the database stores the count.
     if (name === 'count' && Object.keys((command['query'] as object | undefined) ?? {}).length === 0)
       continue;
     const explained = await db.command({ explain: explainable(command), verbosity: 'queryPlanner' });

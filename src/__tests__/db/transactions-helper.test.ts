@@ -10,9 +10,9 @@ interface Item {
 
 let server: TestServer;
 let transactions: Transactions;
-/** What services hold. */
+/** The collection that services use. */
 let items: Collection<Item>;
-/** The same collection as somebody sees it who is part of no transaction. */
+/** The same collection outside of any transaction. */
 let seen: Collection<Item>;
 
 beforeAll(async () => {
@@ -35,7 +35,7 @@ const stored = async () => (await seen.find().sort({ _id: 1 }).toArray()).map(({
 const add = (_id: number) => items.updateOne({ _id }, { $inc: { n: 1 } });
 const failing = (message: string) => () => Promise.reject(new Error(message));
 
-/** A promise that somebody else resolves. */
+/** A promise that is resolved from outside. */
 function gate(): { opened: Promise<void>; open: () => void } {
   let open = () => {};
   const opened = new Promise<void>((resolve) => (open = resolve));

@@ -50,7 +50,7 @@ test('kill -9 while messages with files are sent: after a retry each exists once
 }, 120_000);
 
 describe('the upload folder', () => {
-  /** Starts a server in a folder, does something with it, and ends it. @returns what it wrote. */
+  /** Starts a server in a folder, calls a function and stops the server. @returns its output. */
   async function serve<Result>(
     settings: Record<string, string>,
     folder: string,
@@ -62,7 +62,7 @@ describe('the upload folder', () => {
     return { result, stdout: server.stdout };
   }
 
-  /** Registers somebody who uploads a file. */
+  /** Registers a user who uploads a file. */
   const uploadNote = async (url: string) => {
     const api = await createApi(url);
     const ada = await signUp(api, 'ada');
@@ -111,7 +111,7 @@ describe('the upload folder', () => {
     }
     expect(await readdir(join(uploads, 'files'))).toEqual(files);
 
-    // Its own database may be cleared, and the folder is free then.
+    // The database of the folder may be cleared, and then the folder may be used by another one.
     const cleared = await runNpmScript('clear', ['--yes'], join(folder, 'data'), { UPLOAD_DIR: uploads });
     expect(cleared).toMatchObject({ code: 0, stderr: '' });
     expect(cleared.stdout).toMatch(/^Deleted everything in the database "parley" in .+ and in .+uploads\.$/);

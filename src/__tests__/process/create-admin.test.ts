@@ -75,7 +75,7 @@ it('constructs all services without a timer or a connection', async () => {
     linkPreviews: { enabled: true },
     mail: { ...config.mail, smtpUrl: 'smtp://127.0.0.1:1' },
   };
-  // With the database at hand nothing is waited for, so no other work of this process comes in between.
+  // The database needs no waiting, so no other work of this process runs in between.
   const context = await createContext(everything, { database });
   const calls = begun.map((spy) => spy.mock.calls.length);
   for (const spy of begun) spy.mockRestore();
@@ -89,7 +89,7 @@ it('leaves background work to the server, as every script does', async () => {
   const { channelId } = await createRoom(idle.api, founder);
   const input = { channelId, body: 'Later', sendAt: new Date(Date.now() + 3_600_000).toISOString() };
   expect((await idle.api.post('/api/client/scheduled-messages', input, founder.token)).status).toBe(201);
-  // It still answers, and sends nothing by itself any more.
+  // It still answers requests, but starts nothing by itself any more.
   await idle.context.close();
   const { scheduledMessages } = idle.context.database.collections;
   const due = new Date(Date.now() - 60_000);

@@ -7,10 +7,10 @@ import { connect } from '../fixtures/sockets';
 
 afterAll(cleanUp);
 
-/** How many writes there are of each kind. */
+/** The number of writes of each kind. */
 const COUNT = 40;
 
-/** A write with its key, and its answer once there was one. */
+/** A write with its key, and its answer once there is one. */
 interface Write {
   method: 'post' | 'patch';
   path: string;
@@ -41,7 +41,7 @@ describe('kill -9', () => {
         socket.once('group:added', resolve),
       );
       const lost = call(api, write, ada).catch(() => undefined);
-      // It is told of when it is committed, and answered after that.
+      // The event arrives after the commit, and the answer after the event.
       const { group } = await received;
       await server.end('SIGKILL');
       await lost;
@@ -104,7 +104,7 @@ describe('kill -9', () => {
         };
         const lines = await Promise.allSettled(Array.from({ length: 12 }, retryUntilAnswered));
         for (const each of lines) {
-          // What ended the lines is the connection, never a wrong answer.
+          // Senders stop because the connection is closed, never because of a wrong answer.
           if (each.status === 'rejected')
             expect((each.reason as NodeJS.ErrnoException).code).toMatch(/^(ECONNRESET|ECONNREFUSED|EPIPE)$/);
         }
@@ -124,7 +124,7 @@ describe('kill -9', () => {
         }
       };
       await Promise.all(Array.from({ length: 12 }, retry));
-      // Each edit has taken one revision of the channel, behind the one of the message.
+      // Each edit has taken one revision of the channel, after the one of the message.
       const revisions = edits.map(({ answer }) => answer!.body.message.revision as number);
       expect(revisions.sort((a, b) => a - b)).toEqual(edits.map((_, index) => index + 2));
       const { body: list } = await api.get('/api/channels', ada.token, { groupId, limit: 200 });

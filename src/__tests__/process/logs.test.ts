@@ -15,7 +15,7 @@ const SECRET = 'the signing secret of this test, long enough';
 const ENCRYPTION_KEY = 'the encryption key of this test, long enough';
 const GUESS = 'a wrong guess at a password';
 
-/** A day in the life of a server. @returns everything that must not be in its logs, and the ids of requests. */
+/** Uses many features of a server. @returns everything that must not be in its logs, and the ids of requests. */
 async function useEverything(url: string) {
   const api = await createApi(url);
   const requestIds: string[] = [];
@@ -31,7 +31,7 @@ async function useEverything(url: string) {
   note(await api.post('/api/auth/login', { identifier: ada.username, password: GUESS }));
   note(await api.post('/api/auth/login', { identifier: ada.username, password: PASSWORD, extra: 1 }));
   note(await api.call('post', '/api/auth/login', { body: `{"password":"${GUESS}",`, headers: JSON_TYPE }));
-  // Tokens in all the wrong places.
+  // Tokens in places where they do not belong.
   note(await api.get(`/nowhere?token=${ada.token}`));
   note(await api.get('/api/auth/me', `${ada.token}x`));
   note(await api.call('get', '/api/auth/me', { headers: { cookie: `token=${ada.token}` } }));
@@ -56,7 +56,7 @@ async function useEverything(url: string) {
   note(await api.post('/api/auth/logout', undefined, ada.token));
   const { accessToken, refreshToken } = refreshed.body;
   const tokens = [ada.token, ada.refreshToken, bob.token, bob.refreshToken, accessToken, refreshToken];
-  // Without its signature a token is harmless, and its payload is no secret; the signature is.
+  // Without its signature a token is harmless and its payload is not secret; the signature is.
   const parts = tokens.map((token: string) => token.split('.').at(-1)!);
   return { requestIds, secrets: [PASSWORD, GUESS, SECRET, ENCRYPTION_KEY, message.body, ...parts] };
 }
@@ -121,7 +121,7 @@ onFullDisk('that cannot be written stop nothing, and take no more than a bound',
     setImmediate(() => process.stderr.write(String(process.memoryUsage().rss), () => process.exit(7)));
   `;
   const full = await open('/dev/full', 'w');
-  // It used to throw at the first line, and to hang in the end.
+  // It used to throw at the first record, and later to hang.
   const child = spawn(process.execPath, ['-e', program], {
     stdio: ['ignore', full.fd, 'pipe'],
     timeout: 20_000,

@@ -6,7 +6,7 @@ import { until } from '../fixtures/until';
 
 afterAll(cleanUp);
 
-/** Scheduled messages, all for the same moment. */
+/** Scheduled messages, all for the same time. */
 const COUNT = 40;
 
 test('kill -9 while scheduled messages are sent: after the restart each exists once', async () => {
@@ -33,7 +33,7 @@ test('kill -9 while scheduled messages are sent: after the restart each exists o
     const { body } = await after.get('/api/client/scheduled-messages', ada.token);
     return body.scheduledMessages.length as number;
   };
-  // What the killed one had taken is free when its lease ends.
+  // Messages that the killed server had claimed become available when its lease expires.
   await until(async () => (await left()) === 0, 60_000);
   const history = await after.get(`/api/channels/${channelId}/messages`, ada.token, { limit: 200 });
   const sent = history.body.messages.map((message: { body: string }) => message.body);

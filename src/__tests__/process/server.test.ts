@@ -9,9 +9,9 @@ import { until } from '../fixtures/until';
 
 afterAll(cleanUp);
 
-// The tests of this file wait for processes most of the time, so they wait together.
+// The tests of this file mostly wait for processes, so they run concurrently.
 
-/** Whether anything takes connections there. */
+/** Whether a server accepts connections at this address. */
 const isListening = (url: string) =>
   new Promise<boolean>((resolve) => {
     const { hostname, port } = new URL(url);
@@ -20,7 +20,7 @@ const isListening = (url: string) =>
     socket.once('connect', () => socket.destroy());
   });
 
-/** Opens a request and stops where its body should come, once the server has said that it waits for that. */
+/** Opens a request and stops before its body, once the server has answered "100 Continue". */
 function openRequest(url: string, person: Person, path: string, body: string, agent: Agent) {
   const call = request(`${url}${path}`, {
     method: 'POST',
@@ -58,7 +58,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     const { channelId } = await createRoom(api, ada);
     const path = `/api/channels/${channelId}/messages`;
     const body = JSON.stringify({ clientMessageId: 'late', body: 'sent while the server was ending' });
-    // A client that would hold its connection open must not hold the server up.
+    // A client that keeps its connection open must not delay the shutdown.
     const agent = new Agent({ keepAlive: true });
     const call = await openRequest(url, ada, path, body, agent);
 
@@ -103,7 +103,7 @@ describe('a request that never ends', () => {
 });
 
 describe('an unhandled error', () => {
-  /** Starts a server in which a signal makes something go wrong outside of any call. */
+  /** Starts a server in which a signal causes an error outside of any request. */
   async function spawnFaulty(fault: string) {
     const folder = await temporaryFolder();
     const preload = join(folder, 'fault.js');
@@ -131,7 +131,7 @@ describe('an unhandled error', () => {
 });
 
 describe('kill -9 at any moment', () => {
-  /** Sends until the server is gone. @returns the messages that were acknowledged. */
+  /** Sends messages until the server has exited. @returns the messages that were acknowledged. */
   async function sendUntilKilled(api: Api, person: Person, path: string, kill: () => void) {
     const acknowledged: any[] = [];
     const sendRepeatedly = async (name: number) => {
@@ -144,7 +144,7 @@ describe('kill -9 at any moment', () => {
     };
     const lines = await Promise.allSettled([0, 1, 2, 3].map(sendRepeatedly));
     for (const { reason } of lines as PromiseRejectedResult[]) {
-      // What ended the lines is the connection, never a wrong answer.
+      // Senders stop because the connection is closed, never because of a wrong answer.
       expect((reason as NodeJS.ErrnoException).code).toMatch(/^(ECONNRESET|ECONNREFUSED|EPIPE)$/);
     }
     return acknowledged;
@@ -170,7 +170,7 @@ describe('kill -9 at any moment', () => {
 
     server = await spawnServer({ DATA_DIR: folder });
     api = await createApi(await server.listening());
-    // Access tokens are good still, refresh tokens too, and one that was spent stays spent.
+    // Access tokens and refresh tokens are still valid, and a used refresh token stays used.
     expect((await api.get('/api/auth/me', ada.token)).body.user).toMatchObject({ role: 'super_admin' });
     expect((await api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).status).toBe(200);
     expect((await api.post('/api/auth/refresh', { refreshToken: bob.refreshToken })).status).toBe(200);
@@ -191,7 +191,7 @@ describe('kill -9 at any moment', () => {
     const byId = new Map(stored.map((message) => [message.clientMessageId, message]));
     expect(byId.size).toBe(stored.length);
     for (const message of acknowledged) expect(byId.get(message.clientMessageId)).toEqual(message);
-    // Sent again, an acknowledged message is the one that is there; a new one goes on behind the last.
+    // A retry of an acknowledged message returns the stored one; a new message gets the next seq.
     const { clientMessageId, body } = acknowledged[0];
     const repeated = await api.post(path, { clientMessageId, body }, ada.token);
     expect([repeated.status, repeated.body.message]).toEqual([200, acknowledged[0]]);

@@ -7,7 +7,7 @@ import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 
 afterAll(cleanUp);
 
-/** A start that must fail: what the operator reads, which is one line and nothing else. */
+/** Starts a server that must fail. @returns its message for the operator, a single line without anything else. */
 async function refusal(settings: Record<string, string>, workingDirectory?: string): Promise<string> {
   const server = await spawnServer(settings, workingDirectory);
   expect({ ...(await server.exited), stdout: server.stdout }).toEqual({ code: 1, signal: null, stdout: '' });
@@ -29,7 +29,7 @@ it('reports where it listens, where the docs and the data are, and how to create
     `  First account  The first one to register (POST ${url}/api/auth/register) becomes super admin.`,
     '',
   ]);
-  // What it tells is so.
+  // Its output is true.
   const api = await createApi(url);
   expect((await api.get('/health/ready')).status).toBe(200);
   expect((await fetch(`${url}/api-docs`)).status).toBe(200);
@@ -100,7 +100,7 @@ describe('a failed start', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
     const folder = await temporaryFolder();
-    // Redis refuses, so its clients are trying again; the warnings are not what this is about.
+    // Redis refuses connections, so its clients retry; their warnings are not the subject here.
     const settings = { DATA_DIR: folder, REDIS_URL: 'redis://127.0.0.1:1', LOG_LEVEL: 'silent' };
     expect(await refusal({ ...settings, PORT: String(port) })).toContain(`PORT ${port} is taken`);
     await expect(access(join(folder, 'store.lock'))).rejects.toThrow('ENOENT');
@@ -118,7 +118,7 @@ describe('a failed start', () => {
   });
 
   it('names a host that does not belong to this machine', async () => {
-    // An address kept for documentation: no machine has it.
+    // An address reserved for documentation, which no machine has.
     const hosts = ['192.0.2.1', 'no.such.host.invalid'];
     const lines = await Promise.all(hosts.map((host) => refusal({ HOST: host })));
     expect(lines).toEqual(hosts.map((host) => `HOST ${host} is not an address of this machine.`));
@@ -138,7 +138,7 @@ describe('a failed start', () => {
     const api = await createApi(url);
     expect((await api.get('/health/ready')).status).toBe(200);
     expect(await first.end('SIGTERM')).toEqual({ code: 0, signal: null });
-    // And its end frees the folder.
+    // Its exit frees the folder.
     const next = await spawnServer({ DATA_DIR: folder });
     await next.listening();
     await next.end('SIGTERM');

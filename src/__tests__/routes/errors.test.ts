@@ -21,12 +21,12 @@ afterAll(() => server.close());
 
 const REGISTER = '/api/auth/register';
 
-/** Sends a body exactly as it is. The form of the answer is checked here, as the API client does elsewhere. */
+/** Sends a raw body. The form of the answer is checked here, as the API client does elsewhere. */
 async function sendRaw(body: string | Buffer, headers: Record<string, string> = {}, path = REGISTER) {
   const call = supertest(server.url)
     .post(path)
     .set({ 'Content-Type': 'application/json', ...headers });
-  // Otherwise supertest would turn the bytes into JSON once more.
+  // Otherwise supertest would encode the bytes as JSON again.
   call.serialize((content) => content as string);
   const answer = await call.send(body as string);
   expect(answer.body).toEqual({

@@ -51,7 +51,7 @@ async function startRestricted(): Promise<typeof restricted> {
   };
 }
 
-/** Who calls, and what there is for them to call: the ids are what stands in a path. */
+/** The caller, and the ids with which paths are filled. */
 interface Fixture {
   actor: Person;
   sessionId: string;
@@ -59,26 +59,26 @@ interface Fixture {
   userId: string;
   groupId: string;
   channelId: string;
-  /** Of the group's owner. */
+  /** A message of the group's owner. */
   messageId: string;
-  /** Of that message, by the guest. */
+  /** A reply of the guest to that message. */
   reportId: string;
-  /** Into the group. */
+  /** An invite into the group. */
   inviteId: string;
   code: string;
   emoji: string;
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
-  /** On the message, or not on any yet. */
+  /** An upload on the message, or on none yet. */
   attachmentId: string;
-  /** Of an avatar. */
+  /** The name of an avatar file. */
   name: string;
-  /** Whether a list is to be that of all groups. */
+  /** Whether a list is that of all groups. */
   wholeServer: boolean;
 }
 
-/** What a call carries beside its path. Later routes add theirs. */
+/** The body, query and headers of each call beside its path. */
 const CALLS: Record<string, (fixture: Fixture) => Call> = {
   'post /api/auth/register': () => {
     const username = `r${randomUUID().slice(0, 20)}`;
@@ -169,7 +169,7 @@ const collections = () => server.context.database.collections;
 const sessionOf = async ({ id }: Person) =>
   (await collections().sessions.findOne({ userId: new ObjectId(id) }))!._id.toHexString();
 
-/** What stands in the address of a file that is given out to somebody. */
+/** The query of a signed URL for a file. */
 function ticketFor({ id }: Person, sessionId: string, attachmentId: string): string {
   const caller = { userId: new ObjectId(id), sessionId: new ObjectId(sessionId) };
   const { links } = server.context.services.uploads.link({ ...caller, role: 'client', address: '' }, [
@@ -178,7 +178,7 @@ function ticketFor({ id }: Person, sessionId: string, attachmentId: string): str
   return new URL(links[0]!.url, server.url).searchParams.get('ticket')!;
 }
 
-/** Puts a file of somebody there, whether they could upload it or not. @returns its id. */
+/** Stores a file of a user, whether they could upload it or not. @returns its id. */
 async function addUpload({ id }: Person): Promise<string> {
   const _id = new ObjectId();
   await server.context.database.collections.uploads.insertOne({
@@ -196,7 +196,7 @@ async function addUpload({ id }: Person): Promise<string> {
   return _id.toHexString();
 }
 
-/** Somebody new with a role. The role is written before anything has asked for it. */
+/** A new user with a role. The role is stored before anything has read it. */
 async function createActor(role: Role): Promise<Person> {
   if (role === 'anonymous') return { id: '', username: 'nobody', token: '', refreshToken: 'nothing' };
   const actor = await copyPerson(server, stranger, role.replace('_', ''));
@@ -210,12 +210,12 @@ async function createActor(role: Role): Promise<Person> {
   return actor;
 }
 
-/** Routes that leave those who call them as they were. */
+/** Routes that do not change the state of the caller. */
 const ABOUT_GROUPS = /^\/api\/(groups|channels|messages|reports|admin\/(groups|channels))\b/;
 
 const actors = new Map<Role, Promise<Person>>();
 
-/** The routes about groups, each of which gets a new group, share one person for each role. */
+/** Each call of a route about groups gets a new group; the calls share one user for each role. */
 function actorFor(role: Role, row: Row | undefined): Promise<Person> {
   if (!row || !ABOUT_GROUPS.test(row.path)) return createActor(role);
   const actor = actors.get(role) ?? createActor(role);
@@ -223,14 +223,14 @@ function actorFor(role: Role, row: Row | undefined): Promise<Person> {
   return actor;
 }
 
-/** Notifies somebody of something. @returns the id of the notification. */
+/** Notifies a user. @returns the id of the notification. */
 async function notify({ id }: Person): Promise<string> {
   const userId = new ObjectId(id);
   await server.context.services.notifications.notify([userId], { kind: 'warning', actorId: null });
   return (await collections().notifications.findOne({ userId }))!._id.toHexString();
 }
 
-/** Has somebody a message scheduled, whether they could write there or not. @returns its id. */
+/** Schedules a message for a user, whether they could send there or not. @returns its id. */
 async function schedule({ id }: Person, channelId: string): Promise<string> {
   const _id = new ObjectId();
   const sendAt = new Date(Date.now() + 3_600_000);
@@ -249,17 +249,17 @@ async function schedule({ id }: Person, channelId: string): Promise<string> {
   return _id.toHexString();
 }
 
-/** Routes on which a group and what is in it have no bearing, not even that of who calls. */
+/** Routes that do not depend on a group, its content or the role of the caller in it. */
 const WITHOUT_GROUP =
   /^\/api\/(auth|users$|users\/me\/(avatar|blocks)|client\/(notifications|preferences)|admin\/(users|announcements|maintenance))/;
 
-/** What calls carry in their body of what is not in every group. */
+/** Objects that calls need in their body and that not every group contains. */
 const IN_BODY: Record<string, (keyof Fixture)[]> = {
   '/api/invites/accept': ['code'],
   '/api/upload/links': ['attachmentId'],
 };
 
-/** @param row the only one for which the stage is set; for any row, if it is left out. */
+/** @param row the row for which the fixture is created; for any row if it is omitted. */
 async function createFixture(role: Role, special: string, row?: Row): Promise<Fixture> {
   const needs = (name: keyof Fixture) =>
     !row || row.path.includes(`{${name}}`) || IN_BODY[row.path]?.includes(name) === true;
@@ -298,7 +298,7 @@ async function announce(): Promise<string> {
 
 const shared = new Map<string, Promise<Fixture>>();
 
-/** A stage of its own for a call that changes something; the others share one. */
+/** Returns a new fixture for a call that changes something, and a shared one for others. */
 function fixtureFor(role: Role, row: Row, expected: number): Promise<Fixture> {
   const { method, special } = row;
   if (method !== 'get' && expected < 400 && role !== 'anonymous') return createFixture(role, special, row);
@@ -326,7 +326,7 @@ const NO_GROUP: InGroup = {
 
 const originals = new Map<string, Promise<RoomTemplate>>();
 
-/** What the groups of a kind are copied from: a group of the super admin with the guest in it. */
+/** The templates of the groups of each kind: a group of the super admin that includes the guest. */
 function originalOf(special: string): Promise<RoomTemplate> {
   const visibility = special === 'public group' || special === 'approval group' ? 'public' : 'private';
   const joinPolicy = special === 'approval group' ? 'approval' : 'open';
@@ -341,8 +341,8 @@ function originalOf(special: string): Promise<RoomTemplate> {
 }
 
 /**
- * A group in which the actor has the role, with a channel, and a message of its owner in it.
- * @param needs says whether a call needs what is not in every group.
+ * Creates a group in which the actor has the role, with a channel and a message of its owner.
+ * @param needs whether a call needs an object that not every group contains.
  */
 async function createGroup(
   role: Role,
@@ -385,7 +385,7 @@ async function createGroup(
   return { ...inGroup, channelId, messageId, attachmentId, reportId };
 }
 
-/** Reports a message; the guest has no token any more, after all that is done to them. */
+/** Reports a message; the guest's token may not be valid any more at this point. */
 async function addReport(id: string): Promise<string> {
   const message = await collections().messages.findOne({ _id: new ObjectId(id) });
   const channel = await collections().channels.findOne({ _id: message!.channelId });
@@ -425,10 +425,10 @@ async function statusFor(role: Role, row: Row, expected: number): Promise<number
   return answer.status;
 }
 
-/** What is posted, and changes nothing. */
+/** POST routes that change nothing. */
 const READS = ['post /api/client/sync', 'post /api/upload/links'];
 
-/** After these the token is no longer good, with which the answer could be asked for again. */
+/** Routes after which the token is invalid, so that the answer cannot be requested again. */
 const ENDS_SESSION = [
   'post /api/auth/logout',
   'post /api/auth/logout-everywhere',
@@ -438,7 +438,7 @@ const ENDS_SESSION = [
   'delete /api/users/me',
 ];
 
-/** A write that is sent again under its idempotency key gets the first answer. */
+/** A write that is repeated with its idempotency key returns the first answer. */
 function expectReplay({ method, path }: Row, first: Answer, { status, body, headers }: Answer): void {
   if (ENDS_SESSION.includes(`${method} ${path}`)) expect(status).toBe(401);
   else expect([status, body, headers['idempotency-replayed']]).toEqual([first.status, first.body, 'true']);
@@ -461,7 +461,7 @@ describe('the access table', () => {
   it.each(ACCESS_TABLE.map((row) => [`${row.method} ${row.path} ${row.special}`.trim(), row] as const))(
     '%s',
     async (_, row) => {
-      // One by one: what they write at once would be in each other's way, and be tried again.
+      // The calls run one after the other: concurrent writes would conflict and be retried.
       const answers: [Role, number][] = [];
       for (const role of ROLES) {
         const expected = row.statuses[role];

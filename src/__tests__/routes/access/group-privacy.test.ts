@@ -8,7 +8,7 @@ let server: TestServer;
 let owner: Person;
 let member: Person;
 let outsider: Person;
-/** The commands that went to the database, by name and collection. */
+/** The commands that are sent to the database, by name and collection. */
 const commands: string[] = [];
 
 beforeAll(async () => {
@@ -16,7 +16,7 @@ beforeAll(async () => {
   const { client } = server.context.database.db;
   client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
     const collection = String(command[commandName]);
-    // What the server does by itself meanwhile is about other things.
+    // Background commands of the server use other collections.
     if (/^(groups|memberships|group_|join_requests|invites|channel)/.test(collection)) {
       commands.push(`${commandName} ${collection}`);
     }
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** Everything that one can try with a group, from outside. */
+/** Everything that an outsider can try with a group. */
 function attempts(
   groupId: string,
 ): [method: 'get' | 'post' | 'patch' | 'put' | 'delete', path: string, body?: object][] {
@@ -64,7 +64,7 @@ function attempts(
   ];
 }
 
-/** What each attempt is answered, and what it costs. */
+/** The answer to each attempt, and its cost in commands. */
 async function tryAll(groupId: string) {
   const answers = [];
   for (const [method, path, body] of attempts(groupId)) {

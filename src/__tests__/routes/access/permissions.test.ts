@@ -19,7 +19,7 @@ beforeAll(async () => {
     signUp(server.api, 'stranger'),
   ]);
   room = await createRoom(server.api, owner, [member]);
-  // Whoever was first is super admin; the test names one for sure.
+  // The first account is super admin; the test creates one explicitly.
   const { users } = server.context.database.collections;
   await users.updateMany({}, { $set: { role: 'client' } });
   await users.updateOne({ _id: new ObjectId(admin.id) }, { $set: { role: 'super_admin' } });

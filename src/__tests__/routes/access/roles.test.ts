@@ -6,13 +6,13 @@ import { fillPath, operationsOf, type Operation } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 /**
- * Who calls: nobody, somebody outside, somebody who was removed just now, and members of each role. None of them
- * made the group, its channel or its message; what one may do with one's own has tests of its own.
+ * The callers: anonymous, an outsider, a user who was just removed, and members of each role. None of them created the
+ * group, its channel or its message; access to one's own objects has tests of its own.
  */
 const CALLERS = ['anonymous', 'stranger', 'removed', 'member', 'moderator', 'admin', 'owner'] as const;
 type Caller = (typeof CALLERS)[number];
 
-/** What a private group, its public channel and a message in it answer, in the order of CALLERS. */
+/** The status for a private group, its public channel and a message in it, in the order of CALLERS. */
 const PRIVATE_GROUP: Record<string, number[]> = {
   getGroup: [401, 404, 404, 200, 200, 200, 200],
   joinGroup: [401, 404, 404, 200, 200, 200, 200],
@@ -25,7 +25,7 @@ const PRIVATE_GROUP: Record<string, number[]> = {
   getChannel: [401, 404, 404, 200, 200, 200, 200],
   updateChannel: [401, 404, 404, 403, 403, 200, 200],
   deleteChannel: [401, 404, 404, 403, 403, 204, 204],
-  // 400: a public channel has no members of its own. Whoever may not manage it does not get that far.
+  // 400: a public channel has no members of its own. Callers who may not manage it are refused earlier.
   addChannelMember: [401, 404, 404, 403, 403, 400, 400],
   removeChannelMember: [401, 404, 404, 403, 403, 404, 404],
   sendMessage: [401, 404, 404, 201, 201, 201, 201],
@@ -34,7 +34,7 @@ const PRIVATE_GROUP: Record<string, number[]> = {
   deleteMessage: [401, 404, 404, 403, 200, 200, 200],
 };
 
-/** A public group shows itself, and nothing of what is in it. The rest is as in a private one. */
+/** A public group is visible, but not its content. The rest is as in a private one. */
 const PUBLIC_GROUP: Record<string, number[]> = {
   ...PRIVATE_GROUP,
   getGroup: [401, 200, 200, 200, 200, 200, 200],
@@ -47,7 +47,7 @@ const PUBLIC_GROUP: Record<string, number[]> = {
   listChannels: [401, 403, 403, 200, 200, 200, 200],
 };
 
-/** A private channel is there for none of them, whatever their role in the group. */
+/** A private channel is visible to none of them, whatever their role in the group. */
 const PRIVATE_CHANNEL: Record<string, number[]> = Object.fromEntries(
   Object.keys(PRIVATE_GROUP)
     .filter((id) => /Channel$|Message/.test(id) && id !== 'createChannel')
@@ -96,7 +96,7 @@ function originalOf(group: 'public' | 'private', channel: 'public' | 'private'):
   return original;
 }
 
-/** A group with everybody in their role, and in it a channel with a message. */
+/** Creates a group with a member of each role, and in it a channel with a message. */
 async function createFixture(group: 'public' | 'private', channel: 'public' | 'private'): Promise<Fixture> {
   const { api } = server;
   const { removed, member, moderator, admin, owner } = people;
@@ -132,9 +132,9 @@ const bodyOf = (operationId: string, { groupId }: Record<string, string>): objec
     editMessage: { body: randomUUID() },
   })[operationId];
 
-/** Calls that leave the stage as it is for other calls. */
+/** Calls that do not change the fixture for other calls. */
 const HARMLESS = /^(get|list|create|update|send|edit)/;
-/** Calls that leave it other than it was even for the next caller. */
+/** Calls that change the fixture even for the next caller. */
 const ENDING = ['addMember', 'removeMember', 'deleteChannel'];
 
 async function callAs(operationId: string, fixture: Fixture, caller: Caller, values = fixture.values) {

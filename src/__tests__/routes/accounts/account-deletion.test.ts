@@ -56,7 +56,7 @@ describe('a dangerous action', () => {
     expect(await act(person, { password: PASSWORD })).toMatchObject(refused(401, 'totp_required'));
     const code = await codeOf(secret);
     expect((await login(server.api, person, { code })).status).toBe(200);
-    // The code of the log-in is spent.
+    // The code of the log-in is used up.
     expect(await act(person, { password: PASSWORD, code })).toMatchObject(refused(401, 'totp_invalid'));
     expect((await me(server.api, person)).status).toBe(200);
     await allowCodeReuse(server.context, guarded);
@@ -136,7 +136,7 @@ describe('a deactivated account', () => {
     expect(await see()).toEqual({ lookup: rest, member: rest, overview: rest, blocked: rest });
     const presence = await server.api.get(`/api/users/${ada.id}/presence`, owner.token);
     expect(presence.body.presence).toEqual({ userId: ada.id, status: 'offline', lastSeenAt: null });
-    // Administrators see the account as it is.
+    // Administrators see the whole account.
     const { body } = await server.api.get(`/api/admin/users/${ada.id}`, founder.token);
     expect(body.user).toMatchObject({ ...profile, state: 'deactivated' });
 
@@ -192,7 +192,7 @@ describe('deleting an account', () => {
     expect(group.body.group.memberCount).toBe(1);
     expect(await auditOf(server, ada, 'user.deleted')).toHaveLength(1);
 
-    // The name is free again, and what is left of the account can't be taken anywhere.
+    // The name is free again, and the remains of the account cannot be used to join anything.
     const again = { username: ada.username, email: `${ada.username}@example.org`, password: PASSWORD };
     expect((await server.api.post('/api/auth/register', again)).status).toBe(201);
     const member = await server.api.post(`/api/groups/${groupId}/members`, { userId: ada.id }, founder.token);
@@ -259,7 +259,7 @@ describe('a deletion that fails midway changes neither the account nor its sessi
     const { sessions, users } = collections;
     const stored = () => users.findOne({ _id: new ObjectId(person.id) });
     const before = await stored();
-    // One session of the two has been ended when it fails.
+    // One of the two sessions has ended when it fails.
     let ended = 0;
     collections.sessions = new Proxy(sessions, {
       get: (target, name) => {
@@ -288,7 +288,7 @@ describe('the last super admin', () => {
     const suspend = `/api/admin/users/${founder.id}/suspend`;
     expect(await server.api.post(suspend, { reason: 'x' }, founder.token)).toMatchObject(refusal);
     expect((await me(server.api, founder)).body.user.role).toBe('super_admin');
-    // Another one who is suspended can't act, and so does not count.
+    // Another super admin who is suspended cannot act, and therefore does not count.
     const other = await signUp(server.api, 'other');
     await promote(other, founder);
     await server.api.post(`/api/admin/users/${other.id}/suspend`, { reason: 'x' }, founder.token);

@@ -9,7 +9,7 @@ import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 import { upload } from '../../fixtures/uploads';
 
-/** In everything that Ada writes. */
+/** A word in everything that Ada writes. */
 const MARK = 'written-by-ada';
 
 let server: TestServer;
@@ -33,7 +33,7 @@ async function act(person: Person, method: 'get' | 'post' | 'put' | 'patch', pat
   return answer.body;
 }
 
-/** Does all that leaves something about Ada in a collection. */
+/** Creates data about Ada in every possible collection. */
 async function createPersonalData(): Promise<void> {
   const { oneTimeTokens, users } = server.context.database.collections;
   const userId = new ObjectId(ada.id);
@@ -86,7 +86,7 @@ async function talk(): Promise<void> {
   await act(ada, 'post', `/api/groups/${groupId}/invites`, {});
 }
 
-/** In and out of groups. */
+/** Joins and leaves groups. */
 async function comeAndGo(): Promise<void> {
   const shared = await createRoom(server.api, ada, [bruno]);
   await act(ada, 'patch', `/api/groups/${shared.groupId}/members/${bruno.id}`, { role: 'owner' });
@@ -97,7 +97,7 @@ async function comeAndGo(): Promise<void> {
   await act(bruno, 'post', `/api/groups/${inviting.groupId}/invites`, { userId: ada.id });
   const closed = await createRoom(server.api, bruno);
   await act(bruno, 'put', `/api/groups/${closed.groupId}/bans/${ada.id}`, { reason: MARK });
-  // What is recorded under a key tells nobody whose it is.
+  // The record of an idempotency key does not reveal whose it is.
   await server.api.call('patch', '/api/users/me', {
     token: ada.token,
     headers: { 'Idempotency-Key': randomUUID() },
@@ -105,7 +105,7 @@ async function comeAndGo(): Promise<void> {
   });
 }
 
-/** The names of the collections that hold something about Ada. */
+/** The names of the collections that contain data about Ada. */
 async function aboutAda(): Promise<string[]> {
   const named: string[] = [];
   for (const [name, collection] of Object.entries(server.context.database.collections)) {
@@ -115,7 +115,7 @@ async function aboutAda(): Promise<string[]> {
   return named;
 }
 
-/** The names of the collections that are treated in one of these ways. */
+/** The names of the collections with one of these treatments. */
 const treated = (...deletions: string[]) =>
   Object.entries(PERSONAL_DATA).flatMap(([name, treatment]) =>
     'deletion' in treatment && deletions.includes(treatment.deletion) ? [name] : [],
@@ -167,7 +167,7 @@ test('the export of a user contains all personal data and nothing that is declar
   expect(of('channel_restriction')).toMatchObject([{ kind: 'muted', reason: MARK }]);
   expect(of('group_ban')).toMatchObject([{ reason: MARK, expiresAt: null }]);
   expect(of('join_request')).toMatchObject([{ note: MARK, rejectedAt: null }]);
-  // What Bruno wrote and did is his.
+  // What Bruno wrote and did belongs to him.
   expect(text).not.toContain('Hello @');
   for (const kind of ['group_ban', 'channel_restriction', 'invite', 'bookmark', 'reaction']) {
     expect(JSON.stringify(of(kind))).not.toContain(bruno.id);

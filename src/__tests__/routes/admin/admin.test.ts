@@ -75,7 +75,7 @@ describe('a suspended user', () => {
     const answer = await login(server.api, ada);
     expect(answer).toMatchObject(refused(403, 'account_suspended'));
     expect(answer.body.error.details).toEqual({ reason: 'Spam', until: null });
-    // Only the owner learns of it.
+    // Only the owner of the password learns the reason.
     expect(await login(server.api, ada, { password: 'wrong' })).toMatchObject(
       refused(401, 'invalid_credentials'),
     );
@@ -188,7 +188,7 @@ describe('the audit log', () => {
 
 describe('every route under /api/admin', () => {
   const id = new ObjectId().toHexString();
-  /** What the schemas require of calls, so that a call reaches the service. */
+  /** The input that the schemas require, so that a call reaches the service. */
   const INPUT: Record<string, { body?: object; query?: object }> = {
     changeRole: { body: { role: 'client' } },
     suspendUser: { body: { reason: 'A test' } },
@@ -203,8 +203,8 @@ describe('every route under /api/admin', () => {
 
   /**
    * Calls every route of the administration with a token, or only those that read.
-   * @param refuses which of the two layers asks who is an administrator; the other one lets everybody pass.
-   * @returns the operations by the code that they got.
+   * @param refuses the layer that checks for an administrator; the other one is disabled.
+   * @returns the operations by the error code that they returned.
    */
   async function callAll(
     { token }: Person,
@@ -240,7 +240,7 @@ describe('every route under /api/admin', () => {
     expect(all['forbidden']!.length).toBeGreaterThan(30);
     expect(await callAll(ada, { middleware: true, services: false })).toEqual(all);
     expect(await callAll(ada, { middleware: false, services: true })).toEqual(all);
-    // So it is those two that refuse, and nothing else.
+    // So the two layers refuse the calls, and nothing else does.
     const neither = await callAll(ada, { middleware: false, services: false }, ['get']);
     expect(Object.keys(neither).sort()).toEqual(['no error', 'not_found']);
   });

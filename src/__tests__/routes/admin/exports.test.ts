@@ -17,7 +17,7 @@ let server: TestServer;
 let root: Person;
 let groupId: string;
 let channelId: string;
-/** The reads of messages, beside the first of each cursor; and the cursors that were closed before their end. */
+/** The reads of messages, except the first of each cursor; and the cursors that were closed early. */
 let reads = 0;
 let closed = 0;
 
@@ -94,8 +94,8 @@ it('writes the messages of one channel in order, or of all channels; none of an 
 });
 
 it('reads only as fast as the client receives, and stops when the client disconnects', async () => {
-  // How much a network takes by itself differs from machine to machine, up to tens of megabytes. This connection
-  // between two streams takes what their buffers hold: some 16 kB each.
+  // The amount that a network buffers differs between machines, up to tens of megabytes. This connection between two
+  // streams accepts as much as their buffers hold, about 16 kB each.
   const [near, far] = duplexPair();
   const listener = createServer(createApp(server.context));
   listener.emit('connection', far);
@@ -103,12 +103,12 @@ it('reads only as fast as the client receives, and stops when the client disconn
   reads = 0;
   const response = await open('/api/admin/export/messages', { createConnection: () => near });
   await until(() => far.writableNeedDrain);
-  // The server has time to read on while others are served.
+  // The server has time to continue reading while others are served.
   for (let call = 0; call < 50; call++) await server.api.get('/api/auth/me', root.token);
   expect(reads).toBeLessThan(batches / 2);
   const [before, taken] = [closed, reads];
   response.destroy();
-  // As a network does when one end has gone.
+  // Like a network when one end has disconnected.
   far.destroy();
   await until(() => closed > before);
   await recordsOf('/api/admin/export/users');

@@ -34,7 +34,7 @@ let counter = 0;
 const send = (token = root.token) =>
   api.post(`/api/channels/${channelId}/messages`, { clientMessageId: `m${++counter}`, body: 'x' }, token);
 
-/** Messages as if they had been sent at some time. */
+/** Inserts messages as if they had been sent at a given time. */
 async function sendAt(time: Date, count: number): Promise<void> {
   const sent = await collections().messages.findOne({});
   const [last] = await collections().messages.find().sort({ seq: -1 }).limit(1).toArray();
@@ -54,7 +54,7 @@ async function sendAt(time: Date, count: number): Promise<void> {
   );
 }
 
-/** Counts what is there for good, as a process does that starts. */
+/** Counts the completed hours, as a process does when it starts. */
 async function countNow(): Promise<void> {
   await new HourlyCounts(collections(), server.context.database.transactions).advance();
 }
@@ -80,7 +80,7 @@ describe('the statistics of the server', () => {
     expect(numbers.storage.bytes).toBeGreaterThan(100);
     for (const socket of sockets) socket.close();
     await until(async () => (await statistics()).online.connections === 0);
-    // One whose suspension is over counts as active.
+    // A user whose suspension has expired counts as active.
     await collections().users.updateOne(
       { _id: new ObjectId(ada.id) },
       { $set: { 'suspension.until': new Date() } },

@@ -24,7 +24,7 @@ afterAll(() => server.close());
 const verify = (anchor?: { seq: number; hash: string }) => server.context.services.audit.verify(anchor);
 const list = (query: object = {}): Promise<Answer> =>
   server.api.get('/api/admin/audit-log', admin.token, query as Record<string, unknown>);
-/** What somebody can do who has the database itself: the services cannot. */
+/** Changes that a person with access to the database can make, but the services cannot. */
 const stored = () => server.context.database.db.collection('audit_log');
 const head = () => server.context.database.db.collection<{ _id: string; seq?: number }>('installation');
 
@@ -94,7 +94,7 @@ describe('protection against changes', () => {
 });
 
 describe('tampering', () => {
-  /** Changes the log, looks whether it is found, and changes it back. */
+  /** Changes the log, checks that this is detected, and reverts the change. */
   async function findings(tamper: (entries: Document[]) => Promise<void>) {
     await act();
     await act();

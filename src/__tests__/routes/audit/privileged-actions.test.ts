@@ -13,7 +13,7 @@ let api: Api;
 let admin: Person;
 let owner: Person;
 let member: Person;
-/** Who has nothing to do with any group; somebody new where acts end an account. */
+/** A user without relation to any group; a new one where actions end an account. */
 let stranger: Person;
 
 beforeAll(async () => {
@@ -26,14 +26,14 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** What stands in paths. */
+/** The ids with which paths are filled. */
 type Ids = Record<string, string>;
 
-/** How a privileged act is done, and what the audit log says of it. */
+/** How a privileged action is performed, and its entry in the audit log. */
 interface Action {
   action: AuditAction;
   call?: (at: Ids) => Call;
-  /** What must have happened before; it may add to what stands in the path. */
+  /** What must happen before it; may add ids for the path. */
   before?: (at: Ids) => Promise<Ids | void>;
 }
 
@@ -47,7 +47,7 @@ const does = (
   ...(before && { before }),
 });
 
-/** Something that must go well before an act. */
+/** A preparation that must succeed. */
 async function succeed(
   method: 'post' | 'put' | 'patch',
   path: string,
@@ -64,7 +64,7 @@ const byOwner = (path: string, body?: object) => succeed('post', path, owner, bo
 const newUser = async () => ({ userId: (await signUp(api)).id });
 const newcomer = () => ({ userId: stranger.id });
 const reason = { reason: 'A test' };
-/** The group takes people in by request, and the stranger has asked. */
+/** The group accepts members by request, and the stranger has requested to join. */
 async function asked({ groupId }: Ids): Promise<Ids> {
   await succeed('patch', `/api/groups/${groupId}`, owner, { visibility: 'public', joinPolicy: 'approval' });
   await succeed('post', `/api/groups/${groupId}/join-requests`, stranger, {});
@@ -81,7 +81,7 @@ async function announced(): Promise<Ids> {
   return { announcementId: announcement.id };
 }
 
-/** What is done, by super admins under /api/admin and by the owner of the group anywhere else. */
+/** The actions, performed by a super admin under /api/admin and by the owner of the group elsewhere. */
 const ACTIONS: Record<string, Action> = {
   'PATCH /api/admin/users/{userId}/role': does('user.role_changed', { role: 'group_admin' }, newUser),
   'POST /api/admin/users/{userId}/suspend': does('user.suspended', reason, newUser),
@@ -203,7 +203,7 @@ const ACTIONS: Record<string, Action> = {
   'POST /api/reports/{reportId}/resolve': does('report.resolved', { action: 'dismiss' }, claimed),
 };
 
-/** Routes that take data out of the server change nothing, and are in the log all the same. */
+/** Routes that export data change nothing, and are in the log nevertheless. */
 const TAKING_OUT: Record<string, Action> = {
   'GET /api/admin/audit-log/export': does('audit_log.exported'),
   'GET /api/admin/export/users': does('data.exported'),
@@ -213,8 +213,8 @@ const TAKING_OUT: Record<string, Action> = {
 };
 
 /**
- * Whether the table of who may do what says that a write takes a role: a plain member of the group, or any account
- * where there is no group, is refused what a super admin is not.
+ * Whether a write requires a role according to the access table: a plain member of the group, or any account where
+ * there is no group, is refused what a super admin may do.
  */
 function takesRole({ method, statuses }: Row): boolean {
   const least = statuses.member ?? statuses.client;
@@ -229,11 +229,11 @@ it('this file covers every write that requires a role, and every export', () => 
   );
   expect(Object.keys(ACTIONS).sort()).toEqual(usual.filter(takesRole).map(nameOf).sort());
   const exports = mountedRoutes(createApp(server.context)).filter((route) => /^GET .*\/export/.test(route));
-  // What people take out of their own is no privilege.
+  // Exporting one's own data is not a privileged action.
   expect(exports.filter((route) => !route.includes('/me/'))).toEqual(Object.keys(TAKING_OUT).sort());
 });
 
-/** A group of the owner with the member in it, who has said something; reported, where a report is needed. */
+/** A group of the owner with a member who has sent a message, which is reported if necessary. */
 async function fixture({ reported }: { reported: boolean }): Promise<Ids> {
   const room = await createRoom(api, owner, [member]);
   const message = { clientMessageId: randomUUID(), body: 'Hello' };
@@ -267,7 +267,7 @@ it.each(Object.entries({ ...ACTIONS, ...TAKING_OUT }))(
     const [last] = await auditLog.find().sort({ seq: -1 }).limit(1).toArray();
     const answer = await perform(route, at, act, by);
     expect(answer.status).toBeLessThan(300);
-    // That a super admin does it in a group of others is an entry of its own.
+    // The use of super admin rights in a foreign group is a separate entry.
     const added = { seq: { $gt: last!.seq }, action: { $ne: 'super_admin.entered' as const } };
     const [entry, ...more] = await auditLog.find(added).toArray();
     expect(more).toEqual([]);
@@ -285,7 +285,7 @@ it('a refused privileged action has no audit entry', async () => {
     ...(await announced()),
     otherId: '0'.repeat(24),
   };
-  // To oneself and to one's own one may do more.
+  // Users may do more to themselves and to their own objects.
   const own = { clientMessageId: randomUUID(), body: 'Hello' };
   const { message } = await succeed('post', `/api/channels/${there.channelId}/messages`, owner, own);
   const at = { ...there, userId: owner.id, messageId: message.id };

@@ -179,7 +179,7 @@ test('takes the same number of queries for 5 and for 200 channels with messages'
   const fill = async (reader: Person, channels: number) => {
     const { groupId, channelId } = await createRoom(server.api, owner, [reader]);
     await send(channelId, owner);
-    // The others are like the first, put into the database as they are.
+    // The others are inserted into the database as copies of the first.
     const channel = (await collections().channels.findOne({ _id: new ObjectId(channelId) }))!;
     const message = (await collections().messages.findOne({ channelId: channel._id }))!;
     const ids = Array.from({ length: channels - 1 }, () => new ObjectId());
@@ -203,7 +203,7 @@ test('takes the same number of queries for 5 and for 200 channels with messages'
     expect(body.groups.flatMap((group: any) => group.channels)).toHaveLength(channels);
     expect(body.unread.messages).toBe(channels);
     const commands = await commandsOf(server.context.database.db.client, () => overview(person));
-    // Others than reads are of the server's own work.
+    // Commands other than reads belong to background work of the server.
     const reads = commands.filter((name) => ['find', 'aggregate', 'getMore'].includes(name));
     const more = reads.filter((name) => name === 'getMore').length;
     return { queries: reads.length - more, more };
@@ -212,7 +212,7 @@ test('takes the same number of queries for 5 and for 200 channels with messages'
   const many = await countFor(large, 200);
   expect(many.queries).toBe(few.queries);
   expect(many.queries).toBeLessThanOrEqual(20);
-  // What does not fit into the first answer of the database comes in one more, at most once for each query.
+  // What does not fit into the first batch of a cursor takes one more, at most once for each query.
   expect(few.more).toBe(0);
   expect(many.more).toBeLessThanOrEqual(many.queries);
 });

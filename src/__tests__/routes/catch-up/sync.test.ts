@@ -11,7 +11,7 @@ let channelId: string;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {

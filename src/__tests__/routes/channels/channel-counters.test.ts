@@ -12,7 +12,7 @@ let listener: Client;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   [owner, guest] = [await signUp(server.api, 'owner'), await signUp(server.api, 'guest')];
   listener = await connect(server.url, guest.token);
@@ -37,7 +37,7 @@ const take = (channelId: string, { id }: Person) =>
 const expel = (channelId: string, { id }: Person) =>
   server.api.delete(`/api/channels/${channelId}/members/${id}`, owner.token);
 
-/** What is counted, and what counting again gives. */
+/** The stored counts, and the result of counting again. */
 async function countsOf(groupId: string): Promise<{ kept: unknown; recounted: unknown }> {
   const { groups, channels, channelMembers, memberships } = collections();
   const own = { groupId: new ObjectId(groupId) };
@@ -99,8 +99,8 @@ describe('counters match the stored data', () => {
 });
 
 /**
- * Everything that is stored in some collections, but what is kept of sessions and idempotency, and when people were
- * there last, which presence notes at its own time.
+ * The content of some collections, without sessions, idempotency records and the times when users were last seen, which
+ * presence writes at its own time.
  */
 async function everything(): Promise<unknown> {
   const names = await server.context.database.db.listCollections({}, { nameOnly: true }).toArray();
@@ -116,7 +116,7 @@ async function everything(): Promise<unknown> {
   return Object.fromEntries(await Promise.all(contents));
 }
 
-/** Lets a method of a collection fail once it has been called so many times. */
+/** Makes a method of a collection fail from the given call on. */
 function breakAt(
   name: keyof TestServer['context']['database']['collections'],
   method: string,

@@ -12,7 +12,7 @@ let devices: Client[];
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   [owner, guest, moderator] = [
     await signUp(server.api, 'owner'),
@@ -114,7 +114,7 @@ describe('slow mode', () => {
     await patch(channelId, { slowModeSeconds: 0 });
     expect((await put(reaction(other, '👍'), {}, guest)).status).toBe(200);
     await patch(channelId, { slowModeSeconds: 60 });
-    // To take one away is free; to put another one is not.
+    // Removing a reaction is not limited; adding one is.
     expect((await server.api.delete(reaction(other, '👍'), guest.token)).status).toBe(200);
     expect(await put(reaction(other, '🎉'), {}, guest)).toMatchObject(wait);
   });
@@ -157,7 +157,7 @@ test('messages from before a channel became an announcement channel stay as they
   expect(await server.api.post(`/api/messages/${own}/forward`, forward, guest.token)).toMatchObject(refusal);
   expect((await edit(news, moderator)).status).toBe(200);
   expect((await react(moderator)).status).toBe(200);
-  // What they wrote is theirs to take back.
+  // Authors may delete their own messages.
   expect((await server.api.delete(`/api/messages/${own}`, guest.token)).status).toBe(200);
 });
 
@@ -268,7 +268,7 @@ describe('the order of channels', () => {
     await isTold('channel:updated', ({ channel }) => channel.id === help && channel.revision === before + 1);
     const last = await create({ groupId, name: 'last' });
     for (const by of [owner, guest]) expect(await ids(groupId, by)).toEqual([help, general, news, last]);
-    // The same once more changes nothing.
+    // The same order again changes nothing.
     await arrange([help, general, news, last]);
     expect(await revision()).toBe(before + 1);
   });
@@ -358,7 +358,7 @@ test('a public channel has the members of its group, without those who are banne
   const idsOf = ({ members: list }: { members: { userId: string }[] }) => list.map(({ userId }) => userId);
   const restrict = (person: Person, kind: string) =>
     api.call('put', `${path}/restrictions/${person.id}`, { token: owner.token, body: { kind } });
-  /** As each answer that shows the channel tells it. */
+  /** The member count in each response that contains the channel. */
   const counts = async () => {
     const [one, list, overview, synced] = await Promise.all([
       api.get(path, owner.token),
@@ -385,7 +385,7 @@ test('a public channel has the members of its group, without those who are banne
   const second = await members({ limit: 2, cursor: first.nextCursor });
   expect([idsOf(second), second.nextCursor]).toEqual([[people[3]!.id], null]);
 
-  // Who is banned and leaves is not taken off twice; what comes to an end counts no more.
+  // A banned user who leaves is not subtracted twice, and an expired ban does not count.
   await api.post(`/api/groups/${room.groupId}/leave`, undefined, people[0]!.token);
   expect(await counts()).toEqual([3, 3, 3, 3]);
   await api.delete(`${path}/restrictions/${people[2]!.id}`, owner.token);
@@ -421,11 +421,11 @@ test('@channel notifies everyone up to its limit of readers, and does not count 
     const { body } = await server.api.post(path, input, owner.token);
     return notifications.countDocuments({ messageId: new ObjectId(body.message.id) });
   };
-  // The owner and 999 others; first is banned.
+  // The owner and 999 others; at first one of them is banned.
   expect(await tell('at-the-limit')).toBe(999);
   await join([lastId]);
   expect(await tell('above-it')).toBe(0);
-  // One whose account rests does not read it.
+  // A deactivated user does not count as a reader.
   await users.updateOne({ _id: lastId }, { $set: { state: 'deactivated' } });
   expect(await tell('at-the-limit-again')).toBe(999);
 });

@@ -11,7 +11,7 @@ const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer({}, { monitorCommands: true });
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
@@ -45,7 +45,7 @@ const read = (channelId: string, by: Person, seq: unknown) =>
 const erase = async ({ id }: { id: string }, by: Person) =>
   expect((await server.api.delete(`/api/messages/${id}`, by.token)).status).toBe(200);
 
-/** Unread as somebody would count it by hand who reads the whole history. */
+/** The unread count, computed from the whole history. */
 async function recount(channelId: string, of: Person): Promise<number> {
   const { readSeq } = await summary(channelId, of);
   const { body } = await server.api.get(`/api/channels/${channelId}/messages`, of.token, { limit: 200 });
@@ -80,7 +80,7 @@ describe('the summary of a channel', () => {
       unread: 1,
     });
     expect(await unread(channelId, guest)).toBe(1);
-    // Who writes has seen what is above.
+    // A sender has read what is above their message.
     await send(channelId, guest, 'third');
     expect([await unread(channelId, guest), await unread(channelId, owner)]).toEqual([0, 1]);
   });
@@ -155,7 +155,7 @@ describe('the read marker', () => {
     const answers: unknown[] = [];
     for (const mark of marks) answers.push((await read(channelId, guest, mark)).body.read.readSeq);
     expect(answers).toEqual([2, 2, 3, 3]);
-    // What comes later is unread although a greater number was named before.
+    // Later messages are unread although a greater number was given before.
     await send(channelId, owner);
     expect(await unread(channelId, guest)).toBe(1);
   });

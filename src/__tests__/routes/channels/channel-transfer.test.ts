@@ -8,7 +8,7 @@ import { connect } from '../../fixtures/sockets';
 let server: TestServer;
 let api: Api;
 let owner: Person;
-/** An admin of the group who made the channel, and is a plain member by the time that it is handed over. */
+/** An admin of the group who created the channel, and is a plain member when it is transferred. */
 let maker: Person;
 let successor: Person;
 let groupId: string;
@@ -17,7 +17,7 @@ let channelId: string;
 beforeAll(async () => {
   server = await startTestServer();
   ({ api } = server);
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(api, 'root');
   owner = await signUp(api, 'owner');
   maker = await signUp(api, 'maker');

@@ -8,7 +8,7 @@ let guest: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   owner = await signUp(server.api, 'owner');
   guest = await signUp(server.api, 'guest');
@@ -58,7 +58,7 @@ describe('creating a channel', () => {
   it('refuses a name that exists in the group in any case, and accepts it in another group', async () => {
     const { groupId } = await room();
     expect(await create({ groupId, name: 'GENERAL' })).toMatchObject(refused(409, 'channel_name_taken'));
-    // `room` makes one called general in each group.
+    // `createRoom` creates a channel called general in each group.
     expect((await room()).groupId).not.toBe(groupId);
     const answers = await Promise.all(Array.from({ length: 6 }, () => create({ groupId, name: 'wanted' })));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array<number>(5).fill(409)]);
@@ -151,7 +151,7 @@ describe('a private channel', () => {
     const { notifications } = (await server.api.get('/api/client/notifications', guest.token)).body;
     const about = notifications.filter((one: any) => one.channelId === channelId);
     expect(about).toMatchObject([{ kind: 'channel.added', actorId: owner.id, groupId }]);
-    // The maker may go too, and is outside then although they own the group.
+    // The creator may leave, too, and is not a member then although they own the group.
     expect((await expel(channelId, owner)).status).toBe(204);
     expect(await get(channelId, owner)).toMatchObject(refused(404, 'not_found'));
     expect((await get(channelId, guest)).status).toBe(200);
@@ -182,7 +182,7 @@ describe('a private channel', () => {
     expect(await get(channelId, guest)).toMatchObject(refused(404, 'not_found'));
     expect(await names(groupId, guest)).toEqual([]);
     expect((await get(channelId, owner)).status).toBe(200);
-    // Closing again throws nobody out.
+    // Making it private again removes nobody.
     await take(channelId, guest);
     await patch(channelId, { visibility: 'private' });
     expect((await get(channelId, guest)).status).toBe(200);
@@ -193,7 +193,7 @@ describe('a private channel', () => {
     const channelId = await createPrivate(groupId);
     await patch(channelId, { visibility: 'public' });
     expect((await send(channelId, guest)).status).toBe(201);
-    // Who was a member before means nothing when it closes again.
+    // Earlier members do not count when it becomes private again.
     await patch(channelId, { visibility: 'private' });
     expect(await get(channelId, guest)).toMatchObject(refused(404, 'not_found'));
   });

@@ -9,12 +9,12 @@ let ada: Person;
 let bruno: Person;
 let chiara: Person;
 let outsider: Person;
-/** A device of each. */
+/** One device of each user. */
 let devices: Map<Person, Client>;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
@@ -54,13 +54,13 @@ const listed = async (by: Person): Promise<string[]> =>
 const peopleIn = ({ people }: any) => people.map(({ id }: { id: string }) => id).sort();
 const idsOf = (...people: Person[]) => people.map(({ id }) => id).sort();
 
-/** Who of all hears what somebody writes. */
+/** The users who receive a message of another user. */
 async function recipients(channelId: string, by: Person): Promise<Person[]> {
   const answer = await send(channelId, by);
   expect(answer.status).toBe(201);
   const { id } = answer.body.message;
   const all = [...devices];
-  // Had it been sent to a device, it would be there before the answer to what that asks now.
+  // An event that was sent to a device would arrive before the answer to this request.
   for (const [, device] of all) await device.ask('message:delete', { messageId: '0'.repeat(24) });
   return all
     .filter(([, { messages: received }]) => received.some(({ message }) => message.id === id))
@@ -93,7 +93,7 @@ describe('a direct message between two users', () => {
     expect(await add(channel.id, outsider, chiara)).toMatchObject(refused(404, 'not_found'));
     expect(await leave(channel.id, outsider)).toMatchObject(refused(404, 'not_found'));
     expect(await listed(outsider)).toEqual([]);
-    // That they are there themselves is all that they are told.
+    // The device receives only the user's own presence.
     const { events: received } = devices.get(outsider)!;
     expect(received.filter(({ event }) => event !== 'presence:changed')).toEqual([]);
   });
@@ -179,7 +179,7 @@ describe('a direct message between two users', () => {
     expect(body.conversation.channel.id).not.toBe(channelId);
     expect(peopleIn(body.conversation)).toEqual(idsOf(ada, bruno, chiara));
     expect(await get(channelId, chiara)).toMatchObject(refused(404, 'not_found'));
-    // Nobody new: it is the same one.
+    // No new member: it is the same conversation.
     const same = await add(channelId, bruno, ada);
     expect([same.status, same.body.conversation.channel.id]).toEqual([200, channelId]);
   });

@@ -31,14 +31,14 @@ const statusFor = async (attachment: Attachment, by: Person): Promise<number> =>
 const codeOf = ({ content }: Download): string =>
   (JSON.parse(content.toString()) as { error: { code: string } }).error.code;
 
-/** An address for `<img>`, as it is given out. */
+/** A signed URL for `<img>`, as the server issues it. */
 async function linkTo({ id }: Attachment, by: Person): Promise<string> {
   const { status, body } = await server.api.post('/api/upload/links', { attachmentIds: [id] }, by.token);
   expect([status, body.links.length, body.links[0].attachmentId]).toEqual([200, 1, id]);
   return body.links[0].url;
 }
 
-/** A message of Ada with a file, in a room with Bruno. */
+/** A message of Ada with a file, in a group with Bruno. */
 async function sendFile(content: Buffer | string = 'hello', name = 'note.txt') {
   const room = await createRoom(server.api, ada, [bruno]);
   const attachment = await upload(server.api, ada, content, name);
@@ -124,7 +124,7 @@ describe('a signed URL for <img>', () => {
     expect(whole.headers.get('cross-origin-resource-policy')).toBe('cross-origin');
     const small = await download(server, `${link}&thumbnail`);
     expect([small.status, small.headers.get('content-type')]).toEqual([200, 'image/webp']);
-    // Unless five minutes end between the two.
+    // Unless a five-minute interval ends between the two.
     expect([link, await linkTo(attachment, bruno)]).toContain(await linkTo(attachment, bruno));
   });
 
@@ -241,7 +241,7 @@ describe('a served file', () => {
     const small = await download(server, `${pathOf(attachment)}?thumbnail`, bruno);
     const etag = first.headers.get('etag')!;
     expect(small.headers.get('etag')).not.toBe(etag);
-    // As browsers ask that look whether it is still the same; fetch() would ask for it anew.
+    // A browser's conditional request; fetch() would request the file without a condition.
     const asking = { 'If-None-Match': etag, 'Cache-Control': 'max-age=0' };
     const again = () => download(server, pathOf(attachment), bruno, asking);
     const known = await again();

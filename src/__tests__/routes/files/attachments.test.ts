@@ -156,7 +156,7 @@ describe('attaching a file', () => {
       expect(await collections().messages.countDocuments(having)).toBe(1);
       expect(await uploadOf(file)).toMatchObject({ uses: 1 });
     }
-    // Nothing of a refused one is left: the order has no hole.
+    // A refused message leaves nothing behind: the seqs have no gap.
     const messages = await collections()
       .messages.find({ channelId: new ObjectId(channelId) })
       .toArray();
@@ -237,7 +237,7 @@ describe('messages with files in one batch', () => {
     expect(after!.seq - before!.seq).toBe(2);
   });
 
-  /** A message as it is stored: the first of the channel. */
+  /** The stored document of the channel's first message. */
   async function model() {
     await sendMessage(server.api, channelId, ada);
     return (await collections().messages.findOne({ channelId: new ObjectId(channelId) }))!;

@@ -39,7 +39,7 @@ async function upload(person: Person, content?: Buffer): Promise<string> {
   return body.user.avatarUrl;
 }
 
-/** The colour in the middle of the left and of the right half. */
+/** The colour in the middle of the left half and of the right half. */
 async function coloursOf(image: Buffer): Promise<{ left: number[]; right: number[] }> {
   const { data, info } = await sharp(image).removeAlpha().raw().toBuffer({ resolveWithObject: true });
   const at = (x: number) => {
@@ -102,7 +102,7 @@ describe('a user who uploads an image', () => {
   });
 
   it('gets it upright, and without its location', async () => {
-    // Orientation 3 is upside down, so that left and right change places.
+    // Orientation 3 is upside down, so that left and right are swapped.
     const taken = await sharp(await twoColours(400, 400, '#f00', '#00f'))
       .withExif({
         IFD0: { Make: 'SecretCamera', Orientation: '3' },
@@ -236,7 +236,7 @@ describe('files left behind by a crash', () => {
     };
     for (const size of [128, 512]) {
       await utimes(join(folder('avatars'), `${kept}-${size}.webp`), old, old);
-      // More than are asked about at a time.
+      // More files than are looked up at a time.
       for (let index = 0; index < 120; index++) {
         await leave('avatars', `${index.toString(16).padStart(32, '0')}-${size}.webp`, old);
       }
@@ -267,11 +267,11 @@ describe('files left behind by a crash', () => {
     const mistaken = await createContext(config, { database: other.context.database });
     await expect(mistaken.start()).rejects.toThrow('has the files of another database');
     expect(await stored()).toEqual(before);
-    // A folder that says nothing of its database is taken over, but not swept.
+    // A folder that names no database is adopted, but not cleaned up.
     await rm(folder('.database'));
     const misled = await createContext(config, { database: other.context.database });
     await misled.start();
-    // Closing waits for the sweep.
+    // Closing waits for the clean-up.
     await misled.close();
     expect(await stored()).toEqual(before);
     await rm(folder('.database'));

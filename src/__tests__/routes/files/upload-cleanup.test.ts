@@ -22,7 +22,7 @@ afterAll(() => server.close());
 const uploads = () => server.context.database.collections.uploads;
 const pathOf = (folder: string, name: string) => join(server.context.config.uploadDir, folder, name);
 
-/** Makes a file of the storage two days old. */
+/** Makes a stored file two days old. */
 async function age(folder: string, name: string): Promise<void> {
   await utimes(pathOf(folder, name), TWO_DAYS_AGO, TWO_DAYS_AGO);
 }
@@ -64,7 +64,7 @@ test('deletes files without an upload, and uploads whose message does not exist'
     await age(folder, name);
   }
   await writeFile(pathOf('files', young), 'x');
-  // What is none of the server's own is left alone.
+  // A file that the server did not create is left alone.
   await writeFile(pathOf('files', 'notes.txt'), 'x');
   await age('files', 'notes.txt');
   await server.restart();

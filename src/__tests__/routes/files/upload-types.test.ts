@@ -24,20 +24,20 @@ const mp4 = Buffer.concat([
   randomBytes(100),
 ]);
 
-/** Some frames of MPEG audio, layer III, at 128 kbit/s and 44,100 Hz: 417 bytes each. */
+/** Frames of MPEG audio, layer III, at 128 kbit/s and 44,100 Hz: 417 bytes each. */
 const mp3 = Buffer.concat(Array(4).fill(Buffer.concat([Buffer.from('fffb9000', 'hex'), Buffer.alloc(413)])));
-/** Some frames of AAC, of 64 bytes each. */
+/** Frames of AAC, 64 bytes each. */
 const aac = Buffer.concat(
   Array(4).fill(Buffer.concat([Buffer.from('fff150800800fc', 'hex'), Buffer.alloc(57)])),
 );
-/** An ID3 tag of so many bytes. */
+/** An ID3 tag of the given size in bytes. */
 const id3 = (size: number) => Buffer.concat([Buffer.from('49443304000000000000', 'hex'), Buffer.alloc(size)]);
 const tagged = (size: number) => {
   const tag = id3(size);
   tag.set([size >> 7, size & 0x7f], 8);
   return tag;
 };
-/** A box of a film. */
+/** A box of an MP4 file. */
 const box = (name: string, content: Buffer) => {
   const head = Buffer.alloc(8);
   head.writeUInt32BE(8 + content.length);
@@ -172,7 +172,7 @@ describe('a file that is valid in two formats is never shown as a page by browse
     expect(headers.get('content-security-policy')).toMatch(/default-src 'none'; sandbox/);
     const isInline = headers.get('content-disposition')!.startsWith('inline');
     expect(isInline).toBe(/^(image|audio|video)\//.test(headers.get('content-type')!));
-    // What is drawn anew has nothing left of the other thing.
+    // A re-encoded image contains nothing of the other format.
     if (headers.get('content-type')!.startsWith('image/')) expect(content.includes('<script>')).toBe(false);
   });
 });
@@ -309,7 +309,7 @@ test('the files of a user stay within the quota, also with many concurrent uploa
   expect(refusal).toMatchObject(refused(409, 'quota_exceeded'));
   expect(refusal?.body.error.details).toMatchObject({ quota: MB });
   expect(await storedFiles(small)).toHaveLength(3);
-  // What is taken back makes room, and nobody else has less of it.
+  // A deleted upload frees space, and the quota of others is not affected.
   await small.api.delete(`/api/upload/${taken[0]!.body.attachment.id}`, eva.token);
   await upload(small.api, eva, text(300 * 1024), 'a.txt');
   await upload(small.api, await signUp(small.api, 'bea'), text(900 * 1024), 'a.txt');

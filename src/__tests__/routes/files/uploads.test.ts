@@ -27,12 +27,12 @@ const stored = () => readdir(join(server.context.config.uploadDir, 'avatars'));
 const send = (...files: FilePart[]) => server.api.call('put', PATH, { token: ada.token, files });
 
 afterEach(async () => {
-  // A file that is given up in the middle goes behind the answer.
+  // The file of an aborted upload is deleted after the response.
   await until(async () => (await temporary()).length === 0);
   expect(await stored()).toEqual([]);
 });
 
-/** A body as bytes, so that it can be wrong in ways that no client makes it. */
+/** A body as bytes, so that it can be malformed in ways that no client produces. */
 const bodyOf = (content: Buffer, head = 'form-data; name="avatar"; filename="a.png"') =>
   Buffer.concat([
     Buffer.from(`--limit\r\nContent-Disposition: ${head}\r\nContent-Type: image/png\r\n\r\n`),
@@ -203,7 +203,7 @@ describe('an upload by a client', () => {
     const throttled = await startTestServer({ THROTTLE_ENABLED: 'true' });
     const eva = await signUp(throttled.api, 'eva');
     const statuses: number[] = [];
-    // What is no form is counted too.
+    // Requests that are not forms are counted, too.
     for (let time = 0; time < 301; time++) {
       statuses.push((await throttled.api.call('put', PATH, { token: eva.token })).status);
     }
