@@ -21,7 +21,7 @@ const READ_AHEAD = 1000;
 
 /**
  * Exports the personal data of a user: everything that belongs to them, and their part of what concerns others too. It
- * leaves out who has decided about them, and what others have reported about them.
+ * excludes the names of moderators and admins who acted on them, and reports of others about them.
  */
 export class AccountExportService {
   constructor(

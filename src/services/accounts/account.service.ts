@@ -106,12 +106,14 @@ export class AccountService {
   /** Acquires the keys of all groups and private channels of a user, and of all channels of groups without other members. */
   private async acquireGroupsAndChannels(userId: ObjectId): Promise<void> {
     const { groups, memberships, channels, channelMembers } = this.deps.collections;
-    const own = await memberships.find({ userId }, { projection: { groupId: 1 } }).toArray();
-    const groupIds = own.map(({ groupId }) => groupId);
+    const ownMemberships = await memberships.find({ userId }, { projection: { groupId: 1 } }).toArray();
+    const groupIds = ownMemberships.map(({ groupId }) => groupId);
     await this.deps.queue.acquire(groupIds);
     const idOnly = { projection: { _id: 1 } } as const;
-    const alone = await groups.find({ _id: { $in: groupIds }, memberCount: 1 }, idOnly).toArray();
-    const groupId = { $in: alone.map(({ _id }) => _id) };
+    const groupsWithoutOthers = await groups
+      .find({ _id: { $in: groupIds }, memberCount: 1 }, idOnly)
+      .toArray();
+    const groupId = { $in: groupsWithoutOthers.map(({ _id }) => _id) };
     const channelsToDelete = await channels.find({ groupId }, idOnly).toArray();
     const inChannels = await channelMembers.find({ userId }).toArray();
     await this.deps.queue.acquire([
@@ -123,24 +125,24 @@ export class AccountService {
   /** Ends all memberships, and deletes groups without other members. @throws AppError last_owner */
   private async leaveGroups(userId: ObjectId, by: AuditActor): Promise<void> {
     const { memberships } = this.deps.collections;
-    const own = await memberships.find({ userId }).toArray();
-    const alone: ObjectId[] = [];
-    const orphaned: string[] = [];
-    for (const { groupId, role } of own) {
-      const others = await memberships.findOne({ groupId, userId: { $ne: userId } });
-      if (!others) alone.push(groupId);
-      if (!others || role !== 'owner') continue;
+    const ownMemberships = await memberships.find({ userId }).toArray();
+    const groupsWithoutOthers: ObjectId[] = [];
+    const groupsInNeedOfOwner: string[] = [];
+    for (const { groupId, role } of ownMemberships) {
+      const other = await memberships.findOne({ groupId, userId: { $ne: userId } });
+      if (!other) groupsWithoutOthers.push(groupId);
+      if (!other || role !== 'owner') continue;
       const owner = await memberships.findOne({ groupId, role: 'owner', userId: { $ne: userId } });
-      if (!owner) orphaned.push(groupId.toHexString());
+      if (!owner) groupsInNeedOfOwner.push(groupId.toHexString());
     }
-    if (orphaned.length > 0) {
+    if (groupsInNeedOfOwner.length > 0) {
       throw new AppError('last_owner', 'Other members need an owner: transfer these groups first.', {
-        groupIds: orphaned,
+        groupIds: groupsInNeedOfOwner,
       });
     }
     await this.deps.channelMembers.leaveAll(userId);
-    for (const groupId of alone) await this.deps.groupLifecycle.remove(groupId, by);
-    for (const { groupId } of own) await this.deps.memberships.remove(groupId, userId, 'left');
+    for (const groupId of groupsWithoutOthers) await this.deps.groupLifecycle.remove(groupId, by);
+    for (const { groupId } of ownMemberships) await this.deps.memberships.remove(groupId, userId, 'left');
     await this.deps.admissions.endForUser(userId);
     await this.deps.collections.groupBans.deleteMany({ userId });
     await this.deps.collections.channelRestrictions.deleteMany({ userId });

@@ -63,7 +63,7 @@ export class AdminGroupService {
     return { ...page, items: await this.deps.counts.showAll(page.items) };
   }
 
-  /** @throws AppError forbidden, not_found */
+  /** A group with its owners and counts. @throws AppError forbidden, not_found */
   async inspect(caller: Caller, groupId: string): Promise<InspectedGroup> {
     const group = await this.requireGroup(caller, groupId);
     const about = { groupId: group._id };
@@ -98,7 +98,7 @@ export class AdminGroupService {
     };
   }
 
-  /** @throws AppError forbidden, not_found */
+  /** A channel with its members and counts. @throws AppError forbidden, not_found */
   async inspectChannel(caller: Caller, channelId: string): Promise<InspectedChannel> {
     this.deps.access.requireSuperAdmin(caller);
     const _id = new ObjectId(channelId);
@@ -111,7 +111,7 @@ export class AdminGroupService {
     if (!channel) throw channelNotFound();
     return {
       channel: await this.deps.counts.show(channel),
-      // The list of a private channel, without what an older version has left in it.
+      // Without stale entries of older versions.
       members: await this.toPublicUsers(await this.deps.access.keepMembers(channel, members)),
       counts: { messages: channel.seq, restrictions },
     };

@@ -11,7 +11,7 @@ import {
 const HOUR_MS = 3600_000;
 /** How often new documents are counted. */
 export const COUNTING_INTERVAL_MS = 60_000;
-/** The age from which documents are counted finally: no transaction takes longer to commit. */
+/** The age from which documents are counted permanently: no transaction takes longer to commit. */
 const SETTLED_AGE_MS = 60_000;
 /** The longest period that is counted while a request waits; if the background count lags more, the rest is left out. */
 const MAX_TAIL_MS = 15 * 60_000;

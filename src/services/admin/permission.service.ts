@@ -17,6 +17,7 @@ export class PermissionService {
   ) {}
 
   /**
+   * Returns the decision on an action of a user, with the rule that decides it.
    * @throws AppError forbidden, not_found (the user or the resource), validation_failed for an action that does not
    * exist on such a resource
    */

@@ -13,7 +13,7 @@ import type { HourlyCounts } from './hourly-counts';
 import type { LiveConnections } from '../operations/live-connections';
 import type { StorageUsage } from '../files/storage-usage';
 
-/** Days are in UTC. */
+/** The length of each step. Days begin at midnight UTC. */
 const STEP_MS: Record<Step, number> = { hour: 3600_000, day: 24 * 3600_000 };
 
 /** Statistics of the server. No query reads more than the messages of the last minutes, however many there are. */

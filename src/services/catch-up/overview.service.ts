@@ -88,18 +88,18 @@ export class OverviewService {
       ]);
     const { channels } = userChannels;
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
-    const [summaries, people] = await Promise.all([
+    const [summaries, membersByChannel] = await Promise.all([
       this.deps.summaries.summarise(caller.userId, channels),
       this.deps.access.participantsOf(directChannels),
     ]);
     const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
     const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
     const groups = groupsOf(userChannels, shown, summaryOf);
-    const direct = directOf(directChannels, people, summaryOf);
+    const direct = directOf(directChannels, membersByChannel, summaryOf);
     const usersById = await this.deps.users.findByIds(
-      distinct(senders(summaries).concat(...people.values())),
+      distinct(senders(summaries).concat(...membersByChannel.values())),
     );
-    const peers = distinct([...people.values()].flat());
+    const peers = distinct([...membersByChannel.values()].flat());
     const directUnread = sumOf(direct.map(({ summary }) => summary.unread));
     return {
       serverTime: new Date().toISOString(),
@@ -171,19 +171,19 @@ function groupsOf(
   const inGroup = new Map<string, OverviewChannel[]>();
   for (const channel of channels) {
     const key = channel.groupId ?? '';
-    const own = inGroup.get(key) ?? [];
-    own.push({ channel, summary: summaryOf(channel.id) });
-    inGroup.set(key, own);
+    const channelsOfGroup = inGroup.get(key) ?? [];
+    channelsOfGroup.push({ channel, summary: summaryOf(channel.id) });
+    inGroup.set(key, channelsOfGroup);
   }
   return groups
     .map((group) => {
       const id = group._id.toHexString();
-      const own = inGroup.get(id) ?? [];
+      const channelsOfGroup = inGroup.get(id) ?? [];
       return {
         group: toGroup(group, roles.get(id) ?? null),
-        unread: sumOf(own.map(({ summary }) => summary.unread)),
-        mentions: sumOf(own.map(({ summary }) => summary.mentions)),
-        channels: own,
+        unread: sumOf(channelsOfGroup.map(({ summary }) => summary.unread)),
+        mentions: sumOf(channelsOfGroup.map(({ summary }) => summary.mentions)),
+        channels: channelsOfGroup,
       };
     })
     .sort((one, other) => one.group.name.localeCompare(other.group.name, 'en'));
@@ -191,7 +191,7 @@ function groupsOf(
 
 function directOf(
   channels: ChannelDocument[],
-  people: Map<string, ObjectId[]>,
+  membersByChannel: Map<string, ObjectId[]>,
   summaryOf: SummaryOf,
 ): OverviewDirect[] {
   const newest = ({ channel, summary }: OverviewDirect) =>
@@ -200,7 +200,7 @@ function directOf(
     .map((channel) => ({
       channel: toChannel(channel),
       summary: summaryOf(channel._id.toHexString()),
-      userIds: (people.get(channel._id.toHexString()) ?? []).map((id) => id.toHexString()),
+      userIds: (membersByChannel.get(channel._id.toHexString()) ?? []).map((id) => id.toHexString()),
     }))
     .sort((one, other) => (newest(one) < newest(other) ? 1 : -1));
 }

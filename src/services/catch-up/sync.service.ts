@@ -133,11 +133,11 @@ function reasonToReset({ revision }: ChannelDocument, since: number): ResetReaso
  * for the others. A span of revisions holds at most as many changes as it is long.
  */
 function cutSpans(channels: ChannelDocument[], known: ReadonlyMap<string, number>, limit: number): Span[] {
-  let left = limit;
+  let remaining = limit;
   return channels.map((channel) => {
     const since = known.get(keyOf(channel))!;
-    const upTo = Math.min(channel.revision, since + left);
-    left -= upTo - since;
+    const upTo = Math.min(channel.revision, since + remaining);
+    remaining -= upTo - since;
     return { channel, since, upTo };
   });
 }

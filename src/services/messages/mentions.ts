@@ -74,8 +74,8 @@ export class Mentions {
       .toArray();
     if (users.length === 0) return new Map();
     // Decided as for a plain user: a super admin may read every channel, but is not a member of each.
-    const people = users.map(({ _id }) => ({ id: _id, role: 'client', state: 'active' }) as const);
-    const decisions = await this.access.decideForUsers(channel, 'channel.read', people);
+    const actors = users.map(({ _id }) => ({ id: _id, role: 'client', state: 'active' }) as const);
+    const decisions = await this.access.decideForUsers(channel, 'channel.read', actors);
     return new Map(
       users.flatMap(({ _id, searchName }, index): [string, ObjectId][] =>
         searchName !== undefined && decisions[index]!.decision.allowed ? [[searchName, _id]] : [],

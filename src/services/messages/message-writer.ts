@@ -152,7 +152,7 @@ export class MessageWriter {
   /**
    * @param channel a state of the channel, possibly outdated.
    * @param cached whether it comes from the cache: then it must not be the reason for a refusal.
-   * @returns undefined, with nothing written, if the channel must be read retryWithLookup.
+   * @returns undefined, with nothing written, if the channel must be read again.
    */
   private async commitTo(
     channel: ChannelDocument,

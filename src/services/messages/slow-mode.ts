@@ -19,8 +19,8 @@ export class SlowMode {
       .find({ channelId, userId: { $in: senderIds } })
       .toArray();
     const waiting = marks.flatMap(({ userId, sentAt }): [string, number][] => {
-      const left = sentAt.getTime() / 1000 + slowModeSeconds - Date.now() / 1000;
-      return left > 0 ? [[userId.toHexString(), Math.ceil(left)]] : [];
+      const secondsLeft = sentAt.getTime() / 1000 + slowModeSeconds - Date.now() / 1000;
+      return secondsLeft > 0 ? [[userId.toHexString(), Math.ceil(secondsLeft)]] : [];
     });
     return new Map(waiting);
   }
@@ -46,8 +46,8 @@ export class SlowMode {
     const { _id: channelId, slowModeSeconds } = access.channel;
     const { slowModeChanges } = this.collections;
     const last = await slowModeChanges.findOne({ channelId, userId });
-    const left = last ? last.changedAt.getTime() / 1000 + slowModeSeconds - Date.now() / 1000 : 0;
-    if (left > 0) throw slowModeError(Math.ceil(left));
+    const secondsLeft = last ? last.changedAt.getTime() / 1000 + slowModeSeconds - Date.now() / 1000 : 0;
+    if (secondsLeft > 0) throw slowModeError(Math.ceil(secondsLeft));
     await slowModeChanges.updateOne(
       { channelId, userId },
       { $set: { changedAt: new Date() } },

@@ -35,13 +35,13 @@ export class ThreadRoots {
     if (ids.length === 0) return { roots: [], follows: [] };
     await this.collections.messages.bulkWrite(
       ids.map((_id, index): AnyBulkWriteOperation<MessageDocument> => {
-        const own = replies.filter(({ threadId }) => threadId?.equals(_id));
+        const ownReplies = replies.filter(({ threadId }) => threadId?.equals(_id));
         return {
           updateOne: {
             filter: { _id },
             update: {
-              $inc: { replyCount: own.length },
-              $set: { lastReplyAt: own.at(-1)!.createdAt, revision: firstRevision + index },
+              $inc: { replyCount: ownReplies.length },
+              $set: { lastReplyAt: ownReplies.at(-1)!.createdAt, revision: firstRevision + index },
             },
           },
         };

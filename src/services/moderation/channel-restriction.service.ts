@@ -197,16 +197,16 @@ export class ChannelRestrictionService {
   private async publishBanEnd(channel: ChannelDocument, userId: ObjectId): Promise<MembershipStatus> {
     const { _id: channelId, groupId } = channel;
     if (!groupId) throw channelNotFound();
-    const standing = await this.deps.access.membershipStatusOf(channel, userId);
+    const membership = await this.deps.access.membershipStatusOf(channel, userId);
     await this.deps.bus.publish({
       type: 'channel_ban.ended',
       channelId,
       groupId,
       userId,
-      isMember: standing.inChannel,
-      channel: standing.belongs ? await this.deps.counts.withMemberCount(channel) : null,
+      isMember: membership.inChannel,
+      channel: membership.belongs ? await this.deps.counts.withMemberCount(channel) : null,
     });
-    return standing;
+    return membership;
   }
 
   private record(

@@ -104,16 +104,18 @@ export class SearchService {
   /** The channels to search: those that the caller may read now and that the query does not exclude. */
   private async findChannels(
     { userId }: Caller,
-    { in: named }: ParsedQuery,
+    { in: channelName }: ParsedQuery,
     { groupId, channelId, kind }: SearchQuery,
   ): Promise<ObjectId[]> {
     const readable = await this.access.readableChannelIds(userId);
     const channels = await this.collections.channels
       .find({ _id: { $in: readable } }, { projection: { groupId: 1, kind: 1, name: 1, seq: 1 } })
       .toArray();
-    const key = named === undefined ? undefined : canonicalName(named);
+    const key = channelName === undefined ? undefined : canonicalName(channelName);
     const matchesName = ({ _id, name }: ChannelDocument) =>
-      named === undefined || _id.toHexString() === named.toLowerCase() || canonicalName(name) === key;
+      channelName === undefined ||
+      _id.toHexString() === channelName.toLowerCase() ||
+      canonicalName(name) === key;
     return channels
       .filter(
         (channel) =>
