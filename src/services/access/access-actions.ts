@@ -42,18 +42,18 @@ import {
   type Rule,
 } from './access-rules';
 
-/** How an action is decided: the rule that did, in words, and what a refusal answers. */
+/** The decision on an action: the rule that decided it, its description, and the error of a refusal. */
 export type Decision =
   | { allowed: true; rule: string; description: string; overrides?: string }
   | { allowed: false; rule: string; description: string; code: ErrorCode; message: string };
 
-/** What members of a group do by their role in it. */
+/** The rules of actions that require a role in a group. */
 const inGroup = (atLeast: GroupRole): Rule[] =>
   atLeast === 'member'
     ? [groupHidden, groupMembersOnly]
     : [groupHidden, groupMembersOnly, roleInGroup(atLeast)];
 
-/** The same, while the group is not archived. */
+/** The same, while the group is not archived. An archived group refuses the action. */
 const inActiveGroup = (atLeast: GroupRole): Rule[] => [
   groupHidden,
   groupMembersOnly,
@@ -61,7 +61,7 @@ const inActiveGroup = (atLeast: GroupRole): Rule[] => [
   roleInGroup(atLeast),
 ];
 
-/** What the owner of a channel does to it, and admins of its group. */
+/** The rules of actions that are for the owner of a channel, and for admins of its group. */
 const channelAdmins = [channelOwner, roleInGroup('admin')];
 
 const SERVER_RULES = {
@@ -89,7 +89,7 @@ const GROUP_RULES = {
   'group.create_channel': inActiveGroup('admin'),
   'group.arrange_channels': inActiveGroup('admin'),
   'group.moderate': inGroup('moderator'),
-  /** To somebody who is not in the group. */
+  /** Transfers a group to a user who is not a member of it. */
   'group.hand_over': [subjectHasNotBlocked, subjectConsents, superAdminsOnly],
   'member.add': [...inActiveGroup('admin'), subjectNotBanned, subjectHasNotBlocked, subjectConsents],
   'member.remove': [...inGroup('admin'), outranksSubject],
@@ -187,7 +187,7 @@ export type ChannelAction = keyof typeof CHANNEL_RULES;
 export type MessageAction = keyof typeof MESSAGE_RULES;
 export type Action = ServerAction | UserAction | GroupAction | ChannelAction | MessageAction;
 
-/** The actions by what they are done to. Those on a person are explained by the subject, without a resource. */
+/** The actions by the type of their resource. Actions on a user have no resource: `explain` takes the user as subject. */
 export const ACTIONS_ON = {
   server: Object.keys({ ...SERVER_RULES, ...USER_RULES }) as (ServerAction | UserAction)[],
   group: Object.keys(GROUP_RULES) as GroupAction[],
@@ -204,8 +204,8 @@ const RULES: Record<Action, Rule[]> = {
 };
 
 /**
- * Decides an action by its rules, in their order: the first that allows or refuses decides, and what no rule
- * refuses is allowed. A super admin passes every rule that is not absolute.
+ * Evaluates the rules of an action in their order: the first rule that allows or refuses decides. If no rule refuses, the
+ * action is allowed. A super admin passes every rule that is not absolute.
  */
 export function decide(action: Action, facts: Facts): Decision {
   const isSuperAdmin = facts.user.role === 'super_admin';
@@ -235,7 +235,7 @@ function allowed({ name, description }: Rule, overridden: Rule | undefined): Dec
   return {
     allowed: true,
     rule: 'super_admin',
-    description: 'A super admin may do everything; the audit log says so.',
+    description: 'A super admin may do everything. The audit log records it.',
     overrides: overridden.name,
   };
 }

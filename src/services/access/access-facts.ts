@@ -7,56 +7,56 @@ import { userIdsOfDirectKey } from '../../models/channels/direct-message.model';
 import type { GroupDocument, GroupRole, MembershipDocument } from '../../models/group.model';
 import type { Actor, Facts } from './access-rules';
 
-/** People and groups that are kept in memory. */
+/** Cached members of channels, and cached groups. */
 const MAX_CACHED_MEMBERS = 50_000;
 const MAX_CACHED_GROUPS = 1000;
 
 type DirectFacts = Pick<Facts, 'blocked' | 'partnerUnavailable'>;
 type ConsentFacts = Pick<Facts, 'subjectHasBlocked' | 'subjectInviteOnly'>;
 
-/** What else a decision about a group or a channel may rest on. */
+/** What a decision about a group or a channel may depend on in addition to the caller and the resource. */
 export interface AccessOptions {
-  /** Whom it is done to. */
+  /** The user whom the action affects. */
   subjectId?: ObjectId;
-  /** The role that they are given. */
+  /** The role that the subject is given. */
   newRole?: GroupRole;
-  /** Whether to lock what the decision rests on until the end of the caller's transaction. */
+  /** Whether to lock the documents that the decision depends on until the end of the caller's transaction. */
   lock?: boolean;
-  /** Whether this is a first look, so that the audit log has nothing to note yet. */
+  /** Whether this is a preliminary check, which the audit log does not record. */
   quiet?: boolean;
 }
 
-/** What somebody is in a channel and in its group. */
+/** A user's role in the group of a channel, membership in the channel, and restriction. */
 interface MemberFacts {
   role: GroupRole | null;
-  /** Whether they are in the members of a private channel. */
+  /** Whether they are a member of a private channel. */
   inChannel: boolean;
   restriction: ChannelRestrictionDocument | undefined;
 }
 
 /**
- * Gathers what decisions rest on. What people are in the channels of groups is asked for with every message, and
- * kept in memory where this process is the only one that writes to the database: until it does so again.
+ * Loads the facts that decisions depend on. Roles and memberships are needed for every message, so they are cached until
+ * the next write, if this process is the only one that writes to the database.
  */
 export class AccessFacts {
   private readonly members = new LRUCache<string, MemberFacts>({ max: MAX_CACHED_MEMBERS });
   private readonly groups = new LRUCache<string, GroupDocument>({ max: MAX_CACHED_GROUPS });
   private cachedVersion = 0;
 
-  /** @param version grows with every write to what is kept; undefined where others write, too. */
+  /** @param version grows with every write to cached documents; undefined if other processes write, too. */
   constructor(
     private readonly collections: Collections,
     private readonly transactions: Pick<Transactions, 'settled'>,
     private readonly version: (() => number) | undefined,
   ) {}
 
-  /** Whether two meet in a group or in a direct conversation. */
+  /** Loads whether two users have a group or a direct conversation in common. */
   async user(user: Actor, subjectId: ObjectId): Promise<Facts> {
     const { memberships, channelMembers } = this.collections;
     const userId = { $in: [user.id, subjectId] };
     const [inGroups, inChannels] = await Promise.all([
       memberships.find({ userId }, { projection: { userId: 1, groupId: 1 } }).toArray(),
-      // Who shares a private channel of a group shares the group.
+      // Members of a private channel of a group are members of the group.
       channelMembers.find({ userId, groupId: null }, { projection: { userId: 1, channelId: 1 } }).toArray(),
     ]);
     const placesOf = (whose: ObjectId) => [
@@ -71,7 +71,7 @@ export class AccessFacts {
     };
   }
 
-  /** A group, and what the user and the one it concerns are in it. */
+  /** Loads a group, and the roles and bans of the user and of the subject in it. */
   async group(
     user: Actor,
     groupId: ObjectId,
@@ -101,8 +101,8 @@ export class AccessFacts {
   }
 
   /**
-   * Locks a group and what these people are in it, for a decision that rests on that. Whoever makes or ends a ban from
-   * a group locks or writes the group, too: a ban that is not there cannot be locked.
+   * Locks a group and the memberships of these users in it, for a decision that depends on them. A ban that does not exist
+   * cannot be locked: every write that creates or ends a ban from the group therefore locks or writes the group.
    */
   async lockGroup(groupId: ObjectId, userIds: readonly ObjectId[]): Promise<void> {
     const { groups, memberships } = this.collections;
@@ -110,7 +110,7 @@ export class AccessFacts {
     for (const userId of userIds) await lock(memberships, { groupId, userId });
   }
 
-  /** Locks a channel, its group, and what these people are in that. */
+  /** Locks a channel, its group, and the memberships of these users in the group. */
   async lockChannel(
     { _id, groupId }: Pick<ChannelDocument, '_id' | 'groupId'>,
     userIds: readonly ObjectId[],
@@ -119,7 +119,7 @@ export class AccessFacts {
     await lock(this.collections.channels, { _id });
   }
 
-  /** The facts for each of the users, in their order: one look for all. */
+  /** Loads the facts for each of the users, in their order, with the same number of queries for any number of them. */
   async channel(channel: ChannelDocument, users: Actor[], { subjectId }: AccessOptions): Promise<Facts[]> {
     const userIds = users.map(({ id }) => id);
     const { groupId } = channel;
@@ -154,13 +154,13 @@ export class AccessFacts {
     return group;
   }
 
-  /** What these people are in a channel, by id in hexadecimal digits. */
+  /** Finds the facts of members of a channel, cached or loaded, by user id in hexadecimal digits. */
   private async findMembers(
     channel: ChannelDocument,
     userIds: ObjectId[],
   ): Promise<Map<string, MemberFacts>> {
     const { _id, visibility } = channel;
-    // Whether somebody is in the members counts in a private channel alone, and a channel may turn private.
+    // Membership is loaded for private channels only, and a channel may become private: its visibility is part of the key.
     const keyOf = (id: string) => `${_id.toHexString()} ${visibility} ${id}`;
     const at = this.currentVersion();
     const people = new Map<string, MemberFacts>();
@@ -204,9 +204,9 @@ export class AccessFacts {
   }
 
   /**
-   * Forgets what is older than the last write.
-   * @returns what `isCurrent` takes, once the database has answered; undefined when memory is not to be used. A
-   * transaction sees what it has written itself and what was there when it began: it is not what others see.
+   * Clears the caches if something has been written since they were filled.
+   * @returns the version to pass to `isCurrent` after a query; undefined if the caches must not be used. A transaction
+   * reads its own writes and the snapshot of its start, which is not what others read.
    */
   private currentVersion(): number | undefined {
     if (this.transactions.settled()) return undefined;
@@ -219,12 +219,12 @@ export class AccessFacts {
     return version;
   }
 
-  /** Whether nothing has been written since then, so that what was read meanwhile may be kept. */
+  /** Whether nothing has been written since that version, so that what was read meanwhile may be cached. */
   private isCurrent(at: number | undefined): boolean {
     return at !== undefined && at === this.version?.();
   }
 
-  /** What stands between the people of a direct conversation, if they are two. */
+  /** Loads the facts of a direct conversation of two people; none for a larger one. */
   private async directFacts({ _id, directKey, memberCount }: ChannelDocument): Promise<DirectFacts> {
     if (directKey !== undefined) {
       const [one, other] = userIdsOfDirectKey(directKey);
@@ -236,7 +236,7 @@ export class AccessFacts {
     return one && other ? this.directFactsBetween(one, other) : {};
   }
 
-  /** What may keep two people from writing to each other. */
+  /** Loads the facts that may prevent two users from writing to each other. */
   async directFactsBetween(one: ObjectId, other: ObjectId): Promise<DirectFacts> {
     const [blocked, away] = await Promise.all([
       this.blockedBetween(one, other),
@@ -248,7 +248,7 @@ export class AccessFacts {
     return { blocked, partnerUnavailable: away !== null };
   }
 
-  /** What somebody says of being taken in by a user. */
+  /** Loads whether a user has blocked the other one, and whether they accept to be added to groups. */
   async consentFacts(userId: ObjectId, subjectId: ObjectId): Promise<ConsentFacts> {
     const [block, preferences] = await Promise.all([
       this.collections.blocks.findOne({ userId: subjectId, blockedId: userId }),
@@ -260,7 +260,7 @@ export class AccessFacts {
     };
   }
 
-  /** Whether one of two people has blocked the other. */
+  /** Whether one of two users has blocked the other. */
   async blockedBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
     const block = await this.collections.blocks.findOne({
       $or: [
@@ -272,7 +272,7 @@ export class AccessFacts {
   }
 }
 
-/** Whether a ban or restriction has not run out. */
+/** Whether a ban, a restriction or an invite has not expired. */
 export function isUnexpired({ expiresAt }: { expiresAt: Date | null }): boolean {
   return expiresAt === null || expiresAt > new Date();
 }

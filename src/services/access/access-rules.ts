@@ -5,55 +5,55 @@ import type { MessageDocument } from '../../models/message.model';
 import type { GlobalRole, UserState } from '../../models/user.model';
 import type { ErrorCode } from '../../utils/errors';
 
-/** Who a decision is about: all of a caller that it rests on. */
+/** The user who wants to do something. */
 export type Actor = Facts['user'];
 
-/** What a decision may rest on. What does not belong to the resource is missing. */
+/** The facts that a decision may depend on. Facts that do not apply to the resource are missing. */
 export interface Facts {
   user: { id: ObjectId; role: GlobalRole; state: UserState };
-  /** The group, or that of the channel; null in direct messages. */
+  /** The group, or the group of the channel; null in direct messages. */
   group?: GroupDocument | null;
   /** The user's role in the group. */
   role?: GroupRole | null;
   bannedFromGroup?: boolean;
   channel?: ChannelDocument;
-  /** Whether the user is in the members of a private or direct channel. */
+  /** Whether the user is a member of a private or direct channel. */
   inChannel?: boolean;
   restriction?: RestrictionKind | null;
-  /** Whether one of the two in a direct conversation of two has blocked the other. */
+  /** In a conversation of two: whether one of them has blocked the other. */
   blocked?: boolean;
-  /** Whether the other one in a conversation of two has deleted their account or put it to rest. */
+  /** In a conversation of two: whether one of them has deleted or deactivated their account. */
   partnerUnavailable?: boolean;
   message?: MessageDocument;
-  /** Whom it is done to: the role that they have in the group, null when they are not in it. */
+  /** The role of the affected user in the group; null if they are not a member. */
   subjectRole?: GroupRole | null;
   subjectBanned?: boolean;
-  /** Whether they have blocked the user, and whether they want to be invited rather than taken in. */
+  /** Whether the affected user has blocked the user, and whether they may only be invited, not added. */
   subjectHasBlocked?: boolean;
   subjectInviteOnly?: boolean;
-  /** Whether users do it to themselves. */
+  /** Whether the affected user is the user themselves. */
   onSelf?: boolean;
-  /** The role that is given. */
+  /** The role that the affected user is given. */
   newRole?: GroupRole;
-  /** Whether the user is the one whom it concerns, and whether they have a group or a conversation in common. */
+  /** Whether the other user is the user themselves, and whether they have a group or a conversation in common. */
   oneself?: boolean;
   shareGroupOrConversation?: boolean;
   /** Who may create groups, by configuration. */
   groupCreation?: 'everyone' | 'group_admins';
 }
 
-/** How a rule decides: it allows, refuses, or leaves it to the next one. */
+/** The verdict of a rule; `next` leaves the decision to the next rule. */
 type Verdict = 'allow' | 'refuse' | 'next';
 
 export interface Rule {
   name: string;
-  /** The rule in words, for whoever asks why. */
+  /** The rule as a sentence, for the explanation of a decision. */
   description: string;
   decide(facts: Facts): Verdict;
-  /** What a refusal answers. */
+  /** The error of a refusal. */
   code: ErrorCode;
   message: string;
-  /** Whether it binds super admins as well: it is about the state of things, not about who asks. */
+  /** Whether it applies to super admins as well, because it depends on the state of the resource and not on the user. */
   absolute?: boolean;
 }
 
@@ -67,7 +67,7 @@ export function hasRank(role: GroupRole | null | undefined, atLeast: GroupRole):
 const refuseIf = (condition: boolean): Verdict => (condition ? 'refuse' : 'next');
 const allowIf = (condition: boolean): Verdict => (condition ? 'allow' : 'next');
 
-/** Whether the user may know of the channel and read it. */
+/** Whether the user may read the channel. */
 function readsChannel({ channel, role, inChannel, restriction }: Facts): boolean {
   if (!channel || restriction === 'banned') return false;
   if (channel.kind === 'direct') return inChannel === true;
@@ -85,7 +85,7 @@ export const accountActive: Rule = {
 
 export const groupHidden: Rule = {
   name: 'private_group_is_hidden',
-  description: 'Who is not a member of a private group may not know that it exists.',
+  description: 'Only members of a private group may know that it exists.',
   decide: ({ group, role }) => refuseIf(group?.visibility === 'private' && !hasRank(role, 'member')),
   code: 'not_found',
   message: 'There is no such group.',
@@ -101,7 +101,7 @@ export const groupMembersOnly: Rule = {
 
 export const groupNotArchived: Rule = {
   name: 'group_not_archived',
-  description: 'An archived group is only read, until it is restored.',
+  description: 'An archived group is read-only until it is restored.',
   decide: ({ group }) => refuseIf(group?.archivedAt instanceof Date),
   code: 'group_archived',
   message: 'The group is archived.',
@@ -110,7 +110,7 @@ export const groupNotArchived: Rule = {
 
 export const notBannedFromGroup: Rule = {
   name: 'banned_from_the_group',
-  description: 'Who is banned from a group cannot come in while the ban holds.',
+  description: 'A user who is banned from a group cannot join it until the ban ends.',
   decide: ({ bannedFromGroup }) => refuseIf(bannedFromGroup === true),
   code: 'banned',
   message: 'You are banned from this group.',
@@ -119,7 +119,7 @@ export const notBannedFromGroup: Rule = {
 
 export const joinedAlready: Rule = {
   name: 'member_already',
-  description: 'Who is a member may join again: it changes nothing.',
+  description: 'A member may join again. This changes nothing.',
   decide: ({ role }) => allowIf(hasRank(role, 'member')),
   code: 'forbidden',
   message: '',
@@ -127,7 +127,7 @@ export const joinedAlready: Rule = {
 
 export const notMemberYet: Rule = {
   name: 'no_member_yet',
-  description: 'Who is a member has no need to ask.',
+  description: 'A member cannot request to join.',
   decide: ({ role }) => refuseIf(hasRank(role, 'member')),
   code: 'member_already',
   message: 'You are a member of this group already.',
@@ -136,31 +136,31 @@ export const notMemberYet: Rule = {
 
 export const groupNotOpen: Rule = {
   name: 'joining_takes_a_request',
-  description: 'Into an open group people come by themselves; there is nobody to ask.',
+  description: 'An open group can be joined without a request.',
   decide: ({ group }) => refuseIf(group?.visibility === 'public' && group.joinPolicy === 'open'),
   code: 'group_open',
-  message: 'This group is open: join it.',
+  message: 'This group is open. Join it without a request.',
   absolute: true,
 };
 
 export const subjectNotBanned: Rule = {
   name: 'they_are_banned',
-  description: 'Who is banned from a group is not taken in before the ban has ended.',
+  description: 'A user who is banned from a group cannot be added to it until the ban ends.',
   decide: ({ subjectBanned }) => refuseIf(subjectBanned === true),
   code: 'banned',
   message: 'This user is banned from the group.',
   absolute: true,
 };
 
-/** One answer for both: whoever is blocked does not learn it from a refusal. */
+/** The error of both rules, so that a refusal does not reveal a block. */
 const INVITE_INSTEAD = {
   code: 'consent_required',
-  message: 'This person comes into groups by invite only: invite them.',
+  message: 'This user can only be invited to groups. Send them an invite.',
 } as const;
 
 export const subjectHasNotBlocked: Rule = {
   name: 'they_have_blocked_the_user',
-  description: 'Nobody is taken into a group by somebody whom they have blocked.',
+  description: 'A user cannot be added to a group by a user whom they have blocked.',
   decide: ({ subjectHasBlocked, subjectRole }) => refuseIf(subjectHasBlocked === true && !subjectRole),
   ...INVITE_INSTEAD,
   absolute: true,
@@ -168,32 +168,33 @@ export const subjectHasNotBlocked: Rule = {
 
 export const subjectConsents: Rule = {
   name: 'they_come_in_by_invite_only',
-  description: 'Who has said so in their preferences is invited into groups, and not taken in.',
+  description: 'A user whose preferences say so can only be invited to groups, not added.',
   decide: ({ subjectInviteOnly, subjectRole }) => refuseIf(subjectInviteOnly === true && !subjectRole),
   ...INVITE_INSTEAD,
 };
 
 export const partnerConsents: Rule = {
   name: 'they_are_not_added_to_conversations',
-  description: 'Who wants to be invited into groups is not taken into conversations of several either.',
+  description:
+    'A user who can only be invited to groups cannot be added to conversations of several people either.',
   decide: ({ subjectInviteOnly }) => refuseIf(subjectInviteOnly === true),
   code: 'consent_required',
-  message: 'This person is not added to conversations of several: write to them alone.',
+  message: 'This user cannot be added to conversations of several people. Write to them directly.',
   absolute: true,
 };
 
 export const joinNeedsApproval: Rule = {
   name: 'joining_needs_approval',
-  description: 'This group takes people in by request.',
+  description: 'This group can be joined only by a request that an admin approves.',
   decide: ({ group }) => refuseIf(group?.joinPolicy === 'approval'),
   code: 'approval_required',
-  message: 'Ask to join: an admin of the group decides.',
+  message: 'This group requires approval. Send a request to join.',
 };
 
 export const channelHidden: Rule = {
   name: 'channel_is_hidden',
   description:
-    'Only who can read a channel may know that it exists: members of its group and, where it is private, of the channel, who are not banned from it.',
+    'Only users who can read a channel may know that it exists: members of its group (and of the channel, if it is private) who are not banned from it.',
   decide: (facts) => refuseIf(!readsChannel(facts)),
   code: 'not_found',
   message: 'There is no such channel.',
@@ -201,7 +202,7 @@ export const channelHidden: Rule = {
 
 export const channelNotArchived: Rule = {
   name: 'channel_not_archived',
-  description: 'An archived channel is only read, until it is restored.',
+  description: 'An archived channel is read-only until it is restored.',
   decide: ({ channel }) => refuseIf(channel?.archivedAt instanceof Date),
   code: 'channel_archived',
   message: 'The channel is archived.',
@@ -210,7 +211,7 @@ export const channelNotArchived: Rule = {
 
 export const channelInGroup: Rule = {
   name: 'direct_messages_have_no_admins',
-  description: 'In direct messages there is nobody who administers.',
+  description: 'Direct messages have no admins.',
   decide: ({ channel }) => refuseIf(channel?.kind === 'direct'),
   code: 'direct_channel',
   message: 'This cannot be done in direct messages.',
@@ -219,7 +220,7 @@ export const channelInGroup: Rule = {
 
 export const notMuted: Rule = {
   name: 'muted_in_the_channel',
-  description: 'Who is muted in a channel reads it, and cannot write.',
+  description: 'A user who is muted in a channel can read it, but cannot write.',
   decide: ({ restriction }) => refuseIf(restriction === 'muted'),
   code: 'muted',
   message: 'You are muted in this channel.',
@@ -227,41 +228,43 @@ export const notMuted: Rule = {
 
 export const announcementsByModerators: Rule = {
   name: 'announcement_only',
-  description: 'In an announcement channel only moderators of the group write: send, edit and react.',
+  description: 'In an announcement channel only moderators of the group may send, edit and react.',
   decide: ({ channel, role }) => refuseIf(channel?.announcementOnly === true && !hasRank(role, 'moderator')),
   code: 'announcement_only',
-  message: 'Only moderators write in this channel.',
+  message: 'Only moderators may write in this channel.',
 };
 
 export const moderatorsInGroups: Rule = {
   name: 'moderators_in_groups',
-  description: 'In a group this takes the role moderator, or a higher one; in direct messages everybody may.',
+  description:
+    'In a group this requires the role moderator or a higher one; in direct messages everyone may do it.',
   decide: ({ channel, role }) => refuseIf(channel?.kind !== 'direct' && !hasRank(role, 'moderator')),
   code: 'forbidden',
-  message: 'This takes the role moderator in the group.',
+  message: 'This requires the role moderator in the group.',
 };
 
 export const notBlocked: Rule = {
   name: 'blocked',
-  description: 'Two of whom one has blocked the other cannot write to each other directly.',
+  description: 'Two users cannot write to each other directly if one has blocked the other.',
   decide: ({ blocked }) => refuseIf(blocked === true),
   code: 'direct_messages_closed',
-  message: 'You cannot write to this person.',
+  message: 'You cannot write to this user.',
   absolute: true,
 };
 
 export const partnerAvailable: Rule = {
   name: 'partner_away',
-  description: 'Nobody writes directly to somebody who has deleted their account or put it to rest.',
+  description: 'A user who has deleted or deactivated their account receives no direct messages.',
   decide: ({ partnerUnavailable }) => refuseIf(partnerUnavailable === true),
   code: 'direct_messages_closed',
-  message: 'This person reads no messages any more.',
+  message: 'This user no longer receives messages.',
   absolute: true,
 };
 
 export const directOnly: Rule = {
   name: 'direct_messages_only',
-  description: 'This is about direct messages: a channel of a group has members of its own.',
+  description:
+    'This is possible in direct messages only; the members of a group channel are managed separately.',
   decide: ({ channel }) => refuseIf(channel?.kind !== 'direct'),
   code: 'bad_request',
   message: 'This is not a direct conversation.',
@@ -270,16 +273,16 @@ export const directOnly: Rule = {
 
 export const notDirectPair: Rule = {
   name: 'conversation_of_two_stays',
-  description: 'A conversation of two is theirs for ever: nobody leaves it.',
+  description: 'A conversation of two people is permanent and cannot be left.',
   decide: ({ channel }) => refuseIf(channel?.directKey !== undefined),
   code: 'direct_channel',
-  message: 'A conversation of two is not left.',
+  message: 'A conversation of two people cannot be left.',
   absolute: true,
 };
 
 export const channelOwner: Rule = {
   name: 'owner_of_the_channel',
-  description: 'Who owns a channel may change it: who made it, until it is handed over.',
+  description: 'The owner of a channel may change it. Its creator is the owner until it is transferred.',
   decide: ({ channel, user }) => allowIf(!!channel && ownerOf(channel)?.equals(user.id) === true),
   code: 'forbidden',
   message: '',
@@ -287,7 +290,7 @@ export const channelOwner: Rule = {
 
 export const author: Rule = {
   name: 'author_of_the_message',
-  description: 'The author may do this to a message.',
+  description: 'The author of a message may do this.',
   decide: ({ message, user }) => allowIf(message?.senderId.equals(user.id) === true),
   code: 'forbidden',
   message: '',
@@ -298,28 +301,28 @@ export const authorOnly: Rule = {
   description: 'Only the author of a message may do this.',
   decide: ({ message, user }) => (message?.senderId.equals(user.id) === true ? 'allow' : 'refuse'),
   code: 'forbidden',
-  message: 'Only its author may do this to a message.',
+  message: 'Only the author of a message may do this.',
   absolute: true,
 };
 
 export const notForwarded: Rule = {
   name: 'forwarded_words_stay',
-  description: "Who forwards somebody's words cannot change them.",
+  description: 'A forwarded message cannot be edited.',
   decide: ({ message }) => refuseIf(message?.forwardedFrom !== undefined),
   code: 'forbidden',
   message: 'A forwarded message cannot be edited.',
   absolute: true,
 };
 
-/** A message of a hidden channel is as little known as the channel. */
+/** The messages of a hidden channel are hidden as well. */
 export const messageHidden: Rule = {
   ...channelHidden,
   name: 'message_is_hidden',
-  description: 'Only who can read a channel may know of its messages.',
+  description: 'Only users who can read a channel may know that its messages exist.',
   message: 'There is no such message.',
 };
 
-/** Of a report nobody knows but who made it and who may handle it. */
+/** A report is visible only to its author and to those who may handle it. */
 export const reportHidden: Rule = {
   name: 'report_is_hidden',
   description:
@@ -336,12 +339,12 @@ export const outranksSubject: Rule = {
   decide: ({ role, subjectRole }) =>
     refuseIf(!hasRank(role, 'owner') && !!subjectRole && hasRank(subjectRole, role ?? 'member')),
   code: 'forbidden',
-  message: 'This takes a higher role in the group than theirs.',
+  message: 'This requires a higher role in the group than theirs.',
 };
 
 export const givesLesserRole: Rule = {
   name: 'lesser_role_than_ones_own',
-  description: 'A role can be given by those who have a higher one; owners may give every role.',
+  description: 'A user can give roles below their own; owners may give every role.',
   decide: ({ role, newRole }) =>
     refuseIf(!hasRank(role, 'owner') && !!newRole && hasRank(newRole, role ?? 'member')),
   code: 'forbidden',
@@ -350,7 +353,7 @@ export const givesLesserRole: Rule = {
 
 export const stepsDown: Rule = {
   name: 'steps_down',
-  description: 'Members may give themselves a lesser role.',
+  description: 'Members may give themselves a lower role.',
   decide: ({ role, newRole, onSelf }) =>
     allowIf(onSelf === true && !!role && !!newRole && hasRank(role, newRole)),
   code: 'forbidden',
@@ -359,15 +362,15 @@ export const stepsDown: Rule = {
 
 export const mayCreateGroups: Rule = {
   name: 'who_creates_groups',
-  description: 'Where GROUP_CREATION says so, only group admins create groups.',
+  description: 'If GROUP_CREATION is group_admins, only group admins may create groups.',
   decide: ({ user, groupCreation }) => refuseIf(groupCreation === 'group_admins' && user.role === 'client'),
   code: 'forbidden',
-  message: 'Only group admins may create groups here.',
+  message: 'Only group admins may create groups on this server.',
 };
 
 export const superAdminsOnly: Rule = {
   name: 'super_admins_only',
-  description: 'Only super admins administer the server.',
+  description: 'Only super admins may administer the server.',
   decide: ({ user }) => (user.role === 'super_admin' ? 'allow' : 'refuse'),
   code: 'forbidden',
   message: 'Only super admins may do this.',
@@ -375,7 +378,7 @@ export const superAdminsOnly: Rule = {
 
 export const selfAllowed: Rule = {
   name: 'oneself',
-  description: 'Everybody may do this to themselves.',
+  description: 'Users may do this to themselves.',
   decide: ({ oneself }) => allowIf(oneself === true),
   code: 'forbidden',
   message: '',
@@ -383,18 +386,18 @@ export const selfAllowed: Rule = {
 
 export const sharedGroupOrConversation: Rule = {
   name: 'a_place_in_common',
-  description: 'It takes a group or a direct conversation in common.',
+  description: 'The two users must have a group or a direct conversation in common.',
   decide: ({ shareGroupOrConversation }) => refuseIf(shareGroupOrConversation !== true),
   code: 'forbidden',
-  message: 'You have no group or conversation in common with this person.',
+  message: 'You have no group or conversation in common with this user.',
 };
 
 export function roleInGroup(atLeast: GroupRole): Rule {
   return {
     name: `role_${atLeast}_in_the_group`,
-    description: `This takes the role ${atLeast} in the group, or a higher one.`,
+    description: `This requires the role ${atLeast} in the group, or a higher one.`,
     decide: ({ role }) => refuseIf(!hasRank(role, atLeast)),
     code: 'forbidden',
-    message: `This takes the role ${atLeast} in the group.`,
+    message: `This requires the role ${atLeast} in the group.`,
   };
 }

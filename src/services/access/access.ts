@@ -22,16 +22,16 @@ import type { AuditService } from '../audit/audit.service';
 import type { ChannelAudience } from '../kernel/domain-events';
 import { ReadAccess } from './read-access';
 
-/** A group, and what the caller is in it. */
+/** A group, and the caller's membership. */
 export interface GroupAccess {
   group: GroupDocument;
   membership: MembershipDocument | null;
 }
 
-/** A channel, and what the caller is in its group and in itself. */
+/** A channel, the caller's role in its group, and their restriction in the channel. */
 export interface ChannelAccess {
   channel: ChannelDocument;
-  /** Null in direct messages, and for a super admin from outside. */
+  /** Null in direct messages, and for a super admin who is not a member of the group. */
   role: GroupRole | null;
   restriction: RestrictionKind | null;
 }
@@ -42,9 +42,9 @@ export interface MessageAccess extends ChannelAccess {
 }
 
 /**
- * The one place that decides who may do what, what a user may read, and who reads a channel. It gathers the facts, and
- * the rules in access-rules.ts decide by them. What the caller may not know to exist is answered with `not_found`, never
- * with `forbidden`. Where a super admin passes a rule that refuses others, the audit log records it first.
+ * Decides who may do what, what a user may read, and who reads a channel. Nothing else decides this. It loads the facts,
+ * and the rules in access-rules.ts decide by them. A resource that the caller may not know of causes `not_found`, never
+ * `forbidden`. When a super admin passes a rule that refuses others, the audit log records it first.
  */
 export class Access extends ReadAccess {
   constructor(
@@ -67,7 +67,7 @@ export class Access extends ReadAccess {
     this.requireServer(caller, 'server.administer');
   }
 
-  /** Lets the caller do something that concerns a user. @throws AppError not_found, forbidden */
+  /** Requires that the caller may do something that affects a user. @throws AppError not_found, forbidden */
   async user(caller: Caller, action: UserAction, userId: ObjectId | string): Promise<void> {
     const _id = new ObjectId(userId);
     const [facts, user] = await Promise.all([
@@ -78,13 +78,13 @@ export class Access extends ReadAccess {
     await this.require(caller, action, facts, 'user', _id);
   }
 
-  /** Whether the caller administers the server: for what they see more of, not for what they may do. */
+  /** Whether the caller is a super admin. Use it to show them more, and `requireServer` to decide what they may do. */
   isSuperAdmin(caller: Caller): boolean {
     return decide('server.administer', { user: actorOf(caller) }).allowed;
   }
 
   /**
-   * Somebody to whom the caller may write directly, or whom they may take into a conversation of several.
+   * Requires that the caller may write to a user directly, or add them to a conversation of several people.
    * @throws AppError not_found, direct_messages_closed, consent_required
    */
   async requireDirect(
@@ -99,7 +99,7 @@ export class Access extends ReadAccess {
   }
 
   /**
-   * A group with which the caller may do something.
+   * Requires that the caller may do something with a group.
    * @throws AppError not_found, not_a_member, forbidden, banned, group_archived, approval_required
    */
   async group(
@@ -117,7 +117,7 @@ export class Access extends ReadAccess {
   }
 
   /**
-   * A channel with which the caller may do something.
+   * Requires that the caller may do something with a channel.
    * @throws AppError not_found, forbidden, group_archived, channel_archived, direct_channel, muted, …
    */
   async channel(
@@ -136,7 +136,7 @@ export class Access extends ReadAccess {
     return { channel, role: facts!.role ?? null, restriction: facts!.restriction ?? null };
   }
 
-  /** A message with which the caller may do something. @throws AppError not_found, forbidden, … */
+  /** Requires that the caller may do something with a message. @throws AppError not_found, forbidden, … */
   async message(caller: Caller, action: MessageAction, messageId: ObjectId | string): Promise<MessageAccess> {
     const _id = new ObjectId(messageId);
     const message = await this.collections.messages.findOne({ _id });
@@ -148,8 +148,8 @@ export class Access extends ReadAccess {
   }
 
   /**
-   * Decides for several users at once what they may do with a channel, in their order. It is for whoever acts on
-   * the decisions in the same moment, and notes in the audit log what only a super admin could do.
+   * Decides for several users at once whether they may do something with a channel, in their order. The caller applies
+   * the decisions immediately, and calls `recordOverride` where only a super admin was allowed to.
    */
   async decideForUsers(
     channel: ChannelDocument,
@@ -161,8 +161,8 @@ export class Access extends ReadAccess {
   }
 
   /**
-   * Tells how an action of somebody would be decided, and why, without doing anything.
-   * @param on what it would be done to; undefined for an action on the server.
+   * Explains how an action of a user would be decided, without doing anything.
+   * @param on the resource of the action; undefined for an action on the server or on a user.
    * @returns undefined if there is no such resource.
    */
   async explain(
@@ -188,7 +188,7 @@ export class Access extends ReadAccess {
     if (decision.overrides && !quiet) await this.recordOverride(caller, action, kind, targetId);
   }
 
-  /** Notes that a super admin did what nobody else in their place could have done. */
+  /** Records in the audit log that a super admin did something that another user in their place may not do. */
   async recordOverride(
     { userId, address }: Pick<Caller, 'userId' | 'address'>,
     action: Action,
@@ -238,8 +238,8 @@ export class Access extends ReadAccess {
 }
 
 /**
- * Stands for a channel that does not exist, so that it takes as long to say so as of one that the caller may not
- * know of.
+ * A placeholder for a channel that does not exist. Facts are loaded for it as well, so that the response time does not
+ * reveal whether a hidden channel exists.
  */
 function missingChannel(_id: ObjectId): ChannelDocument {
   const never = new Date(0);
@@ -264,12 +264,12 @@ function missingChannel(_id: ObjectId): ChannelDocument {
   };
 }
 
-/** Those on whose memberships a decision rests. */
+/** The users whose memberships a decision depends on. */
 function involvedUsers({ userId }: Caller, { subjectId }: AccessOptions): ObjectId[] {
   return subjectId && !subjectId.equals(userId) ? [userId, subjectId] : [userId];
 }
 
-/** Only an active account gets as far as a service. */
+/** The caller as an actor. Only callers with an active account reach a service. */
 export function actorOf({ userId, role }: Caller): Actor {
   return { id: userId, role, state: 'active' };
 }
@@ -278,7 +278,7 @@ export function refusalError({ code, message }: Decision & { allowed: false }): 
   return new AppError(code, message);
 }
 
-/** Who hears what happens in a channel. */
+/** The audience of a channel: those who receive its events. */
 export function audienceOfChannel({ _id, groupId, visibility }: ChannelDocument): ChannelAudience {
   return visibility === 'public' && groupId
     ? { kind: 'public_channel', groupId, channelId: _id }

@@ -4,7 +4,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { UserAudiences } from './read-access';
 import { RecentChanges } from './recent-changes';
 
-/** Ids, in hexadecimal digits, of what a connected user is in. */
+/** The audiences of a connected user: ids in hexadecimal digits. */
 export interface AudiencesOfUser {
   groupIds: Iterable<string>;
   /** Private channels and direct conversations that they read. */
@@ -13,7 +13,7 @@ export interface AudiencesOfUser {
   bannedFrom: Iterable<string>;
 }
 
-/** A connected user has come into an audience or out of it. `banned` is the audience that a public channel leaves out. */
+/** A connected user has entered or left an audience. `banned` is the audience that a public channel excludes. */
 export interface AudienceChange {
   userId: string;
   kind: 'group' | 'channel' | 'banned';
@@ -23,7 +23,7 @@ export interface AudienceChange {
 
 interface Entry {
   groups: Set<string>;
-  /** Private channels and direct conversations, and the group of each. */
+  /** The group of each private channel and direct conversation, by the channel's id. */
   channels: Map<string, string | null>;
   banned: Set<string>;
 }
@@ -31,12 +31,11 @@ interface Entry {
 const NOBODY: ReadonlySet<string> = new Set();
 
 /**
- * Who of the connected users is in which audience: the members of groups, the members of private channels, and those
- * who are banned from public channels. The rooms of sockets and presence follow it. What users may read comes from
- * `Access.readable` when they connect, and from domain events after that, so it takes no query and no more memory than
- * the connected users do.
+ * The audiences of the connected users: members of groups, members of private channels, and users who are banned from
+ * public channels. The rooms of sockets and presence follow it. It is filled from `Access.readable` when a user connects
+ * and updated by domain events after that, so it needs no queries, and its memory grows only with the connected users.
  *
- * It follows events synchronously: a user whom an event shuts out is in no audience of what is published after it.
+ * It applies events synchronously: a user who loses access by an event is in no audience of what is published after it.
  */
 export class AudienceIndex {
   private readonly users = new Map<string, Entry>();
@@ -46,7 +45,7 @@ export class AudienceIndex {
     banned: new Map(),
   };
   private readonly listeners = new Set<(change: AudienceChange) => void>();
-  /** When the audiences of users changed, and the members of groups and channels as a whole. */
+  /** When the audiences of users changed, and when groups and channels lost all members. */
   private readonly changes = new RecentChanges();
 
   constructor(bus: EventBus) {
@@ -54,21 +53,21 @@ export class AudienceIndex {
   }
 
   /**
-   * Calls the listener synchronously for each change, except for users who are just coming in or have left.
-   * @returns a function that ends this.
+   * Calls the listener synchronously for each change, except while a user is added or removed.
+   * @returns a function that removes the listener.
    */
   onChange(listener: (change: AudienceChange) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
-  /** Taken before the audiences of a user are read. `enter` compares by it whether they may have changed since. */
+  /** A mark to take before the audiences of a user are read: `enter` uses it to detect changes since then. */
   mark(): number {
     return this.changes.mark();
   }
 
   /**
-   * Puts a user who connects into their audiences; on a further connection, brings these up to date.
+   * Adds a user who connects to their audiences; on a further connection, updates these.
    * @param audiences as read after `mark` was taken.
    * @returns false, and changes nothing, if they may have changed since then.
    */
@@ -96,7 +95,7 @@ export class AudienceIndex {
     return true;
   }
 
-  /** Forgets a user who is not connected any more. */
+  /** Removes a user who is no longer connected. */
   leave(userId: string): void {
     const entry = this.users.get(userId);
     if (!entry) return;
@@ -106,7 +105,7 @@ export class AudienceIndex {
     for (const id of entry.banned) this.remove('banned', id, userId);
   }
 
-  /** What a connected user is in; empty for anybody else. */
+  /** The audiences of a connected user; empty for any other user. */
   audiencesOf(userId: string): AudiencesOfUser {
     const entry = this.users.get(userId);
     return {
@@ -123,7 +122,7 @@ export class AudienceIndex {
     return [...this.membersOf('group', audience.groupId)].filter((id) => !banned.has(id));
   }
 
-  /** How many connected users read a channel, without those who are hidden. */
+  /** The number of connected users who read a channel, without the hidden ones. */
   count(audience: ChannelAudience, hidden: ReadonlySet<string>): number {
     if (audience.kind === 'channel') {
       const members = this.membersOf('channel', audience.channelId);
@@ -179,7 +178,7 @@ export class AudienceIndex {
       case 'channel_members.cleared':
         this.clearChannel(event.channelId);
         break;
-      // A connection in its handshake has read more than audiences: the session, the account, how the user is seen.
+      // A handshake has read more than audiences: the session, the account, and the presence settings.
       case 'user.changed':
       case 'session.revoked':
         this.recordUser(event.userId);
@@ -200,7 +199,7 @@ export class AudienceIndex {
     }
   }
 
-  /** Only members of its group who are not banned from it read a private channel of a group. */
+  /** Adds a reader of a private channel, except one who is not in its group or is banned from it. */
   private enterChannel(userId: string, channelId: string, groupId: string | null, quiet = false): void {
     const entry = this.users.get(userId);
     if (!entry || (groupId !== null && !entry.groups.has(groupId)) || entry.banned.has(channelId)) return;
@@ -219,7 +218,7 @@ export class AudienceIndex {
     for (const userId of [...this.membersOf('channel', channelId)]) this.leaveChannel(userId, key);
   }
 
-  /** @param quiet whether nobody is told. */
+  /** @param quiet whether listeners are not called. */
   private change(
     userId: string,
     kind: AudienceChange['kind'],
@@ -259,7 +258,7 @@ export class AudienceIndex {
   }
 }
 
-/** What the audiences of a user depend on. */
+/** The keys of all changes that affect the audiences of a user. */
 function* keysOf(userId: ObjectId, { groupIds, privateChannels }: UserAudiences): Generator<string> {
   yield `user:${hex(userId)}`;
   for (const id of groupIds) yield `group:${hex(id)}`;

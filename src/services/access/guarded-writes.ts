@@ -9,14 +9,14 @@ import type { AccessFacts, AccessOptions } from './access-facts';
 import type { KeyedQueue } from '../kernel/keyed-queue';
 
 /**
- * Runs the writes of people to groups and channels, but for messages: each in the queue of the group, and of the
- * channel, in one transaction, and decided on documents that are locked until its end (the group, the channel, and
- * the memberships of the caller and of whom it is done to). So no decision rests on what another write has just
+ * Runs the writes of users to groups and channels, except messages. Each runs in one transaction, in the queue of its
+ * group and channel, and is decided on documents that are locked until its end: the group, the channel, and the
+ * memberships of the caller and of the affected user. So no decision depends on a state that another write has just
  * changed, on this node or on another one.
  *
- * A first look before the queue answers those who may not: a stranger does not learn from waiting that a private
- * group is busy. The group's turn comes before the channel's, and both before the first lock: whoever has a turn may
- * be waiting for a document that a transaction which waits for the turn has locked.
+ * A preliminary check before the queue refuses those who may not do it, so that waiting does not reveal that a private
+ * group is busy. The key of the group is acquired before that of the channel, and both before the first lock: the holder
+ * of a key may be waiting for a document that a transaction which waits for the key has locked.
  */
 export class GuardedWrites {
   constructor(
@@ -28,8 +28,8 @@ export class GuardedWrites {
   ) {}
 
   /**
-   * Does something with a group.
-   * @param work gets the group as it is locked, and what the caller is in it.
+   * Runs a write to a group.
+   * @param work receives the locked group, and the caller's membership.
    * @throws AppError as `Access.group`
    */
   async inGroup<Result>(
@@ -48,8 +48,8 @@ export class GuardedWrites {
   }
 
   /**
-   * Does something with a channel.
-   * @param work gets the channel as it is locked, and what the caller is in it.
+   * Runs a write to a channel.
+   * @param work receives the locked channel, and the caller's role and restriction.
    * @throws AppError as `Access.channel`
    */
   async inChannel<Result>(
@@ -69,11 +69,10 @@ export class GuardedWrites {
   }
 
   /**
-   * Does something with a channel on the server's own account, under the same queues and locks as `inChannel`. Nothing
-   * happens if the channel is gone.
-   * @param subjectId the user whom it concerns, whose membership is locked as well.
-   * @param work gets the channel as it is locked.
-   * @returns false if the channel is gone.
+   * Runs a write of the server itself to a channel, with the same queues and locks as `inChannel`.
+   * @param subjectId the affected user, whose membership is locked as well.
+   * @param work receives the locked channel. It is not called if the channel no longer exists.
+   * @returns false if the channel no longer exists.
    */
   async inChannelByServer(
     channelId: ObjectId,

@@ -5,8 +5,8 @@ import { isUnexpired } from './access-facts';
 
 /**
  * Counts the members of public channels of groups: the members of the group who are not banned from the channel. It is
- * computed from the stored number of the group and the few bans, so it is always exact, and nobody who joins or leaves a
- * group causes a write to each of its channels.
+ * computed from the stored member count of the group and the few bans. So it is always exact, and joining or leaving a
+ * group does not require a write to each of its channels.
  * @returns the counts by the channel's id in hexadecimal digits.
  */
 export async function countMembers(
@@ -35,7 +35,7 @@ export async function countMembers(
   return counts;
 }
 
-/** Those of the bans that are of members of the group: the number of the group does not include the others. */
+/** Keeps the bans of current members: the member count of the group does not include other banned users. */
 async function ofMembers<Ban extends { groupId: ObjectId; userId: ObjectId }>(
   { memberships }: Collections,
   bans: Ban[],

@@ -9,25 +9,25 @@ import { isUnexpired, type AccessFacts } from './access-facts';
 import { hasRank, type Actor } from './access-rules';
 import { countMembers } from './member-counts';
 
-/** What a member of a group sees of its channels: the public ones and those that they are in, without bans. */
+/** The channels of a group that a user reads: public ones and private ones with membership, except after a ban. */
 export interface GroupView {
-  /** Finds the channels of the group that they read. */
+  /** Matches the channels of the group that they read. */
   filter: Filter<ChannelDocument>;
   /** Whether they read a channel of the group. */
   reads(channel: ChannelDocument): boolean;
 }
 
-/** What somebody is in a channel of a group. */
+/** The relation of a user to a channel of a group. */
 export interface MembershipStatus {
   inGroup: boolean;
-  /** Whether they are in the list of members of a private channel. */
+  /** Whether they are listed as a member of a private channel. */
   inChannel: boolean;
   /** Whether they read the channel, or would if they were not banned from it. */
   belongs: boolean;
   banned: boolean;
 }
 
-/** What a user hears of what they may read. */
+/** The audiences that a user is in. */
 export interface UserAudiences {
   groupIds: ObjectId[];
   privateChannels: { channelId: ObjectId; groupId: ObjectId | null }[];
@@ -35,7 +35,7 @@ export interface UserAudiences {
   bannedFrom: ObjectId[];
 }
 
-/** At most how much of what a user may read to look at. */
+/** The most groups and channels to read for a user. */
 export interface ReadableLimits {
   groups?: number;
   channels?: number;
@@ -46,21 +46,21 @@ export interface Readable {
   audiences: UserAudiences;
   /** In the order of the ids of the groups. */
   memberships: MembershipDocument[];
-  /** Finds the channels. */
+  /** Matches the channels. */
   filter: Filter<ChannelDocument>;
-  /** False where a bound has cut something off. */
+  /** False if a limit was exceeded and something is missing. */
   complete: boolean;
 }
 
-/** Somebody who reads a channel. */
+/** A reader of a channel. */
 export interface Reader {
-  /** Of their membership in the group, or of that in a private channel. */
+  /** The id of their membership in the group, or in a private channel. */
   _id: ObjectId;
   userId: ObjectId;
   joinedAt: Date;
 }
 
-/** Where the members of a channel are listed, before those are left out who turn out not to be in it. */
+/** The collection and filter that list the members of a channel. `keepMembers` removes those who are not in it. */
 export interface MemberList {
   collection: Collection<Reader>;
   which: Filter<Reader>;
@@ -68,13 +68,13 @@ export interface MemberList {
 
 const READER_PROJECTION = { userId: 1, joinedAt: 1 } as const;
 
-/** One more than the bound, to tell whether there are more, and all of it in one answer of the database. */
+/** Reads one more than the limit, to detect whether there are more, in one batch of the database. */
 const limitOptions = (bound: number | undefined) =>
   bound === undefined ? {} : { limit: bound + 1, batchSize: bound + 1 };
 
 /**
- * The one place that answers what a user may read, and who reads a channel. Its answers follow from the same facts as
- * `channel.read` of Access.
+ * Finds what a user may read, and who reads a channel. Nothing else computes this. It uses the same facts as the action
+ * `channel.read`.
  */
 export class ReadAccess {
   constructor(
@@ -83,10 +83,10 @@ export class ReadAccess {
   ) {}
 
   /**
-   * What a user may read: the one answer on which search, lists, sync and the rooms of sockets rest. A private channel
-   * of a group counts only with membership in the group, whatever a race, a crash or an older version has left in its
-   * list of members; a channel from which they are banned does not count.
-   * @param bounds at most how many groups and channels to look at; all, if it is left out.
+   * Finds what a user may read. Search, lists, sync and the rooms of sockets depend on it. A private channel of a group
+   * is included only for members of the group, even if a race, a crash or an older version has left them in its list of
+   * members. A channel from which the user is banned is not included.
+   * @param bounds the most groups and channels to read; all by default.
    */
   async readable(userId: ObjectId, bounds: ReadableLimits = {}): Promise<Readable> {
     const { memberships, channelMembers, channelRestrictions } = this.collections;
@@ -119,27 +119,27 @@ export class ReadAccess {
     };
   }
 
-  /** All channels that a user may read, in the order of their ids. */
+  /** Finds all channels that a user may read, in the order of their ids. */
   async readableChannels(userId: ObjectId): Promise<ChannelDocument[]> {
     const { filter } = await this.readable(userId);
     return this.collections.channels.find(filter).sort({ _id: 1 }).toArray();
   }
 
-  /** The ids of all channels that a user may read: for lists, counts and searches. */
+  /** Finds the ids of all channels that a user may read. */
   async readableChannelIds(userId: ObjectId): Promise<ObjectId[]> {
     const { filter } = await this.readable(userId);
     const channels = await this.collections.channels.find(filter, { projection: { _id: 1 } }).toArray();
     return channels.map(({ _id }) => _id);
   }
 
-  /** Those of the channels that the caller may read. */
+  /** @returns the ids of those channels that the caller may read. */
   async filterReadable(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
     const readable = await this.readableChannelIds(caller.userId);
     const known = new Set(readable.map((id) => id.toHexString()));
     return channels.map(({ _id }) => _id).filter((id) => known.has(id.toHexString()));
   }
 
-  /** What a member of a group sees of its channels; somebody who is none sees the public ones. */
+  /** Finds which channels of a group a user reads. A user who is not a member of the group sees the public ones. */
   async groupViewOf(userId: ObjectId, groupId: ObjectId): Promise<GroupView> {
     const { memberships, channelMembers, channelRestrictions } = this.collections;
     const [membership, own, restrictions] = await Promise.all([
@@ -163,9 +163,9 @@ export class ReadAccess {
   }
 
   /**
-   * Who reads a channel, in the order in which they came: the members of the group of a public one, those in a private
-   * one who are in its group as well, without those who are banned from it or whose account is not active.
-   * @param atMost stops there. Ask for one more than a limit to learn whether there are more.
+   * Finds the readers of a channel, in the order in which they joined: the members of the group of a public channel; the
+   * members of a private one who are also in its group. Banned users and inactive accounts are not readers.
+   * @param atMost the most readers to find. Pass one more than a limit to detect whether there are more.
    */
   async readersOf(channel: ChannelDocument, atMost: number): Promise<Reader[]> {
     const { collection, which } = this.memberListOf(channel);
@@ -174,7 +174,7 @@ export class ReadAccess {
     while (readers.length < atMost) {
       const after = last && { _id: { $gt: last } };
       const rows = collection.find({ ...which, ...after }, { projection: READER_PROJECTION });
-      // Those who turn out not to read it make place for others: what is left out must not count.
+      // Users who are not readers must not count towards the limit, so the next page fills it up.
       const page = await rows.sort({ _id: 1 }).limit(atMost).toArray();
       readers.push(...(await this.keepReaders(channel, page)));
       if (page.length < atMost) break;
@@ -184,8 +184,8 @@ export class ReadAccess {
   }
 
   /**
-   * Those of the people in the list of a channel's members, or of its group's members where it is public, who are in
-   * it: not those who are banned from a public one, nor those in a private one who are not in its group any more.
+   * Keeps those rows of a member list (see `memberListOf`) whose users are in the channel: users who are banned from a
+   * public channel are not, nor users in the list of a private one who are no longer in its group.
    */
   async keepMembers<Row extends { userId: ObjectId }>(
     { _id: channelId, groupId, visibility }: ChannelDocument,
@@ -206,8 +206,8 @@ export class ReadAccess {
   }
 
   /**
-   * Where the members of a channel are listed: those of a public one among the members of its group. `membersAmong`
-   * tells which of them are in the channel.
+   * The collection and filter that list the members of a channel; a public channel has the members of its group.
+   * `keepMembers` removes those who are not in the channel.
    */
   memberListOf({ _id: channelId, groupId, visibility }: ChannelDocument): MemberList {
     const { memberships, channelMembers } = this.collections;
@@ -220,17 +220,17 @@ export class ReadAccess {
   }
 
   /**
-   * How many are in public channels of groups: the members of the group who are not banned from the channel. Channels
-   * of other kinds store their number.
+   * Counts the members of public channels of groups: the members of the group who are not banned from the channel. Other
+   * channels store their member count.
    * @returns the counts by the channel's id in hexadecimal digits, with three queries at most for any number of channels.
    */
   countMembers(publicChannels: readonly ChannelDocument[]): Promise<Map<string, number>> {
     return countMembers(this.collections, publicChannels);
   }
 
-  /** What somebody is in a channel of a group: for writes that are done to them. */
+  /** Finds the relation of a user to a channel of a group, for writes that affect them. */
   async membershipStatusOf(channel: ChannelDocument, userId: ObjectId): Promise<MembershipStatus> {
-    // As if they were nobody special: a super admin reads every channel, and is not in it for that.
+    // The global role is ignored: a super admin may read every channel, but is not a reader of all channels.
     const [facts] = await this.facts.channel(channel, [{ id: userId, role: 'client', state: 'active' }], {});
     const { role, inChannel, restriction } = facts!;
     return {
@@ -241,7 +241,7 @@ export class ReadAccess {
     };
   }
 
-  /** Those of some users who read a channel now; nobody, if it is gone. */
+  /** Keeps those users who read a channel now; none if it no longer exists. */
   async filterReaders(channelId: ObjectId, userIds: readonly ObjectId[]): Promise<ObjectId[]> {
     const channel = await this.collections.channels.findOne({ _id: channelId });
     if (!channel) return [];
@@ -253,8 +253,8 @@ export class ReadAccess {
   }
 
   /**
-   * Who is in direct conversations, by the channel's id in hexadecimal digits. A conversation of two has both for
-   * ever: when one of them has gone, the other still sees with whom they have talked.
+   * Finds the participants of direct conversations, by the channel's id in hexadecimal digits. A conversation of two
+   * keeps both, even after one has deleted their account: the other one still sees whom they have talked to.
    */
   async participantsOf(conversations: readonly ChannelDocument[]): Promise<Map<string, ObjectId[]>> {
     const people = new Map<string, ObjectId[]>();
@@ -269,7 +269,7 @@ export class ReadAccess {
     return people;
   }
 
-  /** Those who have at least some role in a group, in the order in which they came. */
+  /** Finds the members of a group with at least this role, in the order in which they joined. */
   async usersWithRole(groupId: ObjectId, atLeast: GroupRole): Promise<ObjectId[]> {
     const role = { $in: GROUP_ROLES.filter((one) => hasRank(one, atLeast)) };
     const rows = await this.collections.memberships
@@ -288,7 +288,7 @@ export class ReadAccess {
     const active = await this.collections.users
       .find({ _id: { $in: userIds }, state: 'active' }, { projection: { _id: 1 } })
       .toArray();
-    // As if they were nobody special: a super admin reads every channel, and is not in it for that.
+    // The global role is ignored: a super admin may read every channel, but is not a reader of all channels.
     const actors = active.map(({ _id }): Actor => ({ id: _id, role: 'client', state: 'active' }));
     const facts = await this.facts.channel(channel, actors, {});
     const reads = new Set(

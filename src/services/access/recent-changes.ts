@@ -1,9 +1,9 @@
-/** For how many keys it is known when they last changed. */
+/** The keys whose last change is stored. */
 const MAX_KEYS = 10_000;
 
 /**
- * Tells whether something has changed since a moment, in bounded memory. It may report a change that did not happen,
- * but never misses one.
+ * Records changes, and reports whether something has changed since a mark, in bounded memory. It may report a change
+ * that did not happen, but never misses one.
  */
 export class RecentChanges {
   /** Counts the changes. */
@@ -13,7 +13,7 @@ export class RecentChanges {
   /** The epoch up to which keys that are not in `changedAt` may have changed. */
   private forgottenUpTo = 0;
 
-  /** @returns the present moment, for `changedSince`. */
+  /** @returns the current position, for `changedSince`. */
   mark(): number {
     return this.epoch;
   }
@@ -23,7 +23,7 @@ export class RecentChanges {
     this.changedAt.set(key, ++this.epoch);
   }
 
-  /** Counts everything as changed now. */
+  /** Records a change of every key. */
   recordAll(): void {
     this.changedAt.clear();
     this.forgottenUpTo = ++this.epoch;

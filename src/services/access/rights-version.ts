@@ -1,10 +1,10 @@
 import { DOMAIN_EVENTS, type DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 
-/** How often rights are read again that have changed while they were being read. */
+/** The attempts to read rights that change while they are being read. */
 const MAX_ATTEMPTS = 10;
 
-/** Events that change rights, and take none from anybody: many may come while something is published. */
+/** Events that only add rights. They are frequent, and do not invalidate what has been read before. */
 const GRANTS = new Set<DomainEvent['type']>([
   'group.created',
   'member.added',
@@ -14,9 +14,9 @@ const GRANTS = new Set<DomainEvent['type']>([
 ]);
 
 /**
- * Counts the events that may have taken a right to read or write from anybody. Whoever publishes something outside of the
- * queue and the transaction in which rights are decided reads them first, and the count tells whether they still hold
- * when it is published. A call that takes a right away publishes that before it returns, on all nodes.
+ * Counts the events that may have revoked a right to read or write. Code that publishes outside of the queue and the
+ * transaction in which rights are decided reads them first, and compares this version to detect whether they have changed
+ * before it publishes. A call that revokes a right publishes its event on all nodes before it returns.
  */
 export class RightsVersion {
   private version = 0;
@@ -32,10 +32,10 @@ export class RightsVersion {
   }
 
   /**
-   * Publishes something to those who may receive it at that moment. Where rights change faster than they can be read,
-   * nothing is published.
-   * @param read reads who may receive it.
-   * @param publish is called at once with what was read, and publishes before it yields.
+   * Publishes something to those who may receive it at this moment. If rights change faster than they can be read, nothing
+   * is published.
+   * @param read finds the recipients.
+   * @param publish is called synchronously with what was read, and must publish before it awaits anything.
    */
   async publish<Found>(
     read: () => Promise<Found>,
