@@ -36,7 +36,8 @@ function compareOperations(diff: SchemaDiff, name: string, old: JsonObject, now:
     diff.record(true, name, `operationId is ${text(now['operationId'])}, not ${text(old['operationId'])}`);
   }
   const [wasOpen, isOpen] = [old, now].map((operation) => isEmpty(operation['security']));
-  if (wasOpen !== isOpen) diff.record(isOpen === false, name, isOpen ? 'takes no token' : 'takes a token');
+  if (wasOpen !== isOpen)
+    diff.record(isOpen === false, name, isOpen ? 'requires no token' : 'requires a token');
   compareParameters(diff, name, parametersOf(old), parametersOf(now));
   compareBodies(diff, name, objectAt(old, 'requestBody'), objectAt(now, 'requestBody'));
   compareResponses(diff, name, objectAt(old, 'responses'), objectAt(now, 'responses'));

@@ -169,7 +169,7 @@ export function mountRoutes(
 }
 
 /** Whether a route belongs to the administration. @throws Error if it does not require an access token */
-function isAdministration({ path, authenticated, operationId }: ApiRoute): boolean {
+export function isAdministration({ path, authenticated, operationId }: ApiRoute): boolean {
   if (!path.startsWith(`${ADMIN_PATH}/`)) return false;
   if (!authenticated)
     throw new Error(`${operationId} belongs to the administration, so it must require an access token.`);

@@ -12,9 +12,9 @@ export function homeRoute(version: string, url: string): ApiRoute {
     duringMaintenance: true,
     operationId: 'home',
     tag: 'Documentation',
-    summary: 'A page about this server.',
+    summary: 'Get a page about this server.',
     cacheControl: REVALIDATED,
-    replies: { 200: { description: 'HTML.', schema: z.string(), contentType: 'text/html' } },
+    replies: { 200: { description: 'The page.', schema: z.string(), contentType: 'text/html' } },
     handle: () => Promise.resolve(reply(200, page(version, url))),
   });
 }

@@ -68,8 +68,9 @@ export function insightRoutes(services: InsightServices): ApiRoute[] {
       path: '/api/admin/jobs',
       operationId: 'listJobs',
       tag,
-      summary: 'The background jobs of the node that answers: last success, last failure, next run.',
-      replies: { 200: { description: 'By name.', schema: jobsReply } },
+      summary:
+        'List the background jobs of the node that answers, with their last success, last failure and next run.',
+      replies: { 200: { description: 'The jobs, sorted by name.', schema: jobsReply } },
       handle: insight.jobs,
     }),
     callerRoute({

@@ -8,7 +8,14 @@ import { idempotencyHeaders } from '../models/idempotency/idempotency.model';
 import type { Throttle } from '../models/operations/throttle.model';
 import type { UploadSpec } from '../models/files/upload.model';
 import { clientHeaders } from '../models/operations/client-version.model';
-import { isWrite, publicRoute, REVALIDATED, type ApiRoute, type ReplySpec } from './api-route';
+import {
+  isAdministration,
+  isWrite,
+  publicRoute,
+  REVALIDATED,
+  type ApiRoute,
+  type ReplySpec,
+} from './api-route';
 
 export const OPENAPI_PATH = '/openapi.json';
 export const API_DOCS_PATH = '/api-docs';
@@ -73,7 +80,7 @@ function describe(route: ApiRoute, scheme: string): RouteConfig {
     path: route.path.replace(/:(\w+)/g, '{$1}'),
     operationId: route.operationId,
     tags: [route.tag],
-    summary: route.summary,
+    summary: isAdministration(route) ? `${route.summary} Requires the role super admin.` : route.summary,
     security: route.authenticated ? [{ [scheme]: [] }] : [],
     request: {
       ...(route.params && { params: route.params }),

@@ -11,6 +11,10 @@ import {
 } from '../models/moderation/report.model';
 import { callerRoute, type ApiRoute } from './api-route';
 
+/** Who may handle a report. */
+const REQUIREMENT =
+  'Requires the role moderator in the group, or super admin for reports in direct conversations.';
+
 /** Reports of messages: making them, and moderating them. */
 export function reportRoutes(services: ReportsServices): ApiRoute[] {
   const reports = createReportsController(services);
@@ -50,7 +54,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId',
       operationId: 'getReport',
       tag,
-      summary: 'Get a report, with the message as it was when it was reported.',
+      summary: `Get a report, with the message as it was when it was reported. ${REQUIREMENT}`,
       params: reportParams,
       replies: reportOk('The report.'),
       handle: reports.get,
@@ -60,7 +64,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId/claim',
       operationId: 'claimReport',
       tag,
-      summary: 'Claim a report. If several moderators claim it at the same time, one of them gets it.',
+      summary: `Claim a report. If several moderators claim it at the same time, one of them gets it. ${REQUIREMENT}`,
       params: reportParams,
       replies: reportOk('The report, claimed by the caller.'),
       handle: reports.claim,
@@ -70,7 +74,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId/release',
       operationId: 'releaseReport',
       tag,
-      summary: 'Release a claimed report, so that another moderator can claim it.',
+      summary: `Release a claimed report, so that another moderator can claim it. ${REQUIREMENT}`,
       params: reportParams,
       replies: reportOk('The report, which is open again.'),
       handle: reports.release,
@@ -80,7 +84,7 @@ export function reportRoutes(services: ReportsServices): ApiRoute[] {
       path: '/api/reports/:reportId/resolve',
       operationId: 'resolveReport',
       tag,
-      summary: 'Resolve a report by taking an action. The reporter is notified.',
+      summary: `Resolve a report by taking an action. The reporter is notified. ${REQUIREMENT}`,
       params: reportParams,
       body: resolveReportInput,
       replies: reportOk('The resolved report.'),

@@ -126,7 +126,7 @@ describe('an operation', () => {
   const base = openApi({}, {});
   it.each<[string, object, string[]]>([
     ['another name', { operationId: 'build' }, ['BREAKING POST /things operationId is build, not makeThing']],
-    ['no token', { security: [] }, ['ok POST /things takes no token']],
+    ['no token', { security: [] }, ['ok POST /things requires no token']],
     ['a removed parameter', { parameters: [] }, ['BREAKING POST /things query dry was removed']],
     [
       'a parameter is required',
@@ -149,7 +149,7 @@ describe('an operation', () => {
     expect(changes(base, { paths: {} })).toEqual(['BREAKING POST /things was removed']);
     expect(changes({ paths: {} }, base)).toEqual(['ok POST /things was added']);
     const closed = openApi({}, {}, { security: [] });
-    expect(changes(closed, base)).toEqual(['BREAKING POST /things takes a token']);
+    expect(changes(closed, base)).toEqual(['BREAKING POST /things requires a token']);
   });
 });
 
