@@ -12,7 +12,7 @@ import { upload } from '../fixtures/uploads';
 
 const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
 
-/** Where a good body takes more than its schema says. What the test makes of it is not good. */
+/** Valid bodies where the schema is too permissive to generate one. The test derives invalid bodies from them. */
 const BODIES: Record<string, (at: Fixture) => Record<string, unknown>> = {
   register: () => ({
     username: `h${randomUUID().slice(0, 20)}`,
@@ -32,7 +32,7 @@ const BODIES: Record<string, (at: Fixture) => Record<string, unknown>> = {
   sendMessage: () => ({ clientMessageId: randomUUID(), body: 'hello', attachmentIds: [] }),
   linkAttachments: ({ attachmentId }) => ({ attachmentIds: [attachmentId] }),
   resetPassword: () => ({ newPassword: PASSWORD }),
-  // What would end the account or its sessions has the wrong password.
+  // Calls that would end the account or its sessions have the wrong password.
   changePassword: () => ({ password: 'wrong', code: '000000', newPassword: PASSWORD }),
   deleteAccount: () => ({ password: 'wrong', code: '000000' }),
   deactivateAccount: () => ({ password: 'wrong', code: '000000' }),
@@ -48,15 +48,15 @@ const BODIES: Record<string, (at: Fixture) => Record<string, unknown>> = {
   saveDraft: () => ({ clientMessageId: randomUUID() }),
 };
 
-/** Beside deletions, the calls that would take away what the next call needs. They get hostile paths only. */
+/** Calls, beside deletions, that would remove what the next call needs. They get only hostile paths. */
 const ENDING = ['logout', 'logoutEverywhere', 'leaveGroup'];
 
-/** The call that changes what everybody may do. It is made when no other is under way. */
+/** The call that affects all users. It is made when no other call is in progress. */
 const ALONE = 'setMaintenance';
 
-/** How many calls each operation gets. */
+/** The number of calls per operation. */
 const RUNS = Number(process.env['HOSTILE_RUNS'] ?? 16);
-/** Operations that are called at once. */
+/** The number of operations that are called concurrently. */
 const AT_ONCE = 4;
 
 interface Fixture {
@@ -66,7 +66,7 @@ interface Fixture {
   channelId: string;
   messageId: string;
   userId: string;
-  /** Of an avatar. */
+  /** The name of an avatar file. */
   name: string;
   sessionId?: string;
   announcementId?: string;
@@ -76,10 +76,10 @@ interface Fixture {
 }
 
 const server: Promise<TestServer> = startTestServer();
-/** The first account, and so the super admin: routes of the administration are called by nobody else. */
+/** The first account, and therefore the super admin: only this user calls routes of the administration. */
 let admin: Person;
 let avatarName: string;
-/** What the people and groups of each operation are copied from. */
+/** The user and the group that those of each operation are copied from. */
 let original: RoomTemplate;
 
 beforeAll(async () => {
@@ -91,7 +91,7 @@ beforeAll(async () => {
 
 afterAll(async () => (await server).close());
 
-/** The people and the room of an operation, with a message, and what else its path is about. */
+/** Creates the users, the group and a message for an operation, and the other objects of its path. */
 async function createFixture({ path }: Operation): Promise<Fixture> {
   const { api, context } = await server;
   const person = await copyPerson(await server, original.owner, 'person');
@@ -133,7 +133,7 @@ async function createFixture({ path }: Operation): Promise<Fixture> {
   return fixture;
 }
 
-/** What stands in a path where the stage has nothing for it: an id that nobody has. */
+/** The value of path parameters without an object: an unknown id. */
 const UNKNOWN_ID = 'abcdefabcdefabcdefabcdef';
 
 interface Attack {
@@ -142,7 +142,7 @@ interface Attack {
   body?: unknown;
 }
 
-/** Calls of an operation with something wrong in the path, the query or the body. */
+/** Calls of an operation with an error in the path, the query or the body. */
 function attacksOn(
   operation: Operation,
   fixture: Fixture,
@@ -170,7 +170,7 @@ function attacksOn(
   return fc.oneof(...paths, queries, bodies);
 }
 
-/** Attacks an operation. @throws when the server fails, or when nothing of it was refused. */
+/** Calls an operation with hostile input. @throws when the server fails, or when it refuses nothing. */
 async function attack(operation: Operation, document: any): Promise<void> {
   const { api } = await server;
   const { operationId: id, method } = operation;
@@ -188,13 +188,13 @@ async function attack(operation: Operation, document: any): Promise<void> {
         body: JSON.stringify(body),
         headers: { 'Content-Type': 'application/json' },
       });
-      // The API client has checked that the answer has the form of the document, errors included.
+      // The API client has checked that the response conforms to the document, including errors.
       expect([id, status < 500]).toEqual([id, true]);
       if (status >= 400) refused++;
     }),
     { seed: 2026, numRuns: RUNS },
   );
-  // A route without input refuses at most what is not JSON; every other one has seen real trouble.
+  // A route without input refuses malformed JSON at most; every other one must have refused something.
   if (operation.params.length > 0 || operation.hasBody) {
     expect([id, refused > RUNS / 8]).toEqual([id, true]);
   }

@@ -13,7 +13,7 @@ const OLD = 'the old secret, of more than 32 characters';
 const NEW = 'the new secret, of more than 32 characters';
 const LISTED = 'https://chat.example.org';
 
-/** Sends one request by hand. @returns the first line of the answer */
+/** Sends one raw request. @returns the first line of the response */
 function requestLine(url: string, target: string, headers: string[] = []): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
@@ -169,7 +169,7 @@ describe('a change of the signing secret', () => {
     expect(renewed.status).toBe(200);
     const kid = (token: string) => jwt.decode(token, { complete: true })!.header.kid;
     expect(kid(renewed.body.accessToken)).not.toBe(kid(ada.token));
-    // The one before stays recognisable, so using it twice is still found out.
+    // The previous token is still recognised, so that its reuse is detected.
     await reuseRefreshToken(rotated.api, phone);
     expect((await me(rotated.api, phone)).status).toBe(401);
     await rotated.close();
@@ -195,7 +195,7 @@ describe('the client version', () => {
   });
   afterAll(() => server.close());
 
-  /** What a client that names itself so gets: at a route with a token, at one without, and at the handshake. */
+  /** The outcomes for a client with this version header: with a token, without one, and at the handshake. */
   async function outcomes(client: string | undefined): Promise<unknown[]> {
     const headers = client === undefined ? {} : { 'X-Parley-Client': client };
     const body = { identifier: ada.username, password: PASSWORD };

@@ -109,7 +109,7 @@ describe('caching headers', () => {
     for (const { method, path, params } of operations) {
       const filled = fillPath(path, Object.fromEntries(params.map((name) => [name, '0'.repeat(24)])));
       const answers = [await server.api.call(method, filled)];
-      // A call with a token and without a body; logging out would end the session that the others need.
+      // The calls have a token and no body; logging out would end the session that the others need.
       if (!path.includes('/logout')) answers.push(await server.api.call(method, filled, { token }));
       for (const { headers } of answers) {
         const expected = open.includes(path) ? 'public, no-cache' : 'no-store';
@@ -152,7 +152,7 @@ describe('the documentation page', () => {
   });
 });
 
-// The type check fails when one of the errors that are expected here is none.
+// The type check fails when one of the expected errors does not occur.
 describe('the types of a route', () => {
   const declared = { method: 'get', path: '/', operationId: 'get', tag: 'Test', summary: 'Test.' } as const;
   const name = { description: 'A name.', schema: z.strictObject({ name: z.string() }) };

@@ -11,7 +11,7 @@ let ada: Person;
 let channelId: string;
 let client: Client;
 
-/** Emits anything at all; gives the acknowledgement. */
+/** Emits any payload; returns the acknowledgement. */
 const emit = (event: string, ...parameters: unknown[]) =>
   (client.socket as unknown as Socket).timeout(10_000).emitWithAck(event, ...parameters) as Promise<any>;
 

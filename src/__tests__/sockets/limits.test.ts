@@ -10,7 +10,7 @@ import { connect, type Client } from '../fixtures/sockets';
 import { until } from '../fixtures/until';
 
 const PER_USER = 3;
-/** The average of ten seconds counts, so that ten times as many are taken at once. */
+/** The limit is an average over ten seconds, so a burst of ten times as many is accepted. */
 const EVENTS = 10 * 5;
 
 let server: TestServer;
@@ -58,7 +58,7 @@ test('events beyond the limit are refused, and a client that continues is discon
   expect(error).toMatchObject({ code: 'rate_limited', retryAfter: expect.any(Number) });
   expect(error.retryAfter).toBeGreaterThanOrEqual(1);
   expect(error.retryAfter).toBeLessThanOrEqual(10);
-  // Another device is another matter.
+  // Other devices are not affected.
   expect((await other.ask('typing:stop', { channelId })).ok).toBe(true);
 
   const left = leaving(client);
@@ -96,12 +96,12 @@ test('a user has a limited number of connections, however many connect at once',
   clients.pop()!.close();
   await until(() => server.context.services.connections.connectionsOf(bob.id).length < PER_USER);
   await connectClient(bob);
-  // Somebody else is another matter.
+  // Other users are not affected.
   await connectClient(ada);
 });
 
 describe('a client that does not read', () => {
-  /** Fills the channel until somebody is gone. @returns how many messages it took. */
+  /** Fills the channel until a client is disconnected. @returns how many messages it took. */
   async function fillUntilDisconnected(person: Person): Promise<number> {
     const body = '€'.repeat(8000);
     let sent = 0;
@@ -172,7 +172,7 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
   const sends = Array.from({ length: 30 }, (_, index) =>
     devices[0]!
       .ask('message:send', { channelId: room.channelId, clientMessageId: `m${index}`, body: 'x' })
-      // One that came after the last was broken off: its sender repeats it.
+      // A send without an answer was interrupted: its sender will retry it.
       .catch(() => ({ ok: false as const, error: { code: 'unavailable' } })),
   );
   await sends[0];
@@ -180,7 +180,7 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
   const answers = await Promise.all(sends);
   const received = new Set(devices[1]!.messages.map(({ message }) => message.clientMessageId));
   for (const [index, answer] of answers.entries()) {
-    // What was taken was answered, and what was not changed nothing.
+    // What was accepted was answered, and the rest changed nothing.
     expect(answer.ok).toBe(received.has(`m${index}`));
     if (!answer.ok) expect(answer.error.code).toBe('unavailable');
   }
@@ -190,7 +190,7 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
     expect(time).toBeLessThanOrEqual(2500);
   }
   expect(new Set(times).size).toBeGreaterThan(1);
-  // A client comes again by itself after this, and not after a disconnect of the server's.
+  // A client reconnects by itself after this, but not after a disconnect by the server.
   expect(new Set(await disconnects)).toEqual(new Set(['transport close']));
   for (const device of devices) device.close();
 });

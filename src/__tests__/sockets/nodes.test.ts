@@ -11,7 +11,7 @@ import { until } from '../fixtures/until';
 
 if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-server.');
 
-/** Two nodes on one database: people act on `here`, and have their sockets on `there`. */
+/** Two nodes on one database: users act on `here` and have their sockets on `there`. */
 (HAS_REDIS ? describe : describe.skip)('what is done on one node counts on the other', () => {
   let redis: RedisProcess;
   let here: TestServer;
@@ -40,7 +40,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
 
   const post = (path: string, body: unknown, { token }: Person, on = here) => on.api.post(path, body, token);
 
-  /** Connects to the other node, which knows the person's session from then on. */
+  /** Connects to the other node, which caches the user's session from then on. */
   async function connectClient(person: Person, options: object = { reconnection: false }): Promise<Client> {
     const client = await connect(there.url, person.token, { transports: ['websocket'], ...options });
     clients.push(client);
@@ -172,7 +172,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     await listener.subscribe(channel);
     const events = Object.values(SAMPLE_EVENTS).filter(({ type }) => DOMAIN_EVENTS[type].scope === 'node');
     for (const event of events) await here.context.bus.publish(event);
-    // Redis keeps their order: this one comes last.
+    // Redis keeps the order: this one arrives last.
     await here.context.bus.publish(SAMPLE_EVENTS['user.changed']);
     for (const each of [listener, answers]) each.disconnect();
     expect(types).toEqual(['user.changed']);

@@ -1,7 +1,7 @@
 import { diffAsyncApi, diffOpenApi } from '../../../tools/api-diff';
 import type { JsonObject } from '../../../tools/schema-diff';
 
-/** An API of one operation that takes and gives a thing of these schemas. */
+/** An API with one operation that accepts and returns objects of these schemas. */
 function openApi(input: object, output: object = {}, more: object = {}): JsonObject {
   const json = (schema: object) => ({ content: { 'application/json': { schema } } });
   return JSON.parse(

@@ -140,7 +140,7 @@ describe('a malformed value', () => {
   it.each(Object.entries(cases))('of %s is refused with the name of the setting', (name, values) => {
     for (const value of values) {
       expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name} must `));
-      // A quoted value may hold anything but its own quotation mark.
+      // A quoted value may contain anything but its own quotation mark.
       expect(refusal({}, `${name}='${value}'`)).toMatch(new RegExp(`^${name} must `));
     }
   });

@@ -6,7 +6,7 @@ import { emptyFolder, load, refusal, removeFolders } from '../fixtures/config';
 const SECRET = 'a secret of more than 32 characters, for tests';
 const PROJECT = join(__dirname, '..', '..', '..');
 
-/** What development keeps in the data folder, by file. */
+/** The secrets that development stores in the data folder, by file. */
 const SECRETS: [string, (config: Config) => string][] = [
   ['jwt-secret', ({ auth }) => auth.jwtSecret],
   ['encryption-key', ({ encryptionKey }) => encryptionKey],
@@ -210,7 +210,7 @@ describe('DATA_DIR', () => {
     }
   });
 
-  // The superuser may write anywhere, so for them there is no such folder.
+  // The superuser may write anywhere, so no folder is unwritable for them.
   (process.getuid?.() === 0 ? it.skip : it)('that may not be written is refused by name', () => {
     const folder = emptyFolder();
     chmodSync(folder, 0o500);
@@ -219,7 +219,7 @@ describe('DATA_DIR', () => {
 });
 
 describe('UPLOAD_DIR', () => {
-  /** A working directory in which these folders of uploads have been made by a start, and these files received. */
+  /** A working directory in which a start has created these upload folders, containing these files. */
   function folderWith(files: string[]): string {
     const folder = emptyFolder();
     for (const uploads of ['uploads', 'data/uploads', 'elsewhere']) {
@@ -240,7 +240,7 @@ describe('UPLOAD_DIR', () => {
     expect(choice(folder)).toEqual([join(folder, 'uploads'), false]);
     expect(choice(folder, { UPLOAD_DIR: 'a/b' })).toEqual([join(folder, 'a', 'b'), false]);
     expect(choice(folder, { UPLOAD_DIR: '/srv/files' })).toEqual(['/srv/files', false]);
-    // The start of the server makes it.
+    // The start of the server creates it.
     expect(existsSync(join(folder, 'uploads'))).toBe(false);
   });
 

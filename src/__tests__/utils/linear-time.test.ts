@@ -73,7 +73,7 @@ const patterns = [wordPattern('ab'), wordPattern('漢字'), phrasePattern(['ab',
 );
 const throughProxies = trustProxy(true);
 
-/** Every function that reads what users, or others outside, have written; with texts of its own where it has some. */
+/** Every function that reads text of users or other outsiders, with special texts where needed. */
 const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
   ['links of a message', (text) => linksIn(text, 3), URLS],
   ['addresses of the web', (text) => parseWebAddress(text), URLS],
@@ -136,7 +136,7 @@ describe('the time to validate an input grows linearly with its texts', () => {
   const load = createRequire(__filename);
   const folder = join(__dirname, '../../models');
   const events = Object.entries(CLIENT_EVENTS).map(([name, { payload }]) => [name, payload] as const);
-  /** Whatever a schema expects of a field, it gets a text or a list of them. */
+  /** Puts a text or a list of texts into every field, whatever the schema expects. */
   const validate =
     (schema: z.ZodObject): Work =>
     (text) => {

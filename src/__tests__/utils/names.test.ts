@@ -6,7 +6,7 @@ import { faultOfName } from '../../utils/visible-name';
 const alike = (one: string, other: string, keys = lookalikesOf) =>
   keys(one).some((key) => keys(other).includes(key));
 
-/** Texts of the letters and marks that are folded in special ways, and of anything else. */
+/** Texts of the letters and marks with special folding rules, and of any other characters. */
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 12 }),
   fc.string({ unit: 'binary', maxLength: 12 }).filter((one) => one.isWellFormed()),
@@ -31,7 +31,7 @@ describe('the canonical key of a name', () => {
 
   it('does not depend on the case of letters', () =>
     check((name) => {
-      // Another case of the whole text is that of other words: a final sigma, a dotted capital I.
+      // Changing the case of a whole text changes words: a final sigma, a dotted capital I.
       const letters = [...name.normalize('NFC')].filter(
         (letter) =>
           !['ı', 'İ', '\u0345'].some((odd) => letter.normalize('NFD').includes(odd.normalize('NFD'))),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { RevocableCache } from '../../utils/revocable-cache';
 import { until } from '../fixtures/until';
 
-/** Boxed, for the cache tells what was not found by its absence. */
+/** In an object, because the cache represents missing values by undefined. */
 interface Version {
   version: number;
 }
@@ -11,11 +11,11 @@ test('a read that begins after a delete never sees what was loaded before it', a
   const step = fc.record({ key: fc.constantFrom('a', 'b', 'c'), writes: fc.boolean() });
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
-      // Two entries for three keys, so that some are pushed out.
+      // Two entries for three keys, so that some are evicted.
       const cache = new RevocableCache<Version>(2);
-      /** What the database holds. */
+      /** The content of the database. */
       const stored: Record<string, number> = {};
-      /** What was written when the last delete of a key was done: nothing older may be seen from then on. */
+      /** What was written when the last delete of a key completed: from then on, nothing older may be returned. */
       const least: Record<string, number> = {};
       let loads = 0;
 

@@ -3,7 +3,7 @@ import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
-/** How many people act at the same moment. */
+/** The number of users who act at the same time. */
 const PEOPLE = 50;
 
 let server: TestServer;
@@ -23,11 +23,11 @@ afterAll(async () => {
   await server.close();
 });
 
-/** A call on a connection of its own: one that was kept may be closed by the time that fifty want it. */
+/** A call on a new connection: a kept-alive one may be closed by the time that fifty calls need it. */
 const call = (method: 'post' | 'put' | 'patch' | 'delete', path: string, by: Person, body?: object) =>
   server.api.call(method, path, { body, token: by.token, headers: { Connection: 'close' } });
 
-/** The counters of a group are what a recount gives, and so are those of its private channels. */
+/** Checks that the counters of a group and of its private channels equal a recount. */
 async function expectTrueCounts(groupId: string): Promise<number> {
   const { groups, memberships, channels, channelMembers } = server.context.database.collections;
   const _id = new ObjectId(groupId);
@@ -58,7 +58,7 @@ test('the member count is exact when fifty users join, leave and are removed at 
       .map(({ id }) => call('post', `/api/channels/${inner}/members`, owner, { userId: id })),
   );
 
-  // Each is asked to go in one way, some of them twice at once, and some come back at the same moment.
+  // Each user is removed in some way, some of them twice at once, and some join again at the same time.
   const departures = people.flatMap((person, index) => {
     const leave = () => call('post', `${path}/leave`, person);
     const remove = () => call('delete', `${path}/members/${person.id}`, owner);
@@ -69,7 +69,7 @@ test('the member count is exact when fifty users join, leave and are removed at 
   });
   for (const { status } of await Promise.all(departures)) expect([200, 204, 403, 404]).toContain(status);
   await expectTrueCounts(groupId);
-  // Nobody who is banned has stayed.
+  // No banned user has remained.
   const { memberships, groupBans } = server.context.database.collections;
   const banned = await groupBans.find({ groupId: new ObjectId(groupId) }).toArray();
   expect(banned).toHaveLength(20);
@@ -78,7 +78,7 @@ test('the member count is exact when fifty users join, leave and are removed at 
   await expectSilence(groupId, people.slice(0, 5));
 }, 120_000);
 
-/** Those who are out hear nothing that is said in the group, and those who are in do. */
+/** Checks that former members receive no message of the group, and members do. */
 async function expectSilence(groupId: string, of: Person[]): Promise<void> {
   const { body } = await server.api.get('/api/channels', owner.token, { groupId });
   const channel = body.channels.find(({ name }: { name: string }) => name === 'general');

@@ -78,7 +78,7 @@ describe('deleting a group', () => {
         error: { code: 'not_found' },
       });
     }
-    // What is published for the group finds nobody.
+    // Later events about the group have no recipients.
     const { bus } = server.context;
     await bus.publish({ type: 'group.updated', group: { ...group!, name: 'To nobody' } });
     await bus.publish({ type: 'channel.updated', channel: { ...channel!, name: 'To nobody' } });
@@ -99,13 +99,13 @@ describe('deleting a group', () => {
     const [entry] = await auditOf(server, { id: groupId }, 'group.deleted');
     expect(entry).toMatchObject({ details: { name, members: '2' } });
     expect(entry!.actorId!.toHexString()).toBe(owner.id);
-    // The name is free again.
+    // The name is available again.
     expect((await server.api.post('/api/groups', { name, visibility: 'public' }, owner.token)).status).toBe(
       201,
     );
   });
 
-  // Each of these is one of the last steps: all that comes before has to be undone.
+  // Each of these is one of the last steps, so that everything before it must be rolled back.
   test.each(['auditLog', 'notifications', 'channelReads'] as const)(
     'that fails at %s changes nothing and sends no event',
     async (at) => {

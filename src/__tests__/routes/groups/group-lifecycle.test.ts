@@ -67,7 +67,7 @@ describe('updating a group', () => {
     const taken = await update(groupId, { name: name.toUpperCase(), visibility: 'public' });
     expect(taken).toMatchObject(refused(409, 'group_name_taken'));
     expect(await storedOf(server, groupId)).toEqual(before);
-    // Its own name, written otherwise, is free to it.
+    // A group may use its own name in another spelling.
     const { body } = await get(groupId, owner);
     expect((await update(groupId, { name: body.group.name.toUpperCase() })).status).toBe(200);
   });
@@ -96,7 +96,7 @@ describe('discovering groups', () => {
   const names = async (query: object) => (await discover(query)).groups.map(({ name }) => name);
 
   test('lists public groups page by page in the order of their names, and never private ones', async () => {
-    // What other tests have made is in the list as well.
+    // Groups of other tests are in the list as well.
     const word = `w${randomUUID().slice(0, 8)}`;
     for (const name of ['Zebra', 'apple', 'Äpfel', 'Banana']) await create(`${name} ${word}`);
     const secret = await create(`Aardvark ${word}`, 'private');
@@ -115,7 +115,7 @@ describe('discovering groups', () => {
     expect(all.filter((name) => name.includes(word))).toEqual(expected);
     expect(await names({ query: word })).toEqual(expected);
     expect(await names({ query: `aard ${word}` })).toEqual([]);
-    // Its owner has it in the list of their own groups instead.
+    // Its owner finds it in the list of their own groups instead.
     expect((await discover({ query: word }, owner)).groups.map(({ id }) => id)).not.toContain(secret);
   });
 

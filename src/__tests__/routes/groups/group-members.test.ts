@@ -20,7 +20,7 @@ const remove = (groupId: string, userId: string, by = owner) =>
   server.api.delete(`/api/groups/${groupId}/members/${userId}`, by.token);
 const refused = (status: number, code: string) => ({ status, body: { error: { code } } });
 
-/** No route gives roles yet. */
+/** Written to the database directly: roles are the subject of other tests. */
 async function setRole(groupId: string, person: Person, role: GroupRole): Promise<void> {
   const { memberships } = server.context.database.collections;
   const key = { groupId: new ObjectId(groupId), userId: new ObjectId(person.id) };
@@ -112,7 +112,7 @@ describe('removing a user', () => {
     expect((await server.api.get(inner, guest.token)).status).toBe(404);
   });
 
-  // Rows remove, columns are removed. An owner may remove anybody, an admin only those below.
+  // Rows are those who remove, columns those who are removed. An owner may remove anyone, an admin only lower roles.
   const roles: GroupRole[] = ['owner', 'admin', 'moderator', 'member'];
   const allowed: Record<GroupRole, GroupRole[]> = {
     owner: ['owner', 'admin', 'moderator', 'member'],

@@ -28,7 +28,7 @@ async function rolesIn(groupId: string): Promise<Record<string, GroupRole>> {
   return Object.fromEntries(members.map(({ user, role }) => [user.username, role]));
 }
 
-/** Somebody who has a role in a group, given by its owner. */
+/** A user with a role in a group, given by its owner. */
 async function join(groupId: string, role: GroupRole): Promise<Person> {
   const person = await signUp(server.api, role);
   await server.api.post(`/api/groups/${groupId}/members`, { userId: person.id }, owner.token);
@@ -62,7 +62,7 @@ describe('a change of role in a group', () => {
     const mine = await server.api.get(`/api/groups/${groupId}`, subject.token);
     expect(mine.body.group.myRole).toBe('moderator');
 
-    // The same again is no change.
+    // The same role again is not a change.
     expect((await give(groupId, subject, 'moderator')).body).toEqual(answer.body);
     const entries = await auditOf(server, { id: groupId }, 'member.role_changed');
     expect(entries.map(({ details }) => details)).toEqual([
@@ -73,7 +73,7 @@ describe('a change of role in a group', () => {
     expect(kinds).toEqual(['group.role_changed', 'group.added']);
   });
 
-  // Who gives whom which role: 1 may, 0 may not. Columns: what is given.
+  // Who may give which role: 1 may, 0 may not. Columns are the given roles.
   const given: GroupRole[] = ['owner', 'admin', 'moderator', 'member'];
   const cells: [by: GroupRole, to: GroupRole, may: string][] = [
     ['owner', 'owner', '1111'],
@@ -113,7 +113,7 @@ describe('a change of role in a group', () => {
     expect((await give(groupId, admin, 'owner')).status).toBe(200);
     expect((await give(groupId, owner, 'member')).status).toBe(200);
     expect(await give(groupId, admin, 'member', admin)).toMatchObject(refused(409, 'last_owner'));
-    // Nobody is notified of what they did themselves.
+    // Users are not notified of their own actions.
     const { body } = await server.api.get('/api/client/notifications', moderator.token);
     expect(body.notifications.map(({ text }: { text: string }) => text)).not.toContain('member');
   });

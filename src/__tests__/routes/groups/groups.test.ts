@@ -29,14 +29,14 @@ const remove = (groupId: string, who: Person, by: Person) =>
   server.api.delete(`/api/groups/${groupId}/members/${who.id}`, by.token);
 const refused = (status: number, code: string) => ({ status, body: { error: { code } } });
 
-/** No route gives roles yet. */
+/** Written to the database directly: roles are the subject of other tests. */
 async function setRole(groupId: string, person: Person, role: GroupRole): Promise<void> {
   const { memberships } = server.context.database.collections;
   const key = { groupId: new ObjectId(groupId), userId: new ObjectId(person.id) };
   expect((await memberships.updateOne(key, { $set: { role } })).matchedCount).toBe(1);
 }
 
-/** The count in the group is what a recount gives. */
+/** Checks that the count in the group equals a recount. */
 async function expectTrueCount(groupId: string): Promise<void> {
   const { body } = await get(groupId, owner);
   const list = await members(groupId, owner, { limit: 200 });
@@ -68,7 +68,7 @@ describe('creating a group', () => {
       expect(answer).toMatchObject(refused(409, 'group_name_taken'));
     }
     expect((await create({ name: 'Cafe', visibility: 'public' }, guest)).status).toBe(201);
-    // The refused ones left no membership behind.
+    // The refused requests left no membership behind.
     const mine = await server.api.get('/api/groups', guest.token);
     expect(mine.body.groups.map(({ name }: { name: string }) => name)).toEqual(['Cafe']);
   });
@@ -162,7 +162,7 @@ describe('joining and leaving', () => {
     expect(await leave(groupId, owner)).toMatchObject(refused(409, 'last_owner'));
     expect(await remove(groupId, owner, owner)).toMatchObject(refused(409, 'last_owner'));
     await setRole(groupId, guest, 'owner');
-    // Both want to go; one has to stay.
+    // Both try to leave; one has to remain.
     const answers = await Promise.all([leave(groupId, owner), leave(groupId, guest)]);
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 409]);
     const stays = answers[0].status === 409 ? owner : guest;

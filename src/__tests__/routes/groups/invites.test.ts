@@ -28,7 +28,7 @@ const codeFor = async (groupId: string, body: object = {}, by = owner) =>
 const list = async (groupId: string, query: object = {}) =>
   (await server.api.get(`${path(groupId)}/invites`, owner.token, { ...query })).body;
 const accept = (code: string, by = guest) => server.api.post('/api/invites/accept', { code }, by.token);
-/** On a connection of its own: one that was kept from earlier may be closed by the time that fifty want it. */
+/** Uses a new connection: a kept-alive one may be closed by the time that fifty calls need it. */
 const acceptApart = (code: string, by: Person) =>
   server.api.call('post', '/api/invites/accept', { body: { code }, token: by.token, headers: APART });
 const APART = { Connection: 'close' };
@@ -221,7 +221,7 @@ describe('an invite for one user', () => {
     for (const act of [acceptMine, decline]) {
       expect(await act(invite.id, stranger)).toMatchObject(refused(404, 'not_found'));
     }
-    // The group itself is as private as before.
+    // The group is as private as before.
     expect((await server.api.get(path(groupId), guest.token)).status).toBe(404);
 
     const answer = await acceptMine(invite.id);

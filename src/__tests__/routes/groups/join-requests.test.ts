@@ -153,7 +153,7 @@ describe('a join request', () => {
     expect(await notificationsOf(asker, groupId)).toMatchObject([
       { kind: 'join_request.approved', actorId: owner.id },
     ]);
-    // Nobody is asked any more.
+    // The admins' list of requests is empty.
     expect(await notificationsOf(owner, groupId)).toEqual([]);
     expect((await pending(groupId)).body.joinRequests).toEqual([]);
     expect((await mine()).joinRequests).toEqual([]);

@@ -30,7 +30,7 @@ const collections = () => server.context.database.collections;
 
 type Method = Parameters<Api['call']>[0];
 
-/** Makes a call with an idempotency key, as a person or as nobody. */
+/** Makes a call with an idempotency key, as a user or anonymously. */
 function keyed(
   method: Method,
   path: string,
@@ -103,7 +103,7 @@ describe('a write that is repeated with its idempotency key', () => {
     expect((await server.api.delete(`${path}/${body.userId}`, ada.token)).status).toBe(204);
     expect((await keyed('post', path, key, { body })).status).toBe(201);
     expect((await server.api.get(path, ada.token)).body.members).toHaveLength(2);
-    // Without the key it is done anew.
+    // Without the key the write is performed again.
     expect((await server.api.post(path, body, ada.token)).status).toBe(201);
     expect((await server.api.get(path, ada.token)).body.members).toHaveLength(3);
   });
@@ -135,11 +135,11 @@ describe('an idempotency key', () => {
     const leave = await keyed('post', `/api/groups/${groupId}/leave`, key);
     expect(leave).toMatchObject(reused);
     expect(await countGroups(other)).toBe(0);
-    // Under another path with the same body too.
+    // The same body under another path, too.
     const [blockKey, guest] = [randomUUID(), await signUp(server.api)];
     expect((await keyed('put', `/api/users/me/blocks/${bruno.id}`, blockKey)).status).toBe(204);
     expect(await keyed('put', `/api/users/me/blocks/${guest.id}`, blockKey)).toMatchObject(reused);
-    // And the first one still stands.
+    // The first answer is still recorded.
     expect(isReplayed(await keyed('post', '/api/groups', key, { body }))).toBe(true);
   });
 
@@ -249,7 +249,7 @@ describe('requests that return tokens', () => {
     const { accessToken, refreshToken } = replay.body;
     expect((await server.api.get('/api/auth/me', accessToken)).status).toBe(200);
     expect((await server.api.post('/api/auth/refresh', { refreshToken })).status).toBe(200);
-    // Without the key, or under another one, a spent token is a stolen one.
+    // Without the key, or with another one, a used token counts as stolen.
     expect(await anonymous('/api/auth/refresh', randomUUID(), body)).toMatchObject(
       refused(401, 'refresh_token_reused'),
     );
@@ -306,7 +306,7 @@ describe('requests that return tokens', () => {
       expect(answers.map(isReplayed)).toEqual([false, false]);
       const [first, second] = answers.map(({ body }) => body);
       expect(second.user.id).not.toBe(first.user.id);
-      // Each of them gets their own answer again.
+      // Each of them receives their own answer again.
       expect((await anonymous(path, key, ofTwo)).body).toEqual(second);
       expect((await anonymous(path, key, ofOne)).body).toEqual(first);
     }
@@ -365,7 +365,7 @@ describe('requests that return tokens', () => {
     await expect(connect(server.url, accessToken)).rejects.toMatchObject({
       data: { code: 'session_revoked' },
     });
-    // Another log-in is not in the way of it, nor does it give a token that is good.
+    // Another log-in does not prevent the replay, nor does it make its tokens valid.
     expect((await login(server.api, { username: first.user.username })).status).toBe(200);
     expect(await server.api.get('/api/auth/me', accessToken)).toMatchObject(refusal);
     const stored = await everythingStored(server);
@@ -541,7 +541,7 @@ describe('another node, or the same one after a restart', () => {
     let die = () => {};
     const dead = new Promise<void>((resolve) => (die = resolve));
     const committed = new Promise<void>((resolve) => {
-      // What is told of a write comes after its commit and before its answer.
+      // The events of a write are published after its commit and before its answer.
       const unsubscribe = server.context.bus.subscribe((event) => {
         if (event.type !== 'group.created') return;
         unsubscribe();
@@ -589,7 +589,7 @@ describe('the API documents', () => {
     document = (await server.api.get('/openapi.json')).body;
   });
 
-  /** What is posted for its body, and changes nothing. */
+  /** POST routes that change nothing. */
   const READS = ['sync', 'linkAttachments'];
 
   test('declare the header for every write and for no read', () => {

@@ -6,7 +6,7 @@ import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
-/** The time by which tokens are exchanged, while a test has stopped it. */
+/** The clock for the exchange of tokens, while a test has stopped it. */
 let now: Date | undefined;
 
 beforeAll(async () => {

@@ -58,7 +58,7 @@ describe('registering', () => {
       status: 409,
       body: { error: { code: 'email_taken' } },
     });
-    // The refused account is not half there.
+    // The refused account does not exist partially.
     expect((await register(account('Hopper'))).status).toBe(201);
   });
 
@@ -131,7 +131,7 @@ describe('the first account', () => {
     expect(answers.map(({ status }) => status)).toEqual(names.map(() => 201));
     const roles = answers.map(({ body }) => body.user.role).sort();
     expect(roles).toEqual([...names.slice(1).map(() => 'client'), 'super_admin']);
-    // The answers tell what is stored.
+    // The answers agree with the database.
     const me = await Promise.all(answers.map(({ body }) => fresh.api.get('/api/auth/me', body.accessToken)));
     expect(me.map(({ body }) => body.user.role).sort()).toEqual(roles);
     await fresh.close();
@@ -167,7 +167,7 @@ describe('logging in', () => {
     expect(wrong).toMatchObject({ status: 401, error: { code: 'invalid_credentials' } });
     expect(await withoutId(login('nobody-at-all'))).toEqual(wrong);
     expect(await withoutId(login('nobody@example.org'))).toEqual(wrong);
-    // The hash reads 72 bytes; what follows must count all the same.
+    // bcrypt reads 72 bytes; what follows must count nevertheless.
     expect(await withoutId(login(username, PASSWORD.padEnd(100, '\0')))).toEqual(wrong);
   });
 

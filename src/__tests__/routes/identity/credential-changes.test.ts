@@ -26,13 +26,13 @@ const verify = async (email: string) => {
   const token = await mailbox.takeToken(email, 'verify-email');
   return () => post('email/verify', { token });
 };
-/** With a code of the app: that a recovery code was used is an entry of its own. */
+/** Uses a code of the app: the use of a recovery code is an audit entry of its own. */
 const guardedWithProof = async () => {
   const { person, secret } = await signUpWithTotp(server);
   return { person, proof: { password: PASSWORD, code: await codeOf(secret) } };
 };
 
-/** Somebody, and what they are about to do. */
+/** A user, and the action that they will perform. */
 type Fixture = Promise<{ person: Person; act: () => Promise<Answer> }>;
 
 const ACTIONS: [AuditAction, () => Fixture][] = [
@@ -95,7 +95,7 @@ const ACTIONS: [AuditAction, () => Fixture][] = [
   ],
 ];
 
-/** What somebody proves with who they are, as it is stored. */
+/** The credentials of a user as they are stored. */
 async function credentialsOf({ id }: Person): Promise<unknown> {
   const user = await server.context.database.collections.users.findOne({ _id: new ObjectId(id) });
   const { passwordHash, email, totp } = user!;

@@ -33,7 +33,7 @@ const myEmail = async (person: Pick<Person, 'token'>) => {
   return [user.email, user.emailVerified];
 };
 
-/** Somebody whose address is confirmed. */
+/** A user whose address is confirmed. */
 async function confirmed(): Promise<Person & { email: string }> {
   const person = await signUp(server.api, 'confirmed');
   const email = `${person.username}@example.org`;
@@ -60,7 +60,7 @@ describe('the address given at registration', () => {
     const email = `${person.username}@example.org`;
     const first = await mailbox.takeToken(email, 'verify-email');
     expect((await server.api.post('/api/auth/email/resend', undefined, person.token)).status).toBe(202);
-    // The link is made behind the answer: once its mail is there, the one before is void.
+    // The link is created after the answer: once its mail has arrived, the previous link is void.
     const second = await mailbox.takeToken(email, 'verify-email');
     expect(await verify(first)).toMatchObject(refused(400, 'one_time_token_invalid'));
     expect((await verify(second)).status).toBe(204);
@@ -136,9 +136,9 @@ describe('a new address', () => {
     expect(text).toMatch(/change the password/);
     const at = Date.parse(/since (.+ GMT)/.exec(text.replace(/\s+/g, ' '))![1]!);
     expect(at >= earliest && at <= Date.now()).toBe(true);
-    // The old address may be another person's by now.
+    // The old address may belong to another user meanwhile.
     expect(text).not.toContain(next);
-    // Following the link again changes nothing, and so tells nobody.
+    // Following the link again changes nothing and sends no mail.
     expect((await verify(token)).status).toBe(400);
     expect(mailbox.received).not.toContainEqual(notice);
   });
@@ -149,7 +149,7 @@ describe('a new address', () => {
     await changeTo(same, person);
     expect((await verifyMail(same)).status).toBe(204);
     expect(await myEmail(person)).toEqual([same, true]);
-    // Mail that is asked for later has come, so the other would have.
+    // A mail that was requested later has arrived, so an earlier one would have arrived too.
     await confirmed();
     expect(mailbox.received.filter(({ to }) => [person.email, same].includes(to))).toEqual([]);
   });
@@ -352,7 +352,7 @@ describe('a change of address that an intruder has requested', () => {
   it('is refused when the password has changed since the request', async () => {
     const person = await confirmed();
     const { collections } = server.context.database;
-    // The account as it was when the intruder proved the password.
+    // The state of the account when the intruder confirmed the password.
     const proved = (await collections.users.findOne({ username: person.username }))!;
     const { body } = await post('/api/auth/password', { password: PASSWORD, newPassword: NEW }, person);
     const origin = { address: '127.0.0.1', userAgent: '' };

@@ -40,7 +40,7 @@ describe('a hash with another cost than the configured one', () => {
       expect([status, await costOf(person)]).toEqual([200, cost]);
       expect((await me(server.api, { token: body.accessToken })).status).toBe(200);
     }
-    // The sessions from before stand: the password is the same.
+    // The earlier sessions are still valid, because the password is the same.
     expect((await me(cheap.api, person)).status).toBe(200);
   });
 
@@ -109,7 +109,7 @@ describe('a flood of log-ins from one address', () => {
   const logInFrom = (address: string, identifier: string, password: string) =>
     from(address, 'post', '/api/auth/login', { identifier, password });
 
-  /** Logs in at twice as many unknown accounts as may wait. Resolves when the first of these has been refused. */
+  /** Logs in at twice as many unknown accounts as the queue holds. Resolves when the first has been refused. */
   async function flood() {
     const answers: Answer[] = [];
     const all = Array.from({ length: 64 * hashThreads() }, async (_, index) => {
@@ -130,7 +130,7 @@ describe('a flood of log-ins from one address', () => {
       send(expensive.api, person, 'A note'),
     ]);
     expect([login.status, upload.status]).toEqual([200, 201]);
-    // It is not the last one.
+    // It is not at the end of the queue.
     expect(waiting()).toBeGreaterThan(atFirst / 2);
     await ended;
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401, 429]));
@@ -174,8 +174,8 @@ describe('the duration of a refused log-in', () => {
         took[name].push(performance.now() - begin);
       }
     }
-    // Without its hash, a refusal takes a tenth of that of the other. The shortest ones have the least of what
-    // else the machine does.
+    // Without the dummy hash, one refusal would take a tenth of the time of the other. The shortest ones contain the
+    // least other work of the machine.
     const [unknown, known, outdated] = [took.unknown, took.current, took.old].map((all) => Math.min(...all));
     expect(unknown! / known!).toBeGreaterThan(0.6);
     expect(known! / unknown!).toBeGreaterThan(0.6);

@@ -117,7 +117,7 @@ describe('a forgotten password', () => {
     expect(await reset('unknown-token'.padEnd(43, 'x'))).toMatchObject(
       refused(400, 'one_time_token_invalid'),
     );
-    // What names no account is not hashed for.
+    // For a token without an account no hash is computed.
     expect(hash).not.toHaveBeenCalled();
     const answer = await reset(token);
     expect(answer).toMatchObject(refused(503, 'unavailable'));
@@ -151,7 +151,7 @@ describe('a forgotten password', () => {
       refused(400, 'one_time_token_invalid'),
     );
     expect((await login(server.api, ada)).status).toBe(200);
-    // A password that is refused does not cost the link.
+    // A refused password does not use up the link.
     expect(await reset(second, '1234567890')).toMatchObject(refused(400, 'password_too_common'));
     expect((await reset(second)).status).toBe(204);
   });

@@ -62,7 +62,7 @@ describe('the list of sessions', () => {
     const devices = [ada];
     for (let each = 0; each < 4; each++) devices.push(await logInAgain(server.api, ada));
     await server.api.post('/api/auth/logout', undefined, devices[2]!.token);
-    // All at one moment, so that they go by their ids.
+    // All have the same time, so that they are ordered by id.
     const { sessions } = server.context.database.collections;
     await sessions.updateMany({ userId: new ObjectId(ada.id) }, { $set: { lastSeenAt: new Date() } });
     const page = (query: Record<string, unknown>) => server.api.get('/api/auth/sessions', ada.token, query);

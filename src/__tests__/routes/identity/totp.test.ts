@@ -19,7 +19,7 @@ const post = (act: string, body: object, { token }: Person) =>
   server.api.post(`/api/auth/totp/${act}`, body, token);
 const logIn = ({ person }: TotpUser, code?: string) => login(server.api, person, code ? { code } : {});
 const proof = async ({ secret }: TotpUser) => ({ password: PASSWORD, code: await codeOf(secret) });
-/** Another code than the right ones of now. */
+/** A code that is not valid now. */
 const wrongCode = async (secret: string) => {
   const right = await Promise.all([-60, -30, 0, 30, 60].map((drift) => codeOf(secret, drift)));
   return ['000000', '111111', '222222', '333333', '444444', '555555'].find((code) => !right.includes(code))!;
@@ -154,7 +154,7 @@ describe('recovery codes', () => {
     const [first, second] = guarded.recoveryCodes as [string, string];
     expect((await logIn(guarded, first.replace('-', ''))).status).toBe(200);
     expect((await logIn(guarded, ` ${second.replace('-', ' ')} `)).status).toBe(200);
-    // Written otherwise it is still the one that was used.
+    // In another spelling it is still a used code.
     expect(await logIn(guarded, first)).toMatchObject(refused(401, 'totp_invalid'));
     const code = await codeOf(guarded.secret);
     expect((await logIn(guarded, `${code.slice(0, 3)} ${code.slice(3)}`)).status).toBe(200);
@@ -200,7 +200,7 @@ describe('disabling the second factor', () => {
 describe('the TOTP secret', () => {
   const users = () => server.context.database.collections.users;
 
-  /** The same installation after a restart with other secrets, and what it logs. */
+  /** The same installation after a restart with other secrets, and its log. */
   async function restarted(change: (config: TestServer['context']['config']) => object) {
     const { config, database } = server.context;
     const lines: Record<string, any>[] = [];
@@ -248,7 +248,7 @@ describe('the TOTP secret', () => {
     expect(logged).toMatch(/encrypted under another ENCRYPTION_KEY/);
     expect(logged).toContain(guarded.person.id);
     expect(logged).not.toContain(guarded.secret);
-    // A wrong password is told nothing of it.
+    // A wrong password does not reveal it.
     const wrong = await login(other.api, guarded.person, { password: 'wrong', code });
     expect(wrong).toMatchObject(refused(401, 'invalid_credentials'));
 
@@ -256,7 +256,7 @@ describe('the TOTP secret', () => {
     const [first, second] = guarded.recoveryCodes as [string, string];
     const answer = await login(other.api, guarded.person, { code: first });
     expect(answer.status).toBe(200);
-    // With another recovery code the owner sets it up anew.
+    // The owner sets it up again with another recovery code.
     const token: string = answer.body.accessToken;
     const disable = { password: PASSWORD, code: second };
     expect((await other.api.post('/api/auth/totp/disable', disable, token)).status).toBe(204);

@@ -15,7 +15,7 @@ beforeAll(async () => {
   path = `/api/channels/${channelId}/messages`;
   const { body } = await server.api.post('/api/channels', { groupId, name: 'other' }, reader.token);
   const other = `/api/channels/${body.channel.id}/messages`;
-  // A second channel beside it: its messages must never show.
+  // A second channel: its messages must never appear.
   for (let index = 1; index <= COUNT; index++) {
     await server.api.post(path, { clientMessageId: `m${index}`, body: `${index}` }, reader.token);
     await server.api.post(other, { clientMessageId: `o${index}`, body: 'other' }, reader.token);

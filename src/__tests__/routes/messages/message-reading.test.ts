@@ -14,7 +14,7 @@ const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, who may do everything.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   [ada, bruno, chiara] = [
     await signUp(server.api, 'ada'),
@@ -37,7 +37,7 @@ const collections = () => server.context.database.collections;
 const put = (path: string, by: Person, body?: object) =>
   server.api.call('put', path, { token: by.token, ...(body && { body }) });
 const seqsOf = ({ body }: { body: any }): number[] => body.messages.map((message: Message) => message.seq);
-/** The kinds of what somebody was notified of, about one message. */
+/** The kinds of a user's notifications about one message. */
 const mentionsOf = async (person: Person, messageId: string) =>
   (
     await collections()
@@ -55,7 +55,7 @@ describe('history', () => {
     ({ channelId } = await createRoom(server.api, ada, [bruno]));
     sent = [];
     for (let seq = 1; seq <= 20; seq++) {
-      // 6, 7 and 8 stand in a thread under 5.
+      // Messages 6, 7 and 8 are replies to 5.
       const more = seq > 5 && seq < 9 ? { threadId: sent[4]!.id } : {};
       sent.push(await sendMessage(server.api, channelId, ada, `Message ${seq}`, more));
     }
@@ -91,7 +91,7 @@ describe('history', () => {
   });
 
   test('around a time starts with the first message from then on', async () => {
-    // The clock may not have moved on between two messages: times of their own, a minute apart.
+    // The clock may not have moved between two messages, so they get times a minute apart.
     const start = Date.parse('2026-01-01T00:00:00.000Z');
     for (const { id, seq } of sent) {
       const createdAt = new Date(start + seq * 60_000);
@@ -395,7 +395,7 @@ describe('the users who have seen a message', () => {
     expect(seen).toEqual([{ userId: bruno.id, readSeq: one.seq }]);
     await server.api.patch('/api/client/preferences', { sendReadReceipts: true }, chiara.token);
     expect(await seenBy(two.id)).toEqual([chiara.id]);
-    // Who comes later has seen nothing of it, although nothing is unread to them.
+    // A later member has not seen it, although nothing is unread for them.
     const late = await signUp(server.api, 'late');
     await server.api.post(`/api/groups/${groupId}/members`, { userId: late.id }, ada.token);
     expect(await seenBy(two.id)).toEqual([chiara.id]);

@@ -125,7 +125,7 @@ describe('sending a message again', () => {
       expect(answer).toMatchObject(refused(422, 'client_message_id_reused'));
     }
     expect(await history()).toHaveLength(1);
-    // The id is the sender's: somebody else may use the same.
+    // The id is scoped to the sender: another user may use the same.
     expect((await post({ ...input, body: 'mine' }, owner)).status).toBe(201);
   });
 
@@ -137,7 +137,7 @@ describe('sending a message again', () => {
     expect(await post(input, sender)).toMatchObject({ status: 200, body: edited.body });
     const deleted = await remove(id, sender);
     expect(await post(input, sender)).toMatchObject({ status: 200, body: deleted.body });
-    // What it was edited to is not what was sent.
+    // The edited text differs from the text that was sent.
     const other = await post({ ...input, body: 'better' }, sender);
     expect(other).toMatchObject(refused(422, 'client_message_id_reused'));
   });
@@ -177,7 +177,7 @@ describe('many concurrent sends', () => {
     const sent = await Promise.all(
       people.map(async (person) => {
         const own: Message[] = [];
-        // Pairs, so that a sender's sends overlap each other as well.
+        // In pairs, so that the sends of one sender overlap, too.
         for (let pair = 0; pair < 10; pair++) {
           own.push(...(await Promise.all([send(`${pair} a`, person), send(`${pair} b`, person)])));
         }
@@ -205,7 +205,7 @@ describe('editing a message', () => {
     expect(status).toBe(200);
     expect(body.message).toEqual({ ...first, body: 'hello', revision: 3, editedAt: expect.any(String) });
     expect((await history()).at(-1)).toEqual(body.message);
-    // The same text again is no change.
+    // The same text again is not a change.
     expect((await edit(first.id, 'hello')).body).toEqual(body);
     expect((await send('third')).revision).toBe(4);
   });
@@ -241,7 +241,7 @@ describe('a text that is slow to scan', () => {
 
   it('delays nobody when it is sent or edited in', async () => {
     const { id } = await send('text');
-    // The fastest of three, in milliseconds, with a call of somebody else that is made in the same moment.
+    // The fastest of three, in milliseconds, including a call of another user at the same time.
     const fastest = async (call: (body: string) => Promise<{ status: number }>, body: string) => {
       let least = Infinity;
       for (const again of ['1', '2', '3']) {

@@ -5,7 +5,7 @@ import { until } from '../../fixtures/until';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
-/** Messages in each channel; the first ones are old. */
+/** The number of messages in each channel; the first ones are old. */
 const COUNT = 12;
 const OLD = 8;
 const DAYS_AGO = 10;
@@ -37,14 +37,14 @@ const seqs = async (channelId: string): Promise<number[]> => {
 const summary = async (channelId: string, person: Person): Promise<any> =>
   (await server.api.get(`/api/channels/${channelId}/summary`, person.token)).body.summary;
 
-/** A channel with messages of Ada and Bruno, the first of which are ten days old. */
+/** Creates a channel with messages of Ada and Bruno, the first of which are ten days old. */
 async function createHistory(): Promise<{ channelId: string; word: string; ids: string[] }> {
   const { channelId } = await createRoom(server.api, ada, [bruno, chiara]);
   const word = `old${randomUUID().slice(0, 8)}`;
   const ids: string[] = [];
   for (let index = 0; index < COUNT; index++) {
     const message = { clientMessageId: randomUUID(), body: `${word} @${bruno.username} ${index}` };
-    // The last one of Ada: what Bruno has not read begins behind his own.
+    // The last one is Ada's: Bruno has read up to his own message.
     const sender = index === 2 ? bruno : ada;
     const { body } = await server.api.post(`/api/channels/${channelId}/messages`, message, sender.token);
     ids.push(body.message.id);
@@ -83,7 +83,7 @@ describe('a channel with a retention time', () => {
     expect(await collections().bookmarks.countDocuments(gone)).toBe(0);
     expect(await collections().threadFollows.countDocuments({ threadId: new ObjectId(ids[0]) })).toBe(0);
 
-    // What is unread is what is left of it, for who had a marker and for who had none.
+    // The remaining messages are unread, with and without a read marker.
     const after = await summary(channelId, bruno);
     expect([before.unread, after.unread]).toEqual([COUNT - 3, COUNT - OLD]);
     expect(after.mentions).toBe(COUNT - OLD);

@@ -8,7 +8,7 @@ let server: TestServer;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, who may do everything.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
 });
 afterAll(() => server.close());
@@ -50,7 +50,7 @@ describe('the list of threads', () => {
       ['Two', 0, 0],
       ['One', 0, 0],
     ]);
-    // A reply makes its thread the latest one, and pages go on where the one before ended.
+    // A reply moves its thread to the top, and pages continue where the previous one ended.
     await reply(0, theo);
     const page = await threadsOf(tara, { limit: 2 });
     expect(shown(page)).toEqual([
@@ -65,7 +65,7 @@ describe('the list of threads', () => {
     expect(read.body.thread).toMatchObject({ threadId: roots[0]!.id, following: true, readSeq: first.seq });
     expect((await device.waitFor('thread:updated')).thread).toEqual(read.body.thread);
     expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
-    // Late, and from the future: it moves neither back nor beyond what there is.
+    // A marker that is too old or in the future moves neither back nor beyond the newest reply.
     await put(`/api/messages/${roots[0]!.id}/thread-read`, tara, { seq: 1 });
     expect(shown(await threadsOf(tara))[0]).toEqual(['One', 1, 0]);
     const ahead = await device.ask('thread:mark_read', { messageId: roots[0]!.id, seq: 1e9 });
@@ -88,7 +88,7 @@ describe('the list of threads', () => {
       ['One', 0, 0],
     ]);
     await server.api.delete(`/api/messages/${roots[1]!.id}/follow`, tim.token);
-    // To have read a thread is not to follow it.
+    // Reading a thread does not follow it.
     await put(`/api/messages/${roots[1]!.id}/thread-read`, tim, { seq: 1 });
     expect(shown(await threadsOf(tim))).toEqual([['One', 0, 0]]);
     await server.api.delete(`/api/groups/${groupId}/members/${tim.id}`, tom.token);

@@ -28,7 +28,7 @@ const add = (groupId: string, who: Person) =>
   server.api.post(`${path(groupId)}/members`, { userId: who.id }, owner.token);
 const inAnHour = () => new Date(Date.now() + 3600_000).toISOString();
 
-/** As if the time of a ban had come. */
+/** Makes a ban expire. */
 async function expire(groupId: string, who: Person): Promise<void> {
   const key = { groupId: new ObjectId(groupId), userId: new ObjectId(who.id) };
   const { groupBans } = server.context.database.collections;
@@ -65,7 +65,7 @@ describe('a ban from a group', () => {
         'notification:created',
         (received) => received.notification.kind === 'group.banned',
       );
-      // Who has done it is not told.
+      // The member does not learn who banned them.
       expect(notification).toMatchObject({ groupId, text: 'Spam', actorId: null });
     }
     expect(await present.waitFor('member:removed')).toEqual({ groupId, userId: member.id });
@@ -89,7 +89,7 @@ describe('a ban from a group', () => {
     expect(await server.api.post('/api/invites/accept', { code }, banned.token)).toMatchObject(refusal);
     const invite = server.api.post(`${path(groupId)}/invites`, { userId: banned.id }, owner.token);
     expect(await invite).toMatchObject(refusal);
-    // The invite that they had is gone with the ban.
+    // The ban has deleted their invite.
     const mine = `/api/client/invites/${own.body.invite.id}/accept`;
     expect(await server.api.post(mine, undefined, banned.token)).toMatchObject(refused(404, 'not_found'));
     await server.api.patch(path(groupId), { joinPolicy: 'approval' }, owner.token);
@@ -175,7 +175,7 @@ describe('a ban from a group', () => {
     expect((await list(groupId)).body.bans).toEqual([]);
   });
 
-  // Rows ban, columns are banned.
+  // Rows are those who ban, columns those who are banned.
   const roles: GroupRole[] = ['owner', 'admin', 'moderator', 'member'];
   const may: Record<GroupRole, string> = { owner: '1111', admin: '0011', moderator: '0001', member: '0000' };
   test.each(roles)('by a %s applies to lower roles', async (by) => {

@@ -31,7 +31,7 @@ afterAll(() => server.close());
 
 const collections = () => server.context.database.collections;
 
-/** Written as it is: how roles in groups are given is the concern of other tests. */
+/** Written to the database directly: roles in groups are the subject of other tests. */
 async function makeModerator({ id }: Person): Promise<void> {
   const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(id) };
   await collections().memberships.updateOne(membership, { $set: { role: 'moderator' } });
@@ -45,7 +45,7 @@ async function send(body: string, by = author, channel = channelId): Promise<str
 }
 const report = (messageId: string, by = reporter, input: object = { category: 'spam' }) =>
   api.post(`/api/messages/${messageId}/report`, input, by.token);
-/** A report that waits. */
+/** Creates an open report. */
 async function aReport(body = 'Buy now', by = reporter, channel = channelId): Promise<string> {
   const { status, body: answer } = await report(await send(body, author, channel), by);
   expect(status).toBe(201);
@@ -79,7 +79,7 @@ describe('a report', () => {
       messageId,
       text: 'spam',
     });
-    // Nobody tells on whom: the moderators look into the report for it.
+    // The notification does not name the reported user: moderators open the report to see it.
     expect(notification.actorId).toBeNull();
     await api.patch(`/api/messages/${messageId}`, { body: 'Good morning' }, author.token);
     await api.delete(`/api/messages/${messageId}`, author.token);
@@ -341,7 +341,7 @@ describe('resolving a report', () => {
     await send('Peace at last', owner);
     for (const device of devices) {
       await device.waitFor('group:removed', (payload) => payload.reason === 'banned');
-      // What is told afterwards would stand before this answer.
+      // A later notification would be listed before this one.
       await device.ask('message:delete', {});
       expect(device.events.filter(({ event }) => event === 'message:created')).toEqual([]);
       device.close();
@@ -404,7 +404,7 @@ describe('resolving a report', () => {
     const id = await aReport('Mine');
     await api.post(`/api/reports/${id}/claim`, undefined, moderator.token);
     const before = (await notificationsOf(reporter)).length;
-    // Who is above the moderator is not warned by them.
+    // A moderator cannot warn a user with a higher role.
     const { message } = (await get(id)).body.report;
     const membership = { groupId: new ObjectId(groupId), userId: new ObjectId(message.senderId as string) };
     await collections().memberships.updateOne(membership, { $set: { role: 'admin' } });

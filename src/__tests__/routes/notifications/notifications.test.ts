@@ -26,7 +26,7 @@ const list = (query = {}, by = ada) => server.api.get(PATH, by.token, query);
 const read = (id: string, by = ada) => server.api.post(`${PATH}/${id}/read`, undefined, by.token);
 const readAll = (query = '', by = ada) => server.api.post(`${PATH}/read-all${query}`, undefined, by.token);
 
-/** Notifies Ada of things, in this order. @returns the ids. */
+/** Creates notifications for Ada, in this order. @returns the ids. */
 async function notify(...texts: string[]): Promise<string[]> {
   for (const text of texts) {
     await server.context.services.notifications.notify([new ObjectId(ada.id)], {
@@ -48,7 +48,7 @@ const next = (client: Client, event: 'notification:created' | 'notification:read
   new Promise<any>((resolve) => client.socket.once(event, resolve));
 
 describe('a notification about an action of a blocked user', () => {
-  /** Those whose words are the server's own. */
+  /** The kinds whose texts are written by the server. */
   const WHOLE = ['group.role_changed', 'scheduled_message.failed', 'report.received', 'report.resolved'];
 
   it.each(NOTIFICATION_KINDS)("of the kind %s contains none of the blocked user's texts", async (kind) => {

@@ -49,7 +49,7 @@ it('is sent to all connected users and can be read until it is ended', async () 
   const listed = (await server.api.get(PATH, admin.token)).body.announcements[0];
   expect(listed).toMatchObject({ id, endsAt: expect.any(String) });
 
-  // A second click changes nothing: neither when it ended, nor the log.
+  // Ending it again changes neither its end nor the log.
   expect((await end(id)).status).toBe(204);
   expect((await server.api.get(PATH, admin.token)).body.announcements[0]).toEqual(listed);
   const log = await server.api.get('/api/admin/audit-log', admin.token, { targetId: id });

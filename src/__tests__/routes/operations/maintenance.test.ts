@@ -68,7 +68,7 @@ describe('during maintenance', () => {
       const answer = await fetch(server.url + path.replace(/\{\w+\}/g, '0'.repeat(24)), { method });
       const error =
         answer.headers.get('content-type')?.includes('json') && ((await answer.json()) as any).error;
-      // Who has no token at all is not told more than that.
+      // Callers without a token learn no more than that.
       if (!['maintenance', 'unauthenticated'].includes(error?.code)) open.push(route);
     }
     expect(open).toEqual([

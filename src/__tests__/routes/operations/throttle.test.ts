@@ -10,7 +10,7 @@ import { signUpWithTotp } from '../../fixtures/totp';
 import { until } from '../../fixtures/until';
 
 const THROTTLED = { THROTTLE_ENABLED: 'true', TRUST_PROXY: 'true' };
-/** Failures at an account that cost nothing. */
+/** The number of failures at an account without a delay. */
 const FREE = 4;
 
 if (!HAS_REDIS) console.warn('Skipped: throttling across nodes, for want of redis-server.');
@@ -36,7 +36,7 @@ async function failTimes(times: number, who: Pick<Person, 'username'> = ada, on 
   }
 }
 
-/** Makes wrong guesses at an account, each as soon as it may be made. @returns the waits in between, in seconds. */
+/** Makes wrong guesses at an account, each as soon as permitted. @returns the delays in between, in seconds. */
 async function waitsOf(who: Pick<Person, 'username'>, count: number): Promise<number[]> {
   await failTimes(FREE + 1, who);
   const waits: number[] = [];
@@ -89,7 +89,7 @@ describe('guessing the password of one account', () => {
   it('delays nobody for longer than a minute, however many failures there are', async () => {
     const { throttle } = server.context.services;
     const name = 'popular-target';
-    // A thousand failures take days of waiting; what counts them is told of the waits at once.
+    // A thousand failures would take days, so the counter is called with the times directly.
     const failures = Reflect.get(throttle, 'failures') as {
       penalty(key: string, points: number): Promise<unknown>;
     };
@@ -98,7 +98,7 @@ describe('guessing the password of one account', () => {
     const answer = await guess({ username: name });
     expect(answer).toMatchObject(RATE_LIMITED);
     expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60);
-    // What is refused does not make the wait longer.
+    // Refused attempts do not lengthen the delay.
     for (let time = 0; time < 20; time++) {
       expect(Number((await guess({ username: name })).headers['retry-after'])).toBeLessThanOrEqual(60);
     }
@@ -114,7 +114,7 @@ describe('guessing the password of one account', () => {
         [1, 2, 3].map(() => login(server.api, { username: identifier }, { password: PASSWORD + 'x' })),
       ),
     );
-    // Only the name itself is tried; the other spellings are nobody's, even with the right password.
+    // Only the exact name is an account; other spellings fail even with the right password.
     expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(0);
     for (const identifier of spellings.slice(2)) {
       expect((await login(server.api, { username: identifier })).status).not.toBe(200);
@@ -172,14 +172,14 @@ describe('guessing from another network', () => {
     await mailbox.close();
   });
 
-  /** A network that nobody has come from. */
+  /** A network that nobody has logged in from. */
   const newNetwork = () => `203.0.113.${++counter}`;
   const logInFrom = (address: string, identifier: string, password = PASSWORD, on = server) =>
     on.api.call('post', '/api/auth/login', {
       body: { identifier, password },
       headers: { 'X-Forwarded-For': address },
     });
-  /** Guesses until there is a wait. */
+  /** Guesses until there is a delay. */
   async function attack(identifier: string, on = server): Promise<string> {
     const address = newNetwork();
     let status = 0;
@@ -194,7 +194,7 @@ describe('guessing from another network', () => {
     for (const identifier of [email, ada.username]) {
       const elsewhere = await attack(identifier);
       expect((await logInFrom(home, identifier)).status).toBe(200);
-      // The owner's success does not give those elsewhere another try.
+      // The owner's success does not give others another attempt.
       expect(await logInFrom(elsewhere, identifier, 'a wrong guess')).toMatchObject(RATE_LIMITED);
       expect(await logInFrom(newNetwork(), identifier)).toMatchObject(RATE_LIMITED);
     }
@@ -326,7 +326,7 @@ describe('a route that declares a limit', () => {
   const email = 'eva@example.org';
   const password = 'correct horse battery';
   const token = 'x'.repeat(43);
-  /** A valid body of each operation that is limited; undefined where it takes a file. */
+  /** A valid body of each limited operation; undefined where it accepts a file. */
   const BODIES: Record<string, object | undefined> = {
     register: { username: 'newcomer', email, password },
     login: { identifier: 'eva', password },

@@ -18,7 +18,7 @@ let channelId: string;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
@@ -44,7 +44,7 @@ async function counts(of: Person) {
   return { readSeq, unread, mentions };
 }
 
-/** As somebody would count by hand who reads the whole history. */
+/** The unread counts, computed from the whole history. */
 async function recount(of: Person) {
   const { readSeq } = await counts(of);
   const { body } = await server.api.get(`/api/channels/${channelId}/messages`, of.token, { limit: 200 });
@@ -113,7 +113,7 @@ describe('the unread count', () => {
     const { body } = await unreadFrom(guest, 2);
     expect(body.read).toMatchObject({ readSeq: 1, unread: 2 });
     expect(await device.waitFor('channel:read')).toEqual({ read: body.read });
-    // A late word of having read less does not count, nor does one of unread behind the marker.
+    // An outdated read position is ignored, and so is an unread position after the marker.
     await read(guest, 1);
     await unreadFrom(guest, 4);
     expect(await counts(guest)).toEqual({ readSeq: 1, unread: 2, mentions: 0 });
@@ -140,7 +140,7 @@ describe('the unread count', () => {
   });
 });
 
-/** What people may do to their counts at the same time. */
+/** Actions of users that change their counts concurrently. */
 type Step = {
   kind: 'send' | 'reply' | 'name' | 'edit' | 'delete' | 'read' | 'unread';
   by: number;

@@ -38,7 +38,7 @@ async function send(sender: Person, body: string, channelId = general): Promise<
 const search = (person: Person, query: string, more: object = {}) =>
   server.api.get('/api/search/messages', person.token, { query, ...more });
 
-/** The texts of what a search finds, best first. */
+/** The texts of the hits of a search, best first. */
 async function find(person: Person, query: string, more: object = {}): Promise<string[]> {
   const { status, body } = await search(person, query, more);
   expect([query, status]).toEqual([query, 200]);
@@ -84,7 +84,7 @@ describe('a search', () => {
     for (const [query, expected] of cases) {
       expect([query, (await find(chiara, query)).sort()]).toEqual([query, [...expected].sort()]);
     }
-    // A whole word is worth more than the beginning of one.
+    // A whole word ranks above a prefix.
     expect((await find(chiara, 'deploy'))[0]).toBe(guide);
   });
 
@@ -121,7 +121,7 @@ describe('a search', () => {
       const found = await find(bruno, query, more);
       expect([query, found.sort()]).toEqual([query, [...expected].sort()]);
     }
-    // Of equally good hits the newest is first.
+    // Of equally ranked hits the newest comes first.
     const equal = [await send(ada, `${word}2`), await send(ada, `${word}2`), await send(ada, `${word}2`)];
     const { body } = await search(bruno, `${word}2`);
     expect(body.hits.map((hit: any) => hit.message.id)).toEqual(equal.map(({ id }) => id).reverse());
@@ -160,7 +160,7 @@ describe('a search', () => {
       [`${word} has:file`, [note, picture, both]],
       [`${word} has:image -both`, [picture]],
       [`${word} has:file has:link`, []],
-      // Words are looked for in the text.
+      // The query applies to the text.
       ['plan has:file', []],
     ];
     const check = async () => {
@@ -170,7 +170,7 @@ describe('a search', () => {
       }
     };
     await check();
-    // An edit leaves the files.
+    // An edit keeps the files.
     await server.api.patch(`/api/messages/${shown.id}`, { body: `${word} other` }, ada.token);
     for (const [, expected] of cases) {
       const index = expected.indexOf(picture);

@@ -3,9 +3,9 @@ import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 
-/** What a blocked person writes wherever they can. */
+/** The text of a blocked user, in every possible field. */
 const WORDS = 'Xyzzy';
-/** How often one person may notify another in an hour. */
+/** How often one user may notify another in an hour. */
 const PER_HOUR = 20;
 
 let server: TestServer;
@@ -19,7 +19,7 @@ beforeAll(async () => {
   // The first account is super admin.
   root = await signUp(server.api, 'root');
   owner = await signUp(server.api, 'owner');
-  // The first write to a collection creates it, which every transaction that is open has to begin anew for.
+  // The first write to a collection creates it, which makes open transactions conflict.
   await done(root, 'patch', '/api/client/preferences', { invisible: false });
 });
 beforeEach(async () => {
@@ -29,7 +29,7 @@ afterAll(() => server.close());
 
 type Method = 'post' | 'put' | 'patch' | 'delete';
 
-/** A call that must succeed. */
+/** Makes a call that must succeed. */
 async function done(by: Person, method: Method, path: string, body?: object): Promise<any> {
   const answer = await server.api.call(method, path, { token: by.token, body });
   expect([path, answer.status < 300, answer.body.error]).toEqual([path, true, undefined]);
@@ -53,7 +53,7 @@ const ownGroup = async (by: Person): Promise<string> =>
     .id;
 const CONSENT_REQUIRED = refused(403, 'consent_required');
 
-/** A group of the owner in which Mallory has a role, and Ada is a member. */
+/** Creates a group of the owner in which Mallory has a role and Ada is a member. */
 async function quietRoom(role: string, visibility: 'public' | 'private' = 'public') {
   const room = await createRoom(server.api, owner, [ada, mallory], visibility);
   await done(owner, 'patch', `/api/groups/${room.groupId}/members/${mallory.id}`, { role });
@@ -78,7 +78,7 @@ describe('the texts of a blocked user', () => {
     const conversation = await server.api.post('/api/direct-messages', together, mallory.token);
     expect(conversation).toMatchObject(refused(403, 'direct_messages_closed'));
 
-    // What comes after it has come.
+    // A later event has arrived.
     const room = await createRoom(server.api, owner, [ada]);
     await client.waitFor('group:added', ({ group }) => group.id === room.groupId);
     const bans = client.events.filter(({ event }) => !event.startsWith('presence'));
@@ -87,7 +87,7 @@ describe('the texts of a blocked user', () => {
     expect((await server.api.get('/api/client/invites', ada.token)).body.invites).toEqual([]);
     const overview = await server.api.get('/api/client/overview', ada.token);
     expect(JSON.stringify(overview.body)).not.toContain(WORDS);
-    // It is her duty to decide, and there she finds it.
+    // Ada has to decide as an admin, and finds the request in the list.
     const queue = await server.api.get(`/api/groups/${adasGroup}/join-requests`, ada.token);
     expect(queue.body.joinRequests).toMatchObject([{ user: { id: mallory.id }, note: WORDS }]);
 
@@ -175,7 +175,7 @@ describe('a ban', () => {
     await ban(groupId, ada, owner, 'first');
     await ban(groupId, ada, owner, 'second');
     const bans = (await notificationsOf(ada)).filter(({ kind }) => kind === 'group.banned');
-    // The first has not been read: the second takes its place.
+    // The first one is unread, so the second replaces it.
     expect(bans.map(({ text }) => text)).toEqual(['second']);
   });
 });
@@ -204,7 +204,7 @@ describe('a user who requires an invite', () => {
 
     const { body } = await invite(groupId, ada, owner);
     await done(ada, 'post', `/api/client/invites/${body.invite.id}/accept`);
-    // A member stays what they are, whatever they want.
+    // Existing members stay members, whatever the setting.
     expect(await add(groupId, ada, owner)).toMatchObject({
       status: 200,
       body: { member: { role: 'member' } },
@@ -287,7 +287,7 @@ describe('the same notification over and over again', () => {
     const refusal = await add(groupId, ada, mallory);
     expect(refusal).toMatchObject(refused(429, 'rate_limited'));
     expect(refusal.body.error.retryAfter).toBeGreaterThan(3000);
-    // Somebody else, and somebody else's doing, is another matter.
+    // Other users and other kinds of notifications are counted separately.
     expect((await add(groupId, owner, mallory)).status).toBe(201);
     expect((await add((await createRoom(server.api, owner)).groupId, ada, owner)).status).toBe(201);
   });

@@ -22,7 +22,7 @@ let addresses = 0;
 const newGroup = (name: string) =>
   server.api.post('/api/groups', { name, visibility: 'public' }, owner.token);
 
-/** Names that nobody can read, or that change how the text around them is read. */
+/** Names that are unreadable, or that change how the surrounding text is read. */
 const UNREADABLE = [
   '\u200b\u200b',
   '\u3164',
@@ -37,10 +37,10 @@ const UNREADABLE = [
   `Ada${'\u0301\u0302\u0303\u0304\u0305\u0306'}`,
   '\u0301Ada',
 ];
-/** Names of all kinds of people. */
+/** Names in many scripts and forms. */
 const LEGITIMATE = ['می‌خواهم', 'דָּוִד', 'Nguyễn Thị', 'श्री राम', '👩‍🚀 crew', 'ภาษาไทย', '東京', 'Łukasz'];
 
-/** Every call that gives something a name. */
+/** Every call that sets a name. */
 async function namingCalls(): Promise<[string, (name: string) => Promise<{ status: number; body: any }>][]> {
   const { api } = server;
   const { groupId, channelId } = await createRoom(api, owner);

@@ -69,7 +69,7 @@ describe('preferences', () => {
     expect((await set({ extras: ofSize(8192) })).status).toBe(200);
     expect(await set({ extras: ofSize(8193) })).toMatchObject(refusedInput);
     expect(await set({ extras: { a: 'é'.repeat(5000) } })).toMatchObject(refusedInput);
-    // As text: the client could not build it either.
+    // As raw text, because the client could not encode it either.
     const deep = `{"extras":${'{"a":'.repeat(15_000)}1${'}'.repeat(15_000)}}`;
     const headers = { 'Content-Type': 'application/json' };
     const answer = await server.api.call('patch', PATH, { token: ada.token, body: deep, headers });

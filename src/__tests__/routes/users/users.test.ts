@@ -89,7 +89,7 @@ describe('the private data of a user', () => {
       }),
     ]);
     const seen = JSON.stringify(answers.map(({ body, headers }) => [body, headers]));
-    // Ada is in there, so that the search for her secrets means something.
+    // Ada is in the answers, so that the search for her private data is meaningful.
     expect(seen).toContain(ada.id);
     const { users, sessions } = context.database.collections;
     const userId = new ObjectId(ada.id);

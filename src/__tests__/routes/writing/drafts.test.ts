@@ -64,7 +64,7 @@ describe('a draft', () => {
   it('is deleted once it has been sent', async () => {
     const clientMessageId = randomUUID();
     await save({ body: 'To be sent', clientMessageId });
-    // Somebody else who has chosen the same id does not touch it.
+    // Another user with the same id does not affect it.
     await send({ clientMessageId, body: 'Of another' }, ada);
     expect(await list()).toHaveLength(1);
     await send({ clientMessageId, body: 'To be sent' });

@@ -43,7 +43,7 @@ const sentAs = (id: string) =>
     .toArray();
 const clear = () => collections().scheduledMessages.deleteMany({ userId: new ObjectId(bruno.id) });
 
-/** Makes it due now, without waiting for the time. */
+/** Makes a message due now. */
 const makeDue = (ids: string[], takenAt: Date | null = null) =>
   collections().scheduledMessages.updateMany(
     { _id: { $in: ids.map((id) => new ObjectId(id)) } },
@@ -95,7 +95,7 @@ describe('a scheduled message', () => {
       clientMessageId: `scheduled:${id}`,
       body,
     });
-    // The lease of the dead node is over.
+    // The lease of the dead node has expired.
     await makeDue([id], new Date(Date.now() - 60_000));
     const received = await device.waitFor(
       'scheduled_message:removed',

@@ -18,13 +18,13 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** Something that changes what a person is, or their group. */
+/** A write that changes a user's role or group. */
 interface Action {
   kind: 'join' | 'leave' | 'role' | 'mute' | 'unmute' | 'enter' | 'exit' | 'archive' | 'restore';
   who: number;
-  /** How it is written: by itself, in a transaction, or in one that is undone. */
+  /** Whether it is written directly, in a transaction, or in a transaction that is rolled back. */
   way: 'plain' | 'transaction' | 'undone';
-  /** Whether somebody asks while it is being written. */
+  /** Whether the cache is read during the write. */
   asked: boolean;
 }
 
@@ -131,7 +131,7 @@ test('a transaction sees its own writes, and does not share what it reads with o
   await setRole('moderator');
   expect(await roleOf()).toBe('moderator');
 
-  // Written and not yet committed: its own to see, and nobody else's.
+  // An uncommitted write is visible only in its own transaction.
   await transactions.run(async () => {
     await setRole('member');
     expect(await roleOf()).toBe('member');
@@ -139,7 +139,7 @@ test('a transaction sees its own writes, and does not share what it reads with o
   });
   expect(await roleOf()).toBe('member');
 
-  // What it sees is as old as its snapshot, which others must not take for what is.
+  // A transaction reads from its snapshot, which must not be cached for others.
   await transactions.run(async () => {
     await collections.memberships.findOne(filter);
     await transactions.outside(() => collections.memberships.deleteOne(filter));

@@ -13,7 +13,7 @@ import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
 
-/** Two nodes on one database, so that no queue in memory keeps their writes apart. */
+/** Two nodes on one database, so that no queue in memory serialises their writes. */
 let here: TestServer;
 let there: TestServer;
 let root: Person;
@@ -78,7 +78,7 @@ async function interleave(
   }
 }
 
-/** A group of the owner with a public and a private channel, and somebody in it who is an admin. */
+/** A group of the owner with a public and a private channel, and an admin. */
 async function createWorld(): Promise<{ groupId: string; open: string; closed: string; person: Person }> {
   const person = await signUp(here.api, 'person');
   const { groupId, channelId } = await createRoom(here.api, owner, [person], 'public');
@@ -93,7 +93,7 @@ type World = Awaited<ReturnType<typeof createWorld>>;
 const post = (path: string, body: object | undefined, { token }: Person) => here.api.post(path, body, token);
 const into = { channelMembers: ['channelMembers', 'updateOne'] as Place };
 
-/** What takes the person into a private channel. */
+/** The calls that add the user to a private channel. */
 const entries: Record<string, (world: World) => Promise<Answer>> = {
   'adding to a private channel': ({ closed, person }) =>
     post(`/api/channels/${closed}/members`, { userId: person.id }, owner),
@@ -105,7 +105,7 @@ const entries: Record<string, (world: World) => Promise<Answer>> = {
     post('/api/channels', { groupId, name: 'mine', visibility: 'private' }, person),
 };
 
-/** What takes the person out of the group, on the other node. */
+/** The calls that remove the user from the group, on the other node. */
 const exits: Record<string, (world: World) => Promise<Answer>> = {
   leaving: ({ groupId, person }) => there.api.post(`/api/groups/${groupId}/leave`, undefined, person.token),
   removal: ({ groupId, person }) =>
@@ -354,7 +354,7 @@ test('leftover members of a private channel, of an older version or a crash, hav
   expect(present.body.presences.map(({ userId }: { userId: string }) => userId)).not.toContain(person.id);
   const list = await get(`/api/channels/${closed}/members?limit=1`, owner);
   expect(list.body).toMatchObject({ members: [{ userId: owner.id }], nextCursor: null });
-  // A round trip over the socket: whatever it was to be told before has come.
+  // A round trip over the socket: every earlier event has arrived.
   expect(
     await client.ask('message:send', { channelId: open, clientMessageId: 'x', body: 'x' }),
   ).toMatchObject({
@@ -363,7 +363,7 @@ test('leftover members of a private channel, of an older version or a crash, hav
   expect(client.messages).toEqual([]);
   client.close();
 
-  // Who comes back does not find it again.
+  // The channel is not visible after joining again.
   expect((await post(`/api/groups/${groupId}/join`, undefined, person)).status).toBe(200);
   expect((await get(`/api/channels/${closed}/messages`)).status).toBe(404);
 });

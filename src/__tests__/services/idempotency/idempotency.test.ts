@@ -21,7 +21,7 @@ afterAll(() => server.close());
 const records = () => server.context.database.collections.idempotencyKeys;
 const blocks = () => server.context.database.collections.blocks;
 
-/** A node of its own over the common database. */
+/** A node of its own on the shared database. */
 function newNode(timing = TIMING, transactions: Partial<Transactions> = {}): IdempotencyService {
   const { database, logger } = server.context;
   const own = { ...database.transactions, ...transactions };
@@ -37,7 +37,7 @@ afterEach(() => {
   for (const release of held.splice(0)) release();
 });
 
-/** Work that writes one thing and counts how often it is asked to, and that may be held up. */
+/** Work that writes one document, counts its calls, and can be paused. */
 function newWork() {
   const _id = new ObjectId();
   const work = {
@@ -75,7 +75,7 @@ describe.each(['atomic', 'recorded'] as const)('a request whose answer is %s', (
     const first = newNode(patient).run(call, work.run);
     await until(() => work.times === 1);
     const second = newNode(patient).run(call, work.run);
-    // Longer than the lease, which the first renews.
+    // Longer than the lease, which the first node renews.
     setTimeout(work.release, patient.leaseMs * 2);
     expect(await first).toEqual({ answer: { status: 201, body: { time: 1 } }, replayed: false });
     expect(await second).toEqual({ answer: { status: 201, body: { time: 1 } }, replayed: true });
@@ -164,7 +164,7 @@ describe('a recorded request', () => {
   test('of a process that has died blocks others for no longer than its lease', async () => {
     const call = callOf('recorded');
     const never = newWork().hold();
-    // Its process is killed: it renews nothing any more.
+    // Its process is killed, so that it renews nothing any more.
     const dead = newNode({ ...TIMING, leaseMs: 3600_000 });
     const late = dead.run(call, never.run);
     await until(() => never.times === 1);
@@ -177,7 +177,7 @@ describe('a recorded request', () => {
     await records().updateOne({ _id: claim!._id }, { $set: { expiresAt: new Date(Date.now() + 200) } });
     expect(await newNode().run(call, work.run)).toMatchObject({ replayed: false });
     expect(await newNode().run(call, work.run)).toMatchObject({ replayed: true });
-    // Should it be alive after all, it does not put its own answer over the one that was given.
+    // If it is alive after all, it does not overwrite the recorded answer.
     never.release();
     await late;
     expect((await newNode().run(call, work.run)).answer.body).toEqual({ time: 1 });

@@ -36,7 +36,7 @@ type Action =
   | 'demote'
   | 'call while it ends';
 
-/** One act; `pick` chooses whose, and which of their tokens. */
+/** One action; `pick` chooses the user or the token. */
 interface Step {
   act: Action;
   user: number;
@@ -79,7 +79,7 @@ class Run {
     }
   }
 
-  /** Makes the act on the server and in the model; what the server answers must be what the model says. */
+  /** Performs the action on the server and in the model, and compares the answers. */
   async take({ act, user, pick }: Step): Promise<void> {
     const { model } = this;
     const person = this.people[user]!;
@@ -114,7 +114,7 @@ class Run {
         const expected = [model.refresh(session, token)];
         const answers = await Promise.all([refresh(token), refresh(token)]);
         for (const { status, body } of answers) if (status === 200) model.give(session, body);
-        // Whichever came second was answered from the grace.
+        // The second of the two was answered within the reuse interval.
         expected.push(model.refresh(session, token));
         expect(expected).toEqual(session.ended ? [INVALID, INVALID] : ['new', 'same']);
         for (const { status } of answers) expect(status).toBe(session.ended ? 401 : 200);
@@ -170,7 +170,7 @@ class Run {
     }
   }
 
-  /** What every token that was ever given is worth now. */
+  /** Checks the validity of every token that was ever issued. */
   async checkAll(): Promise<void> {
     const { accessTokens } = this.model;
     const seen = await Promise.all(
@@ -198,7 +198,7 @@ class Run {
     const own = this.model.sessions.filter(({ user, ended }) => user === access.session.user && !ended);
     expect(body.sessions).toHaveLength(own.length);
     const target = choose(own, pick)!;
-    // The id of a session stands at the beginning of its refresh tokens.
+    // Refresh tokens start with the id of their session.
     const id = target.refreshTokens[0]!.split('.')[0]!;
     expect((await server.api.delete(`/api/auth/sessions/${id}`, access.token)).status).toBe(204);
     target.ended = true;

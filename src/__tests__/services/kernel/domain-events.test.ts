@@ -19,7 +19,7 @@ import { SAMPLE_EVENTS, SECRET } from '../../fixtures/domain-events';
 const TYPES = Object.keys(DOMAIN_EVENTS) as DomainEventType[];
 const ofScope = (scope: 'node' | 'all') => TYPES.filter((type) => DOMAIN_EVENTS[type].scope === scope);
 
-/** Each kind of place has one socket. */
+/** One socket for each kind of connection. */
 const socketsOf: SocketsOf = { user: () => ['one'], group: () => ['two'], channel: () => ['three'] };
 const wireEventsOf = (type: DomainEventType) =>
   Object.values(BROADCASTS[type] ?? {}).flatMap((toWire) =>
@@ -163,14 +163,14 @@ describe('a connection in progress', () => {
     const index = new AudienceIndex(bus);
     const mark = index.mark();
     await bus.publish(SAMPLE_EVENTS[type]);
-    // The group that is new is that of its user, too.
+    // The user has also joined the new group.
     const outdated = concerning.includes(type) || type === 'group.created';
     expect(index.enter(userId, audiences, mark)).toBe(!outdated);
     expect([...index.audiencesOf(userId.toHexString()).channelIds]).toEqual(
       outdated ? [] : [channel._id.toHexString()],
     );
     expect(index.enter(userId, audiences, index.mark())).toBe(true);
-    // What happens to others does not concern it.
+    // The membership of others does not concern it.
     const later = index.mark();
     await bus.publish({ type: 'user.changed', userId: new ObjectId() });
     await bus.publish({ type: 'channel_members.cleared', channelId: new ObjectId(), revision: 1 });
@@ -187,7 +187,7 @@ describe('a connection in progress', () => {
     index.enter(userId, audiences, index.mark());
     expect([index.readers(isPublic), index.readers(isPrivate)]).toEqual([[key], [key]]);
     expect(changes).toEqual([]);
-    // Another connection finds out more: those that are there follow it.
+    // A later connection reads newer audiences, which then apply to the existing ones.
     index.enter(userId, { ...audiences, privateChannels: [], bannedFrom: [channel._id] }, index.mark());
     expect([index.readers(isPublic), index.readers(isPrivate)]).toEqual([[], []]);
     const id = channel._id.toHexString();

@@ -10,7 +10,7 @@ import { AppError } from '../../../utils/errors';
 import { FairQueue, type FairQueueLimits, type JobOptions } from '../../../services/kernel/fair-queue';
 import { noiseImage } from '../../fixtures/images';
 
-/** Jobs of a queue that end when a test says so. */
+/** Jobs of a queue that a test finishes explicitly. */
 class Work {
   readonly queue: FairQueue;
   readonly started: string[] = [];
@@ -35,7 +35,7 @@ class Work {
     );
   }
 
-  /** The code of each refusal, by the name of the job. */
+  /** The error code of each refusal, by the name of the job. */
   get refusals(): Record<string, string> {
     return Object.fromEntries(this.refused.map(({ name, error }) => [name, error.code]));
   }
@@ -44,7 +44,7 @@ class Work {
     return this.running.map(({ name }) => name);
   }
 
-  /** Ends the job that has run longest. */
+  /** Finishes the oldest running job. */
   async endOne(): Promise<void> {
     this.running.shift()?.end();
     await settled();
@@ -55,7 +55,7 @@ class Work {
   }
 }
 
-/** Resolves when all that follows from what has happened has happened. */
+/** Resolves when all pending reactions have run. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 const names = (key: string, count: number) => Array.from({ length: count }, (_, index) => `${key}${index}`);
@@ -97,7 +97,7 @@ describe('a fair queue', () => {
     const work = new Work({ active: 1, waiting: 4, waitingPerKey: 4 });
     for (const name of [...names('a', 5), 'b0', 'c0', 'd0', 'e0']) work.add(name);
     await settled();
-    // When e0 comes, nobody has more than one any more.
+    // When e0 arrives, no key has more than one job.
     expect(work.refusals).toEqual({
       a2: 'unavailable',
       a3: 'unavailable',
@@ -115,7 +115,7 @@ describe('a fair queue', () => {
     work.add('a0', { signal });
     work.add('a1', { signal });
     work.add('b0');
-    // This one has spent something already.
+    // This one has already used some processing time.
     work.add('b1', { signal, continues: true });
     controller.abort();
     work.add('b2', { signal });
@@ -166,7 +166,7 @@ describe('a fair queue', () => {
             work.add(name, { signal: controller.signal });
             await settled();
             const refusal = work.refused.slice(before).find((each) => each.name === name);
-            // Nobody is refused while there is room.
+            // No job is refused while there is space.
             if (refusal) expect(waits).toBeGreaterThanOrEqual(Math.min(bounds.waiting, bounds.waitingPerKey));
           }
           await settled();

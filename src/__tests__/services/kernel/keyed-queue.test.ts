@@ -3,11 +3,11 @@ import { ObjectId } from 'mongodb';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { KeyedQueue, type Commit, type Committed } from '../../../services/kernel/keyed-queue';
 
-/** What a test gives the queue to do. An `add` is a message, `exclusive` an edit or a deletion. */
+/** An input of the queue. An `add` is a message, `exclusive` an edit or a deletion. */
 interface Step {
   channel: number;
   kind: 'add' | 'exclusive';
-  /** bad: the item (or the change) fails. poison: the batch that it is in can't be written; unpublishable: publishing fails. */
+  /** bad: the item (or the change) fails. poison: its batch cannot be written; unpublishable: publishing fails. */
   fate: 'good' | 'bad' | 'poison' | 'unpublishable';
 }
 
@@ -15,17 +15,17 @@ interface Item extends Step {
   index: number;
 }
 
-/** One thing that the queue did: a batch, or a change alone. */
+/** One output of the queue: a batch, or an exclusive change. */
 interface Work {
   channel: string;
   kind: 'batch' | 'exclusive';
   indexes: number[];
 }
 
-/** The callers of these tests are part of no transaction. */
+/** The callers of these tests are not in a transaction. */
 const NO_TRANSACTION = { settled: () => undefined, outside: <Result>(work: () => Result) => work() };
 
-/** A batch whose items all succeed, and of which nobody is published. */
+/** A batch whose items all succeed, and of which nothing is published. */
 const allWritten = (items: readonly string[]): Promise<Committed<string>> =>
   Promise.resolve({
     outcomes: items.map((value) => ({ status: 'fulfilled', value })),
@@ -49,18 +49,18 @@ const step: fc.Arbitrary<Step> = fc.record({
   fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'unpublishable'),
 });
 
-/** Runs steps through a queue whose writes end when the scheduler says, and notes everything. */
+/** Runs steps through a queue whose writes end when the scheduler decides, and records everything. */
 function observe(scheduler: fc.Scheduler) {
   const work: Work[] = [];
   const settlements = new Map<number, string[]>();
   const busy = new Set<string>();
-  /** The batches of each channel that are written and not published yet. */
+  /** The batches of each channel that are written but not published yet. */
   const unpublished = new Map<string, number[][]>();
   const unpublishedIn = (channel: string) => unpublished.get(channel) ?? [];
 
   /**
-   * Fails the test when two writers are in one channel at once, when a change is made before all before it has
-   * been published, or when more than one batch waits for that.
+   * Fails the test when two writers are in one channel at once, when a change starts before everything before it has
+   * been published, or when more than one batch waits for publishing.
    */
   async function inside<Value>(entry: Work, write: () => Promise<Value>): Promise<Value> {
     expect(busy.has(entry.channel)).toBe(false);
@@ -127,7 +127,7 @@ function observe(scheduler: fc.Scheduler) {
   return { work, settlements, start };
 }
 
-/** What each step must come to, given the batches that were made. */
+/** The expected result of each step, given the batches. */
 function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
   if (item.kind === 'exclusive')
     return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
@@ -183,7 +183,7 @@ describe('a keyed queue', () => {
           const running: Promise<void>[] = [];
           const push = (kind: Step['kind']) =>
             running.push(start({ channel: 0, kind, fate: 'good', index: running.length }));
-          // A change that is under way lets everything after it gather.
+          // While a change is in progress, everything after it is collected.
           push('exclusive');
           const expected: [Work['kind'], number][] = [['exclusive', 1]];
           for (const length of runs) {

@@ -1,6 +1,6 @@
 import { Lifecycle, StartError, type Part } from '../../../services/kernel/lifecycle';
 
-/** What the parts have done, in order, and what the log was told. */
+/** The actions of the parts, in order, and the logged errors. */
 let done: string[];
 let logged: unknown[];
 let lifecycle: Lifecycle;
@@ -11,7 +11,7 @@ beforeEach(() => {
   lifecycle = new Lifecycle({ error: (...entry: unknown[]) => void logged.push(entry[0]) });
 });
 
-/** Registers a part that notes what it does. */
+/** Registers a part that records its actions. */
 function add(name: string, part: Part = {}): void {
   const note = (what: 'start' | 'stop') => async () => {
     done.push(`${what} ${name}`);
@@ -47,7 +47,7 @@ it('stops everything when a part cannot be started, including what its start had
   expect(error).toBeInstanceOf(StartError);
   expect(error).toMatchObject({ part: 'b', message: 'b: refused', cause: { message: 'refused' } });
   expect(done).toEqual(['start a', 'start b', 'stop c', 'stop b', 'stop a']);
-  // To close it all the same is no error.
+  // Closing it nevertheless is not an error.
   await lifecycle.stop();
 });
 

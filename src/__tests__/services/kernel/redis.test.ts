@@ -23,11 +23,11 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     await redis.close();
   });
 
-  /** How ioredis refuses a command that it would otherwise keep until it is connected again. */
+  /** The error of ioredis for a command that it would otherwise keep until it is reconnected. */
   const AT_ONCE = "Stream isn't writeable and enableOfflineQueue options is false";
   const HASTY: RedisTiming = { connectMs: 200, commandMs: 200, pingMs: 200 };
 
-  /** New connections and what they log. They are stopped when the test is over. */
+  /** New connections and their log. They are stopped at the end of the test. */
   function open(url = redis.url, name = 'test', timing?: RedisTiming) {
     const log: string[] = [];
     const write = (fieldsOrText: unknown, text?: string) => log.push(text ?? String(fieldsOrText));
@@ -37,13 +37,13 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     return { connections, log };
   }
 
-  /** The names by which the server lists the connections, without the one that asks. */
+  /** The names of the connections in the server's list, without the one that asks. */
   async function clientNames(): Promise<string[]> {
     const list = String(await admin.client('LIST'));
     return [...list.matchAll(/ name=(\S+)/g)].map(([, name]) => name!).sort();
   }
 
-  /** Subscribes to a channel. @returns what has come, and how often it was subscribed to. */
+  /** Subscribes to a channel. @returns the received messages, and the number of subscriptions. */
   async function listen(connections: RedisConnections, channel: string) {
     const state = { received: [] as string[], subscriptions: 0 };
     await connections.subscribe({
@@ -89,7 +89,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     await connections.start();
     expect(connections.isReady).toBe(false);
     await expect(connections.commands.set('key', 'value')).rejects.toThrow(AT_ONCE);
-    // Many attempts have failed by then, on two connections, and one line tells of them.
+    // Many attempts on two connections have failed by then, and were logged once.
     redis = await startRedis(port);
     await until(() => connections.isReady && listener.subscriptions === 1);
     expect(log).toEqual(['Redis cannot be reached', 'Redis can be reached again']);

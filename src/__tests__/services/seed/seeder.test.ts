@@ -1,7 +1,7 @@
 import { DatabaseSeeder } from '../../../services/database.seeder';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
-/** What is in a database, without ids and times: they are others each time. */
+/** The content of a database without ids and times, which differ each time. */
 async function contentOf({ context }: TestServer): Promise<object> {
   const { users, groups, channels, messages, memberships } = context.database.collections;
   const names = new Map<string, string>();
@@ -30,7 +30,7 @@ async function contentOf({ context }: TestServer): Promise<object> {
   };
 }
 
-/** What must not be empty for every feature to show. */
+/** Collections and fields that must not be empty for every feature to be visible. */
 const SHOWN = [
   'announcements',
   'auditLog',

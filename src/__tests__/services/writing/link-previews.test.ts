@@ -19,19 +19,19 @@ import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
-/** Answers for a path of the web site that the tests link to. */
+/** The response for a path of the web site that the tests link to. */
 type Page = (request: IncomingMessage, response: ServerResponse) => void;
 
 const pages = new Map<string, Page>();
 const requests: { url: string; headers: IncomingHttpHeaders; to: string | undefined }[] = [];
 let site: Server;
 let port: number;
-/** What the names of the tests resolve to: the next answer each time, the last one for ever. */
+/** The addresses to which the names of the tests resolve: the next answer each time, and the last one repeatedly. */
 const names = new Map<string, string[][]>();
 let asked: string[] = [];
 
 const internet = publicWeb();
-/** Two loopback addresses and the port of the web site count as public; everything else is as it always is. */
+/** Treats two loopback addresses and the port of the web site as public; everything else is as usual. */
 const policy: LinkPolicy = {
   allowsAddress: (address) => /^127\.0\.0\.[23]$/.test(address) || internet.allowsAddress(address),
   allowsPort: (wanted) => wanted === port || internet.allowsPort(wanted),
@@ -52,7 +52,7 @@ beforeAll(async () => {
     if (page) page(request, response);
     else response.writeHead(404).end();
   });
-  // On every address of the loopback, so that a fetch of a refused one would find somebody.
+  // Listens on every loopback address, so that a fetch of a refused address would succeed.
   await new Promise<void>((resolve) => site.listen(0, '0.0.0.0', resolve));
   ({ port } = site.address() as AddressInfo);
   names.set('site.example', [['127.0.0.2']]);
@@ -75,14 +75,14 @@ const redirect =
   (location: string, status = 302): Page =>
   (_, response) =>
     response.writeHead(status, { Location: location }).end();
-/** Why a fetch was refused. */
+/** The reason why a fetch was refused. */
 const refusalOf = (link: string) =>
   fetcher.fetch(link).then(
     () => 'fetched',
     (error: Error) => error.message,
   );
 
-/** A DNS server that knows the one IPv4 address of one name. */
+/** A DNS server that knows the IPv4 address of one name. */
 async function startDnsServer(name: string, address: string): Promise<Socket> {
   const server = createSocket('udp4');
   server.on('message', (query, { port: from }) => {
@@ -161,7 +161,7 @@ describe('fetching a page', () => {
     expect((await fetcher.fetch(at('/rebind', 'rebind.example'))).html).toContain('Here');
     expect(asked).toEqual(['rebind.example']);
     expect(requests[0]!.to).toContain('127.0.0.2');
-    // The next fetch sees the other answer, and is refused.
+    // The next fetch resolves the other address, and is refused.
     expect(await refusalOf(at('/rebind', 'rebind.example'))).toMatch(/127\.0\.0\.1 is not allowed/);
   });
 
@@ -259,7 +259,7 @@ describe('fetching a page', () => {
     expect(Date.now() - start).toBeLessThan(8_000);
   });
 
-  /** Writes on a connection for as long as there is somebody who reads. @returns how often */
+  /** Writes on a connection until the client disconnects. @returns the number of writes */
   const flood = ({ socket }: IncomingMessage, start: string, unit: string): (() => number) => {
     let count = 0;
     const more = () => {
@@ -369,7 +369,7 @@ describe('the summary of a page', () => {
     pages.set('/tags', html(tags, { 'Content-Encoding': 'gzip' }));
     const { html: text } = await fetcher.fetch(at('/tags'));
     expect(text.length).toBeGreaterThan(1_000_000);
-    // It takes no longer than to look at each of its characters some times.
+    // The time is a small multiple of that for reading each character.
     const time = async (work: () => unknown) => {
       const start = process.cpuUsage();
       await work();
@@ -384,7 +384,7 @@ describe('the summary of a page', () => {
       next = setImmediate(turn);
     };
     let next = setImmediate(turn);
-    // A page without tags is read to its end, with others in between.
+    // A page without tags is read to its end, while other work runs in between.
     await page(`<title>x</title>${' '.repeat(1_000_000)}`);
     clearImmediate(next);
     expect(turns).toBeGreaterThan(10);
@@ -536,7 +536,7 @@ describe('a message with links', () => {
     }
     pages.set('/fresh', html('<title>Fresh</title>'));
     await updated(await send(at('/fresh')), 1);
-    // One message of a sender after the other.
+    // The messages of one sender are processed one after the other.
     expect(slow.length).toBeLessThan(4);
     pages.set('/slow', html('<title>Slow</title>'));
     for (const response of slow) html('<title>Slow</title>')({} as IncomingMessage, response);
@@ -558,7 +558,7 @@ describe('a message with links', () => {
       sent.push(await sendLinks(`${link(index)} ${link(index + 1)} ${link(index + 2)}`));
     }
     for (const message of sent.slice(0, 10)) await updated(message, 3);
-    // Pages that are known cost nothing, so the last message comes after the one that is over the limit.
+    // Cached pages do not count, so the last message comes after the one that exceeds the limit.
     await updated(await sendLinks(link(0)), 1);
     expect(requests.filter(({ url }) => url.startsWith('/many'))).toHaveLength(30);
   });

@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => harness.close());
 
-/** After these somebody hears less. When such a call has returned, something is said on the spot. */
+/** Actions that revoke access. After such a call has returned, a message is sent at once. */
 const REVOKING = [
   'leave',
   'remove',
@@ -54,12 +54,13 @@ const anyChange = fc.record({
     { arbitrary: fc.constantFrom(...REVOKING), weight: 3 },
     { arbitrary: fc.constantFrom(...GRANTING), weight: 2 },
   ),
-  // The owner of the group stays in it, and does what takes a role. The others are few: they are to collide.
+  // The owner remains in the group, and performs what requires a role. The others are few, so that their actions
+  // collide.
   who: fc.integer({ min: 1, max: 2 }),
   where: fc.nat({ max: 1 }),
   flag: fc.boolean(),
 });
-/** What is done at once. */
+/** The commands that run concurrently. */
 const anyRace: fc.Arbitrary<Command[]> = fc
   .tuple(
     fc.array(anyChange, { minLength: 1, maxLength: 3 }),
@@ -67,7 +68,7 @@ const anyRace: fc.Arbitrary<Command[]> = fc
   )
   .map(([changes, sends]) => [...sends.slice(0, 1), ...changes, ...sends.slice(1)]);
 
-/** A world of which it may not be certain what it is like. */
+/** A world with several possible states. */
 type Uncertain = World & {
   models: AccessModel[];
   /** The uploads that messages have, by the index of the channel. */
@@ -79,13 +80,13 @@ const newWorld = async (): Promise<Uncertain> => {
   return Object.assign(made, { models: [made.model], files: new Map<number, string>() });
 };
 
-/** Does commands, and compares all that everybody has heard with all that may have been. */
+/** Performs commands, and checks that what all users received is possible in some linearization. */
 async function observe(
   world: Uncertain,
   work: (call: (command: Command) => Promise<Call>) => Promise<void>,
 ): Promise<Map<string, number>> {
   const calls: Call[] = [];
-  /** The messages that were sent, with the channel of each. */
+  /** The sent messages, with the index of the channel. */
   const sent = new Map<string, number>();
   await work(async (command) => {
     const issuedAt = ++moment;
@@ -141,7 +142,7 @@ const sequentially = (world: Uncertain, commands: Command[]) =>
     for (const command of commands) await call(command);
   });
 
-/** What everybody finds by search is of channels that they may read: in each world that may be, after all is done. */
+/** Checks that every search result is in a readable channel in some possible state, after all commands. */
 async function searchAll(world: Uncertain): Promise<void> {
   const found = await Promise.all(
     harness.people.map(async ({ token }) => {
@@ -158,20 +159,20 @@ async function searchAll(world: Uncertain): Promise<void> {
   }
 }
 
-/** Issues all before any has returned; and a message of the owner behind each that took something. */
+/** Issues all commands at once, and sends a message of the owner after each that revokes access. */
 const concurrently = (world: Uncertain, commands: Command[]) =>
   observe(world, async (call) => {
     await Promise.all(
       commands.map(async (command) => {
         await call(command);
         if (!(REVOKING as readonly string[]).includes(command.action)) return;
-        // Over a socket it is quickest.
+        // A socket is the fastest way.
         await call({ action: 'send', who: 0, where: command.where, flag: true });
       }),
     );
   });
 
-/** Everybody says something in both channels: what they are answered, and who hears it, tells what has become. */
+/** A message of every user in both channels: the answers and the recipients reveal the state. */
 const PROBES: Command[] = [0, 1].flatMap((where) =>
   Array.from({ length: PEOPLE }, (_, who) => ({ action: 'send', who, where, flag: who % 2 === 0 }) as const),
 );

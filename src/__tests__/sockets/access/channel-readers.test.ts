@@ -18,15 +18,15 @@ beforeAll(async () => {
 });
 afterAll(() => harness.close());
 
-/** Does a command on both sides, and compares the answer and all that everybody has heard. */
+/** Performs a command on the server and in the model, and compares the answer and all received events. */
 async function step(world: World, command: Command): Promise<void> {
   const { model, channelIds } = world;
-  // The owner of the group stays in its channels: somebody has to see all.
+  // The owner remains in the channels of the group, because one user has to see everything.
   const index = model.channels.length > 0 ? model.channelAt(command.where) : 0;
   if (command.action === 'leaveChannel' && command.who === 0 && model.channels[index]?.kind === 'group')
     return;
   const before = harness.readersOf(world);
-  // A public group is known to everybody, so who is banned from it is told so.
+  // A public group is visible to everyone, so a banned user is informed.
   const subjectKnew =
     command.action === 'banFromGroup' ||
     (model.channels.length > 0 && model.readsUnlessBanned(command.who, index));
@@ -45,7 +45,7 @@ async function step(world: World, command: Command): Promise<void> {
       const stranger = (event: ReceivedEvent) => {
         const place = channelIndexOf(world, event);
         if (place === undefined || receives(place)) return false;
-        // Who is banned hears of another restriction, since they know that the channel is there.
+        // A banned user receives further restrictions, because they know that the channel exists.
         return !(who === command.who && isAboutOneself(event) && subjectKnew);
       };
       expect({ command, who, leaked: events.filter(stranger) }).toEqual({ command, who, leaked: [] });
@@ -63,7 +63,7 @@ async function step(world: World, command: Command): Promise<void> {
 const isAboutOneself = ({ event }: ReceivedEvent) =>
   event === 'channel:restricted' || event === 'notification:created';
 
-/** One message where one was sent that they may read, and none else. */
+/** Checks that a device received the message if its user may read it, and no other message. */
 function expectMessages(
   command: Command,
   who: number,
@@ -76,7 +76,7 @@ function expectMessages(
   expect({ command, who, messages }).toEqual({ command, who, messages: wanted });
 }
 
-/** Who may read a channel from now on, or no longer, is told so once. */
+/** Checks that a change of access to a channel is sent exactly once. */
 function expectTransitions(
   { channelIds, groupId }: World,
   command: Command,
@@ -111,7 +111,7 @@ const anyCommand: fc.Arbitrary<Command> = fc
     where: fc.nat({ max: 5 }),
     flag: fc.boolean(),
   })
-  // What takes a role is done to somebody else than the owner.
+  // Actions that require a role are applied to users other than the owner.
   .map((command) =>
     OF_ANYBODY.has(command.action) ? command : { ...command, who: (command.who % (PEOPLE - 1)) + 1 },
   );
@@ -124,7 +124,7 @@ const OF_ANYBODY = new Set<Command['action']>([
   'rename',
 ]);
 
-/** Everything that can happen to a member once, and what is said behind each. */
+/** Every action once, each followed by a message. */
 const EVERYTHING: Command[] = ACTIONS.flatMap((action) => [
   { action: 'join', who: 2, where: 0, flag: false },
   { action, who: 2, where: 0, flag: false },
@@ -141,7 +141,7 @@ test(
           await harness.collect();
           for (const command of [...harness.setup, ...commands]) await step(world, command);
         }),
-        // Each step costs a call and an answer of every device: a smaller example is not worth the time that it takes.
+        // Each step costs a call and a round trip of every device, so shrinking is not worth the time.
         { seed: SEED + round, numRuns: 5, endOnFailure: true, examples: [[EVERYTHING]] },
       );
     }

@@ -49,7 +49,7 @@ describe('registration of a peer', () => {
 
   test('that continues to send after a refusal without reading it is closed', async () => {
     const peer = start('invented');
-    // Before it can read that it is closed.
+    // Sent before the client can read that it was closed.
     peer.webSocket.once('open', () => peer.webSocket.pause());
     await once(peer.webSocket, 'open');
     let isCut = false;
@@ -97,7 +97,7 @@ describe('registration of a peer', () => {
   test('is limited for each user and for each address', async () => {
     const own = await Promise.all(Array.from({ length: PER_USER }, () => register(ada)));
     expect(await start(ada).closed).toBe('too_many_connections');
-    // Taking over is not one more.
+    // Taking over a connection does not count as another one.
     await register(ada, own[0]!.id);
     await own[0]!.closed;
     await Promise.all(Array.from({ length: PER_ADDRESS - PER_USER }, () => register(bruno)));

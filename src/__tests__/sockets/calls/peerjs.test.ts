@@ -51,7 +51,7 @@ test('Socket.IO and PeerJS keep their WebSockets open side by side', async () =>
   ];
   const peers = [await register(ada), await register(bruno)] as const;
 
-  // engine.io used to end upgrades that it does not know after one second: talk for longer than that.
+  // engine.io used to close upgrades of other servers after one second, so this takes longer.
   const started = performance.now();
   let round = 0;
   while (performance.now() - started < 1500) {
@@ -125,7 +125,7 @@ describe('a frame', () => {
       '{"type":"OFFER"}',
       '{"type":"OFFER","dst":""}',
       '{"type":"OFFER","dst":{"a":1}}',
-      // The library made a string of it in a timer, once it had waited long enough: that ended the process.
+      // The library converted it to a string in a timer, after it had waited for some time, which crashed the process.
       '{"type":"OFFER","dst":{"toString":1,"valueOf":1}}',
       `{"type":"OFFER","dst":"${'a'.repeat(65)}"}`,
       '{"type":"LEAVE","dst":{"toString":1,"valueOf":1}}',
@@ -218,7 +218,7 @@ describe('an absent peer', () => {
     const payload = 'a'.repeat(60 * 1024);
     const ids = Array.from({ length: 100 }, () => unusedId('nobody'));
     for (const id of ids) sender.send(offerTo({ id }, payload));
-    // What has no room is answered at once, before anything has waited long enough: one EXPIRE for each frame.
+    // Frames without space are answered at once, before any has expired: one EXPIRE for each frame.
     await until(() => sender.framesOf('EXPIRE').length === 100);
     const kept = ids.indexOf(sender.framesOf('EXPIRE')[0].src);
     expect(kept).toBeGreaterThan(1);
@@ -229,12 +229,12 @@ describe('an absent peer', () => {
 describe('a peer that does not read', () => {
   const payload = 'a'.repeat(60 * 1024);
 
-  /** Sends until a frame finds no room, which is answered as for an absent peer. */
+  /** Sends frames until one does not fit, which is answered as for an absent peer. */
   async function fill(sender: Peer, receiver: Peer): Promise<void> {
     receiver.webSocket.pause();
     for (let sent = 0; sender.framesOf('EXPIRE').length === 0 && sent < FRAMES - 10; sent++) {
       sender.send(offerTo(receiver, payload));
-      // By the time of this answer, the server has the frame.
+      // When this answer arrives, the server has processed the frame.
       await server.api.get('/health/live');
     }
     expect(sender.framesOf('EXPIRE')).not.toEqual([]);

@@ -6,8 +6,8 @@ import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 /**
- * Several clients, whatever happens to them and to the server, end in the state that a fresh read has.
- * `CONVERGENCE_SECONDS=600` tries for ten minutes, `CONVERGENCE_SEED` another sequence.
+ * Several clients end in the state of a fresh read, whatever happens to them and to the server. `FUZZ_SECONDS=600` runs
+ * the test for ten minutes, `FUZZ_SEED` selects another sequence.
  */
 const SECONDS = Number(process.env['CONVERGENCE_SECONDS'] ?? 0);
 const SEED = Number(process.env['CONVERGENCE_SEED'] ?? 20_266);
@@ -17,12 +17,12 @@ let server: TestServer;
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
 });
 afterAll(() => server.close());
 
-/** Something that somebody does, or that happens to them. Numbers choose among what there is at that moment. */
+/** An action of a user, or an event in the environment. Numbers choose among the objects that exist at that moment. */
 type Step =
   | { kind: 'send' | 'reply' | 'lose ack' | 'send twice'; device: number; channel: number; text: number }
   | { kind: 'edit' | 'delete'; device: number; channel: number; pick: number; text: number }
@@ -78,7 +78,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Step>({ kind: 'restart' }) },
 );
 
-/** A group of three, of whom the first owns it and has two devices, with a public channel and two private ones. */
+/** A group of three users, with a public channel and two private ones. The owner has two devices. */
 interface Fixture {
   people: Person[];
   devices: Device[];
@@ -113,7 +113,7 @@ async function createFixture(): Promise<Fixture> {
   return { people, devices, groupId, channelIds, sent: new Set(), failures: [] };
 }
 
-/** Calls until the server answers, which it does not while it is restarted. */
+/** Calls until the server answers, which it does not while it restarts. */
 async function call(
   fixture: Fixture,
   by: Person,
@@ -201,7 +201,7 @@ async function take(fixture: Fixture, one: Step): Promise<void> {
       await device.chat.markUnread(channelId, at(shown, one.pick)?.seq ?? one.pick + 1);
       return;
     case 'history':
-      // It may be gone, or the server down: what is loaded then is asked for another time.
+      // It may be deleted, or the server may be down; then it is loaded later.
       await device.chat.loadHistory(channelId).catch(() => undefined);
       return;
     case 'members':
@@ -242,7 +242,7 @@ async function take(fixture: Fixture, one: Step): Promise<void> {
   }
 }
 
-/** What a client that starts now reads over REST. */
+/** The state that a new client reads over REST. */
 async function freshRead(fixture: Fixture, person: Person) {
   const { body } = await call(fixture, person, 'get', `/api/channels?groupId=${fixture.groupId}&limit=200`);
   const channels = new Map<string, { channel: any; read: any; messages: any[]; members: string[] }>();
@@ -274,14 +274,14 @@ async function expectFresh(fixture: Fixture, { person, chat }: Device): Promise<
     expect({ channelId, readSeq, unread, mentions }).toEqual({ channelId, ...read });
     if (known.messages) expect(known.messages).toEqual(messages.filter(({ seq }) => seq >= known.from));
     if (known.members) expect([...known.members].sort()).toEqual([...members].sort());
-    // Each message of one's own is there once, and is on its way no more.
+    // Each of the user's own messages exists once, and none is pending.
     const own = messages.filter(({ senderId }) => senderId === person.id);
     expect(new Set(own.map(({ clientMessageId }) => clientMessageId)).size).toBe(own.length);
   }
   expect(outbox.filter(({ refused }) => refused === undefined)).toEqual([]);
 }
 
-/** @param waits for each step, whether it is done before the next one begins. */
+/** @param waits for each step, whether it completes before the next one starts. */
 async function play(steps: readonly { step: Step; wait: boolean }[]): Promise<void> {
   const fixture = await createFixture();
   try {
@@ -291,7 +291,7 @@ async function play(steps: readonly { step: Step; wait: boolean }[]): Promise<vo
       for (const id of channelIds) await chat.loadHistory(id).catch(() => undefined);
     let running: Promise<void>[] = [];
     for (const { step: one, wait } of steps) {
-      // Two restarts at once are none.
+      // Two concurrent restarts are not possible.
       if (one.kind === 'restart') running = await Promise.all(running).then(() => []);
       const taken = take(fixture, one);
       if (wait || one.kind === 'restart') await taken;
@@ -300,7 +300,7 @@ async function play(steps: readonly { step: Step; wait: boolean }[]): Promise<vo
     await Promise.all(running);
     for (const { socket } of devices) socket.connect();
     for (const device of devices) await device.settle();
-    // What the last of them sent has come to the others by now, in front of their second answer.
+    // The last message of each has reached the others, before their second answer.
     for (const device of devices) await device.settle();
     for (const device of devices) await expectFresh(fixture, device);
     for (const person of fixture.people) {

@@ -18,8 +18,8 @@ async function connectClient(person: Person, options?: object): Promise<Client> 
 }
 
 /**
- * Writes in a channel, waits until a witness who may read it has heard that, and then until `silent` has had
- * an answer to something it asked: had the message been sent to it, it would have come before.
+ * Sends a message, waits until an observer who may read it has received it, and then until `silent` has had an answer
+ * to a request: a message that was sent to it would have arrived before.
  * @returns the client id of the message.
  */
 async function say(channelId: string, receiver: Client, silent: Client[] = []): Promise<string> {
@@ -271,7 +271,7 @@ test('messages sent during a disconnection are not replayed to a user who may no
   const before = socket.id;
   const back = new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
   const away = new Promise((resolve) => socket.once('disconnect', resolve));
-  // As a network that breaks does it: the client comes again by itself, with all that it knows of its connection.
+  // Like a network failure: the client reconnects by itself, with the state of its connection.
   socket.io.engine.close();
   await away;
   await server.api.delete(`/api/groups/${groupId}/members/${member.id}`, owner.token);
@@ -288,7 +288,7 @@ test('a user who is added while connecting receives what follows', async () => {
   for (let round = 0; round < 5; round++) {
     const connecting = connectClient(member);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: member.id }, owner.token);
-    // A socket that answers and delivers nothing would be the worst of all.
+    // The worst outcome would be a socket that answers but receives nothing.
     const client = await connecting;
     expect(hasReceived(client, await say(channelId, client))).toBe(true);
     client.close();

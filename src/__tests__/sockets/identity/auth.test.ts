@@ -31,7 +31,7 @@ async function connectClient(
   return client;
 }
 
-/** How a socket ends: what it is told, and what Socket.IO says. */
+/** How a socket is closed: the announced reason, and the reason of Socket.IO. */
 async function endOf({ socket }: Client): Promise<{ told: string; how: string }> {
   const received = new Promise<string>((resolve) =>
     socket.once('auth:ended', ({ reason }) => resolve(reason)),
@@ -93,7 +93,7 @@ describe('the end of a session closes its sockets with the reason and stops thei
     const ends = Promise.all([socket, polling].map(endOf));
     expect(Math.floor((await act()).status / 100)).toBe(2);
 
-    // The call has returned: what happens from now on is not for these sockets.
+    // The call has returned: later events are not for these sockets.
     const clientMessageId = `after-${ada.id}`;
     const message = { clientMessageId, body: 'Is she gone?' };
     expect((await post(`/api/channels/${channelId}/messages`, message, admin)).status).toBe(201);
@@ -174,7 +174,7 @@ describe('the expiry of the token of a socket', () => {
     const now = Date.now();
     expect(end).toEqual({ told: 'token_expired', how: 'io server disconnect' });
     expect(events).toEqual(['auth:expiring', 'auth:ended']);
-    // Timers of Node may be a millisecond early.
+    // Timers of Node.js may fire a millisecond early.
     expect(now).toBeGreaterThanOrEqual(Date.parse(expiresAt) - 2);
   });
 
@@ -225,7 +225,7 @@ describe('a changed role applies to open sockets as soon as the call returns', (
     const path = `/api/admin/users/${ada.id}/role`;
     expect((await server.api.patch(path, { role }, admin.token)).status).toBe(200);
   };
-  /** What a socket gets for deleting a message in a private group that its user is no member of. */
+  /** The result for a socket that deletes a message in a private group of which its user is not a member. */
   const moderate = async (client: Client) => {
     const message = { clientMessageId: `role-${++counter}`, body: 'Delete me if you may' };
     const sent = await post(`/api/channels/${channelId}/messages`, message, author);
@@ -256,7 +256,7 @@ describe('a changed role applies to open sockets as soon as the call returns', (
     const asAdmin = (await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).body;
     for (const client of [phone, laptop]) expect(await moderate(client)).toBe('deleted');
     await setRole('client');
-    // The role in the token is what it was when it was signed, and nobody goes by it.
+    // The role in the token is outdated, and is not used.
     expect(await phone.ask('auth:refresh', { token: asAdmin.accessToken })).toMatchObject({ ok: true });
     for (const client of [phone, laptop]) expect(await moderate(client)).toBe('not_found');
   });
@@ -268,7 +268,7 @@ describe('a changed role applies to open sockets as soon as the call returns', (
     const authenticate = sessions.authenticate.bind(sessions);
     let resume = () => {};
     const held = new Promise<void>((resolve) => (resume = resolve));
-    // The role has been read, and what was read is on its way when the role changes.
+    // The role has been read, but not yet applied, when it changes.
     const hasRead = new Promise<void>((resolve) => {
       jest.spyOn(sessions, 'authenticate').mockImplementation(async (token, address) => {
         const authenticated = await authenticate(token, address);

@@ -10,12 +10,12 @@ let owner: Person;
 let members: Person[];
 let channelId: string;
 let clients: Client[];
-/** The inserts into the messages, by how many they insert. */
+/** The sizes of the inserts into the message collection. */
 let inserts: number[] = [];
 
 beforeAll(async () => {
   server = await startTestServer({}, { monitorCommands: true });
-  // The first account is super admin, and passes everywhere.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   server.context.database.db.client.on('commandStarted', ({ command }: CommandStartedEvent) => {
     if (command['insert'] === 'messages') inserts.push(command['documents'].length);
@@ -86,7 +86,7 @@ test('an invalid message in a batch fails alone, and leaves no gap', async () =>
   });
   await send(clients[0]!, 'taken', 'the first');
   const batch = await Promise.all([
-    // It holds the line while the others gather behind it.
+    // It holds the queue while the others are collected.
     send(clients[0]!),
     send(quick, 'mine'),
     send(clients[0]!, 'taken', 'another'),
@@ -112,7 +112,7 @@ test('an invalid message in a batch fails alone, and leaves no gap', async () =>
   const messages = await stored();
   expect(messages.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
   expect(messages.filter(({ clientMessageId }) => clientMessageId === 'mine')).toHaveLength(1);
-  // It was four sockets at once: the five good ones did not come one by one.
+  // Four sockets sent concurrently, so the five valid messages were not inserted one by one.
   expect(inserts.length).toBeLessThan(5);
 });
 

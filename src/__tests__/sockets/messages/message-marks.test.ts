@@ -16,7 +16,7 @@ const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
-  // The first account is super admin, who may do everything.
+  // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   [ada, bruno, eve] = [
     await signUp(server.api, 'ada'),

@@ -16,7 +16,7 @@ async function connectClient(person: Person, options?: object): Promise<Client> 
 
 let flushes = 0;
 
-/** Sends a message that everybody in the channel hears; whoever has not heard an earlier one will not. */
+/** Sends a message that all readers receive; a user who has not received an earlier one by then never will. */
 async function flush(client: Client, channelId: string, listeners: Client[]): Promise<void> {
   const clientMessageId = `flush-${++flushes}`;
   const answer = await client.ask('message:send', { channelId, clientMessageId, body: 'flush' });

@@ -66,17 +66,17 @@ const send = (by: Person) =>
   );
 const sendBySocket = () =>
   devices[0]!.ask('message:send', { channelId, clientMessageId: `m-${++counter}`, body: 'hello' });
-/** The next of the audit log, newest first. */
+/** The next entry of the audit log, newest first. */
 const lastAct = async () =>
   (await server.api.get('/api/admin/audit-log', root.token, { limit: 1 })).body.entries[0];
 
-/** Which of the guest's devices hear what the owner writes now. */
+/** Which of the guest's devices receive a message that the owner sends now. */
 async function recipients(): Promise<boolean[]> {
   const answer = await send(owner);
   expect(answer.status).toBe(201);
   const { id } = answer.body.message;
   await observer.waitForMessage(({ message }) => message.id === id);
-  // Had it been sent to a device, it would be there before the answer to what that asks now.
+  // An event that was sent to a device would arrive before the answer to this request.
   for (const device of devices) await device.ask('message:delete', { messageId: '0'.repeat(24) });
   return devices.map(({ messages: received }) => received.some(({ message }) => message.id === id));
 }
@@ -100,7 +100,7 @@ describe('a ban from a channel', () => {
       targetId: channelId,
       details: { userId: guest.id, reason: 'spam', until: null },
     });
-    // Changes of the channel are not heard either.
+    // Changes of the channel are not received either.
     await server.api.patch(`/api/channels/${channelId}`, { topic: 'secret' }, owner.token);
     expect(await recipients()).toEqual([false, false]);
     for (const { events: restriction } of devices)
@@ -113,7 +113,7 @@ describe('a ban from a channel', () => {
       const { notification } = await device.waitFor('notification:created');
       expect(notification).toMatchObject({ kind: 'channel.banned', channelId, groupId, text: 'spam' });
     }
-    // A device that comes now hears nothing either.
+    // A device that connects now receives nothing either.
     devices.push(await connect(server.url, guest.token));
     expect(await recipients()).toEqual([false, false, false]);
 
@@ -125,7 +125,7 @@ describe('a ban from a channel', () => {
     }
     expect((await sendBySocket()).ok).toBe(true);
     expect(await lastAct()).toMatchObject({ action: 'channel.restriction_ended', actorId: moderator.id });
-    // There is nothing left to lift.
+    // There is no ban to lift.
     expect((await lift()).status).toBe(204);
     expect(await listed()).toEqual([]);
   });
@@ -162,7 +162,7 @@ describe('a ban from a channel', () => {
     await restrict({ kind: 'banned', expiresAt: new Date(Date.now() + 2500).toISOString() });
     const later = new Date(Date.now() + 3_600_000).toISOString();
     await restrict({ kind: 'banned', expiresAt: later });
-    // Another one that ends at the time that the first was to end shows that this has passed.
+    // Another ban, which ends when the first one was to end, shows that this time has passed.
     const other = await signUp(server.api);
     await server.api.post(`/api/groups/${groupId}/members`, { userId: other.id }, owner.token);
     await restrict({ kind: 'muted', expiresAt: new Date(Date.now() + 2600).toISOString() }, other);
@@ -187,7 +187,7 @@ describe('a ban from a channel', () => {
 
     await restrict({ kind: 'banned' }, guest, owner);
     expect(await recipients()).toEqual([false, false]);
-    // Who is online is told once a second, whenever that is.
+    // Presence is sent once a second, independently of this.
     const others = () =>
       devices.map(({ events: restriction }) =>
         restriction.filter(({ event }) => event !== 'presence:changed'),

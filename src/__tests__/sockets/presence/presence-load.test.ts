@@ -7,7 +7,7 @@ import { until } from '../../fixtures/until';
 import { lookalikesOf } from '../../../utils/name-keys';
 
 const USERS = 500;
-/** What an id costs in an event, in bytes: its digits, quotation marks and a comma. */
+/** The size of an id in an event in bytes: its digits, quotation marks and a comma. */
 const ID = 27;
 
 let server: TestServer;
@@ -25,7 +25,7 @@ afterAll(async () => {
   await server.close();
 });
 
-/** Makes the members of a group, each with a session. They are written as they are when they have registered. */
+/** Inserts members of a group with a session each, in the state after registration. */
 async function createMembers(groupId: ObjectId, likeId: ObjectId): Promise<typeof members> {
   const { users, memberships } = server.context.database.collections;
   const like = (await users.findOne({ _id: likeId }))!;
@@ -56,16 +56,16 @@ test('the traffic is limited when 500 users connect and disconnect at once', asy
   );
   const start = performance.now();
   clients = await Promise.all(members.map(({ token }) => connectRaw(server.url, token)));
-  // All is told when everybody has heard of themselves.
+  // All changes have been sent when every client has received its own.
   const receives = (client: RawClient, id: string) =>
     changesOf(client).some(([, { online }]) => online.includes(id));
   await until(() => clients.every((client, index) => receives(client, members[index]!.id)), 60_000);
   const seconds = (performance.now() - start) / 1000;
   const events = clients.map((client) => changesOf(client).length);
-  // Once a second at most, however many there are.
+  // At most once a second, however many users there are.
   expect(Math.max(...events)).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
   expect(rounds).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
-  // Each change is told to each client once at most, as an id and no more.
+  // Each change is sent to each client at most once, as an id only.
   const receivedCounts = clients.map((client) =>
     changesOf(client).reduce((sum, [, lists]) => sum + size(lists), 0),
   );
@@ -73,7 +73,7 @@ test('the traffic is limited when 500 users connect and disconnect at once', asy
   const bytes = clients.reduce((sum, client) => sum + client.bytes, 0);
   expect(bytes).toBeLessThanOrEqual(USERS * (USERS * ID + 100 * Math.max(...events) + 400));
 
-  // One who goes is told to everybody once.
+  // A disconnected user is sent to every client once.
   const before = clients.map((client) => changesOf(client).length);
   const [leaver, ...stayers] = clients;
   leaver!.webSocket.terminate();

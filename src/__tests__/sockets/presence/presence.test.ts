@@ -43,14 +43,14 @@ async function connectClient(person: Person): Promise<Client> {
   return client;
 }
 
-/** As what a client was told that somebody is seen, in order. */
+/** The statuses of a user that a client has received, in order. */
 const seen = (client: Client, { id }: Person): PresenceStatus[] =>
   client.events
     .filter(({ event }) => event === 'presence:changed')
     .flatMap(({ payload }) => Object.entries<string[]>(payload).filter(([, ids]) => ids.includes(id)))
     .map(([status]) => status as PresenceStatus);
 
-/** Waits until that is what it was told. */
+/** Waits until a client has received these statuses. */
 const sees = async (client: Client, person: Person, statuses: PresenceStatus[]) => {
   await client.waitFor('presence:changed', () => seen(client, person).length >= statuses.length);
   expect(seen(client, person)).toEqual(statuses);
@@ -69,7 +69,7 @@ test('a user is online while any device is active, and offline when the last one
   const [phone, laptop] = [await connectClient(bob), await connectClient(bob)];
   await sees(watcher, bob, ['online']);
   expect((await phone.ask('presence:report', { active: false })).ok).toBe(true);
-  // The other device is used still.
+  // The other device is still active.
   expect(await laptop.ask('presence:report', { active: true })).toEqual({
     ok: true,
     data: { status: 'online' },
@@ -79,7 +79,7 @@ test('a user is online while any device is active, and offline when the last one
     data: { status: 'away' },
   });
   await sees(watcher, bob, ['online', 'away']);
-  // Whatever one does at a device says that one is there.
+  // Every action on a device counts as activity.
   await phone.ask('message:send', { channelId, clientMessageId: 'x', body: 'I am back' });
   await sees(watcher, bob, ['online', 'away', 'online']);
   phone.close();
@@ -96,7 +96,7 @@ test('reloading a page sends no change, and a log-out applies at once', async ()
   const first = await connectClient(bob);
   await sees(watcher, bob, ['online']);
   first.close();
-  // Between the two, it is said to be there wherever one asks.
+  // In between, the user is online in every view.
   await until(() => server.context.services.connections.connectionsOf(bob.id).length === 0);
   expect((await presenceOf(bob, ada)).body.presence.status).toBe('online');
   expect((await inChannel(ada)).presences).toHaveLength(2);
@@ -140,7 +140,7 @@ describe('an invisible user', () => {
     expect((await inChannel(ada)).presences).toEqual([
       { userId: ada.id, status: 'online', lastSeenAt: null },
     ]);
-    // A device that comes and goes in the meantime, an event that is sent: nobody hears of it.
+    // A device that connects and disconnects meanwhile, and an event: nobody is informed.
     const second = await connectClient(bob);
     expect(await second.ask('typing:start', { channelId })).toEqual({ ok: true, data: {} });
     expect(await second.ask('presence:report', { active: true })).toMatchObject({
@@ -181,7 +181,7 @@ describe('only users who share a group or a channel with a user', () => {
     expect((await presenceOf({ ...bob, id: 'f'.repeat(24) }, carl)).body.error.code).toBe('not_found');
     expect((await presenceOf(bob, root)).status).toBe(200);
     expect((await server.api.get(`/api/channels/${channelId}/presence`, carl.token)).status).toBe(404);
-    // One who is taken in is seen by those who are there, and sees them from then on.
+    // A new member is sent to the members who are online, and receives their presence.
     await server.api.post(`/api/groups/${groupId}/members`, { userId: carl.id }, ada.token);
     await sees(watcher, carl, ['online']);
     expect(seen(stranger, bob)).toEqual([]);
@@ -189,7 +189,7 @@ describe('only users who share a group or a channel with a user', () => {
     await device.ask('presence:report', { active: false });
     await server.api.post('/api/auth/logout', undefined, bob.token);
     await sees(stranger, bob, ['offline']);
-    // Who is taken out hears nothing more, and is no more heard of.
+    // A removed member receives no presence, and theirs is not sent any more.
     await server.api.delete(`/api/groups/${groupId}/members/${carl.id}`, ada.token);
     const received = seen(watcher, carl).length;
     stranger.close();
@@ -232,7 +232,7 @@ test('a user whose connection dies silently is offline within the documented tim
   await sees(watcher, bob, ['online']);
   dead.webSocket.pause();
   await sees(watcher, bob, ['online', 'away', 'offline']);
-  // The ping, its answer, the grace, and the second in which changes are gathered; and time for a busy machine.
+  // The ping, its answer, the grace period, and the batch window of one second; plus time for a busy machine.
   expect(Date.now() - since).toBeLessThan((1 + PONG_SECONDS + 1 + 1 + 3) * 1000);
   dead.webSocket.terminate();
 });

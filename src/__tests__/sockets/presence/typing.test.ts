@@ -40,10 +40,10 @@ async function connectClient(person: Person): Promise<Client> {
 
 const DONE = { ok: true, data: {} };
 const start = (client = typist) => client.ask('typing:start', { channelId });
-/** What a client was told of people who type. */
+/** The typing states that a client has received. */
 const typingStates = (client: Client): boolean[] =>
   client.events.filter(({ event }) => event === 'typing:changed').map(({ payload }) => payload.typing);
-/** Whatever was published before has reached these clients when they are answered. */
+/** Resolves when everything that was published before has reached these clients. */
 const settle = (...those: Client[]) =>
   Promise.all(those.map((client) => client.ask('message:delete', { messageId: '0'.repeat(24) })));
 
@@ -52,7 +52,7 @@ test('typing is sent to the readers of the channel, but not to the typist, once 
   const outsider = await connectClient(await signUp(server.api, 'outsider'));
   for (let count = 0; count < 5; count++) expect(await start()).toEqual(DONE);
   expect(await reader.waitFor('typing:changed')).toEqual({ channelId, userId: bob.id, typing: true });
-  // Neither does stopping and starting again make others flicker.
+  // Stopping and starting again does not send repeated changes either.
   for (let count = 0; count < 5; count++) {
     expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
     expect(await start()).toEqual(DONE);
@@ -73,7 +73,7 @@ test('typing ends by time, by a message, and when the typist disconnects', async
   await typist.ask('message:send', { channelId, clientMessageId: 'm', body: 'Here it is' });
   expect(await typist.ask('typing:stop', { channelId })).toEqual(DONE);
   await settle(reader);
-  // The message said so: nothing else had to.
+  // The message implied it, so no other event was needed.
   expect(typingStates(reader)).toEqual([true, false, true]);
 
   const other = await connectClient(ada);
