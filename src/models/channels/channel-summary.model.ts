@@ -13,8 +13,8 @@ export interface ChannelReadDocument {
   /** How many messages outside threads there are up to `seq`. */
   mainSeq: number;
   /**
-   * How many messages outside threads after `seq` are the user's own, deleted ones included. Not 0 only after the
-   * marker was moved back.
+   * How many messages outside threads after `seq` are the user's own, deleted ones included: 0 unless the marker was
+   * moved back.
    */
   own: number;
   /** Increases with every move of the marker. */
