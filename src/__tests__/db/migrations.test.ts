@@ -6,7 +6,7 @@ import type { Migration } from '../../db/migrations/migration';
 import { prepareDatabase, rehearseMigrations } from '../../db/migrations/runner';
 import { connectDatabase, type Connection } from '../../db/mongodb';
 import { PASSWORD } from '../fixtures/people';
-import { cleanUp, runNpmScript, temporaryFolder } from '../fixtures/process';
+import { cleanUp, runScript, temporaryFolder } from '../fixtures/process';
 import { startTestServer } from '../fixtures/server';
 import { createLogger } from '../../utils/logger';
 
@@ -289,7 +289,7 @@ test('a dry run reports what would be done and changes nothing', async () => {
 
   const environment = { MONGODB_URI: process.env['TEST_MONGODB_URI']!, MONGODB_DATABASE: name };
   const folder = await temporaryFolder();
-  const migrate = (parameters: string[]) => runNpmScript('migrate', parameters, folder, environment);
+  const migrate = (parameters: string[]) => runScript('migrate', parameters, folder, environment);
   const dry = await migrate(['--dry-run']);
   expect([dry.code, dry.stdout]).toEqual([0, expect.stringContaining('channels 1202')]);
   expect(await dump()).toEqual(before);

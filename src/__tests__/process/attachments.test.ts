@@ -2,7 +2,7 @@ import { access, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
 import { createRoom, signUp } from '../fixtures/people';
-import { cleanUp, runNpmScript, spawnServer, temporaryFolder } from '../fixtures/process';
+import { cleanUp, runScript, spawnServer, temporaryFolder } from '../fixtures/process';
 import { connect } from '../fixtures/sockets';
 import { download, upload } from '../fixtures/uploads';
 
@@ -106,13 +106,13 @@ describe('the upload folder', () => {
       ['clear', '--yes'],
       ['seed', '--size=small'],
     ]) {
-      const run = await runNpmScript(script!, parameters, other, { UPLOAD_DIR: uploads });
+      const run = await runScript(script!, parameters, other, { UPLOAD_DIR: uploads });
       expect(run).toEqual({ code: 1, stdout: '', stderr: message });
     }
     expect(await readdir(join(uploads, 'files'))).toEqual(files);
 
     // The database of the folder may be cleared, and then the folder may be used by another one.
-    const cleared = await runNpmScript('clear', ['--yes'], join(folder, 'data'), { UPLOAD_DIR: uploads });
+    const cleared = await runScript('clear', ['--yes'], join(folder, 'data'), { UPLOAD_DIR: uploads });
     expect(cleared).toMatchObject({ code: 0, stderr: '' });
     expect(cleared.stdout).toMatch(/^Deleted everything in the database "parley" in .+ and in .+uploads\.$/);
     expect(await readdir(join(uploads, 'files'))).toEqual([]);

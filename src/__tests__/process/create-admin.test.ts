@@ -2,7 +2,7 @@ import * as net from 'node:net';
 import { createContext } from '../../context';
 import { auditOf, login } from '../fixtures/accounts';
 import { createRoom, PASSWORD, signUp } from '../fixtures/people';
-import { runNpmScript } from '../fixtures/process';
+import { runScript } from '../fixtures/process';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
 let server: TestServer;
@@ -21,7 +21,7 @@ function run(name: string, parameters: string[], input = '', { context }: TestSe
     MONGODB_DATABASE: database.name,
     BCRYPT_COST: '4',
   };
-  return runNpmScript(name, parameters, dataDir, environment, input);
+  return runScript(name, parameters, dataDir, environment, input);
 }
 
 const createAdmin = (parameters: string[], input: string) => run('create-admin', parameters, input);

@@ -7,7 +7,7 @@ import { refused } from '../../fixtures/accounts';
 import type { Answer } from '../../fixtures/api';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { fetchNdjson } from '../../fixtures/ndjson';
-import { runNpmScript } from '../../fixtures/process';
+import { runScript } from '../../fixtures/process';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -229,7 +229,7 @@ describe('the export', () => {
     const file = join(dataDir, 'audit.ndjson');
     const write = (entries: object[]) =>
       writeFile(file, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-    const run = (...more: string[]) => runNpmScript('audit:verify', ['--file', file, ...more], dataDir);
+    const run = (...more: string[]) => runScript('audit:verify', ['--file', file, ...more], dataDir);
     const last = records.at(-1)! as { seq: number; hash: string };
     const anchor = `${last.seq}:${last.hash}`;
     await write(records);
