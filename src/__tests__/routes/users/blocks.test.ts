@@ -1,5 +1,5 @@
 import { auditOf, refused } from '../../fixtures/accounts';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { callForRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 
@@ -55,7 +55,7 @@ const CONSENT_REQUIRED = refused(403, 'consent_required');
 
 /** Creates a group of the owner in which Mallory has a role and Ada is a member. */
 async function quietRoom(role: string, visibility: 'public' | 'private' = 'public') {
-  const room = await createRoom(server.api, owner, [ada, mallory], visibility);
+  const room = await callForRoom(server.api, owner, [ada, mallory], visibility);
   await done(owner, 'patch', `/api/groups/${room.groupId}/members/${mallory.id}`, { role });
   return room;
 }
@@ -63,7 +63,7 @@ async function quietRoom(role: string, visibility: 'public' | 'private' = 'publi
 describe('the texts of a blocked user', () => {
   it('do not reach the user who blocked them by any group, invite, ban or request', async () => {
     const groupId = await ownGroup(mallory);
-    const { groupId: adasGroup } = await createRoom(server.api, ada, [], 'public');
+    const { groupId: adasGroup } = await callForRoom(server.api, ada, [], 'public');
     await done(ada, 'patch', `/api/groups/${adasGroup}`, { joinPolicy: 'approval' });
     await block(ada, mallory);
     const client = await connectClient(server.url, ada);
@@ -79,7 +79,7 @@ describe('the texts of a blocked user', () => {
     expect(conversation).toMatchObject(refused(403, 'direct_messages_closed'));
 
     // A later event has arrived.
-    const room = await createRoom(server.api, owner, [ada]);
+    const room = await callForRoom(server.api, owner, [ada]);
     await client.waitFor('group:added', ({ group }) => group.id === room.groupId);
     const bans = client.events.filter(({ event }) => !event.startsWith('presence'));
     expect(bans.filter(({ payload }) => !JSON.stringify(payload).includes(room.groupId))).toEqual([]);
@@ -98,7 +98,7 @@ describe('the texts of a blocked user', () => {
 
   it('are left out of the notifications about moderation, which are sent nevertheless', async () => {
     const { groupId, channelId } = await quietRoom('admin');
-    const other = await createRoom(server.api, owner, [mallory], 'public');
+    const other = await callForRoom(server.api, owner, [mallory], 'public');
     await done(owner, 'patch', `/api/groups/${other.groupId}/members/${mallory.id}`, { role: 'admin' });
     await done(owner, 'patch', `/api/groups/${other.groupId}`, { joinPolicy: 'approval' });
     await done(ada, 'post', `/api/groups/${other.groupId}/join-requests`, {});
@@ -170,7 +170,7 @@ describe('a ban', () => {
       },
     ],
   ])('is notified to a user who %s, and again when it changes', async (_, come) => {
-    const { groupId } = await createRoom(server.api, owner, [], 'public');
+    const { groupId } = await callForRoom(server.api, owner, [], 'public');
     await come(groupId);
     await ban(groupId, ada, owner, 'first');
     await ban(groupId, ada, owner, 'second');
@@ -182,7 +182,7 @@ describe('a ban', () => {
 
 describe('a user who requires an invite', () => {
   it('is not added to groups or group direct messages, but can be invited', async () => {
-    const { groupId } = await createRoom(server.api, owner);
+    const { groupId } = await callForRoom(server.api, owner);
     await inviteOnly(ada);
     expect(await add(groupId, ada, owner)).toMatchObject(CONSENT_REQUIRED);
     const several = { userIds: [ada.id, mallory.id] };
@@ -212,7 +212,7 @@ describe('a user who requires an invite', () => {
   });
 
   it('is refused with the same error as a user who has blocked the caller', async () => {
-    const { groupId } = await createRoom(server.api, owner);
+    const { groupId } = await callForRoom(server.api, owner);
     await block(ada, owner);
     await inviteOnly(mallory);
     const [blocked, asked] = [await add(groupId, ada, owner), await add(groupId, mallory, owner)];
@@ -225,7 +225,7 @@ describe('a user who requires an invite', () => {
   });
 
   it('can be added by a super admin, which is in the audit log, unless they have blocked them', async () => {
-    const { groupId } = await createRoom(server.api, owner);
+    const { groupId } = await callForRoom(server.api, owner);
     const explain = async (userId: string, subjectId: string) => {
       const query = { userId, subjectId, action: 'member.add', resource: `group:${groupId}` };
       return (await server.api.get('/api/admin/permissions/explain', root.token, query)).body;
@@ -256,7 +256,7 @@ describe('a user who requires an invite', () => {
     ['blocks the caller', () => block(ada, owner)],
     ['wants to be asked', () => inviteOnly(ada)],
   ])('is not added when the setting changes in the middle of it: %s', async (_, change) => {
-    const { groupId } = await createRoom(server.api, owner);
+    const { groupId } = await callForRoom(server.api, owner);
     const { users } = server.context.services;
     const requireUndeleted = users.requireUndeleted.bind(users);
     let changed: Promise<unknown> | undefined;
@@ -289,7 +289,7 @@ describe('the same notification over and over again', () => {
     expect(refusal.body.error.retryAfter).toBeGreaterThan(3000);
     // Other users and other kinds of notifications are counted separately.
     expect((await add(groupId, owner, mallory)).status).toBe(201);
-    expect((await add((await createRoom(server.api, owner)).groupId, ada, owner)).status).toBe(201);
+    expect((await add((await callForRoom(server.api, owner)).groupId, ada, owner)).status).toBe(201);
   });
 
   it.each([
@@ -309,7 +309,7 @@ describe('the same notification over and over again', () => {
   });
 
   it('reaches admins a limited number of times when a user requests to join and withdraws again', async () => {
-    const { groupId } = await createRoom(server.api, ada, [], 'public');
+    const { groupId } = await callForRoom(server.api, ada, [], 'public');
     await done(ada, 'patch', `/api/groups/${groupId}`, { joinPolicy: 'approval' });
     const client = await connectClient(server.url, ada);
     for (let times = 0; times < PER_HOUR + 5; times++) {
