@@ -28,7 +28,7 @@ import type { GroupChannels } from './channels/group-channels';
 import type { GuardedWrites } from './access/guarded-writes';
 import type { ReadMarkers } from './reading/read-markers';
 
-/** What ChannelService works with. */
+/** The dependencies of ChannelService. */
 export interface ChannelServiceDeps {
   collections: Collections;
   access: Access;
@@ -49,8 +49,8 @@ export class ChannelService {
   constructor(private readonly deps: ChannelServiceDeps) {}
 
   /**
-   * Makes a channel; takes the role admin in the group. The caller is the first member of a private one, and the
-   * first public one is where newcomers to the group begin.
+   * Creates a channel; requires the role admin in the group. The caller becomes the first member of a private channel. The
+   * first public channel becomes the default channel of the group.
    * @throws AppError not_found, not_a_member, forbidden, group_archived, channel_name_taken
    */
   async create(caller: Caller, input: CreateChannelInput): Promise<Channel> {
@@ -74,7 +74,7 @@ export class ChannelService {
   }
 
   /**
-   * The channels of a group that the caller may read, in their order.
+   * Lists the channels of a group that the caller may read, in their order.
    * @throws AppError not_found, not_a_member
    */
   async list(caller: Caller, query: ChannelsQuery): Promise<Page<Channel>> {
@@ -96,8 +96,8 @@ export class ChannelService {
   }
 
   /**
-   * Changes a channel. One that becomes private keeps its owner and the caller as members; everybody else hears
-   * nothing more of it when this resolves.
+   * Changes a channel. A channel that becomes private keeps its owner and the caller as members; when this resolves, other
+   * users no longer receive its events.
    * @throws AppError not_found, forbidden, channel_name_taken, channel_archived
    */
   async update(caller: Caller, channelId: string, input: UpdateChannelInput): Promise<Channel> {
@@ -105,29 +105,30 @@ export class ChannelService {
       this.deps.writes.inChannel(caller, 'channel.update', channelId, {}, async ({ channel: before }) => {
         const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
         const { visibility: _, ...others } = fields;
-        // A name that stays keeps its keys: an old one may look like that of another channel.
+        // An unchanged name keeps its keys: an old name may look like that of another channel.
         const renamed = input.name !== undefined && input.name !== before.name;
         const stored = { ...fields, ...(renamed ? nameKeysOf(input.name ?? '') : {}) };
         if (Object.keys(others).length > 0)
           await this.record(caller, before, 'channel.updated', toDetails(others));
-        const turnsTo = input.visibility === before.visibility ? undefined : input.visibility;
-        if (turnsTo) await this.record(caller, before, 'channel.visibility_changed', { to: turnsTo });
-        if (turnsTo === 'private') await this.close(before, caller);
-        if (turnsTo === 'public') return this.deps.counts.show(await this.open(before, stored));
+        const newVisibility = input.visibility === before.visibility ? undefined : input.visibility;
+        if (newVisibility)
+          await this.record(caller, before, 'channel.visibility_changed', { to: newVisibility });
+        if (newVisibility === 'private') await this.makePrivate(before, caller);
+        if (newVisibility === 'public') return this.deps.counts.show(await this.makePublic(before, stored));
         return this.deps.counts.show(await this.deps.changes.update(before._id, stored));
       }),
     );
   }
 
   /**
-   * Archives a channel: it is only read, until it is restored. A second time changes nothing.
+   * Archives a channel: it is read-only until it is restored. Does nothing if it is already archived.
    * @throws AppError not_found, forbidden, group_archived, direct_channel
    */
   archive(caller: Caller, channelId: string): Promise<Channel> {
     return this.setArchived(caller, channelId, new Date());
   }
 
-  /** Takes a channel back from the archive; as `archive`. */
+  /** Restores an archived channel. @throws AppError as `archive` */
   restore(caller: Caller, channelId: string): Promise<Channel> {
     return this.setArchived(caller, channelId, null);
   }
@@ -153,22 +154,22 @@ export class ChannelService {
     });
   }
 
-  /** Those who stay hear that they are members; all others, that the channel is gone for them. */
-  private async close(channel: ChannelDocument, caller: Caller): Promise<void> {
+  /** Makes a public channel private: publishes its removal to all users who lose it, and adds the remaining members. */
+  private async makePrivate(channel: ChannelDocument, caller: Caller): Promise<void> {
     const { _id: channelId, groupId } = channel;
     if (!groupId) throw channelNotFound();
     await this.deps.groupChannels.removePublic(channel);
     const candidates = [ownerOf(channel) ?? channel.createdBy, caller.userId];
-    const keeps: ObjectId[] = [];
+    const memberIds: ObjectId[] = [];
     for (const userId of new Map(candidates.map((id) => [id.toHexString(), id])).values()) {
-      // Locked, since the owner may be leaving the group.
-      if (await lock(this.deps.collections.memberships, { groupId, userId })) keeps.push(userId);
+      // Locked, because the owner may be leaving the group at the same moment.
+      if (await lock(this.deps.collections.memberships, { groupId, userId })) memberIds.push(userId);
     }
-    await this.deps.bus.publish({ type: 'channel.closed', groupId, channelId, memberIds: keeps });
-    await this.deps.members.add({ ...channel, visibility: 'private' }, keeps, { silent: true });
+    await this.deps.bus.publish({ type: 'channel.closed', groupId, channelId, memberIds });
+    await this.deps.members.add({ ...channel, visibility: 'private' }, memberIds, { silent: true });
   }
 
-  private async open(channel: ChannelDocument, fields: ChannelFields): Promise<ChannelDocument> {
+  private async makePublic(channel: ChannelDocument, fields: ChannelFields): Promise<ChannelDocument> {
     const { _id: channelId, seq, mainSeq } = channel;
     const members = await this.deps.collections.channelMembers.find({ channelId }).toArray();
     await this.deps.markers.createMissing(
@@ -203,9 +204,12 @@ export class ChannelService {
     } catch (error) {
       switch (duplicateIndex(error)) {
         case 'group_name_key_unique':
-          throw new AppError('channel_name_taken', 'The group has a channel with this name.');
+          throw new AppError('channel_name_taken', 'The group already has a channel with this name.');
         case 'group_name_lookalike_unique':
-          throw new AppError('channel_name_taken', 'The group has a channel whose name looks like this one.');
+          throw new AppError(
+            'channel_name_taken',
+            'The group already has a channel with a name that looks like this one.',
+          );
         default:
           throw error;
       }
@@ -242,7 +246,7 @@ function newChannel(
   };
 }
 
-/** What comes behind a cursor in the order of a group's channels. */
+/** Matches the channels after a cursor, in the order of a group's channels. */
 function afterCursor(cursor: string): Filter<ChannelDocument> {
   const [position, id] = cursor.split('.') as [string, string];
   const at = Number(position);

@@ -59,15 +59,15 @@ export class AccessFacts {
       // Members of a private channel of a group are members of the group.
       channelMembers.find({ userId, groupId: null }, { projection: { userId: 1, channelId: 1 } }).toArray(),
     ]);
-    const placesOf = (whose: ObjectId) => [
+    const idsOf = (whose: ObjectId) => [
       ...inGroups.filter((one) => one.userId.equals(whose)).map((one) => one.groupId.toHexString()),
       ...inChannels.filter((one) => one.userId.equals(whose)).map((one) => one.channelId.toHexString()),
     ];
-    const own = new Set(placesOf(user.id));
+    const own = new Set(idsOf(user.id));
     return {
       user,
       oneself: user.id.equals(subjectId),
-      shareGroupOrConversation: placesOf(subjectId).some((place) => own.has(place)),
+      shareGroupOrConversation: idsOf(subjectId).some((id) => own.has(id)),
     };
   }
 

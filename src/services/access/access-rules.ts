@@ -335,7 +335,7 @@ export const reportHidden: Rule = {
 export const outranksSubject: Rule = {
   name: 'higher_role_than_theirs',
   description:
-    'It takes a higher role in the group than that of the person whom it is done to; owners may do it to everybody.',
+    'This requires a higher role in the group than that of the affected user. Owners may do it to everyone.',
   decide: ({ role, subjectRole }) =>
     refuseIf(!hasRank(role, 'owner') && !!subjectRole && hasRank(subjectRole, role ?? 'member')),
   code: 'forbidden',

@@ -8,17 +8,17 @@ import { channelNotFound } from '../access/access';
 import type { ChannelCounts } from './channel-counts';
 import type { EventBus } from '../kernel/event-bus';
 
-/** What of a channel may be changed: not what is counted, nor what it is for ever. */
+/** The fields of a channel that `update` may change: no counters, and no immutable fields. */
 export type ChannelFields = Partial<
   Omit<ChannelDocument, '_id' | 'kind' | 'groupId' | 'seq' | 'revision' | 'createdAt' | 'updatedAt'>
 >;
 
 /**
- * The one way to change a channel or who is in it. Every change takes the channel's next revision, leaves a note
- * of what it was for clients that were away, and tells those that are there, under the same revision. A client
- * that knows all revisions up to one knows the channel as it was then.
+ * Changes channels and their members; nothing else writes these. Every change takes the channel's next revision, is
+ * recorded in the change log for clients that are offline, and is published with the same revision. A client that has
+ * received all revisions up to one has the state of the channel at that revision.
  *
- * To be called in the channel's line (`KeyedQueue.exclusive`), so that events go out in the order of the revisions.
+ * Call it in the queue of the channel (`KeyedQueue.exclusive`), so that events are published in the order of revisions.
  */
 export class ChannelChanges {
   constructor(
@@ -29,8 +29,8 @@ export class ChannelChanges {
   ) {}
 
   /**
-   * Takes the channel's next revision for the change of a message, which has to carry it. Part of the caller's
-   * transaction, so that nobody sees the one without the other.
+   * Increments the channel's revision for the change of a message, which must store it. Part of the caller's transaction,
+   * so that the revision and the change become visible together.
    * @returns the channel with the new revision.
    * @throws AppError not_found
    */
@@ -48,7 +48,7 @@ export class ChannelChanges {
   }
 
   /**
-   * Changes fields of a channel, and tells all who read it afterwards.
+   * Changes fields of a channel, and publishes it to those who read it after the change.
    * @param event `channel.opened` if the channel is new to some of them.
    * @throws AppError not_found
    */
@@ -66,8 +66,8 @@ export class ChannelChanges {
   }
 
   /**
-   * Somebody has been put into the members of a channel: counts and tells it.
-   * @param silent whether they know the channel already, and are not told that it is new to them.
+   * Counts and publishes a user who has been added to the members of a channel.
+   * @param silent whether they already know the channel, so that it is not published to them as new.
    * @throws AppError not_found
    */
   addMember(channelId: ObjectId, userId: ObjectId, { silent = false } = {}): Promise<ChannelDocument> {
@@ -80,8 +80,8 @@ export class ChannelChanges {
   }
 
   /**
-   * Somebody has been taken out of the members of a channel: counts and tells it.
-   * @param reason what they are told; undefined when they are told of more than this channel.
+   * Counts and publishes a user who has been removed from the members of a channel.
+   * @param reason is sent to the user; undefined if another event notifies them, such as the removal from the group.
    * @throws AppError not_found
    */
   removeMember(channelId: ObjectId, userId: ObjectId, reason?: RemovalReason): Promise<ChannelDocument> {
@@ -99,8 +99,8 @@ export class ChannelChanges {
   }
 
   /**
-   * A channel opens to its group, and has no members of its own any more: they are told, for they might know them
-   * still when it closes again.
+   * Clears the members of a channel that becomes public, in its counter and change log, and publishes it: clients would
+   * otherwise still have these members when it becomes private again.
    * @throws AppError not_found
    */
   clearMembers(channelId: ObjectId): Promise<ChannelDocument> {
@@ -117,7 +117,7 @@ export class ChannelChanges {
     });
   }
 
-  /** The last change of one thing is all that a client needs to know: it replaces the one before. */
+  /** Records a change in the log. It replaces the previous one of the same kind and user: clients need only the last. */
   private async record(
     { _id: channelId, revision }: ChannelDocument,
     { kind, userId, present }: Pick<ChannelChangeDocument, 'kind' | 'userId' | 'present'>,

@@ -1,22 +1,22 @@
 import { toChannel, type Channel, type ChannelDocument } from '../../models/channel.model';
 import type { Access } from '../access/access';
 
-/** Shows channels with the number of their members: of a public channel it is counted, of others it is stored. */
+/** Returns channels with their member counts, which are computed for public channels and stored for others. */
 export class ChannelCounts {
   constructor(private readonly access: Access) {}
 
-  /** A channel with the number of its members in `memberCount`, also if it is public. */
+  /** Returns a channel with its current `memberCount`, even if it is public. */
   async withMemberCount(channel: ChannelDocument): Promise<ChannelDocument> {
     const [counted] = await this.withMemberCounts([channel]);
     return counted!;
   }
 
-  /** A channel as it is answered. */
+  /** Returns a channel as clients receive it. */
   async show(channel: ChannelDocument): Promise<Channel> {
     return toChannel(await this.withMemberCount(channel));
   }
 
-  /** Channels as they are answered, in their order, with three queries at most for any number of them. */
+  /** Returns channels as clients receive them, in their order, with three queries at most for any number of them. */
   async showAll(channels: readonly ChannelDocument[]): Promise<Channel[]> {
     return (await this.withMemberCounts(channels)).map(toChannel);
   }

@@ -9,9 +9,9 @@ import type { EventBus } from '../kernel/event-bus';
 import type { ReadMarkers } from '../reading/read-markers';
 
 /**
- * The one place that puts people into private channels and direct conversations and takes them out, and that
- * takes channels away: what open clients hear goes with it. It does not ask who may. What changes one channel is
- * to be called in that channel's line.
+ * Adds and removes the members of private channels and direct conversations, and removes channels; nothing else does.
+ * The events that change what connected clients receive are published with it. It does not check who may do it. Call
+ * what changes one channel in the queue of that channel.
  */
 export class ChannelMembers {
   constructor(
@@ -24,9 +24,9 @@ export class ChannelMembers {
   ) {}
 
   /**
-   * Takes users in; who is in already stays.
-   * @param silent whether they know the channel already: they are not told that it is new to them, and what is
-   *   unread stays unread.
+   * Adds users to a channel. Users who are already members are skipped.
+   * @param silent whether they already know the channel: it is not published to them as new, and unread messages stay
+   *   unread.
    * @returns those who were not in it before.
    */
   add(channel: ChannelDocument, userIds: ObjectId[], { silent = false } = {}): Promise<ObjectId[]> {
@@ -49,8 +49,8 @@ export class ChannelMembers {
   }
 
   /**
-   * Takes a user out. Once it is committed, they hear nothing more of it.
-   * @param reason what they are told; undefined when they are not told.
+   * Removes a user from a channel. After the commit they receive no more of its events.
+   * @param reason is sent to them; undefined if they are not notified.
    * @returns false if they were not in it.
    */
   remove({ _id: channelId }: ChannelDocument, userId: ObjectId, reason?: RemovalReason): Promise<boolean> {
@@ -63,9 +63,9 @@ export class ChannelMembers {
   }
 
   /**
-   * Takes a user out of all channels of a group, or out of all that there are, in the turn of each. They are not
-   * told: they hear of what is behind it. To be called before anything is written: who has a turn may be waiting
-   * for a document that a transaction which waits for the turn holds.
+   * Removes a user from all private channels of a group, or from all private channels and direct conversations, holding
+   * the key of each channel. Another event notifies them. Call it before anything is written: the holder of a key may be
+   * waiting for a document that a transaction which waits for the key has locked.
    */
   leaveAll(userId: ObjectId, groupId?: ObjectId): Promise<void> {
     return this.transactions.run(async () => {
@@ -80,15 +80,15 @@ export class ChannelMembers {
     });
   }
 
-  /** A direct conversation that nobody is in can never be read again. */
+  /** Removes a direct conversation without members, which nobody could ever read again. */
   private async removeEmpty(channel: ChannelDocument): Promise<void> {
     if (channel.kind === 'direct' && channel.memberCount === 0)
       await this.removeChannels([channel], 'deleted');
   }
 
   /**
-   * Takes channels away with all that hangs on them, and notes that their messages are to be removed from the
-   * disk (ChannelPurger does that afterwards). Part of the caller's transaction.
+   * Deletes channels with all dependent documents. Their messages are scheduled for deletion, which ChannelPurger does
+   * after the commit. Part of the caller's transaction.
    */
   async removeChannels(channels: ChannelDocument[], reason: RemovalReason): Promise<void> {
     const {
@@ -125,7 +125,7 @@ export class ChannelMembers {
         drafts,
         bookmarks,
         channelSettings,
-      ].map((hanging) => hanging.deleteMany(ofChannels)),
+      ].map((dependents) => dependents.deleteMany(ofChannels)),
     );
     for (const channel of channels) await this.bus.publish({ type: 'channel.deleted', channel, reason });
   }
@@ -133,6 +133,6 @@ export class ChannelMembers {
 
 function newRow({ kind, groupId }: ChannelDocument): Partial<ChannelMemberDocument> {
   const now = new Date();
-  // An id made by the database would not follow those made here, and members are listed by id.
+  // Members are listed by id. An id from the database would not be in order with those that are created here.
   return { _id: new ObjectId(), groupId, joinedAt: now, ...(kind === 'direct' && { activeAt: now }) };
 }

@@ -16,7 +16,7 @@ import type { NotificationService } from '../notifications/notification.service'
 import { pageOfUsers } from '../users/user-pages';
 import type { UserService } from '../user.service';
 
-/** What ChannelMembershipService works with. */
+/** The dependencies of ChannelMembershipService. */
 export interface ChannelMembershipServiceDeps {
   access: Access;
   writes: GuardedWrites;
@@ -29,13 +29,13 @@ export interface ChannelMembershipServiceDeps {
   audit: AuditService;
 }
 
-/** Who is in the private channels of groups and in direct conversations, and who owns a channel. */
+/** Lists and changes the members of channels and direct conversations, and the owners of channels. */
 export class ChannelMembershipService {
   constructor(private readonly deps: ChannelMembershipServiceDeps) {}
 
   /**
-   * Who is in a channel, in the order in which they came: of a public one the members of its group who are not banned
-   * from it.
+   * Lists the members of a channel, in the order in which they joined. The members of a public channel are the members
+   * of its group who are not banned from the channel.
    * @throws AppError not_found
    */
   async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
@@ -48,7 +48,7 @@ export class ChannelMembershipService {
   }
 
   /**
-   * Takes a member of the group into a private channel; a second time changes nothing.
+   * Adds a member of the group to a private channel. Does nothing if they are already in it.
    * @throws AppError not_found, forbidden, direct_channel, bad_request (the channel is public, the user not in the
    * group or banned from the channel)
    */
@@ -65,35 +65,35 @@ export class ChannelMembershipService {
   }
 
   /**
-   * Hands a channel over to a member of the group, who is taken in where it is private. They may do from then on
-   * what its owner may, and whoever owned it no longer may.
+   * Transfers a channel to a member of the group, who is added to it if it is private. The new owner gets the rights of
+   * the owner, and the previous owner loses them.
    * @throws AppError not_found, forbidden, direct_channel, group_archived, bad_request (the user is not in the group
    * or banned from the channel)
    */
   async transfer(caller: Caller, channelId: string, userId: string): Promise<Channel> {
-    const heir = new ObjectId(userId);
+    const newOwnerId = new ObjectId(userId);
     return this.deps.writes.inChannel(
       caller,
       'channel.transfer',
       channelId,
-      { subjectId: heir },
+      { subjectId: newOwnerId },
       async ({ channel }) => {
-        await this.requireAdmissible(channel, heir);
-        if (channel.visibility === 'private') await this.deps.members.add(channel, [heir]);
+        await this.requireAdmissible(channel, newOwnerId);
+        if (channel.visibility === 'private') await this.deps.members.add(channel, [newOwnerId]);
         const from = ownerOf(channel);
-        if (from?.equals(heir)) return this.deps.counts.show(channel);
-        const after = await this.deps.changes.update(channel._id, { ownerId: heir });
+        if (from?.equals(newOwnerId)) return this.deps.counts.show(channel);
+        const after = await this.deps.changes.update(channel._id, { ownerId: newOwnerId });
         const details = { from: from?.toHexString() ?? null, to: userId };
         await this.record('channel.transferred', caller, after, details);
-        await this.notify(caller, after, [heir], 'channel.transferred');
+        await this.notify(caller, after, [newOwnerId], 'channel.transferred');
         return this.deps.counts.show(after);
       },
     );
   }
 
   /**
-   * Takes a user out of a private channel; members may take themselves out, of small direct conversations too.
-   * When this resolves, the user hears nothing more of it on any device.
+   * Removes a user from a private channel. Members may remove themselves, also from direct conversations of several
+   * people. When this resolves, no device of the user receives events of the channel any more.
    * @throws AppError not_found, forbidden, direct_channel
    */
   async remove(caller: Caller, channelId: string, userId: string): Promise<void> {
@@ -101,7 +101,7 @@ export class ChannelMembershipService {
     const self = target.equals(caller.userId);
     const action = self ? 'channel.leave' : 'channel.manage_members';
     const kind = await this.deps.writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
-      // To whom is banned the channel does not exist: they are told nothing of it.
+      // For a banned user the channel does not exist, so they are not notified.
       const { banned } = await this.deps.access.membershipStatusOf(channel, target);
       const reason = banned ? undefined : self ? 'left' : 'removed';
       if (!(await this.deps.members.remove(channel, target, reason))) {
@@ -110,11 +110,11 @@ export class ChannelMembershipService {
       if (!self) await this.record('channel.member_removed', caller, channel, { userId });
       return channel.kind;
     });
-    // The last one who leaves a conversation takes it along.
+    // The conversation is deleted when its last participant leaves.
     if (kind === 'direct') await this.deps.purger.wake();
   }
 
-  /** Nobody is told of what they have done themselves. */
+  /** Notifies users of a change, except the caller. */
   private async notify(
     { userId: actorId }: Caller,
     { _id: channelId, groupId, name: text }: ChannelDocument,
@@ -122,8 +122,8 @@ export class ChannelMembershipService {
     kind: 'channel.added' | 'channel.transferred',
   ): Promise<void> {
     const others = users.filter((userId) => !userId.equals(actorId));
-    const place = { channelId, ...(groupId && { groupId }) };
-    await this.deps.notifications.notify(others, { kind, actorId, ...place, text });
+    const where = { channelId, ...(groupId && { groupId }) };
+    await this.deps.notifications.notify(others, { kind, actorId, ...where, text });
   }
 
   private record(

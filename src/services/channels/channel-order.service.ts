@@ -14,12 +14,12 @@ import type { GroupChannels } from './group-channels';
 import type { GuardedWrites } from '../access/guarded-writes';
 
 /**
- * How far public channels stand apart. Private ones stand between them, so that who cannot see those does not see
- * by a gap that they are there.
+ * The distance between the positions of public channels. Private channels have positions in between, so that a gap does
+ * not reveal them to users who cannot see them.
  */
 const POSITION_STEP = 1024;
 
-/** What ChannelOrderService works with. */
+/** The dependencies of ChannelOrderService. */
 export interface ChannelOrderServiceDeps {
   collections: Collections;
   access: Access;
@@ -31,11 +31,11 @@ export interface ChannelOrderServiceDeps {
   audit: AuditService;
 }
 
-/** In what order the channels of a group stand, and in which of them newcomers begin. */
+/** Changes the order and the default channel of a group. */
 export class ChannelOrderService {
   constructor(private readonly deps: ChannelOrderServiceDeps) {}
 
-  /** The place of a new channel: behind the others. */
+  /** The position of a new channel, after all others. */
   async positionAtEnd(groupId: ObjectId, visibility: ChannelDocument['visibility']): Promise<number> {
     const isPublic = visibility === 'public';
     const [last] = await this.deps.collections.channels
@@ -43,23 +43,23 @@ export class ChannelOrderService {
       .sort({ position: -1, _id: -1 })
       .limit(1)
       .toArray();
-    const behind = last?.position ?? 0;
-    return isPublic ? nextPublicPosition(behind) : behind + 1;
+    const lastPosition = last?.position ?? 0;
+    return isPublic ? nextPublicPosition(lastPosition) : lastPosition + 1;
   }
 
   /**
-   * Puts the channels of a group in another order, all of them or none. Those that the caller cannot read keep
-   * their places among the others.
-   * @returns them in their new order.
+   * Changes the order of a group's channels, all at once. Channels that the caller cannot read keep their positions among
+   * the others.
+   * @returns the channels in their new order.
    * @throws AppError not_found, not_a_member, forbidden, group_archived, channels_changed (with `missing` and
-   * `unknown`) when they are not exactly those that the caller can read now
+   * `unknown`) if these are not exactly the channels that the caller can read now
    */
   async arrange(caller: Caller, groupId: string, { channelIds }: ChannelOrderInput): Promise<Channel[]> {
     return this.deps.writes.inGroup(caller, 'group.arrange_channels', groupId, {}, async ({ group }) => {
-      const turns = (await this.findInOrder(group._id)).map(({ _id }) => _id);
-      await this.deps.queue.acquire(turns);
+      const channelKeys = (await this.findInOrder(group._id)).map(({ _id }) => _id);
+      await this.deps.queue.acquire(channelKeys);
       const channels = (await this.findInOrder(group._id)).filter(({ _id }) =>
-        turns.some((id) => id.equals(_id)),
+        channelKeys.some((id) => id.equals(_id)),
       );
       const view = await this.deps.access.groupViewOf(caller.userId, group._id);
       const readable = channels.filter((channel) => view.reads(channel));
@@ -76,7 +76,7 @@ export class ChannelOrderService {
   }
 
   /**
-   * Lets newcomers begin in this channel.
+   * Makes a channel the default channel of its group, which new members see first.
    * @throws AppError not_found, forbidden, group_archived, channel_archived, bad_request (a private channel)
    */
   async setDefault(caller: Caller, groupId: string, { channelId }: DefaultChannelInput): Promise<Group> {
@@ -85,12 +85,12 @@ export class ChannelOrderService {
     const { channel: named } = await this.deps.access.channel(caller, 'channel.read', channelId, {
       quiet: true,
     });
-    // Before any turn is taken: who waits for a second group while holding the turn of one may wait for ever.
+    // Checked before a key is acquired: waiting for the key of a second group while holding one could deadlock.
     if (!named.groupId?.equals(asked._id)) throw channelNotFound();
     return this.deps.writes.inGroup(caller, action, groupId, {}, async ({ group, membership }) =>
       this.deps.writes.inChannel(caller, 'channel.read', channelId, {}, async ({ channel: current }) => {
         if (current.visibility === 'private') {
-          throw new AppError('bad_request', 'Newcomers begin in a public channel.');
+          throw new AppError('bad_request', 'Only a public channel can be the default channel.');
         }
         if (current.archivedAt) throw new AppError('channel_archived', 'The channel is archived.');
         const after = await this.deps.groupChannels.setDefault(group._id, current._id);
@@ -118,18 +118,18 @@ const nextPublicPosition = (position: number) => (Math.floor(position / POSITION
 
 /** @throws AppError channels_changed */
 function refuseStaleOrder(wanted: string[], readable: ChannelDocument[]): void {
-  const there = readable.map(({ _id }) => _id.toHexString());
-  const missing = there.filter((id) => !wanted.includes(id));
-  const unknown = wanted.filter((id) => !there.includes(id));
+  const current = readable.map(({ _id }) => _id.toHexString());
+  const missing = current.filter((id) => !wanted.includes(id));
+  const unknown = wanted.filter((id) => !current.includes(id));
   if (missing.length === 0 && unknown.length === 0) return;
   throw new AppError(
     'channels_changed',
-    'These are not the channels that you can read in this group now: list them again.',
+    'The list does not match the channels that you can read in this group now. Load the channels again.',
     { missing, unknown },
   );
 }
 
-/** The channels as they stand, with the wanted order in the places of those that are readable. */
+/** @returns all channels, with the readable ones in the wanted order and the others at their present places. */
 function rearranged(
   channels: ChannelDocument[],
   readable: ChannelDocument[],
@@ -142,7 +142,7 @@ function rearranged(
   );
 }
 
-/** The position of each, in their order. */
+/** Assigns a position to each channel, in their order. */
 function positionsOf(channels: ChannelDocument[]): { channel: ChannelDocument; position: number }[] {
   let last = 0;
   return channels.map((channel) => {

@@ -6,14 +6,14 @@ import type { Attachments } from '../files/attachments';
 import type { BackgroundJob } from '../kernel/background-job';
 import type { Jobs } from '../kernel/jobs';
 
-/** Messages removed at a time, so that other work gets its turn in between. */
+/** Messages that are deleted at a time, so that other work can run in between. */
 const BATCH_SIZE = 1000;
-/** How often it looks for purges that another node has left, in milliseconds. */
+/** How often it looks for purges that another node has not finished. */
 const PURGE_INTERVAL_MS = 60 * 60 * 1000;
 
 /**
- * Removes the messages of deleted channels, and their files, from the disk. A channel is gone for everybody when its deletion
- * commits; this only gives the space back, and goes on after a restart where it stopped.
+ * Deletes the messages of deleted channels, and their files. A channel is inaccessible as soon as its deletion is
+ * committed; this only frees the disk space, and continues after a restart where it stopped.
  */
 export class ChannelPurger {
   private readonly job: BackgroundJob;
@@ -32,7 +32,7 @@ export class ChannelPurger {
     });
   }
 
-  /** There is something new in `channel_purges`, once that is committed; if it is not running, the next start finds it. */
+  /** Runs the job after the commit of a new document in `channel_purges`. The next start finds it if this is not running. */
   wake(): Promise<void> {
     return this.transactions.afterCommit(() => Promise.resolve(this.job.wake()));
   }
@@ -44,7 +44,7 @@ export class ChannelPurger {
     }
   }
 
-  /** @returns false when it was stopped before the end. */
+  /** @returns false if it was stopped before the end. */
   private async purge(channelId: ObjectId, signal: AbortSignal): Promise<boolean> {
     const { messages, messageEdits } = this.collections;
     while (!signal.aborted) {

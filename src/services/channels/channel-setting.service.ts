@@ -7,7 +7,7 @@ import { lockAccount } from '../users/account-lock';
 import type { Access } from '../access/access';
 import type { EventBus } from '../kernel/event-bus';
 
-/** What users want to be told of in single channels, on all of their devices. */
+/** The notification settings of users for single channels, on all of their devices. */
 export class ChannelSettingService {
   constructor(
     private readonly collections: Collections,

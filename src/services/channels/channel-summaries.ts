@@ -10,7 +10,7 @@ import type { Blocks } from '../users/blocks';
 import type { PresenceService } from '../presence/presence.service';
 import type { ReadCounts } from '../reading/read-counts';
 
-/** What a user has in front of them in a channel: the newest message, how much is unread, who is there. */
+/** Summarises channels for a user: the newest message, unread counts, their mute, and how many members are online. */
 export class ChannelSummaries {
   constructor(
     private readonly collections: Collections,
@@ -29,7 +29,7 @@ export class ChannelSummaries {
 
   /**
    * Summarises channels that the user may read, with a fixed number of queries for any number of them.
-   * @returns one for each, by the channel's id in hexadecimal digits.
+   * @returns a summary of each channel, by its id in hexadecimal digits.
    */
   async summarise(
     userId: ObjectId,
@@ -62,7 +62,7 @@ export class ChannelSummaries {
     return new Map(summaries);
   }
 
-  /** The newest message of each channel that has one. */
+  /** Finds the newest message of each channel that has one. */
   private async newestOf(channels: readonly ChannelDocument[]): Promise<Map<string, MessageDocument>> {
     const written = channels.filter(({ seq }) => seq > 0);
     if (written.length === 0) return new Map();

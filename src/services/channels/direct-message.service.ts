@@ -22,15 +22,15 @@ import type { ChannelMembers } from './channel-members';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { UserService } from '../user.service';
 
-/** A conversation, and whether it has just been made. */
+/** A conversation, and whether it has just been created. */
 interface Opened {
   conversation: Conversation;
   created: boolean;
 }
 
 /**
- * Conversations outside of groups: of two people, who have one for ever, and of up to ten. Any two people of the
- * server may talk unless one has blocked the other. Nobody else knows of it.
+ * Conversations outside of groups: between two people, who have exactly one permanent conversation, and of several people.
+ * Any two users of the server may talk unless one has blocked the other. Conversations are hidden from everyone else.
  */
 export class DirectMessageService {
   constructor(
@@ -43,7 +43,7 @@ export class DirectMessageService {
   ) {}
 
   /**
-   * Opens the one conversation with somebody, or starts a new one with several.
+   * Opens the conversation with one user, or starts a new one with several users.
    * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (with oneself)
    */
   async start(caller: Caller, { userIds }: StartDirectInput): Promise<Opened> {
@@ -53,7 +53,7 @@ export class DirectMessageService {
     return { conversation: await this.show(channel), created };
   }
 
-  /** The caller's conversations, those in which something was written last first. */
+  /** Lists the caller's conversations, the one with the most recent message first. */
   async list({ userId }: Caller, query: ConversationsQuery): Promise<Page<Conversation>> {
     const rows = await this.collections.channelMembers
       .find({ userId, groupId: null, ...(query.cursor && afterTimeCursor('activeAt', query.cursor)) })
@@ -72,7 +72,7 @@ export class DirectMessageService {
   }
 
   /**
-   * Takes people into a conversation. One of two stays as it is: a new one is started with both and them.
+   * Adds users to a conversation. A conversation of two is not changed: a new one with all of them is started.
    * @throws AppError not_found, direct_messages_closed, consent_required, too_many_people, bad_request (a channel of
    * a group, oneself)
    */
@@ -99,7 +99,7 @@ export class DirectMessageService {
     return { conversation: await this.show(after), created: false };
   }
 
-  /** The two of whom both may start it at the same moment find the same one. */
+  /** Finds or creates the conversation of two users. If both start it at the same moment, they get the same one. */
   private async openPair(
     caller: Caller,
     otherId: string,
@@ -114,7 +114,7 @@ export class DirectMessageService {
           return { channel: await this.create(caller, people, directKey), created: true };
         });
       } catch (error) {
-        // In a transaction of the caller nothing can be read after an error: that one has to run again itself.
+        // After an error, nothing can be read in the caller's transaction: the caller must run it again.
         if (duplicateIndex(error) !== 'direct_unique' || this.transactions.settled()) throw error;
       }
     }
@@ -128,7 +128,7 @@ export class DirectMessageService {
     return { conversation: await this.show(channel), created: true };
   }
 
-  /** Part of a transaction. */
+  /** Creates a conversation. Part of a transaction. */
   private async create(
     { userId }: Caller,
     people: UserDocument[],
@@ -156,7 +156,7 @@ export class DirectMessageService {
       createdAt: now,
       updatedAt: now,
     };
-    // An account that ends at the same moment leaves what it finds, and would not find this.
+    // An account that is being deleted leaves the conversations that it finds. Without the lock it would miss this one.
     for (const id of [userId, ...others]) await this.users.lockUndeleted(id.toHexString());
     await this.collections.channels.insertOne(channel);
     await this.members.add(channel, [userId, ...others]);
@@ -166,7 +166,7 @@ export class DirectMessageService {
   }
 
   /**
-   * People whom the caller may write to, or take into a conversation of several. Part of the transaction that does so.
+   * Finds users whom the caller may write to, or add to a conversation of several. Part of the transaction that does so.
    * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (oneself)
    */
   private async requirePeople(
@@ -175,7 +175,7 @@ export class DirectMessageService {
     userIds: string[],
   ): Promise<UserDocument[]> {
     if (userIds.includes(caller.userId.toHexString())) {
-      throw new AppError('bad_request', 'Nobody writes to themselves.');
+      throw new AppError('bad_request', 'You cannot start a conversation with yourself.');
     }
     const found = await this.users.findByIds(userIds.map((id) => new ObjectId(id)));
     const people = userIds.map((id) => found.get(id));
@@ -188,7 +188,7 @@ export class DirectMessageService {
     return shown.get(channel._id.toHexString())!;
   }
 
-  /** @returns them by id in hexadecimal digits. */
+  /** @returns the conversations by the channel's id in hexadecimal digits. */
   private async showAll(channels: ChannelDocument[]): Promise<Map<string, Conversation>> {
     const people = await this.access.participantsOf(channels);
     const users = await this.users.findByIds([...people.values()].flat());
@@ -203,5 +203,5 @@ export class DirectMessageService {
 }
 
 function tooManyPeople(): AppError {
-  return new AppError('too_many_people', `A conversation has ${MAX_PARTICIPANTS} people at most.`);
+  return new AppError('too_many_people', `A conversation can have at most ${MAX_PARTICIPANTS} people.`);
 }

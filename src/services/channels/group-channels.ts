@@ -6,8 +6,8 @@ import { AppError } from '../../utils/errors';
 import type { EventBus } from '../kernel/event-bus';
 
 /**
- * What a group says of its public channels: how many there are, and in which newcomers begin. Every method is part
- * of the caller's transaction, and the members of the group hear what it has changed.
+ * Maintains what a group stores about its public channels: their number, and the default channel, which new members see
+ * first. Every method is part of the caller's transaction, and publishes its change to the members of the group.
  */
 export class GroupChannels {
   constructor(
@@ -15,7 +15,7 @@ export class GroupChannels {
     private readonly bus: EventBus,
   ) {}
 
-  /** A channel is public from now on: one that has just been made, or one that has opened. */
+  /** Counts a channel that has been created as public or has become public. */
   async addPublic({ _id, groupId, archivedAt }: ChannelDocument): Promise<void> {
     if (!groupId) return;
     const group = await this.write(groupId, { $inc: { channelCount: 1 } });
@@ -23,28 +23,28 @@ export class GroupChannels {
     await this.publish(begins ? await this.write(groupId, { $set: { defaultChannelId: _id } }) : group);
   }
 
-  /** A public channel goes, or closes. */
+  /** Uncounts a public channel that is deleted or becomes private. */
   async removePublic(channel: ChannelDocument): Promise<void> {
     if (channel.visibility !== 'public' || !channel.groupId) return;
     const group = await this.write(channel.groupId, { $inc: { channelCount: -1 } });
     await this.publish((await this.replaceDefault(group, channel)) ?? group);
   }
 
-  /** A channel is archived: newcomers begin in another one. */
+  /** Replaces the default channel of the group if it has been archived. */
   async handleArchived(channel: ChannelDocument): Promise<void> {
     const group = channel.groupId && (await this.collections.groups.findOne({ _id: channel.groupId }));
     const changed = group && (await this.replaceDefault(group, channel));
     if (changed) await this.publish(changed);
   }
 
-  /** A channel is back from the archive. */
+  /** Makes a restored channel the default channel of the group if there is none. */
   async handleRestored({ _id, groupId, visibility }: ChannelDocument): Promise<void> {
     if (!groupId || visibility === 'private') return;
     const group = await this.collections.groups.findOne({ _id: groupId });
     if (group?.defaultChannelId === null) await this.setDefault(groupId, _id);
   }
 
-  /** Newcomers begin in this channel from now on. */
+  /** Sets the default channel of a group. */
   async setDefault(groupId: ObjectId, channelId: ObjectId): Promise<GroupDocument> {
     const group = await this.write(groupId, {
       $set: { defaultChannelId: channelId, updatedAt: new Date() },
@@ -53,7 +53,7 @@ export class GroupChannels {
     return group;
   }
 
-  /** @returns the group with another default channel; undefined if this one was none. */
+  /** @returns the group with another default channel; undefined if this channel was not the default. */
   private async replaceDefault(
     { _id: groupId, defaultChannelId }: GroupDocument,
     { _id }: ChannelDocument,

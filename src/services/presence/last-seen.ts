@@ -3,9 +3,9 @@ import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { Logger } from '../../utils/logger';
 
-/** Keeps with each user when they were last seen. A time that is lost is no reason to fail for anybody. */
+/** Stores when each user was last seen. A failed write is logged, and does not fail the caller. */
 export class LastSeen {
-  /** What is being written. */
+  /** Resolves when all writes so far have ended. */
   private writing: Promise<void> = Promise.resolve();
 
   constructor(
@@ -14,7 +14,7 @@ export class LastSeen {
     private readonly logger: Logger,
   ) {}
 
-  /** When somebody was last seen; null if never, and while their account is deactivated. */
+  /** Finds when a user was last seen; null if never, or while their account is deactivated. */
   async find(userId: string): Promise<Date | null> {
     const user = await this.collections.users.findOne(
       { _id: new ObjectId(userId), state: { $ne: 'deactivated' } },
@@ -23,7 +23,7 @@ export class LastSeen {
     return user?.lastSeenAt ?? null;
   }
 
-  /** Notes it in one write. A time never moves back, and a deleted user gets none. */
+  /** Records when users were last seen (`at` in milliseconds), in one write. A time never moves back. */
   record(seen: readonly { userId: string; at: number }[]): void {
     if (seen.length === 0) return;
     const updates = seen.map(({ userId, at }) => ({
@@ -36,12 +36,12 @@ export class LastSeen {
       .outside(() => this.collections.users.bulkWrite(updates, { ordered: false }))
       .then(
         () => undefined,
-        (error: unknown) => this.logger.warn({ err: error }, 'last seen was not noted'),
+        (error: unknown) => this.logger.warn({ err: error }, 'the last seen times were not stored'),
       );
     this.writing = Promise.all([this.writing, written]).then(() => undefined);
   }
 
-  /** Resolves when nothing is being written. */
+  /** Resolves when all writes so far have ended. */
   async settled(): Promise<void> {
     await this.writing;
   }

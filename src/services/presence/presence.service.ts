@@ -13,16 +13,16 @@ import type { Jobs } from '../kernel/jobs';
 import type { LastSeen } from './last-seen';
 import { UserPresence, type PresenceSettings } from './user-presence';
 
-/** At most one event in so many milliseconds goes to a client. */
+/** The shortest interval between two events to a client. */
 const FLUSH_INTERVAL_MS = 1000;
-/** How long the first change after a quiet time waits for others, in milliseconds. */
+/** How long the first change after a quiet period waits for others. */
 const BATCH_WINDOW_MS = 100;
-/** How often it is looked who has fallen idle, in milliseconds, and at least four times in the time that takes. */
+/** How often users are checked for idleness; at least four times in the period after which they are away. */
 const IDLE_CHECK_INTERVAL_MS = 15_000;
-/** How old the stored time of somebody who is there becomes, in milliseconds: a killed process loses no more. */
+/** How often the last seen time of connected users is stored: a killed process loses no more than this. */
 const SEEN_INTERVAL_MS = 5 * 60_000;
 
-/** What PresenceService works with. */
+/** The dependencies of PresenceService. */
 export interface PresenceDeps {
   collections: Collections;
   access: Access;
@@ -34,14 +34,14 @@ export interface PresenceDeps {
 }
 
 /**
- * Who is there, as others see it. The truth is in the memory of the process that holds the connections, so nobody
- * outlives it; how long ago somebody was seen is in the database.
+ * The presence of users, as others see it. It is in the memory of the process that has the connections, so it ends with
+ * them; only the last seen times are stored.
  *
- * Changes are gathered, and told once a second at most, to those who share a place with whom they are about.
+ * Changes are batched and published once a second at most, to the users who share a group or a channel with the user.
  */
 export class PresenceService {
   private readonly users = new Map<string, UserPresence>();
-  /** Who is present, and is seen as offline. */
+  /** Connected users who appear offline. */
   private readonly hidden = new Set<string>();
   private readonly changed = new Set<string>();
   private readonly flushing: BackgroundJob;
@@ -66,73 +66,74 @@ export class PresenceService {
     });
   }
 
-  /** Stores when those who are there were seen, and forgets them. */
+  /** Stores the last seen times of all users who appear to be present, and removes all users. */
   async stop(): Promise<void> {
     const now = Date.now();
-    const here = [...this.users].filter(([, { status }]) => status !== 'offline');
-    for (const [key, person] of here) this.refresh(key, person, now);
-    this.deps.lastSeen.record(here.map(([userId, { seenAt }]) => ({ userId, at: seenAt })));
+    const present = [...this.users].filter(([, { status }]) => status !== 'offline');
+    for (const [key, user] of present) this.refresh(key, user, now);
+    this.deps.lastSeen.record(present.map(([userId, { seenAt }]) => ({ userId, at: seenAt })));
     for (const { graceTimer } of this.users.values()) clearTimeout(graceTimer);
     this.users.clear();
     await this.deps.lastSeen.settled();
   }
 
-  /** How a user wants to be seen, for `entered`. */
+  /** Finds the presence settings of a user, for `handleConnected`. */
   async findSettings(userId: ObjectId): Promise<PresenceSettings> {
     return toPreferences(await this.deps.collections.preferences.findOne({ _id: userId }));
   }
 
   /**
-   * A device has connected. Its user is in the audience index already, and is taken out of it when they have gone.
-   * @param manners as they are at this moment.
+   * Adds a connected device. Its user must be in the audience index; this service removes them from it when they have
+   * left.
+   * @param presenceSettings the current ones.
    */
-  handleConnected(connectionId: string, userId: ObjectId, manners: PresenceSettings): void {
+  handleConnected(connectionId: string, userId: ObjectId, presenceSettings: PresenceSettings): void {
     const key = userId.toHexString();
     const now = Date.now();
-    const person = this.users.get(key) ?? new UserPresence(this.awayAfterMs, now);
-    this.users.set(key, person);
-    person.connect(connectionId, now);
-    person.applySettings(manners);
-    this.refresh(key, person, now);
+    const user = this.users.get(key) ?? new UserPresence(this.awayAfterMs, now);
+    this.users.set(key, user);
+    user.connect(connectionId, now);
+    user.applySettings(presenceSettings);
+    this.refresh(key, user, now);
   }
 
-  /** @param atOnce whether it is clear that it does not come back, so that nobody has to wait for it. */
+  /** Removes a device. @param atOnce whether it will not reconnect, so that no grace period is needed. */
   handleDisconnected(connectionId: string, userId: ObjectId, atOnce: boolean): void {
     const key = userId.toHexString();
-    const person = this.users.get(key);
-    if (!person?.has(connectionId)) return;
+    const user = this.users.get(key);
+    if (!user?.has(connectionId)) return;
     const now = Date.now();
-    this.refresh(key, person, now);
-    person.disconnect(connectionId);
-    if (!person.isConnected && !atOnce && this.graceMs > 0) {
-      person.graceTimer = setTimeout(() => this.finishLeaving(key, person), this.graceMs);
-      person.graceTimer.unref();
-    } else if (person.isConnected) this.refresh(key, person, now);
-    else this.finishLeaving(key, person);
+    this.refresh(key, user, now);
+    user.disconnect(connectionId);
+    if (!user.isConnected && !atOnce && this.graceMs > 0) {
+      user.graceTimer = setTimeout(() => this.finishLeaving(key, user), this.graceMs);
+      user.graceTimer.unref();
+    } else if (user.isConnected) this.refresh(key, user, now);
+    else this.finishLeaving(key, user);
   }
 
-  /** Somebody uses a device. */
+  /** Records that a user has used a device. */
   active(connectionId: string, userId: ObjectId): void {
     this.report(connectionId, userId, true);
   }
 
-  /** What a client says of its device. @returns how others see its user. */
+  /** Records whether a device is in use, as its client reports. @returns the user's status, as others see it. */
   report(connectionId: string, userId: ObjectId, active: boolean): PresenceStatus {
     const key = userId.toHexString();
-    const person = this.users.get(key);
-    if (!person?.has(connectionId)) return 'offline';
+    const user = this.users.get(key);
+    if (!user?.has(connectionId)) return 'offline';
     const now = Date.now();
-    person.report(connectionId, active, now);
-    this.refresh(key, person, now);
-    return person.status;
+    user.report(connectionId, active, now);
+    this.refresh(key, user, now);
+    return user.status;
   }
 
-  /** Whether somebody is here who does not want to be seen. */
+  /** Whether a connected user appears offline. */
   isHidden(userId: ObjectId): boolean {
     return this.hidden.has(userId.toHexString());
   }
 
-  /** How the caller sees somebody. @throws AppError not_found, forbidden (they have no place in common) */
+  /** Finds a user's presence. @throws AppError not_found, forbidden (no group or conversation in common) */
   async get(caller: Caller, userId: string): Promise<Presence> {
     await this.deps.access.user(caller, 'presence.read', userId);
     const status = this.users.get(userId)?.status ?? 'offline';
@@ -140,7 +141,7 @@ export class PresenceService {
     return { userId, status, lastSeenAt: lastSeenAt?.toISOString() ?? null };
   }
 
-  /** Those who hear a channel and are not offline, in the order of their ids. @throws AppError not_found */
+  /** Lists the readers of a channel who are not offline, in the order of their ids. @throws AppError not_found */
   async inChannel(caller: Caller, channelId: string, query: PresencesQuery): Promise<Page<Presence>> {
     const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
     const rows = this.deps.audiences
@@ -149,13 +150,13 @@ export class PresenceService {
       .sort()
       .slice(0, query.limit + 1)
       .flatMap((userId): Presence[] => {
-        const person = this.users.get(userId);
-        return person ? [{ userId, status: person.status, lastSeenAt: null }] : [];
+        const user = this.users.get(userId);
+        return user ? [{ userId, status: user.status, lastSeenAt: null }] : [];
       });
     return cutPage(rows, query.limit, (last) => last.userId);
   }
 
-  /** Those of some people who are not offline, as others see them. It does not ask who wants to know. */
+  /** Finds the presence of those users who are not offline. It does not check who may see them. */
   statusesOf(userIds: readonly ObjectId[]): Presence[] {
     return userIds.flatMap((id): Presence[] => {
       const userId = id.toHexString();
@@ -164,69 +165,69 @@ export class PresenceService {
     });
   }
 
-  /** For each of the audiences, in their order, how many people of it are seen to be there. */
+  /** Counts the users of each audience who are seen as present, in the order of the audiences. */
   countOnline(audiences: readonly ChannelAudience[]): number[] {
     return audiences.map((audience) => this.deps.audiences.count(audience, this.hidden));
   }
 
   private applySettings(preferences: PreferencesDocument): void {
     const key = preferences._id.toHexString();
-    const person = this.users.get(key);
-    if (!person) return;
-    person.applySettings(toPreferences(preferences));
-    this.refresh(key, person, Date.now());
+    const user = this.users.get(key);
+    if (!user) return;
+    user.applySettings(toPreferences(preferences));
+    this.refresh(key, user, Date.now());
   }
 
-  /** Those whom a connected user meets in a new place have not been told yet that they are here. */
+  /** Publishes a connected user to an audience that they have entered, and that does not know their status yet. */
   private handleAudienceChange({ userId, kind, present }: AudienceChange): void {
-    const person = this.users.get(userId);
-    if (!person || !present || kind === 'banned') return;
-    person.hasNewAudience = true;
+    const user = this.users.get(userId);
+    if (!user || !present || kind === 'banned') return;
+    user.hasNewAudience = true;
     this.scheduleFlush(userId);
   }
 
-  private finishLeaving(key: string, person: UserPresence): void {
-    clearTimeout(person.graceTimer);
-    person.graceTimer = undefined;
-    this.refresh(key, person, Date.now());
-    // Also of somebody who was not seen: they are forgotten then.
+  private finishLeaving(key: string, user: UserPresence): void {
+    clearTimeout(user.graceTimer);
+    user.graceTimer = undefined;
+    this.refresh(key, user, Date.now());
+    // Needed also for a user who appeared offline: the flush removes them.
     this.scheduleFlush(key);
   }
 
-  /** Finds out how somebody is seen now, and notes it when that is another way. */
-  private refresh(key: string, person: UserPresence, now: number): void {
-    const isAnother = person.refresh(now);
-    if (person.status === 'offline') this.hidden.add(key);
+  /** Computes a user's status again, and schedules its publication if it has changed. */
+  private refresh(key: string, user: UserPresence, now: number): void {
+    const hasChanged = user.refresh(now);
+    if (user.status === 'offline') this.hidden.add(key);
     else this.hidden.delete(key);
-    if (isAnother) this.scheduleFlush(key);
+    if (hasChanged) this.scheduleFlush(key);
   }
 
-  /** Sees to it that a change is told. */
+  /** Schedules the publication of a user's status. */
   private scheduleFlush(key: string): void {
     this.changed.add(key);
     this.flushing.wake(new Date(Math.max(Date.now() + BATCH_WINDOW_MS, this.flushedAt + FLUSH_INTERVAL_MS)));
   }
 
-  /** Tells what has changed since the last time, and forgets who is gone. */
+  /** Publishes the changes since the last flush, and removes users who have left. */
   private async flush(): Promise<void> {
     const changes: PresenceChange[] = [];
-    const gone: { userId: string; at: number }[] = [];
+    const departed: { userId: string; at: number }[] = [];
     for (const userId of this.changed) {
-      const person = this.users.get(userId);
-      if (!person) continue;
-      const { status, publishedStatus, hasNewAudience, seenAt } = person;
+      const user = this.users.get(userId);
+      if (!user) continue;
+      const { status, publishedStatus, hasNewAudience, seenAt } = user;
       if (status !== publishedStatus || (hasNewAudience && status !== 'offline')) {
         const { groupIds, channelIds } = this.deps.audiences.audiencesOf(userId);
         changes.push({ userId, status, groupIds: [...groupIds], channelIds: [...channelIds] });
       }
-      if (status === 'offline' && publishedStatus !== 'offline') gone.push({ userId, at: seenAt });
-      person.publishedStatus = status;
-      person.hasNewAudience = false;
-      if (person.hasLeft) this.remove(userId);
+      if (status === 'offline' && publishedStatus !== 'offline') departed.push({ userId, at: seenAt });
+      user.publishedStatus = status;
+      user.hasNewAudience = false;
+      if (user.hasLeft) this.remove(userId);
     }
     this.changed.clear();
     this.flushedAt = Date.now();
-    this.deps.lastSeen.record(gone);
+    this.deps.lastSeen.record(departed);
     if (changes.length > 0) await this.deps.bus.publish({ type: 'presence.changed', changes });
   }
 
@@ -236,15 +237,15 @@ export class PresenceService {
     this.deps.audiences.leave(key);
   }
 
-  /** Notes who has fallen idle, whose do-not-disturb is over, and that those who are here were seen. */
+  /** Detects idle users and the end of do-not-disturb periods, and stores the last seen times of present users. */
   private refreshAll(): void {
     const now = Date.now();
     const seen: { userId: string; at: number }[] = [];
-    for (const [userId, person] of this.users) {
-      this.refresh(userId, person, now);
-      if (person.status === 'offline' || now - person.storedAt < SEEN_INTERVAL_MS) continue;
-      person.storedAt = now;
-      seen.push({ userId, at: person.seenAt });
+    for (const [userId, user] of this.users) {
+      this.refresh(userId, user, now);
+      if (user.status === 'offline' || now - user.storedAt < SEEN_INTERVAL_MS) continue;
+      user.storedAt = now;
+      seen.push({ userId, at: user.seenAt });
     }
     this.deps.lastSeen.record(seen);
   }

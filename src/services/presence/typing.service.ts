@@ -9,32 +9,32 @@ import type { ChannelAudience, DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { PresenceService } from './presence.service';
 
-/** Rights to type that are kept, and channels in which one user types at a time. */
+/** Cached audiences, and the channels in which one user can type at a time. */
 const CACHE_SIZE = 10_000;
 const MAX_CHANNELS_PER_USER = 8;
 
-/** Who is told that a user types. */
+/** The users who receive that a user is typing. */
 interface TypingAudience {
   audience: ChannelAudience;
-  /** The user themselves, and those whom a block stands between. */
+  /** The user themselves, and users with a block between them. */
   excluded: ObjectId[];
 }
 
 interface Typist extends TypingAudience {
   typing: boolean;
   publishedAt: number;
-  /** The version of all rights by which the audience was found. */
+  /** The version of rights with which the audience was found. */
   version: number;
   expiry: NodeJS.Timeout;
 }
 
-/** Who types in which channel. It is told and forgotten, never stored. */
+/** Publishes who is typing in which channel. This is never stored. */
 export class TypingService {
-  /** By user and channel. One stays for a moment after it has ended, so that nobody can make others flicker. */
+  /** By user and channel. An entry remains for a moment after typing has stopped, so that events stay limited. */
   private readonly typists = new Map<string, Map<string, Typist>>();
-  /** Who may type, and who hears it. */
+  /** The audience of each user who may type in a channel, by user and channel. */
   private readonly audienceCache = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
-  /** The version of all rights that `known` is of. */
+  /** The version of rights with which `audienceCache` was filled. */
   private cacheVersion = 0;
 
   constructor(
@@ -48,8 +48,8 @@ export class TypingService {
   }
 
   /**
-   * The caller types in a channel. It is told to those who read it, once in 3 seconds at most, and ends by itself
-   * when it is not said again.
+   * Publishes that the caller is typing in a channel to its readers, once in 3 seconds at most. It expires if it is not
+   * repeated.
    * @throws AppError as sending a message does
    */
   async start(caller: Caller, channelId: string): Promise<void> {
@@ -73,12 +73,12 @@ export class TypingService {
     await this.publish(userId, typist);
   }
 
-  /** The caller has stopped typing. Where they did not type, it changes nothing. */
+  /** Publishes that the caller has stopped typing in a channel. Does nothing if they were not typing. */
   async stop(caller: Caller, channelId: string): Promise<void> {
     await this.end(caller.userId.toHexString(), channelId);
   }
 
-  /** The user has gone: they type nowhere any more. */
+  /** Stops typing in all channels, when a user has disconnected. */
   async stopAll(userId: ObjectId): Promise<void> {
     const key = userId.toHexString();
     await Promise.all(
@@ -86,7 +86,7 @@ export class TypingService {
     );
   }
 
-  /** Forgets who types, as the timers would in a few seconds. */
+  /** Removes everything without publishing it: clients expire typing themselves. */
   close(): void {
     for (const own of this.typists.values()) {
       for (const { expiry } of own.values()) clearTimeout(expiry);
@@ -98,7 +98,7 @@ export class TypingService {
     const typist = this.markStopped(userId, channelId);
     if (!typist) return;
     if (typist.version === this.rights.current) return this.publish(userId, typist);
-    // The channel may have become private since, or be gone.
+    // The channel may have become private or been deleted since.
     await this.rights.publish(
       () => this.collections.channels.findOne({ _id: new ObjectId(channelId) }),
       async (channel) => {
@@ -117,24 +117,24 @@ export class TypingService {
     });
   }
 
-  /** @returns who typed until now. */
+  /** @returns the entry that was active until now. */
   private markStopped(userId: string, channelId: string): Typist | undefined {
     const own = this.typists.get(userId);
     const typist = own?.get(channelId);
     if (!own || !typist?.typing) return undefined;
     typist.typing = false;
     clearTimeout(typist.expiry);
-    const forget = () => {
+    const remove = () => {
       if (own.get(channelId) === typist) own.delete(channelId);
       if (own.size === 0 && this.typists.get(userId) === own) this.typists.delete(userId);
     };
     const left = typist.publishedAt + TYPING_INTERVAL_MS - Date.now();
-    if (left <= 0) forget();
-    else typist.expiry = setTimeout(forget, left).unref();
+    if (left <= 0) remove();
+    else typist.expiry = setTimeout(remove, left).unref();
     return typist;
   }
 
-  /** @returns undefined where rights change faster than they can be read: nobody is told then. */
+  /** @returns undefined if rights change faster than they can be read; nothing is published then. */
   private async audienceFor(caller: Caller, channelId: string): Promise<TypingAudience | undefined> {
     const key = `${caller.userId.toHexString()} ${channelId}`;
     for (let tries = 0; tries < 3; tries++) {
@@ -145,7 +145,7 @@ export class TypingService {
       if (known) return known;
       const { channel } = await this.access.channel(caller, 'message.send', channelId);
       const excluded = [caller.userId, ...(await this.blockedWith(caller.userId))];
-      // What has changed in the meantime may have changed this.
+      // If rights have changed meanwhile, the audience may be outdated.
       if (version !== this.rights.current) continue;
       const found = { audience: audienceOfChannel(channel), excluded };
       this.audienceCache.set(key, found);
@@ -154,14 +154,14 @@ export class TypingService {
     return undefined;
   }
 
-  /** Those who have blocked a user, and those whom the user has blocked. */
+  /** Finds the users who have blocked a user, or whom the user has blocked. */
   private async blockedWith(userId: ObjectId): Promise<ObjectId[]> {
     const blocks = await this.collections.blocks.find({ $or: [{ userId }, { blockedId: userId }] }).toArray();
     return blocks.map((block) => (block.userId.equals(userId) ? block.blockedId : block.userId));
   }
 
   private handle(event: DomainEvent): void {
-    // A message says that the typing has ended, so nothing else has to.
+    // Clients end typing when a message arrives, so no event is needed.
     if (event.type === 'message.created') {
       this.markStopped(event.message.senderId.toHexString(), event.message.channelId.toHexString());
     }

@@ -1,33 +1,33 @@
 import type { Preferences } from '../../models/users/preferences.model';
 import type { PresenceStatus } from '../../models/presence/presence.model';
 
-/** How a user wants to be seen. */
+/** The preferences that change how others see a user. */
 export type PresenceSettings = Pick<Preferences, 'invisible' | 'doNotDisturbUntil'>;
 
 interface Device {
-  /** Whether its client has said that nobody uses it. */
+  /** Whether its client has reported that it is not in use. */
   idle: boolean;
-  /** When somebody was last known to use it. */
+  /** When it was last known to be in use. */
   activeAt: number;
 }
 
-/** Somebody who is connected, or was a moment ago: their devices, and how others see them. Times are of Date.now(). */
+/** The devices and the status of a user who is connected, or was a moment ago. Times are in milliseconds (`Date.now()`). */
 export class UserPresence {
-  /** As it is now, and as others were told. */
+  /** The current status, and the one that was published last. */
   status: PresenceStatus = 'offline';
   publishedStatus: PresenceStatus = 'offline';
-  /** Whether they are somewhere where nobody has been told. */
+  /** Whether they have entered an audience that has not received their status yet. */
   hasNewAudience = false;
-  /** When that they were seen was last stored. */
+  /** When the last seen time was last stored. */
   storedAt = 0;
-  /** Runs when the last device has gone: a reload of the page is back before it ends. */
+  /** Runs after the last device has disconnected. A page that reloads is connected again before it ends. */
   graceTimer: NodeJS.Timeout | undefined;
   private readonly devices = new Map<string, Device>();
   private invisible = false;
   private doNotDisturbUntil = 0;
   private seen: number;
 
-  /** @param awayAfterMs milliseconds for which a device counts as used after its last use. */
+  /** @param awayAfterMs how long a device counts as in use after its last use. */
   constructor(
     private readonly awayAfterMs: number,
     now: number,
@@ -35,7 +35,7 @@ export class UserPresence {
     this.seen = now;
   }
 
-  /** When others last saw them use a device. */
+  /** When others last saw them present. */
   get seenAt(): number {
     return this.seen;
   }
@@ -44,7 +44,7 @@ export class UserPresence {
     return this.devices.size > 0;
   }
 
-  /** Whether they are gone for good. */
+  /** Whether all devices are disconnected, and the grace period is over. */
   get hasLeft(): boolean {
     return !this.isConnected && this.graceTimer === undefined;
   }
@@ -75,7 +75,7 @@ export class UserPresence {
     this.doNotDisturbUntil = doNotDisturbUntil === null ? 0 : Date.parse(doNotDisturbUntil);
   }
 
-  /** Finds out how they are seen now. @returns whether that is another way than before. */
+  /** Computes the status again. @returns whether it has changed. */
   refresh(now: number): boolean {
     if (this.status !== 'offline') {
       for (const device of this.devices.values()) {

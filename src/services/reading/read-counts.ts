@@ -6,8 +6,8 @@ import { OUTSIDE_THREADS, type MessageDocument } from '../../models/message.mode
 import type { Marker, ReadMarkers } from './read-markers';
 
 /**
- * How much people have not read. Nothing of it is stored, so nothing can drift: what is unread follows from two
- * running numbers, the channel's and the marker's, without what has been deleted in between.
+ * Counts unread messages and mentions. The counts are not stored, so they cannot drift: they are computed from two
+ * sequence numbers, of the channel and of the read marker, minus the messages that have been deleted in between.
  */
 export class ReadCounts {
   constructor(
@@ -16,17 +16,17 @@ export class ReadCounts {
   ) {}
 
   /**
-   * Where the user stands in each of the channels, by its id in hexadecimal digits, with three queries for any
-   * number of them.
+   * Finds the read state of a user in each of the channels, by the channel's id in hexadecimal digits, with three queries
+   * for any number of channels.
    */
   async countFor(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, ChannelRead>> {
     const markers = await this.markers.findFor(userId, channels);
-    const behind = channels
+    const unread = channels
       .map((channel) => ({ channel, marker: markers.get(channel._id.toHexString())! }))
       .filter(({ channel, marker }) => channel.seq > marker.seq);
     const [deleted, mentions] = await Promise.all([
-      this.countDeletedAfter(userId, behind),
-      this.countMentionsAfter(userId, behind),
+      this.countDeletedAfter(userId, unread),
+      this.countMentionsAfter(userId, unread),
     ]);
     return new Map(
       channels.map((channel): [string, ChannelRead] => {
@@ -48,27 +48,27 @@ export class ReadCounts {
 
   private countDeletedAfter(
     userId: ObjectId,
-    behind: readonly MarkedChannel[],
+    unread: readonly MarkedChannel[],
   ): Promise<Map<string, number>> {
-    const filters = behind.map((place) => ({
-      ...unreadRange(place),
+    const filters = unread.map((marked) => ({
+      ...unreadRange(marked),
       deletedAt: { $type: 'date' as const },
       senderId: { $ne: userId },
       ...OUTSIDE_THREADS,
     }));
-    // The index holds the deleted ones alone: the cost does not grow with what is unread.
+    // The index contains only deleted messages: the cost does not grow with the number of unread ones.
     return this.countByChannel(filters, 'deleted');
   }
 
   private countMentionsAfter(
     userId: ObjectId,
-    behind: readonly MarkedChannel[],
+    unread: readonly MarkedChannel[],
   ): Promise<Map<string, number>> {
     const living = { deletedAt: null, ...OUTSIDE_THREADS };
     return this.countByChannel(
-      behind.flatMap((place): Filter<MessageDocument>[] => [
-        { mentionIds: userId, ...unreadRange(place), ...living },
-        { mentionsEveryone: 'channel', ...unreadRange(place), senderId: { $ne: userId }, ...living },
+      unread.flatMap((marked): Filter<MessageDocument>[] => [
+        { mentionIds: userId, ...unreadRange(marked), ...living },
+        { mentionsEveryone: 'channel', ...unreadRange(marked), senderId: { $ne: userId }, ...living },
       ]),
     );
   }

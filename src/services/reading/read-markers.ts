@@ -4,24 +4,25 @@ import type { ChannelReadDocument } from '../../models/channels/channel-summary.
 import type { ChannelDocument } from '../../models/channel.model';
 import { OUTSIDE_THREADS, type MessageDocument } from '../../models/message.model';
 
-/** Where a marker is. */
+/** The position of a read marker. */
 export type Marker = Omit<ChannelReadDocument, '_id' | 'channelId' | 'userId'>;
 
 /**
- * How far people have read. Who comes into a channel, and who writes in it, has read it up to there: so nothing
- * behind a marker is one's own, unless one has put it back. Replies in threads neither count nor move it.
+ * Read markers: how far each user has read each channel. Joining a channel and sending a message move the marker to the
+ * end, so no own message follows a marker, unless the user has moved it back (`own` counts those). Replies in threads
+ * are not counted and do not move it.
  */
 export class ReadMarkers {
   constructor(private readonly collections: Collections) {}
 
-  /** People come into a channel: what is in it is not new to them. Part of the caller's transaction. */
+  /** Marks a channel as read for users who join it. Part of the caller's transaction. */
   startAtEnd({ _id, seq, mainSeq }: ChannelDocument, userIds: ObjectId[]): Promise<void> {
     return this.advanceAll(userIds.map((userId) => ({ channelId: _id, userId, seq, mainSeq })));
   }
 
   /**
-   * Those who are in a channel stay where they are when it takes another start for people without a marker. Part of
-   * the caller's transaction.
+   * Creates the markers of members who have none, before the channel gets another start position for users without a
+   * marker: so their position stays the same. Part of the caller's transaction.
    */
   async createMissing(channel: ChannelDocument, userIds: ObjectId[]): Promise<void> {
     if (userIds.length === 0) return;
@@ -36,7 +37,7 @@ export class ReadMarkers {
     );
   }
 
-  /** Somebody comes into the public channels of a group. Part of the caller's transaction. */
+  /** Marks the public channels of a group as read for a user who joins it. Part of the caller's transaction. */
   async startAtEndInGroup(groupId: ObjectId, userId: ObjectId): Promise<void> {
     const channels = await this.collections.channels
       .find({ groupId, visibility: 'public' }, { projection: { seq: 1, mainSeq: 1 } })
@@ -46,10 +47,10 @@ export class ReadMarkers {
     );
   }
 
-  /** People have written. Part of the transaction that inserts their messages. */
+  /** Moves the markers of senders to their newest messages. Part of the transaction that inserts these. */
   advanceSenders(messages: readonly MessageDocument[]): Promise<void> {
     const main = messages.filter(({ threadId }) => threadId === undefined);
-    // Of several by one sender the last is the newest.
+    // A later message replaces an earlier one of the same sender.
     const newest = new Map(main.map((message) => [message.senderId.toHexString(), message]));
     return this.advanceAll(
       [...newest.values()].map(({ channelId, senderId, seq, mainSeq }) => ({
@@ -61,7 +62,7 @@ export class ReadMarkers {
     );
   }
 
-  /** Moves a marker on; one that is further stays. @returns whether it has moved. */
+  /** Moves a marker forward; one that is further ahead stays. @returns whether it has moved. */
   async advance(channel: ChannelDocument, userId: ObjectId, upTo: number): Promise<boolean> {
     const marker = await this.findOrCreate(channel, userId);
     const seq = Math.min(upTo, channel.seq);
@@ -70,7 +71,7 @@ export class ReadMarkers {
     return this.moveTo(channel, userId, { seq, own }, { $lt: seq });
   }
 
-  /** Puts a marker back before a message; one that is before it stays. @returns whether it has moved. */
+  /** Moves a marker back before a message; one that is before it stays. @returns whether it has moved. */
   async moveBack(channel: ChannelDocument, userId: ObjectId, from: number): Promise<boolean> {
     const marker = await this.findOrCreate(channel, userId);
     const seq = Math.max(0, from - 1);
@@ -79,22 +80,22 @@ export class ReadMarkers {
     return this.moveTo(channel, userId, { seq, own }, marker.seq);
   }
 
-  /** What is old has been removed up to here: whoever had not read it has nothing left to read of it. */
+  /** Moves markers forward over messages that retention has removed, up to this position. */
   async advancePastRemoved(
     channelId: ObjectId,
     { seq, mainSeq }: Pick<Marker, 'seq' | 'mainSeq'>,
   ): Promise<void> {
     const { channelReads } = this.collections;
-    const behind = { channelId, seq: { $lt: seq } };
-    const putBack = await channelReads.find({ ...behind, own: { $gt: 0 } }).toArray();
-    await channelReads.updateMany(behind, { $set: { seq, mainSeq, own: 0 }, $inc: { version: 1 } });
-    for (const { userId } of putBack) {
+    const beforePosition = { channelId, seq: { $lt: seq } };
+    const movedBack = await channelReads.find({ ...beforePosition, own: { $gt: 0 } }).toArray();
+    await channelReads.updateMany(beforePosition, { $set: { seq, mainSeq, own: 0 }, $inc: { version: 1 } });
+    for (const { userId } of movedBack) {
       const own = await this.countOwn(channelId, userId, seq);
       await channelReads.updateOne({ channelId, userId, seq }, { $set: { own } });
     }
   }
 
-  /** For each of the channels, by its id in hexadecimal digits, where the user's marker is. */
+  /** Finds the user's marker in each of the channels, by the channel's id in hexadecimal digits. */
   async findFor(userId: ObjectId, channels: readonly ChannelDocument[]): Promise<Map<string, Marker>> {
     if (channels.length === 0) return new Map();
     const channelId = { $in: channels.map(({ _id }) => _id) };
@@ -108,7 +109,7 @@ export class ReadMarkers {
     );
   }
 
-  /** How many of the user's own messages outside of threads come after a place in a channel, deleted ones too. */
+  /** Counts the user's own messages outside of threads after a position in a channel, including deleted ones. */
   countOwn(channelId: ObjectId, userId: ObjectId, seq: number): Promise<number> {
     return this.collections.messages.countDocuments({
       senderId: userId,
@@ -118,7 +119,7 @@ export class ReadMarkers {
     });
   }
 
-  /** Makes the marker of who has none. */
+  /** Finds a marker, or creates it at the start position of the channel. */
   private async findOrCreate(channel: ChannelDocument, userId: ObjectId): Promise<Marker> {
     const marker = await this.collections.channelReads.findOneAndUpdate(
       { channelId: channel._id, userId },
@@ -128,7 +129,7 @@ export class ReadMarkers {
     return marker ?? initialMarker(channel);
   }
 
-  /** @param from where the marker must be still: a move that comes in between wins. */
+  /** @param from the position that the marker must still have: a move by another call in between wins. */
   private async moveTo(
     channel: ChannelDocument,
     userId: ObjectId,
@@ -143,10 +144,10 @@ export class ReadMarkers {
     return modifiedCount > 0;
   }
 
-  /** How many messages outside of threads there had been up to a place in a channel. */
+  /** Finds the number of messages outside of threads up to a position in a channel, including removed ones. */
   private async mainSeqAt(channel: ChannelDocument, seq: number): Promise<number> {
     if (seq >= channel.seq) return channel.mainSeq;
-    // The one behind it rather than the one before: what is old may have been removed.
+    // The message after the position is used, since those before it may have been removed.
     const [next] = await this.collections.messages
       .find({ channelId: channel._id, seq: { $gt: seq } }, { projection: { mainSeq: 1, threadId: 1 } })
       .sort({ seq: 1 })
@@ -172,7 +173,7 @@ export class ReadMarkers {
   }
 }
 
-/** Where the marker of somebody is who has none. */
+/** The start position of a channel, for users without a marker. */
 function initialMarker({ readFrom }: ChannelDocument): Marker {
   return { seq: readFrom?.seq ?? 0, mainSeq: readFrom?.mainSeq ?? 0, own: 0, version: 0 };
 }

@@ -14,15 +14,15 @@ import type { Reader } from '../access/read-access';
 import type { RightsVersion } from '../access/rights-version';
 import type { UserService } from '../user.service';
 
-/** For so many milliseconds what people have read is gathered before it is told. */
+/** How long receipts are collected before they are published. */
 const BATCH_WINDOW_MS = 1000;
 
 /**
- * Tells who has read what, in direct messages and small channels, of those who have not turned that off. It follows
- * from how far people have read, so it takes nothing from the way of a message.
+ * Publishes read receipts in direct messages and small channels, of users who have not turned them off. They are derived
+ * from read markers, so they add no work to sending a message.
  */
 export class ReadReceipts {
-  /** How far people have read since the last time that it was told: by channel, and by user in it. */
+  /** The read positions since the last publication, by channel and by user. */
   private pending = new Map<string, Map<string, number>>();
   private readonly job: BackgroundJob;
   private unsubscribe: (() => void) | undefined;
@@ -38,29 +38,29 @@ export class ReadReceipts {
     this.job = jobs.add({ name: 'read_receipts', scope: 'node', run: () => this.publishAll() });
   }
 
-  /** Begins to tell what is read from now on. */
+  /** Starts to collect and publish receipts. */
   start(): void {
     this.unsubscribe = this.bus.subscribe((event) => this.collect(event));
   }
 
-  /** Tells nothing more. */
+  /** Stops to collect and publish receipts. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
     await this.job.stop();
   }
 
   /**
-   * Who has seen a message, without its author, in the order of their ids.
+   * Lists the users who have seen a message, except its author, in the order of their ids.
    * @throws AppError not_found, receipts_unavailable
    */
   async seenBy(caller: Caller, messageId: string): Promise<PublicUser[]> {
     const { message, channel } = await this.access.message(caller, 'message.read', messageId);
     const members = await this.members(channel);
     if (!members) {
-      const limit = `In channels of more than ${MAX_RECEIPT_MEMBERS} people nobody is told who has read what.`;
+      const limit = `Channels with more than ${MAX_RECEIPT_MEMBERS} members have no read receipts.`;
       throw new AppError('receipts_unavailable', limit);
     }
-    // Who came later has everything before marked as read, and may not have looked at it.
+    // Users who joined later have earlier messages marked as read, but may not have seen them.
     const addressees = members.filter(
       ({ userId, joinedAt }) => joinedAt <= message.createdAt && !userId.equals(message.senderId),
     );
@@ -82,9 +82,9 @@ export class ReadReceipts {
   }
 
   private async publishAll(): Promise<void> {
-    const gathered = this.pending;
+    const pending = this.pending;
     this.pending = new Map();
-    await Promise.all([...gathered].map(([channelId, seen]) => this.publish(channelId, seen)));
+    await Promise.all([...pending].map(([channelId, seen]) => this.publish(channelId, seen)));
   }
 
   private async publish(channelId: string, seen: ReadonlyMap<string, number>): Promise<void> {
@@ -105,13 +105,13 @@ export class ReadReceipts {
     });
   }
 
-  /** Those who read a channel; undefined when they are too many. */
+  /** Finds the readers of a channel; undefined if there are too many for receipts. */
   private async members(channel: ChannelDocument): Promise<Reader[] | undefined> {
     const readers = await this.access.readersOf(channel, MAX_RECEIPT_MEMBERS + 1);
     return readers.length > MAX_RECEIPT_MEMBERS ? undefined : readers;
   }
 
-  /** Those of the users who let others know what they have read. */
+  /** Keeps the users who have not turned read receipts off. */
   private async filterSharing(userIds: ObjectId[]): Promise<ObjectId[]> {
     if (userIds.length === 0) return [];
     const unwilling = await this.collections.preferences

@@ -16,13 +16,13 @@ import type { ReadCounts } from './read-counts';
 import type { ReadMarkers } from './read-markers';
 import type { RecentErrors } from '../operations/recent-errors';
 
-/** Messages of a channel that are looked through at a time. */
+/** Messages of a channel that are read at a time. */
 const BATCH_SIZE = 1000;
 
 type Drift = Verification['drift'][number];
 type Counts = Drift['counted'];
 
-/** What ReadVerifier works with. */
+/** The dependencies of ReadVerifier. */
 export interface ReadVerifierDeps {
   collections: Collections;
   transactions: Transactions;
@@ -35,22 +35,21 @@ export interface ReadVerifierDeps {
 }
 
 /**
- * Counts again what people have not read, message by message, in another way than what is shown to them comes
- * about. The running numbers that this rests on are repaired where they are wrong.
+ * Recounts unread messages and mentions one by one, independently of how the shown counts are computed, and repairs the
+ * stored sequence numbers and markers where these are wrong.
  */
 export class ReadVerifier {
-  /** A second call of somebody waits for the first: a recount reads much. */
-  private readonly underWay = new Map<string, Promise<Verification>>();
+  /** Recounts that are running, by user: a second call waits for the first, because a recount reads many documents. */
+  private readonly running = new Map<string, Promise<Verification>>();
 
   constructor(private readonly deps: ReadVerifierDeps) {}
 
   /** Recounts all channels that the caller may read. */
   verify({ userId }: Caller): Promise<Verification> {
     const key = userId.toHexString();
-    const running =
-      this.underWay.get(key) ?? this.recountAll(userId).finally(() => this.underWay.delete(key));
-    this.underWay.set(key, running);
-    return running;
+    const recount = this.running.get(key) ?? this.recountAll(userId).finally(() => this.running.delete(key));
+    this.running.set(key, recount);
+    return recount;
   }
 
   private async recountAll(userId: ObjectId): Promise<Verification> {
@@ -67,7 +66,7 @@ export class ReadVerifier {
     return { channels: channels.length, drift };
   }
 
-  /** @returns what is shown and what it should be; undefined if they are the same. */
+  /** @returns the shown and the correct counts; undefined if they are equal. */
   private recount(channelId: ObjectId, userId: ObjectId): Promise<Drift | undefined> {
     return this.deps.transactions.run(async () => {
       const channel = await this.deps.collections.channels.findOne({ _id: channelId });
@@ -97,7 +96,7 @@ export class ReadVerifier {
     };
   }
 
-  /** Numbers the messages of a channel anew, and puts all markers in it where they belong. */
+  /** Corrects the sequence numbers of a channel's messages, and all of its read markers. */
   private async repair(channelId: ObjectId): Promise<void> {
     const { messages, channels, channelReads } = this.deps.collections;
     const rows = await channelReads.find({ channelId }).sort({ seq: 1 }).toArray();
@@ -124,7 +123,7 @@ export class ReadVerifier {
       const wrong: AnyBulkWriteOperation<MessageDocument>[] = [];
       for (const message of slice) {
         const main = message.threadId === undefined;
-        // Older ones may have been removed: the first that is left tells how many they were.
+        // Older messages may have been removed: the number of the first remaining one includes them.
         mainSeq ??= Math.max(0, message.mainSeq - (main ? 1 : 0));
         await placeUpTo(message.seq);
         if (main) mainSeq++;

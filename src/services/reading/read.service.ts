@@ -13,7 +13,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { ReadCounts } from './read-counts';
 import type { ReadMarkers } from './read-markers';
 
-/** What people say of how far they have read, and what is left. Their other devices are told. */
+/** Moves read markers for users, and returns unread totals. Changes are published to the user's other devices. */
 export class ReadService {
   constructor(
     private readonly transactions: Transactions,
@@ -23,20 +23,20 @@ export class ReadService {
     private readonly bus: EventBus,
   ) {}
 
-  /** The caller has read a channel up to a message; a marker that is further stays. @throws AppError not_found */
+  /** Marks a channel as read up to a message; a marker that is further ahead stays. @throws AppError not_found */
   markRead(caller: Caller, channelId: string, { seq }: MarkReadInput): Promise<ChannelRead> {
     return this.move(caller, channelId, (channel, userId) => this.markers.advance(channel, userId, seq));
   }
 
   /**
-   * The caller wants a message and what comes after it to be unread again. It moves nothing that is unread already.
+   * Marks a message and all later ones as unread. A marker that is before it stays.
    * @throws AppError not_found
    */
   markUnread(caller: Caller, channelId: string, { seq }: MarkUnreadInput): Promise<ChannelRead> {
     return this.move(caller, channelId, (channel, userId) => this.markers.moveBack(channel, userId, seq));
   }
 
-  /** What is unread in all channels that the caller may read, with a bounded number of queries. */
+  /** Counts what is unread in all channels that the caller may read, with a fixed number of queries. */
   totals(caller: Caller): Promise<UnreadTotals> {
     return this.transactions.run(async () => {
       const channels = await this.access.readableChannels(caller.userId);
