@@ -32,7 +32,7 @@ test.each([
   ['a string', ['hello']],
   ['an array', [[]]],
   ['binary data', [Buffer.from('hello')]],
-  ['an operator in the place of an id', [{ channelId: { $ne: null }, clientMessageId: 'x', body: 'x' }]],
+  ['an operator instead of an id', [{ channelId: { $ne: null }, clientMessageId: 'x', body: 'x' }]],
   ['an unknown field', [{ channelId: 'a'.repeat(24), clientMessageId: 'x', body: 'x', admin: true }]],
   ['a blank body', [{ channelId: 'a'.repeat(24), clientMessageId: 'x', body: ' \n ' }]],
   ['a body that is too long', [{ channelId: 'a'.repeat(24), clientMessageId: 'x', body: 'x'.repeat(8001) }]],

@@ -43,8 +43,8 @@ describe('the input of an operation', () => {
     ['required', object({ a: text }, []), object({ a: text }), ['BREAKING .a is required']],
     ['optional', object({ a: text }), object({ a: text }, []), ['ok .a may be missing']],
     ['a type', object({ a: text }), object({ a: { type: 'number' } }), ['BREAKING .a is number, not string']],
-    ['a value less', { enum: ['a', 'b'] }, { enum: ['a'] }, ['BREAKING  is no longer "b"']],
-    ['a value more', { enum: ['a'] }, { enum: ['a', 'b'] }, ['ok  may also be "b"']],
+    ['a removed value', { enum: ['a', 'b'] }, { enum: ['a'] }, ['BREAKING  is no longer "b"']],
+    ['an added value', { enum: ['a'] }, { enum: ['a', 'b'] }, ['ok  may also be "b"']],
     ['an enumeration', text, { type: 'string', enum: ['a'] }, ['BREAKING  is one of "a" only']],
     ['no null', nullable, text, ['BREAKING  no longer takes null']],
     ['null', text, nullable, ['ok  also takes null']],
@@ -90,14 +90,14 @@ describe('the output of an operation', () => {
     ['a removed field', object({ a: text }), object({}), ['BREAKING .a was removed']],
     ['optional', object({ a: text }), object({ a: text }, []), ['BREAKING .a may be missing']],
     ['required', object({ a: text }, []), object({ a: text }), ['ok .a is required']],
-    ['a value more', { enum: ['a'] }, { enum: ['a', 'b'] }, ['BREAKING  may also be "b"']],
-    ['a value less', { enum: ['a', 'b'] }, { enum: ['a'] }, ['ok  is no longer "b"']],
+    ['an added value', { enum: ['a'] }, { enum: ['a', 'b'] }, ['BREAKING  may also be "b"']],
+    ['a removed value', { enum: ['a', 'b'] }, { enum: ['a'] }, ['ok  is no longer "b"']],
     ['null', text, nullable, ['BREAKING  may also be null']],
     ['no null', nullable, text, ['ok  no longer is null']],
     ['anything', text, {}, ['BREAKING  is anything, not string']],
     ['longer', { ...text, maxLength: 8 }, { ...text, maxLength: 9 }, ['ok  maxLength is 9, not 8']],
     [
-      'another kind of object',
+      'a new kind of object',
       { oneOf: [object({ kind: { const: 'a' } })] },
       { oneOf: [object({ kind: { const: 'a' } }), object({ kind: { const: 'b' } })] },
       ['BREAKING  may also be object kind: "b"'],
@@ -125,7 +125,11 @@ describe('the output of an operation', () => {
 describe('an operation', () => {
   const base = openApi({}, {});
   it.each<[string, object, string[]]>([
-    ['another name', { operationId: 'build' }, ['BREAKING POST /things operationId is build, not makeThing']],
+    [
+      'a changed name',
+      { operationId: 'build' },
+      ['BREAKING POST /things operationId is build, not makeThing'],
+    ],
     ['no token', { security: [] }, ['ok POST /things requires no token']],
     ['a removed parameter', { parameters: [] }, ['BREAKING POST /things query dry was removed']],
     [
@@ -139,7 +143,7 @@ describe('an operation', () => {
     ],
     ['no body', { requestBody: undefined }, ['BREAKING POST /things body is no longer application/json']],
     [
-      'another status',
+      'a changed status',
       { responses: { 202: { description: 'd' } } },
       ['BREAKING POST /things 201 is no longer answered', 'BREAKING POST /things 202 may be answered'],
     ],

@@ -154,7 +154,7 @@ describe('decision records', () => {
     ],
     ['no date', '0003-three.md', '# Three\n\nStatus: accepted\n', 'there is no line "Date: '],
     ['an invalid date', '0003-three.md', head('Status: accepted', '2026-02-30'), 'there is no line "Date: '],
-    ['a used number', '0002-zwei.md', head('Status: accepted'), '0002-two.md has the same number'],
+    ['a duplicate number', '0002-zwei.md', head('Status: accepted'), '0002-two.md has the same number'],
     ['a malformed name', '3-three.md', head('Status: accepted'), 'the name must be '],
   ])('with %s are reported', (_, name, text, problem) => {
     write(name, text);

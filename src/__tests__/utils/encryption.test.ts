@@ -43,7 +43,7 @@ describe('encryption', () => {
     const others = [deriveEncryptionKey(`${SECRET}.`, 'tests'), deriveEncryptionKey(SECRET, 'other tests')];
     for (const other of others) {
       expect(reasonOf(() => decrypt(other, encrypt(KEY, 'text', 'ada'), 'ada'))).toBe('other_key');
-      // Nor with a false key id.
+      // Nor with a forged key id.
       const renamed = { ...encrypt(KEY, 'text', 'ada'), keyId: other.id };
       expect(reasonOf(() => decrypt(other, renamed, 'ada'))).toBe('not_authentic');
     }

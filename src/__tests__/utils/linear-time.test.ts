@@ -38,31 +38,31 @@ import {
 } from '../../../tools/jest/linear-time';
 
 const URLS: Record<string, Make> = {
-  'a link that ends in full stops and brackets': between('http://a', '.)'),
+  'a link that ends with full stops and brackets': between('http://a', '.)'),
   'a link with brackets after full stops': (length) =>
     `http://a${'.'.repeat((length * 2) / 3)}${')'.repeat(length / 3)}`,
   'a link with brackets': (length) => `http://a${'('.repeat(length / 2)}${')'.repeat(length / 2)}`,
   'a link with punctuation and letters': between('http://a', '.x'),
   'a host of many letters': (length) => `http://${mixed(length)}/`,
   'a host of many dots': between('http://', 'a.'),
-  'a path that goes up': between('http://a/', '../'),
+  'a path with parent segments': between('http://a/', '../'),
   'an address of many numbers': between('http://', '0x1.'),
 };
 
 const PAGES: Record<string, Make> = {
   tags: between('<title>x</title>', '<a>'),
   'tags within tags that are closed': parts('<a>', '</b>'),
-  'tags without end': repeat('<a '),
+  'unclosed tags': repeat('<a '),
   'closed paragraphs': repeat('</p>'),
   attributes: between('<meta ', 'a="b" '),
   'attributes without values': between('<meta ', 'content '),
   titles: repeat('<title>'),
   'a title of character references': between('<title>', '&amp;'),
-  'character references without end': between('<title>', '&'),
+  'unfinished character references': between('<title>', '&'),
   comments: repeat('<!--'),
-  'a script that does not end': between('<script>', '</scrip'),
+  'an unclosed script': between('<script>', '</scrip'),
   drawings: repeat('<svg>'),
-  'a picture at a host of many letters': (length) =>
+  'an image at a host of many letters': (length) =>
     `<title>x</title><meta property=og:image content="http://${mixed(length)}/">`,
 };
 
@@ -76,21 +76,21 @@ const throughProxies = trustProxy(true);
 /** Every function that reads text of users or other outsiders, with special texts where needed. */
 const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
   ['links of a message', (text) => linksIn(text, 3), URLS],
-  ['addresses of the web', (text) => parseWebAddress(text), URLS],
-  ['relative addresses', (text) => parseWebAddress(text, 'http://localhost/'), URLS],
+  ['absolute URLs', (text) => parseWebAddress(text), URLS],
+  ['relative URLs', (text) => parseWebAddress(text, 'http://localhost/'), URLS],
   ['mentions', mentionNames],
   ['emoji', normalizeEmoji],
   ['words', wordsOf],
-  ['what is indexed of a message', (text) => searchFieldsOf(text, 'a'.repeat(24))],
+  ['the index terms of a message', (text) => searchFieldsOf(text, 'a'.repeat(24))],
   ['patterns of a search', (text) => patterns.map((pattern) => pattern.test(` ${text}`))],
   ['a search', parseSearch],
   ['the preview of a page', (html) => summarise('http://a/', { url: 'http://a/', html }), PAGES],
   ['highlights', (text) => highlightsIn(text, query)],
-  ['names of files', (text) => withEnding(displayName(text), 'webp')],
-  ['other endings of files', (text) => withEnding(text, 'webp')],
-  ['the header of a download', (text) => contentDisposition(displayName(text))],
+  ['file names', (text) => withEnding(displayName(text), 'webp')],
+  ['other file extensions', (text) => withEnding(text, 'webp')],
+  ['the download header', (text) => contentDisposition(displayName(text))],
   [
-    'how groups are found',
+    'the search terms of groups',
     (text) => {
       const group = parseInput(createGroupInput, { name: text, description: text, visibility: 'public' });
       return listingOf({ ...group, _id: new ObjectId(), archivedAt: null } as Parameters<
@@ -98,13 +98,13 @@ const FUNCTIONS: [name: string, work: Work, own?: Record<string, Make>][] = [
       >[0]);
     },
   ],
-  ['searches for groups', (text) => queryWordsOf(text.slice(0, 80))],
+  ['group searches', (text) => queryWordsOf(text.slice(0, 80))],
   ['common passwords', (text) => refuseCommonPassword(text, 'ada')],
-  ['the log of errors', (text) => errors.record('route', new Error(text), null)],
-  ['names that are alike', (text) => nearestName(text, ['PORT', 'MONGODB_URI'])],
+  ['the error log', (text) => errors.record('route', new Error(text), null)],
+  ['look-alike names', (text) => nearestName(text, ['PORT', 'MONGODB_URI'])],
   ['access tokens', (text) => jwt.verify(text, 'x'.repeat(32)), { parts: between('a.', 'a', '.a') }],
   [
-    'addresses of proxies',
+    'proxy addresses',
     (text) => {
       const request = { headers: { 'x-forwarded-for': text }, socket: { remoteAddress: '127.0.0.1' } };
       return isPublicAddress(clientAddress(request as unknown as IncomingMessage, throughProxies));

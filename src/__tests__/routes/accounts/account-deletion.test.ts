@@ -32,7 +32,7 @@ const promote = (person: Person, by: Person, on = server) =>
 describe('a dangerous action', () => {
   const acts: [string, (person: Person, proof: object) => ReturnType<typeof remove>][] = [
     ['deleting the account', remove],
-    ['deactivating it', deactivate],
+    ['deactivating the account', deactivate],
     [
       'changing the address',
       ({ token, username }, proof) =>
@@ -44,7 +44,7 @@ describe('a dangerous action', () => {
         server.api.post('/api/auth/password', { ...proof, newPassword: 'a wholly new passphrase' }, token),
     ],
     [
-      'turning the second factor off',
+      'disabling the second factor',
       ({ token }, proof) => server.api.post('/api/auth/totp/disable', proof, token),
     ],
   ];

@@ -120,12 +120,12 @@ describe('tampering', () => {
   const replace = (entry: Document) => stored().replaceOne({ _id: entry['_id'] }, entry);
 
   it.each<[string, Document]>([
-    ['who', { actorId: new ObjectId() }],
-    ['to whom', { targetId: null }],
-    ['what', { action: 'user.restored' }],
-    ['when', { at: new Date(0) }],
-    ['from where', { address: '10.0.0.1' }],
-    ['details', { details: { role: 'client' } }],
+    ['the actor', { actorId: new ObjectId() }],
+    ['the target', { targetId: null }],
+    ['the action', { action: 'user.restored' }],
+    ['the time', { at: new Date(0) }],
+    ['the address', { address: '10.0.0.1' }],
+    ['the details', { details: { role: 'client' } }],
     ['the id', {}],
     ['a field that entries do not have', { note: 'x' }],
     ['a field of another type', { at: 'yesterday' }],

@@ -152,16 +152,16 @@ describe('a change that fails midway stores nothing and sends no event', () => {
 
   test.each<[string, Parameters<typeof breakAt>, () => Promise<Answer>]>([
     ['deleting a channel', ['slowModeMarks', 'deleteMany', 0], () => remove(channelId)],
-    ['deleting a channel, at its end', ['auditLog', 'insertOne', 0], () => remove(channelId)],
-    ['closing a channel', ['channelMembers', 'updateOne', 0], () => show(channelId, 'private')],
-    ['opening a channel', ['groups', 'findOneAndUpdate', 0], () => show(others[1]!, 'public')],
+    ['deleting a channel, in the last step', ['auditLog', 'insertOne', 0], () => remove(channelId)],
+    ['making a channel private', ['channelMembers', 'updateOne', 0], () => show(channelId, 'private')],
+    ['making a channel public', ['groups', 'findOneAndUpdate', 0], () => show(others[1]!, 'public')],
     [
-      'arranging channels',
+      'reordering channels',
       ['channels', 'findOneAndUpdate', 1],
       () => put(`/api/groups/${groupId}/channel-order`, { channelIds: [others[1], others[0], channelId] }),
     ],
     [
-      'banning somebody',
+      'banning a user',
       ['notifications', 'insertMany', 0],
       () => put(`/api/channels/${channelId}/restrictions/${guest.id}`, { kind: 'banned' }),
     ],

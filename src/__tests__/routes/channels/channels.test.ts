@@ -79,7 +79,7 @@ describe('creating a channel', () => {
     ['a blank name', { name: '  ' }],
     ['a name of 81 characters', { name: 'x'.repeat(81) }],
     ['a topic of 501 characters', { topic: 'x'.repeat(501) }],
-    ['another visibility', { visibility: 'hidden' }],
+    ['an unknown visibility', { visibility: 'hidden' }],
     ['a sequence number', { seq: 10 }],
   ])('refuses %s', async (_, wrong) => {
     const { groupId } = await room();

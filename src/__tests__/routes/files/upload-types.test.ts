@@ -54,35 +54,31 @@ const utf16 = (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le');
 describe('the type of a file is determined by its content', () => {
   const files: [string, string | Buffer, string][] = [
     ['a note', 'Grüße aus Lissabon 🌊\n', 'text/plain'],
-    ['a note that begins as a bitmap does', 'BMW or train?', 'text/plain'],
-    ['a note that begins as a solid does', 'solid work, everyone', 'text/plain'],
-    ['a log in colours', '\u001b[31mfailed\u001b[0m\r\n\tat once\f', 'text/plain'],
+    ['a note that begins like a bitmap', 'BMW or train?', 'text/plain'],
+    ['a note that begins like a solid', 'solid work, everyone', 'text/plain'],
+    ['a log with colours', '\u001b[31mfailed\u001b[0m\r\n\tat once\f', 'text/plain'],
     ['a calendar', 'BEGIN:VCALENDAR\nVERSION:2.0\nEND:VCALENDAR\n', 'text/plain'],
     ['SVG', svg, 'text/plain'],
-    ['SVG with an XML head', `<?xml version="1.0"?>\n${svg}`, 'text/plain'],
+    ['SVG with an XML declaration', `<?xml version="1.0"?>\n${svg}`, 'text/plain'],
     ['HTML', '<!doctype html><script>alert(1)</script>', 'text/plain'],
     ['a PDF', '%PDF-1.7\n%âãÏÓ\n', 'application/pdf'],
     ['a ZIP archive', Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex'), 'application/zip'],
     ['an MP4', mp4, 'video/mp4'],
-    ['a film without a file type', mov, 'video/quicktime'],
+    ['a video without a file type', mov, 'video/quicktime'],
     ['MP3', mp3, 'audio/mpeg'],
-    ['MP3 after a tag', Buffer.concat([tagged(300), mp3]), 'audio/mpeg'],
-    [
-      'MP3 that ends soon, with a tag',
-      Buffer.concat([mp3.subarray(0, 417), Buffer.from('TAG')]),
-      'audio/mpeg',
-    ],
+    ['MP3 after an ID3 tag', Buffer.concat([tagged(300), mp3]), 'audio/mpeg'],
+    ['a short MP3 with an ID3 tag', Buffer.concat([mp3.subarray(0, 417), Buffer.from('TAG')]), 'audio/mpeg'],
     ['AAC', aac, 'audio/aac'],
     ['a note in UTF-16', utf16('Grüße aus Lissabon 🌊\r\n'), 'text/plain'],
-    ['a note in UTF-16 of the other order', utf16('Grüße\r\n').swap16(), 'text/plain'],
+    ['a note in big-endian UTF-16', utf16('Grüße\r\n').swap16(), 'text/plain'],
     ['HTML in UTF-16', utf16('<!doctype html><script>alert(1)</script>'), 'text/plain'],
     ['XML in UTF-16', utf16('<?xml version="1.0"?><a/>'), 'text/plain'],
-    ['a note with a mark', `\ufeff${svg}`, 'text/plain'],
-    ['a note that begins as a film does', 'The free version of it', 'text/plain'],
-    ['a note that begins as a picture does', 'GIF89a or PNG?', 'text/plain'],
-    ['a script that begins as a picture does', 'GIF89a/*<svg/onload=alert(1)>*/=1', 'text/plain'],
-    ['a note that begins as an archive does', 'BZh is how it begins', 'text/plain'],
-    ['a note that begins as sound does', 'ID3 tags, fLaC and OggS', 'text/plain'],
+    ['a note with a byte order mark', `\ufeff${svg}`, 'text/plain'],
+    ['a note that begins like a video', 'The free version of it', 'text/plain'],
+    ['a note that begins like an image', 'GIF89a or PNG?', 'text/plain'],
+    ['a script that begins like an image', 'GIF89a/*<svg/onload=alert(1)>*/=1', 'text/plain'],
+    ['a note that begins like an archive', 'BZh is how it begins', 'text/plain'],
+    ['a note that begins like audio', 'ID3 tags, fLaC and OggS', 'text/plain'],
     ['a note about PDF', '%PDF is how it begins', 'text/plain'],
     ['RTF', '{\\rtf1 Hello}', 'application/rtf'],
     ['nothing', '', 'text/plain'],
@@ -102,28 +98,25 @@ describe('the type of a file is determined by its content', () => {
   });
 
   const others: [string, Buffer][] = [
-    ['a program', Buffer.from('7f454c4602010100', 'hex')],
-    ['a program for Windows', Buffer.concat([Buffer.from('MZ'), Buffer.alloc(200)])],
-    ['bytes without meaning', Buffer.from('00ff00ff00ff', 'hex')],
+    ['an executable', Buffer.from('7f454c4602010100', 'hex')],
+    ['an executable for Windows', Buffer.concat([Buffer.from('MZ'), Buffer.alloc(200)])],
+    ['random bytes', Buffer.from('00ff00ff00ff', 'hex')],
     ['text in another encoding', Buffer.from('Grüße', 'latin1')],
     ['text with a NUL', Buffer.from('a\0b')],
-    ['text that ends inside a character', Buffer.from('Grüße 🌊').subarray(0, -1)],
-    ['text in UTF-16 that ends inside a character', utf16('Grüße 🌊').subarray(0, -2)],
+    ['text that is cut within a character', Buffer.from('Grüße 🌊').subarray(0, -1)],
+    ['text in UTF-16 that is cut within a character', utf16('Grüße 🌊').subarray(0, -2)],
     ['text in UTF-16 of an odd length', utf16('Grüße').subarray(0, -1)],
-    ['text in UTF-16 without a mark', utf16('Grüße').subarray(2)],
+    ['text in UTF-16 without a byte order mark', utf16('Grüße').subarray(2)],
     ['text in UTF-32', Buffer.from('fffe000041000000', 'hex')],
-    ['what begins as sound in MP3 does', Buffer.concat([Buffer.from('fffb9000', 'hex'), randomBytes(2000)])],
+    ['data that begins like MP3', Buffer.concat([Buffer.from('fffb9000', 'hex'), randomBytes(2000)])],
+    ['data that begins like AAC', Buffer.concat([Buffer.from('fff150800800fc', 'hex'), Buffer.alloc(99)])],
     [
-      'what begins as sound in AAC does',
-      Buffer.concat([Buffer.from('fff150800800fc', 'hex'), Buffer.alloc(99)]),
-    ],
-    [
-      'frames of different sounds',
+      'frames of different audio formats',
       Buffer.concat([mp3.subarray(0, 417), Buffer.from('fff3', 'hex'), mp3.subarray(2)]),
     ],
-    ['a tag of sound without sound', Buffer.concat([tagged(20), Buffer.from('<script>alert(1)</script>')])],
+    ['an ID3 tag without audio', Buffer.concat([tagged(20), Buffer.from('<script>alert(1)</script>')])],
     [
-      'what begins as a film does',
+      'data that begins like a video',
       Buffer.concat([Buffer.from([255, 1, 2, 3]), Buffer.from('free'), Buffer.alloc(99)]),
     ],
     ['a font', Buffer.from(`0001000000${'00'.repeat(99)}`, 'hex')],
@@ -152,10 +145,10 @@ it('text in UTF-16 keeps its encoding when downloaded', async () => {
 describe('a file that is valid in two formats is never shown as a page by browsers', () => {
   const page = '<!doctype html><script>alert(1)</script>';
   const polyglots: [string, () => Buffer | Promise<Buffer>][] = [
-    ['a picture and HTML', async () => Buffer.concat([await noiseImage(9, 9, 'gif'), Buffer.from(page)])],
+    ['an image and HTML', async () => Buffer.concat([await noiseImage(9, 9, 'gif'), Buffer.from(page)])],
     ['a PDF and HTML', () => Buffer.from(`%PDF-1.7\n${page}`)],
-    ['a film and HTML', () => Buffer.concat([mp4, Buffer.from(page)])],
-    ['sound and HTML', () => Buffer.concat([tagged(120), mp3, Buffer.from(page)])],
+    ['a video and HTML', () => Buffer.concat([mp4, Buffer.from(page)])],
+    ['audio and HTML', () => Buffer.concat([tagged(120), mp3, Buffer.from(page)])],
     [
       'an archive and HTML',
       () => Buffer.concat([Buffer.from(page), Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex')]),
@@ -264,9 +257,9 @@ describe('an image', () => {
 
 describe('a file that is too large', () => {
   const sizes: [string, Buffer, number][] = [
-    ['a picture', PICTURE, 2 * MB],
+    ['an image', PICTURE, 2 * MB],
     ['a video', mp4, 4 * MB],
-    ['any other', Buffer.from('%PDF-1.7\n'), 3 * MB],
+    ['any other type', Buffer.from('%PDF-1.7\n'), 3 * MB],
   ];
   it.each(sizes)('(%s) is refused by the limit of its type', async (_, beginning, limit) => {
     const padded = (size: number) => Buffer.concat([beginning, Buffer.alloc(size - beginning.length)]);

@@ -54,11 +54,11 @@ describe('a file that is not an image', () => {
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)" width="9" height="9"/>';
   const files: [string, string | Buffer][] = [
     ['SVG', svg],
-    ['SVG with an XML head', `<?xml version="1.0"?>\n${svg}`],
+    ['SVG with an XML declaration', `<?xml version="1.0"?>\n${svg}`],
     ['HTML', '<!doctype html><script>alert(1)</script>'],
     ['text', 'hello'],
     ['PDF', '%PDF-1.7\n%âãÏÓ\n'],
-    ['a program', Buffer.from('7f454c4602010100', 'hex')],
+    ['an executable', Buffer.from('7f454c4602010100', 'hex')],
     ['a ZIP archive', Buffer.from('504b0304140000000800', 'hex')],
   ];
   it.each(files)('(%s) is refused, whatever its name', async (_, content) => {
@@ -129,7 +129,7 @@ describe('a malformed form', () => {
     ['a field with a long name', [{ ...avatarPart(PICTURE), field: 'a'.repeat(500) }]],
     ['two files', [avatarPart(PICTURE), avatarPart(PICTURE)]],
     ['a file and one more in another field', [avatarPart(PICTURE), { ...avatarPart(PICTURE), field: 'x' }]],
-    ['text in the place of the file', [{ field: 'avatar', content: 'hello' }]],
+    ['text instead of the file', [{ field: 'avatar', content: 'hello' }]],
     ['a file and text', [avatarPart(PICTURE), { field: '__proto__', content: 'x' }]],
   ];
   it.each(forms)('(%s) is refused', async (_, files) => {
@@ -151,8 +151,12 @@ describe('a malformed form', () => {
 
   it.each([
     ['has no boundary', bodyOf(PICTURE), 'multipart/form-data'],
-    ['ends in the middle', bodyOf(PICTURE).subarray(0, -30), undefined],
-    ['has a broken head', Buffer.from('--limit\r\nContent-Dis\0position\r\n\r\nx\r\n--limit--'), undefined],
+    ['is cut off', bodyOf(PICTURE).subarray(0, -30), undefined],
+    [
+      'has a malformed header',
+      Buffer.from('--limit\r\nContent-Dis\0position\r\n\r\nx\r\n--limit--'),
+      undefined,
+    ],
   ])('is refused when it %s', async (_, body, type) => {
     expect((await sendRaw(body, type)).status).toBe(400);
   });

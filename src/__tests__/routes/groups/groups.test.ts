@@ -85,11 +85,11 @@ describe('creating a group', () => {
     ['a blank name', { name: ' \u00a0 ' }],
     ['a name of 81 characters', { name: 'x'.repeat(81) }],
     ['a name with a control character', { name: 'a\u0007' }],
-    ['a name that is half a character', { name: '\ud800' }],
+    ['a name that is a lone surrogate', { name: '\ud800' }],
     ['no visibility', { visibility: undefined }],
-    ['another visibility', { visibility: 'secret' }],
+    ['an unknown visibility', { visibility: 'secret' }],
     ['a description of 1001 characters', { description: 'x'.repeat(1001) }],
-    ['a count of members', { memberCount: 1000 }],
+    ['a member count', { memberCount: 1000 }],
   ])('refuses %s', async (_, wrong) => {
     const answer = await create({ name: randomUUID(), visibility: 'public', ...wrong });
     expect(answer).toMatchObject(refused(400, 'validation_failed'));

@@ -222,7 +222,7 @@ describe('a refused write', () => {
 
   test.each([
     ['without a token', { person: null }, 401],
-    ['with a wrong body', { body: { name: 7 } }, 400],
+    ['with an invalid body', { body: { name: 7 } }, 400],
   ])('%s is refused before its key is looked up', async (_name, call, status) => {
     const [key, body] = [randomUUID(), newGroup()];
     await keyed('post', '/api/groups', key, { body });

@@ -80,7 +80,7 @@ describe('registering', () => {
     ['a username with a space', { username: 'a b c' }],
     ['a username that is an address', { username: 'a@b.org' }],
     ['a username that starts with a dot', { username: '.abc' }],
-    ['a username in other letters', { username: 'Аda1' }],
+    ['a username in another script', { username: 'Аda1' }],
     ['a malformed address', { email: 'nobody' }],
     ['an address of 255 characters', { email: `${'a'.repeat(243)}@example.org` }],
     ['a password of nine characters', { password: '123456789' }],

@@ -288,27 +288,30 @@ describe('a change of address that an intruder has requested', () => {
       (person) => post('/api/auth/password', { password: PASSWORD, newPassword: NEW }, person),
     ],
     [
-      'the owner resets it',
+      'the owner resets the password',
       async ({ email }) => {
         await server.api.post('/api/auth/password/forgot', { email });
         return reset(await mailbox.takeToken(email, 'reset-password'));
       },
     ],
     ['the owner logs out everywhere', (person) => post('/api/auth/logout-everywhere', undefined, person)],
-    ['they are logged out', ({ id }) => post(`/api/admin/users/${id}/logout`, undefined, admin)],
     [
-      'an administrator sends a link to reset it',
+      'an administrator logs the owner out',
+      ({ id }) => post(`/api/admin/users/${id}/logout`, undefined, admin),
+    ],
+    [
+      'an administrator sends a link to reset the password',
       ({ id }) => post(`/api/admin/users/${id}/reset-password`, undefined, admin),
     ],
     [
-      'they are suspended',
+      'the owner is suspended',
       async ({ id }) => {
         await post(`/api/admin/users/${id}/suspend`, { reason: 'x' }, admin);
         return post(`/api/admin/users/${id}/restore`, undefined, admin);
       },
     ],
     [
-      'they are banned',
+      'the owner is banned',
       async ({ id }) => {
         await post(`/api/admin/users/${id}/ban`, { reason: 'x' }, admin);
         return post(`/api/admin/users/${id}/restore`, undefined, admin);

@@ -351,7 +351,7 @@ describe('a thread', () => {
     const device = await connectClient(bruno);
     expect((await server.api.post(`/api/groups/${groupId}/leave`, undefined, bruno.token)).status).toBe(204);
     await sendMessage(server.api, channelId, chiara, 'Reply', { threadId: root.id });
-    // A round trip: whatever the device was to be told before has come.
+    // A round trip: every earlier event has arrived.
     await device.ask('message:delete', {});
     expect(device.events.filter(({ event }) => event === 'thread:updated')).toEqual([]);
   });

@@ -97,7 +97,7 @@ describe('a channel with a retention time', () => {
     expect((await setDays(channelId, null)).body.channel.retentionDays).toBeNull();
     const { channelId: other } = await createHistory();
     await setDays(other, 1);
-    // The sweep that removes the messages of one channel has left the other one alone.
+    // The clean-up of one channel has left the other one alone.
     await until(async () => (await seqs(other)).length < COUNT - 1);
     expect(await seqs(channelId)).toHaveLength(COUNT);
   });

@@ -163,7 +163,7 @@ describe('a ban', () => {
     ['was in the group', async (groupId: string) => void (await add(groupId, ada, owner))],
     ['was invited', async (groupId: string) => void (await invite(groupId, ada, owner))],
     [
-      'had asked to come in',
+      'had requested to join',
       async (groupId: string) => {
         await done(owner, 'patch', `/api/groups/${groupId}`, { joinPolicy: 'approval' });
         await done(ada, 'post', `/api/groups/${groupId}/join-requests`, {});
@@ -254,7 +254,7 @@ describe('a user who requires an invite', () => {
 
   it.each([
     ['blocks the caller', () => block(ada, owner)],
-    ['wants to be asked', () => inviteOnly(ada)],
+    ['requires an invite', () => inviteOnly(ada)],
   ])('is not added when the setting changes in the middle of it: %s', async (_, change) => {
     const { groupId } = await callForRoom(server.api, owner);
     const { users } = server.context.services;
@@ -294,7 +294,7 @@ describe('the same notification over and over again', () => {
 
   it.each([
     ['who has not blocked them', () => Promise.resolve()],
-    ['who has, and cannot be told by it', () => block(ada, mallory)],
+    ['who has blocked them, which the refusal does not reveal', () => block(ada, mallory)],
   ])('is refused for invites to a user %s', async (_, before) => {
     await before();
     const groupId = await ownGroup(mallory);

@@ -30,7 +30,7 @@ afterAll(async () => {
   await here.close();
 });
 
-/** A collection and one of its operations: where a call is held up, just before it or just after it. */
+/** A collection and one of its operations, where a call is paused just before or just after it. */
 type Place = [keyof Collections, string, 'after'?];
 
 /**
@@ -97,9 +97,9 @@ const into = { channelMembers: ['channelMembers', 'updateOne'] as Place };
 const entries: Record<string, (world: World) => Promise<Answer>> = {
   'adding to a private channel': ({ closed, person }) =>
     post(`/api/channels/${closed}/members`, { userId: person.id }, owner),
-  'handing a private channel over': ({ closed, person }) =>
+  'transferring a private channel': ({ closed, person }) =>
     post(`/api/channels/${closed}/transfer`, { userId: person.id }, owner),
-  'closing a channel': ({ open, person }) =>
+  'making a channel private': ({ open, person }) =>
     here.api.patch(`/api/channels/${open}`, { visibility: 'private' }, person.token),
   'creating a private channel': ({ groupId, person }) =>
     post('/api/channels', { groupId, name: 'mine', visibility: 'private' }, person),
@@ -265,7 +265,7 @@ test('a user who leaves while a mention of them is published is not notified', a
   const client = await connect(here.url, person.token, { transports: ['websocket'] });
   const say = (clientMessageId: string, body: string) =>
     post(`/api/channels/${open}/messages`, { clientMessageId, body }, owner);
-  // From then on a send does not read the channel, but only the announcement does.
+  // From then on the send itself does not read the channel; only its publication does.
   await say('plain', 'Nobody is meant');
   const answers = await interleave(
     ['channels', 'findOne'],

@@ -4,11 +4,11 @@ import { Jobs } from '../../../services/kernel/jobs';
 import { Lifecycle } from '../../../services/kernel/lifecycle';
 import { MemoryTelemetry } from '../../../services/kernel/telemetry';
 
-/** A clock that a test moves on. It waits for everything that a timer has caused before it goes on. */
+/** A clock that a test advances. It waits for all effects of a timer before it continues. */
 class TestClock implements Clock {
   private time = 1_000_000;
   private timers: { at: number; callback: () => void }[] = [];
-  /** Milliseconds by which timers end too early. */
+  /** By how many milliseconds timers fire too early. */
   early = 0;
 
   now = () => this.time;
@@ -46,9 +46,9 @@ let random: number;
 let logged: unknown[];
 let lifecycle: Lifecycle;
 let jobs: Jobs;
-/** Whether what runs now is outside of the transaction of whoever has woken it. */
+/** Whether the current code runs outside of the transaction of the caller that woke the job. */
 let isOutside = false;
-/** When runs began, in milliseconds since the start of the test. */
+/** The start times of the runs, in milliseconds since the start of the test. */
 let runs: number[];
 
 beforeEach(() => prepare());
@@ -77,7 +77,7 @@ function prepare(lease?: Lease): void {
   });
 }
 
-/** Adds a job that notes when it runs, and does some work. */
+/** Adds a job that records its runs and does some work. */
 function add(options: Partial<JobOptions>, work: JobOptions['run'] = () => {}): BackgroundJob {
   const start = clock.now();
   const run: JobOptions['run'] = (signal) => {
@@ -87,7 +87,7 @@ function add(options: Partial<JobOptions>, work: JobOptions['run'] = () => {}): 
   return jobs.add({ name: 'work', scope: 'node', ...options, run });
 }
 
-/** A promise, and what ends it. */
+/** A promise, and the function that resolves it. */
 function gate() {
   let open = () => {};
   const passed = new Promise<void>((resolve) => (open = resolve));
@@ -113,7 +113,7 @@ describe('the runs of a job', () => {
 
   it.each<[string, Partial<JobOptions>, number[]]>([
     ['at the start and at its interval', { intervalMs: 1000 }, [0, 1000, 2000, 3000]],
-    ['at its interval alone', { intervalMs: 1000, atStart: false }, [1000, 2000, 3000]],
+    ['at its interval only', { intervalMs: 1000, atStart: false }, [1000, 2000, 3000]],
     ['only when it is woken', {}, []],
   ])('occur %s', async (_, options, expected) => {
     add(options);
@@ -125,7 +125,7 @@ describe('the runs of a job', () => {
   it.each([
     ['an earlier time', 300, [0, 300]],
     ['a later time, but no later than at the interval', 1700, [0, 1000]],
-    ['a time that has passed', -50, [0, 0]],
+    ['a time in the past', -50, [0, 0]],
   ])('occur at %s that a run returned', async (_, wait, expected) => {
     const due = at(wait);
     add({ intervalMs: 1000 }, () => Promise.resolve(runs.length === 1 ? due : undefined));
@@ -167,7 +167,7 @@ describe('the runs of a job', () => {
     expect(runs).toEqual([]);
     await clock.pass(1);
     expect(runs).toEqual([500]);
-    // Node.js runs at once what is to wait longer than 2^31 - 1 ms.
+    // Node.js fires timers of more than 2^31 - 1 ms at once.
     job.wake(at(40 * 24 * 3600_000));
     await clock.pass(39 * 24 * 3600_000);
     expect(runs).toHaveLength(1);

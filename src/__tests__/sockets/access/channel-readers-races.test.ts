@@ -15,7 +15,7 @@ import {
 import { upload } from '../../fixtures/uploads';
 
 let harness: AccessHarness;
-/** When messages, and notifications of their mentions, were published, by the ids of the messages. Moments are counted. */
+/** When messages and the notifications about their mentions were published, by message id. Times are counted. */
 const publishedAt = new Map<string, number>();
 let moment = 0;
 
@@ -71,7 +71,7 @@ const anyRace: fc.Arbitrary<Command[]> = fc
 /** A world with several possible states. */
 type Uncertain = World & {
   models: AccessModel[];
-  /** The uploads that messages have, by the index of the channel. */
+  /** The uploads of messages, by the index of the channel. */
   files: Map<number, string>;
 };
 
@@ -201,7 +201,7 @@ test(
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** What some people should see in a world, wherever they look. */
+/** The expected views of some users in a given state. */
 function expectedOf(
   { files }: Uncertain,
   model: AccessModel,
@@ -216,7 +216,7 @@ function expectedOf(
       overview: reads,
       sync: reads,
       files: reads.filter((where) => files.has(where)),
-      // Nobody is told of what they say themselves.
+      // Senders are not notified of their own messages.
       mentions: who === 0 ? [] : [...mentions.values()].filter((where) => reads.includes(where)),
     };
   });

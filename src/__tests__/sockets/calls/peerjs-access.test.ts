@@ -37,8 +37,8 @@ describe('registration of a peer', () => {
     ['no token', 'unauthenticated', () => start('')],
     ['an invented token', 'token_invalid', () => start('invented')],
     ['a refresh token', 'token_invalid', () => start(ada.refreshToken)],
-    ['an id that PeerJS would not take', 'validation_failed', () => start(ada, 'a/../b')],
-    ['an endless id', 'validation_failed', () => start(ada, 'a'.repeat(65))],
+    ['an id that PeerJS would not accept', 'validation_failed', () => start(ada, 'a/../b')],
+    ['an id that is too long', 'validation_failed', () => start(ada, 'a'.repeat(65))],
   ])('is refused with %s', async (_what, code, begin) => {
     const peer = begin();
     // Real clients send what they have as soon as the WebSocket is open.

@@ -64,7 +64,10 @@ describe('an event that arrives while sync is in progress', () => {
   const news: [string, Action][] = [
     ['a message', created(message)],
     ['the acknowledgement of a message', { type: 'sent', message: messageAt(4, 2, ME) }],
-    ['a marker', { type: 'event', name: 'channel:read', payload: { read: { ...readAt(4, 2), version: 2 } } }],
+    [
+      'a read marker',
+      { type: 'event', name: 'channel:read', payload: { read: { ...readAt(4, 2), version: 2 } } },
+    ],
   ];
 
   test.each(news)('%s of a channel that is older in the answer: sync is repeated', (_name, one) => {

@@ -179,7 +179,7 @@ test('each change is sent to the users concerned, once and in one order', async 
   const channel = `/api/channels/${body.channel.id}`;
   const group = `/api/groups/${groupId}`;
   const devices = [await connectClient(owner), await connectClient(member), await connectClient(observer)];
-  /** What the owner, the member and the witness are told of a call, by the names of the events. */
+  /** The names of the events that the owner, the member and the observer receive for a call. */
   async function eventsAfter(method: 'post' | 'patch' | 'delete', path: string, payload?: object) {
     const before = devices.map(({ events: received }) => received.length);
     const answer = await server.api.call(method, path, {
@@ -228,7 +228,7 @@ test('each change is sent to the users concerned, once and in one order', async 
     ['group:updated', 'channel:removed'],
   ]);
   await eventsAfter('post', `${channel}/members`, { userId });
-  // Their way out of the channel is told to those who stay in it, and theirs out of the group to those who stay there.
+  // Their removal from the channel is sent to its remaining members, and the one from the group to the group's.
   expect(await eventsAfter('delete', `${group}/members/${userId}`)).toEqual([
     ['channel_member:removed', 'member:removed'],
     ['group:removed'],

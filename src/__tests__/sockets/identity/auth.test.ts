@@ -32,12 +32,12 @@ async function connectClient(
 }
 
 /** How a socket is closed: the announced reason, and the reason of Socket.IO. */
-async function endOf({ socket }: Client): Promise<{ told: string; how: string }> {
+async function endOf({ socket }: Client): Promise<{ announced: string; how: string }> {
   const received = new Promise<string>((resolve) =>
     socket.once('auth:ended', ({ reason }) => resolve(reason)),
   );
   const how = new Promise<string>((resolve) => socket.once('disconnect', resolve));
-  return { told: await received, how: await how };
+  return { announced: await received, how: await how };
 }
 
 const post = (path: string, body: unknown, { token }: Person) => server.api.post(path, body, token);
@@ -98,7 +98,7 @@ describe('the end of a session closes its sockets with the reason and stops thei
     const message = { clientMessageId, body: 'Is she gone?' };
     expect((await post(`/api/channels/${channelId}/messages`, message, admin)).status).toBe(201);
     await observer.waitForMessage((received) => received.message.clientMessageId === clientMessageId);
-    const end = { told: reason, how: 'io server disconnect' };
+    const end = { announced: reason, how: 'io server disconnect' };
     expect(await ends).toEqual([end, end]);
     for (const { messages: received } of [socket, polling]) expect(received).toEqual([]);
     await expect(connect(server.url, ada.token)).rejects.toMatchObject({ data: { code: 'session_revoked' } });
@@ -172,7 +172,7 @@ describe('the expiry of the token of a socket', () => {
     client.socket.onAny((event: string) => event.startsWith('auth:') && events.push(event));
     const [expiresAt, end] = await Promise.all([expiring(client), endOf(client)]);
     const now = Date.now();
-    expect(end).toEqual({ told: 'token_expired', how: 'io server disconnect' });
+    expect(end).toEqual({ announced: 'token_expired', how: 'io server disconnect' });
     expect(events).toEqual(['auth:expiring', 'auth:ended']);
     // Timers of Node.js may fire a millisecond early.
     expect(now).toBeGreaterThanOrEqual(Date.parse(expiresAt) - 2);
@@ -190,7 +190,7 @@ describe('the expiry of the token of a socket', () => {
     expect(answer).toEqual({ ok: true, data: { expiresAt: second } });
     expect(Date.parse(second)).toBeGreaterThan(Date.parse(first));
     expect(over).toBe(false);
-    expect((await end).told).toBe('token_expired');
+    expect((await end).announced).toBe('token_expired');
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(second) - 2);
   });
 

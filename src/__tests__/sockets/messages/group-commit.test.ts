@@ -41,7 +41,7 @@ const stored = () =>
     .sort({ seq: 1 })
     .toArray();
 
-/** How many batches the writer has measured, and how many sends were in them. */
+/** The number of batches that the writer has measured, and the number of sends in them. */
 function measured(): { count: number; sum: number } {
   const metric = server.context.telemetry.collect().find(({ name }) => name === 'message_batch_size');
   const [series] = metric?.kind === 'histogram' ? metric.series : [];

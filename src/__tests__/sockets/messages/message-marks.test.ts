@@ -219,7 +219,7 @@ describe('a user who may not', () => {
   const calls: [string, ClientEvent, (id: string, by: Person) => Promise<any>, object][] = [
     ['react', 'message:react', (id, by) => put(reaction(id, '👍'), by), { emoji: '👍' }],
     [
-      'take a reaction away',
+      'remove a reaction',
       'message:unreact',
       (id, by) => server.api.delete(reaction(id, '👍'), by.token),
       { emoji: '👍' },
@@ -229,7 +229,7 @@ describe('a user who may not', () => {
     ['bookmark', 'message:bookmark', (id, by) => put(`/api/messages/${id}/bookmark`, by), {}],
     ['follow', 'thread:follow', (id, by) => put(`/api/messages/${id}/follow`, by), {}],
     [
-      'mark a thread read',
+      'mark a thread as read',
       'thread:mark_read',
       (id, by) => put(`/api/messages/${id}/thread-read`, by, { seq: 1 }),
       { seq: 1 },
@@ -246,7 +246,7 @@ describe('a user who may not', () => {
   ];
 
   test.each(calls)(
-    'read a message cannot %s it, and only learns that it was not found',
+    'read a message can use no action on it (%s), and only learns that it was not found',
     async (_, event, overRest, more) => {
       const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
       const { id } = await sendMessage(server.api, channelId, ada);

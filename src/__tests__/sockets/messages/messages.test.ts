@@ -46,7 +46,7 @@ describe('the handshake', () => {
     ['no token', undefined, 'unauthenticated'],
     ['a number as token', 7, 'unauthenticated'],
     ['an empty token', '', 'unauthenticated'],
-    ['a made-up token', 'abc.def.ghi', 'token_invalid'],
+    ['an invented token', 'abc.def.ghi', 'token_invalid'],
   ])('refuses %s with a code', async (_name, token, code) => {
     await expect(connect(server.url, token as string)).rejects.toMatchObject({ data: { code } });
   });

@@ -98,7 +98,7 @@ describe('typing is not sent', () => {
   const block = (who: Person, whom: Person) =>
     server.api.call('put', `/api/users/me/blocks/${whom.id}`, { token: who.token });
 
-  test.each(['by whom the typist was blocked', 'whom the typist has blocked'])(
+  test.each(['who have blocked the typist', 'who are blocked by the typist'])(
     'to those %s',
     async (which) => {
       const other = await connectClient(ada);
