@@ -12,22 +12,22 @@ import { AppError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import type { FileStorage } from './file-storage';
 
-/** The folders of the storage that files on messages are in. */
+/** The folders of the storage that contain the files of messages. */
 export const ATTACHMENT_FOLDERS = ['images', 'files'] as const;
 
-/** Uploads that are removed at a time. */
+/** The number of uploads that are removed at a time. */
 const BATCH_SIZE = 100;
 
-/** What messages say of their files. */
+/** The part of a message that refers to files. */
 type WithAttachments = Pick<MessageDocument, 'attachments'>;
 
-/** An upload that a message was to have is gone, or another message has it by now. */
+/** An upload that a message refers to no longer exists, or belongs to another message. */
 export class AttachmentUnavailable extends Error {}
 
 /**
- * Ties files to messages. Which message has a file stands in the message; an upload counts them (`uses`), so that
- * whatever adds or removes one writes the same document, and of two transactions at once one sees the other.
- * Files are written before a document names them and removed after none does.
+ * Attaches files to messages. A message refers to its files; an upload counts the messages that refer to it (`uses`), so
+ * that all transactions which add or remove a reference write the same document and conflict. Files are written before
+ * a document refers to them and removed after no document does.
  */
 export class Attachments {
   constructor(
@@ -37,7 +37,7 @@ export class Attachments {
     private readonly logger: Logger,
   ) {}
 
-  /** The uploads of these ids that there are, by id in hexadecimal digits. */
+  /** Finds uploads, by id in hexadecimal digits. Unknown ids are left out. */
   async find(ids: readonly ObjectId[]): Promise<Map<string, UploadDocument>> {
     if (ids.length === 0) return new Map();
     const rows = await this.collections.uploads.find({ _id: { $in: [...ids] } }).toArray();
@@ -45,8 +45,8 @@ export class Attachments {
   }
 
   /**
-   * Messages are about to be written with their files: part of the transaction that writes them, before they are.
-   * A forward takes files along that other messages have; of the others every file is new.
+   * Counts the references of messages that are about to be written. Part of the transaction that writes them, before it
+   * does. A forwarded message shares files with other messages; every file of another message must be unused.
    * @throws AttachmentUnavailable
    */
   async claim(
@@ -68,8 +68,8 @@ export class Attachments {
   }
 
   /**
-   * Messages have been removed, or have lost their files: what no message has any more goes, the files when that
-   * is committed. Part of the caller's transaction.
+   * Removes the references of messages that have been removed or have lost their files. Uploads without references are
+   * deleted, their files after the commit. Part of the caller's transaction.
    */
   async release(messages: readonly WithAttachments[]): Promise<void> {
     const { uploads } = this.collections;
@@ -83,7 +83,7 @@ export class Attachments {
   }
 
   /**
-   * Keeps uploads for a message that somebody sends later: part of the transaction that stores it.
+   * Reserves uploads for a scheduled message. Part of the transaction that stores it.
    * @throws AppError not_found, attachment_used
    */
   async reserve(
@@ -106,17 +106,17 @@ export class Attachments {
     return own.map(toStoredAttachment);
   }
 
-  /** A message is not sent later after all: what was kept for it goes. Part of the caller's transaction. */
+  /** Deletes the uploads that are reserved for a scheduled message. Part of the caller's transaction. */
   async dropReserved(reservedFor: ObjectId): Promise<void> {
     await this.remove(await this.collections.uploads.find({ reservedFor, uses: 0 }).toArray());
   }
 
-  /** What somebody has uploaded and not sent goes. Part of the caller's transaction. */
+  /** Deletes the unsent uploads of a user. Part of the caller's transaction. */
   async discardUnsent(userId: ObjectId): Promise<void> {
     await this.remove(await this.collections.uploads.find({ userId, uses: 0 }).toArray());
   }
 
-  /** Removes an upload that no message has. @returns whether it was there */
+  /** Deletes an upload that no message refers to. @returns whether it existed. */
   async discard(upload: Pick<UploadDocument, '_id' | 'userId' | 'mediaType'>): Promise<boolean> {
     const { _id, userId } = upload;
     const which = { _id, userId, uses: 0, reservedFor: null };
@@ -127,7 +127,7 @@ export class Attachments {
     });
   }
 
-  /** Removes some uploads of before a time that were never sent. @returns whether there may be more */
+  /** Deletes a batch of uploads that were created before a time and never sent. @returns whether there may be more. */
   async removeAbandoned(before: Date): Promise<boolean> {
     const abandoned = { uses: 0, reservedFor: null, createdAt: { $lt: before } };
     const batch = await this.collections.uploads.find(abandoned).limit(BATCH_SIZE).toArray();
@@ -135,21 +135,21 @@ export class Attachments {
     return batch.length === BATCH_SIZE;
   }
 
-  /** Deletes the files of an upload. What fails of it is left to the clean-up. */
+  /** Deletes the files of an upload. Failures are left to the regular clean-up. */
   async deleteFiles(upload: Pick<UploadDocument, '_id' | 'mediaType'>): Promise<void> {
     for (const key of [contentKey(upload), ...(isImage(upload) ? [thumbnailKey(upload)] : [])]) {
       await this.storage.delete(key).catch((error: unknown) => {
         const uploadId = upload._id.toHexString();
-        this.logger.warn({ err: error, uploadId }, 'a file that no message has could not be removed');
+        this.logger.warn({ err: error, uploadId }, 'an unused file could not be removed');
       });
     }
   }
 
-  private async remove(gone: UploadDocument[]): Promise<void> {
-    if (gone.length === 0) return;
-    await this.collections.uploads.deleteMany({ _id: { $in: gone.map(({ _id }) => _id) } });
+  private async remove(uploads: UploadDocument[]): Promise<void> {
+    if (uploads.length === 0) return;
+    await this.collections.uploads.deleteMany({ _id: { $in: uploads.map(({ _id }) => _id) } });
     await this.transactions.afterCommit(async () => {
-      for (const upload of gone) await this.deleteFiles(upload);
+      for (const upload of uploads) await this.deleteFiles(upload);
     });
   }
 }
@@ -158,7 +158,7 @@ function uploadIdsOf(messages: readonly WithAttachments[]): ObjectId[] {
   return messages.flatMap(({ attachments = [] }) => attachments.map(({ uploadId }) => uploadId));
 }
 
-/** The ids by how often each is there. */
+/** Groups ids by how often each occurs. */
 function groupByCount(ids: readonly ObjectId[]): Map<number, ObjectId[]> {
   const counts = new Map<string, { id: ObjectId; times: number }>();
   for (const id of ids) {
@@ -171,27 +171,27 @@ function groupByCount(ids: readonly ObjectId[]): Map<number, ObjectId[]> {
   return groups;
 }
 
-/** Where the content of an upload is. */
+/** Returns the storage key of the content of an upload. */
 export function contentKey(upload: Pick<UploadDocument, '_id' | 'mediaType'>): string {
   return `${isImage(upload) ? 'images' : 'files'}/${upload._id.toHexString()}`;
 }
 
-/** Where the thumbnail of an image is. */
+/** Returns the storage key of the thumbnail of an image. */
 export function thumbnailKey({ _id }: Pick<UploadDocument, '_id'>): string {
   return `images/${_id.toHexString()}-thumbnail`;
 }
 
-/** The id of the upload that a stored file belongs to, in hexadecimal digits; undefined for a file that is none. */
+/** Returns the id of the upload that a stored file belongs to, in hexadecimal digits; undefined for other files. */
 export function uploadIdOf(key: string): string | undefined {
   return /^(?:images|files)\/([0-9a-f]{24})(?:-thumbnail)?$/.exec(key)?.[1];
 }
 
-/** The same for somebody else's file as for one that does not exist. */
+/** The error is the same for another user's file as for one that does not exist. */
 export function uploadNotFound(): AppError {
   return new AppError('not_found', 'There is no such file to attach.');
 }
 
-/** A file is on one message, and on those that forward it. */
+/** A file belongs to one message and to those that forward it. */
 export function attachmentUsed(): AppError {
-  return new AppError('attachment_used', 'A message has this file already, or is going to have it.');
+  return new AppError('attachment_used', 'This file already belongs to a message or a scheduled message.');
 }

@@ -14,10 +14,10 @@ import type { FileStorage, OpenFile } from './file-storage';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { ImageProcessor } from './image-processor';
 
-/** The folder of the storage that avatars are in. */
+/** The folder of the storage that contains avatars. */
 export const AVATAR_FOLDER = 'avatars';
 
-/** What AvatarService works with. */
+/** The dependencies of AvatarService. */
 export interface AvatarServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -30,25 +30,25 @@ export interface AvatarServiceDeps {
 }
 
 /**
- * The avatars of users and groups. Each upload gets a new random id, which is all that one needs to see it
- * (docs/decisions/0009-avatars-by-secret-url.md).
+ * Sets and removes the avatars of users and groups. Each upload gets a new random id, which is all that a client needs to
+ * read it (docs/decisions/0009-avatars-by-secret-url.md).
  *
- * Files are written before the document names them and removed after it no longer does, so a crash leaves at
- * most files that nothing names; UploadCleanup removes those.
+ * Files are written before a document refers to them and removed after it no longer does, so a crash leaves unused files
+ * at most; UploadCleanup removes those.
  */
 export class AvatarService {
   constructor(private readonly deps: AvatarServiceDeps) {}
 
   /**
-   * Gives the caller a new avatar in the place of the one before.
+   * Replaces the caller's avatar.
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable, storage_full,
-   * session_revoked when the account is gone
+   * session_revoked when the account no longer exists
    */
   async setOwn(caller: Caller, file: UploadedFile): Promise<User> {
     const images = await this.deps.images.createSquares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, async (avatarId) => {
       const change = { avatarId, updatedAt: new Date() };
-      // A deleted account gets no new personal data from a call that was under way.
+      // A call that was running when the account was deleted must not store personal data.
       const which = { _id: caller.userId, state: { $ne: 'deleted' as const } };
       const before = await this.deps.collections.users.findOneAndUpdate(which, { $set: change });
       if (!before) throw new AppError('session_revoked', 'The account no longer exists.');
@@ -56,7 +56,7 @@ export class AvatarService {
     });
   }
 
-  /** Takes the caller's avatar away; when there is none, nothing changes. */
+  /** Removes the caller's avatar, if there is one. */
   async removeOwn(caller: Caller): Promise<void> {
     const before = await this.deps.collections.users.findOneAndUpdate(
       { _id: caller.userId, avatarId: { $exists: true } },
@@ -66,11 +66,11 @@ export class AvatarService {
   }
 
   /**
-   * Gives a group a new avatar; takes the role admin.
-   * @throws AppError not_found, not_a_member, forbidden, and what setMine throws of the image
+   * Replaces the avatar of a group; requires the role admin.
+   * @throws AppError not_found, not_a_member, forbidden, and the errors of `setOwn` about the image
    */
   async setForGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
-    // Making images takes a while, in which a role can end: it is asked for after that.
+    // Processing the image takes a while, in which the role may change, so access is decided after it.
     const images = await this.deps.images.createSquares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, (avatarId) =>
       this.deps.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group, membership }) => {
@@ -87,7 +87,7 @@ export class AvatarService {
     );
   }
 
-  /** Takes a group's avatar away; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
+  /** Removes the avatar of a group; requires the role admin. @throws AppError not_found, not_a_member, forbidden */
   async removeForGroup(caller: Caller, groupId: string): Promise<void> {
     await this.deps.writes.inGroup(caller, 'group.update', groupId, {}, async ({ group }) => {
       const before = await this.deps.collections.groups.findOneAndUpdate(
@@ -101,7 +101,7 @@ export class AvatarService {
     });
   }
 
-  /** A group has another avatar, or none: to its members, and to the audit log. */
+  /** Records and publishes that the avatar of a group has changed. */
   private async publish({ userId: actorId, address }: Caller, group: GroupDocument): Promise<void> {
     const details = { avatarId: group.avatarId ?? null };
     const entry = { action: 'group.avatar_changed', actorId, targetId: group._id, address, details } as const;
@@ -117,8 +117,8 @@ export class AvatarService {
   }
 
   /**
-   * Removes the files of an avatar that nothing names any more, when that is committed. What fails of it is
-   * left to the clean-up: the change itself has been made.
+   * Deletes the files of an unused avatar after the commit. Failures are left to the regular clean-up, since the change
+   * itself has been made.
    */
   async discard(avatarId: string | undefined): Promise<void> {
     if (avatarId === undefined) return;
@@ -126,8 +126,8 @@ export class AvatarService {
   }
 
   /**
-   * Stores images under a new id, lets `change` name it, and discards what was named before.
-   * @param images in the order of AVATAR_SIZES.
+   * Stores images under a new id and lets `change` refer to it, then deletes the previous avatar.
+   * @param images the images, in the order of AVATAR_SIZES.
    */
   private async replace<Result>(
     images: Buffer[],
@@ -143,7 +143,7 @@ export class AvatarService {
       await this.discard(before);
       return result;
     } catch (error) {
-      // Only where nothing can have named it: after a failure of the database it may be named all the same.
+      // Only if no document can refer to it: after a failure of the database, the change may have been stored all the same.
       if (error instanceof AppError) await this.deleteFiles(avatarId);
       throw error;
     }
@@ -152,10 +152,7 @@ export class AvatarService {
   private async deleteFiles(avatarId: string): Promise<void> {
     for (const size of AVATAR_SIZES) {
       await this.deps.storage.delete(avatarKey(avatarId, size)).catch((error: unknown) => {
-        this.deps.logger.warn(
-          { err: error, avatarId },
-          'an avatar that is no longer used could not be removed',
-        );
+        this.deps.logger.warn({ err: error, avatarId }, 'an unused avatar could not be removed');
       });
     }
   }
@@ -165,7 +162,7 @@ function avatarKey(avatarId: string, size: AvatarSize): string {
   return `${AVATAR_FOLDER}/${avatarId}-${size}.webp`;
 }
 
-/** The id of the avatar that a stored file belongs to; undefined for a file that is none. */
+/** Returns the id of the avatar that a stored file belongs to; undefined for other files. */
 export function avatarIdOf(key: string): string | undefined {
   return /^avatars\/([0-9a-f]{32})-\d+\.webp$/.exec(key)?.[1];
 }

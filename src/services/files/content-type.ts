@@ -4,23 +4,23 @@ import { FILE_CATEGORIES, MEDIA_TYPES, TEXT, type ContentType } from '../../mode
 import { hasAudioFrames, hasMovieBox } from './media-structure';
 import { textEncodingOf } from './text-encoding';
 
-/** What the library calls by another name than browsers do. */
+/** Media types that the library and browsers name differently. */
 const MEDIA_TYPE_ALIASES: Record<string, string> = {
   'audio/x-m4a': 'audio/mp4',
   'image/apng': 'image/png',
   'video/x-m4v': 'video/mp4',
 };
-/** How the formats begin that are written as text. */
+/** Formats that are valid text, and how they begin. */
 const TEXT_FORMATS = [
   { mediaType: 'application/pdf', beginning: /^%PDF-\d/ },
   { mediaType: 'application/rtf', beginning: /^\{\\rtf\d/ },
 ];
 
 /**
- * Determines by its content what a file is. What is text from end to end is plain text, whatever it says and however it
- * begins: HTML and SVG, and notes that begin with `GIF` or have `free` where a film has it. Sound and films that the
- * library recognises by a few bytes have to have the structure of one.
- * @returns undefined for what may not be uploaded.
+ * Determines the type of a file by its content. A file that is text from beginning to end counts as plain text, whatever
+ * it contains: HTML, SVG, or a note that begins like a binary format. Audio and video files that the library recognises
+ * by only a few bytes must also have the structure of their format.
+ * @returns undefined for types that may not be uploaded.
  */
 export async function contentTypeOf(path: string): Promise<ContentType | undefined> {
   const file = await open(path);
@@ -49,7 +49,7 @@ async function typeOfBinary(file: FileHandle, path: string): Promise<ContentType
   return { mediaType, category };
 }
 
-/** Whether a file has the structure of its type, where the library asks for less than four bytes, or bytes of text. */
+/** Whether a file has the structure of its type; checked for types that the library recognises by less than four bytes, or by text. */
 async function hasStructure(file: FileHandle, mediaType: string): Promise<boolean> {
   if (mediaType === 'audio/mpeg' || mediaType === 'audio/aac') return hasAudioFrames(file);
   if (mediaType !== 'video/quicktime') return true;

@@ -4,47 +4,47 @@ import type { Readable } from 'node:stream';
 import type { ByteRange } from '../../models/files/upload.model';
 import { isMissing, moveInto, writeTemporary } from '../../utils/disk';
 
-/** A stored file that is open for reading. Whoever opened it closes it. */
+/** A stored file that is open for reading. The caller that opened it closes it. */
 export interface OpenFile {
   /** In bytes. */
   size: number;
   modifiedAt: Date;
-  /** @param range the first and the last byte; all if it is left out. */
+  /** @param range the first and the last byte; by default the whole file. */
   read(range?: ByteRange): Readable;
   close(): Promise<void>;
 }
 
-/** A file in a list. */
+/** A file in a listing. */
 export interface StoredFile {
   key: string;
   modifiedAt: Date;
 }
 
 /**
- * Where the content of files is kept, by key: `avatars/….webp`. Keys are made by the server: nothing of them
- * comes from a client unchecked. What a file means, and who may have it, stands in the database.
+ * Stores the content of files by key, such as `avatars/….webp`. Keys are created by the server and contain nothing
+ * unchecked from clients. The database records what a file is and who may read it.
  */
 export interface FileStorage {
   /** Stores a file whole or not at all; when this resolves, it is on disk. @throws AppError storage_full */
   put(key: string, content: Buffer): Promise<void>;
-  /** As `put`, of a temporary file of this machine, which is gone then. @throws AppError storage_full */
+  /** Moves a temporary file of this machine into the storage; otherwise as `put`. @throws AppError storage_full */
   putFile(key: string, path: string): Promise<void>;
-  /** @returns undefined when there is no such file. */
+  /** Opens a file. @returns undefined when it does not exist. */
   open(key: string): Promise<OpenFile | undefined>;
-  /** Removes a file; one that is not there counts as removed. */
+  /** Removes a file, if it exists. */
   delete(key: string): Promise<void>;
-  /** The files of a folder, in no order. */
+  /** Lists the files of a folder, in no particular order. */
   list(folder: string): AsyncIterable<StoredFile>;
-  /** How many files there are, and their bytes. It looks at every file. */
+  /** Counts the files and their bytes. It reads the size of every file. */
   usage(): Promise<{ files: number; bytes: number }>;
 }
 
-/** Files in a folder of this machine, or of a file system that several nodes share. */
+/** Stores files in a folder of this machine, or of a file system that several nodes share. */
 export class LocalFileStorage implements FileStorage {
   /**
-   * @param root the folder.
-   * @param temporary a folder on the same file system, for files that are being written or come in.
-   * @param folders those that keys begin with.
+   * @param root the folder of the storage.
+   * @param temporary a folder on the same file system, for files that are being written or uploaded.
+   * @param folders the folders in which files are stored: keys begin with them.
    */
   constructor(
     private readonly root: string,
@@ -52,7 +52,7 @@ export class LocalFileStorage implements FileStorage {
     private readonly folders: readonly string[],
   ) {}
 
-  /** Makes the folders. @throws Error that names UPLOAD_DIR when one of them cannot be made or written. */
+  /** Creates the folders. @throws Error that names UPLOAD_DIR when one of them cannot be created or written. */
   async start(): Promise<void> {
     try {
       for (const folder of [this.temporary, ...this.paths()]) {

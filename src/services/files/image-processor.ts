@@ -4,24 +4,23 @@ import sharp, { type FormatEnum, type Sharp } from 'sharp';
 import { AppError } from '../../utils/errors';
 import { FairQueue } from '../kernel/fair-queue';
 
-/** The readers of images that are let near what people send: none that follows links or draws text. */
+/** The loaders that may read uploaded images: none that follows links or renders text. */
 const ALLOWED_LOADERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map(
   (name) => `VipsForeignLoad${name}Buffer`,
 );
 
-/** Width times height. Decoded, this many pixels take 200 MB. */
+/** The largest width times height. Decoded, an image of this size takes 200 MB. */
 const MAX_PIXELS = 50_000_000;
 /**
- * Images that are processed at the same time and that wait, in all and of one user. Each takes one of the threads of
- * libuv's pool, so files always have the others, and one user never has both places.
+ * How many images are processed at the same time and how many wait, in all and of one user. Each occupies one thread of
+ * libuv's pool, so the other threads remain free for files, and one user never occupies both.
  */
 const QUEUE_LIMITS = { active: 2, activePerKey: 1, waiting: 64, waitingPerKey: 20 };
-/** In seconds. */
 const TIMEOUT_SECONDS = 20;
 const THUMBNAIL_QUALITY = 82;
-/** Of a picture in its full size. */
+/** The quality of images in full size. */
 const FULL_SIZE_QUALITY = 90;
-/** The width and height into which a thumbnail fits, in pixels. */
+/** The maximum width and height of a thumbnail in pixels. */
 const THUMBNAIL_SIZE = 480;
 
 sharp.cache(false);
@@ -29,26 +28,26 @@ sharp.concurrency(1);
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({ operation: ALLOWED_LOADERS });
 
-/** An image that was drawn anew, and a small picture of it in WebP. */
+/** A re-encoded image and its thumbnail, which is a WebP image. */
 export interface ReencodedImage {
   content: Buffer;
-  /** AVIF becomes WebP: drawing it anew takes seconds for each megapixel. */
+  /** An AVIF image becomes a WebP image: encoding AVIF takes seconds per megapixel. */
   mediaType: string;
   width: number;
   height: number;
   thumbnail: Buffer;
 }
 
-/** Makes images of people's files. What comes out holds pixels and nothing else of what came in. */
+/** Re-encodes uploaded images, so that the results contain the pixels and nothing else of the originals. */
 export class ImageProcessor {
   private readonly queue = new FairQueue(QUEUE_LIMITS);
 
   /**
-   * Square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cut to its middle,
+   * Creates square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cropped to the centre,
    * without metadata.
-   * @param path of a file small enough to hold in memory.
-   * @param sizes widths in pixels.
-   * @param userId whose file it is.
+   * @param path the path of a file that is small enough to hold in memory.
+   * @param sizes the widths in pixels.
+   * @param userId the owner of the file.
    * @returns one image for each size.
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
    */
@@ -78,9 +77,9 @@ export class ImageProcessor {
   }
 
   /**
-   * The same picture in the same format (AVIF: as WebP), upright, with all frames if it moves, and without metadata.
-   * @param path of a file small enough to hold in memory.
-   * @param userId whose file it is.
+   * Re-encodes an image in its own format (AVIF as WebP): upright, with all frames of an animation, without metadata.
+   * @param path the path of a file that is small enough to hold in memory.
+   * @param userId the owner of the file.
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable
    */
   reencode(path: string, userId: ObjectId): Promise<ReencodedImage> {
@@ -127,7 +126,7 @@ async function requireKnownFormat(source: Buffer): Promise<keyof FormatEnum | un
   return format;
 }
 
-/** What the library says of an image that it cannot read. */
+/** Translates errors of the library about an image that it cannot read. */
 function toImageError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof AppError) return error;
   if (/unsupported image format/.test(error.message)) return unsupported();

@@ -1,16 +1,16 @@
 import type { FileHandle } from 'node:fs/promises';
 
-/** Frames of sound that have to follow each other; where the file ends before, they have to fill it. */
+/** How many audio frames must follow each other. A shorter file must consist of frames up to its end. */
 const MIN_FRAMES = 3;
-/** More than so many frames of the greatest length, 8,191 bytes. */
+/** More than MIN_FRAMES frames of the greatest length, 8,191 bytes. */
 const WINDOW_BYTES = 32 * 1024;
-/** ID3 tags that may follow each other. */
+/** The most ID3 tags that may follow each other. */
 const MAX_TAGS = 4;
 const TAG_HEADER_BYTES = 10;
-/** The boxes of a QuickTime file that are looked at to find the description of the movie. */
+/** How many boxes of a QuickTime file are read to find the movie box. */
 const MAX_BOXES = 64;
 
-/** A frame of sound: how long it is, in bytes, and what all frames of a file have in common. */
+/** An audio frame: its length in bytes, and the properties that all frames of a file share. */
 interface Frame {
   length: number;
   kind: string;
@@ -18,15 +18,15 @@ interface Frame {
 type ReadFrame = (bytes: Buffer, at: number) => Frame | undefined;
 
 /**
- * Whether frames of MPEG audio (layers I to III) or ADTS follow each other in a file, after its ID3 tags if it has any. The
- * twelve bits by which a frame begins occur in other files as well.
+ * Whether a file consists of frames of MPEG audio (layers I to III) or ADTS, after its ID3 tags if it has any. The twelve
+ * bits that begin a frame also occur in other files, so several frames must follow each other.
  */
 export async function hasAudioFrames(file: FileHandle): Promise<boolean> {
   const bytes = await readAt(file, await endOfTags(file), WINDOW_BYTES);
   return [mpegFrame, adtsFrame].some((read) => framesFollow(bytes, read));
 }
 
-/** Whether a QuickTime file without a file type box is one: its boxes lead to the description of a movie. */
+/** Whether a QuickTime file without a file type box has a movie box. */
 export async function hasMovieBox(file: FileHandle): Promise<boolean> {
   const { size } = await file.stat();
   let at = 0;
@@ -47,7 +47,7 @@ async function endOfTags(file: FileHandle): Promise<number> {
   for (let tag = 0; tag < MAX_TAGS; tag++) {
     const header = await readAt(file, at, TAG_HEADER_BYTES);
     if (header.length < TAG_HEADER_BYTES || header.toString('latin1', 0, 3) !== 'ID3') break;
-    // Four times seven bits, so that no tag looks like a frame.
+    // The size is stored in four times seven bits, so that it cannot look like a frame.
     const size = header.subarray(6).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0);
     const hasFooter = (header[5]! & 0x10) !== 0;
     at += TAG_HEADER_BYTES + size + (hasFooter ? TAG_HEADER_BYTES : 0);
@@ -60,7 +60,7 @@ function framesFollow(bytes: Buffer, read: ReadFrame): boolean {
   let at = 0;
   let kind: string | undefined;
   for (let count = 0; count < MIN_FRAMES; count++) {
-    // A tag at the end of the file, or nothing.
+    // A file may end with a tag.
     const atEnd = isWhole && (at === bytes.length || bytes.toString('latin1', at, at + 3) === 'TAG');
     if (count > 0 && atEnd) return true;
     const frame = read(bytes, at);
@@ -73,7 +73,7 @@ function framesFollow(bytes: Buffer, read: ReadFrame): boolean {
 }
 
 const VERSION_1 = 3;
-/** Bit rates of MPEG audio in kbit/s, from index 1, by version (1; 2 and 2.5) and layer. */
+/** Bit rates of MPEG audio in kbit/s for the indexes from 1, by version (1; 2 and 2.5) and layer. */
 const BIT_RATES = {
   v1: {
     1: [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
@@ -86,10 +86,10 @@ const BIT_RATES = {
     3: [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
   },
 } as const;
-/** Samples in a second by the version as it is coded: 2.5, reserved, 2, 1. */
+/** Samples per second by the encoded version: 2.5, reserved, 2, 1. */
 const SAMPLE_RATES = [[11_025, 12_000, 8_000], [], [22_050, 24_000, 16_000], [44_100, 48_000, 32_000]];
 
-/** A frame of MPEG audio (ISO/IEC 11172-3, 13818-3). Free bit rates, which nobody uses, have no length. */
+/** Reads a frame of MPEG audio (ISO/IEC 11172-3, 13818-3). Free bit rates, which are not used in practice, are refused. */
 function mpegFrame(bytes: Buffer, at: number): Frame | undefined {
   if (at + 4 > bytes.length) return undefined;
   const header = bytes.readUInt32BE(at);
@@ -106,7 +106,7 @@ function mpegFrame(bytes: Buffer, at: number): Frame | undefined {
   return { length, kind: `${version} ${layer} ${rate}` };
 }
 
-/** A frame of AAC in an audio data transport stream (ISO/IEC 13818-7). */
+/** Reads a frame of AAC in an audio data transport stream (ISO/IEC 13818-7). */
 function adtsFrame(bytes: Buffer, at: number): Frame | undefined {
   if (at + 7 > bytes.length) return undefined;
   const header = bytes.readUInt32BE(at);

@@ -1,23 +1,23 @@
 import type { FileStorage } from './file-storage';
 
-/** How long a measurement is good, in milliseconds: it looks at every file. */
+/** After what time the usage is measured again, which reads the size of every file. */
 const MAX_AGE_MS = 10 * 60_000;
 
-/** What uploads take. */
+/** The number and size of stored files at a time. */
 export interface Usage {
   files: number;
   bytes: number;
   measuredAt: Date;
 }
 
-/** How much there is in the storage of files: measured when somebody asks, and again when that has become old. */
+/** Measures the storage when somebody asks for it, and caches the result. */
 export class StorageUsage {
   private last: Usage | undefined;
   private measuring: Promise<Usage> | undefined;
 
   constructor(private readonly storage: Pick<FileStorage, 'usage'>) {}
 
-  /** The last measurement. Only the first one is waited for; an old one is replaced behind the caller's back. */
+  /** Returns the last measurement. Only the first call waits for one; an outdated one is replaced in the background. */
   async get(): Promise<Usage> {
     if (!this.last) return this.measure();
     if (Date.now() - this.last.measuredAt.getTime() > MAX_AGE_MS) void this.measure().catch(() => undefined);

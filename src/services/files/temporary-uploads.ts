@@ -3,14 +3,14 @@ import type { Readable } from 'node:stream';
 import type { UploadedFile } from '../../models/files/upload.model';
 import { writeTemporary } from '../../utils/disk';
 
-/** Takes in what is being uploaded, without ever holding more of it than a chunk. */
+/** Writes uploads to temporary files, with no more than one chunk in memory. */
 export class TemporaryUploads {
-  /** @param folder it must exist before the first file comes in: `LocalFileStorage.start` makes it. */
+  /** @param folder must exist before the first upload; `LocalFileStorage.start` creates it. */
   constructor(readonly folder: string) {}
 
   /**
-   * Writes a stream to a temporary file, which is the caller's to remove.
-   * @throws AppError storage_full; the stream's error. Nothing is left of the file then.
+   * Writes a stream to a temporary file, which the caller removes.
+   * @throws AppError storage_full, or the error of the stream; the file is removed then.
    */
   async receive(stream: Readable): Promise<UploadedFile> {
     const hash = createHash('sha256');

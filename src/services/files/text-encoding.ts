@@ -1,16 +1,16 @@
 import type { FileHandle } from 'node:fs/promises';
 
-/** The encodings in which a file counts as text. UTF-16 begins with a byte order mark, which tells its byte order. */
+/** The encodings that count as text. UTF-16 must begin with a byte order mark. */
 export type TextEncoding = 'utf-8' | 'utf-16';
 
-/** What is read of a file at once, in bytes. */
+/** How much of a file is read at a time. */
 const CHUNK_BYTES = 64 * 1024;
-/** Colours in logs begin with it. */
+/** Allowed because log files use it for colours. */
 const ESCAPE = '\u001b';
 
 /**
- * The encoding of a file that is text from end to end, without the control characters that no text has.
- * @returns undefined for a file that is no text
+ * Returns the encoding of a file that is text from beginning to end, without control characters that do not occur in text.
+ * @returns undefined for a file that is not text.
  */
 export async function textEncodingOf(file: FileHandle): Promise<TextEncoding | undefined> {
   const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(2), position: 0 });

@@ -8,19 +8,19 @@ import { AVATAR_FOLDER, avatarIdOf } from './avatar.service';
 import { ATTACHMENT_FOLDERS, uploadIdOf, type Attachments } from './attachments';
 import type { FileStorage, StoredFile } from './file-storage';
 
-/** How old a file is before it counts as left behind, in milliseconds. No request takes that long. */
+/** The age from which an unused file is removed. No request takes that long. */
 const MIN_AGE_MS = 24 * 60 * 60 * 1000;
-/** Files that the database is asked about at a time. */
+/** The number of files that one query looks up. */
 const BATCH_SIZE = 100;
 
-/** How often uploads are looked for that were never sent, in milliseconds. */
+/** How often uploads that were never sent are removed. */
 export const ABANDONED_INTERVAL_MS = 60 * 60 * 1000;
-/** How often all files are compared with the database, in milliseconds. */
+/** How often all files are compared with the database. */
 export const CLEANUP_INTERVAL_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Removes uploads that were never sent, and what crashes have left behind: files half received, avatars that nobody
- * has, and files that are on no message.
+ * Removes uploads that were never sent, and files that crashes have left: incomplete uploads, unused avatars, and files
+ * that belong to no message.
  */
 export class UploadCleanup {
   constructor(
@@ -31,21 +31,21 @@ export class UploadCleanup {
     private readonly temporaryFolder: string,
   ) {}
 
-  /** Removes every file: for a database that has just been emptied. */
+  /** Removes every file, for a database that has just been emptied. */
   async removeAll(): Promise<void> {
     for (const folder of [AVATAR_FOLDER, ...ATTACHMENT_FOLDERS]) {
       for await (const { key } of this.storage.list(folder)) await this.storage.delete(key);
     }
   }
 
-  /** Removes uploads that were never sent. @param signal ends it early. */
+  /** Removes uploads that were never sent. @param signal ends the work early. */
   async removeAbandoned(signal?: AbortSignal): Promise<void> {
     if (!(await this.hasAccounts())) return;
     const before = new Date(Date.now() - MIN_AGE_MS);
     while (!signal?.aborted && (await this.attachments.removeAbandoned(before)));
   }
 
-  /** Removes files that nothing in the database names. @param signal ends it early. */
+  /** Removes files that no document refers to. @param signal ends the work early. */
   async removeUnreferenced(signal?: AbortSignal): Promise<void> {
     if (!(await this.hasAccounts())) return;
     await this.inBatches(AVATAR_FOLDER, signal, (batch) => this.removeUnusedAvatars(batch));
@@ -54,12 +54,12 @@ export class UploadCleanup {
     }
   }
 
-  /** A database without accounts names no file at all: most likely it is the wrong one. */
+  /** A database without accounts refers to no file at all: most likely it is the wrong database. */
   private async hasAccounts(): Promise<boolean> {
     return (await this.collections.installation.findOne({ _id: 'first_account' })) !== null;
   }
 
-  /** Hands over the files of a folder that are old enough. */
+  /** Passes the files of a folder that are old enough to `work`, in batches. */
   private async inBatches(
     folder: string,
     signal: AbortSignal | undefined,
@@ -78,7 +78,7 @@ export class UploadCleanup {
     await work(batch);
   }
 
-  /** Removes the files of this node that were received in part. @param signal ends it early. */
+  /** Removes incomplete uploads of this node. @param signal ends the work early. */
   async removeTemporary(signal?: AbortSignal): Promise<void> {
     const before = new Date(Date.now() - MIN_AGE_MS);
     for await (const { name } of await opendir(this.temporaryFolder)) {
@@ -107,7 +107,7 @@ export class UploadCleanup {
     }
   }
 
-  /** Files without an upload, and uploads that say to be on a message and are on none: a crash without transactions. */
+  /** Removes files without an upload, and uploads that are counted as used but belong to no message (a crash without transactions). */
   private async removeUnattachedFiles(files: StoredFile[]): Promise<void> {
     const ids = [...new Set(files.flatMap(({ key }) => uploadIdOf(key) ?? []))].map((id) => new ObjectId(id));
     if (ids.length === 0) return;

@@ -5,20 +5,20 @@ import type { Collections } from '../../db/collections';
 import { isMissing, moveInto, writeTemporary } from '../../utils/disk';
 import type { FileStorage } from './file-storage';
 
-/** The file in a folder of uploads that holds the id of the database to which the folder belongs. */
+/** The file in an upload folder that contains the id of the database to which the folder belongs. */
 const MARKER = '.database';
 
 /**
- * Ties the folder of uploads to one database. Two databases must not share a folder: the files of each would look
- * like leftovers to the other, which removes those (`UploadCleanup`).
+ * Assigns the upload folder to one database. Two databases must not share a folder: each would treat the files of the
+ * other as unused and remove them (`UploadCleanup`).
  */
 export class UploadFolder {
   private readonly marker: string;
 
   /**
-   * @param folder the folder, which exists before `start`.
-   * @param temporary a folder on the same file system, which exists, too.
-   * @param folders those in the storage that hold files.
+   * @param folder the upload folder, which exists before `start`.
+   * @param temporary a folder on the same file system, which exists as well.
+   * @param folders the folders of the storage that contain files.
    */
   constructor(
     private readonly folder: string,
@@ -31,7 +31,7 @@ export class UploadFolder {
   }
 
   /**
-   * Marks the folder as that of this database. A folder without a mark, or without files, becomes that.
+   * Assigns the folder to this database, if it is unassigned or has no files.
    * @throws Error when it has files of another database.
    */
   async start(): Promise<void> {
@@ -52,7 +52,8 @@ export class UploadFolder {
   }
 
   /**
-   * @returns the id of the database, if it has one already.
+   * Checks that the folder has no files of another database.
+   * @returns the id of the database, if it already has one.
    * @throws Error when the folder has files of another database.
    */
   async requireOwn(): Promise<string | undefined> {
@@ -67,7 +68,7 @@ export class UploadFolder {
     return identity?.id;
   }
 
-  /** Removes the mark, for a database that has just been emptied and so has lost its id. */
+  /** Ends the assignment, for a database that has just been emptied and has thereby lost its id. */
   async release(): Promise<void> {
     await rm(this.marker, { force: true });
   }

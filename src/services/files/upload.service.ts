@@ -25,32 +25,32 @@ import type { ImageProcessor } from './image-processor';
 import type { SessionService } from '../identity/session.service';
 import type { TokenService } from '../identity/token.service';
 
-/** What the smallest file takes of a quota, in bytes: a block on the disk. So many small ones are bounded, too. */
+/** How much the smallest file counts towards a quota: a block on the disk. It bounds the number of small files. */
 const MIN_STORED_BYTES = 4096;
-/** For how long a link is good at least, in milliseconds. It is the same for as long, so that browsers keep the picture. */
+/** The minimum lifetime of a link. The URL stays the same for as long, so that browsers can cache the image. */
 const LINK_LIFETIME_MS = 5 * 60_000;
 
-/** How large uploads may be, in bytes. */
+/** The maximum sizes of uploads in bytes. */
 export interface UploadLimits {
   limits: Record<FileCategory, number>;
-  /** All of one user together. */
+  /** For all files of one user together. */
   quota: number;
 }
 
-/** A stored file, and what it is. */
+/** An open stored file and its upload. */
 export interface OpenAttachment {
   content: OpenFile;
   upload: UploadDocument;
   mediaType: string;
 }
 
-/** What is kept of a file: all but whose it is. */
+/** The fields of an upload that describe its file. */
 type StoredFields = Pick<
   UploadDocument,
   'name' | 'mediaType' | 'charset' | 'size' | 'width' | 'height' | 'storedBytes'
 >;
 
-/** What UploadService works with. */
+/** The dependencies of UploadService. */
 export interface UploadServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -63,7 +63,7 @@ export interface UploadServiceDeps {
   settings: UploadLimits;
 }
 
-/** Files that people send, to hang them on messages. Attachments ties them to these. */
+/** Stores, opens and removes uploaded files, which `Attachments` attaches to messages. */
 export class UploadService {
   /** The largest upload of any kind, in bytes. */
   readonly maxBytes: number;
@@ -73,16 +73,16 @@ export class UploadService {
   }
 
   /**
-   * Takes a file in, which only its owner can read until it is on a message. Pictures are drawn anew.
+   * Stores a file. Only its owner can read it until it belongs to a message. Images are re-encoded.
    * @throws AppError unsupported_media_type, payload_too_large, quota_exceeded, image_too_large, image_invalid,
-   * rate_limited, unavailable, storage_full, session_revoked when the account is gone
+   * rate_limited, unavailable, storage_full, session_revoked when the account no longer exists
    */
   async add({ userId }: Caller, file: UploadedFile): Promise<Attachment> {
     const type = await contentTypeOf(file.path);
-    if (!type) throw new AppError('unsupported_media_type', 'Files of this type are not taken.');
+    if (!type) throw new AppError('unsupported_media_type', 'Files of this type are not accepted.');
     const limit = this.deps.settings.limits[type.category];
     if (file.size > limit) throw fileTooLarge(limit);
-    // Before the work of taking it in; what counts is asked behind that.
+    // A first check before the expensive work; the decisive one follows it.
     await this.requireQuota(userId, file.size);
     const _id = new ObjectId();
     const upload = { _id, userId, mediaType: type.mediaType };
@@ -96,20 +96,20 @@ export class UploadService {
         createdAt: new Date(),
       };
       await this.deps.transactions.run(async () => {
-        // Summed under a lock on the account, so that two at once do not pass the quota, nor its deletion.
+        // The lock keeps concurrent uploads from exceeding the quota together, and from racing with the end of the account.
         await lockAccount(this.deps.collections, userId);
         await this.requireQuota(userId, document.storedBytes);
         await this.deps.collections.uploads.insertOne(document);
       });
       return toAttachment(toStoredAttachment(document));
     } catch (error) {
-      // Only where nothing can have named it: after a failure of the database it may be named all the same.
+      // Only if no document can refer to it: after a failure of the database, the upload may have been stored all the same.
       if (error instanceof AppError) await this.deps.attachments.deleteFiles(upload);
       throw error;
     }
   }
 
-  /** Takes back what one has uploaded and not sent. @throws AppError not_found, attachment_used */
+  /** Removes an unsent upload of the caller. @throws AppError not_found, attachment_used */
   async remove({ userId }: Caller, attachmentId: string): Promise<void> {
     const upload = await this.deps.collections.uploads.findOne({ _id: new ObjectId(attachmentId), userId });
     if (!upload) throw attachmentNotFound();
@@ -117,7 +117,8 @@ export class UploadService {
   }
 
   /**
-   * Opens a file for whoever may read a message that has it, or for its owner while none has; the caller closes it.
+   * Opens a file for a user who may read a message with it, or for its owner while no message has it. The calling code
+   * closes it.
    * @throws AppError not_found
    */
   async open(caller: Caller, attachmentId: string, thumbnail: boolean): Promise<OpenAttachment> {
@@ -132,7 +133,8 @@ export class UploadService {
   }
 
   /**
-   * Addresses of files for where no access token can be sent. Whether the caller may read them is asked at each use.
+   * Returns URLs of files for requests that cannot send an access token. Whether the caller may read a file is decided at
+   * each use.
    */
   link(caller: Caller, attachmentIds: readonly string[]): AttachmentLinks {
     const expiresAt = new Date((Math.floor(Date.now() / LINK_LIFETIME_MS) + 2) * LINK_LIFETIME_MS);
@@ -144,7 +146,7 @@ export class UploadService {
   }
 
   /**
-   * As `open`, for whom an address was given out to: as long as their session stands.
+   * As `open`, for the user to whom a URL was issued, as long as their session is valid.
    * @throws AppError token_invalid, token_expired, session_revoked, not_found
    */
   async openLinked(
@@ -162,7 +164,7 @@ export class UploadService {
   }
 
   private async requireReadable(caller: Caller, uploadId: ObjectId): Promise<void> {
-    // A message that does not exist is refused like one that may not be read.
+    // Without a message, an id that matches no message is used: both cases give the same error.
     const messageId = (await this.findMessageWith(caller, uploadId)) ?? uploadId;
     try {
       await this.deps.access.message(caller, 'message.read', messageId);
@@ -171,7 +173,7 @@ export class UploadService {
     }
   }
 
-  /** A message that has a file: one in a channel that the caller reads, if there is. */
+  /** Finds a message with a file, preferably in a channel that the caller may read. */
   private async findMessageWith({ userId }: Caller, uploadId: ObjectId): Promise<ObjectId | undefined> {
     const having = { 'attachments.uploadId': uploadId };
     const { messages } = this.deps.collections;
@@ -193,10 +195,10 @@ export class UploadService {
     const { quota } = this.deps.settings;
     const used = sum?.bytes ?? 0;
     if (used + bytes <= quota) return;
-    throw new AppError('quota_exceeded', 'Your files take all the room that you have.', { quota, used });
+    throw new AppError('quota_exceeded', 'Your files would exceed your quota.', { quota, used });
   }
 
-  /** Stores what a file holds. @throws AppError as `add` */
+  /** Stores the content of a file. @throws AppError as `add` */
   private async store(
     { _id, userId }: Pick<UploadDocument, '_id' | 'userId'>,
     file: UploadedFile,
@@ -225,5 +227,5 @@ function attachmentNotFound(): AppError {
 }
 
 function fileTooLarge(limit: number): AppError {
-  return new AppError('payload_too_large', `Files of this type have at most ${limit / 1024 / 1024} MB.`);
+  return new AppError('payload_too_large', `Files of this type must not exceed ${limit / 1024 / 1024} MB.`);
 }

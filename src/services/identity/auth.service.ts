@@ -22,7 +22,7 @@ import type { SessionService } from './session.service';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { TotpService } from './totp.service';
 
-/** What AuthService works with. */
+/** The dependencies of AuthService. */
 export interface AuthServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -35,14 +35,14 @@ export interface AuthServiceDeps {
   maintenance: MaintenanceService;
 }
 
-/** Registering and logging in. */
+/** Registers users and logs them in. */
 export class AuthService {
   constructor(private readonly deps: AuthServiceDeps) {}
 
   /**
-   * Makes an account and logs it in. The first account of an installation becomes super admin.
-   * @throws AppError username_taken, display_name_taken, email_taken (without a mail server), account_banned (the
-   *   owner of the address is), password_too_common, rate_limited, unavailable
+   * Creates an account and logs it in. The first account of an installation becomes super admin.
+   * @throws AppError username_taken, display_name_taken, email_taken (without a mail server), account_banned (the owner
+   *   of the e-mail address is banned), password_too_common, rate_limited, unavailable
    */
   async register(input: RegisterInput, origin: Origin): Promise<Credentials> {
     const user = await this.createAccount(input, origin);
@@ -52,9 +52,9 @@ export class AuthService {
   }
 
   /**
-   * Makes an account without logging it in.
-   * @param origin who asks for it.
-   * @param role what it becomes unless it is the first account.
+   * Creates an account without logging it in.
+   * @param origin where the request comes from.
+   * @param role the role of the account, unless it is the first one.
    */
   async createAccount(
     input: RegisterInput,
@@ -69,7 +69,8 @@ export class AuthService {
     const searchName = canonicalName(input.username);
     const nameLookalikes = lookalikesOf(input.username);
     const displayName = input.displayName ?? input.username;
-    // The unique index refuses the name in any case; before it is asked, a display name would be refused in its place.
+    // The unique index refuses a taken name in any case. This check comes first, since the default display name, which
+    // is the username, would otherwise be refused before it.
     const holder = await this.deps.collections.users.findOne(
       { nameLookalikes: { $in: nameLookalikes } },
       SEARCH_NAME_ONLY,
@@ -109,15 +110,15 @@ export class AuthService {
   }
 
   /**
+   * Logs a user in by username or e-mail address.
    * @throws AppError invalid_credentials (the same for an unknown user and a wrong password), totp_required,
-   *   totp_invalid, account_suspended, account_banned, rate_limited, unavailable, maintenance (to all but super
-   *   admins)
+   *   totp_invalid, account_suspended, account_banned, rate_limited, unavailable, maintenance (except for super admins)
    */
   async login(input: LoginInput, origin: Origin): Promise<Credentials> {
     const user = await this.deps.throttle.attempt(identifierKey(input.identifier), origin.address, () =>
       this.proveIdentity(input, origin),
     );
-    // What asks for the password again goes by the username.
+    // Later checks of the password throttle by the username, whatever the log-in was by.
     await this.deps.throttle.recordSuccess(user.username, origin.address);
     this.deps.maintenance.admit(user);
     const admitted = await this.admit(user);
@@ -132,7 +133,7 @@ export class AuthService {
     return user;
   }
 
-  /** By the exact name: an account that looks like another one logs in as itself. */
+  /** Finds a user by the exact name, so that of two accounts with similar names each logs in as itself. */
   private findByIdentifier(identifier: string): Promise<UserDocument | null> {
     const key = identifierKey(identifier);
     const { users } = this.deps.collections;
@@ -140,8 +141,8 @@ export class AuthService {
   }
 
   /**
-   * Hashes the password of a user anew if another cost is configured than it was hashed at: nobody but its owner
-   * has it to do so. Another log-in may have done so, or the password have been changed, since it was compared.
+   * Hashes the password of a user again if the configured cost has changed: only at a log-in is the password known.
+   * Since it was compared, another log-in may have done the same, or the password may have been changed.
    */
   private async renewHash(user: UserDocument, password: string, origin: Origin): Promise<UserDocument> {
     const { _id, passwordHash } = user;
@@ -162,7 +163,7 @@ export class AuthService {
     return current;
   }
 
-  /** Lets a user in whose account is active, or becomes it by this log-in. */
+  /** Returns the user if the account is active; a log-in reactivates a deactivated account and ends an expired suspension. */
   private async admit(user: UserDocument): Promise<UserDocument> {
     if (user.state === 'active') return user;
     const { suspension, ban } = user;
@@ -176,7 +177,7 @@ export class AuthService {
       });
     }
     const active = await this.deps.collections.users.findOneAndUpdate(
-      // Whoever has been suspended again since they were read stays it.
+      // Only if the user has not been suspended again since the document was read.
       { _id: user._id, state: user.state, suspension },
       { $set: { state: 'active', suspension: null, updatedAt: new Date() } },
       { returnDocument: 'after' },
@@ -186,7 +187,7 @@ export class AuthService {
     return active;
   }
 
-  /** Inserts a user; the very first one as super admin, exactly one even if many register at once. */
+  /** Inserts a user, the first one as super admin: exactly one, even if many register at the same time. */
   private async insertUser(user: UserDocument): Promise<void> {
     const { installation, users } = this.deps.collections;
     if (await installation.findOne({ _id: 'first_account' })) {
@@ -209,8 +210,8 @@ export class AuthService {
 const SEARCH_NAME_ONLY = { projection: { searchName: 1 } } as const;
 
 /**
- * What a username or an address is looked up by. The throttle counts by it, too: an account that can be written in
- * many ways is one account.
+ * Returns the key by which a username or an e-mail address is looked up. The throttle counts by it as well, so that
+ * different spellings count as one account.
  */
 function identifierKey(identifier: string): string {
   return identifier.includes('@') ? emailKey(identifier) : canonicalName(identifier);

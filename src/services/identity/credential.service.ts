@@ -22,7 +22,7 @@ import type { SessionService } from './session.service';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { TotpService, TotpSetup } from './totp.service';
 
-/** What CredentialService works with. */
+/** The dependencies of CredentialService. */
 export interface CredentialServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -38,12 +38,12 @@ export interface CredentialServiceDeps {
   publicUrl: string;
 }
 
-/** What a user changes about how they prove who they are. Each dangerous act asks for the proof again. */
+/** Changes the credentials of a user: password, e-mail address and second factor. Dangerous changes require the current ones. */
 export class CredentialService {
   constructor(private readonly deps: CredentialServiceDeps) {}
 
   /**
-   * Asks the caller for their password, and their second factor if they have one.
+   * Checks the password of the caller, and the second factor if it is enabled.
    * @throws AppError password_wrong, totp_required, totp_invalid, rate_limited, unavailable
    */
   async prove(caller: Caller, proof: Proof, origin: Origin): Promise<UserDocument> {
@@ -57,7 +57,7 @@ export class CredentialService {
     return user;
   }
 
-  /** Changes the password and ends every session; the answer begins a new one. */
+  /** Changes the password, ends every session and opens a new one. */
   async changePassword(caller: Caller, input: ChangePasswordInput, origin: Origin): Promise<Credentials> {
     const user = await this.prove(caller, input, origin);
     refuseCommonPassword(input.newPassword, user.username);
@@ -67,7 +67,8 @@ export class CredentialService {
   }
 
   /**
-   * Mails a link to whoever owns the address. It answers the same, and as fast, for an unknown address.
+   * Sends a link to set a new password to the owner of the address. For an unknown address it behaves the same and takes
+   * as long.
    * @throws AppError mail_unavailable
    */
   forgotPassword(email: string): void {
@@ -76,25 +77,25 @@ export class CredentialService {
   }
 
   /**
-   * Mails a link to set a new password, whoever asks for it, and withdraws what is yet to be confirmed. The mail goes
-   * out when the caller's transaction is committed.
+   * Sends a user a link to set a new password, on behalf of an administrator as well, and withdraws all pending changes
+   * of credentials. The mail is sent after the caller's transaction has committed.
    * @throws AppError mail_unavailable, email_missing when the account has no address
    */
   async mailResetLink(user: UserDocument): Promise<void> {
     this.deps.mail.requireMail();
     const { email } = user;
     if (email === undefined) {
-      throw new AppError('email_missing', 'The account has no e-mail address that was confirmed.');
+      throw new AppError('email_missing', 'The account has no confirmed e-mail address.');
     }
     await this.deps.pending.withdraw(user._id);
     this.deps.mail.send(() => this.resetMail(user, email));
   }
 
-  /** @throws AppError one_time_token_invalid, password_too_common, rate_limited, unavailable */
+  /** Sets a new password with a mailed token. @throws AppError one_time_token_invalid, password_too_common, rate_limited, unavailable */
   async resetPassword(input: ResetPasswordInput, origin: Origin): Promise<void> {
     refuseCommonPassword(input.newPassword, '');
     await this.deps.tokens.requireValid('reset_password', input.token);
-    // Hashing may be refused, so it comes before the token is spent.
+    // Hashing may be refused under load, so it comes before the token is spent.
     const passwordHash = await this.deps.passwords.hash(input.newPassword, origin);
     const { userId, email } = await this.deps.tokens.redeem('reset_password', input.token);
     const user = await this.requireUser(userId);
@@ -107,8 +108,8 @@ export class CredentialService {
   }
 
   /**
-   * Mails a link to the new address, which makes the change when it is followed, and one to the old address, which stops
-   * it.
+   * Requests a change of the e-mail address: the link that is mailed to the new address makes the change, the link that
+   * is mailed to the old address stops it.
    * @throws AppError mail_unavailable, password_wrong, totp_required, totp_invalid, rate_limited
    */
   async changeEmail(caller: Caller, input: ChangeEmailInput, origin: Origin): Promise<void> {
@@ -116,14 +117,14 @@ export class CredentialService {
     await this.deps.emails.startChange(await this.prove(caller, input, origin), input.email, origin);
   }
 
-  /** Withdraws a change of address that has not been confirmed; without one, nothing changes. */
+  /** Withdraws an unconfirmed change of the e-mail address, if there is one. */
   withdrawEmailChange({ userId }: Caller): Promise<void> {
     return this.deps.transactions.run(() => this.deps.pending.withdrawEmailChange(userId));
   }
 
   /**
-   * Stops a change of address, or takes it back, with the token that was mailed to the old one. Somebody else knows the
-   * password then: every session ends, and a link to set a new one goes to the old address.
+   * Stops or reverts a change of the e-mail address, with the token that was mailed to the old address. An intruder
+   * probably knows the password, so every session ends and a link to set a new one is mailed to the old address.
    * @throws AppError one_time_token_invalid
    */
   async stopEmailChange(token: string, origin: Origin): Promise<void> {
@@ -137,16 +138,18 @@ export class CredentialService {
     });
   }
 
+  /** Mails the link to confirm the address again. @throws AppError mail_unavailable */
   async resendVerification(caller: Caller): Promise<void> {
     this.deps.mail.requireMail();
     this.deps.emails.startVerification(await this.requireUser(caller.userId));
   }
 
+  /** Creates the secret of a second factor. @throws AppError totp_already_enabled, and those of `prove` */
   async setUpTotp(caller: Caller, proof: Proof, origin: Origin): Promise<TotpSetup> {
     return this.deps.totp.setUp(await this.prove(caller, proof, origin));
   }
 
-  /** @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid, rate_limited */
+  /** Enables the second factor. @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid, rate_limited */
   async enableTotp(caller: Caller, code: string, origin: Origin): Promise<string[]> {
     const { username } = await this.requireUser(caller.userId);
     return this.deps.throttle.attempt(username, origin.address, () =>
@@ -154,11 +157,13 @@ export class CredentialService {
     );
   }
 
+  /** Disables the second factor. @throws AppError totp_not_enabled, and those of `prove` */
   async disableTotp(caller: Caller, proof: Proof, origin: Origin): Promise<void> {
     await this.prove(caller, proof, origin);
     await this.deps.totp.disable(caller.userId, origin);
   }
 
+  /** Replaces the recovery codes. @throws AppError totp_not_enabled, and those of `prove` */
   async renewRecoveryCodes(caller: Caller, proof: Proof, origin: Origin): Promise<string[]> {
     await this.prove(caller, proof, origin);
     return this.deps.totp.renewRecoveryCodes(caller.userId, origin);
@@ -170,17 +175,17 @@ export class CredentialService {
     action: AuditAction,
     { address }: Origin,
   ): Promise<UserDocument> {
-    // In one, or a crash in between would leave the sessions of whoever knew the old one.
+    // One transaction: a crash in between would leave the sessions of somebody who knew the old password.
     return this.deps.transactions.run(async () => {
       const { matchedCount } = await this.deps.collections.users.updateOne(
-        // A link is for the owner of an address, who may have changed since the link was looked up.
+        // A reset link is for the owner of the address, which the account may have lost since the link was looked up.
         { _id, state: { $ne: 'deleted' }, ...(action === 'user.password_reset' && { email }) },
         { $set: { passwordHash, updatedAt: new Date() } },
       );
       if (matchedCount === 0) throw new AppError('session_revoked', 'The account no longer exists.');
       await this.deps.sessions.revokeAll(_id, 'password_changed');
       await this.deps.audit.record({ action, actorId: _id, targetId: _id, address });
-      // Only now: ending the sessions has changed the account, too.
+      // Read last, since ending the sessions changes the account as well.
       return this.requireUser(_id);
     });
   }
@@ -200,7 +205,7 @@ export class CredentialService {
       text:
         `Set a new password for your Parley account "${user.username}":\n\n` +
         `${this.deps.publicUrl}/#/reset-password?token=${token}\n\n` +
-        'The link is good for an hour and for once. If you did not ask for it, there is nothing to do.',
+        'The link is valid for one hour and can be used once. If you did not ask for it, you can ignore this mail.',
     };
   }
 

@@ -11,7 +11,7 @@ import type { Mail, MailService } from '../operations/mail.service';
 import type { OneTimeTokenService } from './one-time-token.service';
 import type { ThrottleService } from '../operations/throttle.service';
 
-/** What EmailService works with. */
+/** The dependencies of EmailService. */
 export interface EmailServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -23,19 +23,19 @@ export interface EmailServiceDeps {
 }
 
 /**
- * The e-mail addresses of accounts. Where mail is set up, an address belongs to an account once its owner has
- * followed a link: registering with a stranger's address tells nothing about it. Without mail, an address is
- * taken as given.
+ * Manages the e-mail addresses of accounts. If mail is configured, an address belongs to an account only after its owner
+ * has followed a link, so registering with another person's address reveals nothing about it. Without mail, addresses
+ * are accepted unconfirmed.
  */
 export class EmailService {
   constructor(private readonly deps: EmailServiceDeps) {}
 
-  /** How the address of a new account is kept. */
+  /** Returns the fields that store the address of a new account. */
   fieldsForNewAccount(email: string): Pick<UserDocument, 'email' | 'emailKey' | 'pendingEmail'> {
     return this.deps.mail.isConfigured ? { pendingEmail: email } : { email, emailKey: emailKey(email) };
   }
 
-  /** Asks the owner of the address that waits to be confirmed, if there is one, to confirm it. */
+  /** Mails a confirmation link to the unconfirmed address of a user, if there is one. */
   startVerification(user: UserDocument): void {
     const address =
       user.emailChange?.email ?? user.pendingEmail ?? (user.emailVerifiedAt ? undefined : user.email);
@@ -43,9 +43,9 @@ export class EmailService {
   }
 
   /**
-   * Asks the owner of a new address to confirm it; until then the old one stands. Its owner is told at once, with a link
-   * that stops the change.
-   * @param user as they were when they proved who they are.
+   * Mails a confirmation link to a new address. Until it is confirmed, the old address remains; its owner gets a mail at
+   * once, with a link that stops the change.
+   * @param user the document as it was when the user proved who they are.
    * @throws AppError mail_unavailable, password_wrong (the password has been changed since)
    */
   async startChange(user: UserDocument, email: string, origin: Origin): Promise<void> {
@@ -54,7 +54,7 @@ export class EmailService {
     await this.deps.transactions.run(async () => {
       const { _id, passwordHash = '' } = user;
       const updated = await this.deps.collections.users.findOneAndUpdate(
-        // Changing the password withdraws changes of address. One that was under way must not come after that.
+        // A new password withdraws pending changes of the address, so a change that began before it must not be stored after it.
         { _id, passwordHash, state: { $ne: 'deleted' } },
         { $set: { emailChange: { email, requestedAt } } },
         { returnDocument: 'after' },
@@ -69,16 +69,16 @@ export class EmailService {
       this.deps.mail.send(() => this.composeConfirmation(updated, email));
       const { email: old } = updated;
       if (old === undefined || isSameAddress(old, email)) return;
-      // Not throttled, or asking for many other mails would keep this one back.
+      // Not throttled: otherwise an intruder could suppress this mail by requesting many others.
       this.deps.mail.send(() => this.composeWarning(updated, old, requestedAt, origin));
     });
   }
 
   /**
-   * Gives an account the address again from which somebody changes it, or has changed it, with the token that was mailed
-   * there.
-   * @returns the account, and the address.
-   * @throws AppError one_time_token_invalid, also when another account has the address by now
+   * Restores the old address of an account whose address is being changed or has been changed, with the token that was
+   * mailed to the old address.
+   * @returns the account before this, and the address.
+   * @throws AppError one_time_token_invalid, also when another account has taken the address since
    */
   async restore(token: string): Promise<{ user: UserDocument; email: string }> {
     const { userId, email } = await this.deps.tokens.redeem('stop_email_change', token);
@@ -86,7 +86,7 @@ export class EmailService {
   }
 
   /**
-   * Confirms an address with the token that was mailed to it. The one that it takes the place of gets a mail.
+   * Confirms an address with the token that was mailed to it. The address that it replaces gets a mail.
    * @throws AppError one_time_token_invalid
    */
   async verify(token: string, origin: Origin): Promise<void> {
@@ -98,7 +98,7 @@ export class EmailService {
         email,
         now,
       );
-      // Without the address: the log outlives the account, whose personal data is to be erased.
+      // Without the e-mail address: the log outlives the account, whose personal data must be erased.
       await this.deps.audit.record({
         action: 'user.email_changed',
         actorId: userId,
@@ -109,27 +109,27 @@ export class EmailService {
     });
     const { username, email: old } = before;
     if (old === undefined || isSameAddress(old, email)) return;
-    // Not throttled, or asking for many other mails would keep this one back. It leaves the new address out,
-    // for the old one may be somebody else's by now.
+    // Not throttled: otherwise an intruder could suppress this mail by requesting many others. It does not name the new
+    // address, since the old one may belong to somebody else by now.
     this.deps.mail.send(() => ({
       to: old,
       subject: 'Your e-mail address was changed',
       text:
-        `The Parley account "${username}" has another e-mail address than this one since ${now.toUTCString()}. ` +
+        `The e-mail address of the Parley account "${username}" was changed on ${now.toUTCString()}. ` +
         `The change was made from ${origin.address}.\n\n` +
         'If it was you, there is nothing to do. If not, somebody knows your password. Follow the link in the mail ' +
-        'that came here when the change was asked for: it takes the change back. Or log in as ' +
+        'that was sent here when the change was requested: it reverts the change. Or log in as ' +
         `"${username}" at ${this.deps.publicUrl}, change the password, which ends every session, and then the ` +
-        'e-mail address. If you cannot log in any more, ask the people who run the server.',
+        'e-mail address. If you can no longer log in, ask the administrators of the server.',
     }));
   }
 
-  /** The account that owns an address. */
+  /** Finds the account that owns an address. */
   findOwner(email: string): Promise<UserDocument | null> {
     return this.deps.collections.users.findOne({ emailKey: emailKey(email) });
   }
 
-  /** Makes an address that of an account. @returns the user as they were. @throws AppError one_time_token_invalid */
+  /** Assigns an address to an account. @returns the user before the change. @throws AppError one_time_token_invalid */
   private async assign(which: Filter<UserDocument>, email: string, now: Date): Promise<UserDocument> {
     try {
       const before = await this.deps.collections.users.findOneAndUpdate(
@@ -143,13 +143,13 @@ export class EmailService {
       if (!before) throw invalidToken();
       return before;
     } catch (error) {
-      // Another account has got the same address in the meantime.
+      // Another account has taken the same address in the meantime.
       if (duplicateIndex(error) === 'email_key_unique') throw invalidToken();
       throw error;
     }
   }
 
-  /** It leaves the new address out, for the old one may be somebody else's by now. */
+  /** Does not name the new address, since the old one may belong to somebody else by now. */
   private async composeWarning(
     { _id, username }: UserDocument,
     old: string,
@@ -162,11 +162,11 @@ export class EmailService {
       subject: 'Your e-mail address is about to change',
       text:
         `Somebody asked on ${requestedAt.toUTCString()}, from ${address}, to give the Parley account "${username}" ` +
-        'another e-mail address than this one. It changes when the new address is confirmed.\n\n' +
+        'a new e-mail address. It changes when the new address is confirmed.\n\n' +
         'If it was you, there is nothing to do. If not, somebody knows your password. Follow this link to keep ' +
         'this address, end every session of the account and get a link to set a new password:\n\n' +
         `${this.deps.publicUrl}/#/stop-email-change?token=${token}\n\n` +
-        'The link is good for three days and for once, also after the address has changed.',
+        'The link is valid for three days and can be used once, even after the address has changed.',
     };
   }
 
@@ -176,10 +176,10 @@ export class EmailService {
     if (owner && !owner._id.equals(user._id)) {
       return {
         to: owner.email ?? email,
-        subject: 'You have an account already',
+        subject: 'You already have an account',
         text:
           `Somebody wanted to use this address for the Parley account "${user.username}". ` +
-          `It belongs to your account "${owner.username}" already. If it was you, log in to that one or reset ` +
+          `It already belongs to your account "${owner.username}". If it was you, log in to that account or reset ` +
           'its password; if not, there is nothing to do.',
       };
     }
@@ -190,7 +190,7 @@ export class EmailService {
       text:
         `Confirm that this is the address of your Parley account "${user.username}":\n\n` +
         `${this.deps.publicUrl}/#/verify-email?token=${token}\n\n` +
-        'The link is good for a day. If you have no such account, there is nothing to do.',
+        'The link is valid for one day. If you have no such account, there is nothing to do.',
     };
   }
 }

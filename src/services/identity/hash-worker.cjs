@@ -4,8 +4,8 @@ const { constants, setPriority } = require('node:os');
 const { parentPort } = require('node:worker_threads');
 const bcrypt = require('bcrypt');
 
-// On Linux, 0 means this thread; elsewhere it means the whole process. Hashing may take all processor time that is
-// left over, but nothing that answers requests waits for it.
+// On Linux, 0 means this thread; elsewhere it means the whole process. Hashing may use all idle processor time, but must
+// not slow down the thread that answers requests.
 if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
 
 parentPort.on('message', (job) => {
@@ -22,7 +22,7 @@ function hash({ password, cost }) {
 
 function matches({ password, hash, cost }) {
   const equal = bcrypt.compareSync(password, hash);
-  // Each step of the cost doubles the time: one hash of each cost from the lower one on takes the rest of it.
+  // Each step of the cost doubles the time, so one more hash at each lower cost adds up to the time of the full cost.
   if (!equal) for (let lower = bcrypt.getRounds(hash); lower < cost; lower++) bcrypt.hashSync('', lower);
   return equal;
 }

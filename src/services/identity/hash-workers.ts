@@ -2,10 +2,10 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-/** What a worker does. */
+/** The work of a thread. */
 export type HashJob =
   | { kind: 'hash'; password: string; cost: number }
-  /** Compares; a refusal takes as long as with a hash of `cost`, unless `hash` was made at a greater one. */
+  /** Compares. A mismatch takes as long as at `cost`, unless `hash` was created at a higher cost. */
   | { kind: 'matches'; password: string; hash: string; cost: number };
 
 interface Pending {
@@ -16,21 +16,21 @@ interface Pending {
 const WORKER_FILE = join(__dirname, 'hash-worker.cjs');
 const MAX_WORKERS = 8;
 
-/** How many threads hash: half of the processors, so that those who need no password find the others free. */
+/** Returns the number of threads that hash: half of the processors, so that the others remain free for other requests. */
 export function hashThreads(processors = availableParallelism()): number {
   return Math.min(MAX_WORKERS, Math.max(1, Math.floor(processors / 2)));
 }
 
 /**
- * Runs bcrypt in threads of its own. bcrypt's asynchronous functions take threads of libuv's pool, in which files,
- * DNS and images then wait behind password hashes. A thread starts when a job finds none free, at most as many as
- * jobs run at once; free threads do not keep the process alive.
+ * Runs bcrypt in separate threads. bcrypt's asynchronous functions use the thread pool of libuv, where files, DNS and
+ * images would wait for password hashes. A thread starts when a job finds none free, so there are as many threads as
+ * concurrent jobs at most; free threads do not keep the process alive.
  */
 export class HashWorkers {
   private readonly free: Worker[] = [];
   private readonly busy = new Map<Worker, Pending>();
 
-  /** @throws Error when the thread ends before it answers, or bcrypt's error */
+  /** Runs a job. @throws Error when the thread ends before it answers, or bcrypt's error */
   run(job: HashJob & { kind: 'hash' }): Promise<string>;
   run(job: HashJob & { kind: 'matches' }): Promise<boolean>;
   run(job: HashJob): Promise<string | boolean> {
@@ -42,7 +42,7 @@ export class HashWorkers {
     });
   }
 
-  /** Ends the threads; jobs under way fail. */
+  /** Ends the threads; running jobs fail. */
   async close(): Promise<void> {
     await Promise.all([...this.free.splice(0), ...this.busy.keys()].map((worker) => worker.terminate()));
   }
@@ -57,7 +57,7 @@ export class HashWorkers {
       if ('error' in answer) pending?.reject(answer.error);
       else pending?.resolve(answer.result);
     });
-    // An error ends the thread: `exit` follows.
+    // An error ends the thread; `exit` follows.
     worker.on('error', (error) => this.fail(worker, error));
     worker.on('exit', (code) => this.fail(worker, new Error(`a hash worker ended with code ${code}`)));
     return worker;

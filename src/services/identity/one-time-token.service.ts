@@ -7,20 +7,20 @@ import { hashToken } from './token.service';
 
 type Kind = OneTimeTokenDocument['kind'];
 
-/** How long a mailed token is good, in milliseconds. */
+/** How long a mailed token is valid. */
 const LIFETIME_MS: Record<Kind, number> = {
   reset_password: 3600_000,
   verify_email: 24 * 3600_000,
   stop_email_change: 72 * 3600_000,
 };
 
-/** Tokens that go out by mail and are good once. Only their hash is stored. */
+/** Creates and redeems tokens that are sent by mail and can be used once. Only their hash is stored. */
 export class OneTimeTokenService {
   constructor(private readonly collections: Collections) {}
 
   /**
-   * Makes a token; those of the same kind that the user had before are void. Only of `stop_email_change` each address
-   * has its own: whoever changes the address a second time must not take the link from the owner of the first one.
+   * Creates a token and invalidates earlier ones of the same kind for the user. Tokens of the kind `stop_email_change` are
+   * kept per address: a second change of the address must not invalidate the link of the first address's owner.
    */
   async create(kind: Kind, userId: ObjectId, email: string): Promise<string> {
     const token = randomBytes(32).toString('base64url');
@@ -37,7 +37,7 @@ export class OneTimeTokenService {
     return token;
   }
 
-  /** Checks a token and leaves it good. @throws AppError one_time_token_invalid */
+  /** Checks a token without spending it. @throws AppError one_time_token_invalid */
   async requireValid(kind: Kind, token: string): Promise<void> {
     if (!(await this.collections.oneTimeTokens.findOne(validToken(kind, token)))) throw invalidToken();
   }

@@ -9,39 +9,39 @@ import { HashWorkers, hashThreads } from './hash-workers';
 
 const COMMON_PASSWORDS = new Set<string>(dictionary['passwords-common']);
 
-/** Refuses passwords that are tried first. @throws AppError password_too_common */
+/** Refuses common passwords, which attackers try first. @throws AppError password_too_common */
 export function refuseCommonPassword(password: string, username: string): void {
   const lower = password.toLowerCase();
   const isOneCharacter = new Set(lower).size <= 2;
   if (COMMON_PASSWORDS.has(lower) || isOneCharacter || lower === username.toLowerCase()) {
-    throw new AppError('password_too_common', 'This password is among those that are tried first.');
+    throw new AppError('password_too_common', 'This password is too common.');
   }
 }
 
-/** For each thread that hashes: jobs that wait, in all and from one address. At cost 12 that is half a minute. */
+/** The most jobs that wait for each thread, in all and from one network. At cost 12 this is half a minute of work. */
 const MAX_WAITING = 64;
 const MAX_WAITING_PER_ADDRESS = 32;
 
-/** Who asks for a hash, and whether they still wait for it. */
+/** Where the request for a hash comes from, and whether its client still waits. */
 export type HashOrigin = Pick<Origin, 'address' | 'signal'>;
 
 /**
- * `continues`: the request has proved a password already, and may have spent a code with it, so it is not refused now.
+ * `continues`: the request has already proved a password and may have spent a code, so it is never refused for load.
  */
 export type HashOptions = Pick<JobOptions, 'continues'>;
 
 /**
- * Hashes and compares passwords with bcrypt, a few at a time, in threads of its own. Requests wait in a bounded queue
- * in which addresses take turns. Its methods throw AppError rate_limited when too many requests of the same network
- * wait, and unavailable when too many wait in all.
+ * Hashes and compares passwords with bcrypt, a few at a time, in separate threads. Requests wait in a bounded queue that
+ * serves networks in rotation. Its methods throw AppError rate_limited when too many requests of one network wait, and
+ * unavailable when too many wait in all.
  */
 export class PasswordHasher {
   private readonly workers = new HashWorkers();
   private readonly queue: FairQueue;
-  /** Made of no known password at the same cost: unknown users take as long to refuse as known ones. */
+  /** A hash of no password at the same cost, so that refusing an unknown user takes as long as refusing a known one. */
   private readonly dummyHash: string;
 
-  /** @param threads how many passwords are hashed at the same time. */
+  /** @param threads the number of passwords that are hashed at the same time. */
   constructor(
     private readonly cost: number,
     threads = hashThreads(),
@@ -54,17 +54,18 @@ export class PasswordHasher {
     this.dummyHash = `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`;
   }
 
+  /** Hashes a password. */
   hash(password: string, origin: HashOrigin, options: HashOptions = {}): Promise<string> {
     const { cost } = this;
     return this.enqueue(origin, () => this.workers.run({ kind: 'hash', password, cost }), options);
   }
 
-  /** Whether a hash was made at another cost than the one that is configured by now. */
+  /** Whether a hash was created at a cost other than the configured one. */
   isOutdated(hash: string): boolean {
     return bcrypt.getRounds(hash) !== this.cost;
   }
 
-  /** A refusal takes as long without a hash as with one, unless that was made at a greater cost. */
+  /** Whether a password matches a hash. Without a hash, the answer is false after the same time. */
   async matches(
     password: string,
     hash: string | undefined,
@@ -73,11 +74,11 @@ export class PasswordHasher {
   ): Promise<boolean> {
     const job = { kind: 'matches', password, hash: hash ?? this.dummyHash, cost: this.cost } as const;
     const equal = await this.enqueue(origin, () => this.workers.run(job), options);
-    // Of a longer one bcrypt would have compared the beginning.
+    // bcrypt compares only the beginning of a longer password.
     return equal && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
   }
 
-  /** Refuses what waits, and ends the threads. */
+  /** Refuses waiting requests and ends the threads. */
   async stop(): Promise<void> {
     this.queue.close();
     await this.workers.close();

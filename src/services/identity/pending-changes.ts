@@ -2,16 +2,16 @@ import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 
 /**
- * What somebody has begun to change about how an account is proved, and has yet to confirm. Whoever ends all sessions of
- * an account withdraws it, or it would outlive them: an intruder could finish after the owner has changed the password.
+ * Unconfirmed changes of the credentials of an account. They are withdrawn whenever all sessions of the account end:
+ * otherwise an intruder could complete a change after the owner has changed the password.
  */
 export class PendingChanges {
   constructor(private readonly collections: Pick<Collections, 'users' | 'oneTimeTokens'>) {}
 
   /**
    * Withdraws everything: a change of address, a second factor that is not yet enabled, and links to confirm an address
-   * or set a password. The address given at registration goes on waiting, for a new link. Links that stop a change of
-   * address stay: they protect the owner (docs/decisions/0034-reversible-email-change.md).
+   * or set a password. The address given at registration remains and can be confirmed by a new link. Links that stop a
+   * change of address remain valid: they protect the owner (docs/decisions/0034-reversible-email-change.md).
    */
   async withdraw(userId: ObjectId): Promise<void> {
     const { users, oneTimeTokens } = this.collections;
@@ -23,11 +23,11 @@ export class PendingChanges {
     await oneTimeTokens.deleteMany({ userId, kind: 'reset_password' });
   }
 
-  /** Withdraws a change of address, with all links that confirm an address. */
+  /** Withdraws a change of address, and all links that confirm an address. */
   async withdrawEmailChange(userId: ObjectId): Promise<void> {
     const { users, oneTimeTokens } = this.collections;
     await users.updateOne({ _id: userId }, { $unset: { emailChange: true } });
-    // Where a change was stored before it had a field of its own.
+    // Older versions stored a change of address here.
     await users.updateOne(
       { _id: userId, email: { $exists: true }, pendingEmail: { $exists: true } },
       { $unset: { pendingEmail: true } },

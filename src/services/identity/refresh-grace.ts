@@ -8,27 +8,27 @@ import {
 } from '../../utils/encryption';
 import { hashToken } from './token.service';
 
-/** Milliseconds for which an exchanged refresh token may be presented again. */
+/** For how long an exchanged refresh token may be presented again. */
 const REUSE_INTERVAL_MS = 10_000;
 
 /**
- * Lets a refresh token that was just exchanged be presented again, by a second tab or after a lost answer, for the same
- * successor (docs/decisions/0033-refresh-token-reuse-interval.md). The successor is stored so that only somebody who holds the spent
- * token can read it, and only with the server's key.
+ * Allows a refresh token that was just exchanged to be presented again, by a second tab or after a lost answer: it yields
+ * the same successor (docs/decisions/0033-refresh-token-reuse-interval.md). The successor is stored encrypted, so that
+ * reading it requires both the spent token and the server's key.
  */
 export class RefreshGrace {
-  /** @param secret of the server; the same on all nodes. */
+  /** @param secret the secret of the server, the same on all nodes. */
   constructor(private readonly secret: string) {}
 
-  /** What a session stores about a token that is exchanged. */
+  /** Returns what a session stores about a token that is exchanged. */
   spend(token: string, successor: string, spentAt: Date): SpentToken {
     const hash = hashToken(token);
     return { hash, spentAt, successor: encrypt(this.deriveKey(token), successor, hash) };
   }
 
   /**
-   * What a spent token was exchanged for, if it may be presented again: its grace has not ended, and its successor has
-   * not been exchanged itself (the session stores the last spent token only).
+   * Returns the token that a spent token was exchanged for, if the spent one may be presented again: the reuse interval
+   * has not ended, and the successor has not been exchanged itself (a session stores only the last spent token).
    */
   successorOf(
     token: string,
@@ -40,7 +40,7 @@ export class RefreshGrace {
     try {
       return decrypt(this.deriveKey(token), spentToken.successor, spentToken.hash);
     } catch (error) {
-      // ENCRYPTION_KEY was changed in these seconds.
+      // ENCRYPTION_KEY was changed within the interval.
       if (error instanceof DecryptionError) return undefined;
       throw error;
     }

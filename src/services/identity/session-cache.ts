@@ -5,18 +5,18 @@ import type { GlobalRole } from '../../models/user.model';
 import { RevocableCache } from '../../utils/revocable-cache';
 import type { EventBus } from '../kernel/event-bus';
 
-/** Sessions and users whose state is kept in memory. */
+/** The most sessions, and the most users, that are cached. */
 const MAX_ENTRIES = 50_000;
 
 /**
- * What every call asks for, kept in memory: whether a session stands, and what its user may do. Whoever changes
- * either says so by an event, and no answer from before that is given after it.
+ * Caches what every call needs: whether a session is valid, and the role of its user. Each change of either publishes an
+ * event, after which the cache never returns an older value.
  */
 export class SessionCache {
   private readonly sessions: RevocableCache<SessionDocument>;
   private readonly roles: RevocableCache<{ role: GlobalRole }>;
 
-  /** @param maxAgeMs milliseconds after which the database is asked again; undefined: never. */
+  /** @param maxAgeMs milliseconds after which an entry is read again from the database; undefined means never. */
   constructor(
     private readonly collections: Collections,
     bus: EventBus,
@@ -34,17 +34,17 @@ export class SessionCache {
     });
   }
 
-  /** A session that stands and has not run out. */
+  /** Returns a session that has neither been revoked nor expired. */
   async findSession(_id: ObjectId): Promise<SessionDocument | undefined> {
     const known = await this.loadSession(_id);
     if (!known || known.expiresAt > new Date()) return known;
-    // Another node may have moved its end.
+    // Another node may have extended the session.
     this.invalidate(_id);
     const stored = await this.loadSession(_id);
     return stored && stored.expiresAt > new Date() ? stored : undefined;
   }
 
-  /** The role of a user whose account is active. */
+  /** Returns the role of a user; undefined unless the account is active. */
   async findRole(_id: ObjectId): Promise<GlobalRole | undefined> {
     const found = await this.roles.get(_id.toHexString(), async () => {
       const user = await this.collections.users.findOne({ _id }, { projection: { role: 1, state: 1 } });

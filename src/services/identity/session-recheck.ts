@@ -3,13 +3,13 @@ import type { Collections } from '../../db/collections';
 import type { EventBus } from '../kernel/event-bus';
 import type { LiveConnections } from '../operations/live-connections';
 
-/** Sessions that are looked up by one query. */
+/** The number of sessions that one query looks up. */
 const BATCH_SIZE = 1000;
 
 /**
- * Looks from time to time whether the sessions of open connections still stand in the database, and ends the
- * connections of those that do not. It is what bounds a revocation on a node that was not told of it: because
- * Redis was away, or because the node that revoked died before it could tell.
+ * Checks regularly whether the sessions of open connections are still valid in the database, and ends the connections of
+ * those that are not. It bounds the delay of a revocation on a node that did not receive the event, because Redis was
+ * unavailable or the node that revoked the session died before it could publish it.
  */
 export class SessionRecheck {
   constructor(
@@ -18,7 +18,7 @@ export class SessionRecheck {
     private readonly connections: readonly Pick<LiveConnections, 'all'>[],
   ) {}
 
-  /** Looks now. @param signal ends it early. */
+  /** Checks all open connections. @param signal ends the check early. */
   async run(signal?: AbortSignal): Promise<void> {
     const owners = new Map<string, { sessionId: ObjectId; userId: ObjectId }>();
     for (const own of this.connections.flatMap((each) => [...each.all().values()])) {

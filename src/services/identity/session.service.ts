@@ -23,17 +23,17 @@ import type { RefreshGrace } from './refresh-grace';
 import type { SessionCache } from './session-cache';
 import type { TokenHolder, TokenService } from './token.service';
 
-/** Milliseconds after which it is noted again that a session is in use. */
+/** How often the last use of a session is stored. */
 const LAST_SEEN_INTERVAL_MS = 5 * 60_000;
 const MAX_USER_AGENT_LENGTH = 256;
 
-/** A caller, and when what they proved it with ends. */
+/** A caller, and when their access token expires. */
 export interface Authenticated {
   caller: Caller;
   tokenExpiresAt: Date;
 }
 
-/** What SessionService works with. */
+/** The dependencies of SessionService. */
 export interface SessionServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -45,17 +45,17 @@ export interface SessionServiceDeps {
   grace: RefreshGrace;
   pending: PendingChanges;
   refreshTokenSeconds: number;
-  /** The time by which refresh tokens are exchanged. */
+  /** Returns the time that decides about refresh tokens. */
   clock: () => Date;
 }
 
-/** Sessions: one log-in on one device each, proved by tokens. */
+/** Opens, refreshes, authenticates and revokes sessions. A session is one log-in on one device. */
 export class SessionService {
   constructor(private readonly deps: SessionServiceDeps) {}
 
   /**
-   * Starts a session for a user who has proved who they are.
-   * @param user as they were when they proved it.
+   * Opens a session for a user who has proved who they are.
+   * @param user the document as it was at that moment.
    * @throws AppError invalid_credentials when the password or the state of the account has changed since then
    */
   async open(user: UserDocument, origin: Origin): Promise<Credentials> {
@@ -73,12 +73,12 @@ export class SessionService {
       expiresAt: this.sessionExpiry(now),
       revokedAt: null,
     });
-    // Whoever changes the account ends its sessions; one that was not there yet has to see for itself.
+    // A change of the account ends its sessions. This one may have been missing then, so it checks the account itself.
     const { passwordHash } = user;
-    const stands =
+    const isValid =
       passwordHash !== undefined &&
       (await this.deps.collections.users.findOne({ _id: user._id, passwordHash, state: 'active' }));
-    if (!stands) {
+    if (!isValid) {
       await this.revoke({ _id }, 'revoked');
       throw invalidCredentials();
     }
@@ -86,10 +86,10 @@ export class SessionService {
   }
 
   /**
-   * Exchanges a refresh token for a new pair; the old one is spent. Presented again within a short grace, while its
-   * successor is unused, it gets the same successor. Any other token that comes a second time has been stolen from one
-   * of the two who hold it, so its session ends for both.
-   * @throws AppError refresh_token_invalid, refresh_token_reused, maintenance (the token stays good)
+   * Exchanges a refresh token for a new pair of tokens; the old one is spent. If it is presented again within the reuse
+   * interval, while its successor is unused, it yields the same successor. Any other second use means that the token was
+   * stolen, so the session ends for everybody who holds it.
+   * @throws AppError refresh_token_invalid, refresh_token_reused, maintenance (the token remains valid)
    */
   async refresh({ refreshToken }: RefreshInput, origin: Origin): Promise<Credentials> {
     const presented = this.deps.tokens.readRefreshToken(refreshToken);
@@ -116,13 +116,13 @@ export class SessionService {
     if (!session || !token) throw await this.refuseRefresh(_id, hash, origin);
     const user = await this.deps.collections.users.findOne({ _id: session.userId });
     if (user?.state !== 'active') throw invalidRefreshToken();
-    // Its end has moved, and the cache knows the old one.
+    // The session was extended; the cache has the old end.
     this.deps.cache.invalidate(_id);
     return this.credentials(user, _id, token);
   }
 
   /**
-   * Tells who holds an access token.
+   * Returns the caller who holds an access token.
    * @throws AppError token_expired, token_invalid, session_revoked
    */
   async authenticate(accessToken: string, address: string): Promise<Authenticated> {
@@ -132,22 +132,22 @@ export class SessionService {
     return { caller: { ...claimed, role, address }, tokenExpiresAt };
   }
 
-  /** A caller who was let in before, with the role that they have by now. @throws AppError session_revoked */
+  /** Returns a caller who was authenticated before, with their current role. @throws AppError session_revoked */
   async reauthenticate(caller: Omit<Caller, 'role'>): Promise<Caller> {
     const { role } = await this.requireSession(caller);
     return { ...caller, role };
   }
 
-  /** When the newest access token of a session ends; undefined if the session has ended. */
+  /** Returns when the newest access token of a session expires; undefined if the session has ended. */
   async latestTokenExpiry(sessionId: ObjectId): Promise<Date | undefined> {
     const session = await this.deps.collections.sessions.findOne({ _id: sessionId, revokedAt: null });
     if (!session) return undefined;
-    // The end of a session moves with each new pair of tokens.
+    // Each new pair of tokens extends the session.
     const issuedAt = Math.min(session.expiresAt.getTime() - this.deps.refreshTokenSeconds * 1000, Date.now());
     return new Date(issuedAt + this.deps.tokens.accessTokenSeconds * 1000);
   }
 
-  /** The caller's sessions, the one last used first. */
+  /** Lists the caller's sessions, the most recently used first. */
   async list(caller: Caller, { cursor, limit }: SessionsQuery): Promise<Page<Session>> {
     const rows = await this.deps.collections.sessions
       .find({
@@ -173,14 +173,14 @@ export class SessionService {
   }
 
   /**
-   * Ends all sessions of a user, and withdraws what was begun in them and has yet to be confirmed. When it resolves,
-   * their tokens are refused and their sockets closed: those of sessions that began while it ran, too.
+   * Ends all sessions of a user and withdraws unconfirmed changes of the credentials. When it resolves, the tokens of all
+   * sessions are refused and their sockets closed, including those of sessions that were opened while it ran.
    */
   async revokeAll(userId: ObjectId, reason: RevocationReason): Promise<void> {
     await this.deps.transactions.run(async () => {
       await this.deps.pending.withdraw(userId);
       await this.revokeOpen(userId, reason);
-      // A transaction does not see the sessions that began while it ran.
+      // A transaction does not see sessions that were opened while it ran.
       await this.deps.transactions.afterCommit(() => this.revokeOpen(userId, reason));
     });
   }
@@ -237,7 +237,7 @@ export class SessionService {
     return new Date(now.getTime() + this.deps.refreshTokenSeconds * 1000);
   }
 
-  /** Lets the owner of a session pass during maintenance. @throws AppError maintenance */
+  /** Refuses the owner of a session during maintenance, unless they are a super admin. @throws AppError maintenance */
   private async admitOwner(sessionId: ObjectId): Promise<void> {
     const session = await this.deps.collections.sessions.findOne({ _id: sessionId });
     const owner = session && (await this.deps.collections.users.findOne({ _id: session.userId }));
@@ -255,7 +255,10 @@ export class SessionService {
       address: origin.address,
       details: { sessionId: sessionId.toHexString() },
     });
-    return new AppError('refresh_token_reused', 'This refresh token was used before; its session has ended.');
+    return new AppError(
+      'refresh_token_reused',
+      'This refresh token was already used; its session has ended.',
+    );
   }
 }
 

@@ -16,26 +16,26 @@ import { AppError } from '../../utils/errors';
 const ALGORITHM = 'HS256';
 const ISSUER = 'parley';
 const AUDIENCE = 'parley:access';
-/** Seconds by which the clocks of two nodes may differ. */
+/** By how much the clocks of two nodes may differ. */
 const CLOCK_SKEW_SECONDS = 5;
 
 const hexId = z.string().regex(/^[0-9a-f]{24}$/);
 const claimsSchema = z.object({ sub: hexId, sid: hexId, role: z.enum(GLOBAL_ROLES), exp: z.number() });
 
-/** Whom an access token is for. */
+/** The user and the session that an access token belongs to. */
 export type TokenHolder = Omit<Caller, 'address'>;
 
-/** What an access token says, before anybody has looked whether its session still stands. */
+/** The claims of an access token, before its session has been checked. */
 export interface AccessClaims extends TokenHolder {
   expiresAt: Date;
 }
 
-/** Whom a ticket for a file is for. */
+/** The user and the session that a ticket for a file belongs to. */
 export type FileTicketHolder = Pick<TokenHolder, 'userId' | 'sessionId'>;
 
-/** Makes and reads the tokens of a session. */
+/** Creates and verifies the tokens of sessions. */
 export class TokenService {
-  /** By key id: the signing key, and the one before it, whose tokens are still good. */
+  /** By key id: the signing key, and the previous one, whose tokens are still accepted. */
   private readonly keys = new Map<string, KeyObject>();
   private readonly currentKeyId: string;
   private readonly currentKey: KeyObject;
@@ -43,7 +43,7 @@ export class TokenService {
   constructor(
     secret: string,
     previousSecret: string | undefined,
-    /** How long an access token is good. */
+    /** How long an access token is valid. */
     readonly accessTokenSeconds: number,
   ) {
     this.currentKeyId = keyIdOf(secret);
@@ -52,7 +52,7 @@ export class TokenService {
     this.keys.set(this.currentKeyId, this.currentKey);
   }
 
-  /** A signed access token: a JWT with `sub` (user), `sid` (session) and `role`. */
+  /** Returns a signed access token: a JWT with `sub` (user), `sid` (session) and `role`. */
   signAccessToken(holder: TokenHolder): string {
     return jwt.sign({ sid: holder.sessionId.toHexString(), role: holder.role }, this.currentKey, {
       algorithm: ALGORITHM,
@@ -65,7 +65,7 @@ export class TokenService {
   }
 
   /**
-   * Reads an access token. That its session still stands is for SessionService to say.
+   * Verifies an access token and returns its claims. Whether the session is still valid is decided by SessionService.
    * @throws AppError token_expired, token_invalid
    */
   verifyAccessToken(token: string): AccessClaims {
@@ -95,8 +95,8 @@ export class TokenService {
   }
 
   /**
-   * A refresh token: the session's id, 256 random bits and a seal. Only its hash is stored. The seal tells a
-   * token that was issued once from an invented one, so that nobody can end a session by guessing at it.
+   * Returns a refresh token: the session's id, 256 random bits and a signature. Only its hash is stored. The signature
+   * distinguishes issued tokens from invented ones, so that nobody can end a session by presenting an invented token.
    */
   createRefreshToken(sessionId: ObjectId): { token: string; hash: string } {
     const content = `${sessionId.toHexString()}.${randomBytes(32).toString('base64url')}`;
@@ -105,26 +105,26 @@ export class TokenService {
   }
 
   /**
-   * What stands for a session where no header can be sent, and opens one file: who asks and until when, with a seal.
-   * Whether the session still stands, and they may read the file, is asked when it is used.
+   * Returns a signed ticket that authenticates a session for one file until a time, for requests that cannot send a
+   * header. Whether the session is still valid and may read the file is checked when the ticket is used.
    */
   createFileTicket({ userId, sessionId }: FileTicketHolder, fileId: string, expiresAt: Date): string {
     const content = [userId.toHexString(), sessionId.toHexString(), expiresAt.getTime()].join('.');
     return `${content}.${sign(fileTicketContent(fileId, content), this.currentKey)}`;
   }
 
-  /** Whom a ticket for a file was given to. @throws AppError token_expired, token_invalid */
+  /** Verifies a ticket for a file and returns its holder. @throws AppError token_expired, token_invalid */
   readFileTicket(ticket: string, fileId: string): FileTicketHolder {
     const match = /^(([0-9a-f]{24})\.([0-9a-f]{24})\.(\d{1,15}))\.([A-Za-z0-9_-]{43})$/.exec(ticket);
     const [, content, userId, sessionId, expiresAt, given] = match ?? [];
     if (!content || !given || !this.isSigned(fileTicketContent(fileId, content), given)) {
-      throw new AppError('token_invalid', 'The ticket is not one for this file.');
+      throw new AppError('token_invalid', 'The ticket is not valid for this file.');
     }
     if (Number(expiresAt) < Date.now()) throw new AppError('token_expired', 'The ticket has expired.');
     return { userId: new ObjectId(userId), sessionId: new ObjectId(sessionId) };
   }
 
-  /** The session for which a refresh token was issued, and its hash; undefined if it never was. */
+  /** Returns the session that a refresh token was issued for, and the hash of the token; undefined if it was never issued. */
   readRefreshToken(token: string): { sessionId: ObjectId; hash: string } | undefined {
     const match = /^(([0-9a-f]{24})\.[A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/.exec(token);
     const [, content, sessionId, given] = match ?? [];
@@ -140,7 +140,7 @@ export class TokenService {
   }
 }
 
-/** What is stored of a secret that somebody else keeps. The secret is random, so a fast hash is enough. */
+/** Returns the hash under which a token is stored. Tokens are random, so a fast hash is enough. */
 export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }
@@ -149,7 +149,7 @@ function keyIdOf(secret: string): string {
   return createHash('sha256').update(`parley key id ${secret}`).digest('base64url').slice(0, 12);
 }
 
-/** A key as an object: given as text, jsonwebtoken would try each time whether it is a public key. */
+/** Returns the key as an object: for a text, jsonwebtoken would try each time whether it is a public key. */
 function keyOf(secret: string): KeyObject {
   return createSecretKey(Buffer.from(secret));
 }

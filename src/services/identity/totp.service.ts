@@ -14,7 +14,7 @@ import type { AuditService } from '../audit/audit.service';
 import { hashToken } from './token.service';
 
 const RECOVERY_CODE_COUNT = 10;
-/** Seconds by which the clock of a phone may differ. */
+/** By how much the clock of a phone may differ. */
 const CLOCK_TOLERANCE_SECONDS = 30;
 
 export interface TotpSetup {
@@ -23,7 +23,7 @@ export interface TotpSetup {
   qrCode: string;
 }
 
-/** The second factor: codes of an authenticator app (RFC 6238), and recovery codes for when it is lost. */
+/** Manages and checks the second factor: codes of an authenticator app (RFC 6238), and recovery codes for its loss. */
 export class TotpService {
   constructor(
     private readonly collections: Collections,
@@ -33,26 +33,31 @@ export class TotpService {
     private readonly logger: Logger,
   ) {}
 
-  /** Makes a secret. It counts once `enable` has seen a code of it. @throws AppError totp_already_enabled */
+  /** Creates a secret. It takes effect when `enable` has checked a code. @throws AppError totp_already_enabled */
   async setUp(user: UserDocument): Promise<TotpSetup> {
     const secret = generateSecret();
-    const sealed = encrypt(this.key, secret, user._id.toHexString());
+    const encrypted = encrypt(this.key, secret, user._id.toHexString());
     const updated = await this.collections.users.updateOne(
       { _id: user._id, state: { $ne: 'deleted' }, 'totp.enabledAt': null },
-      { $set: { totp: { secret: sealed, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
+      { $set: { totp: { secret: encrypted, enabledAt: null, lastStep: 0, recoveryHashes: [] } } },
     );
     if (updated.matchedCount === 0) {
-      throw new AppError('totp_already_enabled', 'The second factor is enabled; disable it first.');
+      throw new AppError('totp_already_enabled', 'The second factor is already enabled; disable it first.');
     }
     const otpauthUrl = generateURI({ issuer: 'Parley', label: user.username, secret });
     return { secret, otpauthUrl, qrCode: await toDataURL(otpauthUrl) };
   }
 
-  /** Turns the second factor on. @returns the recovery codes. @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid */
+  /**
+   * Enables the second factor.
+   * @returns the recovery codes.
+   * @throws AppError totp_not_enabled, totp_already_enabled, totp_invalid
+   */
   async enable(caller: Caller, code: string, origin: Origin): Promise<string[]> {
     const user = await this.collections.users.findOne({ _id: caller.userId });
     if (!user?.totp) throw new AppError('totp_not_enabled', 'Set the second factor up first.');
-    if (user.totp.enabledAt) throw new AppError('totp_already_enabled', 'The second factor is enabled.');
+    if (user.totp.enabledAt)
+      throw new AppError('totp_already_enabled', 'The second factor is already enabled.');
     const { codes, hashes } = createRecoveryCodes();
     const step = await this.findTimeStep(user._id, user.totp, code);
     const enabled =
@@ -67,7 +72,7 @@ export class TotpService {
     return codes;
   }
 
-  /** New recovery codes in the place of the old ones. @throws AppError totp_not_enabled */
+  /** Replaces the recovery codes. @throws AppError totp_not_enabled */
   async renewRecoveryCodes(userId: ObjectId, origin: Origin): Promise<string[]> {
     const { codes, hashes } = createRecoveryCodes();
     const update = { $set: { 'totp.recoveryHashes': hashes } };
@@ -75,18 +80,18 @@ export class TotpService {
     return codes;
   }
 
-  /** @throws AppError totp_not_enabled */
+  /** Disables the second factor. @throws AppError totp_not_enabled */
   async disable(userId: ObjectId, origin: Origin): Promise<void> {
     await this.changeEnabled('user.totp_disabled', userId, { $set: { totp: null } }, origin);
   }
 
   /**
-   * Asks for the second factor of a user who has one. A code is good once.
+   * Checks the second factor of a user who has one. Each code is accepted once.
    * @throws AppError totp_required, totp_invalid, totp_unavailable
    */
   async check(user: UserDocument, code: string | undefined, origin: Origin): Promise<void> {
     if (!user.totp?.enabledAt) return;
-    if (code === undefined) throw new AppError('totp_required', 'This takes a code of the second factor.');
+    if (code === undefined) throw new AppError('totp_required', 'This requires a code of the second factor.');
     if (await this.spendCode(user._id, user.totp, code)) return;
     if (!(await this.spendRecoveryCode(user._id, code, origin))) throw invalidCode();
   }
@@ -108,7 +113,7 @@ export class TotpService {
     return this.change('user.recovery_code_used', filter, { $pull: { 'totp.recoveryHashes': hash } }, origin);
   }
 
-  /** The time step for which a code is right; undefined if it is wrong. @throws AppError totp_unavailable */
+  /** Returns the time step whose code was given; undefined if the code is wrong. @throws AppError totp_unavailable */
   private async findTimeStep(userId: ObjectId, totp: TotpState, code: string): Promise<number | undefined> {
     const token = withoutSeparators(code);
     if (!/^\d{6}$/.test(token)) return undefined;
@@ -124,9 +129,9 @@ export class TotpService {
       if (!(error instanceof DecryptionError)) throw error;
       const { reason } = error;
       this.logger.error(
-        { userId: userId.toHexString(), reason, sealedWith: secret.keyId, key: this.key.id },
+        { userId: userId.toHexString(), reason, encryptedWith: secret.keyId, key: this.key.id },
         reason === 'other_key'
-          ? 'the second factor of a user was encrypted under another ENCRYPTION_KEY: put that one back'
+          ? 'the second factor of a user was encrypted with another ENCRYPTION_KEY: restore that key'
           : 'the second factor of a user has been changed in the database',
       );
       throw new AppError(
@@ -148,7 +153,7 @@ export class TotpService {
     throw new AppError('totp_not_enabled', 'The second factor is not enabled.');
   }
 
-  /** Changes a user, and writes it in the audit log. @returns false, with nothing written, if none was found. */
+  /** Changes a user and records it in the audit log. @returns false, with nothing written, if no user matches. */
   private change(
     action: AuditAction,
     filter: { _id: ObjectId } & Filter<UserDocument>,
@@ -164,12 +169,12 @@ export class TotpService {
   }
 }
 
-/** People type codes with the gaps in which they are shown, with others, or with none. */
+/** Removes spaces and hyphens: users type codes with or without the separators that apps show. */
 function withoutSeparators(code: string): string {
   return code.replace(/[\s-]/g, '');
 }
 
-/** Codes of 50 random bits, as `xxxxx-xxxxx` in Crockford's base 32. */
+/** Creates recovery codes of 50 random bits, as `xxxxx-xxxxx` in Crockford's base 32. */
 function createRecoveryCodes(): { codes: string[]; hashes: string[] } {
   const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
   const codes = Array.from({ length: RECOVERY_CODE_COUNT }, () => {
@@ -180,5 +185,5 @@ function createRecoveryCodes(): { codes: string[]; hashes: string[] } {
 }
 
 function invalidCode(): AppError {
-  return new AppError('totp_invalid', 'The code is wrong or was used.');
+  return new AppError('totp_invalid', 'The code is wrong or was already used.');
 }

@@ -82,7 +82,7 @@ describe('the address given at registration', () => {
     expect(shape(answers[1]!)).toEqual(shape(answers[0]!));
     expect(answers[1]!.body.user).toMatchObject({ emailVerified: false, username: taken });
     const mail = await mailbox.take(owner.email);
-    expect(mail.subject).toBe('You have an account already');
+    expect(mail.subject).toBe('You already have an account');
     expect(mail.text).toContain(`"${owner.username}"`);
     expect(mail.text).not.toContain('token=');
     expect((await logInBy(owner.email)).body.user.id).toBe(owner.id);
@@ -163,7 +163,7 @@ describe('a new address', () => {
   it('that is taken is answered like a free one, and its owner gets a mail', async () => {
     const [person, owner] = [await confirmed(), await confirmed()];
     expect((await changeTo(owner.email, person)).status).toBe(202);
-    expect((await mailbox.take(owner.email)).subject).toBe('You have an account already');
+    expect((await mailbox.take(owner.email)).subject).toBe('You already have an account');
     expect(await myEmail(person)).toEqual([person.email, true]);
   });
 
