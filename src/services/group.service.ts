@@ -22,7 +22,7 @@ import { refuseTakenName, type GroupLifecycle } from './groups/group-lifecycle';
 import { toListingCursor, listingOf, fromListingCursor, queryWordsOf } from './groups/group-listing';
 import type { GuardedWrites } from './access/guarded-writes';
 
-/** Groups; who is in them is the matter of GroupMemberService. */
+/** Creates, finds, changes and deletes groups. GroupMemberService manages their members. */
 export class GroupService {
   constructor(
     private readonly collections: Collections,
@@ -33,7 +33,7 @@ export class GroupService {
     private readonly bus: EventBus,
   ) {}
 
-  /** Makes a group with the caller as its owner. @throws AppError forbidden, group_name_taken, session_revoked */
+  /** Creates a group with the caller as its owner. @throws AppError forbidden, group_name_taken, session_revoked */
   async create(caller: Caller, input: CreateGroupInput): Promise<Group> {
     this.access.requireServer(caller, 'group.create');
     const now = new Date();
@@ -72,7 +72,7 @@ export class GroupService {
     return toGroup(group, owner.role);
   }
 
-  /** The groups that the caller is a member of, in the order of their ids. */
+  /** Lists the groups of the caller, in the order of their ids. */
   async listMine(caller: Caller, query: PageQuery): Promise<Page<Group>> {
     const memberships = await this.collections.memberships
       .find({
@@ -95,8 +95,8 @@ export class GroupService {
   }
 
   /**
-   * The public groups that are not archived, in the order of their names; or those of them in whose name or
-   * description every word of the query begins a word.
+   * Lists the public groups that are not archived, in the order of their names. With a query, every word of it must begin
+   * a word of the name or the description.
    */
   async discover(caller: Caller, query: DiscoverGroupsQuery): Promise<Page<Group>> {
     const words = query.query === undefined ? undefined : queryWordsOf(query.query);
@@ -111,7 +111,7 @@ export class GroupService {
             })),
           }),
         },
-        // What is searched for is rarer than what there is: few have to be put in order.
+        // Few groups match the words, so sorting the matches is cheaper than scanning all groups in order.
         words && { hint: 'listing_words' },
       )
       .sort({ 'listing.place': 1 })
@@ -128,14 +128,14 @@ export class GroupService {
     };
   }
 
-  /** @throws AppError not_found */
+  /** Returns a group. @throws AppError not_found */
   async get(caller: Caller, groupId: string): Promise<Group> {
     const { group, membership } = await this.access.group(caller, 'group.read', groupId);
     return toGroup(group, membership?.role ?? null);
   }
 
   /**
-   * Changes what a group is called and who may find and join it; takes the role admin.
+   * Changes the name, description, visibility or join policy of a group; requires the role admin.
    * @throws AppError not_found, not_a_member, forbidden, group_archived, group_name_taken
    */
   update(caller: Caller, groupId: string, input: UpdateGroupInput): Promise<Group> {
@@ -146,21 +146,21 @@ export class GroupService {
     });
   }
 
-  /** Archives a group; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
+  /** Archives a group; requires the role owner. @throws AppError not_found, not_a_member, forbidden */
   archive(caller: Caller, groupId: string): Promise<Group> {
     return this.writes.inGroup(caller, 'group.archive', groupId, {}, async ({ group, membership }) => {
       return toGroup(await this.lifecycle.archive(group._id, caller), membership?.role ?? null);
     });
   }
 
-  /** Takes a group out of the archive; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
+  /** Restores an archived group; requires the role owner. @throws AppError not_found, not_a_member, forbidden */
   restore(caller: Caller, groupId: string): Promise<Group> {
     return this.writes.inGroup(caller, 'group.archive', groupId, {}, async ({ group, membership }) => {
       return toGroup(await this.lifecycle.restore(group._id, caller), membership?.role ?? null);
     });
   }
 
-  /** Deletes a group with all that is in it; takes the role owner. @throws AppError not_found, not_a_member, forbidden */
+  /** Deletes a group with everything in it; requires the role owner. @throws AppError not_found, not_a_member, forbidden */
   delete(caller: Caller, groupId: string): Promise<void> {
     return this.writes.inGroup(caller, 'group.delete', groupId, {}, async ({ group }) => {
       await this.lifecycle.remove(group._id, caller);

@@ -19,7 +19,7 @@ import { endOfPrefix } from '../utils/prefix';
 import { refuseImitation } from './users/display-names';
 import type { EventBus } from './kernel/event-bus';
 
-/** Profiles: one's own and what one sees of others. */
+/** Reads, searches and changes the profiles of users, and manages blocks. */
 export class UserService {
   constructor(
     private readonly collections: Collections,
@@ -27,54 +27,54 @@ export class UserService {
     private readonly bus: EventBus,
   ) {}
 
-  /** A user, or what is left of one who was deleted. @throws AppError not_found */
+  /** Finds a user, including deleted ones. @throws AppError not_found */
   async requireUser(userId: string): Promise<UserDocument> {
     const user = await this.collections.users.findOne({ _id: new ObjectId(userId) });
     if (!user) throw userNotFound();
     return user;
   }
 
-  /** A user with whom something can be done. @throws AppError not_found, also of a deleted one */
+  /** Finds a user who has not been deleted. @throws AppError not_found */
   async requireUndeleted(userId: string): Promise<UserDocument> {
     const user = await this.requireUser(userId);
     if (user.state === 'deleted') throw userNotFound();
     return user;
   }
 
-  /** A user whom others can find. @throws AppError not_found, also of a deleted or deactivated one */
+  /** Finds a user whom others may find: neither deleted nor deactivated. @throws AppError not_found */
   async requireFindable(userId: string): Promise<UserDocument> {
     const user = await this.requireUndeleted(userId);
     if (user.state === 'deactivated') throw userNotFound();
     return user;
   }
 
-  /** As `requireUndeleted`, and keeps the account as it is until the end of the caller's transaction. */
+  /** As `requireUndeleted`, and locks the account until the end of the caller's transaction. */
   async lockUndeleted(userId: string): Promise<UserDocument> {
     const user = await lock(this.collections.users, { _id: new ObjectId(userId) });
     if (!user || user.state === 'deleted') throw userNotFound();
     return user;
   }
 
-  /** @throws AppError session_revoked when the account is gone */
+  /** Returns the caller's own profile. @throws AppError session_revoked when the account no longer exists */
   async me(caller: Caller): Promise<User> {
     const user = await this.collections.users.findOne({ _id: caller.userId });
     if (!user) throw accountDeleted();
     return toUser(user);
   }
 
-  /** A user as others see them. @throws AppError not_found */
+  /** Returns the public profile of a user. @throws AppError not_found */
   async get(userId: string): Promise<PublicUser> {
     return toPublicUser(await this.requireUser(userId));
   }
 
-  /** The users with these ids, by id in hexadecimal digits. Unknown ids are left out. */
+  /** Finds users, by id in hexadecimal digits. Unknown ids are left out. */
   async findByIds(ids: ObjectId[]): Promise<Map<string, UserDocument>> {
     if (ids.length === 0) return new Map();
     const users = await this.collections.users.find({ _id: { $in: ids } }).toArray();
     return new Map(users.map((user) => [user._id.toHexString(), user]));
   }
 
-  /** Users whose username begins like this, without regard to case, in the order of their names. */
+  /** Finds users whose username begins with the query, ignoring case, in the order of their names. */
   async search(query: UserSearchQuery): Promise<Page<PublicUser>> {
     const prefix = canonicalName(query.query);
     if (prefix === '') return { items: [], nextCursor: null };
@@ -92,11 +92,11 @@ export class UserService {
     return { items: page.items.map(toPublicUser), nextCursor: page.nextCursor };
   }
 
-  /** @throws AppError session_revoked when the account is gone, display_name_taken */
+  /** Changes the caller's profile. @throws AppError session_revoked when the account no longer exists, display_name_taken */
   async updateProfile(caller: Caller, input: UpdateProfileInput): Promise<User> {
     const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
     if (input.displayName !== undefined) {
-      // Whoever has a name keeps it: an old one may look like that of somebody else.
+      // An unchanged name is not checked: an older name may look like that of another user.
       const before = await this.collections.users.findOne({ _id: caller.userId });
       if (before?.displayName !== input.displayName) {
         await refuseImitation(this.collections, input.displayName, caller.userId);
@@ -104,7 +104,7 @@ export class UserService {
       Object.assign(fields, displayNameKeysOf(input.displayName));
     }
     const user = await this.collections.users.findOneAndUpdate(
-      // A deleted account gets no new personal data from a call that was under way.
+      // A call that was running when the account was deleted must not store personal data.
       { _id: caller.userId, state: { $ne: 'deleted' } },
       { $set: { ...fields, updatedAt: new Date() } },
       { returnDocument: 'after' },
@@ -113,12 +113,12 @@ export class UserService {
     return toUser(user);
   }
 
-  /** Blocks a user; a second time changes nothing. @throws AppError not_found, bad_request (oneself) */
+  /** Blocks a user; repeating it changes nothing. @throws AppError not_found, bad_request (oneself) */
   async block(caller: Caller, userId: string): Promise<void> {
     const user = await this.requireUndeleted(userId);
-    if (user._id.equals(caller.userId)) throw new AppError('bad_request', 'Nobody blocks themselves.');
+    if (user._id.equals(caller.userId)) throw new AppError('bad_request', 'You cannot block yourself.');
     await this.transactions.run(async () => {
-      // Whoever takes the caller into a group at this moment locks the account as well: one of the two begins anew.
+      // A transaction that adds the caller to a group locks the account as well, so that the two conflict.
       await lock(this.collections.users, { _id: caller.userId });
       await this.collections.blocks.updateOne(
         { userId: caller.userId, blockedId: user._id },
@@ -129,13 +129,14 @@ export class UserService {
     });
   }
 
+  /** Ends a block, if there is one. */
   async unblock({ userId }: Caller, otherId: string): Promise<void> {
     const blockedId = new ObjectId(otherId);
     await this.collections.blocks.deleteOne({ userId, blockedId });
     await this.bus.publish({ type: 'block.changed', userId, blockedId });
   }
 
-  /** Whom the caller has blocked, in the order in which they did. */
+  /** Lists the users whom the caller has blocked, in the order in which they were blocked. */
   async listBlocked(caller: Caller, query: PageQuery): Promise<Page<PublicUser>> {
     const rows = await this.collections.blocks
       .find({ userId: caller.userId, ...(query.cursor && { _id: { $gt: new ObjectId(query.cursor) } }) })

@@ -1,23 +1,23 @@
 import { createHash } from 'node:crypto';
 import { auditEntrySchema, NO_HASH, type AuditEntry } from '../../models/audit/audit.model';
 
-/** A place in the chain, to be noted where nobody who can write to the database can change it. */
+/** A position in the chain. Kept outside of the database, it shows later whether the log before it was changed. */
 export interface Anchor {
   seq: number;
   hash: string;
 }
 
-/** What is wrong with a log, and where. */
+/** The first fault of a log. */
 export interface ChainBreak {
-  /** The first entry that is not as it should be: where it stands or ought to. */
+  /** The position of the first entry that is wrong or missing. */
   seq: number;
   reason: string;
 }
 
 /**
- * The hash of an entry: SHA-256 over the JSON text of its other fields, as the API shows them, with the names in
- * the order of their code units at every level and without white space. It contains `previousHash`, so it stands
- * for all that came before too.
+ * Returns the hash of an entry: SHA-256 over the JSON text of its other fields as the API shows them, with the names sorted
+ * by code units at every level and without white space. The fields include `previousHash`, so the hash also covers all
+ * entries before it.
  */
 export function hashOf(entry: Omit<AuditEntry, 'hash'>): string {
   const { hash: _, ...content } = entry as AuditEntry;
@@ -32,13 +32,13 @@ function canonicalJson(value: unknown): string {
   );
 }
 
-/** Follows a log from its first entry, one entry after the other, and tells where it is broken. */
+/** Verifies a log from its first entry, one entry after the other. */
 export class ChainVerifier {
   private last: Anchor = { seq: 0, hash: NO_HASH };
   private broken: ChainBreak | undefined;
   private sawAnchor = false;
 
-  /** @param anchor what is known of the log from elsewhere: it must still contain this. */
+  /** @param anchor a position that was recorded elsewhere: the log must still contain it. */
   constructor(private readonly anchor?: Anchor) {}
 
   /** The newest entry so far. */
@@ -46,16 +46,16 @@ export class ChainVerifier {
     return this.last;
   }
 
-  /** Takes the next entry, whatever it is. @returns what is wrong with it; nothing behind a break is looked at. */
+  /** Checks the next entry, which may be malformed. @returns the first fault so far; entries after a fault are not checked. */
   add(entry: unknown): ChainBreak | undefined {
     this.broken ??= this.check(entry);
     return this.broken;
   }
 
   /**
-   * To be asked after the last entry.
-   * @param head where the database says that its log ends, if it is known.
-   * @returns the first break of the log, undefined if it is whole.
+   * Finishes the verification, after the last entry.
+   * @param head the end of the log according to the database, if it is known.
+   * @returns the first fault of the log; undefined if it is intact.
    */
   finish(head?: Anchor): ChainBreak | undefined {
     if (this.broken) return this.broken;
@@ -65,7 +65,7 @@ export class ChainVerifier {
       return { seq: seq + 1, reason: `the log ends before the anchor, entry ${anchor.seq}` };
     }
     if (head && head.seq > seq) {
-      return { seq: seq + 1, reason: `the log ends here, but entry ${head.seq} was the last to be added` };
+      return { seq: seq + 1, reason: `the log ends here, but entry ${head.seq} was added last` };
     }
     if (head?.seq === seq && head.hash !== hash) {
       return { seq, reason: 'it is not the entry that was added last' };
@@ -74,21 +74,21 @@ export class ChainVerifier {
   }
 
   private check(given: unknown): ChainBreak | undefined {
-    const due = this.last.seq + 1;
+    const expected = this.last.seq + 1;
     const parsed = auditEntrySchema.safeParse(given);
-    if (!parsed.success) return { seq: due, reason: 'it is not an entry of an audit log' };
+    if (!parsed.success) return { seq: expected, reason: 'it is not an entry of an audit log' };
     const entry = parsed.data;
-    if (entry.seq > due) return { seq: due, reason: `it is missing; entry ${entry.seq} follows` };
-    if (entry.seq < due) return { seq: due, reason: `entry ${entry.seq} stands in its place` };
-    if (hashOf(entry) !== entry.hash) return { seq: due, reason: 'its hash is not that of its content' };
+    if (entry.seq > expected) return { seq: expected, reason: `it is missing; entry ${entry.seq} follows` };
+    if (entry.seq < expected) return { seq: expected, reason: `entry ${entry.seq} is in its position` };
+    if (hashOf(entry) !== entry.hash) return { seq: expected, reason: 'its hash does not match its content' };
     if (entry.previousHash !== this.last.hash) {
-      return { seq: due, reason: 'it does not follow the entry before it' };
+      return { seq: expected, reason: 'it does not follow the entry before it' };
     }
-    if (this.anchor?.seq === due) {
-      if (this.anchor.hash !== entry.hash) return { seq: due, reason: 'it is not the entry of the anchor' };
+    if (this.anchor?.seq === expected) {
+      if (this.anchor.hash !== entry.hash) return { seq: expected, reason: 'it does not match the anchor' };
       this.sawAnchor = true;
     }
-    this.last = { seq: due, hash: entry.hash };
+    this.last = { seq: expected, hash: entry.hash };
     return undefined;
   }
 }

@@ -22,12 +22,12 @@ export interface AuditRecord {
   details?: Record<string, string | null>;
 }
 
-/** Entries that are read at a time by whoever reads the whole log. */
+/** The number of entries that are read at a time when the whole log is read. */
 const READ_BATCH_SIZE = 500;
 
-/** The log of privileged acts: a chain of hashes, which is only ever added to. */
+/** Records, lists and verifies the log of privileged actions: a chain of hashes that entries are only ever added to. */
 export class AuditService {
-  /** The end of the records so far that are transactions of their own. */
+  /** Resolves when the entries so far that have their own transactions are written. */
   private lastAppend: Promise<void> = Promise.resolve();
 
   constructor(
@@ -36,20 +36,19 @@ export class AuditService {
   ) {}
 
   /**
-   * Adds an entry. In a transaction it is part of that: no act without its entry, and no entry of an act that
-   * did not take place. Two at the same moment conflict, and one of them runs again behind the other; so it is
-   * written last.
+   * Adds an entry. Inside a transaction it is part of it: there is no action without its entry, and no entry without its
+   * action. Concurrent entries conflict, so that one of the transactions runs again; the entry is therefore written last.
    */
   record(record: AuditRecord): Promise<void> {
     if (this.transactions.settled()) return this.transactions.beforeCommit(() => this.append(record));
-    // Those that hold nothing else wait for each other instead of getting into each other's way.
+    // Entries with their own transactions are queued, so that they do not conflict.
     const add = () => this.transactions.run(() => this.append(record));
     const added = this.lastAppend.then(add);
     this.lastAppend = added.catch(() => undefined);
     return added;
   }
 
-  /** Newest first. */
+  /** Lists entries, the newest first. */
   async list(query: AuditQuery): Promise<Page<AuditEntry>> {
     const before = query.cursor === undefined ? {} : { seq: { $lt: query.cursor } };
     const rows = await this.collections.auditLog
@@ -61,7 +60,7 @@ export class AuditService {
     return { items: page.items.map(toAuditEntry), nextCursor: page.nextCursor };
   }
 
-  /** Oldest first, as a chain is verified; read as it is taken. */
+  /** Streams entries, the oldest first, which is the order of verification. */
   async *stream(filter: AuditFilter): AsyncGenerator<AuditEntry> {
     const entries = this.collections.auditLog
       .find(filterOf(filter))
@@ -71,11 +70,11 @@ export class AuditService {
   }
 
   /**
-   * Follows the whole chain.
-   * @returns its end, and its first break if there is one.
+   * Verifies the whole chain.
+   * @returns its end, and its first fault if there is one.
    */
   async verify(anchor?: Anchor): Promise<{ end: Anchor; broken: ChainBreak | undefined }> {
-    // Before the entries: those that come while they are read are no concern of this.
+    // Read before the entries: entries that are added meanwhile are not verified.
     const head = await this.collections.auditHead.findOne({ _id: 'audit_head' });
     const verifier = new ChainVerifier(anchor);
     const entries = this.collections.auditLog.find().sort({ seq: 1 }).batchSize(READ_BATCH_SIZE);
@@ -93,7 +92,7 @@ export class AuditService {
           { $setOnInsert: { seq: 0, hash: NO_HASH } },
           { upsert: true, returnDocument: 'after' },
         ));
-      if (!head) throw new Error('The head of the audit log was not made.');
+      if (!head) throw new Error('The head of the audit log was not created.');
       const entry: AuditDocument = {
         _id: new ObjectId(),
         seq: head.seq + 1,
@@ -108,7 +107,7 @@ export class AuditService {
         await auditLog.insertOne(entry);
       } catch (error) {
         if (duplicateIndex(error) !== 'seq_unique') throw error;
-        // A standalone server has no transactions: somebody else was faster, or a crash left the head behind.
+        // On a server without transactions, another entry was added first, or a crash left the head outdated.
         await this.transactions.outside(() => this.moveHead());
         continue;
       }
@@ -120,7 +119,7 @@ export class AuditService {
     }
   }
 
-  /** Moves the head on to the newest entry. */
+  /** Moves the head to the newest entry. */
   private async moveHead(): Promise<void> {
     const [last] = await this.collections.auditLog.find().sort({ seq: -1 }).limit(1).toArray();
     if (!last) return;
@@ -137,7 +136,7 @@ export class AuditService {
   }
 }
 
-/** What was changed to what, as details of an entry. */
+/** Converts changed fields to the details of an entry. */
 export function toDetails(change: object): Record<string, string> {
   return Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value)]));
 }
@@ -152,7 +151,7 @@ function filterOf({ action, actorId, targetId, from, to }: AuditFilter): Filter<
   };
 }
 
-/** An entry as it is in the database: one that is not of the right form, or says more than it may, stays so. */
+/** Returns an entry with all faults that it has in the database: a wrong form, or additional fields. */
 function asStored(document: AuditDocument): unknown {
   try {
     const entry = toAuditEntry(document);

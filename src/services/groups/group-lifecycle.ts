@@ -16,15 +16,15 @@ import { listingOf } from './group-listing';
 import type { NotificationService } from '../notifications/notification.service';
 import type { PendingAdmissions } from './pending-admissions';
 
-/** Who does something, as the audit log names them. */
+/** The user whom the audit log records for an action. */
 export type AuditActor = Pick<Caller, 'userId' | 'address'>;
 
-/** What of a group can be changed. */
+/** The fields of a group that can be changed. */
 export type GroupChange = Partial<
   Pick<GroupDocument, 'name' | 'description' | 'visibility' | 'joinPolicy' | 'archivedAt'>
 >;
 
-/** What GroupLifecycle works with. */
+/** The dependencies of GroupLifecycle. */
 export interface GroupLifecycleDeps {
   collections: Collections;
   transactions: Transactions;
@@ -39,13 +39,13 @@ export interface GroupLifecycleDeps {
 }
 
 /**
- * The one place that changes, archives and deletes groups: what hangs on them, what open clients hear and the
- * audit log go with it. It does not ask who may.
+ * Changes, archives and deletes groups, together with the data that belongs to them, the events and the audit log. It
+ * does not check access: its callers do.
  */
 export class GroupLifecycle {
   constructor(private readonly deps: GroupLifecycleDeps) {}
 
-  /** Changes what somebody has asked to have otherwise. @throws AppError not_found, group_name_taken */
+  /** Changes fields of a group. @throws AppError not_found, group_name_taken */
   update(groupId: ObjectId, change: GroupChange, by: AuditActor): Promise<GroupDocument> {
     return this.deps.transactions.run(async () => {
       const group = await this.change(groupId, change);
@@ -59,7 +59,7 @@ export class GroupLifecycle {
       this.deps.transactions.run(async () => {
         const before = await this.deps.collections.groups.findOne({ _id: groupId });
         if (!before) throw groupNotFound();
-        // A name that stays keeps its keys: an old one may look like that of another group.
+        // An unchanged name keeps its keys: an older name may look like that of another group.
         const renamed = change.name !== undefined && change.name !== before.name;
         const keys = renamed ? nameKeysOf(change.name ?? '') : {};
         const fields = { ...change, ...keys, updatedAt: new Date() };
@@ -80,33 +80,33 @@ export class GroupLifecycle {
     );
   }
 
-  /** Archives a group: it is only read from then on. One that is archived stays so. @throws AppError not_found */
+  /** Archives a group, which makes it read-only; repeating it changes nothing. @throws AppError not_found */
   archive(groupId: ObjectId, by: AuditActor): Promise<GroupDocument> {
     return this.setArchived(groupId, by, true);
   }
 
-  /** Takes a group out of the archive. @throws AppError not_found */
+  /** Restores an archived group. @throws AppError not_found */
   restore(groupId: ObjectId, by: AuditActor): Promise<GroupDocument> {
     return this.setArchived(groupId, by, false);
   }
 
   /**
-   * Deletes a group with everything in it, whole or not at all. Nobody hears anything more of it once this is
-   * committed; its messages are removed from the disk afterwards.
+   * Deletes a group with everything in it, in one transaction. After the commit nobody receives events of it; its messages
+   * are removed from the disk later.
    * @throws AppError not_found
    */
   async remove(groupId: ObjectId, by: AuditActor): Promise<void> {
     await this.deps.transactions.run(async () => {
       const { groups, channels, memberships, groupBans } = this.deps.collections;
       await this.deps.queue.acquire([groupId]);
-      const doomed = await channels.find({ groupId }).toArray();
-      await this.deps.queue.acquire(doomed.map(({ _id }) => _id));
+      const channelsToDelete = await channels.find({ groupId }).toArray();
+      await this.deps.queue.acquire(channelsToDelete.map(({ _id }) => _id));
       const group = await groups.findOneAndDelete({ _id: groupId });
       if (!group) throw groupNotFound();
       const members = await memberships.find({ groupId }, { projection: { userId: 1 } }).toArray();
-      await this.deps.channelMembers.removeChannels(doomed, 'deleted');
+      await this.deps.channelMembers.removeChannels(channelsToDelete, 'deleted');
       await this.deps.admissions.endForGroup(groupId);
-      for (const hanging of [memberships, groupBans]) await hanging.deleteMany({ groupId });
+      for (const collection of [memberships, groupBans]) await collection.deleteMany({ groupId });
       await this.deps.notifications.withdraw({ groupId });
       const others = members.map(({ userId }) => userId).filter((userId) => !userId.equals(by.userId));
       const text = group.name;
@@ -143,7 +143,7 @@ export class GroupLifecycle {
   }
 }
 
-/** Says in the catalogue's words that a name is taken. */
+/** Runs a write and translates a duplicate name. @throws AppError group_name_taken */
 export async function refuseTakenName<Result>(write: () => Promise<Result>): Promise<Result> {
   try {
     return await write();

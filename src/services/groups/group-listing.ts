@@ -1,11 +1,11 @@
 import type { GroupDocument, GroupListing } from '../../models/group.model';
 
-/** The most words that a group is found by. */
+/** The most words of a group that are indexed. */
 const MAX_WORDS = 100;
-/** The most words of a search that count. */
+/** The most words of a query that are used. */
 const MAX_QUERY_WORDS = 8;
 
-/** Text without regard to case and accents: who looks for "cafe" means "Café" as well. */
+/** Removes case and accents, so that a search for "cafe" also finds "Café". */
 function fold(text: string): string {
   return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }
@@ -14,7 +14,7 @@ function wordsOf(text: string): string[] {
   return [...new Set(fold(text).split(/[^\p{L}\p{N}]+/u))].filter((word) => word !== '');
 }
 
-/** How a group is found among the public ones; undefined of one that is not shown there. */
+/** Returns the listing by which a group is found among the public ones; undefined if it is not listed there. */
 export function listingOf({
   _id,
   name,
@@ -29,11 +29,11 @@ export function listingOf({
   };
 }
 
-/** What a search asks for: each is the beginning of a word. */
+/** Returns the words of a query, each of which is the beginning of a word. */
 export function queryWordsOf(query: string): string[] {
   return wordsOf(query).slice(0, MAX_QUERY_WORDS);
 }
 
-/** A place in the list as clients hand it back, and the other way. */
+/** Converts a position in the list to a cursor, and back. */
 export const toListingCursor = ({ place }: GroupListing): string => Buffer.from(place).toString('base64url');
 export const fromListingCursor = (cursor: string): string => Buffer.from(cursor, 'base64url').toString();

@@ -23,7 +23,7 @@ import { pageOfUsers } from '../users/user-pages';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { UserService } from '../user.service';
 
-/** What GroupMemberService works with. */
+/** The dependencies of GroupMemberService. */
 export interface GroupMemberServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -36,7 +36,7 @@ export interface GroupMemberServiceDeps {
   audit: AuditService;
 }
 
-/** Who is in a group, and as what. Who may is decided in the transaction that does it. */
+/** Manages the members of groups and their roles. Access is decided in the transaction of each change. */
 export class GroupMemberService {
   constructor(private readonly deps: GroupMemberServiceDeps) {}
 
@@ -54,7 +54,7 @@ export class GroupMemberService {
     });
   }
 
-  /** @throws AppError not_found, not_a_member, last_owner */
+  /** Leaves a group. @throws AppError not_found, not_a_member, last_owner */
   leave(caller: Caller, groupId: string): Promise<void> {
     return this.deps.writes.inGroup(caller, 'group.read', groupId, {}, async ({ group, membership }) => {
       if (!membership) throw new AppError('not_a_member', 'Only members of the group may do this.');
@@ -62,7 +62,7 @@ export class GroupMemberService {
     });
   }
 
-  /** The members of a group in the order in which they joined. @throws AppError not_found, not_a_member */
+  /** Lists the members of a group, in the order in which they joined. @throws AppError not_found, not_a_member */
   async list(caller: Caller, groupId: string, query: MembersQuery): Promise<Page<Member>> {
     const { group } = await this.deps.access.group(caller, 'group.list_members', groupId);
     const which = { groupId: group._id, ...(query.role && { role: query.role }) };
@@ -70,10 +70,10 @@ export class GroupMemberService {
   }
 
   /**
-   * Takes a user in; takes the role admin. A user who is a member already stays what they are.
+   * Adds a user; requires the role admin. An existing member keeps their role.
    * @returns the member, and whether they are new.
-   * @throws AppError not_found, not_a_member, forbidden, group_archived, banned, consent_required (they want to be
-   * invited, or have blocked the caller), rate_limited (the caller has notified them too often)
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, banned, consent_required (the user wants
+   * to be invited, or has blocked the caller), rate_limited (the caller has notified the user too often)
    */
   add(caller: Caller, groupId: string, userId: string): Promise<{ member: Member; added: boolean }> {
     const subjectId = new ObjectId(userId);
@@ -95,8 +95,8 @@ export class GroupMemberService {
   }
 
   /**
-   * Removes a user: takes the role admin, and a role above theirs unless they remove themselves. When this
-   * resolves, the user hears nothing more of the group on any device.
+   * Removes a user; requires the role admin, and a role above that of the user, unless users remove themselves. When this
+   * resolves, no device of the user receives events of the group any more.
    * @throws AppError not_found, not_a_member, forbidden, last_owner
    */
   remove(caller: Caller, groupId: string, userId: string): Promise<void> {
@@ -110,8 +110,8 @@ export class GroupMemberService {
   }
 
   /**
-   * Gives a member another role: takes the role admin and a role above theirs and above the new one; owners
-   * give every role, and everybody may give themselves a lesser one.
+   * Changes the role of a member; requires the role admin, and a role above both the old and the new one. Owners may give
+   * every role, and all members may give themselves a lower one.
    * @throws AppError not_found, not_a_member, forbidden, group_archived, last_owner
    */
   changeRole(caller: Caller, groupId: string, userId: string, role: GroupRole): Promise<Member> {
@@ -145,7 +145,7 @@ export class GroupMemberService {
   }
 
   /**
-   * Hands a group over to a member; takes the role owner. The caller, who was an owner, is an admin from then on.
+   * Transfers the ownership of a group to a member; requires the role owner. The caller becomes an admin.
    * @throws AppError not_found, not_a_member, forbidden, group_archived
    */
   transfer(caller: Caller, groupId: string, userId: string): Promise<Group> {
@@ -153,7 +153,7 @@ export class GroupMemberService {
       const _id = new ObjectId(userId);
       const target = await this.deps.collections.memberships.findOne({ groupId: group._id, userId: _id });
       if (!target) throw notAMember();
-      // A super admin from outside takes it from all who own it.
+      // A super admin who is not an owner replaces all owners.
       const own = membership?.role === 'owner' ? caller.userId : undefined;
       if (own?.equals(_id)) return toGroup(group, 'owner');
       await this.handOver(group, userId, caller, (owner) => !own || owner.equals(own));
@@ -163,10 +163,10 @@ export class GroupMemberService {
   }
 
   /**
-   * Hands a group over to anybody, who is taken in if they are not a member. It does not ask who may hand it over,
-   * only whether they may be taken in.
-   * @param stepsDown which of its owners are admins from then on; all of them, if it is left out.
-   * @throws AppError not_found when there is no such user, consent_required when they have blocked the caller
+   * Transfers the ownership of a group to any user, who is added if they are not a member. It does not check whether the
+   * caller may transfer the group, only whether the user may be added.
+   * @param stepsDown which owners become admins; by default all of them.
+   * @throws AppError not_found when the user does not exist, consent_required when they have blocked the caller
    */
   handOver(
     group: GroupDocument,
@@ -193,7 +193,7 @@ export class GroupMemberService {
     { _id: groupId, name }: GroupDocument,
     role: string,
   ): Promise<unknown> {
-    // Who is out of a private group can no longer look up what it is called.
+    // A removed member can no longer look up the name of a private group.
     const text = kind === 'group.role_changed' ? role : name;
     return this.deps.notifications.notify([userId], { kind, actorId, groupId, text });
   }

@@ -30,10 +30,10 @@ import type { ThrottleService } from '../operations/throttle.service';
 import { hashToken } from '../identity/token.service';
 import type { UserService } from '../user.service';
 
-/** Bytes of chance in a code: too many to be guessed. */
+/** The random bytes of a code: too many to guess it. */
 const CODE_BYTES = 16;
 
-/** What InviteService works with. */
+/** The dependencies of InviteService. */
 export interface InviteServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -49,15 +49,15 @@ export interface InviteServiceDeps {
   bus: EventBus;
 }
 
-/** Invites into groups: by code, for whoever has it, and for single users. */
+/** Manages invites to groups: by code, for everybody who has it, and for single users. */
 export class InviteService {
   constructor(private readonly deps: InviteServiceDeps) {}
 
   /**
-   * Makes an invite: takes the role admin, and one above that which it gives. Of the code only a hash is stored.
-   * A user who was invited before has this invite from then on. Who has blocked the caller is not shown it.
-   * @throws AppError not_found, not_a_member, forbidden, group_archived, member_already, banned, rate_limited (the
-   * caller has notified them too often)
+   * Creates an invite; requires the role admin, and a role above the one that the invite gives. Only a hash of the code is
+   * stored. An earlier invite of the same user is replaced. A user who has blocked the caller does not see the invite.
+   * @throws AppError not_found, not_a_member, forbidden, group_archived, member_already, banned, rate_limited (the caller
+   * has notified the user too often)
    */
   create(
     caller: Caller,
@@ -89,7 +89,7 @@ export class InviteService {
           expiresAt:
             input.expiresAt === undefined ? new Date(now + INVITE_LIFETIME_MS) : timeOf(input.expiresAt),
         };
-        if (subjectId) await this.prepare(caller, group, subjectId);
+        if (subjectId) await this.prepareInvitee(caller, group, subjectId);
         await this.deps.collections.invites.insertOne(invite);
         if (subjectId) await this.notifyInvitee(caller, subjectId, invite, group);
         await this.record('invite.created', caller, invite, { role: invite.role });
@@ -98,7 +98,7 @@ export class InviteService {
     );
   }
 
-  /** The invites of a group that are good, the oldest first; takes the role admin. @throws AppError not_found, … */
+  /** Lists the valid invites of a group, the oldest first; requires the role admin. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<Invite>> {
     const { group } = await this.deps.access.group(caller, 'invite.manage', groupId);
     const rows = await this.find({ groupId: group._id }, query);
@@ -106,7 +106,7 @@ export class InviteService {
     return { items: page.items.map(toInvite), nextCursor: page.nextCursor };
   }
 
-  /** Takes an invite back; takes the role admin. @throws AppError not_found, not_a_member, forbidden */
+  /** Revokes an invite; requires the role admin. @throws AppError not_found, not_a_member, forbidden */
   revoke(caller: Caller, groupId: string, inviteId: string): Promise<void> {
     return this.deps.writes.inGroup(caller, 'invite.manage', groupId, {}, async ({ group }) => {
       const which = { _id: new ObjectId(inviteId), groupId: group._id };
@@ -118,7 +118,7 @@ export class InviteService {
   }
 
   /**
-   * Comes into a group by a code. A member stays what they are, and costs the code no use.
+   * Joins a group by a code. An existing member keeps their role, and the use is not counted.
    * @throws AppError invite_invalid, banned, group_archived
    */
   accept(caller: Caller, code: string): Promise<Group> {
@@ -130,8 +130,8 @@ export class InviteService {
   }
 
   /**
-   * The invites for the caller that are good, the oldest first; not those of people whom they have blocked, so that a
-   * page may have fewer than asked for.
+   * Lists the valid invites for the caller, the oldest first. Invites of users whom the caller has blocked are left out, so
+   * a page may have fewer items than requested.
    */
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<ReceivedInvite>> {
     const page = cutPage(await this.find({ userId }, query), query.limit, (last) => last._id.toHexString());
@@ -154,7 +154,7 @@ export class InviteService {
     return { items, nextCursor: page.nextCursor };
   }
 
-  /** Comes into a group by an invite for the caller. @throws AppError not_found, banned, group_archived */
+  /** Joins a group by an invite for the caller. @throws AppError not_found, banned, group_archived */
   acceptMine(caller: Caller, inviteId: string): Promise<Group> {
     return this.deps.transactions.run(async () => {
       const invite = await this.deps.collections.invites.findOne({
@@ -166,7 +166,7 @@ export class InviteService {
     });
   }
 
-  /** Throws an invite for the caller away. @throws AppError not_found */
+  /** Declines an invite for the caller. @throws AppError not_found */
   declineMine({ userId }: Caller, inviteId: string): Promise<void> {
     return this.deps.transactions.run(async () => {
       const which = { _id: new ObjectId(inviteId), userId };
@@ -182,13 +182,13 @@ export class InviteService {
     if (invite.usesLeft === 0) throw inviteInvalid();
     const user = await this.deps.users.requireUndeleted(caller.userId.toHexString());
     await this.deps.memberships.add(group._id, user, invite.role);
-    // An invite for one user has ended with that.
+    // An invite for one user was removed when the user became a member.
     if (!invite.userId) await this.spend(invite);
     const joined = await this.deps.access.group(caller, 'group.read', group._id);
     return toGroup(joined.group, invite.role);
   }
 
-  /** @throws AppError invite_invalid when it is used up, which undoes all that came before in the transaction */
+  /** Counts a use of an invite. @throws AppError invite_invalid when it is used up, which rolls the transaction back */
   private async spend({ _id, usesLeft }: InviteDocument): Promise<void> {
     const limited = usesLeft !== null;
     const { modifiedCount } = await this.deps.collections.invites.updateOne(
@@ -198,18 +198,22 @@ export class InviteService {
     if (modifiedCount === 0) throw inviteInvalid();
   }
 
-  /** @throws AppError not_found, member_already, rate_limited */
-  private async prepare(caller: Caller, { _id: groupId }: GroupDocument, userId: ObjectId): Promise<void> {
+  /** Checks that a user can be invited, and ends earlier invites. @throws AppError not_found, member_already, rate_limited */
+  private async prepareInvitee(
+    caller: Caller,
+    { _id: groupId }: GroupDocument,
+    userId: ObjectId,
+  ): Promise<void> {
     await this.deps.users.requireFindable(userId.toHexString());
     await this.deps.users.lockUndeleted(userId.toHexString());
     await this.deps.throttle.requireMayContact(caller.userId.toHexString(), userId.toHexString());
     if (await this.deps.collections.memberships.findOne({ groupId, userId })) {
-      throw new AppError('member_already', 'The user is a member of this group already.');
+      throw new AppError('member_already', 'The user is already a member of this group.');
     }
     await this.deps.admissions.endInvites({ groupId, userId });
   }
 
-  /** Who has blocked somebody is not disturbed by them. */
+  /** Publishes an invite to its user, unless the user has blocked the caller. */
   private async notifyInvitee(
     caller: Caller,
     userId: ObjectId,
@@ -259,7 +263,7 @@ export class InviteService {
 
 const timeOf = (time: string | null) => (time === null ? null : new Date(time));
 
-/** One answer for what was never there, is used up, has expired or was taken back. */
+/** The error is the same for an invite that never existed, is used up, has expired or was revoked. */
 function inviteInvalid(): AppError {
   return new AppError('invite_invalid', 'The invite is not valid, was used up or has expired.');
 }

@@ -24,10 +24,10 @@ import { pageOfUsers } from '../users/user-pages';
 import type { PendingAdmissions } from './pending-admissions';
 import type { UserService } from '../user.service';
 
-/** After how long one may ask again where one was not let in, in milliseconds. */
+/** After what time a rejected user may ask again. */
 const REPEAT_INTERVAL_MS = 24 * 3600_000;
 
-/** What JoinRequestService works with. */
+/** The dependencies of JoinRequestService. */
 export interface JoinRequestServiceDeps {
   collections: Collections;
   transactions: Transactions;
@@ -41,14 +41,14 @@ export interface JoinRequestServiceDeps {
   bus: EventBus;
 }
 
-/** Requests to join groups that take people in by request. */
+/** Manages requests to join groups that require approval. */
 export class JoinRequestService {
   constructor(private readonly deps: JoinRequestServiceDeps) {}
 
   /**
-   * Asks to come into a group. Who has asked already has one request still, with its first note.
+   * Requests to join a group. If there is a request already, it remains with its first note.
    * @returns the request, and whether it is new.
-   * @throws AppError not_found, member_already, banned, group_archived, group_open, rate_limited (rejected lately)
+   * @throws AppError not_found, member_already, banned, group_archived, group_open, rate_limited (rejected recently)
    */
   create(
     caller: Caller,
@@ -72,7 +72,7 @@ export class JoinRequestService {
         rejectedAt: null,
       };
       if (before) await joinRequests.deleteOne({ _id: before._id });
-      // By the key: asked twice at once, one of them has to look again.
+      // An upsert by the key: of two concurrent requests, one conflicts and runs again.
       const { _id, createdAt, rejectedAt } = request;
       await joinRequests.updateOne(
         own,
@@ -86,7 +86,7 @@ export class JoinRequestService {
         groupId: group._id,
         text: note,
       });
-      // Who is not notified finds the request in the list.
+      // Admins who are not notified find the request in the list.
       const adminIds = notices.map(({ userId }) => userId);
       const person = toPersonRecord(user);
       await this.deps.bus.publish({ type: 'join_request.created', request, person, adminIds });
@@ -95,7 +95,7 @@ export class JoinRequestService {
     });
   }
 
-  /** Takes the caller's request back. @throws AppError not_found when there is none to be decided */
+  /** Withdraws the caller's request. @throws AppError not_found when none is pending */
   withdraw({ userId }: Caller, groupId: string): Promise<void> {
     return this.deps.transactions.run(async () => {
       const own = { groupId: new ObjectId(groupId), userId, rejectedAt: null };
@@ -105,14 +105,14 @@ export class JoinRequestService {
     });
   }
 
-  /** Those who wait for a decision, the first first; takes the role admin. @throws AppError not_found, … */
+  /** Lists pending requests, the oldest first; requires the role admin. @throws AppError not_found, … */
   async list(caller: Caller, groupId: string, query: PageQuery): Promise<Page<JoinRequest>> {
     const { group } = await this.deps.access.group(caller, 'join_request.list', groupId);
     const which = { groupId: group._id, rejectedAt: null };
     return pageOfUsers(this.deps.users, this.deps.collections.joinRequests, which, query, toJoinRequest);
   }
 
-  /** What the caller has asked for, the newest first: what is to be decided, and what was rejected lately. */
+  /** Lists the caller's requests, the newest first: pending ones, and those that were rejected recently. */
   async listMine({ userId }: Caller, query: PageQuery): Promise<Page<OwnJoinRequest>> {
     const rows = await this.deps.collections.joinRequests
       .find({ userId, ...(query.cursor && { _id: { $lt: new ObjectId(query.cursor) } }) })
@@ -133,7 +133,7 @@ export class JoinRequestService {
   }
 
   /**
-   * Takes in somebody who has asked; takes the role admin. Who has become a member meanwhile stays what they are.
+   * Approves a request; requires the role admin. A user who has become a member meanwhile keeps their role.
    * @throws AppError not_found, not_a_member, forbidden, group_archived, banned
    */
   approve(caller: Caller, groupId: string, userId: string): Promise<Member> {
@@ -159,7 +159,7 @@ export class JoinRequestService {
   }
 
   /**
-   * Turns a request down; takes the role admin. They may ask again after a day.
+   * Rejects a request; requires the role admin. The user may ask again after a day.
    * @throws AppError not_found, not_a_member, forbidden
    */
   reject(caller: Caller, groupId: string, userId: string, reason: string): Promise<void> {
@@ -175,7 +175,7 @@ export class JoinRequestService {
     });
   }
 
-  /** Tells what has been decided: to whoever has asked, and to the audit log. */
+  /** Notifies the user of the decision, and records it in the audit log. */
   private async publishDecision(
     { userId: actorId, address }: Caller,
     { groupId, userId }: JoinRequestDocument,
@@ -191,7 +191,7 @@ export class JoinRequestService {
 function refuseEarlyRepeat(rejectedAt: Date): void {
   const wait = rejectedAt.getTime() + REPEAT_INTERVAL_MS - Date.now();
   if (wait <= 0) return;
-  const message = 'You were not let in lately. Ask again in a day.';
+  const message = 'Your last request was rejected recently. You can ask again a day after that.';
   throw new AppError('rate_limited', message, undefined, wait / 1000);
 }
 

@@ -12,7 +12,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { PendingAdmissions } from './pending-admissions';
 import type { ReadMarkers } from '../reading/read-markers';
 
-/** What Memberships works with. */
+/** The dependencies of Memberships. */
 export interface MembershipsDeps {
   collections: Collections;
   transactions: Transactions;
@@ -24,20 +24,19 @@ export interface MembershipsDeps {
 }
 
 /**
- * The one place that puts people into groups and takes them out: counters, private channels and what open
- * clients hear go with it. It does not ask who may.
+ * Adds users to groups and removes them, together with the counters, private channels and events. It does not check
+ * access: its callers do.
  *
- * Who comes and goes is counted in the group's document, so two at once collide and one has to begin anew. A group
- * has a line of its own, as channels have: of many at once each has to begin anew once at most. A transaction takes
- * its turns at groups before those at channels.
+ * The group's document counts its members, so concurrent changes conflict. They are serialised by the queue of the group,
+ * so that each runs again once at most. A transaction acquires the keys of groups before those of channels.
  */
 export class Memberships {
   constructor(private readonly deps: MembershipsDeps) {}
 
   /**
-   * Takes a user in; who is a member already stays what they are. To be called before anything is written.
-   * @param outcome of a request to join that they have made.
-   * @returns whether they are new.
+   * Adds a user; an existing member keeps their role. Call it before anything is written.
+   * @param outcome the outcome of the user's request to join, if there is one.
+   * @returns whether the user is new.
    * @throws AppError not_found when the group or the account has just been deleted
    */
   add(
@@ -48,7 +47,7 @@ export class Memberships {
   ): Promise<boolean> {
     return this.deps.transactions.run(async () => {
       await this.deps.queue.acquire([groupId]);
-      // What a crash or an older version has left of an earlier stay does not come back to life.
+      // Channel memberships that a crash or an older version has left must not become effective again.
       if (!(await this.deps.collections.memberships.findOne({ groupId, userId: user._id }))) {
         await this.deps.channelMembers.leaveAll(user._id, groupId);
       }
@@ -63,7 +62,7 @@ export class Memberships {
       };
       const { upsertedCount } = await this.deps.collections.memberships.updateOne(
         { groupId, userId: user._id },
-        // An id made by the database would not follow those made here, and members are listed by id.
+        // Members are listed by id, and an id made by the database would not be in order with those made here.
         { $setOnInsert: { _id: membership._id, role, joinedAt: membership.joinedAt } },
         { upsert: true },
       );
@@ -83,9 +82,9 @@ export class Memberships {
   }
 
   /**
-   * Takes a user out of a group and its private channels. Once it is committed, they hear nothing more of it. To be
-   * called before anything is written.
-   * @returns false if they were no member any more.
+   * Removes a user from a group and its private channels. After the commit they receive no more events of it. Call it before
+   * anything is written.
+   * @returns false if the user was not a member.
    * @throws AppError last_owner
    */
   remove(groupId: ObjectId, userId: ObjectId, reason: RemovalReason): Promise<boolean> {
@@ -96,7 +95,7 @@ export class Memberships {
       if (!membership) return false;
       await this.deps.channelMembers.leaveAll(userId, groupId);
       if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
-      // Both owners of a group who leave at once write this document: one of them has to look again.
+      // If the two owners of a group leave at the same time, both write this document and one of them runs again.
       await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });
       await memberships.deleteOne({ _id: membership._id });
       await this.deps.admissions.endInvitesBy(groupId, userId);
@@ -105,7 +104,7 @@ export class Memberships {
     });
   }
 
-  /** Gives a member another role. @throws AppError not_found, last_owner */
+  /** Changes the role of a member. @throws AppError not_found, last_owner */
   changeRole(groupId: ObjectId, user: UserDocument, role: GroupRole): Promise<MembershipDocument> {
     return this.deps.transactions.run(async () => {
       const { memberships, groups } = this.deps.collections;
@@ -114,7 +113,7 @@ export class Memberships {
       if (before.role === role) return before;
       if (before.role === 'owner') {
         await this.refuseLastOwner(groupId, user._id);
-        // As when two owners leave at once.
+        // As in `remove`.
         await lock(groups, { _id: groupId });
       }
       const membership = await memberships.findOneAndUpdate(
@@ -131,8 +130,8 @@ export class Memberships {
   }
 
   /**
-   * Makes a user the owner, whatever they were before, and the owners who step down admins.
-   * @returns what they are now.
+   * Makes a user an owner, whatever they were before, and the owners who step down admins.
+   * @returns the membership of the new owner.
    * @throws AppError not_found when the group has just been deleted
    */
   handOver(

@@ -8,8 +8,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { NotificationService } from '../notifications/notification.service';
 
 /**
- * What waits for somebody to come into a group: requests to join, and invites. The one place that ends them when
- * there is nothing left to wait for. Everything here is part of the caller's transaction.
+ * Ends pending requests to join and invites that no longer apply. All methods are part of the caller's transaction.
  */
 export class PendingAdmissions {
   constructor(
@@ -21,8 +20,8 @@ export class PendingAdmissions {
   ) {}
 
   /**
-   * Who is in a group, or must stay out of it, neither asks nor is invited any more.
-   * @returns whether they had asked, or had been invited and told so.
+   * Ends the request and the invites of a user who has become a member or was banned.
+   * @returns whether the user had made a request or been shown an invite.
    */
   async settle(groupId: ObjectId, userId: ObjectId, outcome: RequestOutcome): Promise<boolean> {
     const own = { groupId, userId };
@@ -31,29 +30,29 @@ export class PendingAdmissions {
     return (await this.endInvites(own)) || request !== null;
   }
 
-  /** The invites that somebody has made end with the right to make them. */
+  /** Ends the invites that a user has created, when the user loses the right to create them. */
   async endInvitesBy(groupId: ObjectId, createdBy: ObjectId): Promise<void> {
     await this.endInvites({ groupId, createdBy });
   }
 
-  /** A group that turns private can no longer be known to those who have asked. */
+  /** Ends the requests for a group that becomes private, since users who are not members may not know it. */
   endRequests(groupId: ObjectId): Promise<void> {
     return this.dropRequests({ groupId });
   }
 
-  /** A group goes. */
+  /** Ends everything for a group that is deleted. */
   async endForGroup(groupId: ObjectId): Promise<void> {
     await this.dropRequests({ groupId });
     await this.endInvites({ groupId });
   }
 
-  /** A user goes. */
+  /** Ends everything for a user whose account is deleted. */
   async endForUser(userId: ObjectId): Promise<void> {
     await this.dropRequests({ userId });
     await this.endInvites({ userId });
   }
 
-  /** A request has come to an end: nobody is asked to decide it any more. */
+  /** Publishes the end of a request, and withdraws the notifications of those who could decide it. */
   async publishEnd(
     { groupId, userId, rejectedAt }: JoinRequestDocument,
     outcome: RequestOutcome,
@@ -65,8 +64,8 @@ export class PendingAdmissions {
   }
 
   /**
-   * Takes invites away; those whom they were for are told, and not reminded any more.
-   * @returns whether anybody was shown one of them: nobody is who has blocked its maker.
+   * Deletes invites, withdraws their notifications and informs their users.
+   * @returns whether a user was shown one of them. Users do not see invites of those whom they have blocked.
    */
   async endInvites(which: Filter<InviteDocument>): Promise<boolean> {
     const invites = await this.collections.invites.find(which).toArray();
@@ -76,7 +75,7 @@ export class PendingAdmissions {
     for (const { _id, groupId, userId, createdBy } of invites) {
       if (!userId) continue;
       const withdrawn = await this.notifications.withdraw({ groupId, kind: 'invite.received', userId });
-      // It may have come before its maker was blocked.
+      // The invite may have been shown before its creator was blocked.
       if (withdrawn === 0 && (await this.blocks.hasBlocked(userId, createdBy))) continue;
       shown = true;
       await this.bus.publish({ type: 'invite.ended', userId, inviteId: _id, groupId });

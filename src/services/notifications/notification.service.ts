@@ -17,10 +17,10 @@ import type { DomainEventOf } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { ThrottleService } from '../operations/throttle.service';
 
-/** What a user is told, and what it is about. */
+/** The content of a notification, for any number of recipients. */
 export interface Notice {
   kind: NotificationKind;
-  /** Who did it, whether or not that is told; null when the server did. */
+  /** The user who caused it, whether or not the recipient may know; null for the server. */
   actorId: ObjectId | null;
   groupId?: ObjectId;
   channelId?: ObjectId;
@@ -32,9 +32,8 @@ export interface Notice {
 export type PreparedNotification = DomainEventOf<'notification.created'>;
 
 /**
- * What users should know of, kept until they have read it. The one place through which what a person does or writes
- * reaches another one as a notification: by NOTIFICATION_RULES it leaves out what comes from somebody whom the
- * recipient has blocked, and bounds how often one person may notify another.
+ * Stores, publishes, lists and withdraws notifications. All notifications are created here, by NOTIFICATION_RULES: it
+ * applies blocks, and bounds how often one user may notify another.
  */
 export class NotificationService {
   constructor(
@@ -45,8 +44,8 @@ export class NotificationService {
   ) {}
 
   /**
-   * Tells users of something: on their open devices, and in their list. Part of the caller's transaction.
-   * @returns what was stored: nothing for those who are not told.
+   * Notifies users: stores the notifications and publishes them to their devices. Part of the caller's transaction.
+   * @returns the stored notifications. Users whom the rules exclude have none.
    */
   async notify(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
     const documents = await this.store(userIds, notice);
@@ -54,11 +53,11 @@ export class NotificationService {
     return documents;
   }
 
-  /** As `notify`, without telling anybody yet: for whoever has something else to tell first. */
+  /** As `notify`, without publishing, for callers that publish another event first. */
   async store(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
     const { kind, actorId } = notice;
     const { fromBlocked, namesActor, repeatable } = NOTIFICATION_RULES[kind];
-    // Counted before blocks are looked at: a limit that is never reached would tell somebody that they are blocked.
+    // Counted before blocks are applied: a limit that is never reached would reveal a block.
     const admitted = repeatable ? await this.withinLimit(actorId, userIds) : userIds;
     const blockers =
       actorId && fromBlocked !== 'everything'
@@ -85,7 +84,7 @@ export class NotificationService {
     return documents;
   }
 
-  /** Those of some users whom somebody has not yet notified as often as one may in an hour. */
+  /** Returns the users whom the actor may still notify within this hour, and counts it. */
   private async withinLimit(
     actorId: ObjectId | null,
     userIds: readonly ObjectId[],
@@ -99,25 +98,25 @@ export class NotificationService {
     return admitted;
   }
 
-  /** What somebody has not read yet, and what is now so again or otherwise, is told once. */
+  /** Withdraws unread notifications of the same kind, which the new ones replace. */
   private async replaceUnread(documents: readonly NotificationDocument[]): Promise<void> {
     for (const { userId, kind, groupId, channelId } of documents) {
-      // Requests of several people to join one group stand beside each other.
+      // Requests of several users to join one group do not replace each other.
       if (!groupId || kind === 'join_request.received') continue;
       await this.withdraw({ groupId, kind, userId, channelId, readAt: null });
     }
   }
 
-  /** Tells open devices of notifications that have been stored, one for each user. */
+  /** Publishes stored notifications, one for each user. */
   async publishAll(documents: readonly NotificationDocument[]): Promise<void> {
     for (const one of await this.prepare(documents)) await this.publish(one);
   }
 
-  /** What open devices are to be told of notifications that have been stored, one for each user. */
+  /** Returns the events by which stored notifications are published, one for each user. */
   async prepare(documents: readonly NotificationDocument[]): Promise<PreparedNotification[]> {
     if (documents.length === 0) return [];
     const userIds = documents.map(({ userId }) => userId);
-    const [unread, undisturbed] = await Promise.all([
+    const [unread, doNotDisturb] = await Promise.all([
       this.countUnreadByUser(userIds),
       this.findDoNotDisturb(userIds),
     ]);
@@ -127,7 +126,7 @@ export class NotificationService {
         type: 'notification.created',
         notification: document,
         unread: unread.get(key) ?? 0,
-        silent: undisturbed.has(key),
+        silent: doNotDisturb.has(key),
       };
     });
   }
@@ -137,9 +136,9 @@ export class NotificationService {
   }
 
   /**
-   * Takes notifications back that mean nothing any more, from whoever has them. Part of the caller's transaction.
+   * Withdraws notifications that no longer apply. Part of the caller's transaction.
+   * @param about selects the notifications: those of a group or a message, optionally of one kind, actor or recipient.
    * @returns how many there were.
-   * @param about those of this group or message, and of these only those of a kind, by somebody or for somebody.
    */
   async withdraw(
     about: ({ groupId: ObjectId } | { messageId: ObjectId }) & {
@@ -165,7 +164,7 @@ export class NotificationService {
     return withdrawn.length;
   }
 
-  /** The caller's notifications, newest first. */
+  /** Lists the caller's notifications, the newest first. */
   async list(
     { userId }: Caller,
     query: NotificationsQuery,
@@ -186,7 +185,7 @@ export class NotificationService {
     return { items: page.items.map(toNotification), nextCursor: page.nextCursor, unread };
   }
 
-  /** Marks one as read, on all devices; a second time changes nothing. @throws AppError not_found */
+  /** Marks a notification as read; repeating it changes nothing. @throws AppError not_found */
   async read(
     { userId }: Caller,
     notificationId: string,
@@ -207,7 +206,7 @@ export class NotificationService {
     return { notification: toNotification(document), unread };
   }
 
-  /** Marks all as read, or all up to one. @returns how many are unread then. */
+  /** Marks all notifications as read, or all up to one. @returns how many remain unread. */
   async readAll({ userId }: Caller, { upTo }: ReadAllQuery): Promise<number> {
     const last = upTo === undefined ? null : new ObjectId(upTo);
     const { modifiedCount } = await this.collections.notifications.updateMany(
@@ -222,7 +221,7 @@ export class NotificationService {
     return unread;
   }
 
-  /** @throws AppError not_found */
+  /** Deletes a notification of the caller. @throws AppError not_found */
   async remove({ userId }: Caller, notificationId: string): Promise<void> {
     const _id = new ObjectId(notificationId);
     const { deletedCount } = await this.collections.notifications.deleteOne({ _id, userId });
@@ -235,7 +234,7 @@ export class NotificationService {
     });
   }
 
-  /** How many are unread of each user, by id in hexadecimal digits; who has none is missing. */
+  /** Counts the unread notifications of users, by id in hexadecimal digits. Users without any are left out. */
   private async countUnreadByUser(userIds: readonly ObjectId[]): Promise<Map<string, number>> {
     const counts = await this.collections.notifications
       .aggregate<{
@@ -249,7 +248,7 @@ export class NotificationService {
     return new Map(counts.map(({ _id, count }) => [_id.toHexString(), count]));
   }
 
-  /** Those of the users who do not want to be disturbed now, by id in hexadecimal digits. */
+  /** Returns which of the users do not want to be disturbed now, by id in hexadecimal digits. */
   private async findDoNotDisturb(userIds: readonly ObjectId[]): Promise<Set<string>> {
     const rows = await this.collections.preferences
       .find(
@@ -260,6 +259,7 @@ export class NotificationService {
     return new Set(rows.map(({ _id }) => _id.toHexString()));
   }
 
+  /** Counts the unread notifications of a user. */
   countUnread(userId: ObjectId): Promise<number> {
     return this.collections.notifications.countDocuments({ userId, readAt: null });
   }

@@ -6,9 +6,9 @@ import { canonicalName, lookalikesOf, shownLookalikesOf } from '../../utils/name
 const ID_ONLY = { projection: { _id: 1 } } as const;
 
 /**
- * Refuses a display name that looks like the username or the display name of another account without being the same:
- * people share names, but nobody is to pass for somebody else.
- * @param owner whose name it is going to be; undefined of a new account.
+ * Refuses a display name that looks like the username or the display name of another account without being equal to it:
+ * users may share a name, but must not imitate another.
+ * @param owner the account that wants the name; undefined for a new account.
  * @throws AppError display_name_taken
  */
 export async function refuseImitation(

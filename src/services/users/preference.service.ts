@@ -10,7 +10,7 @@ import type { Caller } from '../../models/identity/session.model';
 import { lockAccount } from './account-lock';
 import type { EventBus } from '../kernel/event-bus';
 
-/** How users want to have it, on all of their devices. */
+/** Reads and changes the preferences of users, which apply to all of their devices. */
 export class PreferenceService {
   constructor(
     private readonly collections: Collections,
@@ -22,7 +22,7 @@ export class PreferenceService {
     return toPreferences(await this.collections.preferences.findOne({ _id: userId }));
   }
 
-  /** Changes what is given. @throws AppError session_revoked when the account is gone */
+  /** Changes the given fields. @throws AppError session_revoked when the account no longer exists */
   async update({ userId }: Caller, input: UpdatePreferencesInput): Promise<Preferences> {
     const fields = toFields(input);
     return this.transactions.run(async () => {

@@ -5,10 +5,10 @@ import { cutPage, type Page } from '../../utils/cursor';
 import type { UserService } from '../user.service';
 
 /**
- * A page of what is kept of users in one place (members, bans, requests), in the order in which it came to be, each
- * with its user. Whoever has no account any more is left out, and makes place for others.
- * @param which those of the place; it takes an index that goes on with `_id`.
- * @param keep those of some rows that are shown; all, if it is left out.
+ * Returns a page of rows that belong to users (members, bans, requests), in the order of their creation, each with its
+ * user. Rows without an account are skipped, and the page is filled with others.
+ * @param which the filter; it needs an index that ends with `_id`.
+ * @param keep returns the rows that are shown; by default all.
  */
 export async function pageOfUsers<Row extends { _id: ObjectId; userId: ObjectId }, Item>(
   users: UserService,

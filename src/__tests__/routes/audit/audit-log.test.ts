@@ -167,7 +167,7 @@ describe('tampering', () => {
     });
     expect([alone, anchored]).toEqual([
       undefined,
-      { seq: last, reason: 'it is not the entry of the anchor' },
+      { seq: last, reason: 'it does not match the anchor' },
     ]);
   });
 
@@ -208,7 +208,7 @@ describe('tampering', () => {
       forged['seq'] = last['seq'];
       await stored().insertOne({ ...forged, hash: seal(forged) });
     });
-    expect(alone).toEqual({ seq: last + 1, reason: 'its hash is not that of its content' });
+    expect(alone).toEqual({ seq: last + 1, reason: 'its hash does not match its content' });
   });
 });
 
@@ -246,7 +246,7 @@ describe('the export', () => {
     await write(records.map((record, index) => (index === 1 ? { ...record, address: 'elsewhere' } : record)));
     expect(await run('--anchor', anchor)).toMatchObject({
       code: 1,
-      stderr: 'The audit log is broken at entry 2: its hash is not that of its content.',
+      stderr: 'The audit log is broken at entry 2: its hash does not match its content.',
     });
     expect((await run('--anchor', '12')).stderr).toMatch(/--anchor requires the number and the hash/);
   }, 60_000);

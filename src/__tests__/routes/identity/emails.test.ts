@@ -134,7 +134,7 @@ describe('a new address', () => {
     expect(text).toContain(`"${person.username}"`);
     expect(text).toContain('from 127.0.0.1');
     expect(text).toMatch(/change the password/);
-    const at = Date.parse(/since (.+ GMT)/.exec(text.replace(/\s+/g, ' '))![1]!);
+    const at = Date.parse(/on (.+ GMT)/.exec(text.replace(/\s+/g, ' '))![1]!);
     expect(at >= earliest && at <= Date.now()).toBe(true);
     // The old address may belong to another user meanwhile.
     expect(text).not.toContain(next);
