@@ -165,10 +165,7 @@ describe('tampering', () => {
       }
       await head().updateOne({ _id: 'audit_head' }, { $set: { hash: previousHash } });
     });
-    expect([alone, anchored]).toEqual([
-      undefined,
-      { seq: last, reason: 'it does not match the anchor' },
-    ]);
+    expect([alone, anchored]).toEqual([undefined, { seq: last, reason: 'it does not match the anchor' }]);
   });
 
   it('detects an entry removed from the middle', async () => {
