@@ -1,7 +1,7 @@
 import { ObjectId, type CommandStartedEvent, type Document } from 'mongodb';
 import { setAvatar, setGroupAvatar } from '../fixtures/images';
 import { sendMessage } from '../fixtures/messages';
-import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { until } from '../fixtures/until';
 import { upload } from '../fixtures/uploads';
@@ -26,11 +26,7 @@ afterAll(() => server.close());
 /** Calls every route that reads or writes, as clients do. */
 async function useEverything(): Promise<void> {
   const { api } = server;
-  const [ada, bruno, chiara] = [
-    await signUp(api, 'ada'),
-    await signUp(api, 'bruno'),
-    await signUp(api, 'chiara'),
-  ];
+  const { ada, bruno, chiara } = await signUpAll(api, 'ada', 'bruno', 'chiara');
   await api.post('/api/auth/login', { identifier: ada.username, password: PASSWORD });
   await api.post('/api/auth/login', { identifier: `${bruno.username}@example.org`, password: PASSWORD });
   await api.post('/api/auth/refresh', { refreshToken: chiara.refreshToken });

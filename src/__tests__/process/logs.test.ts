@@ -5,7 +5,7 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createApi } from '../fixtures/api';
 import { Peer } from '../fixtures/peer';
-import { createRoom, PASSWORD, signUp } from '../fixtures/people';
+import { createRoom, PASSWORD, signUpAll } from '../fixtures/people';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 import { connect } from '../fixtures/sockets';
 
@@ -21,8 +21,7 @@ async function useEverything(url: string) {
   const requestIds: string[] = [];
   const note = (answer: { headers: Record<string, string> }) =>
     void requestIds.push(answer.headers['x-request-id']!);
-  const ada = await signUp(api, 'ada');
-  const bob = await signUp(api, 'bob');
+  const { ada, bob } = await signUpAll(api, 'ada', 'bob');
   const { channelId } = await createRoom(api, ada, [bob]);
   const message = { clientMessageId: 'one', body: 'the text of a private message' };
   const path = `/api/channels/${channelId}/messages`;

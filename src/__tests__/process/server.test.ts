@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createApi, type Api } from '../fixtures/api';
-import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../fixtures/people';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 import { until } from '../fixtures/until';
 
@@ -154,8 +154,7 @@ describe('kill -9 at any moment', () => {
     const folder = await temporaryFolder();
     let server = await spawnServer({ DATA_DIR: folder });
     let api = await createApi(await server.listening());
-    const ada = await signUp(api, 'ada');
-    const bob = await signUp(api, 'bob');
+    const { ada, bob } = await signUpAll(api, 'ada', 'bob');
     const { groupId, channelId } = await createRoom(api, ada, [bob]);
     const path = `/api/channels/${channelId}/messages`;
     const spent = bob.refreshToken;

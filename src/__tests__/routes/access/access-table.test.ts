@@ -11,7 +11,7 @@ import { createApi, type Answer, type Api, type Call } from '../../fixtures/api'
 import { copyPerson, copyRoom, createRoomTemplate, type RoomTemplate } from '../../fixtures/copies';
 import { avatarPart, nameOf, PICTURE, setAvatar } from '../../fixtures/images';
 import { filePart } from '../../fixtures/uploads';
-import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { PASSWORD, signUpAll, type Person } from '../../fixtures/people';
 import { fillPath, mountedRoutes } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
@@ -27,10 +27,12 @@ let avatarName: string;
 beforeAll(async () => {
   server = await startTestServer();
   restricted = await startRestricted();
-  admin = await signUp(server.api, 'root');
-  guest = await signUp(server.api, 'guest');
-  stranger = await signUp(server.api, 'stranger');
-  companion = await signUp(server.api, 'companion');
+  ({
+    root: admin,
+    guest,
+    stranger,
+    companion,
+  } = await signUpAll(server.api, 'root', 'guest', 'stranger', 'companion'));
   avatarName = nameOf((await setAvatar(server.api, admin)).body.user.avatarUrl);
 });
 afterAll(async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId, type CommandStartedEvent } from 'mongodb';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -22,10 +22,7 @@ beforeAll(async () => {
     }
   });
   // The first account is super admin.
-  await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
-  member = await signUp(server.api, 'member');
-  outsider = await signUp(server.api, 'outsider');
+  ({ owner, member, outsider } = await signUpAll(server.api, 'root', 'owner', 'member', 'outsider'));
 });
 afterAll(() => server.close());
 

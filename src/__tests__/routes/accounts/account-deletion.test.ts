@@ -9,7 +9,7 @@ import {
   auditOf,
 } from '../../fixtures/accounts';
 import { setAvatar } from '../../fixtures/images';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { codeOf, allowCodeReuse, signUpWithTotp } from '../../fixtures/totp';
 
@@ -88,7 +88,7 @@ describe('a deactivated account', () => {
   const profile = { displayName: 'A. Rest', bio: 'Asleep', statusText: 'Gone', timeZone: 'Europe/Lisbon' };
 
   async function sleeper() {
-    const [ada, owner] = [await signUp(server.api, 'sleeper'), await signUp(server.api, 'wakeful')];
+    const { sleeper: ada, wakeful: owner } = await signUpAll(server.api, 'sleeper', 'wakeful');
     await server.api.patch('/api/users/me', profile, ada.token);
     await setAvatar(server.api, ada);
     const { groupId, channelId } = await createRoom(server.api, owner, [ada]);
@@ -200,7 +200,7 @@ describe('deleting an account', () => {
   });
 
   it('is refused to the last owner of a group with other members, and changes nothing then', async () => {
-    const [owner, member] = [await signUp(server.api, 'owner'), await signUp(server.api, 'member')];
+    const { owner, member } = await signUpAll(server.api, 'owner', 'member');
     const { groupId } = await createRoom(server.api, owner, [member]);
     const other = await createRoom(server.api, founder, [owner]);
     const answer = await remove(owner);

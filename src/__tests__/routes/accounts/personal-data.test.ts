@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb';
 import type { Collections } from '../../../db/collections';
 import { exportedRecord } from '../../../models/accounts/account-export.model';
 import { logInAgain } from '../../fixtures/accounts';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUpAll, type Person } from '../../fixtures/people';
 import { PERSONAL_DATA } from '../../fixtures/personal-data';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
@@ -19,9 +19,7 @@ let ada: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  bruno = await signUp(server.api, 'bruno');
-  chiara = await signUp(server.api, 'chiara');
-  ada = await signUp(server.api, 'ada');
+  ({ bruno, chiara, ada } = await signUpAll(server.api, 'bruno', 'chiara', 'ada'));
   await createPersonalData();
 }, 60_000);
 afterAll(() => server.close());

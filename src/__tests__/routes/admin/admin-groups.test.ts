@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { auditOf, refused } from '../../fixtures/accounts';
 import type { Api } from '../../fixtures/api';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -16,9 +16,7 @@ let channelId: string;
 beforeAll(async () => {
   server = await startTestServer();
   ({ api } = server);
-  root = await signUp(api, 'root');
-  owner = await signUp(api, 'owner');
-  member = await signUp(api, 'member');
+  ({ root, owner, member } = await signUpAll(api, 'root', 'owner', 'member'));
 });
 beforeEach(async () => {
   ({ groupId, channelId } = await createRoom(api, owner, [member]));

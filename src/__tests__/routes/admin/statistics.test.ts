@@ -2,7 +2,7 @@ import { ObjectId } from 'mongodb';
 import { refused } from '../../fixtures/accounts';
 import type { Api } from '../../fixtures/api';
 import { setAvatar } from '../../fixtures/images';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -61,8 +61,7 @@ async function countNow(): Promise<void> {
 
 describe('the statistics of the server', () => {
   it('count users, groups and messages, by state where relevant, and who is online', async () => {
-    const ada = await signUp(api, 'ada');
-    const bruno = await signUp(api, 'bruno');
+    const { ada, bruno } = await signUpAll(api, 'ada', 'bruno');
     await api.post(`/api/admin/users/${ada.id}/suspend`, { reason: 'x' }, root.token);
     await api.post(`/api/admin/users/${bruno.id}/ban`, { reason: 'x' }, root.token);
     await setAvatar(api, root);

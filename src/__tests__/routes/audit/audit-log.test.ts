@@ -5,7 +5,7 @@ import { auditEntrySchema } from '../../../models/audit/audit.model';
 import { ChainVerifier, hashOf } from '../../../services/audit/audit-chain';
 import { refused } from '../../fixtures/accounts';
 import type { Answer } from '../../fixtures/api';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { fetchNdjson } from '../../fixtures/ndjson';
 import { runScript } from '../../fixtures/process';
 import { startTestServer, type TestServer } from '../../fixtures/server';
@@ -16,8 +16,7 @@ let ada: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  admin = await signUp(server.api, 'admin');
-  ada = await signUp(server.api, 'ada');
+  ({ admin, ada } = await signUpAll(server.api, 'admin', 'ada'));
 });
 afterAll(() => server.close());
 

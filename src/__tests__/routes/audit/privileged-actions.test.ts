@@ -4,7 +4,7 @@ import type { AuditAction } from '../../../models/audit/audit.model';
 import { ACCESS_TABLE, type Row } from '../../fixtures/access-table';
 import type { Api, Call } from '../../fixtures/api';
 import { avatarPart, PICTURE, setGroupAvatar } from '../../fixtures/images';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { fillPath, mountedRoutes } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
@@ -19,10 +19,7 @@ let stranger: Person;
 beforeAll(async () => {
   server = await startTestServer();
   ({ api } = server);
-  admin = await signUp(api, 'admin');
-  owner = await signUp(api, 'owner');
-  member = await signUp(api, 'member');
-  stranger = await signUp(api, 'stranger');
+  ({ admin, owner, member, stranger } = await signUpAll(api, 'admin', 'owner', 'member', 'stranger'));
 });
 afterAll(() => server.close());
 

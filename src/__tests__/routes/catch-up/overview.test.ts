@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { commandsOf } from '../../fixtures/commands';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { nameKeysOf } from '../../../utils/name-keys';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
@@ -14,8 +14,7 @@ beforeAll(async () => {
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  owner = await signUp(server.api, 'owner');
-  ada = await signUp(server.api, 'ada');
+  ({ owner, ada } = await signUpAll(server.api, 'owner', 'ada'));
 });
 afterAll(() => server.close());
 
@@ -175,7 +174,7 @@ describe('the overview', () => {
 });
 
 test('takes the same number of queries for 5 and for 200 channels with messages', async () => {
-  const [small, large] = [await signUp(server.api, 'small'), await signUp(server.api, 'large')];
+  const { small, large } = await signUpAll(server.api, 'small', 'large');
   const fill = async (reader: Person, channels: number) => {
     const { groupId, channelId } = await createRoom(server.api, owner, [reader]);
     await send(channelId, owner);

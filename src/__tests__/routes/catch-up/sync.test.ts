@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -15,8 +15,7 @@ beforeAll(async () => {
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'owner', 'guest'));
   ({ groupId, channelId } = await createRoom(server.api, owner, [guest]));
 });
 afterAll(() => server.close());

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Answer } from '../../fixtures/api';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -13,8 +13,7 @@ let listener: Client;
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin and may do everything.
-  await signUp(server.api, 'root');
-  [owner, guest] = [await signUp(server.api, 'owner'), await signUp(server.api, 'guest')];
+  ({ owner, guest } = await signUpAll(server.api, 'root', 'owner', 'guest'));
   listener = await connect(server.url, guest.token);
 });
 afterAll(async () => {

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { createContext } from '../../../context';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 
@@ -10,8 +10,7 @@ let guest: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'owner', 'guest'));
 });
 afterAll(() => server.close());
 

@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { createUsers, createRoom, signUp, type Person } from '../../fixtures/people';
+import { createUsers, createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -13,12 +13,7 @@ let devices: Client[];
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin and may do everything.
-  await signUp(server.api, 'root');
-  [owner, guest, moderator] = [
-    await signUp(server.api, 'owner'),
-    await signUp(server.api, 'guest'),
-    await signUp(server.api, 'moderator'),
-  ];
+  ({ owner, guest, moderator } = await signUpAll(server.api, 'root', 'owner', 'guest', 'moderator'));
   devices = [
     await connect(server.url, guest.token, { transports: ['websocket'] }),
     await connect(server.url, guest.token, { transports: ['polling'] }),
@@ -395,7 +390,7 @@ test('a public channel has the members of its group, without those who are banne
 });
 
 test('@channel notifies everyone up to its limit of readers, and does not count banned users', async () => {
-  const [first, last] = [await signUp(server.api, 'first'), await signUp(server.api, 'last')];
+  const { first, last } = await signUpAll(server.api, 'first', 'last');
   const room = await createRoom(server.api, owner, [first]);
   const { users, memberships, groups, notifications } = server.context.database.collections;
   const groupId = new ObjectId(room.groupId);

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { commandsOf } from '../../fixtures/commands';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -15,8 +15,7 @@ beforeAll(async () => {
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'owner', 'guest'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import { auditOf, refused } from '../../fixtures/accounts';
 import type { Api } from '../../fixtures/api';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -18,10 +18,7 @@ beforeAll(async () => {
   server = await startTestServer();
   ({ api } = server);
   // The first account is super admin and may do everything.
-  await signUp(api, 'root');
-  owner = await signUp(api, 'owner');
-  maker = await signUp(api, 'maker');
-  successor = await signUp(api, 'heir');
+  ({ owner, maker, heir: successor } = await signUpAll(api, 'root', 'owner', 'maker', 'heir'));
 });
 beforeEach(async () => {
   ({ groupId } = await createRoom(api, owner, [maker, successor]));

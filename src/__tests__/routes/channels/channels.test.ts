@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -9,9 +9,7 @@ let guest: Person;
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin and may do everything.
-  await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'root', 'owner', 'guest'));
 });
 afterAll(() => server.close());
 

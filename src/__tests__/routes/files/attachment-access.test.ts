@@ -4,7 +4,7 @@ import type { Attachment } from '../../../models/files/attachment.model';
 import { auditOf, logInAgain } from '../../fixtures/accounts';
 import { noiseImage } from '../../fixtures/images';
 import { sendMessage } from '../../fixtures/messages';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { download, upload, type Download } from '../../fixtures/uploads';
 
@@ -16,12 +16,7 @@ let stranger: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  root = await signUp(server.api, 'root');
-  [ada, bruno, stranger] = [
-    await signUp(server.api, 'ada'),
-    await signUp(server.api, 'bruno'),
-    await signUp(server.api, 'stranger'),
-  ];
+  ({ root, ada, bruno, stranger } = await signUpAll(server.api, 'root', 'ada', 'bruno', 'stranger'));
 });
 afterAll(() => server.close());
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { refused } from '../../fixtures/accounts';
 import { postMessage, sendMessage } from '../../fixtures/messages';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -16,8 +16,7 @@ let channelId: string;
 
 beforeAll(async () => {
   server = await startTestServer();
-  await signUp(server.api, 'root');
-  [ada, bruno] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bruno')];
+  ({ ada, bruno } = await signUpAll(server.api, 'root', 'ada', 'bruno'));
 });
 beforeEach(async () => {
   ({ groupId, channelId } = await createRoom(server.api, ada, [bruno]));

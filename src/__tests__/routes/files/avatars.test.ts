@@ -12,7 +12,7 @@ import {
   setGroupAvatar,
   type Format,
 } from '../../fixtures/images';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 
@@ -22,8 +22,7 @@ let bob: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  ada = await signUp(server.api, 'ada');
-  bob = await signUp(server.api, 'bob');
+  ({ ada, bob } = await signUpAll(server.api, 'ada', 'bob'));
 });
 afterAll(() => server.close());
 

@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -14,8 +14,7 @@ const clients: Client[] = [];
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin.
-  await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
+  ({ owner } = await signUpAll(server.api, 'root', 'owner'));
   while (people.length < PEOPLE) people.push(await signUp(server.api));
 }, 60_000);
 afterAll(async () => {

@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb';
 import { auditOf, refused } from '../../fixtures/accounts';
 import { nameOf, setGroupAvatar } from '../../fixtures/images';
 import { storedOf } from '../../fixtures/groups';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -16,10 +16,7 @@ let outsider: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  root = await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
-  member = await signUp(server.api, 'member');
-  outsider = await signUp(server.api, 'outsider');
+  ({ root, owner, member, outsider } = await signUpAll(server.api, 'root', 'owner', 'member', 'outsider'));
 });
 afterAll(() => server.close());
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { auditOf, refused } from '../../fixtures/accounts';
 import { storedOf } from '../../fixtures/groups';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 
@@ -13,10 +13,7 @@ let outsider: Person;
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin.
-  await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
-  member = await signUp(server.api, 'member');
-  outsider = await signUp(server.api, 'outsider');
+  ({ owner, member, outsider } = await signUpAll(server.api, 'root', 'owner', 'member', 'outsider'));
 });
 afterAll(() => server.close());
 

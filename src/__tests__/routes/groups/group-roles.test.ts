@@ -1,5 +1,5 @@
 import { auditOf, refused } from '../../fixtures/accounts';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 import type { GroupRole } from '../../../models/group.model';
@@ -10,8 +10,7 @@ let owner: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  root = await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
+  ({ root, owner } = await signUpAll(server.api, 'root', 'owner'));
 });
 afterAll(() => server.close());
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { GroupRole } from '../../../models/group.model';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -10,8 +10,7 @@ let guest: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'owner', 'guest'));
 });
 afterAll(() => server.close());
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { refused } from '../../fixtures/accounts';
-import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 
@@ -12,8 +12,7 @@ let asker: Person;
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin.
-  await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
+  ({ owner } = await signUpAll(server.api, 'root', 'owner'));
 });
 beforeEach(async () => {
   asker = await signUp(server.api, 'asker');

@@ -7,7 +7,7 @@ import { startServer } from '../../../server';
 import { CLIENT_EVENTS, type ClientEventSpec } from '../../../models/kernel/client-events.model';
 import { auditOf, everythingStored, login, refused } from '../../fixtures/accounts';
 import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { operationsOf } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -19,7 +19,7 @@ const clients: Client[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
-  [ada, bruno] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bruno')];
+  ({ ada, bruno } = await signUpAll(server.api, 'ada', 'bruno'));
 });
 afterAll(async () => {
   for (const client of clients) client.close();

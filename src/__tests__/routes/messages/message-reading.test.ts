@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Message } from '../../../models/message.model';
 import { postMessage, sendMessage } from '../../fixtures/messages';
-import { createUsers, createRoom, signUp, type Person } from '../../fixtures/people';
+import { createUsers, createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -15,12 +15,7 @@ const clients: Client[] = [];
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin and may do everything.
-  await signUp(server.api, 'root');
-  [ada, bruno, chiara] = [
-    await signUp(server.api, 'ada'),
-    await signUp(server.api, 'bruno'),
-    await signUp(server.api, 'chiara'),
-  ];
+  ({ ada, bruno, chiara } = await signUpAll(server.api, 'root', 'ada', 'bruno', 'chiara'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();
@@ -233,7 +228,7 @@ describe('mentioned users', () => {
   });
 
   test('by @channel are all readers but the sender and those who blocked the sender; by @here those online', async () => {
-    const [dora, emil] = [await signUp(server.api, 'dora'), await signUp(server.api, 'emil')];
+    const { dora, emil } = await signUpAll(server.api, 'dora', 'emil');
     const { channelId } = await createRoom(server.api, ada, [chiara, dora, emil]);
     await put(`/api/users/me/blocks/${ada.id}`, dora);
     const all = await sendMessage(server.api, channelId, ada, '@channel');

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../../../models/message.model';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -10,8 +10,7 @@ let channelId: string;
 
 beforeAll(async () => {
   server = await startTestServer();
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'owner', 'guest'));
 });
 beforeEach(async () => {
   ({ channelId } = await createRoom(server.api, owner, [guest]));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { until } from '../../fixtures/until';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -19,7 +19,7 @@ let device: Client;
 beforeAll(async () => {
   server = await startTestServer();
   const { api } = server;
-  [ada, bruno, chiara] = [await signUp(api, 'ada'), await signUp(api, 'bruno'), await signUp(api, 'chiara')];
+  ({ ada, bruno, chiara } = await signUpAll(api, 'ada', 'bruno', 'chiara'));
   device = await connect(server.url, bruno.token);
 });
 afterAll(async () => {

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { GroupRole } from '../../../models/group.model';
 import { auditOf, refused } from '../../fixtures/accounts';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 
@@ -11,8 +11,7 @@ let owner: Person;
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin.
-  await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
+  ({ owner } = await signUpAll(server.api, 'root', 'owner'));
 });
 afterAll(() => server.close());
 

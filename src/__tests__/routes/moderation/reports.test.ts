@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { auditOf, me, refused } from '../../fixtures/accounts';
 import type { Answer, Api } from '../../fixtures/api';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -19,11 +19,14 @@ let channelId: string;
 beforeAll(async () => {
   server = await startTestServer();
   ({ api } = server);
-  root = await signUp(api, 'root');
-  owner = await signUp(api, 'owner');
-  moderator = await signUp(api, 'moderator');
-  author = await signUp(api, 'author');
-  reporter = await signUp(api, 'reporter');
+  ({ root, owner, moderator, author, reporter } = await signUpAll(
+    api,
+    'root',
+    'owner',
+    'moderator',
+    'author',
+    'reporter',
+  ));
   ({ groupId, channelId } = await createRoom(api, owner, [moderator, author, reporter]));
   await makeModerator(moderator);
 });

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import { NOTIFICATION_KINDS } from '../../../models/notifications/notification.model';
 import { refused } from '../../fixtures/accounts';
-import { signUp, type Person } from '../../fixtures/people';
+import { signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
   server = await startTestServer();
 });
 beforeEach(async () => {
-  [ada, bruno] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bruno')];
+  ({ ada, bruno } = await signUpAll(server.api, 'ada', 'bruno'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Announcement } from '../../../models/operations/announcement.model';
 import { refused } from '../../fixtures/accounts';
-import { signUp, type Person } from '../../fixtures/people';
+import { signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -11,8 +11,7 @@ let ada: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  admin = await signUp(server.api, 'admin');
-  ada = await signUp(server.api, 'ada');
+  ({ admin, ada } = await signUpAll(server.api, 'admin', 'ada'));
 });
 afterAll(() => server.close());
 

@@ -1,7 +1,7 @@
 import { createApp } from '../../../app';
 import { createContext } from '../../../context';
 import { auditOf, logInAgain, login, me, refused } from '../../fixtures/accounts';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { mountedRoutes } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -13,8 +13,7 @@ let channelId: string;
 
 beforeAll(async () => {
   server = await startTestServer();
-  admin = await signUp(server.api, 'admin');
-  ada = await signUp(server.api, 'ada');
+  ({ admin, ada } = await signUpAll(server.api, 'admin', 'ada'));
   ({ channelId } = await createRoom(server.api, ada));
 });
 afterEach(async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 
@@ -22,8 +22,7 @@ beforeAll(async () => {
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  owner = await signUp(server.api, 'owner');
-  guest = await signUp(server.api, 'guest');
+  ({ owner, guest } = await signUpAll(server.api, 'owner', 'guest'));
   ({ groupId, channelId } = await createRoom(server.api, owner, [guest]));
 });
 afterAll(() => server.close());

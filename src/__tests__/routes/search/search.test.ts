@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { PICTURE } from '../../fixtures/images';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { upload } from '../../fixtures/uploads';
@@ -16,7 +16,7 @@ let secret: string;
 beforeAll(async () => {
   server = await startTestServer();
   const { api } = server;
-  [ada, bruno, chiara] = [await signUp(api, 'ada'), await signUp(api, 'bruno'), await signUp(api, 'chiara')];
+  ({ ada, bruno, chiara } = await signUpAll(api, 'ada', 'bruno', 'chiara'));
   ({ groupId, channelId: general } = await createRoom(api, ada, [bruno, chiara]));
   secret = await createChannel('secret', 'private');
   await api.post(`/api/channels/${secret}/members`, { userId: bruno.id }, ada.token);
@@ -307,7 +307,7 @@ describe('compared with a filter that reads everything', () => {
   };
 
   it('it finds the same for every user, page by page in one order', async () => {
-    const [one, two] = [await signUp(server.api, 'one'), await signUp(server.api, 'two')];
+    const { one, two } = await signUpAll(server.api, 'one', 'two');
     const { groupId: group, channelId: open } = await createRoom(server.api, one, [two]);
     const create = { groupId: group, name: 'closed', visibility: 'private' };
     const closed: string = (await server.api.post('/api/channels', create, one.token)).body.channel.id;

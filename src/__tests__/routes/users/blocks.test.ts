@@ -1,5 +1,5 @@
 import { auditOf, refused } from '../../fixtures/accounts';
-import { callForRoom, signUp, type Person } from '../../fixtures/people';
+import { callForRoom, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connectClient } from '../../fixtures/sockets';
 
@@ -17,13 +17,12 @@ let mallory: Person;
 beforeAll(async () => {
   server = await startTestServer({ THROTTLE_ENABLED: 'true' });
   // The first account is super admin.
-  root = await signUp(server.api, 'root');
-  owner = await signUp(server.api, 'owner');
+  ({ root, owner } = await signUpAll(server.api, 'root', 'owner'));
   // The first write to a collection creates it, which makes open transactions conflict.
   await done(root, 'patch', '/api/client/preferences', { invisible: false });
 });
 beforeEach(async () => {
-  [ada, mallory] = [await signUp(server.api, 'ada'), await signUp(server.api, 'mallory')];
+  ({ ada, mallory } = await signUpAll(server.api, 'ada', 'mallory'));
 });
 afterAll(() => server.close());
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { refused } from '../../fixtures/accounts';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -169,7 +169,7 @@ describe('blocking', () => {
   });
 
   it('many times at once is stored once', async () => {
-    const [ada, bob] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bob')];
+    const { ada, bob } = await signUpAll(server.api, 'ada', 'bob');
     const answers = await Promise.all(Array.from({ length: 6 }, () => block(bob.id, ada)));
     expect(answers.map(({ status }) => status)).toEqual([204, 204, 204, 204, 204, 204]);
     expect((await blocked(ada)).users).toHaveLength(1);
@@ -178,7 +178,7 @@ describe('blocking', () => {
 
 describe('the personal export', () => {
   it('contains all data of the user as NDJSON, and none of others', async () => {
-    const [ada, bob] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bob')];
+    const { ada, bob } = await signUpAll(server.api, 'ada', 'bob');
     const { groupId, channelId } = await createRoom(server.api, ada, [bob]);
     const secret = { groupId, name: 'secret', visibility: 'private' };
     const inner = (await server.api.post('/api/channels', secret, ada.token)).body.channel.id as string;
@@ -217,7 +217,7 @@ describe('the personal export', () => {
 
   it("of an unreadable channel contains the user's own messages, and nothing that came later", async () => {
     const { api } = server;
-    const [ada, bob] = [await signUp(api, 'ada'), await signUp(api, 'bob')];
+    const { ada, bob } = await signUpAll(api, 'ada', 'bob');
     const { groupId, channelId } = await createRoom(api, ada, [bob]);
     const path = `/api/channels/${channelId}/messages`;
     const say = async (clientMessageId: string, body: string, by: Person, more = {}) =>

@@ -1,5 +1,5 @@
 import { ObjectId } from 'mongodb';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -8,8 +8,7 @@ let bob: Person;
 
 beforeAll(async () => {
   server = await startTestServer();
-  ada = await signUp(server.api, 'ada');
-  bob = await signUp(server.api, 'bob');
+  ({ ada, bob } = await signUpAll(server.api, 'ada', 'bob'));
 });
 afterAll(() => server.close());
 

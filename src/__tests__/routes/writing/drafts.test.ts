@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -16,7 +16,7 @@ let stranger: Client;
 beforeAll(async () => {
   server = await startTestServer();
   const { api } = server;
-  [ada, bruno] = [await signUp(api, 'ada'), await signUp(api, 'bruno')];
+  ({ ada, bruno } = await signUpAll(api, 'ada', 'bruno'));
   ({ groupId, channelId } = await createRoom(api, ada, [bruno]));
   device = await connect(server.url, bruno.token);
   stranger = await connect(server.url, ada.token);

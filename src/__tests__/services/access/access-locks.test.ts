@@ -8,7 +8,7 @@ import type { Answer } from '../../fixtures/api';
 import { Linearizations, type Call } from '../../fixtures/linearizations';
 import { commandsBefore, everyPair, concurrentCommands, SUBJECT } from '../../fixtures/access-pairs';
 import { AccessHarness } from '../../fixtures/access-harness';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -22,8 +22,7 @@ let owner: Person;
 beforeAll(async () => {
   here = await startTestServer({}, { monitorCommands: true });
   there = await startTestServer({}, { beside: here });
-  root = await signUp(here.api, 'root');
-  owner = await signUp(here.api, 'owner');
+  ({ root, owner } = await signUpAll(here.api, 'root', 'owner'));
 });
 afterAll(async () => {
   await there.close();

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { logInAgain } from '../../fixtures/accounts';
 import { peerjsConfig } from '../../../config/peerjs.config';
 import { expectSignalling, offerTo, Peer, unusedId, usePeers } from '../../fixtures/peer';
-import { signUp, type Person } from '../../fixtures/people';
+import { signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
   root = await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  [ada, bruno] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bruno')];
+  ({ ada, bruno } = await signUpAll(server.api, 'ada', 'bruno'));
 });
 afterAll(() => server.close());
 

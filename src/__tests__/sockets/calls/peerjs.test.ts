@@ -6,7 +6,7 @@ import { createUpgradeRouter } from '../../../sockets/upgrade.router';
 import { createLogger } from '../../../utils/logger';
 import { logInAgain } from '../../fixtures/accounts';
 import { expectSignalling, offerTo, type Peer, unusedId, usePeers } from '../../fixtures/peer';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { openRaw } from '../../fixtures/raw-client';
 import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
@@ -38,7 +38,7 @@ beforeAll(async () => {
   root = await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  [ada, bruno] = [await signUp(server.api, 'ada'), await signUp(server.api, 'bruno')];
+  ({ ada, bruno } = await signUpAll(server.api, 'ada', 'bruno'));
 });
 afterAll(() => server.close());
 

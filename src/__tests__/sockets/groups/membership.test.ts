@@ -1,6 +1,6 @@
 import { reuseRefreshToken } from '../../fixtures/accounts';
 import { connect, type Client } from '../../fixtures/sockets';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { until } from '../../fixtures/until';
 
@@ -43,8 +43,7 @@ beforeAll(async () => {
   owner = await signUp(server.api, 'owner');
 });
 beforeEach(async () => {
-  member = await signUp(server.api, 'member');
-  observer = await signUp(server.api, 'witness');
+  ({ member, witness: observer } = await signUpAll(server.api, 'member', 'witness'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();

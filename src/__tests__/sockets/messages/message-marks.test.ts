@@ -4,7 +4,7 @@ import type { ClientEvent } from '../../../models/kernel/client-events.model';
 import { MAX_PINS } from '../../../models/messages/pin.model';
 import { MAX_EMOJIS, MAX_REACTIONS } from '../../../models/messages/reaction.model';
 import { sendMessage } from '../../fixtures/messages';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -17,12 +17,7 @@ const clients: Client[] = [];
 beforeAll(async () => {
   server = await startTestServer();
   // The first account is super admin and may do everything.
-  await signUp(server.api, 'root');
-  [ada, bruno, eve] = [
-    await signUp(server.api, 'ada'),
-    await signUp(server.api, 'bruno'),
-    await signUp(server.api, 'eve'),
-  ];
+  ({ ada, bruno, eve } = await signUpAll(server.api, 'root', 'ada', 'bruno', 'eve'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();

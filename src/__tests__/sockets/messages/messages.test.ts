@@ -1,5 +1,5 @@
 import { connect, type Client } from '../../fixtures/sockets';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
@@ -30,11 +30,7 @@ async function flush(client: Client, channelId: string, listeners: Client[]): Pr
 
 beforeAll(async () => {
   server = await startTestServer();
-  [ada, bruno, eve] = [
-    await signUp(server.api, 'ada'),
-    await signUp(server.api, 'bruno'),
-    await signUp(server.api, 'eve'),
-  ];
+  ({ ada, bruno, eve } = await signUpAll(server.api, 'ada', 'bruno', 'eve'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();

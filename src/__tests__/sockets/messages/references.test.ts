@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import type { Message } from '../../../models/message.model';
 import { commandsOf } from '../../fixtures/commands';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
@@ -15,12 +15,7 @@ const clients: Client[] = [];
 beforeAll(async () => {
   server = await startTestServer({}, { monitorCommands: true });
   // The first account is super admin and may do everything.
-  await signUp(server.api, 'root');
-  [ada, bruno, eve] = [
-    await signUp(server.api, 'ada'),
-    await signUp(server.api, 'bruno'),
-    await signUp(server.api, 'eve'),
-  ];
+  ({ ada, bruno, eve } = await signUpAll(server.api, 'root', 'ada', 'bruno', 'eve'));
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();

@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { createContext } from '../../../context';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -19,8 +19,7 @@ let counter = 0;
 
 beforeAll(async () => {
   server = await startTestServer();
-  root = await signUp(server.api, 'root');
-  [owner, moderator] = [await signUp(server.api, 'owner'), await signUp(server.api, 'moderator')];
+  ({ root, owner, moderator } = await signUpAll(server.api, 'root', 'owner', 'moderator'));
   observer = await connect(server.url, owner.token);
 });
 beforeEach(async () => {

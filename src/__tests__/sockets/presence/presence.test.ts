@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { PresenceStatus } from '../../../models/presence/presence.model';
-import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { connectRaw } from '../../fixtures/raw-client';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
@@ -27,8 +27,7 @@ beforeAll(async () => {
   root = await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  ada = await signUp(server.api, 'ada');
-  bob = await signUp(server.api, 'bob');
+  ({ ada, bob } = await signUpAll(server.api, 'ada', 'bob'));
   ({ groupId, channelId } = await createRoom(server.api, ada, [bob]));
   watcher = await connectClient(ada);
 });

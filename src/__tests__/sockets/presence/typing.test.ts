@@ -1,6 +1,6 @@
 import { ObjectId } from 'mongodb';
 import { TYPING_INTERVAL_MS } from '../../../models/presence/typing.model';
-import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -21,9 +21,7 @@ beforeAll(async () => {
   await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  ada = await signUp(server.api, 'ada');
-  bob = await signUp(server.api, 'bob');
-  carl = await signUp(server.api, 'carl');
+  ({ ada, bob, carl } = await signUpAll(server.api, 'ada', 'bob', 'carl'));
   ({ groupId, channelId } = await createRoom(server.api, ada, [bob, carl]));
   [typist, reader] = await Promise.all([connectClient(bob), connectClient(carl)]);
 });
