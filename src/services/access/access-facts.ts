@@ -23,7 +23,7 @@ export interface AccessOptions {
   /** Whether to lock the documents that the decision depends on until the end of the caller's transaction. */
   lock?: boolean;
   /** Whether this is a preliminary check, which the audit log does not record. */
-  quiet?: boolean;
+  preliminary?: boolean;
 }
 
 /** A user's role in the group of a channel, membership in the channel, and restriction. */
@@ -123,14 +123,14 @@ export class AccessFacts {
   async channel(channel: ChannelDocument, users: Actor[], { subjectId }: AccessOptions): Promise<Facts[]> {
     const userIds = users.map(({ id }) => id);
     const { groupId } = channel;
-    const [group, people, direct] = await Promise.all([
+    const [group, members, direct] = await Promise.all([
       groupId && this.findGroup(groupId),
       this.findMembers(channel, subjectId ? [...userIds, subjectId] : userIds),
       channel.kind === 'direct' ? this.directFacts(channel) : undefined,
     ]);
-    const personOf = (id: ObjectId) => people.get(id.toHexString())!;
+    const memberOf = (id: ObjectId) => members.get(id.toHexString())!;
     return users.map((user) => {
-      const { role, inChannel, restriction } = personOf(user.id);
+      const { role, inChannel, restriction } = memberOf(user.id);
       return {
         user,
         channel,
@@ -139,7 +139,7 @@ export class AccessFacts {
         inChannel,
         restriction: restriction && isUnexpired(restriction) ? restriction.kind : null,
         ...direct,
-        subjectRole: subjectId ? personOf(subjectId).role : null,
+        subjectRole: subjectId ? memberOf(subjectId).role : null,
       };
     });
   }
@@ -163,21 +163,21 @@ export class AccessFacts {
     // Membership is loaded for private channels only, and a channel may become private: its visibility is part of the key.
     const keyOf = (id: string) => `${_id.toHexString()} ${visibility} ${id}`;
     const at = this.currentVersion();
-    const people = new Map<string, MemberFacts>();
+    const facts = new Map<string, MemberFacts>();
     const unknown: ObjectId[] = [];
     for (const userId of userIds) {
       const id = userId.toHexString();
-      const person = at === undefined ? undefined : this.members.get(keyOf(id));
-      if (person) people.set(id, person);
+      const member = at === undefined ? undefined : this.members.get(keyOf(id));
+      if (member) facts.set(id, member);
       else unknown.push(userId);
     }
-    if (unknown.length === 0) return people;
+    if (unknown.length === 0) return facts;
     const found = await this.loadMembers(channel, unknown);
-    for (const [id, person] of found) {
-      people.set(id, person);
-      if (this.isCurrent(at)) this.members.set(keyOf(id), person);
+    for (const [id, member] of found) {
+      facts.set(id, member);
+      if (this.isCurrent(at)) this.members.set(keyOf(id), member);
     }
-    return people;
+    return facts;
   }
 
   private async loadMembers(

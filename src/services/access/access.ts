@@ -181,11 +181,11 @@ export class Access extends ReadAccess {
     facts: Facts,
     kind: 'user' | 'group' | 'channel' | 'message',
     targetId: ObjectId,
-    { quiet = false }: AccessOptions = {},
+    { preliminary = false }: AccessOptions = {},
   ): Promise<void> {
     const decision = decide(action, facts);
     if (!decision.allowed) throw refusalError(decision);
-    if (decision.overrides && !quiet) await this.recordOverride(caller, action, kind, targetId);
+    if (decision.overrides && !preliminary) await this.recordOverride(caller, action, kind, targetId);
   }
 
   /** Records in the audit log that a super admin did something that another user in their place may not do. */

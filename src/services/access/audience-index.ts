@@ -123,7 +123,7 @@ export class AudienceIndex {
   }
 
   /** The number of connected users who read a channel, without the hidden ones. */
-  count(audience: ChannelAudience, hidden: ReadonlySet<string>): number {
+  countReaders(audience: ChannelAudience, hidden: ReadonlySet<string>): number {
     if (audience.kind === 'channel') {
       const members = this.membersOf('channel', audience.channelId);
       return members.size - overlap(members, hidden);

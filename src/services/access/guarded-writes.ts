@@ -40,7 +40,7 @@ export class GuardedWrites {
     work: (found: GroupAccess) => Promise<Result>,
   ): Promise<Result> {
     const _id = new ObjectId(groupId);
-    await this.access.group(caller, action, _id, { ...options, quiet: true });
+    await this.access.group(caller, action, _id, { ...options, preliminary: true });
     return this.transactions.run(async () => {
       await this.queue.acquire([_id]);
       return work(await this.access.group(caller, action, _id, { ...options, lock: true }));
@@ -59,7 +59,10 @@ export class GuardedWrites {
     options: AccessOptions,
     work: (found: ChannelAccess) => Promise<Result>,
   ): Promise<Result> {
-    const { channel } = await this.access.channel(caller, action, channelId, { ...options, quiet: true });
+    const { channel } = await this.access.channel(caller, action, channelId, {
+      ...options,
+      preliminary: true,
+    });
     const { _id, groupId } = channel;
     return this.transactions.run(async () => {
       if (groupId) await this.queue.acquire([groupId]);

@@ -20,7 +20,7 @@ export async function countMembers(
     collections.groups.find({ _id: { $in: groupIds } }, { projection: { memberCount: 1 } }).toArray(),
     collections.channelRestrictions.find({ channelId, kind: 'banned' }).toArray(),
   ]);
-  const bans = await ofMembers(
+  const bans = await bansOfMembers(
     collections,
     restrictions.filter((one) => isUnexpired(one)),
   );
@@ -36,7 +36,7 @@ export async function countMembers(
 }
 
 /** Keeps the bans of current members: the member count of the group does not include other banned users. */
-async function ofMembers<Ban extends { groupId: ObjectId; userId: ObjectId }>(
+async function bansOfMembers<Ban extends { groupId: ObjectId; userId: ObjectId }>(
   { memberships }: Collections,
   bans: Ban[],
 ): Promise<Ban[]> {

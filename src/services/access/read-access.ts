@@ -14,7 +14,7 @@ export interface GroupView {
   /** Matches the channels of the group that they read. */
   filter: Filter<ChannelDocument>;
   /** Whether they read a channel of the group. */
-  reads(channel: ChannelDocument): boolean;
+  canRead(channel: ChannelDocument): boolean;
 }
 
 /** The relation of a user to a channel of a group. */
@@ -63,7 +63,7 @@ export interface Reader {
 /** The collection and filter that list the members of a channel. `keepMembers` removes those who are not in it. */
 export interface MemberList {
   collection: Collection<Reader>;
-  which: Filter<Reader>;
+  filter: Filter<Reader>;
 }
 
 const READER_PROJECTION = { userId: 1, joinedAt: 1 } as const;
@@ -157,7 +157,7 @@ export class ReadAccess {
         _id: { $nin: bannedFrom },
         $or: [{ visibility: 'public' }, { _id: { $in: inside } }],
       },
-      reads: (channel) =>
+      canRead: (channel) =>
         !has(bannedFrom, channel) && (channel.visibility === 'public' || has(inside, channel)),
     };
   }
@@ -168,12 +168,12 @@ export class ReadAccess {
    * @param atMost the most readers to find. Pass one more than a limit to detect whether there are more.
    */
   async readersOf(channel: ChannelDocument, atMost: number): Promise<Reader[]> {
-    const { collection, which } = this.memberListOf(channel);
+    const { collection, filter } = this.memberListOf(channel);
     const readers: Reader[] = [];
     let last: ObjectId | undefined;
     while (readers.length < atMost) {
       const after = last && { _id: { $gt: last } };
-      const rows = collection.find({ ...which, ...after }, { projection: READER_PROJECTION });
+      const rows = collection.find({ ...filter, ...after }, { projection: READER_PROJECTION });
       // Users who are not readers must not count towards the limit, so the next page fills it up.
       const page = await rows.sort({ _id: 1 }).limit(atMost).toArray();
       readers.push(...(await this.keepReaders(channel, page)));
@@ -212,10 +212,10 @@ export class ReadAccess {
   memberListOf({ _id: channelId, groupId, visibility }: ChannelDocument): MemberList {
     const { memberships, channelMembers } = this.collections;
     return visibility === 'public' && groupId
-      ? { collection: memberships as unknown as Collection<Reader>, which: { groupId } as Filter<Reader> }
+      ? { collection: memberships as unknown as Collection<Reader>, filter: { groupId } as Filter<Reader> }
       : {
           collection: channelMembers as unknown as Collection<Reader>,
-          which: { channelId } as Filter<Reader>,
+          filter: { channelId } as Filter<Reader>,
         };
   }
 

@@ -140,7 +140,7 @@ export class AccountService {
         groupIds: groupsInNeedOfOwner,
       });
     }
-    await this.deps.channelMembers.leaveAll(userId);
+    await this.deps.channelMembers.removeFromAll(userId);
     for (const groupId of groupsWithoutOthers) await this.deps.groupLifecycle.remove(groupId, by);
     for (const { groupId } of ownMemberships) await this.deps.memberships.remove(groupId, userId, 'left');
     await this.deps.admissions.endForUser(userId);

@@ -36,7 +36,7 @@ export class ChannelMembers {
       for (const userId of userIds) {
         const { upsertedCount } = await this.collections.channelMembers.updateOne(
           { channelId, userId },
-          { $setOnInsert: newRow(channel) },
+          { $setOnInsert: newMember(channel) },
           { upsert: true },
         );
         if (upsertedCount === 0) continue;
@@ -67,7 +67,7 @@ export class ChannelMembers {
    * the key of each channel. Another event notifies them. Call it before anything is written: the holder of a key may be
    * waiting for a document that a transaction which waits for the key has locked.
    */
-  leaveAll(userId: ObjectId, groupId?: ObjectId): Promise<void> {
+  removeFromAll(userId: ObjectId, groupId?: ObjectId): Promise<void> {
     return this.transactions.run(async () => {
       const { channelMembers } = this.collections;
       const own = await channelMembers.find({ userId, ...(groupId && { groupId }) }).toArray();
@@ -131,7 +131,7 @@ export class ChannelMembers {
   }
 }
 
-function newRow({ kind, groupId }: ChannelDocument): Partial<ChannelMemberDocument> {
+function newMember({ kind, groupId }: ChannelDocument): Partial<ChannelMemberDocument> {
   const now = new Date();
   // Members are listed by id. An id from the database would not be in order with those that are created here.
   return { _id: new ObjectId(), groupId, joinedAt: now, ...(kind === 'direct' && { activeAt: now }) };

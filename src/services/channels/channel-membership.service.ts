@@ -41,8 +41,8 @@ export class ChannelMembershipService {
   async list(caller: Caller, channelId: string, query: PageQuery): Promise<Page<ChannelMember>> {
     const { channel } = await this.deps.access.channel(caller, 'channel.read', channelId);
     const { access, users } = this.deps;
-    const { collection, which } = access.memberListOf(channel);
-    return pageOfUsers(users, collection, which, query, toChannelMember, (rows) =>
+    const { collection, filter } = access.memberListOf(channel);
+    return pageOfUsers(users, collection, filter, query, toChannelMember, (rows) =>
       access.keepMembers(channel, rows),
     );
   }
@@ -57,7 +57,7 @@ export class ChannelMembershipService {
     const action = 'channel.manage_members';
     await this.deps.writes.inChannel(caller, action, channelId, { subjectId }, async ({ channel }) => {
       if (channel.visibility === 'public') throw publicChannelHasNoMembers();
-      await this.requireAdmissible(channel, subjectId);
+      await this.requireEligible(channel, subjectId);
       const added = await this.deps.members.add(channel, [subjectId]);
       await this.notify(caller, channel, added, 'channel.added');
       if (added.length > 0) await this.record('channel.member_added', caller, channel, { userId });
@@ -78,7 +78,7 @@ export class ChannelMembershipService {
       channelId,
       { subjectId: newOwnerId },
       async ({ channel }) => {
-        await this.requireAdmissible(channel, newOwnerId);
+        await this.requireEligible(channel, newOwnerId);
         if (channel.visibility === 'private') await this.deps.members.add(channel, [newOwnerId]);
         const from = ownerOf(channel);
         if (from?.equals(newOwnerId)) return this.deps.counts.show(channel);
@@ -136,7 +136,7 @@ export class ChannelMembershipService {
   }
 
   /** @throws AppError bad_request */
-  private async requireAdmissible(channel: ChannelDocument, userId: ObjectId): Promise<void> {
+  private async requireEligible(channel: ChannelDocument, userId: ObjectId): Promise<void> {
     const { inGroup, banned } = await this.deps.access.membershipStatusOf(channel, userId);
     if (!inGroup) throw new AppError('bad_request', 'The user is not a member of the group.');
     if (banned) throw new AppError('bad_request', 'The user is banned from the channel.');

@@ -62,10 +62,10 @@ export class ChannelOrderService {
         channelKeys.some((id) => id.equals(_id)),
       );
       const view = await this.deps.access.groupViewOf(caller.userId, group._id);
-      const readable = channels.filter((channel) => view.reads(channel));
+      const readable = channels.filter((channel) => view.canRead(channel));
       refuseStaleOrder(channelIds, readable);
       const changed = new Map<string, ChannelDocument>();
-      for (const { channel, position } of positionsOf(rearranged(channels, readable, channelIds))) {
+      for (const { channel, position } of assignPositions(reorder(channels, readable, channelIds))) {
         if (channel.position === position) continue;
         changed.set(channel._id.toHexString(), await this.deps.changes.update(channel._id, { position }));
       }
@@ -81,9 +81,9 @@ export class ChannelOrderService {
    */
   async setDefault(caller: Caller, groupId: string, { channelId }: DefaultChannelInput): Promise<Group> {
     const action = 'group.arrange_channels';
-    const { group: asked } = await this.deps.access.group(caller, action, groupId, { quiet: true });
+    const { group: asked } = await this.deps.access.group(caller, action, groupId, { preliminary: true });
     const { channel: named } = await this.deps.access.channel(caller, 'channel.read', channelId, {
-      quiet: true,
+      preliminary: true,
     });
     // Checked before a key is acquired: waiting for the key of a second group while holding one could deadlock.
     if (!named.groupId?.equals(asked._id)) throw channelNotFound();
@@ -130,7 +130,7 @@ function refuseStaleOrder(wanted: string[], readable: ChannelDocument[]): void {
 }
 
 /** @returns all channels, with the readable ones in the wanted order and the others at their present places. */
-function rearranged(
+function reorder(
   channels: ChannelDocument[],
   readable: ChannelDocument[],
   wanted: string[],
@@ -143,7 +143,7 @@ function rearranged(
 }
 
 /** Assigns a position to each channel, in their order. */
-function positionsOf(channels: ChannelDocument[]): { channel: ChannelDocument; position: number }[] {
+function assignPositions(channels: ChannelDocument[]): { channel: ChannelDocument; position: number }[] {
   let last = 0;
   return channels.map((channel) => {
     last = channel.visibility === 'public' ? nextPublicPosition(last) : last + 1;

@@ -37,8 +37,8 @@ export class ChannelSummaries {
   ): Promise<Map<string, ChannelSummary>> {
     const [reads, newest, mutes] = await Promise.all([
       this.counts.countFor(userId, channels),
-      this.newestOf(channels),
-      this.mutesOf(userId, channels),
+      this.findNewest(channels),
+      this.findMutes(userId, channels),
     ]);
     const online = this.presence.countOnline(channels.map(audienceOfChannel));
     const summaries = channels.map(({ _id }, index): [string, ChannelSummary] => {
@@ -63,7 +63,7 @@ export class ChannelSummaries {
   }
 
   /** Finds the newest message of each channel that has one. */
-  private async newestOf(channels: readonly ChannelDocument[]): Promise<Map<string, MessageDocument>> {
+  private async findNewest(channels: readonly ChannelDocument[]): Promise<Map<string, MessageDocument>> {
     const written = channels.filter(({ seq }) => seq > 0);
     if (written.length === 0) return new Map();
     const messages = await this.collections.messages
@@ -72,7 +72,7 @@ export class ChannelSummaries {
     return new Map(messages.map((message) => [message.channelId.toHexString(), message]));
   }
 
-  private async mutesOf(
+  private async findMutes(
     userId: ObjectId,
     channels: readonly ChannelDocument[],
   ): Promise<Map<string, ChannelRestrictionDocument>> {

@@ -23,7 +23,7 @@ import type { GuardedWrites } from '../access/guarded-writes';
 import type { UserService } from '../user.service';
 
 /** A conversation, and whether it has just been created. */
-interface Opened {
+interface OpenedConversation {
   conversation: Conversation;
   created: boolean;
 }
@@ -46,7 +46,7 @@ export class DirectMessageService {
    * Opens the conversation with one user, or starts a new one with several users.
    * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (with oneself)
    */
-  async start(caller: Caller, { userIds }: StartDirectInput): Promise<Opened> {
+  async start(caller: Caller, { userIds }: StartDirectInput): Promise<OpenedConversation> {
     const [otherId] = userIds;
     if (otherId === undefined || userIds.length > 1) return this.startGroup(caller, userIds);
     const { channel, created } = await this.openPair(caller, otherId);
@@ -76,7 +76,7 @@ export class DirectMessageService {
    * @throws AppError not_found, direct_messages_closed, consent_required, too_many_people, bad_request (a channel of
    * a group, oneself)
    */
-  async add(caller: Caller, channelId: string, { userIds }: AddPeopleInput): Promise<Opened> {
+  async add(caller: Caller, channelId: string, { userIds }: AddPeopleInput): Promise<OpenedConversation> {
     const { channel } = await this.access.channel(caller, 'channel.add_people', channelId);
     if (channel.directKey !== undefined) {
       const both = userIdsOfDirectKey(channel.directKey).map((id) => id.toHexString());
@@ -86,7 +86,7 @@ export class DirectMessageService {
       return this.startGroup(caller, [...others]);
     }
     const after = await this.writes.inChannel(caller, 'channel.add_people', channel._id, {}, async () => {
-      const people = await this.requirePeople(caller, 'direct.add', userIds);
+      const people = await this.requireUsers(caller, 'direct.add', userIds);
       const inside = (await this.access.participantsOf([channel])).get(channel._id.toHexString()) ?? [];
       const known = new Set(inside.map((id) => id.toHexString()));
       const added = people.map(({ _id }) => _id).filter((id) => !known.has(id.toHexString()));
@@ -108,7 +108,7 @@ export class DirectMessageService {
     for (;;) {
       try {
         return await this.transactions.run(async () => {
-          const people = await this.requirePeople(caller, 'direct.start', [otherId]);
+          const people = await this.requireUsers(caller, 'direct.start', [otherId]);
           const found = await this.collections.channels.findOne({ directKey });
           if (found) return { channel: found, created: false };
           return { channel: await this.create(caller, people, directKey), created: true };
@@ -120,10 +120,10 @@ export class DirectMessageService {
     }
   }
 
-  private async startGroup(caller: Caller, userIds: string[]): Promise<Opened> {
+  private async startGroup(caller: Caller, userIds: string[]): Promise<OpenedConversation> {
     if (userIds.length + 1 > MAX_PARTICIPANTS) throw tooManyPeople();
     const channel = await this.transactions.run(async () =>
-      this.create(caller, await this.requirePeople(caller, 'direct.add', userIds)),
+      this.create(caller, await this.requireUsers(caller, 'direct.add', userIds)),
     );
     return { conversation: await this.show(channel), created: true };
   }
@@ -169,7 +169,7 @@ export class DirectMessageService {
    * Finds users whom the caller may write to, or add to a conversation of several. Part of the transaction that does so.
    * @throws AppError not_found, direct_messages_closed, consent_required, bad_request (oneself)
    */
-  private async requirePeople(
+  private async requireUsers(
     caller: Caller,
     action: 'direct.start' | 'direct.add',
     userIds: string[],

@@ -49,7 +49,7 @@ export class Memberships {
       await this.deps.queue.acquire([groupId]);
       // Channel memberships that a crash or an older version has left must not become effective again.
       if (!(await this.deps.collections.memberships.findOne({ groupId, userId: user._id }))) {
-        await this.deps.channelMembers.leaveAll(user._id, groupId);
+        await this.deps.channelMembers.removeFromAll(user._id, groupId);
       }
       const living = await lock(this.deps.collections.users, { _id: user._id });
       if (!living || living.state === 'deleted') throw new AppError('not_found', 'There is no such user.');
@@ -93,7 +93,7 @@ export class Memberships {
       await this.deps.queue.acquire([groupId]);
       const membership = await memberships.findOne({ groupId, userId });
       if (!membership) return false;
-      await this.deps.channelMembers.leaveAll(userId, groupId);
+      await this.deps.channelMembers.removeFromAll(userId, groupId);
       if (membership.role === 'owner') await this.refuseLastOwner(groupId, userId);
       // If the two owners of a group leave at the same time, both write this document and one of them runs again.
       await groups.updateOne({ _id: groupId }, { $inc: { memberCount: -1 } });

@@ -113,7 +113,7 @@ export class PresenceService {
   }
 
   /** Records that a user has used a device. */
-  active(connectionId: string, userId: ObjectId): void {
+  recordActivity(connectionId: string, userId: ObjectId): void {
     this.report(connectionId, userId, true);
   }
 
@@ -167,7 +167,7 @@ export class PresenceService {
 
   /** Counts the users of each audience who are seen as present, in the order of the audiences. */
   countOnline(audiences: readonly ChannelAudience[]): number[] {
-    return audiences.map((audience) => this.deps.audiences.count(audience, this.hidden));
+    return audiences.map((audience) => this.deps.audiences.countReaders(audience, this.hidden));
   }
 
   private applySettings(preferences: PreferencesDocument): void {

@@ -79,7 +79,7 @@ async function handle(
   const spec: ClientEventSpec = CLIENT_EVENTS[event];
   const handler = handlers[event] as (caller: Caller, payload: unknown) => Promise<unknown>;
   const valid = parseInput(spec.payload, payload, 'payload');
-  if (!spec.background) presence.active(socket.id, caller.userId);
+  if (!spec.background) presence.recordActivity(socket.id, caller.userId);
   if (spec.operation === undefined) return { ok: true, data: await handler(caller, valid) };
   const { idempotencyKey: key, ...input } = valid as { idempotencyKey?: string };
   if (key === undefined) return { ok: true, data: await handler(caller, input) };

@@ -197,6 +197,6 @@ describe('a connection in progress', () => {
     ]);
     index.leave(key);
     expect([...index.audiencesOf(key).groupIds]).toEqual([]);
-    expect(index.count(isPublic, new Set())).toBe(0);
+    expect(index.countReaders(isPublic, new Set())).toBe(0);
   });
 });
