@@ -35,9 +35,9 @@ export interface PresenceChange {
 
 type MessageEvent =
   | { type: 'message.created'; channel: ChannelDocument; message: MessageDocument }
-  /** Its text has changed. */
+  /** The text has changed. */
   | { type: 'message.edited'; channel: ChannelDocument; message: MessageDocument }
-  /** Something other than its text has changed: reactions, the pin, link previews, the number of replies. */
+  /** Something other than the text has changed: reactions, the pin, link previews, the number of replies. */
   | { type: 'message.updated'; channel: ChannelDocument; message: MessageDocument }
   | { type: 'message.deleted'; channel: ChannelDocument; message: MessageDocument }
   /** A user follows a thread, no longer follows it, or has read more of it. */
@@ -75,16 +75,16 @@ type ChannelEvent =
   /** A public channel is new. A private one is new to each of its members: `channel_member.added`. */
   | { type: 'channel.created'; channel: ChannelDocument }
   | { type: 'channel.updated'; channel: ChannelDocument }
-  /** A private channel is public from now on. `channel_members.cleared` comes before it. */
+  /** A private channel has become public. `channel_members.cleared` is published before it. */
   | { type: 'channel.opened'; channel: ChannelDocument }
-  /** A public channel is private from now on. Those of `memberIds` keep it, and are added to its members next. */
+  /** A public channel has become private. The users in `memberIds` keep access, and are added to its members next. */
   | { type: 'channel.closed'; groupId: ObjectId; channelId: ObjectId; memberIds: ObjectId[] }
   | { type: 'channel.deleted'; channel: ChannelDocument; reason: RemovalReason }
   /** @property isNew whether the user did not know the channel before. */
   | { type: 'channel_member.added'; channel: ChannelDocument; userId: ObjectId; isNew: boolean }
-  /** @property reason undefined when another event says more, such as the removal from the whole group. */
+  /** @property reason undefined when another event covers it, such as the removal from the whole group. */
   | { type: 'channel_member.removed'; channel: ChannelDocument; userId: ObjectId; reason?: RemovalReason }
-  /** The channel has become public, and has no members of its own any more. */
+  /** The channel has become public and no longer has a list of members. */
   | { type: 'channel_members.cleared'; channelId: ObjectId; revision: number }
   | { type: 'channel_setting.changed'; userId: ObjectId; setting: ChannelSetting }
   /** A user has moved their read marker. */
@@ -94,8 +94,8 @@ type ChannelEvent =
 
 type ModerationEvent =
   /**
-   * A user may not read a channel any more.
-   * @property isNew false when they were banned before, and only the terms of the ban have changed.
+   * A user may no longer read a channel.
+   * @property isNew false when the user was banned before, and only the terms of the ban have changed.
    */
   | {
       type: 'channel_ban.added';
@@ -106,8 +106,9 @@ type ModerationEvent =
     }
   /**
    * The ban of a user has ended.
-   * @property isMember whether they are in the channel's own list of members.
-   * @property channel what they may read again; null when they are not in its group, or not in the private channel.
+   * @property isMember whether the user is in the channel's own list of members.
+   * @property channel the channel that the user may read again; null when they are not in its group, or not in the private
+   *   channel.
    */
   | {
       type: 'channel_ban.ended';
@@ -117,7 +118,7 @@ type ModerationEvent =
       isMember: boolean;
       channel: ChannelDocument | null;
     }
-  /** @property shownReason what the user may read of the reason. */
+  /** @property shownReason the reason as shown to the user; empty if it is hidden from them. */
   | { type: 'channel_restriction.set'; restriction: ChannelRestrictionDocument; shownReason: string }
   /** Published only for users who may know of the channel. */
   | { type: 'channel_restriction.ended'; channelId: ObjectId; userId: ObjectId };
@@ -126,9 +127,9 @@ type UserEvent =
   | { type: 'session.revoked'; sessionId: ObjectId; userId: ObjectId; reason: RevocationReason }
   /** The role or the state of an account has changed. */
   | { type: 'user.changed'; userId: ObjectId }
-  /** The document, whose `extras` are text: their keys are the client's, and might mean something to the relay. */
+  /** The stored document, in which `extras` is text: keys chosen by clients could have a meaning in extended JSON. */
   | { type: 'preferences.changed'; preferences: PreferencesDocument }
-  /** One of the two has blocked the other, or has ended that. */
+  /** `userId` has blocked `blockedId`, or has ended the block. */
   | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
   | { type: 'presence.changed'; changes: PresenceChange[] }
   /** @property excluded readers of the channel who do not receive it. */
@@ -139,7 +140,7 @@ type UserEvent =
       userId: ObjectId;
       typing: boolean;
     }
-  /** @property silent whether the user does not want to be disturbed now. */
+  /** @property silent whether the user has turned on do not disturb. */
   | { type: 'notification.created'; notification: NotificationDocument; unread: number; silent: boolean }
   /** One notification (`notificationId`), all up to one (`upTo`), or all of a user (both are null). */
   | {
@@ -163,10 +164,10 @@ type ServerEvent =
   | { type: 'maintenance.changed'; state: MaintenanceState }
   | { type: 'announcement.created'; announcement: AnnouncementDocument }
   | { type: 'announcement.ended'; announcementId: ObjectId }
-  /** Events of other nodes may not have reached this one: whatever it knows from memory may be outdated. */
+  /** Events of other nodes may not have reached this one, so everything that it caches may be outdated. */
   | { type: 'events.missed' };
 
-/** What has happened. Published after it is durable; the names are in the past tense. */
+/** Something that has happened and is durable. The names are in the past tense. */
 export type DomainEvent =
   MessageEvent | GroupEvent | ChannelEvent | ModerationEvent | UserEvent | WritingEvent | ServerEvent;
 
@@ -176,12 +177,11 @@ export type DomainEventOf<Type extends DomainEventType> = Extract<DomainEvent, {
 /** How an event is delivered, and what it may change. */
 export interface EventTraits {
   /**
-   * Which nodes receive it: the one that publishes it (`node`), or also all others (`all`), before `publish` resolves.
-   * An event is for all nodes when they keep something in memory that it changes: who may do what, who is in which
-   * audience.
+   * Which nodes receive it: the one that publishes it (`node`), or also all others (`all`), before `publish` resolves. An
+   * event is for all nodes if it changes something that they cache, such as rights or audiences.
    */
   scope: 'node' | 'all';
-  /** Whether it may change what somebody may read or write: what was decided before it has to be decided again. */
+  /** Whether it may change what a user may read or write, so that earlier decisions must be made again. */
   changesRights: boolean;
 }
 

@@ -3,8 +3,8 @@ import { DOMAIN_EVENTS, type DomainEvent } from './domain-events';
 
 /**
  * When a listener is called:
- * - `before`: on the node that publishes the event, before anything follows from it.
- * - `everywhere`: on every node that receives the event. For what is kept in memory: caches, audiences, open sockets.
+ * - `before`: on the node that publishes the event, before all other listeners.
+ * - `everywhere`: on every node that receives the event. For state in memory: caches, audiences, open sockets.
  * - `after`: on the node that publishes the event, when it has taken effect on all nodes that receive it.
  */
 export type EventStage = 'before' | 'everywhere' | 'after';
@@ -12,7 +12,7 @@ export type EventStage = 'before' | 'everywhere' | 'after';
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 
 /**
- * Delivers domain events from the services to whoever reacts to them. In each stage, listeners are called in the order
+ * Delivers domain events from the services to listeners. In each stage, listeners are called in the order
  * in which they subscribed, and synchronously up to their first await.
  */
 export class EventBus {
@@ -33,7 +33,7 @@ export class EventBus {
 
   /**
    * Sends events with the scope `all` to the other nodes, too.
-   * @param send resolves when they have taken effect there. It must not fail: what an event reports has happened.
+   * @param send resolves when they have taken effect there. It must not fail, since the event has already happened.
    */
   connectNodes(send: (event: DomainEvent) => Promise<void>): void {
     this.sendToOtherNodes = send;
@@ -51,7 +51,7 @@ export class EventBus {
       const running = [...this.call('before', event), ...this.call('everywhere', event)];
       if (DOMAIN_EVENTS[event.type].scope === 'all') {
         if (this.sendToOtherNodes) running.push(this.sendToOtherNodes(event));
-        // A listener that fails must not keep those of the last stage from their part: its error comes at the end.
+        // A failing listener must not prevent those of the last stage from being called: its error is thrown at the end.
         await Promise.allSettled(running);
       }
       running.push(...this.call('after', event));
@@ -59,12 +59,12 @@ export class EventBus {
     });
   }
 
-  /** Lets this node follow what has happened on another one, or what concerns this node alone. */
+  /** Delivers an event of another node, or one that concerns this node alone. */
   async deliver(event: DomainEvent): Promise<void> {
     await Promise.all(this.call('everywhere', event));
   }
 
-  /** @returns the work of those listeners that are not done at once. */
+  /** Calls the listeners of a stage. @returns the promises of those that are asynchronous. */
   private call(stage: EventStage, event: DomainEvent): Promise<void>[] {
     return [...this.listeners[stage]].flatMap((listener) => {
       try {

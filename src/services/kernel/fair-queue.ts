@@ -1,12 +1,12 @@
 import { AppError } from '../../utils/errors';
 
-/** How much work a queue runs and keeps waiting. */
+/** The limits of a queue. */
 export interface FairQueueLimits {
-  /** Jobs that run at the same time. */
+  /** The number of jobs that run at the same time. */
   active: number;
   /** Of them, jobs of one key. Default: all. */
   activePerKey?: number;
-  /** Jobs that wait. */
+  /** The number of jobs that may wait. */
   waiting: number;
   /** Of them, jobs of one key. */
   waitingPerKey: number;
@@ -17,7 +17,7 @@ export interface JobOptions {
   signal?: AbortSignal | undefined;
   /**
    * Set for the second job of a request whose first one was admitted and has already spent something, such as a
-   * one-time code: it waits for its turn, but is never refused or dropped.
+   * one-time code: it waits in the queue, but is never refused or dropped.
    */
   continues?: boolean;
 }
@@ -28,16 +28,16 @@ interface Job {
   continues: boolean;
 }
 
-/** How much the last job counts in the average duration. */
+/** The weight of the last job in the moving average of durations. */
 const AVERAGE_WEIGHT = 0.2;
-/** The longest Retry-After, in seconds. */
+/** The longest Retry-After. */
 const MAX_RETRY_SECONDS = 60;
 
 /**
- * Runs expensive work a few jobs at a time. Waiting jobs are queued by key (an address, a user), and the keys take
- * turns, so whoever sends a hundred jobs delays the others by one. The number of waiting jobs is bounded, in all and
- * by key. When the queue is full, a new job replaces the newest one of the key with the most jobs: many jobs of one
- * key never keep a first job of another key out.
+ * Runs expensive work a few jobs at a time. Waiting jobs are queued by key (an address, a user), and the keys are served in
+ * rotation, so a hundred jobs of one key delay another key by one job only. The number of waiting jobs is bounded, in all
+ * and by key. When the queue is full, a new job replaces the newest one of the key with the most jobs, so many jobs of one
+ * key never prevent the first job of another key.
  */
 export class FairQueue {
   private active = 0;
@@ -46,7 +46,7 @@ export class FairQueue {
   private readonly waitingByKey = new Map<string, Job[]>();
   private waiting = 0;
   private closed = false;
-  /** Of the last jobs, in milliseconds. */
+  /** The moving average of the duration of jobs. */
   private averageDurationMs = 0;
 
   constructor(private readonly limits: FairQueueLimits) {}
@@ -57,10 +57,10 @@ export class FairQueue {
   }
 
   /**
-   * Runs `work` when it is the turn of `key`.
+   * Runs `work` when a place is free and `key` is next.
    * @throws AppError rate_limited when too many jobs of this key wait, unavailable when too many wait in all or the
-   *   queue is closed, both with the seconds after which to try again; bad_request when the client is gone; what
-   *   `work` throws
+   *   queue is closed, both with the seconds after which to try again; bad_request when the client has
+   *   disconnected; the errors of `work`
    */
   async run<Result>(key: string, work: () => Promise<Result>, options: JobOptions = {}): Promise<Result> {
     if (this.closed) throw this.overloaded();
@@ -103,7 +103,7 @@ export class FairQueue {
     else this.activeByKey.delete(key);
   }
 
-  /** Resolves when the job may run; its place among the active ones is then taken. */
+  /** Resolves when the job may run and is counted as active. */
   private wait(key: string, { signal, continues = false }: JobOptions): Promise<void> {
     if (!continues) this.makeRoom(key);
     return new Promise((resolve, reject) => {
@@ -128,7 +128,7 @@ export class FairQueue {
       if (jobs) jobs.push(job);
       else this.waitingByKey.set(key, [job]);
       this.waiting++;
-      // All places may be free if the jobs before this one wait for their key alone.
+      // A place may be free although other jobs wait: each of those may be waiting for the limit of its key.
       this.startNext();
     });
   }
@@ -161,7 +161,7 @@ export class FairQueue {
       const [job] = jobs;
       if (!job) continue;
       this.remove(key, job);
-      // The others come first now.
+      // Moves the key to the end of the rotation.
       if (this.waitingByKey.delete(key)) this.waitingByKey.set(key, jobs);
       job.start();
       return;
@@ -181,14 +181,14 @@ export class FairQueue {
     return new AppError('unavailable', 'The server is busy. Try again later.', undefined, this.retryAfter());
   }
 
-  /** The seconds that the jobs of now will take. */
+  /** Estimates the seconds that the current jobs will take. */
   private retryAfter(): number {
     const milliseconds = ((this.waiting + this.active) / this.limits.active) * this.averageDurationMs;
     return Math.min(MAX_RETRY_SECONDS, milliseconds / 1000);
   }
 }
 
-/** Nobody sees it: the connection is closed. */
+/** Nobody receives this error, since the connection is closed. */
 function clientDisconnected(): AppError {
   return new AppError('bad_request', 'The client has closed the connection.');
 }

@@ -4,7 +4,7 @@ import { BackgroundJob, systemClock, type JobDeps, type JobOptions } from './bac
 import type { Lifecycle } from './lifecycle';
 import type { Telemetry } from './telemetry';
 
-/** What Jobs works with; what is left out is the real clock, chance, and a node that does all the work. */
+/** The dependencies of Jobs. By default, the clock and randomness are real, and this node does all the work. */
 export interface JobsDeps extends Partial<Pick<JobDeps, 'clock' | 'random' | 'lease'>> {
   lifecycle: Lifecycle;
   telemetry: Telemetry;
@@ -26,8 +26,8 @@ export class Jobs {
   }
 
   /**
-   * Adds a job that starts after the parts that have been registered with the lifecycle by now, and stops before them.
-   * @throws Error when there is a job with this name.
+   * Adds a job. It starts after the parts that are already registered with the lifecycle, and stops before them.
+   * @throws Error when a job with this name exists.
    */
   add(options: JobOptions): BackgroundJob {
     const { name } = options;
@@ -38,7 +38,7 @@ export class Jobs {
     return job;
   }
 
-  /** How each job is doing, by name. */
+  /** Returns the status of each job, in the order of their names. */
   status(): JobStatus[] {
     const all = [...this.jobs.values()].map(({ status }) => status);
     return all.sort((one, other) => (one.name < other.name ? -1 : 1));

@@ -1,20 +1,20 @@
 import type { Logger } from '../../utils/logger';
 
 /**
- * A part of the server with work of its own: timers, connections, workers, subscriptions. It is constructed without
- * any of that, started once, and stopped once.
+ * A part of the server with timers, connections, workers or subscriptions. It is constructed without any of these, started
+ * once, and stopped once.
  */
 export interface Part {
-  /** Begins its work. */
+  /** Starts the part. */
   start?(): void | Promise<void>;
   /**
-   * Ends its work and resolves when it has ended. It is also called for a part that was not started, or whose start
-   * failed halfway.
+   * Stops the part, and resolves when all its work has ended. It is also called for a part that was not started, or whose
+   * start failed.
    */
   stop?(): void | Promise<void>;
 }
 
-/** Why the server did not start: the error of one part, which is the `cause`. */
+/** The server could not be started because of an error of one part, which is the `cause`. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 
@@ -28,17 +28,17 @@ export class StartError extends Error {
 
 /**
  * Starts parts in the order in which they were registered, which is the order in which they depend on each other, and
- * stops them in reverse. A part that cannot be stopped does not keep the others from being stopped.
+ * stops them in reverse. A part that cannot be stopped does not prevent the others from being stopped.
  */
 export class Lifecycle {
-  /** Those that have not been stopped. */
+  /** The parts that have not been stopped. */
   private readonly parts: { name: string; part: Part }[] = [];
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly logger: Pick<Logger, 'error'>) {}
 
-  /** Adds a part that depends on none that is registered later. */
+  /** Adds a part. It must not depend on parts that are registered later. */
   register(name: string, part: Part): void {
     this.parts.push({ name, part });
   }
@@ -53,8 +53,8 @@ export class Lifecycle {
   }
 
   /**
-   * Stops all parts, started or not, in reverse order; further calls wait for the same end. What fails is logged.
-   * @throws AggregateError of what has failed, when all the others have been stopped.
+   * Stops all parts, started or not, in reverse order; further calls return the same promise. Failures are logged.
+   * @throws AggregateError with all failures, after all other parts have been stopped.
    */
   stop(): Promise<void> {
     this.stopping ??= this.stopAll();
@@ -67,7 +67,7 @@ export class Lifecycle {
       try {
         await part.start?.();
       } catch (error) {
-        // Their errors are in the log, and say less than the one that came first.
+        // Failures while stopping are in the log; the first error is the cause.
         await this.stop().catch(() => undefined);
         throw new StartError(name, error);
       }

@@ -9,8 +9,8 @@ import { RedisConnections } from './redis';
 import { MemoryTelemetry } from './telemetry';
 
 /**
- * With several nodes: the milliseconds after which a node finds out by itself what no other node has told it, because
- * Redis was away or the node that did it has died.
+ * With several nodes: after how long a node reads from the database what it should have learned by an event, if Redis was
+ * unavailable or the publishing node has died.
  */
 const RECHECK_MS = 10_000;
 
@@ -42,9 +42,9 @@ export function createKernel(
     jobs: new Jobs({ lifecycle, telemetry, outside: transactions.outside, logger }),
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
-    /** Milliseconds after which caches ask the database again; undefined where this node is the only one. */
+    /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */
     recheckMs: redis && RECHECK_MS,
-    /** What several nodes share; undefined where this node is the only one. */
+    /** The connections to Redis, which nodes share; undefined if this is the only node. */
     redis,
   };
 }

@@ -5,7 +5,7 @@ import { DOMAIN_EVENTS, type DomainEvent, type EventTraits } from './domain-even
 import type { EventBus } from './event-bus';
 import type { RedisConnections } from './redis';
 
-/** How long a call waits for other nodes to have processed what it did, in milliseconds. */
+/** How long a call waits until other nodes have processed its events. */
 const CONFIRMATION_TIMEOUT_MS = 2000;
 
 /** An event on its way from one node to the others. */
@@ -17,12 +17,12 @@ export interface Envelope {
   event: DomainEvent;
 }
 
-/** Extended JSON, which keeps ObjectIds and times. */
+/** Encodes an envelope as extended JSON, which preserves ObjectIds and dates. */
 export function encodeEnvelope(envelope: Envelope): string {
   return EJSON.stringify(envelope);
 }
 
-/** @throws Error if it is not an event for all nodes */
+/** Decodes an envelope. @throws Error if it is not an event for all nodes */
 export function decodeEnvelope(text: string): Envelope {
   const { from, id, event } = EJSON.parse(text) as Envelope;
   const traits = DOMAIN_EVENTS[event.type] as EventTraits | undefined;
@@ -31,12 +31,12 @@ export function decodeEnvelope(text: string): Envelope {
 }
 
 /**
- * Carries domain events from node to node over Redis, so that a removal or a revocation counts on every node before the
- * call that caused it returns. Each node confirms when its caches and sockets are up to date. A call waits for a node that
- * is slow or cut off no longer than PATIENCE_MS; that node finds out by itself (`SessionRecheck`, and `events.missed` once
- * it is back).
+ * Sends domain events to other nodes over Redis, so that a removal or a revocation takes effect on every node before the
+ * call that caused it returns. Each node confirms when its caches and sockets are up to date. A call does not wait longer
+ * than CONFIRMATION_TIMEOUT_MS for a node that is slow or disconnected; that node catches up by itself (`SessionRecheck`,
+ * and `events.missed` when it is connected again).
  *
- * Redis is trusted: whoever can publish there can act on open sockets.
+ * Redis is trusted: everyone who can publish there can affect open sockets.
  */
 export class NodeRelay {
   private readonly id = randomUUID();
@@ -45,7 +45,7 @@ export class NodeRelay {
   private lastId = 0;
   private started = false;
 
-  /** @param installation what the nodes of one installation have in common: others may share the Redis server. */
+  /** @param installation identifies the nodes of one installation: others may use the same Redis server. */
   constructor(
     private readonly bus: EventBus,
     private readonly redis: RedisConnections,
@@ -55,13 +55,13 @@ export class NodeRelay {
     this.channel = `parley:${installation}:events`;
   }
 
-  /** Joins the other nodes. While Redis cannot be reached, the server works without them. */
+  /** Connects to the other nodes. While Redis cannot be reached, the server works without them. */
   async start(): Promise<void> {
     await this.redis.subscribe({
       channels: [this.channel, this.confirmationsFor(this.id)],
       receive: (channel, text) => void this.receive(channel, text),
       subscribed: async () => {
-        // Nobody will send again what was published while this node was not subscribed.
+        // Events that were published while this node was not subscribed are lost.
         if (this.started) await this.bus.deliver({ type: 'events.missed' });
       },
     });
@@ -69,7 +69,7 @@ export class NodeRelay {
     this.bus.connectNodes((event) => this.send(event));
   }
 
-  /** Resolves when every node that listens has confirmed, or PATIENCE_MS have passed. Never fails. */
+  /** Sends an event. Resolves when every subscribed node has confirmed, or after CONFIRMATION_TIMEOUT_MS. Never fails. */
   private async send(event: DomainEvent): Promise<void> {
     const id = ++this.lastId;
     let confirmed = 0;
@@ -85,11 +85,11 @@ export class NodeRelay {
     }, CONFIRMATION_TIMEOUT_MS);
     try {
       const text = encodeEnvelope({ from: this.id, id, event });
-      // Redis says how many nodes hear it, this one among them.
+      // Redis returns the number of subscribers, which includes this node.
       expected = await this.redis.commands.publish(this.channel, text);
       if (confirmed < expected) await all;
     } catch (error) {
-      this.logger.warn({ err: error, event: event.type }, 'other nodes were not told');
+      this.logger.warn({ err: error, event: event.type }, 'an event could not be sent to other nodes');
     } finally {
       clearTimeout(timeout);
       this.unconfirmed.delete(id);
@@ -110,7 +110,7 @@ export class NodeRelay {
       await this.bus.deliver(event);
       await this.redis.commands.publish(this.confirmationsFor(from), String(id));
     } catch (error) {
-      this.logger.warn({ err: error }, 'what another node told could not be taken in');
+      this.logger.warn({ err: error }, 'an event of another node could not be processed');
     }
   }
 

@@ -3,43 +3,43 @@ import { hostname } from 'node:os';
 import { inTime } from '../../utils/in-time';
 import type { Logger } from '../../utils/logger';
 
-/** How long things may take, in milliseconds. */
+/** Timeouts and intervals. */
 export interface RedisTiming {
   /** Until a new connection is open. */
   connectMs: number;
   /** Until a command is answered. */
   commandMs: number;
   /**
-   * Between two pings on each connection: one that died silently would go unnoticed. It is also how long a ping on the
-   * connection for subscriptions may take, because to connect that again costs every client of this node a `sync`.
+   * Between two pings on each connection, which detect connections that died silently. It is also the timeout of a ping on
+   * the connection for subscriptions, because reconnecting it costs every client of this node a `sync`.
    */
   pingMs: number;
 }
 
 const TIMING: RedisTiming = { connectMs: 5000, commandMs: 2000, pingMs: 5000 };
 
-/** How long a connection may take to close at the end, in milliseconds. */
+/** How long closing a connection may take when the server stops. */
 const CLOSE_TIMEOUT_MS = 1000;
 
-/** An outage is logged once in so many milliseconds, however many attempts fail. */
+/** How often an outage is logged at most, however many attempts fail. */
 const LOG_INTERVAL_MS = 60_000;
 
-/** Channels to which somebody listens. */
+/** A subscription to channels of Redis. */
 export interface RedisSubscription {
   channels: readonly string[];
-  /** Takes a message. It must not throw. */
+  /** Receives a message. It must not throw. */
   receive: (channel: string, text: string) => void;
-  /** Called each time that the channels have been subscribed to: messages before that were missed. */
+  /** Called whenever the channels have been subscribed to. Messages before that were missed. */
   subscribed: () => void | Promise<void>;
 }
 
 /**
- * The connections of this process to Redis: one for commands, which all share, and one for subscriptions. They connect
- * again by themselves. While Redis cannot be reached, commands fail at once and are not queued, so that an outage holds
- * up no request and fills no memory; whoever sends a command says what to do without it.
+ * The connections of this process to Redis: one for commands, which all share, and one for subscriptions. They
+ * reconnect automatically. While Redis cannot be reached, commands fail at once and are not queued, so that an outage
+ * delays no request and fills no memory; the sender of a command handles the failure.
  */
 export class RedisConnections {
-  /** For every command but subscriptions. */
+  /** The connection for all commands except subscriptions. */
   readonly commands: Redis;
   private readonly subscriber: Redis;
   private readonly subscriptions: RedisSubscription[] = [];
@@ -47,15 +47,15 @@ export class RedisConnections {
   private pinging: NodeJS.Timeout | undefined;
   private readonly awaitingPong = new Set<Redis>();
   private isStopped = false;
-  /** The failed attempts and lost connections that are not in the log yet. */
+  /** The number of failed attempts and lost connections that have not been logged yet. */
   private unloggedFailures = 0;
   private lastLogAt = -Infinity;
   private isOutageLogged = false;
 
   /**
-   * Opens nothing before `start`.
-   * @param url as in REDIS_URL.
-   * @param name what `CLIENT LIST` shows of the connections, beside the host, the process and what each is for.
+   * Opens no connection before `start`.
+   * @param url the value of REDIS_URL.
+   * @param name part of the name that `CLIENT LIST` shows, with the host, the process and the purpose of the connection.
    */
   constructor(
     url: string,
@@ -101,7 +101,7 @@ export class RedisConnections {
     return !this.isStopped && this.commands.status === 'ready' && this.subscriber.status === 'ready';
   }
 
-  /** Resolves when both are connected, or have failed once: then they go on trying in the background. */
+  /** Resolves when both are connected or have failed once; then they continue to try in the background. */
   async start(): Promise<void> {
     await Promise.allSettled([this.commands.connect(), this.subscriber.connect()]);
     await this.subscribing;
@@ -111,14 +111,14 @@ export class RedisConnections {
     this.pinging.unref();
   }
 
-  /** Closes both connections, started or not, when Redis has received what was sent before. */
+  /** Closes both connections, started or not, after Redis has received all commands that were sent before. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearInterval(this.pinging);
     await Promise.all([this.subscriber, this.commands].map((redis) => close(redis)));
   }
 
-  /** Listens to channels from now on, or as soon as Redis can be reached, and again after each reconnection. */
+  /** Subscribes to channels now, or as soon as Redis can be reached, and again after each reconnection. */
   async subscribe(subscription: RedisSubscription): Promise<void> {
     this.subscriptions.push(subscription);
     if (this.subscriber.status === 'ready') await this.listen([subscription]);
@@ -131,14 +131,14 @@ export class RedisConnections {
         await subscribed();
       } catch (error) {
         this.recordFailure(error);
-        // It subscribes again when it has connected again.
+        // It subscribes again after it has reconnected.
         this.subscriber.disconnect(true);
         return;
       }
     }
   }
 
-  /** Connects again where no answer comes. The next ping is sent when this one is over. */
+  /** Sends a ping, and reconnects if it is not answered. The next ping is sent when this one has ended. */
   private ping(redis: Redis): void {
     if (redis.status !== 'ready' || this.awaitingPong.has(redis)) return;
     this.awaitingPong.add(redis);
@@ -169,7 +169,7 @@ export class RedisConnections {
   }
 }
 
-/** QUIT is for open connections alone: for it a client that was never started would connect, and a lost one wait. */
+/** Closes a connection. QUIT is sent only on an open one: otherwise the client would connect first, or wait for Redis. */
 async function close(redis: Redis): Promise<void> {
   const isOpen = redis.status === 'ready';
   const ended = isOpen ? next(redis, 'end') : Promise.resolve();
@@ -178,7 +178,7 @@ async function close(redis: Redis): Promise<void> {
   await inTime(ended, CLOSE_TIMEOUT_MS);
 }
 
-/** Resolves at the next event. That of node:events would reject at an error, of which there are many. */
+/** Resolves at the next event. `once` of node:events would reject at an error, and there are many. */
 function next(redis: Redis, event: 'close' | 'end'): Promise<void> {
   return new Promise((resolve) => redis.once(event, () => resolve()));
 }

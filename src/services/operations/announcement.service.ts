@@ -15,10 +15,10 @@ import type { Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { EventBus } from '../kernel/event-bus';
 
-/** Announcements that are shown at once; of more, the newest. */
+/** The most announcements that are shown at the same time: the newest ones. */
 const MAX_CURRENT = 50;
 
-/** What super admins tell everybody. */
+/** Creates, ends and lists announcements of super admins to all users. */
 export class AnnouncementService {
   constructor(
     private readonly collections: Collections,
@@ -28,7 +28,7 @@ export class AnnouncementService {
     private readonly bus: EventBus,
   ) {}
 
-  /** Tells everybody who is connected, and whoever asks until it ends. @throws AppError forbidden */
+  /** Creates an announcement. Connected clients receive it at once, others when they request it before it ends. @throws AppError forbidden */
   async create(caller: Caller, input: CreateAnnouncementInput): Promise<Announcement> {
     this.access.requireSuperAdmin(caller);
     const document: AnnouncementDocument = {
@@ -58,7 +58,7 @@ export class AnnouncementService {
     return toAnnouncement(document);
   }
 
-  /** Ends one now; one that has ended stays as it is. @throws AppError forbidden, not_found */
+  /** Ends an announcement, unless it has ended already. @throws AppError forbidden, not_found */
   async end(caller: Caller, announcementId: string): Promise<void> {
     this.access.requireSuperAdmin(caller);
     const _id = new ObjectId(announcementId);
@@ -82,7 +82,7 @@ export class AnnouncementService {
     });
   }
 
-  /** All that there have been, newest first. @throws AppError forbidden */
+  /** Lists all announcements, including ended ones, the newest first. @throws AppError forbidden */
   async list(caller: Caller, query: PageQuery): Promise<Page<Announcement>> {
     this.access.requireSuperAdmin(caller);
     const rows = await this.collections.announcements
@@ -94,7 +94,7 @@ export class AnnouncementService {
     return { items: page.items.map(toAnnouncement), nextCursor: page.nextCursor };
   }
 
-  /** Those that hold now, newest first. */
+  /** Lists the current announcements, the newest first. */
   async current(): Promise<Announcement[]> {
     const rows = await this.collections.announcements
       .find(currentAt(new Date()))

@@ -3,12 +3,12 @@ import { isOlder, parseClientVersion } from '../../utils/client-version';
 
 /** Refuses clients that are too old for the server. */
 export class ClientVersions {
-  /** @param minimums the oldest version that is allowed of each client, by its name in lower case. */
+  /** @param minimums the oldest allowed version of each client, by its name in lower case. */
   constructor(private readonly minimums: ReadonlyMap<string, string>) {}
 
   /**
-   * Lets a client pass that is new enough, that has no minimum, or that does not name itself.
-   * @param client `name/version`, of the form that `clientVersion` checks.
+   * Refuses a client that is older than its minimum version. Clients without a minimum or without a name are accepted.
+   * @param client `name/version`, as `clientVersion` validates it.
    * @throws AppError client_outdated, with `{client, version, minimum}` as details
    */
   admit(client: string | undefined): void {

@@ -13,7 +13,7 @@ import type { RecentErrors } from './recent-errors';
 import type { Timing, Timings } from './timings';
 import type { UserService } from '../user.service';
 
-/** How the process that answers is doing: who is connected to it, what is slow, what goes wrong. */
+/** Reports the state of this process: connections, slow operations, errors and background jobs. */
 export class DiagnosticsService {
   constructor(
     private readonly access: Access,
@@ -24,25 +24,25 @@ export class DiagnosticsService {
     private readonly work: Pick<Jobs, 'status'>,
   ) {}
 
-  /** The routes and events whose slowest calls are slowest, that first. @throws AppError forbidden */
+  /** Lists the operations with the slowest calls, the slowest first. @throws AppError forbidden */
   slowest(caller: Caller, limit: number): Timing[] {
     this.access.requireSuperAdmin(caller);
     return this.timings.slowest(limit);
   }
 
-  /** Errors since the start, those that are the same one as one; the one seen last first. @throws AppError forbidden */
+  /** Lists the errors since the start, grouped by equal ones, the most recent first. @throws AppError forbidden */
   recentErrors(caller: Caller): ErrorGroup[] {
     this.access.requireSuperAdmin(caller);
     return this.errors.list();
   }
 
-  /** How the background jobs are doing, by name. @throws AppError forbidden */
+  /** Lists the status of the background jobs, by name. @throws AppError forbidden */
   jobs(caller: Caller): JobStatus[] {
     this.access.requireSuperAdmin(caller);
     return this.work.status();
   }
 
-  /** Who is connected, by their ids, and on which devices. @throws AppError forbidden */
+  /** Lists the connected users, in the order of their ids, and their connections. @throws AppError forbidden */
   async connections(
     caller: Caller,
     { userId, cursor, limit }: ConnectionsQuery,
@@ -51,7 +51,7 @@ export class DiagnosticsService {
     const all = this.live.all();
     const ids = [...all.keys()].filter((id) => (!userId || id === userId) && (!cursor || id > cursor)).sort();
     const { items, nextCursor } = cutPage(ids.slice(0, limit + 1), limit, (last) => last);
-    // As they are at this moment; a name is looked up afterwards.
+    // Copied before the names are loaded, since connections may change meanwhile.
     const open = items.map((id) => [id, [...(all.get(id)?.values() ?? [])]] as const);
     const users = await this.users.findByIds(open.flatMap(([, [first]]) => (first ? [first.userId] : [])));
     return {

@@ -12,16 +12,16 @@ export interface LiveConnection {
   since: Date;
 }
 
-/** Why the server ends a connection that its client would rather keep. */
+/** Why the server ended a connection that the client wanted to keep. */
 export type DisconnectReason = 'too_slow' | 'too_many_events' | 'too_many_packets';
 
-/** By which protocol a client is connected. */
+/** The protocol by which a client is connected. */
 export type Transport = 'socket.io' | 'peerjs';
 
-/** Who is connected to this process now by one protocol. Whoever keeps the connections tells it. */
+/** Records the connections of one protocol to this process. The servers of the protocols report them. */
 export class LiveConnections {
   private readonly byUser = new Map<string, Map<string, LiveConnection>>();
-  /** How many connections of each user are on their way. */
+  /** The number of connections of each user that are being opened. */
   private readonly pending = new Map<string, number>();
   private readonly ended: Counter<{ transport: Transport; reason: DisconnectReason }>;
   private count = 0;
@@ -53,32 +53,32 @@ export class LiveConnections {
     return this.byUser.size;
   }
 
-  /** The connections of a user, the oldest first. */
+  /** Returns the connections of a user, the oldest first. */
   connectionsOf(userId: ObjectId | string): LiveConnection[] {
     return [...(this.byUser.get(userId.toString())?.values() ?? [])];
   }
 
-  /** All connections by user: the ids of the users in the order in which they came. */
+  /** Returns all connections by the id of the user, in the order in which the users connected. */
   all(): ReadonlyMap<string, ReadonlyMap<string, LiveConnection>> {
     return this.byUser;
   }
 
   /**
-   * Keeps a place for a connection that is on its way.
-   * @returns a function that gives the place back: when the connection is open, or has failed. Twice is as once.
+   * Reserves a place for a connection that is being opened.
+   * @returns a function that releases the place when the connection is open or has failed. Repeated calls have no effect.
    * @throws AppError too_many_connections
    */
   reserve(userId: ObjectId): () => void {
     const key = userId.toHexString();
-    const coming = this.pending.get(key) ?? 0;
-    if (coming + (this.byUser.get(key)?.size ?? 0) >= this.limitPerUser) {
+    const pending = this.pending.get(key) ?? 0;
+    if (pending + (this.byUser.get(key)?.size ?? 0) >= this.limitPerUser) {
       throw new AppError('too_many_connections', 'This user has too many open connections.');
     }
-    this.pending.set(key, coming + 1);
-    let kept = true;
+    this.pending.set(key, pending + 1);
+    let reserved = true;
     return () => {
-      if (!kept) return;
-      kept = false;
+      if (!reserved) return;
+      reserved = false;
       const left = (this.pending.get(key) ?? 1) - 1;
       if (left > 0) this.pending.set(key, left);
       else this.pending.delete(key);
@@ -100,7 +100,7 @@ export class LiveConnections {
     this.count--;
   }
 
-  /** The server has ended a connection. */
+  /** Counts a connection that the server has ended. */
   recordEnd(reason: DisconnectReason): void {
     this.ended.add({ transport: this.transport, reason });
   }

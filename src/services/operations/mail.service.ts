@@ -12,11 +12,11 @@ export interface Mail {
 export interface MailOptions {
   smtpUrl: string | undefined;
   from: string;
-  /** Whether mail may go to the log for want of a mail server: in development. */
+  /** Whether mail is written to the log if there is no mail server, in development. */
   toLog: boolean;
 }
 
-/** How long a mail server may keep Parley waiting at any point, in milliseconds. */
+/** How long each step of the communication with the mail server may take. */
 const TIMEOUTS_MS = { connectionTimeout: 5000, greetingTimeout: 5000, dnsTimeout: 5000, socketTimeout: 5000 };
 
 /** Sends mail. */
@@ -38,7 +38,7 @@ export class MailService {
     return this.transport !== undefined;
   }
 
-  /** @throws AppError mail_unavailable when there is no mail server. For what cannot go on without mail. */
+  /** Refuses an action that requires mail. @throws AppError mail_unavailable when there is no mail server */
   requireMail(): void {
     if (!this.transport && !this.options.toLog) {
       throw new AppError('mail_unavailable', 'This server cannot send mail (SMTP_URL is not set).');
@@ -46,10 +46,10 @@ export class MailService {
   }
 
   /**
-   * Makes a mail and sends it, or writes it to the log, once the caller's transaction is committed. Neither is
-   * waited for, and a failure goes to the log: how long it takes and whether it succeeds may tell nobody who has
-   * an account, and a slow mail server holds nobody up.
-   * @param compose undefined: there is nothing to send.
+   * Composes a mail and sends it, or writes it to the log, after the caller's transaction has committed. The caller does not
+   * wait, and failures are logged: neither the duration nor the success may reveal who has an account, and a slow mail
+   * server must not delay requests.
+   * @param compose returns undefined if there is nothing to send.
    */
   send(compose: () => Promise<Mail | undefined> | Mail): void {
     void this.transactions.afterCommit(() => {
@@ -68,7 +68,7 @@ export class MailService {
     else if (this.options.toLog) this.logger.info({ mail }, 'mail (SMTP_URL is not set)');
   }
 
-  /** Resolves when no mail is under way any more. */
+  /** Resolves when all mails have been sent or have failed. */
   async stop(): Promise<void> {
     await Promise.all(this.pending);
   }

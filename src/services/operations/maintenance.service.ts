@@ -12,9 +12,9 @@ import type { Access } from '../access/access';
 import type { AuditService } from '../audit/audit.service';
 import type { EventBus } from '../kernel/event-bus';
 
-/** Maintenance: while it is on, the server answers nobody but super admins. It survives a restart. */
+/** Turns maintenance on and off. While it is on, the server serves only super admins, also after a restart. */
 export class MaintenanceService {
-  /** As in the database. Every call asks for it, so it is kept. */
+  /** The stored state. It is cached because every call needs it. */
   private state: MaintenanceState = { enabled: false, message: '', until: null, version: 0 };
 
   constructor(
@@ -30,7 +30,7 @@ export class MaintenanceService {
     });
   }
 
-  /** Reads what was set before the last end of the process, or what other nodes have set meanwhile. */
+  /** Loads the stored state, which may have been set before a restart or by another node. */
   async start(): Promise<void> {
     const stored = await this.collections.maintenance.findOne({ _id: 'maintenance' });
     if (stored) this.apply(stored);
@@ -40,13 +40,13 @@ export class MaintenanceService {
     return this.state.enabled;
   }
 
-  /** @throws AppError forbidden */
+  /** Returns the state. @throws AppError forbidden */
   get(caller: Caller): Maintenance {
     this.access.requireSuperAdmin(caller);
     return toMaintenance(this.state);
   }
 
-  /** Turns it on or off; it counts, and every open client knows, when this resolves. @throws AppError forbidden */
+  /** Turns maintenance on or off. When this resolves, it is in effect and all clients have been informed. @throws AppError forbidden */
   async set(caller: Caller, input: MaintenanceInput): Promise<Maintenance> {
     this.access.requireSuperAdmin(caller);
     const { enabled, message } = input;
@@ -81,16 +81,16 @@ export class MaintenanceService {
     if (version > this.state.version) this.state = { enabled, message, until, version };
   }
 
-  /** Lets a caller pass, or somebody who has not said who they are. @throws AppError maintenance */
+  /** Refuses everybody but super admins during maintenance. @param caller undefined before authentication. @throws AppError maintenance */
   admit(caller: Pick<Caller, 'role'> | undefined): void {
     const { enabled, message, until } = this.state;
     if (!enabled || caller?.role === 'super_admin') return;
-    const left = until ? Math.ceil((until.getTime() - Date.now()) / 1000) : 0;
+    const secondsLeft = until ? Math.ceil((until.getTime() - Date.now()) / 1000) : 0;
     throw new AppError(
       'maintenance',
       message || 'The server is under maintenance.',
       { until: until?.toISOString() ?? null },
-      left > 0 ? left : undefined,
+      secondsLeft > 0 ? secondsLeft : undefined,
     );
   }
 }

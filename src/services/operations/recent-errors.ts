@@ -3,24 +3,24 @@ import { describeError } from '../../utils/error-text';
 import { toPublicError, type ErrorCode } from '../../utils/errors';
 import type { Counter, Telemetry } from '../kernel/telemetry';
 
-/** Groups that are kept; of more, those that were seen last. */
+/** The most groups that are kept: the most recent ones. */
 const MAX_GROUPS = 200;
 
-/** The errors of this process since its start, grouped. They hold nothing that a caller has sent. */
+/** Groups the errors of this process since its start. They contain nothing that a caller has sent. */
 export class RecentErrors {
-  /** The one seen last is the last one. */
+  /** The most recent group is the last one. */
   private readonly groups = new Map<string, ErrorGroup>();
   private readonly byCode: Counter<{ code: ErrorCode }>;
 
   constructor(telemetry: Telemetry) {
     this.byCode = telemetry.counter({
       name: 'errors_total',
-      help: 'Errors that callers got, and those of which nobody was told, by code.',
+      help: 'Errors, both returned to callers and internal, by code.',
       labels: ['code'],
     });
   }
 
-  /** @param name the route or the socket event. */
+  /** Records an error. @param name the route or the socket event. */
   record(name: string, error: unknown, requestId: string | null): void {
     const { code } = toPublicError(error);
     this.byCode.add({ code });
@@ -45,7 +45,7 @@ export class RecentErrors {
     if (this.groups.size > MAX_GROUPS && oldest !== undefined) this.groups.delete(oldest);
   }
 
-  /** The one seen last first. */
+  /** Lists the groups, the most recent first. */
   list(): ErrorGroup[] {
     return [...this.groups.values()].reverse();
   }

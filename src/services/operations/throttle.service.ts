@@ -10,28 +10,28 @@ import { THROTTLES, type Throttle, type ThrottleName } from '../../models/operat
 import { AppError, type ErrorCode } from '../../utils/errors';
 import { networkOf } from '../../utils/network';
 
-/** Failures at one account that cost nothing, and how long they are remembered, in seconds. */
+/** The failures at one account without a wait, and for how long failures are counted. */
 const FREE_FAILURES = 5;
 const FAILURE_MEMORY_SECONDS = 3600;
-/** The wait doubles with each further failure, from one second to this many. */
+/** The wait doubles with each further failure, from one second up to this limit. */
 const MAX_BACKOFF_SECONDS = 60;
 
-/** How long it is remembered from which network the owner of an account has come, in seconds. */
+/** For how long a network from which the owner of an account has logged in counts as known. */
 const KNOWN_NETWORK_SECONDS = 14 * 24 * 3600;
 
-/** What a try ends with that was a wrong guess. */
+/** The errors of an attempt with wrong credentials. */
 const WRONG_CREDENTIALS: readonly ErrorCode[] = ['invalid_credentials', 'password_wrong', 'totp_invalid'];
 
-/** Tries at one account that wait for the one under way. */
+/** The most attempts at one account that wait for a running one. */
 const MAX_WAITING_ATTEMPTS = 50;
 
-/** Mails to one account in an hour. */
+/** The most mails to one account per hour. */
 const MAILS_PER_HOUR = 5;
 
-/** How often one person may notify one other person of what they do to them, in an hour. */
+/** How often one user may notify another per hour. */
 const CONTACTS_PER_HOUR = 20;
 
-/** Slows down whoever floods or guesses. Counts are shared by all nodes when there is a Redis server. */
+/** Limits floods of requests and guesses of credentials. With Redis, all nodes share the counts. */
 export class ThrottleService {
   private readonly addresses: Record<ThrottleName, RateLimiterAbstract>;
   private readonly failures: RateLimiterAbstract;
@@ -39,12 +39,12 @@ export class ThrottleService {
   private readonly knownNetworks: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
   private readonly contacts: RateLimiterAbstract;
-  /** The tries under way and waiting at each account: how many, and the end of the last one. */
+  /** The running and waiting attempts at each account: how many, and the end of the last one. */
   private readonly attempts = new Map<string, { count: number; last: Promise<unknown> }>();
 
   /**
-   * @param enabled false lets everybody pass.
-   * @param redis where nodes share their counts; undefined where there is one node.
+   * @param enabled false turns all limits off.
+   * @param redis stores the counts that nodes share; undefined if there is one node.
    */
   constructor(
     private readonly enabled: boolean,
@@ -81,18 +81,18 @@ export class ThrottleService {
     });
   }
 
-  /** Counts a call of an address. @throws AppError rate_limited */
+  /** Counts a call from an address. @throws AppError rate_limited */
   async countCall({ name }: Throttle, address: string): Promise<void> {
     if (this.enabled) await consume(this.addresses[name], networkOf(address));
   }
 
-  /** Counts a mail to an account. @returns false when it has had too many. */
+  /** Counts a mail to an account. @returns false if there were too many. */
   countMail(account: string): Promise<boolean> {
     return this.isWithinLimit(this.mails, fold(account));
   }
 
   /**
-   * Counts that one person notifies another of something. @returns false when they have done so too often.
+   * Counts a notification of one user to another. @returns false if there were too many.
    * @param actorId, userId ids in hexadecimal digits.
    */
   countContact(actorId: string, userId: string): Promise<boolean> {
@@ -100,7 +100,7 @@ export class ThrottleService {
   }
 
   /**
-   * Refuses what would be the next time that one person notifies another too often. It counts nothing.
+   * Refuses a user who has notified another too often. It does not count.
    * @throws AppError rate_limited
    */
   async requireMayContact(actorId: string, userId: string): Promise<void> {
@@ -121,18 +121,16 @@ export class ThrottleService {
   }
 
   /**
-   * Makes a try at proving to be the owner of an account. A network from which the owner has come counts by
-   * itself, so that whoever fails elsewhere cannot keep the owner out; all others count together. Tries that
-   * count together are made one after the other: many at once would all be under way before the first of them
-   * fails.
-   * @param address where the try comes from.
-   * @throws AppError rate_limited while there is to be a wait after failures, or when too many tries wait already;
-   *   what `prove` throws.
+   * Runs an attempt to prove the ownership of an account. Each network from which the owner has logged in is counted
+   * separately, so that failures elsewhere cannot lock the owner out; all other networks are counted together. Attempts that
+   * are counted together run one after the other: otherwise many could start before the first one fails.
+   * @param address the address from which the attempt comes.
+   * @throws AppError rate_limited during the wait after failures, or when too many attempts wait; the errors of `prove`.
    */
   async attempt<Result>(account: string, address: string, prove: () => Promise<Result>): Promise<Result> {
     if (!this.enabled) return prove();
-    const home = networkKey(account, address);
-    const key = (await this.knownNetworks.get(home)) ? home : `any ${fold(account)}`;
+    const ownNetwork = networkKey(account, address);
+    const key = (await this.knownNetworks.get(ownNetwork)) ? ownNetwork : `any ${fold(account)}`;
     return this.serialised(key, async () => {
       await this.refuseDuringBackoff(key);
       try {
@@ -147,19 +145,19 @@ export class ThrottleService {
     });
   }
 
-  /** @throws AppError rate_limited when too many tries wait */
+  /** Runs the attempts of a key one after the other. @throws AppError rate_limited when too many wait */
   private async serialised<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
-    const tries = this.attempts.get(key) ?? { count: 0, last: Promise.resolve() };
-    if (tries.count > MAX_WAITING_ATTEMPTS) throw tooMany(1000);
-    this.attempts.set(key, tries);
-    tries.count++;
-    const result = tries.last.then(work);
-    tries.last = result.catch(() => undefined);
+    const attempts = this.attempts.get(key) ?? { count: 0, last: Promise.resolve() };
+    if (attempts.count > MAX_WAITING_ATTEMPTS) throw tooMany(1000);
+    this.attempts.set(key, attempts);
+    attempts.count++;
+    const result = attempts.last.then(work);
+    attempts.last = result.catch(() => undefined);
     try {
       return await result;
     } finally {
-      tries.count--;
-      if (tries.count === 0) this.attempts.delete(key);
+      attempts.count--;
+      if (attempts.count === 0) this.attempts.delete(key);
     }
   }
 
@@ -169,7 +167,7 @@ export class ThrottleService {
       throw tooMany(waiting.msBeforeNext);
   }
 
-  /** Notes a failed try: after some, the account has to wait, each time twice as long as before. */
+  /** Counts a failed attempt. After some failures there is a wait, which doubles with each further failure. */
   private async recordFailure(key: string): Promise<void> {
     const { consumedPoints } = await this.failures.consume(key);
     const beyond = consumedPoints - FREE_FAILURES;
@@ -177,14 +175,14 @@ export class ThrottleService {
     await this.backoff.block(key, Math.min(2 ** beyond, MAX_BACKOFF_SECONDS));
   }
 
-  /** Notes that the owner of an account is at an address: the failures there are forgotten. */
+  /** Records that the owner of an account has logged in from an address: failures from there are cleared. */
   async recordSuccess(account: string, address: string): Promise<void> {
     if (!this.enabled) return;
-    const home = networkKey(account, address);
+    const ownNetwork = networkKey(account, address);
     await Promise.all([
-      this.failures.delete(home),
-      this.backoff.delete(home),
-      this.knownNetworks.set(home, 1, KNOWN_NETWORK_SECONDS),
+      this.failures.delete(ownNetwork),
+      this.backoff.delete(ownNetwork),
+      this.knownNetworks.set(ownNetwork, 1, KNOWN_NETWORK_SECONDS),
     ]);
   }
 
@@ -205,7 +203,7 @@ async function consume(limiter: RateLimiterAbstract, key: string): Promise<void>
   }
 }
 
-/** A network has no spaces, so no other account and network have the same key, whatever somebody types as a name. */
+/** Returns the key of an account and a network. A network contains no spaces, so the key is unique for any name. */
 function networkKey(account: string, address: string): string {
   return `at ${networkOf(address)} ${fold(account)}`;
 }
@@ -214,12 +212,12 @@ function contactKey(actorId: string, userId: string): string {
   return `${actorId} ${userId}`;
 }
 
-/** Accounts are named as people type them. */
+/** Normalises the name of an account as typed by a user. */
 function fold(account: string): string {
   return account.normalize('NFKC').toLowerCase();
 }
 
 function tooMany(milliseconds: number): AppError {
   const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
-  return new AppError('rate_limited', `Too many tries. Try again in ${seconds} s.`, undefined, seconds);
+  return new AppError('rate_limited', `Too many attempts. Try again in ${seconds} s.`, undefined, seconds);
 }

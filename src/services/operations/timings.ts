@@ -1,6 +1,6 @@
 import type { Histogram, Telemetry } from '../kernel/telemetry';
 
-/** How long calls of one kind took, in milliseconds. */
+/** The durations of one operation in milliseconds. */
 export interface Timing {
   name: string;
   count: number;
@@ -9,24 +9,24 @@ export interface Timing {
   max: number;
 }
 
-/** How long each route and each socket event has taken since the start of the process. */
+/** Measures how long routes and socket events take, since the start of the process. */
 export class Timings {
   private readonly durations: Histogram<{ operation: string }>;
 
   constructor(telemetry: Telemetry) {
     this.durations = telemetry.histogram({
       name: 'operation_duration_ms',
-      help: 'How long calls of routes and socket events took.',
+      help: 'Durations of calls of routes and socket events.',
       labels: ['operation'],
     });
   }
 
-  /** @param operation one of the routes and events that there are, as it is declared. */
+  /** Records the duration of a call. @param operation a declared route or socket event. */
   record(operation: string, milliseconds: number): void {
     this.durations.record({ operation }, milliseconds);
   }
 
-  /** The operations with the highest 95th percentile, in descending order. */
+  /** Lists the operations with the highest 95th percentile, in descending order. */
   slowest(limit: number): Timing[] {
     return this.durations
       .series()
