@@ -99,9 +99,9 @@ async function fillAsBefore(): Promise<{ groups: Document[] }> {
     { name: 'name_order', key: { name: 1, _id: 1 }, collation: COLLATION },
   ]);
   const people = ['Ada1', 'adal', 'AdaI', 'bob'].map((username) => user(username));
-  const gone = user('deleted-1', { state: 'deleted', displayName: 'Deleted user' });
-  for (const field of ['email', 'searchName', 'passwordHash']) delete gone[field];
-  await users.insertMany([...people, gone]);
+  const deletedUser = user('deleted-1', { state: 'deleted', displayName: 'Deleted user' });
+  for (const field of ['email', 'searchName', 'passwordHash']) delete deletedUser[field];
+  await users.insertMany([...people, deletedUser]);
   const groups = [group('Café'), group('Cаfé'), group('Other')];
   await db.collection('groups').insertMany(groups);
   const [first, second] = groups as [Document, Document];

@@ -167,25 +167,26 @@ async function useAdmissions(owner: Person, [member]: [Person, Person], groupId:
   const cursor = '0'.repeat(24);
   const token = owner.token;
   await api.patch(path, { joinPolicy: 'approval' }, token);
-  const askers = [await signUp(api), await signUp(api), await signUp(api)] as const;
-  for (const asker of askers) await api.post(`${path}/join-requests`, { note: 'Hello' }, asker.token);
+  const requesters = [await signUp(api), await signUp(api), await signUp(api)] as const;
+  for (const requester of requesters)
+    await api.post(`${path}/join-requests`, { note: 'Hello' }, requester.token);
   await api.get(`${path}/join-requests`, token, { cursor });
-  await api.get('/api/client/join-requests', askers[0].token, { cursor: 'f'.repeat(24) });
-  await api.post(`${path}/join-requests/${askers[0].id}/approve`, undefined, token);
-  await api.post(`${path}/join-requests/${askers[1].id}/reject`, {}, token);
-  await api.delete(`/api/client/join-requests/${groupId}`, askers[2].token);
+  await api.get('/api/client/join-requests', requesters[0].token, { cursor: 'f'.repeat(24) });
+  await api.post(`${path}/join-requests/${requesters[0].id}/approve`, undefined, token);
+  await api.post(`${path}/join-requests/${requesters[1].id}/reject`, {}, token);
+  await api.delete(`/api/client/join-requests/${groupId}`, requesters[2].token);
   const { code } = (await api.post(`${path}/invites`, { maxUses: 2 }, token)).body;
-  expect((await api.post('/api/invites/accept', { code }, askers[1].token)).status).toBe(200);
-  const { invite } = (await api.post(`${path}/invites`, { userId: askers[2].id }, token)).body;
+  expect((await api.post('/api/invites/accept', { code }, requesters[1].token)).status).toBe(200);
+  const { invite } = (await api.post(`${path}/invites`, { userId: requesters[2].id }, token)).body;
   await api.get(`${path}/invites`, token, { cursor });
-  await api.get('/api/client/invites', askers[2].token, { cursor });
-  await api.delete(`/api/client/invites/${invite.id}`, askers[2].token);
-  const again = (await api.post(`${path}/invites`, { userId: askers[2].id }, token)).body.invite;
+  await api.get('/api/client/invites', requesters[2].token, { cursor });
+  await api.delete(`/api/client/invites/${invite.id}`, requesters[2].token);
+  const again = (await api.post(`${path}/invites`, { userId: requesters[2].id }, token)).body.invite;
   await api.delete(`${path}/invites/${again.id}`, token);
   const ban = { token, body: { reason: 'A test' } };
-  expect((await api.call('put', `${path}/bans/${askers[0].id}`, ban)).status).toBe(200);
+  expect((await api.call('put', `${path}/bans/${requesters[0].id}`, ban)).status).toBe(200);
   await api.get(`${path}/bans`, token, { cursor });
-  await api.delete(`${path}/bans/${askers[0].id}`, token);
+  await api.delete(`${path}/bans/${requesters[0].id}`, token);
   expect((await api.get(`${path}/members`, member.token)).status).toBe(200);
 }
 

@@ -151,21 +151,21 @@ describe('a transaction', () => {
 describe('effects after the commit', () => {
   test('run once, in order, when the writes are visible to everyone', async () => {
     const done: string[] = [];
-    const note = (text: string) =>
+    const record = (text: string) =>
       transactions.afterCommit(async () => {
         done.push(`${text}: ${(await stored()).join(' ')}`);
       });
     await transactions.run(async () => {
       await add(1);
-      await note('first');
+      await record('first');
       await transactions.run(async () => {
         await add(2);
-        await note('second');
+        await record('second');
       });
       expect(done).toEqual([]);
     });
     expect(done).toEqual(['first: 1,1 2,1', 'second: 1,1 2,1']);
-    await note('at once');
+    await record('at once');
     expect(done).toHaveLength(3);
   });
 
@@ -278,10 +278,10 @@ describe('operations that continue after the transaction has ended', () => {
   test('do not belong to it: they write for themselves and their effects are not lost', async () => {
     const { opened, open } = gate();
     const effect = jest.fn(() => Promise.resolve());
-    let behind: Promise<unknown> = Promise.resolve();
+    let continuation: Promise<unknown> = Promise.resolve();
     const work = transactions.run(async () => {
       await add(1);
-      behind = opened.then(async () => {
+      continuation = opened.then(async () => {
         await items.insertOne({ _id: 3, n: 0 });
         await transactions.afterCommit(effect);
         const own = transactions.run(async () => {
@@ -295,7 +295,7 @@ describe('operations that continue after the transaction has ended', () => {
     });
     await expect(work).rejects.toThrow('no');
     open();
-    await behind;
+    await continuation;
     expect(effect).toHaveBeenCalledTimes(1);
     expect(await stored()).toEqual([
       [1, 0],

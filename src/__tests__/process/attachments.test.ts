@@ -75,10 +75,10 @@ describe('the upload folder', () => {
     const { result } = await serve({ UPLOAD_DIR: former }, folder, uploadNote);
     const read = async (url: string) => (await download({ url }, result.path, result.ada)).content.toString();
 
-    const stayed = await serve({}, folder, read);
-    expect(stayed.result).toBe('kept');
-    expect(stayed.stdout).toContain('"uploads stay in the data folder, because there are files');
-    expect(stayed.stdout).toContain(`  Uploads        ${former}\n`);
+    const unmoved = await serve({}, folder, read);
+    expect(unmoved.result).toBe('kept');
+    expect(unmoved.stdout).toContain('"uploads stay in the data folder, because there are files');
+    expect(unmoved.stdout).toContain(`  Uploads        ${former}\n`);
     await expect(access(current)).rejects.toThrow('ENOENT');
 
     await rename(former, current);

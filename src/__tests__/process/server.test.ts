@@ -157,7 +157,7 @@ describe('kill -9 at any moment', () => {
     const { ada, bob } = await signUpAll(api, 'ada', 'bob');
     const { groupId, channelId } = await createRoom(api, ada, [bob]);
     const path = `/api/channels/${channelId}/messages`;
-    const spent = bob.refreshToken;
+    const usedToken = bob.refreshToken;
     for (let time = 0; time < 2; time++) {
       const { body } = await api.post('/api/auth/refresh', { refreshToken: bob.refreshToken });
       bob.refreshToken = body.refreshToken;
@@ -173,7 +173,7 @@ describe('kill -9 at any moment', () => {
     expect((await api.get('/api/auth/me', ada.token)).body.user).toMatchObject({ role: 'super_admin' });
     expect((await api.post('/api/auth/refresh', { refreshToken: ada.refreshToken })).status).toBe(200);
     expect((await api.post('/api/auth/refresh', { refreshToken: bob.refreshToken })).status).toBe(200);
-    expect((await api.post('/api/auth/refresh', { refreshToken: spent })).body.error.code).toBe(
+    expect((await api.post('/api/auth/refresh', { refreshToken: usedToken })).body.error.code).toBe(
       'refresh_token_reused',
     );
     const login = { identifier: bob.username, password: PASSWORD };

@@ -129,9 +129,9 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
     expect((await post(`/api/groups/${groupId}/members`, { userId: bob.id }, admin)).status).toBe(201);
     const message = { clientMessageId: `moved-${ada.id}`, body: 'Who is here?' };
     expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
-    const isIt = ({ message: { clientMessageId } }: Client['messages'][number]) =>
+    const isThisMessage = ({ message: { clientMessageId } }: Client['messages'][number]) =>
       clientMessageId === message.clientMessageId;
-    await Promise.all([observer.waitForMessage(isIt), added.waitForMessage(isIt)]);
+    await Promise.all([observer.waitForMessage(isThisMessage), added.waitForMessage(isThisMessage)]);
     expect(removed.messages).toEqual([]);
   });
 

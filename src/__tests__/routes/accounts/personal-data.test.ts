@@ -154,8 +154,8 @@ test('the export of a user contains all personal data and nothing that is declar
     .trim()
     .split('\n')
     .map((line) => exportedRecord.parse(JSON.parse(line)));
-  const said = Object.values(PERSONAL_DATA).flatMap((row) => ('exported' in row ? row.exported : []));
-  expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(said.sort());
+  const declared = Object.values(PERSONAL_DATA).flatMap((row) => ('exported' in row ? row.exported : []));
+  expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(declared.sort());
   const of = (kind: string) => lines.filter((line) => line.kind === kind).map(({ data }) => data);
   expect(of('message')).toMatchObject([{ body: `${MARK} too`, senderId: ada.id }]);
   expect(of('upload')).toMatchObject([{ name: 'picture.png', mediaType: 'image/png' }]);

@@ -177,9 +177,9 @@ describe('a change that fails midway stores nothing and sends no event', () => {
   ])('%s', async (_, broken, act) => {
     const before = await everything();
     listener.events.splice(0);
-    const mend = breakAt(...broken);
+    const restore = breakAt(...broken);
     const answer = await act();
-    mend();
+    restore();
     expect(answer).toMatchObject({ status: 500, body: { error: { code: 'internal_error' } } });
     expect(await everything()).toEqual(before);
     await listener.ask('message:delete', { messageId: '0'.repeat(24) });

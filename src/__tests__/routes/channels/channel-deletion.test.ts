@@ -49,36 +49,36 @@ describe('deleting a channel', () => {
   it('leaves no message behind while others send', async () => {
     const { channelId } = await room();
     const sends = Array.from({ length: 30 }, () => send(channelId, guest));
-    const [gone, ...answers] = await Promise.all([remove(channelId), ...sends]);
-    expect(gone.status).toBe(204);
+    const [deletion, ...answers] = await Promise.all([remove(channelId), ...sends]);
+    expect(deletion.status).toBe(204);
     for (const { status } of answers) expect([201, 404]).toContain(status);
     await until(async () => (await purges().countDocuments()) === 0);
     expect(await messagesOf(channelId)).toBe(0);
   });
 
   it('resumes after a restart where it stopped, and leaves other channels alone', async () => {
-    const { channelId: stays } = await room();
-    await send(stays, guest);
+    const { channelId: keptChannel } = await room();
+    await send(keptChannel, guest);
     const { messages } = server.context.database.collections;
-    const [model] = await messages.find({ channelId: new ObjectId(stays) }).toArray();
-    const gone = new ObjectId();
+    const [model] = await messages.find({ channelId: new ObjectId(keptChannel) }).toArray();
+    const deletedId = new ObjectId();
     await messages.insertMany(
       Array.from({ length: 2500 }, (_, index) => ({
         ...model!,
         _id: new ObjectId(),
-        channelId: gone,
+        channelId: deletedId,
         seq: index + 1,
         revision: index + 1,
         clientMessageId: `left ${index}`,
       })),
     );
-    await purges().insertOne({ _id: gone, requestedAt: new Date() });
+    await purges().insertOne({ _id: deletedId, requestedAt: new Date() });
     const { config, database } = server.context;
     const restarted = await createContext(config, { database });
     await restarted.start();
     await until(async () => (await purges().countDocuments()) === 0);
-    expect(await messagesOf(gone.toHexString())).toBe(0);
-    expect(await messagesOf(stays)).toBe(1);
+    expect(await messagesOf(deletedId.toHexString())).toBe(0);
+    expect(await messagesOf(keptChannel)).toBe(1);
     await restarted.close();
   });
 });

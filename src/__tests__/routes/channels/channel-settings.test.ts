@@ -410,17 +410,17 @@ test('@channel notifies everyone up to its limit of readers, and does not count 
   await join(await createUsers(server, last, 999));
   const ban = `/api/channels/${room.channelId}/restrictions/${first.id}`;
   await server.api.call('put', ban, { token: owner.token, body: { kind: 'banned' } });
-  const tell = async (clientMessageId: string) => {
+  const mentionChannel = async (clientMessageId: string) => {
     const input = { clientMessageId, body: '@channel' };
     const path = `/api/channels/${room.channelId}/messages`;
     const { body } = await server.api.post(path, input, owner.token);
     return notifications.countDocuments({ messageId: new ObjectId(body.message.id) });
   };
   // The owner and 999 others; at first one of them is banned.
-  expect(await tell('at-the-limit')).toBe(999);
+  expect(await mentionChannel('at-the-limit')).toBe(999);
   await join([lastId]);
-  expect(await tell('above-it')).toBe(0);
+  expect(await mentionChannel('above-it')).toBe(0);
   // A deactivated user does not count as a reader.
   await users.updateOne({ _id: lastId }, { $set: { state: 'deactivated' } });
-  expect(await tell('at-the-limit-again')).toBe(999);
+  expect(await mentionChannel('at-the-limit-again')).toBe(999);
 });

@@ -208,9 +208,9 @@ describe('the online users of a channel', () => {
     expect(await online()).toEqual([2, 1]);
     await server.api.post(`/api/channels/${inner}/members`, { userId: guest.id }, owner.token);
     expect(await online()).toEqual([2, 2]);
-    const gone = new Promise((resolve) => device.socket.once('disconnect', resolve));
+    const disconnected = new Promise((resolve) => device.socket.once('disconnect', resolve));
     await server.api.post('/api/auth/logout', undefined, guest.token);
-    await gone;
+    await disconnected;
     expect(await online()).toEqual([1, 1]);
   });
 });

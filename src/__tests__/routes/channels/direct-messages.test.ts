@@ -150,8 +150,8 @@ describe('a direct message between two users', () => {
     expect(await start(ada, bruno)).toMatchObject(refused(404, 'not_found'));
     const { conversations } = await list(ada);
     expect(conversations).toMatchObject([{ channel: { id: channelId, memberCount: 1 } }]);
-    const gone = conversations[0].people.find(({ id }: { id: string }) => id === bruno.id);
-    expect(gone.displayName).toBe('Deleted user');
+    const deletedPerson = conversations[0].people.find(({ id }: { id: string }) => id === bruno.id);
+    expect(deletedPerson.displayName).toBe('Deleted user');
     const history = await server.api.get(`/api/channels/${channelId}/messages`, ada.token);
     expect(history.body.messages).toHaveLength(2);
   });

@@ -68,8 +68,8 @@ test('deletes files without an upload, and uploads whose message does not exist'
   await writeFile(pathOf('files', 'notes.txt'), 'x');
   await age('files', 'notes.txt');
   await server.restart();
-  const gone = [lost.id, ...old.map(([, name]) => name)];
-  await until(async () => (await storedFiles(server)).every((name) => !gone.includes(name)));
+  const deletedNames = [lost.id, ...old.map(([, name]) => name)];
+  await until(async () => (await storedFiles(server)).every((name) => !deletedNames.includes(name)));
   expect(await uploads().findOne({ _id: new ObjectId(lost.id) })).toBeNull();
   expect(await storedFiles(server)).toEqual(expect.arrayContaining([young, 'notes.txt']));
 });

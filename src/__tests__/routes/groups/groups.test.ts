@@ -164,8 +164,8 @@ describe('joining and leaving', () => {
     // Both try to leave; one has to remain.
     const answers = await Promise.all([leave(groupId, owner), leave(groupId, guest)]);
     expect(answers.map(({ status }) => status).sort()).toEqual([204, 409]);
-    const stays = answers[0].status === 409 ? owner : guest;
-    expect((await get(groupId, stays)).body.group).toMatchObject({ myRole: 'owner', memberCount: 1 });
+    const remaining = answers[0].status === 409 ? owner : guest;
+    expect((await get(groupId, remaining)).body.group).toMatchObject({ myRole: 'owner', memberCount: 1 });
   });
 });
 

@@ -577,8 +577,8 @@ describe('an idempotency record', () => {
     await change('first');
     expect(await change('second')).toMatchObject(refused(422, 'idempotency_key_reused'));
     await collections().idempotencyKeys.updateMany({}, { $set: { expiresAt: new Date(Date.now() - 1) } });
-    const anew = await change('second');
-    expect([anew.body.user.bio, isReplayed(anew)]).toEqual(['second', false]);
+    const repeated = await change('second');
+    expect([repeated.body.user.bio, isReplayed(repeated)]).toEqual(['second', false]);
     expect(isReplayed(await change('second'))).toBe(true);
   });
 });

@@ -282,7 +282,7 @@ describe('a change of address that an intruder has requested', () => {
     expect(await myEmail(successor)).toEqual([person.email, true]);
   });
 
-  const endings: [string, (person: Person & { email: string }) => Promise<{ status: number }>][] = [
+  const causes: [string, (person: Person & { email: string }) => Promise<{ status: number }>][] = [
     [
       'the owner changes the password',
       (person) => post('/api/auth/password', { password: PASSWORD, newPassword: NEW }, person),
@@ -323,7 +323,7 @@ describe('a change of address that an intruder has requested', () => {
     ],
   ];
 
-  it.each(endings)(
+  it.each(causes)(
     'ends when %s, with every link and with a second factor that is not enabled yet',
     async (_, end) => {
       const person = await confirmed();
@@ -356,10 +356,12 @@ describe('a change of address that an intruder has requested', () => {
     const person = await confirmed();
     const { collections } = server.context.database;
     // The state of the account when the intruder confirmed the password.
-    const proved = (await collections.users.findOne({ username: person.username }))!;
+    const confirmedBefore = (await collections.users.findOne({ username: person.username }))!;
     const { body } = await post('/api/auth/password', { password: PASSWORD, newPassword: NEW }, person);
     const origin = { address: '127.0.0.1', userAgent: '' };
-    await expect(server.context.services.emails.startChange(proved, evil(), origin)).rejects.toMatchObject({
+    await expect(
+      server.context.services.emails.startChange(confirmedBefore, evil(), origin),
+    ).rejects.toMatchObject({
       code: 'password_wrong',
     });
     expect(await pending({ token: body.accessToken })).toBeNull();

@@ -143,16 +143,16 @@ describe('a flood of log-ins from one address', () => {
   it('does no work for a client that has disconnected', async () => {
     const hash = jest.spyOn(PasswordHasher.prototype, 'hash');
     const { ended } = await flood();
-    const gone = new AbortController();
+    const abort = new AbortController();
     const input = { username: 'impatient', email: 'impatient@example.org', password: PASSWORD };
     const request = fetch(`${expensive.url}/api/auth/register`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(input),
-      signal: gone.signal,
+      signal: abort.signal,
     });
     await until(() => hash.mock.calls.length === 1);
-    gone.abort();
+    abort.abort();
     await expect(request).rejects.toThrow();
     await expect(hash.mock.results[0]!.value).rejects.toMatchObject({ code: 'bad_request' });
     hash.mockRestore();

@@ -199,8 +199,8 @@ describe('mentioned users', () => {
     const events = device.events.map(({ event }) => event);
     expect(events.indexOf('message:created')).toBeLessThan(events.indexOf('notification:created'));
     await server.api.delete(`/api/messages/${message.id}`, ada.token);
-    const gone = await device.waitFor('notification:deleted');
-    expect(gone).toEqual({ notificationId: notification.id, unread: unread - 1 });
+    const deletion = await device.waitFor('notification:deleted');
+    expect(deletion).toEqual({ notificationId: notification.id, unread: unread - 1 });
   });
 
   test('are not notified in muted channels, and only silently during do not disturb', async () => {
@@ -400,16 +400,16 @@ describe('the users who have seen a message', () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
     const { id } = await sendMessage(server.api, channelId, ada);
     const userIds = await createUsers(server, bruno, 49);
-    const crowd = userIds.map((userId) => ({
+    const others = userIds.map((userId) => ({
       _id: new ObjectId(),
       groupId: new ObjectId(groupId),
       userId,
       role: 'member' as const,
       joinedAt: new Date(),
     }));
-    await collections().memberships.insertMany(crowd.slice(1));
+    await collections().memberships.insertMany(others.slice(1));
     expect(await seenBy(id)).toEqual([]);
-    await collections().memberships.insertMany(crowd.slice(0, 1));
+    await collections().memberships.insertMany(others.slice(0, 1));
     expect(await seenBy(id)).toBe('receipts_unavailable');
   });
 });

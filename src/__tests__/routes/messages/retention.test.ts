@@ -78,9 +78,9 @@ describe('a channel with a retention time', () => {
     const found = await server.api.get('/api/search/messages', bruno.token, { query: word });
     expect(found.body.hits.map((hit: any) => hit.message.seq).sort()).toEqual([9, 10, 11, 12].sort());
     expect((await server.api.patch(`/api/messages/${ids[0]}`, { body: 'x' }, ada.token)).status).toBe(404);
-    const gone = { messageId: new ObjectId(ids[0]) };
-    expect(await collections().messageEdits.countDocuments(gone)).toBe(0);
-    expect(await collections().bookmarks.countDocuments(gone)).toBe(0);
+    const ofDeleted = { messageId: new ObjectId(ids[0]) };
+    expect(await collections().messageEdits.countDocuments(ofDeleted)).toBe(0);
+    expect(await collections().bookmarks.countDocuments(ofDeleted)).toBe(0);
     expect(await collections().threadFollows.countDocuments({ threadId: new ObjectId(ids[0]) })).toBe(0);
 
     // The remaining messages are unread, with and without a read marker.

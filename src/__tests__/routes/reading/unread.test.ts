@@ -92,7 +92,7 @@ describe('the unread count', () => {
   });
 
   it('is kept for the members of a channel that is opened, even if they have never read it', async () => {
-    const turn = async (visibility: string) => {
+    const switchTo = async (visibility: string) => {
       const answer = await server.api.patch(`/api/channels/${channelId}`, { visibility }, owner.token);
       expect(answer.status).toBe(200);
     };
@@ -100,8 +100,8 @@ describe('the unread count', () => {
     await send(guest, '@channel');
     const before = await counts(owner);
     expect(before).toMatchObject({ readSeq: 0, unread: 2 });
-    await turn('private');
-    await turn('public');
+    await switchTo('private');
+    await switchTo('public');
     expect(await counts(owner)).toEqual(before);
   });
 

@@ -246,8 +246,8 @@ describe('a user who requires an invite', () => {
       rule: 'they_have_blocked_the_user',
     });
     expect(await add(groupId, mallory, root)).toMatchObject(CONSENT_REQUIRED);
-    const hand = { userId: mallory.id };
-    const transfer = await server.api.post(`/api/admin/groups/${groupId}/transfer`, hand, root.token);
+    const successor = { userId: mallory.id };
+    const transfer = await server.api.post(`/api/admin/groups/${groupId}/transfer`, successor, root.token);
     expect(transfer).toMatchObject(CONSENT_REQUIRED);
   });
 

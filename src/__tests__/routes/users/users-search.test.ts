@@ -96,10 +96,13 @@ describe('searching users by prefix', () => {
   });
 
   it('leaves out deleted and deactivated users, and shows nothing private', async () => {
-    const [gone, resting] = [await signUp(server.api, 'hidden'), await signUp(server.api, 'hidden')];
+    const [deletedUser, resting] = [await signUp(server.api, 'hidden'), await signUp(server.api, 'hidden')];
     const shown = await signUp(server.api, 'hidden');
     expect(await namesOf('hidden')).toHaveLength(3);
-    await server.api.call('delete', '/api/users/me', { token: gone.token, body: { password: PASSWORD } });
+    await server.api.call('delete', '/api/users/me', {
+      token: deletedUser.token,
+      body: { password: PASSWORD },
+    });
     await server.api.post('/api/users/me/deactivate', { password: PASSWORD }, resting.token);
     const { users } = await search('hidden');
     expect(users.map(({ id }) => id)).toEqual([shown.id]);
@@ -223,7 +226,7 @@ describe('the personal export', () => {
     const say = async (clientMessageId: string, body: string, by: Person, more = {}) =>
       (await api.post(path, { clientMessageId, body, ...more }, by.token)).body.message;
     const mine = await say('mine', 'My words', bob);
-    const gone = await say('gone', 'Deleted later', bob);
+    const removedMessage = await say('gone', 'Deleted later', bob);
     const messages = async () => {
       const headers = { Authorization: `Bearer ${bob.token}` };
       const text = await (await fetch(`${server.url}/api/users/me/export`, { headers })).text();
@@ -233,12 +236,12 @@ describe('the personal export', () => {
         .map((line) => JSON.parse(line) as { kind: string; data: any });
       return records.filter(({ kind }) => kind === 'message').map(({ data }) => data);
     };
-    expect(await messages()).toEqual([mine, gone]);
+    expect(await messages()).toEqual([mine, removedMessage]);
     await api.post(`/api/groups/${groupId}/leave`, undefined, bob.token);
     await say('reply', 'A reply', ada, { threadId: mine.id });
     await api.call('put', `/api/messages/${mine.id}/reactions/:x:`, { token: ada.token });
     await api.call('put', `/api/messages/${mine.id}/pin`, { token: ada.token });
-    await api.delete(`/api/messages/${gone.id}`, ada.token);
+    await api.delete(`/api/messages/${removedMessage.id}`, ada.token);
     const [{ body, ...rest }, ...others] = await messages();
     expect([body, others]).toEqual(['My words', []]);
     const later = ['revision', 'replyCount', 'lastReplyAt', 'reactions', 'pinnedAt', 'pinnedBy', 'deletedAt'];

@@ -49,7 +49,7 @@ const makeDue = (ids: string[], takenAt: Date | null = null) =>
     { _id: { $in: ids.map((id) => new ObjectId(id)) } },
     { $set: { takenAt, dueAt: new Date(Date.now() - 1) } },
   );
-const gone = (id: string) =>
+const isRemoved = (id: string) =>
   until(async () => !(await collections().scheduledMessages.findOne({ _id: new ObjectId(id) })), 20_000);
 
 describe('a scheduled message', () => {
@@ -62,7 +62,7 @@ describe('a scheduled message', () => {
     expect(await listed()).toHaveLength(20);
     await makeDue(scheduled.map(({ id }) => id));
     for (const { id, body } of scheduled) {
-      await gone(id);
+      await isRemoved(id);
       const sent = await sentAs(id);
       expect(sent.map((message) => message.body)).toEqual([body]);
       expect(sent[0]!.senderId.toHexString()).toBe(bruno.id);
@@ -264,7 +264,7 @@ describe('the files of a scheduled message', () => {
     const taking = await server.api.delete(`/api/upload/${attachmentIds[0]}`, bruno.token);
     expect(taking.body.error.code).toBe('attachment_used');
     await makeDue([scheduled.id]);
-    await gone(scheduled.id);
+    await isRemoved(scheduled.id);
     const [message] = await sentAs(scheduled.id);
     expect(message!.attachments!.map(({ uploadId }) => uploadId.toHexString())).toEqual(attachmentIds);
     for (const _id of attachmentIds.map((id) => new ObjectId(id))) {

@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 /** A collection and one of its operations, where a call is paused just before or just after it. */
-type Place = [keyof Collections, string, 'after'?];
+type PausePoint = [keyof Collections, string, 'after'?];
 
 /**
  * Holds a call up just before it writes what it has decided, and does another one meanwhile: until that has been
@@ -38,7 +38,7 @@ type Place = [keyof Collections, string, 'after'?];
  * @returns the two answers, and whether one of the two was in the way of the other.
  */
 async function interleave(
-  [name, operation, after]: Place,
+  [name, operation, after]: PausePoint,
   first: () => Promise<{ status: number }>,
   second: () => Promise<{ status: number }>,
 ): Promise<[first: number, second: number, collided: boolean]> {
@@ -90,7 +90,7 @@ async function createWorld(): Promise<{ groupId: string; open: string; closed: s
 type World = Awaited<ReturnType<typeof createWorld>>;
 
 const post = (path: string, body: object | undefined, { token }: Person) => here.api.post(path, body, token);
-const into = { channelMembers: ['channelMembers', 'updateOne'] as Place };
+const into = { channelMembers: ['channelMembers', 'updateOne'] as PausePoint };
 
 /** The calls that add the user to a private channel. */
 const entries: Record<string, (world: World) => Promise<Answer>> = {
@@ -281,7 +281,7 @@ test('a user who leaves while a mention of them is published is not notified', a
 });
 
 test('on one node, too, a user who is added while leaving is not left in the channel', async () => {
-  for (let turn = 0; turn < 4; turn++) {
+  for (let iteration = 0; iteration < 4; iteration++) {
     const world = await createWorld();
     const { groupId, person } = world;
     const [added, left] = await Promise.all([

@@ -179,8 +179,11 @@ class Run {
         (await call('/api/admin/audit-log?limit=1', access)).status,
       ]),
     );
-    const said = accessTokens.map((each) => [this.model.accessStatus(each), this.model.adminStatus(each)]);
-    expect(seen).toEqual(said);
+    const expected = accessTokens.map((each) => [
+      this.model.accessStatus(each),
+      this.model.adminStatus(each),
+    ]);
+    expect(seen).toEqual(expected);
   }
 
   private async refresh({ session }: AccessToken, token: string): Promise<void> {

@@ -8,7 +8,7 @@ interface Step {
   channel: number;
   kind: 'add' | 'exclusive';
   /** bad: the item (or the change) fails. poison: its batch cannot be written; unpublishable: publishing fails. */
-  fate: 'good' | 'bad' | 'poison' | 'unpublishable';
+  behaviour: 'good' | 'bad' | 'poison' | 'unpublishable';
 }
 
 interface Item extends Step {
@@ -46,7 +46,7 @@ const channelOf = (step: Step) => CHANNELS[step.channel]!;
 const step: fc.Arbitrary<Step> = fc.record({
   channel: fc.nat({ max: CHANNELS.length - 1 }),
   kind: fc.constantFrom('add', 'add', 'add', 'exclusive'),
-  fate: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'unpublishable'),
+  behaviour: fc.constantFrom('good', 'good', 'good', 'good', 'bad', 'poison', 'unpublishable'),
 });
 
 /** Runs steps through a queue whose writes end when the scheduler decides, and records everything. */
@@ -82,12 +82,12 @@ function observe(scheduler: fc.Scheduler) {
     };
     return inside(entry, async () => {
       await scheduler.schedule(Promise.resolve(), 'commit');
-      if (items.some(({ fate }) => fate === 'poison')) throw new Error('batch');
+      if (items.some(({ behaviour }) => behaviour === 'poison')) throw new Error('batch');
       const { channel, indexes } = entry;
       unpublished.set(channel, [...unpublishedIn(channel), indexes]);
       return {
-        outcomes: items.map(({ fate, index }) =>
-          fate === 'bad'
+        outcomes: items.map(({ behaviour, index }) =>
+          behaviour === 'bad'
             ? { status: 'rejected', reason: new Error(`item ${index}`) }
             : { status: 'fulfilled', value: `written ${index}` },
         ),
@@ -95,7 +95,7 @@ function observe(scheduler: fc.Scheduler) {
           expect(unpublishedIn(channel)[0]).toBe(indexes);
           await scheduler.schedule(Promise.resolve(), 'publish');
           unpublishedIn(channel).shift();
-          if (items.some(({ fate }) => fate === 'unpublishable')) throw new Error('publishing');
+          if (items.some(({ behaviour }) => behaviour === 'unpublishable')) throw new Error('publishing');
         },
       };
     });
@@ -111,7 +111,7 @@ function observe(scheduler: fc.Scheduler) {
               { channel: channelId.toHexString(), kind: 'exclusive', indexes: [item.index] },
               async () => {
                 await scheduler.schedule(Promise.resolve(), 'exclusive');
-                if (item.fate !== 'good') throw new Error(`change ${item.index}`);
+                if (item.behaviour !== 'good') throw new Error(`change ${item.index}`);
                 return `changed ${item.index}`;
               },
             ),
@@ -130,12 +130,12 @@ function observe(scheduler: fc.Scheduler) {
 /** The expected result of each step, given the batches. */
 function expectedOutcome(item: Item, work: Work[], items: Item[]): string {
   if (item.kind === 'exclusive')
-    return item.fate === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
+    return item.behaviour === 'good' ? `changed ${item.index}` : `failed: change ${item.index}`;
   const batch = work.find(({ kind, indexes }) => kind === 'batch' && indexes.includes(item.index))!;
-  const outcomesWanted = batch.indexes.map((index) => items[index]!.fate);
-  if (outcomesWanted.includes('poison')) return 'failed: batch';
-  if (outcomesWanted.includes('unpublishable')) return 'failed: publishing';
-  return item.fate === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
+  const behaviours = batch.indexes.map((index) => items[index]!.behaviour);
+  if (behaviours.includes('poison')) return 'failed: batch';
+  if (behaviours.includes('unpublishable')) return 'failed: publishing';
+  return item.behaviour === 'good' ? `written ${item.index}` : `failed: item ${item.index}`;
 }
 
 describe('a keyed queue', () => {
@@ -182,7 +182,7 @@ describe('a keyed queue', () => {
           const { work, start } = observe(scheduler);
           const running: Promise<void>[] = [];
           const push = (kind: Step['kind']) =>
-            running.push(start({ channel: 0, kind, fate: 'good', index: running.length }));
+            running.push(start({ channel: 0, kind, behaviour: 'good', index: running.length }));
           // While a change is in progress, everything after it is collected.
           push('exclusive');
           const expected: [Work['kind'], number][] = [['exclusive', 1]];
@@ -293,9 +293,9 @@ describe('a channel after a failure', () => {
     const queue = newQueue<string, string>((_channelId, items) => allWritten(items.slice(0, 1)));
     const opening = queue.exclusive(channel, () => Promise.resolve());
     const answered = queue.add(channel, 'answered');
-    const forgotten = queue.add(channel, 'forgotten');
+    const unanswered = queue.add(channel, 'forgotten');
     await opening;
     await expect(answered).resolves.toBe('answered');
-    await expect(forgotten).rejects.toThrow('without an outcome');
+    await expect(unanswered).rejects.toThrow('without an outcome');
   });
 });

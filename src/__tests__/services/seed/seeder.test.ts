@@ -8,7 +8,7 @@ async function contentOf({ context }: TestServer): Promise<object> {
   for (const { _id, username } of await users.find().toArray()) names.set(_id.toHexString(), username);
   for (const { _id, name } of await groups.find().toArray()) names.set(_id.toHexString(), name);
   const allChannels = await channels.find().toArray();
-  const placeOf = new Map(
+  const indexOf = new Map(
     allChannels.map(({ _id, groupId, name }) => [
       _id.toHexString(),
       groupId ? `${names.get(groupId.toHexString())}/${name}` : 'direct',
@@ -17,14 +17,14 @@ async function contentOf({ context }: TestServer): Promise<object> {
   const said = await messages.find().sort({ channelId: 1, seq: 1 }).toArray();
   return {
     people: [...names.values()],
-    channels: [...placeOf.values()],
+    channels: [...indexOf.values()],
     members: (await memberships.find().sort({ _id: 1 }).toArray()).map(
       ({ groupId, userId, role }) =>
         `${names.get(groupId.toHexString())}: ${names.get(userId.toHexString())} ${role}`,
     ),
     messages: said
       .map(({ channelId, seq, senderId, body }) =>
-        [placeOf.get(channelId.toHexString()), seq, names.get(senderId.toHexString()), body].join(' | '),
+        [indexOf.get(channelId.toHexString()), seq, names.get(senderId.toHexString()), body].join(' | '),
       )
       .sort(),
   };

@@ -14,7 +14,7 @@ import { until } from '../../fixtures/until';
 
 const FRAMES = 300;
 const WAITING = 20;
-const PATIENCE = 1000;
+const GIVE_UP_MS = 1000;
 
 let server: TestServer;
 let root: Person;
@@ -30,7 +30,7 @@ beforeAll(async () => {
         ...peerjsConfig,
         rate: { windowMs: 600_000, frames: FRAMES, bytes: 64 * 1024 * 1024 },
         userRate: { windowMs: 600_000, frames: FRAMES + 100, bytes: 64 * 1024 * 1024 },
-        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, timeoutMs: PATIENCE },
+        backlog: { ...peerjsConfig.backlog, bytes: 256 * 1024, timeoutMs: GIVE_UP_MS },
         absent: { ...peerjsConfig.absent, timeoutMs: 500, framesPerPeer: WAITING },
       },
     },
@@ -253,7 +253,7 @@ describe('a peer that does not read', () => {
     const [sender, receiver] = [await register(ada), await register(bruno)];
     await fill(sender, receiver);
     const full = Date.now();
-    await until(() => Date.now() > full + PATIENCE);
+    await until(() => Date.now() > full + GIVE_UP_MS);
     sender.send(offerTo(receiver, payload));
     await until(() => !isRegistered(bruno));
     const slow = { transport: 'peerjs', reason: 'too_slow' };

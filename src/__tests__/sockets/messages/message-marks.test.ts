@@ -275,8 +275,8 @@ describe('a user who may not', () => {
     const { id } = await sendMessage(server.api, channelId, ada, 'Secret');
     await put(reaction(id, '👍'), ada);
     await put(`/api/messages/${id}/pin`, ada);
-    const gone = await server.api.delete(`/api/messages/${id}`, ada.token);
-    expect(gone.body.message).toMatchObject({ body: '', reactions: [], pinnedAt: null, pinnedBy: null });
+    const deleted = await server.api.delete(`/api/messages/${id}`, ada.token);
+    expect(deleted.body.message).toMatchObject({ body: '', reactions: [], pinnedAt: null, pinnedBy: null });
     for (const answer of [
       await put(reaction(id, '👍'), ada),
       await put(`/api/messages/${id}/pin`, ada),
