@@ -16,7 +16,7 @@ export interface PeerLibrary {
   app: RequestHandler;
   /**
    * Registers a peer. The library sends it OPEN, or sends ID-TAKEN and closes it.
-   * @param owner the session: the library lets a second connection take the id only with the owner of the first one.
+   * @param owner identifies the session. The library refuses another owner while the id is registered.
    */
   connect(socket: WebSocket, peerId: string, owner: string): void;
   /** Stops its timers. */

@@ -14,7 +14,7 @@ export type ChannelFields = Partial<
 >;
 
 /**
- * Changes channels and their members; nothing else writes these. Every change takes the channel's next revision, is
+ * Changes channels and their members; nothing else writes these. Every change increments the channel's revision, is
  * recorded in the change log for clients that are offline, and is published with the same revision. A client that has
  * received all revisions up to one has the state of the channel at that revision.
  *

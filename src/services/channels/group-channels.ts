@@ -15,7 +15,7 @@ export class GroupChannels {
     private readonly bus: EventBus,
   ) {}
 
-  /** Counts a channel that has been created as public or has become public. */
+  /** Adds a channel that has been created as public or has become public. */
   async addPublic({ _id, groupId, archivedAt }: ChannelDocument): Promise<void> {
     if (!groupId) return;
     const group = await this.write(groupId, { $inc: { channelCount: 1 } });
@@ -23,7 +23,7 @@ export class GroupChannels {
     await this.publish(begins ? await this.write(groupId, { $set: { defaultChannelId: _id } }) : group);
   }
 
-  /** Uncounts a public channel that is deleted or becomes private. */
+  /** Subtracts a public channel that is deleted or becomes private. */
   async removePublic(channel: ChannelDocument): Promise<void> {
     if (channel.visibility !== 'public' || !channel.groupId) return;
     const group = await this.write(channel.groupId, { $inc: { channelCount: -1 } });

@@ -38,12 +38,12 @@ export class ReadReceipts {
     this.job = jobs.add({ name: 'read_receipts', scope: 'node', run: () => this.publishAll() });
   }
 
-  /** Starts to collect and publish receipts. */
+  /** Starts collecting and publishing receipts. */
   start(): void {
     this.unsubscribe = this.bus.subscribe((event) => this.collect(event));
   }
 
-  /** Stops to collect and publish receipts. */
+  /** Stops collecting and publishing receipts. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
     await this.job.stop();
