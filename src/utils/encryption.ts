@@ -46,7 +46,7 @@ export class DecryptionError extends Error {
  * @param secret of 32 characters or more.
  */
 export function deriveEncryptionKey(secret: string, purpose: string): EncryptionKey {
-  // The text of the purpose is part of every stored value: it must not change.
+  // This text determines the key: changing it would make stored values unreadable.
   const bytes = Buffer.from(hkdfSync('sha256', secret, '', `parley sealed box: ${purpose}`, KEY_BYTES));
   const id = createHash('sha256').update('parley key id').update(bytes).digest('base64url').slice(0, 12);
   return { id, key: createSecretKey(bytes) };

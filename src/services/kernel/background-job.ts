@@ -4,17 +4,17 @@ import type { Logger } from '../../utils/logger';
 import type { Counter, Histogram, Telemetry } from './telemetry';
 
 /**
- * The share of an interval by which a wait is shortened at random, so that jobs and nodes which were started together do
- * not go on running at the same moment.
+ * The share of an interval by which a wait is shortened at random, so that jobs and nodes that were started together do not
+ * keep running at the same moment.
  */
 const JITTER = 0.1;
-/** Milliseconds before the first retry of what failed; the wait doubles with each further failure in a row. */
+/** The wait before the first retry. It doubles with each further failure in a row. */
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 5 * 60_000;
 /** The longest wait that Node.js accepts is 2^31 - 1 milliseconds; a timer that ends before the job is due is set again. */
 const LONGEST_TIMER_MS = 24 * 3600_000;
 
-/** What a job does, and when. */
+/** The work of a job and its schedule. */
 export interface JobOptions {
   /** Names the job in the log, in metrics and to administrators, in snake_case. */
   name: string;
@@ -45,7 +45,7 @@ export interface JobOptions {
  */
 export type Lease = (job: string, work: () => Promise<void>) => Promise<boolean>;
 
-/** Where a job takes the time and its timers from. */
+/** The source of the time and of timers. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
@@ -61,13 +61,13 @@ export const systemClock: Clock = {
   },
 };
 
-/** What BackgroundJob works with. */
+/** The dependencies of BackgroundJob. */
 export interface JobDeps {
   clock: Clock;
   /** Returns a number from 0 up to 1, as Math.random does. */
   random: () => number;
   lease: Lease;
-  /** Runs work outside of the transaction of its caller: a job is often woken by one. */
+  /** Runs work outside of the caller's transaction: a job is often woken inside one. */
   outside: <Result>(work: () => Result) => Result;
   telemetry: Telemetry;
   logger: Pick<Logger, 'error'>;
@@ -75,7 +75,7 @@ export interface JobDeps {
 
 /**
  * Work that the server does by itself: at an interval, at the time that the last run returned, or when it is woken.
- * There are never two runs at once. A failure is logged, counted and retried with a growing wait. What is due is in the
+ * Runs never overlap. A failure is logged, counted and retried with a growing wait. What is due is in the
  * database, so nothing is lost when the process ends.
  */
 export class BackgroundJob {
@@ -84,12 +84,12 @@ export class BackgroundJob {
   /** Aborted when the job is stopped; undefined while it is not started. */
   private stopping: AbortController | undefined;
   private running = false;
-  /** The end of the run under way, or of the last one. */
+  /** Resolves at the end of the current run, or is resolved after the last one. */
   private current: Promise<void> = Promise.resolve();
   private clearTimer = () => {};
   /** When the next run is due, in milliseconds since 1970; Infinity when none is. */
   private dueAt = Infinity;
-  /** After a failure, nothing wakes the job before this time. */
+  /** After a failure, the job does not run before this time. */
   private restUntil = 0;
   private failuresInRow = 0;
   private lastSuccessAt: JobStatus['lastSuccessAt'] = null;
@@ -112,7 +112,7 @@ export class BackgroundJob {
     });
   }
 
-  /** Begins to run at its times. Twice is as once. */
+  /** Starts the schedule. Repeated calls have no effect. */
   start(): void {
     if (this.stopping) return;
     this.stopping = new AbortController();
@@ -120,7 +120,7 @@ export class BackgroundJob {
     if (intervalMs !== undefined) this.schedule(atStart ? this.now() : this.intervalFrom(this.now()));
   }
 
-  /** Ends the job, and resolves when the run under way has ended. What was due is left to the next start. */
+  /** Stops the schedule, and resolves when the current run has ended. Due work is left to the next start. */
   async stop(): Promise<void> {
     this.stopping?.abort();
     this.stopping = undefined;
@@ -130,9 +130,9 @@ export class BackgroundJob {
   }
 
   /**
-   * Something is due at this time, by default now. When an earlier run is due already, that one does the work or returns
-   * when it is due; a wake during a run leads to another run. A job that is not started ignores it: what is due is found
-   * at the next start, or by another node.
+   * Requests a run at a time, by default now. If an earlier run is due already, that run does the work or returns when it is
+   * due. A wake during a run leads to another run. A job that is not started ignores it: due work is found at the next
+   * start, or by another node.
    */
   wake(at?: Date): void {
     if (!this.stopping) return;
@@ -165,11 +165,11 @@ export class BackgroundJob {
     return new Date(this.now()).toISOString();
   }
 
-  /** Sees to it that a run begins at a time, or earlier. */
+  /** Ensures that a run begins at a time or earlier. */
   private schedule(at: number): void {
     if (!this.stopping || at >= this.dueAt) return;
     this.dueAt = at;
-    // A run under way sets the timer at its end.
+    // The current run sets the timer at its end.
     if (!this.running) this.setTimer();
   }
 
@@ -186,7 +186,7 @@ export class BackgroundJob {
       return;
     }
     this.dueAt = Infinity;
-    // Set first: the work may wake its own job before it waits for anything.
+    // Set first, since the work may wake its own job synchronously.
     this.running = true;
     const { signal } = this.stopping!;
     this.current = this.deps
@@ -221,7 +221,7 @@ export class BackgroundJob {
         'a background job failed',
       );
       this.restUntil = this.now() + this.shortened(FIRST_RETRY_MS);
-      // What has woken it during the run waits, too.
+      // A wake during the failed run waits as well.
       this.dueAt = Math.max(this.dueAt, this.restUntil);
       this.schedule(Math.max(this.now() + this.shortened(this.retryWait()), this.restUntil));
     }
@@ -239,7 +239,7 @@ export class BackgroundJob {
     return Math.min(FIRST_RETRY_MS * 2 ** (this.failuresInRow - 1), longest);
   }
 
-  /** When the interval that began at a time ends; a run that took longer is followed by another at once. */
+  /** Returns the end of an interval that began at a time. A run that took longer is followed by another at once. */
   private intervalFrom(time: number): number {
     const { intervalMs } = this.options;
     return intervalMs === undefined ? Infinity : time + this.shortened(intervalMs);

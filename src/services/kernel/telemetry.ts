@@ -30,20 +30,20 @@ export interface HistogramSeries<Of extends Labels = Labels> {
   sum: number;
   max: number;
   /**
-   * The value that a share of all values do not exceed: at most 5% too high.
+   * Returns a quantile: the value that the given share of all values does not exceed. It is at most 5% too high.
    * @param share between 0 and 1: 0.95 for the 95th percentile.
    */
   quantile(share: number): number;
 }
 
-/** Holds numbers that rise and fall. They are read where they are kept when somebody asks. */
+/** Reports numbers that rise and fall. They are read when the metric is read. */
 export interface Gauge<Of extends Labels = NoLabels> {
-  /** @param read returns the number as it is now. */
+  /** @param read returns the current number. */
   observe(labels: Of, read: () => number): void;
 }
 
 /**
- * What the server measures about itself. A metric that is asked for twice under one name is the same metric.
+ * Defines the metrics of the server. Defining a metric twice under one name returns the same metric.
  * @throws Error when a name is taken by a metric of another kind or with other labels.
  */
 export interface Telemetry {
@@ -52,13 +52,13 @@ export interface Telemetry {
   gauge<Of extends Labels = NoLabels>(definition: MetricDefinition<keyof Of & string>): Gauge<Of>;
 }
 
-/** A metric as it is at one moment, for whoever reports all of them. */
+/** The values of a metric at one moment. */
 export type MetricSnapshot = { name: string; help: string } & (
   | { kind: 'counter' | 'gauge'; series: { labels: Labels; value: number }[] }
   | { kind: 'histogram'; series: HistogramSeries[] }
 );
 
-/** Combinations of labels that a metric keeps apart; what comes later counts under `other`. */
+/** The most combinations of labels of a metric; further ones are counted as `other`. */
 const MAX_SERIES = 1000;
 const OTHER = 'other';
 
@@ -84,7 +84,7 @@ export class MemoryTelemetry implements Telemetry {
     return this.metric(definition, MemoryGauge);
   }
 
-  /** All metrics, in the order in which they were defined. */
+  /** Returns all metrics, in the order in which they were defined. */
   collect(): MetricSnapshot[] {
     return [...this.metrics.values()].map(({ definition: { name, help }, metric }) => ({
       name,
@@ -124,7 +124,7 @@ class SeriesMap<Series> {
     return this.byKey.get(this.keyOf(labels))?.series;
   }
 
-  /** The series of these labels; that of `other` when there are too many. */
+  /** Returns the series of these labels, or the series `other` when there are too many. */
   get(labels: Labels): Series {
     const known = this.byKey.get(this.keyOf(labels));
     if (known) return known.series;
@@ -190,11 +190,11 @@ class MemoryGauge implements Gauge<Labels> {
   }
 }
 
-/** Each bucket ends this much above the one before, so a quantile is at most 5% too high. */
+/** The ratio of the upper bounds of two adjacent buckets, so that a quantile is at most 5% too high. */
 const GROWTH = 1.05;
-/** Where the first bucket ends, in the unit of the metric: 50 µs for durations. */
+/** The upper bound of the first bucket, in the unit of the metric: 50 µs for durations. */
 const FIRST = 0.05;
-/** The last bucket ends above a million: a quarter of an hour in milliseconds. */
+/** The number of buckets. The last upper bound exceeds a million: a quarter of an hour in milliseconds. */
 const BUCKETS = 350;
 
 interface Distribution {

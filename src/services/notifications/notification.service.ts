@@ -131,6 +131,7 @@ export class NotificationService {
     });
   }
 
+  /** Publishes one notification that `prepare` returned. */
   publish(event: PreparedNotification): Promise<void> {
     return this.bus.publish(event);
   }
