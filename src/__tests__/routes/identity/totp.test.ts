@@ -245,7 +245,7 @@ describe('the TOTP secret', () => {
     const unavailable = refused(503, 'totp_unavailable');
     expect(await login(other.api, guarded.person, { code })).toMatchObject(unavailable);
     const logged = JSON.stringify(other.errors());
-    expect(logged).toMatch(/encrypted under another ENCRYPTION_KEY/);
+    expect(logged).toMatch(/encrypted with another ENCRYPTION_KEY/);
     expect(logged).toContain(guarded.person.id);
     expect(logged).not.toContain(guarded.secret);
     // A wrong password does not reveal it.
