@@ -160,6 +160,8 @@ function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boo
 
 /** The parts of this process that are open. */
 interface Running {
+  /** The start of the embedded store, which must not be interrupted; undefined on MongoDB. */
+  opening?: Promise<Context>;
   context?: Context;
   server?: RunningServer;
 }
@@ -170,7 +172,9 @@ async function main(): Promise<void> {
   const shutdown = shutDownOnSignal(running);
   try {
     config = loadConfig();
-    const context = await createContext(config);
+    const opening = createContext(config);
+    if (config.database.uri === undefined) running.opening = opening;
+    const context = await opening;
     running.context = context;
     shutDownOnFailure(context, shutdown);
     const server = await startServer(context);
@@ -188,9 +192,25 @@ async function main(): Promise<void> {
   }
 }
 
-/** Exits the process in any case, should closing take too long. */
+/**
+ * Ends the process in any case, should closing take too long. Not by `process.exit`, which waits for the thread of the
+ * embedded store: what is acknowledged is on disk.
+ */
 function exitLate(): void {
-  setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS + 1500).unref();
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), SHUTDOWN_TIMEOUT_MS + 1500).unref();
+}
+
+/**
+ * Closes what is open, in order. An exit while the embedded store writes would never end: the clean-up of LMDB waits for
+ * a lock that its own thread holds. So the store is opened first, and then closed.
+ */
+async function closeAll(running: Running): Promise<void> {
+  try {
+    await running.server?.close();
+  } finally {
+    const context = running.context ?? (await running.opening?.catch(() => undefined));
+    await context?.close();
+  }
 }
 
 interface Shutdown {
@@ -211,13 +231,11 @@ function shutDownOnSignal(running: Running): Shutdown {
       begun = true;
       running.context?.logger.info({ reason }, 'shutting down');
       exitLate();
-      Promise.resolve(running.server?.close())
-        .finally(() => running.context?.close())
-        .then(
-          () => process.exit(exitCode),
-          // The log has the failures, by part.
-          () => process.exit(1),
-        );
+      closeAll(running).then(
+        () => process.exit(exitCode),
+        // The log has the failures, by part.
+        () => process.exit(1),
+      );
     },
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => shutdown.begin(signal, 0));

@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, stat, watch, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -83,6 +83,20 @@ it('exits on SIGTERM while it is starting', async () => {
   for (const connection of connections) connection.destroy();
   silent.close();
 });
+
+it.each([1, 20, 60])(
+  'exits on SIGTERM while it creates the embedded store, after %i changes of its folder',
+  async (writes) => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'data'));
+    const changes = watch(join(folder, 'data'), { signal: AbortSignal.timeout(20_000) });
+    const server = await spawnServer({}, folder);
+    let count = 0;
+    for await (const _ of changes) if (++count === writes) break;
+    await expect(server.end('SIGTERM')).resolves.toEqual({ code: 0, signal: null });
+    expect({ stdout: server.stdout, stderr: server.stderr }).toEqual({ stdout: '', stderr: '' });
+  },
+);
 
 describe('a failed start', () => {
   it('names a port that is in use', async () => {
