@@ -189,6 +189,8 @@ export class AudienceIndex {
       case 'events.missed':
         this.changes.recordAll();
         break;
+      default:
+      // No other event changes an audience.
     }
   }
 

@@ -212,10 +212,10 @@ export class ReadAccess {
   memberListOf({ _id: channelId, groupId, visibility }: ChannelDocument): MemberList {
     const { memberships, channelMembers } = this.collections;
     return visibility === 'public' && groupId
-      ? { collection: memberships as unknown as Collection<Reader>, filter: { groupId } as Filter<Reader> }
+      ? { collection: memberships as unknown as Collection<Reader>, filter: { groupId } }
       : {
           collection: channelMembers as unknown as Collection<Reader>,
-          filter: { channelId } as Filter<Reader>,
+          filter: { channelId },
         };
   }
 

@@ -20,7 +20,7 @@ export type Commit<Item, Result> = (key: ObjectId, items: readonly Item[]) => Pr
 /** The side of a `KeyedQueue` that takes items which share a write. */
 export interface BatchQueue<Item, Result> {
   /** Adds an item to the next batch of the key. Resolves when the batch is durable and published. */
-  add(key: ObjectId, item: Item): Promise<Result>;
+  add: (key: ObjectId, item: Item) => Promise<Result>;
 }
 
 interface Job {

@@ -3,7 +3,7 @@ import type { Logger } from '../../utils/logger';
 import { EventBus } from './event-bus';
 import { Jobs } from './jobs';
 import { KeyedQueue } from './keyed-queue';
-import { Lifecycle } from './lifecycle';
+import type { Lifecycle } from './lifecycle';
 import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
 import { MemoryTelemetry } from './telemetry';
@@ -39,7 +39,7 @@ export function createKernel(
     transactions,
     bus,
     telemetry,
-    jobs: new Jobs({ lifecycle, telemetry, outside: transactions.outside, logger }),
+    jobs: new Jobs({ lifecycle, telemetry, outside: (work) => transactions.outside(work), logger }),
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */

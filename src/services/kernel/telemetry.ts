@@ -33,7 +33,7 @@ export interface HistogramSeries<Of extends Labels = Labels> {
    * Returns a quantile: the value that the given share of all values does not exceed. It is at most 5% too high.
    * @param share between 0 and 1: 0.95 for the 95th percentile.
    */
-  quantile(share: number): number;
+  quantile: (share: number) => number;
 }
 
 /** Reports numbers that rise and fall. They are read when the metric is read. */
