@@ -14,7 +14,7 @@ export function refuseCommonPassword(password: string, username: string): void {
   const lower = password.toLowerCase();
   const isOneCharacter = new Set(lower).size <= 2;
   if (COMMON_PASSWORDS.has(lower) || isOneCharacter || lower === username.toLowerCase()) {
-    throw new AppError('password_too_common', 'This password is too common.');
+    throw new AppError('password_too_common', 'This password is too common: attackers try it first.');
   }
 }
 
