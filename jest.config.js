@@ -23,6 +23,6 @@ module.exports = {
     ],
   },
   testTimeout: 30_000,
-  // Some tests wait for a clock or for a process: one worker more than there are cores leaves no core idle meanwhile.
-  maxWorkers: availableParallelism() + 1,
+  // Some tests wait for a clock or for a process: two workers more than there are cores leave no core idle meanwhile.
+  maxWorkers: availableParallelism() + 2,
 };
