@@ -50,7 +50,12 @@ it('creates a super admin on a running installation, who can log in at once', as
 it.each<[string, string[], string, RegExp]>([
   ['no name', [], PASSWORD, /--username and --email are required/],
   ['no password', ['--username', 'bob', '--email', 'b@example.org'], '', /password is missing/],
-  ['a common password', ['--username', 'bob', '--email', 'b@example.org'], 'password123', /attackers try it first/],
+  [
+    'a common password',
+    ['--username', 'bob', '--email', 'b@example.org'],
+    'password123',
+    /attackers try it first/,
+  ],
 ])(
   'reports what is wrong with %s and creates nothing',
   async (_, parameters, input, message) => {
