@@ -117,7 +117,7 @@ test('the cache agrees with the database as soon as a write has been answered', 
     }),
     { numRuns: 40 },
   );
-}, 120_000);
+});
 
 test('a transaction sees its own writes, and does not share what it reads with others', async () => {
   const { collections, transactions, accessVersion } = server.context.database;

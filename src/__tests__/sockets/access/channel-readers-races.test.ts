@@ -192,7 +192,7 @@ test(
             await searchAll(world);
           }
         }),
-        { seed: SEED + round, numRuns: 2, endOnFailure: true },
+        { seed: SEED + round, numRuns: 4, endOnFailure: true },
       );
     }
   },
