@@ -32,8 +32,8 @@ export interface ContextOverrides {
   database?: Database;
   logger?: Logger;
   linkPolicy?: LinkPolicy;
-  /** The time by which refresh tokens are exchanged. */
-  clock?: () => Date;
+  /** The source of the time for background jobs, the exchange of refresh tokens and calls. */
+  clock?: Kernel['clock'];
 }
 
 /**
@@ -50,6 +50,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
     const kernel = createKernel(database, lifecycle, logger, {
       databaseName: name,
       redisUrl: config.redisUrl,
+      clock: overrides.clock,
     });
     return {
       config,
@@ -93,8 +94,7 @@ function createServices(
     connectionsPerUser: config.sockets.perUser,
     minimumClientVersions: config.minimumClientVersions,
   });
-  const clock = overrides.clock ?? (() => new Date());
-  const identity = createIdentity(kernel, audit, operations, { ...auth, encryptionKey, publicUrl, clock });
+  const identity = createIdentity(kernel, audit, operations, { ...auth, encryptionKey, publicUrl });
   const storage = { folder: config.uploadDir, uploads: uploadLimits };
   const files = createFiles(kernel, audit, access, identity, storage);
   const notifications = createNotifications(kernel, users, operations);

@@ -23,7 +23,6 @@ export interface IdentitySettings {
   refreshTokenSeconds: number;
   bcryptCost: number;
   publicUrl: string;
-  clock: () => Date;
 }
 
 export type IdentityModule = ReturnType<typeof createIdentity>;
@@ -36,7 +35,7 @@ export function createIdentity(
 ) {
   const { collections, transactions, bus, lifecycle, jobs, logger, recheckMs } = kernel;
   const { jwtSecret, previousJwtSecret, accessTokenSeconds, refreshTokenSeconds, encryptionKey } = settings;
-  const { publicUrl, clock } = settings;
+  const { publicUrl } = settings;
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const passwords = new PasswordHasher(settings.bcryptCost);
@@ -53,7 +52,7 @@ export function createIdentity(
     grace: new RefreshGrace(encryptionKey),
     pending,
     refreshTokenSeconds,
-    clock,
+    clock: () => new Date(kernel.clock.now()),
   });
   const sessionRecheck = new SessionRecheck(collections, bus, [connections, peers]);
   const credentials = new CredentialService({

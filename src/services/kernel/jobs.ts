@@ -1,13 +1,14 @@
 import type { JobStatus } from '../../models/operations/diagnostics.model';
 import type { Logger } from '../../utils/logger';
-import { BackgroundJob, systemClock, type JobDeps, type JobOptions } from './background-job';
+import { BackgroundJob, type JobDeps, type JobOptions } from './background-job';
 import type { Lifecycle } from './lifecycle';
 import type { Telemetry } from './telemetry';
 
-/** The dependencies of Jobs. By default, the clock and randomness are real, and this node does all the work. */
-export interface JobsDeps extends Partial<Pick<JobDeps, 'clock' | 'random' | 'lease'>> {
+/** The dependencies of Jobs. By default, randomness is real, and this node does all the work. */
+export interface JobsDeps extends Partial<Pick<JobDeps, 'random' | 'lease'>> {
   lifecycle: Lifecycle;
   telemetry: Telemetry;
+  clock: JobDeps['clock'];
   outside: JobDeps['outside'];
   logger: Logger;
 }
@@ -22,7 +23,7 @@ export class Jobs {
       await work();
       return true;
     };
-    this.deps = { clock: systemClock, random: Math.random, lease, ...deps };
+    this.deps = { random: Math.random, lease, ...deps };
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Database } from '../../db/mongodb';
 import type { Logger } from '../../utils/logger';
+import { systemClock, type Clock } from './background-job';
 import { EventBus } from './event-bus';
 import { Jobs } from './jobs';
 import { KeyedQueue } from './keyed-queue';
@@ -21,10 +22,10 @@ export function createKernel(
   database: Database,
   lifecycle: Lifecycle,
   logger: Logger,
-  settings: { databaseName: string; redisUrl: string | undefined },
+  settings: { databaseName: string; redisUrl: string | undefined; clock?: Clock | undefined },
 ) {
   const { collections, transactions } = database;
-  const { databaseName, redisUrl } = settings;
+  const { databaseName, redisUrl, clock = systemClock } = settings;
   const bus = new EventBus(transactions);
   const redis = redisUrl === undefined ? undefined : new RedisConnections(redisUrl, databaseName, logger);
   if (redis) {
@@ -39,7 +40,9 @@ export function createKernel(
     transactions,
     bus,
     telemetry,
-    jobs: new Jobs({ lifecycle, telemetry, outside: (work) => transactions.outside(work), logger }),
+    /** The time by which background jobs run, and by which the work that they share with requests is due. */
+    clock,
+    jobs: new Jobs({ lifecycle, telemetry, clock, outside: (work) => transactions.outside(work), logger }),
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */

@@ -2,18 +2,15 @@ import jwt from 'jsonwebtoken';
 import { ObjectId } from 'mongodb';
 import { RefreshGrace } from '../../../services/identity/refresh-grace';
 import { auditOf, everythingStored, reuseRefreshToken } from '../../fixtures/accounts';
+import { ManualClock } from '../../fixtures/manual-clock';
 import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 let server: TestServer;
-/** The clock for the exchange of tokens, while a test has stopped it. */
-let now: Date | undefined;
+const clock = new ManualClock();
 
 beforeAll(async () => {
-  server = await startTestServer({}, { clock: () => now ?? new Date() });
-});
-afterEach(() => {
-  now = undefined;
+  server = await startTestServer({}, { clock });
 });
 afterAll(() => server.close());
 
@@ -21,12 +18,6 @@ const refresh = (refreshToken: string) => server.api.post('/api/auth/refresh', {
 const me = (token?: string) => server.api.get('/api/auth/me', token);
 const logout = (token: string) => server.api.post('/api/auth/logout', undefined, token);
 const refusedAs = (code: string) => ({ status: 401, body: { error: { code } } });
-const stopClock = () => {
-  now = new Date();
-};
-const advanceClock = (milliseconds: number) => {
-  now = new Date(now!.getTime() + milliseconds);
-};
 const sessions = () => server.context.database.collections.sessions;
 
 async function sessionOf(person: Person) {
@@ -86,9 +77,8 @@ describe('a refresh token', () => {
 
   it('used again within ten seconds returns the same successor, also after a restart', async () => {
     const person = await signUp(server.api);
-    stopClock();
     const { refreshToken } = (await refresh(person.refreshToken)).body;
-    advanceClock(9_999);
+    await clock.advance(9_999);
     await server.restart();
     const again = await refresh(person.refreshToken);
     expect([again.status, again.body.refreshToken]).toEqual([200, refreshToken]);
@@ -98,11 +88,10 @@ describe('a refresh token', () => {
 
   it('used again after ten seconds counts as stolen, however often it was used within them', async () => {
     const person = await signUp(server.api);
-    stopClock();
     const { body } = await refresh(person.refreshToken);
-    advanceClock(9_000);
+    await clock.advance(9_000);
     expect((await refresh(person.refreshToken)).status).toBe(200);
-    advanceClock(1_000);
+    await clock.advance(1_000);
     expect(await refresh(person.refreshToken)).toMatchObject(refusedAs('refresh_token_reused'));
     expect(await me(body.accessToken)).toMatchObject(refusedAs('session_revoked'));
     expect(await refresh(body.refreshToken)).toMatchObject(refusedAs('refresh_token_invalid'));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { login } from '../../fixtures/accounts';
+import { ManualClock } from '../../fixtures/manual-clock';
 import { signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { SessionModel, type AccessToken } from '../../fixtures/session-model';
@@ -12,10 +13,10 @@ const USERS = 3;
 
 let server: TestServer;
 let admin: Person;
-let now = Date.now();
+const clock = new ManualClock();
 
 beforeAll(async () => {
-  server = await startTestServer({}, { clock: () => new Date(now) });
+  server = await startTestServer({}, { clock });
   admin = await signUp(server.api, 'admin');
 });
 afterAll(() => server.close());
@@ -123,7 +124,7 @@ class Run {
       }
       case 'let time pass': {
         const milliseconds = [1_000, 5_000, 9_999, 10_000][pick % 4]!;
-        now += milliseconds;
+        await clock.advance(milliseconds);
         model.now += milliseconds;
         break;
       }

@@ -1,47 +1,13 @@
 import fc from 'fast-check';
-import type { BackgroundJob, Clock, JobOptions, Lease } from '../../../services/kernel/background-job';
+import type { BackgroundJob, JobOptions, Lease } from '../../../services/kernel/background-job';
 import { Jobs } from '../../../services/kernel/jobs';
 import { Lifecycle } from '../../../services/kernel/lifecycle';
 import { MemoryTelemetry } from '../../../services/kernel/telemetry';
-
-/** A clock that a test advances. It waits for all effects of a timer before it continues. */
-class TestClock implements Clock {
-  private time = 1_000_000;
-  private timers: { at: number; callback: () => void }[] = [];
-  /** By how many milliseconds timers fire too early. */
-  early = 0;
-
-  now = () => this.time;
-
-  setTimer(callback: () => void, milliseconds: number): () => void {
-    const timer = { at: this.time + Math.max(milliseconds - this.early, 0), callback };
-    this.early = 0;
-    this.timers.push(timer);
-    return () => (this.timers = this.timers.filter((each) => each !== timer));
-  }
-
-  get waiting(): number {
-    return this.timers.length;
-  }
-
-  async pass(milliseconds: number): Promise<void> {
-    const end = this.time + milliseconds;
-    await settled();
-    for (;;) {
-      const [next] = [...this.timers].sort((one, other) => one.at - other.at);
-      if (!next || next.at > end) break;
-      this.timers = this.timers.filter((each) => each !== next);
-      this.time = Math.max(this.time, next.at);
-      next.callback();
-      await settled();
-    }
-    this.time = Math.max(this.time, end);
-  }
-}
+import { ManualClock } from '../../fixtures/manual-clock';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-let clock: TestClock;
+let clock: ManualClock;
 let random: number;
 let logged: unknown[];
 let lifecycle: Lifecycle;
@@ -55,7 +21,7 @@ beforeEach(() => prepare());
 afterEach(() => lifecycle.stop());
 
 function prepare(lease?: Lease): void {
-  clock = new TestClock();
+  clock = new ManualClock();
   random = 0;
   logged = [];
   runs = [];
@@ -101,13 +67,13 @@ describe('the runs of a job', () => {
   it('do not occur before it is started or after it is stopped', async () => {
     const job = add({ intervalMs: 1000 });
     job.wake();
-    await clock.pass(5000);
+    await clock.advance(5000);
     expect(clock.waiting).toBe(0);
     await lifecycle.start();
-    await clock.pass(0);
+    await clock.advance(0);
     await lifecycle.stop();
     job.wake();
-    await clock.pass(5000);
+    await clock.advance(5000);
     expect([runs.length, clock.waiting]).toEqual([1, 0]);
   });
 
@@ -118,7 +84,7 @@ describe('the runs of a job', () => {
   ])('occur %s', async (_, options, expected) => {
     add(options);
     await lifecycle.start();
-    await clock.pass(3500);
+    await clock.advance(3500);
     expect(runs).toEqual(expected);
   });
 
@@ -130,22 +96,22 @@ describe('the runs of a job', () => {
     const due = at(wait);
     add({ intervalMs: 1000 }, () => Promise.resolve(runs.length === 1 ? due : undefined));
     await lifecycle.start();
-    await clock.pass(1100);
+    await clock.advance(1100);
     expect(runs.slice(0, 2)).toEqual(expected);
   });
 
   it('move to an earlier time by a wake-up, but not to a later one', async () => {
     const job = add({ intervalMs: 1000 });
     await lifecycle.start();
-    await clock.pass(100);
+    await clock.advance(100);
     job.wake(at(200));
     job.wake(at(5000));
     job.wake(at(400));
-    await clock.pass(350);
+    await clock.advance(350);
     expect(runs).toEqual([0, 300]);
     job.wake();
     job.wake();
-    await clock.pass(0);
+    await clock.advance(0);
     expect(runs).toEqual([0, 300, 450]);
   });
 
@@ -154,7 +120,7 @@ describe('the runs of a job', () => {
     const job = add({}, () => void found.push(isOutside));
     await lifecycle.start();
     job.wake();
-    await clock.pass(0);
+    await clock.advance(0);
     expect(found).toEqual([true]);
   });
 
@@ -163,15 +129,15 @@ describe('the runs of a job', () => {
     await lifecycle.start();
     clock.early = 100;
     job.wake(at(500));
-    await clock.pass(499);
+    await clock.advance(499);
     expect(runs).toEqual([]);
-    await clock.pass(1);
+    await clock.advance(1);
     expect(runs).toEqual([500]);
     // Node.js fires timers of more than 2^31 - 1 ms at once.
     job.wake(at(40 * 24 * 3600_000));
-    await clock.pass(39 * 24 * 3600_000);
+    await clock.advance(39 * 24 * 3600_000);
     expect(runs).toHaveLength(1);
-    await clock.pass(24 * 3600_000);
+    await clock.advance(24 * 3600_000);
     expect(runs).toHaveLength(2);
   });
 
@@ -182,9 +148,9 @@ describe('the runs of a job', () => {
         random = chance;
         add({ intervalMs: 1000, atStart: false });
         await lifecycle.start();
-        await clock.pass(899);
+        await clock.advance(899);
         expect(runs).toEqual([]);
-        await clock.pass(101);
+        await clock.advance(101);
         expect(runs).toHaveLength(1);
         await lifecycle.stop();
       }),
@@ -197,14 +163,14 @@ describe('runs of one job never overlap:', () => {
     const { passed, open } = gate();
     const job = add({ intervalMs: 1000 }, () => passed);
     await lifecycle.start();
-    await clock.pass(10);
+    await clock.advance(10);
     for (let each = 0; each < 3; each++) job.wake();
-    await clock.pass(50);
+    await clock.advance(50);
     expect(runs).toEqual([0]);
     open();
-    await clock.pass(0);
+    await clock.advance(0);
     expect(runs).toEqual([0, 60]);
-    await clock.pass(999);
+    await clock.advance(999);
     expect(runs).toHaveLength(2);
   });
 
@@ -216,10 +182,10 @@ describe('runs of one job never overlap:', () => {
     });
     await lifecycle.start();
     job.wake();
-    await clock.pass(100);
+    await clock.advance(100);
     expect(runs).toEqual([0]);
     open();
-    await clock.pass(0);
+    await clock.advance(0);
     expect(runs).toEqual([0, 100]);
   });
 
@@ -247,12 +213,12 @@ describe('runs of one job never overlap:', () => {
           if (kind === 'wake') {
             job.wake(at(wait));
             runsAtLastWake = runs.length;
-          } else if (kind === 'pass') await clock.pass(wait);
+          } else if (kind === 'pass') await clock.advance(wait);
           else end();
         }
         for (let each = 0; each < 10; each++) {
           end();
-          await clock.pass(1000);
+          await clock.advance(1000);
         }
         expect(most).toBeLessThan(2);
         expect(runs.length).toBeGreaterThan(runsAtLastWake);
@@ -270,14 +236,14 @@ describe('a failed run', () => {
     let isBroken = true;
     add({ intervalMs: 5000 }, () => (isBroken ? fail() : undefined));
     await lifecycle.start();
-    await clock.pass(12_000);
+    await clock.advance(12_000);
     expect(runs).toEqual([0, 1000, 3000, 7000, 12_000]);
     expect(logged).toHaveLength(5);
     expect(logged[4]).toMatchObject({ job: 'work', failuresInRow: 5, err: { message: 'broken' } });
     isBroken = false;
-    await clock.pass(5000);
+    await clock.advance(5000);
     isBroken = true;
-    await clock.pass(6000);
+    await clock.advance(6000);
     expect(runs.slice(5)).toEqual([17_000, 22_000, 23_000]);
   });
 
@@ -285,7 +251,7 @@ describe('a failed run', () => {
     const job = add({}, fail);
     await lifecycle.start();
     job.wake();
-    await clock.pass(3600_000);
+    await clock.advance(3600_000);
     const waits = runs.slice(1).map((time, index) => time - runs[index]!);
     expect(waits.slice(0, 10)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300].map((each) => each * 1000));
     expect(new Set(waits.slice(9))).toEqual(new Set([300_000]));
@@ -297,23 +263,23 @@ describe('a failed run', () => {
       throw new Error('broken');
     });
     await lifecycle.start();
-    await clock.pass(10);
+    await clock.advance(10);
     job.wake();
-    await clock.pass(2500);
+    await clock.advance(2500);
     expect(runs).toEqual([0, 1000, 2000]);
   });
 
   it('is shown in the status without the data that caused it', async () => {
     let isBroken = true;
     const job = add({ intervalMs: 60_000 }, async () => {
-      await clock.pass(20);
+      await clock.advance(20);
       if (isBroken) throw new Error('of "somebody"');
     });
     const never = { runs: 0, failures: 0, lastSuccessAt: null, lastFailure: null, lastDurationMs: null };
     expect(jobs.status()).toMatchObject([{ name: 'work', scope: 'node', intervalMs: 60_000, ...never }]);
     await lifecycle.start();
     expect(job.status.nextRunAt).toBe(at(0).toISOString());
-    await clock.pass(0);
+    await clock.advance(0);
     await settled();
     await settled();
     const failed = { runs: 1, failures: 1, failuresInRow: 1, lastSuccessAt: null, running: false };
@@ -324,7 +290,7 @@ describe('a failed run', () => {
     });
     expect(job.status.lastFailure?.message).toMatch(/^Error: of "…"/);
     isBroken = false;
-    await clock.pass(1000);
+    await clock.advance(1000);
     const done = { runs: 2, failures: 1, failuresInRow: 0, lastFailure: { message: expect.any(String) } };
     expect(job.status).toMatchObject(done);
     expect(job.status.lastSuccessAt).not.toBeNull();
@@ -340,7 +306,7 @@ describe('stopping a job', () => {
       return passed;
     });
     await lifecycle.start();
-    await clock.pass(0);
+    await clock.advance(0);
     expect(signal?.aborted).toBe(false);
     let hasStopped = false;
     const stopped = lifecycle.stop().then(() => (hasStopped = true));
@@ -348,7 +314,7 @@ describe('stopping a job', () => {
     expect([signal?.aborted, hasStopped]).toEqual([true, false]);
     open();
     await stopped;
-    await clock.pass(10_000);
+    await clock.advance(10_000);
     expect([runs.length, clock.waiting]).toEqual([1, 0]);
   });
 
@@ -362,7 +328,7 @@ describe('stopping a job', () => {
         return work();
       });
       await lifecycle.start();
-      await clock.pass(0);
+      await clock.advance(0);
       const stopped = lifecycle.stop();
       open();
       await stopped;
@@ -374,12 +340,12 @@ describe('stopping a job', () => {
     const { passed, open } = gate();
     const job = add({ intervalMs: 1000 }, () => passed);
     job.start();
-    await clock.pass(0);
+    await clock.advance(0);
     const stopped = job.stop();
     job.start();
     open();
     await stopped;
-    await clock.pass(0);
+    await clock.advance(0);
     expect(runs).toHaveLength(2);
     await job.stop();
   });
@@ -397,11 +363,11 @@ describe('the lease', () => {
     const shared = add({ name: 'shared', scope: 'cluster', intervalMs: 1000 });
     const own = jobs.add({ name: 'own', scope: 'node', intervalMs: 1000, run: () => {} });
     await lifecycle.start();
-    await clock.pass(0);
+    await clock.advance(0);
     expect([asked, runs, shared.status.runs, own.status.runs]).toEqual([['shared'], [], 0, 1]);
     expect(shared.status).toMatchObject({ lastSuccessAt: null, failures: 0 });
     isOurs = true;
-    await clock.pass(1000);
+    await clock.advance(1000);
     expect([runs, shared.status.runs]).toEqual([[1000], 1]);
   });
 
@@ -409,7 +375,7 @@ describe('the lease', () => {
     prepare(fail);
     const shared = add({ scope: 'cluster', intervalMs: 60_000 });
     await lifecycle.start();
-    await clock.pass(1000);
+    await clock.advance(1000);
     expect([runs, shared.status.failures]).toEqual([[], 2]);
   });
 });
