@@ -13,6 +13,8 @@ export const ERROR_STATUS = {
   token_invalid: 401,
   token_expired: 401,
   session_revoked: 401,
+  ticket_invalid: 401,
+  ticket_expired: 401,
   invalid_credentials: 401,
   refresh_token_invalid: 401,
   refresh_token_reused: 401,

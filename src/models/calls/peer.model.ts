@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** The id of a peer in the form that the PeerJS client allows, with at most 64 characters. */
-const peerId = z
+export const peerIdSchema = z
   .string()
   .max(64)
   .regex(
@@ -12,19 +12,19 @@ const peerId = z
 /** The query of the WebSocket URL that a PeerJS client opens. Its `token` carries Parley's access token. */
 export const peerQuery = z.object({
   key: z.literal('peerjs'),
-  id: peerId,
+  id: peerIdSchema,
   token: z.string().min(1, 'must be an access token').max(4096),
 });
 
 /** A frame for another peer. Only the PeerJS clients interpret the payload. */
 const signal = z.object({
   type: z.enum(['OFFER', 'ANSWER', 'CANDIDATE']),
-  dst: peerId,
+  dst: peerIdSchema,
   payload: z.unknown(),
 });
 
 /** Announces that the sender leaves: to one peer, or to the server if there is no `dst`. */
-const leave = z.object({ type: z.literal('LEAVE'), dst: peerId.or(z.literal('')).nullish() });
+const leave = z.object({ type: z.literal('LEAVE'), dst: peerIdSchema.or(z.literal('')).nullish() });
 
 /**
  * Every frame that a PeerJS client may send. Other fields are dropped, above all `src`, which the server sets itself.
