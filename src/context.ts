@@ -58,6 +58,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       database,
       bus: kernel.bus,
       jobs: kernel.jobs,
+      nodes: kernel.nodes,
       telemetry: kernel.telemetry,
       services: createServices(config, overrides, kernel, database.accessVersion),
       /** Whether new work is accepted; false from the moment the server is told to stop. */

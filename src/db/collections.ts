@@ -25,6 +25,7 @@ import type { JoinRequestDocument } from '../models/groups/join-request.model';
 import type { MaintenanceDocument } from '../models/operations/maintenance.model';
 import type { MessageEditDocument } from '../models/messages/message-edit.model';
 import type { MessageDocument } from '../models/message.model';
+import type { NodeDocument } from '../models/kernel/node.model';
 import type { NotificationDocument } from '../models/notifications/notification.model';
 import type { PreferencesDocument } from '../models/users/preferences.model';
 import type { OneTimeTokenDocument } from '../models/identity/one-time-token.model';
@@ -100,6 +101,7 @@ export interface Collections {
   /** In `installation`. */
   databaseIdentity: Collection<DatabaseIdentityDocument>;
   idempotencyKeys: Collection<IdempotencyDocument>;
+  nodes: Collection<NodeDocument>;
 }
 
 /** @param accessWritten runs after each write to memberships, roles and restrictions. */
@@ -145,6 +147,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     installation: open('installation'),
     databaseIdentity: open('installation'),
     idempotencyKeys: open('idempotency_keys'),
+    nodes: open('nodes'),
   };
 }
 

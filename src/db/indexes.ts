@@ -3,6 +3,8 @@ import { MAX_SLOW_MODE_SECONDS } from '../models/channel.model';
 
 /** Notifications are kept for 90 days. */
 const NOTIFICATION_SECONDS = 90 * 24 * 3600;
+/** The document of a node that was killed is kept for an hour. */
+const DEAD_NODE_SECONDS = 3600;
 /** Rejected join requests are kept for 30 days. */
 const REJECTION_SECONDS = 30 * 24 * 3600;
 /** Serves the clean-up of uploads, which asks whether an avatar is in use. */
@@ -292,6 +294,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     },
   ],
   idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
+  nodes: [{ name: 'expiry', key: { aliveUntil: 1 }, expireAfterSeconds: DEAD_NODE_SECONDS }],
 };
 
 /** The error codes for an index with the same name or the same fields and other options. */

@@ -8,8 +8,8 @@ import { upload } from '../fixtures/uploads';
 
 /** Commands whose cost depends on the number of documents they examine. */
 const QUERIES = new Set(['find', 'aggregate', 'count', 'distinct', 'update', 'delete', 'findAndModify']);
-/** A collection that is scanned on purpose: it contains only what is being deleted. */
-const SMALL_COLLECTIONS = new Set(['channel_purges']);
+/** Collections that are scanned on purpose: one contains only what is being deleted, the other the processes of Parley. */
+const SMALL_COLLECTIONS = new Set(['channel_purges', 'nodes']);
 
 let server: TestServer;
 const commands: Document[] = [];

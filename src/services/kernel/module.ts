@@ -5,6 +5,7 @@ import { EventBus } from './event-bus';
 import { Jobs } from './jobs';
 import { KeyedQueue } from './keyed-queue';
 import type { Lifecycle } from './lifecycle';
+import { NodeRegistry, RENEWAL_MS } from './node-registry';
 import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
 import { MemoryTelemetry } from './telemetry';
@@ -28,11 +29,20 @@ export function createKernel(
   const { databaseName, redisUrl, clock = systemClock } = settings;
   const bus = new EventBus(transactions);
   const redis = redisUrl === undefined ? undefined : new RedisConnections(redisUrl, databaseName, logger);
-  if (redis) {
-    lifecycle.register('Redis', redis);
-    lifecycle.register('other nodes', new NodeRelay(bus, redis, databaseName, logger));
-  }
+  if (redis) lifecycle.register('Redis', redis);
+  const nodes = new NodeRegistry({ collections, clock, logger });
+  lifecycle.register('node registry', nodes);
+  if (redis) lifecycle.register('other nodes', new NodeRelay(bus, redis, nodes.id, databaseName, logger));
   const telemetry = new MemoryTelemetry();
+  const outside = <Result>(work: () => Result) => transactions.outside(work);
+  const jobs = new Jobs({ lifecycle, telemetry, clock, outside, logger });
+  jobs.add({
+    name: 'node_lease',
+    intervalMs: RENEWAL_MS,
+    atStart: false,
+    scope: 'node',
+    run: () => nodes.renew(),
+  });
   return {
     logger,
     lifecycle,
@@ -42,7 +52,9 @@ export function createKernel(
     telemetry,
     /** The time by which background jobs run, and by which the work that they share with requests is due. */
     clock,
-    jobs: new Jobs({ lifecycle, telemetry, clock, outside: (work) => transactions.outside(work), logger }),
+    jobs,
+    /** The id of this node, and which nodes are alive. */
+    nodes,
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */

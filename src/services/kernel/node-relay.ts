@@ -1,5 +1,4 @@
 import { EJSON } from 'bson';
-import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../utils/logger';
 import { DOMAIN_EVENTS, type DomainEvent, type EventTraits } from './domain-events';
 import type { EventBus } from './event-bus';
@@ -39,16 +38,19 @@ export function decodeEnvelope(text: string): Envelope {
  * Redis is trusted: everyone who can publish there can affect open sockets.
  */
 export class NodeRelay {
-  private readonly id = randomUUID();
   private readonly channel: string;
   private readonly unconfirmed = new Map<number, () => void>();
   private lastId = 0;
   private started = false;
 
-  /** @param installation identifies the nodes of one installation: others may use the same Redis server. */
+  /**
+   * @param id the id of this node.
+   * @param installation identifies the nodes of one installation: others may use the same Redis server.
+   */
   constructor(
     private readonly bus: EventBus,
     private readonly redis: RedisConnections,
+    private readonly id: string,
     installation: string,
     private readonly logger: Logger,
   ) {

@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import type { Collections } from '../../db/collections';
+import { inTime } from '../../utils/in-time';
+import type { Logger } from '../../utils/logger';
+import type { Clock } from './background-job';
+import type { Part } from './lifecycle';
+
+/** A node counts as alive for this long after it renewed its lease. */
+const LEASE_MS = 10_000;
+/** The interval at which a node renews its lease: a failed attempt can be repeated before the lease ends. */
+export const RENEWAL_MS = 3_000;
+/**
+ * How long a node must have held its own lease before it considers another node dead. After an outage of the database
+ * the leases of all nodes have ended, and each node renews its own within this time.
+ */
+const SETTLING_MS = 5_000;
+/** How long the removal of the document may delay a shutdown. */
+const REMOVAL_TIMEOUT_MS = 1_000;
+
+/** The dependencies of NodeRegistry. */
+export interface NodeRegistryDeps {
+  collections: Pick<Collections, 'nodes'>;
+  clock: Pick<Clock, 'now'>;
+  logger: Pick<Logger, 'warn'>;
+}
+
+/**
+ * Knows which nodes of the installation are alive. Each node has a document with a lease in the database, which it renews
+ * while it runs and removes when it stops. A node that is killed does not renew it, so other nodes learn of its death
+ * when the lease ends, by their own clocks. The clocks of the nodes must therefore agree to within a few seconds.
+ *
+ * A process that only constructs the registry, such as a script, writes nothing.
+ */
+export class NodeRegistry implements Part {
+  /** The id of this process: a UUID. */
+  readonly id = randomUUID();
+  private startedAt: Date | undefined;
+  /** When the lease of this node ends, in milliseconds since 1970. */
+  private heldUntil = -Infinity;
+  /** Since when this node has held its lease without interruption. */
+  private heldSince = -Infinity;
+
+  constructor(private readonly deps: NodeRegistryDeps) {}
+
+  /** Adds this node. */
+  async start(): Promise<void> {
+    this.startedAt = new Date(this.deps.clock.now());
+    await this.renew();
+  }
+
+  /** Removes this node, so that others need not wait for the end of its lease. Failures are logged. */
+  async stop(): Promise<void> {
+    if (!this.startedAt) return;
+    this.startedAt = undefined;
+    try {
+      await inTime(this.deps.collections.nodes.deleteOne({ _id: this.id }), REMOVAL_TIMEOUT_MS);
+    } catch (error) {
+      this.deps.logger.warn({ err: error }, 'this node could not be removed from the list of nodes');
+    }
+  }
+
+  /** Renews the lease of this node. */
+  async renew(): Promise<void> {
+    const { startedAt } = this;
+    if (!startedAt) return;
+    const now = this.deps.clock.now();
+    const aliveUntil = new Date(now + LEASE_MS);
+    // The document is missing if the database was restored from a backup, or the node was suspended for long.
+    await this.deps.collections.nodes.updateOne(
+      { _id: this.id },
+      { $set: { aliveUntil }, $setOnInsert: { startedAt } },
+      { upsert: true },
+    );
+    if (this.heldUntil <= now) this.heldSince = now;
+    this.heldUntil = aliveUntil.getTime();
+  }
+
+  /**
+   * Returns the ids of the nodes whose lease has not ended, with that of this node while it is started. A node that has
+   * stopped or died never comes back under the same id. While this node has not held its own lease for SETTLING_MS, it
+   * cannot tell who has died, and returns all nodes that have not stopped.
+   */
+  async alive(): Promise<Set<string>> {
+    // A node that renews its lease while the leases are being read must not be considered dead.
+    const now = this.deps.clock.now();
+    const canTell = now < this.heldUntil && now - this.heldSince >= SETTLING_MS;
+    const nodes = await this.deps.collections.nodes.find().toArray();
+    const alive = nodes.filter(({ aliveUntil }) => !canTell || aliveUntil.getTime() > now);
+    const ids = new Set(alive.map(({ _id }) => _id));
+    if (this.startedAt) ids.add(this.id);
+    return ids;
+  }
+}
