@@ -12,6 +12,7 @@ import {
 import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
+import { checkIceSettings, iceSettings, toIceConfig, type IceConfig } from './ice.config';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
 import { flag, minimumVersions, origins, trustProxy, wholeNumber } from './setting-values';
 
@@ -78,6 +79,7 @@ const settingsSchema = z.object({
   PEERJS_ENABLED: flag.default(true),
   PEERJS_CONNECTIONS: wholeNumber(1, 100_000).default(5000),
   PEERJS_PER_ADDRESS: wholeNumber(1, 100_000).default(500),
+  ...iceSettings,
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -165,6 +167,7 @@ export interface Config {
     /** Limits of simultaneous PeerJS connections: of all clients, and from one network. */
     connections: { total: number; perNetwork: number };
   };
+  ice: IceConfig;
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
 
@@ -251,6 +254,7 @@ export function loadConfig(
       enabled: settings.PEERJS_ENABLED,
       connections: { total: settings.PEERJS_CONNECTIONS, perNetwork: settings.PEERJS_PER_ADDRESS },
     },
+    ice: toIceConfig(settings),
     logLevel: settings.LOG_LEVEL,
   };
 }
@@ -301,7 +305,7 @@ function toStandardError(warning: string): void {
 
 function parseSettings(raw: Record<string, string>): z.infer<typeof settingsSchema> {
   const present = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== ''));
-  const result = settingsSchema.safeParse(present);
+  const result = settingsSchema.superRefine(checkIceSettings).safeParse(present);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new ConfigError(`${String(issue?.path[0])} ${issue?.message ?? 'is not valid'}.`);

@@ -13,6 +13,7 @@ afterAll(cleanUp);
 
 const SECRET = 'the signing secret of this test, long enough';
 const ENCRYPTION_KEY = 'the encryption key of this test, long enough';
+const TURN_SECRET = 'the secret of the relay of this test';
 const GUESS = 'a wrong guess at a password';
 
 /** Uses many features of a server. @returns everything that must not be in its logs, and the ids of requests. */
@@ -57,7 +58,10 @@ async function useEverything(url: string) {
   const tokens = [ada.token, ada.refreshToken, bob.token, bob.refreshToken, accessToken, refreshToken];
   // Without its signature a token is harmless and its payload is not secret; the signature is.
   const parts = tokens.map((token: string) => token.split('.').at(-1)!);
-  return { requestIds, secrets: [PASSWORD, GUESS, SECRET, ENCRYPTION_KEY, message.body, ...parts] };
+  return {
+    requestIds,
+    secrets: [PASSWORD, GUESS, SECRET, ENCRYPTION_KEY, TURN_SECRET, message.body, ...parts],
+  };
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
@@ -69,6 +73,8 @@ it('are JSON records with the request id, without passwords, tokens or message t
     BCRYPT_COST: '10',
     JWT_SECRET: SECRET,
     ENCRYPTION_KEY,
+    TURN_URLS: 'turn:turn.example.org',
+    TURN_SECRET,
     LOG_LEVEL: 'trace',
   });
   const { requestIds, secrets } = await useEverything(await server.listening());

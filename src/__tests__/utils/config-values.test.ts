@@ -70,6 +70,25 @@ describe('a valid value', () => {
       { PEERJS_CONNECTIONS: '100000', PEERJS_PER_ADDRESS: '1' },
       { peerjs: { connections: { total: 100_000, perNetwork: 1 } } },
     ],
+    [{ STUN_URLS: 'stun:192.0.2.1,' }, { ice: { stunUrls: ['stun:192.0.2.1'], turn: undefined } }],
+    [
+      {
+        STUN_URLS: 'stun:a.example, stuns:a.example:5349',
+        TURN_URLS: 'turn:[2001:db8::1]:3478?transport=tcp, turns:relay-1.example?transport=udp',
+        TURN_SECRET: 'x'.repeat(16),
+        TURN_TTL_SECONDS: '300',
+      },
+      {
+        ice: {
+          stunUrls: ['stun:a.example', 'stuns:a.example:5349'],
+          turn: {
+            urls: ['turn:[2001:db8::1]:3478?transport=tcp', 'turns:relay-1.example?transport=udp'],
+            secret: 'x'.repeat(16),
+            ttlSeconds: 300,
+          },
+        },
+      },
+    ],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ];
 
@@ -134,6 +153,34 @@ describe('a malformed value', () => {
     PEERJS_ENABLED: ['yes', '1', 'TRUE'],
     PEERJS_CONNECTIONS: ['0', '100001'],
     PEERJS_PER_ADDRESS: ['0', '100001'],
+    STUN_URLS: [
+      'stun.example.org',
+      'stun://a.example',
+      'turn:a.example',
+      'stun:a.example?transport=udp',
+      'stun:',
+      'stun:a..example',
+      'stun:999.0.0.1',
+      'stun:a.example,stun:a b',
+      'stun:a.example,'.repeat(9),
+    ],
+    TURN_URLS: [
+      'turn.example.org:3478',
+      'turn://a.example',
+      'stun:a.example',
+      'TURN:a.example',
+      'turn:user@a.example',
+      'turn:a.example:0',
+      'turn:a.example:65536',
+      'turn:a.example?transport=sctp',
+      'turn:a.example?transport=udp&x=1',
+      'turn:[::1',
+      'turn:[1.2.3.4]',
+      'turn:-a.example',
+      'turn:a.example,turns:a.example,nonsense',
+    ],
+    TURN_SECRET: ['x'.repeat(15)],
+    TURN_TTL_SECONDS: ['299', '86401', '1h'],
     LOG_LEVEL: ['verbose', 'INFO'],
   };
 
@@ -160,8 +207,14 @@ describe('a malformed value', () => {
   });
 
   it('of a secret is not shown in the error', () => {
-    for (const name of ['JWT_SECRET', 'ENCRYPTION_KEY']) {
-      expect(refusal({ [name]: 'hunter2hunter2' })).not.toContain('hunter2');
+    for (const name of ['JWT_SECRET', 'ENCRYPTION_KEY', 'TURN_SECRET']) {
+      expect(refusal({ [name]: 'hunter2hunter' })).not.toContain('hunter2');
     }
+    expect(refusal({ TURN_URLS: 'turn:user:hunter2@a.example' })).not.toContain('hunter2');
+  });
+
+  it('is a TURN server without its secret', () => {
+    expect(refusal({ TURN_URLS: 'turn:a.example' })).toMatch(/^TURN_SECRET must be set with TURN_URLS/);
+    expect(refusal({ TURN_URLS: 'turn:a.example', TURN_SECRET: '' })).toMatch(/^TURN_SECRET must be set/);
   });
 });
