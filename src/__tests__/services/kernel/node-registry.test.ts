@@ -15,14 +15,15 @@ const idOf = ({ context }: TestServer) => context.nodes.id;
 /** The nodes that a node considers alive, in the order of their ids. */
 const aliveAt = async ({ context }: TestServer) => [...(await context.nodes.alive())].sort();
 const ids = (...servers: TestServer[]) => servers.map(idOf).sort();
-const stored = async () =>
-  (await here.context.database.collections.nodes.find().toArray()).map(({ _id }) => _id).sort();
+const documents = () => here.context.database.collections.nodes.find().toArray();
+const stored = async () => (await documents()).map(({ _id }) => _id).sort();
 
 describe('a node is alive', () => {
   it('while it renews its lease, and not after it has stopped', async () => {
     const there = await startTestServer({}, { beside: here, clock });
     await clock.advance(60_000);
     for (const server of [here, there]) expect(await aliveAt(server)).toEqual(ids(here, there));
+    for (const { aliveUntil } of await documents()) expect(aliveUntil.getTime()).toBeGreaterThan(clock.now());
     await there.close();
     expect(await aliveAt(here)).toEqual(ids(here));
     expect(await stored()).toEqual(ids(here));
