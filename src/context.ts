@@ -4,6 +4,7 @@ import { createAccess } from './services/access/module';
 import { createAccounts } from './services/accounts/module';
 import { createAdmin } from './services/admin/module';
 import { createAudit } from './services/audit/module';
+import { createCalls } from './services/calls/module';
 import { createCatchUp } from './services/catch-up/module';
 import { createChannels } from './services/channels/module';
 import { createFiles } from './services/files/module';
@@ -106,6 +107,7 @@ function createServices(
   const groups = createGroups(kernel, { ...base, channels });
   const search = createSearch(kernel, access);
   const messages = createMessages(kernel, { ...base, channels });
+  const calls = createCalls(kernel, { ...base, channels }, { ...auth, ice: config.ice });
   const previews = { linkPreviews: config.linkPreviews.enabled, linkPolicy: overrides.linkPolicy };
   const writing = createWriting(kernel, { ...base, messages }, previews);
   const catchUp = createCatchUp(kernel, { ...base, channels, groups }, { uploads: uploadLimits });
@@ -115,7 +117,7 @@ function createServices(
   const idempotency = createIdempotency(kernel, { encryptionKey });
   return {
     ...{ ...audit, ...access, ...users, ...operations, ...identity, ...files, ...notifications },
-    ...{ ...reading, ...presence, ...channels, ...groups, ...search, ...messages, ...writing },
+    ...{ ...reading, ...presence, ...channels, ...groups, ...search, ...messages, ...calls, ...writing },
     ...{ ...catchUp, ...accounts, ...admin, ...moderation, ...idempotency },
   };
 }

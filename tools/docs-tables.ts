@@ -1,3 +1,5 @@
+import { CALL_STATES } from '../src/models/video-call.model';
+import { CALL_TABLE } from '../src/services/calls/call-machine';
 import { ERROR_STATUS } from '../src/utils/errors';
 
 /** The page of objects, relative to the pages that refer to it. */
@@ -32,8 +34,8 @@ interface AsyncApi {
 }
 
 /**
- * Returns the tables of the documentation that are generated from the AsyncAPI document and the error catalogue, by the
- * names of their markers in the pages.
+ * Returns the tables of the documentation that are generated from the AsyncAPI document, the error catalogue and the state
+ * machine of calls, by the names of their markers in the pages.
  * @param document docs/api/asyncapi.json
  */
 export function docsTables(document: object): Record<string, string> {
@@ -44,6 +46,7 @@ export function docsTables(document: object): Record<string, string> {
     acknowledgements: acknowledgements(api),
     'error-codes': errorCodes(),
     objects: objects(api),
+    'call-transitions': callTransitions(),
   };
 }
 
@@ -55,6 +58,27 @@ function clientEvents({ channels, operations }: AsyncApi): string {
     return [code(name), shape(payload), shape(done!.properties!['data']!), summary];
   });
   return table(['event', 'payload', '`data` of the acknowledgement', 'what it does'], rows);
+}
+
+/** What those receive whom a change of a call concerns. */
+const CALL_EVENTS = { readers: 'call:updated', rung: 'call:ringing', removed: 'call:removed' } as const;
+
+/** What each event does in each state of a call. */
+function callTransitions(): string {
+  const rows = Object.entries(CALL_TABLE).map(([event, row]) => [
+    code(event),
+    row.who,
+    ...CALL_STATES.map((state) => {
+      const cell = row[state];
+      if (cell === 'same') return 'no effect';
+      return 'refuse' in cell ? `refused: ${code(cell.refuse)}` : `→ ${cell.to.join(' or ')}`;
+    }),
+    row.tells.map((audience) => code(CALL_EVENTS[audience])).join(', '),
+  ]);
+  return table(
+    ['event', 'who causes it', ...CALL_STATES.map((state) => `while ${state}`), 'clients receive'],
+    rows,
+  );
 }
 
 function serverEvents({ channels, operations }: AsyncApi): string {

@@ -34,6 +34,7 @@ import type { SessionDocument } from '../models/identity/session.model';
 import type { ThreadFollowDocument } from '../models/messages/thread.model';
 import type { CountedToDocument, HourlyCountDocument } from '../models/admin/statistics.model';
 import type { UserDocument } from '../models/user.model';
+import type { VideoCallDocument } from '../models/video-call.model';
 import { inTransactions } from './transaction';
 
 /** A fact about the whole installation: one document each. */
@@ -94,6 +95,7 @@ export interface Collections {
   threadFollows: Collection<ThreadFollowDocument>;
   scheduledMessages: Collection<ScheduledMessageDocument>;
   drafts: Collection<DraftDocument>;
+  videoCalls: Collection<VideoCallDocument>;
   reports: Collection<ReportDocument>;
   notifications: Collection<NotificationDocument>;
   preferences: Collection<PreferencesDocument>;
@@ -141,6 +143,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     threadFollows: open('thread_follows'),
     scheduledMessages: open('scheduled_messages'),
     drafts: open('drafts'),
+    videoCalls: open('video_calls'),
     reports: open('reports'),
     notifications: open('notifications'),
     preferences: open('preferences'),

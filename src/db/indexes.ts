@@ -62,6 +62,33 @@ const INDEXES: Record<string, IndexDescription[]> = {
     { name: 'blocked', key: { blockedId: 1 } },
   ],
   announcements: [{ name: 'end', key: { endsAt: 1 } }],
+  video_calls: [
+    {
+      name: 'channel_open_unique',
+      key: { channelId: 1, open: 1 },
+      unique: true,
+      partialFilterExpression: { open: { $exists: true } },
+    },
+    // Of several keys: no user is in the list of two calls.
+    uniqueWhereSet('in_call_unique', 'inCall'),
+    {
+      name: 'group_open',
+      key: { groupId: 1, open: 1 },
+      partialFilterExpression: { open: { $exists: true } },
+    },
+    {
+      name: 'participant_open',
+      key: { 'participants.userId': 1, open: 1 },
+      partialFilterExpression: { open: { $exists: true } },
+    },
+    { name: 'open_order', key: { open: 1, _id: 1 }, partialFilterExpression: { open: { $exists: true } } },
+    { name: 'due', key: { dueAt: 1 }, partialFilterExpression: { dueAt: { $exists: true } } },
+    {
+      name: 'record_due',
+      key: { recordDue: 1, _id: 1 },
+      partialFilterExpression: { recordDue: { $exists: true } },
+    },
+  ],
   audit_log: [
     { name: 'seq_unique', key: { seq: 1 }, unique: true },
     { name: 'action_order', key: { action: 1, seq: 1 } },

@@ -31,6 +31,7 @@ import { serverAdminRoutes } from './server-admin.routes';
 import { syncRoutes } from './sync.routes';
 import { uploadRoutes } from './upload.routes';
 import { userRoutes } from './users.routes';
+import { videoCallRoutes } from './video-call.routes';
 
 /** Every route of the REST API. The OpenAPI document describes exactly these. */
 export function apiRoutes(context: Context, version: string): ApiRoute[] {
@@ -104,6 +105,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
       pins: services.pins,
       bookmarks: services.bookmarks,
     }),
+    ...videoCallRoutes(services.videoCalls),
     ...scheduledMessageRoutes(services.scheduledMessages),
     ...draftRoutes(services.drafts),
     ...searchRoutes(services.search),

@@ -18,6 +18,7 @@ import { dispatchEvents } from './handlers/dispatch';
 import { authHandlers } from './handlers/auth.handlers';
 import { messageMarkHandlers } from './handlers/message-mark.handlers';
 import { messageHandlers } from './handlers/message.handlers';
+import { callHandlers } from './handlers/call.handlers';
 import { presenceHandlers } from './handlers/presence.handlers';
 import { throttleHandshakes } from './handshake-throttle';
 import { limitPackets } from './packet-limit';
@@ -173,12 +174,17 @@ export function createSocketServer(context: Context): SocketServer {
     services.presence.handleConnected(id, userId, handshake.presenceSettings);
     socket.once('disconnect', (reason) => {
       services.connections.closed(connection);
+      // After a restart, the participants of calls have time to reconnect.
+      if (reason !== 'server shutting down') void services.callConnections.lost(id);
       // A client that the server disconnects returns only after a new log-in.
       services.presence.handleDisconnected(id, userId, reason === 'server namespace disconnect');
       if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
-    const own = presenceHandlers(id, services.presence, services.typing);
+    const own = {
+      ...presenceHandlers(id, services.presence, services.typing),
+      ...callHandlers(id, services.videoCalls),
+    };
     dispatchEvents(
       socket,
       { ...messages, ...sync, ...own, ...authHandlers(lifetime) },

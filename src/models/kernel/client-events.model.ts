@@ -16,6 +16,16 @@ import { syncInput, syncReply } from '../catch-up/sync.model';
 import { markThreadReadEvent, threadFollowReply } from '../messages/thread.model';
 import { renewTokenEvent, tokenRenewedData } from '../identity/session.model';
 import { typingData, typingEvent } from '../presence/typing.model';
+import {
+  callParams,
+  callReply,
+  enterCallEvent,
+  enteredCallReply,
+  inviteToCallEvent,
+  setCallMediaEvent,
+  startCallInput,
+  startedCallReply,
+} from '../video-call.model';
 
 /** An event that a client sends: its summary, and the schemas of its payload and of the data in its acknowledgement. */
 export interface ClientEventSpec {
@@ -166,6 +176,57 @@ export const CLIENT_EVENTS = {
     payload: withIdempotencyKey(markUnreadEvent),
     data: channelReadReply,
     operation: 'markChannelUnread',
+  },
+  'call:start': {
+    summary:
+      'Calls a user, or starts a call in a channel. If the channel has an open call, the user joins that one.',
+    payload: withIdempotencyKey(startCallInput),
+    data: startedCallReply,
+    operation: 'call:start',
+  },
+  'call:accept': {
+    summary: 'Answers a call on this device. It stops ringing on the others.',
+    payload: enterCallEvent,
+    data: enteredCallReply,
+  },
+  'call:join': {
+    summary:
+      'Joins a call of a channel. With `peerId` this device resumes the call after a disconnection; without it, the user moves to this device.',
+    payload: enterCallEvent,
+    data: enteredCallReply,
+  },
+  'call:decline': {
+    summary: 'Refuses a call. It stops ringing on all devices of the user.',
+    payload: callParams,
+    data: callReply,
+  },
+  'call:cancel': {
+    summary: 'Withdraws a call that nobody has answered.',
+    payload: callParams,
+    data: callReply,
+  },
+  'call:leave': {
+    summary: 'Leaves a call. A call of two ends with it. Repeating it has no effect.',
+    payload: callParams,
+    data: callReply,
+  },
+  'call:end': {
+    summary:
+      'Ends a call for everybody. Requires having started it, being in this conversation of two, or the role moderator in the group.',
+    payload: callParams,
+    data: callReply,
+  },
+  'call:invite': {
+    summary: 'Calls further readers of the channel. Requires being in the call.',
+    payload: withIdempotencyKey(inviteToCallEvent),
+    data: callReply,
+    operation: 'inviteToCall',
+  },
+  'call:set_media': {
+    summary: 'Tells the others whether the microphone, the camera, the screen and the hand are on.',
+    payload: setCallMediaEvent,
+    data: callReply,
+    background: true,
   },
 } as const satisfies Record<string, ClientEventSpec>;
 

@@ -16,6 +16,7 @@ import {
   notificationReadEvent,
   notificationSchema,
 } from '../notifications/notification.model';
+import { callRemovedEvent, callReply } from '../video-call.model';
 import { preferencesSchema } from '../users/preferences.model';
 import { presenceChangedEvent } from '../presence/presence.model';
 import { channelSeenEvent } from '../reading/receipt.model';
@@ -207,6 +208,22 @@ export const SERVER_EVENTS = {
   'draft:changed': {
     summary: 'To a user, on all devices: a draft was saved, or removed if `draft` is null.',
     payload: draftChangedEvent,
+  },
+
+  'call:ringing': {
+    summary:
+      'To a user, on all devices: they are being called. It stops as soon as their state in the call is no longer `ringing`.',
+    payload: callReply,
+  },
+  'call:updated': {
+    summary:
+      'To all readers of the channel: a call was started, changed or ended. Ignore a call with a lower `version` than one you know.',
+    payload: callReply,
+  },
+  'call:removed': {
+    summary:
+      'To a user, on all devices: they may no longer be in a call, because they lost access to its channel.',
+    payload: callRemovedEvent,
   },
 
   'notification:created': {

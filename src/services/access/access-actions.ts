@@ -5,6 +5,7 @@ import {
   announcementsByModerators,
   author,
   authorOnly,
+  callHidden,
   channelHidden,
   channelInGroup,
   channelNotArchived,
@@ -145,6 +146,17 @@ const CHANNEL_RULES = {
     announcementsByModerators,
   ],
   'message.mention_everyone': [channelHidden, moderatorsInGroups],
+  'call.start': [
+    callHidden,
+    groupNotArchived,
+    channelNotArchived,
+    partnerAvailable,
+    notBlocked,
+    notMuted,
+    announcementsByModerators,
+  ],
+  'call.join': [callHidden, groupNotArchived, channelNotArchived, partnerAvailable, notBlocked, notMuted],
+  'call.end': [channelHidden, channelInGroup, roleInGroup('moderator')],
 } satisfies Record<string, Rule[]>;
 
 const MESSAGE_RULES = {

@@ -200,6 +200,14 @@ export const channelHidden: Rule = {
   message: 'There is no such channel.',
 };
 
+/** Calls are not overseen from outside: a super admin who does not read the channel can only end them. */
+export const callHidden: Rule = {
+  ...channelHidden,
+  name: 'calls_are_for_readers',
+  description: 'Only users who can read a channel take part in its calls. This applies to super admins, too.',
+  absolute: true,
+};
+
 export const channelNotArchived: Rule = {
   name: 'channel_not_archived',
   description: 'An archived channel is read-only until it is restored.',

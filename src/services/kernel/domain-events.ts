@@ -14,6 +14,7 @@ import type { AnnouncementDocument } from '../../models/operations/announcement.
 import type { MaintenanceState } from '../../models/operations/maintenance.model';
 import type { PresenceStatus } from '../../models/presence/presence.model';
 import type { PersonRecord } from '../../models/user.model';
+import type { VideoCallDocument } from '../../models/video-call.model';
 import type { PreferencesDocument } from '../../models/users/preferences.model';
 import type { DraftDocument } from '../../models/writing/draft.model';
 import type { ScheduledMessageDocument } from '../../models/writing/scheduled-message.model';
@@ -160,6 +161,20 @@ type WritingEvent =
   | { type: 'scheduled_message.sent'; userId: ObjectId; scheduledMessageId: ObjectId; messageId: ObjectId }
   | { type: 'scheduled_message.deleted'; userId: ObjectId; scheduledMessageId: ObjectId };
 
+/**
+ * A call has changed.
+ * @property audience the readers of its channel; null if the channel no longer exists.
+ * @property rung the users who are called from now on.
+ * @property removed the users who may no longer be in the call, or be called.
+ */
+interface CallChanged {
+  type: 'call.changed';
+  call: VideoCallDocument;
+  audience: ChannelAudience | null;
+  rung: ObjectId[];
+  removed: ObjectId[];
+}
+
 type ServerEvent =
   | { type: 'maintenance.changed'; state: MaintenanceState }
   | { type: 'announcement.created'; announcement: AnnouncementDocument }
@@ -169,7 +184,14 @@ type ServerEvent =
 
 /** Something that has happened and is durable. The names are in the past tense. */
 export type DomainEvent =
-  MessageEvent | GroupEvent | ChannelEvent | ModerationEvent | UserEvent | WritingEvent | ServerEvent;
+  | MessageEvent
+  | GroupEvent
+  | ChannelEvent
+  | ModerationEvent
+  | UserEvent
+  | WritingEvent
+  | CallChanged
+  | ServerEvent;
 
 export type DomainEventType = DomainEvent['type'];
 export type DomainEventOf<Type extends DomainEventType> = Extract<DomainEvent, { type: Type }>;
@@ -242,6 +264,8 @@ export const DOMAIN_EVENTS: Readonly<Record<DomainEventType, EventTraits>> = {
   'scheduled_message.changed': NO_RIGHTS,
   'scheduled_message.sent': NO_RIGHTS,
   'scheduled_message.deleted': NO_RIGHTS,
+
+  'call.changed': { scope: 'all', changesRights: false },
 
   'maintenance.changed': RIGHTS_ON_ALL_NODES,
   'announcement.created': NO_RIGHTS,

@@ -1,5 +1,6 @@
 import type { DomainEventType } from '../../services/kernel/domain-events';
 import type { BroadcastsOf } from './broadcast.types';
+import { callBroadcasts } from './calls';
 import { channelBroadcasts } from './channels';
 import { groupBroadcasts } from './groups';
 import { messageBroadcasts } from './messages';
@@ -11,6 +12,7 @@ export const BROADCASTS: BroadcastsOf<DomainEventType> = {
   ...messageBroadcasts,
   ...groupBroadcasts,
   ...channelBroadcasts,
+  ...callBroadcasts,
   ...userBroadcasts,
   ...serverBroadcasts,
 };

@@ -1,0 +1,107 @@
+import type { ObjectId } from 'mongodb';
+import type { Collections } from '../../db/collections';
+import { duplicateIndex } from '../../db/mongodb';
+import type { VideoCallDocument } from '../../models/video-call.model';
+import { AppError } from '../../utils/errors';
+import { audienceOfChannel } from '../access/access';
+import type { Clock } from '../kernel/background-job';
+import type { EventBus } from '../kernel/event-bus';
+import { startCall, transition, type CallEvent, type NewCall, type Transition } from './call-machine';
+
+/** The unique index by which a user is in one call at a time. */
+const ONE_CALL_PER_USER = 'in_call_unique';
+
+/** The dependencies of CallStore. */
+export interface CallStoreDeps {
+  collections: Collections;
+  bus: EventBus;
+  clock: Clock;
+}
+
+/** Writes calls: each transition of the state machine is one conditional update, and publishes `call.changed`. */
+export class CallStore {
+  constructor(private readonly deps: CallStoreDeps) {}
+
+  get now(): Date {
+    return new Date(this.deps.clock.now());
+  }
+
+  /** Returns a call. @throws AppError not_found */
+  async get(_id: ObjectId): Promise<VideoCallDocument> {
+    const call = await this.deps.collections.videoCalls.findOne({ _id });
+    if (!call) throw noCall();
+    return call;
+  }
+
+  /** Finds the open call of a channel. */
+  openIn(channelId: ObjectId): Promise<VideoCallDocument | null> {
+    return this.deps.collections.videoCalls.findOne({ channelId, open: true });
+  }
+
+  /** Returns which of some users are in a call. */
+  async findBusy(userIds: readonly ObjectId[]): Promise<ObjectId[]> {
+    if (userIds.length === 0) return [];
+    const calls = await this.deps.collections.videoCalls
+      .find({ inCall: { $in: [...userIds] } }, { projection: { inCall: 1 } })
+      .toArray();
+    const busy = new Set(calls.flatMap(({ inCall = [] }) => inCall.map((id) => id.toHexString())));
+    return userIds.filter((id) => busy.has(id.toHexString()));
+  }
+
+  /**
+   * Stores a new call.
+   * @throws AppError already_in_call, and the error of the index `channel_open_unique` if the channel has an open call
+   */
+  async start(input: NewCall): Promise<VideoCallDocument> {
+    const started = startCall(input, this.now);
+    await this.deps.collections.videoCalls.insertOne(started.call).catch(throwAlreadyInCall);
+    await this.publish(started);
+    return started.call;
+  }
+
+  /**
+   * Applies an event to a call. Of two events at the same moment, the later one is applied to the result of the other.
+   * @returns the call after the event.
+   * @throws AppError not_found, already_in_call, and the refusals of the state machine
+   */
+  async apply(_id: ObjectId, event: CallEvent): Promise<VideoCallDocument> {
+    for (;;) {
+      const current = await this.get(_id);
+      const result = transition(current, event, this.now);
+      if (result.call === current) return current;
+      if (await this.replace(current, result.call)) {
+        await this.publish(result);
+        return result.call;
+      }
+    }
+  }
+
+  /** @returns false if another writer was first. */
+  private async replace(current: VideoCallDocument, next: VideoCallDocument): Promise<boolean> {
+    const { _id, version } = current;
+    const replaced = await this.deps.collections.videoCalls
+      .findOneAndReplace({ _id, version }, next, { projection: { _id: 1 } })
+      .catch(throwAlreadyInCall);
+    return replaced !== null;
+  }
+
+  private async publish({ call, rung, removed }: Transition): Promise<void> {
+    const channel = await this.deps.collections.channels.findOne({ _id: call.channelId });
+    await this.deps.bus.publish({
+      type: 'call.changed',
+      call,
+      audience: channel && audienceOfChannel(channel),
+      rung,
+      removed,
+    });
+  }
+}
+
+function throwAlreadyInCall(error: unknown): never {
+  if (duplicateIndex(error) !== ONE_CALL_PER_USER) throw error;
+  throw new AppError('already_in_call', 'You are in another call. Leave it first.');
+}
+
+function noCall(): AppError {
+  return new AppError('not_found', 'There is no such call.');
+}

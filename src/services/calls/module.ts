@@ -1,0 +1,63 @@
+import type { AccessModule } from '../access/module';
+import type { ChannelsModule } from '../channels/module';
+import type { IdentityModule } from '../identity/module';
+import type { Kernel } from '../kernel/module';
+import type { OperationsModule } from '../operations/module';
+import type { UsersModule } from '../users/module';
+import { VideoCallService } from '../video-call.service';
+import { CallConnections } from './call-connections';
+import { CallRights } from './call-rights';
+import { CallStore } from './call-store';
+import { CallTickets } from './call-tickets';
+import { CallTimeouts } from './call-timeouts';
+import { IceServers, type IceSettings } from './ice-servers';
+
+interface Needs {
+  access: AccessModule;
+  users: UsersModule;
+  operations: OperationsModule;
+  identity: IdentityModule;
+  channels: ChannelsModule;
+}
+
+interface Settings {
+  jwtSecret: string;
+  previousJwtSecret: string | undefined;
+  ice: IceSettings;
+}
+
+export type CallsModule = ReturnType<typeof createCalls>;
+
+export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
+  const { access, writes, rights: version } = needs.access;
+  const { blocks } = needs.users;
+  const { directMessages } = needs.channels;
+  const { sessions } = needs.identity;
+  const store = new CallStore(kernel);
+  const callTickets = new CallTickets(settings.jwtSecret, settings.previousJwtSecret, kernel.clock);
+  const callConnections = new CallConnections({
+    ...kernel,
+    store,
+    sockets: needs.operations.connections,
+    nodeId: kernel.nodes.id,
+  });
+  const rights = new CallRights({ ...kernel, access, rights: version, sessions, store });
+  kernel.lifecycle.register('calls', callConnections);
+  new CallTimeouts({ ...kernel, store, connections: callConnections, rights });
+  return {
+    callTickets,
+    callConnections,
+    videoCalls: new VideoCallService({
+      ...kernel,
+      access,
+      writes,
+      blocks,
+      directMessages,
+      store,
+      connections: callConnections,
+      rights,
+      tickets: callTickets,
+      ice: new IceServers(settings.ice),
+    }),
+  };
+}

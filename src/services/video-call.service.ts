@@ -1,0 +1,312 @@
+import { randomBytes } from 'node:crypto';
+import { ObjectId } from 'mongodb';
+import type { Collections } from '../db/collections';
+import { duplicateIndex } from '../db/mongodb';
+import type { Transactions } from '../db/transaction';
+import type { ChannelDocument } from '../models/channel.model';
+import { MAX_PARTICIPANTS } from '../models/channels/direct-message.model';
+import type { Caller } from '../models/identity/session.model';
+import {
+  toCall,
+  type Call,
+  type CallConnection,
+  type EnterCallInput,
+  type InviteToCallInput,
+  type SetCallMediaInput,
+  type StartCallInput,
+  type VideoCallDocument,
+} from '../models/video-call.model';
+import { AppError } from '../utils/errors';
+import type { Access } from './access/access';
+import type { GuardedWrites } from './access/guarded-writes';
+import type { CallConnections } from './calls/call-connections';
+import { participantOf, type CallEvent, type Device } from './calls/call-machine';
+import type { CallRights } from './calls/call-rights';
+import type { CallStore } from './calls/call-store';
+import type { CallTickets } from './calls/call-tickets';
+import type { IceServers } from './calls/ice-servers';
+import type { DirectMessageService } from './channels/direct-message.service';
+import type { Blocks } from './users/blocks';
+
+/** A call, and what the caller's device needs to connect to it. */
+export interface EnteredCall {
+  call: Call;
+  connection: CallConnection;
+}
+
+/** The dependencies of VideoCallService. */
+export interface VideoCallServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  writes: GuardedWrites;
+  blocks: Blocks;
+  directMessages: DirectMessageService;
+  store: CallStore;
+  connections: CallConnections;
+  rights: CallRights;
+  tickets: CallTickets;
+  ice: IceServers;
+}
+
+/**
+ * Starts calls and changes them on behalf of users: decides who may, and applies the event to the state machine
+ * (calls/call-machine.ts). Entering a call is decided in a transaction that locks what the decision rests on, so that
+ * nobody comes in who has just lost access.
+ *
+ * `socketId` is the socket by which the caller enters. Without one, over REST, it is a socket of the caller's session.
+ */
+export class VideoCallService {
+  constructor(private readonly deps: VideoCallServiceDeps) {}
+
+  /**
+   * Starts a call in a channel, or enters the one that is open: when two people call each other at the same moment, both
+   * are in one call.
+   * @throws AppError not_found, direct_messages_closed, muted, already_in_call, call_full, …
+   */
+  async start(
+    caller: Caller,
+    { userId, channelId, userIds, media }: StartCallInput,
+    socketId?: string,
+  ): Promise<{ call: Call; created: boolean; connection: CallConnection | null }> {
+    const inChannel = channelId ?? (await this.conversationWith(caller, userId!));
+    for (;;) {
+      try {
+        let created = false;
+        const call = await this.deps.rights.guardEntry(caller, () =>
+          this.deps.writes.inChannel(caller, 'call.start', inChannel, {}, async ({ channel }) => {
+            const open = await this.deps.store.openIn(channel._id);
+            created = !open;
+            if (!open) return this.create(caller, channel, userIds, media, socketId);
+            const type = participantOf(open, caller.userId)?.state === 'ringing' ? 'accept' : 'join';
+            return this.enter(caller, open, type, {}, socketId);
+          }),
+        );
+        const connection = call.state === 'ended' ? null : this.connectionOf(call, caller);
+        return { call: toCall(call), created, connection };
+      } catch (error) {
+        // Another node has just started a call in this channel. In the caller's transaction nothing can be read after an
+        // error: then the caller runs it again.
+        if (duplicateIndex(error) !== 'channel_open_unique' || this.deps.transactions.settled()) throw error;
+      }
+    }
+  }
+
+  /**
+   * Answers a call on this device. It stops ringing on the others.
+   * @throws AppError not_found, not_ringing, answered_elsewhere, already_in_call, call_full, call_ended, …
+   */
+  accept(caller: Caller, callId: string, input: EnterCallInput, socketId?: string): Promise<EnteredCall> {
+    return this.guardedEnter(caller, callId, 'accept', input, socketId);
+  }
+
+  /**
+   * Joins a call of a channel, resumes it after a disconnection, or moves it to this device.
+   * @throws AppError not_found, already_in_call, call_full, call_ended, …
+   */
+  join(caller: Caller, callId: string, input: EnterCallInput, socketId?: string): Promise<EnteredCall> {
+    return this.guardedEnter(caller, callId, 'join', input, socketId);
+  }
+
+  /** Refuses a call on all devices. @throws AppError not_found, not_ringing, call_ended */
+  decline(caller: Caller, callId: string): Promise<Call> {
+    return this.applyAsParticipant(caller, callId, { type: 'decline', userId: caller.userId });
+  }
+
+  /** Withdraws a call that nobody has answered. @throws AppError not_found, forbidden, call_answered, call_ended */
+  cancel(caller: Caller, callId: string): Promise<Call> {
+    return this.applyAsParticipant(caller, callId, { type: 'cancel', userId: caller.userId });
+  }
+
+  /** Leaves a call. Repeating it has no effect. @throws AppError not_found, not_in_call */
+  leave(caller: Caller, callId: string): Promise<Call> {
+    return this.applyAsParticipant(caller, callId, { type: 'leave', userId: caller.userId });
+  }
+
+  /**
+   * Ends a call for everybody. Either person of a conversation of two may do it, the user who started the call, and
+   * moderators of the group.
+   * @throws AppError not_found, forbidden, direct_channel
+   */
+  async end(caller: Caller, callId: string): Promise<Call> {
+    const call = await this.find(caller, callId);
+    const isOwn = call.startedBy.equals(caller.userId) || (call.pair && participantOf(call, caller.userId));
+    if (!isOwn) await this.deps.access.channel(caller, 'call.end', call.channelId);
+    const event = { type: 'end', userId: caller.userId, reason: 'ended_for_all' } as const;
+    return toCall(await this.deps.store.apply(call._id, event));
+  }
+
+  /**
+   * Calls further readers of the channel. Those who have blocked the caller are not called.
+   * @throws AppError not_found, not_in_call, call_full, call_ended
+   */
+  async invite(caller: Caller, callId: string, { userIds }: InviteToCallInput): Promise<Call> {
+    const { channelId, _id } = await this.find(caller, callId);
+    const call = await this.deps.writes.inChannel(caller, 'call.join', channelId, {}, async ({ channel }) => {
+      const invited = await this.requireReaders(channel, userIds);
+      const rung = await this.withoutBlockers(caller, invited);
+      const busy = await this.deps.store.findBusy(rung);
+      return this.deps.store.apply(_id, { type: 'invite', userId: caller.userId, userIds: rung, busy });
+    });
+    return toCall(call);
+  }
+
+  /** Tells the others what the caller sends and shows. @throws AppError not_found, not_in_call, call_ended */
+  setMedia(caller: Caller, callId: string, changes: SetCallMediaInput): Promise<Call> {
+    return this.applyAsParticipant(caller, callId, { type: 'set_media', userId: caller.userId, changes });
+  }
+
+  /** Returns a call of a channel that the caller may read. @throws AppError not_found */
+  async get(caller: Caller, callId: string): Promise<Call> {
+    return toCall(await this.find(caller, callId));
+  }
+
+  /** Lists the open calls of the channels that the caller reads, the newest first. */
+  async active(caller: Caller): Promise<Call[]> {
+    const { audiences } = await this.deps.access.readable(caller.userId);
+    const channelIds = audiences.privateChannels.map(({ channelId }) => channelId);
+    const calls = await this.deps.collections.videoCalls
+      .find({
+        open: true,
+        $or: [{ groupId: { $in: audiences.groupIds } }, { channelId: { $in: channelIds } }],
+      })
+      .toArray();
+    const channels = await this.deps.collections.channels
+      .find({ _id: { $in: calls.map(({ channelId }) => channelId) } })
+      .toArray();
+    const readable = await this.deps.access.filterReadable(caller, channels);
+    const isReadable = new Set(readable.map((id) => id.toHexString()));
+    return calls
+      .filter(({ channelId }) => isReadable.has(channelId.toHexString()))
+      .sort((one, other) => (one._id.toHexString() < other._id.toHexString() ? 1 : -1))
+      .map(toCall);
+  }
+
+  private async conversationWith(caller: Caller, userId: string): Promise<string> {
+    const { conversation } = await this.deps.directMessages.start(caller, { userIds: [userId] });
+    return conversation.channel.id;
+  }
+
+  private async guardedEnter(
+    caller: Caller,
+    callId: string,
+    type: 'accept' | 'join',
+    input: EnterCallInput,
+    socketId: string | undefined,
+  ): Promise<EnteredCall> {
+    const { channelId, _id } = await this.find(caller, callId);
+    const call = await this.deps.rights.guardEntry(caller, () =>
+      this.deps.writes.inChannel(caller, 'call.join', channelId, {}, async () =>
+        this.enter(caller, await this.deps.store.get(_id), type, input, socketId),
+      ),
+    );
+    return { call: toCall(call), connection: this.connectionOf(call, caller) };
+  }
+
+  /** Enters a call, in the transaction in which this was decided. */
+  private async enter(
+    caller: Caller,
+    { _id }: VideoCallDocument,
+    type: 'accept' | 'join',
+    { peerId }: EnterCallInput,
+    socketId: string | undefined,
+  ): Promise<VideoCallDocument> {
+    const device = this.deviceOf(caller, peerId, socketId);
+    const call = await this.deps.store.apply(_id, { type, userId: caller.userId, device });
+    await this.deps.connections.watch(call, caller.userId);
+    return call;
+  }
+
+  private async create(
+    caller: Caller,
+    channel: ChannelDocument,
+    userIds: string[] | undefined,
+    media: StartCallInput['media'],
+    socketId: string | undefined,
+  ): Promise<VideoCallDocument> {
+    const called = await this.calledBy(caller, channel, userIds);
+    const call = await this.deps.store.start({
+      _id: new ObjectId(),
+      channelId: channel._id,
+      groupId: channel.groupId,
+      pair: channel.directKey !== undefined,
+      media,
+      startedBy: caller.userId,
+      device: this.deviceOf(caller, undefined, socketId),
+      userIds: called,
+      busy: await this.deps.store.findBusy(called),
+    });
+    await this.deps.connections.watch(call, caller.userId);
+    return call;
+  }
+
+  /** The users whom a new call calls. @throws AppError not_found if one of `userIds` does not read the channel */
+  private async calledBy(
+    caller: Caller,
+    channel: ChannelDocument,
+    userIds: string[] | undefined,
+  ): Promise<ObjectId[]> {
+    const isOther = (id: ObjectId) => !id.equals(caller.userId);
+    if (userIds) {
+      return this.withoutBlockers(caller, (await this.requireReaders(channel, userIds)).filter(isOther));
+    }
+    if (channel.kind !== 'direct') return [];
+    const readers = await this.deps.access.readersOf(channel, MAX_PARTICIPANTS);
+    const others = readers.map(({ userId }) => userId).filter(isOther);
+    return this.withoutBlockers(caller, others);
+  }
+
+  private async requireReaders(channel: ChannelDocument, userIds: string[]): Promise<ObjectId[]> {
+    const ids = [...new Set(userIds)].map((id) => new ObjectId(id));
+    const readers = await this.deps.access.filterReaders(channel._id, ids);
+    if (readers.length < ids.length) {
+      throw new AppError('not_found', 'One of these users does not exist, or cannot read the channel.');
+    }
+    return readers;
+  }
+
+  private async withoutBlockers({ userId }: Caller, userIds: ObjectId[]): Promise<ObjectId[]> {
+    const blockers = await this.deps.blocks.findBlockers(userId, userIds);
+    return userIds.filter((id) => !blockers.has(id.toHexString()));
+  }
+
+  private async applyAsParticipant(caller: Caller, callId: string, event: CallEvent): Promise<Call> {
+    const { _id } = await this.find(caller, callId);
+    return toCall(await this.deps.store.apply(_id, event));
+  }
+
+  /** Finds a call whose channel the caller may read. @throws AppError not_found */
+  private async find(caller: Caller, callId: string): Promise<VideoCallDocument> {
+    const _id = new ObjectId(callId);
+    const call = await this.deps.collections.videoCalls.findOne({ _id });
+    // Without a call any id will do: access then throws not_found.
+    await this.deps.access.channel(caller, 'channel.read', call?.channelId ?? _id);
+    return call!;
+  }
+
+  private deviceOf(caller: Caller, peerId: string | undefined, socketId: string | undefined): Device {
+    return {
+      sessionId: caller.sessionId,
+      newPeerId: randomBytes(16).toString('hex'),
+      ...(peerId !== undefined && { peerId }),
+      connection: this.deps.connections.socketOf(caller, socketId),
+    };
+  }
+
+  /** What the caller's device needs to connect to the other participants. */
+  private connectionOf(call: VideoCallDocument, { userId, sessionId }: Caller): CallConnection {
+    const { peerId } = participantOf(call, userId)!.place!;
+    const { ticket, ticketExpiresAt } = this.deps.tickets.issue({
+      userId,
+      sessionId,
+      callId: call._id,
+      peerId,
+    });
+    return {
+      peerId,
+      ticket,
+      ticketExpiresAt,
+      ...this.deps.ice.forUser(userId, this.deps.store.now),
+    };
+  }
+}

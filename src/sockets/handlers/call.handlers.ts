@@ -1,0 +1,35 @@
+import type { VideoCallService } from '../../services/video-call.service';
+import type { Handlers } from './handler.types';
+
+/** @param socketId the socket by which the user enters calls: they stay in a call while it is open. */
+export function callHandlers(
+  socketId: string,
+  calls: VideoCallService,
+): Pick<
+  Handlers,
+  | 'call:start'
+  | 'call:accept'
+  | 'call:join'
+  | 'call:decline'
+  | 'call:cancel'
+  | 'call:leave'
+  | 'call:end'
+  | 'call:invite'
+  | 'call:set_media'
+> {
+  return {
+    'call:start': (caller, input) => calls.start(caller, input, socketId),
+    'call:accept': (caller, { callId, ...input }) => calls.accept(caller, callId, input, socketId),
+    'call:join': (caller, { callId, ...input }) => calls.join(caller, callId, input, socketId),
+    'call:decline': async (caller, { callId }) => ({ call: await calls.decline(caller, callId) }),
+    'call:cancel': async (caller, { callId }) => ({ call: await calls.cancel(caller, callId) }),
+    'call:leave': async (caller, { callId }) => ({ call: await calls.leave(caller, callId) }),
+    'call:end': async (caller, { callId }) => ({ call: await calls.end(caller, callId) }),
+    'call:invite': async (caller, { callId, ...input }) => ({
+      call: await calls.invite(caller, callId, input),
+    }),
+    'call:set_media': async (caller, { callId, ...changes }) => ({
+      call: await calls.setMedia(caller, callId, changes),
+    }),
+  };
+}
