@@ -7,6 +7,7 @@ import { TurnClient, type TurnCredentials } from '../../fixtures/turn-client';
 import { until } from '../../fixtures/until';
 
 const SECRET = 'the static-auth-secret of the tests';
+const NEXT_SECRET = 'the secret that replaces it';
 const STUN = 'stun:stun.example.org';
 const TURN = 'turn:turn.example.org';
 
@@ -68,7 +69,11 @@ if (!HAS_COTURN) console.warn('The TURN credentials are not tested with coturn: 
   const clients: TurnClient[] = [];
 
   beforeAll(async () => {
-    coturn = await startCoturn(SECRET, ['user-quota=2', 'stale-nonce=1']);
+    coturn = await startCoturn(SECRET, [
+      'user-quota=2',
+      'stale-nonce=1',
+      `static-auth-secret=${NEXT_SECRET}`,
+    ]);
   });
   afterEach(() => clients.splice(0).forEach((client) => client.close()));
   afterAll(() => coturn.close());
@@ -115,6 +120,13 @@ if (!HAS_COTURN) console.warn('The TURN credentials are not tested with coturn: 
     });
     await until(async () => (await allocate(short)).code === 401);
     expect(await client!.refresh()).toEqual({ code: 200 });
+  });
+
+  it('accepts credentials of either secret while one replaces the other', async () => {
+    const next = { ...turn([coturn.url]), secret: NEXT_SECRET };
+    const { iceServers } = new IceServers({ stunUrls: [], turn: next }).forUser(new ObjectId());
+    expect(await allocate(iceServers[0]!)).toMatchObject({ code: 200 });
+    expect(await allocate(credentials())).toMatchObject({ code: 200 });
   });
 
   it('counts all credentials of one user together for its quota', async () => {
