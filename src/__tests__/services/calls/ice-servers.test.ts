@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { ObjectId } from 'mongodb';
 import { IceServers, type IceSettings } from '../../../services/calls/ice-servers';
 import { HAS_COTURN, startCoturn, type Coturn } from '../../fixtures/coturn';
+import { signUpAll } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
 import { TurnClient, type TurnCredentials } from '../../fixtures/turn-client';
 import { until } from '../../fixtures/until';
 
@@ -92,8 +94,39 @@ if (!HAS_COTURN) console.warn('The TURN credentials are not tested with coturn: 
 
   const allocate = async (given: TurnCredentials) => (await connect(given)).allocate();
 
-  it('allocates a relay with the credentials', async () => {
-    expect(await allocate(credentials())).toEqual({ code: 200, relayed: '127.0.0.1' });
+  it('allocates a relay with the credentials of each participant of a call, which only they get', async () => {
+    const settings = { TURN_URLS: coturn.url, TURN_SECRET: SECRET, TURN_TTL_SECONDS: '300' };
+    const server: TestServer = await startTestServer(settings);
+    try {
+      const { api } = server;
+      const { alice, bob, eve } = await signUpAll(api, 'alice', 'bob', 'eve');
+      const before = Date.now();
+      const started = await api.post('/api/video-calls', { userId: bob.id }, alice.token);
+      expect(started.status).toBe(201);
+      const path = `/api/video-calls/${started.body.call.id}`;
+      const accepted = await api.post(`${path}/accept`, {}, bob.token);
+      const joined = await api.post(`${path}/join`, {}, eve.token);
+      expect(joined.status).toBe(404);
+      expect(JSON.stringify([joined.body, accepted.body.call])).not.toContain('credential');
+      for (const [user, { body }] of [
+        [alice, started],
+        [bob, accepted],
+      ] as const) {
+        const { iceServers, iceExpiresAt } = body.connection;
+        expect(iceServers).toEqual([
+          {
+            urls: [coturn.url],
+            username: `${Date.parse(iceExpiresAt) / 1000}:${user.id}`,
+            credential: expect.any(String),
+          },
+        ]);
+        expect(Date.parse(iceExpiresAt)).toBeGreaterThan(before + 299_000);
+        expect(Date.parse(iceExpiresAt)).toBeLessThanOrEqual(Date.now() + 300_000);
+        expect(await allocate(iceServers[0])).toEqual({ code: 200, relayed: '127.0.0.1' });
+      }
+    } finally {
+      await server.close();
+    }
   });
 
   it('refuses credentials that have expired', async () => {
