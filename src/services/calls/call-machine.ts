@@ -270,7 +270,8 @@ export function startCall(input: NewCall, now: Date): Transition {
     answeredAt: null,
     endedAt: null,
   };
-  const draft: Draft = { call, now, rung: [], removed: [], endReason: 'busy' };
+  const endReason = busy.length > 0 ? 'busy' : 'no_answer';
+  const draft: Draft = { call, now, rung: [], removed: [], endReason };
   const caller = newParticipant(input.startedBy, null);
   call.participants.push(caller);
   enter(draft, caller, device);
