@@ -207,7 +207,8 @@ const REFUSALS: Partial<Record<ErrorCode, string>> = {
   call_ended: 'The call has ended.',
   call_answered: 'The call has been answered. Leave it instead.',
   call_full: `A call has at most ${MAX_JOINED} people.`,
-  answered_elsewhere: 'You are in this call on another device. Join it to move it to this one.',
+  answered_elsewhere:
+    'You are in this call on another device. Join it without `peerId` to move it to this one.',
   not_ringing: 'You are not being called.',
   not_in_call: 'You are not in this call.',
   forbidden: 'Only the user who started the call may cancel it.',
@@ -295,6 +296,9 @@ function join(draft: Draft, { userId, device }: { userId: ObjectId; device: Devi
     own = newParticipant(userId, null);
     call.participants.push(own);
   }
+  // A device that resumes must not take the call from the one to which the user has moved it meanwhile.
+  const resumes = device.peerId !== undefined;
+  if (resumes && own.state === 'joined' && !isSameDevice(own, device)) return 'answered_elsewhere';
   return enter(draft, own, device);
 }
 
@@ -564,8 +568,8 @@ function isOpen(own: CallParticipant | undefined): own is CallParticipant {
 /** Whether a user who has joined enters again on the device on which they are in the call. */
 function isSameDevice({ place, connection }: CallParticipant, device: Device): boolean {
   if (!place?.sessionId.equals(device.sessionId)) return false;
-  if (device.peerId !== undefined) return device.peerId === place.peerId;
-  // A repeated request, such as a double click.
+  if (device.peerId === place.peerId) return true;
+  // A repeated request, such as a double click, or one whose answer with a new peer id was lost.
   return device.connection !== null && connection?.id === device.connection.id;
 }
 

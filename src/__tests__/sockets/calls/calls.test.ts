@@ -134,6 +134,33 @@ describe('calls', () => {
     });
   });
 
+  it('moves to another device only on purpose, and repeats its answer to one that resumes', async () => {
+    const { bob, a, b, callId } = await talking();
+    const first = await ask(b, 'call:join', { callId });
+    const { peerId } = first.connection;
+    expect((await ask(b, 'call:join', { callId, peerId })).connection.peerId).toBe(peerId);
+    const other = await device(bob);
+    const moved = await ask(other, 'call:join', { callId });
+    expect(moved.connection.peerId).not.toBe(peerId);
+    // The first device has missed this, because it was disconnected.
+    expect(await b.ask('call:join', { callId, peerId })).toMatchObject({
+      error: { code: 'answered_elsewhere' },
+    });
+    const { body } = await server.api.get(`/api/video-calls/${callId}`, bob.token);
+    expect(body.call).toEqual(moved.call);
+
+    // The answer with a new peer id may be lost, and asked for again with the earlier one.
+    other.close();
+    await when(a, ({ participants }) =>
+      participants.some(({ connected, state }) => state === 'joined' && !connected),
+    );
+    await clock.advance(1000);
+    const again = await ask(b, 'call:join', { callId });
+    expect(await ask(b, 'call:join', { callId, peerId })).toMatchObject({
+      connection: { peerId: again.connection.peerId },
+    });
+  });
+
   it('ends a call of two when one blocks the other, before the block returns', async () => {
     const { alice, bob, a, callId } = await talking();
     const blocked = await server.api.call('put', `/api/users/me/blocks/${alice.id}`, { token: bob.token });
