@@ -58,4 +58,15 @@ export default tseslint.config(
       },
     },
   },
+  {
+    files: ['client/call-page/*.mjs'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...['URL', 'URLSearchParams', 'alert', 'clearTimeout', 'console', 'document', 'fetch', 'location'],
+          ...['MediaStream', 'navigator', 'sessionStorage', 'setTimeout'],
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
 );
