@@ -115,6 +115,8 @@ export interface VideoCallDocument {
   aloneSince?: Date;
   /** The message in the channel that shows the call; null until it is written. */
   messageId: ObjectId | null;
+  /** The conversation of two in which it began, and its message there, if it was moved to one of several people. */
+  movedFrom?: { channelId: ObjectId; messageId: ObjectId | null };
   createdAt: Date;
   /** When the second person joined. */
   answeredAt: Date | null;

@@ -122,7 +122,8 @@ export function videoCallRoutes(videoCalls: VideoCallService): ApiRoute[] {
       path: '/api/video-calls/:callId/invite',
       operationId: 'inviteToCall',
       tag,
-      summary: 'Call further readers of the channel. Requires being in the call.',
+      summary:
+        'Call further readers of the channel. A call of two goes on in a new conversation with the people who are called. Requires being in the call.',
       params: callParams,
       body: inviteToCallInput,
       replies: currentCall,

@@ -137,18 +137,18 @@ export class VideoCallService {
   }
 
   /**
-   * Calls further readers of the channel. Those who have blocked the caller are not called.
-   * @throws AppError not_found, not_in_call, call_full, call_ended
+   * Calls further people: readers of the channel, or anybody to whom the caller may write if it is a call of two. Such a call
+   * goes on in a new conversation with all of them. Those who have blocked the caller are not called.
+   * @throws AppError not_found, not_in_call, call_full, call_ended, direct_messages_closed, consent_required, …
    */
   async invite(caller: Caller, callId: string, { userIds }: InviteToCallInput): Promise<Call> {
-    const { channelId, _id } = await this.find(caller, callId);
-    const call = await this.deps.writes.inChannel(caller, 'call.join', channelId, {}, async ({ channel }) => {
-      const invited = await this.requireReaders(channel, userIds);
-      const rung = await this.withoutBlockers(caller, invited);
-      const busy = await this.deps.store.findBusy(rung);
-      return this.deps.store.apply(_id, { type: 'invite', userId: caller.userId, userIds: rung, busy });
-    });
-    return toCall(call);
+    const call = await this.find(caller, callId);
+    const isNew = (id: string) => !participantOf(call, new ObjectId(id));
+    if (call.pair && userIds.some(isNew)) return this.inviteToPair(caller, call, userIds.filter(isNew));
+    const invited = await this.inGuardedChannel(caller, call.channelId, userIds, (called) =>
+      this.deps.store.apply(call._id, { type: 'invite', userId: caller.userId, ...called }),
+    );
+    return toCall(invited);
   }
 
   /** Tells the others what the caller sends and shows. @throws AppError not_found, not_in_call, call_ended */
@@ -180,6 +180,37 @@ export class VideoCallService {
       .filter(({ channelId }) => isReadable.has(channelId.toHexString()))
       .sort((one, other) => (one._id.toHexString() < other._id.toHexString() ? 1 : -1))
       .map(toCall);
+  }
+
+  /** Moves a call of two to a new conversation with further people, and calls them. */
+  private async inviteToPair(caller: Caller, call: VideoCallDocument, userIds: string[]): Promise<Call> {
+    if (participantOf(call, caller.userId)?.state !== 'joined' || call.state === 'ended') {
+      throw new AppError('not_in_call', 'You are not in this call.');
+    }
+    const moved = await this.deps.transactions.run(async () => {
+      const { conversation } = await this.deps.directMessages.add(caller, call.channelId.toHexString(), {
+        userIds,
+      });
+      const channelId = new ObjectId(conversation.channel.id);
+      return this.inGuardedChannel(caller, channelId, userIds, (called) =>
+        this.deps.store.apply(call._id, { type: 'move', userId: caller.userId, channelId, ...called }),
+      );
+    });
+    return toCall(moved);
+  }
+
+  /** Runs work with the readers of a channel whom a participant calls, under the locks of the channel. */
+  private inGuardedChannel(
+    caller: Caller,
+    channelId: ObjectId,
+    userIds: string[],
+    work: (called: { userIds: ObjectId[]; busy: ObjectId[] }) => Promise<VideoCallDocument>,
+  ): Promise<VideoCallDocument> {
+    return this.deps.writes.inChannel(caller, 'call.join', channelId, {}, async ({ channel }) => {
+      const readers = await this.requireReaders(channel, userIds);
+      const called = await this.withoutBlockers(caller, readers);
+      return work({ userIds: called, busy: await this.deps.store.findBusy(called) });
+    });
   }
 
   private async conversationWith(caller: Caller, userId: string): Promise<string> {

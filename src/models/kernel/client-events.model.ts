@@ -217,7 +217,8 @@ export const CLIENT_EVENTS = {
     data: callReply,
   },
   'call:invite': {
-    summary: 'Calls further readers of the channel. Requires being in the call.',
+    summary:
+      'Calls further readers of the channel. A call of two goes on in a new conversation with the people who are called. Requires being in the call.',
     payload: withIdempotencyKey(inviteToCallEvent),
     data: callReply,
     operation: 'inviteToCall',

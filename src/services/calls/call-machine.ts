@@ -42,6 +42,11 @@ export type CallEvent =
   | { type: 'leave'; userId: ObjectId; sessionId?: ObjectId }
   /** @property busy those of `userIds` who are in another call. */
   | { type: 'invite'; userId: ObjectId; userIds: ObjectId[]; busy: ObjectId[] }
+  /**
+   * A call of two goes on in a conversation of several people, to which `userIds` belong.
+   * @property busy those of `userIds` who are in another call.
+   */
+  | { type: 'move'; userId: ObjectId; channelId: ObjectId; userIds: ObjectId[]; busy: ObjectId[] }
   | { type: 'set_media'; userId: ObjectId; changes: SetCallMediaInput }
   /** The peer of a participant has connected. */
   | {
@@ -150,6 +155,13 @@ export const CALL_TABLE: { readonly [Type in CallEventType]: Row<Extract<CallEve
     tells: ['readers', 'rung'],
     ringing: { apply: invite, to: ['ringing'] },
     active: { apply: invite, to: ['active'] },
+    ended: ENDED,
+  },
+  move: {
+    who: 'A participant of a call of two who calls further people: it goes on in a new conversation with all of them.',
+    tells: ['readers', 'rung'],
+    ringing: { apply: move, to: ['ringing'] },
+    active: { apply: move, to: ['active'] },
     ended: ENDED,
   },
   set_media: {
@@ -358,6 +370,18 @@ function invite(draft: Draft, event: { userId: ObjectId; userIds: ObjectId[]; bu
   const open = event.userIds.filter((id) => !isOpen(participantOf(call, id)));
   if (open.length === 0) return 'same';
   ring(draft, event.userId, open, event.busy);
+  return undefined;
+}
+
+function move(draft: Draft, event: Extract<CallEvent, { type: 'move' }>) {
+  const { call } = draft;
+  if (participantOf(call, event.userId)?.state !== 'joined') return 'not_in_call';
+  // It has been moved already.
+  if (!call.pair) return 'not_in_call';
+  const { channelId, messageId } = call;
+  Object.assign(call, { channelId: event.channelId, pair: false, messageId: null });
+  call.movedFrom = { channelId, messageId };
+  ring(draft, event.userId, event.userIds, event.busy);
   return undefined;
 }
 

@@ -187,4 +187,25 @@ describe('calls', () => {
     await b.waitFor('call:removed', ({ callId }) => callId === call.id);
     expect(await b.ask('call:join', { callId: call.id })).toMatchObject({ error: { code: 'not_found' } });
   });
+
+  it('takes a call of two to a new conversation when one of them calls a third person', async () => {
+    const { bob, a, b, callId } = await talking();
+    const { carol } = await people('carol');
+    const c = await device(carol);
+    const before = (await ask(a, 'call:set_media', { callId, hand: true })).call;
+    const { call } = await ask(b, 'call:invite', { callId, userIds: [carol.id] });
+    expect(call.channelId).not.toBe(before.channelId);
+    expect(stateOf(call, bob)).toBe('joined');
+    await c.waitFor('call:ringing', ({ call: { id } }) => id === callId);
+    await when(a, ({ channelId }) => channelId === call.channelId);
+    const joined = await ask(c, 'call:accept', { callId });
+    expect(joined.call.participants.map(({ state }: { state: string }) => state)).toEqual([
+      'joined',
+      'joined',
+      'joined',
+    ]);
+    await ask(a, 'call:leave', { callId });
+    const { body } = await server.api.get(`/api/video-calls/${callId}`, carol.token);
+    expect(body.call.state).toBe('active');
+  });
 });
