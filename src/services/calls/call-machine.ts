@@ -320,8 +320,7 @@ function enter(draft: Draft, own: CallParticipant, device: Device) {
   const { sessionId, connection } = device;
   if (own.state === 'joined') {
     if (isSameDevice(own, device)) {
-      // The peer is a better connection than the socket.
-      if (!connection || own.connection) return 'same';
+      if (!connection || keepsConnection(own.connection, connection)) return 'same';
       own.connection = connection;
       own.leaveAt = null;
       return undefined;
@@ -595,6 +594,15 @@ function isSameDevice({ place, connection }: CallParticipant, device: Device): b
   if (device.peerId === place.peerId) return true;
   // A repeated request, such as a double click, or one whose answer with a new peer id was lost.
   return device.connection !== null && connection?.id === device.connection.id;
+}
+
+/**
+ * Whether a participant keeps their connection when their device resumes the call with a socket. A former socket may be
+ * lost without the server having noticed, because its node was killed or the device has changed its network. A peer on
+ * another node may be, too; one on this node reports its end.
+ */
+function keepsConnection(own: CallConnectionRecord | null, resumed: CallConnectionRecord): boolean {
+  return own?.id === resumed.id || (own?.kind === 'peer' && own.nodeId === resumed.nodeId);
 }
 
 function assignOrDelete<Key extends 'aloneSince' | 'open' | 'inCall' | 'dueAt'>(
