@@ -1,0 +1,106 @@
+import type { Call } from '../../models/video-call.model';
+import { createApi } from '../fixtures/api';
+import { createRoom, signUp, type Person } from '../fixtures/people';
+import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { connect, type Client } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
+
+afterAll(cleanUp);
+
+interface User extends Person {
+  client: Client;
+}
+
+const ok = <Data>(answer: { ok: true; data: Data } | { ok: false; error: unknown }): Data => {
+  if (!answer.ok) throw new Error(JSON.stringify(answer.error));
+  return answer.data;
+};
+
+test('kill -9 with a call in each state: after the restart each ends or goes on, and everybody can call again', async () => {
+  const settings = { DATA_DIR: await temporaryFolder(), THROTTLE_ENABLED: 'false' };
+  const server = await spawnServer(settings);
+  const url = await server.listening();
+  const api = await createApi(url);
+  const admin = await signUp(api, 'admin');
+  const connectAs = async (name: string): Promise<User> => {
+    const person = await signUp(api, name);
+    const options = { transports: ['websocket'], reconnectionDelay: 100, reconnectionDelayMax: 500 };
+    return { ...person, client: await connect(url, person.token, options) };
+  };
+  const pair = async (name: string) => [await connectAs(name), await connectAs(name)] as const;
+  const ring = async ([caller, callee]: readonly [User, User]) =>
+    ok(await caller.client.ask('call:start', { userId: callee.id }));
+  const accept = async ([, callee]: readonly [User, User], callId: string) =>
+    ok(await callee.client.ask('call:accept', { callId }));
+  const get = async (callId: string, { token }: Person): Promise<Call> =>
+    (await api.get(`/api/video-calls/${callId}`, token)).body.call;
+
+  const ringing = await pair('ringing');
+  const answered = await pair('answered');
+  const leaving = await pair('leaving');
+  const staying = await pair('staying');
+  const answering = await pair('answering');
+  const alone = await pair('alone');
+  const everybody = [ringing, answered, leaving, staying, answering, alone].flat();
+  const { channelId } = await createRoom(api, admin, [...alone]);
+
+  // An active call.
+  const { call: active } = await ring(answered);
+  await accept(answered, active.id);
+  // An active call that goes on, because both come back.
+  const kept = await ring(staying);
+  const { connection: keptByCallee } = await accept(staying, kept.call.id);
+  // An active call of which one has lost the connection.
+  const { call: left } = await ring(leaving);
+  await accept(leaving, left.id);
+  leaving[1].client.close();
+  await until(async () => !(await get(left.id, leaving[0])).participants[1]!.connected);
+  // A call in a channel with a single person in it.
+  const { call: lonely } = ok(await alone[0].client.ask('call:start', { channelId }));
+  // A call that rings, and one that is being answered.
+  const { call: unanswered } = await ring(ringing);
+  const { call: beingAnswered } = await ring(answering);
+  answering[1].client.socket.emit('call:accept', { callId: beingAnswered.id }, () => {});
+  await server.end('SIGKILL');
+  for (const { client } of everybody) if (!staying.some((one) => one.client === client)) client.close();
+
+  // Clients reconnect by themselves, and resume the call with the peer id that they had.
+  const peers = [kept.connection!.peerId, keptByCallee.peerId];
+  const resumed = staying.map(async ({ client }, index) => {
+    await new Promise<void>((resolve) => client.socket.once('connect', resolve));
+    return ok(await client.ask('call:join', { callId: kept.call.id, peerId: peers[index]! })).connection
+      .peerId;
+  });
+  const again = await spawnServer({ ...settings, PORT: new URL(url).port });
+  await again.listening();
+  expect(await Promise.all(resumed)).toEqual(peers);
+
+  const ended = async (callId: string, person: Person) => {
+    await until(async () => (await get(callId, person)).state === 'ended', 60_000);
+    const { outcome, endReason, participants } = await get(callId, person);
+    return [outcome, endReason, ...participants.map(({ state }) => state)];
+  };
+  const completed = ['completed', 'connection_lost', 'left', 'left'];
+  expect(await ended(active.id, answered[0])).toEqual(completed);
+  expect(await ended(left.id, leaving[0])).toEqual(completed);
+  expect(await ended(lonely.id, alone[1])).toEqual(['cancelled', 'connection_lost', 'left']);
+  // Whichever was first: the end of the ringing, or that of the time in which the caller could come back.
+  const unansweredEnds = [
+    ['cancelled', 'connection_lost', 'left', 'missed'],
+    ['missed', 'no_answer', 'left', 'missed'],
+  ];
+  expect(unansweredEnds).toContainEqual(await ended(unanswered.id, ringing[1]));
+  expect([...unansweredEnds, completed]).toContainEqual(await ended(beingAnswered.id, answering[1]));
+
+  const { state, participants } = await get(kept.call.id, staying[0]);
+  expect([state, ...participants.map(({ connected }) => connected)]).toEqual(['active', true, true]);
+  ok(await staying[0].client.ask('call:leave', { callId: kept.call.id }));
+  expect(await ended(kept.call.id, staying[1])).toEqual(['completed', 'hung_up', 'left', 'left']);
+
+  for (const [caller, callee] of [ringing, answered, leaving, staying, answering, alone]) {
+    const { status, body } = await api.post('/api/video-calls', { userId: callee.id }, caller.token);
+    expect([status, body.created, body.call.state]).toEqual([201, true, 'ringing']);
+  }
+  for (const { client } of staying) client.close();
+  await again.end('SIGTERM');
+}, 180_000);
