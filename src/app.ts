@@ -20,7 +20,7 @@ import { VERSION } from './utils/version';
 
 /**
  * Creates the Express app.
- * @param parts further routers by path, mounted after the API: the HTTP interface of PeerJS.
+ * @param parts further routers by path, mounted after the API in this order: the HTTP interface of PeerJS.
  */
 export function createApp(context: Context, parts: Record<string, express.RequestHandler> = {}): Express {
   const { config, logger, services } = context;

@@ -42,7 +42,7 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
   const lifecycle = new Lifecycle(logger);
   const sockets = createSocketServer(context);
   const peers = config.peerjs.enabled ? createPeerServer(context, peerLimits) : undefined;
-  const app = createApp(context, peers && { [peerjsConfig.mountPath]: peers.app });
+  const app = createApp(context, peers?.routes);
   const inFlight = new Set<ServerResponse>();
   const listener = createServer((request, response) => {
     inFlight.add(response);

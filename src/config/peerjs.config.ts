@@ -8,6 +8,8 @@ export const peerjsConfig = {
   mountPath: '/peerjs',
   /** The path of its WebSocket: PeerJS appends a segment of its own to the mount path. */
   webSocketPath: '/peerjs/peerjs',
+  /** The path at which clients get the id of their ticket over HTTP. */
+  idPath: '/peerjs/peerjs/id',
   key: 'peerjs',
   /**
    * Milliseconds without a heartbeat after which a peer is dropped. Clients send one every 5 seconds, but browsers slow

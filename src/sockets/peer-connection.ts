@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { ObjectId } from 'mongodb';
 import type { WebSocket } from 'ws';
 import type { PeerLimits } from '../config/peerjs.config';
 import type { PeerSignal } from '../models/calls/peer.model';
@@ -7,8 +8,6 @@ import { AppError, toPublicError } from '../utils/errors';
 import { FrameMeter } from './frame-meter';
 import { errorFrame, readFrame } from './peer-frame';
 
-/** Frames that may wait while earlier ones are handled; when the inbox is full, reading from the connection pauses. */
-const MAX_INBOX_FRAMES = 32;
 /** A connection with more unsent bytes is terminated when it ends: closing it would wait for its client to read. */
 const MAX_GRACEFUL_CLOSE_BYTES = 64 * 1024;
 
@@ -17,6 +16,8 @@ export type PeerEnd =
   | 'closed'
   | 'left'
   | 'taken_over'
+  | 'call_ended'
+  | 'not_in_call'
   | 'session_ended'
   | 'token_expired'
   | 'maintenance'
@@ -35,11 +36,20 @@ export interface UnsentTotal {
 
 /** Receives the frames, the end and the errors of a connection. */
 export interface PeerFrameHandler {
-  /** Forwards a frame to another peer. The frames of one connection are forwarded one at a time. */
-  forward(sender: PeerConnection, frame: PeerSignal): Promise<void>;
+  /** Forwards a frame to another peer. */
+  forward(sender: PeerConnection, frame: PeerSignal): void;
   ended(connection: PeerConnection, reason: PeerEnd): void;
   /** Reports an error of the library or of forwarding. */
   failed(error: unknown): void;
+}
+
+/** A peer that may connect. */
+export interface AdmittedPeer {
+  /** Unique per connection; successive connections of a peer have different ones. */
+  connectionId: string;
+  peerId: string;
+  callId: ObjectId;
+  caller: Caller;
 }
 
 /**
@@ -48,9 +58,11 @@ export interface PeerFrameHandler {
  */
 export class PeerConnection {
   readonly librarySocket: WebSocket;
+  readonly connectionId: string;
+  readonly peerId: string;
+  readonly callId: ObjectId;
+  readonly caller: Caller;
   private readonly emitter = new EventEmitter();
-  private readonly inbox: PeerSignal[] = [];
-  private isWorking = false;
   private reason: PeerEnd | undefined;
   /** Bytes that were sent, but that the operating system has not accepted yet. */
   private unsent = 0;
@@ -61,16 +73,17 @@ export class PeerConnection {
 
   constructor(
     private readonly webSocket: WebSocket,
-    /** Unique per connection; successive connections of a peer have different ones. */
-    readonly connectionId: string,
-    readonly peerId: string,
-    readonly caller: Caller,
+    { connectionId, peerId, callId, caller }: AdmittedPeer,
     private readonly limits: PeerLimits,
     /** Counts the frames of all connections of the user. */
     private readonly userMeter: FrameMeter,
     private readonly total: UnsentTotal,
     private readonly handler: PeerFrameHandler,
   ) {
+    this.connectionId = connectionId;
+    this.peerId = peerId;
+    this.callId = callId;
+    this.caller = caller;
     this.meter = new FrameMeter(limits.rate);
     this.librarySocket = Object.assign(this.emitter, {
       send: (text: string) => this.send(text),
@@ -91,12 +104,6 @@ export class PeerConnection {
   /** Passes a valid frame to the library, which adds the sender's id to it. */
   passToLibrary(frame: PeerSignal | { type: 'HEARTBEAT' }): void {
     if (!this.isEnded) this.emitToLibrary('message', JSON.stringify(frame));
-  }
-
-  /** Handles frames again, before those that arrived after them. */
-  retry(frames: readonly PeerSignal[]): void {
-    this.inbox.unshift(...frames);
-    this.work();
   }
 
   /**
@@ -148,8 +155,6 @@ export class PeerConnection {
 
   /** Pings the client, or disconnects it if it has not answered the previous ping. */
   ping(): void {
-    // While reading is paused, a pong cannot arrive.
-    if (this.webSocket.isPaused) return;
     if (!this.hasAnsweredPing) return this.end('unanswered');
     this.hasAnsweredPing = false;
     this.webSocket.ping(String(++this.pingsSent));
@@ -164,12 +169,9 @@ export class PeerConnection {
     if (this.isEnded) return;
     this.reason = reason;
     this.total.bytes -= this.unsent;
-    this.inbox.length = 0;
     this.emitToLibrary('close');
     this.handler.ended(this, reason);
     this.webSocket.close(reason === 'server_closing' ? 1001 : 1000, reason);
-    // The answer to the closing handshake arrives only while reading is not paused.
-    this.webSocket.resume();
     if (ABRUPT_ENDS.includes(reason) || this.unsent > MAX_GRACEFUL_CLOSE_BYTES) this.webSocket.terminate();
   }
 
@@ -179,30 +181,13 @@ export class PeerConnection {
     const frame = readFrame(data, this.limits.maxDepth);
     if ('error' in frame) return this.send(errorFrame(frame.error));
     if (frame.value.type === 'HEARTBEAT') return this.passToLibrary(frame.value);
-    this.inbox.push(frame.value);
-    if (this.inbox.length >= MAX_INBOX_FRAMES) this.webSocket.pause();
-    this.work();
+    if (frame.value.type === 'LEAVE' && frame.value.dst === '') this.end('left');
+    else this.forward(frame.value);
   }
 
-  private work(): void {
-    if (this.isWorking) return;
-    this.isWorking = true;
-    void this.handleInbox().finally(() => {
-      this.isWorking = false;
-      if (this.webSocket.isPaused) this.webSocket.resume();
-    });
-  }
-
-  private async handleInbox(): Promise<void> {
-    for (let frame = this.inbox.shift(); frame && !this.isEnded; frame = this.inbox.shift()) {
-      if (frame.type === 'LEAVE' && frame.dst === '') this.end('left');
-      else await this.forward(frame);
-    }
-  }
-
-  private async forward(frame: PeerSignal): Promise<void> {
+  private forward(frame: PeerSignal): void {
     try {
-      await this.handler.forward(this, frame);
+      this.handler.forward(this, frame);
     } catch (error) {
       this.handler.failed(error);
       this.sendUnreachable(frame.dst);

@@ -7,8 +7,8 @@ import { peerjsConfig } from '../config/peerjs.config';
 import type { Logger } from '../utils/logger';
 import { LibraryTimers } from './library-timers';
 
-/** The HTTP paths of the library that clients use, below the mount path. */
-const HTTP_PATHS = ['/', `/${peerjsConfig.key}/id`, `/${peerjsConfig.key}/peers`];
+/** The HTTP paths of the library that are served, below the mount path. */
+const HTTP_PATHS = ['/', `/${peerjsConfig.key}/peers`];
 
 /** The `peer` library, isolated from the network: it receives connections only through `connect`. */
 export interface PeerLibrary {
@@ -16,7 +16,7 @@ export interface PeerLibrary {
   app: RequestHandler;
   /**
    * Registers a peer. The library sends it OPEN, or sends ID-TAKEN and closes it.
-   * @param owner identifies the session. The library refuses another owner while the id is registered.
+   * @param owner identifies the call and the session. The library refuses another owner while the id is registered.
    */
   connect(socket: WebSocket, peerId: string, owner: string): void;
   /** Stops its timers. */

@@ -2,7 +2,7 @@ import type { PeerLimits } from '../config/peerjs.config';
 import type { PeerSignal } from '../models/calls/peer.model';
 import type { PeerConnection } from './peer-connection';
 
-/** A frame that waits for an absent peer. */
+/** A frame that waits for an absent peer of the call of its sender. */
 interface WaitingFrame {
   sender: PeerConnection;
   frame: PeerSignal;
@@ -20,6 +20,7 @@ const FRAME_OVERHEAD_BYTES = 256;
 
 /** Keeps frames for peers that are absent for a short time, with limits per peer, per sender and in total. */
 export class WaitingFrames {
+  /** By call and peer id: a frame never waits for a peer of another call. */
   private readonly byPeer = new Map<string, PeerQueue>();
   private readonly bytesBySender = new Map<string, number>();
   private bytes = 0;
@@ -34,13 +35,14 @@ export class WaitingFrames {
   add(sender: PeerConnection, frame: PeerSignal, size: number): boolean {
     const { limits } = this;
     const bytes = size + FRAME_OVERHEAD_BYTES;
-    const known = this.byPeer.get(frame.dst);
+    const key = keyOf({ callId: sender.callId, peerId: frame.dst });
+    const known = this.byPeer.get(key);
     const user = sender.caller.userId.toHexString();
     const bySender = this.bytesBySender.get(user) ?? 0;
     if (known && known.frames.length >= limits.framesPerPeer) return false;
     if ((known?.bytes ?? 0) + bytes > limits.bytesPerPeer) return false;
     if (bySender + bytes > limits.bytesPerSender || this.bytes + bytes > limits.bytesInAll) return false;
-    const waiting = known ?? this.createQueue(frame.dst);
+    const waiting = known ?? this.createQueue(key);
     waiting.frames.push({ sender, frame, bytes });
     waiting.bytes += bytes;
     this.bytesBySender.set(user, bySender + bytes);
@@ -49,11 +51,20 @@ export class WaitingFrames {
   }
 
   /** Removes and returns the frames that wait for a peer, in the order of their arrival. */
-  take(peerId: string): WaitingFrame[] {
-    const waiting = this.byPeer.get(peerId);
+  take(peer: Pick<PeerConnection, 'callId' | 'peerId'>): WaitingFrame[] {
+    return this.remove(keyOf(peer));
+  }
+
+  /** Removes all frames. */
+  clear(): void {
+    for (const key of [...this.byPeer.keys()]) this.remove(key);
+  }
+
+  private remove(key: string): WaitingFrame[] {
+    const waiting = this.byPeer.get(key);
     if (!waiting) return [];
     clearTimeout(waiting.timer);
-    this.byPeer.delete(peerId);
+    this.byPeer.delete(key);
     this.bytes -= waiting.bytes;
     for (const { sender, bytes } of waiting.frames) {
       const user = sender.caller.userId.toHexString();
@@ -64,15 +75,14 @@ export class WaitingFrames {
     return waiting.frames;
   }
 
-  /** Removes all frames. */
-  clear(): void {
-    for (const peerId of [...this.byPeer.keys()]) this.take(peerId);
-  }
-
-  private createQueue(peerId: string): PeerQueue {
-    const timer = setTimeout(() => this.onExpired(this.take(peerId)), this.limits.timeoutMs);
+  private createQueue(key: string): PeerQueue {
+    const timer = setTimeout(() => this.onExpired(this.remove(key)), this.limits.timeoutMs);
     const waiting = { frames: [], bytes: 0, timer: timer.unref() };
-    this.byPeer.set(peerId, waiting);
+    this.byPeer.set(key, waiting);
     return waiting;
   }
+}
+
+function keyOf({ callId, peerId }: Pick<PeerConnection, 'callId' | 'peerId'>): string {
+  return `${callId.toHexString()} ${peerId}`;
 }

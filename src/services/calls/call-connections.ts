@@ -83,6 +83,11 @@ export class CallConnections {
     }
   }
 
+  /** Returns the stored calls of some peers. One query. */
+  callsOf(callIds: ObjectId[]): Promise<VideoCallDocument[]> {
+    return this.deps.store.getAll(callIds);
+  }
+
   /** Reports that a connection of this node is lost, if it keeps a participant in a call. Never fails. */
   lost(connectionId: string): Promise<void> {
     const held = this.held.get(connectionId);

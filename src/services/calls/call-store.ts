@@ -33,6 +33,11 @@ export class CallStore {
     return call;
   }
 
+  /** Returns those of some calls that exist. */
+  getAll(ids: ObjectId[]): Promise<VideoCallDocument[]> {
+    return this.deps.collections.videoCalls.find({ _id: { $in: ids } }).toArray();
+  }
+
   /** Finds the open call of a channel. */
   openIn(channelId: ObjectId): Promise<VideoCallDocument | null> {
     return this.deps.collections.videoCalls.findOne({ channelId, open: true });

@@ -65,13 +65,14 @@ export class LiveConnections {
 
   /**
    * Reserves a place for a connection that is being opened.
+   * @param replacing the number of open connections that the new one replaces.
    * @returns a function that releases the place when the connection is open or has failed. Repeated calls have no effect.
    * @throws AppError too_many_connections
    */
-  reserve(userId: ObjectId): () => void {
+  reserve(userId: ObjectId, replacing = 0): () => void {
     const key = userId.toHexString();
     const pending = this.pending.get(key) ?? 0;
-    if (pending + (this.byUser.get(key)?.size ?? 0) >= this.limitPerUser) {
+    if (pending + (this.byUser.get(key)?.size ?? 0) - replacing >= this.limitPerUser) {
       throw new AppError('too_many_connections', 'This user has too many open connections.');
     }
     this.pending.set(key, pending + 1);

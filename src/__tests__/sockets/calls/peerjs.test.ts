@@ -1,11 +1,20 @@
 import { createServer, type Server } from 'node:http';
 import { connect as connectTcp, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { ObjectId } from 'mongodb';
 import { peerjsConfig } from '../../../config/peerjs.config';
 import { createUpgradeRouter } from '../../../sockets/upgrade.router';
 import { createLogger } from '../../../utils/logger';
 import { logInAgain } from '../../fixtures/accounts';
-import { expectSignalling, offerTo, type Peer, unusedId, usePeers } from '../../fixtures/peer';
+import {
+  expectSignalling,
+  joinCall,
+  offerTo,
+  type CallDevice,
+  type Peer,
+  unusedId,
+  usePeers,
+} from '../../fixtures/peer';
 import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { openRaw } from '../../fixtures/raw-client';
 import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
@@ -17,10 +26,10 @@ const WAITING = 20;
 const GIVE_UP_MS = 1000;
 
 let server: TestServer;
-let root: Person;
 let ada: Person;
 let bruno: Person;
-const { start, register, isRegistered } = usePeers(() => server);
+let carla: Person;
+const { start, register, registerAll, isRegistered } = usePeers(() => server);
 
 beforeAll(async () => {
   server = await startTestServer(
@@ -35,12 +44,18 @@ beforeAll(async () => {
       },
     },
   );
-  root = await signUp(server.api, 'root');
+  await signUp(server.api, 'root');
 });
 beforeEach(async () => {
-  ({ ada, bruno } = await signUpAll(server.api, 'ada', 'bruno'));
+  ({ ada, bruno, carla } = await signUpAll(server.api, 'ada', 'bruno', 'carla'));
 });
 afterAll(() => server.close());
+
+/** Whether the participants of the call of a device are connected. */
+async function connectedIn({ callId, person }: CallDevice): Promise<boolean[]> {
+  const { body } = await server.api.get(`/api/video-calls/${callId}`, person.token);
+  return body.call.participants.map(({ connected }: { connected: boolean }) => connected);
+}
 
 test('Socket.IO and PeerJS keep their WebSockets open side by side', async () => {
   const { channelId } = await createRoom(server.api, ada, [bruno]);
@@ -49,7 +64,7 @@ test('Socket.IO and PeerJS keep their WebSockets open side by side', async () =>
     await connect(server.url, ada.token, webSocketOnly),
     await connect(server.url, bruno.token, webSocketOnly),
   ];
-  const peers = [await register(ada), await register(bruno)] as const;
+  const peers = await registerAll(ada, bruno);
 
   // engine.io used to close upgrades of other servers after one second, so this takes longer.
   const started = performance.now();
@@ -71,37 +86,87 @@ test('Socket.IO and PeerJS keep their WebSockets open side by side', async () =>
 
 describe('a peer id', () => {
   test('cannot be taken by another session, even of the same user', async () => {
-    const holder = await register(ada);
-    for (const other of [bruno, await logInAgain(server.api, ada)]) {
-      const thief = start(other.token, holder.id);
-      await thief.closed;
-      expect(thief.received).toEqual([{ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } }]);
+    const [device, other] = await joinCall(server.api, ada, bruno);
+    const holder = await register(device);
+    const { callTickets, sessions } = server.context.services;
+    for (const { token } of [bruno, await logInAgain(server.api, ada)]) {
+      const { caller } = await sessions.authenticate(token, '');
+      const callId = new ObjectId(device.callId);
+      const thief = start({ id: holder.id, ...callTickets.issue({ ...caller, callId, peerId: holder.id }) });
+      expect(await thief.closed).toBe('not_in_call');
+      const refusal = { code: 'not_in_call', msg: expect.any(String) };
+      expect(thief.received).toEqual([{ type: 'ERROR', payload: refusal }]);
     }
-    await expectSignalling(await register(bruno), holder);
+    await expectSignalling(await register(other), holder);
   });
 
-  test('passes from a half-open connection to the same session, also with a newer token', async () => {
-    const old = await register(ada);
+  test('that is registered for one call cannot be taken for another', async () => {
+    const [device, other] = await joinCall(server.api, ada, bruno);
+    const [holder, sender] = [await register(device), await register(other)];
+    const [elsewhere] = await joinCall(server.api, carla);
+    const { callTickets, sessions } = server.context.services;
+    const callId = new ObjectId(elsewhere.callId);
+    await server.context.database.collections.videoCalls.updateOne(
+      { _id: callId },
+      { $set: { 'participants.0.place.peerId': holder.id } },
+    );
+    const { caller } = await sessions.authenticate(carla.token, '');
+    const thief = start({ id: holder.id, ...callTickets.issue({ ...caller, callId, peerId: holder.id }) });
+    await thief.closed;
+    expect(thief.received).toEqual([{ type: 'ID-TAKEN', payload: { msg: 'ID is taken' } }]);
+    await expectSignalling(sender, holder);
+  });
+
+  test.each([
+    ['with the same ticket', (device: CallDevice) => Promise.resolve(device)],
+    [
+      'with a newer ticket and access token',
+      async (device: CallDevice) => {
+        const { refreshToken } = device.person;
+        const { accessToken } = (await server.api.post('/api/auth/refresh', { refreshToken })).body;
+        const path = `/api/video-calls/${device.callId}/join`;
+        const { body } = await server.api.post(path, { peerId: device.id }, accessToken);
+        return { ...device, id: body.connection.peerId, ticket: body.connection.ticket };
+      },
+    ],
+  ])('passes from a half-open connection to the same device, %s', async (_what, renew) => {
+    const [device, otherDevice] = await joinCall(server.api, ada, bruno);
+    const old = await register(device);
     old.webSocket.pause();
-    const { body } = await server.api.post('/api/auth/refresh', { refreshToken: ada.refreshToken });
-    const next = await register(body.accessToken, old.id);
-    const other = await register(bruno);
+    const next = await register(await renew(device));
+    expect(next.id).toBe(old.id);
+    const other = await register(otherDevice);
     await expectSignalling(other, next);
     await expectSignalling(next, other);
     old.webSocket.resume();
     expect(await old.closed).toBe('taken_over');
     expect(old.received.map(({ type }) => type)).toEqual(['OPEN', 'ID-TAKEN']);
     await expectSignalling(other, next);
+    expect(await connectedIn(device)).toEqual([true, true]);
+  });
+
+  test('belongs to one of many connections with its ticket that are opened at the same time', async () => {
+    const [device, otherDevice] = await joinCall(server.api, ada, bruno);
+    const other = await register(otherDevice);
+    const many = Array.from({ length: 8 }, () => start(device));
+    await until(() => many.every(({ received }) => received.length > 0));
+    await until(() => many.filter(({ isOpen }) => isOpen).length === 1);
+    await expectSignalling(
+      other,
+      many.find(({ isOpen }) => isOpen)!,
+    );
+    for (const { received } of many) expect(['OPEN', 'ID-TAKEN']).toContain(received[0].type);
+    expect(await connectedIn(device)).toEqual([true, true]);
   });
 
   test('is free once its holder has sent LEAVE, who is closed and can send nothing with it any more', async () => {
-    const holder = await register(ada);
-    const other = await register(root);
+    const [device, otherDevice] = await joinCall(server.api, ada, carla);
+    const [holder, other] = [await register(device), await register(otherDevice)];
     holder.webSocket.pause();
     holder.send({ type: 'LEAVE' });
     holder.send(offerTo(other, 'from the one who left'));
     await until(() => !isRegistered(ada));
-    const next = await register(bruno, holder.id);
+    const next = await register(device);
     holder.send(offerTo(other, 'from the one who left'));
     holder.webSocket.resume();
     expect(await holder.closed).toBe('left');
@@ -111,11 +176,46 @@ describe('a peer id', () => {
   });
 });
 
+describe('peers of different calls', () => {
+  test('are absent for each other', async () => {
+    const [[sender, friend], receiver] = await Promise.all([
+      registerAll(ada, bruno),
+      registerAll(carla).then(([peer]) => peer),
+    ]);
+    for (const [from, to] of [
+      [sender, receiver],
+      [receiver, sender],
+    ] as const) {
+      for (const type of ['OFFER', 'ANSWER', 'CANDIDATE', 'LEAVE']) from.send({ ...offerTo(to), type });
+      const expired = await from.receives(({ type }) => type === 'EXPIRE');
+      expect(expired).toEqual({ type: 'EXPIRE', src: to.id, dst: from.id });
+    }
+    await expectSignalling(sender, friend);
+    await expectSignalling(receiver, receiver);
+    const received = (peer: Peer) => peer.received.map(({ type }) => type);
+    expect(received(receiver)).toEqual(['OPEN', 'EXPIRE', 'OFFER']);
+    expect(received(sender)).toEqual(['OPEN', 'EXPIRE']);
+  });
+
+  test('do not receive frames that wait for them', async () => {
+    const [sender] = await registerAll(ada, bruno);
+    const [device, otherDevice] = await joinCall(server.api, carla, await signUp(server.api, 'dora'));
+    const other = await register(otherDevice);
+    sender.send(offerTo(device, 'from another call'));
+    other.send(offerTo(device, 'from this call'));
+    const receiver = await register(device);
+    await receiver.receives(({ type }) => type === 'OFFER');
+    await sender.receives(({ type }) => type === 'EXPIRE');
+    await expectSignalling(other, receiver);
+    expect(receiver.framesOf('OFFER')).toHaveLength(2);
+  });
+});
+
 describe('a frame', () => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
   test('that does not fit the schema is refused and does no harm', async () => {
-    const peer = await register(ada);
+    const [peer] = await registerAll(ada);
     const hostile = [
       'null',
       '{',
@@ -146,7 +246,7 @@ describe('a frame', () => {
   });
 
   test('that is deeply nested does not close the connection of the recipient', async () => {
-    const [sender, receiver] = [await register(ada), await register(bruno)];
+    const [sender, receiver] = await registerAll(ada, bruno);
     sender.send(`{"type":"OFFER","dst":"${receiver.id}","payload":${nested(20_000)}}`);
     await sender.receives(({ type }) => type === 'ERROR');
     await expectSignalling(sender, receiver);
@@ -155,21 +255,22 @@ describe('a frame', () => {
   });
 
   test('that is too large closes only the connection of its sender', async () => {
-    const [sender, receiver] = [await register(ada), await register(bruno)];
+    const [device, otherDevice] = await joinCall(server.api, ada, bruno);
+    const [sender, receiver] = [await register(device), await register(otherDevice)];
     sender.send(offerTo(receiver, 'a'.repeat(peerjsConfig.maxFrameBytes)));
     await sender.closed;
-    await expectSignalling(await register(ada), receiver);
+    await expectSignalling(await register(device), receiver);
   });
 
   test('carries the true sender, whatever the sender claims', async () => {
-    const [sender, receiver] = [await register(ada), await register(bruno)];
+    const [sender, receiver] = await registerAll(ada, bruno);
     sender.send({ ...offerTo(receiver), src: 'somebody-else', extra: 1 });
     const got = await receiver.receives(({ type }) => type === 'OFFER');
     expect(got).toEqual({ type: 'OFFER', src: sender.id, dst: receiver.id, payload: { sdp: 'v=0' } });
   });
 
   test('of type LEAVE reaches the named peer', async () => {
-    const [sender, receiver] = [await register(ada), await register(bruno)];
+    const [sender, receiver] = await registerAll(ada, bruno);
     sender.send({ type: 'LEAVE', dst: receiver.id });
     expect(await receiver.receives(({ type }) => type === 'LEAVE')).toMatchObject({ src: sender.id });
     await expectSignalling(sender, receiver);
@@ -178,43 +279,46 @@ describe('a frame', () => {
   test('beyond the rate limit closes the connection, and reconnecting does not raise the limit', async () => {
     const ended = () =>
       counterOf(server, 'connections_ended_total', { transport: 'peerjs', reason: 'too_many_packets' });
+    const [device, otherDevice] = await joinCall(server.api, ada, bruno);
     for (const frames of [FRAMES, 100]) {
       const before = ended();
-      const peer = await register(ada);
+      const peer = await register(device);
       for (let count = 0; count <= frames; count++) peer.send({ type: 'HEARTBEAT' });
       await peer.closed;
       expect(ended()).toBe(before + 1);
       const refusal = { code: 'rate_limited', retryAfter: expect.any(Number) };
       expect(peer.framesOf('ERROR').at(-1)).toMatchObject({ payload: refusal });
     }
-    expect(await start(ada).closed).toBe('rate_limited');
-    await register(bruno);
+    expect(await start(device).closed).toBe('rate_limited');
+    await register(otherDevice);
   });
 });
 
 describe('an absent peer', () => {
   test('gets its queued frames when it connects, in order', async () => {
-    const [sender, id] = [await register(ada), unusedId('late')];
+    const [device, late] = await joinCall(server.api, ada, bruno);
+    const sender = await register(device);
     const payloads = Array.from({ length: 10 }, (_, count) => count);
-    for (const payload of payloads) sender.send(offerTo({ id }, payload));
-    const receiver = await register(bruno, id);
+    for (const payload of payloads) sender.send(offerTo(late, payload));
+    const receiver = await register(late);
     await receiver.receives(({ payload }) => payload === 9);
     expect(receiver.framesOf('OFFER').map(({ payload }) => payload)).toEqual(payloads);
   });
 
   test('causes EXPIRE after some time, and at once when too many frames wait', async () => {
-    const [sender, id] = [await register(ada), unusedId('nobody')];
+    const [device, late] = await joinCall(server.api, ada, bruno);
+    const [sender, { id }] = [await register(device), late];
     for (let count = 0; count < WAITING + 7; count++) sender.send(offerTo({ id }, count));
     await sender.receives(({ type }) => type === 'EXPIRE');
     await until(() => sender.framesOf('EXPIRE').length === 8);
     expect(sender.framesOf('EXPIRE')).toEqual(Array(8).fill({ type: 'EXPIRE', src: id, dst: sender.id }));
-    const receiver = await register(bruno, id);
+    const receiver = await register(late);
     await expectSignalling(sender, receiver);
     expect(receiver.framesOf('OFFER')).toHaveLength(1);
   });
 
   test('does not make the server store more than a limit, whatever the ids', async () => {
-    const sender = await register(ada);
+    const [sender] = await registerAll(ada);
     const payload = 'a'.repeat(60 * 1024);
     const ids = Array.from({ length: 100 }, () => unusedId('nobody'));
     for (const id of ids) sender.send(offerTo({ id }, payload));
@@ -241,16 +345,16 @@ describe('a peer that does not read', () => {
   }
 
   test('stays connected when it reads in time, and its queue is limited', async () => {
-    const [sender, receiver] = [await register(ada), await register(bruno)];
+    const [sender, receiver, third] = await registerAll(ada, bruno, carla);
     await fill(sender, receiver);
     receiver.webSocket.resume();
     await until(() => receiver.framesOf('OFFER').length > 4);
-    await expectSignalling(await register(ada), receiver);
+    await expectSignalling(third, receiver);
     expect(receiver.isOpen).toBe(true);
   });
 
   test('is disconnected when its queue has been full for too long', async () => {
-    const [sender, receiver] = [await register(ada), await register(bruno)];
+    const [sender, receiver] = await registerAll(ada, bruno);
     await fill(sender, receiver);
     const full = Date.now();
     await until(() => Date.now() > full + GIVE_UP_MS);
@@ -262,7 +366,7 @@ describe('a peer that does not read', () => {
 });
 
 test.each([
-  ['PeerJS', async () => (await register(ada)).webSocket],
+  ['PeerJS', async () => (await registerAll(ada))[0].webSocket],
   ['Socket.IO', async () => (await openRaw(server.url)).webSocket],
 ])('a client of %s that sends pings without reading the answers is disconnected', async (_name, open) => {
   const webSocket = await open();
@@ -274,13 +378,35 @@ test.each([
   await closed;
 });
 
-test('the HTTP side issues ids, does not list peers, and serves nothing else', async () => {
-  const id = await fetch(`${server.url}/peerjs/peerjs/id`);
-  expect(await id.text()).toMatch(/^[0-9a-f-]{36}$/);
-  expect(id.headers.get('x-powered-by')).toBeNull();
-  const statusOf = async (path: string) => (await fetch(`${server.url}/peerjs${path}`)).status;
-  expect(await statusOf('/peerjs/peers')).toBe(401);
-  for (const path of ['/other/id', '/%E0%A4%A/id', '/peerjs/id/x']) expect(await statusOf(path)).toBe(404);
+test('the HTTP side answers the id of a ticket, does not list peers, and serves nothing else', async () => {
+  const [device] = await joinCall(server.api, ada);
+  const get = (path: string, ticket?: string) => {
+    const headers = ticket === undefined ? {} : { Authorization: `Bearer ${ticket}` };
+    return fetch(`${server.url}/peerjs${path}`, { headers });
+  };
+  for (const id of [await get('/peerjs/id', device.ticket), await get(`/peerjs/id?token=${device.ticket}`)]) {
+    expect([id.status, await id.text()]).toEqual([200, device.id]);
+    expect(id.headers.get('x-powered-by')).toBeNull();
+  }
+  for (const [code, ticket] of [
+    ['unauthenticated', undefined],
+    ['unauthenticated', ''],
+    ['ticket_invalid', 'invented'],
+    ['ticket_invalid', ada.token],
+  ] as const) {
+    const id = await get('/peerjs/id', ticket);
+    expect([id.status, await id.json()]).toMatchObject([401, { error: { code } }]);
+  }
+  for (const path of ['/peerjs/peers', `/peerjs/peers?token=${device.ticket}`]) {
+    expect((await get(path, device.ticket)).status).toBe(401);
+  }
+  for (const path of ['/other/id', '/%E0%A4%A/id', '/peerjs/id/x', '/id']) {
+    expect((await get(path, device.ticket)).status).toBe(404);
+  }
+  expect((await fetch(`${server.url}/peerjs/peerjs/id`, { method: 'POST' })).status).toBe(404);
+  await server.api.post('/api/auth/logout', {}, ada.token);
+  const revoked = await get('/peerjs/id', device.ticket);
+  expect([revoked.status, await revoked.json()]).toMatchObject([401, { error: { code: 'session_revoked' } }]);
 });
 
 test('a connection that breaks during an upgrade does no harm', async () => {
