@@ -81,6 +81,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
       key: { 'participants.userId': 1, open: 1 },
       partialFilterExpression: { open: { $exists: true } },
     },
+    { name: 'participant_order', key: { 'participants.userId': 1, _id: 1 } },
     { name: 'open_order', key: { open: 1, _id: 1 }, partialFilterExpression: { open: { $exists: true } } },
     { name: 'due', key: { dueAt: 1 }, partialFilterExpression: { dueAt: { $exists: true } } },
     {

@@ -22,7 +22,7 @@ import type { GuardedWrites } from './access/guarded-writes';
 import type { CallConnections } from './calls/call-connections';
 import { participantOf, type CallEvent, type Device } from './calls/call-machine';
 import type { CallRights } from './calls/call-rights';
-import type { CallStore } from './calls/call-store';
+import { alreadyInCall, type CallStore } from './calls/call-store';
 import type { CallTickets } from './calls/call-tickets';
 import type { IceServers } from './calls/ice-servers';
 import type { DirectMessageService } from './channels/direct-message.service';
@@ -256,6 +256,8 @@ export class VideoCallService {
     socketId: string | undefined,
   ): Promise<VideoCallDocument> {
     const called = await this.calledBy(caller, channel, userIds);
+    const busy = await this.deps.store.findBusy([caller.userId, ...called]);
+    if (busy.some((id) => id.equals(caller.userId))) throw alreadyInCall();
     const call = await this.deps.store.start({
       _id: new ObjectId(),
       channelId: channel._id,
@@ -265,7 +267,7 @@ export class VideoCallService {
       startedBy: caller.userId,
       device: this.deviceOf(caller, undefined, socketId),
       userIds: called,
-      busy: await this.deps.store.findBusy(called),
+      busy,
     });
     await this.deps.connections.watch(call, caller.userId);
     return call;

@@ -1,5 +1,6 @@
 import { ObjectId, type CommandStartedEvent, type Document } from 'mongodb';
 import { setAvatar, setGroupAvatar } from '../fixtures/images';
+import { ManualClock } from '../fixtures/manual-clock';
 import { sendMessage } from '../fixtures/messages';
 import { createRoom, PASSWORD, signUp, signUpAll, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -12,10 +13,11 @@ const QUERIES = new Set(['find', 'aggregate', 'count', 'distinct', 'update', 'de
 const SMALL_COLLECTIONS = new Set(['channel_purges', 'nodes']);
 
 let server: TestServer;
+const clock = new ManualClock();
 const commands: Document[] = [];
 
 beforeAll(async () => {
-  server = await startTestServer({}, { monitorCommands: true });
+  server = await startTestServer({}, { monitorCommands: true, clock });
   const { client } = server.context.database.db;
   client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
     if (QUERIES.has(commandName)) commands.push(command);
@@ -43,6 +45,7 @@ async function useEverything(): Promise<void> {
   await api.get('/api/channels', ada.token, { groupId, cursor: `1024.${'0'.repeat(24)}` });
   await useModeration(ada, bruno, { groupId, channelId });
   await useDirectMessages(ada, bruno, chiara);
+  await useCalls(ada, bruno, channelId);
   await setGroupAvatar(api, ada, groupId);
   await api.delete(`/api/groups/${groupId}/avatar`, ada.token);
   await useGroups(ada, [bruno, chiara]);
@@ -158,6 +161,21 @@ async function useDirectMessages(ada: Person, bruno: Person, chiara: Person): Pr
   const { body } = await api.get('/api/direct-messages', ada.token, { cursor });
   expect(body.conversations).toHaveLength(2);
   await api.delete(`/api/channels/${id}/members/${chiara.id}`, chiara.token);
+}
+
+/** Calls the routes for calls, and lets the background jobs apply their time-outs. */
+async function useCalls(ada: Person, bruno: Person, channelId: string): Promise<void> {
+  const { api } = server;
+  const calls = '/api/video-calls';
+  const { body } = await api.post(calls, { channelId, userIds: [bruno.id] }, ada.token);
+  const call = `${calls}/${body.call.id}`;
+  expect((await api.post(`${call}/accept`, {}, bruno.token)).status).toBe(200);
+  for (const path of [call, `${calls}/active`]) expect((await api.get(path, ada.token)).status).toBe(200);
+  const byUser = await api.post(calls, { userId: bruno.id }, ada.token);
+  expect(byUser.body.error.code).toBe('already_in_call');
+  // Nobody has a connection, so the call ends.
+  await clock.advance(60_000);
+  expect((await api.get(call, ada.token)).body.call.endReason).toBe('connection_lost');
 }
 
 /** Calls the routes to join a group and to ban from it. */

@@ -23,6 +23,7 @@ export const exportedRecord = z.strictObject({
     'bookmark',
     'reaction',
     'report',
+    'call',
     'upload',
     'scheduled_message',
     'draft',

@@ -14,6 +14,7 @@ import { toScheduledMessage } from '../../models/writing/scheduled-message.model
 import { toSession, type Caller } from '../../models/identity/session.model';
 import { toThreadFollow } from '../../models/messages/thread.model';
 import { toPublicUser, toUser, type UserDocument } from '../../models/user.model';
+import { toCall, type Call, type VideoCallDocument } from '../../models/video-call.model';
 import type { Access } from '../access/access';
 
 /** The number of messages that an export reads at a time. */
@@ -141,7 +142,7 @@ export class AccountExportService {
   }
 
   private async *content(userId: ObjectId): AsyncGenerator<ExportedRecord> {
-    const { uploads, scheduledMessages, drafts, messages, messageEdits } = this.collections;
+    const { uploads, scheduledMessages, drafts, videoCalls, messages, messageEdits } = this.collections;
     for await (const upload of uploads.find({ userId })) {
       const attachment = toAttachment(toStoredAttachment(upload));
       yield { kind: 'upload', data: { ...attachment, ...timesOf({ createdAt: upload.createdAt }) } };
@@ -151,6 +152,10 @@ export class AccountExportService {
     }
     for await (const draft of drafts.find({ userId })) yield { kind: 'draft', data: toDraft(draft) };
     const readable = new Set((await this.access.readableChannelIds(userId)).map((id) => id.toHexString()));
+    for await (const call of videoCalls.find({ 'participants.userId': userId }).batchSize(READ_AHEAD)) {
+      const reads = readable.has(call.channelId.toHexString());
+      yield { kind: 'call', data: reads ? toCall(call) : ownPartOfCall(call, userId) };
+    }
     for await (const message of messages.find({ senderId: userId }).batchSize(READ_AHEAD)) {
       const reads = readable.has(message.channelId.toHexString());
       // A deleted message has no content.
@@ -182,6 +187,13 @@ function ownPartOf(message: MessageDocument): Partial<Message> {
     ([name]) => !ADDED_LATER.includes(name as keyof Message),
   );
   return Object.fromEntries(kept);
+}
+
+/** What a user did in a call, without the others, for a channel that they may no longer read. */
+function ownPartOfCall(call: VideoCallDocument, userId: ObjectId): Partial<Call> {
+  const { id, channelId, groupId, media, createdAt, participants } = toCall(call);
+  const own = participants.filter((one) => one.userId === userId.toHexString());
+  return { id, channelId, groupId, media, createdAt, participants: own };
 }
 
 /** Times in ISO 8601. */

@@ -104,7 +104,11 @@ export class CallStore {
 
 function throwAlreadyInCall(error: unknown): never {
   if (duplicateIndex(error) !== ONE_CALL_PER_USER) throw error;
-  throw new AppError('already_in_call', 'You are in another call. Leave it first.');
+  throw alreadyInCall();
+}
+
+export function alreadyInCall(): AppError {
+  return new AppError('already_in_call', 'You are in another call. Leave it first.');
 }
 
 function noCall(): AppError {

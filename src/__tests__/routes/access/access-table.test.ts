@@ -6,6 +6,7 @@ import { createApp } from '../../../app';
 import { createContext } from '../../../context';
 import type { GroupRole } from '../../../models/group.model';
 import { startServer } from '../../../server';
+import { startCall } from '../../../services/calls/call-machine';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../../fixtures/access-table';
 import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';
 import { copyPerson, copyRoom, createRoomTemplate, type RoomTemplate } from '../../fixtures/copies';
@@ -72,6 +73,8 @@ interface Fixture {
   announcementId: string;
   notificationId: string;
   scheduledMessageId: string;
+  /** A call in the channel. */
+  callId: string;
   /** An upload on the message, or on none yet. */
   attachmentId: string;
   /** The name of an avatar file. */
@@ -156,6 +159,11 @@ const CALLS: Record<string, (fixture: Fixture) => Call> = {
   'post /api/channels/{channelId}/messages': () => ({
     body: { clientMessageId: randomUUID(), body: 'Hello' },
   }),
+  'post /api/video-calls': ({ channelId }) => ({ body: { channelId } }),
+  'post /api/video-calls/{callId}/accept': () => ({ body: {} }),
+  'post /api/video-calls/{callId}/join': () => ({ body: {} }),
+  'post /api/video-calls/{callId}/invite': ({ userId }) => ({ body: { userIds: [userId] } }),
+  'patch /api/video-calls/{callId}/media': () => ({ body: { hand: true } }),
   'post /api/messages/{messageId}/report': () => ({ body: { category: 'spam' } }),
   'get /api/reports': ({ groupId, wholeServer }) => ({ query: wholeServer ? {} : { groupId } }),
   'post /api/reports/{reportId}/resolve': () => ({ body: { action: 'dismiss' } }),
@@ -312,7 +320,15 @@ function fixtureFor(role: Role, row: Row, expected: number): Promise<Fixture> {
 
 type InGroup = Pick<
   Fixture,
-  'groupId' | 'channelId' | 'messageId' | 'attachmentId' | 'emoji' | 'reportId' | 'inviteId' | 'code'
+  | 'groupId'
+  | 'channelId'
+  | 'messageId'
+  | 'attachmentId'
+  | 'emoji'
+  | 'reportId'
+  | 'inviteId'
+  | 'code'
+  | 'callId'
 >;
 
 const NO_GROUP: InGroup = {
@@ -324,6 +340,7 @@ const NO_GROUP: InGroup = {
   reportId: '',
   inviteId: '',
   code: '',
+  callId: '',
 };
 
 const originals = new Map<string, Promise<RoomTemplate>>();
@@ -370,9 +387,12 @@ async function createGroup(
     const { channel } = (await create('/api/direct-messages', { userIds })).conversation;
     const [messageId, reportId, inviteId] = [channel.id, channel.id, channel.id];
     const attachmentId: string = channel.id;
-    return { groupId, channelId: channel.id, messageId, attachmentId, emoji, reportId, inviteId, code: '' };
+    const callId = needs('callId') ? await addCall(channel.id, actor, special) : '';
+    const ids = { groupId, channelId: channel.id, messageId, attachmentId, reportId, inviteId, callId };
+    return { ...ids, emoji, code: '' };
   }
   const inGroup = { ...NO_GROUP, groupId, emoji };
+  if (needs('callId')) inGroup.callId = await addCall(channelId, actor, special);
   if (needs('inviteId') || needs('code')) {
     const invited = special === 'own invite' && actor.id ? { userId: actor.id } : {};
     const { invite, code } = await create(`/api/groups/${groupId}/invites`, invited);
@@ -385,6 +405,54 @@ async function createGroup(
   const messageId: string = sent.message.id;
   const reportId = needs('reportId') ? await addReport(messageId) : '';
   return { ...inGroup, channelId, messageId, attachmentId, reportId };
+}
+
+/**
+ * Stores a call in a channel: by the actor, to the actor, or by somebody else to the guest. No time-out of it is due
+ * during the test.
+ * @returns its id.
+ */
+async function addCall(inChannel: string, actor: Person, special: string): Promise<string> {
+  const channelId = new ObjectId(inChannel);
+  const { groupId } = (await collections().channels.findOne({ _id: channelId }))!;
+  const by = special === 'own call' && actor.id ? actor : await createReader(channelId, groupId);
+  const to = special === 'called' && actor.id ? actor : guest;
+  const device = { sessionId: new ObjectId(), newPeerId: randomUUID().replaceAll('-', ''), connection: null };
+  const { call } = startCall(
+    {
+      _id: new ObjectId(),
+      channelId,
+      groupId,
+      pair: false,
+      media: 'video',
+      startedBy: new ObjectId(by.id),
+      device,
+      userIds: [new ObjectId(to.id)],
+      busy: [],
+    },
+    new Date(),
+  );
+  for (const one of call.participants) {
+    one.leaveAt = null;
+    if (one.ringUntil) one.ringUntil = new Date(Date.now() + 3_600_000);
+  }
+  delete call.dueAt;
+  await collections().videoCalls.insertOne(call);
+  return call._id.toHexString();
+}
+
+/** Creates a user who reads a channel. */
+async function createReader(channelId: ObjectId, groupId: ObjectId | null): Promise<Person> {
+  const person = await copyPerson(server, stranger, 'caller');
+  const userId = new ObjectId(person.id);
+  const [now, _id] = [new Date(), new ObjectId()];
+  if (groupId) {
+    const membership = { _id, groupId, userId, role: 'member', joinedAt: now } as const;
+    await collections().memberships.insertOne(membership);
+  }
+  const row = { _id, channelId, groupId, userId, joinedAt: now, activeAt: now };
+  await collections().channelMembers.insertOne(row);
+  return person;
 }
 
 /** Reports a message; the guest's token may not be valid any more at this point. */

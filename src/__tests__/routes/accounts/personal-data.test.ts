@@ -68,6 +68,7 @@ async function talk(): Promise<void> {
   const own = await send(ada, MARK, { attachmentIds: [file.id] });
   await act(ada, 'patch', `/api/messages/${own}`, { body: `${MARK} too` });
   await act(bruno, 'patch', channel, { slowModeSeconds: 0 });
+  await act(ada, 'post', '/api/video-calls', { channelId, userIds: [bruno.id] });
   await act(ada, 'put', `/api/messages/${theirs}/reactions/:x:`);
   await act(ada, 'put', `/api/messages/${theirs}/bookmark`);
   await act(ada, 'put', `/api/messages/${theirs}/follow`);
@@ -163,6 +164,7 @@ test('the export of a user contains all personal data and nothing that is declar
   expect(of('reaction')).toMatchObject([{ emoji: ':x:' }]);
   expect(of('report')).toMatchObject([{ category: 'spam', note: MARK }]);
   expect(of('channel_restriction')).toMatchObject([{ kind: 'muted', reason: MARK }]);
+  expect(of('call')).toMatchObject([{ startedBy: ada.id, participants: [{ userId: ada.id }, {}] }]);
   expect(of('group_ban')).toMatchObject([{ reason: MARK, expiresAt: null }]);
   expect(of('join_request')).toMatchObject([{ note: MARK, rejectedAt: null }]);
   // What Bruno wrote and did belongs to him.

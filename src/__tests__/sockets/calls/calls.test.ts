@@ -180,6 +180,9 @@ describe('calls', () => {
     const { call } = await ask(a, 'call:start', { channelId });
     expect(call.state).toBe('active');
     await ask(b, 'call:join', { callId: call.id });
+    expect(await a.ask('call:start', { userId: bob.id })).toMatchObject({
+      error: { code: 'already_in_call' },
+    });
     expect(await c.ask('call:join', { callId: call.id })).toMatchObject({ error: { code: 'not_found' } });
     await server.api.delete(`/api/groups/${groupId}/members/${bob.id}`, alice.token);
     const { body } = await server.api.get(`/api/video-calls/${call.id}`, alice.token);
