@@ -91,6 +91,11 @@ export class CallClient {
     await this.#enter('call:join', { callId }, own?.state === 'joined' ? own.video : call.media === 'video');
   }
 
+  /** The calls that go on in the user's channels, and that they are not in on this page. */
+  get others() {
+    return [...this.#calls.values()].filter(({ id, state }) => state !== 'ended' && id !== this.#callId);
+  }
+
   async decline() {
     this.#apply((await this.#ask('call:decline', { callId: this.ringing.id })).call);
   }

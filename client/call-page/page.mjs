@@ -29,8 +29,19 @@ function show() {
   else if (!resumed) sessionStorage.removeItem('callId');
   element('status').textContent = statusOf(client);
   element('me').srcObject = client.media.stream ?? null;
+  element('calls').replaceChildren(...client.others.map(showJoin));
   const others = (call?.participants ?? []).filter(({ userId }) => userId !== user.id);
-  element('others').replaceChildren(...others.map(showParticipant));
+  for (const participant of others) showParticipant(participant);
+  for (const [userId, figure] of figures) {
+    if (!others.some((participant) => participant.userId === userId)) figure.remove();
+  }
+}
+
+function showJoin({ id, channelId }) {
+  const button = document.createElement('button');
+  button.textContent = `Join the call in ${channelId}`;
+  button.addEventListener('click', () => act(() => client.join(id)));
+  return button;
 }
 
 function statusOf({ call, ringing, latest }) {
@@ -39,24 +50,28 @@ function statusOf({ call, ringing, latest }) {
   return latest?.state === 'ended' ? `The call has ended: ${latest.endReason}` : '';
 }
 
+/** What is displayed of each participant. A figure stays where it is: a video pauses when it is moved in the document. */
 const figures = new Map();
 
 function showParticipant(participant) {
   const { userId, state, connected, audio, video, screen, hand } = participant;
   const figure = figures.get(userId) ?? element('participant').content.firstElementChild.cloneNode(true);
   figures.set(userId, figure);
+  if (!figure.isConnected) element('others').append(figure);
   const states = { away: state === 'joined' && !connected, muted: !audio, 'no camera': !video, screen, hand };
   const names = Object.keys(states).filter((name) => states[name]);
   figure.querySelector('figcaption').textContent = [userId, state, ...names].join(', ');
   const stream = client.mesh.streamOf(participant) ?? null;
   const display = figure.querySelector('video');
   if (display.srcObject !== stream) display.srcObject = stream;
-  return figure;
 }
 
 const own = () => client.call.participants.find(({ userId }) => userId === user.id);
 const actions = {
-  call: () => client.start({ userId: element('user').value }),
+  call: () =>
+    client.start(
+      element('channel').value ? { channelId: element('channel').value } : { userId: element('user').value },
+    ),
   accept: () => client.accept(),
   decline: () => client.decline(),
   hangUp: () => client.hangUp(),
@@ -65,8 +80,14 @@ const actions = {
   screen: () => client.setScreen(!own().screen),
   hand: () => client.setHand(!own().hand),
 };
-for (const [id, act] of Object.entries(actions)) {
-  element(id).addEventListener('click', () => act().catch((error) => alert(error.message)));
+for (const [id, action] of Object.entries(actions)) element(id).addEventListener('click', () => act(action));
+
+async function act(action) {
+  try {
+    await action();
+  } catch ({ message }) {
+    alert(message);
+  }
 }
 
 if (resumed) {
