@@ -340,7 +340,7 @@ function decline(draft: Draft, { userId }: { userId: ObjectId }) {
   const own = participantOf(draft.call, userId);
   if (own?.state === 'declined') return 'same';
   if (own?.state !== 'ringing') return 'not_ringing';
-  own.state = 'declined';
+  Object.assign(own, { state: 'declined', ringUntil: null });
   draft.endReason = 'declined';
   return undefined;
 }
