@@ -85,9 +85,9 @@ export class VideoCallService {
         const connection = call.state === 'ended' ? null : this.connectionOf(call, caller);
         return { call: toCall(call), created, connection };
       } catch (error) {
-        // Another node has just started a call in this channel. In the caller's transaction nothing can be read after an
-        // error: then the caller runs it again.
-        if (duplicateIndex(error) !== 'channel_open_unique' || this.deps.transactions.settled()) throw error;
+        // Another node has just started a call in this channel, which only a database without transactions permits: in a
+        // transaction, the lock on the channel has made this one run again.
+        if (duplicateIndex(error) !== 'channel_open_unique' || this.deps.transactions.supported) throw error;
       }
     }
   }
@@ -208,7 +208,7 @@ export class VideoCallService {
   ): Promise<VideoCallDocument> {
     return this.deps.writes.inChannel(caller, 'call.join', channelId, {}, async ({ channel }) => {
       const readers = await this.requireReaders(channel, userIds);
-      const called = await this.withoutBlockers(caller, readers);
+      const called = await this.callable(caller, channel, readers);
       return work({ userIds: called, busy: await this.deps.store.findBusy(called) });
     });
   }
@@ -279,14 +279,21 @@ export class VideoCallService {
     channel: ChannelDocument,
     userIds: string[] | undefined,
   ): Promise<ObjectId[]> {
-    const isOther = (id: ObjectId) => !id.equals(caller.userId);
-    if (userIds) {
-      return this.withoutBlockers(caller, (await this.requireReaders(channel, userIds)).filter(isOther));
-    }
+    const isPair = channel.directKey !== undefined;
+    const named = userIds && (await this.requireReaders(channel, userIds));
+    // In a conversation of two there is nobody else to call.
+    const called = named && !isPair ? named : await this.calledByDefault(channel);
+    return this.callable(
+      caller,
+      channel,
+      called.filter((id) => !id.equals(caller.userId)),
+    );
+  }
+
+  private async calledByDefault(channel: ChannelDocument): Promise<ObjectId[]> {
     if (channel.kind !== 'direct') return [];
     const readers = await this.deps.access.readersOf(channel, MAX_PARTICIPANTS);
-    const others = readers.map(({ userId }) => userId).filter(isOther);
-    return this.withoutBlockers(caller, others);
+    return readers.map(({ userId }) => userId);
   }
 
   private async requireReaders(channel: ChannelDocument, userIds: string[]): Promise<ObjectId[]> {
@@ -298,9 +305,15 @@ export class VideoCallService {
     return readers;
   }
 
-  private async withoutBlockers({ userId }: Caller, userIds: ObjectId[]): Promise<ObjectId[]> {
-    const blockers = await this.deps.blocks.findBlockers(userId, userIds);
-    return userIds.filter((id) => !blockers.has(id.toHexString()));
+  /** Returns those of some readers of a channel who may join its calls, and have not blocked the caller. */
+  private async callable(
+    { userId }: Caller,
+    { _id }: ChannelDocument,
+    userIds: ObjectId[],
+  ): Promise<ObjectId[]> {
+    const allowed = await this.deps.rights.allowedIn(_id, userIds);
+    const blockers = await this.deps.blocks.findBlockers(userId, allowed);
+    return allowed.filter((id) => !blockers.has(id.toHexString()));
   }
 
   private async applyAsParticipant(caller: Caller, callId: string, event: CallEvent): Promise<Call> {
@@ -312,8 +325,8 @@ export class VideoCallService {
   private async find(caller: Caller, callId: string): Promise<VideoCallDocument> {
     const _id = new ObjectId(callId);
     const call = await this.deps.collections.videoCalls.findOne({ _id });
-    // Without a call any id will do: access then throws not_found.
-    await this.deps.access.channel(caller, 'channel.read', call?.channelId ?? _id);
+    // Without a call it asks for a channel that does not exist, so that the response time does not reveal a hidden call.
+    await this.deps.access.channel(caller, 'channel.read', call?.channelId ?? new ObjectId());
     return call!;
   }
 

@@ -57,8 +57,7 @@ export class CallConnections {
     return this.deps.transactions.afterCommit(async () => {
       if (connection?.kind !== 'socket' || connection.nodeId !== this.deps.nodeId) return;
       this.held.set(connection.id, { callId: call._id, userId });
-      const isOpen = this.deps.sockets.connectionsOf(userId).some(({ id }) => id === connection.id);
-      if (!isOpen) await this.lost(connection.id);
+      if (!this.isOpen(userId, connection)) await this.lost(connection.id);
     });
   }
 
@@ -81,6 +80,8 @@ export class CallConnections {
       this.held.delete(connectionId);
       throw error;
     }
+    // It was lost before it was stored, when there was nothing to report.
+    if (!this.held.has(connectionId)) await this.report({ callId, userId }, connectionId);
   }
 
   /** Returns the stored calls of some peers. One query. */
@@ -93,17 +94,13 @@ export class CallConnections {
     const held = this.held.get(connectionId);
     if (!held) return Promise.resolve();
     this.held.delete(connectionId);
-    const report = this.detach(held, connectionId).catch((error: unknown) => {
-      this.deps.logger.error({ err: error, callId: held.callId.toHexString() }, 'a call was not updated');
-    });
-    this.reports.add(report);
-    return report.finally(() => this.reports.delete(report));
+    return this.report(held, connectionId);
   }
 
   /** Reports the connections by which the call is kept on this node, although they are lost. */
   async releaseLost({ _id, participants }: VideoCallDocument): Promise<void> {
     for (const { userId, connection } of participants) {
-      if (connection?.nodeId !== this.deps.nodeId || this.held.has(connection.id)) continue;
+      if (connection?.nodeId !== this.deps.nodeId || this.isOpen(userId, connection)) continue;
       await this.detach({ callId: _id, userId }, connection.id);
     }
   }
@@ -111,6 +108,21 @@ export class CallConnections {
   /** Resolves when all reports have been written. */
   async stop(): Promise<void> {
     await Promise.all(this.reports);
+  }
+
+  /** Whether a connection of this node is open. A socket that has just entered a call is open before it is held. */
+  private isOpen(userId: ObjectId, { kind, id }: CallConnectionRecord): boolean {
+    if (kind === 'peer') return this.held.has(id);
+    return this.deps.sockets.connectionsOf(userId).some((one) => one.id === id);
+  }
+
+  /** Reports a lost connection. Never fails. */
+  private report(held: Held, connectionId: string): Promise<void> {
+    const report = this.detach(held, connectionId).catch((error: unknown) => {
+      this.deps.logger.error({ err: error, callId: held.callId.toHexString() }, 'a call was not updated');
+    });
+    this.reports.add(report);
+    return report.finally(() => this.reports.delete(report));
   }
 
   private async detach({ callId, userId }: Held, connectionId: string): Promise<void> {

@@ -380,7 +380,8 @@ function move(draft: Draft, event: Extract<CallEvent, { type: 'move' }>) {
   const { channelId, messageId } = call;
   Object.assign(call, { channelId: event.channelId, pair: false, messageId: null });
   call.movedFrom = { channelId, messageId };
-  ring(draft, event.userId, event.userIds, event.busy);
+  const added = event.userIds.filter((id) => !isOpen(participantOf(call, id)));
+  ring(draft, event.userId, added, event.busy);
   return undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
 import type { Caller } from '../../models/identity/session.model';
 import type { VideoCallDocument } from '../../models/video-call.model';
 import { AppError } from '../../utils/errors';
@@ -9,10 +10,12 @@ import type { SessionService } from '../identity/session.service';
 import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { CallStore } from './call-store';
+import { forEach } from './for-each';
 
 /** The dependencies of CallRights. */
 export interface CallRightsDeps {
   collections: Collections;
+  transactions: Transactions;
   access: Access;
   rights: RightsVersion;
   sessions: Pick<SessionService, 'reauthenticate'>;
@@ -30,34 +33,40 @@ export class CallRights {
   }
 
   /**
-   * Runs the entry of a caller into a call, and removes them again if a right that is not locked was revoked meanwhile,
+   * Runs the entry of a caller into a call, and takes them out again if a right that is not locked was revoked meanwhile,
    * such as their session.
+   * @throws AppError session_revoked, not_in_call, and the errors of `enter`
    */
   async guardEntry(caller: Caller, enter: () => Promise<VideoCallDocument>): Promise<VideoCallDocument> {
-    const { current } = this.deps.rights;
+    const { rights, sessions, transactions } = this.deps;
+    const { current } = rights;
+    // A transaction of the caller, such as that of an idempotency key, may read what was valid before this.
+    const readsOlder = transactions.settled() !== undefined;
+    // The session may have ended after the caller was authenticated, and before changes of rights are counted.
+    await transactions.outside(() => sessions.reauthenticate(caller));
     const call = await enter();
-    if (this.deps.rights.current === current) return call;
-    try {
-      await this.deps.sessions.reauthenticate(caller);
-    } catch (error) {
-      await this.deps.store.apply(call._id, { type: 'leave', userId: caller.userId });
-      throw error;
-    }
-    await this.recheck(await this.deps.store.get(call._id));
+    await transactions.afterCommit(async () => {
+      if (readsOlder || rights.current !== current) await this.recheckEntry(caller, call._id);
+    });
     return call;
   }
 
-  /** Removes the participants of an open call who may no longer be in it. */
-  async recheck({ _id, channelId, participants }: VideoCallDocument): Promise<void> {
+  /**
+   * Removes the participants of an open call who may no longer be in it.
+   * @returns the users who were removed.
+   */
+  async recheck({ _id, channelId, participants }: VideoCallDocument): Promise<ObjectId[]> {
     const userIds = participants
       .filter(({ state }) => state === 'joined' || state === 'ringing')
       .map(({ userId }) => userId);
     const allowed = new Set((await this.allowedIn(channelId, userIds)).map((id) => id.toHexString()));
     const refused = userIds.filter((id) => !allowed.has(id.toHexString()));
     if (refused.length > 0) await this.deps.store.apply(_id, { type: 'remove', userIds: refused });
+    return refused;
   }
 
-  private async allowedIn(channelId: ObjectId, userIds: ObjectId[]): Promise<ObjectId[]> {
+  /** Returns those of some users who may join the calls of a channel. */
+  async allowedIn(channelId: ObjectId, userIds: ObjectId[]): Promise<ObjectId[]> {
     const { channels, users } = this.deps.collections;
     const channel = await channels.findOne({ _id: channelId });
     if (!channel) return [];
@@ -66,24 +75,44 @@ export class CallRights {
       .toArray();
     const actors = found.map(({ _id, role, state }) => ({ id: _id, role, state }));
     const decisions = await this.deps.access.decideForUsers(channel, 'call.join', actors);
-    return actors.filter((_, index) => decisions[index]!.decision.allowed).map(({ id }) => id);
+    const allowed = actors.filter((_, index) => decisions[index]!.decision.allowed);
+    return userIds.filter((userId) => allowed.some(({ id }) => id.equals(userId)));
+  }
+
+  private async recheckEntry(caller: Caller, callId: ObjectId): Promise<void> {
+    const { userId, sessionId } = caller;
+    try {
+      await this.deps.sessions.reauthenticate(caller);
+    } catch (error) {
+      await this.leave(callId, userId, sessionId);
+      throw error;
+    }
+    const removed = await this.recheck(await this.deps.store.get(callId));
+    if (removed.some((id) => id.equals(userId))) {
+      throw new AppError('not_in_call', 'You may no longer be in this call.');
+    }
   }
 
   private async handle(event: DomainEvent): Promise<void> {
-    if (event.type === 'session.revoked') await this.leaveBySession(event);
+    const { videoCalls } = this.deps.collections;
+    if (event.type === 'session.revoked') {
+      const call = await videoCalls.findOne({ inCall: event.userId });
+      if (call) await this.leave(call._id, event.userId, event.sessionId);
+    }
     const affected = callsAffectedBy(event);
     if (!affected) return;
-    const { videoCalls } = this.deps.collections;
-    for (const call of await videoCalls.find({ open: true, ...affected }).toArray()) await this.recheck(call);
+    const calls = await videoCalls.find({ open: true, ...affected }).toArray();
+    await forEach(calls, (call) => this.recheck(call));
   }
 
-  private async leaveBySession({ userId, sessionId }: { userId: ObjectId; sessionId: ObjectId }) {
-    const call = await this.deps.collections.videoCalls.findOne({ inCall: userId });
-    if (!call) return;
-    await this.deps.store.apply(call._id, { type: 'leave', userId, sessionId }).catch((error: unknown) => {
+  /** Takes a user out of a call if they are in it with this session. */
+  private async leave(callId: ObjectId, userId: ObjectId, sessionId: ObjectId): Promise<void> {
+    try {
+      await this.deps.store.apply(callId, { type: 'leave', userId, sessionId });
+    } catch (error) {
       // They have left in the meantime.
       if (!(error instanceof AppError)) throw error;
-    });
+    }
   }
 }
 
@@ -103,7 +132,8 @@ function callsAffectedBy(event: DomainEvent): Filter<VideoCallDocument> | undefi
     case 'channel.deleted':
       return { channelId: event.channel._id };
     case 'channel_member.removed':
-      return { channelId: event.channel._id, 'participants.userId': event.userId };
+      // Those who stay may be a conversation of two now, of whom one has blocked the other.
+      return { channelId: event.channel._id };
     case 'channel_ban.added':
       return { channelId: event.channelId, 'participants.userId': event.userId };
     case 'channel_restriction.set': {
@@ -111,7 +141,7 @@ function callsAffectedBy(event: DomainEvent): Filter<VideoCallDocument> | undefi
       return { channelId, 'participants.userId': userId };
     }
     case 'block.changed':
-      return { pair: true, 'participants.userId': { $all: [event.userId, event.blockedId] } };
+      return { 'participants.userId': { $all: [event.userId, event.blockedId] } };
     case 'user.changed':
       return { 'participants.userId': event.userId };
     default:

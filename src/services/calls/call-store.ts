@@ -1,10 +1,13 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
+import type { Transactions } from '../../db/transaction';
 import type { VideoCallDocument } from '../../models/video-call.model';
 import { AppError } from '../../utils/errors';
 import { audienceOfChannel } from '../access/access';
+import type { RightsVersion } from '../access/rights-version';
 import type { Clock } from '../kernel/background-job';
+import type { ChannelAudience } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import { startCall, transition, type CallEvent, type NewCall, type Transition } from './call-machine';
 
@@ -14,6 +17,8 @@ const ONE_CALL_PER_USER = 'in_call_unique';
 /** The dependencies of CallStore. */
 export interface CallStoreDeps {
   collections: Collections;
+  transactions: Transactions;
+  rights: RightsVersion;
   bus: EventBus;
   clock: Clock;
 }
@@ -90,14 +95,21 @@ export class CallStore {
     return replaced !== null;
   }
 
-  private async publish({ call, rung, removed }: Transition): Promise<void> {
-    const channel = await this.deps.collections.channels.findOne({ _id: call.channelId });
-    await this.deps.bus.publish({
-      type: 'call.changed',
-      call,
-      audience: channel && audienceOfChannel(channel),
-      rung,
-      removed,
+  /** Publishes a change to those who read the channel at that moment. */
+  private publish({ call, rung, removed }: Transition): Promise<void> {
+    const { bus, collections, rights, transactions } = this.deps;
+    return transactions.afterCommit(async () => {
+      let isPublished = false;
+      const publish = (audience: ChannelAudience | null) => {
+        isPublished = true;
+        return bus.publish({ type: 'call.changed', call, audience, rung, removed });
+      };
+      await rights.publish(
+        () => collections.channels.findOne({ _id: call.channelId }),
+        (channel) => publish(channel && audienceOfChannel(channel)),
+      );
+      // Rights keep changing. The server itself has to know of every change.
+      if (!isPublished) await publish(null);
     });
   }
 }

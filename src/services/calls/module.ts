@@ -33,7 +33,7 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
   const { blocks } = needs.users;
   const { directMessages } = needs.channels;
   const { sessions } = needs.identity;
-  const store = new CallStore(kernel);
+  const store = new CallStore({ ...kernel, rights: version });
   const callTickets = new CallTickets(settings.jwtSecret, settings.previousJwtSecret, kernel.clock);
   const callConnections = new CallConnections({
     ...kernel,

@@ -4,7 +4,8 @@ import { to, users, type BroadcastsOf } from './broadcast.types';
 /** Broadcasts of calls. */
 export const callBroadcasts = {
   'call.changed': {
-    after: ({ call, audience, rung, removed }) => {
+    // Sent while the audience is known to be current; `after` comes when the other nodes have confirmed the event.
+    everywhere: ({ call, audience, rung, removed }) => {
       const payload = { call: toCall(call) };
       const ended = { callId: payload.call.id, channelId: payload.call.channelId };
       return [
