@@ -110,7 +110,7 @@ function createServices(
   const calls = createCalls(kernel, { ...base, channels }, { ...auth, ice: config.ice });
   const previews = { linkPreviews: config.linkPreviews.enabled, linkPolicy: overrides.linkPolicy };
   const writing = createWriting(kernel, { ...base, messages }, previews);
-  const catchUp = createCatchUp(kernel, { ...base, channels, groups }, { uploads: uploadLimits });
+  const catchUp = createCatchUp(kernel, { ...base, channels, groups, calls }, { uploads: uploadLimits });
   const accounts = createAccounts(kernel, { ...base, channels, groups });
   const admin = createAdmin(kernel, { ...base, channels, groups, accounts });
   const moderation = createModeration(kernel, { ...base, channels, groups, messages, admin });

@@ -1,3 +1,4 @@
+import type { CallsQuery } from '../models/calls/call-history.model';
 import type {
   CallParams,
   EnterCallInput,
@@ -5,6 +6,7 @@ import type {
   SetCallMediaInput,
   StartCallInput,
 } from '../models/video-call.model';
+import type { CallHistory } from '../services/calls/call-history';
 import type { VideoCallService } from '../services/video-call.service';
 import type { CallerRequest } from './controller.types';
 import { reply } from './reply';
@@ -12,13 +14,17 @@ import { reply } from './reply';
 type OfCall = CallerRequest<{ params: CallParams }>;
 
 /** Calls. */
-export function createVideoCallController(videoCalls: VideoCallService) {
+export function createVideoCallController(videoCalls: VideoCallService, history: CallHistory) {
   return {
     start: async ({ caller, body }: CallerRequest<{ body: StartCallInput }>) => {
       const started = await videoCalls.start(caller, body);
       return started.created ? reply(201, started) : reply(200, started);
     },
-    active: async ({ caller }: CallerRequest) => reply(200, { calls: await videoCalls.active(caller) }),
+    list: async ({ caller, query }: CallerRequest<{ query: CallsQuery }>) => {
+      const { items, nextCursor } = await history.list(caller, query);
+      return reply(200, { calls: items, nextCursor });
+    },
+    active: async ({ caller }: CallerRequest) => reply(200, { calls: await history.active(caller) }),
     get: async ({ caller, params }: OfCall) =>
       reply(200, { call: await videoCalls.get(caller, params.callId) }),
     accept: async ({ caller, params, body }: CallerRequest<{ params: CallParams; body: EnterCallInput }>) =>

@@ -82,6 +82,9 @@ const INDEXES: Record<string, IndexDescription[]> = {
       partialFilterExpression: { open: { $exists: true } },
     },
     { name: 'participant_order', key: { 'participants.userId': 1, _id: 1 } },
+    { name: 'participant_outcome', key: { 'participants.userId': 1, outcome: 1, _id: 1 } },
+    { name: 'starter_order', key: { startedBy: 1, _id: 1 } },
+    { name: 'channel_order', key: { channelId: 1, _id: 1 } },
     { name: 'open_order', key: { open: 1, _id: 1 }, partialFilterExpression: { open: { $exists: true } } },
     { name: 'due', key: { dueAt: 1 }, partialFilterExpression: { dueAt: { $exists: true } } },
     {

@@ -105,7 +105,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
       pins: services.pins,
       bookmarks: services.bookmarks,
     }),
-    ...videoCallRoutes(services.videoCalls),
+    ...videoCallRoutes(services.videoCalls, services.callHistory),
     ...scheduledMessageRoutes(services.scheduledMessages),
     ...draftRoutes(services.drafts),
     ...searchRoutes(services.search),

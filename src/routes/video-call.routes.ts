@@ -1,4 +1,5 @@
 import { createVideoCallController } from '../controllers/video-call.controller.mongodb';
+import { callHistoryReply, callsQuery } from '../models/calls/call-history.model';
 import {
   callParams,
   callReply,
@@ -10,12 +11,13 @@ import {
   startCallInput,
   startedCallReply,
 } from '../models/video-call.model';
+import type { CallHistory } from '../services/calls/call-history';
 import type { VideoCallService } from '../services/video-call.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Calls: to a user, or in a channel. */
-export function videoCallRoutes(videoCalls: VideoCallService): ApiRoute[] {
-  const calls = createVideoCallController(videoCalls);
+export function videoCallRoutes(videoCalls: VideoCallService, history: CallHistory): ApiRoute[] {
+  const calls = createVideoCallController(videoCalls, history);
   const tag = 'Calls';
   const currentCall = { 200: { description: 'The call after the change.', schema: callReply } };
   const entered = { 200: { description: 'The call, and how to connect to it.', schema: enteredCallReply } };
@@ -33,6 +35,23 @@ export function videoCallRoutes(videoCalls: VideoCallService): ApiRoute[] {
         200: { description: 'The call that was open already.', schema: startedCallReply },
       },
       handle: calls.start,
+    }),
+    callerRoute({
+      method: 'get',
+      path: '/api/video-calls',
+      operationId: 'listCalls',
+      tag,
+      summary:
+        'List the calls in which the caller was or to which they were called, or all calls of a channel, the newest first. Only calls of channels that they can read now.',
+      query: callsQuery,
+      replies: {
+        200: {
+          description:
+            'The calls. While `nextCursor` is not null, there may be more, even if the page is short or empty.',
+          schema: callHistoryReply,
+        },
+      },
+      handle: calls.list,
     }),
     callerRoute({
       method: 'get',

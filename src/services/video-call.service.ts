@@ -26,6 +26,7 @@ import { alreadyInCall, type CallStore } from './calls/call-store';
 import type { CallTickets } from './calls/call-tickets';
 import type { IceServers } from './calls/ice-servers';
 import type { DirectMessageService } from './channels/direct-message.service';
+import type { ThrottleService } from './operations/throttle.service';
 import type { Blocks } from './users/blocks';
 
 /** A call, and what the caller's device needs to connect to it. */
@@ -33,6 +34,9 @@ export interface EnteredCall {
   call: Call;
   connection: CallConnection;
 }
+
+/** Counts a call to some users. @throws AppError rate_limited */
+type CountCall = (called: readonly ObjectId[]) => Promise<void>;
 
 /** The dependencies of VideoCallService. */
 export interface VideoCallServiceDeps {
@@ -47,6 +51,7 @@ export interface VideoCallServiceDeps {
   rights: CallRights;
   tickets: CallTickets;
   ice: IceServers;
+  throttle: Pick<ThrottleService, 'countVideoCall'>;
 }
 
 /**
@@ -62,7 +67,7 @@ export class VideoCallService {
   /**
    * Starts a call in a channel, or enters the one that is open: when two people call each other at the same moment, both
    * are in one call.
-   * @throws AppError not_found, direct_messages_closed, muted, already_in_call, call_full, …
+   * @throws AppError not_found, direct_messages_closed, muted, already_in_call, call_full, rate_limited, …
    */
   async start(
     caller: Caller,
@@ -70,6 +75,7 @@ export class VideoCallService {
     socketId?: string,
   ): Promise<{ call: Call; created: boolean; connection: CallConnection | null }> {
     const inChannel = channelId ?? (await this.conversationWith(caller, userId!));
+    const countCall = this.countOnce(caller);
     for (;;) {
       try {
         let created = false;
@@ -77,7 +83,7 @@ export class VideoCallService {
           this.deps.writes.inChannel(caller, 'call.start', inChannel, {}, async ({ channel }) => {
             const open = await this.deps.store.openIn(channel._id);
             created = !open;
-            if (!open) return this.create(caller, channel, userIds, media, socketId);
+            if (!open) return this.create(caller, channel, { userIds, media, countCall }, socketId);
             const type = participantOf(open, caller.userId)?.state === 'ringing' ? 'accept' : 'join';
             return this.enter(caller, open, type, {}, socketId);
           }),
@@ -139,10 +145,11 @@ export class VideoCallService {
   /**
    * Calls further people: readers of the channel, or anybody to whom the caller may write if it is a call of two. Such a call
    * goes on in a new conversation with all of them. Those who have blocked the caller are not called.
-   * @throws AppError not_found, not_in_call, call_full, call_ended, direct_messages_closed, consent_required, …
+   * @throws AppError not_found, not_in_call, call_full, call_ended, direct_messages_closed, consent_required, rate_limited, …
    */
   async invite(caller: Caller, callId: string, { userIds }: InviteToCallInput): Promise<Call> {
     const call = await this.find(caller, callId);
+    await this.deps.throttle.countVideoCall(caller.userId.toHexString(), [...new Set(userIds)]);
     const isNew = (id: string) => !participantOf(call, new ObjectId(id));
     if (call.pair && userIds.some(isNew)) return this.inviteToPair(caller, call, userIds.filter(isNew));
     const invited = await this.inGuardedChannel(caller, call.channelId, userIds, (called) =>
@@ -159,27 +166,6 @@ export class VideoCallService {
   /** Returns a call of a channel that the caller may read. @throws AppError not_found */
   async get(caller: Caller, callId: string): Promise<Call> {
     return toCall(await this.find(caller, callId));
-  }
-
-  /** Lists the open calls of the channels that the caller reads, the newest first. */
-  async active(caller: Caller): Promise<Call[]> {
-    const { audiences } = await this.deps.access.readable(caller.userId);
-    const channelIds = audiences.privateChannels.map(({ channelId }) => channelId);
-    const calls = await this.deps.collections.videoCalls
-      .find({
-        open: true,
-        $or: [{ groupId: { $in: audiences.groupIds } }, { channelId: { $in: channelIds } }],
-      })
-      .toArray();
-    const channels = await this.deps.collections.channels
-      .find({ _id: { $in: calls.map(({ channelId }) => channelId) } })
-      .toArray();
-    const readable = await this.deps.access.filterReadable(caller, channels);
-    const isReadable = new Set(readable.map((id) => id.toHexString()));
-    return calls
-      .filter(({ channelId }) => isReadable.has(channelId.toHexString()))
-      .sort((one, other) => (one._id.toHexString() < other._id.toHexString() ? 1 : -1))
-      .map(toCall);
   }
 
   /** Moves a call of two to a new conversation with further people, and calls them. */
@@ -211,6 +197,16 @@ export class VideoCallService {
       const called = await this.callable(caller, channel, readers);
       return work({ userIds: called, busy: await this.deps.store.findBusy(called) });
     });
+  }
+
+  /** Counts the call of one request once, even if its transaction runs several times. */
+  private countOnce({ userId }: Caller): CountCall {
+    let counted: Promise<void> | undefined;
+    return (called) =>
+      (counted ??= this.deps.throttle.countVideoCall(
+        userId.toHexString(),
+        called.map((id) => id.toHexString()),
+      ));
   }
 
   private async conversationWith(caller: Caller, userId: string): Promise<string> {
@@ -251,13 +247,13 @@ export class VideoCallService {
   private async create(
     caller: Caller,
     channel: ChannelDocument,
-    userIds: string[] | undefined,
-    media: StartCallInput['media'],
+    { userIds, media, countCall }: Pick<StartCallInput, 'userIds' | 'media'> & { countCall: CountCall },
     socketId: string | undefined,
   ): Promise<VideoCallDocument> {
     const called = await this.calledBy(caller, channel, userIds);
     const busy = await this.deps.store.findBusy([caller.userId, ...called]);
     if (busy.some((id) => id.equals(caller.userId))) throw alreadyInCall();
+    await countCall(called);
     const call = await this.deps.store.start({
       _id: new ObjectId(),
       channelId: channel._id,

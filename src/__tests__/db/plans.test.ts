@@ -171,6 +171,12 @@ async function useCalls(ada: Person, bruno: Person, channelId: string): Promise<
   const call = `${calls}/${body.call.id}`;
   expect((await api.post(`${call}/accept`, {}, bruno.token)).status).toBe(200);
   for (const path of [call, `${calls}/active`]) expect((await api.get(path, ada.token)).status).toBe(200);
+  const cursor = 'f'.repeat(24);
+  for (const query of [{}, { outcome: 'missed' }, { role: 'made' }, { channelId }]) {
+    for (const page of [{}, { cursor }]) {
+      expect((await api.get(calls, ada.token, { ...query, ...page })).status).toBe(200);
+    }
+  }
   const byUser = await api.post(calls, { userId: bruno.id }, ada.token);
   expect(byUser.body.error.code).toBe('already_in_call');
   // Nobody has a connection, so the call ends.

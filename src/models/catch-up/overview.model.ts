@@ -9,9 +9,16 @@ import { ownJoinRequestSchema } from '../groups/join-request.model';
 import { presenceSchema } from '../presence/presence.model';
 import { preferencesSchema } from '../users/preferences.model';
 import { publicUserSchema, userSchema } from '../user.model';
+import { callSchema } from '../video-call.model';
 
 /** The maximum number of items of each kind in an overview. */
-export const OVERVIEW_LIMITS = { groups: 500, channels: 2000, blocked: 1000, admissions: 100 } as const;
+export const OVERVIEW_LIMITS = {
+  groups: 500,
+  channels: 2000,
+  blocked: 1000,
+  admissions: 100,
+  calls: 100,
+} as const;
 
 const unreadCount = z.number().int().meta({ description: 'The unread messages in all of its channels.' });
 
@@ -96,6 +103,9 @@ export const overviewSchema = z
         'The join requests of the caller that are pending or were rejected recently, newest first.',
     }),
     invites: z.array(receivedInviteSchema).meta({ description: 'The invites for the caller, oldest first.' }),
+    activeCalls: z.array(callSchema).meta({
+      description: 'The open calls of all channels that the caller can read, the newest first.',
+    }),
     announcements: z.array(announcementSchema),
     preferences: preferencesSchema,
     blockedUserIds: z.array(idOut),
@@ -103,8 +113,8 @@ export const overviewSchema = z
     complete: z.boolean().meta({
       description:
         `False if the caller is in more than ${OVERVIEW_LIMITS.groups} groups or ${OVERVIEW_LIMITS.channels} channels, ` +
-        `has blocked more than ${OVERVIEW_LIMITS.blocked} users, or has more than ${OVERVIEW_LIMITS.admissions} ` +
-        'join requests or invites. The list endpoints return the rest.',
+        `has blocked more than ${OVERVIEW_LIMITS.blocked} users, has more than ${OVERVIEW_LIMITS.admissions} ` +
+        `join requests or invites, or can read channels with more than ${OVERVIEW_LIMITS.calls} open calls. The list endpoints return the rest.`,
     }),
   })
   .meta({ id: 'Overview' });

@@ -132,11 +132,29 @@ export class ReadAccess {
     return channels.map(({ _id }) => _id);
   }
 
-  /** @returns the ids of those channels that the caller may read. */
-  async filterReadable(caller: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
-    const readable = await this.readableChannelIds(caller.userId);
-    const known = new Set(readable.map((id) => id.toHexString()));
-    return channels.map(({ _id }) => _id).filter((id) => known.has(id.toHexString()));
+  /**
+   * Keeps those channels that the caller may read, as `readable` does, at a cost that depends on their number alone.
+   * @returns their ids, in the same order.
+   */
+  async filterReadable({ userId }: Caller, channels: readonly ChannelDocument[]): Promise<ObjectId[]> {
+    const { memberships, channelMembers, channelRestrictions } = this.collections;
+    const channelId = { $in: channels.map(({ _id }) => _id) };
+    const groupId = { $in: channels.flatMap((channel) => channel.groupId ?? []) };
+    const [own, inside, bans] = await Promise.all([
+      memberships.find({ userId, groupId }, { projection: { groupId: 1 } }).toArray(),
+      channelMembers.find({ channelId, userId }, { projection: { channelId: 1 } }).toArray(),
+      channelRestrictions.find({ channelId, userId, kind: 'banned' }).toArray(),
+    ]);
+    const groups = new Set(own.map((membership) => membership.groupId.toHexString()));
+    const entered = new Set(inside.map((row) => row.channelId.toHexString()));
+    const banned = new Set(bans.filter((ban) => isUnexpired(ban)).map((ban) => ban.channelId.toHexString()));
+    const reads = ({ _id, groupId: group, visibility }: ChannelDocument) => {
+      const id = _id.toHexString();
+      if (banned.has(id)) return false;
+      if (!group) return entered.has(id);
+      return groups.has(group.toHexString()) && (visibility === 'public' || entered.has(id));
+    };
+    return channels.filter(reads).map(({ _id }) => _id);
   }
 
   /** Finds which channels of a group a user reads. A user who is not a member of the group sees the public ones. */

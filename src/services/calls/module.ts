@@ -6,6 +6,7 @@ import type { OperationsModule } from '../operations/module';
 import type { UsersModule } from '../users/module';
 import { VideoCallService } from '../video-call.service';
 import { CallConnections } from './call-connections';
+import { CallHistory } from './call-history';
 import { CallRights } from './call-rights';
 import { CallStore } from './call-store';
 import { CallTickets } from './call-tickets';
@@ -47,6 +48,7 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
   return {
     callTickets,
     callConnections,
+    callHistory: new CallHistory(kernel.collections, access),
     videoCalls: new VideoCallService({
       ...kernel,
       access,
@@ -58,6 +60,7 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
       rights,
       tickets: callTickets,
       ice: new IceServers(settings.ice),
+      throttle: needs.operations.throttle,
     }),
   };
 }

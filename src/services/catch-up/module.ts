@@ -1,4 +1,5 @@
 import type { AccessModule } from '../access/module';
+import type { CallsModule } from '../calls/module';
 import type { ChannelsModule } from '../channels/module';
 import type { UploadLimits } from '../files/upload.service';
 import type { GroupsModule } from '../groups/module';
@@ -20,6 +21,7 @@ interface Needs {
   presence: PresenceModule;
   channels: ChannelsModule;
   groups: GroupsModule;
+  calls: CallsModule;
 }
 
 export function createCatchUp(kernel: Kernel, needs: Needs, settings: { uploads: UploadLimits }) {
@@ -45,6 +47,7 @@ export function createCatchUp(kernel: Kernel, needs: Needs, settings: { uploads:
       announcements,
       preferences,
       presence,
+      callHistory: needs.calls.callHistory,
       uploads: settings.uploads,
     }),
   };

@@ -20,6 +20,7 @@ import { MAX_PASSWORD_BYTES, toPublicUser } from '../../models/user.model';
 import { MAX_BODY_BYTES } from '../../utils/validation';
 import type { Access } from '../access/access';
 import type { AnnouncementService } from '../operations/announcement.service';
+import type { CallHistory } from '../calls/call-history';
 import type { ChannelCounts } from '../channels/channel-counts';
 import type { ChannelSummaries } from '../channels/channel-summaries';
 import type { InviteService } from '../groups/invite.service';
@@ -62,6 +63,7 @@ export interface OverviewServiceDeps {
   announcements: AnnouncementService;
   preferences: PreferenceService;
   presence: PresenceService;
+  callHistory: CallHistory;
   uploads: UploadLimits;
 }
 
@@ -88,9 +90,10 @@ export class OverviewService {
       ]);
     const { channels } = userChannels;
     const directChannels = channels.filter(({ kind }) => kind === 'direct');
-    const [summaries, membersByChannel] = await Promise.all([
+    const [summaries, membersByChannel, calls] = await Promise.all([
       this.deps.summaries.summarise(caller.userId, channels),
       this.deps.access.participantsOf(directChannels),
+      this.deps.callHistory.activeIn(channels.map(({ _id }) => _id)),
     ]);
     const summaryOf: SummaryOf = (channelId) => summaries.get(channelId)!;
     const shown = await this.deps.channelCounts.showAll([...channels].sort(byPosition));
@@ -116,6 +119,7 @@ export class OverviewService {
       },
       joinRequests: requests.items,
       invites: invites.items,
+      activeCalls: calls.slice(0, OVERVIEW_LIMITS.calls),
       announcements,
       preferences,
       blockedUserIds: blocked.slice(0, OVERVIEW_LIMITS.blocked).map((id) => id.toHexString()),
@@ -123,6 +127,7 @@ export class OverviewService {
       complete:
         userChannels.complete &&
         blocked.length <= OVERVIEW_LIMITS.blocked &&
+        calls.length <= OVERVIEW_LIMITS.calls &&
         requests.nextCursor === null &&
         invites.nextCursor === null,
     };

@@ -31,6 +31,11 @@ const MAILS_PER_HOUR = 5;
 /** How often one user may notify another per hour. */
 const CONTACTS_PER_HOUR = 20;
 
+/** How many calls one user may start, with invitations to calls, and how often they may call the same user. */
+const CALLS_PER_USER = 30;
+const CALLS_PER_PAIR = 10;
+const CALL_WINDOW_SECONDS = 600;
+
 /** Limits floods of requests and guesses of credentials. With Redis, all nodes share the counts. */
 export class ThrottleService {
   private readonly addresses: Record<ThrottleName, RateLimiterAbstract>;
@@ -39,6 +44,8 @@ export class ThrottleService {
   private readonly knownNetworks: RateLimiterAbstract;
   private readonly mails: RateLimiterAbstract;
   private readonly contacts: RateLimiterAbstract;
+  private readonly calls: RateLimiterAbstract;
+  private readonly callsOfPair: RateLimiterAbstract;
   /** The running and waiting attempts at each account: how many, and the end of the last one. */
   private readonly attempts = new Map<string, { count: number; last: Promise<unknown> }>();
 
@@ -79,6 +86,13 @@ export class ThrottleService {
       points: CONTACTS_PER_HOUR,
       duration: 3600,
     });
+    const callWindow = { duration: CALL_WINDOW_SECONDS };
+    this.calls = this.limiter({ keyPrefix: 'throttle:calls', points: CALLS_PER_USER, ...callWindow });
+    this.callsOfPair = this.limiter({
+      keyPrefix: 'throttle:calls_of_pair',
+      points: CALLS_PER_PAIR,
+      ...callWindow,
+    });
   }
 
   /** Counts a call from an address. @throws AppError rate_limited */
@@ -107,6 +121,17 @@ export class ThrottleService {
     if (!this.enabled) return;
     const count = await this.contacts.get(contactKey(actorId, userId));
     if (count && count.remainingPoints <= 0) throw tooMany(count.msBeforeNext);
+  }
+
+  /**
+   * Counts a video call of a user to others, or to nobody in particular.
+   * @param callerId, calledIds ids in hexadecimal digits.
+   * @throws AppError rate_limited
+   */
+  async countVideoCall(callerId: string, calledIds: readonly string[]): Promise<void> {
+    if (!this.enabled) return;
+    await consume(this.calls, callerId);
+    await Promise.all(calledIds.map((id) => consume(this.callsOfPair, contactKey(callerId, id))));
   }
 
   private async isWithinLimit(limiter: RateLimiterAbstract, key: string): Promise<boolean> {

@@ -81,6 +81,8 @@ interface Fixture {
   name: string;
   /** Whether a list is that of all groups. */
   wholeServer: boolean;
+  /** Whether a list is that of the channel. */
+  byChannel: boolean;
 }
 
 /** The body, query and headers of each call beside its path. */
@@ -159,6 +161,7 @@ const CALLS: Record<string, (fixture: Fixture) => Call> = {
   'post /api/channels/{channelId}/messages': () => ({
     body: { clientMessageId: randomUUID(), body: 'Hello' },
   }),
+  'get /api/video-calls': ({ channelId, byChannel }) => ({ query: byChannel ? { channelId } : {} }),
   'post /api/video-calls': ({ channelId }) => ({ body: { channelId } }),
   'post /api/video-calls/{callId}/accept': () => ({ body: {} }),
   'post /api/video-calls/{callId}/join': () => ({ body: {} }),
@@ -295,6 +298,7 @@ async function createFixture(role: Role, special: string, row?: Row): Promise<Fi
     scheduledMessageId,
     name: avatarName,
     wholeServer: special === 'whole server',
+    byChannel: special === 'by channel',
     ...inGroup,
     attachmentId,
   };

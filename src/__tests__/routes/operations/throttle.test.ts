@@ -2,7 +2,7 @@ import { THROTTLES } from '../../../models/operations/throttle.model';
 import type { AppError } from '../../../utils/errors';
 import { login, refused } from '../../fixtures/accounts';
 import { openMailbox, type Mailbox } from '../../fixtures/mail';
-import { PASSWORD, signUp, type Person } from '../../fixtures/people';
+import { createRoom, PASSWORD, signUp, type Person } from '../../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
 import { fillPath, operationsOf } from '../../fixtures/routes';
 import { startTestServer, type TestServer } from '../../fixtures/server';
@@ -340,4 +340,39 @@ describe('a route that declares a limit', () => {
     setMyAvatar: undefined,
     setGroupAvatar: undefined,
   };
+});
+
+describe('calling', () => {
+  const call = async (body: object) => {
+    const answer = await server.api.post('/api/video-calls', body, ada.token);
+    if (answer.status === 201) {
+      const left = await server.api.post(
+        `/api/video-calls/${answer.body.call.id}/leave`,
+        undefined,
+        ada.token,
+      );
+      expect(left.body.call.state).toBe('ended');
+    }
+    return answer;
+  };
+
+  it('the same user again and again is refused, and so is starting calls again and again', async () => {
+    const bruno = await signUp(server.api, 'bruno');
+    for (let time = 0; time < 10; time++) expect((await call({ userId: bruno.id })).status).toBe(201);
+    const again = await call({ userId: bruno.id });
+    expect(again).toMatchObject(RATE_LIMITED);
+    expect(Number(again.headers['retry-after'])).toBeGreaterThan(60);
+    const { channelId } = await createRoom(server.api, ada, [bruno]);
+    for (let time = 0; time < 18; time++) expect((await call({ channelId })).status).toBe(201);
+    const last = await server.api.post('/api/video-calls', { channelId }, ada.token);
+    expect(last.status).toBe(201);
+    // Neither joining nor answering is limited, but calling is, within a call, too.
+    const path = `/api/video-calls/${last.body.call.id}`;
+    const invited = await server.api.post(`${path}/invite`, { userIds: [bruno.id] }, ada.token);
+    expect(invited).toMatchObject(RATE_LIMITED);
+    expect((await server.api.post(`${path}/join`, {}, ada.token)).status).toBe(200);
+    expect((await call({ channelId })).status).toBe(200);
+    await server.api.post(`${path}/leave`, undefined, ada.token);
+    expect(await call({ channelId })).toMatchObject(RATE_LIMITED);
+  });
 });
