@@ -17,6 +17,8 @@ export interface Database {
   transactions: Transactions;
   /** The location of the data, for display: the folder of the embedded store, or the server without credentials. */
   location: string;
+  /** Whether it is the embedded store of this process, which no other process can use. */
+  isEmbedded: boolean;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
   /** Registers a listener for the unexpected end of the embedded store, after which nothing can be read or written. */
@@ -49,6 +51,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       collections: collectionsOf(db, () => accessWrites++),
       accessVersion: options.soleWriter || store ? () => accessWrites : undefined,
       transactions: await createTransactions(client),
+      isEmbedded: store !== undefined,
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {
         await db.command({ ping: 1 });

@@ -30,19 +30,21 @@ export function createKernel(
   const bus = new EventBus(transactions);
   const redis = redisUrl === undefined ? undefined : new RedisConnections(redisUrl, databaseName, logger);
   if (redis) lifecycle.register('Redis', redis);
-  const nodes = new NodeRegistry({ collections, clock, logger });
+  const nodes = new NodeRegistry({ collections, clock, logger, isOnlyNode: database.isEmbedded });
   lifecycle.register('node registry', nodes);
   if (redis) lifecycle.register('other nodes', new NodeRelay(bus, redis, nodes.id, databaseName, logger));
   const telemetry = new MemoryTelemetry();
   const outside = <Result>(work: () => Result) => transactions.outside(work);
   const jobs = new Jobs({ lifecycle, telemetry, clock, outside, logger });
-  jobs.add({
-    name: 'node_lease',
-    intervalMs: RENEWAL_MS,
-    atStart: false,
-    scope: 'node',
-    run: () => nodes.renew(),
-  });
+  if (!database.isEmbedded) {
+    jobs.add({
+      name: 'node_lease',
+      intervalMs: RENEWAL_MS,
+      atStart: false,
+      scope: 'node',
+      run: () => nodes.renew(),
+    });
+  }
   return {
     logger,
     lifecycle,

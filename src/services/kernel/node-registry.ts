@@ -22,6 +22,8 @@ export interface NodeRegistryDeps {
   collections: Pick<Collections, 'nodes'>;
   clock: Pick<Clock, 'now'>;
   logger: Pick<Logger, 'warn'>;
+  /** Whether no other process can use the database. Then there is no lease, which would keep writing to the disk. */
+  isOnlyNode?: boolean;
 }
 
 /**
@@ -29,7 +31,8 @@ export interface NodeRegistryDeps {
  * while it runs and removes when it stops. A node that is killed does not renew it, so other nodes learn of its death
  * when the lease ends, by their own clocks. The clocks of the nodes must therefore agree to within a few seconds.
  *
- * A process that only constructs the registry, such as a script, writes nothing.
+ * A process that only constructs the registry, such as a script, writes nothing. Neither does the only node of an
+ * embedded store.
  */
 export class NodeRegistry implements Part {
   /** The id of this process: a UUID. */
@@ -44,6 +47,7 @@ export class NodeRegistry implements Part {
 
   /** Adds this node. */
   async start(): Promise<void> {
+    if (this.deps.isOnlyNode) return;
     this.startedAt = new Date(this.deps.clock.now());
     await this.renew();
   }
@@ -81,6 +85,7 @@ export class NodeRegistry implements Part {
    * cannot tell who has died, and returns all nodes that have not stopped.
    */
   async alive(): Promise<Set<string>> {
+    if (this.deps.isOnlyNode) return new Set([this.id]);
     // A node that renews its lease while the leases are being read must not be considered dead.
     const now = this.deps.clock.now();
     const canTell = now < this.heldUntil && now - this.heldSince >= SETTLING_MS;

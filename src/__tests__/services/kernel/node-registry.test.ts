@@ -91,3 +91,14 @@ test('a context that is not started, such as that of a script, is no node', asyn
   await context.close();
   expect(await stored()).toEqual(ids(here));
 });
+
+test('the only node of an embedded store writes no lease', async () => {
+  const { collections } = here.context.database;
+  const { logger } = here.context;
+  const only = new NodeRegistry({ collections, clock, logger, isOnlyNode: true });
+  await only.start();
+  await only.renew();
+  expect(await stored()).toEqual(ids(here));
+  expect(await only.alive()).toEqual(new Set([only.id]));
+  await only.stop();
+});
