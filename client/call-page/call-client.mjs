@@ -61,6 +61,7 @@ export class CallClient {
       rtcOptions,
       stream: () => this.media.stream,
       onChange,
+      onReplaced: () => this.#forget(),
       onDisconnected: (wasOpen) => void this.#resume(wasOpen ? 0 : RETRY_MS),
     });
     this.socket = io(server, { auth: async (send) => send({ token: await getToken() }) });

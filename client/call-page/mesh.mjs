@@ -32,6 +32,7 @@ export class Mesh {
    * @param {() => void} options.onChange is called when a stream has come or gone.
    * @param {(wasOpen: boolean) => void} options.onDisconnected is called when the connection to the server is lost, or
    *   could not be opened. A new ticket is required for `register`.
+   * @param {() => void} options.onReplaced is called when another page has registered the peer id of this one.
    */
   constructor(options) {
     this.#options = options;
@@ -107,8 +108,11 @@ export class Mesh {
       link.answer(this.#options.stream());
       this.#keep(link);
     });
-    // PeerJS reports a lost connection as an error as well, and participants who are not registered yet.
-    peer.on('error', ({ type, message }) => console.info(`PeerJS: ${type}: ${message}`));
+    peer.on('error', ({ type, message }) => {
+      if (type === 'unavailable-id' && peer === this.#peer) this.#options.onReplaced();
+      // The others are lost connections, which `disconnected` reports, and participants who are not registered yet.
+      else console.info(`PeerJS: ${type}: ${message}`);
+    });
     return peer;
   }
 
