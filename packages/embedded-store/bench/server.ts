@@ -10,10 +10,15 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** Starts the built store on `dataDir`. */
-export async function startServer(dataDir: string): Promise<Server> {
+/**
+ * Starts the built store on `dataDir`.
+ * @param script its `command-line.js`; that of this package by default
+ */
+export async function startServer(
+  dataDir: string,
+  script = join(__dirname, '../dist/command-line.js'),
+): Promise<Server> {
   const begun = performance.now();
-  const script = join(__dirname, '../dist/command-line.js');
   const child = spawn(process.execPath, [script, '--port', '0', '--data', dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
