@@ -13,6 +13,7 @@ import {
   Timestamp,
 } from 'bson';
 import fc from 'fast-check';
+import { changedFields } from '../src/bson/changed-fields';
 import { decode, decodeFields, encode, fromPlain, rawField, toPlain } from '../src/bson/codec';
 import { compareValues, equalValues, typeName } from '../src/bson/compare';
 import {
@@ -56,6 +57,21 @@ const EVERYTHING = {
   '10': 1,
   '': 2,
 };
+
+test('the fields that differ between two documents are found in any order, and of repeated ones the first', () => {
+  const changed = (a: object, b: object) => [...changedFields(bson.serialize(a), bson.serialize(b))].sort();
+  const long = 'x'.repeat(100);
+  expect(changed(EVERYTHING, EVERYTHING)).toEqual([]);
+  expect(changed({ a: 1, b: long, c: { d: 1 } }, { a: 1, b: `${long}y`, c: { d: 1 } })).toEqual(['b']);
+  expect(changed({ a: 1, b: long }, { a: new Double(1), b: `${long.slice(1)}y` })).toEqual(['a', 'b']);
+  expect(changed({ a: 1, b: 2, c: 3 }, { c: 3, b: 4, d: 5 })).toEqual(['a', 'b', 'd']);
+  expect(changed({ a: 1 }, { a: 1, b: 2 })).toEqual(['b']);
+  const twice = (first: number, second: number) =>
+    Buffer.from(`13000000 106100 0${first}000000 106100 0${second}000000 00`.replaceAll(' ', ''), 'hex');
+  expect(decode(twice(1, 2))).toEqual(new Map([['a', new Int32(1)]]));
+  expect([...changedFields(twice(1, 2), twice(1, 3))]).toEqual([]);
+  expect([...changedFields(twice(1, 2), twice(2, 2))]).toEqual(['a']);
+});
 
 test('what bson writes comes back byte for byte', () => {
   const bytes = bson.serialize(EVERYTHING);

@@ -68,6 +68,54 @@ describe('transactions', () => {
     expect(await items.db.command({ validate: 'items' })).toMatchObject({ valid: true });
   });
 
+  test('find by a unique key what they have changed themselves', async () => {
+    const at = (n: number) => ({ k: ['a', 'b', 'c', 'd', 'e', 'f'][n % 6] as string });
+    let state = 5;
+    const random = (below: number) =>
+      (state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff) % below;
+    const session = begin();
+    const model = new Map<string | number, Item>(
+      (await items.find({}, { session }).toArray()).map((i) => [i._id, i]),
+    );
+    for (let i = 0; i < 60; i++) {
+      const key = at(random(600) >> 3);
+      const holder = [...model.values()].find(({ k }) => k === key.k);
+      const _id = random(800) >> 7;
+      const old = model.get(_id);
+      if (old && random(300) < 80) {
+        await items.deleteOne(random(64) < 32 && old.k !== undefined ? { k: old.k } : { _id }, { session });
+        model.delete(_id);
+      } else if (holder) {
+        await items.updateOne(key, { $inc: { n: 1 } }, { session });
+        holder.n = (holder.n ?? 0) + 1;
+      } else if (old) {
+        await items.updateOne({ _id }, { $set: key }, { session });
+        model.set(_id, { ...old, ...key });
+      } else {
+        await items.updateOne(key, { $setOnInsert: { _id } }, { session, upsert: true });
+        model.set(_id, { _id, ...key });
+      }
+      for (let n = 0; n < 6; n++) {
+        const expected = [...model.values()].filter(({ k }) => k === at(n).k);
+        expect(await items.find(at(n), { session }).toArray()).toEqual(
+          expected.map((item) => expect.objectContaining(item)),
+        );
+      }
+      const few = ['a', 'c', 'e'];
+      const found = await items.find({ k: { $in: few } }, { session }).toArray();
+      expect(found.map(({ k }) => k).sort()).toEqual(
+        [...model.values()]
+          .map(({ k }) => k)
+          .filter((k) => k !== undefined && few.includes(k))
+          .sort(),
+      );
+      expect((await items.findOne({ _id }, { session }))?._id).toBe(model.has(_id) ? _id : undefined);
+    }
+    await session.commitTransaction();
+    expect(await items.countDocuments()).toBe(model.size);
+    expect(await items.db.command({ validate: 'items' })).toMatchObject({ valid: true });
+  });
+
   test('read the state of their beginning, whatever others write', async () => {
     const session = begin();
     await items.findOne({ _id: 1 }, { session });

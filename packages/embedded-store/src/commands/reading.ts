@@ -52,7 +52,7 @@ export async function withSource<T>(
 
 /** The source that the commands of a transaction read from. */
 export function transactionSource(transaction: NonNullable<CommandContext['transaction']>): Source {
-  return { view: transaction.snapshot, changes: (collection) => transaction.changes(collection) };
+  return { view: transaction.snapshot, transaction };
 }
 
 /** Reads a selection to its end, or until `take` returns false. */

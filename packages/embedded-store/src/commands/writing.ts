@@ -142,7 +142,7 @@ function refresh(
   item: Selected | number,
 ): Selected | undefined {
   const recordId = typeof item === 'number' ? item : item.stored.recordId;
-  const changes = scope.source.changes?.(collection);
+  const changes = scope.source.transaction?.changes(collection);
   const stored = changes?.has(recordId)
     ? changes.get(recordId)
     : scope.engine.records.get(collection, recordId, scope.source.view);

@@ -40,6 +40,10 @@ export function indexCandidate(
     providesSort,
     mergeSort: merged && providesSort && sort !== undefined,
     deduplicate: bounds.some((field, i) => field.multikey && (i >= points || !isPoint(field))),
+    keys:
+      points === bounds.length && boundFields === bounds.length
+        ? ranges.map(({ lower }) => lower)
+        : undefined,
   };
   const ordered = sort !== undefined && order !== undefined && providesSort;
   return { scan, score: score(index, bounds, points, scan, ordered) };

@@ -53,6 +53,8 @@ export interface CompiledIndex extends IndexState {
   readonly partial: Filter | undefined;
   /** Bytes of one component before it is cut. */
   readonly componentLimit: number;
+  /** Names of the top-level fields on which the keys of a document depend; undefined when they may be all. */
+  readonly reads: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -80,15 +82,34 @@ export function compileIndex(
     descending: direction === -1,
   }));
   const collator = compileCollation(definition.collation);
-  const partial = definition.partialFilterExpression;
+  const filter = definition.partialFilterExpression;
+  const partial = filter === undefined ? undefined : compileFilter(filter, { collator, text: false });
+  const text = ordered.length < definition.key.length ? compileTextIndex(definition) : undefined;
   return {
     definition,
     fields,
-    isText: ordered.length < definition.key.length,
-    text: ordered.length < definition.key.length ? compileTextIndex(definition) : undefined,
+    isText: text !== undefined,
+    text,
     collator,
-    partial: partial === undefined ? undefined : compileFilter(partial, { collator, text: false }),
+    partial,
     componentLimit: componentLimit(fields.length),
+    reads: fieldsRead(fields, partial, text),
     ...state,
   };
+}
+
+function fieldsRead(
+  fields: readonly IndexField[],
+  partial: Filter | undefined,
+  text: TextIndex | undefined,
+): ReadonlySet<string> | undefined {
+  if (text?.wildcard === true || (partial !== undefined && partial.fields === undefined)) return undefined;
+  const names = new Set([...fields.map(({ parts }) => parts[0] as string), ...(partial?.fields ?? [])]);
+  if (text) {
+    names.add(text.languageField);
+    for (const path of [...text.weights.keys(), ...text.before, ...text.after]) {
+      names.add(splitPath(path)[0] as string);
+    }
+  }
+  return names;
 }

@@ -45,6 +45,7 @@ export function minMaxScan(
     providesSort: !sorted || order !== undefined,
     mergeSort: false,
     deduplicate: arrays,
+    keys: undefined,
   };
 }
 

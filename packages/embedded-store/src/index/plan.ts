@@ -25,6 +25,8 @@ export interface IndexScan {
   mergeSort: boolean;
   /** A document can be found more than once; only the first time counts. */
   deduplicate: boolean;
+  /** The keys that it looks up, if all fields of the index are bounded to single values. */
+  keys: readonly Buffer[] | undefined;
 }
 
 /** One document by its `_id`; `key` is the whole encoded key in the `_id_` index. */

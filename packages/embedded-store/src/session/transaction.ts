@@ -1,9 +1,10 @@
 import { StoreError } from '../errors';
-import type { Catalog, Collection } from '../storage/catalog';
+import type { Catalog, Collection, IndexState } from '../storage/catalog';
 import type { Environment, Snapshot } from '../storage/environment';
 import { entryKey } from '../storage/keys';
-import { duplicateKey, isUnique, keysOf, StoredDocument } from '../storage/records';
+import { affectedIndexes, duplicateKey, isUnique, keysOf, StoredDocument } from '../storage/records';
 import type { Records, WriteTarget } from '../storage/records';
+import type { Changes, TransactionChanges } from '../storage/selection-spec';
 import type { Writer, WriteSteps } from '../storage/writer';
 import { writeConflict } from './locks';
 import type { LockOwner, LockTable } from './locks';
@@ -24,14 +25,14 @@ interface Change {
   current: StoredDocument | undefined;
 }
 
-/** The changed documents of one collection by record id; undefined means deleted. */
-export type Changes = ReadonlyMap<number, StoredDocument | undefined>;
+/** Number of changed documents whose index keys are kept until the commit. */
+const KEPT_KEYS = 2_000;
 
 /**
  * A multi-document transaction: a snapshot to read from, its changes in memory, and locks on the changed documents
  * and keys. Nothing is written to the data file before `commit`.
  */
-export class Transaction implements WriteTarget, LockOwner {
+export class Transaction implements WriteTarget, LockOwner, TransactionChanges {
   readonly snapshot: Snapshot;
   readonly sequence: number;
   readonly catalogVersion: number;
@@ -64,9 +65,14 @@ export class Transaction implements WriteTarget, LockOwner {
     return catalog.findSince(database, name, this.catalogVersion);
   }
 
-  /** The changes to a collection, which reads apply on top of the snapshot. */
   changes(collection: Collection): Changes | undefined {
     return this.#byCollection.get(collection);
+  }
+
+  holders(collection: Collection, index: IndexState, key: Buffer): number[] {
+    const found = this.services.records.holders(collection, index, key, this.snapshot);
+    const own = this.#heldKeys.get(entryKey(index.number, key).toString('latin1'));
+    return own === undefined ? found : [...found, own];
   }
 
   insert(collection: Collection, bytes: Uint8Array): void {
@@ -173,7 +179,10 @@ export class Transaction implements WriteTarget, LockOwner {
     const recordId = (next ?? old)?.recordId ?? 0;
     const gained: string[] = [];
     const lost: string[] = [];
-    for (const index of collection.indexes) {
+    // All keys are computed now, so that the commit, for which other writers wait, does not have to.
+    if (this.#changes.size < KEPT_KEYS) next?.keepKeys();
+    for (const index of affectedIndexes(collection, old, next)) {
+      if (next) keysOf(index, next);
       if (!isUnique(collection, index)) continue;
       const before = old ? keysOf(index, old).keys : [];
       const after = next ? keysOf(index, next).keys : [];

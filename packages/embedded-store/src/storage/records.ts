@@ -1,8 +1,9 @@
+import { changedFields } from '../bson/changed-fields';
 import { decode, encode, toPlain } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
 import { indexEntries, indexEntriesOfBytes } from '../index/keys';
-import type { IndexEntries } from '../index/keys';
+import type { CompiledIndex, IndexEntries } from '../index/keys';
 import type { Catalog, Collection, IndexState } from './catalog';
 import { namespaceOf } from './catalog';
 import { getTransient } from './environment';
@@ -12,6 +13,8 @@ import { documentKey, entryKey, verifyChecksum, readRecordId, recordIdBytes, wit
 /** A document with its bytes, decoded when it is first needed. */
 export class StoredDocument {
   #document: Document | undefined;
+  #keys: Map<CompiledIndex, IndexEntries> | undefined;
+  #compared: { with: StoredDocument; changed: ReadonlySet<string> } | undefined;
 
   constructor(
     readonly recordId: number,
@@ -28,6 +31,44 @@ export class StoredDocument {
   get document(): Document {
     return (this.#document ??= decode(this.bytes));
   }
+
+  /** Keeps the keys in indexes that are computed from now on, for a document that is written later. */
+  keepKeys(): void {
+    this.#keys ??= new Map();
+  }
+
+  /** Names of the top-level fields in which the document differs from an older state of it. */
+  changedSince(old: StoredDocument): ReadonlySet<string> {
+    if (this.#compared?.with !== old) {
+      this.#compared = { with: old, changed: changedFields(old.bytes, this.bytes) };
+    }
+    return this.#compared.changed;
+  }
+
+  /** The keys of the document in one index. */
+  keysIn(index: CompiledIndex): IndexEntries {
+    const kept = this.#keys?.get(index);
+    if (kept) return kept;
+    const plain = index.partial === undefined && index.collator === undefined && !index.isText;
+    const keys = plain ? indexEntriesOfBytes(index, this.bytes) : indexEntries(index, this.document);
+    this.#keys?.set(index, keys);
+    return keys;
+  }
+}
+
+/** The indexes in which the keys of a document may change when it is replaced. */
+export function affectedIndexes(
+  { indexes }: Collection,
+  old: StoredDocument | undefined,
+  next: StoredDocument | undefined,
+): IndexState[] {
+  if (!old || !next) return indexes;
+  const changed = next.changedSince(old);
+  return indexes.filter(({ compiled: { reads } }) => {
+    if (reads === undefined) return true;
+    for (const name of changed) if (reads.has(name)) return true;
+    return false;
+  });
 }
 
 /** The target of a statement's writes: the data file, or the changes of a transaction. */
@@ -70,9 +111,7 @@ export function treeKey(collection: Collection, index: IndexState, key: Buffer, 
 
 /** The keys of a document in one index. */
 export function keysOf(index: IndexState, document: StoredDocument): IndexEntries {
-  const { compiled } = index;
-  const plain = compiled.partial === undefined && compiled.collator === undefined && !compiled.isText;
-  return plain ? indexEntriesOfBytes(compiled, document.bytes) : indexEntries(compiled, document.document);
+  return document.keysIn(index.compiled);
 }
 
 /** The error of a second document with a key that must be unique. */
@@ -171,7 +210,7 @@ export class Records implements WriteTarget {
    * transaction can take them first.
    */
   releaseKeys(collection: Collection, old: StoredDocument, document: StoredDocument): void {
-    for (const index of collection.indexes) {
+    for (const index of affectedIndexes(collection, old, document)) {
       if (!isUnique(collection, index)) continue;
       const lost = without(keysOf(index, old).keys, keysOf(index, document).keys);
       for (const key of lost) this.#removeEntry(collection, index, key, old.recordId);
@@ -242,7 +281,7 @@ export class Records implements WriteTarget {
   #plan(collection: Collection, old: StoredDocument | undefined, next: StoredDocument | undefined): Change {
     const recordId = (old ?? next)?.recordId ?? 0;
     const change: Change = { recordId, removed: [], added: [], uniqueKeys: [], flags: [] };
-    for (const index of collection.indexes) {
+    for (const index of affectedIndexes(collection, old, next)) {
       const before = old ? keysOf(index, old).keys : [];
       const after = next ? keysOf(index, next) : NO_KEYS;
       if (after.multikey || after.truncated) change.flags.push([index, after]);

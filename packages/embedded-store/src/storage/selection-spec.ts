@@ -2,8 +2,7 @@ import type { Document } from '../bson/types';
 import type { Collator } from '../query/collation';
 import type { Filter } from '../query/matcher';
 import type { Sort } from '../query/sort';
-import type { Changes } from '../session/transaction';
-import type { Collection } from './catalog';
+import type { Collection, IndexState } from './catalog';
 import type { StoredDocument } from './records';
 import type { CurrentView } from './scanner';
 
@@ -31,7 +30,18 @@ export interface Selected {
 
 /** The source of a selection: a view, and the changes of an open transaction on top of it. */
 export interface Source extends CurrentView {
-  changes?: ((collection: Collection) => Changes | undefined) | undefined;
+  transaction?: TransactionChanges;
+}
+
+/** The changed documents of one collection by record id; undefined means deleted. */
+export type Changes = ReadonlyMap<number, StoredDocument | undefined>;
+
+/** What a selection needs to know about an open transaction. */
+export interface TransactionChanges {
+  /** The changes to a collection, which reads apply on top of the snapshot. */
+  changes(collection: Collection): Changes | undefined;
+  /** The documents that have a key of a unique index in the snapshot, or have gained it in the transaction. */
+  holders(collection: Collection, index: IndexState, key: Buffer): number[];
 }
 
 /** A selection without conditions, to which the caller adds its own. */

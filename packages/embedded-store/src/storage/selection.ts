@@ -1,10 +1,12 @@
 import { SORT_MEMORY_LIMIT, Sorter } from '../query/sorter';
 import type { Sort } from '../query/sort';
-import type { Changes } from '../session/transaction';
-import type { Collection } from './catalog';
-import type { Selected, SelectionSpec, Source } from './selection-spec';
+import type { Plan } from '../index/plan';
+import type { Collection, IndexState } from './catalog';
+import type { Changes, Selected, SelectionSpec, Source } from './selection-spec';
 import { scanPlan } from './plan-scan';
 import type { PlanScan, ScanServices } from './plan-scan';
+import { isUnique } from './records';
+import type { StoredDocument } from './records';
 
 /** Documents that are examined between two ticks. At a tick the caller may check the time. */
 const TICK = 64;
@@ -34,7 +36,9 @@ export class Selection {
   /** Whether documents can be skipped, and counted, without being read. */
   get canSkip(): boolean {
     const sorted = this.spec.sort === undefined || this.scan.providesSort;
-    return this.scan.skipOne !== undefined && sorted && !this.source.changes?.(this.collection)?.size;
+    return (
+      this.scan.skipOne !== undefined && sorted && !this.source.transaction?.changes(this.collection)?.size
+    );
   }
 
   /** Skips a document without reading it; returns false at the end. Only to be called if `canSkip`. */
@@ -64,7 +68,7 @@ export class Selection {
   *#run(): Iterator<Selected | undefined> {
     const { spec } = this;
     let skip = spec.skip;
-    const changes = this.source.changes?.(this.collection);
+    const changes = this.source.transaction?.changes(this.collection);
     const sorted = spec.sort === undefined || this.scan.providesSort;
     if (this.canSkip) {
       for (; skip > 0 && this.scan.skipOne?.(); skip--) if (skip % TICK === 0) yield undefined;
@@ -94,7 +98,7 @@ export class Selection {
   *#overlaid(changes: Changes): Iterable<Selected | undefined> {
     const { filter, sort } = this.spec;
     const own: Selected[] = [];
-    for (const stored of changes.values()) {
+    for (const stored of this.#candidates(changes)) {
       if (!stored || !filter.matches(stored.document)) continue;
       const score = this.scan.scoreOf?.(stored);
       if (!this.scan.scoreOf || score !== undefined) own.push({ stored, score });
@@ -112,6 +116,16 @@ export class Selection {
       yield item;
     }
     yield* own;
+  }
+
+  /** The changed documents that may match: those with the looked-up keys of a unique index, or all of them. */
+  #candidates(changes: Changes): Iterable<StoredDocument | undefined> {
+    const { plan } = this.scan;
+    const { transaction } = this.source;
+    const lookup = transaction && plan && uniqueLookup(this.collection, plan);
+    if (!lookup || lookup.keys.length >= changes.size) return changes.values();
+    const ids = lookup.keys.flatMap((key) => transaction.holders(this.collection, lookup.index, key));
+    return [...new Set(ids)].map((recordId) => changes.get(recordId));
   }
 
   *#sorted(found: Iterable<Selected | undefined>): Iterable<Selected | undefined> {
@@ -138,6 +152,20 @@ export class Selection {
       yield item;
     }
   }
+}
+
+/** The keys that a plan looks up in a unique index; undefined for any other plan. */
+function uniqueLookup(
+  collection: Collection,
+  plan: Plan,
+): { index: IndexState; keys: readonly Buffer[] } | undefined {
+  if (plan.stage === 'IDHACK') {
+    const index = collection.indexes[0];
+    return index && { index, keys: [plan.key] };
+  }
+  if (plan.stage !== 'IXSCAN' || plan.keys === undefined) return undefined;
+  const index = collection.indexes.find(({ compiled }) => compiled === plan.index);
+  return index && isUnique(collection, index) ? { index, keys: plan.keys } : undefined;
 }
 
 function keyOf(sort: Sort, { stored, score }: Selected): ReturnType<Sort['key']> {

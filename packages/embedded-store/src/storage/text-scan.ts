@@ -194,7 +194,7 @@ export class TextScan implements PlanScan {
   /** The number of hits that is enough; undefined when all are needed. */
   #hitsNeeded(terms: readonly string[]): number | undefined {
     const { sort, limit, skip } = this.spec;
-    const overlaid = 'changes' in this.current && this.current.changes !== undefined;
+    const overlaid = 'transaction' in this.current && this.current.transaction !== undefined;
     if (sort === undefined || !this.providesSort || limit === undefined || overlaid) return undefined;
     return terms.length <= MAX_LISTS && skip + limit <= MAX_TOP ? skip + limit : undefined;
   }
