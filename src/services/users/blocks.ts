@@ -27,10 +27,4 @@ export class Blocks {
   async hasBlocked(userId: ObjectId, other: ObjectId): Promise<boolean> {
     return (await this.findBlockers(other, [userId])).size > 0;
   }
-
-  /** Whether one of two users has blocked the other. */
-  async existsBetween(one: ObjectId, other: ObjectId): Promise<boolean> {
-    const either = await Promise.all([this.hasBlocked(one, other), this.hasBlocked(other, one)]);
-    return either.includes(true);
-  }
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { ObjectId } from 'mongodb';
 import { peerjsConfig } from '../../../config/peerjs.config';
 import { CallTickets, type TicketHolder } from '../../../services/calls/call-tickets';
@@ -247,19 +248,38 @@ describe('registration of a peer', () => {
     await expectSignalling(await register(own), await register(otherDevice));
   });
 
-  test('leaves nothing behind when its client goes away during it', async () => {
+  /** Sends a request with a ticket that asks for a WebSocket, but is no valid handshake. */
+  async function sendBrokenHandshake({ id, ticket }: CallDevice): Promise<void> {
+    const query = new URLSearchParams({ key: 'peerjs', id, token: ticket });
+    const headers = { Connection: 'Upgrade', Upgrade: 'websocket' };
+    const sent = request(`${server.url}/peerjs/peerjs?${query.toString()}`, { headers }).end();
+    const [{ statusCode }] = (await once(sent, 'response')) as [{ statusCode: number }];
+    expect(statusCode).toBe(400);
+  }
+
+  test.each<[string, (own: CallDevice) => Promise<unknown>]>([
+    ['its request turns out to be no valid handshake', sendBrokenHandshake],
+    [
+      'its client goes away during it',
+      async (own) => {
+        const gone = new Promise<void>((resolve) => {
+          whileAdmitted(async () => {
+            expect(await connectedIn(own)).toEqual([true, true]);
+            peer.webSocket.terminate();
+            await peer.closed;
+            resolve();
+          });
+        });
+        const peer = start(own);
+        await gone;
+      },
+    ],
+  ])('leaves nothing behind when %s', async (_what, attempt) => {
     const [own, otherDevice] = await joinCall(server.api, ada, bruno);
     await register(otherDevice);
-    const gone = new Promise<void>((resolve) => {
-      whileAdmitted(async () => {
-        expect(await connectedIn(own)).toEqual([true, true]);
-        peer.webSocket.terminate();
-        await peer.closed;
-        resolve();
-      });
-    });
-    const peer = start(own);
-    await gone;
+    const attach = jest.spyOn(server.context.services.callConnections, 'attachPeer');
+    await attempt(own);
+    expect(attach).toHaveBeenCalled();
     await until(async () => (await connectedIn(own))[0] === false);
     expect(isRegistered(ada)).toBe(false);
     const { peers } = server.context.services;

@@ -201,7 +201,9 @@ describe('peers of different calls', () => {
     const [sender] = await registerAll(ada, bruno);
     const [device, otherDevice] = await joinCall(server.api, carla, await signUp(server.api, 'dora'));
     const other = await register(otherDevice);
-    sender.send(offerTo(device, 'from another call'));
+    // As many as may wait for one peer.
+    for (let count = 0; count < WAITING; count++) sender.send(offerTo(device, 'from another call'));
+    await server.api.get('/health/live');
     other.send(offerTo(device, 'from this call'));
     const receiver = await register(device);
     await receiver.receives(({ type }) => type === 'OFFER');
@@ -308,6 +310,9 @@ describe('an absent peer', () => {
   test('causes EXPIRE after some time, and at once when too many frames wait', async () => {
     const [device, late] = await joinCall(server.api, ada, bruno);
     const [sender, { id }] = [await register(device), late];
+    // It was connected before.
+    await (await register(late)).close();
+    await until(() => !isRegistered(bruno));
     for (let count = 0; count < WAITING + 7; count++) sender.send(offerTo({ id }, count));
     await sender.receives(({ type }) => type === 'EXPIRE');
     await until(() => sender.framesOf('EXPIRE').length === 8);
