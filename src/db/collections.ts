@@ -34,6 +34,7 @@ import type { SessionDocument } from '../models/identity/session.model';
 import type { ThreadFollowDocument } from '../models/messages/thread.model';
 import type { CountedToDocument, HourlyCountDocument } from '../models/admin/statistics.model';
 import type { UserDocument } from '../models/user.model';
+import type { CallQualityDocument } from '../models/calls/call-quality.model';
 import type { VideoCallDocument } from '../models/video-call.model';
 import { inTransactions } from './transaction';
 
@@ -96,6 +97,7 @@ export interface Collections {
   scheduledMessages: Collection<ScheduledMessageDocument>;
   drafts: Collection<DraftDocument>;
   videoCalls: Collection<VideoCallDocument>;
+  callQuality: Collection<CallQualityDocument>;
   reports: Collection<ReportDocument>;
   notifications: Collection<NotificationDocument>;
   preferences: Collection<PreferencesDocument>;
@@ -144,6 +146,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     scheduledMessages: open('scheduled_messages'),
     drafts: open('drafts'),
     videoCalls: open('video_calls'),
+    callQuality: open('call_quality'),
     reports: open('reports'),
     notifications: open('notifications'),
     preferences: open('preferences'),

@@ -3,6 +3,8 @@ import { MAX_SLOW_MODE_SECONDS } from '../models/channel.model';
 
 /** Notifications are kept for 90 days. */
 const NOTIFICATION_SECONDS = 90 * 24 * 3600;
+/** Measurements of the quality of calls are kept for 90 days. */
+const CALL_QUALITY_SECONDS = 90 * 24 * 3600;
 /** The document of a node that was killed is kept for an hour. */
 const DEAD_NODE_SECONDS = 3600;
 /** Rejected join requests are kept for 30 days. */
@@ -92,6 +94,11 @@ const INDEXES: Record<string, IndexDescription[]> = {
       key: { recordDue: 1, _id: 1 },
       partialFilterExpression: { recordDue: { $exists: true } },
     },
+  ],
+  call_quality: [
+    { name: 'pair_unique', key: { callId: 1, reporterId: 1, remoteId: 1 }, unique: true },
+    { name: 'channel_call', key: { channelId: 1, callId: 1 } },
+    { name: 'expiry', key: { updatedAt: 1 }, expireAfterSeconds: CALL_QUALITY_SECONDS },
   ],
   audit_log: [
     { name: 'seq_unique', key: { seq: 1 }, unique: true },

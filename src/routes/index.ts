@@ -1,4 +1,5 @@
 import type { Context } from '../context';
+import { adminCallRoutes } from './admin-calls.routes';
 import { adminGroupRoutes } from './admin-groups.routes';
 import { adminRoutes } from './admin.routes';
 import type { ApiRoute } from './api-route';
@@ -68,6 +69,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
     ...syncRoutes({ sync: services.sync, reads: services.reads, readVerifier: services.readVerifier }),
     ...adminRoutes({ admin: services.admin, adminUsers: services.adminUsers }),
     ...adminGroupRoutes(services.adminGroups),
+    ...adminCallRoutes(services.callAdministration, services.callQuality),
     ...serverAdminRoutes({
       maintenance: services.maintenance,
       announcements: services.announcements,
@@ -105,7 +107,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
       pins: services.pins,
       bookmarks: services.bookmarks,
     }),
-    ...videoCallRoutes(services.videoCalls, services.callHistory),
+    ...videoCallRoutes(services),
     ...scheduledMessageRoutes(services.scheduledMessages),
     ...draftRoutes(services.drafts),
     ...searchRoutes(services.search),

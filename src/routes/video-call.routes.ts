@@ -1,4 +1,8 @@
-import { createVideoCallController } from '../controllers/video-call.controller.mongodb';
+import {
+  createVideoCallController,
+  type VideoCallServices,
+} from '../controllers/video-call.controller.mongodb';
+import { reportCallQualityInput } from '../models/calls/call-quality.model';
 import { callHistoryReply, callsQuery } from '../models/calls/call-history.model';
 import {
   callParams,
@@ -11,13 +15,11 @@ import {
   startCallInput,
   startedCallReply,
 } from '../models/video-call.model';
-import type { CallHistory } from '../services/calls/call-history';
-import type { VideoCallService } from '../services/video-call.service';
 import { callerRoute, type ApiRoute } from './api-route';
 
 /** Calls: to a user, or in a channel. */
-export function videoCallRoutes(videoCalls: VideoCallService, history: CallHistory): ApiRoute[] {
-  const calls = createVideoCallController(videoCalls, history);
+export function videoCallRoutes(services: VideoCallServices): ApiRoute[] {
+  const calls = createVideoCallController(services);
   const tag = 'Calls';
   const currentCall = { 200: { description: 'The call after the change.', schema: callReply } };
   const entered = { 200: { description: 'The call, and how to connect to it.', schema: enteredCallReply } };
@@ -158,6 +160,18 @@ export function videoCallRoutes(videoCalls: VideoCallService, history: CallHisto
       body: setCallMediaInput,
       replies: currentCall,
       handle: calls.setMedia,
+    }),
+    callerRoute({
+      method: 'post',
+      path: '/api/video-calls/:callId/quality',
+      operationId: 'reportCallQuality',
+      tag,
+      summary:
+        'Report the quality of the media from the others. Requires being in the call, or having left it less than a minute ago. At most one report in two seconds is accepted.',
+      params: callParams,
+      body: reportCallQualityInput,
+      replies: { 204: { description: 'The report has been stored.' } },
+      handle: calls.reportQuality,
     }),
   ];
 }

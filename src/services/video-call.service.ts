@@ -19,8 +19,10 @@ import {
 import { AppError } from '../utils/errors';
 import type { Access } from './access/access';
 import type { GuardedWrites } from './access/guarded-writes';
+import type { CallAdministration } from './calls/call-administration';
 import type { CallConnections } from './calls/call-connections';
 import { participantOf, type CallEvent, type Device } from './calls/call-machine';
+import type { CallHistory } from './calls/call-history';
 import type { CallRights } from './calls/call-rights';
 import { alreadyInCall, type CallStore } from './calls/call-store';
 import type { CallTickets } from './calls/call-tickets';
@@ -47,6 +49,8 @@ export interface VideoCallServiceDeps {
   blocks: Blocks;
   directMessages: DirectMessageService;
   store: CallStore;
+  history: CallHistory;
+  administration: CallAdministration;
   connections: CallConnections;
   rights: CallRights;
   tickets: CallTickets;
@@ -131,13 +135,16 @@ export class VideoCallService {
 
   /**
    * Ends a call for everybody. Either person of a conversation of two may do it, the user who started the call, and
-   * moderators of the group.
+   * moderators of the group; what they do is in the audit log.
    * @throws AppError not_found, forbidden, direct_channel
    */
   async end(caller: Caller, callId: string): Promise<Call> {
     const call = await this.find(caller, callId);
     const isOwn = call.startedBy.equals(caller.userId) || (call.pair && participantOf(call, caller.userId));
-    if (!isOwn) await this.deps.access.channel(caller, 'call.end', call.channelId);
+    if (!isOwn) {
+      await this.deps.access.channel(caller, 'call.end', call.channelId);
+      return this.deps.administration.endAudited(caller, call._id, 'ended_for_all', null);
+    }
     const event = { type: 'end', userId: caller.userId, reason: 'ended_for_all' } as const;
     return toCall(await this.deps.store.apply(call._id, event));
   }
@@ -317,13 +324,8 @@ export class VideoCallService {
     return toCall(await this.deps.store.apply(_id, event));
   }
 
-  /** Finds a call whose channel the caller may read. @throws AppError not_found */
-  private async find(caller: Caller, callId: string): Promise<VideoCallDocument> {
-    const _id = new ObjectId(callId);
-    const call = await this.deps.collections.videoCalls.findOne({ _id });
-    // Without a call it asks for a channel that does not exist, so that the response time does not reveal a hidden call.
-    await this.deps.access.channel(caller, 'channel.read', call?.channelId ?? new ObjectId());
-    return call!;
+  private find(caller: Caller, callId: string): Promise<VideoCallDocument> {
+    return this.deps.history.find(caller, callId);
   }
 
   private deviceOf(caller: Caller, peerId: string | undefined, socketId: string | undefined): Device {

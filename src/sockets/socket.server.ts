@@ -183,7 +183,7 @@ export function createSocketServer(context: Context): SocketServer {
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
     const own = {
       ...presenceHandlers(id, services.presence, services.typing),
-      ...callHandlers(id, services.videoCalls),
+      ...callHandlers(id, services.videoCalls, services.callQuality),
     };
     dispatchEvents(
       socket,

@@ -179,6 +179,15 @@ async function useCalls(ada: Person, bruno: Person, channelId: string): Promise<
   }
   const byUser = await api.post(calls, { userId: bruno.id }, ada.token);
   expect(byUser.body.error.code).toBe('already_in_call');
+  const report = { reports: [{ userId: bruno.id, jitterMs: 1 }] };
+  expect((await api.post(`${call}/quality`, report, ada.token)).status).toBe(204);
+  const filters = [{}, { channelId }, { groupId: 'f'.repeat(24) }, { userId: ada.id }];
+  for (const query of filters) {
+    const listed = await api.get('/api/admin/video-calls', ada.token, { ...query, cursor });
+    expect(listed.status).toBe(200);
+  }
+  const admin = `/api/admin/video-calls/${body.call.id}`;
+  expect((await api.get(`${admin}/quality`, ada.token)).body.quality).toHaveLength(1);
   // Nobody has a connection, so the call ends.
   await clock.advance(60_000);
   expect((await api.get(call, ada.token)).body.call.endReason).toBe('connection_lost');

@@ -3,9 +3,10 @@ import { timestampOut, wholeNumberText } from '../kernel/common.model';
 import { USER_STATES } from '../user.model';
 
 /** The collections whose documents are counted by the hour of their creation. */
-export const COUNTED_COLLECTIONS = ['users', 'groups', 'channels', 'messages'] as const;
+export const COUNTED_COLLECTIONS = ['users', 'groups', 'channels', 'messages', 'videoCalls'] as const;
 export type CountedCollection = (typeof COUNTED_COLLECTIONS)[number];
 export type Counts = Record<CountedCollection, number>;
+export const NO_COUNTS = Object.fromEntries(COUNTED_COLLECTIONS.map((each) => [each, 0])) as Counts;
 
 /** How many documents were created in one hour. Hours without any are not stored. */
 export interface HourlyCountDocument extends Counts {
@@ -55,6 +56,9 @@ export const statisticsSchema = z
     groups: count,
     channels: count.meta({ description: 'Includes direct conversations.' }),
     messages: count.meta({ description: 'Includes deleted messages, which keep their `seq`.' }),
+    videoCalls: z
+      .strictObject({ total: count, open: count })
+      .meta({ description: 'All calls that are in the history, and those that are open now.' }),
     storage: z
       .strictObject({ files: count, bytes: count, measuredAt: timestampOut })
       .meta({ description: 'The stored uploads, measured at most ten minutes ago.' }),

@@ -60,6 +60,8 @@ export const AUDIT_ACTIONS = [
   'join_request.rejected',
   'invite.created',
   'invite.revoked',
+  /** By a moderator or a super admin who is not in it. */
+  'call.ended',
   'report.claimed',
   'report.released',
   'report.resolved',

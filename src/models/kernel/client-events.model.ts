@@ -13,6 +13,7 @@ import {
 import { ownStatusData, reportActivityEvent } from '../presence/presence.model';
 import { reactionParams } from '../messages/reaction.model';
 import { syncInput, syncReply } from '../catch-up/sync.model';
+import { callQualityData, reportCallQualityEvent } from '../calls/call-quality.model';
 import { markThreadReadEvent, threadFollowReply } from '../messages/thread.model';
 import { renewTokenEvent, tokenRenewedData } from '../identity/session.model';
 import { typingData, typingEvent } from '../presence/typing.model';
@@ -227,6 +228,13 @@ export const CLIENT_EVENTS = {
     summary: 'Tells the others whether the microphone, the camera, the screen and the hand are on.',
     payload: setCallMediaEvent,
     data: callReply,
+    background: true,
+  },
+  'call:report_quality': {
+    summary:
+      'Reports the quality of the media from the others. Send it every 10 seconds in a call; at most one in two seconds is accepted.',
+    payload: reportCallQualityEvent,
+    data: callQualityData,
     background: true,
   },
 } as const satisfies Record<string, ClientEventSpec>;

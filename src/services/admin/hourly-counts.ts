@@ -3,6 +3,7 @@ import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import {
   COUNTED_COLLECTIONS,
+  NO_COUNTS,
   type CountedCollection,
   type Counts,
   type HourlyCountDocument,
@@ -36,10 +37,12 @@ export class HourlyCounts {
   async since(from: Date): Promise<{ hours: HourlyCountDocument[]; countedTo: Date }> {
     const now = new Date();
     const counted = await this.countedTo();
-    const hours = await this.collections.hourlyCounts
+    const stored = await this.collections.hourlyCounts
       .find({ _id: { $gte: from } })
       .sort({ _id: 1 })
       .toArray();
+    // Hours that an older version has counted lack what it did not count.
+    const hours = stored.map((hour) => ({ ...NO_COUNTS, ...hour }));
     if (now.getTime() - counted.getTime() > MAX_TAIL_MS) return { hours, countedTo: counted };
     // Includes the current second.
     const end = new Date(wholeSecond(now).getTime() + 1000);

@@ -1,6 +1,7 @@
 import type { Collections } from '../../db/collections';
 import {
   COUNTED_COLLECTIONS,
+  NO_COUNTS,
   type HourlyCountDocument,
   type Statistics,
   type StatisticsQuery,
@@ -29,22 +30,26 @@ export class StatisticsService {
   /** @throws AppError forbidden */
   async get(caller: Caller, query: StatisticsQuery): Promise<Statistics> {
     this.access.requireSuperAdmin(caller);
-    const { groups, channels, messages } = this.collections;
-    const [users, groupCount, channelCount, messageCount, storage, series] = await Promise.all([
-      this.usersByState(),
-      // From the metadata of the collections: exact except for concurrent writes.
-      groups.estimatedDocumentCount(),
-      channels.estimatedDocumentCount(),
-      messages.estimatedDocumentCount(),
-      this.storage.get(),
-      this.series(query),
-    ]);
+    const { groups, channels, messages, videoCalls } = this.collections;
+    const [users, groupCount, channelCount, messageCount, callCount, openCalls, storage, series] =
+      await Promise.all([
+        this.usersByState(),
+        // From the metadata of the collections: exact except for concurrent writes.
+        groups.estimatedDocumentCount(),
+        channels.estimatedDocumentCount(),
+        messages.estimatedDocumentCount(),
+        videoCalls.estimatedDocumentCount(),
+        videoCalls.countDocuments({ open: true }),
+        this.storage.get(),
+        this.series(query),
+      ]);
     return {
       at: new Date().toISOString(),
       users,
       groups: groupCount,
       channels: channelCount,
       messages: messageCount,
+      videoCalls: { total: callCount, open: openCalls },
       storage: { ...storage, measuredAt: storage.measuredAt.toISOString() },
       online: { users: this.connections.users, connections: this.connections.sockets },
       series,
@@ -73,10 +78,7 @@ export class StatisticsService {
     const { hours, countedTo } = await this.hourly.since(new Date(first));
     const series = Array.from({ length: points }, (_, index) => ({
       _id: new Date(first + index * length),
-      users: 0,
-      groups: 0,
-      channels: 0,
-      messages: 0,
+      ...NO_COUNTS,
     }));
     for (const hour of hours) {
       const point = series[Math.floor((hour._id.getTime() - first) / length)];

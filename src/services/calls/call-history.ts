@@ -12,12 +12,20 @@ export const MAX_EXAMINED = 1000;
 /** By how much each batch of a page is larger than the one before it. */
 const BATCH_GROWTH = 4;
 
-/** Lists calls: those that are open, and the history. Only calls of channels that the caller may read now. */
+/** Finds and lists calls: those that are open, and the history. Only calls of channels that the caller may read now. */
 export class CallHistory {
   constructor(
     private readonly collections: Collections,
     private readonly access: Access,
   ) {}
+
+  /** Finds a call whose channel the caller may read. @throws AppError not_found */
+  async find(caller: Caller, callId: string): Promise<VideoCallDocument> {
+    const call = await this.collections.videoCalls.findOne({ _id: new ObjectId(callId) });
+    // Without a call it asks for a channel that does not exist, so that the response time does not reveal a hidden call.
+    await this.access.channel(caller, 'channel.read', call?.channelId ?? new ObjectId());
+    return call!;
+  }
 
   /** Lists the open calls of the channels that the caller reads, the newest first. */
   async active(caller: Caller): Promise<Call[]> {

@@ -1,12 +1,15 @@
 import type { AccessModule } from '../access/module';
+import type { AuditModule } from '../audit/module';
 import type { ChannelsModule } from '../channels/module';
 import type { IdentityModule } from '../identity/module';
 import type { Kernel } from '../kernel/module';
 import type { OperationsModule } from '../operations/module';
 import type { UsersModule } from '../users/module';
 import { VideoCallService } from '../video-call.service';
+import { CallAdministration } from './call-administration';
 import { CallConnections } from './call-connections';
 import { CallHistory } from './call-history';
+import { CallQualityService } from './call-quality.service';
 import { CallRights } from './call-rights';
 import { CallStore } from './call-store';
 import { CallTickets } from './call-tickets';
@@ -14,6 +17,7 @@ import { CallTimeouts } from './call-timeouts';
 import { IceServers, type IceSettings } from './ice-servers';
 
 interface Needs {
+  audit: AuditModule;
   access: AccessModule;
   users: UsersModule;
   operations: OperationsModule;
@@ -45,10 +49,15 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
   const rights = new CallRights({ ...kernel, access, rights: version, sessions, store });
   kernel.lifecycle.register('calls', callConnections);
   new CallTimeouts({ ...kernel, store, connections: callConnections, rights });
+  const callHistory = new CallHistory(kernel.collections, access);
+  const callAdministration = new CallAdministration({ ...kernel, access, audit: needs.audit.audit, store });
+  const { throttle } = needs.operations;
   return {
     callTickets,
     callConnections,
-    callHistory: new CallHistory(kernel.collections, access),
+    callHistory,
+    callAdministration,
+    callQuality: new CallQualityService({ ...kernel, access, history: callHistory, store, throttle }),
     videoCalls: new VideoCallService({
       ...kernel,
       access,
@@ -60,7 +69,9 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
       rights,
       tickets: callTickets,
       ice: new IceServers(settings.ice),
-      throttle: needs.operations.throttle,
+      throttle,
+      history: callHistory,
+      administration: callAdministration,
     }),
   };
 }

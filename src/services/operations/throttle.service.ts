@@ -36,6 +36,9 @@ const CALLS_PER_USER = 30;
 const CALLS_PER_PAIR = 10;
 const CALL_WINDOW_SECONDS = 600;
 
+/** The least time between two quality reports of a user in a call. */
+const QUALITY_REPORT_SECONDS = 2;
+
 /** Limits floods of requests and guesses of credentials. With Redis, all nodes share the counts. */
 export class ThrottleService {
   private readonly addresses: Record<ThrottleName, RateLimiterAbstract>;
@@ -46,6 +49,7 @@ export class ThrottleService {
   private readonly contacts: RateLimiterAbstract;
   private readonly calls: RateLimiterAbstract;
   private readonly callsOfPair: RateLimiterAbstract;
+  private readonly qualityReports: RateLimiterAbstract;
   /** The running and waiting attempts at each account: how many, and the end of the last one. */
   private readonly attempts = new Map<string, { count: number; last: Promise<unknown> }>();
 
@@ -93,6 +97,11 @@ export class ThrottleService {
       points: CALLS_PER_PAIR,
       ...callWindow,
     });
+    this.qualityReports = this.limiter({
+      keyPrefix: 'throttle:quality_reports',
+      points: 1,
+      duration: QUALITY_REPORT_SECONDS,
+    });
   }
 
   /** Counts a call from an address. @throws AppError rate_limited */
@@ -132,6 +141,15 @@ export class ThrottleService {
     if (!this.enabled) return;
     await consume(this.calls, callerId);
     await Promise.all(calledIds.map((id) => consume(this.callsOfPair, contactKey(callerId, id))));
+  }
+
+  /**
+   * Counts a report of a user about the quality of a call.
+   * @param callId, userId ids in hexadecimal digits.
+   * @throws AppError rate_limited
+   */
+  async countQualityReport(callId: string, userId: string): Promise<void> {
+    if (this.enabled) await consume(this.qualityReports, `${callId} ${userId}`);
   }
 
   private async isWithinLimit(limiter: RateLimiterAbstract, key: string): Promise<boolean> {

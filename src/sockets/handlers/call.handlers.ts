@@ -1,3 +1,4 @@
+import type { CallQualityService } from '../../services/calls/call-quality.service';
 import type { VideoCallService } from '../../services/video-call.service';
 import type { Handlers } from './handler.types';
 
@@ -5,6 +6,7 @@ import type { Handlers } from './handler.types';
 export function callHandlers(
   socketId: string,
   calls: VideoCallService,
+  quality: CallQualityService,
 ): Pick<
   Handlers,
   | 'call:start'
@@ -16,6 +18,7 @@ export function callHandlers(
   | 'call:end'
   | 'call:invite'
   | 'call:set_media'
+  | 'call:report_quality'
 > {
   return {
     'call:start': (caller, input) => calls.start(caller, input, socketId),
@@ -28,6 +31,10 @@ export function callHandlers(
     'call:invite': async (caller, { callId, ...input }) => ({
       call: await calls.invite(caller, callId, input),
     }),
+    'call:report_quality': async (caller, { callId, ...input }) => {
+      await quality.report(caller, callId, input);
+      return {};
+    },
     'call:set_media': async (caller, { callId, ...changes }) => ({
       call: await calls.setMedia(caller, callId, changes),
     }),

@@ -166,6 +166,10 @@ const CALLS: Record<string, (fixture: Fixture) => Call> = {
   'post /api/video-calls/{callId}/accept': () => ({ body: {} }),
   'post /api/video-calls/{callId}/join': () => ({ body: {} }),
   'post /api/video-calls/{callId}/invite': ({ userId }) => ({ body: { userIds: [userId] } }),
+  'post /api/video-calls/{callId}/quality': ({ userId }) => ({
+    body: { reports: [{ userId, jitterMs: 1 }] },
+  }),
+  'post /api/admin/video-calls/{callId}/end': () => ({ body: { reason: 'A test' } }),
   'patch /api/video-calls/{callId}/media': () => ({ body: { hand: true } }),
   'post /api/messages/{messageId}/report': () => ({ body: { category: 'spam' } }),
   'get /api/reports': ({ groupId, wholeServer }) => ({ query: wholeServer ? {} : { groupId } }),
@@ -438,6 +442,7 @@ async function addCall(inChannel: string, actor: Person, special: string): Promi
   );
   for (const one of call.participants) {
     one.leaveAt = null;
+    one.joinedAt ??= new Date();
     if (one.ringUntil) one.ringUntil = new Date(Date.now() + 3_600_000);
   }
   delete call.dueAt;

@@ -68,7 +68,10 @@ async function talk(): Promise<void> {
   const own = await send(ada, MARK, { attachmentIds: [file.id] });
   await act(ada, 'patch', `/api/messages/${own}`, { body: `${MARK} too` });
   await act(bruno, 'patch', channel, { slowModeSeconds: 0 });
-  await act(ada, 'post', '/api/video-calls', { channelId, userIds: [bruno.id] });
+  const { call } = await act(ada, 'post', '/api/video-calls', { channelId, userIds: [bruno.id] });
+  await act(bruno, 'post', `/api/video-calls/${call.id}/accept`, {});
+  const reports = [{ userId: bruno.id, roundTripMs: 20 }];
+  await act(ada, 'post', `/api/video-calls/${call.id}/quality`, { reports });
   await act(ada, 'put', `/api/messages/${theirs}/reactions/:x:`);
   await act(ada, 'put', `/api/messages/${theirs}/bookmark`);
   await act(ada, 'put', `/api/messages/${theirs}/follow`);

@@ -129,10 +129,13 @@ describe('the hourly counts', () => {
       await sendAt(two, 5);
       await Promise.all([countNow(), countNow(), countNow()]);
       expect(await collections().hourlyCounts.find().sort({ _id: 1 }).toArray()).toEqual([
-        { _id: nine, users: 0, groups: 0, channels: 0, messages: 7 },
-        { _id: two, users: 0, groups: 0, channels: 0, messages: 5 },
+        { _id: nine, users: 0, groups: 0, channels: 0, messages: 7, videoCalls: 0 },
+        { _id: two, users: 0, groups: 0, channels: 0, messages: 5, videoCalls: 0 },
       ]);
+      // An older version did not count calls.
+      await collections().hourlyCounts.updateOne({ _id: nine }, { $unset: { videoCalls: '' } });
       const { points } = (await statistics({ points: 12 })).series;
+      expect(new Set(points.map((point: any) => point.videoCalls))).toEqual(new Set([0]));
       expect(points.map((point: any) => point.messages).filter((count: number) => count > 0)).toEqual([
         7, 5, 1,
       ]);

@@ -78,6 +78,12 @@ async function announced(): Promise<Ids> {
   return { announcementId: announcement.id };
 }
 
+/** The member has started a call. */
+async function called({ channelId }: Ids): Promise<Ids> {
+  const { call } = await succeed('post', '/api/video-calls', member, { channelId });
+  return { callId: call.id };
+}
+
 /** The actions, performed by a super admin under /api/admin and by the owner of the group elsewhere. */
 const ACTIONS: Record<string, Action> = {
   'PATCH /api/admin/users/{userId}/role': does('user.role_changed', { role: 'group_admin' }, newUser),
@@ -107,6 +113,7 @@ const ACTIONS: Record<string, Action> = {
   ),
   'POST /api/admin/channels/{channelId}/transfer': does('channel.transferred', ({ userId }) => ({ userId })),
   'DELETE /api/admin/channels/{channelId}': does('channel.deleted'),
+  'POST /api/admin/video-calls/{callId}/end': does('call.ended', reason, called),
   'PUT /api/admin/maintenance': does('maintenance.changed', { enabled: false }),
   'POST /api/admin/announcements': does('announcement.created', { body: 'Hello', level: 'info' }),
   'DELETE /api/admin/announcements/{announcementId}': does('announcement.ended', undefined, announced),
@@ -190,6 +197,7 @@ const ACTIONS: Record<string, Action> = {
     channelId,
   })),
 
+  'POST /api/video-calls/{callId}/end': does('call.ended', undefined, called),
   'DELETE /api/messages/{messageId}': does('message.deleted'),
   'PUT /api/messages/{messageId}/pin': does('message.pinned'),
   'DELETE /api/messages/{messageId}/pin': does('message.unpinned', undefined, async ({ messageId }) => {
@@ -285,7 +293,9 @@ it('a refused privileged action has no audit entry', async () => {
   // Users may do more to themselves and to their own objects.
   const own = { clientMessageId: randomUUID(), body: 'Hello' };
   const { message } = await succeed('post', `/api/channels/${there.channelId}/messages`, owner, own);
-  const at = { ...there, userId: owner.id, messageId: message.id };
+  const { channelId } = there;
+  const { call } = await succeed('post', '/api/video-calls', owner, { channelId });
+  const at = { ...there, userId: owner.id, messageId: message.id, callId: call.id };
   const before = await auditLog.countDocuments();
   for (const [route, act] of Object.entries({ ...ACTIONS, ...TAKING_OUT })) {
     const answer = await perform(route, at, act, member);

@@ -372,7 +372,11 @@ describe('calling', () => {
     expect(invited).toMatchObject(RATE_LIMITED);
     expect((await server.api.post(`${path}/join`, {}, ada.token)).status).toBe(200);
     expect((await call({ channelId })).status).toBe(200);
-    await server.api.post(`${path}/leave`, undefined, ada.token);
+    expect((await server.api.post(`${path}/join`, {}, bruno.token)).status).toBe(200);
+    const reports = [{ userId: bruno.id, jitterMs: 1 }];
+    expect((await server.api.post(`${path}/quality`, { reports }, ada.token)).status).toBe(204);
+    expect(await server.api.post(`${path}/quality`, { reports }, ada.token)).toMatchObject(RATE_LIMITED);
+    for (const { token } of [ada, bruno]) await server.api.post(`${path}/leave`, undefined, token);
     expect(await call({ channelId })).toMatchObject(RATE_LIMITED);
   });
 });

@@ -2,7 +2,7 @@ import { ObjectId, type CommandStartedEvent } from 'mongodb';
 import type { Call } from '../../../models/video-call.model';
 import { MAX_EXAMINED } from '../../../services/calls/call-history';
 import { ManualClock } from '../../fixtures/manual-clock';
-import { createRoom, signUpAll, type Person } from '../../fixtures/people';
+import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 const CALLS = '/api/video-calls';
@@ -12,9 +12,12 @@ const clock = new ManualClock();
 let ada: Person;
 let bruno: Person;
 let chiara: Person;
+/** A super admin. */
+let root: Person;
 
 beforeAll(async () => {
   server = await startTestServer({}, { clock, monitorCommands: true });
+  root = await signUp(server.api, 'root');
 });
 beforeEach(async () => {
   ({ ada, bruno, chiara } = await signUpAll(server.api, 'ada', 'bruno', 'chiara'));
@@ -131,5 +134,95 @@ describe('the history of calls', () => {
     const { ids, pages } = await readAll(ada, { limit: 20 });
     expect(ids).toEqual([last.id, first.id]);
     expect(pages).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('the quality of calls', () => {
+  const report = (person: Person, { id }: Call, reports: object[]) =>
+    server.api.post(`${CALLS}/${id}/quality`, { reports }, person.token);
+  const qualityOf = async ({ id }: Call) =>
+    (await server.api.get(`/api/admin/video-calls/${id}/quality`, root.token)).body.quality;
+
+  it('is summed up for each pair of participants, for super admins', async () => {
+    const call = await act(ada, '', { userId: bruno.id });
+    expect(await report(ada, call, [{ userId: bruno.id, jitterMs: 1 }])).toMatchObject({ status: 400 });
+    await act(bruno, `/${call.id}/accept`);
+    const values = [
+      { bitrateKbps: 900, packetLossPercent: 0.5, roundTripMs: 40 },
+      { bitrateKbps: 300, packetLossPercent: 2.5 },
+      { bitrateKbps: 600, packetLossPercent: 0, roundTripMs: 60 },
+    ];
+    for (const one of values) {
+      expect((await report(ada, call, [{ userId: bruno.id, ...one }])).status).toBe(204);
+    }
+    expect((await report(bruno, call, [{ userId: ada.id, jitterMs: 3 }])).status).toBe(204);
+    const quality = await qualityOf(call);
+    expect(quality).toHaveLength(2);
+    expect(quality.find(({ reporterId }: any) => reporterId === ada.id)).toMatchObject({
+      userId: bruno.id,
+      reports: 3,
+      bitrateKbps: { average: 600, min: 300, max: 900, last: 600 },
+      packetLossPercent: { average: 1, min: 0, max: 2.5, last: 0 },
+      roundTripMs: { average: 50, min: 40, max: 60, last: 60 },
+      jitterMs: null,
+    });
+    expect(quality.find(({ reporterId }: any) => reporterId === bruno.id)).toMatchObject({
+      userId: ada.id,
+      jitterMs: { average: 3, min: 3, max: 3, last: 3 },
+    });
+
+    // The last measurements arrive after the call, but not any time later, and only from people who were in it.
+    await act(ada, `/${call.id}/leave`);
+    expect((await report(ada, call, [{ userId: bruno.id, jitterMs: 9 }])).status).toBe(204);
+    await clock.advance(61_000);
+    const late = await report(ada, call, [{ userId: bruno.id, jitterMs: 9 }]);
+    expect(late).toMatchObject({ status: 409, body: { error: { code: 'not_in_call' } } });
+    expect(await report(chiara, call, [{ userId: bruno.id, jitterMs: 9 }])).toMatchObject({ status: 404 });
+    expect((await qualityOf(call)).find(({ reporterId }: any) => reporterId === ada.id).reports).toBe(4);
+  });
+
+  it('is refused if it is about others, out of bounds, or about one user twice', async () => {
+    const call = await act(ada, '', { userId: bruno.id });
+    await act(bruno, `/${call.id}/accept`);
+    const twice = [{ userId: bruno.id }, { userId: bruno.id }];
+    const others = [ada.id, chiara.id].map((userId) => [{ userId, jitterMs: 1 }]);
+    const invalid = [{ packetLossPercent: 101 }, { roundTripMs: -1 }, { bitrateKbps: '1' }, { other: 1 }];
+    const inputs = [...others, ...invalid.map((one) => [{ userId: bruno.id, ...one }]), twice, []];
+    for (const reports of inputs) expect((await report(ada, call, reports)).status).toBe(400);
+    expect(await qualityOf(call)).toEqual([]);
+    await act(ada, `/${call.id}/leave`);
+  });
+});
+
+describe('the administration of calls', () => {
+  it('lists open calls, and ends one with a reason in the audit log', async () => {
+    const direct = await act(ada, '', { userId: bruno.id });
+    const { groupId, channelId } = await createRoom(server.api, chiara);
+    const inGroup = await act(chiara, '', { channelId });
+    const listed = async (query: Record<string, string | number>) => {
+      const { status, body } = await server.api.get('/api/admin/video-calls', root.token, query);
+      expect(status).toBe(200);
+      return [body.calls.map(({ id }: Call) => id), body.nextCursor];
+    };
+    expect(await listed({})).toEqual([[inGroup.id, direct.id], null]);
+    expect(await listed({ limit: 1 })).toEqual([[inGroup.id], inGroup.id]);
+    expect(await listed({ cursor: inGroup.id })).toEqual([[direct.id], null]);
+    expect(await listed({ userId: bruno.id })).toEqual([[direct.id], null]);
+    for (const query of [{ groupId }, { channelId }])
+      expect(await listed(query)).toEqual([[inGroup.id], null]);
+
+    const end = () =>
+      server.api.post(`/api/admin/video-calls/${direct.id}/end`, { reason: 'A complaint' }, root.token);
+    const ended = await end();
+    expect(ended.body.call).toMatchObject({ state: 'ended', endReason: 'ended_by_admin' });
+    expect((await end()).body).toEqual(ended.body);
+    expect(await listed({})).toEqual([[inGroup.id], null]);
+    const audited = await server.api.get('/api/admin/audit-log', root.token, { targetId: direct.id });
+    const details = { channelId: direct.channelId, reason: 'A complaint' };
+    expect(audited.body.entries).toMatchObject([{ action: 'call.ended', actorId: root.id, details }]);
+    const { statistics } = (await server.api.get('/api/admin/stats', root.token)).body;
+    expect(statistics.videoCalls.open).toBe(1);
+    expect(statistics.series.points.at(-1).videoCalls).toBe(statistics.videoCalls.total);
+    await act(chiara, `/${inGroup.id}/leave`);
   });
 });
