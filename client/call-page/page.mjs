@@ -28,20 +28,44 @@ function show() {
   if (call) sessionStorage.setItem('callId', call.id);
   else if (!resumed) sessionStorage.removeItem('callId');
   element('status').textContent = statusOf(client);
-  element('me').srcObject = client.media.stream ?? null;
-  element('calls').replaceChildren(...client.others.map(showJoin));
+  play(element('me'), client.media.stream);
+  showEach(
+    element('calls'),
+    client.others.map(({ id }) => id),
+    createJoinButton,
+  );
   const others = (call?.participants ?? []).filter(({ userId }) => userId !== user.id);
+  showEach(
+    element('others'),
+    others.map(({ userId }) => userId),
+    createFigure,
+  );
   for (const participant of others) showParticipant(participant);
-  for (const [userId, figure] of figures) {
-    if (!others.some((participant) => participant.userId === userId)) figure.remove();
+}
+
+/** Shows one child for each id. A child stays where it is: moving it pauses its video, and a click on it gets lost. */
+function showEach(container, ids, create) {
+  for (const child of [...container.children]) if (!ids.includes(child.dataset.id)) child.remove();
+  for (const id of ids.filter((one) => !childOf(container, one))) {
+    const child = create(id);
+    child.dataset.id = id;
+    container.append(child);
   }
 }
 
-function showJoin({ id, channelId }) {
+function childOf(container, id) {
+  return container.querySelector(`:scope > [data-id="${id}"]`);
+}
+
+function createJoinButton(callId) {
   const button = document.createElement('button');
-  button.textContent = `Join the call in ${channelId}`;
-  button.addEventListener('click', () => act(() => client.join(id)));
+  button.textContent = `Join call ${callId}`;
+  button.addEventListener('click', () => act(() => client.join(callId)));
   return button;
+}
+
+function createFigure() {
+  return element('participant').content.firstElementChild.cloneNode(true);
 }
 
 function statusOf({ call, ringing, latest }) {
@@ -50,20 +74,17 @@ function statusOf({ call, ringing, latest }) {
   return latest?.state === 'ended' ? `The call has ended: ${latest.endReason}` : '';
 }
 
-/** What is displayed of each participant. A figure stays where it is: a video pauses when it is moved in the document. */
-const figures = new Map();
-
 function showParticipant(participant) {
   const { userId, state, connected, audio, video, screen, hand } = participant;
-  const figure = figures.get(userId) ?? element('participant').content.firstElementChild.cloneNode(true);
-  figures.set(userId, figure);
-  if (!figure.isConnected) element('others').append(figure);
   const states = { away: state === 'joined' && !connected, muted: !audio, 'no camera': !video, screen, hand };
   const names = Object.keys(states).filter((name) => states[name]);
+  const figure = childOf(element('others'), userId);
   figure.querySelector('figcaption').textContent = [userId, state, ...names].join(', ');
-  const stream = client.mesh.streamOf(participant) ?? null;
-  const display = figure.querySelector('video');
-  if (display.srcObject !== stream) display.srcObject = stream;
+  play(figure.querySelector('video'), client.mesh.streamOf(participant));
+}
+
+function play(video, stream = null) {
+  if (video.srcObject !== stream) video.srcObject = stream;
 }
 
 const own = () => client.call.participants.find(({ userId }) => userId === user.id);
