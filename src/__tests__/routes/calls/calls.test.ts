@@ -94,12 +94,25 @@ describe('the history of calls', () => {
 
   it('shows nothing of a channel that the caller can no longer read', async () => {
     const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
-    const call = await act(ada, '', { channelId, userIds: [bruno.id] });
+    const call = await act(ada, '', { channelId });
+    await act(bruno, `/${call.id}/join`);
     expect(await idsOf(bruno)).toEqual([call.id]);
     const overview = async () => (await server.api.get('/api/client/overview', bruno.token)).body.activeCalls;
     expect(await overview()).toMatchObject([{ id: call.id }]);
+    const active = async () => (await server.api.get(`${CALLS}/active`, bruno.token)).body.calls;
+    const seen = async () => [await idsOf(bruno), await active(), await overview()];
+    const channel = `/api/channels/${channelId}`;
+    const own = { token: ada.token };
+    await server.api.call('put', `${channel}/restrictions/${bruno.id}`, { ...own, body: { kind: 'banned' } });
+    expect(await seen()).toEqual([[], [], []]);
+    await server.api.delete(`${channel}/restrictions/${bruno.id}`, ada.token);
+    expect(await seen()).toMatchObject([[call.id], [{ id: call.id }], [{ id: call.id }]]);
+    await server.api.patch(channel, { visibility: 'private' }, ada.token);
+    expect(await seen()).toEqual([[], [], []]);
+    await server.api.post(`${channel}/members`, { userId: bruno.id }, ada.token);
+    expect(await seen()).toMatchObject([[call.id], [{ id: call.id }], [{ id: call.id }]]);
     await server.api.delete(`/api/groups/${groupId}/members/${bruno.id}`, ada.token);
-    expect([await idsOf(bruno), await overview()]).toEqual([[], []]);
+    expect(await seen()).toEqual([[], [], []]);
     expect((await server.api.get(CALLS, bruno.token, { channelId })).status).toBe(404);
     expect(await idsOf(ada)).toEqual([call.id]);
     await act(ada, `/${call.id}/leave`);
