@@ -69,6 +69,8 @@ describe('calls', () => {
     expect(await laptop.ask('call:accept', { callId: call.id })).toMatchObject({
       error: { code: 'answered_elsewhere' },
     });
+    const reports = [{ userId: bob.id, roundTripMs: 40 }];
+    expect(await ask(a, 'call:report_quality', { callId: call.id, reports })).toEqual({});
     const left = await ask(a, 'call:leave', { callId: call.id });
     expect(left.call).toMatchObject({ state: 'ended', outcome: 'completed', endReason: 'hung_up' });
     await when(phone, ({ state }) => state === 'ended');
