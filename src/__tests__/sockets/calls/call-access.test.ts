@@ -229,18 +229,23 @@ describe('who loses access is out of the call before the call that took it retur
     return state;
   }
 
-  const join = ({ callId, ada, client }: World & { client: Client }, by: 'socket' | 'rest') =>
-    by === 'socket'
+  /** The ways in which a request arrives. One with a key runs in a transaction with the record of its answer. */
+  const WAYS = ['socket', 'rest', 'key'] as const;
+
+  const join = ({ callId, ada, client }: World & { client: Client }, way: (typeof WAYS)[number]) =>
+    way === 'socket'
       ? client.ask('call:join', { callId })
-      : post(`/api/video-calls/${callId}/join`, {}, ada).then(({ status, body }) =>
-          status === 200 ? { ok: true, data: body } : { ok: false, error: body.error },
-        );
+      : server.api.call('post', `/api/video-calls/${callId}/join`, {
+          body: {},
+          token: ada.token,
+          ...(way === 'key' && { headers: { 'Idempotency-Key': `join-${callId}` } }),
+        });
 
   it.each(names)('%s', async (name) => {
     const act = acts[name]!;
     const { rings = 'removed', joined = 'removed' } = act;
     const [called, talking] = [await createWorld(act), await createWorld(act)];
-    expect((await join(talking, 'socket')).ok).toBe(true);
+    expect(await join(talking, 'socket')).toMatchObject({ ok: true });
     for (const world of [called, talking]) expect((await act.run(world)).status).toBeLessThan(300);
     expect(await stateOf(called)).toBe(rings);
     expect(joined).toContain(await stateOf(talking));
@@ -261,7 +266,7 @@ describe('who loses access is out of the call before the call that took it retur
       for (let turn = (round % 5) * 3; turn > 0; turn--) await nextTick();
       const [{ status }, answer] = await Promise.all([
         running,
-        join(world, round % 2 === 0 ? 'socket' : 'rest').catch((error: unknown) => error),
+        join(world, WAYS[round % WAYS.length]!).catch((error: unknown) => error),
       ]);
       expect(status).toBeLessThan(300);
       const isOut = async () => {
@@ -274,5 +279,38 @@ describe('who loses access is out of the call before the call that took it retur
       expect({ round, answer, state, isOut: await isOut() }).toEqual({ round, answer, state, isOut: true });
       world.client.close();
     }
+  });
+
+  it('does not take the id of a channel for that of a call', async () => {
+    const { owner, channelId } = await createWorld({ run: () => Promise.reject(new Error('unused')) });
+    const { status } = await server.api.get(`/api/video-calls/${channelId}`, owner.token);
+    expect(status).toBe(404);
+  });
+
+  it('calls only those who may join', async () => {
+    const world = await createWorld({ run: restrict('muted') });
+    await restrict('muted')(world);
+    const { channelId, owner, ada } = world;
+    const { body } = await post('/api/video-calls', { channelId, userIds: [ada.id] }, owner);
+    expect(body.call).toMatchObject({ state: 'active', participants: [{ userId: owner.id }] });
+  });
+
+  it('ends the call of two who remain in a conversation although one has blocked the other', async () => {
+    const people = [];
+    for (const name of ['one', 'two', 'three']) people.push(await copyPerson(server, root, name));
+    const { users } = server.context.database.collections;
+    for (const { id } of people)
+      await users.updateOne({ _id: new ObjectId(id) }, { $set: { role: 'client' } });
+    const [one, two, three] = people as [Person, Person, Person];
+    const { body } = await post('/api/direct-messages', { userIds: [two.id, three.id] }, one);
+    const channelId = body.conversation.channel.id;
+    const { body: started } = await post('/api/video-calls', { channelId }, one);
+    await post(`/api/video-calls/${started.call.id}/accept`, {}, two);
+    await put(`/api/users/me/blocks/${one.id}`, undefined, two);
+    const callOf = async () =>
+      (await server.api.get(`/api/video-calls/${started.call.id}`, one.token)).body.call;
+    expect(await callOf()).toMatchObject({ state: 'active' });
+    expect((await remove(`/api/channels/${channelId}/members/${three.id}`, three)).status).toBe(204);
+    expect(await callOf()).toMatchObject({ state: 'ended', endReason: 'access_lost' });
   });
 });
