@@ -99,7 +99,7 @@ function createServices(
   const identity = createIdentity(kernel, audit, operations, { ...auth, encryptionKey, publicUrl });
   const storage = { folder: config.uploadDir, uploads: uploadLimits };
   const files = createFiles(kernel, audit, access, identity, storage);
-  const notifications = createNotifications(kernel, users, operations);
+  const notifications = createNotifications(kernel, { access, users, operations });
   const reading = createReading(kernel, access, users, operations);
   const presence = createPresence(kernel, access, config.presence);
   const base = { audit, access, users, operations, identity, files, notifications, reading, presence };

@@ -8,6 +8,7 @@ import {
 } from './files/attachment.model';
 import { linkPreviewSchema, type LinkPreview } from './writing/link-preview.model';
 import { idOut, idSchema, messageText, timestampOut } from './kernel/common.model';
+import { messageCallSchema, toMessageCall, type StoredMessageCall } from './messages/call-message.model';
 import { reactionSchema, toReaction, type StoredReaction } from './messages/reaction.model';
 
 /** The maximum length of a message, in UTF-16 code units. */
@@ -59,9 +60,11 @@ export interface MessageDocument {
   everyoneNotified?: true;
   /** The original of a forwarded message. Missing unless it was forwarded. */
   forwardedFrom?: ForwardedFrom;
+  /** The call that it is about. Missing in other messages. */
+  call?: StoredMessageCall;
   /** Previews of the linked pages. Missing without any. */
   linkPreviews?: LinkPreview[];
-  /** The search index fields; null once deleted. */
+  /** The search index fields; null once deleted, and if it is about a call. */
   search: MessageSearchFields | null;
   createdAt: Date;
   editedAt: Date | null;
@@ -149,7 +152,9 @@ export const messageSchema = z
     seq: z.number().int(),
     revision: z.number().int(),
     senderId: idOut,
-    clientMessageId: z.string(),
+    clientMessageId: z.string().meta({
+      description: 'The id that the client gave it. The ids of messages about calls contain a space.',
+    }),
     body: z
       .string()
       .meta({ description: 'Empty once the message is deleted; may be empty if there are attachments.' }),
@@ -181,6 +186,10 @@ export const messageSchema = z
       })
       .nullable()
       .meta({ description: 'The original of a forwarded message; null unless it was forwarded.' }),
+    call: messageCallSchema.nullable().meta({
+      description:
+        'The call that the message is about; null in other messages. The server sends it for the user who started the call, with an empty `body`, and updates it.',
+    }),
     linkPreviews: z.array(linkPreviewSchema).meta({
       description: 'Previews of the linked pages; they are added shortly after the message is sent.',
     }),
@@ -229,6 +238,7 @@ export function toMessage(message: MessageDocument): Message {
       senderId: forwardedFrom.senderId.toHexString(),
       createdAt: forwardedFrom.createdAt.toISOString(),
     },
+    call: message.call ? toMessageCall(message.call) : null,
     linkPreviews: message.linkPreviews ?? [],
     createdAt: message.createdAt.toISOString(),
     editedAt: message.editedAt?.toISOString() ?? null,

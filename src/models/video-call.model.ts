@@ -111,6 +111,8 @@ export interface VideoCallDocument {
   dueAt?: Date;
   /** Set until its message and notifications show the current state. */
   recordDue?: true;
+  /** The version whose message and notifications have been written last. Missing before the first. */
+  recordedVersion?: number;
   /** Since when a single person has been in it. Missing for others. */
   aloneSince?: Date;
   /** The message in the channel that shows the call; null until it is written. */
@@ -275,6 +277,14 @@ export const startedCallReply = z.strictObject({
     .meta({ description: 'Null if the call has ended at once, because everybody was busy.' }),
 });
 export const callsReply = z.strictObject({ calls: z.array(callSchema) });
+
+/** The event that a user receives who is called. */
+export const callRingingEvent = z.strictObject({
+  call: callSchema,
+  silent: z.boolean().meta({
+    description: 'If true, show the call without sound, because the user has set do not disturb.',
+  }),
+});
 
 /** The event that a removed participant receives. */
 export const callRemovedEvent = z.strictObject({ callId: idOut, channelId: idOut });

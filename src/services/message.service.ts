@@ -12,6 +12,7 @@ import {
   type SendMessageInput,
 } from '../models/message.model';
 import type { Caller } from '../models/identity/session.model';
+import { toMessageCall, type StoredMessageCall } from '../models/messages/call-message.model';
 import { linksIn } from '../utils/links';
 import type { AuditService } from './audit/audit.service';
 import type { BatchQueue } from './kernel/keyed-queue';
@@ -21,6 +22,8 @@ import { noContent, requireUndeleted, type MessageChanges } from './messages/mes
 import type { MessageDraft } from './messages/message-composer';
 import type { MessageEraser } from './messages/message-eraser';
 import type { SentMessage } from './messages/message-writer';
+import type { NotificationService } from './notifications/notification.service';
+import type { ReadService } from './reading/read.service';
 import { searchFieldsOf } from './search/search-terms';
 import type { SlowMode } from './messages/slow-mode';
 
@@ -33,6 +36,8 @@ export interface MessageServiceDeps {
   slowMode: SlowMode;
   mentions: Mentions;
   mentionNotifications: MentionNotifications;
+  notifications: NotificationService;
+  reads: ReadService;
   audit: AuditService;
 }
 
@@ -133,10 +138,8 @@ export class MessageService {
         }),
         'message.edited',
       );
-      await this.deps.mentionNotifications.announce(
-        channel,
-        await this.deps.mentionNotifications.store(channel, message, notifiedBefore),
-      );
+      const notifications = await this.deps.mentionNotifications.store(channel, message, notifiedBefore);
+      await this.deps.notifications.publishToReaders(channel._id, notifications);
       return toMessage(message);
     });
   }
@@ -149,6 +152,40 @@ export class MessageService {
     await this.deps.changes.asServer(messageId, async (current) => {
       if (current.body !== body || isDeepStrictEqual(current.linkPreviews, linkPreviews)) return;
       await this.deps.changes.apply(current, () => ({ $set: { linkPreviews } }));
+    });
+  }
+
+  /**
+   * Writes the message about a call in a channel, on behalf of the user who started it. Their rights are not checked: they were when the
+   * call was started. Repeating it has no effect.
+   * @throws AppError not_found if the channel no longer exists
+   */
+  async sendCall(channelId: ObjectId, startedBy: ObjectId, call: StoredMessageCall): Promise<ObjectId> {
+    const callId = call.callId.toHexString();
+    const { message } = await this.deps.sends.add(channelId, {
+      // There is no session and no address, and the role is not used.
+      sender: { userId: startedBy, sessionId: call.callId, role: 'client', address: '' },
+      // Clients cannot send an id with a space, so no message of theirs can have this one.
+      clientMessageId: `call ${callId} ${channelId.toHexString()}`,
+      body: '',
+      call: { ...call, participantIds: [startedBy] },
+      digest: sha256(`${channelId.toHexString()}\0call\0${callId}`),
+    });
+    return new ObjectId(message.id);
+  }
+
+  /**
+   * Updates a message about a call, unless it shows this state already or has been deleted. The message counts as read
+   * for users who join the call, if they have read everything before it. The server calls this, so no access is checked.
+   * Part of the caller's transaction.
+   */
+  async setCall(messageId: ObjectId, call: StoredMessageCall): Promise<void> {
+    await this.deps.changes.asServer(messageId, async (current) => {
+      if (!current.call || isDeepStrictEqual(toMessageCall(current.call), toMessageCall(call))) return;
+      const known = new Set(current.call.participantIds.map((id) => id.toHexString()));
+      const joined = call.participantIds.filter((id) => !known.has(id.toHexString()));
+      const { channel } = await this.deps.changes.apply(current, () => ({ $set: { call } }));
+      await this.deps.reads.markNextRead(channel, current, joined);
     });
   }
 

@@ -46,6 +46,7 @@ export const NOTIFICATION_RULES = {
   'report.resolved': rule('everything', { namesActor: false, repeatable: false }),
   warning: rule('fact', { namesActor: false, repeatable: false }),
   mention: rule('nothing', { repeatable: false }),
+  'call.missed': rule('nothing'),
 } as const satisfies Record<string, NotificationRule>;
 export type NotificationKind = keyof typeof NOTIFICATION_RULES;
 export const NOTIFICATION_KINDS = Object.keys(NOTIFICATION_RULES) as [

@@ -26,6 +26,7 @@ import {
   notForwarded,
   notMemberYet,
   notMuted,
+  notOfCall,
   selfAllowed,
   outranksSubject,
   notDirectPair,
@@ -169,8 +170,11 @@ const MESSAGE_RULES = {
     notMuted,
     announcementsByModerators,
     notForwarded,
+    notOfCall,
     authorOnly,
   ],
+  /** Forwarding it to another channel, where `message.send` is decided. */
+  'message.forward': [messageHidden, notOfCall],
   'message.delete': [messageHidden, groupNotArchived, channelNotArchived, author, roleInGroup('moderator')],
   'message.react': [
     messageHidden,

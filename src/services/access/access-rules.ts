@@ -322,6 +322,15 @@ export const notForwarded: Rule = {
   absolute: true,
 };
 
+export const notOfCall: Rule = {
+  name: 'messages_about_calls_stay',
+  description: 'A message about a call cannot be edited or forwarded.',
+  decide: ({ message }) => refuseIf(message?.call !== undefined),
+  code: 'forbidden',
+  message: 'A message about a call cannot be edited or forwarded.',
+  absolute: true,
+};
+
 /** The messages of a hidden channel are hidden as well. */
 export const messageHidden: Rule = {
   ...channelHidden,

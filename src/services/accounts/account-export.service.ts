@@ -178,6 +178,7 @@ const ADDED_LATER: readonly (keyof Message)[] = [
   'pinnedAt',
   'pinnedBy',
   'linkPreviews',
+  'call',
   'deletedAt',
 ];
 

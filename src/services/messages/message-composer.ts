@@ -6,6 +6,7 @@ import {
   type UploadDocument,
 } from '../../models/files/attachment.model';
 import type { ChannelDocument } from '../../models/channel.model';
+import type { StoredMessageCall } from '../../models/messages/call-message.model';
 import type { MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
@@ -29,6 +30,8 @@ export interface MessageDraft {
   attachmentIds?: ObjectId[];
   /** The scheduled message that is being sent: its uploads are reserved for it. */
   scheduledId?: ObjectId;
+  /** The call that it is about: then the server writes it, whatever its sender may do in the channel. */
+  call?: StoredMessageCall;
   /** SHA-256 of the input: it distinguishes a repeated send from another message under the same client id. */
   digest: string;
 }
@@ -36,7 +39,14 @@ export interface MessageDraft {
 /** The content of a message, and the messages and users that it refers to. */
 export type MessageContent = Pick<
   MessageDocument,
-  'body' | 'attachments' | 'threadId' | 'replyToId' | 'mentionIds' | 'mentionsEveryone' | 'forwardedFrom'
+  | 'body'
+  | 'attachments'
+  | 'threadId'
+  | 'replyToId'
+  | 'mentionIds'
+  | 'mentionsEveryone'
+  | 'forwardedFrom'
+  | 'call'
 >;
 
 /** A message to which a draft refers. */
@@ -67,7 +77,8 @@ export class MessageComposer {
     ]);
     const taken = new Set<string>();
     return drafts.map((draft, index) => {
-      const { body, threadId, replyToId } = draft;
+      const { body, threadId, replyToId, call } = draft;
+      if (call) return { body, call };
       const forwardedContent = forwarded[index];
       if (forwardedContent) return forwardedContent;
       const thread = threadId && rootOf(referenced.get(threadId.toHexString()));
@@ -96,7 +107,7 @@ export class MessageComposer {
   }: MessageDraft): Promise<MessageContent | AppError | undefined> {
     if (!forwardOf) return undefined;
     try {
-      const { message } = await this.access.message(sender, 'message.read', forwardOf);
+      const { message } = await this.access.message(sender, 'message.forward', forwardOf);
       requireUndeleted(message);
       const { _id: messageId, senderId, createdAt } = message;
       const attachments = await this.existing(message.attachments);

@@ -18,6 +18,7 @@ const ERASED = {
   pinnedBy: true,
   pinnedRevision: true,
   forwardedFrom: true,
+  call: true,
   linkPreviews: true,
 } as const;
 

@@ -19,6 +19,7 @@ import type { EventBus } from '../kernel/event-bus';
 import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
 import type { MessageComposer, MessageContent, MessageDraft } from './message-composer';
 import type { MentionNotifications } from './mention-notifications';
+import type { NotificationService } from '../notifications/notification.service';
 import type { ReadMarkers } from '../reading/read-markers';
 import { searchFieldsOf } from '../search/search-terms';
 import { slowModeError, type SlowMode } from './slow-mode';
@@ -43,6 +44,10 @@ const keyOf = (senderId: ObjectId, clientMessageId: string) => `${senderId.toHex
 const keyOfDraft = ({ sender, clientMessageId }: MessageDraft) => keyOf(sender.userId, clientMessageId);
 const keyOfMessage = ({ senderId, clientMessageId }: MessageDocument) => keyOf(senderId, clientMessageId);
 const senderIdOf = ({ sender }: MessageDraft) => sender.userId.toHexString();
+/** Whether a user sends it, so that it requires their rights: not a message that the server writes about a call. */
+const isFromUser = ({ call }: MessageDraft) => call === undefined;
+const isSlowed = (draft: MessageDraft, slowModeSenders: ReadonlySet<string>) =>
+  isFromUser(draft) && slowModeSenders.has(senderIdOf(draft));
 
 /** A draft and the content of its message. */
 interface Composed {
@@ -92,6 +97,7 @@ export interface MessageWriterDeps {
   markers: ReadMarkers;
   roots: ThreadRoots;
   mentionNotifications: MentionNotifications;
+  notifications: NotificationService;
   rights: RightsVersion;
   bus: EventBus;
   telemetry: Telemetry;
@@ -159,11 +165,14 @@ export class MessageWriter {
     drafts: readonly MessageDraft[],
     cached: boolean,
   ): Promise<Committed<SentMessage> | undefined> {
-    const senders = new Map(drafts.map((draft) => [senderIdOf(draft), draft.sender]));
+    const senders = new Map(
+      drafts.filter(isFromUser).map((draft) => [senderIdOf(draft), draft.sender] as const),
+    );
     const refusals = new Map<string, AppError>();
     const slowModeSenders = new Set<string>();
     const lookUpFirst =
-      !this.deps.transactions.supported || [...senders.keys()].some((id) => this.repeatingSenders.has(id));
+      !this.deps.transactions.supported ||
+      drafts.some((draft) => this.repeatingSenders.has(senderIdOf(draft)));
     const [decisions, sent] = await Promise.all([
       this.deps.access.decideForUsers(channel, 'message.send', [...senders.values()].map(actorOf)),
       lookUpFirst ? this.findSent(drafts) : undefined,
@@ -177,7 +186,9 @@ export class MessageWriter {
         await this.deps.access.recordOverride(sender, 'message.send', 'channel', channel._id);
       } else if (!hasRank(role, 'moderator')) slowModeSenders.add(id);
     }
-    const allowed = drafts.filter((draft) => !refusals.has(senderIdOf(draft)));
+    const refusalOf = (draft: MessageDraft) =>
+      isFromUser(draft) ? refusals.get(senderIdOf(draft)) : undefined;
+    const allowed = drafts.filter((draft) => !refusalOf(draft));
     const written = await this.write(channel, allowed, slowModeSenders, new Set(), sent).catch(
       (error: unknown) => {
         if (error instanceof ChannelChanged) return undefined;
@@ -189,7 +200,7 @@ export class MessageWriter {
     const created = new Set(changes.created.map(keyOfMessage));
     const outcomes = drafts.map((draft): Outcome => {
       const key = keyOfDraft(draft);
-      const reason = refusals.get(senderIdOf(draft)) ?? refused.get(key);
+      const reason = refusalOf(draft) ?? refused.get(key);
       if (reason) return { status: 'rejected', reason };
       const document = known.get(key);
       if (document?.sentDigest !== draft.digest) return { status: 'rejected', reason: reused() };
@@ -257,7 +268,7 @@ export class MessageWriter {
     for (const root of roots)
       await this.deps.bus.publish({ type: 'message.updated', channel, message: root });
     await this.publishFollows(channel, created, follows);
-    await this.deps.mentionNotifications.announce(channel, notifications);
+    await this.deps.notifications.publishToReaders(channel._id, notifications);
   }
 
   /** Publishes new follows to users who read the channel: the author of a root may no longer do so. */
@@ -291,7 +302,7 @@ export class MessageWriter {
   ): Promise<Map<string, AppError>> {
     const refused = new Map<string, AppError>();
     if (channel.slowModeSeconds === 0) return refused;
-    const slowedDrafts = [...newDrafts].filter(([, draft]) => slowModeSenders.has(senderIdOf(draft)));
+    const slowedDrafts = [...newDrafts].filter(([, draft]) => isSlowed(draft, slowModeSenders));
     const senderIds = slowedDrafts.map(([, { sender }]) => sender.userId);
     const waiting = await this.deps.slowMode.waitingTimes(channel, senderIds);
     for (const [key, draft] of slowedDrafts) {
@@ -374,7 +385,7 @@ export class MessageWriter {
           }
         }
         if (slowModeSeconds > 0) {
-          const marked = composed.filter(({ draft }) => slowModeSenders.has(senderIdOf(draft)));
+          const marked = composed.filter(({ draft }) => isSlowed(draft, slowModeSenders));
           await this.deps.slowMode.recordSends(
             channel,
             marked.map(({ draft }) => draft.sender.userId),
@@ -432,7 +443,9 @@ function newMessage(
     clientMessageId,
     sentDigest: digest,
     ...content,
-    search: searchFieldsOf(content.body, sender.userId.toHexString(), content.attachments),
+    search: content.call
+      ? null
+      : searchFieldsOf(content.body, sender.userId.toHexString(), content.attachments),
     createdAt,
     editedAt: null,
     deletedAt: null,

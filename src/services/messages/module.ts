@@ -40,18 +40,11 @@ export function createMessages(kernel: Kernel, needs: Needs) {
   const { access, audiences, writes, rights } = needs.access;
   const { attachments } = needs.files;
   const { notifications } = needs.notifications;
-  const { markers } = needs.reading;
+  const { markers, reads } = needs.reading;
   const { channelChanges, channelCounts } = needs.channels;
   const slowMode = new SlowMode(collections);
   const mentions = new Mentions(collections, access);
-  const mentionNotifications = new MentionNotifications(
-    collections,
-    access,
-    audiences,
-    notifications,
-    transactions,
-    rights,
-  );
+  const mentionNotifications = new MentionNotifications(access, audiences, notifications);
   const roots = new ThreadRoots(collections);
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter({
@@ -63,6 +56,7 @@ export function createMessages(kernel: Kernel, needs: Needs) {
     markers,
     roots,
     mentionNotifications,
+    notifications,
     rights,
   });
   const sends = queue.batched<MessageDraft, SentMessage>((id, drafts) => writer.commit(id, drafts));
@@ -86,6 +80,8 @@ export function createMessages(kernel: Kernel, needs: Needs) {
       slowMode,
       mentions,
       mentionNotifications,
+      notifications,
+      reads,
       audit,
     }),
     history: new MessageHistory(collections, access),

@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
 import {
   NOTIFICATION_RULES,
   toNotification,
@@ -9,9 +10,12 @@ import {
   type NotificationsQuery,
   type ReadAllQuery,
 } from '../../models/notifications/notification.model';
+import { toPreferences } from '../../models/users/preferences.model';
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
+import type { Access } from '../access/access';
+import type { RightsVersion } from '../access/rights-version';
 import type { Blocks } from '../users/blocks';
 import type { DomainEventOf } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
@@ -29,19 +33,25 @@ export interface Notice {
 }
 
 /** What is to be published of a notification. */
-export type PreparedNotification = DomainEventOf<'notification.created'>;
+type PreparedNotification = DomainEventOf<'notification.created'>;
+
+/** The dependencies of NotificationService. */
+export interface NotificationServiceDeps {
+  collections: Collections;
+  transactions: Transactions;
+  access: Access;
+  rights: RightsVersion;
+  blocks: Blocks;
+  throttle: ThrottleService;
+  bus: EventBus;
+}
 
 /**
  * Stores, publishes, lists and withdraws notifications. All notifications are created here, by NOTIFICATION_RULES: it
  * applies blocks, and bounds how often one user may notify another.
  */
 export class NotificationService {
-  constructor(
-    private readonly collections: Collections,
-    private readonly blocks: Blocks,
-    private readonly throttle: ThrottleService,
-    private readonly bus: EventBus,
-  ) {}
+  constructor(private readonly deps: NotificationServiceDeps) {}
 
   /**
    * Notifies users: stores the notifications and publishes them to their devices. Part of the caller's transaction.
@@ -61,7 +71,7 @@ export class NotificationService {
     const admitted = repeatable ? await this.withinLimit(actorId, userIds) : userIds;
     const blockers =
       actorId && fromBlocked !== 'everything'
-        ? await this.blocks.findBlockers(actorId, admitted)
+        ? await this.deps.blocks.findBlockers(actorId, admitted)
         : new Set<string>();
     const isBlocked = (userId: ObjectId) => blockers.has(userId.toHexString());
     const recipients = fromBlocked === 'nothing' ? admitted.filter((id) => !isBlocked(id)) : admitted;
@@ -80,7 +90,7 @@ export class NotificationService {
       readAt: null,
     }));
     if (repeatable) await this.replaceUnread(documents);
-    await this.collections.notifications.insertMany(documents);
+    await this.deps.collections.notifications.insertMany(documents);
     return documents;
   }
 
@@ -92,7 +102,7 @@ export class NotificationService {
     if (!actorId) return userIds;
     const admitted: ObjectId[] = [];
     for (const userId of userIds) {
-      if (await this.throttle.countContact(actorId.toHexString(), userId.toHexString()))
+      if (await this.deps.throttle.countContact(actorId.toHexString(), userId.toHexString()))
         admitted.push(userId);
     }
     return admitted;
@@ -102,8 +112,10 @@ export class NotificationService {
   private async replaceUnread(documents: readonly NotificationDocument[]): Promise<void> {
     for (const { userId, kind, groupId, channelId } of documents) {
       // Requests of several users to join one group do not replace each other.
-      if (!groupId || kind === 'join_request.received') continue;
-      await this.withdraw({ groupId, kind, userId, channelId, readAt: null });
+      if (kind === 'join_request.received') continue;
+      const same = { kind, userId, readAt: null };
+      if (groupId) await this.withdraw({ ...same, groupId, channelId });
+      else if (channelId) await this.withdraw({ ...same, channelId });
     }
   }
 
@@ -113,7 +125,7 @@ export class NotificationService {
   }
 
   /** Returns the events by which stored notifications are published, one for each user. */
-  async prepare(documents: readonly NotificationDocument[]): Promise<PreparedNotification[]> {
+  private async prepare(documents: readonly NotificationDocument[]): Promise<PreparedNotification[]> {
     if (documents.length === 0) return [];
     const userIds = documents.map(({ userId }) => userId);
     const [unread, doNotDisturb] = await Promise.all([
@@ -131,18 +143,58 @@ export class NotificationService {
     });
   }
 
-  /** Publishes one notification that `prepare` returned. */
-  publish(event: PreparedNotification): Promise<void> {
-    return this.bus.publish(event);
+  /**
+   * Publishes stored notifications about a channel to those recipients who still read it: some may have left since. In a
+   * transaction it waits for the commit.
+   */
+  publishToReaders(channelId: ObjectId, documents: readonly NotificationDocument[]): Promise<void> {
+    if (documents.length === 0) return Promise.resolve();
+    const { access, rights, transactions } = this.deps;
+    const read = async () => {
+      const userIds = documents.map(({ userId }) => userId);
+      const [prepared, readers] = await Promise.all([
+        this.prepare(documents),
+        access.filterReaders(channelId, userIds),
+      ]);
+      const current = new Set(readers.map((id) => id.toHexString()));
+      return prepared.filter(({ notification }) => current.has(notification.userId.toHexString()));
+    };
+    return transactions.afterCommit(() =>
+      rights.publish(read, (all) => Promise.all(all.map((one) => this.publish(one)))),
+    );
+  }
+
+  /** Returns the users who have not turned notifications off: in this channel, or else in general. */
+  async filterWilling(channelId: ObjectId, userIds: ObjectId[]): Promise<ObjectId[]> {
+    if (userIds.length === 0) return [];
+    const { channelSettings, preferences } = this.deps.collections;
+    const [own, general] = await Promise.all([
+      channelSettings.find({ channelId, userId: { $in: userIds } }).toArray(),
+      preferences.find({ _id: { $in: userIds } }).toArray(),
+    ]);
+    const levels = new Map([
+      ...general.map((one) => [one._id.toHexString(), toPreferences(one).notificationLevel] as const),
+      ...own.map((one) => [one.userId.toHexString(), one.notificationLevel] as const),
+    ]);
+    return userIds.filter((id) => levels.get(id.toHexString()) !== 'none');
+  }
+
+  private publish(event: PreparedNotification): Promise<void> {
+    return this.deps.bus.publish(event);
   }
 
   /**
    * Withdraws notifications that no longer apply. Part of the caller's transaction.
-   * @param about selects the notifications: those of a group or a message, optionally of one kind, actor or recipient.
+   * @param about selects the notifications: those of a group or a message, or of a user in a channel, optionally of one
+   *   kind, actor or recipient.
    * @returns how many there were.
    */
   async withdraw(
-    about: ({ groupId: ObjectId } | { messageId: ObjectId }) & {
+    about: (
+      | { groupId: ObjectId }
+      | { messageId: ObjectId }
+      | { userId: ObjectId; channelId: ObjectId; readAt: null }
+    ) & {
       kind?: NotificationKind;
       actorId?: ObjectId;
       userId?: ObjectId;
@@ -150,12 +202,12 @@ export class NotificationService {
       readAt?: null;
     },
   ): Promise<number> {
-    const withdrawn = await this.collections.notifications.find(about).toArray();
+    const withdrawn = await this.deps.collections.notifications.find(about).toArray();
     if (withdrawn.length === 0) return 0;
-    await this.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
+    await this.deps.collections.notifications.deleteMany({ _id: { $in: withdrawn.map(({ _id }) => _id) } });
     const unread = await this.countUnreadByUser(withdrawn.map(({ userId }) => userId));
     for (const { _id, userId } of withdrawn) {
-      await this.bus.publish({
+      await this.deps.bus.publish({
         type: 'notification.deleted',
         userId,
         notificationId: _id,
@@ -171,7 +223,7 @@ export class NotificationService {
     query: NotificationsQuery,
   ): Promise<Page<Notification> & { unread: number }> {
     const [rows, unread] = await Promise.all([
-      this.collections.notifications
+      this.deps.collections.notifications
         .find({
           userId,
           ...(query.unread && { readAt: null }),
@@ -192,17 +244,17 @@ export class NotificationService {
     notificationId: string,
   ): Promise<{ notification: Notification; unread: number }> {
     const own = { _id: new ObjectId(notificationId), userId };
-    const marked = await this.collections.notifications.findOneAndUpdate(
+    const marked = await this.deps.collections.notifications.findOneAndUpdate(
       { ...own, readAt: null },
       { $set: { readAt: new Date() } },
       { returnDocument: 'after' },
     );
-    const document = marked ?? (await this.collections.notifications.findOne(own));
+    const document = marked ?? (await this.deps.collections.notifications.findOne(own));
     if (!document) throw notificationNotFound();
     const unread = await this.countUnread(userId);
     if (marked) {
       const read = { notificationId: document._id, upTo: null };
-      await this.bus.publish({ type: 'notification.read', userId, ...read, unread });
+      await this.deps.bus.publish({ type: 'notification.read', userId, ...read, unread });
     }
     return { notification: toNotification(document), unread };
   }
@@ -210,14 +262,14 @@ export class NotificationService {
   /** Marks all notifications as read, or all up to one. @returns how many remain unread. */
   async readAll({ userId }: Caller, { upTo }: ReadAllQuery): Promise<number> {
     const last = upTo === undefined ? null : new ObjectId(upTo);
-    const { modifiedCount } = await this.collections.notifications.updateMany(
+    const { modifiedCount } = await this.deps.collections.notifications.updateMany(
       { userId, readAt: null, ...(last && { _id: { $lte: last } }) },
       { $set: { readAt: new Date() } },
     );
     const unread = await this.countUnread(userId);
     if (modifiedCount > 0) {
       const read = { notificationId: null, upTo: last };
-      await this.bus.publish({ type: 'notification.read', userId, ...read, unread });
+      await this.deps.bus.publish({ type: 'notification.read', userId, ...read, unread });
     }
     return unread;
   }
@@ -225,9 +277,9 @@ export class NotificationService {
   /** Deletes a notification of the caller. @throws AppError not_found */
   async remove({ userId }: Caller, notificationId: string): Promise<void> {
     const _id = new ObjectId(notificationId);
-    const { deletedCount } = await this.collections.notifications.deleteOne({ _id, userId });
+    const { deletedCount } = await this.deps.collections.notifications.deleteOne({ _id, userId });
     if (deletedCount === 0) throw notificationNotFound();
-    await this.bus.publish({
+    await this.deps.bus.publish({
       type: 'notification.deleted',
       userId,
       notificationId: _id,
@@ -237,7 +289,7 @@ export class NotificationService {
 
   /** Counts the unread notifications of users, by id in hexadecimal digits. Users without any are left out. */
   private async countUnreadByUser(userIds: readonly ObjectId[]): Promise<Map<string, number>> {
-    const counts = await this.collections.notifications
+    const counts = await this.deps.collections.notifications
       .aggregate<{
         _id: ObjectId;
         count: number;
@@ -250,8 +302,8 @@ export class NotificationService {
   }
 
   /** Returns which of the users do not want to be disturbed now, by id in hexadecimal digits. */
-  private async findDoNotDisturb(userIds: readonly ObjectId[]): Promise<Set<string>> {
-    const rows = await this.collections.preferences
+  async findDoNotDisturb(userIds: readonly ObjectId[]): Promise<Set<string>> {
+    const rows = await this.deps.collections.preferences
       .find(
         { _id: { $in: [...userIds] }, doNotDisturbUntil: { $gt: new Date() } },
         { projection: { _id: 1 } },
@@ -262,7 +314,7 @@ export class NotificationService {
 
   /** Counts the unread notifications of a user. */
   countUnread(userId: ObjectId): Promise<number> {
-    return this.collections.notifications.countDocuments({ userId, readAt: null });
+    return this.deps.collections.notifications.countDocuments({ userId, readAt: null });
   }
 }
 

@@ -71,6 +71,21 @@ export class ReadMarkers {
     return this.moveTo(channel, userId, { seq, own }, { $lt: seq });
   }
 
+  /**
+   * Moves a marker forward to a message, if this is the first one after it outside of threads.
+   * @returns whether it has moved.
+   */
+  async advanceByOne(
+    channel: ChannelDocument,
+    userId: ObjectId,
+    { seq, mainSeq }: Pick<MessageDocument, 'seq' | 'mainSeq'>,
+  ): Promise<boolean> {
+    const marker = await this.findOrCreate(channel, userId);
+    // A user with messages of their own after the marker has moved it back on purpose.
+    if (marker.seq >= seq || marker.own > 0 || marker.mainSeq !== mainSeq - 1) return false;
+    return this.moveTo(channel, userId, { seq, own: 0 }, marker.seq);
+  }
+
   /** Moves a marker back before a message; one that is before it stays. @returns whether it has moved. */
   async moveBack(channel: ChannelDocument, userId: ObjectId, from: number): Promise<boolean> {
     const marker = await this.findOrCreate(channel, userId);

@@ -7,6 +7,7 @@ import type {
   UnreadTotals,
 } from '../../models/channels/channel-summary.model';
 import type { ChannelDocument } from '../../models/channel.model';
+import type { MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import type { Access } from '../access/access';
 import type { EventBus } from '../kernel/event-bus';
@@ -34,6 +35,23 @@ export class ReadService {
    */
   markUnread(caller: Caller, channelId: string, { seq }: MarkUnreadInput): Promise<ChannelRead> {
     return this.move(caller, channelId, (channel, userId) => this.markers.moveBack(channel, userId, seq));
+  }
+
+  /**
+   * Marks one message outside of threads as read for those users who have read everything before it. The server calls this,
+   * in the transaction that changes the message.
+   * @param channel as it is after that change.
+   */
+  async markNextRead(
+    channel: ChannelDocument,
+    message: Pick<MessageDocument, 'seq' | 'mainSeq'>,
+    userIds: readonly ObjectId[],
+  ): Promise<void> {
+    for (const userId of userIds) {
+      if (!(await this.markers.advanceByOne(channel, userId, message))) continue;
+      const read = (await this.counts.countFor(userId, [channel])).get(channel._id.toHexString())!;
+      await this.bus.publish({ type: 'channel.read', userId, read });
+    }
   }
 
   /** Counts what is unread in all channels that the caller may read, with a fixed number of queries. */
