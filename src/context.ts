@@ -107,7 +107,7 @@ function createServices(
   const groups = createGroups(kernel, { ...base, channels });
   const search = createSearch(kernel, access);
   const messages = createMessages(kernel, { ...base, channels });
-  const calls = createCalls(kernel, { ...base, channels }, { ...auth, ice: config.ice });
+  const calls = createCalls(kernel, { ...base, channels, messages }, { ...auth, ice: config.ice });
   const previews = { linkPreviews: config.linkPreviews.enabled, linkPolicy: overrides.linkPolicy };
   const writing = createWriting(kernel, { ...base, messages }, previews);
   const catchUp = createCatchUp(kernel, { ...base, channels, groups, calls }, { uploads: uploadLimits });

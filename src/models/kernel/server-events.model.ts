@@ -16,7 +16,7 @@ import {
   notificationReadEvent,
   notificationSchema,
 } from '../notifications/notification.model';
-import { callRemovedEvent, callReply } from '../video-call.model';
+import { callRemovedEvent, callReply, callRingingEvent } from '../video-call.model';
 import { preferencesSchema } from '../users/preferences.model';
 import { presenceChangedEvent } from '../presence/presence.model';
 import { channelSeenEvent } from '../reading/receipt.model';
@@ -65,7 +65,7 @@ export const SERVER_EVENTS = {
   },
   'message:updated': {
     summary:
-      'To all readers of the channel: the text, reactions, pin, link previews or reply count of a message changed.',
+      'To all readers of the channel: the text, reactions, pin, link previews, reply count or call of a message changed.',
     payload: messageReply,
   },
   'message:deleted': {
@@ -213,7 +213,7 @@ export const SERVER_EVENTS = {
   'call:ringing': {
     summary:
       'To a user, on all devices: they are being called. It stops as soon as their state in the call is no longer `ringing`.',
-    payload: callReply,
+    payload: callRingingEvent,
   },
   'call:updated': {
     summary:

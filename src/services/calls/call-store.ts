@@ -1,4 +1,4 @@
-import type { ObjectId } from 'mongodb';
+import type { Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import { duplicateIndex } from '../../db/mongodb';
 import type { Transactions } from '../../db/transaction';
@@ -9,6 +9,7 @@ import type { RightsVersion } from '../access/rights-version';
 import type { Clock } from '../kernel/background-job';
 import type { ChannelAudience } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
+import type { NotificationService } from '../notifications/notification.service';
 import { startCall, transition, type CallEvent, type NewCall, type Transition } from './call-machine';
 
 /** The unique index by which a user is in one call at a time. */
@@ -21,6 +22,7 @@ export interface CallStoreDeps {
   rights: RightsVersion;
   bus: EventBus;
   clock: Clock;
+  notifications: Pick<NotificationService, 'findDoNotDisturb'>;
 }
 
 /** Writes calls: each transition of the state machine is one conditional update, and publishes `call.changed`. */
@@ -86,23 +88,39 @@ export class CallStore {
     }
   }
 
+  /**
+   * Records that everything which was due for this state of a call has been written. Clients need not learn of it.
+   * @returns false, with nothing changed, if another writer was first.
+   */
+  setRecorded(call: VideoCallDocument, messageId: ObjectId | null): Promise<boolean> {
+    const { recordDue: _, ...rest } = call;
+    const participants = call.participants.map(({ notifyDue: __, ...own }) => own);
+    return this.replace(call, { ...rest, participants, messageId, recordedVersion: call.version });
+  }
+
+  /** Deletes a call, unless another writer was first. */
+  async remove(call: VideoCallDocument): Promise<void> {
+    await this.deps.collections.videoCalls.deleteOne(unchanged(call));
+  }
+
   /** @returns false if another writer was first. */
   private async replace(current: VideoCallDocument, next: VideoCallDocument): Promise<boolean> {
-    const { _id, version } = current;
     const replaced = await this.deps.collections.videoCalls
-      .findOneAndReplace({ _id, version }, next, { projection: { _id: 1 } })
+      .findOneAndReplace(unchanged(current), next, { projection: { _id: 1 } })
       .catch(throwAlreadyInCall);
     return replaced !== null;
   }
 
   /** Publishes a change to those who read the channel at that moment. */
   private publish({ call, rung, removed }: Transition): Promise<void> {
-    const { bus, collections, rights, transactions } = this.deps;
+    const { bus, collections, notifications, rights, transactions } = this.deps;
     return transactions.afterCommit(async () => {
+      const doNotDisturb = rung.length > 0 ? await notifications.findDoNotDisturb(rung) : undefined;
+      const silent = rung.filter((id) => doNotDisturb?.has(id.toHexString()));
       let isPublished = false;
       const publish = (audience: ChannelAudience | null) => {
         isPublished = true;
-        return bus.publish({ type: 'call.changed', call, audience, rung, removed });
+        return bus.publish({ type: 'call.changed', call, audience, rung, silent, removed });
       };
       await rights.publish(
         () => collections.channels.findOne({ _id: call.channelId }),
@@ -112,6 +130,11 @@ export class CallStore {
       if (!isPublished) await publish(null);
     });
   }
+}
+
+/** Matches a call that nobody has written since it was read. */
+function unchanged({ _id, version, recordedVersion }: VideoCallDocument): Filter<VideoCallDocument> {
+  return { _id, version, recordedVersion: recordedVersion ?? { $exists: false } };
 }
 
 function throwAlreadyInCall(error: unknown): never {

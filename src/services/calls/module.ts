@@ -3,6 +3,8 @@ import type { AuditModule } from '../audit/module';
 import type { ChannelsModule } from '../channels/module';
 import type { IdentityModule } from '../identity/module';
 import type { Kernel } from '../kernel/module';
+import type { MessagesModule } from '../messages/module';
+import type { NotificationsModule } from '../notifications/module';
 import type { OperationsModule } from '../operations/module';
 import type { UsersModule } from '../users/module';
 import { VideoCallService } from '../video-call.service';
@@ -10,6 +12,7 @@ import { CallAdministration } from './call-administration';
 import { CallConnections } from './call-connections';
 import { CallHistory } from './call-history';
 import { CallQualityService } from './call-quality.service';
+import { CallRecorder } from './call-recorder';
 import { CallRights } from './call-rights';
 import { CallStore } from './call-store';
 import { CallTickets } from './call-tickets';
@@ -23,6 +26,8 @@ interface Needs {
   operations: OperationsModule;
   identity: IdentityModule;
   channels: ChannelsModule;
+  notifications: NotificationsModule;
+  messages: MessagesModule;
 }
 
 interface Settings {
@@ -38,7 +43,8 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
   const { blocks } = needs.users;
   const { directMessages } = needs.channels;
   const { sessions } = needs.identity;
-  const store = new CallStore({ ...kernel, rights: version });
+  const { notifications } = needs.notifications;
+  const store = new CallStore({ ...kernel, rights: version, notifications });
   const callTickets = new CallTickets(settings.jwtSecret, settings.previousJwtSecret, kernel.clock);
   const callConnections = new CallConnections({
     ...kernel,
@@ -52,6 +58,9 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
   const callHistory = new CallHistory(kernel.collections, access);
   const callAdministration = new CallAdministration({ ...kernel, access, audit: needs.audit.audit, store });
   const { throttle } = needs.operations;
+  const { messages } = needs.messages;
+  const recorder = new CallRecorder({ ...kernel, access, store, messages, notifications });
+  kernel.lifecycle.register('call recorder', recorder);
   return {
     callTickets,
     callConnections,

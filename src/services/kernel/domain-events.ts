@@ -38,7 +38,7 @@ type MessageEvent =
   | { type: 'message.created'; channel: ChannelDocument; message: MessageDocument }
   /** The text has changed. */
   | { type: 'message.edited'; channel: ChannelDocument; message: MessageDocument }
-  /** Something other than the text has changed: reactions, the pin, link previews, the number of replies. */
+  /** Something other than the text has changed: reactions, the pin, link previews, the number of replies, the call. */
   | { type: 'message.updated'; channel: ChannelDocument; message: MessageDocument }
   | { type: 'message.deleted'; channel: ChannelDocument; message: MessageDocument }
   /** A user follows a thread, no longer follows it, or has read more of it. */
@@ -165,6 +165,7 @@ type WritingEvent =
  * A call has changed.
  * @property audience the readers of its channel; null if the channel no longer exists.
  * @property rung the users who are called from now on.
+ * @property silent those of them who have turned on do not disturb.
  * @property removed the users who may no longer be in the call, or be called.
  */
 interface CallChanged {
@@ -172,6 +173,7 @@ interface CallChanged {
   call: VideoCallDocument;
   audience: ChannelAudience | null;
   rung: ObjectId[];
+  silent: ObjectId[];
   removed: ObjectId[];
 }
 

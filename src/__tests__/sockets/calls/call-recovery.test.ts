@@ -185,23 +185,6 @@ it('a participant who resumes with another socket stays when the earlier one is 
   ok(await client.ask('call:leave', { callId: call.id }));
 });
 
-it('when a node stops, its participants can resume on another node, without waiting for the end of its lease', async () => {
-  const stopping = await startTestServer({}, { beside: here, clock });
-  const [caller, callee] = await Promise.all([userOn(stopping), userOn(stopping)]);
-  const call = await start(caller, { userId: callee.id });
-  const { peerId } = (await accept(callee, call)).connection;
-  await stopping.close();
-  await clock.advance(5_000);
-  const { state, participants } = await stored(call, caller);
-  expect([state, ...participants.map(({ connected }) => connected)]).toEqual(['active', false, false]);
-  const client = await connectTo(here, callee);
-  expect(ok(await client.ask('call:join', { callId: call.id, peerId })).connection.peerId).toBe(peerId);
-  await clock.advance(15_000);
-  // The other one has not come back.
-  const expected = ['ended', 'completed', 'connection_lost', 'left', 'left'];
-  expect(summaryOf(await stored(call, caller))).toEqual(expected);
-});
-
 describe('when a node dies, a call in a group', () => {
   it('goes on without those who were connected to it', async () => {
     const [one, other, third] = await Promise.all([userOn(here), userOn(here), userOn(dying)]);

@@ -242,6 +242,7 @@ describe('registration of a peer', () => {
         call: { ...call, participants },
         audience: null,
         rung: [],
+        silent: [],
         removed: [],
       });
     });
