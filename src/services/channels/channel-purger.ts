@@ -12,7 +12,7 @@ const BATCH_SIZE = 1000;
 const PURGE_INTERVAL_MS = 60 * 60 * 1000;
 
 /**
- * Deletes the messages of deleted channels, and their files. A channel is inaccessible as soon as its deletion is
+ * Deletes the messages of deleted channels, their files and calls. A channel is inaccessible as soon as its deletion is
  * committed; this only frees the disk space, and continues after a restart where it stopped.
  */
 export class ChannelPurger {
@@ -46,7 +46,9 @@ export class ChannelPurger {
 
   /** @returns false if it was stopped before the end. */
   private async purge(channelId: ObjectId, signal: AbortSignal): Promise<boolean> {
-    const { messages, messageEdits } = this.collections;
+    const { messages, messageEdits, videoCalls } = this.collections;
+    // A call that is still open is deleted at its end (see CallRecorder).
+    await videoCalls.deleteMany({ channelId, open: { $exists: false } });
     while (!signal.aborted) {
       const slice = await messages
         .find<Pick<MessageDocument, '_id' | 'attachments'>>({ channelId }, { projection: { attachments: 1 } })

@@ -1,4 +1,4 @@
-import type { ObjectId } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import { type Channel } from '../../models/channel.model';
@@ -35,7 +35,7 @@ export interface RetentionServiceDeps {
   jobs: Jobs;
 }
 
-/** Permanently removes messages that are older than the retention period of their channel. */
+/** Permanently removes messages and calls that are older than the retention period of their channel. */
 export class RetentionService {
   private readonly job: BackgroundJob;
 
@@ -75,7 +75,22 @@ export class RetentionService {
       .toArray();
     for (const { _id } of channels) {
       while (!signal.aborted && (await this.removeOldest(_id)));
+      if (!signal.aborted) await this.removeCalls(_id);
     }
+  }
+
+  /** Removes the expired calls of a channel, except one that is still open: it is removed after its end. */
+  private removeCalls(channelId: ObjectId): Promise<void> {
+    return this.deps.transactions.run(async () => {
+      const channel = await this.deps.collections.channels.findOne({ _id: channelId });
+      if (!channel?.retentionDays) return;
+      const oldestKept = ObjectId.createFromTime(Math.floor(startOf(channel.retentionDays).getTime() / 1000));
+      await this.deps.collections.videoCalls.deleteMany({
+        channelId,
+        _id: { $lt: oldestKept },
+        open: { $exists: false },
+      });
+    });
   }
 
   /** Removes a batch of expired messages of a channel. @returns whether there may be more. */
@@ -85,7 +100,7 @@ export class RetentionService {
         // Read again: the period may have changed, or the channel been deleted.
         const channel = await this.deps.collections.channels.findOne({ _id: channelId });
         if (!channel?.retentionDays) return false;
-        const old = await this.oldest(channelId, new Date(Date.now() - channel.retentionDays * DAY_MS));
+        const old = await this.oldest(channelId, startOf(channel.retentionDays));
         const last = old.at(-1);
         if (!last) return false;
         const { seq, mainSeq } = last;
@@ -121,6 +136,11 @@ export class RetentionService {
     // A thread ends with its root.
     await this.deps.collections.threadFollows.deleteMany({ threadId: { $in: ids } });
   }
+}
+
+/** The time at which a retention period begins that ends now. */
+function startOf(days: number): Date {
+  return new Date(Date.now() - days * DAY_MS);
 }
 
 function daysAsText(days: number | null): string | null {

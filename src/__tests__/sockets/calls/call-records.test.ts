@@ -376,6 +376,51 @@ describe('a node that stops between two steps of recording a call', () => {
   });
 });
 
+describe('deletion', () => {
+  it('of a channel removes its calls, also one that was open', async () => {
+    const [alice, bob] = await pair();
+    const { groupId, channelId } = await createRoom(server.api, alice, [bob]);
+    const { id } = await start(alice, { channelId });
+    await ask(alice, 'call:leave', { callId: id });
+    const open = await start(alice, { channelId, userIds: [bob.id] });
+    await recorded(open.id);
+    expect((await server.api.delete(`/api/groups/${groupId}`, alice.token)).status).toBe(204);
+    const channel = new ObjectId(channelId);
+    await until(async () => (await collections().videoCalls.countDocuments({ channelId: channel })) === 0);
+    expect(await missedBy(bob)).toEqual([]);
+  });
+
+  it('of old messages removes the calls of that time, except one that is open', async () => {
+    const [alice, bob] = await pair();
+    const { channelId } = await createRoom(server.api, alice, [bob]);
+    const { videoCalls } = collections();
+    const age = async (callId: string) => {
+      await recorded(callId);
+      const { _id: _, ...call } = (await videoCalls.findOneAndDelete({ _id: new ObjectId(callId) }))!;
+      const _id = ObjectId.createFromTime(Math.floor(Date.now() / 1000) - 10 * 86_400 - counter++);
+      await videoCalls.insertOne({ ...call, _id });
+      return _id;
+    };
+    let counter = 0;
+    const ended = await start(alice, { channelId });
+    await ask(alice, 'call:leave', { callId: ended.id });
+    await age(ended.id);
+    const recent = await start(alice, { channelId });
+    await ask(alice, 'call:leave', { callId: recent.id });
+    await recorded(recent.id);
+    const open = await age((await start(alice, { channelId })).id);
+    const set = await server.api.call('put', `/api/channels/${channelId}/retention`, {
+      token: alice.token,
+      body: { days: 9 },
+    });
+    expect(set.status).toBe(200);
+    await clock.advance(0);
+    const left = await videoCalls.find({ channelId: new ObjectId(channelId) }).toArray();
+    expect(left.map(({ _id }) => _id.toHexString()).sort()).toEqual([recent.id, open.toHexString()].sort());
+    await videoCalls.deleteOne({ _id: open });
+  });
+});
+
 async function channelOf(channelId: string) {
   return (await collections().channels.findOne({ _id: new ObjectId(channelId) }))!;
 }
