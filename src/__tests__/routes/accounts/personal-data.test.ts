@@ -33,7 +33,7 @@ async function act(person: Person, method: 'get' | 'post' | 'put' | 'patch', pat
 
 /** Creates data about Ada in every possible collection. */
 async function createPersonalData(): Promise<void> {
-  const { oneTimeTokens, users } = server.context.database.collections;
+  const { oneTimeTokens, users, videoCalls } = server.context.database.collections;
   const userId = new ObjectId(ada.id);
   await logInAgain(server.api, ada);
   await act(ada, 'patch', '/api/users/me', { bio: MARK });
@@ -52,6 +52,8 @@ async function createPersonalData(): Promise<void> {
   for (const enabled of [true, false]) await act(ada, 'put', '/api/admin/maintenance', { enabled });
   await act(ada, 'post', '/api/auth/password/forgot', { email: `${ada.username}@example.org` });
   await until(async () => (await oneTimeTokens.findOne({ userId })) !== null);
+  // The message about the call is written after it.
+  await until(async () => (await videoCalls.findOne({ recordDue: true })) === null);
 }
 
 /** In a group of Bruno's. */
@@ -161,7 +163,9 @@ test('the export of a user contains all personal data and nothing that is declar
   const declared = Object.values(PERSONAL_DATA).flatMap((row) => ('exported' in row ? row.exported : []));
   expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(declared.sort());
   const of = (kind: string) => lines.filter((line) => line.kind === kind).map(({ data }) => data);
-  expect(of('message')).toMatchObject([{ body: `${MARK} too`, senderId: ada.id }]);
+  const [ownText, ...aboutCalls] = of('message');
+  expect(ownText).toMatchObject({ body: `${MARK} too`, senderId: ada.id });
+  expect(aboutCalls).toMatchObject([{ body: '', senderId: ada.id, call: { participantIds: [ada.id] } }]);
   expect(of('upload')).toMatchObject([{ name: 'picture.png', mediaType: 'image/png' }]);
   expect(of('message_edit')).toMatchObject([{ body: MARK }]);
   expect(of('reaction')).toMatchObject([{ emoji: ':x:' }]);

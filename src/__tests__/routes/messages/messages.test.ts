@@ -58,6 +58,7 @@ describe('sending a message', () => {
       pinnedAt: null,
       pinnedBy: null,
       forwardedFrom: null,
+      call: null,
       linkPreviews: [],
     });
     expect(await history()).toEqual([body.message]);

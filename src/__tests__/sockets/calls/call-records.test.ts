@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { ObjectId } from 'mongodb';
 import { createContext, type Context } from '../../../context';
+import type { StoredMessageCall } from '../../../models/messages/call-message.model';
+import type { Caller } from '../../../models/identity/session.model';
 import type { Message } from '../../../models/message.model';
 import type { Notification } from '../../../models/notifications/notification.model';
+import { CallStore } from '../../../services/calls/call-store';
 import { ManualClock } from '../../fixtures/manual-clock';
 import { sendMessage } from '../../fixtures/messages';
 import { fetchNdjson } from '../../fixtures/ndjson';
@@ -119,7 +122,33 @@ describe('the message about a call', () => {
     await ask(bob, 'call:leave', { callId: id });
   });
 
-  it('is written whatever the user may do since, and neither waits for slow mode nor causes it', async () => {
+  it('is written beside a message of its sender that is refused, and does not delay one by slow mode', async () => {
+    const [alice, bob] = await pair();
+    const { channelId } = await createRoom(server.api, bob, [alice]);
+    const { messages } = server.context.services;
+    /** Sends both at the same moment, so that they are in one batch. */
+    const sendBoth = async (order: 'call first' | 'message first') => {
+      const own = { clientMessageId: randomUUID(), body: 'Hello' };
+      const caller = await callerOf(alice);
+      const sending = () => messages.send(caller, channelId, own);
+      const calling = () =>
+        messages.sendCall(new ObjectId(channelId), new ObjectId(alice.id), someCall(alice));
+      const both = order === 'call first' ? [calling(), sending()] : [sending(), calling()];
+      return (await Promise.allSettled(both)).map(({ status }) => status);
+    };
+    await server.api.patch(`/api/channels/${channelId}`, { slowModeSeconds: 3600 }, bob.token);
+    expect(await sendBoth('call first')).toEqual(['fulfilled', 'fulfilled']);
+    expect(await sendBoth('message first')).toEqual(['rejected', 'fulfilled']);
+    await server.api.patch(`/api/channels/${channelId}`, { slowModeSeconds: 0 }, bob.token);
+    const muted = await server.api.call('put', `/api/channels/${channelId}/restrictions/${alice.id}`, {
+      token: bob.token,
+      body: { kind: 'muted' },
+    });
+    expect(muted.status).toBe(200);
+    expect(await sendBoth('call first')).toEqual(['fulfilled', 'rejected']);
+  });
+
+  it('is updated whatever the user may do since, and neither waits for slow mode nor causes it', async () => {
     const [alice, bob] = await pair();
     const { channelId } = await createRoom(server.api, bob, [alice]);
     const slow = { slowModeSeconds: 3600 };
@@ -316,14 +345,9 @@ describe('a node that stops between two steps of recording a call', () => {
     const [alice, bob] = await pair();
     const { body } = await server.api.post('/api/direct-messages', { userIds: [bob.id] }, alice.token);
     const channelId: string = body.conversation.channel.id;
-    const caller = {
-      userId: new ObjectId(alice.id),
-      sessionId: new ObjectId(),
-      role: 'client',
-      address: '',
-    } as const;
     // The services of a context that is not started record nothing.
     const { videoCalls } = other.services;
+    const caller = await callerOf(alice);
     const { call } = await videoCalls.start(caller, { channelId, media: 'video' });
     await videoCalls.cancel(caller, call.id);
     return { alice, bob, channelId, id: call.id };
@@ -352,18 +376,24 @@ describe('a node that stops between two steps of recording a call', () => {
     const call = await unrecorded();
     const stored = (await collections().videoCalls.findOne({ _id: new ObjectId(call.id) }))!;
     await server.context.services.messages.sendCall(stored.channelId, stored.startedBy, {
+      ...someCall(call.alice),
       callId: stored._id,
-      media: 'video',
-      state: 'ringing',
-      outcome: null,
-      startedAt: stored.createdAt,
-      answeredAt: null,
-      durationMs: 0,
-      participantIds: [stored.startedBy],
-      missedIds: [],
     });
     await clock.advance(5000);
     await expectRecordedOnce(call);
+  });
+
+  it('after all of it, while another node changes the call: the change begins again', async () => {
+    const { id } = await unrecorded();
+    const { bus, services, database } = server.context;
+    const { collections: all, transactions } = database;
+    const store = new CallStore({ ...services, collections: all, transactions, bus, clock });
+    const call = await store.get(new ObjectId(id));
+    expect(await store.setRecorded(call, new ObjectId())).toBe(true);
+    // A writer that has read the call before.
+    expect(await store.setRecorded(call, new ObjectId())).toBe(false);
+    const { version, recordDue } = await store.get(call._id);
+    expect([version, recordDue]).toEqual([call.version, undefined]);
   });
 
   it('while two nodes record the same call: everything happens once', async () => {
@@ -390,6 +420,19 @@ describe('deletion', () => {
     expect(await missedBy(bob)).toEqual([]);
   });
 
+  it('of a channel removes a call that ends after it', async () => {
+    const [alice, bob] = await pair();
+    const { id } = await start(alice, { userId: bob.id });
+    await ask(alice, 'call:cancel', { callId: id });
+    await recorded(id);
+    const { videoCalls } = collections();
+    const call = (await videoCalls.findOne({ _id: new ObjectId(id) }))!;
+    const _id = new ObjectId();
+    await videoCalls.insertOne({ ...call, _id, channelId: new ObjectId(), messageId: null, recordDue: true });
+    await clock.advance(5000);
+    expect(await videoCalls.findOne({ _id })).toBeNull();
+  });
+
   it('of old messages removes the calls of that time, except one that is open', async () => {
     const [alice, bob] = await pair();
     const { channelId } = await createRoom(server.api, alice, [bob]);
@@ -404,7 +447,7 @@ describe('deletion', () => {
     let counter = 0;
     const ended = await start(alice, { channelId });
     await ask(alice, 'call:leave', { callId: ended.id });
-    await age(ended.id);
+    const old = await age(ended.id);
     const recent = await start(alice, { channelId });
     await ask(alice, 'call:leave', { callId: recent.id });
     await recorded(recent.id);
@@ -414,12 +457,33 @@ describe('deletion', () => {
       body: { days: 9 },
     });
     expect(set.status).toBe(200);
-    await clock.advance(0);
+    await until(async () => (await videoCalls.findOne({ _id: old })) === null);
     const left = await videoCalls.find({ channelId: new ObjectId(channelId) }).toArray();
     expect(left.map(({ _id }) => _id.toHexString()).sort()).toEqual([recent.id, open.toHexString()].sort());
     await videoCalls.deleteOne({ _id: open });
   });
 });
+
+async function callerOf({ id }: Person): Promise<Caller> {
+  const userId = new ObjectId(id);
+  const session = (await collections().sessions.findOne({ userId }))!;
+  return { userId, sessionId: session._id, role: 'client', address: '' };
+}
+
+/** What a message shows of a new call. */
+function someCall({ id }: Person): StoredMessageCall {
+  return {
+    callId: new ObjectId(),
+    media: 'video',
+    state: 'ringing',
+    outcome: null,
+    startedAt: new Date(),
+    answeredAt: null,
+    durationMs: 0,
+    participantIds: [new ObjectId(id)],
+    missedIds: [],
+  };
+}
 
 async function channelOf(channelId: string) {
   return (await collections().channels.findOne({ _id: new ObjectId(channelId) }))!;
