@@ -98,9 +98,11 @@ export class CallStore {
     return this.replace(call, { ...rest, participants, messageId, recordedVersion: call.version });
   }
 
-  /** Deletes a call, unless another writer was first. */
+  /** Deletes a call with the measurements of its quality, unless another writer was first. */
   async remove(call: VideoCallDocument): Promise<void> {
-    await this.deps.collections.videoCalls.deleteOne(unchanged(call));
+    const { videoCalls, callQuality } = this.deps.collections;
+    const { deletedCount } = await videoCalls.deleteOne(unchanged(call));
+    if (deletedCount > 0) await callQuality.deleteMany({ callId: call._id });
   }
 
   /** @returns false if another writer was first. */

@@ -46,9 +46,10 @@ export class ChannelPurger {
 
   /** @returns false if it was stopped before the end. */
   private async purge(channelId: ObjectId, signal: AbortSignal): Promise<boolean> {
-    const { messages, messageEdits, videoCalls } = this.collections;
+    const { messages, messageEdits, videoCalls, callQuality } = this.collections;
     // A call that is still open is deleted at its end (see CallRecorder).
     await videoCalls.deleteMany({ channelId, open: { $exists: false } });
+    await callQuality.deleteMany({ channelId });
     while (!signal.aborted) {
       const slice = await messages
         .find<Pick<MessageDocument, '_id' | 'attachments'>>({ channelId }, { projection: { attachments: 1 } })

@@ -82,13 +82,15 @@ export class RetentionService {
   /** Removes the expired calls of a channel, except one that is still open: it is removed after its end. */
   private removeCalls(channelId: ObjectId): Promise<void> {
     return this.deps.transactions.run(async () => {
-      const channel = await this.deps.collections.channels.findOne({ _id: channelId });
+      const { channels, videoCalls, callQuality } = this.deps.collections;
+      const channel = await channels.findOne({ _id: channelId });
       if (!channel?.retentionDays) return;
       const oldestKept = ObjectId.createFromTime(Math.floor(startOf(channel.retentionDays).getTime() / 1000));
-      await this.deps.collections.videoCalls.deleteMany({
+      await videoCalls.deleteMany({ channelId, _id: { $lt: oldestKept }, open: { $exists: false } });
+      const open = await videoCalls.findOne({ channelId, open: true }, { projection: { _id: 1 } });
+      await callQuality.deleteMany({
         channelId,
-        _id: { $lt: oldestKept },
-        open: { $exists: false },
+        callId: { $lt: oldestKept, ...(open && { $ne: open._id }) },
       });
     });
   }

@@ -413,10 +413,15 @@ describe('deletion', () => {
     const { id } = await start(alice, { channelId });
     await ask(alice, 'call:leave', { callId: id });
     const open = await start(alice, { channelId, userIds: [bob.id] });
-    await recorded(open.id);
+    const reports = [{ userId: alice.id, jitterMs: 1 }];
+    await ask(bob, 'call:accept', { callId: open.id });
+    await ask(bob, 'call:report_quality', { callId: open.id, reports });
     expect((await server.api.delete(`/api/groups/${groupId}`, alice.token)).status).toBe(204);
     const channel = new ObjectId(channelId);
-    await until(async () => (await collections().videoCalls.countDocuments({ channelId: channel })) === 0);
+    const { videoCalls, callQuality } = collections();
+    for (const calls of [videoCalls, callQuality]) {
+      await until(async () => (await calls.countDocuments({ channelId: channel })) === 0);
+    }
     expect(await missedBy(bob)).toEqual([]);
   });
 
