@@ -165,7 +165,9 @@ test('the export of a user contains all personal data and nothing that is declar
   const of = (kind: string) => lines.filter((line) => line.kind === kind).map(({ data }) => data);
   const [ownText, ...aboutCalls] = of('message');
   expect(ownText).toMatchObject({ body: `${MARK} too`, senderId: ada.id });
-  expect(aboutCalls).toMatchObject([{ body: '', senderId: ada.id, call: { participantIds: [ada.id] } }]);
+  expect(aboutCalls).toMatchObject([
+    { body: '', senderId: ada.id, call: { participantIds: [ada.id, bruno.id] } },
+  ]);
   expect(of('upload')).toMatchObject([{ name: 'picture.png', mediaType: 'image/png' }]);
   expect(of('message_edit')).toMatchObject([{ body: MARK }]);
   expect(of('reaction')).toMatchObject([{ emoji: ':x:' }]);
