@@ -63,8 +63,18 @@ export default tseslint.config(
     languageOptions: {
       globals: Object.fromEntries(
         [
-          ...['URL', 'URLSearchParams', 'alert', 'clearTimeout', 'console', 'document', 'fetch', 'location'],
-          ...['MediaStream', 'navigator', 'sessionStorage', 'setTimeout'],
+          ...[
+            'URL',
+            'URLSearchParams',
+            'alert',
+            'clearInterval',
+            'clearTimeout',
+            'console',
+            'document',
+            'fetch',
+            'location',
+          ],
+          ...['MediaStream', 'navigator', 'performance', 'sessionStorage', 'setInterval', 'setTimeout'],
         ].map((name) => [name, 'readonly']),
       ),
     },

@@ -1,12 +1,15 @@
 import { io } from 'socket.io-client';
 import { LocalMedia } from './local-media.mjs';
 import { Mesh } from './mesh.mjs';
+import { QualityMeter } from './quality.mjs';
 
 const ACK_TIMEOUT_MS = 10_000;
 /** The time before something that has failed is tried again. */
 const RETRY_MS = 1000;
 /** How long before their expiry the credentials of the TURN servers are renewed. */
 const RENEWAL_MS = 60_000;
+/** How often the quality of the connections is reported to the server. */
+const REPORT_MS = 10_000;
 
 /** Errors of `call:join` after which this page cannot resume the call. */
 const FINAL_ERRORS = [
@@ -42,6 +45,8 @@ export class CallClient {
   #entering = false;
   #resuming = false;
   #renewal;
+  #quality;
+  #reporting;
 
   /**
    * @param {object} options
@@ -128,6 +133,16 @@ export class CallClient {
     await this.#setMedia({ hand: on });
   }
 
+  /** Reports the quality of the connections, which administrators see. */
+  async reportQuality() {
+    const { mesh, call } = this;
+    const others = call?.participants.filter(
+      ({ peerId, state }) => state === 'joined' && peerId !== mesh.peerId,
+    );
+    const reports = await this.#quality?.measure(others ?? [], (peerId) => mesh.connectionTo(peerId));
+    if (reports?.length > 0) await this.#ask('call:report_quality', { callId: call.id, reports });
+  }
+
   async #ask(event, payload) {
     const answer = await this.socket.timeout(ACK_TIMEOUT_MS).emitWithAck(event, payload);
     if (!answer.ok) throw Object.assign(new Error(answer.error.message), answer.error);
@@ -167,6 +182,11 @@ export class CallClient {
       // Who has muted the microphone on another page, or before a reload, stays muted.
       this.media.setMicrophone(this.#own(call).audio);
       this.#callId = call.id;
+      this.#quality = new QualityMeter();
+      this.#reporting = setInterval(
+        () => this.reportQuality().catch((error) => console.info(error.message)),
+        REPORT_MS,
+      );
       this.#register(connection);
       this.#apply(call);
     } catch (error) {
@@ -206,8 +226,9 @@ export class CallClient {
 
   /** Takes no part any longer: the call has ended, or the user is no longer in it on this page. */
   #forget() {
-    this.call = this.#callId = undefined;
+    this.call = this.#callId = this.#quality = undefined;
     clearTimeout(this.#renewal);
+    clearInterval(this.#reporting);
     this.mesh.close();
     this.media.close();
     this.#onChange();

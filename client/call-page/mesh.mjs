@@ -76,6 +76,11 @@ export class Mesh {
     return this.#links.get(peerId)?.remoteStream ?? undefined;
   }
 
+  /** The connection to a participant. @returns {RTCPeerConnection | undefined} */
+  connectionTo(peerId) {
+    return this.#links.get(peerId)?.peerConnection ?? undefined;
+  }
+
   /** The connections of the browser, for statistics. @returns {RTCPeerConnection[]} */
   get connections() {
     return [...this.#links.values()].flatMap(({ peerConnection }) => peerConnection ?? []);

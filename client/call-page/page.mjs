@@ -24,7 +24,7 @@ const client = new CallClient({
 });
 
 function show() {
-  const { call, ringing } = client;
+  const { call } = client;
   if (call) sessionStorage.setItem('callId', call.id);
   else if (!resumed) sessionStorage.removeItem('callId');
   element('status').textContent = statusOf(client);

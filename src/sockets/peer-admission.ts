@@ -20,9 +20,9 @@ export interface Admission {
   watch: PeerWatch;
   tokenExpiresAt: Date;
   /** Releases the place that is reserved among the connections of the user. */
-  release(): void;
+  release: () => void;
   /** Ends the watch, and reports to the call that the connection has ended. Repeated calls have no effect. */
-  dismiss(): void;
+  dismiss: () => void;
 }
 
 /** Decides which peers may connect. */

@@ -17,6 +17,7 @@ const TIMEOUT_MS = 60_000;
   let coturn: Coturn | undefined;
   const clock = new ManualClock();
   const pages = useCallPages(() => server);
+  let root: Person;
   let ada: Person;
   let bruno: Person;
   let cleo: Person;
@@ -28,7 +29,7 @@ const TIMEOUT_MS = 60_000;
       { PEERJS_ENABLED: 'true', CORS_ORIGINS: pages.origin, ...turn },
       { clock },
     );
-    await signUp(server.api, 'root');
+    root = await signUp(server.api, 'root');
   });
   beforeEach(async () => {
     ({ ada, bruno, cleo } = await signUpAll(server.api, 'ada', 'bruno', 'cleo'));
@@ -84,8 +85,16 @@ const TIMEOUT_MS = 60_000;
       await callee.sees(ada, { screen: false });
       await playsColumns(640);
 
+      // The first measurement is what the second one is compared with.
+      await caller.evaluate((client) => client.reportQuality());
+      await bothReceive(caller, callee);
+      await caller.evaluate((client) => client.reportQuality());
+      const callId: string = await caller.evaluate((client) => client.call.id);
       await callee.click('hangUp');
       await Promise.all([hasEnded(caller, 'hung_up'), hasEnded(callee, 'hung_up')]);
+      const { body } = await server.api.get(`/api/admin/video-calls/${callId}/quality`, root.token);
+      expect(body.quality).toMatchObject([{ reporterId: ada.id, userId: bruno.id, reports: 1 }]);
+      expect(body.quality[0].bitrateKbps.last).toBeGreaterThan(0);
     },
     TIMEOUT_MS,
   );

@@ -88,16 +88,23 @@ async function connectedIn({ callId, person }: CallDevice): Promise<boolean[]> {
 
 describe('registration of a peer', () => {
   test.each<
-    [string, string, (own: CallDevice, other: CallDevice) => Promise<Pick<CallDevice, 'id' | 'ticket'>>]
+    [
+      string,
+      string,
+      (
+        own: CallDevice,
+        other: CallDevice,
+      ) => Pick<CallDevice, 'id' | 'ticket'> | Promise<Pick<CallDevice, 'id' | 'ticket'>>,
+    ]
   >([
-    ['no ticket', 'unauthenticated', async ({ id }) => ({ id, ticket: '' })],
-    ['an invented ticket', 'ticket_invalid', async ({ id }) => ({ id, ticket: 'invented' })],
-    ['an access token', 'ticket_invalid', async ({ id }) => ({ id, ticket: ada.token })],
-    ['a refresh token', 'ticket_invalid', async ({ id }) => ({ id, ticket: ada.refreshToken })],
-    ['the ticket of another peer id', 'ticket_invalid', async ({ id }, other) => ({ ...other, id })],
-    ['a peer id of its own choice', 'ticket_invalid', async (own) => ({ ...own, id: 'chosen' })],
-    ['an id that PeerJS would not accept', 'validation_failed', async (own) => ({ ...own, id: 'a/../b' })],
-    ['an id that is too long', 'validation_failed', async (own) => ({ ...own, id: 'a'.repeat(65) })],
+    ['no ticket', 'unauthenticated', ({ id }) => ({ id, ticket: '' })],
+    ['an invented ticket', 'ticket_invalid', ({ id }) => ({ id, ticket: 'invented' })],
+    ['an access token', 'ticket_invalid', ({ id }) => ({ id, ticket: ada.token })],
+    ['a refresh token', 'ticket_invalid', ({ id }) => ({ id, ticket: ada.refreshToken })],
+    ['the ticket of another peer id', 'ticket_invalid', ({ id }, other) => ({ ...other, id })],
+    ['a peer id of its own choice', 'ticket_invalid', (own) => ({ ...own, id: 'chosen' })],
+    ['an id that PeerJS would not accept', 'validation_failed', (own) => ({ ...own, id: 'a/../b' })],
+    ['an id that is too long', 'validation_failed', (own) => ({ ...own, id: 'a'.repeat(65) })],
     [
       'an expired ticket',
       'ticket_expired',
