@@ -172,6 +172,7 @@ class Acknowledged {
   #inserted = new Set<string>();
   #paired = new Set<string>();
   #dropped = new Set<string>();
+  #noted = new Set<string>();
   #counted = 0;
   #tried = 0;
   #sequence = 0;
@@ -183,6 +184,7 @@ class Acknowledged {
   }
 
   async verify(db: Db): Promise<void> {
+    await db.collection('notes').createIndex({ text: 'text' }, { default_language: 'none' });
     const ids = async (name: string) =>
       new Set((await db.collection<{ _id: string }>(name).find().toArray()).map(({ _id }) => _id));
     const inserted = await ids('inserted');
@@ -190,6 +192,13 @@ class Acknowledged {
     const [left, right] = [await ids('left'), await ids('right')];
     expect([...this.#paired].filter((id) => !left.has(id))).toEqual([]);
     expect(left).toEqual(right);
+    const found = await db
+      .collection<{ _id: string }>('notes')
+      .find({ $text: { $search: 'all' } })
+      .toArray();
+    const noted = new Set(found.map(({ _id }) => _id));
+    expect(noted.size).toBe(found.length);
+    expect([...this.#noted].filter((id) => !noted.has(id))).toEqual([]);
     const counter = await db.collection('counter').findOne();
     expect(Number(counter?.n ?? 0)).toBeGreaterThanOrEqual(this.#counted);
     expect(Number(counter?.n ?? 0)).toBeLessThanOrEqual(this.#tried);
@@ -246,7 +255,22 @@ class Acknowledged {
       await db.collection(name).drop();
       this.#dropped.add(name);
     };
-    const all = Promise.all([insert, insert, insert, count, pair, pair, build, drop].map(forever));
+    // Bursts with pauses, so that the store moves the terms of one from its change buffer before the next.
+    const note = async () => {
+      const notes = db.collection<{ _id: string; text: string }>('notes');
+      const words = Array.from({ length: 40 }, (_, i) => `word${(this.#sequence * 7 + i * i) % 500}`).join(
+        ' ',
+      );
+      const burst = Array.from({ length: 60 }, () => ({ _id: next(), text: `all ${words}` }));
+      await notes.insertMany(burst);
+      for (const { _id } of burst) this.#noted.add(_id);
+      await notes.updateOne({ _id: burst[1]!._id }, { $set: { text: 'all is changed' } });
+      const gone = burst[0]!._id;
+      this.#noted.delete(gone);
+      await notes.deleteOne({ _id: gone });
+      await new Promise((resolve) => setTimeout(resolve, 400));
+    };
+    const all = Promise.all([insert, insert, insert, count, pair, pair, build, drop, note].map(forever));
     return { stop: () => all };
   }
 }

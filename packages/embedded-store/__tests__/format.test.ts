@@ -45,13 +45,13 @@ async function formatOf(): Promise<number | undefined> {
 
 test('a new data file has the number of its format', async () => {
   await openAndClose();
-  expect(await formatOf()).toBe(2);
+  expect(await formatOf()).toBe(3);
   await openAndClose();
 });
 
 test.each([
-  [3, 'has format version 3, and this program reads version 2. It was written by a newer program'],
-  [1, 'has format version 1, and this program reads version 2. It was written by an older program'],
+  [4, 'has format version 4, and this program reads version 3. It was written by a newer program'],
+  [1, 'has format version 1, and this program reads version 3. It was written by an older program'],
 ])('format %d is refused, and nothing is written', async (version, message) => {
   await openAndClose();
   await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([version])));
@@ -59,7 +59,7 @@ test.each([
   expect(await refusal()).toContain(message);
   expect(readFileSync(file).equals(before)).toBe(true);
   // The refusal leaves neither the folder locked nor the file open.
-  await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([2])));
+  await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([3])));
   await openAndClose();
 });
 
@@ -82,12 +82,13 @@ test('a file whose creation was interrupted is completed', async () => {
   await edit(() => undefined);
   expect(await formatOf()).toBeUndefined();
   await openAndClose();
-  expect(await formatOf()).toBe(2);
+  expect(await formatOf()).toBe(3);
 });
 
-/** The file was written by the store of Parley 0.1, before it was a package; see golden/README.md. */
-test('a data file of Parley 0.1 opens with all its data and indexes', async () => {
-  writeFileSync(file, gunzipSync(readFileSync(path.join(__dirname, 'golden/format-2.mdb.gz'))));
+/** The files were written by older versions of the store; see golden/README.md. */
+test.each([2, 3])('a data file of format %d opens with all its data and indexes', async (format) => {
+  writeFileSync(file, gunzipSync(readFileSync(path.join(__dirname, `golden/format-${format}.mdb.gz`))));
+  expect(await formatOf()).toBe(format);
   const store = await serve({ dataDir });
   const client = await new MongoClient(store.uri).connect();
   const db = client.db('chat');
@@ -118,4 +119,5 @@ test('a data file of Parley 0.1 opens with all its data and indexes', async () =
   }
   await client.close();
   await store.close();
+  expect(await formatOf()).toBe(3);
 });

@@ -12,6 +12,7 @@ import { lockDirectory } from './storage/lock';
 import type { DirectoryLock } from './storage/lock';
 import type { Environment } from './storage/environment';
 import { Records } from './storage/records';
+import { TextBuffer } from './storage/text-buffer';
 import { Writer } from './storage/writer';
 
 /** The store without the network: everything that commands work with. */
@@ -19,6 +20,7 @@ export class Engine {
   readonly environment: Environment;
   readonly catalog: Catalog;
   readonly records: Records;
+  readonly textBuffer: TextBuffer;
   readonly writer: Writer;
   readonly locks = new LockTable();
   readonly sessions = new Sessions();
@@ -46,11 +48,15 @@ export class Engine {
     }
     const markChanged = () => this.writer.markChanged();
     this.catalog = new Catalog(this.environment, markChanged);
-    this.records = new Records(this.environment, this.catalog, markChanged, this.locks);
+    this.textBuffer = new TextBuffer(this.environment);
+    this.records = new Records(this.environment, this.catalog, markChanged, this.locks, this.textBuffer);
     this.retries = new Retries(this.environment.meta);
     this.writer = new Writer(this.environment, {
       beforeCommit: () => this.catalog.storeCounters(),
-      afterAbort: () => this.catalog.load(),
+      afterAbort: () => {
+        this.catalog.load();
+        this.textBuffer.recount();
+      },
     });
     this.catalog.load();
     this.environment.write(() => removeUnfinished(this.catalog));

@@ -8,7 +8,7 @@ import { Locked } from '../session/locks';
 import type { Collection } from '../storage/catalog';
 import { Selection } from '../storage/selection';
 import type { Selected, SelectionSpec } from '../storage/selection-spec';
-import { StoredDocument } from '../storage/records';
+import { StoredDocument } from '../storage/stored-document';
 import type { WriteSteps } from '../storage/writer';
 import { checkSize, prepareInsert } from '../update/document';
 import type { Update } from '../update/update';

@@ -6,10 +6,12 @@ import { KeyWriter } from './encoding';
 import { extractTuples } from './extract';
 import { componentLimit } from './definition';
 import { rawKey } from './raw-key';
-import { textKeys } from './text-keys';
+import { textKeys, textPostings, textPrefix } from './text-keys';
+import type { TextPostings } from './text-keys';
 
 export { compileIndex } from './definition';
 export type { CompiledIndex, IndexDefinition } from './definition';
+export type { TextPostings } from './text-keys';
 
 /** The distinct keys of one document in one index, sorted. */
 export interface IndexEntries {
@@ -69,6 +71,16 @@ export function indexEntries(index: CompiledIndex, document: Document): IndexEnt
     return key;
   });
   return { keys: distinct(keys), multikey: multikeyFields !== 0, multikeyFields, truncated };
+}
+
+/** The postings of a document in a text index; undefined if the index does not contain it. */
+export function textPostingsOf(index: CompiledIndex, document: Document): TextPostings | undefined {
+  return index.text && included(index, document) ? textPostings(index.text, document) : undefined;
+}
+
+/** The prefix of these postings; undefined if the partial filter does not admit the document. */
+export function textPrefixOf(index: CompiledIndex, document: Document): Buffer | undefined {
+  return index.text && included(index, document) ? textPrefix(index.text, document) : undefined;
 }
 
 /** The same from stored bytes, without decoding when all indexed fields are top-level scalars of common types. */

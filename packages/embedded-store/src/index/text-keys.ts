@@ -1,10 +1,11 @@
 import type { Document, Value } from '../bson/types';
-import { textIndexEntries } from '../text/entries';
+import { textIndexEntries, textPrefixValues } from '../text/entries';
 import type { TextIndex } from '../text/text-index';
 import { MAX_KEY_BYTES } from './definition';
 import { KeyWriter } from './encoding';
 
-const SCORE_BYTES = 8;
+/** Bytes of the score at the end of a posting. */
+export const SCORE_BYTES = 8;
 /** A term with its tag and terminator, followed by the score. */
 const TERM_BYTES = 300;
 const writer = new KeyWriter();
@@ -23,6 +24,52 @@ export function textKeys(index: TextIndex, document: Document): Buffer[] {
     writer.raw(scoreBytes(score));
     return writer.take();
   });
+}
+
+/** The keys of a document in a text index, in the form in which the change buffer has them. */
+export interface TextPostings {
+  /** The encoded values before the text part, with which all its keys begin. */
+  prefix: Buffer;
+  /** The rest of each key, after its length in two bytes. */
+  bytes: Buffer;
+}
+
+/** The postings of a document; undefined if it has no terms. */
+export function textPostings(index: TextIndex, document: Document): TextPostings | undefined {
+  const entries = textIndexEntries(index, document);
+  const [first] = entries;
+  if (!first) return undefined;
+  const prefix = encodePrefix(first.prefix);
+  writer.reset();
+  for (const { term, score } of entries) {
+    const at = writer.length;
+    writer.byte(0);
+    writer.byte(0);
+    writer.component(term, false, TERM_BYTES);
+    writer.raw(scoreBytes(score));
+    writer.bytes.writeUInt16BE(writer.length - at - 2, at);
+  }
+  return { prefix, bytes: writer.take() };
+}
+
+/** Calls `visit` with the place of each key in `bytes` of TextPostings. */
+export function eachPosting(bytes: Buffer, visit: (start: number, end: number) => void): void {
+  for (let at = 0; at < bytes.length;) {
+    const start = at + 2;
+    at = start + bytes.readUInt16BE(at);
+    visit(start, at);
+  }
+}
+
+/** The encoded values of a document before the text part. */
+export function textPrefix(index: TextIndex, document: Document): Buffer {
+  return encodePrefix(textPrefixValues(index, document));
+}
+
+/** The encoded values before the text part of a search. */
+export function encodePrefix(prefix: readonly Value[]): Buffer {
+  writePrefix(prefix);
+  return writer.take();
 }
 
 /** The prefix of the keys of all documents with a term; the score and the record id follow. */

@@ -2,6 +2,7 @@ import type { Engine } from '../engine';
 import { sweepDropped } from '../storage/sweeper';
 import type { WriteSteps } from '../storage/writer';
 import { SESSION_TIMEOUT_MINUTES } from './sessions';
+import { TextMerger } from './text-merger';
 import { expireDocuments } from './ttl';
 
 /** Milliseconds between two rounds, as MongoDB's ttlMonitorSleepSecs. */
@@ -19,7 +20,7 @@ export interface Background {
 
 /**
  * Starts the rounds, which remove expired documents, idle cursors and sessions, old retry records, and the records
- * of dropped collections and indexes.
+ * of dropped collections and indexes; and moves buffered terms into the text indexes.
  */
 export function startBackground(engine: Engine, report: (error: unknown) => void): Background {
   let last: Promise<void> = Promise.resolve();
@@ -29,6 +30,7 @@ export function startBackground(engine: Engine, report: (error: unknown) => void
     return last;
   };
   const round = () => queue(() => oneRound(engine));
+  const merger = new TextMerger(engine, report);
   const timer = setInterval(() => void round(), ROUND_MS);
   timer.unref();
   void queue(() => sweepDropped(engine));
@@ -38,6 +40,7 @@ export function startBackground(engine: Engine, report: (error: unknown) => void
     async stop() {
       stopped = true;
       clearInterval(timer);
+      await merger.stop();
       await last;
     },
   };

@@ -2,7 +2,8 @@ import { StoreError } from '../errors';
 import type { Catalog, Collection, IndexState } from '../storage/catalog';
 import type { Environment, Snapshot } from '../storage/environment';
 import { entryKey } from '../storage/keys';
-import { affectedIndexes, duplicateKey, isUnique, keysOf, StoredDocument } from '../storage/records';
+import { duplicateKey } from '../storage/records';
+import { affectedIndexes, isUnique, keysOf, prepareKeys, StoredDocument } from '../storage/stored-document';
 import type { Records, WriteTarget } from '../storage/records';
 import type { Changes, TransactionChanges } from '../storage/selection-spec';
 import type { Writer, WriteSteps } from '../storage/writer';
@@ -182,7 +183,7 @@ export class Transaction implements WriteTarget, LockOwner, TransactionChanges {
     // All keys are computed now, so that the commit, for which other writers wait, does not have to.
     if (this.#changes.size < KEPT_KEYS) next?.keepKeys();
     for (const index of affectedIndexes(collection, old, next)) {
-      if (next) keysOf(index, next);
+      if (next) prepareKeys(collection, index, next);
       if (!isUnique(collection, index)) continue;
       const before = old ? keysOf(index, old).keys : [];
       const after = next ? keysOf(index, next).keys : [];

@@ -132,6 +132,15 @@ export class Catalog {
     this.#droppedAt.clear();
   }
 
+  /** The numbers of all indexes. */
+  indexNumbers(): Set<number> {
+    const numbers = new Set<number>();
+    for (const database of this.#databases.values()) {
+      for (const { indexes } of database.values()) for (const { number } of indexes) numbers.add(number);
+    }
+    return numbers;
+  }
+
   /** Whether this object is still the collection of its name (it was not dropped or reloaded). */
   isCurrent(collection: Collection): boolean {
     return this.find(collection.database, collection.name) === collection;

@@ -35,7 +35,7 @@ export interface Snapshot extends View {
   release(): void;
 }
 
-/** The data file: three ordered maps, snapshots to read from and one write transaction at a time. */
+/** The data file: four ordered maps, snapshots to read from and one write transaction at a time. */
 export interface Environment {
   /** Catalog, counters and the table of retryable writes. */
   readonly meta: Tree;
@@ -43,6 +43,8 @@ export interface Environment {
   readonly documents: Tree;
   /** The entries of all indexes. */
   readonly entries: Tree;
+  /** The change buffer of the text indexes. */
+  readonly buffer: Tree;
   snapshot(): Snapshot;
   /** Runs `work` in a write transaction: durable when it returns, without effect when it throws. */
   write(work: () => void): void;
@@ -57,21 +59,24 @@ export function openEnvironment(dataDir: string, flush: boolean): Environment {
   const path = join(dataDir, 'store.mdb');
   checkDataFile(path);
   const root: RootDatabase<Buffer, Buffer> = open({ path, maxDbs: 8, noSync: !flush, ...BINARY });
-  let isNew: boolean;
+  let isCurrent: boolean;
   try {
-    isNew = checkFormat(root, path);
+    isCurrent = checkFormat(root, path);
   } catch (error) {
     void root.close();
     throw error;
   }
   const meta: Tree = root.openDB('meta', BINARY);
-  if (isNew) writeFormat(meta);
+  // Before anything else is written, so that an older program refuses what it would not understand.
+  if (!isCurrent) writeFormat(meta);
   const documents: Tree = root.openDB('documents', BINARY);
   const entries: Tree = root.openDB('entries', BINARY);
+  const buffer: Tree = root.openDB('buffer', BINARY);
   return {
     meta,
     documents,
     entries,
+    buffer,
     snapshot() {
       const transaction = root.useReadTransaction();
       let open = true;

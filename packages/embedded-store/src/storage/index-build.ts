@@ -3,7 +3,7 @@ import { StoreError } from '../errors';
 import type { Catalog, Collection, IndexState } from './catalog';
 import type { Environment, View } from './environment';
 import { verifyChecksum, prefixKey, readRecordId } from './keys';
-import { keysOf, StoredDocument } from './records';
+import { keysOf, StoredDocument } from './stored-document';
 import type { Records } from './records';
 import { Scanner } from './scanner';
 import type { Writer, WriteSteps } from './writer';

@@ -11,7 +11,10 @@ function treeBytes(tree: Tree): number {
 
 /** Size of the documents and index entries of all collections in the data file, in bytes. */
 export function storageBytes(environment: Environment): { documents: number; entries: number } {
-  return { documents: treeBytes(environment.documents), entries: treeBytes(environment.entries) };
+  return {
+    documents: treeBytes(environment.documents),
+    entries: treeBytes(environment.entries) + treeBytes(environment.buffer),
+  };
 }
 
 /** The estimated share of a collection in the document storage, by the size of its documents. */

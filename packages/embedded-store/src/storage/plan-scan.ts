@@ -7,7 +7,7 @@ import { verifyChecksum, prefixKey, readRecordId } from './keys';
 import type { PlanScan, ScanServices, ScanStatistics } from './plan-types';
 import { chained, distinct, idSource, indexSource } from './record-sources';
 import type { RecordSource } from './record-sources';
-import { StoredDocument } from './records';
+import { StoredDocument } from './stored-document';
 import { Scanner } from './scanner';
 import type { CurrentView } from './scanner';
 import type { SelectionSpec } from './selection-spec';

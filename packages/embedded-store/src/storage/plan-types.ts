@@ -1,6 +1,7 @@
 import type { Plan } from '../index/plan';
 import type { Environment } from './environment';
-import type { Records, StoredDocument } from './records';
+import type { Records } from './records';
+import type { StoredDocument } from './stored-document';
 
 /** The parts of the store that a scan uses. */
 export interface ScanServices {

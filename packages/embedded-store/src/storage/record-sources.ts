@@ -1,6 +1,6 @@
 import type { IndexScan } from '../index/plan';
 import type { Collection, IndexState } from './catalog';
-import { hasIdInValue } from './records';
+import { hasIdInValue } from './stored-document';
 import { entryKey, prefixKey, readRecordId } from './keys';
 import type { ScanServices, ScanStatistics } from './plan-types';
 import { Scanner } from './scanner';

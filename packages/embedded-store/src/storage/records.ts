@@ -1,75 +1,23 @@
-import { changedFields } from '../bson/changed-fields';
-import { decode, encode, toPlain } from '../bson/codec';
+import { toPlain } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
-import { indexEntries, indexEntriesOfBytes } from '../index/keys';
-import type { CompiledIndex, IndexEntries } from '../index/keys';
+import { textPrefixOf } from '../index/keys';
+import type { IndexEntries } from '../index/keys';
 import type { Catalog, Collection, IndexState } from './catalog';
 import { namespaceOf } from './catalog';
 import { getTransient } from './environment';
 import type { Environment, View } from './environment';
+import type { TextBuffer } from './text-buffer';
+import {
+  affectedIndexes,
+  hasIdInValue,
+  isBuffered,
+  isUnique,
+  keysOf,
+  StoredDocument,
+  treeKey,
+} from './stored-document';
 import { documentKey, entryKey, verifyChecksum, readRecordId, recordIdBytes, withChecksum } from './keys';
-
-/** A document with its bytes, decoded when it is first needed. */
-export class StoredDocument {
-  #document: Document | undefined;
-  #keys: Map<CompiledIndex, IndexEntries> | undefined;
-  #compared: { with: StoredDocument; changed: ReadonlySet<string> } | undefined;
-
-  constructor(
-    readonly recordId: number,
-    readonly bytes: Uint8Array,
-    document?: Document,
-  ) {
-    this.#document = document;
-  }
-
-  static of(recordId: number, document: Document): StoredDocument {
-    return new StoredDocument(recordId, encode(document), document);
-  }
-
-  get document(): Document {
-    return (this.#document ??= decode(this.bytes));
-  }
-
-  /** Keeps the keys in indexes that are computed from now on, for a document that is written later. */
-  keepKeys(): void {
-    this.#keys ??= new Map();
-  }
-
-  /** Names of the top-level fields in which the document differs from an older state of it. */
-  changedSince(old: StoredDocument): ReadonlySet<string> {
-    if (this.#compared?.with !== old) {
-      this.#compared = { with: old, changed: changedFields(old.bytes, this.bytes) };
-    }
-    return this.#compared.changed;
-  }
-
-  /** The keys of the document in one index. */
-  keysIn(index: CompiledIndex): IndexEntries {
-    const kept = this.#keys?.get(index);
-    if (kept) return kept;
-    const plain = index.partial === undefined && index.collator === undefined && !index.isText;
-    const keys = plain ? indexEntriesOfBytes(index, this.bytes) : indexEntries(index, this.document);
-    this.#keys?.set(index, keys);
-    return keys;
-  }
-}
-
-/** The indexes in which the keys of a document may change when it is replaced. */
-export function affectedIndexes(
-  { indexes }: Collection,
-  old: StoredDocument | undefined,
-  next: StoredDocument | undefined,
-): IndexState[] {
-  if (!old || !next) return indexes;
-  const changed = next.changedSince(old);
-  return indexes.filter(({ compiled: { reads } }) => {
-    if (reads === undefined) return true;
-    for (const name of changed) if (reads.has(name)) return true;
-    return false;
-  });
-}
 
 /** The target of a statement's writes: the data file, or the changes of a transaction. */
 export interface WriteTarget {
@@ -86,32 +34,6 @@ export interface Guard {
   beforeWrite(collection: Collection, recordId: number | undefined, uniqueKeys: Buffer[]): void;
   /** Records a change that open snapshots do not contain. */
   afterWrite(collection: Collection, recordId: number, uniqueKeys: Buffer[]): void;
-}
-
-/** Whether two documents must not share a key of this index. */
-export function isUnique(collection: Collection, index: IndexState): boolean {
-  return collection.indexes[0] === index || index.compiled.definition.unique === true;
-}
-
-/**
- * Whether the record id is the value of an entry and not the end of its key. Unique keys are stored so, because the
- * document of a key is then found by a single lookup, many times faster than by a scan. Text search reads only the
- * keys of its entries.
- */
-export function hasIdInValue(collection: Collection, index: IndexState): boolean {
-  return isUnique(collection, index) && !index.compiled.isText;
-}
-
-/** The key in the tree of entries of a document's key in an index. */
-export function treeKey(collection: Collection, index: IndexState, key: Buffer, recordId: number): Buffer {
-  return hasIdInValue(collection, index)
-    ? entryKey(index.number, key)
-    : entryKey(index.number, key, recordId);
-}
-
-/** The keys of a document in one index. */
-export function keysOf(index: IndexState, document: StoredDocument): IndexEntries {
-  return document.keysIn(index.compiled);
 }
 
 /** The error of a second document with a key that must be unique. */
@@ -143,6 +65,7 @@ export class Records implements WriteTarget {
     private readonly catalog: Catalog,
     private readonly markChanged: () => void,
     private readonly guard: Guard,
+    private readonly textBuffer: TextBuffer,
   ) {}
 
   /** The document of a record id, or undefined. */
@@ -280,8 +203,9 @@ export class Records implements WriteTarget {
 
   #plan(collection: Collection, old: StoredDocument | undefined, next: StoredDocument | undefined): Change {
     const recordId = (old ?? next)?.recordId ?? 0;
-    const change: Change = { recordId, removed: [], added: [], uniqueKeys: [], flags: [] };
+    const change: Change = { recordId, removed: [], added: [], buffered: [], uniqueKeys: [], flags: [] };
     for (const index of affectedIndexes(collection, old, next)) {
+      if (isBuffered(collection, index) && this.#planBuffered(index, old, next, change)) continue;
       const before = old ? keysOf(index, old).keys : [];
       const after = next ? keysOf(index, next) : NO_KEYS;
       if (after.multikey || after.truncated) change.flags.push([index, after]);
@@ -301,6 +225,30 @@ export class Records implements WriteTarget {
     return change;
   }
 
+  /**
+   * Plans the change of a text index in its buffer. Returns false when the old document is in the index itself, so that
+   * its entries have to be changed.
+   */
+  #planBuffered(
+    index: IndexState,
+    old: StoredDocument | undefined,
+    next: StoredDocument | undefined,
+    change: Change,
+  ): boolean {
+    if (old) {
+      const prefix = textPrefixOf(index.compiled, old.document);
+      const key = prefix && entryKey(index.number, prefix, change.recordId);
+      if (!key || !this.textBuffer.has(key)) return false;
+      change.buffered.push({ key, postings: undefined });
+    }
+    const postings = next?.postingsIn(index.compiled);
+    if (postings) {
+      const key = entryKey(index.number, postings.prefix, change.recordId);
+      change.buffered.push({ key, postings: postings.bytes });
+    }
+    return true;
+  }
+
   #apply(collection: Collection, change: Change): void {
     this.markChanged();
     this.guard.afterWrite(collection, change.recordId, change.uniqueKeys);
@@ -312,6 +260,10 @@ export class Records implements WriteTarget {
     }
     for (const [index, key] of change.removed) this.#removeEntry(collection, index, key, change.recordId);
     for (const [index, entry] of change.added) this.#putEntry(collection, index, entry, change.recordId);
+    for (const { key, postings } of change.buffered) {
+      if (postings) this.textBuffer.add(key, postings);
+      else this.textBuffer.remove(key);
+    }
   }
 
   #removeEntry(collection: Collection, index: IndexState, key: Buffer, recordId: number): void {
@@ -349,6 +301,8 @@ interface Change {
   removed: [IndexState, Buffer][];
   /** Keys with the keys of their entries in the tree. */
   added: [IndexState, Buffer][];
+  /** Records of the change buffer to remove (without postings) and to add. */
+  buffered: { key: Buffer; postings: Buffer | undefined }[];
   uniqueKeys: Buffer[];
   flags: [IndexState, IndexEntries][];
 }

@@ -3,7 +3,7 @@ import type { Collator } from '../query/collation';
 import type { Filter } from '../query/matcher';
 import type { Sort } from '../query/sort';
 import type { Collection, IndexState } from './catalog';
-import type { StoredDocument } from './records';
+import type { StoredDocument } from './stored-document';
 import type { CurrentView } from './scanner';
 
 /** Which documents of a collection to select, and in which order. */

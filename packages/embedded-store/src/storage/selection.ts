@@ -5,8 +5,8 @@ import type { Collection, IndexState } from './catalog';
 import type { Changes, Selected, SelectionSpec, Source } from './selection-spec';
 import { scanPlan } from './plan-scan';
 import type { PlanScan, ScanServices } from './plan-scan';
-import { isUnique } from './records';
-import type { StoredDocument } from './records';
+import { isUnique } from './stored-document';
+import type { StoredDocument } from './stored-document';
 
 /** Documents that are examined between two ticks. At a tick the caller may check the time. */
 const TICK = 64;

@@ -1,7 +1,7 @@
 import type { Document, Value } from '../bson/types';
 import { implies } from '../index/implication';
 import { successor } from '../index/interval';
-import { postingPrefix, readScore } from '../index/text-keys';
+import { eachPosting, encodePrefix, postingPrefix, readScore, SCORE_BYTES } from '../index/text-keys';
 import { StoreError } from '../errors';
 import type { Node } from '../query/ast';
 import { textTerms } from '../text/entries';
@@ -10,9 +10,10 @@ import { type TextQuery, checkTextSpec, parseTextQuery } from '../text/query';
 import type { TextIndex } from '../text/text-index';
 import type { Collection, IndexState } from './catalog';
 import { entryKey, readRecordId } from './keys';
+import { PostingList, compareHits } from './text-postings';
 import { type Hit, bestOfLists, byScore } from './text-top';
 import type { PlanScan, ScanItem, ScanServices, ScanStatistics } from './plan-types';
-import type { StoredDocument } from './records';
+import type { StoredDocument } from './stored-document';
 import { type KeyRange, Scanner, type CurrentView } from './scanner';
 import type { SelectionSpec } from './selection-spec';
 
@@ -85,7 +86,9 @@ export class TextScan implements PlanScan {
   readonly statistics: ScanStatistics = { keys: 0, documents: 0 };
   readonly providesSort: boolean;
   #hits: Iterator<Hit> | undefined;
-  readonly #scanners: Scanner[] = [];
+  readonly #lists: PostingList[] = [];
+  /** The hits in the change buffer by term, best first; undefined when they have to be read. */
+  #buffered: ReadonlyMap<string, Hit[]> | undefined;
   /** Documents of one score, in the order of the sort fields after the score. */
   #ties: ScanItem[] = [];
   #ahead: ScanItem | undefined;
@@ -133,7 +136,8 @@ export class TextScan implements PlanScan {
   }
 
   pause(): void {
-    for (const scanner of this.#scanners) scanner.pause();
+    for (const list of this.#lists) list.pause();
+    this.#buffered = undefined;
   }
 
   /**
@@ -204,11 +208,48 @@ export class TextScan implements PlanScan {
     const lower = entryKey(index.number, postingPrefix(prefix, term));
     const range: KeyRange = { lower, upper: successor(lower), reverse: false };
     const scanner = new Scanner(this.services.environment.entries, range, this.current, false);
-    this.#scanners.push(scanner);
-    for (let entry = scanner.next(); entry; entry = scanner.next()) {
+    const next = (): Hit | undefined => {
+      const entry = scanner.next();
+      return entry && { recordId: readRecordId(entry.key), score: readScore(entry.key, lower.length) };
+    };
+    const list = new PostingList({ scanner, next }, () => this.#bufferedHits(term));
+    this.#lists.push(list);
+    for (let hit = list.next(); hit; hit = list.next()) {
       this.statistics.keys++;
-      yield { recordId: readRecordId(entry.key), score: readScore(entry.key, lower.length) };
+      yield hit;
     }
+  }
+
+  #bufferedHits(term: string): readonly Hit[] {
+    this.#buffered ??= this.#readBuffer();
+    return this.#buffered.get(term) ?? [];
+  }
+
+  /** Reads the hits of all terms in the change buffer, in one go, so that they are of one view. */
+  #readBuffer(): ReadonlyMap<string, Hit[]> {
+    const { index, prefix, query } = this.search;
+    const found = new Map<string, Hit[]>();
+    const before = encodePrefix(prefix);
+    const terms = [...query.lookupTerms].map((term) => {
+      const hits: Hit[] = [];
+      found.set(term, hits);
+      return { bytes: postingPrefix(prefix, term).subarray(before.length), hits };
+    });
+    const lower = entryKey(index.number, before);
+    const range: KeyRange = { lower, upper: successor(lower), reverse: false };
+    const scanner = new Scanner(this.services.environment.buffer, range, this.current, true);
+    for (let entry = scanner.next(); entry; entry = scanner.next()) {
+      const { key, value } = entry;
+      eachPosting(value, (start, end) => {
+        for (const { bytes, hits } of terms) {
+          if (end - start - SCORE_BYTES !== bytes.length) continue;
+          if (value.compare(bytes, 0, bytes.length, start, start + bytes.length) !== 0) continue;
+          hits.push({ recordId: readRecordId(key), score: readScore(value, start + bytes.length) });
+        }
+      });
+    }
+    for (const hits of found.values()) hits.sort(compareHits);
+    return found;
   }
 
   #fetch(): ScanItem | undefined {

@@ -1,8 +1,9 @@
 import { decode } from '../bson/codec';
 import type { Collection, IndexState } from './catalog';
-import type { Environment, View } from './environment';
-import { documentKey, verifyChecksum, prefixKey, readRecordId } from './keys';
-import { hasIdInValue, keysOf, StoredDocument, treeKey } from './records';
+import { eachPosting } from '../index/text-keys';
+import type { Environment, Tree, View } from './environment';
+import { documentKey, entryKey, verifyChecksum, prefixKey, readRecordId } from './keys';
+import { isBuffered, hasIdInValue, keysOf, StoredDocument, treeKey } from './stored-document';
 import { Scanner } from './scanner';
 
 /** The result of checking a collection against its indexes. */
@@ -42,6 +43,11 @@ export function* validateCollection(
     }
     size += stored.bytes.length;
     for (const index of collection.indexes) {
+      const buffered = checkBuffered(environment, collection, index, stored, view, note);
+      if (buffered !== undefined) {
+        expected.set(index, (expected.get(index) ?? 0) + buffered);
+        continue;
+      }
       const { keys } = keysOf(index, stored);
       expected.set(index, (expected.get(index) ?? 0) + keys.length);
       for (const key of keys) {
@@ -92,6 +98,37 @@ function hasEntry(
   return found !== undefined && (!hasIdInValue(collection, index) || readRecordId(found) === recordId);
 }
 
+/**
+ * The number of terms of a document in the change buffer of a text index; undefined if it is not there. Notes terms that
+ * are not those of the document.
+ */
+function checkBuffered(
+  environment: Environment,
+  collection: Collection,
+  index: IndexState,
+  stored: StoredDocument,
+  view: View,
+  note: (text: string) => void,
+): number | undefined {
+  if (!isBuffered(collection, index)) return undefined;
+  const postings = stored.postingsIn(index.compiled);
+  const key = postings && entryKey(index.number, postings.prefix, stored.recordId);
+  const found = key && environment.buffer.get(key, view);
+  if (!found) return undefined;
+  if (!found.equals(postings.bytes)) {
+    note(
+      `the buffer of index ${index.compiled.definition.name} has wrong terms of record ${stored.recordId}`,
+    );
+  }
+  return countPostings(postings.bytes);
+}
+
+function countPostings(bytes: Buffer): number {
+  let count = 0;
+  eachPosting(bytes, () => count++);
+  return count;
+}
+
 function* countEntries(
   environment: Environment,
   collection: Collection,
@@ -99,18 +136,32 @@ function* countEntries(
   view: View,
   note: (text: string) => void,
 ): Generator<undefined, number, void> {
-  const withValues = hasIdInValue(collection, index);
-  const scanner = new Scanner(environment.entries, rangeOf(index.number), { view }, withValues);
+  const buffered = yield* countIn(environment, environment.buffer, collection, index, view, note);
+  return buffered + (yield* countIn(environment, environment.entries, collection, index, view, note));
+}
+
+function* countIn(
+  environment: Environment,
+  tree: Tree,
+  collection: Collection,
+  index: IndexState,
+  view: View,
+  note: (text: string) => void,
+): Generator<undefined, number, void> {
+  const isBuffer = tree === environment.buffer;
+  const withValues = isBuffer || hasIdInValue(collection, index);
+  const scanner = new Scanner(tree, rangeOf(index.number), { view }, withValues);
   let found = 0;
+  let read = 0;
   for (let entry = scanner.next(); entry; entry = scanner.next()) {
-    found++;
-    const recordId = readRecordId(withValues ? entry.value : entry.key);
+    found += isBuffer ? countPostings(entry.value) : 1;
+    const recordId = readRecordId(withValues && !isBuffer ? entry.value : entry.key);
     if (environment.documents.get(documentKey(collection.number, recordId), view) === undefined) {
       note(
         `index ${index.compiled.definition.name} has an entry of record ${recordId}, which does not exist`,
       );
     }
-    if (found % 64 === 0) yield;
+    if (++read % 64 === 0) yield;
   }
   return found;
 }

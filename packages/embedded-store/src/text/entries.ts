@@ -54,9 +54,14 @@ export function indexTerm(term: string): string {
 
 /** The entries of a document: one for each term. */
 export function textIndexEntries(index: TextIndex, document: Document): TextEntry[] {
-  const prefix = index.before.map((field) => scalarAt(document, field));
+  const prefix = textPrefixValues(index, document);
   const suffix = index.after.map((field) => scalarAt(document, field));
   return [...textTerms(index, document)].map(([term, score]) => ({ prefix, term, score, suffix }));
+}
+
+/** The values of the fields before the text part; a missing one is null. */
+export function textPrefixValues(index: TextIndex, document: Document): Value[] {
+  return index.before.map((field) => scalarAt(document, field));
 }
 
 /** The value of a field beside the text part; arrays on its path are refused. */
