@@ -416,16 +416,18 @@ async function createGroup(
 }
 
 /**
- * Stores a call in a channel: by the actor, to the actor, or between two other readers. No time-out of it is due
- * during the test.
+ * Stores a call in a channel: by the actor to the guest, by somebody else to the actor, or between two other users whom no
+ * row changes. No time-out of it is due during the test.
  * @returns its id.
  */
 async function addCall(inChannel: string, actor: Person, special: string): Promise<string> {
   const channelId = new ObjectId(inChannel);
   const { groupId } = (await collections().channels.findOne({ _id: channelId }))!;
-  const by = special === 'own call' && actor.id ? actor : await createReader(channelId, groupId);
+  const [isOwn, isCalled] = [special === 'own call', special === 'called'].map((is) => is && actor.id !== '');
+  const by = isOwn ? actor : await createReader(channelId, groupId);
   // Calls of users who cannot read the channel are ended after a minute.
-  const to = special === 'called' && actor.id ? actor : await createReader(channelId, groupId);
+  const other = isOwn ? guest : await createReader(channelId, groupId);
+  const to = isCalled ? actor : other;
   const device = { sessionId: new ObjectId(), newPeerId: randomUUID().replaceAll('-', ''), connection: null };
   const { call } = startCall(
     {

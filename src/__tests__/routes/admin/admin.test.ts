@@ -196,6 +196,7 @@ describe('every route under /api/admin', () => {
     deleteUser: { body: { reason: 'A test' } },
     transferAnyGroup: { body: { userId: id } },
     transferAnyChannel: { body: { userId: id } },
+    endAnyCall: { body: { reason: 'A test' } },
     explainPermission: { query: { userId: id, action: 'group.create' } },
     setMaintenance: { body: { enabled: false } },
     createAnnouncement: { body: { body: 'Hello', level: 'info' } },
@@ -220,7 +221,7 @@ describe('every route under /api/admin', () => {
     if (!refuses.services) jest.spyOn(services.access, 'requireSuperAdmin').mockReturnValue(undefined);
     const app = createApp({ ...context, services: { ...services, access } });
     const document = (await server.api.get('/openapi.json')).body;
-    const params = { userId: id, groupId: id, channelId: id, announcementId: id };
+    const params = { userId: id, groupId: id, channelId: id, announcementId: id, callId: id };
     const answers: Record<string, string[]> = {};
     for (const { operationId, method, path } of operationsOf(document)) {
       if (!path.startsWith('/api/admin/') || !methods.includes(method)) continue;
