@@ -5,16 +5,12 @@ import type { WriteSteps } from '../storage/writer';
 
 /** Milliseconds without a write to a text index after which the buffered terms are moved. */
 const QUIET_MS = 300;
-/** Documents in the buffer above which it does not wait for a quiet moment. */
-const MANY_DOCUMENTS = 4_096;
-/** Documents in the buffer above which it does not rest between two steps. */
-const TOO_MANY_DOCUMENTS = 8_192;
 /** How much longer than a step it rests after it, so that it takes a small part of the time. */
 const REST = 4;
 
 /**
  * Moves terms from the change buffer into the text indexes in the background: in quiet moments, and under a steady
- * load when the buffer has become so large that searches would become slow.
+ * load when searches would become slow, or the buffer large.
  */
 export class TextMerger {
   #lastAdd = 0;
@@ -49,20 +45,23 @@ export class TextMerger {
     const { textBuffer, writer } = this.engine;
     while (textBuffer.size > 0 && !this.#stop.signal.aborted) {
       const quietAt = this.#lastAdd + QUIET_MS;
-      if (textBuffer.size < MANY_DOCUMENTS && performance.now() < quietAt) {
+      if (textBuffer.pressure === 0 && performance.now() < quietAt) {
         await this.#sleep(quietAt - performance.now());
         continue;
       }
       const begun = performance.now();
-      this.#after = await writer.submit(() => this.#step(this.#after));
-      if (textBuffer.size < TOO_MANY_DOCUMENTS) await this.#sleep((performance.now() - begun) * REST);
+      await writer.submit(() => this.#step());
+      if (textBuffer.pressure < 2) await this.#sleep((performance.now() - begun) * REST);
     }
   }
 
-  *#step(after: Buffer | undefined): WriteSteps<Buffer | undefined> {
+  *#step(): WriteSteps<void> {
     yield* [];
-    this.engine.writer.markChanged();
-    return moveTerms(this.engine, after);
+    const { textBuffer, writer } = this.engine;
+    writer.markChanged();
+    const prefix = textBuffer.largePrefix;
+    if (prefix) moveTerms(this.engine, { prefix });
+    else this.#after = moveTerms(this.engine, { after: this.#after });
   }
 
   #sleep(milliseconds: number): Promise<void> {

@@ -48,6 +48,11 @@ export function entryKey(index: number, encoded: Buffer, recordId?: number): Buf
   return key;
 }
 
+/** A key without the record id at its end. */
+export function keyPrefix(key: Buffer): Buffer {
+  return key.subarray(0, -RECORD_ID_BYTES);
+}
+
 /** First key of a collection or index (its number); the first key of the next number ends it. */
 export function prefixKey(number: number): Buffer {
   const key = Buffer.allocUnsafe(PREFIX_BYTES);

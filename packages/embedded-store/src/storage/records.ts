@@ -226,8 +226,8 @@ export class Records implements WriteTarget {
   }
 
   /**
-   * Plans the change of a text index in its buffer. Returns false when the old document is in the index itself, so that
-   * its entries have to be changed.
+   * Plans the change of a text index in its buffer. Returns false when the entries of the index have to be changed: the
+   * old document is in the index itself, or the buffer has no room.
    */
   #planBuffered(
     index: IndexState,
@@ -244,6 +244,7 @@ export class Records implements WriteTarget {
     const postings = next?.postingsIn(index.compiled);
     if (postings) {
       const key = entryKey(index.number, postings.prefix, change.recordId);
+      if (!old && !this.textBuffer.hasRoomFor(key)) return false;
       change.buffered.push({ key, postings: postings.bytes });
     }
     return true;

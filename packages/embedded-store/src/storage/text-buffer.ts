@@ -1,9 +1,17 @@
 import { getTransient } from './environment';
 import type { Environment } from './environment';
-import { prefixKey } from './keys';
+import { keyPrefix, prefixKey } from './keys';
 
 /** The range of all records of the buffer. */
 export const WHOLE_BUFFER = { start: prefixKey(0), end: prefixKey(0xffff_ffff) };
+
+/**
+ * Records with one prefix above which they should be moved, because a search reads all of them, and below which this is
+ * done.
+ */
+const MANY_OF_PREFIX = { above: 2_048, below: 1_024 };
+/** Records in all above which they should be moved, so that the file does not grow without end. */
+const MANY = 32_768;
 
 /**
  * The change buffer of all text indexes. A write adds one record with all terms of its document, in place of one
@@ -13,6 +21,10 @@ export const WHOLE_BUFFER = { start: prefixKey(0), end: prefixKey(0xffff_ffff) }
  */
 export class TextBuffer {
   #size = 0;
+  /** Numbers of records by their prefix: the index number and the values before the text part. */
+  #byPrefix = new Map<string, number>();
+  /** The prefixes with many records. */
+  #large = new Set<string>();
   /** Called when a document was added. */
   onAdd: () => void = () => undefined;
 
@@ -25,9 +37,35 @@ export class TextBuffer {
     return this.#size;
   }
 
-  /** Counts the records in the data file, after an aborted batch. */
+  /** A prefix whose records should be moved first; undefined when no prefix has many. */
+  get largePrefix(): Buffer | undefined {
+    for (const prefix of this.#large) return Buffer.from(prefix, 'latin1');
+    return undefined;
+  }
+
+  /** How urgent it is to move records: 0 not at all, 1 it should be done, 2 as fast as possible. */
+  get pressure(): 0 | 1 | 2 {
+    let pressure: 0 | 1 = this.#size > MANY ? 1 : 0;
+    if (this.#size > 2 * MANY) return 2;
+    for (const prefix of this.#large) {
+      if ((this.#byPrefix.get(prefix) ?? 0) > 2 * MANY_OF_PREFIX.above) return 2;
+      pressure = 1;
+    }
+    return pressure;
+  }
+
+  /** Counts the records in the data file: at the start, and after an aborted batch. */
   recount(): void {
-    this.#size = this.environment.buffer.getKeysCount({ ...WHOLE_BUFFER });
+    this.#size = 0;
+    this.#byPrefix.clear();
+    this.#large.clear();
+    for (const key of this.environment.buffer.getKeys({ ...WHOLE_BUFFER })) this.#count(key, 1);
+  }
+
+  /** Whether a record may be added. If not, the terms have to be written to the index. */
+  hasRoomFor(key: Buffer): boolean {
+    const count = this.#byPrefix.get(keyPrefix(key).toString('latin1')) ?? 0;
+    return this.#size < 3 * MANY && count < 3 * MANY_OF_PREFIX.above;
   }
 
   has(key: Buffer): boolean {
@@ -37,13 +75,23 @@ export class TextBuffer {
   /** Adds a record that is not there yet. */
   add(key: Buffer, postings: Buffer): void {
     this.environment.buffer.putSync(key, postings);
-    this.#size++;
+    this.#count(key, 1);
     this.onAdd();
   }
 
   /** Removes a record that is there. */
   remove(key: Buffer): void {
     this.environment.buffer.removeSync(key);
-    this.#size--;
+    this.#count(key, -1);
+  }
+
+  #count(key: Buffer, change: 1 | -1): void {
+    this.#size += change;
+    const prefix = keyPrefix(key).toString('latin1');
+    const count = (this.#byPrefix.get(prefix) ?? 0) + change;
+    if (count > 0) this.#byPrefix.set(prefix, count);
+    else this.#byPrefix.delete(prefix);
+    if (count > MANY_OF_PREFIX.above) this.#large.add(prefix);
+    else if (count < MANY_OF_PREFIX.below) this.#large.delete(prefix);
   }
 }
