@@ -23,6 +23,8 @@ export interface Database {
   ping(): Promise<void>;
   /** Registers a listener for the unexpected end of the embedded store, after which nothing can be read or written. */
   onLost(listener: (error: Error) => void): void;
+  /** Calls back for each command that is sent to the database. @returns a function that removes the listener. */
+  onCommand(listener: () => void): () => void;
   close(): Promise<void>;
 }
 
@@ -57,6 +59,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         await db.command({ ping: 1 });
       },
       onLost: (listener) => store?.onExit(listener),
+      onCommand: (listener) => {
+        // The driver takes a connection from its pool for each command. It emits this event in any case, whereas
+        // `commandStarted` requires `monitorCommands`, which makes every command slower.
+        client.on('connectionCheckedOut', listener);
+        return () => void client.off('connectionCheckedOut', listener);
+      },
       close: () => connection.close(),
     };
   } catch (error) {

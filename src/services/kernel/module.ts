@@ -34,6 +34,12 @@ export function createKernel(
   lifecycle.register('node registry', nodes);
   if (redis) lifecycle.register('other nodes', new NodeRelay(bus, redis, nodes.id, databaseName, logger));
   const telemetry = new MemoryTelemetry();
+  const commands = telemetry.counter({
+    name: 'database_commands_total',
+    help: 'Commands sent to the database. Each is a round trip.',
+    labels: [],
+  });
+  lifecycle.register('count of commands', { stop: database.onCommand(() => commands.add({})) });
   const outside = <Result>(work: () => Result) => transactions.outside(work);
   const jobs = new Jobs({ lifecycle, telemetry, clock, outside, logger });
   if (!database.isEmbedded) {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import type { CommandStartedEvent } from 'mongodb';
 import { ObjectId } from 'mongodb';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
-import { startTestServer, type TestServer } from '../../fixtures/server';
+import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 
 let server: TestServer;
@@ -66,6 +67,21 @@ test('simultaneous sends share writes, and each is acknowledged when its own mes
   expect([count - before.count, sum - before.sum]).toEqual([inserts.length, 120]);
   const seqs = answers.map(({ data }) => data.message.seq).sort((a, b) => a - b);
   expect(seqs).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
+});
+
+test('telemetry counts each command that is sent to the database', async () => {
+  let started = 0;
+  const count = () => void started++;
+  const { client } = server.context.database.db;
+  // Between two macrotasks, no command is counted by one of the two only.
+  await nextTick();
+  const before = counterOf(server, 'database_commands_total', {});
+  client.on('commandStarted', count);
+  await Promise.all(Array.from({ length: 40 }, (_, index) => send(clients[index % 4]!)));
+  await nextTick();
+  expect(counterOf(server, 'database_commands_total', {}) - before).toBe(started);
+  client.off('commandStarted', count);
+  expect(started).toBeGreaterThan(4);
 });
 
 test('an invalid message in a batch fails alone, and leaves no gap', async () => {
