@@ -2,18 +2,18 @@ import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 
 /**
- * The server with which Parley is compared: Socket.IO that broadcasts messages to a room. It requires no token, checks
+ * The server with which Parley is compared: Socket.IO that broadcasts messages to rooms. It requires no token, checks
  * nothing, stores nothing, and acknowledges at once.
  */
 const listener = createServer();
 const io = new Server(listener, { serveClient: false });
 
 io.on('connection', (socket) => {
-  void socket.join('channel');
+  void socket.join(socket.handshake.auth.channels);
   let seq = 0;
   socket.on('message:send', (message, acknowledge) => {
     const sent = { message: { ...message, seq: ++seq, createdAt: new Date().toISOString() } };
-    io.to('channel').emit('message:created', sent);
+    io.to(message.channelId).emit('message:created', sent);
     acknowledge({ ok: true, data: sent });
   });
 });

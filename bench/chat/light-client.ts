@@ -4,6 +4,8 @@ import { WebSocket } from 'ws';
 export interface Listener {
   /** A message has been delivered; the text is the packet. */
   delivered(packet: string): void;
+  /** The server has closed the connection. */
+  lost(error: Error): void;
 }
 
 /**
@@ -19,16 +21,17 @@ export class LightClient {
     private readonly listener: Listener,
   ) {
     socket.on('message', (data: Buffer) => this.read(data));
+    socket.on('close', (code) => listener.lost(new Error(`The server closed a connection with ${code}.`)));
   }
 
-  /** Resolves when the server has accepted the connection. */
-  static connect(url: string, token: string, listener: Listener): Promise<LightClient> {
+  /** Resolves when the server has accepted the connection. @param handshake what it sends as `auth`. */
+  static connect(url: string, handshake: object, listener: Listener): Promise<LightClient> {
     const address = `${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`;
     const socket = new WebSocket(address, { perMessageDeflate: false });
     return new Promise((resolve, reject) => {
       socket.once('error', reject);
       socket.once('message', () => {
-        socket.send(`40${JSON.stringify({ token })}`);
+        socket.send(`40${JSON.stringify(handshake)}`);
         socket.once('message', (data: Buffer) => {
           const answer = data.toString('latin1');
           if (answer.startsWith('40')) resolve(new LightClient(socket, listener));
@@ -45,11 +48,6 @@ export class LightClient {
       this.acks.set(id, resolve);
       this.socket.send(`42${id}${JSON.stringify([event, payload])}`);
     });
-  }
-
-  close(): void {
-    this.socket.removeAllListeners('message');
-    this.socket.close();
   }
 
   private read(data: Buffer): void {

@@ -2,27 +2,36 @@ import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { LightClient } from './light-client';
 
-/** The message of the load generator when all clients are connected. It continues when it receives a message. */
+/** The connections that a load generator opens and keeps. It is the first message that the generator receives. */
+export interface ConnectPlan {
+  url: string;
+  /** What each connection sends at the handshake. */
+  handshakes: object[];
+  channels: LoadChannel[];
+}
+
+/** A channel in which messages are sent. Its people are indices of connections. */
+export interface LoadChannel {
+  id: string;
+  members: number[];
+  senders: number[];
+}
+
+/** The answer of the load generator when all clients are connected. */
 export interface Connected {
   connected: number;
 }
 
-/** The task of the load generator. */
-export interface LoadPlan {
-  url: string;
-  channelId: string;
-  /** The access tokens of the members of the channel; each has one connection. */
-  tokens: string[];
-  /** How many members send messages. */
-  senders: number;
-  /** The concurrent sends of each sender. */
+/** A load: each further message that the generator receives. */
+export interface Load {
+  /** The concurrent sends of each sender in each channel. */
   window: number;
   /** The messages per second of all senders together, independent of the answers; undefined for the maximum. */
   rate?: number;
   seconds: number;
 }
 
-/** The results. Times are in milliseconds. */
+/** The answer to a load. Times are in milliseconds. */
 export interface LoadResult {
   messages: number;
   deliveries: number;
@@ -41,82 +50,104 @@ export interface Percentiles {
 }
 
 /** The latency of one in this many deliveries is measured, because measuring takes time, too. */
-const SAMPLE_INTERVAL_INTERVAL = 16;
+const SAMPLE_INTERVAL = 16;
 /** How long the last deliveries may take after the last acknowledgement. */
-const DRAIN_TIMEOUT_MS_TIMEOUT_MS = 60_000;
+const DRAIN_TIMEOUT_MS = 60_000;
+/** How many clients connect at the same time. */
+const CONNECTING = 16;
 
 /** Each message begins with the time of sending. */
 const bodyOf = (now: number) =>
   `${now.toFixed(3)} The quick brown fox jumps over the lazy dog while people chat.`;
 const sentAt = (packet: string) => Number(/"body":"([\d.]+) /.exec(packet)?.[1]);
 
-let run = 0;
-
-/** Connects all clients. @returns a function that runs a load on these connections. */
-async function connectAll({ url, tokens }: LoadPlan) {
-  const latencies: number[] = [];
-  const state = { deliveries: 0, lastDelivery: 0 };
-  const listener = {
-    delivered: (packet: string) => {
-      state.deliveries++;
-      state.lastDelivery = performance.now();
-      if (state.deliveries % SAMPLE_INTERVAL_INTERVAL === 0)
-        latencies.push(state.lastDelivery - sentAt(packet));
-    },
-  };
-  const clients: LightClient[] = [];
-  for (const token of tokens) clients.push(await LightClient.connect(url, token, listener));
-  return { clients, latencies, state };
+/** A sender in a channel. */
+interface Sender {
+  client: LightClient;
+  channelId: string;
+  /** How many connections receive each message. */
+  receivers: number;
 }
 
-async function load(plan: LoadPlan): Promise<LoadResult> {
-  const { clients, latencies, state } = await connectAll(plan);
-  process.send?.({ connected: clients.length });
-  await once(process, 'message');
-  const acks: number[] = [];
-  const id = `${process.pid}-${run++}`;
-  let sent = 0;
-  const send = async (client: LightClient) => {
-    const number = sent++;
+/** The connections of a plan. */
+class Generator {
+  private readonly latencies: number[] = [];
+  private deliveries = 0;
+  private lastDelivery = 0;
+  private senders: Sender[] = [];
+  private sent = 0;
+
+  async connect({ url, handshakes, channels }: ConnectPlan): Promise<void> {
+    const listener = { delivered: (packet: string) => this.receive(packet), lost: fail };
+    const clients: LightClient[] = [];
+    let next = 0;
+    const connectNext = async () => {
+      while (next < handshakes.length) {
+        const index = next++;
+        clients[index] = await LightClient.connect(url, handshakes[index]!, listener);
+      }
+    };
+    await Promise.all(Array.from({ length: CONNECTING }, connectNext));
+    this.senders = channels.flatMap(({ id, members, senders }) =>
+      senders.map((index) => ({ client: clients[index]!, channelId: id, receivers: members.length })),
+    );
+  }
+
+  async run({ window, rate, seconds }: Load): Promise<LoadResult> {
+    const acks: number[] = [];
+    let messages = 0;
+    let expected = 0;
+    this.latencies.length = 0;
+    this.deliveries = 0;
+    const send = async (sender: Sender) => {
+      messages++;
+      expected += sender.receivers;
+      acks.push(await this.send(sender));
+    };
+    const begun = performance.now();
+    const end = begun + seconds * 1000;
+    const sendUntilEnd = async (sender: Sender) => {
+      while (performance.now() < end) await send(sender);
+    };
+    await (rate === undefined
+      ? Promise.all(
+          this.senders.flatMap((sender) => Array.from({ length: window }, () => sendUntilEnd(sender))),
+        )
+      : sendAtRate(rate, begun, end, (index) => send(this.senders[index % this.senders.length]!)));
+    const allSent = performance.now();
+    while (this.deliveries < expected && performance.now() < allSent + DRAIN_TIMEOUT_MS) await wait(5);
+    if (this.deliveries !== expected) {
+      throw new Error(`${expected} deliveries were expected, but ${this.deliveries} arrived.`);
+    }
+    const spent = (Math.max(allSent, this.lastDelivery) - begun) / 1000;
+    return {
+      messages,
+      deliveries: expected,
+      seconds: spent,
+      messagesPerSecond: messages / spent,
+      deliveriesPerSecond: expected / spent,
+      ack: percentiles(acks),
+      delivery: percentiles(this.latencies),
+    };
+  }
+
+  /** @returns the milliseconds until the acknowledgement. */
+  private async send({ client, channelId }: Sender): Promise<number> {
     const begun = performance.now();
     const answer = await client.ask('message:send', {
-      channelId: plan.channelId,
-      clientMessageId: `bench-${id}-${number}`,
+      channelId,
+      clientMessageId: `bench-${process.pid}-${this.sent++}`,
       body: bodyOf(begun),
     });
     if (!answer.startsWith('[{"ok":true')) throw new Error(`A send was answered with ${answer}`);
-    acks.push(performance.now() - begun);
-  };
-  const begun = performance.now();
-  const end = begun + plan.seconds * 1000;
-  const senders = clients.slice(0, plan.senders);
-  await (plan.rate === undefined
-    ? Promise.all(
-        senders.flatMap((client) =>
-          Array.from({ length: plan.window }, async () => {
-            while (performance.now() < end) await send(client);
-          }),
-        ),
-      )
-    : sendAtRate(plan.rate, begun, end, (index) => send(senders[index % senders.length]!)));
-  const allSent = performance.now();
-  const expected = sent * clients.length;
-  while (state.deliveries < expected && performance.now() < allSent + DRAIN_TIMEOUT_MS_TIMEOUT_MS)
-    await wait(5);
-  if (state.deliveries !== expected) {
-    throw new Error(`${expected} deliveries were expected, but ${state.deliveries} arrived.`);
+    return performance.now() - begun;
   }
-  for (const client of clients) client.close();
-  const spent = (Math.max(allSent, state.lastDelivery) - begun) / 1000;
-  return {
-    messages: sent,
-    deliveries: state.deliveries,
-    seconds: spent,
-    messagesPerSecond: sent / spent,
-    deliveriesPerSecond: state.deliveries / spent,
-    ack: percentiles(acks),
-    delivery: percentiles(latencies),
-  };
+
+  private receive(packet: string): void {
+    this.deliveries++;
+    this.lastDelivery = performance.now();
+    if (this.deliveries % SAMPLE_INTERVAL === 0) this.latencies.push(this.lastDelivery - sentAt(packet));
+  }
 }
 
 /** Sends at fixed times, so that slow answers do not reduce the load. */
@@ -143,21 +174,21 @@ function percentiles(values: number[]): Percentiles {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
-/** Keeps idle connections open until it receives a message. */
-async function idle(plan: LoadPlan): Promise<void> {
-  const { clients } = await connectAll(plan);
-  process.send?.({ connected: clients.length });
-  process.once('message', () => process.exit());
+function fail(error: unknown): void {
+  console.error(error);
+  process.exit(1);
 }
 
-process.once('message', (message: { kind: 'load' | 'idle'; plan: LoadPlan }) => {
-  const work = message.kind === 'idle' ? idle(message.plan) : load(message.plan).then(sendResult);
-  work.catch((error: unknown) => {
-    console.error(error);
-    process.exit(1);
+async function main(): Promise<void> {
+  const [plan] = (await once(process, 'message')) as [ConnectPlan];
+  const generator = new Generator();
+  await generator.connect(plan);
+  process.on('message', (load: Load) => {
+    generator.run(load).then((result) => process.send?.(result), fail);
   });
-});
-
-function sendResult(result: LoadResult): void {
-  process.send?.(result, () => process.exit());
+  process.send?.({ connected: plan.handshakes.length } satisfies Connected);
 }
+
+// Also when the process that started it has ended.
+process.once('disconnect', () => process.exit());
+main().catch(fail);

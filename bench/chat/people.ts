@@ -1,43 +1,57 @@
 import { call } from '../demo/rest';
 
-/** A channel and the access tokens of its members. */
+/** A registered user with an access token. */
+export interface Person {
+  id: string;
+  token: string;
+}
+
+/** A group with a public channel, and its members, of whom the first one owns both. */
 export interface Room {
+  groupId: string;
   channelId: string;
-  tokens: string[];
+  people: Person[];
 }
 
 /** The number of concurrent calls. */
 const CONCURRENCY = 16;
 
-/** Registers users as members of a public channel in a group. The first user owns both. */
-export async function createRoom(url: string, people: number): Promise<Room> {
+/** Registers users as members of a public channel in a group. */
+export async function createRoom(url: string, size: number): Promise<Room> {
   const owner = await register(url, 0);
-  const { group } = await call<{ group: { id: string } }>(url, 'POST', '/api/groups', owner, {
+  const { group } = await call<{ group: { id: string } }>(url, 'POST', '/api/groups', owner.token, {
     name: 'Bench',
     visibility: 'public',
   });
-  const { channel } = await call<{ channel: { id: string } }>(url, 'POST', '/api/channels', owner, {
+  const { channel } = await call<{ channel: { id: string } }>(url, 'POST', '/api/channels', owner.token, {
     groupId: group.id,
     name: 'general',
   });
-  const tokens = [owner];
+  const people = [owner];
   let next = 1;
   const admit = async () => {
-    while (next < people) {
-      const token = await register(url, next++);
-      await call(url, 'POST', `/api/groups/${group.id}/join`, token);
-      tokens.push(token);
+    while (next < size) {
+      const person = await register(url, next++);
+      await call(url, 'POST', `/api/groups/${group.id}/join`, person.token);
+      people.push(person);
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, admit));
-  return { channelId: channel.id, tokens };
+  return { groupId: group.id, channelId: channel.id, people };
 }
 
-async function register(url: string, index: number): Promise<string> {
-  const { accessToken } = await call<{ accessToken: string }>(url, 'POST', '/api/auth/register', undefined, {
+async function register(url: string, index: number): Promise<Person> {
+  const account = {
     username: `person${index}`,
     email: `person${index}@example.org`,
     password: 'a password for the bench',
-  });
-  return accessToken;
+  };
+  const { user, accessToken } = await call<{ user: { id: string }; accessToken: string }>(
+    url,
+    'POST',
+    '/api/auth/register',
+    undefined,
+    account,
+  );
+  return { id: user.id, token: accessToken };
 }

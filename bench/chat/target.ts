@@ -2,15 +2,39 @@ import { fork, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { LoadChannel } from './load-generator';
+import type { Person } from './people';
 
 const ROOT = join(__dirname, '..', '..');
 
-/** The resource usage of a process since its start, over all threads. */
+/** How long a server may take to shut down. */
+const SHUTDOWN_TIMEOUT_MS = 12_000;
+
+/** The resource usage of a process since its start. */
 export interface Usage {
-  /** Milliseconds of processor time. */
-  cpu: number;
+  cpu: ProcessorTime;
   /** The memory of its main thread after a garbage collection, in bytes. */
   memory: number;
+}
+
+/** Milliseconds of processor time. Those of single threads are undefined where the system does not report them. */
+export interface ProcessorTime {
+  /** All threads together. */
+  all: number;
+  main: number | undefined;
+  /** The thread of the embedded store; undefined also for the bare server. */
+  store: number | undefined;
+}
+
+/** What Parley has counted since its start. */
+export interface Counters {
+  /** Commands that were sent to the database: round trips. */
+  commands: number;
+  /** Batches of sends, and the sends in them. */
+  batches: number;
+  sends: number;
+  /** The sum of the numbers of channels of all batches; undefined where every batch is of one channel. */
+  channels?: number;
 }
 
 /** A measured server in a process of its own. */
@@ -18,18 +42,20 @@ export class Target {
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string,
+    readonly name: 'bare' | 'parley',
   ) {}
 
   /** Starts the bare Socket.IO server. */
   static async bare(): Promise<Target> {
     const child = fork(join(__dirname, 'bare-server.mjs'), { execArgv: LAUNCH, stdio: STDIO, cwd: ROOT });
-    return new Target(child, await listening(child));
+    return new Target(child, await listening(child), 'bare');
   }
 
   /** Starts the built Parley on the embedded store in a folder. */
   static async parley(dataDir: string): Promise<Target> {
-    const child = fork(join(ROOT, 'dist', 'server.js'), {
-      cwd: ROOT,
+    const child = fork(join(__dirname, 'parley-server.mjs'), {
+      // Not in the folder of the project, whose `.env` must not change what is measured.
+      cwd: dataDir,
       execArgv: LAUNCH,
       stdio: STDIO,
       env: {
@@ -43,21 +69,57 @@ export class Target {
         THROTTLE_ENABLED: 'false',
         SOCKET_EVENTS_PER_SECOND: '100000',
         PEERJS_ENABLED: 'false',
+        // A connection ends with its access token.
+        ACCESS_TOKEN_SECONDS: '86400',
       },
     });
-    return new Target(child, await listening(child));
+    return new Target(child, await listening(child), 'parley');
   }
 
-  async usage(): Promise<Usage> {
-    const answer = once(this.child, 'message') as Promise<[Usage]>;
-    this.child.send('usage');
-    return (await answer)[0];
+  /**
+   * Returns what a person sends at the handshake of a connection: the access token, and to the bare server, which does
+   * not know who is where, the channels.
+   * @param index of the person in the members of the channels.
+   */
+  handshakeOf({ token }: Person, index: number, channels: readonly LoadChannel[]): object {
+    if (this.name === 'parley') return { token };
+    return { channels: channels.filter(({ members }) => members.includes(index)).map(({ id }) => id) };
+  }
+
+  usage(): Promise<Usage> {
+    return this.ask<Usage>('usage');
+  }
+
+  /** Returns the counters of Parley; undefined for the bare server. */
+  async counters(): Promise<Counters | undefined> {
+    return this.name === 'parley' ? this.ask<Counters>('counters') : undefined;
   }
 
   async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, 'exit');
     this.child.kill('SIGTERM');
+    const force = setTimeout(() => this.child.kill('SIGKILL'), SHUTDOWN_TIMEOUT_MS);
     await exited;
+    clearTimeout(force);
+  }
+
+  /** @throws Error if the server has ended */
+  private async ask<Answer>(question: string): Promise<Answer> {
+    const waiting = new AbortController();
+    const { signal } = waiting;
+    const ended = once(this.child, 'exit', { signal }).then(([code]) => {
+      throw new Error(`The server ended with ${code}.`);
+    });
+    try {
+      const answer = once(this.child, 'message', { signal }) as Promise<[Answer]>;
+      this.child.send(question);
+      const [first] = await Promise.race([answer, ended]);
+      return first;
+    } finally {
+      ended.catch(() => undefined);
+      waiting.abort();
+    }
   }
 }
 
