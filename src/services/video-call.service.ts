@@ -83,15 +83,13 @@ export class VideoCallService {
     for (;;) {
       try {
         let created = false;
-        const call = await this.deps.rights.guardEntry(caller, () =>
-          this.deps.writes.inChannel(caller, 'call.start', inChannel, {}, async ({ channel }) => {
-            const open = await this.deps.store.openIn(channel._id);
-            created = !open;
-            if (!open) return this.create(caller, channel, { userIds, media, countCall }, socketId);
-            const type = participantOf(open, caller.userId)?.state === 'ringing' ? 'accept' : 'join';
-            return this.enter(caller, open, type, {}, socketId);
-          }),
-        );
+        const call = await this.guarded(caller, 'call.start', inChannel, async (channel) => {
+          const open = await this.deps.store.openIn(channel._id);
+          created = !open;
+          if (!open) return this.create(caller, channel, { userIds, media, countCall }, socketId);
+          const type = participantOf(open, caller.userId)?.state === 'ringing' ? 'accept' : 'join';
+          return this.enter(caller, open, type, {}, socketId);
+        });
         const connection = call.state === 'ended' ? null : this.connectionOf(call, caller);
         return { call: toCall(call), created, connection };
       } catch (error) {
@@ -229,12 +227,26 @@ export class VideoCallService {
     socketId: string | undefined,
   ): Promise<EnteredCall> {
     const { channelId, _id } = await this.find(caller, callId);
-    const call = await this.deps.rights.guardEntry(caller, () =>
-      this.deps.writes.inChannel(caller, 'call.join', channelId, {}, async () =>
-        this.enter(caller, await this.deps.store.get(_id), type, input, socketId),
-      ),
+    const call = await this.guarded(caller, 'call.join', channelId, async () =>
+      this.enter(caller, await this.deps.store.get(_id), type, input, socketId),
     );
     return { call: toCall(call), connection: this.connectionOf(call, caller) };
+  }
+
+  /** Runs the entry of a caller into a call of a channel, with locks on everything that gives them the right. */
+  private guarded(
+    caller: Caller,
+    action: 'call.start' | 'call.join',
+    channelId: ObjectId | string,
+    enter: (channel: ChannelDocument) => Promise<VideoCallDocument>,
+  ): Promise<VideoCallDocument> {
+    const { rights, writes } = this.deps;
+    return rights.guardEntry(caller, () =>
+      writes.inChannel(caller, action, channelId, {}, async ({ channel }) => {
+        await rights.lockEntry(caller, channel);
+        return enter(channel);
+      }),
+    );
   }
 
   /** Enters a call, in the transaction in which this was decided. */

@@ -3,6 +3,7 @@ import type { Transactions } from '../../db/transaction';
 import type { Caller } from '../../models/identity/session.model';
 import type { CallConnectionRecord, VideoCallDocument } from '../../models/video-call.model';
 import type { Logger } from '../../utils/logger';
+import { AppError } from '../../utils/errors';
 import type { LiveConnections } from '../operations/live-connections';
 import { participantOf } from './call-machine';
 import type { CallStore } from './call-store';
@@ -119,6 +120,8 @@ export class CallConnections {
   /** Reports a lost connection. Never fails. */
   private report(held: Held, connectionId: string): Promise<void> {
     const report = this.detach(held, connectionId).catch((error: unknown) => {
+      // The call was deleted in the meantime.
+      if (error instanceof AppError) return;
       this.deps.logger.error({ err: error, callId: held.callId.toHexString() }, 'a call was not updated');
     });
     this.reports.add(report);

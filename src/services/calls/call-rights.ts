@@ -1,6 +1,8 @@
 import type { Filter, ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
-import type { Transactions } from '../../db/transaction';
+import { lock, type Transactions } from '../../db/transaction';
+import type { ChannelDocument } from '../../models/channel.model';
+import { userIdsOfDirectKey } from '../../models/channels/direct-message.model';
 import type { Caller } from '../../models/identity/session.model';
 import type { VideoCallDocument } from '../../models/video-call.model';
 import { AppError } from '../../utils/errors';
@@ -33,8 +35,8 @@ export class CallRights {
   }
 
   /**
-   * Runs the entry of a caller into a call, and takes them out again if a right that is not locked was revoked meanwhile,
-   * such as their session.
+   * Runs the entry of a caller into a call, and takes them out again if a right was revoked meanwhile that is not locked:
+   * an account in a larger conversation or, on a database without transactions, any right.
    * @throws AppError session_revoked, not_in_call, and the errors of `enter`
    */
   async guardEntry(caller: Caller, enter: () => Promise<VideoCallDocument>): Promise<VideoCallDocument> {
@@ -49,6 +51,20 @@ export class CallRights {
       if (readsOlder || rights.current !== current) await this.recheckEntry(caller, call._id);
     });
     return call;
+  }
+
+  /**
+   * Locks what the right of a caller to enter a call rests on besides the channel, until the end of the transaction: their
+   * session, and in a conversation of two both accounts, which a block locks as well. So either this entry runs again and
+   * is refused, or whoever takes the right away finds the caller in the call.
+   * @throws AppError session_revoked
+   */
+  async lockEntry({ sessionId }: Caller, { directKey }: ChannelDocument): Promise<void> {
+    const { sessions, users } = this.deps.collections;
+    const session = await lock(sessions, { _id: sessionId, revokedAt: null });
+    if (!session) throw new AppError('session_revoked', 'The session has ended.');
+    if (directKey === undefined) return;
+    for (const _id of userIdsOfDirectKey(directKey)) await lock(users, { _id });
   }
 
   /**

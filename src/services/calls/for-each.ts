@@ -1,12 +1,18 @@
+import { AppError } from '../../utils/errors';
+
 /**
- * Works on items one after the other. An item that fails does not keep the others from their turn: the first error is
- * thrown at the end.
+ * Applies events of the server to calls, one after the other. A call that fails does not prevent the others: the first
+ * error is thrown at the end. A refusal is no failure: the call was deleted in the meantime.
  */
 export async function forEach<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<unknown>,
 ): Promise<void> {
   const failures: unknown[] = [];
-  for (const item of items) await work(item).catch((error: unknown) => failures.push(error));
+  for (const item of items) {
+    await work(item).catch((error: unknown) => {
+      if (!(error instanceof AppError)) failures.push(error);
+    });
+  }
   if (failures.length > 0) throw failures[0];
 }
