@@ -165,11 +165,12 @@ describe.each(HAS_REDIS ? [1, 2] : [1])('calls on %d nodes, with concurrent even
   test('a socket that enters a call is not taken for a lost one meanwhile', async () => {
     const [alice, bob] = [await newPerson(), await newPerson()];
     const client = await connectClient(node(0).url, alice);
-    // The job that looks for lost connections runs while the change is being published.
-    const stop = nodes[0]!.context.bus.subscribe(async (event) => {
+    // The job that looks for lost connections examines the call while the change is being published.
+    const { bus, services } = nodes[0]!.context;
+    const stop = bus.subscribe(async (event) => {
       if (event.type !== 'call.changed') return;
       stop();
-      await clock.advance(6000);
+      await services.callConnections.releaseLost(event.call);
     });
     const started: any = await client.ask('call:start', { userId: bob.id });
     const { participants } = await storedCall(started.data.call.id);
