@@ -187,35 +187,41 @@ export const CLIENT_EVENTS = {
   },
   'call:accept': {
     summary: 'Answers a call on this device. It stops ringing on the others.',
-    payload: enterCallEvent,
+    payload: withIdempotencyKey(enterCallEvent),
     data: enteredCallReply,
+    operation: 'acceptCall',
   },
   'call:join': {
     summary:
       'Joins a call of a channel. With `peerId` this device resumes the call after a disconnection; without it, the user moves to this device.',
-    payload: enterCallEvent,
+    payload: withIdempotencyKey(enterCallEvent),
     data: enteredCallReply,
+    operation: 'joinCall',
   },
   'call:decline': {
     summary: 'Refuses a call. It stops ringing on all devices of the user.',
-    payload: callParams,
+    payload: withIdempotencyKey(callParams),
     data: callReply,
+    operation: 'declineCall',
   },
   'call:cancel': {
     summary: 'Withdraws a call that nobody has answered.',
-    payload: callParams,
+    payload: withIdempotencyKey(callParams),
     data: callReply,
+    operation: 'cancelCall',
   },
   'call:leave': {
     summary: 'Leaves a call. A call of two ends with it. Repeating it has no effect.',
-    payload: callParams,
+    payload: withIdempotencyKey(callParams),
     data: callReply,
+    operation: 'leaveCall',
   },
   'call:end': {
     summary:
       'Ends a call for everybody. Requires having started it, being in this conversation of two, or the role moderator in the group.',
-    payload: callParams,
+    payload: withIdempotencyKey(callParams),
     data: callReply,
+    operation: 'endCall',
   },
   'call:invite': {
     summary:
@@ -226,9 +232,10 @@ export const CLIENT_EVENTS = {
   },
   'call:set_media': {
     summary: 'Tells the others whether the microphone, the camera, the screen and the hand are on.',
-    payload: setCallMediaEvent,
+    payload: withIdempotencyKey(setCallMediaEvent),
     data: callReply,
     background: true,
+    operation: 'setCallMedia',
   },
   'call:report_quality': {
     summary:
