@@ -6,6 +6,7 @@ import type { ChannelDocument } from '../../models/channel.model';
 import type { RemovalReason } from '../../models/group.model';
 import { channelNotFound } from '../access/access';
 import type { ChannelCounts } from './channel-counts';
+import type { ChannelMemory } from './channel-memory';
 import type { EventBus } from '../kernel/event-bus';
 
 /** The fields of a channel that `update` may change: no counters, and no immutable fields. */
@@ -25,6 +26,7 @@ export class ChannelChanges {
     private readonly collections: Collections,
     private readonly transactions: Transactions,
     private readonly counts: ChannelCounts,
+    private readonly memory: ChannelMemory,
     private readonly bus: EventBus,
   ) {}
 
@@ -44,6 +46,7 @@ export class ChannelChanges {
       { returnDocument: 'after' },
     );
     if (!channel) throw channelNotFound();
+    await this.transactions.afterCommit(() => Promise.resolve(this.memory.remember(channel)));
     return channel;
   }
 

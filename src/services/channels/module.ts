@@ -11,6 +11,7 @@ import { ChannelChanges } from './channel-changes';
 import { ChannelCounts } from './channel-counts';
 import { ChannelMembers } from './channel-members';
 import { ChannelMembershipService } from './channel-membership.service';
+import { ChannelMemory } from './channel-memory';
 import { ChannelOrderService } from './channel-order.service';
 import { ChannelPurger } from './channel-purger';
 import { ChannelSettingService } from './channel-setting.service';
@@ -38,7 +39,8 @@ export function createChannels(kernel: Kernel, needs: Needs) {
   const { notifications } = needs.notifications;
   const { markers, counts: readCounts } = needs.reading;
   const counts = new ChannelCounts(access);
-  const changes = new ChannelChanges(collections, transactions, counts, bus);
+  const memory = new ChannelMemory();
+  const changes = new ChannelChanges(collections, transactions, counts, memory, bus);
   const members = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
   const purger = new ChannelPurger(collections, transactions, needs.files.attachments, jobs);
   const groupChannels = new GroupChannels(collections, bus);
@@ -47,6 +49,7 @@ export function createChannels(kernel: Kernel, needs: Needs) {
   return {
     channelCounts: counts,
     channelChanges: changes,
+    channelMemory: memory,
     channelMembers: members,
     channelPurger: purger,
     channelOrder: order,

@@ -11,13 +11,16 @@ import { BookmarkService } from './bookmark.service';
 import { MentionNotifications } from './mention-notifications';
 import { Mentions } from './mentions';
 import { MessageChanges } from './message-changes';
+import { MessageCommitter } from './message-committer';
 import { MessageComposer, type MessageDraft } from './message-composer';
 import { MessageEraser } from './message-eraser';
 import { MessageHistory } from './message-history';
+import { MessagePublisher } from './message-publisher';
 import { MessageWriter, type SentMessage } from './message-writer';
 import { PinService } from './pin.service';
 import { ReactionService } from './reaction.service';
 import { RetentionService } from './retention.service';
+import { SendPreparation } from './send-preparation';
 import { SlowMode } from './slow-mode';
 import { ThreadRoots } from './thread-roots';
 import { ThreadService } from './thread.service';
@@ -41,7 +44,7 @@ export function createMessages(kernel: Kernel, needs: Needs) {
   const { attachments } = needs.files;
   const { notifications } = needs.notifications;
   const { markers, reads } = needs.reading;
-  const { channelChanges, channelCounts } = needs.channels;
+  const { channelChanges, channelCounts, channelMemory } = needs.channels;
   const slowMode = new SlowMode(collections);
   const mentions = new Mentions(collections, access);
   const mentionNotifications = new MentionNotifications(access, audiences, notifications);
@@ -49,15 +52,17 @@ export function createMessages(kernel: Kernel, needs: Needs) {
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter({
     ...kernel,
-    access,
-    composer,
-    attachments,
-    slowMode,
-    markers,
-    roots,
-    mentionNotifications,
-    notifications,
-    rights,
+    memory: channelMemory,
+    preparation: new SendPreparation(access, slowMode, composer),
+    committer: new MessageCommitter({
+      ...kernel,
+      attachments,
+      markers,
+      roots,
+      slowMode,
+      mentionNotifications,
+    }),
+    publisher: new MessagePublisher({ access, rights, notifications, bus }),
   });
   const sends = queue.batched<MessageDraft, SentMessage>((id, drafts) => writer.commit(id, drafts));
   const changes = new MessageChanges(collections, transactions, access, queue, channelChanges, bus);

@@ -51,7 +51,12 @@ export class ReadMarkers {
   advanceSenders(messages: readonly MessageDocument[]): Promise<void> {
     const main = messages.filter(({ threadId }) => threadId === undefined);
     // A later message replaces an earlier one of the same sender.
-    const newest = new Map(main.map((message) => [message.senderId.toHexString(), message]));
+    const newest = new Map(
+      main.map((message) => [
+        `${message.channelId.toHexString()} ${message.senderId.toHexString()}`,
+        message,
+      ]),
+    );
     return this.advanceAll(
       [...newest.values()].map(({ channelId, senderId, seq, mainSeq }) => ({
         channelId,

@@ -417,10 +417,7 @@ describe('the users who have seen a message', () => {
 test('users who may not write are refused also when a message refers to another', async () => {
   const { channelId } = await createRoom(server.api, ada, [bruno]);
   const { id } = await sendMessage(server.api, channelId, ada);
-  await collections().channels.updateOne(
-    { _id: new ObjectId(channelId) },
-    { $set: { announcementOnly: true } },
-  );
+  await server.api.patch(`/api/channels/${channelId}`, { announcementOnly: true }, ada.token);
   const answer = await postMessage(server.api, channelId, bruno, 'Reply', { threadId: id });
   expect(answer.body.error.code).toBe('announcement_only');
 });

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { CommandStartedEvent } from 'mongodb';
 import { ObjectId } from 'mongodb';
+import { lock } from '../../../db/transaction';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
+import { until } from '../../fixtures/until';
 
 let server: TestServer;
 let owner: Person;
@@ -197,5 +199,85 @@ describe('a channel that another node has changed', () => {
     codes.push(await codeOf(member), await codeOf(member));
     expect(codes).toEqual(['ok', 'channel_archived', 'ok', 'announcement_only', 'ok', 'ok', 'slow_mode']);
     expect((await stored()).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe('messages to many channels', () => {
+  const CHANNELS = 12;
+  let channelIds: string[];
+  beforeEach(async () => {
+    const rooms = await Promise.all(
+      Array.from({ length: CHANNELS }, () => createRoom(server.api, owner, [], 'public')),
+    );
+    channelIds = rooms.map((room) => room.channelId);
+  });
+
+  const sendTo = (id: string, input: object = {}): Promise<any> =>
+    clients[0]!.ask('message:send', {
+      channelId: id,
+      clientMessageId: randomUUID(),
+      body: 'hello',
+      ...input,
+    });
+  const sendToAll = (inputOf: (index: number) => object = () => ({})) =>
+    Promise.all(channelIds.map((id, index) => sendTo(id, inputOf(index))));
+  const codesOf = (answers: any[]) =>
+    answers.map(({ ok, error, data }) => (ok ? data.message.seq : error.code));
+  const expected = (others: number, [index, one]: [number, unknown]) =>
+    channelIds.map((_, each) => (each === index ? one : others));
+
+  test('share a transaction', async () => {
+    expect(codesOf(await sendToAll())).toEqual(channelIds.map(() => 1));
+    expect(inserts.length).toBeLessThan(CHANNELS / 2);
+    expect(inserts.reduce((sum, count) => sum + count, 0)).toBe(CHANNELS);
+  });
+
+  test('are written without the one whose channel has changed, which is decided again', async () => {
+    await sendToAll();
+    // As another node changes it: this one does not learn of it.
+    const { channels } = server.context.database.collections;
+    await channels.updateOne(
+      { _id: new ObjectId(channelIds[5]) },
+      { $set: { archivedAt: new Date() }, $inc: { revision: 1 } },
+    );
+    expect(codesOf(await sendToAll())).toEqual(expected(2, [5, 'channel_archived']));
+  });
+
+  test('are written without the one that was sent before', async () => {
+    const [first] = await sendToAll((index) => ({ clientMessageId: index === 0 ? 'once' : randomUUID() }));
+    const again = await sendToAll((index) => ({ clientMessageId: index === 0 ? 'once' : randomUUID() }));
+    expect(codesOf(again)).toEqual(expected(2, [0, 1]));
+    expect(again[0].data.message.id).toBe(first.data.message.id);
+  });
+
+  test('do not wait for one in conflict with another writer', async () => {
+    const { collections, transactions } = server.context.database;
+    const held = channelIds.slice(0, 3);
+    let release = () => {};
+    const holding = transactions.run(async () => {
+      for (const id of held) await lock(collections.channels, { _id: new ObjectId(id) });
+      await new Promise<void>((resolve) => (release = resolve));
+    });
+    // The transaction has locked the channels when it waits.
+    await until(() => release.toString() !== '() => {}');
+    const inConflict = held.map((id) => sendTo(id));
+    const others = channelIds.slice(3);
+    for (let times = 1; times <= 3; times++) {
+      expect(codesOf(await Promise.all(others.map((id) => sendTo(id))))).toEqual(others.map(() => times));
+    }
+    release();
+    await holding;
+    expect(codesOf(await Promise.all(inConflict))).toEqual([1, 1, 1]);
+  });
+
+  test('are not delayed by a channel in which very much is sent', async () => {
+    const [quiet, busy] = channelIds as [string, string];
+    const order: string[] = [];
+    const flood = Array.from({ length: 600 }, () => sendTo(busy).then(() => order.push('busy')));
+    await Promise.race(flood);
+    await sendTo(quiet).then(() => order.push('quiet'));
+    await Promise.all(flood);
+    // It waits for what is being written when it arrives, and not for all that the other channel has in its queue.
+    expect(order.indexOf('quiet')).toBeLessThan(order.length - 1);
   });
 });
