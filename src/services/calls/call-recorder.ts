@@ -7,6 +7,7 @@ import type { CallParticipant, VideoCallDocument } from '../../models/video-call
 import { AppError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
 import type { Access } from '../access/access';
+import type { BackgroundJob, Clock } from '../kernel/background-job';
 import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { Jobs } from '../kernel/jobs';
@@ -19,6 +20,10 @@ import type { CallStore } from './call-store';
 const RECORD_INTERVAL_MS = 5000;
 /** The number of calls that are read at a time. */
 const BATCH_SIZE = 100;
+/** When this many calls are being recorded, the job leaves the others for its next run. */
+const MAX_RUNNING = 200;
+/** The time until that run. */
+const BUSY_INTERVAL_MS = 500;
 
 /** The dependencies of CallRecorder. */
 export interface CallRecorderDeps {
@@ -29,6 +34,7 @@ export interface CallRecorderDeps {
   messages: MessageService;
   notifications: NotificationService;
   queue: KeyedQueue;
+  clock: Clock;
   bus: EventBus;
   jobs: Jobs;
   logger: Logger;
@@ -53,10 +59,11 @@ export class CallRecorder {
   /** The calls that wait to be recorded: further changes of one need not wait as well. */
   private readonly waiting = new Set<string>();
   private readonly running = new Set<Promise<void>>();
+  private readonly job: BackgroundJob;
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly deps: CallRecorderDeps) {
-    deps.jobs.add({
+    this.job = deps.jobs.add({
       name: 'call_records',
       intervalMs: RECORD_INTERVAL_MS,
       scope: 'cluster',
@@ -69,35 +76,42 @@ export class CallRecorder {
     this.unsubscribe = this.deps.bus.subscribe((event) => this.onEvent(event), 'after');
   }
 
-  /** Stops recording, and resolves when the calls that wait have been recorded. */
+  /** Stops recording, and resolves when the work that has been begun has ended. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
+    await this.job.stop();
     await Promise.all(this.running);
   }
 
   private onEvent(event: DomainEvent): void {
     // The request that has changed the call does not wait.
-    if (event.type === 'call.changed' && event.call.recordDue) void this.enqueue(event.call._id);
+    if (event.type === 'call.changed' && event.call.recordDue) this.enqueue(event.call._id);
   }
 
-  private async recordAll(signal: AbortSignal): Promise<void> {
+  /**
+   * Begins to record the calls that are due. It does not wait for them, since one may have to wait for its channel.
+   * @returns when to continue, if there are too many.
+   */
+  private async recordAll(signal: AbortSignal): Promise<Date | undefined> {
     let after: ObjectId | undefined;
     while (!signal.aborted) {
+      if (this.running.size >= MAX_RUNNING) return new Date(this.deps.clock.now() + BUSY_INTERVAL_MS);
       const batch = await this.deps.collections.videoCalls
         .find({ recordDue: true, ...(after && { _id: { $gt: after } }) }, { projection: { _id: 1 } })
         .sort({ _id: 1 })
         .limit(BATCH_SIZE)
         .toArray();
-      await Promise.all(batch.map(({ _id }) => this.enqueue(_id)));
-      if (batch.length < BATCH_SIZE) return;
+      for (const { _id } of batch) this.enqueue(_id);
+      if (batch.length < BATCH_SIZE) return undefined;
       after = batch.at(-1)!._id;
     }
+    return undefined;
   }
 
   /** Records a call after its earlier changes. Never fails: what could not be recorded remains due. */
-  private enqueue(callId: ObjectId): Promise<void> {
+  private enqueue(callId: ObjectId): void {
     const key = callId.toHexString();
-    if (this.waiting.has(key)) return Promise.resolve();
+    if (this.waiting.has(key)) return;
     this.waiting.add(key);
     const work = this.deps.transactions
       .outside(() =>
@@ -111,7 +125,6 @@ export class CallRecorder {
       })
       .finally(() => this.running.delete(work));
     this.running.add(work);
-    return work;
   }
 
   /** Records a call until nothing of it is due. */

@@ -435,7 +435,7 @@ describe('deletion', () => {
     const _id = new ObjectId();
     await videoCalls.insertOne({ ...call, _id, channelId: new ObjectId(), messageId: null, recordDue: true });
     await clock.advance(5000);
-    expect(await videoCalls.findOne({ _id })).toBeNull();
+    await until(async () => (await videoCalls.findOne({ _id })) === null);
   });
 
   it('of old messages removes the calls of that time, except one that is open', async () => {
