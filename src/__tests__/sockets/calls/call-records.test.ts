@@ -445,11 +445,11 @@ describe('deletion', () => {
     const age = async (callId: string) => {
       await recorded(callId);
       const { _id: _, ...call } = (await videoCalls.findOneAndDelete({ _id: new ObjectId(callId) }))!;
-      const _id = ObjectId.createFromTime(Math.floor(Date.now() / 1000) - 10 * 86_400 - counter++);
+      const _id = ObjectId.createFromTime(Math.floor(Date.now() / 1000) - days++ * 86_400);
       await videoCalls.insertOne({ ...call, _id });
       return _id;
     };
-    let counter = 0;
+    let days = 10;
     const ended = await start(alice, { channelId });
     await ask(alice, 'call:leave', { callId: ended.id });
     const old = await age(ended.id);
