@@ -307,7 +307,7 @@ describe('who loses access is out of the call before the call that took it retur
     const [one, two, three] = people as [Person, Person, Person];
     const { body } = await post('/api/direct-messages', { userIds: [two.id, three.id] }, one);
     const channelId = body.conversation.channel.id;
-    const { body: started } = await post('/api/video-calls', { channelId }, one);
+    const { body: started } = await post('/api/video-calls', { channelId, userIds: [two.id] }, one);
     await post(`/api/video-calls/${started.call.id}/accept`, {}, two);
     await put(`/api/users/me/blocks/${one.id}`, undefined, two);
     const callOf = async () =>
