@@ -71,6 +71,20 @@ async function openSide(name: string, where: string | undefined, folder: string)
   };
 }
 
+const SETTLED_MS = 500;
+const MAX_SETTLE_MS = 60_000;
+
+/** Waits until a store has finished its background work: until it is idle for nineteen twentieths of the time. */
+async function settle({ processorTime }: Side): Promise<void> {
+  const until = performance.now() + MAX_SETTLE_MS;
+  for (let before = processorTime(); before !== undefined && performance.now() < until;) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+    const now = processorTime() ?? 0;
+    if (now - before < SETTLED_MS / 20) return;
+    before = now;
+  }
+}
+
 /** Runs one transaction; returns the milliseconds of its phases. */
 async function transaction({ client, db, channels }: Side, count: number, each: number): Promise<number[]> {
   const used = channels.slice(0, count);
@@ -152,7 +166,10 @@ export async function benchCommits(against: string | undefined): Promise<void> {
     if (against !== undefined) {
       sides.push(await openSide('other', against.startsWith('mongodb') ? against : resolve(against), folder));
     }
-    for (const size of SIZES) await measure(sides, size);
+    for (const size of SIZES) {
+      for (const side of sides) await settle(side);
+      await measure(sides, size);
+    }
     printTable();
   } finally {
     for (const side of sides) await side.stop();
