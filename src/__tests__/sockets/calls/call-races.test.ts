@@ -221,6 +221,8 @@ test('a change of a call is not sent to those who have just lost access', async 
   await c.waitFor('call:updated', ({ call }) => call.state === 'active');
   // The channel becomes private while the audience of a change is being read.
   const { channels, videoCalls } = server.context.database.collections;
+  // Not while the message about the call is being written, which uses the same operations.
+  await until(async () => (await videoCalls.findOne({ recordDue: true })) === null);
   const [find, replace] = [channels.findOne, videoCalls.findOneAndReplace];
   let closed: Promise<unknown> | undefined;
   videoCalls.findOneAndReplace = (async (...parameters: Parameters<typeof replace>) => {
