@@ -133,8 +133,13 @@ async function main(): Promise<void> {
     console.log(`Channel of ${members} …`);
     comparisons.push(await compare(members, seconds));
   }
-  const manyChannels = await measureScenarios(scenarios, { seconds, rounds }, (scenario) =>
-    console.log(`Channels: ${nameOf(scenario)} …`),
+  const manyChannels = await measureScenarios(
+    scenarios,
+    { seconds, rounds },
+    {
+      begun: (scenario) => console.log(`Channels: ${nameOf(scenario)} …`),
+      measured: (figures) => console.log(`\n${channelsTable([figures])}\n`),
+    },
   );
   const history: HistoryCost[] = await measureHistory(numbers(values.history));
 
@@ -160,7 +165,6 @@ async function main(): Promise<void> {
     await write('chat.svg', drawPairs('At saturation', 'deliveries per second', pairs));
   }
   if (manyChannels.length > 0) {
-    console.log(`\n${channelsTable(manyChannels)}\n`);
     await writeJson('channels.json', { seconds, rounds, scenarios: manyChannels });
   }
   if (history.length > 0) {

@@ -70,20 +70,22 @@ export function parseScenario(text: string): Scenario {
 
 /**
  * Measures both servers in scenarios, in turns: closed loops first, then an open loop at half of the saturation.
- * @param onBegin receives each scenario before it is measured.
+ * @param progress receives each scenario before it is measured, and its figures afterwards.
  */
 export async function measureScenarios(
   scenarios: readonly Scenario[],
   effort: Effort,
-  onBegin: (scenario: Scenario) => void,
+  progress: { begun(scenario: Scenario): void; measured(figures: ScenarioFigures): void },
 ): Promise<ScenarioFigures[]> {
   if (scenarios.length === 0) return [];
   return inTemporaryFolder(async (original) => {
     const base = await createBase(original, Math.max(...scenarios.map(peopleOf)));
     const figures: ScenarioFigures[] = [];
     for (const scenario of scenarios) {
-      onBegin(scenario);
-      figures.push(await measureScenario(scenario, base, effort));
+      progress.begun(scenario);
+      const own = await measureScenario(scenario, base, effort);
+      progress.measured(own);
+      figures.push(own);
     }
     return figures;
   });
