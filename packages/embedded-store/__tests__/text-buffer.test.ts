@@ -191,6 +191,8 @@ describe('the change buffer of text indexes', () => {
         }
       }
       await validate();
+      const { textBuffer, environment } = store.engine;
+      expect(textBuffer.size).toBe(environment.buffer.getKeysCount({ start: Buffer.alloc(4) }));
       const buffered = await Promise.all(QUERIES.map((query) => search(1, query)));
       await store.moveAll();
       await validate();
@@ -260,6 +262,9 @@ describe('the change buffer of text indexes', () => {
       throw new Error('undone');
     });
     await expect(failing).rejects.toThrow('undone');
+    expect(engine.textBuffer.size).toBe(2);
+    await store.notes.deleteOne({ _id: 2 });
+    await store.notes.insertOne(note(2, 'fox'));
     expect(engine.textBuffer.size).toBe(2);
     await validate();
     expect(await search(0, 'fox')).toHaveLength(2);

@@ -53,9 +53,10 @@ export class Engine {
     this.retries = new Retries(this.environment.meta);
     this.writer = new Writer(this.environment, {
       beforeCommit: () => this.catalog.storeCounters(),
+      afterCommit: () => this.textBuffer.committed(),
       afterAbort: () => {
         this.catalog.load();
-        this.textBuffer.recount();
+        this.textBuffer.aborted();
       },
     });
     this.catalog.load();

@@ -25,11 +25,13 @@ export class TextBuffer {
   #byPrefix = new Map<string, number>();
   /** The prefixes with many records. */
   #large = new Set<string>();
+  /** The changes of these numbers by the running batch, as pairs of a prefix and 1 or -1. */
+  #uncommitted: [prefix: string, change: 1 | -1][] = [];
   /** Called when a document was added. */
   onAdd: () => void = () => undefined;
 
   constructor(private readonly environment: Environment) {
-    this.recount();
+    for (const key of environment.buffer.getKeys({ ...WHOLE_BUFFER })) this.#count(nameOf(key), 1);
   }
 
   /** Number of records. */
@@ -54,17 +56,20 @@ export class TextBuffer {
     return pressure;
   }
 
-  /** Counts the records in the data file: at the start, and after an aborted batch. */
-  recount(): void {
-    this.#size = 0;
-    this.#byPrefix.clear();
-    this.#large.clear();
-    for (const key of this.environment.buffer.getKeys({ ...WHOLE_BUFFER })) this.#count(key, 1);
+  /** To be called when a batch is committed. */
+  committed(): void {
+    this.#uncommitted = [];
+  }
+
+  /** To be called when a batch was aborted: the records are as they were before it. */
+  aborted(): void {
+    for (const [prefix, change] of this.#uncommitted) this.#count(prefix, change === 1 ? -1 : 1);
+    this.#uncommitted = [];
   }
 
   /** Whether a record may be added. If not, the terms have to be written to the index. */
   hasRoomFor(key: Buffer): boolean {
-    const count = this.#byPrefix.get(keyPrefix(key).toString('latin1')) ?? 0;
+    const count = this.#byPrefix.get(nameOf(key)) ?? 0;
     return this.#size < 3 * MANY && count < 3 * MANY_OF_PREFIX.above;
   }
 
@@ -75,23 +80,32 @@ export class TextBuffer {
   /** Adds a record that is not there yet. */
   add(key: Buffer, postings: Buffer): void {
     this.environment.buffer.putSync(key, postings);
-    this.#count(key, 1);
+    this.#changed(key, 1);
     this.onAdd();
   }
 
   /** Removes a record that is there. */
   remove(key: Buffer): void {
     this.environment.buffer.removeSync(key);
-    this.#count(key, -1);
+    this.#changed(key, -1);
   }
 
-  #count(key: Buffer, change: 1 | -1): void {
+  #changed(key: Buffer, change: 1 | -1): void {
+    const prefix = nameOf(key);
+    this.#uncommitted.push([prefix, change]);
+    this.#count(prefix, change);
+  }
+
+  #count(prefix: string, change: 1 | -1): void {
     this.#size += change;
-    const prefix = keyPrefix(key).toString('latin1');
     const count = (this.#byPrefix.get(prefix) ?? 0) + change;
     if (count > 0) this.#byPrefix.set(prefix, count);
     else this.#byPrefix.delete(prefix);
     if (count > MANY_OF_PREFIX.above) this.#large.add(prefix);
     else if (count < MANY_OF_PREFIX.below) this.#large.delete(prefix);
   }
+}
+
+function nameOf(key: Buffer): string {
+  return keyPrefix(key).toString('latin1');
 }

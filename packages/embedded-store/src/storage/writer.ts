@@ -80,6 +80,8 @@ export class Writer {
     private readonly hooks: {
       /** Runs inside the write transaction after the jobs, to store counters that they changed. */
       beforeCommit(): void;
+      /** Runs when a batch is committed, before its jobs are acknowledged. */
+      afterCommit(): void;
       /** Runs when a batch was aborted, to discard what jobs changed in memory. */
       afterAbort(): void;
     },
@@ -171,6 +173,7 @@ export class Writer {
       this.#undo(jobs, failure);
       return;
     }
+    this.hooks.afterCommit();
     for (const outcome of outcomes) this.#settle(outcome);
   }
 
