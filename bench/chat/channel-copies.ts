@@ -52,7 +52,8 @@ export async function copyChannel(
   { channelId }: Template,
   memberships: readonly string[][],
 ): Promise<string[]> {
-  const { collections, close } = await openDatabase({ uri: undefined, name: 'parley', dataDir });
+  const database = await openDatabase({ uri: undefined, name: 'parley', dataDir });
+  const { collections } = database;
   try {
     const channel = await collections.channels.findOne({ _id: new ObjectId(channelId) });
     const member = await collections.channelMembers.findOne({ channelId: new ObjectId(channelId) });
@@ -65,7 +66,7 @@ export async function copyChannel(
     }
     return copies.map((copy) => copy.channel._id.toHexString());
   } finally {
-    await close();
+    await database.close();
   }
 }
 

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { URL } from 'node:url';
 
 /**
  * The measured server: the build in `dist`, with its settings in the environment. It reports the counters that concern

@@ -75,11 +75,11 @@ const SETTLED_MS = 500;
 const MAX_SETTLE_MS = 60_000;
 
 /** Waits until a store has finished its background work: until it is idle for nineteen twentieths of the time. */
-async function settle({ processorTime }: Side): Promise<void> {
+async function settle(side: Side): Promise<void> {
   const until = performance.now() + MAX_SETTLE_MS;
-  for (let before = processorTime(); before !== undefined && performance.now() < until;) {
+  for (let before = side.processorTime(); before !== undefined && performance.now() < until;) {
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-    const now = processorTime() ?? 0;
+    const now = side.processorTime() ?? 0;
     if (now - before < SETTLED_MS / 20) return;
     before = now;
   }
@@ -141,15 +141,16 @@ async function measure(sides: Side[], size: (typeof SIZES)[number]): Promise<voi
   for (let i = 0; i < ROUNDS; i++) {
     for (const [at, side] of sides.entries()) await round(side, size, figures[at] as Figures);
   }
-  for (const [at, { name, processorTime }] of sides.entries()) {
+  for (const [at, side] of sides.entries()) {
     const { phases, processor } = figures[at] as Figures;
     const total = median(phases.map((times) => times.reduce((sum, time) => sum + time, 0)));
     const parts = PHASES.map(
       (phase, i) => `${phase} ${median(phases.map((times) => times[i] ?? 0)).toFixed(1)}`,
     );
-    const used = processorTime() === undefined ? '' : `, processor ${(processor / phases.length).toFixed(2)}`;
+    const used =
+      side.processorTime() === undefined ? '' : `, processor ${(processor / phases.length).toFixed(2)}`;
     addRow(
-      `${name}: ${size[0]} channels × ${size[1]}`,
+      `${side.name}: ${size[0]} channels × ${size[1]}`,
       `${total.toFixed(1)} ms`,
       `${parts.join(', ')}${used}`,
     );

@@ -223,7 +223,8 @@ test('a change of a call is not sent to those who have just lost access', async 
   const { channels, videoCalls } = server.context.database.collections;
   // Not while the message about the call is being written, which uses the same operations.
   await until(async () => (await videoCalls.findOne({ recordDue: true })) === null);
-  const [find, replace] = [channels.findOne, videoCalls.findOneAndReplace];
+  const find = channels.findOne.bind(channels);
+  const replace = videoCalls.findOneAndReplace.bind(videoCalls);
   let closed: Promise<unknown> | undefined;
   videoCalls.findOneAndReplace = (async (...parameters: Parameters<typeof replace>) => {
     Reflect.deleteProperty(videoCalls, 'findOneAndReplace');

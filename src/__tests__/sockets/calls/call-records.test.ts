@@ -159,7 +159,7 @@ describe('the message about a call', () => {
     await ask(alice, 'call:leave', { callId: first.id });
     const carol = await signUp(server.api);
     await server.api.post(
-      `/api/groups/${(await channelOf(channelId)).groupId}/members`,
+      `/api/groups/${(await channelOf(channelId)).groupId!.toHexString()}/members`,
       { userId: carol.id },
       bob.token,
     );
