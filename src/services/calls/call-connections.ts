@@ -5,7 +5,7 @@ import type { CallConnectionRecord, VideoCallDocument } from '../../models/video
 import type { Logger } from '../../utils/logger';
 import { AppError } from '../../utils/errors';
 import type { LiveConnections } from '../operations/live-connections';
-import { participantOf } from './call-machine';
+import { participantOf } from './call-changes';
 import type { CallStore } from './call-store';
 
 /** A participant of a call. */

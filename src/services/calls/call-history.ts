@@ -5,7 +5,7 @@ import type { Caller } from '../../models/identity/session.model';
 import { toCall, type Call, type VideoCallDocument } from '../../models/video-call.model';
 import type { Page } from '../../utils/cursor';
 import type { Access } from '../access/access';
-import { participantOf } from './call-machine';
+import { participantOf } from './call-changes';
 
 /** The most calls that are read for one page. If few of them match, the page is shorter than its limit. */
 export const MAX_EXAMINED = 1000;

@@ -15,7 +15,7 @@ import type { Access } from '../access/access';
 import type { Clock } from '../kernel/background-job';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { CallHistory } from './call-history';
-import { participantOf } from './call-machine';
+import { participantOf } from './call-changes';
 import type { CallStore } from './call-store';
 
 /** For how long after leaving a call its last measurements are accepted. */

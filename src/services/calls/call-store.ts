@@ -10,7 +10,8 @@ import type { Clock } from '../kernel/background-job';
 import type { ChannelAudience } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { NotificationService } from '../notifications/notification.service';
-import { startCall, transition, type CallEvent, type NewCall, type Transition } from './call-machine';
+import type { CallEvent, Transition } from './call-events';
+import { startCall, transition, type NewCall } from './call-machine';
 
 /** The unique index by which a user is in one call at a time. */
 const ONE_CALL_PER_USER = 'in_call_unique';

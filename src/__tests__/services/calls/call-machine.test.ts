@@ -2,20 +2,9 @@ import fc from 'fast-check';
 import { ObjectId } from 'mongodb';
 import { rounds, SEED, TIMEOUT_MS } from '../../../../tools/jest/budget';
 import { CALL_STATES, MAX_JOINED, type VideoCallDocument } from '../../../models/video-call.model';
-import {
-  ALONE_MS,
-  CALL_TABLE,
-  GRACE_MS,
-  joinedOf,
-  participantOf,
-  RING_MS,
-  startCall,
-  transition,
-  type CallEvent,
-  type CallEventType,
-  type Device,
-  type NewCall,
-} from '../../../services/calls/call-machine';
+import { ALONE_MS, GRACE_MS, joinedOf, participantOf, RING_MS } from '../../../services/calls/call-changes';
+import type { CallEvent, CallEventType, Device } from '../../../services/calls/call-events';
+import { CALL_TABLE, startCall, transition, type NewCall } from '../../../services/calls/call-machine';
 import { AppError } from '../../../utils/errors';
 
 const USERS = Array.from({ length: 10 }, () => new ObjectId());
