@@ -20,6 +20,12 @@ const MAX_MESSAGES = 512;
 /** Transactions that run at the same time: while the database commits one, the next is being written. */
 const CONCURRENT_TRANSACTIONS = 2;
 
+/**
+ * The unique indexes that refuse a message which has been written: by another send, or by an earlier attempt of this one
+ * whose outcome was lost, since it keeps its id.
+ */
+const SENT_BEFORE: readonly string[] = ['sender_client_id_unique', '_id_'];
+
 /** The result of a batch. */
 export type BatchOutcome =
   | { kind: 'written'; batch: WrittenBatch }
@@ -165,7 +171,7 @@ export class MessageCommitter {
   private async findFailed(batches: ChannelBatch[], error: unknown): Promise<Unwritable | undefined> {
     if (error instanceof Unwritable) return error;
     if (error instanceof ChannelsChanged) return this.findChanged(batches);
-    if (duplicateIndex(error) !== 'sender_client_id_unique') return undefined;
+    if (!SENT_BEFORE.includes(duplicateIndex(error) ?? '')) return undefined;
     const index = batches.length === 1 ? 0 : batchOfFirstError(batches, error);
     return index === undefined ? undefined : new Unwritable('sent_before', new Set([index]));
   }

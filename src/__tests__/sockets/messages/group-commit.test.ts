@@ -255,6 +255,24 @@ describe('messages to many channels', () => {
     expect(again[0].data.message.id).toBe(first.data.message.id);
   });
 
+  test('are acknowledged and published once when the outcome of their transaction is lost', async () => {
+    const { transactions } = server.context.database;
+    const run = transactions.run.bind(transactions);
+    let lost = 0;
+    transactions.run = async (work) => {
+      const result = await run(work);
+      if (inserts.length === 0 || lost++ > 0) return result;
+      throw new Error('The connection was lost after the commit.');
+    };
+    const answers = await sendToAll();
+    transactions.run = run;
+    expect(lost).toBeGreaterThan(0);
+    expect(codesOf(answers)).toEqual(channelIds.map(() => 1));
+    const ids = answers.map(({ data }) => data.message.id);
+    await until(() => ids.every((id) => sender.messages.some(({ message }) => message.id === id)));
+    expect(sender.messages.map(({ message }) => message.id).sort()).toEqual([...ids].sort());
+  });
+
   test('do not wait for one in conflict with another writer', async () => {
     const { collections, transactions } = server.context.database;
     const held = channelIds.slice(0, 3);
