@@ -40,6 +40,7 @@ export const CODES = {
   CommandNotSupported: 115,
   ExceededTimeLimit: 262,
   MaxTimeMSExpired: 50,
+  ExceededMemoryLimit: 146,
   Interrupted: 11601,
   InvalidIdField: 53,
   EmptyFieldName: 56,

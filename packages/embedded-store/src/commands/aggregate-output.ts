@@ -24,7 +24,7 @@ export async function writeOutput(
   const database = output.database ?? context.database;
   checkDatabaseName(database);
   checkCollectionName(database, output.collection);
-  await runWrite(context, output.collection, false, function* (scope): WriteSteps<Document> {
+  await runWrite(context, [], function* (scope): WriteSteps<Document> {
     const collection = ensureCollection(scope, database, output.collection);
     if (output.kind === 'out') yield* replaceAll(scope, collection, documents);
     else yield* mergeAll(scope, collection, output, documents);

@@ -1,13 +1,17 @@
+import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
 import { compileCollation } from '../query/collation';
+import type { SelectionSpec } from '../storage/selection-spec';
+import type { WriteSteps } from '../storage/writer';
 import type { Arguments } from './arguments';
 import type { Command } from './command';
 import { readHint } from './find';
-import { collectionName } from './namespaces';
+import { collectionName, type Namespace } from './namespaces';
 import { runStatements, writeReply } from './statements';
 import { statementsOf } from './update';
 
 import { runWrite } from './run-write';
+import type { WriteScope } from './write-scope';
 import { changeMatching, collationOf, statementSpec } from './writing';
 
 const FIELDS = new Set(['delete', 'deletes', 'ordered', 'bypassDocumentValidation', 'let']);
@@ -22,21 +26,47 @@ export const deleteCommand: Command = {
     const name = collectionName(context, 'delete');
     const statements = statementsOf(context, 'deletes', STATEMENT_FIELDS);
     const variables = args.document('let');
-    return runWrite(context, name, false, function* (scope) {
+    return runWrite(context, [], function* (scope) {
       yield* runStatements(scope, context, statements, function* (statement) {
-        const filter = statement.requiredDocument('q');
-        const multi = readLimit(statement) === 0;
-        const collection = scope.find(database, name);
-        const collator = compileCollation(collationOf(collection, statement.document('collation')));
-        const spec = statementSpec(filter, collator, variables, readHint(statement));
-        if (!collection) return;
-        const outcome = yield* changeMatching(scope, collection, spec, multi, () => undefined);
-        scope.progress.matched += outcome.matched;
+        scope.progress.matched += yield* deleteDocuments(
+          scope,
+          { database, name },
+          {
+            filter: statement.requiredDocument('q'),
+            multi: readLimit(statement) === 0,
+            collation: statement.document('collation'),
+            hint: readHint(statement),
+            variables,
+          },
+        );
       });
       return writeReply(scope, false);
     });
   },
 };
+
+/** One delete. */
+export interface DeleteRequest {
+  filter: Document;
+  multi: boolean;
+  collation: Document | undefined;
+  hint: SelectionSpec['hint'];
+  variables: Document | undefined;
+}
+
+/** Deletes the first or (multi) all documents that match, and returns their number. */
+export function* deleteDocuments(
+  scope: WriteScope,
+  { database, name }: Namespace,
+  { filter, multi, collation, hint, variables }: DeleteRequest,
+): WriteSteps<number> {
+  const collection = scope.find(database, name);
+  const collator = compileCollation(collationOf(collection, collation));
+  const spec = statementSpec(filter, collator, variables, hint);
+  if (!collection) return 0;
+  const outcome = yield* changeMatching(scope, collection, spec, multi, () => undefined);
+  return outcome.matched;
+}
 
 function readLimit(statement: Arguments): number {
   const limit = statement.integer('limit');

@@ -31,7 +31,8 @@ export const findAndModifyCommand: Command = {
     args.allow(FIELDS);
     const name = collectionName(context, args.name);
     checkCombination(args);
-    return runWrite(context, name, args.boolean('upsert'), (scope) => modify(scope, args, database, name));
+    const created = args.boolean('upsert') ? [{ database, name }] : [];
+    return runWrite(context, created, (scope) => modify(scope, args, database, name));
   },
 };
 

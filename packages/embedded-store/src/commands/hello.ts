@@ -6,8 +6,11 @@ import { MAX_MESSAGE_BYTES } from '../wire/protocol';
 import { checkClientMetadata } from './client-metadata';
 import type { Command, CommandContext } from './command';
 
-/** Wire versions as MongoDB 7.0 announces them; drivers 6 and 7 require at least 9. */
-const MAX_WIRE_VERSION = 21;
+/**
+ * The wire version of MongoDB 8.0, which tells drivers that the server has the `bulkWrite` command and a `sort` for updates.
+ * Nothing else in the protocol depends on the versions after 21 (MongoDB 7.0); the next features come with 27 (8.2).
+ */
+const MAX_WIRE_VERSION = 25;
 /** The name of the replica set with one member that the store says it is. */
 export const REPLICA_SET = 'parley';
 const PROCESS_ID = new ObjectId();
@@ -47,7 +50,7 @@ export const legacyHelloCommand: Command = { run: (context) => hello(context, 'i
 
 export const pingCommand: Command = { run: () => new Map() };
 
-/** The version in buildInfo: that of the MongoDB whose rules the store follows. */
+/** The version in buildInfo: that of the MongoDB whose rules for queries and updates the store follows. */
 export const VERSION = '7.0.0';
 
 export const buildInfoCommand: Command = {

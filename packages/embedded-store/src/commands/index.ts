@@ -8,6 +8,7 @@ import {
   listDatabasesCommand,
   renameCollectionCommand,
 } from './collections';
+import { bulkWriteCommand } from './bulk-write';
 import { countCommand } from './count';
 import { getMoreCommand, killCursorsCommand } from './cursors';
 import { deleteCommand } from './delete';
@@ -88,6 +89,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['killCursors', killCursorsCommand],
   ['update', updateCommand],
   ['delete', deleteCommand],
+  ['bulkWrite', bulkWriteCommand],
   ['findAndModify', findAndModifyCommand],
   ['findandmodify', findAndModifyCommand],
   ['aggregate', aggregateCommand],

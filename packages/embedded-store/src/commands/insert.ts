@@ -16,7 +16,7 @@ export const insertCommand: Command = {
     const name = collectionName(context, 'insert');
     const documents = context.sequences.get('documents') ?? (args.documents('documents') ?? []).map(encode);
     checkBatchSize(documents.length);
-    return runWrite(context, name, true, function* (scope) {
+    return runWrite(context, [{ database, name }], function* (scope) {
       yield* runStatements(scope, context, documents, function* (bytes) {
         yield* insertOne(scope, ensureCollection(scope, database, name), bytes);
         scope.progress.matched++;

@@ -3,6 +3,12 @@ import { StoreError } from '../errors';
 import type { Collection } from '../storage/catalog';
 import type { CommandContext } from './command';
 
+/** A collection by its name. */
+export interface Namespace {
+  database: string;
+  name: string;
+}
+
 const MAX_NAMESPACE_BYTES = 255;
 const MAX_DATABASE_BYTES = 63;
 

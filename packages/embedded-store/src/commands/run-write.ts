@@ -6,7 +6,9 @@ import type { Collection } from '../storage/catalog';
 import type { WriteTarget } from '../storage/records';
 import type { Source } from '../storage/selection-spec';
 import type { WriteSteps } from '../storage/writer';
+import type { Transaction } from '../session/transaction';
 import type { CommandContext } from './command';
+import type { Namespace } from './namespaces';
 import { yieldToEventLoop, transactionSource } from './reading';
 import { WriteProgress } from './write-scope';
 import type { WriteScope } from './write-scope';
@@ -17,17 +19,18 @@ type WriteWork = (scope: WriteScope) => WriteSteps<Document>;
 /**
  * Runs a write command: in the open transaction, or as a job of the writer, where a retried command returns its
  * recorded reply. Resolves when the write is durable (in a transaction: when it is recorded in it).
+ * @param created the collections that it creates if they do not exist.
  */
 export async function runWrite(
   context: CommandContext,
-  collectionName: string,
-  createsCollection: boolean,
+  created: readonly Namespace[],
   work: WriteWork,
 ): Promise<Document | Uint8Array> {
   const { engine, transaction } = context;
   if (transaction) {
-    if (createsCollection) await createForTransaction(context, collectionName);
-    return runInTransaction(context, work(scopeOf(context, transaction, transactionSource(transaction))));
+    const missing = created.filter(({ database, name }) => !transaction.find(database, name));
+    if (missing.length > 0) await createForTransaction(engine, transaction, missing);
+    return runInTransaction(transaction, scopeOf(context, transaction, transactionSource(transaction)), work);
   }
   return engine.writer.submit(() => retryable(context, work));
 }
@@ -99,30 +102,39 @@ function* retryable(context: CommandContext, work: WriteWork): WriteSteps<Docume
   }
 }
 
-async function runInTransaction(context: CommandContext, steps: WriteSteps<Document>): Promise<Document> {
-  const { transaction } = context;
+async function runInTransaction(
+  transaction: Transaction,
+  scope: WriteScope,
+  work: WriteWork,
+): Promise<Document> {
   try {
+    const steps = work(scope);
     for (;;) {
       const step = steps.next();
       if (step.done) {
-        if (step.value.has('writeErrors')) transaction?.abort();
+        if (scope.progress.hasErrors) transaction.abort();
         return step.value;
       }
       await (step.value ?? yieldToEventLoop());
     }
   } catch (error) {
-    transaction?.abort();
+    transaction.abort();
     throw error;
   }
 }
 
-/** A collection that a transaction inserts into is created before, and removed again if the transaction aborts. */
-async function createForTransaction(context: CommandContext, name: string): Promise<void> {
-  const { engine, database, transaction } = context;
-  if (transaction?.find(database, name)) return;
-  const created = await engine.writer.submit(function* (): WriteSteps<Collection | undefined> {
+/** Collections that a transaction inserts into are created before, and removed again if the transaction aborts. */
+async function createForTransaction(
+  engine: Engine,
+  transaction: Transaction,
+  missing: readonly Namespace[],
+): Promise<void> {
+  const created = await engine.writer.submit(function* (): WriteSteps<Collection[]> {
     yield* [];
-    return engine.catalog.find(database, name) ? undefined : engine.catalog.create(database, name, new Map());
+    const { catalog } = engine;
+    return missing
+      .filter(({ database, name }) => !catalog.find(database, name))
+      .map(({ database, name }) => catalog.create(database, name, new Map()));
   });
-  if (created) transaction?.created.add(created);
+  for (const collection of created) transaction.created.add(collection);
 }

@@ -9,12 +9,16 @@ import type { WriteScope } from './write-scope';
 /**
  * Runs the statements of a write command in order. Errors of single statements are reported together with the
  * results of the others; errors that concern a whole transaction are thrown.
+ * @param report records the error of a statement.
  */
 export function* runStatements<S>(
   scope: WriteScope,
   context: CommandContext,
   statements: readonly S[],
   run: (statement: S, index: number) => WriteSteps<void>,
+  report: (error: StoreError, index: number) => void = (error, index) => {
+    scope.progress.errors.push(describeError(error, index));
+  },
 ): WriteSteps<void> {
   const { progress } = scope;
   const continuesAfterError = !context.args.boolean('ordered', true) && !context.transaction;
@@ -25,7 +29,7 @@ export function* runStatements<S>(
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       if (context.transaction && error.details.labels) throw error;
-      progress.errors.push(describeError(error, index));
+      report(error, index);
       if (!continuesAfterError) break;
     }
     progress.next++;
@@ -34,13 +38,16 @@ export function* runStatements<S>(
 }
 
 function describeError(error: StoreError, index: number): Document {
-  const entry: Document = new Map<string, Value>([
-    ['index', new Int32(index)],
-    ['code', new Int32(error.code)],
-    ['errmsg', error.message],
-  ]);
-  for (const [name, value] of Object.entries(error.details.extra ?? {})) entry.set(name, fromPlain(value));
-  return entry;
+  return new Map<string, Value>([['index', new Int32(index)], ...errorFields(error)]);
+}
+
+/** The fields that describe the error of a statement. */
+export function errorFields({ code, message, details }: StoreError): [string, Value][] {
+  return [
+    ['code', new Int32(code)],
+    ['errmsg', message],
+    ...Object.entries(details.extra ?? {}).map(([name, value]): [string, Value] => [name, fromPlain(value)]),
+  ];
 }
 
 /** The reply of a write command. */

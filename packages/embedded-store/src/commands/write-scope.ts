@@ -16,6 +16,13 @@ export class WriteProgress {
   modified = 0;
   upserted: Document[] = [];
   errors: Document[] = [];
+  /** The results of the operations of a `bulkWrite`; undefined for other commands. */
+  bulk: BulkProgress | undefined;
+
+  /** Whether a statement has failed. */
+  get hasErrors(): boolean {
+    return this.errors.length > 0 || (this.bulk?.counts.nErrors ?? 0) > 0;
+  }
 
   static read(document: Document): WriteProgress {
     const progress = new WriteProgress();
@@ -24,6 +31,8 @@ export class WriteProgress {
     progress.modified = (document.get('modified') as Int32).value;
     progress.upserted = document.get('upserted') as Document[];
     progress.errors = document.get('errors') as Document[];
+    const bulk = document.get('bulk');
+    if (bulk instanceof Map) progress.bulk = BulkProgress.read(bulk);
     return progress;
   }
 
@@ -34,7 +43,48 @@ export class WriteProgress {
       ['modified', new Int32(this.modified)],
       ['upserted', this.upserted],
       ['errors', this.errors],
+      ...(this.bulk ? [['bulk', this.bulk.toDocument()] as const] : []),
     ]);
+  }
+}
+
+const COUNTS = ['nErrors', 'nInserted', 'nMatched', 'nModified', 'nUpserted', 'nDeleted'] as const;
+
+/** What the operations of a `bulkWrite` have done so far. */
+export class BulkProgress {
+  /** The counts of the reply, in its order. */
+  readonly counts: Record<(typeof COUNTS)[number], number> = {
+    nErrors: 0,
+    nInserted: 0,
+    nMatched: 0,
+    nModified: 0,
+    nUpserted: 0,
+    nDeleted: 0,
+  };
+  /** The items of the reply. */
+  items: Document[] = [];
+  /** About how many bytes the items have. */
+  itemBytes = 0;
+
+  static read(document: Document): BulkProgress {
+    const progress = new BulkProgress();
+    for (const name of COUNTS) progress.counts[name] = (document.get(name) as Int32).value;
+    progress.items = document.get('items') as Document[];
+    progress.itemBytes = (document.get('itemBytes') as Int32).value;
+    return progress;
+  }
+
+  toDocument(): Document {
+    return new Map<string, Value>([
+      ...this.countFields(),
+      ['items', this.items],
+      ['itemBytes', new Int32(this.itemBytes)],
+    ]);
+  }
+
+  /** The counts as fields of the reply. */
+  countFields(): [string, Value][] {
+    return COUNTS.map((name) => [name, new Int32(this.counts[name])]);
   }
 }
 

@@ -16,7 +16,10 @@ import type { Request } from './protocol';
 import { extractDocuments } from './raw';
 
 /** Array fields of commands whose documents are not decoded. */
-const RAW_FIELDS: ReadonlyMap<string, string> = new Map([['insert', 'documents']]);
+const RAW_FIELDS: ReadonlyMap<string, string> = new Map([
+  ['insert', 'documents'],
+  ['bulkWrite', 'ops'],
+]);
 
 /** Reports an unexpected error; the client gets an internal error without details. */
 export type Report = (error: unknown) => void;
