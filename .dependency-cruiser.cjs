@@ -3,8 +3,9 @@
  * use; anything else is an error, and so is a cycle.
  */
 const MAY_USE = {
-  server: ['app', 'context', 'config', 'services/kernel', 'sockets', 'utils'],
-  app: ['context', 'config', 'routes', 'middleware', 'utils'],
+  server: ['app', 'context', 'config', 'monitoring', 'services/kernel', 'sockets', 'utils'],
+  app: ['context', 'config', 'monitoring', 'routes', 'middleware', 'utils'],
+  monitoring: ['context', 'services/kernel', 'config', 'utils'],
   context: ['services', 'db', 'config', 'models', 'utils'],
   routes: ['context', 'controllers', 'middleware', 'services', 'models', 'config', 'utils'],
   controllers: ['services', 'models', 'utils'],

@@ -10,6 +10,8 @@ import { handleIdempotencyKeys } from './middleware/idempotency.middleware';
 import { recordErrors, recordTimings } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { limitCalls } from './middleware/throttle.middleware';
+import { metricsHandler } from './monitoring/metrics-handler';
+import { readMetrics } from './monitoring/server-metrics';
 import { receiveUpload } from './middleware/upload.middleware';
 import { apiRoutes } from './routes';
 import { mountRoutes } from './routes/api-route';
@@ -58,6 +60,13 @@ export function createApp(context: Context, parts: Record<string, express.Reques
     }),
   );
   app.use(apiDocsPage());
+  const { metrics } = config;
+  // Strangers reach this listener, so there are no metrics on it without a token.
+  if (metrics.token !== undefined && !metrics.listener)
+    app.all(
+      '/metrics',
+      metricsHandler(() => readMetrics(context), metrics.token, logger),
+    );
   for (const [path, part] of Object.entries(parts)) app.use(path, part);
   app.use(routeNotFound);
   app.use(recordErrors(services.errors));

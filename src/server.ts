@@ -4,6 +4,10 @@ import { createApp } from './app';
 import { ConfigError, loadConfig, type Config } from './config/env.config';
 import { peerjsConfig, type PeerLimits } from './config/peerjs.config';
 import { createContext, type Context } from './context';
+import { metricsHandler } from './monitoring/metrics-handler';
+import { MetricsServer } from './monitoring/metrics.server';
+import { observeServer, readMetrics } from './monitoring/server-metrics';
+import { METRICS } from './services/kernel/metrics';
 import { createPeerServer } from './sockets/peer.server';
 import { Lifecycle, StartError } from './services/kernel/lifecycle';
 import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
@@ -13,6 +17,9 @@ import { VERSION } from './utils/version';
 /** Logged at the start of a site that has uploads in the data folder, where versions before UPLOAD_DIR kept them. */
 const FORMER_UPLOADS =
   'uploads stay in the data folder, because there are files; move the folder to ./uploads or set UPLOAD_DIR';
+
+/** The name of the part that serves metrics on a port of its own. */
+const METRICS_LISTENER = 'metrics listener';
 
 /** How long a shutdown waits for requests in flight before it closes their connections. */
 const SHUTDOWN_TIMEOUT_MS = 8000;
@@ -25,6 +32,8 @@ const IDLE_CONNECTION_TIMEOUT_MS = 65_000;
 export interface RunningServer {
   /** Its address: `http://127.0.0.1:3000`. */
   url: string;
+  /** Where the metrics are, if they have a listener of their own. */
+  metricsUrl: string | undefined;
   /** Stops accepting, closes the sockets and finishes the requests in flight. The context stays open. */
   close(): Promise<void>;
 }
@@ -44,6 +53,8 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
   const peers = config.peerjs.enabled ? createPeerServer(context, peerLimits) : undefined;
   const app = createApp(context, peers?.routes);
   const inFlight = new Set<ServerResponse>();
+  observeServer(context);
+  context.telemetry.gauge(METRICS.httpInFlight).observe({}, () => inFlight.size);
   const listener = createServer((request, response) => {
     inFlight.add(response);
     response.once('close', () => inFlight.delete(response));
@@ -63,6 +74,15 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     ),
   );
   let closed = Promise.resolve();
+  const { listener: metricsAddress, token } = config.metrics;
+  const metrics =
+    metricsAddress &&
+    new MetricsServer(
+      metricsAddress,
+      metricsHandler(() => readMetrics(context), token, logger),
+    );
+  // It stops last, so that the shutdown can be watched.
+  if (metrics) lifecycle.register(METRICS_LISTENER, metrics);
   // They stop in reverse order: first the listener, then the sockets, then the requests in flight.
   lifecycle.register('requests in flight', { stop: () => finishRequests(listener, closed) });
   if (peers) lifecycle.register('PeerJS', { stop: () => peers.close() });
@@ -82,7 +102,11 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     },
   });
   await lifecycle.start();
-  return { url: urlOf(listener.address() as AddressInfo), close: () => lifecycle.stop() };
+  return {
+    url: urlOf(listener.address() as AddressInfo),
+    metricsUrl: metrics?.url,
+    close: () => lifecycle.stop(),
+  };
 }
 
 /** Resolves when all connections are closed; closes those that take too long. */
@@ -118,6 +142,7 @@ function announce(config: Config, context: Context, server: RunningServer): void
     apiDocs: `${url}/api-docs`,
     data: context.database.location,
     uploads: config.uploadDir,
+    ...(server.metricsUrl !== undefined && { metrics: server.metricsUrl }),
   };
   if (config.uploadDirIsFormer) context.logger.info({ uploads: config.uploadDir }, FORMER_UPLOADS);
   if (config.environment === 'production') {
@@ -143,18 +168,32 @@ function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boo
   const { message } = error as Error;
   // The driver's message does not name the setting.
   if (!isDatabaseOpen && config?.database.uri !== undefined) return `MONGODB_URI cannot be used: ${message}`;
-  if (!(error instanceof StartError) || error.part !== 'listener') return message;
-  switch ((error.cause as NodeJS.ErrnoException).code) {
+  if (!(error instanceof StartError)) return message;
+  const listeners: Record<string, { prefix: string; address: { port: number; host: string } | undefined }> = {
+    listener: { prefix: '', address: config?.http },
+    [METRICS_LISTENER]: { prefix: 'METRICS_', address: config?.metrics.listener },
+  };
+  const { prefix = '', address } = listeners[error.part] ?? {};
+  return (address && explainListening(error.cause, prefix, address)) ?? message;
+}
+
+/** Says why a listener cannot be opened. @param prefix of the names of its settings. */
+function explainListening(
+  error: unknown,
+  prefix: string,
+  { port, host }: { port: number; host: string },
+): string | undefined {
+  switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
-      return `PORT ${config?.http.port} is taken by another program. Set another PORT.`;
+      return `${prefix}PORT ${port} is taken by another program. Set another ${prefix}PORT.`;
     case 'EACCES':
-      return `PORT ${config?.http.port} may not be used by this user. Set another PORT.`;
+      return `${prefix}PORT ${port} may not be used by this user. Set another ${prefix}PORT.`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `HOST ${config?.http.host} is not an address of this machine.`;
+      return `${prefix}HOST ${host} is not an address of this machine.`;
     default:
-      return message;
+      return undefined;
   }
 }
 

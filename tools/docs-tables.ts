@@ -1,5 +1,6 @@
 import { CALL_STATES } from '../src/models/video-call.model';
 import { CALL_TABLE } from '../src/services/calls/call-machine';
+import { METRICS } from '../src/services/kernel/metrics';
 import { ERROR_STATUS } from '../src/utils/errors';
 
 /** The page of objects, relative to the pages that refer to it. */
@@ -34,8 +35,8 @@ interface AsyncApi {
 }
 
 /**
- * Returns the tables of the documentation that are generated from the AsyncAPI document, the error catalogue and the state
- * machine of calls, by the names of their markers in the pages.
+ * Returns the tables of the documentation that are generated from the AsyncAPI document, the error catalogue, the state
+ * machine of calls and the list of metrics, by the names of their markers in the pages.
  * @param document docs/api/asyncapi.json
  */
 export function docsTables(document: object): Record<string, string> {
@@ -47,6 +48,7 @@ export function docsTables(document: object): Record<string, string> {
     'error-codes': errorCodes(),
     objects: objects(api),
     'call-transitions': callTransitions(),
+    metrics: metrics(),
   };
 }
 
@@ -117,6 +119,16 @@ function errorCodes(): string {
     ['HTTP status', 'codes'],
     rows.map(([status, codes]) => [String(status), codes.join(', ')]),
   );
+}
+
+function metrics(): string {
+  const rows = Object.values(METRICS).map(({ name, kind, labels, help }) => [
+    code(name),
+    kind,
+    labels.map(code).join(', '),
+    help,
+  ]);
+  return table(['metric', 'kind', 'labels', ''], rows);
 }
 
 function objects({ components }: AsyncApi): string {

@@ -9,19 +9,22 @@ const load = createRequire(new URL('../../dist/server.js', import.meta.url));
 const { startServer } = load('./server.js');
 const { loadConfig } = load('./config/env.config.js');
 const { createContext } = load('./context.js');
+const { METRICS } = load('./services/kernel/metrics.js');
 
 const context = await createContext(loadConfig());
 const server = await startServer(context);
 
-process.on('message', (message) => {
+process.on('message', async (message) => {
   if (message !== 'counters') return;
-  const metrics = new Map(context.telemetry.collect().map(({ name, series }) => [name, series[0]]));
-  const batches = metrics.get('message_batch_size');
+  const { telemetry } = context;
+  const [commands] = await telemetry.seriesOf(METRICS.commands.name);
+  const [batches] = await telemetry.histogram(METRICS.batchMessages).series();
+  const [channels] = await telemetry.histogram(METRICS.batchChannels).series();
   process.send?.({
-    commands: metrics.get('database_commands_total')?.value ?? 0,
+    commands: commands?.value ?? 0,
     batches: batches?.count ?? 0,
     sends: batches?.sum ?? 0,
-    channels: metrics.get('message_batch_channels')?.sum,
+    channels: channels?.sum,
   });
 });
 process.channel?.unref();

@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
 import { checkIceSettings, iceSettings, toIceConfig, type IceConfig } from './ice.config';
+import { monitoringSettings, toMetricsConfig, type MetricsConfig } from './monitoring.config';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
 import { flag, minimumVersions, origins, trustProxy, wholeNumber } from './setting-values';
 
@@ -80,6 +81,7 @@ const settingsSchema = z.object({
   PEERJS_CONNECTIONS: wholeNumber(1, 100_000).default(5000),
   PEERJS_PER_ADDRESS: wholeNumber(1, 100_000).default(500),
   ...iceSettings,
+  ...monitoringSettings,
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -168,6 +170,7 @@ export interface Config {
     connections: { total: number; perNetwork: number };
   };
   ice: IceConfig;
+  metrics: MetricsConfig;
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
 
@@ -255,6 +258,7 @@ export function loadConfig(
       connections: { total: settings.PEERJS_CONNECTIONS, perNetwork: settings.PEERJS_PER_ADDRESS },
     },
     ice: toIceConfig(settings),
+    metrics: toMetricsConfig(settings),
     logLevel: settings.LOG_LEVEL,
   };
 }

@@ -24,8 +24,8 @@ export function createInsightController({ statistics, diagnostics, exports }: In
       const { items, ...rest } = await diagnostics.connections(caller, query);
       return reply(200, { users: items, ...rest });
     },
-    slowest: ({ caller, query }: CallerRequest<{ query: SlowestQuery }>) =>
-      Promise.resolve(reply(200, { endpoints: diagnostics.slowest(caller, query.limit) })),
+    slowest: async ({ caller, query }: CallerRequest<{ query: SlowestQuery }>) =>
+      reply(200, { endpoints: await diagnostics.slowest(caller, query.limit) }),
     errors: ({ caller }: CallerRequest) =>
       Promise.resolve(reply(200, { errors: diagnostics.recentErrors(caller) })),
     jobs: ({ caller }: CallerRequest) => Promise.resolve(reply(200, { jobs: diagnostics.jobs(caller) })),

@@ -1,5 +1,11 @@
 import { startEmbeddedStore } from '@parley/embedded-store';
-import { MongoClient, MongoServerError, type Db } from 'mongodb';
+import {
+  MongoClient,
+  MongoServerError,
+  type ConnectionCheckedInEvent,
+  type ConnectionCheckedOutEvent,
+  type Db,
+} from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
 import { prepareDatabase } from './migrations/runner';
 import { createLogger, type Logger } from '../utils/logger';
@@ -23,9 +29,18 @@ export interface Database {
   ping(): Promise<void>;
   /** Registers a listener for the unexpected end of the embedded store, after which nothing can be read or written. */
   onLost(listener: (error: Error) => void): void;
-  /** Calls back for each command that is sent to the database. @returns a function that removes the listener. */
-  onCommand(listener: () => void): () => void;
+  /** Calls back for each command. @returns a function that removes the listener. */
+  onCommand(listener: CommandListener): () => void;
+  /** Returns the size of the database in bytes: its documents, their files on the disk, and the indexes. */
+  size(): Promise<{ data: number; storage: number; indexes: number }>;
   close(): Promise<void>;
+}
+
+/** Observes the commands that are sent to the database. */
+export interface CommandListener {
+  started(): void;
+  /** @param milliseconds from the sending of a command until its answer or failure. */
+  ended(milliseconds: number): void;
 }
 
 export interface DatabaseOptions {
@@ -35,7 +50,7 @@ export interface DatabaseOptions {
   dataDir: string;
   /** Whether this process alone writes to the database. It is always so with the embedded store that it starts. */
   soleWriter?: boolean;
-  /** Whether the client emits an event for each command: for tests that count or explain them. */
+  /** Whether the client emits an event for each command, which makes commands slower by some microseconds. */
   monitorCommands?: boolean;
   /** The log of migrations. */
   logger?: Logger;
@@ -59,11 +74,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         await db.command({ ping: 1 });
       },
       onLost: (listener) => store?.onExit(listener),
-      onCommand: (listener) => {
-        // The driver takes a connection from its pool for each command. It emits this event in any case, whereas
-        // `commandStarted` requires `monitorCommands`, which makes every command slower.
-        client.on('connectionCheckedOut', listener);
-        return () => void client.off('connectionCheckedOut', listener);
+      onCommand: (listener) => observeCommands(client, listener),
+      size: async () => {
+        const { dataSize, storageSize, indexSize } = await db.stats();
+        return { data: Number(dataSize), storage: Number(storageSize), indexes: Number(indexSize) };
       },
       close: () => connection.close(),
     };
@@ -107,6 +121,32 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Connect
     throw error;
   }
   return { client, db: client.db(options.name), store, close };
+}
+
+/**
+ * Observes the commands of a client by the use of its connections: the driver takes one from its pool for each command. It
+ * emits these events in any case, whereas `commandStarted` and `commandSucceeded` require `monitorCommands`, with which the
+ * driver decodes every answer twice.
+ * @returns a function that removes the listener.
+ */
+function observeCommands(client: MongoClient, { started, ended }: CommandListener): () => void {
+  /** When each connection in use was taken, by server and id. */
+  const since = new Map<string, Map<unknown, number>>();
+  const onStart = ({ address, connectionId }: ConnectionCheckedOutEvent) => {
+    let connections = since.get(address);
+    if (!connections) since.set(address, (connections = new Map()));
+    connections.set(connectionId, performance.now());
+    started();
+  };
+  const onEnd = ({ address, connectionId }: ConnectionCheckedInEvent) => {
+    const connections = since.get(address);
+    const start = connections?.get(connectionId);
+    if (start === undefined) return;
+    connections?.delete(connectionId);
+    ended(performance.now() - start);
+  };
+  client.on('connectionCheckedOut', onStart).on('connectionCheckedIn', onEnd);
+  return () => void client.off('connectionCheckedOut', onStart).off('connectionCheckedIn', onEnd);
 }
 
 /** The name of the unique index that refused a write, or undefined if the error is another one. */

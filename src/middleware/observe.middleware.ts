@@ -1,15 +1,16 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
 import type { RecentErrors } from '../services/operations/recent-errors';
-import type { Timings } from '../services/operations/timings';
+import { NO_ROUTE, type Timings } from '../services/operations/timings';
 import { toKnownError } from './error.middleware';
 
-/** Records the duration of each route, from the request to the end of the answer. Streams are not recorded. */
+/** Records each answer by its route, with the duration from the request to its end. */
 export function recordTimings(timings: Timings): RequestHandler {
   return (request, response, next) => {
     const start = performance.now();
     response.once('finish', () => {
-      if (String(response.getHeader('content-type')).startsWith('application/x-ndjson')) return;
-      timings.record(nameOf(request), performance.now() - start);
+      const isStream = String(response.getHeader('content-type')).startsWith('application/x-ndjson');
+      const milliseconds = isStream ? undefined : performance.now() - start;
+      timings.recordRequest(request.method, routeOf(request), response.statusCode, milliseconds);
     });
     next();
   };
@@ -24,7 +25,12 @@ export function recordErrors(errors: RecentErrors): ErrorRequestHandler {
 }
 
 /** Returns the declared path of the route, and not the requested path, of which there are infinitely many. */
-function nameOf({ method, route }: Request): string {
+function routeOf({ route }: Request): string {
   const path = (route as { path?: unknown } | undefined)?.path;
-  return typeof path === 'string' ? `${method} ${path}` : 'no route';
+  return typeof path === 'string' ? path : NO_ROUTE;
+}
+
+function nameOf(request: Request): string {
+  const route = routeOf(request);
+  return route === NO_ROUTE ? route : `${request.method} ${route}`;
 }

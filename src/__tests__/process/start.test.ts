@@ -106,6 +106,9 @@ describe('a failed start', () => {
     expect(await refusal({ PORT: String(port) })).toBe(
       `PORT ${port} is taken by another program. Set another PORT.`,
     );
+    expect(await refusal({ METRICS_PORT: String(port) })).toBe(
+      `METRICS_PORT ${port} is taken by another program. Set another METRICS_PORT.`,
+    );
     other.close();
   });
 

@@ -44,7 +44,7 @@ async function connectClient(person: Person, options: object = {}): Promise<Clie
 }
 
 const endedFor = (reason: 'too_slow' | 'too_many_events' | 'too_many_packets') =>
-  counterOf(server, 'connections_ended_total', { transport: 'socket.io', reason });
+  counterOf(server, 'parley_connections_ended_total', { protocol: 'socket.io', reason });
 const isConnected = ({ id }: Person) => server.context.services.connections.connectionsOf(id).length > 0;
 const leaving = ({ socket }: Client) =>
   new Promise<string>((resolve) => socket.once('disconnect', (reason) => resolve(reason)));
@@ -66,7 +66,7 @@ test('events beyond the limit are refused, and a client that continues is discon
   for (let count = 0; count < EVENTS; count++) raw.emit('typing:stop', { channelId });
   expect(await left).toBe('io server disconnect');
   expect(client.events.at(-1)).toEqual({ event: 'socket:ended', payload: { reason: 'too_many_events' } });
-  expect(endedFor('too_many_events')).toBe(1);
+  expect(await endedFor('too_many_events')).toBe(1);
   expect(other.socket.connected).toBe(true);
 });
 
@@ -74,7 +74,7 @@ test('packets that are not events are counted, too', async () => {
   const client = await connectRaw(server.url, bob.token);
   for (let count = 0; count < 5 * 40; count++) client.send('3');
   await client.closed;
-  expect(endedFor('too_many_packets')).toBe(1);
+  expect(await endedFor('too_many_packets')).toBe(1);
 });
 
 test('a connection may try a limited number of tokens', async () => {
@@ -115,18 +115,18 @@ describe('a client that does not read', () => {
   }
 
   test('over WebSocket is disconnected, and others receive everything', async () => {
-    const before = endedFor('too_slow');
+    const before = await endedFor('too_slow');
     const slow = await connectRaw(server.url, bob.token);
     const reader = await connectClient(ada);
     slow.webSocket.pause();
     const sent = await fillUntilDisconnected(bob);
-    expect(endedFor('too_slow')).toBe(before + 1);
+    expect(await endedFor('too_slow')).toBe(before + 1);
     await until(() => reader.messages.length === sent, 30_000);
     slow.webSocket.terminate();
   }, 120_000);
 
   test('over polling is disconnected', async () => {
-    const before = endedFor('too_slow');
+    const before = await endedFor('too_slow');
     const lazy = supertest(server.url);
     const path = '/socket.io/?EIO=4&transport=polling';
     const { text } = await lazy.get(path).expect(200);
@@ -135,7 +135,7 @@ describe('a client that does not read', () => {
     await lazy.post(`${path}&sid=${sid}`).set('Content-Type', 'text/plain').send(token).expect(200);
     await until(() => isConnected(bob));
     await fillUntilDisconnected(bob);
-    expect(endedFor('too_slow')).toBe(before + 1);
+    expect(await endedFor('too_slow')).toBe(before + 1);
     await lazy.get(`${path}&sid=${sid}`).expect(400);
   }, 120_000);
 });

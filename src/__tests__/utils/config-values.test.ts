@@ -89,6 +89,11 @@ describe('a valid value', () => {
         },
       },
     ],
+    [
+      { METRICS_PORT: '9464', METRICS_HOST: '::1' },
+      { metrics: { listener: { port: 9464, host: '::1' }, token: undefined } },
+    ],
+    [{ METRICS_TOKEN: 'x'.repeat(16) }, { metrics: { listener: undefined, token: 'x'.repeat(16) } }],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ];
 
@@ -181,6 +186,8 @@ describe('a malformed value', () => {
     ],
     TURN_SECRET: ['x'.repeat(15)],
     TURN_TTL_SECONDS: ['299', '86401', '1h'],
+    METRICS_PORT: ['-1', '65536', 'http'],
+    METRICS_TOKEN: ['x'.repeat(15), `${'x'.repeat(16)} y`, 'ä'.repeat(16)],
     LOG_LEVEL: ['verbose', 'INFO'],
   };
 
@@ -193,9 +200,8 @@ describe('a malformed value', () => {
   });
 
   it('is listed here for every setting except those that accept any text', () => {
-    expect([...Object.keys(cases), 'HOST', 'DATA_DIR', 'UPLOAD_DIR', 'MAIL_FROM'].sort()).toEqual(
-      [...SETTING_NAMES].sort(),
-    );
+    const anyText = ['HOST', 'DATA_DIR', 'UPLOAD_DIR', 'MAIL_FROM', 'METRICS_HOST'];
+    expect([...Object.keys(cases), ...anyText].sort()).toEqual([...SETTING_NAMES].sort());
   });
 
   it('of timings that would show disconnected users for longer than 30 seconds is refused', () => {

@@ -76,6 +76,7 @@ describe('without any settings', () => {
       mail: { smtpUrl: undefined, from: 'Parley <parley@localhost>' },
       peerjs: { enabled: true, connections: { total: 5000, perNetwork: 500 } },
       ice: { stunUrls: [], turn: undefined },
+      metrics: { listener: undefined, token: undefined },
       logLevel: 'info',
     });
   });

@@ -12,7 +12,7 @@ import { listingOf, queryWordsOf } from '../../services/groups/group-listing';
 import { summarise } from '../../services/writing/page-summary';
 import { refuseCommonPassword } from '../../services/identity/password';
 import { RecentErrors } from '../../services/operations/recent-errors';
-import { MemoryTelemetry } from '../../services/kernel/telemetry';
+import { Telemetry } from '../../services/kernel/telemetry';
 import { highlightsIn } from '../../services/search/search-highlights';
 import { parseSearch } from '../../services/search/search-query';
 import { phrasePattern, searchFieldsOf, wordPattern } from '../../services/search/search-terms';
@@ -67,7 +67,7 @@ const PAGES: Record<string, Make> = {
 };
 
 const query = parseSearch('aa "bb cc" -dd ab 漢漢');
-const errors = new RecentErrors(new MemoryTelemetry());
+const errors = new RecentErrors(new Telemetry());
 const patterns = [wordPattern('ab'), wordPattern('漢字'), phrasePattern(['ab', 'cd'])].map(
   (pattern) => new RegExp(pattern),
 );

@@ -1,6 +1,7 @@
 import type { JobStatus } from '../../models/operations/diagnostics.model';
 import { describeError } from '../../utils/error-text';
 import type { Logger } from '../../utils/logger';
+import { METRICS } from './metrics';
 import type { Counter, Histogram, Telemetry } from './telemetry';
 
 /**
@@ -79,8 +80,8 @@ export interface JobDeps {
  * database, so nothing is lost when the process ends.
  */
 export class BackgroundJob {
-  private readonly outcomes: Counter<{ job: string; outcome: 'success' | 'failure' }>;
-  private readonly durations: Histogram<{ job: string }>;
+  private readonly outcomes: Counter<'job' | 'outcome'>;
+  private readonly durations: Histogram<'job'>;
   /** Aborted when the job is stopped; undefined while it is not started. */
   private stopping: AbortController | undefined;
   private running = false;
@@ -91,6 +92,7 @@ export class BackgroundJob {
   private dueAt = Infinity;
   /** After a failure, the job does not run before this time. */
   private restUntil = 0;
+  private readonly ended = { success: 0, failure: 0 };
   private failuresInRow = 0;
   private lastSuccessAt: JobStatus['lastSuccessAt'] = null;
   private lastFailure: JobStatus['lastFailure'] = null;
@@ -100,16 +102,14 @@ export class BackgroundJob {
     private readonly options: JobOptions,
     private readonly deps: JobDeps,
   ) {
-    this.outcomes = deps.telemetry.counter({
-      name: 'job_runs_total',
-      help: 'Runs of background jobs that have ended, by outcome.',
-      labels: ['job', 'outcome'],
-    });
-    this.durations = deps.telemetry.histogram({
-      name: 'job_duration_ms',
-      help: 'How long runs of background jobs took.',
-      labels: ['job'],
-    });
+    const { telemetry } = deps;
+    this.outcomes = telemetry.counter(METRICS.jobRuns);
+    this.durations = telemetry.histogram(METRICS.jobDurations);
+    const labels = { job: options.name };
+    telemetry.gauge(METRICS.jobFailuresInRow).observe(labels, () => this.failuresInRow);
+    telemetry
+      .gauge(METRICS.jobLastSuccess)
+      .observe(labels, () => (this.lastSuccessAt === null ? 0 : Date.parse(this.lastSuccessAt) / 1000));
   }
 
   /** Starts the schedule. Repeated calls have no effect. */
@@ -141,15 +141,14 @@ export class BackgroundJob {
 
   get status(): JobStatus {
     const { name, scope, intervalMs = null } = this.options;
-    const failures = this.outcomes.value({ job: name, outcome: 'failure' });
     return {
       name,
       scope,
       intervalMs,
       running: this.running,
       nextRunAt: this.running || this.dueAt === Infinity ? null : new Date(this.dueAt).toISOString(),
-      runs: this.outcomes.value({ job: name, outcome: 'success' }) + failures,
-      failures,
+      runs: this.ended.success + this.ended.failure,
+      failures: this.ended.failure,
       failuresInRow: this.failuresInRow,
       lastSuccessAt: this.lastSuccessAt,
       lastFailure: this.lastFailure,
@@ -230,8 +229,10 @@ export class BackgroundJob {
   private note(outcome: 'success' | 'failure', startedAt: number): void {
     const { name: job } = this.options;
     this.lastDurationMs = this.now() - startedAt;
+    this.ended[outcome]++;
     this.outcomes.add({ job, outcome });
-    this.durations.record({ job }, this.lastDurationMs);
+    // A clock that was set back during the run must not make it fail.
+    this.durations.record({ job }, Math.max(0, this.lastDurationMs / 1000));
   }
 
   private retryWait(): number {

@@ -8,7 +8,8 @@ import type { Lifecycle } from './lifecycle';
 import { NodeRegistry, RENEWAL_MS } from './node-registry';
 import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
-import { MemoryTelemetry } from './telemetry';
+import { METRICS } from './metrics';
+import { Telemetry } from './telemetry';
 
 /**
  * With several nodes: after how long a node reads from the database what it should have learned by an event, if Redis was
@@ -33,13 +34,15 @@ export function createKernel(
   const nodes = new NodeRegistry({ collections, clock, logger, isOnlyNode: database.isEmbedded });
   lifecycle.register('node registry', nodes);
   if (redis) lifecycle.register('other nodes', new NodeRelay(bus, redis, nodes.id, databaseName, logger));
-  const telemetry = new MemoryTelemetry();
-  const commands = telemetry.counter({
-    name: 'database_commands_total',
-    help: 'Commands sent to the database. Each is a round trip.',
-    labels: [],
+  const telemetry = new Telemetry();
+  let commandsStarted = 0;
+  telemetry.counter(METRICS.commands).observe({}, () => commandsStarted);
+  const commandDurations = telemetry.histogram(METRICS.commandDurations);
+  const stop = database.onCommand({
+    started: () => commandsStarted++,
+    ended: (milliseconds) => commandDurations.record({}, milliseconds / 1000),
   });
-  lifecycle.register('count of commands', { stop: database.onCommand(() => commands.add({})) });
+  lifecycle.register('metrics of commands', { stop });
   const outside = <Result>(work: () => Result) => transactions.outside(work);
   const jobs = new Jobs({ lifecycle, telemetry, clock, outside, logger });
   if (!database.isEmbedded) {

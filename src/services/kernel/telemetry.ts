@@ -1,243 +1,210 @@
-/** The labels of a metric by name. Their values come from small sets: routes, reasons, jobs; never ids or texts. */
-export type Labels = Readonly<Record<string, string>>;
-type NoLabels = Readonly<Record<never, string>>;
+import {
+  Counter as PromCounter,
+  Gauge as PromGauge,
+  Histogram as PromHistogram,
+  Registry,
+} from 'prom-client';
+import type { CounterDefinition, GaugeDefinition, HistogramDefinition, MetricDefinition } from './metrics';
 
-/** What a metric is called and what it measures. */
-export interface MetricDefinition<Label extends string> {
-  /** In snake_case, with the unit at the end: `message_batch_duration_ms`, `errors_total`. */
-  name: string;
-  help: string;
-  labels: readonly Label[];
-}
+/** The values of the labels of a metric. They come from small sets: routes, reasons, jobs; never ids or texts. */
+export type Labels<Label extends string> = Readonly<Record<Label, string>>;
 
 /** Counts events since the start of the process. */
-export interface Counter<Of extends Labels = NoLabels> {
-  add(labels: Of, amount?: number): void;
-  /** How many there were; 0 for labels that have not occurred. */
-  value(labels: Of): number;
+export interface Counter<Label extends string = never> {
+  add(labels: Labels<Label>, amount?: number): void;
+  /**
+   * Takes the value from a number that its owner counts itself, which is cheaper than `add`.
+   * @param read returns the number, which must not fall.
+   */
+  observe(labels: Labels<Label>, read: () => number): void;
 }
 
 /** Holds the distribution of values since the start of the process. */
-export interface Histogram<Of extends Labels = NoLabels> {
+export interface Histogram<Label extends string = never> {
   /** @param value in the unit of the metric, not negative. */
-  record(labels: Of, value: number): void;
-  series(): HistogramSeries<Of>[];
+  record(labels: Labels<Label>, value: number): void;
+  series(): Promise<HistogramSeries<Label>[]>;
 }
 
-export interface HistogramSeries<Of extends Labels = Labels> {
-  labels: Of;
+/** The values of a histogram with the same labels. */
+export interface HistogramSeries<Label extends string = string> {
+  labels: Labels<Label>;
   count: number;
   sum: number;
-  max: number;
-  /**
-   * Returns a quantile: the value that the given share of all values does not exceed. It is at most 5% too high.
-   * @param share between 0 and 1: 0.95 for the 95th percentile.
-   */
-  quantile: (share: number) => number;
+  /** How many values do not exceed each upper bound, in ascending order. Larger values are in `count` alone. */
+  buckets: { upTo: number; count: number }[];
 }
 
-/** Reports numbers that rise and fall. They are read when the metric is read. */
-export interface Gauge<Of extends Labels = NoLabels> {
-  /** @param read returns the current number. */
-  observe(labels: Of, read: () => number): void;
+/** Reports numbers that rise and fall. They are read when the metrics are read. */
+export interface Gauge<Label extends string = never> {
+  /** @param read returns the current number. When it fails, the series is left out. */
+  observe(labels: Labels<Label>, read: () => number | Promise<number>): void;
 }
 
-/**
- * Defines the metrics of the server. Defining a metric twice under one name returns the same metric.
- * @throws Error when a name is taken by a metric of another kind or with other labels.
- */
-export interface Telemetry {
-  counter<Of extends Labels = NoLabels>(definition: MetricDefinition<keyof Of & string>): Counter<Of>;
-  histogram<Of extends Labels = NoLabels>(definition: MetricDefinition<keyof Of & string>): Histogram<Of>;
-  gauge<Of extends Labels = NoLabels>(definition: MetricDefinition<keyof Of & string>): Gauge<Of>;
+/** The values of a counter or a gauge at one moment. */
+export interface MetricSeries {
+  labels: Readonly<Record<string, string>>;
+  value: number;
 }
-
-/** The values of a metric at one moment. */
-export type MetricSnapshot = { name: string; help: string } & (
-  | { kind: 'counter' | 'gauge'; series: { labels: Labels; value: number }[] }
-  | { kind: 'histogram'; series: HistogramSeries[] }
-);
 
 /** The most combinations of labels of a metric; further ones are counted as `other`. */
-const MAX_SERIES = 1000;
+const MAX_SERIES = 5000;
 const OTHER = 'other';
 
-type MemoryMetric = MemoryCounter | MemoryHistogram | MemoryGauge;
+/** Keeps the metrics of this process, which `metrics.ts` defines, in a registry of prom-client. */
+export class Telemetry {
+  private readonly registry = new Registry();
+  private readonly metrics = new Map<string, { definition: MetricDefinition; metric: unknown }>();
 
-/** Keeps all metrics in the memory of this process. */
-export class MemoryTelemetry implements Telemetry {
-  private readonly metrics = new Map<
-    string,
-    { definition: MetricDefinition<string>; metric: MemoryMetric }
-  >();
-
-  counter<Of extends Labels>(definition: MetricDefinition<keyof Of & string>): Counter<Of> {
-    return this.metric(definition, MemoryCounter);
+  /** The same definition always returns the same metric. @throws Error if another one has the same name */
+  counter<Label extends string>(definition: CounterDefinition<Label>): Counter<Label> {
+    return this.metric(definition, () => counterIn(this.registry, definition));
   }
 
-  histogram<Of extends Labels>(definition: MetricDefinition<keyof Of & string>): Histogram<Of> {
-    // It returns the labels that it was given.
-    return this.metric(definition, MemoryHistogram) as unknown as Histogram<Of>;
+  /** As `counter`. */
+  histogram<Label extends string>(definition: HistogramDefinition<Label>): Histogram<Label> {
+    return this.metric(definition, () => histogramIn(this.registry, definition));
   }
 
-  gauge<Of extends Labels>(definition: MetricDefinition<keyof Of & string>): Gauge<Of> {
-    return this.metric(definition, MemoryGauge);
+  /** As `counter`. */
+  gauge<Label extends string>(definition: GaugeDefinition<Label>): Gauge<Label> {
+    return this.metric(definition, () => gaugeIn(this.registry, definition));
   }
 
-  /** Returns all metrics, in the order in which they were defined. */
-  collect(): MetricSnapshot[] {
-    return [...this.metrics.values()].map(({ definition: { name, help }, metric }) => ({
-      name,
-      help,
-      ...metric.collect(),
-    }));
+  /** Returns the series of a counter or a gauge by its name; for a histogram, those of its sums, counts and buckets. */
+  async seriesOf(name: string): Promise<MetricSeries[]> {
+    const metric = this.registry.getSingleMetric(name);
+    const { values = [] } = (await metric?.get()) ?? {};
+    return values.map(({ labels, value }) => ({ labels: labels as Record<string, string>, value }));
   }
 
-  private metric<Metric extends MemoryMetric>(
-    definition: MetricDefinition<string>,
-    Kind: new (labels: readonly string[]) => Metric,
-  ): Metric {
-    const { name, labels } = definition;
-    const known = this.metrics.get(name);
-    if (!known) {
-      const metric = new Kind(labels);
-      this.metrics.set(name, { definition, metric });
-      return metric;
+  /** Returns all metrics in the text format of Prometheus. */
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  private metric<Metric>(definition: MetricDefinition, create: () => Metric): Metric {
+    const known = this.metrics.get(definition.name);
+    if (known && known.definition !== definition) {
+      throw new Error(`There is another metric with the name ${definition.name}.`);
     }
-    if (!(known.metric instanceof Kind) || known.definition.labels.join() !== labels.join()) {
-      throw new Error(`There is another metric with the name ${name}.`);
-    }
-    return known.metric;
+    if (known) return known.metric as Metric;
+    const metric = create();
+    this.metrics.set(definition.name, { definition, metric });
+    return metric;
   }
 }
 
-/** The series of one metric by the values of their labels. */
-class SeriesMap<Series> {
-  private readonly byKey = new Map<string, { labels: Labels; series: Series }>();
-
-  constructor(
-    private readonly labels: readonly string[],
-    private readonly create: () => Series,
-  ) {}
-
-  find(labels: Labels): Series | undefined {
-    return this.byKey.get(this.keyOf(labels))?.series;
-  }
-
-  /** Returns the series of these labels, or the series `other` when there are too many. */
-  get(labels: Labels): Series {
-    const known = this.byKey.get(this.keyOf(labels));
-    if (known) return known.series;
-    if (this.byKey.size < MAX_SERIES) return this.put(labels);
-    const others = Object.fromEntries(this.labels.map((label) => [label, OTHER]));
-    return this.find(others) ?? this.put(others);
-  }
-
-  all(): { labels: Labels; series: Series }[] {
-    return [...this.byKey.values()];
-  }
-
-  private put(given: Labels): Series {
-    const labels = Object.fromEntries(this.labels.map((label) => [label, given[label] ?? '']));
-    const series = this.create();
-    this.byKey.set(this.keyOf(labels), { labels, series });
-    return series;
-  }
-
-  private keyOf(labels: Labels): string {
-    const [first = '', ...others] = this.labels;
-    const key = labels[first] ?? '';
-    // Most metrics have one label; this is called for every request.
-    return others.length === 0 ? key : [key, ...others.map((label) => labels[label])].join('\n');
-  }
+function counterIn<Label extends string>(
+  registry: Registry,
+  { name, help, labels }: CounterDefinition<Label>,
+): Counter<Label> {
+  const bounded = boundedLabels(labels);
+  const observed = new Map<string, { labels: Labels<Label>; read: () => number; counted: number }>();
+  const counter = new PromCounter<string>({
+    name,
+    help,
+    labelNames: labels,
+    registers: [registry],
+    collect() {
+      for (const each of observed.values()) {
+        const now = each.read();
+        // The library has no way to set a counter. A number that has fallen by mistake must not make the scrape fail.
+        this.inc(each.labels, Math.max(0, now - each.counted));
+        each.counted = Math.max(now, each.counted);
+      }
+    },
+  });
+  return {
+    add: (given, amount = 1) => counter.inc(bounded(given), amount),
+    observe: (given, read) => {
+      const own = bounded(given);
+      observed.set(keyOf(labels, own), { labels: own, read, counted: 0 });
+    },
+  };
 }
 
-class MemoryCounter implements Counter<Labels> {
-  private readonly counts: SeriesMap<{ value: number }>;
-
-  constructor(labels: readonly string[]) {
-    this.counts = new SeriesMap(labels, () => ({ value: 0 }));
-  }
-
-  add(labels: Labels, amount = 1): void {
-    this.counts.get(labels).value += amount;
-  }
-
-  value(labels: Labels): number {
-    return this.counts.find(labels)?.value ?? 0;
-  }
-
-  collect() {
-    const series = this.counts.all().map((each) => ({ labels: each.labels, value: each.series.value }));
-    return { kind: 'counter' as const, series };
-  }
+function gaugeIn<Label extends string>(
+  registry: Registry,
+  { name, help, labels }: GaugeDefinition<Label>,
+): Gauge<Label> {
+  const bounded = boundedLabels(labels);
+  const observed = new Map<string, { labels: Labels<Label>; read: () => number | Promise<number> }>();
+  new PromGauge<string>({
+    name,
+    help,
+    labelNames: labels,
+    registers: [registry],
+    async collect() {
+      await Promise.all(
+        [...observed.values()].map(async (each) => {
+          try {
+            this.set(each.labels, await each.read());
+          } catch {
+            // Such as the size of a database that does not answer: the other metrics are wanted all the more.
+            this.remove(each.labels);
+          }
+        }),
+      );
+    },
+  });
+  return {
+    observe: (given, read) => {
+      const own = bounded(given);
+      observed.set(keyOf(labels, own), { labels: own, read });
+    },
+  };
 }
 
-class MemoryGauge implements Gauge<Labels> {
-  private readonly reads: SeriesMap<{ read: () => number }>;
-
-  constructor(labels: readonly string[]) {
-    this.reads = new SeriesMap(labels, () => ({ read: () => 0 }));
-  }
-
-  observe(labels: Labels, read: () => number): void {
-    this.reads.get(labels).read = read;
-  }
-
-  collect() {
-    const series = this.reads.all().map((each) => ({ labels: each.labels, value: each.series.read() }));
-    return { kind: 'gauge' as const, series };
-  }
+function histogramIn<Label extends string>(
+  registry: Registry,
+  definition: HistogramDefinition<Label>,
+): Histogram<Label> {
+  const { name, help, labels } = definition;
+  const bounded = boundedLabels(labels);
+  const buckets = [...definition.buckets];
+  const histogram = new PromHistogram<string>({
+    name,
+    help,
+    labelNames: labels,
+    buckets,
+    registers: [registry],
+  });
+  return {
+    record: (given, value) => histogram.observe(bounded(given), value),
+    series: async () => {
+      const all = new Map<string, HistogramSeries<Label>>();
+      for (const { labels: has, value, metricName } of (await histogram.get()).values) {
+        const { le, ...rest } = has;
+        const own = rest as Labels<Label>;
+        const key = keyOf(labels, own);
+        const series = all.get(key) ?? { labels: own, count: 0, sum: 0, buckets: [] };
+        all.set(key, series);
+        if (metricName === `${name}_sum`) series.sum = value;
+        else if (metricName === `${name}_count`) series.count = value;
+        else if (typeof le === 'number') series.buckets.push({ upTo: le, count: value });
+      }
+      return [...all.values()];
+    },
+  };
 }
 
-/** The ratio of the upper bounds of two adjacent buckets, so that a quantile is at most 5% too high. */
-const GROWTH = 1.05;
-/** The upper bound of the first bucket, in the unit of the metric: 50 µs for durations. */
-const FIRST = 0.05;
-/** The number of buckets. The last upper bound exceeds a million: a quarter of an hour in milliseconds. */
-const BUCKETS = 350;
-
-interface Distribution {
-  count: number;
-  sum: number;
-  max: number;
-  buckets: Uint32Array;
+/** Returns a function that replaces the values of labels by `other` when there are too many combinations of them. */
+function boundedLabels<Label extends string>(names: readonly Label[]) {
+  const known = new Set<string>();
+  const others = Object.fromEntries(names.map((name) => [name, OTHER])) as Labels<Label>;
+  return (labels: Labels<Label>): Labels<Label> => {
+    const key = keyOf(names, labels);
+    if (known.has(key)) return labels;
+    if (known.size >= MAX_SERIES) return others;
+    known.add(key);
+    return labels;
+  };
 }
 
-class MemoryHistogram implements Histogram<Labels> {
-  private readonly distributions: SeriesMap<Distribution>;
-
-  constructor(labels: readonly string[]) {
-    const empty = () => ({ count: 0, sum: 0, max: 0, buckets: new Uint32Array(BUCKETS) });
-    this.distributions = new SeriesMap<Distribution>(labels, empty);
-  }
-
-  record(labels: Labels, value: number): void {
-    const distribution = this.distributions.get(labels);
-    distribution.count++;
-    distribution.sum += value;
-    distribution.max = Math.max(distribution.max, value);
-    const bucket = Math.ceil(Math.log(Math.max(value, FIRST) / FIRST) / Math.log(GROWTH));
-    distribution.buckets[Math.min(bucket, BUCKETS - 1)]!++;
-  }
-
-  series(): HistogramSeries[] {
-    return this.distributions.all().map(({ labels, series }) => ({
-      labels,
-      count: series.count,
-      sum: series.sum,
-      max: series.max,
-      quantile: (share) => quantile(series, share),
-    }));
-  }
-
-  collect() {
-    return { kind: 'histogram' as const, series: this.series() };
-  }
-}
-
-function quantile({ count, max, buckets }: Distribution, share: number): number {
-  let left = Math.ceil(count * share);
-  const bucket = buckets.findIndex((each) => (left -= each) <= 0);
-  return Math.min(FIRST * GROWTH ** bucket, max);
+function keyOf<Label extends string>(names: readonly Label[], labels: Labels<Label>): string {
+  const [first, ...more] = names;
+  if (first === undefined) return '';
+  // Most metrics have one label; this is called for every request.
+  return more.length === 0 ? labels[first] : names.map((name) => labels[name]).join('\n');
 }

@@ -7,6 +7,7 @@ import type { ChannelDocument } from '../../models/channel.model';
 import type { MessageDocument } from '../../models/message.model';
 import type { NotificationDocument } from '../../models/notifications/notification.model';
 import { AttachmentUnavailable, type Attachments } from '../files/attachments';
+import { METRICS } from '../kernel/metrics';
 import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
 import type { ReadMarkers } from '../reading/read-markers';
 import { searchFieldsOf } from '../search/search-terms';
@@ -70,30 +71,17 @@ export class MessageCommitter {
   private readonly sizes: Histogram;
   private readonly channelCounts: Histogram;
   private readonly durations: Histogram;
-  private readonly repeats: Counter<{ reason: 'channel_changed' | 'sent_before' | 'conflict' }>;
+  private readonly repeats: Counter<'reason'>;
 
   constructor(private readonly deps: MessageCommitterDeps) {
     const { telemetry } = deps;
-    this.sizes = telemetry.histogram({
-      name: 'message_batch_size',
-      help: 'Messages that were written in one transaction.',
-      labels: [],
-    });
-    this.channelCounts = telemetry.histogram({
-      name: 'message_batch_channels',
-      help: 'Channels whose messages were written in one transaction.',
-      labels: [],
-    });
-    this.durations = telemetry.histogram({
-      name: 'message_batch_duration_ms',
-      help: 'How long it took until a transaction with messages was on disk.',
-      labels: [],
-    });
-    this.repeats = telemetry.counter({
-      name: 'message_batch_retries_total',
-      help: 'Transactions with messages that could not be committed as they were, by reason.',
-      labels: ['reason'],
-    });
+    this.sizes = telemetry.histogram(METRICS.batchMessages);
+    this.channelCounts = telemetry.histogram(METRICS.batchChannels);
+    this.durations = telemetry.histogram(METRICS.batchDurations);
+    this.repeats = telemetry.counter(METRICS.batchRetries);
+    const committer = { queue: 'message_committer' };
+    telemetry.gauge(METRICS.queueWaiting).observe(committer, () => this.waiting.length);
+    telemetry.gauge(METRICS.queueRunning).observe(committer, () => this.running);
   }
 
   /** Writes a batch. Resolves when it is durable, or when it is known that it cannot be written as it is. */
@@ -182,7 +170,7 @@ export class MessageCommitter {
       written.reduce((sum, { created }) => sum + created.length, 0),
     );
     this.channelCounts.record({}, written.length);
-    this.durations.record({}, milliseconds);
+    this.durations.record({}, milliseconds / 1000);
   }
 
   /** Writes batches in the transaction of the caller. @throws Unwritable */

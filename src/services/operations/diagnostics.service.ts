@@ -25,7 +25,7 @@ export class DiagnosticsService {
   ) {}
 
   /** Lists the operations with the slowest calls, the slowest first. @throws AppError forbidden */
-  slowest(caller: Caller, limit: number): Timing[] {
+  async slowest(caller: Caller, limit: number): Promise<Timing[]> {
     this.access.requireSuperAdmin(caller);
     return this.timings.slowest(limit);
   }

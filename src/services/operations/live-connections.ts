@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
-import { AppError } from '../../utils/errors';
+import { AppError, type ErrorCode } from '../../utils/errors';
+import { METRICS } from '../kernel/metrics';
 import type { Counter, Telemetry } from '../kernel/telemetry';
 
 /** One open connection of a client. */
@@ -16,33 +17,28 @@ export interface LiveConnection {
 export type DisconnectReason = 'too_slow' | 'too_many_events' | 'too_many_packets';
 
 /** The protocol by which a client is connected. */
-export type Transport = 'socket.io' | 'peerjs';
+export type Protocol = 'socket.io' | 'peerjs';
 
 /** Records the connections of one protocol to this process. The servers of the protocols report them. */
 export class LiveConnections {
   private readonly byUser = new Map<string, Map<string, LiveConnection>>();
   /** The number of connections of each user that are being opened. */
   private readonly pending = new Map<string, number>();
-  private readonly ended: Counter<{ transport: Transport; reason: DisconnectReason }>;
+  private readonly refused: Counter<'protocol' | 'code'>;
+  private readonly ended: Counter<'protocol' | 'reason'>;
   private count = 0;
+  private openedCount = 0;
 
   constructor(
     private readonly limitPerUser: number,
-    private readonly transport: Transport,
+    private readonly protocol: Protocol,
     telemetry: Telemetry,
   ) {
-    this.ended = telemetry.counter({
-      name: 'connections_ended_total',
-      help: 'Connections that the server has ended because of what their client did.',
-      labels: ['transport', 'reason'],
-    });
-    const labels = ['transport'] as const;
-    telemetry
-      .gauge<{ transport: Transport }>({ name: 'connections', help: 'Open connections.', labels })
-      .observe({ transport }, () => this.sockets);
-    telemetry
-      .gauge<{ transport: Transport }>({ name: 'connected_users', help: 'Users with connections.', labels })
-      .observe({ transport }, () => this.users);
+    this.refused = telemetry.counter(METRICS.connectionsRefused);
+    this.ended = telemetry.counter(METRICS.connectionsEnded);
+    telemetry.counter(METRICS.connectionsOpened).observe({ protocol }, () => this.openedCount);
+    telemetry.gauge(METRICS.connections).observe({ protocol }, () => this.sockets);
+    telemetry.gauge(METRICS.connectedUsers).observe({ protocol }, () => this.users);
   }
 
   get sockets(): number {
@@ -91,6 +87,7 @@ export class LiveConnections {
     const own = this.byUser.get(key) ?? new Map<string, LiveConnection>();
     this.byUser.set(key, own.set(connection.id, connection));
     this.count++;
+    this.openedCount++;
   }
 
   closed({ id, userId }: LiveConnection): void {
@@ -103,6 +100,11 @@ export class LiveConnections {
 
   /** Counts a connection that the server has ended. */
   recordEnd(reason: DisconnectReason): void {
-    this.ended.add({ transport: this.transport, reason });
+    this.ended.add({ protocol: this.protocol, reason });
+  }
+
+  /** Counts a connection that was refused. @param code the code of the error that the client receives. */
+  recordRefusal(code: ErrorCode): void {
+    this.refused.add({ protocol: this.protocol, code });
   }
 }

@@ -1,6 +1,7 @@
 import type { ErrorGroup } from '../../models/operations/diagnostics.model';
 import { describeError } from '../../utils/error-text';
-import { toPublicError, type ErrorCode } from '../../utils/errors';
+import { toPublicError } from '../../utils/errors';
+import { METRICS } from '../kernel/metrics';
 import type { Counter, Telemetry } from '../kernel/telemetry';
 
 /** The most groups that are kept: the most recent ones. */
@@ -10,14 +11,10 @@ const MAX_GROUPS = 200;
 export class RecentErrors {
   /** The most recent group is the last one. */
   private readonly groups = new Map<string, ErrorGroup>();
-  private readonly byCode: Counter<{ code: ErrorCode }>;
+  private readonly byCode: Counter<'code'>;
 
   constructor(telemetry: Telemetry) {
-    this.byCode = telemetry.counter({
-      name: 'errors_total',
-      help: 'Errors, both returned to callers and internal, by code.',
-      labels: ['code'],
-    });
+    this.byCode = telemetry.counter(METRICS.errors);
   }
 
   /** Records an error. @param name the route or the socket event. */

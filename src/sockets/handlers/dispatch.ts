@@ -3,7 +3,7 @@ import type { IdempotencyService } from '../../services/idempotency/idempotency.
 import type { SessionService } from '../../services/identity/session.service';
 import type { MaintenanceService } from '../../services/operations/maintenance.service';
 import type { RecentErrors } from '../../services/operations/recent-errors';
-import type { Timings } from '../../services/operations/timings';
+import { NO_EVENT, type Timings } from '../../services/operations/timings';
 import type { PresenceService } from '../../services/presence/presence.service';
 import { AppError, toPublicError } from '../../utils/errors';
 import type { Logger } from '../../utils/logger';
@@ -44,20 +44,21 @@ export function dispatchEvents(
     const last = parameters.at(-1);
     const acknowledge = typeof last === 'function' ? (last as (answer: Ack<unknown>) => void) : undefined;
     const payload = acknowledge && parameters.length === 1 ? undefined : parameters[0];
-    const name = isClientEvent(event) ? `socket ${event}` : 'no event';
+    const name = isClientEvent(event) ? event : NO_EVENT;
     const start = performance.now();
     const answered = gate
       .admit(socket)
       .then(() => handle(handlers, services, socket, event, payload))
       .catch((error: unknown): Ack<unknown> => {
-        services.errors.record(name, error, null);
+        services.errors.record(name === NO_EVENT ? name : `socket ${name}`, error, null);
         if (!(error instanceof AppError)) {
           logger.error({ err: error, event, socketId: socket.id }, 'socket event failed');
         }
         return { ok: false, error: toPublicError(error) };
       })
       .then((answer) => {
-        services.timings.record(name, performance.now() - start);
+        const code = answer.ok ? undefined : answer.error.code;
+        services.timings.recordEvent(name, performance.now() - start, code);
         acknowledge?.(answer);
       });
     gate.track(answered);

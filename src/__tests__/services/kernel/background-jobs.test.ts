@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { BackgroundJob, JobOptions, Lease } from '../../../services/kernel/background-job';
 import { Jobs } from '../../../services/kernel/jobs';
 import { Lifecycle } from '../../../services/kernel/lifecycle';
-import { MemoryTelemetry } from '../../../services/kernel/telemetry';
+import { Telemetry } from '../../../services/kernel/telemetry';
 import { ManualClock } from '../../fixtures/manual-clock';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -32,7 +32,7 @@ function prepare(lease?: Lease): void {
     logger,
     clock,
     random: () => random,
-    telemetry: new MemoryTelemetry(),
+    telemetry: new Telemetry(),
     outside: (work) => {
       isOutside = true;
       const result = work();

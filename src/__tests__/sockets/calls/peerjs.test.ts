@@ -282,14 +282,14 @@ describe('a frame', () => {
 
   test('beyond the rate limit closes the connection, and reconnecting does not raise the limit', async () => {
     const ended = () =>
-      counterOf(server, 'connections_ended_total', { transport: 'peerjs', reason: 'too_many_packets' });
+      counterOf(server, 'parley_connections_ended_total', { protocol: 'peerjs', reason: 'too_many_packets' });
     const [device, otherDevice] = await joinCall(server.api, ada, bruno);
     for (const frames of [FRAMES, 100]) {
-      const before = ended();
+      const before = await ended();
       const peer = await register(device);
       for (let count = 0; count <= frames; count++) peer.send({ type: 'HEARTBEAT' });
       await peer.closed;
-      expect(ended()).toBe(before + 1);
+      expect(await ended()).toBe(before + 1);
       const refusal = { code: 'rate_limited', retryAfter: expect.any(Number) };
       expect(peer.framesOf('ERROR').at(-1)).toMatchObject({ payload: refusal });
     }
@@ -367,8 +367,8 @@ describe('a peer that does not read', () => {
     await until(() => Date.now() > full + GIVE_UP_MS);
     sender.send(offerTo(receiver, payload));
     await until(() => !isRegistered(bruno));
-    const slow = { transport: 'peerjs', reason: 'too_slow' };
-    expect(counterOf(server, 'connections_ended_total', slow)).toBe(1);
+    const slow = { protocol: 'peerjs', reason: 'too_slow' };
+    expect(await counterOf(server, 'parley_connections_ended_total', slow)).toBe(1);
   });
 });
 

@@ -4,6 +4,7 @@ import type { CommandStartedEvent } from 'mongodb';
 import { ObjectId } from 'mongodb';
 import { lock } from '../../../db/transaction';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { METRICS } from '../../../services/kernel/metrics';
 import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -45,14 +46,13 @@ const stored = () =>
     .toArray();
 
 /** The number of batches that the writer has measured, and the number of sends in them. */
-function measured(): { count: number; sum: number } {
-  const metric = server.context.telemetry.collect().find(({ name }) => name === 'message_batch_size');
-  const [series] = metric?.kind === 'histogram' ? metric.series : [];
+async function measured(): Promise<{ count: number; sum: number }> {
+  const [series] = await server.context.telemetry.histogram(METRICS.batchMessages).series();
   return { count: series?.count ?? 0, sum: series?.sum ?? 0 };
 }
 
 test('simultaneous sends share writes, and each is acknowledged when its own message is stored', async () => {
-  const before = measured();
+  const before = await measured();
   const found: boolean[] = [];
   const answers = await Promise.all(
     Array.from({ length: 120 }, async (_, index) => {
@@ -65,7 +65,7 @@ test('simultaneous sends share writes, and each is acknowledged when its own mes
   expect(found).toEqual(answers.map(() => true));
   expect(inserts.reduce((sum, count) => sum + count, 0)).toBe(120);
   expect(inserts.length).toBeLessThan(60);
-  const { count, sum } = measured();
+  const { count, sum } = await measured();
   expect([count - before.count, sum - before.sum]).toEqual([inserts.length, 120]);
   const seqs = answers.map(({ data }) => data.message.seq).sort((a, b) => a - b);
   expect(seqs).toEqual(Array.from({ length: 120 }, (_, index) => index + 1));
@@ -77,11 +77,11 @@ test('telemetry counts each command that is sent to the database', async () => {
   const { client } = server.context.database.db;
   // Between two macrotasks, no command is counted by one of the two only.
   await nextTick();
-  const before = counterOf(server, 'database_commands_total', {});
+  const before = await counterOf(server, 'parley_database_commands_total', {});
   client.on('commandStarted', count);
   await Promise.all(Array.from({ length: 40 }, (_, index) => send(clients[index % 4]!)));
   await nextTick();
-  expect(counterOf(server, 'database_commands_total', {}) - before).toBe(started);
+  expect((await counterOf(server, 'parley_database_commands_total', {})) - before).toBe(started);
   client.off('commandStarted', count);
   expect(started).toBeGreaterThan(4);
 });

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { wholeNumber } from './setting-values';
+
+/** The settings of metrics. */
+export const monitoringSettings = {
+  METRICS_PORT: wholeNumber(0, 65535).optional(),
+  METRICS_HOST: z.string().min(1).default('127.0.0.1'),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[!-~]{16,}$/, 'must have at least 16 characters, without spaces')
+    .optional(),
+};
+
+/** Where `/metrics` is served, and to whom. */
+export interface MetricsConfig {
+  /** The listener of its own; undefined: it is a path of the public listener. Port 0 for a free port. */
+  listener: { port: number; host: string } | undefined;
+  /** The bearer token that a request must have; undefined if everyone who can connect may read it. */
+  token: string | undefined;
+}
+
+/** Derives the configuration of metrics. The public listener serves them only with a token. */
+export function toMetricsConfig(settings: z.infer<z.ZodObject<typeof monitoringSettings>>): MetricsConfig {
+  const { METRICS_PORT: port, METRICS_HOST: host, METRICS_TOKEN: token } = settings;
+  return {
+    listener: port === undefined ? undefined : { port, host },
+    token,
+  };
+}
