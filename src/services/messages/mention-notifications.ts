@@ -53,7 +53,11 @@ export class MentionNotifications {
     const everyone =
       mentionsEveryone && !before.everyoneNotified ? await this.everyone(channel, mentionsEveryone) : [];
     const recipients = new Map([...named, ...everyone].map((id) => [id.toHexString(), id]));
-    for (const id of [...notified, senderId.toHexString()]) recipients.delete(id);
+    // Whom a mention of everyone has notified is stored in the notifications alone.
+    const told = before.everyoneNotified
+      ? await this.notifications.findMentioned(message._id, [...recipients.values()])
+      : [];
+    for (const id of [...notified, ...told, senderId.toHexString()]) recipients.delete(id);
     const userIds = await this.notifications.filterWilling(channel._id, [...recipients.values()]);
     return this.notifications.store(userIds, {
       kind: 'mention',

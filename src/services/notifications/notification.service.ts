@@ -217,6 +217,15 @@ export class NotificationService {
     return withdrawn.length;
   }
 
+  /** Finds which of these users have been notified of a mention in a message, by id in hexadecimal digits. */
+  async findMentioned(messageId: ObjectId, userIds: readonly ObjectId[]): Promise<string[]> {
+    if (userIds.length === 0) return [];
+    const found = await this.deps.collections.notifications
+      .find({ messageId, kind: 'mention', userId: { $in: [...userIds] } }, { projection: { userId: 1 } })
+      .toArray();
+    return found.map(({ userId }) => userId.toHexString());
+  }
+
   /** Lists the caller's notifications, the newest first. */
   async list(
     { userId }: Caller,

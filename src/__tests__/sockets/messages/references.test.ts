@@ -206,6 +206,34 @@ describe('a mention', () => {
     expect(await kinds(bruno)).toEqual([null, null, null, null, null]);
   });
 
+  test('notifies a user once per message, however it is edited', async () => {
+    const { channelId } = await createRoom(server.api, ada, [bruno, eve]);
+    const { notifications } = server.context.database.collections;
+    const named = `@${bruno.username}`;
+    const sequences = [
+      ['@channel', named],
+      [named, '@channel'],
+      ['@channel', 'nobody', named, '@channel'],
+    ];
+    for (const [first, ...edits] of sequences) {
+      const { id } = await say(channelId, ada, first!);
+      for (const body of edits) await server.api.patch(`/api/messages/${id}`, { body }, ada.token);
+      const messageId = new ObjectId(id);
+      expect(await notifications.countDocuments({ messageId, userId: new ObjectId(bruno.id) })).toBe(1);
+      expect(await notifications.countDocuments({ messageId, userId: new ObjectId(eve.id) })).toBe(1);
+    }
+  });
+
+  test('notifies a user who is named after a mention of everyone that did not reach them', async () => {
+    const { groupId, channelId } = await createRoom(server.api, ada, [bruno]);
+    const { id } = await say(channelId, ada, '@channel');
+    await server.api.post(`/api/groups/${groupId}/members`, { userId: eve.id }, ada.token);
+    await server.api.patch(`/api/messages/${id}`, { body: `@${eve.username}` }, ada.token);
+    const { notifications } = server.context.database.collections;
+    const about = { messageId: new ObjectId(id), userId: new ObjectId(eve.id) };
+    expect(await notifications.countDocuments(about)).toBe(1);
+  });
+
   test('needs queries only where there is an @', async () => {
     const { channelId } = await createRoom(server.api, ada, [bruno]);
     await say(channelId, ada, 'warm');
