@@ -23,23 +23,40 @@ export function searchFieldsOf(
   senderId: string,
   attachments: readonly StoredAttachment[] = [],
 ): MessageSearchFields {
-  const words = wordsOf(body).map(({ folded }) => folded);
   const keys = new Set([senderKey(senderId)]);
-  if (LINK.test(body)) keys.add(LINK_KEY);
+  if (body.includes('://') && LINK.test(body)) keys.add(LINK_KEY);
   if (attachments.length > 0) keys.add(FILE_KEY);
   if (attachments.some(isImage)) keys.add(IMAGE_KEY);
-  for (const word of new Set(words)) for (const key of keysOfWord(word)) keys.add(key);
-  const text = words.map((word) => `${isUnspaced(word) ? '\n' : ' '}${word}`).join('');
+  let text = '';
+  for (const { folded } of wordsOf(body)) {
+    const unspaced = isUnspaced(folded);
+    text += (unspaced ? '\n' : ' ') + folded;
+    if (unspaced) addPairs(keys, folded);
+    else addPrefixes(keys, folded);
+  }
   return { text: `${text} `, keys: [...keys].join(' ') };
 }
 
-function keysOfWord(word: string): string[] {
-  const points = [...word];
-  if (isUnspaced(word))
-    return points.slice(1).map((point, index) => KEY_MARK + (points[index] ?? '') + point);
-  return PREFIX_LENGTHS.filter((length) => length < points.length).map(
-    (length) => KEY_MARK + points.slice(0, length).join(''),
-  );
+/** Adds each pair of neighbouring code points of a word in a script without spaces. */
+function addPairs(keys: Set<string>, word: string): void {
+  let previous: string | undefined;
+  for (const point of word) {
+    if (previous !== undefined) keys.add(KEY_MARK + previous + point);
+    previous = point;
+  }
+}
+
+/** Adds the prefixes of a word that are shorter than the word. */
+function addPrefixes(keys: Set<string>, word: string): void {
+  let points = 0;
+  let end = 0;
+  // No prefix is longer than 8 code points, so the rest of a long word need not be read.
+  for (const point of word) {
+    if (PREFIX_LENGTHS.includes(points)) keys.add(KEY_MARK + word.slice(0, end));
+    if (points === PREFIX_LENGTHS.at(-1)) return;
+    points++;
+    end += point.length;
+  }
 }
 
 /** Returns the index terms that find the words which match `word`; they also find some that do not match. */
