@@ -1,6 +1,6 @@
 import type { Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { webSocketOf } from './transport';
+import { FrameTransport } from './frame-transport';
 import { addressOf } from './upgrade.router';
 
 /** The memory that a waiting packet takes in addition to its text, in bytes. */
@@ -16,15 +16,14 @@ const BURST_FACTOR = 8;
 /** The part of an Engine.IO packet whose size is measured. */
 interface Packet {
   data?: string | ArrayBufferView;
-  /** The encoded frame, shared by all sockets to which a packet is broadcast. */
-  options?: { wsPreEncodedFrame?: Buffer[] };
 }
 
 /**
- * Limits how much waits for a client that does not read, or reads too slowly: what Engine.IO has not yet passed to the
- * transport, and what the transport has not yet passed to the operating system.
+ * Limits how much waits for a client that does not read, or reads too slowly: what waits for the transport, and what the
+ * transport has not yet passed to the operating system.
  */
 export class Backlog {
+  /** The bytes of the packets that Engine.IO has not yet passed to the transport. */
   private waiting = 0;
   private waitingSince = 0;
   private exceeded = false;
@@ -36,26 +35,18 @@ export class Backlog {
   constructor(
     private readonly conn: EngineSocket,
     private readonly responses: PollResponses,
-    limit: number,
-    onExceeded: (bytes: number) => void,
+    private readonly limit: number,
+    private readonly onExceeded: (bytes: number) => void,
   ) {
-    conn.on('packetCreate', (packet: Packet) => {
-      if (this.waiting === 0) this.waitingSince = Date.now();
-      this.waiting += sizeOf(packet);
-      const { bytes } = this;
-      if (this.exceeded || bytes <= limit) return;
-      if (bytes <= BURST_FACTOR * limit && Date.now() - this.waitingSince < BURST_TIMEOUT_MS) return;
-      this.exceeded = true;
-      onExceeded(bytes);
-      this.cutOff();
-    });
-    conn.on('flush', () => (this.waiting = 0));
+    if (conn.transport instanceof FrameTransport) this.watchFrames(conn.transport);
+    else this.watchPackets();
   }
 
   /** The bytes that are waiting now. */
   get bytes(): number {
-    const webSocket = webSocketOf(this.conn);
-    return this.waiting + (webSocket ? webSocket.bufferedAmount : this.responses.unsentBytes(this.conn));
+    const { transport } = this.conn;
+    if (!(transport instanceof FrameTransport)) return this.waiting + this.responses.unsentBytes(this.conn);
+    return transport.unsentBytes + transport.waitingFrames * PACKET_OVERHEAD_BYTES;
   }
 
   /** Resolves when the transport has accepted all waiting packets, or the connection has closed. */
@@ -67,11 +58,45 @@ export class Backlog {
     });
   }
 
+  private watchFrames(transport: FrameTransport): void {
+    transport.onQueued = (first) => {
+      if (first) this.waitingSince = Date.now();
+      this.check();
+    };
+  }
+
+  /** Watches a connection that uses polling, until it is upgraded. */
+  private watchPackets(): void {
+    const { conn } = this;
+    const onCreate = (packet: Packet) => {
+      if (this.waiting === 0) this.waitingSince = Date.now();
+      this.waiting += sizeOf(packet);
+      this.check();
+    };
+    const onFlush = () => (this.waiting = 0);
+    conn.on('packetCreate', onCreate).on('flush', onFlush);
+    conn.once('upgrade', (transport: unknown) => {
+      if (!(transport instanceof FrameTransport)) return;
+      conn.off('packetCreate', onCreate).off('flush', onFlush);
+      this.waiting = 0;
+      this.watchFrames(transport);
+    });
+  }
+
+  private check(): void {
+    const { bytes, limit } = this;
+    if (this.exceeded || bytes <= limit) return;
+    if (bytes <= BURST_FACTOR * limit && Date.now() - this.waitingSince < BURST_TIMEOUT_MS) return;
+    this.exceeded = true;
+    this.onExceeded(bytes);
+    this.cutOff();
+  }
+
   /** Terminates the connection: closing it would wait until the client has read everything. */
   private cutOff(): void {
-    const webSocket = webSocketOf(this.conn);
+    const { transport } = this.conn;
+    if (transport instanceof FrameTransport) transport.terminate();
     this.conn.close(true);
-    webSocket?.terminate();
     this.responses.destroy(this.conn);
   }
 }
@@ -109,10 +134,7 @@ function idOf(conn: EngineSocket): string {
   return (conn as unknown as { id: string }).id;
 }
 
-function sizeOf({ data, options }: Packet): number {
-  if (options?.wsPreEncodedFrame) {
-    return options.wsPreEncodedFrame.reduce((sum, part) => sum + part.length, PACKET_OVERHEAD_BYTES);
-  }
+function sizeOf({ data }: Packet): number {
   if (data === undefined) return PACKET_OVERHEAD_BYTES;
   return PACKET_OVERHEAD_BYTES + (typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength);
 }

@@ -4,6 +4,7 @@ import type { DomainEvent } from '../services/kernel/domain-events';
 import type { EventBus, EventStage } from '../services/kernel/event-bus';
 import { BROADCASTS } from './broadcasts';
 import type { Audience, SocketsOf, ToWire, WireEvent } from './broadcasts/broadcast.types';
+import { EncodedEvent } from './encoded-event';
 import { endSocket } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
 
@@ -13,8 +14,6 @@ const groupRoom = (id: ObjectId | string) => `group:${id.toString()}`;
 const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
 /** The sockets of users who are banned from a public channel of a group that they are in. */
 const bannedRoom = (id: ObjectId | string) => `banned:${id.toString()}`;
-/** A room that no socket joins. */
-const EMPTY_ROOM = 'nobody';
 
 const ROOM_OF = { group: groupRoom, channel: channelRoom, banned: bannedRoom } as const;
 const STAGES: readonly EventStage[] = ['before', 'everywhere', 'after'];
@@ -83,15 +82,31 @@ export class Broadcaster {
   private broadcast(stage: EventStage, event: DomainEvent): void {
     const toWire = BROADCASTS[event.type]?.[stage] as ToWire<DomainEvent> | undefined;
     if (!toWire) return;
-    const server = stage === 'everywhere' ? this.io.local : this.io;
-    for (const wireEvent of toWire(event, this.socketsOf)) this.emit(server, wireEvent);
+    for (const wireEvent of toWire(event, this.socketsOf)) this.send(wireEvent);
   }
 
-  /** Sends a wire event to its audience. The payload is encoded once for all sockets. */
-  private emit(server: Pick<ParleyServer, 'to' | 'emit'>, { audience, name, payload }: WireEvent): void {
-    const rooms = roomsOf(audience);
-    const emitter = rooms === 'all' ? server : server.to(rooms.to).except(rooms.except);
-    (emitter.emit as (name: string, payload: unknown) => void).call(emitter, name, payload);
+  /** Sends a wire event to its audience on this node. */
+  private send({ audience, name, payload }: WireEvent): void {
+    const event = new EncodedEvent(name, payload);
+    const { sockets } = this.io.of('/');
+    for (const id of this.idsOf(audience)) {
+      const socket = sockets.get(id);
+      if (socket) event.sendTo(socket.conn);
+    }
+  }
+
+  private idsOf(audience: Audience): Iterable<string> {
+    if (audience.kind === 'everyone') return this.io.of('/').sockets.keys();
+    if (audience.kind === 'sockets') return new Set(audience.socketIds);
+    const { to, except } = roomsOf(audience);
+    // Usually nobody is excluded, and there is one room, which is not copied.
+    const ids = to.length === 1 ? this.idsIn(to[0]!) : this.idsInAny(to);
+    const excluded = this.idsInAny(except);
+    return excluded.size === 0 ? ids : [...ids].filter((id) => !excluded.has(id));
+  }
+
+  private idsInAny(rooms: readonly string[]): Set<string> {
+    return new Set(rooms.flatMap((room) => [...this.idsIn(room)]));
   }
 
   private idsIn(room: string): Iterable<string> {
@@ -105,15 +120,13 @@ export class Broadcaster {
 }
 
 /** The rooms whose sockets receive an event for this audience, and the rooms whose sockets are excluded. */
-function roomsOf(audience: Audience): { to: string[]; except: string[] } | 'all' {
+function roomsOf(audience: Exclude<Audience, { kind: 'everyone' | 'sockets' }>): {
+  to: string[];
+  except: string[];
+} {
   switch (audience.kind) {
-    case 'everyone':
-      return 'all';
     case 'users':
-      // An empty list of rooms would send it to all sockets.
-      return { to: audience.userIds.length > 0 ? audience.userIds.map(userRoom) : [EMPTY_ROOM], except: [] };
-    case 'sockets':
-      return { to: audience.socketIds.length > 0 ? audience.socketIds : [EMPTY_ROOM], except: [] };
+      return { to: audience.userIds.map(userRoom), except: [] };
     case 'group':
       return { to: [groupRoom(audience.groupId)], except: [] };
     case 'public_channel':

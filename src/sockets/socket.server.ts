@@ -1,4 +1,4 @@
-import { Server as EngineServer, type Socket as EngineSocket } from 'engine.io';
+import type { Socket as EngineSocket } from 'engine.io';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server } from 'socket.io';
 import type { Context } from '../context';
@@ -14,6 +14,7 @@ import { parseInput } from '../utils/validation';
 import { Backlog, PollResponses } from './backlog';
 import { Broadcaster } from './broadcast';
 import { EventGate } from './event-gate';
+import { FrameEngine } from './frame-transport';
 import { dispatchEvents } from './handlers/dispatch';
 import { authHandlers } from './handlers/auth.handlers';
 import { messageMarkHandlers } from './handlers/message-mark.handlers';
@@ -25,7 +26,6 @@ import { limitPackets } from './packet-limit';
 import { syncHandlers } from './handlers/sync.handlers';
 import { SocketLifetime } from './socket-lifetime';
 import type { ParleyServer, ParleySocket } from './socket.types';
-import { SocketWriter } from './transport';
 import type { UpgradeHandler } from './upgrade.router';
 import { BoundedWebSocketServer } from './web-socket-server';
 
@@ -84,7 +84,7 @@ export function createSocketServer(context: Context): SocketServer {
     serveClient: false,
     ...(corsOrigins.length > 0 && { cors: { origin: corsOrigins } }),
   };
-  const engine = new EngineServer({
+  const engine = new FrameEngine({
     maxHttpBufferSize: MAX_PACKET_BYTES,
     wsEngine: BoundedWebSocketServer,
     pingInterval: pingSeconds * 1000,
@@ -107,7 +107,6 @@ export function createSocketServer(context: Context): SocketServer {
   const attempts = new WeakMap<object, number>();
 
   const backlogs = new Set<Backlog>();
-  const writer = new SocketWriter();
   engine.on('connection', (conn: EngineSocket) => {
     const recordEnd = (reason: DisconnectReason) => {
       services.connections.recordEnd(reason);
@@ -116,7 +115,6 @@ export function createSocketServer(context: Context): SocketServer {
     const backlog = new Backlog(conn, pollResponses, backlogBytes, () => recordEnd('too_slow'));
     backlogs.add(backlog);
     conn.once('close', () => backlogs.delete(backlog));
-    writer.watch(conn);
     limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => recordEnd('too_many_packets'));
   });
 
