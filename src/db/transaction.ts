@@ -99,10 +99,11 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
       if (attempt) attempt.endings.push(ending);
       else await ending();
     },
-    afterCommit: async (effect) => {
+    afterCommit: (effect) => {
       const attempt = current();
-      if (attempt) attempt.effects.push(() => currentAttempt.run(undefined, effect));
-      else await effect();
+      if (!attempt) return effect();
+      attempt.effects.push(() => currentAttempt.run(undefined, effect));
+      return Promise.resolve();
     },
     outside: (work) => currentAttempt.run(undefined, work),
     settled: () => current()?.settled,

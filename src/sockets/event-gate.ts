@@ -1,4 +1,3 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { EVENT_WINDOW_SECONDS } from '../models/kernel/client-events.model';
 import type { LiveConnections } from '../services/operations/live-connections';
 import { AppError } from '../utils/errors';
@@ -10,47 +9,60 @@ const DISCONNECT_FACTOR = 2;
 /** How long a closing server waits for events that are being handled. */
 const SHUTDOWN_TIMEOUT_MS = 5000;
 
+/** The events of a socket in the current window. */
+interface EventWindow {
+  count: number;
+  /** In milliseconds (`Date.now()`). */
+  end: number;
+}
+
 /** Admits the events of clients: limits their rate per socket, and refuses them when the server closes. */
 export class EventGate {
-  private readonly limiter: RateLimiterMemory;
-  private readonly inFlight = new Set<Promise<unknown>>();
+  private readonly limit: number;
+  private readonly windows = new WeakMap<ParleySocket, EventWindow>();
+  private inFlight = 0;
   private closing = false;
+  private onIdle = () => {};
 
   constructor(
     eventsPerSecond: number,
     private readonly connections: LiveConnections,
   ) {
-    this.limiter = new RateLimiterMemory({
-      points: eventsPerSecond * EVENT_WINDOW_SECONDS,
-      duration: EVENT_WINDOW_SECONDS,
-    });
+    this.limit = eventsPerSecond * EVENT_WINDOW_SECONDS;
   }
 
   /** @throws AppError rate_limited, unavailable */
-  async admit(socket: ParleySocket): Promise<void> {
+  admit(socket: ParleySocket): void {
     if (this.closing)
       throw new AppError('unavailable', 'The server is closing. Reconnect and send this again.');
-    try {
-      await this.limiter.consume(socket.id);
-    } catch (refused) {
-      if (!(refused instanceof RateLimiterRes)) throw refused;
-      if (refused.consumedPoints > DISCONNECT_FACTOR * this.limiter.points) this.end(socket);
-      const retryAfter = Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
-      const message = `Too many events. Try again in ${retryAfter} s.`;
-      throw new AppError('rate_limited', message, undefined, retryAfter);
+    const now = Date.now();
+    let window = this.windows.get(socket);
+    if (!window || now >= window.end) {
+      window = { count: 0, end: now + EVENT_WINDOW_SECONDS * 1000 };
+      this.windows.set(socket, window);
     }
+    if (++window.count <= this.limit) return;
+    if (window.count > DISCONNECT_FACTOR * this.limit) this.end(socket);
+    const retryAfter = Math.max(1, Math.ceil((window.end - now) / 1000));
+    const message = `Too many events. Try again in ${retryAfter} s.`;
+    throw new AppError('rate_limited', message, undefined, retryAfter);
   }
 
-  /** Tracks an event until it is acknowledged, so that `close` can wait for it. */
-  track(answer: Promise<unknown>): void {
-    this.inFlight.add(answer);
-    void answer.finally(() => this.inFlight.delete(answer));
+  /** Counts an event, for which `close` waits until `finish`. */
+  begin(): void {
+    this.inFlight++;
+  }
+
+  /** Must be called once for each `begin`, when the event is acknowledged. */
+  finish(): void {
+    if (--this.inFlight === 0) this.onIdle();
   }
 
   /** Refuses further events. Resolves when all admitted events are acknowledged, or after a timeout. */
   async close(): Promise<void> {
     this.closing = true;
-    await inTime(Promise.allSettled(this.inFlight), SHUTDOWN_TIMEOUT_MS);
+    if (this.inFlight === 0) return;
+    await inTime(new Promise<void>((resolve) => (this.onIdle = resolve)), SHUTDOWN_TIMEOUT_MS);
   }
 
   private end(socket: ParleySocket): void {

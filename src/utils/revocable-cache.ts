@@ -21,6 +21,11 @@ export class RevocableCache<Value extends object> {
     return running;
   }
 
+  /** Returns the value of a key if it is cached. */
+  peek(key: string): Value | undefined {
+    return this.values.get(key);
+  }
+
   delete(key: string): void {
     this.values.delete(key);
     // Earlier callers still get the running read; later ones start a new one.

@@ -29,6 +29,9 @@ export function parseInput<Schema extends z.ZodType>(
   input: unknown,
   place: InputPlace = 'body',
 ): z.output<Schema> {
+  // With own messages, zod takes three times as long, also for valid input.
+  const quick = schema.safeParse(input);
+  if (quick.success) return quick.data;
   const result = schema.safeParse(input, { error: messageOfIssue });
   if (result.success) return result.data;
   // A number that is far too large fails two checks for the same reason.

@@ -53,6 +53,17 @@ export class SessionCache {
     return found?.role;
   }
 
+  /** Returns a session as `findSession` does, if it is in memory. */
+  recallSession(_id: ObjectId): SessionDocument | undefined {
+    const known = this.sessions.peek(_id.toHexString());
+    return known && known.expiresAt.getTime() > Date.now() ? known : undefined;
+  }
+
+  /** Returns the role of a user as `findRole` does, if it is in memory. */
+  recallRole(_id: ObjectId): GlobalRole | undefined {
+    return this.roles.peek(_id.toHexString())?.role;
+  }
+
   invalidate(sessionId: ObjectId): void {
     this.sessions.delete(sessionId.toHexString());
   }

@@ -138,6 +138,16 @@ export class SessionService {
     return { ...caller, role };
   }
 
+  /**
+   * Does the same as `reauthenticate` at once, without a promise; undefined if the session or the role is not in memory.
+   */
+  recall(caller: Caller): Caller | undefined {
+    const session = this.deps.cache.recallSession(caller.sessionId);
+    const role = this.deps.cache.recallRole(caller.userId);
+    if (!session?.userId.equals(caller.userId) || role === undefined) return undefined;
+    return role === caller.role ? caller : { ...caller, role };
+  }
+
   /** Returns when the newest access token of a session expires; undefined if the session has ended. */
   async latestTokenExpiry(sessionId: ObjectId): Promise<Date | undefined> {
     const session = await this.deps.collections.sessions.findOne({ _id: sessionId, revokedAt: null });

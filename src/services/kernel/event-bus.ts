@@ -11,6 +11,9 @@ export type EventStage = 'before' | 'everywhere' | 'after';
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 
+/** Most events, such as each message, have no asynchronous listener: they share this promise. */
+const DONE = Promise.resolve();
+
 /**
  * Delivers domain events from the services to listeners. In each stage, listeners are called in the order
  * in which they subscribed, and synchronously up to their first await.
@@ -47,16 +50,7 @@ export class EventBus {
    * scope `node` reaches the synchronous part of all its listeners before `publish` yields.
    */
   publish(event: DomainEvent): Promise<void> {
-    return this.transactions.afterCommit(async () => {
-      const running = [...this.call('before', event), ...this.call('everywhere', event)];
-      if (DOMAIN_EVENTS[event.type].scope === 'all') {
-        if (this.sendToOtherNodes) running.push(this.sendToOtherNodes(event));
-        // A failing listener must not prevent those of the last stage from being called: its error is thrown at the end.
-        await Promise.allSettled(running);
-      }
-      running.push(...this.call('after', event));
-      if (running.length > 0) await Promise.all(running);
-    });
+    return this.transactions.afterCommit(() => this.announce(event));
   }
 
   /** Delivers an event of another node, or one that concerns this node alone. */
@@ -64,16 +58,34 @@ export class EventBus {
     await Promise.all(this.call('everywhere', event));
   }
 
-  /** Calls the listeners of a stage. @returns the promises of those that are asynchronous. */
-  private call(stage: EventStage, event: DomainEvent): Promise<void>[] {
-    return [...this.listeners[stage]].flatMap((listener) => {
-      try {
-        return listener(event) ?? [];
-      } catch (error) {
-        return Promise.resolve().then(() => {
-          throw error;
-        });
-      }
-    });
+  private announce(event: DomainEvent): Promise<void> {
+    const running = this.call('everywhere', event, this.call('before', event));
+    if (DOMAIN_EVENTS[event.type].scope === 'all') return this.announceToAll(event, running);
+    this.call('after', event, running);
+    return running.length === 0 ? DONE : all(running);
   }
+
+  private async announceToAll(event: DomainEvent, running: Promise<void>[]): Promise<void> {
+    if (this.sendToOtherNodes) running.push(this.sendToOtherNodes(event));
+    // A failing listener must not prevent those of the last stage from being called: its error is thrown at the end.
+    await Promise.allSettled(running);
+    await Promise.all(this.call('after', event, running));
+  }
+
+  /** Calls the listeners of a stage. @returns `running` with the promises of those that are asynchronous. */
+  private call(stage: EventStage, event: DomainEvent, running: Promise<void>[] = []): Promise<void>[] {
+    for (const listener of this.listeners[stage]) {
+      try {
+        const result = listener(event);
+        if (result) running.push(result);
+      } catch (error) {
+        running.push(Promise.reject(error as Error));
+      }
+    }
+    return running;
+  }
+}
+
+async function all(running: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(running);
 }

@@ -44,25 +44,39 @@ export function dispatchEvents(
     const last = parameters.at(-1);
     const acknowledge = typeof last === 'function' ? (last as (answer: Ack<unknown>) => void) : undefined;
     const payload = acknowledge && parameters.length === 1 ? undefined : parameters[0];
+    void answer(event, payload, acknowledge);
+  });
+
+  async function answer(
+    event: string,
+    payload: unknown,
+    acknowledge: ((answer: Ack<unknown>) => void) | undefined,
+  ): Promise<void> {
     const name = isClientEvent(event) ? event : NO_EVENT;
     const start = performance.now();
-    const answered = gate
-      .admit(socket)
-      .then(() => handle(handlers, services, socket, event, payload))
-      .catch((error: unknown): Ack<unknown> => {
+    gate.begin();
+    try {
+      let result: Ack<unknown>;
+      try {
+        gate.admit(socket);
+        result = await handle(handlers, services, socket, event, payload);
+      } catch (error) {
         services.errors.record(name === NO_EVENT ? name : `socket ${name}`, error, null);
         if (!(error instanceof AppError)) {
           logger.error({ err: error, event, socketId: socket.id }, 'socket event failed');
         }
-        return { ok: false, error: toPublicError(error) };
-      })
-      .then((answer) => {
-        const code = answer.ok ? undefined : answer.error.code;
-        services.timings.recordEvent(name, performance.now() - start, code);
-        acknowledge?.(answer);
-      });
-    gate.track(answered);
-  });
+        result = { ok: false, error: toPublicError(error) };
+      }
+      services.timings.recordEvent(
+        name,
+        performance.now() - start,
+        result.ok ? undefined : result.error.code,
+      );
+      acknowledge?.(result);
+    } finally {
+      gate.finish();
+    }
+  }
 }
 
 async function handle(
@@ -73,7 +87,8 @@ async function handle(
   payload: unknown,
 ): Promise<Ack<unknown>> {
   // As over REST, the session is checked each time: the role may have changed. It is cached, so events keep their order.
-  const caller = await sessions.reauthenticate(socket.data.caller);
+  const { caller: known } = socket.data;
+  const caller = sessions.recall(known) ?? (await sessions.reauthenticate(known));
   // A socket that stays open during maintenance must still be able to renew its token.
   if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');

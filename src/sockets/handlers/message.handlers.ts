@@ -1,4 +1,5 @@
 import type { MessageService } from '../../services/message.service';
+import type { SentMessage } from '../../services/messages/message-writer';
 import type { Handlers } from './handler.types';
 
 /** Handles events that send, forward, edit and delete messages. */
@@ -6,10 +7,8 @@ export function messageHandlers(
   messages: MessageService,
 ): Pick<Handlers, 'message:send' | 'message:forward' | 'message:edit' | 'message:delete'> {
   return {
-    'message:send': async (caller, { channelId, ...input }) => {
-      const { message } = await messages.send(caller, channelId, input);
-      return { message };
-    },
+    'message:send': (caller, { channelId, ...input }) =>
+      messages.send(caller, channelId, input).then(toReply),
     'message:forward': async (caller, { messageId, ...input }) => {
       const { message } = await messages.forward(caller, messageId, input);
       return { message };
@@ -22,3 +21,5 @@ export function messageHandlers(
     }),
   };
 }
+
+const toReply = ({ message }: SentMessage) => ({ message });
