@@ -52,6 +52,8 @@ export interface DatabaseOptions {
   soleWriter?: boolean;
   /** Whether the client emits an event for each command, which makes commands slower by some microseconds. */
   monitorCommands?: boolean;
+  /** False writes with one command for each collection, as on MongoDB before 8.0: for tests. */
+  bulkWrite?: boolean;
   /** The log of migrations. */
   logger?: Logger;
 }
@@ -67,7 +69,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       db,
       collections: collectionsOf(db, () => accessWrites++),
       accessVersion: options.soleWriter || store ? () => accessWrites : undefined,
-      transactions: await createTransactions(client),
+      transactions: await createTransactions(client, options.bulkWrite),
       isEmbedded: store !== undefined,
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {

@@ -1,5 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import {
+  MongoBulkWriteError,
+  MongoClientBulkWriteError,
+  MongoServerError,
   ObjectId,
   type AbstractCursor,
   type ClientSession,
@@ -8,6 +11,13 @@ import {
   type Filter,
   type MongoClient,
 } from 'mongodb';
+import {
+  toClientModel,
+  toCollectionModel,
+  WriteRefused,
+  type ListedWrite,
+  type WriteList,
+} from './write-list';
 
 /** One attempt of a transaction. */
 interface Attempt {
@@ -61,6 +71,12 @@ export interface Transactions {
    * does not prevent the others; `run` then rejects with its error, although the transaction is committed.
    */
   afterCommit(effect: () => Promise<void>): Promise<void>;
+  /**
+   * Writes to several collections: with one command, on a server that has `bulkWrite` (MongoDB 8.0 and the embedded
+   * store), and otherwise with one or more for each collection. Part of the caller's transaction.
+   * @throws WriteRefused for the first write that the server refuses.
+   */
+  write(list: WriteList<unknown>): Promise<void>;
   /** Runs work outside of the transaction of its caller. */
   outside<Result>(work: () => Result): Result;
   /**
@@ -70,9 +86,11 @@ export interface Transactions {
   settled(): Promise<void> | undefined;
 }
 
-export async function createTransactions(client: MongoClient): Promise<Transactions> {
+/** @param useBulkWrite false writes lists with one command for each collection, as on servers without `bulkWrite`. */
+export async function createTransactions(client: MongoClient, useBulkWrite = true): Promise<Transactions> {
   const hello = await client.db('admin').command({ hello: 1 });
   const supported = 'setName' in hello || hello['msg'] === 'isdbgrid';
+  const hasBulkWrite = useBulkWrite && (await supportsBulkWrite(client, Number(hello['maxWireVersion'])));
   return {
     supported,
     run: async (work) => {
@@ -105,9 +123,67 @@ export async function createTransactions(client: MongoClient): Promise<Transacti
       attempt.effects.push(() => currentAttempt.run(undefined, effect));
       return Promise.resolve();
     },
+    write: async (list) => {
+      if (hasBulkWrite) await writeTogether(client, list.all);
+      else for (const writes of list.collections) await writeToCollection(writes);
+    },
     outside: (work) => currentAttempt.run(undefined, work),
     settled: () => current()?.settled,
   };
+}
+
+/** The wire version of MongoDB 8.0. */
+const BULK_WRITE_WIRE_VERSION = 25;
+const INVALID_LENGTH = 16;
+
+/**
+ * Whether the server has the `bulkWrite` command. A server of version 8.0 refuses it as long as its feature compatibility
+ * version is an older one. Then the answer to a command without operations is another error.
+ */
+async function supportsBulkWrite(client: MongoClient, wireVersion: number): Promise<boolean> {
+  if (!(wireVersion >= BULK_WRITE_WIRE_VERSION)) return false;
+  try {
+    await client.db('admin').command({ bulkWrite: 1, ops: [], nsInfo: [] });
+    return true;
+  } catch (error) {
+    if (error instanceof MongoServerError) return error.code === INVALID_LENGTH;
+    throw error;
+  }
+}
+
+/** Sends writes to several collections as one command. */
+async function writeTogether(client: MongoClient, writes: readonly ListedWrite<unknown>[]): Promise<void> {
+  if (writes.length === 0) return;
+  const models = writes.map(toClientModel);
+  const attempt = current();
+  const watchers = new Set(writes.flatMap(({ collection }) => watcherOf(collection) ?? []));
+  for (const watcher of watchers) attempt?.watchers.add(watcher);
+  const session = attempt?.session;
+  try {
+    if (session) await serialised(attempt, () => client.bulkWrite(models, { session }));
+    else await client.bulkWrite(models);
+  } catch (error) {
+    if (!(error instanceof MongoClientBulkWriteError)) throw error;
+    const [first] = error.writeErrors;
+    const refused = first && writes[first[0]];
+    if (refused) throw new WriteRefused(refused, first[1], error);
+    // The driver wraps the error of a command. Only the error itself says whether the transaction may run again.
+    throw error.cause ?? error;
+  } finally {
+    if (!session) for (const watcher of watchers) watcher();
+  }
+}
+
+/** Sends writes to one collection. */
+async function writeToCollection(writes: readonly ListedWrite<unknown>[]): Promise<void> {
+  try {
+    await writes[0]!.collection.bulkWrite(writes.map(toCollectionModel));
+  } catch (error) {
+    const [first] = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : [];
+    const refused = first && writes[first.index];
+    if (refused) throw new WriteRefused(refused, { code: first.code, message: first.errmsg ?? '' }, error);
+    throw error;
+  }
 }
 
 interface Done<Result> {
@@ -173,6 +249,12 @@ const OPTIONS_AT: Partial<Record<keyof Collection, number>> = {
 
 /** The property of a collection that locks a document. */
 const LOCK = Symbol('lock');
+/** The property of a collection that runs after each write to it. */
+const WRITTEN = Symbol('written');
+
+function watcherOf(collection: Collection): (() => void) | undefined {
+  return (collection as unknown as { [WRITTEN]?: () => void })[WRITTEN];
+}
 
 type Locking<Schema> = (filter: Filter<Schema>) => Promise<Schema | null>;
 
@@ -226,6 +308,7 @@ export function inTransactions<Schema extends Document>(
 ): Collection<Schema> {
   return new Proxy(collection, {
     get(target, name) {
+      if (name === WRITTEN) return written;
       if (name === LOCK) return lockingOf(target as unknown as Collection);
       const value: unknown = Reflect.get(target, name, target);
       const optionsAt = OPTIONS_AT[name as keyof Collection];

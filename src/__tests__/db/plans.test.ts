@@ -20,7 +20,8 @@ beforeAll(async () => {
   server = await startTestServer({}, { monitorCommands: true, clock });
   const { client } = server.context.database.db;
   client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
-    if (QUERIES.has(commandName)) commands.push(command);
+    if (commandName === 'bulkWrite') commands.push(...updatesOf(command));
+    else if (QUERIES.has(commandName)) commands.push(command);
   });
 });
 afterAll(() => server.close());
@@ -419,6 +420,16 @@ function winningPlansOf(explained: unknown): unknown[] {
   return Object.entries(explained).flatMap(([key, value]) =>
     key === 'winningPlan' ? [value] : winningPlansOf(value),
   );
+}
+
+/** The updates of a `bulkWrite`, as the commands that do the same for one collection. */
+function updatesOf({ ops, nsInfo }: Document): Document[] {
+  return ops
+    .filter(({ update }: Document) => update !== undefined)
+    .map(({ update, filter: q, updateMods: u, multi, upsert = false }: Document) => {
+      const { ns } = nsInfo[update];
+      return { update: ns.slice(ns.indexOf('.') + 1), updates: [{ q, u, multi, upsert }] };
+    });
 }
 
 /** One command for each write of a batch, because explain accepts one at a time. */

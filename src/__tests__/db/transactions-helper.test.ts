@@ -1,5 +1,6 @@
 import { ObjectId, type Collection } from 'mongodb';
-import { inTransactions, type Transactions } from '../../db/transaction';
+import { createTransactions, inTransactions, type Transactions } from '../../db/transaction';
+import { WriteList, WriteRefused } from '../../db/write-list';
 import { KeyedQueue } from '../../services/kernel/keyed-queue';
 import { startTestServer, type TestServer } from '../fixtures/server';
 
@@ -389,5 +390,130 @@ describe('the queue of a channel', () => {
     expect(tries).toBe(2);
     expect(await seen.findOne({ _id: 1 })).toEqual({ _id: 1, n: 11 });
     await expect(queue.add(channelId, 'next')).resolves.toBe('next');
+  });
+});
+
+describe.each([
+  ['one command', true],
+  ['one command for each collection', false],
+])('a list of writes, sent with %s', (_, useBulkWrite) => {
+  let own: Transactions;
+  let others: Collection<Item>;
+  let writes: WriteList<string>;
+  let noticed: string[];
+  const notice = (name: string) => () => void noticed.push(name);
+  beforeAll(async () => {
+    own = await createTransactions(seen.db.client, useBulkWrite);
+  });
+  beforeEach(async () => {
+    await seen.db.collection('others').deleteMany({});
+    noticed = [];
+    others = inTransactions(seen.db.collection<Item>('others'), notice('others'));
+    items = inTransactions(seen, notice('items'));
+    writes = new WriteList('first');
+  });
+  const refusal = async () => {
+    const error: unknown = await own.run(() => own.write(writes)).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(WriteRefused);
+    return error as WriteRefused<string>;
+  };
+
+  test('writes to all collections in one transaction, and calls their watchers', async () => {
+    writes.insert(others, { _id: 1, n: 1 });
+    writes.insert(items, { _id: 3, n: 3 });
+    writes.upsert(others, { _id: 2 }, { $inc: { n: 5 } });
+    writes.updateRequired(items, { _id: 1, n: 0 }, { $inc: { n: 1 } });
+    writes.updateOne(items, { _id: 9 }, { $set: { n: 9 } });
+    writes.updateMany(items, {}, { $inc: { n: 10 } });
+    const work = own.run(async () => {
+      await own.write(writes);
+      expect(await others.find().sort({ _id: 1 }).toArray()).toEqual([
+        { _id: 1, n: 1 },
+        { _id: 2, n: 5 },
+      ]);
+      expect(await own.outside(stored)).toHaveLength(2);
+      expect(noticed).toEqual([]);
+    });
+    await work;
+    expect(await stored()).toEqual([
+      [1, 11],
+      [2, 10],
+      [3, 13],
+    ]);
+    expect(noticed.sort()).toEqual(['items', 'others']);
+  });
+
+  test('writes outside of a transaction, too', async () => {
+    writes.insert(others, { _id: 1, n: 1 });
+    writes.updateOne(items, { _id: 1 }, { $set: { n: 7 } });
+    await own.write(writes);
+    expect(await stored()).toContainEqual([1, 7]);
+    expect(noticed.sort()).toEqual(['items', 'others']);
+    await own.write(new WriteList('empty'));
+  });
+
+  test('takes the order of the collections that it is given', async () => {
+    writes.inOrder([items, others]);
+    writes.insert(others, { _id: 1, n: 1 });
+    writes.insert(others, { _id: 1, n: 2 });
+    writes.updateOne(items, { _id: 1 }, { $set: { n: 7 } });
+    await expect(own.write(writes)).rejects.toMatchObject({ duplicateIndex: '_id_' });
+    // Without a transaction, what comes before the refused write is written.
+    expect(await stored()).toContainEqual([1, 7]);
+    expect(await others.find().toArray()).toEqual([{ _id: 1, n: 1 }]);
+  });
+
+  test.each([
+    ['is in another state', { _id: 2, n: 5 }],
+    ['does not exist', { _id: 8, n: 0 }],
+  ])('is refused as a whole if a required document %s', async (_reason, filter) => {
+    writes.insert(others, { _id: 1, n: 1 });
+    writes.updateRequired(items, { _id: 1, n: 0 }, { $inc: { n: 1 } });
+    writes.group = 'second';
+    writes.updateRequired(items, filter, { $inc: { n: 1 } });
+    expect(await refusal()).toMatchObject({ isUnmatched: true, write: { group: 'second' } });
+    expect([await stored(), await others.countDocuments()]).toEqual([
+      [
+        [1, 0],
+        [2, 0],
+      ],
+      0,
+    ]);
+  });
+
+  test('is refused as a whole by a unique index, and names the write', async () => {
+    writes.insert(others, { _id: 1, n: 1 });
+    writes.insert(items, { _id: 3, n: 1 });
+    writes.group = 'second';
+    writes.insert(items, { _id: 2, n: 1 });
+    expect(await refusal()).toMatchObject({
+      isUnmatched: false,
+      duplicateIndex: '_id_',
+      write: { group: 'second' },
+    });
+    expect(await others.countDocuments()).toBe(0);
+  });
+
+  test('is written again after a conflict with another transaction', async () => {
+    const { opened, open } = gate();
+    const { opened: locked, open: lock } = gate();
+    const other = own.run(async () => {
+      await add(1);
+      lock();
+      await opened;
+    });
+    await locked;
+    let attempts = 0;
+    const work = own.run(async () => {
+      const one = new WriteList('first');
+      one.insert(others, { _id: 1, n: 1 });
+      one.updateRequired(items, { _id: 1 }, { $inc: { n: 1 } });
+      if (attempts++ > 0) open();
+      await own.write(one);
+    });
+    await Promise.all([work, other]);
+    expect(attempts).toBeGreaterThan(1);
+    expect(await stored()).toContainEqual([1, 2]);
+    expect(await others.countDocuments()).toBe(1);
   });
 });

@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
+import type { WriteList } from '../../db/write-list';
 import {
   isImage,
   toStoredAttachment,
@@ -20,9 +21,6 @@ const BATCH_SIZE = 100;
 
 /** The part of a message that refers to files. */
 type WithAttachments = Pick<MessageDocument, 'attachments'>;
-
-/** An upload that a message refers to no longer exists, or belongs to another message. */
-export class AttachmentUnavailable extends Error {}
 
 /**
  * Attaches files to messages. A message refers to its files; an upload counts the messages that refer to it (`uses`), so
@@ -45,25 +43,20 @@ export class Attachments {
   }
 
   /**
-   * Counts the references of messages that are about to be written. Part of the transaction that writes them, before it
-   * does. A forwarded message shares files with other messages; every file of another message must be unused.
-   * @throws AttachmentUnavailable
+   * Counts the references of messages that are about to be written, in the writes that write them. A forwarded message
+   * shares files with other messages; every file of another message must be unused. The writes are refused if an upload
+   * no longer exists, or belongs to another message.
    */
-  async claim(
+  claim(
+    writes: WriteList<unknown>,
     messages: readonly (WithAttachments & Pick<MessageDocument, 'forwardedFrom'>)[],
-  ): Promise<void> {
-    const fresh = uploadIdsOf(messages.filter(({ forwardedFrom }) => !forwardedFrom));
+  ): void {
     const { uploads } = this.collections;
-    if (fresh.length > 0) {
-      const first = { $set: { uses: 1, reservedFor: null } };
-      const { matchedCount } = await uploads.updateMany({ _id: { $in: fresh }, uses: 0 }, first);
-      if (matchedCount !== fresh.length) throw new AttachmentUnavailable();
-    }
-    const again = messages.filter(({ forwardedFrom }) => forwardedFrom);
-    for (const [times, ids] of groupByCount(uploadIdsOf(again))) {
-      const more = { $inc: { uses: times } };
-      const { matchedCount } = await uploads.updateMany({ _id: { $in: ids }, uses: { $gt: 0 } }, more);
-      if (matchedCount !== ids.length) throw new AttachmentUnavailable();
+    for (const { attachments = [], forwardedFrom } of messages) {
+      for (const { uploadId: _id } of attachments) {
+        if (forwardedFrom) writes.updateRequired(uploads, { _id, uses: { $gt: 0 } }, { $inc: { uses: 1 } });
+        else writes.updateRequired(uploads, { _id, uses: 0 }, { $set: { uses: 1, reservedFor: null } });
+      }
     }
   }
 

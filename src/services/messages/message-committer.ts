@@ -1,20 +1,11 @@
-import { MongoBulkWriteError, type ObjectId } from 'mongodb';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Collections } from '../../db/collections';
-import { duplicateIndex } from '../../db/mongodb';
 import type { Transactions } from '../../db/transaction';
-import type { ChannelDocument } from '../../models/channel.model';
-import type { MessageDocument } from '../../models/message.model';
-import type { NotificationDocument } from '../../models/notifications/notification.model';
-import { AttachmentUnavailable, type Attachments } from '../files/attachments';
+import { WriteRefused } from '../../db/write-list';
 import { METRICS } from '../kernel/metrics';
 import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
-import type { ReadMarkers } from '../reading/read-markers';
-import { searchFieldsOf } from '../search/search-terms';
-import type { MentionNotifications } from './mention-notifications';
-import type { ChannelBatch, ComposedMessage, WrittenBatch } from './message-batch';
-import type { SlowMode } from './slow-mode';
-import { ThreadRoots } from './thread-roots';
+import type { BatchWrite, BatchWrites, Refusal } from './batch-writes';
+import type { ChannelBatch, WrittenBatch } from './message-batch';
 
 /** The most messages in one transaction, unless a single batch has more. */
 const MAX_MESSAGES = 512;
@@ -23,14 +14,15 @@ const CONCURRENT_TRANSACTIONS = 2;
 
 /**
  * The unique indexes that refuse a message which has been written: by another send, or by an earlier attempt of this one
- * whose outcome was lost, since it keeps its id.
+ * whose outcome was lost, since it keeps its id. And the one that refuses a follow of a thread which was not there yet
+ * when the batch was planned.
  */
-const SENT_BEFORE: readonly string[] = ['sender_client_id_unique', '_id_'];
+const REFUSING_INDEXES: readonly string[] = ['sender_client_id_unique', '_id_', 'thread_user_unique'];
 
 /** The result of a batch. */
 export type BatchOutcome =
   | { kind: 'written'; batch: WrittenBatch }
-  /** Nothing was written: the channel is no longer in the state on which the batch was decided. */
+  /** Nothing was written: the channel, or who follows a thread of it, is no longer as it was when the batch was decided. */
   | { kind: 'channel_changed' }
   /**
    * Nothing was written: a message with one of these client message ids exists, or an upload has been attached to another
@@ -48,11 +40,7 @@ interface Waiting {
 export interface MessageCommitterDeps {
   collections: Collections;
   transactions: Transactions;
-  attachments: Attachments;
-  markers: ReadMarkers;
-  roots: ThreadRoots;
-  slowMode: SlowMode;
-  mentionNotifications: MentionNotifications;
+  batchWrites: BatchWrites;
   telemetry: Telemetry;
 }
 
@@ -115,12 +103,14 @@ export class MessageCommitter {
   /** Writes batches together, without those that cannot be written. Settles all of them. */
   private async commit(batches: Waiting[]): Promise<void> {
     const start = performance.now();
+    const { transactions, batchWrites } = this.deps;
     let attempts = 0;
     try {
-      const written = await this.deps.transactions.run(async () => {
+      const { writes, written } = await batchWrites.plan(batches.map(({ batch }) => batch));
+      await transactions.run(async () => {
         // Of several batches it is not known which one is in conflict with another writer.
         if (++attempts > 1 && batches.length > 1) throw new Conflict();
-        return this.insert(batches.map(({ batch }) => batch));
+        await transactions.write(writes);
       });
       this.record(written, performance.now() - start);
       batches.forEach(({ resolve }, index) => resolve({ kind: 'written', batch: written[index]! }));
@@ -157,11 +147,13 @@ export class MessageCommitter {
 
   /** Finds which batches cannot be written because of an error; undefined if that is not known. */
   private async findFailed(batches: ChannelBatch[], error: unknown): Promise<Unwritable | undefined> {
-    if (error instanceof Unwritable) return error;
-    if (error instanceof ChannelsChanged) return this.findChanged(batches);
-    if (!SENT_BEFORE.includes(duplicateIndex(error) ?? '')) return undefined;
-    const index = batches.length === 1 ? 0 : batchOfFirstError(batches, error);
-    return index === undefined ? undefined : new Unwritable('sent_before', new Set([index]));
+    if (!(error instanceof WriteRefused)) return undefined;
+    const { write, isUnmatched, duplicateIndex } = error as WriteRefused<BatchWrite>;
+    const { batch, refusal: kind } = write.group;
+    const { channels } = this.deps.collections;
+    if (isUnmatched && write.collection.namespace === channels.namespace) return this.findChanged(batches);
+    if (!isUnmatched && !REFUSING_INDEXES.includes(duplicateIndex ?? '')) return undefined;
+    return { kind, indexes: new Set([batch]) };
   }
 
   private record(written: WrittenBatch[], milliseconds: number): void {
@@ -173,61 +165,10 @@ export class MessageCommitter {
     this.durations.record({}, milliseconds / 1000);
   }
 
-  /** Writes batches in the transaction of the caller. @throws Unwritable */
-  private async insert(batches: ChannelBatch[]): Promise<WrittenBatch[]> {
-    const { collections, attachments, markers } = this.deps;
-    for (const [index, { messages }] of batches.entries()) {
-      await attachments.claim(messages.map(({ content }) => content)).catch((error: unknown) => {
-        throw error instanceof AttachmentUnavailable
-          ? new Unwritable('sent_before', new Set([index]))
-          : error;
-      });
-    }
-    const createdAt = new Date();
-    const numbered = batches.map((batch) => numberBatch(batch, createdAt));
-    await this.reserve(batches, numbered);
-    const documents = numbered.flatMap(({ created }) => created);
-    await collections.messages.insertMany(documents);
-    await markers.advanceSenders(documents);
-    const direct = batches
-      .filter(({ channel }) => channel.kind === 'direct')
-      .map(({ channel }) => channel._id);
-    if (direct.length > 0) {
-      await collections.channelActivity.updateMany(
-        { channelId: { $in: direct } },
-        { $set: { activeAt: createdAt } },
-      );
-    }
-    const written: WrittenBatch[] = [];
-    for (const [index, { channel, created, firstRootRevision }] of numbered.entries()) {
-      const { roots, follows } = await this.deps.roots.recordReplies(created, firstRootRevision);
-      const notifications = await this.storeNotifications(channel, created);
-      await this.deps.slowMode.recordSends(channel, batches[index]!.slowedSenders, createdAt);
-      written.push({ channel, created, roots, follows, notifications });
-    }
-    return written;
-  }
-
-  /** Counts the messages of the batches in their channels. @throws ChannelsChanged if a channel is in another state */
-  private async reserve(batches: ChannelBatch[], numbered: NumberedBatch[]): Promise<void> {
-    const { channels } = this.deps.collections;
-    const { matchedCount } = await channels.bulkWrite(
-      batches.map(({ channel: { _id, revision, mainSeq } }, index) => {
-        const { seq, ...after } = numbered[index]!.channel;
-        return {
-          updateOne: {
-            filter: { _id, revision, mainSeq },
-            update: { $set: { seq, mainSeq: after.mainSeq, revision: after.revision } },
-          },
-        };
-      }),
-    );
-    if (matchedCount < batches.length) throw new ChannelsChanged();
-  }
-
   /** Finds the batches whose channel is no longer in the state on which they were decided. */
   private async findChanged(batches: ChannelBatch[]): Promise<Unwritable | undefined> {
-    if (batches.length === 1) return new Unwritable('channel_changed', new Set([0]));
+    const kind = 'channel_changed';
+    if (batches.length === 1) return { kind, indexes: new Set([0]) };
     const ids = batches.map(({ channel }) => channel._id);
     const { channels } = this.deps.collections;
     const found = await channels
@@ -238,91 +179,16 @@ export class MessageCommitter {
       const { revision, mainSeq } = current.get(channel._id.toHexString()) ?? {};
       return revision === channel.revision && mainSeq === channel.mainSeq ? [] : [index];
     });
-    return changed.length > 0 ? new Unwritable('channel_changed', new Set(changed)) : undefined;
-  }
-
-  private async storeNotifications(
-    channel: ChannelDocument,
-    created: MessageDocument[],
-  ): Promise<NotificationDocument[]> {
-    const notifications: NotificationDocument[] = [];
-    for (const document of created) {
-      if (document.mentionIds ?? document.mentionsEveryone) {
-        notifications.push(...(await this.deps.mentionNotifications.store(channel, document)));
-      }
-    }
-    return notifications;
+    return changed.length > 0 ? { kind, indexes: new Set(changed) } : undefined;
   }
 }
 
 /** Another writer has changed a document that one of several batches writes. */
 class Conflict extends Error {}
 
-/** Some channels are no longer in the state on which the batches were decided. */
-class ChannelsChanged extends Error {}
-
 /** Some batches of a transaction cannot be written as they are. */
-class Unwritable extends Error {
-  constructor(
-    readonly kind: 'channel_changed' | 'sent_before',
-    /** The indexes of these batches. */
-    readonly indexes: ReadonlySet<number>,
-  ) {
-    super(kind);
-  }
-}
-
-/** Returns the index of the batch whose message was refused by the database; undefined if that is not known. */
-function batchOfFirstError(batches: ChannelBatch[], error: unknown): number | undefined {
-  if (!(error instanceof MongoBulkWriteError)) return undefined;
-  const [first] = [error.writeErrors].flat();
-  if (!first) return undefined;
-  let end = 0;
-  return batches.findIndex(({ messages }) => first.index < (end += messages.length));
-}
-
-/** A batch whose messages have their numbers. */
-interface NumberedBatch {
-  /** The channel after the batch. */
-  channel: ChannelDocument;
-  created: MessageDocument[];
-  /** The revision for the first root of a thread with replies in the batch; further roots take the next ones. */
-  firstRootRevision: number;
-}
-
-function numberBatch({ channel, messages }: ChannelBatch, createdAt: Date): NumberedBatch {
-  let { seq, mainSeq, revision } = channel;
-  const created = messages.map((message) => {
-    if (message.content.threadId === undefined) mainSeq++;
-    return newMessage(channel._id, message, { seq: ++seq, mainSeq, revision: ++revision }, createdAt);
-  });
-  const rootCount = ThreadRoots.idsOf(created).length;
-  return {
-    channel: { ...channel, seq, mainSeq, revision: revision + rootCount },
-    created,
-    firstRootRevision: revision + 1,
-  };
-}
-
-function newMessage(
-  channelId: ObjectId,
-  { _id, draft: { sender, clientMessageId, digest }, content }: ComposedMessage,
-  numbers: Pick<MessageDocument, 'seq' | 'mainSeq' | 'revision'>,
-  createdAt: Date,
-): MessageDocument {
-  return {
-    _id,
-    channelId,
-    ...numbers,
-    senderId: sender.userId,
-    clientMessageId,
-    sentDigest: digest,
-    ...content,
-    search: content.call
-      ? null
-      : searchFieldsOf(content.body, sender.userId.toHexString(), content.attachments),
-    createdAt,
-    editedAt: null,
-    deletedAt: null,
-  };
+interface Unwritable {
+  kind: Refusal;
+  /** The indexes of these batches. */
+  indexes: ReadonlySet<number>;
 }

@@ -11,6 +11,7 @@ import { BookmarkService } from './bookmark.service';
 import { MentionNotifications } from './mention-notifications';
 import { Mentions } from './mentions';
 import { MessageChanges } from './message-changes';
+import { BatchWrites } from './batch-writes';
 import { MessageCommitter } from './message-committer';
 import { MessageComposer, type MessageDraft } from './message-composer';
 import { MessageEraser } from './message-eraser';
@@ -48,7 +49,6 @@ export function createMessages(kernel: Kernel, needs: Needs) {
   const slowMode = new SlowMode(collections);
   const mentions = new Mentions(collections, access);
   const mentionNotifications = new MentionNotifications(access, audiences, notifications);
-  const roots = new ThreadRoots(collections);
   const composer = new MessageComposer(collections, access, mentions, attachments);
   const writer = new MessageWriter({
     ...kernel,
@@ -56,11 +56,14 @@ export function createMessages(kernel: Kernel, needs: Needs) {
     preparation: new SendPreparation(access, slowMode, composer),
     committer: new MessageCommitter({
       ...kernel,
-      attachments,
-      markers,
-      roots,
-      slowMode,
-      mentionNotifications,
+      batchWrites: new BatchWrites({
+        collections,
+        attachments,
+        markers,
+        roots: new ThreadRoots(collections),
+        slowMode,
+        mentionNotifications,
+      }),
     }),
     publisher: new MessagePublisher({ access, rights, notifications, bus }),
   });

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { WriteList } from '../../db/write-list';
 import type { ChannelDocument } from '../../models/channel.model';
 import { AppError } from '../../utils/errors';
 import type { ChannelAccess } from '../access/access';
@@ -25,14 +26,15 @@ export class SlowMode {
     return new Map(waiting);
   }
 
-  /** Records that these users have written, in the transaction that inserts their messages. */
-  async recordSends({ _id: channelId }: ChannelDocument, senderIds: ObjectId[], sentAt: Date): Promise<void> {
-    if (senderIds.length === 0) return;
-    await this.collections.slowModeMarks.bulkWrite(
-      senderIds.map((userId) => ({
-        updateOne: { filter: { channelId, userId }, update: { $set: { sentAt } }, upsert: true },
-      })),
-    );
+  /** Records that these users have written, in the writes that insert their messages. */
+  recordSends(
+    writes: WriteList<unknown>,
+    { _id: channelId }: ChannelDocument,
+    senderIds: ObjectId[],
+    sentAt: Date,
+  ): void {
+    const { slowModeMarks } = this.collections;
+    for (const userId of senderIds) writes.upsert(slowModeMarks, { channelId, userId }, { $set: { sentAt } });
   }
 
   /**

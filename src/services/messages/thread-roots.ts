@@ -1,5 +1,6 @@
-import { ObjectId, type AnyBulkWriteOperation } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { WriteList } from '../../db/write-list';
 import type { MessageDocument } from '../../models/message.model';
 import type { ThreadFollowDocument } from '../../models/messages/thread.model';
 
@@ -8,9 +9,21 @@ export const newFollowId = () => new ObjectId();
 
 /** The documents that replies have changed. */
 interface ReplyEffects {
+  /** The updated roots, in the order of their revisions. */
   roots: MessageDocument[];
+  /** The follows of users who did not follow the thread before. */
   follows: ThreadFollowDocument[];
 }
+
+/** The threads of replies, as they are before these. */
+export interface Threads {
+  /** By id in hexadecimal digits. */
+  roots: ReadonlyMap<string, MessageDocument>;
+  /** The follows of the authors of the roots and of the replies, by thread and user. */
+  follows: ReadonlyMap<string, ThreadFollowDocument>;
+}
+
+const NO_THREADS: Threads = { roots: new Map(), follows: new Map() };
 
 /** Updates the root messages and the followers of threads when replies are written. */
 export class ThreadRoots {
@@ -24,67 +37,87 @@ export class ThreadRoots {
     return [...new Map(roots).values()];
   }
 
-  /**
-   * Counts new replies at their roots. The authors of replies become followers of the thread, and so do the authors of
-   * the roots unless they have unfollowed it. Part of the transaction that inserts the replies.
-   * @param firstRevision the revision of the first root in the order of `ThreadRoots.idsOf`; the others take the next ones.
-   * @returns the updated roots, in the order of their revisions, and the new follows.
-   */
-  async recordReplies(replies: readonly MessageDocument[], firstRevision: number): Promise<ReplyEffects> {
-    const ids = ThreadRoots.idsOf(replies);
-    if (ids.length === 0) return { roots: [], follows: [] };
-    await this.collections.messages.bulkWrite(
-      ids.map((_id, index): AnyBulkWriteOperation<MessageDocument> => {
-        const ownReplies = replies.filter(({ threadId }) => threadId?.equals(_id));
-        return {
-          updateOne: {
-            filter: { _id },
-            update: {
-              $inc: { replyCount: ownReplies.length },
-              $set: { lastReplyAt: ownReplies.at(-1)!.createdAt, revision: firstRevision + index },
-            },
-          },
-        };
-      }),
-    );
-    const roots = await this.collections.messages
-      .find({ _id: { $in: ids } })
-      .sort({ revision: 1 })
+  /** Reads the threads of replies in any channels. Two reads; none if there are no replies. */
+  async find(messages: readonly MessageDocument[]): Promise<Threads> {
+    const ids = ThreadRoots.idsOf(messages);
+    if (ids.length === 0) return NO_THREADS;
+    const roots = await this.collections.messages.find({ _id: { $in: ids } }).toArray();
+    const replies = messages.filter(({ threadId }) => threadId);
+    const authors = [...roots, ...replies].map(({ senderId }) => senderId);
+    const follows = await this.collections.threadFollows
+      .find({ threadId: { $in: ids }, userId: { $in: authors } })
       .toArray();
-    return { roots, follows: await this.follow(replies, roots) };
+    return {
+      roots: new Map(roots.map((root) => [root._id.toHexString(), root])),
+      follows: new Map(follows.map((follow) => [keyOf(follow.threadId, follow.userId), follow])),
+    };
   }
 
-  private async follow(
+  /**
+   * Counts new replies at their roots, in the writes that insert the replies. The authors of replies become followers of
+   * the thread, and so do the authors of the roots unless they have unfollowed it. A follow that has changed since it was
+   * read refuses the writes; a root changes with the revision of the channel only, which the caller expects.
+   * @param replies messages of one channel, in their order; those outside of threads are passed over.
+   * @param firstRevision the revision of the first root in the order of `ThreadRoots.idsOf`; the others take the next ones.
+   */
+  recordReplies(
+    writes: WriteList<unknown>,
     replies: readonly MessageDocument[],
-    roots: readonly MessageDocument[],
-  ): Promise<ThreadFollowDocument[]> {
+    firstRevision: number,
+    threads: Threads,
+  ): ReplyEffects {
+    const effects: ReplyEffects = { roots: [], follows: [] };
+    for (const [index, _id] of ThreadRoots.idsOf(replies).entries()) {
+      const own = replies.filter(({ threadId }) => threadId?.equals(_id));
+      const lastReplyAt = own.at(-1)!.createdAt;
+      const revision = firstRevision + index;
+      writes.updateOne(
+        this.collections.messages,
+        { _id },
+        { $inc: { replyCount: own.length }, $set: { lastReplyAt, revision } },
+      );
+      const root = threads.roots.get(_id.toHexString());
+      // Retention may have removed it.
+      if (!root) continue;
+      effects.roots.push({ ...root, replyCount: (root.replyCount ?? 0) + own.length, lastReplyAt, revision });
+      effects.follows.push(...this.follow(writes, root, own, threads));
+    }
+    return effects;
+  }
+
+  /** @returns the follows of those who did not follow the thread. */
+  private follow(
+    writes: WriteList<unknown>,
+    root: MessageDocument,
+    replies: readonly MessageDocument[],
+    { follows }: Threads,
+  ): ThreadFollowDocument[] {
     const { threadFollows } = this.collections;
-    const authors = [...roots, ...replies].map(({ senderId }) => senderId);
-    const threadId = { $in: roots.map(({ _id }) => _id) };
-    const following = { threadId, userId: { $in: authors }, following: true };
-    const before = await threadFollows.find(following, { projection: { _id: 1 } }).toArray();
-    await threadFollows.bulkWrite([
-      ...roots.map(({ _id, channelId, senderId, seq }): AnyBulkWriteOperation<ThreadFollowDocument> => ({
-        updateOne: {
-          filter: { threadId: _id, userId: senderId },
-          update: { $setOnInsert: { _id: newFollowId(), channelId, following: true, readSeq: seq } },
-          upsert: true,
-        },
-      })),
-      ...replies.map(
-        ({ threadId, channelId, senderId, seq }): AnyBulkWriteOperation<ThreadFollowDocument> => ({
-          updateOne: {
-            filter: { threadId: threadId!, userId: senderId },
-            update: {
-              $setOnInsert: { _id: newFollowId(), channelId },
-              $set: { following: true },
-              $max: { readSeq: seq },
-            },
-            upsert: true,
-          },
-        }),
-      ),
-    ]);
-    return threadFollows.find({ ...following, _id: { $nin: before.map(({ _id }) => _id) } }).toArray();
+    const { _id: threadId, channelId } = root;
+    const followers = new Map<string, { userId: ObjectId; readSeq: number }>();
+    if (!follows.has(keyOf(threadId, root.senderId))) {
+      followers.set(root.senderId.toHexString(), { userId: root.senderId, readSeq: root.seq });
+    }
+    // A later reply of the same author has a higher number.
+    for (const { senderId, seq } of replies) {
+      followers.set(senderId.toHexString(), { userId: senderId, readSeq: seq });
+    }
+    return [...followers.values()].flatMap(({ userId, readSeq }) => {
+      const known = follows.get(keyOf(threadId, userId));
+      if (!known) {
+        const follow = { _id: newFollowId(), userId, channelId, threadId, following: true, readSeq };
+        writes.insert(threadFollows, follow);
+        return [follow];
+      }
+      const { _id, following } = known;
+      writes.updateRequired(
+        threadFollows,
+        { _id, following },
+        { $set: { following: true }, $max: { readSeq } },
+      );
+      return following ? [] : [{ ...known, following: true, readSeq: Math.max(known.readSeq, readSeq) }];
+    });
   }
 }
+
+const keyOf = (threadId: ObjectId, userId: ObjectId) => `${threadId.toHexString()} ${userId.toHexString()}`;

@@ -1,6 +1,7 @@
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
+import type { WriteList } from '../../db/write-list';
 import {
   NOTIFICATION_RULES,
   toNotification,
@@ -31,6 +32,9 @@ export interface Notice {
   messageId?: ObjectId;
   text?: string;
 }
+
+/** The content of the notifications of a message that mentions users. */
+export type MentionNotice = Notice & { kind: 'mention'; actorId: ObjectId; channelId: ObjectId };
 
 /** What is to be published of a notification. */
 type PreparedNotification = DomainEventOf<'notification.created'>;
@@ -66,32 +70,39 @@ export class NotificationService {
   /** As `notify`, without publishing, for callers that publish another event first. */
   async store(userIds: readonly ObjectId[], notice: Notice): Promise<NotificationDocument[]> {
     const { kind, actorId } = notice;
-    const { fromBlocked, namesActor, repeatable } = NOTIFICATION_RULES[kind];
+    const { fromBlocked, repeatable } = NOTIFICATION_RULES[kind];
     // Counted before blocks are applied: a limit that is never reached would reveal a block.
     const admitted = repeatable ? await this.withinLimit(actorId, userIds) : userIds;
     const blockers =
       actorId && fromBlocked !== 'everything'
         ? await this.deps.blocks.findBlockers(actorId, admitted)
         : new Set<string>();
-    const isBlocked = (userId: ObjectId) => blockers.has(userId.toHexString());
-    const recipients = fromBlocked === 'nothing' ? admitted.filter((id) => !isBlocked(id)) : admitted;
-    if (recipients.length === 0) return [];
-    const createdAt = new Date();
-    const documents = recipients.map((userId): NotificationDocument => ({
-      _id: new ObjectId(),
-      userId,
-      kind,
-      actorId: namesActor && !isBlocked(userId) ? actorId : null,
-      groupId: notice.groupId ?? null,
-      channelId: notice.channelId ?? null,
-      messageId: notice.messageId ?? null,
-      text: isBlocked(userId) ? '' : (notice.text ?? ''),
-      createdAt,
-      readAt: null,
-    }));
+    const documents = documentsOf(admitted, blockers, notice);
+    if (documents.length === 0) return [];
     if (repeatable) await this.replaceUnread(documents);
     await this.deps.collections.notifications.insertMany(documents);
     return documents;
+  }
+
+  /**
+   * Composes the notifications of mentions, with two reads for all of them. `insert` writes them.
+   * @returns the notifications for each message.
+   */
+  async composeMentions(
+    mentions: readonly { userIds: ObjectId[]; notice: MentionNotice }[],
+  ): Promise<NotificationDocument[][]> {
+    const [willing, blockers] = await Promise.all([
+      this.filterAllWilling(mentions.map(({ userIds, notice: { channelId } }) => ({ channelId, userIds }))),
+      this.deps.blocks.findBlockersOfAll(
+        mentions.map(({ userIds, notice: { actorId } }) => ({ blockedId: actorId, userIds })),
+      ),
+    ]);
+    return mentions.map(({ notice }, index) => documentsOf(willing[index]!, blockers[index]!, notice));
+  }
+
+  /** Adds composed notifications to the writes of the caller, who publishes them. */
+  insert(writes: WriteList<unknown>, documents: readonly NotificationDocument[]): void {
+    for (const document of documents) writes.insert(this.deps.collections.notifications, document);
   }
 
   /** Returns the users whom the actor may still notify within this hour, and counts it. */
@@ -166,17 +177,37 @@ export class NotificationService {
 
   /** Returns the users who have not turned notifications off: in this channel, or else in general. */
   async filterWilling(channelId: ObjectId, userIds: ObjectId[]): Promise<ObjectId[]> {
-    if (userIds.length === 0) return [];
+    const [willing = []] = await this.filterAllWilling([{ channelId, userIds }]);
+    return willing;
+  }
+
+  /** As `filterWilling`, for users of several channels: one list for each entry. */
+  private async filterAllWilling(
+    entries: readonly { channelId: ObjectId; userIds: ObjectId[] }[],
+  ): Promise<ObjectId[][]> {
+    const asked = entries.filter(({ userIds }) => userIds.length > 0);
+    if (asked.length === 0) return entries.map(() => []);
     const { channelSettings, preferences } = this.deps.collections;
+    const $or = asked.map(({ channelId, userIds }) => ({ channelId, userId: { $in: userIds } }));
     const [own, general] = await Promise.all([
-      channelSettings.find({ channelId, userId: { $in: userIds } }).toArray(),
-      preferences.find({ _id: { $in: userIds } }).toArray(),
+      channelSettings.find({ $or }).toArray(),
+      preferences.find({ _id: { $in: asked.flatMap(({ userIds }) => userIds) } }).toArray(),
     ]);
-    const levels = new Map([
-      ...general.map((one) => [one._id.toHexString(), toPreferences(one).notificationLevel] as const),
-      ...own.map((one) => [one.userId.toHexString(), one.notificationLevel] as const),
-    ]);
-    return userIds.filter((id) => levels.get(id.toHexString()) !== 'none');
+    const inGeneral = new Map(
+      general.map((one) => [one._id.toHexString(), toPreferences(one).notificationLevel]),
+    );
+    const inChannel = new Map(
+      own.map(({ channelId, userId, notificationLevel }) => [
+        `${channelId.toHexString()} ${userId.toHexString()}`,
+        notificationLevel,
+      ]),
+    );
+    return entries.map(({ channelId, userIds }) =>
+      userIds.filter((userId) => {
+        const id = userId.toHexString();
+        return (inChannel.get(`${channelId.toHexString()} ${id}`) ?? inGeneral.get(id)) !== 'none';
+      }),
+    );
   }
 
   private publish(event: PreparedNotification): Promise<void> {
@@ -325,6 +356,34 @@ export class NotificationService {
   countUnread(userId: ObjectId): Promise<number> {
     return this.deps.collections.notifications.countDocuments({ userId, readAt: null });
   }
+}
+
+/** The notifications for these users. @param blockers the ids of those who have blocked its actor, in hexadecimal digits. */
+function documentsOf(
+  userIds: readonly ObjectId[],
+  blockers: ReadonlySet<string>,
+  { kind, actorId, groupId, channelId, messageId, text = '' }: Notice,
+): NotificationDocument[] {
+  const { fromBlocked, namesActor } = NOTIFICATION_RULES[kind];
+  const createdAt = new Date();
+  return userIds.flatMap((userId): NotificationDocument[] => {
+    const isBlocked = blockers.has(userId.toHexString());
+    if (isBlocked && fromBlocked === 'nothing') return [];
+    return [
+      {
+        _id: new ObjectId(),
+        userId,
+        kind,
+        actorId: namesActor && !isBlocked ? actorId : null,
+        groupId: groupId ?? null,
+        channelId: channelId ?? null,
+        messageId: messageId ?? null,
+        text: isBlocked ? '' : text,
+        createdAt,
+        readAt: null,
+      },
+    ];
+  });
 }
 
 function notificationNotFound(): AppError {

@@ -1,5 +1,6 @@
-import type { AnyBulkWriteOperation, ObjectId } from 'mongodb';
+import type { AnyBulkWriteOperation, ObjectId, UpdateFilter } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { WriteList } from '../../db/write-list';
 import type { ChannelReadDocument } from '../../models/channels/channel-summary.model';
 import type { ChannelDocument } from '../../models/channel.model';
 import { OUTSIDE_THREADS, type MessageDocument } from '../../models/message.model';
@@ -47,24 +48,17 @@ export class ReadMarkers {
     );
   }
 
-  /** Moves the markers of senders to their newest messages. Part of the transaction that inserts these. */
-  advanceSenders(messages: readonly MessageDocument[]): Promise<void> {
+  /**
+   * Moves the markers of senders to their newest messages, in the writes that insert these.
+   * @param messages of one channel, in their order.
+   */
+  advanceSenders(writes: WriteList<unknown>, messages: readonly MessageDocument[]): void {
     const main = messages.filter(({ threadId }) => threadId === undefined);
     // A later message replaces an earlier one of the same sender.
-    const newest = new Map(
-      main.map((message) => [
-        `${message.channelId.toHexString()} ${message.senderId.toHexString()}`,
-        message,
-      ]),
-    );
-    return this.advanceAll(
-      [...newest.values()].map(({ channelId, senderId, seq, mainSeq }) => ({
-        channelId,
-        userId: senderId,
-        seq,
-        mainSeq,
-      })),
-    );
+    const newest = new Map(main.map((message) => [message.senderId.toHexString(), message]));
+    for (const { channelId, senderId: userId, ...position } of newest.values()) {
+      writes.upsert(this.collections.channelReads, { channelId, userId }, advanceTo(position));
+    }
   }
 
   /** Moves a marker forward; one that is further ahead stays. @returns whether it has moved. */
@@ -182,15 +176,16 @@ export class ReadMarkers {
   ): Promise<void> {
     if (markers.length === 0) return;
     await this.collections.channelReads.bulkWrite(
-      markers.map(({ channelId, userId, seq, mainSeq }): AnyBulkWriteOperation<ChannelReadDocument> => ({
-        updateOne: {
-          filter: { channelId, userId },
-          update: { $max: { seq, mainSeq }, $set: { own: 0 }, $inc: { version: 1 } },
-          upsert: true,
-        },
+      markers.map(({ channelId, userId, ...position }): AnyBulkWriteOperation<ChannelReadDocument> => ({
+        updateOne: { filter: { channelId, userId }, update: advanceTo(position), upsert: true },
       })),
     );
   }
+}
+
+/** The update that moves a marker forward. */
+function advanceTo({ seq, mainSeq }: Pick<Marker, 'seq' | 'mainSeq'>): UpdateFilter<ChannelReadDocument> {
+  return { $max: { seq, mainSeq }, $set: { own: 0 }, $inc: { version: 1 } };
 }
 
 /** The start position of a channel, for users without a marker. */

@@ -14,6 +14,24 @@ export class Blocks {
     return new Set(rows.map(({ userId }) => userId.toHexString()));
   }
 
+  /** As `findBlockers`, for several pairs of a user and others: one set for each. One query. */
+  async findBlockersOfAll(
+    pairs: readonly { blockedId: ObjectId; userIds: readonly ObjectId[] }[],
+  ): Promise<Set<string>[]> {
+    const asked = pairs.filter(({ userIds }) => userIds.length > 0);
+    if (asked.length === 0) return pairs.map(() => new Set());
+    const $or = asked.map(({ blockedId, userIds }) => ({ blockedId, userId: { $in: [...userIds] } }));
+    const rows = await this.collections.blocks
+      .find({ $or }, { projection: { userId: 1, blockedId: 1 } })
+      .toArray();
+    return pairs.map(
+      ({ blockedId }) =>
+        new Set(
+          rows.filter((row) => row.blockedId.equals(blockedId)).map(({ userId }) => userId.toHexString()),
+        ),
+    );
+  }
+
   /** Returns which of some users a user has blocked, by id in hexadecimal digits. One query. */
   async findBlocked(userId: ObjectId, others: readonly ObjectId[]): Promise<Set<string>> {
     if (others.length === 0) return new Set();

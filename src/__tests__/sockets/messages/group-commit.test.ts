@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
-import type { CommandStartedEvent } from 'mongodb';
+import type { CommandStartedEvent, Document } from 'mongodb';
 import { ObjectId } from 'mongodb';
 import { lock } from '../../../db/transaction';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
@@ -8,13 +8,14 @@ import { METRICS } from '../../../services/kernel/metrics';
 import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
 import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
+import { upload } from '../../fixtures/uploads';
 
 let server: TestServer;
 let owner: Person;
 let members: Person[];
 let channelId: string;
 let clients: Client[];
-/** The sizes of the inserts into the message collection. */
+/** The numbers of messages that were inserted by one command. */
 let inserts: number[] = [];
 
 beforeAll(async () => {
@@ -22,7 +23,10 @@ beforeAll(async () => {
   // The first account is super admin and may do everything.
   await signUp(server.api, 'root');
   server.context.database.db.client.on('commandStarted', ({ command }: CommandStartedEvent) => {
-    if (command['insert'] === 'messages') inserts.push(command['documents'].length);
+    if (command['bulkWrite'] !== 1) return;
+    const messages = command['nsInfo'].findIndex(({ ns }: Document) => ns.endsWith('.messages'));
+    const inserted = command['ops'].filter(({ insert }: Document) => insert === messages);
+    if (inserted.length > 0) inserts.push(inserted.length);
   });
 });
 beforeEach(async () => {
@@ -302,5 +306,223 @@ describe('messages to many channels', () => {
     await Promise.all(flood);
     // It waits for what is being written when it arrives, and not for all that the other channel has in its queue.
     expect(order.indexOf('quiet')).toBeLessThan(order.length - 1);
+  });
+});
+
+describe.each([
+  ['with the bulkWrite command', true],
+  ['with one command for each collection', false],
+])('a transaction of many channels, %s', (_, bulkWrite) => {
+  const CHANNELS = 4;
+  let node: TestServer;
+  let people: [Person, Person];
+  let sockets: [Client, Client];
+  let rooms: { id: string; rootId: string }[];
+  let others: string[];
+  beforeAll(async () => {
+    node = await startTestServer({}, { monitorCommands: true, bulkWrite });
+    await signUp(node.api, 'root');
+    people = [await signUp(node.api, 'ann'), await signUp(node.api, 'ben')];
+    sockets = [await connect(node.url, people[0].token), await connect(node.url, people[1].token)];
+  });
+  beforeEach(async () => {
+    rooms = [];
+    for (let index = 0; index < CHANNELS; index++) {
+      const { channelId: id } = await createRoom(node.api, people[0], [people[1]]);
+      const { data }: any = await ask(0, id, { body: 'root' });
+      rooms.push({ id, rootId: data.message.id });
+    }
+    others = [];
+    for (let index = 0; index < 2; index++) {
+      others.push((await createRoom(node.api, people[0], [people[1]])).channelId);
+    }
+  });
+  afterAll(async () => {
+    for (const socket of sockets ?? []) socket.close();
+    await node?.close();
+  });
+
+  const ask = (by: 0 | 1, id: string, input: object): Promise<any> =>
+    sockets[by].ask('message:send', {
+      channelId: id,
+      clientMessageId: randomUUID(),
+      body: 'hello',
+      ...input,
+    });
+  const queue = async (name: 'waiting' | 'running') => {
+    const series = await node.context.telemetry.seriesOf(`parley_queue_${name}`);
+    return series.find(({ labels }) => labels['queue'] === 'message_committer')?.value;
+  };
+
+  /** Sends to all channels, whose batches share a transaction. @returns the answers, and the commands that write. */
+  async function sendToAll(inputs: object[]): Promise<{ answers: any[]; written: string[] }> {
+    const { transactions, db } = node.context.database;
+    const run = transactions.run.bind(transactions);
+    let open = () => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    transactions.run = async (work) => {
+      await opened;
+      return run(work);
+    };
+    // While two transactions run, the batches of all other channels wait together.
+    const sends: Promise<any>[] = [];
+    for (const [index, id] of others.entries()) {
+      sends.push(ask(1, id, {}));
+      await until(async () => (await queue('running')) === index + 1 && (await queue('waiting')) === 0);
+    }
+    const answers = rooms.map(({ id }, index) => ask(1, id, inputs[index]!));
+    await until(async () => (await queue('waiting')) === CHANNELS);
+    const names: string[] = [];
+    const note = ({ commandName }: CommandStartedEvent) => void names.push(commandName);
+    db.client.on('commandStarted', note);
+    open();
+    transactions.run = run;
+    await Promise.all([...sends, ...answers]);
+    db.client.off('commandStarted', note);
+    const writing = names.filter((name) => /^(bulkWrite|insert|update|delete|findAndModify)$/.test(name));
+    return { answers: await Promise.all(answers), written: writing };
+  }
+
+  test('writes replies, mentions, files and slow mode with the messages', async () => {
+    const { collections } = node.context.database;
+    await collections.channels.updateOne(
+      { _id: new ObjectId(rooms[1]!.id) },
+      { $set: { slowModeSeconds: 600 }, $inc: { revision: 1 } },
+    );
+    // The node learns of it with this message of the owner, to whom it does not apply.
+    await ask(0, rooms[1]!.id, {});
+    const inputs = await Promise.all(
+      rooms.map(async ({ rootId }, index) => {
+        const body = `@${people[0].username} look`;
+        if (index === 1) return { threadId: rootId, body };
+        const file = await upload(node.api, people[1]);
+        return { attachmentIds: [file.id], body: index === 2 ? '' : body };
+      }),
+    );
+    const { answers, written } = await sendToAll(inputs);
+    expect(answers.map(({ ok, error }) => (ok ? 'ok' : error))).toEqual(rooms.map(() => 'ok'));
+    // The two transactions before it write to channels, messages and markers.
+    const before = bulkWrite
+      ? ['bulkWrite', 'bulkWrite']
+      : ['update', 'update', 'insert', 'insert', 'update', 'update'];
+    const own = ['uploads', 'channels', 'follows', 'markers', 'marks', 'roots'].map(() => 'update');
+    own[2] = 'insert';
+    own.push('insert', 'insert');
+    expect(written.sort()).toEqual([...before, ...(bulkWrite ? ['bulkWrite'] : own)].sort());
+    const messages = answers.map(({ data }) => data.message);
+    const ids = messages.map(({ id }) => new ObjectId(id));
+    const notified = await collections.notifications.find({ messageId: { $in: ids } }).toArray();
+    expect(notified.map(({ userId }) => userId.toHexString())).toEqual([0, 1, 3].map(() => people[0].id));
+    const used = await collections.uploads
+      .find({
+        _id: {
+          $in: messages.flatMap(({ attachments }) => attachments.map((file: any) => new ObjectId(file.id))),
+        },
+      })
+      .toArray();
+    expect(used.map(({ uses }) => uses)).toEqual([1, 1, 1]);
+    const userId = new ObjectId(people[1].id);
+    const marks = await collections.slowModeMarks.find({ userId }).toArray();
+    expect(marks.map(({ channelId: of }) => of.toHexString())).toEqual([rooms[1]!.id]);
+    const root = await collections.messages.findOne({ _id: new ObjectId(rooms[1]!.rootId) });
+    const reply = messages[1];
+    const replies = await collections.messages.countDocuments({ threadId: root!._id });
+    expect([root!.replyCount, root!.lastReplyAt, root!.revision]).toEqual([
+      replies,
+      new Date(reply.createdAt),
+      reply.revision + 1,
+    ]);
+    const follows = await collections.threadFollows
+      .find({ threadId: root!._id })
+      .sort({ readSeq: 1 })
+      .toArray();
+    expect(follows.map((one) => [one.userId.toHexString(), one.following, one.readSeq])).toEqual([
+      [people[0].id, true, 1],
+      [people[1].id, true, reply.seq],
+    ]);
+    const channel = await collections.channels.findOne({ _id: new ObjectId(rooms[1]!.id) });
+    expect([channel!.seq, channel!.revision]).toEqual([reply.seq, root!.revision]);
+    const readUpTo = await Promise.all(
+      rooms.map(async ({ id }) => {
+        const marker = await collections.channelReads.findOne({ userId, channelId: new ObjectId(id) });
+        return marker?.seq;
+      }),
+    );
+    // A reply in a thread does not move the marker.
+    const [first, , third, fourth] = readUpTo;
+    expect([first, third, fourth]).toEqual([2, 2, 2]);
+    expect(readUpTo[1]).not.toBe(reply.seq);
+  });
+
+  test('takes out the channels that have changed, and the messages that were sent before', async () => {
+    const { collections } = node.context.database;
+    await ask(1, rooms[0]!.id, { clientMessageId: 'once' });
+    await sendToAll(rooms.map(() => ({})));
+    for (const index of [2, 3]) {
+      await collections.channels.updateOne(
+        { _id: new ObjectId(rooms[index]!.id) },
+        { $set: { archivedAt: index === 2 ? new Date() : null }, $inc: { revision: 1 } },
+      );
+    }
+    const { answers } = await sendToAll(
+      rooms.map((_room, index) => (index === 0 ? { clientMessageId: 'once' } : {})),
+    );
+    expect(answers.map(({ ok, error }) => (ok ? 'ok' : error.code))).toEqual([
+      'ok',
+      'ok',
+      'channel_archived',
+      'ok',
+    ]);
+    for (const { id } of rooms) {
+      const of = { channelId: new ObjectId(id) };
+      const { seq } = (await collections.channels.findOne({ _id: of.channelId }))!;
+      expect(await collections.messages.countDocuments(of)).toBe(seq);
+    }
+  });
+
+  test('decides again about a thread whose followers have changed since it was read', async () => {
+    const { collections } = node.context.database;
+    const { id, rootId } = rooms[0]!;
+    const threadId = new ObjectId(rootId);
+    const { threadFollows } = collections;
+    const userId = new ObjectId(people[0].id);
+    const find = threadFollows.find.bind(threadFollows);
+    let changes = [
+      // As the author of the root follows and unfollows it on another node.
+      () =>
+        threadFollows.insertOne({
+          _id: new ObjectId(),
+          userId,
+          channelId: new ObjectId(id),
+          threadId,
+          following: false,
+          readSeq: 0,
+        }),
+    ];
+    threadFollows.find = ((filter: object, options: object) => {
+      const cursor = find(filter, options);
+      const toArray = cursor.toArray.bind(cursor);
+      cursor.toArray = async () => {
+        const found = await toArray();
+        await changes.shift()?.();
+        return found;
+      };
+      return cursor;
+    }) as typeof find;
+    expect((await ask(1, id, { threadId: rootId })).ok).toBe(true);
+    changes = [
+      () =>
+        threadFollows.updateOne(
+          { threadId, userId: new ObjectId(people[1].id) },
+          { $set: { following: false } },
+        ) as any,
+    ];
+    const { data } = await ask(1, id, { threadId: rootId });
+    threadFollows.find = find;
+    const follows = await threadFollows.find({ threadId }).sort({ readSeq: 1 }).toArray();
+    expect(follows.map((one) => [one.userId.toHexString(), one.following, one.readSeq])).toEqual([
+      [people[0].id, false, 0],
+      [people[1].id, true, data.message.seq],
+    ]);
   });
 });
