@@ -536,8 +536,8 @@ test(
     } finally {
       close(world);
     }
-    // Otherwise the two nodes have never disturbed each other.
-    expect((await retries()) - before).toBeGreaterThan(world.places.length);
+    // Otherwise the two nodes have hardly disturbed each other. One transaction has messages of many channels, and counts once.
+    expect((await retries()) - before).toBeGreaterThan(2);
   },
   120_000,
 );
