@@ -26,7 +26,7 @@ const SIZES: readonly (readonly [channels: number, messages: number, transaction
 const ROUNDS = 3;
 const PHASES = ['channels', 'messages', 'marks', 'commit'] as const;
 
-interface Side {
+export interface Side {
   name: string;
   db: Db;
   client: MongoClient;
@@ -49,7 +49,7 @@ function processorTimeOf(pid: number): number | undefined {
   }
 }
 
-async function openSide(name: string, where: string | undefined, folder: string): Promise<Side> {
+export async function openSide(name: string, where: string | undefined, folder: string): Promise<Side> {
   const isUri = where?.startsWith('mongodb') === true;
   const server = isUri ? undefined : await startServer(join(folder, name), where);
   const client = await new MongoClient(server?.uri ?? where ?? '', {
@@ -126,7 +126,8 @@ interface Figures {
   processor: number;
 }
 
-const median = (values: number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+export const median = (values: number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 async function round(side: Side, size: (typeof SIZES)[number], figures: Figures): Promise<void> {
   const [count, each, transactions] = size;

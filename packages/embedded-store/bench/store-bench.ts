@@ -5,6 +5,7 @@ import { BSON, MongoClient, ObjectId, type Collection } from 'mongodb';
 import { startEmbeddedStore } from '../src';
 import { describeMachine } from '../../../tools/bench/machine';
 import { milliseconds, addRow, printTable, rate } from '../../../tools/bench/table';
+import { benchCommands } from './command-bench';
 import { benchCommits } from './commit-bench';
 import { mapLookups, memory, plainAppends, timerDelay } from './machine';
 import { startServer } from './server';
@@ -12,7 +13,8 @@ import { startServer } from './server';
 /**
  * `npm run bench:store [-- --large DOCUMENTS]`: the embedded store in a process of its own, measured through
  * the driver, beside what the disk itself can do: appending to a file with fdatasync. At the end the same data
- * is scanned by a store in a worker thread of this process. With `--commits`, see commit-bench.ts.
+ * is scanned by a store in a worker thread of this process. With `--commits` or `--commands`, see
+ * commit-bench.ts and command-bench.ts.
  */
 
 const largeAt = process.argv.indexOf('--large');
@@ -161,9 +163,12 @@ async function main(): Promise<void> {
 }
 
 const againstAt = process.argv.indexOf('--against');
+const against = againstAt < 0 ? undefined : process.argv[againstAt + 1];
 const run = process.argv.includes('--commits')
-  ? benchCommits(againstAt < 0 ? undefined : process.argv[againstAt + 1])
-  : main();
+  ? benchCommits(against)
+  : process.argv.includes('--commands')
+    ? benchCommands(against)
+    : main();
 
 run.catch((error: unknown) => {
   console.error(error);
