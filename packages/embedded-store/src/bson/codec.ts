@@ -9,7 +9,8 @@ const writer = new Writer();
 const NAMES = new Map<string, Buffer>();
 const MAX_NAMES = 1000;
 
-function asBuffer(bytes: Uint8Array): Buffer {
+/** The same memory as a Buffer. */
+export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

@@ -33,10 +33,44 @@ export class Writer {
     this.position = 0;
     this.depth = 0;
     this.document(document);
+    return this.take();
+  }
+
+  private take(): Buffer {
     const result = Buffer.allocUnsafeSlow(this.position);
     this.bytes.copy(result, 0, 0, this.position);
     if (this.bytes.length > FIRST_SIZE * 16) this.bytes = Buffer.allocUnsafe(FIRST_SIZE);
     return result;
+  }
+
+  /**
+   * Copies an encoded document and gives some of its top-level elements another value; undefined removes an element.
+   * `replaced` has the places of these elements in their order, `added` the fields to write after the others.
+   */
+  splice(
+    bytes: Buffer,
+    replaced: readonly { name: string; start: number; end: number; value: Value | undefined }[],
+    added: readonly { name: string; value: Value | undefined }[],
+  ): Buffer {
+    this.position = 0;
+    this.depth = 0;
+    const start = this.open();
+    let copied = start + 4;
+    for (const { name, start: from, end, value } of replaced) {
+      this.copy(bytes, copied, from);
+      this.element(name, value);
+      copied = end;
+    }
+    this.copy(bytes, copied, bytes.length - 1);
+    for (const { name, value } of added) this.element(name, value);
+    this.close(start);
+    return this.take();
+  }
+
+  private copy(bytes: Buffer, start: number, end: number): void {
+    const count = end - start;
+    this.reserve(count);
+    this.position += bytes.copy(this.bytes, this.position, start, end);
   }
 
   private document(document: Document): void {

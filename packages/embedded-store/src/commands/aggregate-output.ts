@@ -13,6 +13,7 @@ import { checkCollectionName, checkDatabaseName } from './namespaces';
 import { EMPTY } from './reading';
 import type { WriteScope } from './write-scope';
 import { runWrite } from './run-write';
+import { StoredDocument } from '../storage/stored-document';
 import { changeMatching, ensureCollection, insertOne } from './writing';
 
 /** Writes the output of a pipeline to the target of its $out or $merge, as one write. */
@@ -76,9 +77,10 @@ function* mergeOne(
   const outcome =
     filterDocument.size === 0
       ? undefined
-      : yield* changeMatching(scope, collection, spec, false, ({ stored }) =>
-          merged(output, document, stored.document, scope.now),
-        );
+      : yield* changeMatching(scope, collection, spec, false, ({ stored }) => {
+          const after = merged(output, document, stored.document, scope.now);
+          return after === stored.document ? stored : StoredDocument.of(stored.recordId, after);
+        });
   if (outcome !== undefined && outcome.matched > 0) return;
   if (output.whenNotMatched === 'fail') {
     throw new StoreError(

@@ -65,7 +65,7 @@ function* modify(scope: WriteScope, args: Arguments, database: string, name: str
   if (args.boolean('remove')) {
     const outcome = collection && (yield* changeMatching(scope, collection, spec, false, () => undefined));
     const removed = outcome?.first?.before;
-    return answer(new Map([['n', new Int32(removed ? 1 : 0)]]), show(removed));
+    return answer(new Map([['n', new Int32(removed ? 1 : 0)]]), show(removed?.document));
   }
   const wantsNew = args.boolean('new');
   const upserting = args.boolean('upsert');
@@ -79,7 +79,7 @@ function* modify(scope: WriteScope, args: Arguments, database: string, name: str
   const outcome = collection && (yield* changeMatching(scope, collection, spec, false, change));
   if (outcome?.first) {
     const { before, after } = outcome.first;
-    return answer(updated(1, true), show(wantsNew ? after : before));
+    return answer(updated(1, true), show((wantsNew ? after : before)?.document));
   }
   if (!upserting) return answer(updated(0, false), null);
   const made = yield* upsert(scope, ensureCollection(scope, database, name), filterDocument, update);

@@ -6,6 +6,8 @@ import type { Collator } from '../query/collation';
 import { compileFilter } from '../query/matcher';
 import { Locked } from '../session/locks';
 import type { Collection } from '../storage/catalog';
+import { lookUp } from '../storage/lookup';
+import { choosePlan } from '../storage/plan-scan';
 import { Selection } from '../storage/selection';
 import type { Selected, SelectionSpec } from '../storage/selection-spec';
 import { StoredDocument } from '../storage/stored-document';
@@ -37,14 +39,14 @@ export function* untilFree<T>(action: () => T): WriteSteps<T> {
 /** Inserts one document as the client sent it. Throws for a document that MongoDB refuses. */
 export function* insertOne(scope: WriteScope, collection: Collection, bytes: Uint8Array): WriteSteps<void> {
   const prepared = prepareInsert(bytes, scope.now);
-  validate(scope, collection, () => new StoredDocument(0, prepared).document);
+  validate(scope, collection, new StoredDocument(0, prepared));
   yield* untilFree(() => scope.target.insert(collection, prepared));
 }
 
 /** A document that was changed or removed, before and after. */
 export interface Touched {
-  before: Document;
-  after: Document | undefined;
+  before: StoredDocument;
+  after: StoredDocument | undefined;
 }
 
 /** The result of a statement for the documents that it matched. */
@@ -55,7 +57,7 @@ export interface Outcome {
 }
 
 /** What to do with a matching document: its new state, the same reference for no change, undefined to remove. */
-export type Change = (selected: Selected) => Document | undefined;
+export type Change = (selected: Selected) => StoredDocument | undefined;
 
 /**
  * Applies a change to the first or (multi) all documents of a selection, each in its state at the time of the
@@ -116,7 +118,10 @@ function* chain(found: Selected[], rest: number[]): Iterable<Selected | number> 
 }
 
 function* gather(scope: WriteScope, collection: Collection, spec: SelectionSpec): WriteSteps<Gathered> {
-  const selection = new Selection(scope.engine, collection, spec, scope.source);
+  const plan = spec.filter.text ? undefined : choosePlan(collection, spec);
+  const known = plan && lookUp(scope.engine, collection, plan, spec, scope.source);
+  if (known) return { found: known.item ? [known.item] : [], rest: [], paused: false };
+  const selection = new Selection(scope.engine, collection, spec, scope.source, plan);
   const found: Selected[] = [];
   const rest: number[] = [];
   let paused = false;
@@ -156,14 +161,13 @@ function applyChange(
   change: Change,
   outcome: Outcome,
 ): void {
-  const before = item.stored.document;
+  const before = item.stored;
   const after = change(item);
-  if (after === undefined) scope.target.remove(collection, item.stored);
+  if (after === undefined) scope.target.remove(collection, before);
   else if (after !== before) {
-    const stored = StoredDocument.of(item.stored.recordId, after);
-    checkSize(stored.bytes);
-    validate(scope, collection, () => after, before);
-    scope.target.replace(collection, item.stored, stored);
+    checkSize(after.bytes);
+    validate(scope, collection, after, before);
+    scope.target.replace(collection, before, after);
   }
   outcome.matched++;
   if (after !== before) outcome.modified++;
@@ -173,8 +177,14 @@ function applyChange(
 /** The change that an update makes. */
 export function updating(update: Update, spec: SelectionSpec, now: Date): Change {
   return ({ stored }) => {
-    const positional = update.positional ? spec.filter.positional(stored.document) : undefined;
-    return update.apply(stored.document, { positional, insert: false, now });
+    if (update.applyToBytes) {
+      const result = update.applyToBytes(stored.bytes, now);
+      return result ? StoredDocument.updated(stored, result.bytes, result.changed) : stored;
+    }
+    const before = stored.document;
+    const positional = update.positional ? spec.filter.positional(before) : undefined;
+    const after = update.apply(before, { positional, insert: false, now });
+    return after === before ? stored : StoredDocument.of(stored.recordId, after);
   };
 }
 
@@ -189,7 +199,7 @@ export function* upsert(
   const document = made.has('_id') ? made : new Map<string, Value>([['_id', new ObjectId()], ...made]);
   const bytes = encode(document);
   checkSize(bytes);
-  validate(scope, collection, () => document);
+  validate(scope, collection, new StoredDocument(0, bytes, document));
   yield* untilFree(() => scope.target.insert(collection, bytes));
   return document;
 }
@@ -197,10 +207,11 @@ export function* upsert(
 function validate(
   scope: WriteScope,
   { options }: Collection,
-  document: () => Document,
-  before?: Document,
+  stored: StoredDocument,
+  before?: StoredDocument,
 ): void {
-  if (options.has('validator') && !scope.bypassValidation) validateDocument(options, document(), before);
+  if (!options.has('validator') || scope.bypassValidation) return;
+  validateDocument(options, stored.document, before?.document);
 }
 
 /** The collation of a statement; the default is that of its collection. */

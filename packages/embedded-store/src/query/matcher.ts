@@ -3,6 +3,7 @@ import type { Document } from '../bson/types';
 import { StoreError } from '../errors';
 import type { Node } from './ast';
 import type { Collator } from './collation';
+import { equalityFilter } from './equality';
 import { compileNode, positionOf } from './evaluate';
 import { parseFilter } from './parse';
 import { decode, decodeFields } from '../bson/codec';
@@ -37,6 +38,11 @@ export interface FilterOptions {
  * (https://www.mongodb.com/docs/manual/reference/operator/query/). Throws MongoDB's parse errors, mostly BadValue.
  */
 export function compileFilter(filter: Document, options: FilterOptions = {}): Filter {
+  return (options.collator === undefined ? equalityFilter(filter) : undefined) ?? compileAny(filter, options);
+}
+
+/** The same without the shortcut for filters of equalities, which tests compare it with. */
+export function compileAny(filter: Document, options: FilterOptions = {}): Filter {
   const root = parseFilter(filter, options);
   const clauses = textClauses(root);
   if (countText(root) > clauses.length) {

@@ -5,6 +5,7 @@ import { decode, encode } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { compileIndex } from '../index/keys';
 import type { CompiledIndex } from '../index/keys';
+import { PlanCache } from '../index/plan-template';
 import { readDefinition } from './definition';
 import { StoreError } from '../errors';
 import type { Environment } from './environment';
@@ -35,6 +36,8 @@ export interface Collection {
   /** Total size of their BSON, in bytes. */
   size: number;
   nextRecordId: number;
+  /** The plans of frequent filters; cleared by each change that `save` stores. */
+  readonly plans: PlanCache;
   /** The catalog's version when the collection or its indexes last changed; open snapshots may be older. */
   changedAt: number;
 }
@@ -158,6 +161,7 @@ export class Catalog {
       count: 0,
       size: 0,
       nextRecordId: 1,
+      plans: new PlanCache(),
       changedAt: this.version,
     };
     const spec: Document = new Map<string, Value>([
@@ -226,6 +230,7 @@ export class Catalog {
 
   /** Stores the definition of a collection after a change to it. */
   save(collection: Collection): void {
+    collection.plans.clear();
     const indexes = collection.indexes.map(
       ({ number, spec, compiled, building }) =>
         new Map<string, Value>([
@@ -339,6 +344,7 @@ export class Catalog {
       count: counters?.readDoubleLE(0) ?? 0,
       size: counters?.readDoubleLE(8) ?? 0,
       nextRecordId: this.#lastRecordId(number) + 1,
+      plans: new PlanCache(),
       changedAt: this.version,
     };
   }

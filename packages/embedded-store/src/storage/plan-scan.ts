@@ -1,7 +1,9 @@
 import { StoreError } from '../errors';
 import { encodeId } from '../index/keys';
+import type { CompiledIndex } from '../index/keys';
 import type { CollectionScan, IdLookup, IndexScan, Plan } from '../index/plan';
 import { planQuery } from '../index/planner';
+import { isEqualityFilter } from '../query/equality';
 import type { Collection, IndexState } from './catalog';
 import { verifyChecksum, prefixKey, readRecordId } from './keys';
 import type { PlanScan, ScanServices, ScanStatistics } from './plan-types';
@@ -15,15 +17,16 @@ import { textScan } from './text-scan';
 
 export type { PlanScan, ScanServices } from './plan-types';
 
-/** Chooses a plan and opens it. */
+/** Chooses a plan, unless there is one, and opens it. */
 export function scanPlan(
   services: ScanServices,
   collection: Collection,
   spec: SelectionSpec,
   current: CurrentView,
+  chosen?: Plan,
 ): PlanScan {
   if (spec.filter.text) return textScan(services, collection, spec.filter.text, spec, current);
-  const plan = choosePlan(collection, spec);
+  const plan = chosen ?? choosePlan(collection, spec);
   const statistics: ScanStatistics = { keys: 0, documents: 0 };
   if (plan.stage === 'COLLSCAN') return collectionScan(services, collection, plan, current, statistics);
   const source = recordSource(services, collection, plan, current, statistics);
@@ -34,11 +37,26 @@ export function scanPlan(
 
 /** The plan for a selection, over the indexes that may be read. */
 export function choosePlan(collection: Collection, spec: SelectionSpec): Plan {
+  const { filter } = spec;
+  const isPlain = [spec.sortDocument, spec.hint, spec.min, spec.max].every((option) => option === undefined);
+  if (!isPlain || !isEqualityFilter(filter)) return newPlan(collection, spec, readableIndexes(collection));
+  return collection.plans.plan(
+    filter,
+    () => readableIndexes(collection),
+    (indexes) => newPlan(collection, spec, indexes),
+  );
+}
+
+function readableIndexes({ indexes }: Collection): CompiledIndex[] {
+  return indexes.filter(({ building }) => !building).map(({ compiled }) => compiled);
+}
+
+function newPlan(collection: Collection, spec: SelectionSpec, indexes: readonly CompiledIndex[]): Plan {
   const plan = planQuery({
     filter: spec.filterDocument,
     compiled: spec.filter,
     sort: spec.sortDocument,
-    indexes: collection.indexes.filter(({ building }) => !building).map(({ compiled }) => compiled),
+    indexes,
     hint: spec.hint,
     min: spec.min,
     max: spec.max,

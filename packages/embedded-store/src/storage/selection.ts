@@ -1,11 +1,11 @@
 import { SORT_MEMORY_LIMIT, Sorter } from '../query/sorter';
 import type { Sort } from '../query/sort';
 import type { Plan } from '../index/plan';
-import type { Collection, IndexState } from './catalog';
+import type { Collection } from './catalog';
+import { uniqueLookup } from './lookup';
 import type { Changes, Selected, SelectionSpec, Source } from './selection-spec';
 import { scanPlan } from './plan-scan';
 import type { PlanScan, ScanServices } from './plan-scan';
-import { isUnique } from './stored-document';
 import type { StoredDocument } from './stored-document';
 
 /** Documents that are examined between two ticks. At a tick the caller may check the time. */
@@ -23,8 +23,10 @@ export class Selection {
     readonly collection: Collection,
     readonly spec: SelectionSpec,
     private readonly source: Source,
+    /** The plan, if it has been chosen already. */
+    plan?: Plan,
   ) {
-    this.scan = scanPlan(services, collection, spec, source);
+    this.scan = scanPlan(services, collection, spec, source, plan);
     this.#steps = this.#run();
   }
 
@@ -152,20 +154,6 @@ export class Selection {
       yield item;
     }
   }
-}
-
-/** The keys that a plan looks up in a unique index; undefined for any other plan. */
-function uniqueLookup(
-  collection: Collection,
-  plan: Plan,
-): { index: IndexState; keys: readonly Buffer[] } | undefined {
-  if (plan.stage === 'IDHACK') {
-    const index = collection.indexes[0];
-    return index && { index, keys: [plan.key] };
-  }
-  if (plan.stage !== 'IXSCAN' || plan.keys === undefined) return undefined;
-  const index = collection.indexes.find(({ compiled }) => compiled === plan.index);
-  return index && isUnique(collection, index) ? { index, keys: plan.keys } : undefined;
 }
 
 function keyOf(sort: Sort, { stored, score }: Selected): ReturnType<Sort['key']> {

@@ -25,6 +25,13 @@ export class StoredDocument {
     return new StoredDocument(recordId, encode(document), document);
   }
 
+  /** The state of a document after an update that has changed these top-level fields. */
+  static updated(old: StoredDocument, bytes: Uint8Array, changed: ReadonlySet<string>): StoredDocument {
+    const updated = new StoredDocument(old.recordId, bytes);
+    updated.#compared = { with: old, changed };
+    return updated;
+  }
+
   get document(): Document {
     return (this.#document ??= decode(this.bytes));
   }

@@ -1,6 +1,7 @@
 import type { Variables } from '../aggregate/expression';
 import type { Document, Value } from '../bson/types';
 import type { Collator } from '../query/collation';
+import type { RawUpdate } from './raw-update';
 
 /** Settings of an update statement. */
 export interface UpdateOptions {
@@ -33,4 +34,9 @@ export interface Update {
    * @throws StoreError such as PathNotViable, TypeMismatch, ImmutableField.
    */
   apply(document: Document, context: UpdateContext): Document;
+  /**
+   * The same for an encoded document: returns undefined if the update changes nothing. Only for updates of top-level
+   * fields.
+   */
+  applyToBytes?(bytes: Uint8Array, now: Date): RawUpdate | undefined;
 }

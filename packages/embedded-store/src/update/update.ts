@@ -8,7 +8,9 @@ import { identical } from './identical';
 import { MODIFIERS } from './modifiers';
 import { compileUpdatePipeline } from './pipeline';
 import { addRename } from './rename';
+import { applyToBytes, type FieldLeaves } from './raw-update';
 import { replaceDocument } from './replacement';
+import { simpleTree } from './simple';
 import { addToTree, sortTree, type ObjectNode } from './tree';
 import type { Update, UpdateOptions } from './types';
 
@@ -44,7 +46,10 @@ function compileReplacement(replacement: Document, { multi }: UpdateOptions): Up
   };
 }
 
-function compileOperators(update: Document, { arrayFilters, collator }: UpdateOptions): Update {
+function compileOperators(update: Document, options: UpdateOptions): Update {
+  const { arrayFilters, collator } = options;
+  const simple = arrayFilters === undefined ? simpleTree(update, { collator }) : undefined;
+  if (simple) return simpleUpdate(simple);
   const filters = compileArrayFilters(arrayFilters ?? [], collator);
   const unused = new Set(filters.identifiers);
   const root: ObjectNode = { kind: 'object', children: new Map() };
@@ -78,6 +83,25 @@ function compileOperators(update: Document, { arrayFilters, collator }: UpdateOp
     apply(document, context) {
       const { insert, now } = context;
       const environment = { document, insert, now, positional: context.positional, passes: filters.passes };
+      const result = applyTree(root, environment);
+      requireSameId(document, result);
+      return result;
+    },
+  };
+}
+
+/** The update of a tree whose paths are all top-level fields. */
+function simpleUpdate(root: ObjectNode): Update {
+  const leaves: FieldLeaves = new Map(
+    [...root.children].flatMap(([name, node]) => (node.kind === 'leaf' ? [[name, node.leaf] as const] : [])),
+  );
+  return {
+    replacement: false,
+    positional: false,
+    // A change of `_id` has to be refused.
+    ...(leaves.has('_id') ? {} : { applyToBytes: (bytes, now) => applyToBytes(leaves, bytes, now) }),
+    apply(document, { insert, now }) {
+      const environment = { document, insert, now, positional: undefined, passes: () => false };
       const result = applyTree(root, environment);
       requireSameId(document, result);
       return result;
