@@ -5,7 +5,7 @@ import type { Document, Value } from '../bson/types';
 import { RecentMap } from '../recent-map';
 import type { Node } from './ast';
 import { positionOf } from './evaluate';
-import type { Filter } from './matcher';
+import type { Filter } from './filter';
 import { parseFilter } from './parse';
 
 /**
