@@ -83,7 +83,7 @@ function createServices(
   config: Config,
   overrides: ContextOverrides,
   kernel: Kernel,
-  accessVersion: (() => number) | undefined,
+  accessVersion: () => number | undefined,
 ) {
   const { auth, encryptionKey, uploads: uploadLimits } = config;
   const publicUrl = config.http.publicUrl ?? `http://localhost:${config.http.port}`;

@@ -36,7 +36,7 @@ import type { CountedToDocument, HourlyCountDocument } from '../models/admin/sta
 import type { UserDocument } from '../models/user.model';
 import type { CallQualityDocument } from '../models/calls/call-quality.model';
 import type { VideoCallDocument } from '../models/video-call.model';
-import { inTransactions } from './transaction';
+import { inTransactions, type Concerns } from './transaction';
 
 /** A fact about the whole installation: one document each. */
 export interface InstallationDocument {
@@ -108,15 +108,18 @@ export interface Collections {
   nodes: Collection<NodeDocument>;
 }
 
-/** @param accessWritten runs after each write to memberships, roles and restrictions. */
+/**
+ * @param accessWritten runs after each write to what decides who may write to a channel: roles, memberships,
+ *   restrictions, blocks, and the states of accounts.
+ */
 export function collectionsOf(db: Db, accessWritten: () => void): Collections {
-  const open = <Schema extends Document>(name: string, written?: () => void) =>
-    inTransactions(db.collection<Schema>(name), written);
+  const open = <Schema extends Document>(name: string, written?: () => void, concerns?: Concerns) =>
+    inTransactions(db.collection<Schema>(name), written, concerns);
   return {
-    users: open('users'),
+    users: open('users', accessWritten, changesState),
     sessions: open('sessions'),
     oneTimeTokens: open('one_time_tokens'),
-    blocks: open('blocks'),
+    blocks: open('blocks', accessWritten),
     auditLog: appendOnly(open('audit_log')),
     auditHead: open('installation'),
     maintenance: open('installation'),
@@ -155,6 +158,20 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     idempotencyKeys: open('idempotency_keys'),
     nodes: open('nodes'),
   };
+}
+
+const UPDATES: ReadonlySet<string> = new Set(['updateOne', 'updateMany', 'findOneAndUpdate']);
+const INSERTS: ReadonlySet<string> = new Set(['insertOne', 'insertMany']);
+
+/**
+ * Whether a write to users may change the state of an account. Most writes change something else, and are frequent. An
+ * account that is inserted is new to everybody.
+ */
+function changesState(operation: string, parameters: readonly unknown[]): boolean {
+  if (INSERTS.has(operation)) return false;
+  if (!UPDATES.has(operation)) return true;
+  const [, update] = parameters as [unknown, Document | Document[]];
+  return Array.isArray(update) || Object.values(update).some((fields: object) => 'state' in fields);
 }
 
 /** Enforces the rule at run time, too: the object has no method that changes or removes. */

@@ -16,10 +16,10 @@ export interface Database {
   db: Db;
   collections: Collections;
   /**
-   * Increases with every write to memberships, roles and restrictions; undefined where other processes may write to
-   * the database.
+   * Returns a number that increases with every write to what decides who may write to a channel (see `collectionsOf`);
+   * undefined where other processes may write to the database.
    */
-  accessVersion: (() => number) | undefined;
+  accessVersion: () => number | undefined;
   transactions: Transactions;
   /** The location of the data, for display: the folder of the embedded store, or the server without credentials. */
   location: string;
@@ -68,7 +68,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     return {
       db,
       collections: collectionsOf(db, () => accessWrites++),
-      accessVersion: options.soleWriter || store ? () => accessWrites : undefined,
+      accessVersion: () => (options.soleWriter || store ? accessWrites : undefined),
       transactions: await createTransactions(client, options.bulkWrite),
       isEmbedded: store !== undefined,
       location: store ? options.dataDir : client.options.hosts.join(', '),

@@ -298,13 +298,18 @@ function lockingOf(collection: Collection): Locking<Document> {
 
 const READS = new Set<string | symbol>(['find', 'findOne', 'aggregate', 'countDocuments', 'distinct']);
 
+/** Whether a write of a collection concerns whoever watches its writes. */
+export type Concerns = (operation: string, parameters: readonly unknown[]) => boolean;
+
 /**
  * Wraps a collection, so that its operations belong to the transaction of their caller.
  * @param written runs after each write, when it is visible and before the caller continues.
+ * @param concerns returns whether `written` runs after a write; by default after all.
  */
 export function inTransactions<Schema extends Document>(
   collection: Collection<Schema>,
   written?: () => void,
+  concerns: Concerns = () => true,
 ): Collection<Schema> {
   return new Proxy(collection, {
     get(target, name) {
@@ -316,7 +321,7 @@ export function inTransactions<Schema extends Document>(
       const operation = value as (...parameters: unknown[]) => unknown;
       return (...parameters: unknown[]) => {
         const attempt = current();
-        const watcher = READS.has(name) ? undefined : written;
+        const watcher = READS.has(name) || !concerns(name as string, parameters) ? undefined : written;
         if (watcher) attempt?.watchers.add(watcher);
         if (!attempt?.session) {
           const result = operation.apply(target, parameters);

@@ -7,12 +7,17 @@ const CODE = /```[\s\S]*?(?:```|$)|`[^`\n]*`/g;
 const MENTION = /(?<![\p{L}\p{N}._@/-])@([a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?)(?![\p{L}\p{N}])/giu;
 const SHORTEST_NAME = 3;
 
+/** Whether a text may contain mentions: a quick check. */
+export function mayMention(text: string): boolean {
+  return text.includes('@');
+}
+
 /**
  * Finds possible mentions in a text. A full stop after a name looks like a part of it, so each mention is returned as all
  * names that it can mean, in lower case and the longest first: `@ada.lovelace` as `ada.lovelace` and `ada`.
  */
 export function mentionNames(text: string): string[][] {
-  if (!text.includes('@')) return [];
+  if (!mayMention(text)) return [];
   const found = new Map<string, string[]>();
   for (const [, name] of text.replace(CODE, ' ').matchAll(MENTION)) {
     if (found.size === MAX_MENTIONS) break;

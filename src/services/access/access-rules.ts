@@ -42,6 +42,11 @@ export interface Facts {
   groupCreation?: 'everyone' | 'group_admins';
 }
 
+/** Whether a ban, a restriction or an invite has not expired. */
+export function isUnexpired({ expiresAt }: { expiresAt: Date | null }): boolean {
+  return expiresAt === null || expiresAt > new Date();
+}
+
 /** The verdict of a rule; `next` leaves the decision to the next rule. */
 type Verdict = 'allow' | 'refuse' | 'next';
 

@@ -161,6 +161,19 @@ export class Access extends ReadAccess {
   }
 
   /**
+   * Whether it is known, without a query, that all of these users may do something with a channel by ordinary rules. If
+   * not, `decideForUsers` decides.
+   */
+  isKnownToAllow(channel: ChannelDocument, action: ChannelAction, actors: readonly Actor[]): boolean {
+    const facts = this.facts.rememberedChannel(channel, actors);
+    if (!facts) return false;
+    return facts.every((those) => {
+      const decision = decide(action, those);
+      return decision.allowed && !decision.overrides;
+    });
+  }
+
+  /**
    * Explains how an action of a user would be decided, without doing anything.
    * @param on the resource of the action; undefined for an action on the server or on a user.
    * @returns undefined if there is no such resource.

@@ -1,7 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { ChannelDocument } from '../../models/channel.model';
-import { isUnexpired } from './access-facts';
+import { isUnexpired } from './access-rules';
 
 /**
  * Counts the members of public channels of groups: the members of the group who are not banned from the channel. It is

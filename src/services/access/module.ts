@@ -13,7 +13,7 @@ export type AccessModule = ReturnType<typeof createAccess>;
 export function createAccess(
   { collections, transactions, queue, bus }: Kernel,
   { audit }: AuditModule,
-  settings: { accessVersion: (() => number) | undefined; groupCreation: GroupCreation },
+  settings: { accessVersion: () => number | undefined; groupCreation: GroupCreation },
 ) {
   const facts = new AccessFacts(collections, transactions, settings.accessVersion);
   const access = new Access(collections, facts, audit, settings.groupCreation);

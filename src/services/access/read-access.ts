@@ -5,8 +5,8 @@ import { userIdsOfDirectKey } from '../../models/channels/direct-message.model';
 import { GROUP_ROLES, type GroupRole, type MembershipDocument } from '../../models/group.model';
 import type { Caller } from '../../models/identity/session.model';
 import { decide } from './access-actions';
-import { isUnexpired, type AccessFacts } from './access-facts';
-import { hasRank, type Actor } from './access-rules';
+import type { AccessFacts } from './access-facts';
+import { hasRank, isUnexpired, type Actor } from './access-rules';
 import { countMembers } from './member-counts';
 
 /** The channels of a group that a user reads: public ones and private ones with membership, except after a ban. */

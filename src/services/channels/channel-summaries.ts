@@ -5,7 +5,7 @@ import type { ChannelDocument, ChannelRestrictionDocument } from '../../models/c
 import { toMessage, type MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { audienceOfChannel, type Access } from '../access/access';
-import { isUnexpired } from '../access/access-facts';
+import { isUnexpired } from '../access/access-rules';
 import type { Blocks } from '../users/blocks';
 import type { PresenceService } from '../presence/presence.service';
 import type { ReadCounts } from '../reading/read-counts';

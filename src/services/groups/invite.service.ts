@@ -18,7 +18,7 @@ import { toPersonRecord } from '../../models/user.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
-import { isUnexpired } from '../access/access-facts';
+import { isUnexpired } from '../access/access-rules';
 import type { AuditService } from '../audit/audit.service';
 import type { Blocks } from '../users/blocks';
 import type { EventBus } from '../kernel/event-bus';

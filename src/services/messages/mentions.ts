@@ -1,10 +1,12 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument } from '../../models/channel.model';
 import type { EveryoneMention } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { mentionNames } from '../../utils/mention-names';
 import { actorOf, type Access } from '../access/access';
+import { TurnLoader } from '../kernel/turn-loader';
 
 /** A text and its author. */
 export interface AuthoredText {
@@ -30,12 +32,22 @@ const EVERYONE = new Map<string, EveryoneMention>([
  * everyone: a message is not refused for a word in it.
  */
 export class Mentions {
+  private readonly nameLoader: TurnLoader<string, ObjectId>;
+  private readonly blockLoader: TurnLoader<BlockKey, true>;
+
   constructor(
     private readonly collections: Collections,
+    private readonly transactions: Pick<Transactions, 'outside' | 'settled'>,
     private readonly access: Access,
-  ) {}
+  ) {
+    this.nameLoader = new TurnLoader(transactions, (names) => this.readUsers(names));
+    this.blockLoader = new TurnLoader(transactions, (keys) => this.readBlocks(keys));
+  }
 
-  /** Returns the mentions of each text, in the order of the texts. Texts without an @ cost no query; the others share a few. */
+  /**
+   * Returns the mentions of each text, in the order of the texts. Texts without an @ cost no query; the others share a few,
+   * also with those of other channels in the same turn.
+   */
   async find(channel: ChannelDocument, texts: readonly AuthoredText[]): Promise<Mentioned[]> {
     const named = texts.map(({ body }) => mentionNames(body));
     const names = new Set(named.flat(2));
@@ -69,18 +81,25 @@ export class Mentions {
 
   /** The readers of the channel who have these names, by name in lower case. */
   private async readers(channel: ChannelDocument, names: string[]): Promise<Map<string, ObjectId>> {
-    const users = await this.collections.users
-      .find({ searchName: { $in: names } }, { projection: { searchName: 1 } })
-      .toArray();
+    const keys = new Map(names.map((name) => [name, name]));
+    const found = await (this.inTransaction() ? this.readUsers(keys) : this.nameLoader.load(keys));
+    const users = names.flatMap((name): [string, ObjectId][] => {
+      const userId = found.get(name);
+      return userId ? [[name, userId]] : [];
+    });
     if (users.length === 0) return new Map();
     // Decided as for a plain user: a super admin may read every channel, but is not a member of each.
-    const actors = users.map(({ _id }) => ({ id: _id, role: 'client', state: 'active' }) as const);
+    const actors = users.map(([, id]) => ({ id, role: 'client', state: 'active' }) as const);
     const decisions = await this.access.decideForUsers(channel, 'channel.read', actors);
-    return new Map(
-      users.flatMap(({ _id, searchName }, index): [string, ObjectId][] =>
-        searchName !== undefined && decisions[index]!.decision.allowed ? [[searchName, _id]] : [],
-      ),
-    );
+    return new Map(users.filter((_, index) => decisions[index]!.decision.allowed));
+  }
+
+  /** Reads the ids of users by their names in lower case. */
+  private async readUsers(names: ReadonlyMap<string, string>): Promise<Map<string, ObjectId>> {
+    const users = await this.collections.users
+      .find({ searchName: { $in: [...names.keys()] } }, { projection: { searchName: 1 } })
+      .toArray();
+    return new Map(users.map(({ _id, searchName }) => [searchName!, _id]));
   }
 
   /** The senders who may mention everyone, by id in hexadecimal digits. */
@@ -101,13 +120,29 @@ export class Mentions {
   }
 
   /** The pairs of a reader and a sender whom they have blocked. */
-  private async blocks(readers: ObjectId[], senders: Caller[]): Promise<Set<string>> {
-    if (readers.length === 0) return new Set();
-    const rows = await this.collections.blocks
-      .find({ userId: { $in: readers }, blockedId: { $in: senders.map(({ userId }) => userId) } })
-      .toArray();
-    return new Set(rows.map(({ userId, blockedId }) => pair(userId, blockedId)));
+  private async blocks(readers: ObjectId[], senders: Caller[]): Promise<Pick<Set<string>, 'has'>> {
+    const keys = new Map<string, BlockKey>();
+    for (const userId of readers) {
+      for (const { userId: blockedId } of senders) keys.set(pair(userId, blockedId), { userId, blockedId });
+    }
+    if (keys.size === 0) return new Set();
+    return this.inTransaction() ? this.readBlocks(keys) : this.blockLoader.load(keys);
   }
+
+  private async readBlocks(keys: ReadonlyMap<string, BlockKey>): Promise<Map<string, true>> {
+    const rows = await this.collections.blocks.find({ $or: [...keys.values()] }).toArray();
+    return new Map(rows.map(({ userId, blockedId }) => [pair(userId, blockedId), true]));
+  }
+
+  private inTransaction(): boolean {
+    return this.transactions.settled() !== undefined;
+  }
+}
+
+/** A reader, and a sender whom they may have blocked. */
+interface BlockKey {
+  userId: ObjectId;
+  blockedId: ObjectId;
 }
 
 const pair = (one: ObjectId, other: ObjectId) => `${one.toHexString()} ${other.toHexString()}`;

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
 import {
   toStoredAttachment,
   type StoredAttachment,
@@ -10,8 +11,10 @@ import type { StoredMessageCall } from '../../models/messages/call-message.model
 import type { MessageDocument } from '../../models/message.model';
 import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
+import { mayMention } from '../../utils/mention-names';
 import type { Access } from '../access/access';
 import { attachmentUsed, uploadNotFound, type Attachments } from '../files/attachments';
+import { TurnLoader } from '../kernel/turn-loader';
 import type { Mentions } from './mentions';
 import { requireUndeleted } from './message-changes';
 
@@ -50,19 +53,38 @@ export type MessageContent = Pick<
 >;
 
 /** A message to which a draft refers. */
-type ReferencedMessage = Pick<MessageDocument, '_id' | 'threadId' | 'replyCount' | 'deletedAt'>;
+type ReferencedMessage = Pick<MessageDocument, '_id' | 'channelId' | 'threadId' | 'replyCount' | 'deletedAt'>;
+
+/** Whether a draft of a user refers to nothing, so that its content is its text. */
+export function isPlain({
+  body,
+  threadId,
+  replyToId,
+  forwardOf,
+  attachmentIds,
+  call,
+}: MessageDraft): boolean {
+  return !threadId && !replyToId && !forwardOf && !attachmentIds && !call && !mayMention(body);
+}
 
 /**
- * Composes the stored content of drafts: looks up the messages, uploads and users to which they refer. A draft without
- * references costs no query.
+ * Composes the stored content of drafts: looks up the messages, uploads and users to which they refer, with the same
+ * queries for the drafts of all channels that are composed in one turn. A draft without references costs no query.
  */
 export class MessageComposer {
+  private readonly messageLoader: TurnLoader<ObjectId, ReferencedMessage>;
+  private readonly uploadLoader: TurnLoader<ObjectId, UploadDocument>;
+
   constructor(
     private readonly collections: Collections,
+    transactions: Pick<Transactions, 'outside'>,
     private readonly access: Access,
     private readonly mentions: Mentions,
     private readonly attachments: Attachments,
-  ) {}
+  ) {
+    this.messageLoader = new TurnLoader(transactions, (ids) => this.readReferenced([...ids.values()]));
+    this.uploadLoader = new TurnLoader(transactions, (ids) => attachments.find([...ids.values()]));
+  }
 
   /** @returns for each draft, in order, its content, or the error for which it cannot be sent. */
   async compose(
@@ -72,8 +94,8 @@ export class MessageComposer {
     const [referenced, mentioned, uploads, forwarded] = await Promise.all([
       this.findReferenced(channel._id, drafts),
       this.mentions.find(channel, drafts),
-      this.attachments.find(drafts.flatMap(({ attachmentIds = [] }) => attachmentIds)),
-      Promise.all(drafts.map((draft) => this.composeForwarded(draft))),
+      this.findUploads(drafts),
+      Promise.all(drafts.map((draft) => (draft.forwardOf ? this.composeForwarded(draft) : undefined))),
     ]);
     const taken = new Set<string>();
     return drafts.map((draft, index) => {
@@ -136,11 +158,28 @@ export class MessageComposer {
   ): Promise<Map<string, ReferencedMessage>> {
     const ids = drafts.flatMap(({ threadId, replyToId }) => [threadId ?? [], replyToId ?? []].flat());
     if (ids.length === 0) return new Map();
-    const projection = { threadId: 1, replyCount: 1, deletedAt: 1 };
+    const found = await this.messageLoader.load(ids.map((id) => [id.toHexString(), id]));
+    const ofChannel = new Map<string, ReferencedMessage>();
+    for (const id of ids) {
+      const message = found.get(id.toHexString());
+      if (message?.channelId.equals(channelId)) ofChannel.set(id.toHexString(), message);
+    }
+    return ofChannel;
+  }
+
+  private async readReferenced(ids: ObjectId[]): Promise<Map<string, ReferencedMessage>> {
+    const projection = { channelId: 1, threadId: 1, replyCount: 1, deletedAt: 1 };
     const rows = await this.collections.messages
-      .find<ReferencedMessage>({ _id: { $in: ids }, channelId }, { projection })
+      .find<ReferencedMessage>({ _id: { $in: ids } }, { projection })
       .toArray();
     return new Map(rows.map((row) => [row._id.toHexString(), row]));
+  }
+
+  /** The uploads of drafts, by id in hexadecimal digits. */
+  private async findUploads(drafts: readonly MessageDraft[]): Promise<ReadonlyMap<string, UploadDocument>> {
+    const ids = drafts.flatMap(({ attachmentIds = [] }) => attachmentIds);
+    if (ids.length === 0) return new Map();
+    return this.uploadLoader.load(ids.map((id) => [id.toHexString(), id]));
   }
 }
 

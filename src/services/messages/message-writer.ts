@@ -88,17 +88,14 @@ export class MessageWriter {
     ids: ReadonlyMap<string, ObjectId>,
   ): Promise<Known> {
     const { memory, preparation, committer } = this.deps;
+    const idOf = (draft: MessageDraft) => ids.get(keyOfDraft(draft))!;
     let sent = this.mayRepeat(drafts) ? await this.findSent(drafts) : undefined;
     let remembered = memory.get(channelId);
     for (;;) {
       const channel = remembered ?? (await this.read(channelId));
-      const prepared = await preparation.prepare(
-        channel,
-        remembered !== undefined,
-        drafts,
-        sent ?? NONE,
-        (draft) => ids.get(keyOfDraft(draft))!,
-      );
+      const prepared =
+        (sent ? undefined : preparation.prepareAtOnce(channel, drafts, idOf)) ??
+        (await preparation.prepare(channel, remembered !== undefined, drafts, sent ?? NONE, idOf));
       if (!prepared) {
         remembered = undefined;
         continue;

@@ -46,10 +46,10 @@ export function createMessages(kernel: Kernel, needs: Needs) {
   const { notifications } = needs.notifications;
   const { markers, reads } = needs.reading;
   const { channelChanges, channelCounts, channelMemory } = needs.channels;
-  const slowMode = new SlowMode(collections);
-  const mentions = new Mentions(collections, access);
+  const slowMode = new SlowMode(collections, transactions);
+  const mentions = new Mentions(collections, transactions, access);
   const mentionNotifications = new MentionNotifications(access, audiences, notifications);
-  const composer = new MessageComposer(collections, access, mentions, attachments);
+  const composer = new MessageComposer(collections, transactions, access, mentions, attachments);
   const writer = new MessageWriter({
     ...kernel,
     memory: channelMemory,

@@ -1,10 +1,11 @@
 import type { ObjectId } from 'mongodb';
 import type { ChannelDocument } from '../../models/channel.model';
+import type { Caller } from '../../models/identity/session.model';
 import { AppError } from '../../utils/errors';
 import { actorOf, refusalError, type Access } from '../access/access';
 import { hasRank } from '../access/access-rules';
 import { keyOfDraft, type ChannelBatch, type ComposedMessage } from './message-batch';
-import type { MessageComposer, MessageDraft } from './message-composer';
+import { isPlain, type MessageComposer, type MessageDraft } from './message-composer';
 import { slowModeError, type SlowMode } from './slow-mode';
 
 /** What became of the drafts of one channel. */
@@ -28,6 +29,27 @@ export class SendPreparation {
     private readonly slowMode: SlowMode,
     private readonly composer: MessageComposer,
   ) {}
+
+  /**
+   * Prepares plain texts by what is remembered, without a query.
+   * @param channel a state of the channel, which may be outdated.
+   * @param drafts if some of them have been sent before, the write will tell.
+   * @returns undefined if something has to be read, or if somebody may not send: use `prepare`.
+   */
+  prepareAtOnce(
+    channel: ChannelDocument,
+    drafts: readonly MessageDraft[],
+    idOf: (draft: MessageDraft) => ObjectId,
+  ): PreparedDrafts | undefined {
+    if (channel.slowModeSeconds > 0 || !drafts.every(isPlain)) return undefined;
+    if (!this.access.isKnownToAllow(channel, 'message.send', sendersOf(drafts).map(actorOf))) {
+      return undefined;
+    }
+    const messages = withoutRepeated(drafts).map((draft): ComposedMessage => {
+      return { _id: idOf(draft), draft, content: { body: draft.body } };
+    });
+    return { batch: { channel, messages, slowedSenders: [] }, forbidden: new Map(), refused: new Map() };
+  }
 
   /**
    * Prepares drafts, with one access decision for all senders.
@@ -78,7 +100,7 @@ export class SendPreparation {
     drafts: readonly MessageDraft[],
     remembered: boolean,
   ): Promise<{ refusals: Map<string, AppError>; slowed: Set<string> } | undefined> {
-    const senders = [...new Map(drafts.map((draft) => [senderIdOf(draft), draft.sender])).values()];
+    const senders = sendersOf(drafts);
     const decisions = await this.access.decideForUsers(channel, 'message.send', senders.map(actorOf));
     if (remembered && !decisions.every(({ decision }) => decision.allowed && !decision.overrides)) {
       return undefined;
@@ -115,4 +137,21 @@ export class SendPreparation {
       return seconds === undefined;
     });
   }
+}
+
+/** The senders of drafts, each once. */
+function sendersOf(drafts: readonly MessageDraft[]): Caller[] {
+  if (drafts.length === 1) return [drafts[0]!.sender];
+  return [...new Map(drafts.map((draft) => [senderIdOf(draft), draft.sender])).values()];
+}
+
+/** The drafts without those that repeat an earlier one. */
+function withoutRepeated(drafts: readonly MessageDraft[]): readonly MessageDraft[] {
+  if (drafts.length === 1) return drafts;
+  const first = new Map<string, MessageDraft>();
+  for (const draft of drafts) {
+    const key = keyOfDraft(draft);
+    if (!first.has(key)) first.set(key, draft);
+  }
+  return [...first.values()];
 }

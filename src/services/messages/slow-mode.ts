@@ -1,14 +1,23 @@
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
+import type { Transactions } from '../../db/transaction';
 import type { WriteList } from '../../db/write-list';
 import type { ChannelDocument } from '../../models/channel.model';
 import { AppError } from '../../utils/errors';
 import type { ChannelAccess } from '../access/access';
 import { hasRank } from '../access/access-rules';
+import { TurnLoader } from '../kernel/turn-loader';
 
 /** Enforces the slow mode of channels, for new messages and, separately, for edits and reactions. */
 export class SlowMode {
-  constructor(private readonly collections: Collections) {}
+  private readonly markLoader: TurnLoader<MarkKey, Date>;
+
+  constructor(
+    private readonly collections: Collections,
+    transactions: Pick<Transactions, 'outside'>,
+  ) {
+    this.markLoader = new TurnLoader(transactions, (keys) => this.readMarks([...keys.values()]));
+  }
 
   /** @returns the seconds that senders have to wait, by id in hexadecimal digits; without those who need not wait. */
   async waitingTimes(
@@ -16,14 +25,24 @@ export class SlowMode {
     senderIds: ObjectId[],
   ): Promise<Map<string, number>> {
     if (slowModeSeconds === 0 || senderIds.length === 0) return new Map();
-    const marks = await this.collections.slowModeMarks
-      .find({ channelId, userId: { $in: senderIds } })
-      .toArray();
-    const waiting = marks.flatMap(({ userId, sentAt }): [string, number][] => {
-      const secondsLeft = sentAt.getTime() / 1000 + slowModeSeconds - Date.now() / 1000;
-      return secondsLeft > 0 ? [[userId.toHexString(), Math.ceil(secondsLeft)]] : [];
-    });
-    return new Map(waiting);
+    const keys = senderIds.map((userId): [string, MarkKey] => [
+      nameOf({ channelId, userId }),
+      { channelId, userId },
+    ]);
+    const sentAt = await this.markLoader.load(keys);
+    const waiting = new Map<string, number>();
+    for (const [name, { userId }] of keys) {
+      const last = sentAt.get(name);
+      const secondsLeft = last ? last.getTime() / 1000 + slowModeSeconds - Date.now() / 1000 : 0;
+      if (secondsLeft > 0) waiting.set(userId.toHexString(), Math.ceil(secondsLeft));
+    }
+    return waiting;
+  }
+
+  /** Reads when users have last written in channels, by `nameOf`, for all channels with one query. */
+  private async readMarks(keys: readonly MarkKey[]): Promise<Map<string, Date>> {
+    const marks = await this.collections.slowModeMarks.find({ $or: [...keys] }).toArray();
+    return new Map(marks.map((mark) => [nameOf(mark), mark.sentAt]));
   }
 
   /** Records that these users have written, in the writes that insert their messages. */
@@ -57,6 +76,14 @@ export class SlowMode {
     );
   }
 }
+
+/** A user in a channel. */
+interface MarkKey {
+  channelId: ObjectId;
+  userId: ObjectId;
+}
+
+const nameOf = ({ channelId, userId }: MarkKey) => `${channelId.toHexString()} ${userId.toHexString()}`;
 
 /** The facts that decide whether slow mode applies to a user. */
 export type SlowModeFacts = Pick<ChannelAccess, 'channel' | 'role'>;

@@ -6,7 +6,7 @@ import type { Caller } from '../../models/identity/session.model';
 import type { Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
 import type { Access } from '../access/access';
-import { isUnexpired } from '../access/access-facts';
+import { isUnexpired } from '../access/access-rules';
 import type { AuditService } from '../audit/audit.service';
 import type { GuardedWrites } from '../access/guarded-writes';
 import type { Memberships } from '../groups/memberships';

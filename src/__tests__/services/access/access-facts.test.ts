@@ -8,6 +8,8 @@ import { startTestServer, type TestServer } from '../../fixtures/server';
 let server: TestServer;
 let people: Person[];
 let channel: ChannelDocument;
+/** The direct conversation of the first two. */
+let conversation: ChannelDocument;
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -15,12 +17,20 @@ beforeAll(async () => {
   const { channelId } = await createRoom(server.api, people[0]!, people.slice(1));
   const { channels } = server.context.database.collections;
   channel = (await channels.findOne({ _id: new ObjectId(channelId) }))!;
+  const [ada, bob] = people;
+  const { body } = await server.api.post('/api/direct-messages', { userIds: [bob!.id] }, ada!.token);
+  conversation = (await channels.findOne({ _id: new ObjectId(body.conversation.channel.id) }))!;
 });
 afterAll(() => server.close());
 
-/** A write that changes a user's role or group. */
+const KINDS = [
+  ...(['join', 'leave', 'role', 'mute', 'unmute', 'enter', 'exit', 'archive', 'restore'] as const),
+  ...(['block', 'unblock', 'deactivate', 'activate'] as const),
+];
+
+/** A write that changes what a user may do. */
 interface Action {
-  kind: 'join' | 'leave' | 'role' | 'mute' | 'unmute' | 'enter' | 'exit' | 'archive' | 'restore';
+  kind: (typeof KINDS)[number];
   who: number;
   /** Whether it is written directly, in a transaction, or in a transaction that is rolled back. */
   way: 'plain' | 'transaction' | 'undone';
@@ -29,14 +39,15 @@ interface Action {
 }
 
 const act: fc.Arbitrary<Action> = fc.record({
-  kind: fc.constantFrom('join', 'leave', 'role', 'mute', 'unmute', 'enter', 'exit', 'archive', 'restore'),
+  kind: fc.constantFrom(...KINDS),
   who: fc.nat(2),
   way: fc.constantFrom('plain', 'transaction', 'undone'),
   asked: fc.boolean(),
 });
 
 function write({ kind, who }: Action): Promise<unknown> {
-  const { groups, memberships, channelMembers, channelRestrictions } = server.context.database.collections;
+  const { groups, memberships, channelMembers, channelRestrictions, blocks, users } =
+    server.context.database.collections;
   const userId = new ObjectId(people[who]!.id);
   const { _id: channelId } = channel;
   const groupId = channel.groupId!;
@@ -71,6 +82,18 @@ function write({ kind, who }: Action): Promise<unknown> {
       ]);
     case 'exit':
       return channelMembers.deleteMany({ channelId, userId });
+    case 'block':
+    case 'unblock': {
+      const pair = { userId, blockedId: new ObjectId(people[(who + 1) % 2]!.id) };
+      return kind === 'block'
+        ? blocks.updateOne(pair, { $setOnInsert: { createdAt: now } }, { upsert: true })
+        : blocks.deleteOne(pair);
+    }
+    case 'deactivate':
+    case 'activate': {
+      const state = kind === 'activate' ? 'active' : 'deactivated';
+      return users.updateOne({ _id: userId }, { $set: { state } });
+    }
     case 'archive':
     case 'restore':
       return groups.findOneAndUpdate(
@@ -79,6 +102,8 @@ function write({ kind, who }: Action): Promise<unknown> {
       );
   }
 }
+
+const withoutKey = ({ directKey: _, ...others }: ChannelDocument): ChannelDocument => others;
 
 const everybody = () =>
   people.map(({ id }) => ({ id: new ObjectId(id), role: 'client', state: 'active' }) as const);
@@ -98,13 +123,17 @@ async function perform(step: Action): Promise<void> {
 test('the cache agrees with the database as soon as a write has been answered', async () => {
   const { collections, transactions, accessVersion } = server.context.database;
   const caching = new AccessFacts(collections, transactions, accessVersion);
-  const asking = new AccessFacts(collections, transactions, undefined);
+  const asking = new AccessFacts(collections, transactions, () => undefined);
   const actors = everybody();
   const facts = (from: AccessFacts) =>
     Promise.all(
-      (['public', 'private'] as const).map((visibility) =>
-        from.channel({ ...channel, visibility }, actors, {}),
-      ),
+      [
+        { ...channel, visibility: 'public' as const },
+        { ...channel, visibility: 'private' as const },
+        conversation,
+        // As a conversation that began with more people.
+        { ...withoutKey(conversation), memberCount: 2 },
+      ].map((each) => from.channel(each, actors, {})),
     );
   await fc.assert(
     fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 12 }), async (acts) => {
@@ -117,6 +146,8 @@ test('the cache agrees with the database as soon as a write has been answered', 
     }),
     { numRuns: 40 },
   );
+  // What follows in this file needs all three.
+  for (const who of [0, 1, 2]) await write({ kind: 'activate', who, way: 'plain', asked: false });
 });
 
 test('a transaction sees its own writes, and does not share what it reads with others', async () => {
@@ -146,6 +177,32 @@ test('a transaction sees its own writes, and does not share what it reads with o
     expect(await roleOf()).toBe('member');
   });
   expect(await roleOf()).toBeNull();
+});
+
+test('what is missing is read once for all channels that need it in the same turn', async () => {
+  const { collections, transactions, accessVersion } = server.context.database;
+  let finds = 0;
+  const counting = new Proxy(collections, {
+    get: (target, name) =>
+      new Proxy(Reflect.get(target, name) as typeof collections.memberships, {
+        get(collection, method) {
+          if (method === 'find') finds++;
+          return Reflect.get(collection, method) as unknown;
+        },
+      }),
+  });
+  const facts = new AccessFacts(counting, transactions, accessVersion);
+  const actors = everybody();
+  const others = [channel, conversation].map((each) => ({ ...each, _id: new ObjectId() }));
+  const ask = () =>
+    Promise.all(
+      [channel, conversation, ...others].map((each) => facts.channel(each, actors.slice(0, 2), {})),
+    );
+  await ask();
+  // Groups, memberships, members of private channels, restrictions, blocks, accounts.
+  expect(finds).toBe(6);
+  await ask();
+  expect(finds).toBe(6);
 });
 
 test('roles are not read again until something has been written', async () => {

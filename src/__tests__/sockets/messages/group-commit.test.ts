@@ -241,6 +241,56 @@ describe('messages to many channels', () => {
     expect(inserts.reduce((sum, count) => sum + count, 0)).toBe(CHANNELS);
   });
 
+  /** The reads of the message path that some sends cause, by collection, without those of background work. */
+  async function readsOf(work: () => Promise<unknown>): Promise<string[]> {
+    const reads: string[] = [];
+    const note = ({ commandName, command }: CommandStartedEvent) => {
+      if (commandName === 'find') reads.push(command['find']);
+    };
+    const { client } = server.context.database.db;
+    client.on('commandStarted', note);
+    await work();
+    client.off('commandStarted', note);
+    const background = ['nodes', 'drafts', 'scheduled_messages', 'video_calls', 'maintenance'];
+    return reads.filter((name) => !background.includes(name));
+  }
+
+  test('read nothing, also in direct conversations, when the rights of the senders are known', async () => {
+    const partners = await Promise.all(Array.from({ length: 4 }, () => signUp(server.api, 'partner')));
+    const started = await Promise.all(
+      partners.map(({ token }) =>
+        server.api.post('/api/direct-messages', { userIds: [members[0]!.id] }, token),
+      ),
+    );
+    const sendAll = async () => {
+      const direct = started.map(({ body: { conversation } }) =>
+        clients[1]!.ask('message:send', {
+          channelId: conversation.channel.id,
+          clientMessageId: randomUUID(),
+          body: 'hello',
+        }),
+      );
+      const answers = [...(await Promise.all(direct)), ...(await sendToAll())];
+      expect(answers.map(({ ok }) => ok)).toEqual(answers.map(() => true));
+    };
+    await sendAll();
+    expect(await readsOf(sendAll)).toEqual([]);
+  });
+
+  test('read together what their messages refer to', async () => {
+    const quoted = (await sendToAll()).map(({ data }) => data.message.id as string);
+    const reads = await readsOf(async () => {
+      const answers = await sendToAll((index) => ({
+        replyToId: quoted[index],
+        body: index % 2 ? 'a quote' : '@nobody-of-that-name',
+      }));
+      expect(codesOf(answers)).toEqual(channelIds.map(() => 2));
+    });
+    // Those that arrive in the same turn share a read; how many turns it takes depends on the network.
+    expect(new Set(reads)).toEqual(new Set(['messages', 'users']));
+    expect(reads.length).toBeLessThan(CHANNELS);
+  });
+
   test('are written without the one whose channel has changed, which is decided again', async () => {
     await sendToAll();
     // As another node changes it: this one does not learn of it.
