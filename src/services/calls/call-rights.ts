@@ -31,7 +31,11 @@ export interface CallRightsDeps {
  */
 export class CallRights {
   constructor(private readonly deps: CallRightsDeps) {
-    deps.bus.subscribe((event) => this.handle(event), 'after');
+    deps.bus.subscribe((event) => {
+      const affected = callsAffectedBy(event);
+      // Most events are new messages, which cost no promise here.
+      return affected || event.type === 'session.revoked' ? this.handle(event, affected) : undefined;
+    }, 'after');
   }
 
   /**
@@ -109,13 +113,12 @@ export class CallRights {
     }
   }
 
-  private async handle(event: DomainEvent): Promise<void> {
+  private async handle(event: DomainEvent, affected: Filter<VideoCallDocument> | undefined): Promise<void> {
     const { videoCalls } = this.deps.collections;
     if (event.type === 'session.revoked') {
       const call = await videoCalls.findOne({ inCall: event.userId });
       if (call) await this.leave(call._id, event.userId, event.sessionId);
     }
-    const affected = callsAffectedBy(event);
     if (!affected) return;
     const calls = await videoCalls.find({ open: true, ...affected }).toArray();
     await forEach(calls, (call) => this.recheck(call));

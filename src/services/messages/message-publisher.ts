@@ -34,8 +34,8 @@ export class MessagePublisher {
       sliceEnd = performance.now() + PUBLISH_SLICE_MS;
     }
     for (const root of roots) await bus.publish({ type: 'message.updated', channel, message: root });
-    await this.publishFollows(channel._id, created, follows);
-    await this.deps.notifications.publishToReaders(channel._id, notifications);
+    if (follows.length > 0) await this.publishFollows(channel._id, created, follows);
+    if (notifications.length > 0) await this.deps.notifications.publishToReaders(channel._id, notifications);
   }
 
   /** Publishes new follows to users who read the channel: the author of a root may no longer do so. */
@@ -44,7 +44,6 @@ export class MessagePublisher {
     created: readonly MessageDocument[],
     follows: readonly ThreadFollowDocument[],
   ): Promise<void> {
-    if (follows.length === 0) return;
     const { access, rights, bus } = this.deps;
     const followers = follows.map(({ userId }) => userId);
     await rights.publish(
