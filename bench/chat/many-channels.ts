@@ -115,6 +115,38 @@ async function createBase(folder: string, size: number): Promise<Base> {
 }
 
 function measureScenario(scenario: Scenario, base: Base, effort: Effort): Promise<ScenarioFigures> {
+  return withCrowds(scenario, base, effort, async (crowds, people) => {
+    const closed = await inTurns(
+      crowds,
+      WINDOWS.map((window) => ({ load: `${window} in flight`, window })),
+      effort,
+    );
+    const rate = halfOfSaturation(closed.at(-1)!);
+    const open = await inTurns(crowds, [{ load: `at ${rate}/s`, window: 0, rate }], effort);
+    return { scenario, people, loads: [...closed, ...open] };
+  });
+}
+
+/**
+ * Runs work with the people of one scenario connected to both servers, which are warm.
+ * @param effort of the warm-up.
+ */
+export async function inScenario<Result>(
+  scenario: Scenario,
+  effort: Effort,
+  work: (crowds: Crowds) => Promise<Result>,
+): Promise<Result> {
+  return inTemporaryFolder(async (original) =>
+    withCrowds(scenario, await createBase(original, peopleOf(scenario)), effort, work),
+  );
+}
+
+function withCrowds<Result>(
+  scenario: Scenario,
+  base: Base,
+  effort: Effort,
+  work: (crowds: Crowds, people: number) => Promise<Result>,
+): Promise<Result> {
   return inTemporaryFolder(async (dataDir) => {
     await cp(base.folder, dataDir, { recursive: true });
     const people = base.people.slice(0, peopleOf(scenario));
@@ -124,14 +156,7 @@ function measureScenario(scenario: Scenario, base: Base, effort: Effort): Promis
       for (const crowd of Object.values(crowds)) {
         await crowd.run({ window: WINDOWS.at(-1)!, seconds: Math.min(2, effort.seconds) });
       }
-      const closed = await inTurns(
-        crowds,
-        WINDOWS.map((window) => ({ load: `${window} in flight`, window })),
-        effort,
-      );
-      const rate = halfOfSaturation(closed.at(-1)!);
-      const open = await inTurns(crowds, [{ load: `at ${rate}/s`, window: 0, rate }], effort);
-      return { scenario, people: people.length, loads: [...closed, ...open] };
+      return work(crowds, people.length);
     });
   });
 }
@@ -168,7 +193,7 @@ function membersOf(index: number, { members, direct }: Scenario, people: number)
   return Array.from({ length: members }, (_, member) => (index * (members - 1) + member) % people);
 }
 
-type Crowds = Record<'bare' | 'parley', Crowd>;
+export type Crowds = Record<'bare' | 'parley', Crowd>;
 
 /** Runs work with the same people connected to both servers. */
 async function withServers<Result>(

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Connected, ConnectPlan, Load, LoadChannel, LoadResult } from './load-generator';
 import type { Person } from './people';
-import type { Counters, ProcessorTime, Target } from './target';
+import type { Counters, ProcessorTime, Profiles, Target } from './target';
 
 /** The results of a load, with its cost for the server. */
 export interface Measured extends LoadResult {
@@ -47,6 +47,13 @@ export class Crowd {
       store: difference(after.cpu.store, before.cpu.store),
     };
     return { ...result, cpu, ...(counters && counted && { counters: since(counters, counted) }) };
+  }
+
+  /** Runs a load as `run` does, and profiles the server meanwhile. */
+  async profile(load: Load): Promise<Measured & { profiles: Profiles }> {
+    await this.target.startProfiles();
+    const measured = await this.run(load);
+    return { ...measured, profiles: await this.target.stopProfiles() };
   }
 
   async disconnect(): Promise<void> {

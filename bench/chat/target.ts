@@ -1,5 +1,6 @@
 import { fork, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
+import type { Profiler } from 'node:inspector';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { LoadChannel } from './load-generator';
@@ -24,6 +25,12 @@ export interface ProcessorTime {
   main: number | undefined;
   /** The thread of the embedded store; undefined also for the bare server. */
   store: number | undefined;
+}
+
+/** Processor profiles of the threads of a server. The bare server has the main thread only. */
+export interface Profiles {
+  main: Profiler.Profile;
+  store?: Profiler.Profile;
 }
 
 /** What Parley has counted since its start. */
@@ -95,6 +102,16 @@ export class Target {
     return this.name === 'parley' ? this.ask<Counters>('counters') : undefined;
   }
 
+  /** Starts a profile of each thread. */
+  async startProfiles(): Promise<void> {
+    await this.ask('start profiles');
+  }
+
+  /** Ends the profiles. @returns them by the part of the server. */
+  stopProfiles(): Promise<Profiles> {
+    return this.ask<Profiles>('stop profiles');
+  }
+
   async stop(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, 'exit');
@@ -126,7 +143,12 @@ export class Target {
 const STDIO: StdioOptions = ['ignore', 'pipe', 'inherit', 'ipc'];
 
 /** Without ts-node, which loads `repl` and with it `domain`, and so slows down every event of Node.js. */
-const LAUNCH = ['--expose-gc', '--import', join(__dirname, 'report-usage.mjs')];
+const LAUNCH = [
+  '--expose-gc',
+  // As `npm start` has it.
+  '--max-semi-space-size=32',
+  ...['report-usage.mjs', 'report-profiles.mjs'].flatMap((file) => ['--import', join(__dirname, file)]),
+];
 
 /** Resolves to the URL at which a server reports that it listens. */
 function listening(child: ChildProcess): Promise<string> {

@@ -32,8 +32,8 @@ afterAll(async () => {
 });
 
 /** Connects a client. @returns both sides, and what the client receives after the handshake. */
-async function connect(query = '') {
-  const client = new WebSocket(`ws://${url}&transport=websocket${query}`);
+async function connect() {
+  const client = new WebSocket(`ws://${url}&transport=websocket`);
   clients.push(client);
   const received: (string | Buffer)[] = [];
   const [[conn]] = (await Promise.all([once(engine, 'connection'), once(client, 'message')])) as unknown as [
