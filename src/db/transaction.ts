@@ -11,6 +11,7 @@ import {
   type Filter,
   type MongoClient,
 } from 'mongodb';
+import { retryLostCommits, retryLostWork } from './lost-connections';
 import {
   toClientModel,
   toCollectionModel,
@@ -197,7 +198,8 @@ function commit<Result>(
   frame: Frame & { session: ClientSession },
   work: () => Promise<Result>,
 ): Promise<Done<Result>> {
-  return frame.session.withTransaction(() => attempt(frame, work), {
+  retryLostCommits(frame.session);
+  return frame.session.withTransaction(() => retryLostWork(attempt(frame, work)), {
     readConcern: { level: 'snapshot' },
     writeConcern: { w: 'majority', journal: true },
   });

@@ -171,7 +171,10 @@ export function statusOf(error: unknown): number {
 }
 
 function isDatabaseUnreachable(error: unknown): boolean {
-  return error instanceof Error && DATABASE_UNREACHABLE.has(error.name);
+  if (!(error instanceof Error)) return false;
+  // The error of a bulk write contains the one for which it could not be sent.
+  const { errorResponse } = error as { errorResponse?: unknown };
+  return DATABASE_UNREACHABLE.has(error.name) || isDatabaseUnreachable(errorResponse);
 }
 
 /** The error for an unknown name and for a wrong password alike. */

@@ -1,4 +1,4 @@
-import { MongoNetworkError, MongoServerSelectionError } from 'mongodb';
+import { MongoBulkWriteError, MongoNetworkError, MongoServerSelectionError } from 'mongodb';
 import { AppError, ERROR_STATUS, statusOf, toPublicError, type ErrorCode } from '../../utils/errors';
 
 test('an error of the catalogue shows its code, message and details', () => {
@@ -38,7 +38,13 @@ test('any other error shows nothing of its cause', () => {
 
 test('an unavailable database is reported as such, so that clients retry', () => {
   const reason = { servers: new Map() } as never;
-  for (const error of [new MongoNetworkError('gone'), new MongoServerSelectionError('none', reason)]) {
+  const gone = new MongoNetworkError('gone');
+  const errors = [
+    gone,
+    new MongoServerSelectionError('none', reason),
+    new MongoBulkWriteError(gone, {} as never),
+  ];
+  for (const error of errors) {
     expect(toPublicError(error).code).toBe('unavailable');
     expect(toPublicError(error).retryAfter).toBe(5);
     expect(toPublicError(error).message).not.toMatch(/gone|none/);
