@@ -101,8 +101,14 @@ export function createSocketServer(context: Context): SocketServer {
   const broadcaster = new Broadcaster(io, bus, services.audiences);
   const gate = new EventGate(eventsPerSecond, services.connections);
   const pollResponses = new PollResponses();
-  const messages = { ...messageHandlers(services.messages), ...messageMarkHandlers(services) };
-  const sync = syncHandlers(services.sync, services.reads);
+  const handlers = {
+    ...messageHandlers(services.messages),
+    ...messageMarkHandlers(services),
+    ...syncHandlers(services.sync, services.reads),
+    ...presenceHandlers(services.presence, services.typing),
+    ...callHandlers(services.videoCalls, services.callQuality),
+    ...authHandlers(),
+  };
   const handshakes = new WeakMap<ParleySocket, Handshake>();
   const attempts = new WeakMap<object, number>();
 
@@ -179,17 +185,7 @@ export function createSocketServer(context: Context): SocketServer {
       if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
-    const own = {
-      ...presenceHandlers(id, services.presence, services.typing),
-      ...callHandlers(id, services.videoCalls, services.callQuality),
-    };
-    dispatchEvents(
-      socket,
-      { ...messages, ...sync, ...own, ...authHandlers(lifetime) },
-      services,
-      gate,
-      logger,
-    );
+    dispatchEvents(socket, lifetime, handlers, services, gate, logger);
   });
 
   /** @returns false, and adds the socket to no room, if what was read in its handshake may be outdated. */

@@ -1,10 +1,9 @@
-import type { SocketLifetime } from '../socket-lifetime';
 import type { Handlers } from './handler.types';
 
 /** Handles the event that renews the access token of a socket. */
-export function authHandlers(lifetime: SocketLifetime): Pick<Handlers, 'auth:refresh'> {
+export function authHandlers(): Pick<Handlers, 'auth:refresh'> {
   return {
-    'auth:refresh': async (_caller, { token }) => ({
+    'auth:refresh': async (_caller, { token }, { lifetime }) => ({
       expiresAt: (await lifetime.renew(token)).toISOString(),
     }),
   };

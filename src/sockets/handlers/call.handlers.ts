@@ -2,9 +2,8 @@ import type { CallQualityService } from '../../services/calls/call-quality.servi
 import type { VideoCallService } from '../../services/video-call.service';
 import type { Handlers } from './handler.types';
 
-/** @param socketId the socket by which the user enters calls: they stay in a call while it is open. */
+/** Handles events about calls. A user stays in a call while the socket is open by which they entered it. */
 export function callHandlers(
-  socketId: string,
   calls: VideoCallService,
   quality: CallQualityService,
 ): Pick<
@@ -21,9 +20,10 @@ export function callHandlers(
   | 'call:report_quality'
 > {
   return {
-    'call:start': (caller, input) => calls.start(caller, input, socketId),
-    'call:accept': (caller, { callId, ...input }) => calls.accept(caller, callId, input, socketId),
-    'call:join': (caller, { callId, ...input }) => calls.join(caller, callId, input, socketId),
+    'call:start': (caller, input, { socketId }) => calls.start(caller, input, socketId),
+    'call:accept': (caller, { callId, ...input }, { socketId }) =>
+      calls.accept(caller, callId, input, socketId),
+    'call:join': (caller, { callId, ...input }, { socketId }) => calls.join(caller, callId, input, socketId),
     'call:decline': async (caller, { callId }) => ({ call: await calls.decline(caller, callId) }),
     'call:cancel': async (caller, { callId }) => ({ call: await calls.cancel(caller, callId) }),
     'call:leave': async (caller, { callId }) => ({ call: await calls.leave(caller, callId) }),

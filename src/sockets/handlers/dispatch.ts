@@ -15,7 +15,8 @@ import {
 } from '../../models/kernel/client-events.model';
 import type { EventGate } from '../event-gate';
 import type { Ack, ParleySocket } from '../socket.types';
-import type { Handlers } from './handler.types';
+import type { SocketLifetime } from '../socket-lifetime';
+import type { EventSource, Handlers } from './handler.types';
 
 /** The services that every event uses. */
 interface DispatchServices {
@@ -33,11 +34,14 @@ interface DispatchServices {
  */
 export function dispatchEvents(
   socket: ParleySocket,
+  lifetime: SocketLifetime,
   handlers: Handlers,
   services: DispatchServices,
   gate: EventGate,
   logger: Logger,
 ): void {
+  const source = { socketId: socket.id, lifetime };
+
   socket.onAny((event: string, ...parameters: unknown[]) => {
     // Events that arrive after the server has disconnected the socket are ignored.
     if (!socket.connected) return;
@@ -59,7 +63,7 @@ export function dispatchEvents(
       let result: Ack<unknown>;
       try {
         gate.admit(socket);
-        result = await handle(handlers, services, socket, event, payload);
+        result = await handle(handlers, services, socket, source, event, payload);
       } catch (error) {
         services.errors.record(name === NO_EVENT ? name : `socket ${name}`, error, null);
         if (!(error instanceof AppError)) {
@@ -83,6 +87,7 @@ async function handle(
   handlers: Handlers,
   { sessions, maintenance, idempotency, presence }: DispatchServices,
   socket: ParleySocket,
+  source: EventSource,
   event: string,
   payload: unknown,
 ): Promise<Ack<unknown>> {
@@ -93,15 +98,19 @@ async function handle(
   if (event !== 'auth:refresh') maintenance.admit(caller);
   if (!isClientEvent(event)) throw new AppError('unknown_event', 'There is no such event.');
   const spec: ClientEventSpec = CLIENT_EVENTS[event];
-  const handler = handlers[event] as (caller: Caller, payload: unknown) => Promise<unknown>;
+  const handler = handlers[event] as (
+    caller: Caller,
+    payload: unknown,
+    source: EventSource,
+  ) => Promise<unknown>;
   const valid = parseInput(spec.payload, payload, 'payload');
   if (!spec.background) presence.recordActivity(socket.id, caller.userId);
-  if (spec.operation === undefined) return { ok: true, data: await handler(caller, valid) };
+  if (spec.operation === undefined) return { ok: true, data: await handler(caller, valid, source) };
   const { idempotencyKey: key, ...input } = valid as { idempotencyKey?: string };
-  if (key === undefined) return { ok: true, data: await handler(caller, input) };
+  if (key === undefined) return { ok: true, data: await handler(caller, input, source) };
   const { answer, replayed } = await idempotency.run(
     { key, userId: caller.userId, operation: spec.operation, input: [input], mode: 'atomic' },
-    async () => ({ status: 200, body: await handler(caller, input) }),
+    async () => ({ status: 200, body: await handler(caller, input, source) }),
   );
   return { ok: true, data: answer.body, ...(replayed && { replayed }) };
 }

@@ -4,13 +4,12 @@ import type { Handlers } from './handler.types';
 
 /** Handles events that report the user's activity on a device, and typing. */
 export function presenceHandlers(
-  connectionId: string,
   presence: PresenceService,
   typing: TypingService,
 ): Pick<Handlers, 'presence:report' | 'typing:start' | 'typing:stop'> {
   return {
-    'presence:report': ({ userId }, { active }) =>
-      Promise.resolve({ status: presence.report(connectionId, userId, active) }),
+    'presence:report': ({ userId }, { active }, { socketId }) =>
+      Promise.resolve({ status: presence.report(socketId, userId, active) }),
     'typing:start': async (caller, { channelId }) => {
       await typing.start(caller, channelId);
       return {};
