@@ -43,30 +43,28 @@ it('reports where it listens, where the docs and the data are, and how to create
   await server.end('SIGTERM');
 });
 
-it('starts with variables in the environment that resemble settings, and warns about them', async () => {
-  const server = await spawnServer({
+it('reads .env, warns about variables that resemble settings, and protects its files from other users', async () => {
+  const folder = await temporaryFolder();
+  const shared = join(folder, 'shared');
+  await mkdir(shared, { mode: 0o755 });
+  await writeFile(join(folder, '.env'), 'DATA_DIR=./shared\n');
+  const settings = {
     MONGODB_URL: 'mongodb://elsewhere',
     PARLEY_PORT: 'tcp://10.0.0.7:3000',
     PARLEY_SERVICE_HOST: '10.0.0.7',
-  });
+  };
+  const server = await spawnServer(settings, folder);
   await server.listening();
+  expect(server.stdout).toContain(`Data           ${shared}\n`);
   expect(server.stderr).toBe(
     'Warning: MONGODB_URL in the environment is not a setting of Parley and is ignored. Did you mean MONGODB_URI?\n',
   );
-  await server.end('SIGTERM');
-});
-
-it('protects its files from other users, even in a folder that they may read', async () => {
-  const folder = await temporaryFolder();
-  await mkdir(join(folder, 'shared'), { mode: 0o755 });
-  const server = await spawnServer({ DATA_DIR: 'shared' }, folder);
-  await server.listening();
-  const names = await readdir(join(folder, 'shared'));
+  const names = await readdir(shared);
   expect(names).toContain('store.mdb');
   for (const name of names) {
-    expect([name, (await stat(join(folder, 'shared', name))).mode & 0o077]).toEqual([name, 0]);
+    expect([name, (await stat(join(shared, name))).mode & 0o077]).toEqual([name, 0]);
   }
-  await server.end('SIGTERM');
+  expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
 });
 
 it('exits on SIGTERM while it is starting', async () => {
@@ -99,27 +97,16 @@ it.each([1, 20, 60])(
 );
 
 describe('a failed start', () => {
-  it('names a port that is in use', async () => {
-    const other = createServer();
-    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
-    const { port } = other.address() as AddressInfo;
-    expect(await refusal({ PORT: String(port) })).toBe(
-      `PORT ${port} is taken by another program. Set another PORT.`,
-    );
-    expect(await refusal({ METRICS_PORT: String(port) })).toBe(
-      `METRICS_PORT ${port} is taken by another program. Set another METRICS_PORT.`,
-    );
-    other.close();
-  });
-
-  it('closes everything that it had opened', async () => {
+  it('names a port that is in use, and closes everything that it had opened', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
     const folder = await temporaryFolder();
     // Redis refuses connections, so its clients retry; their warnings are not the subject here.
     const settings = { DATA_DIR: folder, REDIS_URL: 'redis://127.0.0.1:1', LOG_LEVEL: 'silent' };
-    expect(await refusal({ ...settings, PORT: String(port) })).toContain(`PORT ${port} is taken`);
+    expect(await refusal({ ...settings, PORT: String(port) })).toBe(
+      `PORT ${port} is taken by another program. Set another PORT.`,
+    );
     await expect(access(join(folder, 'store.lock'))).rejects.toThrow('ENOENT');
     other.close();
   });
@@ -191,15 +178,5 @@ describe('a failed start', () => {
       expect(line).toMatch(/^MONGODB_URI cannot be used: /);
       expect(line).not.toContain('hunter2');
     }
-  });
-
-  it('reads .env from the working directory', async () => {
-    const folder = await temporaryFolder();
-    await mkdir(join(folder, 'elsewhere'));
-    await writeFile(join(folder, '.env'), 'DATA_DIR=./elsewhere/data\n');
-    const server = await spawnServer({}, folder);
-    await server.listening();
-    expect(server.stdout).toContain(`Data           ${join(folder, 'elsewhere', 'data')}\n`);
-    await server.end('SIGTERM');
   });
 });
