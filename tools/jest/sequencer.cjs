@@ -4,17 +4,25 @@ const TestSequencer = require('@jest/test-sequencer').default;
 
 /** The files that take much longer than the others, or wait for real time to pass, longest first. */
 const LONG = [
-  'hostile-input.test.ts',
-  'writing/scheduled-messages.test.ts',
   'access-table.test.ts',
-  'presence/presence.test.ts',
+  'process/start.test.ts',
+  'hostile-input.test.ts',
+  'process/attachments.test.ts',
+  'writing/scheduled-messages.test.ts',
   'process/',
+  'access-locks.test.ts',
+  'presence/presence.test.ts',
+  'sockets/calls/',
+  'operations/health.test.ts',
   'store-fuzz.test.ts',
   'golden.test.ts',
+  'plans.test.ts',
+  'group-commit.test.ts',
+  'session-model.test.ts',
+  'channel-settings.test.ts',
   'linear-time.test.ts',
   'group-counters.test.ts',
-  'session-model.test.ts',
-  'operations/health.test.ts',
+  'throttle.test.ts',
 ].map((part) => part.replace('/', sep));
 
 /**
