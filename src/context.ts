@@ -61,7 +61,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       jobs: kernel.jobs,
       nodes: kernel.nodes,
       telemetry: kernel.telemetry,
-      services: createServices(config, overrides, kernel, database.accessVersion),
+      services: createServices(config, overrides, kernel, database),
       /** Whether new work is accepted; false from the moment the server is told to stop. */
       accepting: true,
       /** Starts the background work: the server calls it, a script does not. When a part fails, all are closed. @throws StartError */
@@ -79,16 +79,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
  * Constructs the modules in the order in which they depend on each other, which is also the order in which they start.
  * @returns the services of all modules by name.
  */
-function createServices(
-  config: Config,
-  overrides: ContextOverrides,
-  kernel: Kernel,
-  accessVersion: () => number | undefined,
-) {
+function createServices(config: Config, overrides: ContextOverrides, kernel: Kernel, database: Database) {
   const { auth, encryptionKey, uploads: uploadLimits } = config;
   const publicUrl = config.http.publicUrl ?? `http://localhost:${config.http.port}`;
   const audit = createAudit(kernel);
-  const access = createAccess(kernel, audit, { accessVersion, groupCreation: config.groups.creation });
+  const access = createAccess(kernel, audit, { database, groupCreation: config.groups.creation });
   const users = createUsers(kernel);
   const operations = createOperations(kernel, audit, access, users, {
     throttle: config.throttle,

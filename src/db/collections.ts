@@ -36,13 +36,19 @@ import type { CountedToDocument, HourlyCountDocument } from '../models/admin/sta
 import type { UserDocument } from '../models/user.model';
 import type { CallQualityDocument } from '../models/calls/call-quality.model';
 import type { VideoCallDocument } from '../models/video-call.model';
-import { inTransactions, type Concerns } from './transaction';
+import { inTransactions, type Concerns, type Watcher } from './transaction';
 
 /** A fact about the whole installation: one document each. */
 export interface InstallationDocument {
   /** `first_account`: the user who registered first and became super admin. */
   _id: 'first_account';
   userId: ObjectId;
+}
+
+/** Counts the writes to what decides who may write to a channel, so that each node notices those of the others. */
+export interface AccessWritesDocument {
+  _id: 'access_writes';
+  count: number;
 }
 
 /** Tells this database from all others: made at the first start of a server. */
@@ -104,6 +110,8 @@ export interface Collections {
   installation: Collection<InstallationDocument>;
   /** In `installation`. */
   databaseIdentity: Collection<DatabaseIdentityDocument>;
+  /** In `installation`. */
+  accessWrites: Collection<AccessWritesDocument>;
   idempotencyKeys: Collection<IdempotencyDocument>;
   nodes: Collection<NodeDocument>;
 }
@@ -112,8 +120,8 @@ export interface Collections {
  * @param accessWritten runs after each write to what decides who may write to a channel: roles, memberships,
  *   restrictions, blocks, and the states of accounts.
  */
-export function collectionsOf(db: Db, accessWritten: () => void): Collections {
-  const open = <Schema extends Document>(name: string, written?: () => void, concerns?: Concerns) =>
+export function collectionsOf(db: Db, accessWritten: Watcher): Collections {
+  const open = <Schema extends Document>(name: string, written?: Watcher, concerns?: Concerns) =>
     inTransactions(db.collection<Schema>(name), written, concerns);
   return {
     users: open('users', accessWritten, changesState),
@@ -155,6 +163,7 @@ export function collectionsOf(db: Db, accessWritten: () => void): Collections {
     preferences: open('preferences'),
     installation: open('installation'),
     databaseIdentity: open('installation'),
+    accessWrites: open('installation'),
     idempotencyKeys: open('idempotency_keys'),
     nodes: open('nodes'),
   };
@@ -169,6 +178,12 @@ const INSERTS: ReadonlySet<string> = new Set(['insertOne', 'insertMany']);
  */
 function changesState(operation: string, parameters: readonly unknown[]): boolean {
   if (INSERTS.has(operation)) return false;
+  if (operation === 'bulkWrite') {
+    const [writes] = parameters as [Record<string, Document>[]];
+    return writes.some((write) =>
+      Object.entries(write).some(([name, { filter, update }]) => changesState(name, [filter, update])),
+    );
+  }
   if (!UPDATES.has(operation)) return true;
   const [, update] = parameters as [unknown, Document | Document[]];
   return Array.isArray(update) || Object.values(update).some((fields: object) => 'state' in fields);

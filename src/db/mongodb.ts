@@ -15,11 +15,12 @@ import { createTransactions, type Transactions } from './transaction';
 export interface Database {
   db: Db;
   collections: Collections;
-  /**
-   * Returns a number that increases with every write to what decides who may write to a channel (see `collectionsOf`);
-   * undefined where other processes may write to the database.
-   */
-  accessVersion: () => number | undefined;
+  /** Counts the writes of this process to what decides who may write to a channel (see `collectionsOf`). */
+  accessVersion: () => number;
+  /** Calls back after each of these writes, which waits for it. @returns a function that removes the listener. */
+  onAccessWritten(listener: () => Promise<void>): () => void;
+  /** Whether no other process writes to the database. */
+  isSoleWriter: boolean;
   transactions: Transactions;
   /** The location of the data, for display: the folder of the embedded store, or the server without credentials. */
   location: string;
@@ -65,10 +66,21 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   try {
     await prepareDatabase(db, options.logger ?? createLogger('silent'));
     let accessWrites = 0;
+    const accessListeners = new Set<() => Promise<void>>();
+    const accessWritten = (): void | Promise<void> => {
+      accessWrites++;
+      if (accessListeners.size === 0) return;
+      return Promise.all([...accessListeners].map((listener) => listener())).then(() => undefined);
+    };
     return {
       db,
-      collections: collectionsOf(db, () => accessWrites++),
-      accessVersion: () => (options.soleWriter || store ? accessWrites : undefined),
+      collections: collectionsOf(db, accessWritten),
+      accessVersion: () => accessWrites,
+      onAccessWritten: (listener) => {
+        accessListeners.add(listener);
+        return () => void accessListeners.delete(listener);
+      },
+      isSoleWriter: options.soleWriter === true || store !== undefined,
       transactions: await createTransactions(client, options.bulkWrite),
       isEmbedded: store !== undefined,
       location: store ? options.dataDir : client.options.hosts.join(', '),

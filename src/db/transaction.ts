@@ -20,6 +20,9 @@ import {
   type WriteList,
 } from './write-list';
 
+/** Runs after a write, when it is visible and before its caller continues. It must not fail. */
+export type Watcher = () => void | Promise<void>;
+
 /** One attempt of a transaction. */
 interface Attempt {
   /** Undefined on a server without transactions. */
@@ -30,8 +33,8 @@ interface Attempt {
   lastOperation: Promise<unknown>;
   /** Writes to make after its work, before the commit. */
   endings: (() => Promise<void>)[];
-  /** Callbacks that run as soon as the writes are visible. */
-  watchers: Set<() => void>;
+  /** Callbacks that run as soon as the writes are visible, and before the caller continues. */
+  watchers: Set<Watcher>;
   /** Effects to run after the commit. */
   effects: (() => Promise<void>)[];
   /** Resolves at the end of the whole transaction, after all of its attempts. */
@@ -98,15 +101,13 @@ export async function createTransactions(client: MongoClient, useBulkWrite = tru
       if (current()) return work();
       let settle = () => {};
       const settled = new Promise<void>((resolve) => (settle = resolve));
-      const watchers = new Set<() => void>();
+      const watchers = new Set<Watcher>();
       try {
         const running = supported
           ? client.withSession((session) => commit({ session, settled, watchers }, work))
           : attempt({ session: undefined, settled, watchers }, work);
         // Also after a failure: the commit may have succeeded although its answer was lost.
-        const { result, effects } = await running.finally(() => {
-          for (const watcher of watchers) watcher();
-        });
+        const { result, effects } = await running.finally(() => callAll(watchers));
         await doAll(effects);
         return result;
       } finally {
@@ -171,7 +172,7 @@ async function writeTogether(client: MongoClient, writes: readonly ListedWrite<u
     // The driver wraps the error of a command. Only the error itself says whether the transaction may run again.
     throw error.cause ?? error;
   } finally {
-    if (!session) for (const watcher of watchers) watcher();
+    if (!session) await callAll(watchers);
   }
 }
 
@@ -221,6 +222,12 @@ async function attempt<Result>(
     one.open = false;
     await one.lastOperation.catch(() => undefined);
   }
+}
+
+/** Calls watchers at once, and waits for those that are asynchronous. */
+function callAll(watchers: ReadonlySet<Watcher>): Promise<unknown> | undefined {
+  if (watchers.size === 0) return undefined;
+  return Promise.all([...watchers].map((watcher) => watcher()));
 }
 
 async function doAll(effects: Attempt['effects']): Promise<void> {
@@ -310,7 +317,7 @@ export type Concerns = (operation: string, parameters: readonly unknown[]) => bo
  */
 export function inTransactions<Schema extends Document>(
   collection: Collection<Schema>,
-  written?: () => void,
+  written?: Watcher,
   concerns: Concerns = () => true,
 ): Collection<Schema> {
   return new Proxy(collection, {

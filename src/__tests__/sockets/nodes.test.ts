@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { ObjectId } from 'mongodb';
+import { ObjectId, type CommandStartedEvent } from 'mongodb';
 import { DOMAIN_EVENTS } from '../../services/kernel/domain-events';
 import { isLoggedIn, logInAgain, me, refused, reuseRefreshToken } from '../fixtures/accounts';
 import { SAMPLE_EVENTS } from '../fixtures/domain-events';
@@ -268,5 +268,148 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
       await back.waitForMessage((received) => received.message.clientMessageId === message.clientMessageId);
       expect(stays.messages).toEqual([]);
     });
+  });
+});
+
+const CLOSED = 'direct_messages_closed';
+
+/** Each node has its own connection to the database, as in production, so that only what is announced tells the other one. */
+(HAS_REDIS ? describe : describe.skip)('rights that the other node remembers', () => {
+  let redis: RedisProcess;
+  let here: TestServer;
+  let there: TestServer;
+  let admin: Person;
+  let ada: Person;
+  let bob: Person;
+  let client: Client;
+  let groupId: string;
+  let channelId: string;
+  let directId: string;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    const options = { soleWriter: false, monitorCommands: true };
+    here = await startTestServer({ REDIS_URL: redis.url }, options);
+    there = await startTestServer({ REDIS_URL: redis.url }, { ...options, beside: here });
+    admin = await signUp(here.api, 'admin');
+  });
+  beforeEach(async () => {
+    [ada, bob] = [await signUp(here.api, 'ada'), await signUp(here.api, 'bob')];
+    ({ groupId, channelId } = await createRoom(here.api, admin, [ada, bob], 'public'));
+    const { body } = await here.api.post('/api/direct-messages', { userIds: [bob.id] }, ada.token);
+    directId = body.conversation.channel.id;
+    client = await connect(there.url, ada.token, { transports: ['websocket'] });
+  });
+  afterEach(() => client.close());
+  afterAll(async () => {
+    await there.close();
+    await here.close();
+    await redis.close();
+  });
+
+  /** Sends from the other node. @returns `ok` or the code of the error. */
+  async function send(id: string, from = client): Promise<string> {
+    const message = { channelId: id, clientMessageId: new ObjectId().toHexString(), body: 'Hello' };
+    const answer = await from.ask('message:send', message);
+    return answer.ok ? 'ok' : answer.error.code;
+  }
+  /** Sends until the other node decides by what it remembers: it reads nothing to prepare a message. */
+  async function remember(): Promise<void> {
+    const { client: database } = there.context.database.db;
+    await until(async () => {
+      let reads = 0;
+      const count = ({ commandName, command }: CommandStartedEvent) => {
+        const names = ['groups', 'memberships', 'channel_restrictions', 'channel_members', 'blocks'];
+        if (commandName === 'find' && names.includes(command['find'])) reads++;
+      };
+      database.on('commandStarted', count);
+      expect([await send(channelId), await send(directId)]).toEqual(['ok', 'ok']);
+      database.off('commandStarted', count);
+      return reads === 0;
+    });
+  }
+  const call = async (method: 'put' | 'post' | 'delete', path: string, by: Person, body?: object) => {
+    const { status } = await here.api.call(method, path, { token: by.token, body });
+    expect(Math.floor(status / 100)).toBe(2);
+  };
+  const changes: [string, () => Promise<void>, () => string, string][] = [
+    ['a block', () => call('put', `/api/users/me/blocks/${ada.id}`, bob), () => directId, CLOSED],
+    [
+      'a deactivated partner',
+      () => call('post', '/api/users/me/deactivate', bob, { password: PASSWORD }),
+      () => directId,
+      CLOSED,
+    ],
+    [
+      'a mute',
+      () =>
+        call('put', `/api/channels/${channelId}/restrictions/${ada.id}`, admin, {
+          kind: 'muted',
+          reason: '',
+        }),
+      () => channelId,
+      'muted',
+    ],
+    [
+      'a removal',
+      () => call('delete', `/api/groups/${groupId}/members/${ada.id}`, admin),
+      () => channelId,
+      'not_found',
+    ],
+    [
+      'an archived group',
+      () => call('post', `/api/groups/${groupId}/archive`, admin),
+      () => channelId,
+      'group_archived',
+    ],
+  ];
+
+  it.each(changes)('%s counts there when the call has returned', async (_, change, where, code) => {
+    await remember();
+    await change();
+    expect(await send(where())).toBe(code);
+  });
+
+  it('and what is granted counts there as well', async () => {
+    await remember();
+    const path = `/api/users/me/blocks/${ada.id}`;
+    for (let times = 0; times < 5; times++) {
+      await call('put', path, bob);
+      expect(await send(directId)).not.toBe('ok');
+      await call('delete', path, bob);
+      expect(await send(directId)).toBe('ok');
+    }
+  });
+
+  it('a block at the same moment as a message is decided one way, and then nothing passes', async () => {
+    const { messages } = here.context.database.collections;
+    const near = await connect(here.url, ada.token, { transports: ['websocket'] });
+    const path = `/api/users/me/blocks/${ada.id}`;
+    let accepted = await messages.countDocuments({ channelId: new ObjectId(directId) });
+    for (let times = 0; times < 6; times++) {
+      const from = times % 2 === 0 ? client : near;
+      expect(await send(directId, from)).toBe('ok');
+      const [, ...codes] = await Promise.all([
+        call('put', path, bob),
+        ...Array.from({ length: 4 }, () => send(directId, from)),
+      ]);
+      expect([await send(directId, client), await send(directId, near)]).toEqual([CLOSED, CLOSED]);
+      accepted += 1 + codes.filter((code) => code === 'ok').length;
+      expect(codes.filter((code) => code !== 'ok' && code !== CLOSED)).toEqual([]);
+      expect(await messages.countDocuments({ channelId: new ObjectId(directId) })).toBe(accepted);
+      await call('delete', path, bob);
+    }
+    near.close();
+  });
+
+  it('a block counts there also while Redis does not answer', async () => {
+    await remember();
+    redis.signal('SIGSTOP');
+    try {
+      await call('put', `/api/users/me/blocks/${ada.id}`, bob);
+      expect(await send(directId)).toBe(CLOSED);
+    } finally {
+      redis.signal('SIGCONT');
+    }
   });
 });

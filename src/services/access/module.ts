@@ -2,6 +2,7 @@ import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
 import { Access } from './access';
 import { AccessFacts } from './access-facts';
+import { AccessVersion, type WatchedDatabase } from './access-version';
 import { AudienceIndex } from './audience-index';
 import { GuardedWrites } from './guarded-writes';
 import { RightsVersion } from './rights-version';
@@ -11,11 +12,14 @@ type GroupCreation = ConstructorParameters<typeof Access>[3];
 export type AccessModule = ReturnType<typeof createAccess>;
 
 export function createAccess(
-  { collections, transactions, queue, bus }: Kernel,
+  kernel: Kernel,
   { audit }: AuditModule,
-  settings: { accessVersion: () => number | undefined; groupCreation: GroupCreation },
+  settings: { database: WatchedDatabase; groupCreation: GroupCreation },
 ) {
-  const facts = new AccessFacts(collections, transactions, settings.accessVersion);
+  const { collections, transactions, queue, bus, lifecycle } = kernel;
+  const version = new AccessVersion({ ...kernel, database: settings.database });
+  lifecycle.register('version of rights', version);
+  const facts = new AccessFacts(collections, transactions, () => version.current());
   const access = new Access(collections, facts, audit, settings.groupCreation);
   return {
     access,

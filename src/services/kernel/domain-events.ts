@@ -181,6 +181,8 @@ type ServerEvent =
   | { type: 'maintenance.changed'; state: MaintenanceState }
   | { type: 'announcement.created'; announcement: AnnouncementDocument }
   | { type: 'announcement.ended'; announcementId: ObjectId }
+  /** Another process has written to what decides who may write to a channel. Only `AccessVersion` sends it. */
+  | { type: 'access.changed' }
   /** Events of other nodes may not have reached this one, so everything that it caches may be outdated. */
   | { type: 'events.missed' };
 
@@ -272,5 +274,6 @@ export const DOMAIN_EVENTS: Readonly<Record<DomainEventType, EventTraits>> = {
   'maintenance.changed': RIGHTS_ON_ALL_NODES,
   'announcement.created': NO_RIGHTS,
   'announcement.ended': NO_RIGHTS,
+  'access.changed': RIGHTS_ON_ALL_NODES,
   'events.missed': RIGHTS_ON_NODE,
 };

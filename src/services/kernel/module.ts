@@ -33,7 +33,8 @@ export function createKernel(
   if (redis) lifecycle.register('Redis', redis);
   const nodes = new NodeRegistry({ collections, clock, logger, isOnlyNode: database.isEmbedded });
   lifecycle.register('node registry', nodes);
-  if (redis) lifecycle.register('other nodes', new NodeRelay(bus, redis, nodes.id, databaseName, logger));
+  const relay = redis && new NodeRelay(bus, redis, nodes.id, databaseName, logger);
+  if (relay) lifecycle.register('other nodes', relay);
   const telemetry = new Telemetry();
   let commandsStarted = 0;
   telemetry.counter(METRICS.commands).observe({}, () => commandsStarted);
@@ -66,6 +67,8 @@ export function createKernel(
     jobs,
     /** The id of this node, and which nodes are alive. */
     nodes,
+    /** Sends events to the other nodes; undefined if this is the only node. */
+    relay,
     /** Serialises the changes of each channel and each group. */
     queue: new KeyedQueue(transactions),
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */

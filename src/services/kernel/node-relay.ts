@@ -39,7 +39,8 @@ export function decodeEnvelope(text: string): Envelope {
  */
 export class NodeRelay {
   private readonly channel: string;
-  private readonly unconfirmed = new Map<number, () => void>();
+  /** By the number of an event: called with each node that has processed it. */
+  private readonly unconfirmed = new Map<number, (node: string) => void>();
   private lastId = 0;
   private started = false;
 
@@ -68,49 +69,60 @@ export class NodeRelay {
       },
     });
     this.started = true;
-    this.bus.connectNodes((event) => this.send(event));
+    this.bus.connectNodes(async (event) => {
+      await this.send(event);
+    });
   }
 
-  /** Sends an event. Resolves when every subscribed node has confirmed, or after CONFIRMATION_TIMEOUT_MS. Never fails. */
-  private async send(event: DomainEvent): Promise<void> {
+  /**
+   * Sends an event. Resolves when every subscribed node has confirmed, or after CONFIRMATION_TIMEOUT_MS. Never fails.
+   * @returns the ids of the nodes that have confirmed.
+   */
+  async send(event: DomainEvent): Promise<ReadonlySet<string>> {
     const id = ++this.lastId;
-    let confirmed = 0;
+    const confirmed = new Set<string>();
     let expected = Infinity;
     let finish = () => {};
     const all = new Promise<void>((resolve) => (finish = resolve));
-    this.unconfirmed.set(id, () => {
-      if (++confirmed >= expected) finish();
+    this.unconfirmed.set(id, (node) => {
+      confirmed.add(node);
+      if (confirmed.size >= expected) finish();
     });
     const timeout = setTimeout(() => {
-      this.logger.warn({ event: event.type, confirmed, expected }, 'another node has not confirmed in time');
+      this.logger.warn(
+        { event: event.type, confirmed: confirmed.size, expected },
+        'another node has not confirmed in time',
+      );
       finish();
     }, CONFIRMATION_TIMEOUT_MS);
     try {
       const text = encodeEnvelope({ from: this.id, id, event });
       // Redis returns the number of subscribers, which includes this node.
       expected = await this.redis.commands.publish(this.channel, text);
-      if (confirmed < expected) await all;
+      if (confirmed.size < expected) await all;
     } catch (error) {
       this.logger.warn({ err: error, event: event.type }, 'an event could not be sent to other nodes');
     } finally {
       clearTimeout(timeout);
       this.unconfirmed.delete(id);
     }
+    return confirmed;
   }
 
   private async receive(channel: string, text: string): Promise<void> {
     try {
       if (channel !== this.channel) {
-        this.unconfirmed.get(Number(text))?.();
+        const [id = '', node = ''] = text.split(' ');
+        this.unconfirmed.get(Number(id))?.(node);
         return;
       }
       const { from, id, event } = decodeEnvelope(text);
       if (from === this.id) {
-        this.unconfirmed.get(id)?.();
+        this.unconfirmed.get(id)?.(this.id);
         return;
       }
       await this.bus.deliver(event);
-      await this.redis.commands.publish(this.confirmationsFor(from), String(id));
+      await this.redis.commands.publish(this.confirmationsFor(from), `${id} ${this.id}`);
     } catch (error) {
       this.logger.warn({ err: error }, 'an event of another node could not be processed');
     }

@@ -18,7 +18,8 @@ export const serverBroadcasts = {
     ],
   },
   // Broadcaster closes all transports, so that clients reconnect.
+  'access.changed': null,
   'events.missed': null,
 } satisfies BroadcastsOf<
-  'maintenance.changed' | 'announcement.created' | 'announcement.ended' | 'events.missed'
+  'maintenance.changed' | 'announcement.created' | 'announcement.ended' | 'access.changed' | 'events.missed'
 >;

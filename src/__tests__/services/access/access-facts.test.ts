@@ -224,3 +224,25 @@ test('roles are not read again until something has been written', async () => {
   await facts.channel(channel, actors, {});
   expect(asked).toBeGreaterThan(once);
 });
+
+test('a write to an account counts if it may change its state, and no other does', async () => {
+  const { collections, accessVersion } = server.context.database;
+  const { users } = collections;
+  const filter = { _id: new ObjectId() };
+  const seen = { $set: { lastSeenAt: new Date() } };
+  const state = { $set: { state: 'deactivated' as const } };
+  const grows = async (write: () => Promise<unknown>) => {
+    const before = accessVersion();
+    await write();
+    return accessVersion() > before;
+  };
+  expect([
+    await grows(() => users.updateOne(filter, seen)),
+    await grows(() => users.bulkWrite([{ updateOne: { filter, update: seen } }])),
+    await grows(() => users.updateMany(filter, state)),
+    await grows(() => users.findOneAndUpdate(filter, state)),
+    await grows(() => users.bulkWrite([{ updateOne: { filter, update: state } }])),
+    await grows(() => users.bulkWrite([{ deleteOne: { filter } }])),
+    await grows(() => users.deleteOne(filter)),
+  ]).toEqual([false, false, true, true, true, true, true]);
+});
