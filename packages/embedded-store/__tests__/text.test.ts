@@ -1,11 +1,16 @@
+import fc from 'fast-check';
 import { decode, encode, fromPlain } from '../src/bson/codec';
 import type { Document } from '../src/bson/types';
 import { readDefinition } from '../src/storage/definition';
-import { textIndexEntries, textTerms } from '../src/text/entries';
+import { textEntries, textTerms } from '../src/text/entries';
+import { findLanguage, type Language } from '../src/text/languages';
 import { matchText } from '../src/text/match';
 import { parseTextQuery } from '../src/text/query';
 import { searchText } from '../src/text/search';
 import { compileTextIndex, completeTextSpec } from '../src/text/text-index';
+import { eachTerm, eachWordTerm } from '../src/text/tokenizer';
+
+type Options = NonNullable<Parameters<typeof eachTerm>[3]>;
 
 const document = (plain: object): Document => fromPlain(plain) as Document;
 const indexOn = (spec: object) => compileTextIndex(readDefinition(completeTextSpec(document(spec))));
@@ -128,16 +133,54 @@ describe('text search', () => {
     expect(terms('a-b c…d «e» f—g ¿h? 日本語')).toEqual(['b', 'c', 'd', 'e', 'f', 'g', 'h', '日本語']);
   });
 
+  it('finds the same terms in ASCII texts, for which it has a faster way', () => {
+    const character = fc.constantFrom(
+      ...'aAbEeIizsTy 01_\'"^`-.,\t\n\0\x1c\x7f'.split(''),
+      'the ',
+      'running',
+      "n't",
+      'É',
+      '\u00ad',
+    );
+    const texts = fc.oneof(
+      fc.string({ unit: character, maxLength: 40 }),
+      fc.string({ unit: 'binary-ascii' }),
+    );
+    const termsBy = (way: typeof eachTerm, ...[text, language, options]: [string, Language, Options]) => {
+      const terms: string[] = [];
+      way(text, language, (term) => terms.push(term), options);
+      return terms;
+    };
+    const sensitivity = fc.record({
+      caseSensitive: fc.boolean(),
+      diacriticSensitive: fc.boolean(),
+      keepStopWords: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        texts,
+        fc.constantFrom('english', 'none', 'turkish', 'french'),
+        sensitivity,
+        (text, name, options) => {
+          const language = findLanguage(name) as Language;
+          expect(termsBy(eachTerm, text, language, options)).toEqual(
+            termsBy(eachWordTerm, text, language, options),
+          );
+        },
+      ),
+      { seed: 1, numRuns: 1_000 },
+    );
+  });
+
   it('gives index entries with their prefix, and short keys for long words', () => {
     const index = indexOn({ key: { ch: 1, b: 'text', at: -1 } });
     const long = 'x'.repeat(5000);
-    const entries = textIndexEntries(index, document({ ch: 7, b: `fox ${long}` }));
-    expect(entries.map(({ prefix, suffix }) => [prefix, suffix])).toEqual(
-      entries.map(() => [[fromPlain(7)], [null]]),
-    );
-    expect(Math.max(...entries.map(({ term }) => Buffer.byteLength(term)))).toBeLessThan(256);
+    const { prefix, terms } = textEntries(index, document({ ch: 7, b: `fox ${long}` }));
+    expect(prefix).toEqual([fromPlain(7)]);
+    expect(Math.max(...[...terms.keys()].map((term) => Buffer.byteLength(term)))).toBeLessThan(256);
     expect(ids(long, [document({ b: long })])).toEqual([1]);
-    expect(() => textIndexEntries(index, document({ ch: [1], b: 'x' }))).toThrow(/multi-key/);
+    expect(() => textEntries(index, document({ ch: [1], b: 'x' }))).toThrow(/multi-key/);
+    expect(() => textEntries(index, document({ at: [1], b: 'x' }))).toThrow(/multi-key/);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   type IndexDefinition,
 } from '../../src/index/keys';
 import type { IndexScan, Plan } from '../../src/index/planner';
+import { StoredDocument } from '../../src/storage/stored-document';
 
 interface Entry {
   key: Buffer;
@@ -25,7 +26,7 @@ export class MemoryIndex {
     this.compiled.multikeyFields = 0;
     for (const [record, document] of documents.entries()) {
       const found = indexEntries(this.compiled, document);
-      const raw = indexEntriesOfBytes(this.compiled, encode(document));
+      const raw = indexEntriesOfBytes(this.compiled, new StoredDocument(record, encode(document)));
       expect(raw).toEqual(found);
       this.compiled.multikey ||= found.multikey;
       this.compiled.truncated ||= found.truncated;

@@ -2,10 +2,14 @@ import { Long } from 'bson';
 import { encode } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
+import type { Plan } from '../index/plan';
 import { compileCollation } from '../query/collation';
 import { compileFilter } from '../query/matcher';
 import { compileProjection } from '../query/projection';
 import { compileSort, isNaturalOrder } from '../query/sort';
+import type { Transaction } from '../session/transaction';
+import { lookUp, uniqueLookup } from '../storage/lookup';
+import { choosePlan } from '../storage/plan-scan';
 import { Selection } from '../storage/selection';
 import type { Selected, SelectionSpec, Source } from '../storage/selection-spec';
 import type { Collection } from '../storage/catalog';
@@ -39,7 +43,12 @@ export const findCommand: Command = {
     if (!collection) {
       return emptyCursor(namespace);
     }
-    const batches = openFind(context, collection, query);
+    const plan = query.spec.filter.text ? undefined : choosePlan(collection, query.spec);
+    if (plan && batchSize > 0) {
+      const found = findByKey(context, collection, query, plan);
+      if (found) return cursorReply({ batch: 'firstBatch', documents: found, id: 0n, namespace });
+    }
+    const batches = openFind(context, collection, query, plan);
     return firstBatch(context, namespace, batches, batchSize, args.boolean('singleBatch'));
   },
 };
@@ -112,10 +121,33 @@ export function readHint(args: Arguments): SelectionSpec['hint'] {
   throw new StoreError('FailedToParse', 'Hint must be a string or an object');
 }
 
-function openFind(context: CommandContext, collection: Collection, query: FindQuery): BatchSource {
+/** The result of a find that looks up one key of a unique index; undefined for any other. */
+function findByKey(
+  { engine, transaction }: CommandContext,
+  collection: Collection,
+  { spec, shape }: FindQuery,
+  plan: Plan,
+): Uint8Array[] | undefined {
+  if (spec.skip > 0 || !uniqueLookup(collection, plan)) return undefined;
+  const snapshot = transaction ? undefined : engine.environment.snapshot();
+  try {
+    const source: Source = snapshot ? { view: snapshot } : transactionSource(transaction as Transaction);
+    const found = lookUp(engine, collection, plan, spec, source);
+    return found && (found.item ? [shape(found.item)] : []);
+  } finally {
+    snapshot?.release();
+  }
+}
+
+function openFind(
+  context: CommandContext,
+  collection: Collection,
+  query: FindQuery,
+  plan: Plan | undefined,
+): BatchSource {
   const { engine, transaction } = context;
   const source: Source = transaction ? transactionSource(transaction) : { view: {} };
-  const selection = new Selection(engine, collection, query.spec, source);
+  const selection = new Selection(engine, collection, query.spec, source, plan);
   return new SelectionBatches({ engine, transaction }, selection, source, query.shape);
 }
 

@@ -249,6 +249,7 @@ export class KeyWriter {
     const form = collator === undefined ? text : collator.key(text);
     this.reserve(form.length * 3 + 1);
     const start = this.length;
+    if (this.plain(form)) return;
     const end = start + this.bytes.write(form, start);
     let special = false;
     for (let i = start; i < end; i++) if ((this.bytes[i] as number) <= 1) special = true;
@@ -259,6 +260,20 @@ export class KeyWriter {
       this.escaped(plain);
     }
     this.byte(0);
+  }
+
+  /** For short ASCII this is faster than a call into native code. Returns false, with nothing written, for others. */
+  private plain(text: string): boolean {
+    const { bytes, length } = this;
+    if (text.length > 32) return false;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit < 2 || unit > 127) return false;
+      bytes[length + i] = unit;
+    }
+    bytes[length + text.length] = 0;
+    this.length = length + text.length + 1;
+    return true;
   }
 
   /** Bytes 0 and 1 become two, so that 0 can end the string and still sort below everything in it. */
@@ -273,9 +288,11 @@ export class KeyWriter {
   }
 
   raw(content: Uint8Array): void {
-    this.reserve(content.length);
-    this.bytes.set(content, this.length);
-    this.length += content.length;
+    const count = content.length;
+    this.reserve(count);
+    if (count > 16) this.bytes.set(content, this.length);
+    else for (let i = 0; i < count; i++) this.bytes[this.length + i] = content[i] as number;
+    this.length += count;
   }
 
   byte(value: number): void {

@@ -1,11 +1,10 @@
-import { decode } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import type { Collator } from '../query/collation';
 import type { CompiledIndex, IndexField } from './definition';
 import { KeyWriter } from './encoding';
 import { extractTuples } from './extract';
 import { componentLimit } from './definition';
-import { rawKey } from './raw-key';
+import { rawKey, type RawFields } from './raw-key';
 import { textKeys, textPostings, textPrefix } from './text-keys';
 import type { TextPostings } from './text-keys';
 
@@ -83,15 +82,22 @@ export function textPrefixOf(index: CompiledIndex, document: Document): Buffer |
   return index.text && included(index, document) ? textPrefix(index.text, document) : undefined;
 }
 
-/** The same from stored bytes, without decoding when all indexed fields are top-level scalars of common types. */
-export function indexEntriesOfBytes(index: CompiledIndex, bytes: Uint8Array): IndexEntries {
-  if (index.partial === undefined && index.collator === undefined && !index.isText) {
-    const key = rawKey(index, bytes, writer);
+/** A document whose keys are made: encoded, with its decoded form for where that is needed. */
+export interface KeySource {
+  readonly fields: RawFields;
+  readonly document: Document;
+}
+
+/** The same from an encoded document, without decoding when all indexed fields are top-level scalars of common types. */
+export function indexEntriesOfBytes(index: CompiledIndex, source: KeySource): IndexEntries {
+  if (index.collator === undefined && !index.isText) {
+    if (index.partial !== undefined && !included(index, source.document)) return NONE;
+    const key = rawKey(index, source.fields, writer);
     if (key === 'absent') return NONE;
     if (key !== undefined)
       return { keys: [key], multikey: false, multikeyFields: 0, truncated: writer.truncated };
   }
-  return indexEntries(index, decode(bytes));
+  return indexEntries(index, source.document);
 }
 
 function encodeTuple(index: CompiledIndex, tuple: readonly (Value | undefined)[]): Buffer {

@@ -1,61 +1,58 @@
+import { asBuffer } from '../bson/codec';
 import { Reader } from '../bson/reader';
 import { TYPE } from '../bson/type-codes';
-import type { CompiledIndex, IndexField } from './definition';
+import type { CompiledIndex } from './definition';
 import { TAG, type KeyWriter } from './encoding';
 
-/** Where the value of one indexed field is in the bytes. */
-interface Slot {
-  type: number;
-  at: number;
+/** Where the values of the top-level fields of an encoded document are. */
+export interface RawFields {
+  readonly bytes: Buffer;
+  readonly names: string[];
+  readonly types: number[];
+  /** Offsets of the values. */
+  readonly offsets: number[];
 }
 
-const slots: Slot[] = Array.from({ length: 32 }, () => ({ type: 0, at: 0 }));
+/** Finds the top-level fields of a document. Throws InvalidBSON. */
+export function rawFields(document: Uint8Array): RawFields {
+  const bytes = asBuffer(document);
+  const fields: RawFields = { bytes, names: [], types: [], offsets: [] };
+  const reader = new Reader(bytes);
+  const end = reader.enter(bytes.length);
+  for (let type = reader.type(end); type !== 0; type = reader.type(end)) {
+    fields.names.push(reader.name(end));
+    fields.types.push(type);
+    fields.offsets.push(reader.position);
+    reader.skip(type, end);
+  }
+  return fields;
+}
 
 /**
  * Makes the key of a document from its bytes, if all indexed fields are top-level and plain scalars. Returns
  * 'absent' when a sparse index does not contain the document, undefined when the document has to be decoded.
  */
 export function rawKey(
-  index: CompiledIndex,
-  bytes: Uint8Array,
+  { fields, definition, componentLimit }: CompiledIndex,
+  { bytes, names, types, offsets }: RawFields,
   writer: KeyWriter,
 ): Buffer | 'absent' | undefined {
-  const { fields } = index;
-  if (fields.some((field) => field.parts.length > 1)) return undefined;
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (locate(buffer, fields) === 0 && index.definition.sparse === true) return 'absent';
-  writer.reset();
-  for (let i = 0; i < fields.length; i++) {
-    const start = writer.length;
-    if (!writeRaw(writer, buffer, slots[i] as Slot)) return undefined;
-    writer.finishComponent(start, (fields[i] as IndexField).descending, index.componentLimit);
-  }
-  return writer.take();
-}
-
-/** Finds the fields' values and counts them. */
-function locate(bytes: Buffer, fields: readonly IndexField[]): number {
-  for (let i = 0; i < fields.length; i++) (slots[i] as Slot).type = 0;
-  const reader = new Reader(bytes);
-  const end = reader.enter(bytes.length);
   let found = 0;
-  for (let type = reader.type(end); type !== 0; type = reader.type(end)) {
-    const name = reader.name(end);
-    for (let i = 0; i < fields.length; i++) {
-      const slot = slots[i] as Slot;
-      if (slot.type !== 0 || (fields[i] as IndexField).path !== name) continue;
-      slot.type = type;
-      slot.at = reader.position;
-      found++;
-    }
-    if (found === fields.length) break;
-    reader.skip(type, end);
+  writer.reset();
+  for (const { path, parts, descending } of fields) {
+    if (parts.length > 1) return undefined;
+    // Of fields with the same name the first counts.
+    const at = names.indexOf(path);
+    if (at >= 0) found++;
+    const start = writer.length;
+    if (!writeRaw(writer, bytes, at < 0 ? 0 : (types[at] as number), offsets[at] ?? 0)) return undefined;
+    writer.finishComponent(start, descending, componentLimit);
   }
-  return found;
+  return found === 0 && definition.sparse === true ? 'absent' : writer.take();
 }
 
 /** Writes a value of a common type; false for others, which have to be decoded. */
-function writeRaw(writer: KeyWriter, bytes: Buffer, { type, at }: Slot): boolean {
+function writeRaw(writer: KeyWriter, bytes: Buffer, type: number, at: number): boolean {
   switch (type) {
     case 0:
     case TYPE.null:

@@ -1,5 +1,5 @@
 import type { Document, Value } from '../bson/types';
-import { textIndexEntries, textPrefixValues } from '../text/entries';
+import { textEntries, textPrefixValues } from '../text/entries';
 import type { TextIndex } from '../text/text-index';
 import { MAX_KEY_BYTES } from './definition';
 import { KeyWriter } from './encoding';
@@ -15,15 +15,17 @@ const writer = new KeyWriter();
  * score, so that the highest comes first.
  */
 export function textKeys(index: TextIndex, document: Document): Buffer[] {
-  const entries = textIndexEntries(index, document);
-  writePrefix(entries[0]?.prefix ?? []);
+  const { prefix, terms } = textEntries(index, document);
+  writePrefix(prefix);
   const { length } = writer;
-  return entries.map(({ term, score }) => {
+  const keys: Buffer[] = [];
+  for (const [term, score] of terms) {
     writer.length = length;
     writer.component(term, false, TERM_BYTES);
     writer.raw(scoreBytes(score));
-    return writer.take();
-  });
+    keys.push(writer.take());
+  }
+  return keys;
 }
 
 /** The keys of a document in a text index, in the form in which the change buffer has them. */
@@ -36,12 +38,11 @@ export interface TextPostings {
 
 /** The postings of a document; undefined if it has no terms. */
 export function textPostings(index: TextIndex, document: Document): TextPostings | undefined {
-  const entries = textIndexEntries(index, document);
-  const [first] = entries;
-  if (!first) return undefined;
-  const prefix = encodePrefix(first.prefix);
+  const { prefix, terms } = textEntries(index, document);
+  if (terms.size === 0) return undefined;
+  const encoded = encodePrefix(prefix);
   writer.reset();
-  for (const { term, score } of entries) {
+  for (const [term, score] of terms) {
     const at = writer.length;
     writer.byte(0);
     writer.byte(0);
@@ -49,7 +50,7 @@ export function textPostings(index: TextIndex, document: Document): TextPostings
     writer.raw(scoreBytes(score));
     writer.bytes.writeUInt16BE(writer.length - at - 2, at);
   }
-  return { prefix, bytes: writer.take() };
+  return { prefix: encoded, bytes: writer.take() };
 }
 
 /** Calls `visit` with the place of each key in `bytes` of TextPostings. */
@@ -85,10 +86,13 @@ function writePrefix(prefix: readonly Value[]): void {
   for (const value of prefix) writer.component(value, false, limit);
 }
 
+/** The scores of most terms of a document are the same. */
 function scoreBytes(score: number): Buffer {
-  inverted.writeDoubleBE(score);
-  for (let i = 0; i < SCORE_BYTES; i++) inverted[i] = 0xff - (inverted[i] as number);
-  return inverted;
+  if (score === lastScore) return scored;
+  scored.writeDoubleBE(score);
+  for (let i = 0; i < SCORE_BYTES; i++) scored[i] = 0xff - (scored[i] as number);
+  lastScore = score;
+  return scored;
 }
 
 /** The score in a key, at the offset `at`. */
@@ -99,3 +103,5 @@ export function readScore(key: Buffer, at: number): number {
 }
 
 const inverted = Buffer.alloc(SCORE_BYTES);
+const scored = Buffer.alloc(SCORE_BYTES);
+let lastScore: number | undefined;

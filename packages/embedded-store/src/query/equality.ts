@@ -16,8 +16,8 @@ import { parseFilter } from './parse';
 export interface EqualityShape {
   /** The names of the fields, in the order of the filter. */
   readonly names: readonly string[];
-  /** Which of the values are strings, which a collation would affect. */
-  readonly strings: readonly boolean[];
+  /** A character for each value: whether it is a string, which the collation of an index affects. */
+  readonly kinds: string;
   readonly fields: ReadonlySet<string>;
 }
 
@@ -33,6 +33,8 @@ const MAX_FIELDS = 8;
 /** Longer names are not worth a shape, and would make the cache large. */
 const MAX_NAME = 64;
 const shapes = new RecentMap<string, EqualityShape>(MAX_SHAPES);
+/** The shape of the last filter: the statements of one command mostly have the same. */
+let last: EqualityShape | undefined;
 
 /** How values of a type are written in the name of a shape; undefined for a value that is not plain. */
 function kindOf(value: Value): 's' | 'v' | undefined {
@@ -50,28 +52,31 @@ function kindOf(value: Value): 's' | 'v' | undefined {
  */
 export function equalityFilter(document: Document): EqualityFilter | undefined {
   if (document.size === 0 || document.size > MAX_FIELDS) return undefined;
-  let id = '';
+  const names: string[] = [];
   const values: Value[] = [];
+  let kinds = '';
   for (const [name, value] of document) {
     const kind = kindOf(value);
     if (kind === undefined || name.length > MAX_NAME) return undefined;
-    id += `${kind}${name}\0`;
+    kinds += kind;
+    names.push(name);
     values.push(value);
   }
-  let shape = shapes.get(id);
-  if (shape === undefined) {
-    shape = shapeOf(document);
-    if (shape === undefined) return undefined;
-    shapes.set(id, shape);
+  if (kinds !== last?.kinds || !isSame(names, last.names)) {
+    const id = `${kinds}\0${names.join('\0')}`;
+    let shape = shapes.get(id);
+    if (shape === undefined) {
+      if (names.some((name) => name.startsWith('$') || name.includes('.'))) return undefined;
+      shapes.set(id, (shape = { kinds, names, fields: new Set(names) }));
+    }
+    last = shape;
   }
-  return new Equalities(document, shape, values);
+  return new Equalities(document, last, values);
 }
 
-function shapeOf(document: Document): EqualityShape | undefined {
-  const names = [...document.keys()];
-  if (names.some((name) => name.startsWith('$') || name.includes('.'))) return undefined;
-  const strings = [...document.values()].map((value) => typeof value === 'string');
-  return { names, strings, fields: new Set(names) };
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return a.length === b.length;
 }
 
 /** Whether a filter was made by `equalityFilter`. */

@@ -1,7 +1,8 @@
 import { changedFields } from '../bson/changed-fields';
 import { decode, encode } from '../bson/codec';
 import type { Document } from '../bson/types';
-import { indexEntries, indexEntriesOfBytes, textPostingsOf } from '../index/keys';
+import { indexEntriesOfBytes, textPostingsOf } from '../index/keys';
+import { rawFields, type RawFields } from '../index/raw-key';
 import type { CompiledIndex, IndexEntries, TextPostings } from '../index/keys';
 import type { Collection, IndexState } from './catalog';
 import { entryKey } from './keys';
@@ -9,6 +10,7 @@ import { entryKey } from './keys';
 /** A document with its bytes, decoded when it is first needed. */
 export class StoredDocument {
   #document: Document | undefined;
+  #fields: RawFields | undefined;
   #keys: Map<CompiledIndex, IndexEntries> | undefined;
   #postings: Map<CompiledIndex, TextPostings | undefined> | undefined;
   #compared: { with: StoredDocument; changed: ReadonlySet<string> } | undefined;
@@ -34,6 +36,11 @@ export class StoredDocument {
 
   get document(): Document {
     return (this.#document ??= decode(this.bytes));
+  }
+
+  /** Where its top-level fields are in its bytes. */
+  get fields(): RawFields {
+    return (this.#fields ??= rawFields(this.bytes));
   }
 
   /** Keeps the keys in indexes that are computed from now on, for a document that is written later. */
@@ -62,8 +69,7 @@ export class StoredDocument {
   keysIn(index: CompiledIndex): IndexEntries {
     const kept = this.#keys?.get(index);
     if (kept) return kept;
-    const plain = index.partial === undefined && index.collator === undefined && !index.isText;
-    const keys = plain ? indexEntriesOfBytes(index, this.bytes) : indexEntries(index, this.document);
+    const keys = indexEntriesOfBytes(index, this);
     this.#keys?.set(index, keys);
     return keys;
   }

@@ -10,14 +10,12 @@ import { eachTerm } from './tokenizer';
 const MAX_TERM_BYTES = 256;
 const KEPT_CHARACTERS = 48;
 
-/** One entry of a text index. */
-export interface TextEntry {
+/** The entries of a document in a text index. */
+export interface TextEntries {
   /** Values of the fields before the text part; a missing one is null. */
   prefix: Value[];
-  term: string;
-  score: number;
-  /** Values of the fields after the text part; a missing one is null. */
-  suffix: Value[];
+  /** The score of each term. */
+  terms: Map<string, number>;
 }
 
 /**
@@ -27,15 +25,18 @@ export interface TextEntry {
  */
 export function textTerms(index: TextIndex, document: Document): Map<string, number> {
   const scores = new Map<string, number>();
+  const counts = new Map<string, number>();
+  let total = 0;
+  const countTerm = (term: string) => {
+    counts.set(term, (counts.get(term) ?? 0) + 1);
+    total++;
+  };
   eachText(index, document, (text, language, weight) => {
-    const counts = new Map<string, number>();
-    let total = 0;
-    eachTerm(text, language, (term) => {
-      counts.set(term, (counts.get(term) ?? 0) + 1);
-      total++;
-    });
+    counts.clear();
+    total = 0;
+    eachTerm(text, language, countTerm);
     for (const [term, count] of counts) {
-      const frequency = 2 - 2 ** (1 - count);
+      const frequency = count === 1 ? 1 : 2 - 2 ** (1 - count);
       const share = (0.5 * count) / total + 0.5;
       const whole = text.length === term.length && text.toLowerCase() === term.toLowerCase() ? 1.1 : 1;
       const key = indexTerm(term);
@@ -52,11 +53,12 @@ export function indexTerm(term: string): string {
   return `${[...term].slice(0, KEPT_CHARACTERS).join('')}\u0001${hash}`;
 }
 
-/** The entries of a document: one for each term. */
-export function textIndexEntries(index: TextIndex, document: Document): TextEntry[] {
+/** The terms of a document with the values beside them, arrays among which are refused. */
+export function textEntries(index: TextIndex, document: Document): TextEntries {
   const prefix = textPrefixValues(index, document);
-  const suffix = index.after.map((field) => scalarAt(document, field));
-  return [...textTerms(index, document)].map(([term, score]) => ({ prefix, term, score, suffix }));
+  // These are not part of the keys, but must not be arrays.
+  for (const field of index.after) scalarAt(document, field);
+  return { prefix, terms: textTerms(index, document) };
 }
 
 /** The values of the fields before the text part; a missing one is null. */
@@ -67,7 +69,8 @@ export function textPrefixValues(index: TextIndex, document: Document): Value[] 
 /** The value of a field beside the text part; arrays on its path are refused. */
 function scalarAt(document: Document, field: string): Value {
   let current: Value | undefined = document;
-  for (const part of splitPath(field)) {
+  const parts = field.includes('.') ? splitPath(field) : [field];
+  for (const part of parts) {
     current = current instanceof Map ? current.get(part) : undefined;
     if (Array.isArray(current)) {
       throw new StoreError(16675, 'cannot have a multi-key as a prefix to a text index');

@@ -37,18 +37,11 @@ export function applyToBytes(leaves: FieldLeaves, document: Uint8Array, now: Dat
   const fields = readFields(leaves, bytes);
   const changed = new Set<string>();
   const added: Field[] = [];
-  let decoded: Document | undefined;
+  const context = new Context(bytes, now);
   for (const [name, leaf] of leaves) {
     if (leaf.insertOnly) continue;
-    const context: LeafContext = {
-      path: name,
-      get document() {
-        return (decoded ??= decode(bytes));
-      },
-      now,
-      throughArray: false,
-    };
-    const field = fields.find((each) => each.name === name);
+    context.path = name;
+    const field = find(fields, name);
     const before = field?.value;
     const after = before === undefined ? leaf.create?.(context) : leaf.update(before, context);
     if (after === before) continue;
@@ -63,6 +56,27 @@ export function applyToBytes(leaves: FieldLeaves, document: Uint8Array, now: Dat
   return { bytes: writer.splice(bytes, replaced, added), changed };
 }
 
+/** The context of the operators, which decodes the document only for the messages of errors. */
+class Context implements LeafContext {
+  path = '';
+  readonly throughArray = false;
+  #document: Document | undefined;
+
+  constructor(
+    private readonly bytes: Buffer,
+    readonly now: Date,
+  ) {}
+
+  get document(): Document {
+    return (this.#document ??= decode(this.bytes));
+  }
+}
+
+function find(fields: readonly Field[], name: string): Field | undefined {
+  for (const field of fields) if (field.name === name) return field;
+  return undefined;
+}
+
 /** The fields that an update names, in the order of the document; of repeated names the first one. */
 function readFields(leaves: FieldLeaves, bytes: Buffer): Field[] {
   const reader = new Reader(bytes);
@@ -70,7 +84,7 @@ function readFields(leaves: FieldLeaves, bytes: Buffer): Field[] {
   const end = reader.enter(bytes.length);
   for (let start = reader.position, type = reader.type(end); type !== 0;) {
     const name = reader.name(end);
-    if (leaves.has(name) && !fields.some((field) => field.name === name)) {
+    if (leaves.has(name) && !find(fields, name)) {
       const value = reader.value(type, end);
       fields.push({ name, start, end: reader.position, value });
       if (fields.length === leaves.size) break;

@@ -3,7 +3,7 @@ import { RecentMap } from '../recent-map';
 import { MODIFIERS } from './modifiers';
 import type { ModifierOptions } from './modifiers/modifier';
 import { comparePathNames } from './path';
-import type { ObjectNode, UpdateNode } from './tree';
+import type { Leaf } from './tree';
 
 /**
  * Updates such as `{$set: {seq}, $inc: {version: 1}}`, whose paths are all top-level fields. An application has few of
@@ -20,52 +20,78 @@ const MAX_NAME = 64;
 const orders = new RecentMap<string, readonly number[]>(MAX_SHAPES);
 const NONE: readonly number[] = [];
 
-interface Operand {
-  readonly operator: string;
-  readonly name: string;
-  readonly argument: Value;
+/** A shape: the operators and names in the order of the update, and the order of application. */
+interface Shape {
+  readonly operators: readonly string[];
+  readonly names: readonly string[];
+  readonly order: readonly number[];
+}
+
+/** The shape of the last update: the statements of one command mostly have the same. */
+let last: Shape = { operators: [], names: [], order: NONE };
+
+interface Operands {
+  operators: string[];
+  names: string[];
+  values: Value[];
 }
 
 /**
- * The tree of such an update; undefined for any other, also for one that is not valid.
+ * The operators of such an update by field, in the order of application; undefined for any other update, also for one
+ * that is not valid.
  *
  * @throws StoreError the errors of the operators.
  */
-export function simpleTree(update: Document, options: ModifierOptions): ObjectNode | undefined {
-  const operands: Operand[] = [];
-  let id = '';
-  for (const [operator, fields] of update) {
-    if (!(fields instanceof Map) || fields.size === 0) return undefined;
-    id += `${operator}\0`;
-    for (const [name, argument] of fields) {
-      if (operands.length === MAX_FIELDS || name.length > MAX_NAME) return undefined;
-      id += `${name}\0`;
-      operands.push({ operator, name, argument });
-    }
-    id += '\0';
-  }
-  let order = orders.get(id);
-  if (order === undefined) orders.set(id, (order = orderOf(operands)));
+export function simpleLeaves(update: Document, options: ModifierOptions): Map<string, Leaf> | undefined {
+  const operands = operandsOf(update);
+  if (operands === undefined) return undefined;
+  const { operators, names, values } = operands;
+  const order = orderOf(operands);
   if (order === NONE) return undefined;
   // In the order in which they are written, so that the first operator with a wrong argument determines the error.
-  const nodes = operands.map(({ operator, name, argument }): UpdateNode => {
-    const modifier = MODIFIERS.get(operator);
-    if (!modifier) throw new Error(`the shape of an update has an unknown operator ${operator}`);
-    return { kind: 'leaf', leaf: modifier(name, argument, options) };
+  const made = values.map((argument, position): Leaf => {
+    const modifier = MODIFIERS.get(operators[position] as string);
+    if (!modifier) throw new Error(`the shape of an update has an unknown operator ${operators[position]}`);
+    return modifier(names[position] as string, argument, options);
   });
-  const children = new Map<string, UpdateNode>();
-  for (const position of order)
-    children.set((operands[position] as Operand).name, nodes[position] as UpdateNode);
-  return { kind: 'object', children };
+  const leaves = new Map<string, Leaf>();
+  for (const position of order) leaves.set(names[position] as string, made[position] as Leaf);
+  return leaves;
 }
 
-function orderOf(operands: readonly Operand[]): readonly number[] {
-  const names = new Set<string>();
-  for (const { operator, name } of operands) {
-    const isField = name !== '' && !name.startsWith('$') && !name.includes('.');
-    if (!isField || !MODIFIERS.has(operator) || names.has(name)) return NONE;
-    names.add(name);
+function operandsOf(update: Document): Operands | undefined {
+  const operands: Operands = { operators: [], names: [], values: [] };
+  for (const [operator, fields] of update) {
+    if (!(fields instanceof Map) || fields.size === 0) return undefined;
+    for (const [name, argument] of fields) {
+      if (operands.names.length === MAX_FIELDS || name.length > MAX_NAME) return undefined;
+      operands.operators.push(operator);
+      operands.names.push(name);
+      operands.values.push(argument);
+    }
   }
-  const nameAt = (position: number) => (operands[position] as Operand).name;
-  return operands.map((_, position) => position).sort((a, b) => comparePathNames(nameAt(a), nameAt(b)));
+  return operands;
+}
+
+function orderOf({ operators, names }: Operands): readonly number[] {
+  if (isSame(operators, last.operators) && isSame(names, last.names)) return last.order;
+  const id = `${operators.join('\0')}\0\0${names.join('\0')}`;
+  let order = orders.get(id);
+  if (order === undefined) orders.set(id, (order = newOrder(operators, names)));
+  last = { operators, names, order };
+  return order;
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function newOrder(operators: readonly string[], names: readonly string[]): readonly number[] {
+  const isField = (name: string) => name !== '' && !name.startsWith('$') && !name.includes('.');
+  const areSimple = operators.every((operator) => MODIFIERS.has(operator)) && names.every(isField);
+  if (!areSimple || new Set(names).size < names.length) return NONE;
+  const nameAt = (position: number) => names[position] as string;
+  return names.map((_, position) => position).sort((a, b) => comparePathNames(nameAt(a), nameAt(b)));
 }

@@ -10,8 +10,8 @@ import { compileUpdatePipeline } from './pipeline';
 import { addRename } from './rename';
 import { applyToBytes, type FieldLeaves } from './raw-update';
 import { replaceDocument } from './replacement';
-import { simpleTree } from './simple';
-import { addToTree, sortTree, type ObjectNode } from './tree';
+import { simpleLeaves } from './simple';
+import { addToTree, sortTree, type ObjectNode, type UpdateNode } from './tree';
 import type { Update, UpdateOptions } from './types';
 
 export type { Update } from './types';
@@ -48,8 +48,8 @@ function compileReplacement(replacement: Document, { multi }: UpdateOptions): Up
 
 function compileOperators(update: Document, options: UpdateOptions): Update {
   const { arrayFilters, collator } = options;
-  const simple = arrayFilters === undefined ? simpleTree(update, { collator }) : undefined;
-  if (simple) return simpleUpdate(simple);
+  const leaves = arrayFilters === undefined ? simpleLeaves(update, { collator }) : undefined;
+  if (leaves) return simpleUpdate(leaves);
   const filters = compileArrayFilters(arrayFilters ?? [], collator);
   const unused = new Set(filters.identifiers);
   const root: ObjectNode = { kind: 'object', children: new Map() };
@@ -90,23 +90,23 @@ function compileOperators(update: Document, options: UpdateOptions): Update {
   };
 }
 
-/** The update of a tree whose paths are all top-level fields. */
-function simpleUpdate(root: ObjectNode): Update {
-  const leaves: FieldLeaves = new Map(
-    [...root.children].flatMap(([name, node]) => (node.kind === 'leaf' ? [[name, node.leaf] as const] : [])),
-  );
-  return {
+/** An update whose paths are all top-level fields. */
+function simpleUpdate(leaves: FieldLeaves): Update {
+  const update: Update = {
     replacement: false,
     positional: false,
-    // A change of `_id` has to be refused.
-    ...(leaves.has('_id') ? {} : { applyToBytes: (bytes, now) => applyToBytes(leaves, bytes, now) }),
     apply(document, { insert, now }) {
+      const children = new Map<string, UpdateNode>();
+      for (const [name, leaf] of leaves) children.set(name, { kind: 'leaf', leaf });
       const environment = { document, insert, now, positional: undefined, passes: () => false };
-      const result = applyTree(root, environment);
+      const result = applyTree({ kind: 'object', children }, environment);
       requireSameId(document, result);
       return result;
     },
   };
+  // A change of `_id` has to be refused.
+  if (!leaves.has('_id')) update.applyToBytes = (bytes, now) => applyToBytes(leaves, bytes, now);
+  return update;
 }
 
 function modifier(operator: string) {
