@@ -45,13 +45,13 @@ async function formatOf(): Promise<number | undefined> {
 
 test('a new data file has the number of its format', async () => {
   await openAndClose();
-  expect(await formatOf()).toBe(3);
+  expect(await formatOf()).toBe(4);
   await openAndClose();
 });
 
 test.each([
-  [4, 'has format version 4, and this program reads version 3. It was written by a newer program'],
-  [1, 'has format version 1, and this program reads version 3. It was written by an older program'],
+  [5, 'has format version 5, and this program reads version 4. It was written by a newer program'],
+  [1, 'has format version 1, and this program reads version 4. It was written by an older program'],
 ])('format %d is refused, and nothing is written', async (version, message) => {
   await openAndClose();
   await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([version])));
@@ -59,7 +59,7 @@ test.each([
   expect(await refusal()).toContain(message);
   expect(readFileSync(file).equals(before)).toBe(true);
   // The refusal leaves neither the folder locked nor the file open.
-  await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([3])));
+  await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([4])));
   await openAndClose();
 });
 
@@ -82,7 +82,7 @@ test('a file whose creation was interrupted is completed', async () => {
   await edit(() => undefined);
   expect(await formatOf()).toBeUndefined();
   await openAndClose();
-  expect(await formatOf()).toBe(3);
+  expect(await formatOf()).toBe(4);
 });
 
 /** The files were written by older versions of the store; see golden/README.md. */
@@ -119,5 +119,5 @@ test.each([2, 3])('a data file of format %d opens with all its data and indexes'
   }
   await client.close();
   await store.close();
-  expect(await formatOf()).toBe(3);
+  expect(await formatOf()).toBe(4);
 });

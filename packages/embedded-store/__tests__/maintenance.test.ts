@@ -40,7 +40,7 @@ describe('background work', () => {
   }
 
   function check(collection: Collection) {
-    const snapshot = engine.environment.snapshot();
+    const snapshot = engine.environment.latest();
     const steps = validateCollection(engine.environment, collection, snapshot);
     let step = steps.next();
     while (!step.done) step = steps.next();

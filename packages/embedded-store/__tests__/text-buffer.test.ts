@@ -52,7 +52,7 @@ class ManualStore {
   readonly #dataDir = mkdtempSync(path.join(tmpdir(), 'parley-buffer-'));
 
   async open(): Promise<void> {
-    this.engine = new Engine(this.#dataDir, 'test', false);
+    this.engine = new Engine(this.#dataDir, 'test', { flush: false });
     const handler = createHandler(this.engine, (error) => this.#errors.push(error));
     this.#server = await listen({ port: 0, host: '127.0.0.1' }, handler);
     const { port } = (this.#server.server as Server).address() as { port: number };

@@ -24,7 +24,11 @@ async function serveUntilSignal(args: string[]): Promise<void> {
     throw new Error(`--port ${values.port} is not a port`);
   // Only the user who runs this may read the data, even if the folder is open to others.
   process.umask(0o077);
-  const store = await serve({ dataDir: values.data, port, report: printError });
+  const onFailure = (error: Error) => {
+    printError(error);
+    process.exit(1);
+  };
+  const store = await serve({ dataDir: values.data, port, report: printError, onFailure });
   process.stdout.write(`${store.uri}\n`);
   let stopping = false;
   const stop = () => {

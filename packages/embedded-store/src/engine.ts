@@ -8,6 +8,7 @@ import { Transaction } from './session/transaction';
 import { Catalog } from './storage/catalog';
 import { removeUnfinished } from './storage/index-build';
 import { openEnvironment } from './storage/environment';
+import type { EnvironmentOptions } from './storage/environment';
 import { lockDirectory } from './storage/lock';
 import type { DirectoryLock } from './storage/lock';
 import type { Environment } from './storage/environment';
@@ -32,16 +33,18 @@ export class Engine {
   address = '';
 
   readonly #lock: DirectoryLock;
+  #structure: Promise<void> | undefined;
+  #structureVersion = 0;
 
   /** Opens the data file in `dataDir` and locks the folder; `lockToken` identifies the lock. */
   constructor(
     readonly dataDir: string,
     lockToken: string,
-    flush = true,
+    options: EnvironmentOptions = { flush: true },
   ) {
     this.#lock = lockFolder(dataDir, lockToken);
     try {
-      this.environment = openEnvironment(dataDir, flush);
+      this.environment = openEnvironment(dataDir, options);
     } catch (error) {
       this.#lock.release();
       throw error;
@@ -53,7 +56,10 @@ export class Engine {
     this.retries = new Retries(this.environment.meta);
     this.writer = new Writer(this.environment, {
       beforeCommit: () => this.catalog.storeCounters(),
-      afterCommit: () => this.textBuffer.committed(),
+      afterCommit: () => {
+        this.textBuffer.committed();
+        if (this.catalog.version !== this.#structureVersion) this.#structureChanged();
+      },
       afterAbort: () => {
         this.catalog.load();
         this.textBuffer.aborted();
@@ -61,6 +67,28 @@ export class Engine {
     });
     this.catalog.load();
     this.environment.write(() => removeUnfinished(this.catalog));
+    this.#structureChanged();
+  }
+
+  /**
+   * Settles when the last change of collections or indexes is durable; undefined when it is. The catalog in memory has such
+   * a change before the snapshots that readers use, so a command must wait for it.
+   */
+  get structure(): Promise<void> | undefined {
+    return this.#structure;
+  }
+
+  #structureChanged(): void {
+    this.#structureVersion = this.catalog.version;
+    const flushed = this.environment.flush();
+    this.#structure = flushed;
+    flushed.then(
+      () => {
+        if (this.#structure === flushed) this.#structure = undefined;
+      },
+      // The commands that wait for it fail, too.
+      () => undefined,
+    );
   }
 
   /** Begins a multi-document transaction on a new snapshot. */
@@ -68,12 +96,17 @@ export class Engine {
     return new Transaction(this);
   }
 
-  /** Finishes queued writes, aborts open transactions and closes the data file. */
+  /**
+   * Finishes queued writes, aborts open transactions and closes the data file. Rejects when the disk has failed; the file is
+   * closed all the same.
+   */
   async close(): Promise<void> {
     this.sessions.endAll();
-    await this.writer.close();
-    await this.environment.close();
-    this.#lock.release();
+    try {
+      await this.writer.close();
+    } finally {
+      await this.environment.close().finally(() => this.#lock.release());
+    }
   }
 }
 

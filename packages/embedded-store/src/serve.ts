@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { Engine } from './engine';
 import { startBackground } from './session/background';
+import type { Disk } from './storage/disk';
 import { createHandler } from './wire/dispatch';
 import type { Report } from './wire/dispatch';
 import { listen } from './wire/listener';
@@ -23,10 +24,14 @@ export interface ServeOptions {
   port?: number | undefined;
   /** Whether a write is flushed to the disk before it is acknowledged; by default it is. */
   flush?: boolean | undefined;
+  /** How data is brought to the disk, for tests; by default with the operating system's calls. */
+  disk?: Disk | undefined;
   /** Identifies the lock on the folder, for a caller that may have to release it after a crash. */
   lockToken?: string | undefined;
   /** Receives unexpected errors. */
   report?: Report | undefined;
+  /** Called once when the disk fails. No write succeeds from then on, so the store should be started again. */
+  onFailure?: ((error: Error) => void) | undefined;
 }
 
 /** A running store. */
@@ -39,7 +44,11 @@ export interface ServedStore {
 /** Opens the store and answers MongoDB's wire protocol in this thread. */
 export async function serve(options: ServeOptions): Promise<ServedStore> {
   const lockToken = options.lockToken ?? randomBytes(8).toString('hex');
-  const engine = new Engine(options.dataDir, lockToken, options.flush);
+  const engine = new Engine(options.dataDir, lockToken, {
+    flush: options.flush ?? true,
+    disk: options.disk,
+    onFailure: options.onFailure,
+  });
   const report = options.report ?? (() => undefined);
   const background = startBackground(engine, report);
   try {

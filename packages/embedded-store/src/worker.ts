@@ -20,7 +20,12 @@ async function main(): Promise<void> {
   const { dataDir, port: tcpPort, flush, lockToken } = workerData as ServeOptions;
   try {
     const report = (error: unknown) => send({ kind: 'reported', message: describe(error) });
-    const store = await serve({ dataDir, port: tcpPort, flush, lockToken, report });
+    const onFailure = (error: Error) => {
+      report(error);
+      // The next start undoes what could not be made durable.
+      process.exit(1);
+    };
+    const store = await serve({ dataDir, port: tcpPort, flush, lockToken, report, onFailure });
     port.once('message', () => {
       void store.close().then(() => {
         send({ kind: 'closed' });

@@ -18,7 +18,7 @@ export const validateCommand: Command = {
     const { engine, operation } = context;
     const name = collectionName(context, 'validate');
     const timeSlice = new TimeSlice(operation);
-    const snapshot = engine.environment.snapshot();
+    const snapshot = engine.environment.latest();
     try {
       const collection = engine.catalog.find(context.database, name);
       if (!collection) throw namespaceNotFound(`${context.database}.${name}`);
@@ -27,7 +27,10 @@ export const validateCommand: Command = {
       const steps = validateCollection(engine.environment, frozen, snapshot);
       for (;;) {
         const step = steps.next();
-        if (step.done) return validationReply(frozen, step.value);
+        if (step.done) {
+          await engine.environment.flush();
+          return validationReply(frozen, step.value);
+        }
         if (timeSlice.isOver) await timeSlice.next();
       }
     } finally {

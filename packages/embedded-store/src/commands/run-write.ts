@@ -102,6 +102,7 @@ function* retryable(context: CommandContext, work: WriteWork): WriteSteps<Docume
   }
 }
 
+/** An error may be due to a write that is not durable yet, such as the other document with a unique key. */
 async function runInTransaction(
   transaction: Transaction,
   scope: WriteScope,
@@ -112,13 +113,16 @@ async function runInTransaction(
     for (;;) {
       const step = steps.next();
       if (step.done) {
-        if (scope.progress.hasErrors) transaction.abort();
+        if (!scope.progress.hasErrors) return step.value;
+        transaction.abort();
+        await scope.engine.environment.flush();
         return step.value;
       }
       await (step.value ?? yieldToEventLoop());
     }
   } catch (error) {
     transaction.abort();
+    await scope.engine.environment.flush();
     throw error;
   }
 }

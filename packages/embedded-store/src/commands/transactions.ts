@@ -36,8 +36,9 @@ export const commitTransactionCommand: Command = {
 };
 
 /** A commit that is retried after a restart: it is in the table of retries, or it did not happen. */
-function committedBefore(context: CommandContext, session: string, txnNumber: bigint): Reply {
+async function committedBefore(context: CommandContext, session: string, txnNumber: bigint): Promise<Reply> {
   const stored = context.engine.retries.find(session, txnNumber);
+  await context.engine.environment.flush();
   if (!stored?.done) throw noSuchTransaction(txnNumber);
   return new Map();
 }

@@ -49,7 +49,8 @@ export class Transaction implements WriteTarget, LockOwner, TransactionChanges {
 
   constructor(private readonly services: TransactionServices) {
     if (services.locks.isIdle) services.catalog.forgetDroppedNamespaces();
-    this.snapshot = services.environment.snapshot();
+    // The commit makes what it has read durable, too.
+    this.snapshot = services.environment.latest();
     this.sequence = services.locks.sequence;
     this.catalogVersion = services.catalog.version;
     this.ended = new Promise<void>((resolve) => (this.#end = resolve));

@@ -1,5 +1,14 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { StoreError } from '../errors';
+import {
+  FREE_TREE_AT,
+  LAST_PAGE_AT,
+  MAIN_TREE_AT,
+  PAGE_HEADER as HEADER,
+  pageSizeOf,
+  readNewestMeta,
+} from './meta-page';
+import type { Meta } from './meta-page';
 
 /**
  * LMDB maps the data file into memory and trusts it: a truncated or overwritten file would crash the process, or
@@ -7,21 +16,14 @@ import { StoreError } from '../errors';
  * Layout: struct MDB_page, MDB_node, MDB_meta and MDB_db of the LMDB that lmdb-js brings.
  */
 
-const HEADER = 24;
 const FLAGS_AT = 0x12;
 const LOWER_AT = 0x14;
 const UPPER_AT = 0x16;
 const BRANCH = 0x01;
 const LEAF = 0x02;
 const OVERFLOW = 0x04;
-const META = 0x08;
-const MAGIC = 0xbeefc0de;
-const MAIN_TREE_AT = 0x60;
-const FREE_TREE_AT = 0x30;
 const ROOT_AT = 40;
 const DEPTH_AT = 6;
-const LAST_PAGE_AT = 0x90;
-const TRANSACTION_AT = 0x98;
 const NODE = 8;
 const NODE_BIG = 0x01;
 const NODE_TREE = 0x02;
@@ -63,15 +65,11 @@ class FileCheck {
     this.#checkTree(meta.subarray(MAIN_TREE_AT), 'tree of trees');
   }
 
-  #newestMeta(): Buffer {
-    const first = this.#read(0, 256);
-    this.#pageSize = first.readUInt32LE(FREE_TREE_AT);
-    const valid = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536].includes(this.#pageSize);
-    if (!isMeta(first) || !valid) throw this.#damaged('its first page is not that of a data file');
-    const second = this.#read(this.#pageSize, 256);
-    if (!isMeta(second)) throw this.#damaged('its second page is not that of a data file');
-    const newer = second.readBigUInt64LE(TRANSACTION_AT) > first.readBigUInt64LE(TRANSACTION_AT);
-    return newer ? second : first;
+  #newestMeta(): Meta {
+    const meta = readNewestMeta(this.descriptor);
+    if (typeof meta === 'string') throw this.#damaged(`its ${meta} page is not that of a data file`);
+    this.#pageSize = pageSizeOf(meta);
+    return meta;
   }
 
   /** Checks a tree from its record, and the trees in the main tree. */
@@ -149,10 +147,6 @@ class FileCheck {
       `the data file ${this.path} is damaged: ${what}. Restore it from a backup; it was left as it is.`,
     );
   }
-}
-
-function isMeta(page: Buffer): boolean {
-  return (page.readUInt16LE(FLAGS_AT) & META) !== 0 && page.readUInt32LE(HEADER) === MAGIC;
 }
 
 /** The page that a branch node points to: 48 bits over three fields of the node. */

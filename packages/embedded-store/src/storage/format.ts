@@ -5,9 +5,12 @@ import { StoreError } from '../errors';
  * The version of the layout of the data file, as the README and storage/keys.ts describe it. A change of the layout
  * takes the next number, and the changelog says how older data is converted.
  */
-export const FORMAT_VERSION = 3;
-/** Format 2 has no change buffer, and is otherwise the same: it is format 3 with an empty buffer. */
-const CONVERTIBLE_VERSION = 2;
+export const FORMAT_VERSION = 4;
+/**
+ * Format 3 has no log beside the data file, and format 2 no change buffer either. Otherwise they are the same: a file of
+ * format 3 is one of format 4 that was closed.
+ */
+const CONVERTIBLE_VERSIONS: readonly (number | undefined)[] = [2, 3];
 const FORMAT_KEY = Buffer.from('format');
 /** As lmdb-js writes the name of a tree into the tree of trees: with a zero byte at the end. */
 const META_NAME = Buffer.from('meta\0');
@@ -27,7 +30,7 @@ export function checkFormat(root: RootDatabase<Buffer, Buffer>, path: string): b
     : undefined;
   const found = meta?.get(FORMAT_KEY)?.[0];
   if (found === FORMAT_VERSION) return true;
-  if (found === CONVERTIBLE_VERSION) return false;
+  if (CONVERTIBLE_VERSIONS.includes(found)) return false;
   // A store that was killed while it created its file leaves an empty tree.
   if (meta && found === undefined && trees.length === 1 && meta.getKeysCount({ limit: 1 }) === 0)
     return false;

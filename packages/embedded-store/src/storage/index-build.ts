@@ -129,7 +129,7 @@ async function fill(
     // From here on, other writes are recorded: the documents that they change are not read from this snapshot.
     const touched = new Set<number>();
     records.touched.set(number, touched);
-    const snapshot = environment.snapshot();
+    const snapshot = environment.latest();
     current.view = snapshot;
     let chunk: Chunk;
     try {

@@ -32,39 +32,16 @@ class DirtyFailure extends Error {
 
 /** Milliseconds after which a batch takes no more jobs, so that readers can run. */
 const BATCH_MS = 25;
-
-/** Weight of the latest batch in the moving averages. */
-const SMOOTHING = 0.2;
-const MAX_WAIT_MS = 4;
-
 /**
- * Decides how long a batch waits for more jobs before it starts. Writers whose jobs were in one batch submit the
- * next ones at about the same time; if the flush started with the first of them, the others would wait for the next
- * flush. A single writer does not wait.
+ * Batches that may be committed and not yet durable: one that is being flushed, and one that was committed meanwhile. Jobs
+ * that arrive then wait for the next batch, so that they share its transaction and its flush.
  */
-class BatchDelay {
-  #expected = 1;
-  #flushMs = 0;
-  #deadline = 0;
-
-  begin(): void {
-    this.#deadline = performance.now() + Math.min(this.#flushMs / 2, MAX_WAIT_MS);
-  }
-
-  shouldWait(queued: number): boolean {
-    return queued < this.#expected * 0.8 && performance.now() < this.#deadline;
-  }
-
-  observe(jobs: number, flushMs: number): void {
-    // The expected number rises at once and falls slowly, so that one late writer does not end the waiting.
-    this.#expected = Math.max(jobs, this.#expected + (jobs - this.#expected) * SMOOTHING);
-    this.#flushMs += (flushMs - this.#flushMs) * SMOOTHING;
-  }
-}
+const MAX_UNFLUSHED = 2;
 
 /**
- * The write queue. Jobs that are queued when a batch starts share its write transaction and its flush (group
- * commit), and every promise settles after that flush.
+ * The write queue. Jobs that are queued when a batch starts share its write transaction and its flush (group commit). The
+ * next batch runs while the last one is flushed. Every promise settles, with a value or an error, when everything that its
+ * job may have seen is durable.
  */
 export class Writer {
   #queue: Job[] = [];
@@ -72,7 +49,8 @@ export class Writer {
   #running = false;
   #changes = 0;
   #sliceEnd = 0;
-  readonly #delay = new BatchDelay();
+  /** Batches that are committed and not yet durable. */
+  #unflushed = 0;
   #closed: Error | undefined;
 
   constructor(
@@ -80,7 +58,7 @@ export class Writer {
     private readonly hooks: {
       /** Runs inside the write transaction after the jobs, to store counters that they changed. */
       beforeCommit(): void;
-      /** Runs when a batch is committed, before its jobs are acknowledged. */
+      /** Runs when a batch is committed, before it is flushed and its jobs are acknowledged. */
       afterCommit(): void;
       /** Runs when a batch was aborted, to discard what jobs changed in memory. */
       afterAbort(): void;
@@ -129,14 +107,11 @@ export class Writer {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#running || this.#queue.length === 0) return;
+    const isBusy = this.#scheduled || this.#running || this.#unflushed >= MAX_UNFLUSHED;
+    if (isBusy || this.#queue.length === 0) return;
     this.#scheduled = true;
-    this.#delay.begin();
-    const startWhenReady = () => {
-      if (this.#delay.shouldWait(this.#queue.length)) setImmediate(startWhenReady);
-      else this.#startBatch();
-    };
-    setImmediate(startWhenReady);
+    // Commands that have arrived together are read in the same turn of the event loop; their jobs share a batch.
+    setImmediate(() => this.#startBatch());
   }
 
   #startBatch(): void {
@@ -153,7 +128,6 @@ export class Writer {
   #runBatch(): void {
     const jobs: Job[] = [];
     let outcomes: Outcome[] = [];
-    let worked = 0;
     try {
       this.environment.write(() => {
         outcomes = [];
@@ -165,16 +139,34 @@ export class Writer {
           outcomes.push(this.#step(job));
         }
         this.hooks.beforeCommit();
-        worked = performance.now();
       });
-      this.#delay.observe(jobs.length, performance.now() - worked);
     } catch (failure) {
       this.hooks.afterAbort();
+      // No write transaction could begin: none of the jobs can succeed.
+      if (jobs.length === 0) jobs.push(...this.#queue.splice(0));
       this.#undo(jobs, failure);
       return;
     }
     this.hooks.afterCommit();
-    for (const outcome of outcomes) this.#settle(outcome);
+    void this.#flush(outcomes);
+  }
+
+  /** Acknowledges the jobs of a batch when it is durable, and continues those that have paused. */
+  async #flush(outcomes: Outcome[]): Promise<void> {
+    for (const outcome of outcomes) if ('pause' in outcome) this.#continue(outcome.job, outcome.pause);
+    this.#unflushed++;
+    try {
+      await this.environment.flush();
+      for (const outcome of outcomes) {
+        if ('value' in outcome) outcome.job.resolve(outcome.value);
+        else if ('error' in outcome) outcome.job.reject(outcome.error);
+      }
+    } catch (failure) {
+      for (const { job } of outcomes) job.reject(failure);
+    } finally {
+      this.#unflushed--;
+      this.#schedule();
+    }
   }
 
   #step(job: Job): Outcome {
@@ -189,16 +181,11 @@ export class Writer {
     }
   }
 
-  #settle(outcome: Outcome): void {
-    const { job } = outcome;
-    if ('value' in outcome) job.resolve(outcome.value);
-    else if ('error' in outcome) job.reject(outcome.error);
-    else {
-      job.partlyCommitted = true;
-      const again = () => this.#enqueue(job);
-      if (outcome.pause) outcome.pause.then(again, again);
-      else again();
-    }
+  #continue(job: Job, pause: Pause): void {
+    job.partlyCommitted = true;
+    const again = () => this.#enqueue(job);
+    if (pause) pause.then(again, again);
+    else again();
   }
 
   /** Handles an aborted batch: the failed job is rejected, the others are restarted if possible. */

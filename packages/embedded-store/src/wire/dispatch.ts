@@ -30,6 +30,7 @@ export function createHandler(engine: Engine, report: Report): Handler {
     let context: (CommandContext & { command: Command }) | undefined;
     try {
       context = readRequest(engine, request, connection);
+      while (engine.structure) await engine.structure;
       return finish(await context.command.run(context), writeConcernError(context.args));
     } catch (error) {
       return encode(errorReply(error, report));
