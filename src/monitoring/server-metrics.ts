@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Context } from '../context';
 import { METRICS } from '../services/kernel/metrics';
+import { cachedFor } from '../utils/cached-for';
 import { VERSION } from '../utils/version';
 import { processMetrics } from './process-metrics';
 
@@ -32,18 +33,4 @@ export function observeServer(context: Context): void {
 export async function readMetrics({ telemetry }: Context): Promise<string> {
   const [own, process] = await Promise.all([telemetry.text(), processMetrics()]);
   return own + process;
-}
-
-/** Returns a function that reads a value at most once in a period. A failed read is repeated at the next call. */
-function cachedFor<Value>(milliseconds: number, read: () => Promise<Value>): () => Promise<Value> {
-  let cached: { value: Promise<Value>; until: number } | undefined;
-  return () => {
-    if (cached && performance.now() < cached.until) return cached.value;
-    const own = { value: read(), until: performance.now() + milliseconds };
-    cached = own;
-    own.value.catch(() => {
-      if (cached === own) cached = undefined;
-    });
-    return own.value;
-  };
 }

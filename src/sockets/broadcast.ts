@@ -6,6 +6,7 @@ import { BROADCASTS } from './broadcasts';
 import type { Audience, SocketsOf, ToWire, WireEvent } from './broadcasts/broadcast.types';
 import { EncodedEvent } from './encoded-event';
 import { endSocket } from './socket-lifetime';
+import type { SocketMetrics } from './socket-metrics';
 import type { ParleyServer, ParleySocket } from './socket.types';
 
 const userRoom = (id: ObjectId | string) => `user:${id.toString()}`;
@@ -37,6 +38,7 @@ export class Broadcaster {
     private readonly io: ParleyServer,
     bus: EventBus,
     private readonly audiences: AudienceIndex,
+    private readonly metrics: Pick<SocketMetrics, 'recordBroadcast'>,
   ) {
     this.subscriptions = [
       audiences.onChange((change) => this.move(change)),
@@ -89,10 +91,14 @@ export class Broadcaster {
   private send({ audience, name, payload }: WireEvent): void {
     const event = new EncodedEvent(name, payload);
     const { sockets } = this.io.of('/');
+    let recipients = 0;
     for (const id of this.idsOf(audience)) {
       const socket = sockets.get(id);
-      if (socket) event.sendTo(socket.conn);
+      if (!socket) continue;
+      event.sendTo(socket.conn);
+      recipients++;
     }
+    this.metrics.recordBroadcast(name, recipients);
   }
 
   private idsOf(audience: Audience): Iterable<string> {

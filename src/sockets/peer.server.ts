@@ -126,14 +126,17 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   async function open(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const address = clientAddress(request, trust);
     const slot = isClosing ? 'full' : connectionLimit.acquire(networkOf(address));
-    if (typeof slot === 'string')
+    if (typeof slot === 'string') {
+      services.peers.recordRefusal(slot === 'full' ? 'unavailable' : 'rate_limited');
       return refuseUpgrade(socket, slot === 'full' ? 503 : 429, RETRY_AFTER_SECONDS);
+    }
     socket.once('close', slot);
     if (socket.destroyed) return;
     try {
       await services.throttle.countCall(THROTTLES.connect, address);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
+      services.peers.recordRefusal(error.code);
       return refuseUpgrade(socket, 429, error.retryAfter);
     }
     const admission = await admissions
@@ -215,6 +218,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
 
   /** Reports to a client why it is refused, and closes its connection. */
   function reject(webSocket: WebSocket, frame: string, reason: string): void {
+    services.peers.recordRefusal(reason);
     webSocket.on('error', () => webSocket.terminate());
     // A client may send its first frames before it reads the error. One that sends more is terminated.
     let bytes = 0;

@@ -25,6 +25,7 @@ import { throttleHandshakes } from './handshake-throttle';
 import { limitPackets } from './packet-limit';
 import { syncHandlers } from './handlers/sync.handlers';
 import { SocketLifetime } from './socket-lifetime';
+import { SocketMetrics } from './socket-metrics';
 import type { ParleyServer, ParleySocket } from './socket.types';
 import type { UpgradeHandler } from './upgrade.router';
 import { BoundedWebSocketServer } from './web-socket-server';
@@ -76,7 +77,7 @@ export interface SocketServer {
  * upgrades of SOCKET_IO_PATH, so that Socket.IO handles no others.
  */
 export function createSocketServer(context: Context): SocketServer {
-  const { bus, config, logger, services } = context;
+  const { bus, config, logger, services, telemetry } = context;
   const { corsOrigins } = config.http;
   const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds } = config.sockets;
   const trust = trustProxy(config.http.trustProxy);
@@ -93,12 +94,18 @@ export function createSocketServer(context: Context): SocketServer {
   });
   engine.use(
     throttleHandshakes((request) =>
-      services.throttle.countCall(THROTTLES.connect, clientAddress(request, trust)),
+      services.throttle
+        .countCall(THROTTLES.connect, clientAddress(request, trust))
+        .catch((error: unknown) => {
+          services.connections.recordRefusal(toPublicError(error).code);
+          throw error;
+        }),
     ),
   );
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIMEOUT_MS, ...options });
   io.bind(engine);
-  const broadcaster = new Broadcaster(io, bus, services.audiences);
+  const metrics = new SocketMetrics(telemetry);
+  const broadcaster = new Broadcaster(io, bus, services.audiences, metrics);
   const gate = new EventGate(eventsPerSecond, services.connections);
   const pollResponses = new PollResponses();
   const handlers = {
@@ -120,6 +127,7 @@ export function createSocketServer(context: Context): SocketServer {
     };
     const backlog = new Backlog(conn, pollResponses, backlogBytes, () => recordEnd('too_slow'));
     backlogs.add(backlog);
+    metrics.watch(conn, backlog);
     conn.once('close', () => backlogs.delete(backlog));
     limitPackets(conn, eventsPerSecond * PACKETS_PER_EVENT, () => recordEnd('too_many_packets'));
   });
@@ -131,6 +139,7 @@ export function createSocketServer(context: Context): SocketServer {
         if (!(error instanceof AppError)) logger.error({ err: error }, 'socket handshake failed');
         services.errors.record('socket handshake', error, null);
         const data = toPublicError(error);
+        services.connections.recordRefusal(data.code);
         next(Object.assign(new Error(data.message), { data }));
       },
     );

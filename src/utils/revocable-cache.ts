@@ -1,16 +1,32 @@
-import { LRUCache } from 'lru-cache';
+import { CountedCache, type CacheState } from './counted-cache';
 
 /**
  * A bounded cache of values from the database with safe invalidation: a value whose read began before `delete` is never
  * returned to a call after it, even if the read ends later.
  */
-export class RevocableCache<Value extends object> {
-  private readonly values: LRUCache<string, Value>;
+export class RevocableCache<Value extends object> implements CacheState {
+  private readonly values: CountedCache<string, Value>;
   private readonly loading = new Map<string, Promise<Value | undefined>>();
 
   /** @param maxAge milliseconds after which a value is read again, where other nodes write too; undefined for never. */
   constructor(max: number, maxAge?: number) {
-    this.values = new LRUCache({ max, ...(maxAge !== undefined && { ttl: maxAge }) });
+    this.values = new CountedCache({ max, ...(maxAge !== undefined && { ttl: maxAge }) });
+  }
+
+  get size(): number {
+    return this.values.size;
+  }
+
+  get max(): number {
+    return this.values.max;
+  }
+
+  get hits(): number {
+    return this.values.hits;
+  }
+
+  get misses(): number {
+    return this.values.misses;
   }
 
   /** Returns the value of a key, read by `load` if it is not cached. An undefined result of `load` is not cached. */

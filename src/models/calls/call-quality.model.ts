@@ -47,6 +47,8 @@ const reports = z
   .meta({ description: 'What was measured since the last report, one for each other participant.' });
 
 export const reportCallQualityInput = z.strictObject({ reports }).meta({ id: 'ReportCallQualityInput' });
+/** What a client measured of the media from one other participant. */
+export type QualityReport = z.output<typeof qualityReport>;
 export type ReportCallQualityInput = z.output<typeof reportCallQualityInput>;
 
 /** The payload of the socket event, and its answer. */

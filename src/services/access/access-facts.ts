@@ -24,7 +24,7 @@ export interface AccessOptions {
 /** Finds the facts that decisions depend on, and locks them in a transaction. */
 export class AccessFacts {
   private readonly direct: DirectFacts;
-  private readonly channels: ChannelFacts;
+  readonly channels: ChannelFacts;
 
   /** @param version increases with every write to what `ChannelFacts` remembers; undefined while it must not be used. */
   constructor(

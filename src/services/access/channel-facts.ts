@@ -1,9 +1,10 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
 import type { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import type { ChannelDocument, ChannelRestrictionDocument } from '../../models/channel.model';
 import type { GroupDocument, GroupRole } from '../../models/group.model';
+import { CountedCache } from '../../utils/counted-cache';
 import { TurnLoader } from '../kernel/turn-loader';
 import { isUnexpired, type Actor, type Facts } from './access-rules';
 import type { DirectFacts, PairFacts } from './direct-facts';
@@ -39,9 +40,9 @@ interface ChannelState {
  * same turn.
  */
 export class ChannelFacts {
-  private readonly members = new LRUCache<string, MemberFacts>({ max: MAX_MEMBERS });
-  private readonly groups = new LRUCache<string, GroupDocument>({ max: MAX_GROUPS });
-  private readonly pairs = new LRUCache<string, PairFacts>({ max: MAX_PAIRS });
+  readonly members = new CountedCache<string, MemberFacts>({ max: MAX_MEMBERS });
+  readonly groups = new CountedCache<string, GroupDocument>({ max: MAX_GROUPS });
+  readonly pairs = new CountedCache<string, PairFacts>({ max: MAX_PAIRS });
   private rememberedVersion = 0;
   private readonly memberLoader: TurnLoader<MemberKey, MemberFacts>;
   private readonly groupLoader: TurnLoader<ObjectId, GroupDocument>;

@@ -1,5 +1,6 @@
 import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
+import { observeCaches } from '../kernel/observations';
 import { Access } from './access';
 import { AccessFacts } from './access-facts';
 import { AccessVersion, type WatchedDatabase } from './access-version';
@@ -20,6 +21,11 @@ export function createAccess(
   const version = new AccessVersion({ ...kernel, database: settings.database });
   lifecycle.register('version of rights', version);
   const facts = new AccessFacts(collections, transactions, () => version.current());
+  observeCaches(kernel.telemetry, {
+    member_rights: facts.channels.members,
+    groups: facts.channels.groups,
+    pairs: facts.channels.pairs,
+  });
   const access = new Access(collections, facts, audit, settings.groupCreation);
   return {
     access,

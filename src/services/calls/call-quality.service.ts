@@ -6,6 +6,7 @@ import {
   toCallQuality,
   type CallQuality,
   type CallQualityDocument,
+  type QualityReport,
   type ReportCallQualityInput,
 } from '../../models/calls/call-quality.model';
 import type { Caller } from '../../models/identity/session.model';
@@ -15,6 +16,7 @@ import type { Access } from '../access/access';
 import type { Clock } from '../kernel/background-job';
 import type { ThrottleService } from '../operations/throttle.service';
 import type { CallHistory } from './call-history';
+import type { CallMetrics } from './call-metrics';
 import { participantOf } from './call-changes';
 import type { CallStore } from './call-store';
 
@@ -28,10 +30,9 @@ export interface CallQualityServiceDeps {
   history: CallHistory;
   store: CallStore;
   throttle: Pick<ThrottleService, 'countQualityReport'>;
+  callMetrics: CallMetrics;
   clock: Clock;
 }
-
-type QualityReport = ReportCallQualityInput['reports'][number];
 
 /** Stores what participants of calls measure of each other, and shows it to super admins. */
 export class CallQualityService {
@@ -52,6 +53,7 @@ export class CallQualityService {
       if (duplicateIndex(error) !== 'pair_unique') throw error;
       await this.write(caller, call, reports);
     }
+    this.deps.callMetrics.recordQuality(reports);
   }
 
   /** The measurements of a call, by pairs of participants. @throws AppError forbidden, not_found */

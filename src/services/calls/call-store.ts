@@ -11,6 +11,7 @@ import type { ChannelAudience } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { NotificationService } from '../notifications/notification.service';
 import type { CallEvent, Transition } from './call-events';
+import type { CallMetrics } from './call-metrics';
 import { startCall, transition, type NewCall } from './call-machine';
 
 /** The unique index by which a user is in one call at a time. */
@@ -24,6 +25,7 @@ export interface CallStoreDeps {
   bus: EventBus;
   clock: Clock;
   notifications: Pick<NotificationService, 'findDoNotDisturb'>;
+  callMetrics: CallMetrics;
 }
 
 /** Writes calls: each transition of the state machine is one conditional update, and publishes `call.changed`. */
@@ -68,6 +70,7 @@ export class CallStore {
   async start(input: NewCall): Promise<VideoCallDocument> {
     const started = startCall(input, this.now);
     await this.deps.collections.videoCalls.insertOne(started.call).catch(throwAlreadyInCall);
+    this.deps.callMetrics.recordTransition(started.call.state);
     await this.publish(started);
     return started.call;
   }
@@ -83,6 +86,7 @@ export class CallStore {
       const result = transition(current, event, this.now);
       if (result.call === current) return current;
       if (await this.replace(current, result.call)) {
+        if (result.call.state !== current.state) this.deps.callMetrics.recordTransition(result.call.state);
         await this.publish(result);
         return result.call;
       }

@@ -17,6 +17,8 @@ const CLOCK_SKEW_SECONDS = 5;
 const hexId = z.string().regex(/^[0-9a-f]{24}$/);
 const claimsSchema = z.object({ sub: hexId, sid: hexId, call: hexId, peer: peerIdSchema, exp: z.number() });
 
+export type TicketOutcome = 'issued' | 'accepted' | 'expired' | 'invalid';
+
 /** What a ticket is bound to: a device of a user that has joined a call, and its peer id. */
 export interface TicketHolder {
   userId: ObjectId;
@@ -38,6 +40,7 @@ export class CallTickets {
     jwtSecret: string,
     previousJwtSecret: string | undefined,
     private readonly clock: Pick<Clock, 'now'>,
+    private readonly record: (outcome: TicketOutcome) => void = () => undefined,
   ) {
     this.current = deriveEncryptionKey(jwtSecret, 'call tickets');
     const previous =
@@ -57,6 +60,7 @@ export class CallTickets {
       subject: userId.toHexString(),
       expiresIn: TICKET_SECONDS,
     });
+    this.record('issued');
     return { ticket, ticketExpiresAt: new Date((issuedAt + TICKET_SECONDS) * 1000).toISOString() };
   }
 
@@ -78,6 +82,7 @@ export class CallTickets {
         clockTolerance: CLOCK_SKEW_SECONDS,
       });
       const { sub, sid, call, peer } = claimsSchema.parse(verified);
+      this.record('accepted');
       return {
         userId: new ObjectId(sub),
         sessionId: new ObjectId(sid),
@@ -85,7 +90,9 @@ export class CallTickets {
         peerId: peer,
       };
     } catch (error) {
-      if (error instanceof jwt.TokenExpiredError) {
+      const isExpired = error instanceof jwt.TokenExpiredError;
+      this.record(isExpired ? 'expired' : 'invalid');
+      if (isExpired) {
         throw new AppError('ticket_expired', 'The ticket has expired. Join the call again for a new one.');
       }
       throw new AppError('ticket_invalid', 'The ticket is not valid.');

@@ -11,6 +11,7 @@ import { VideoCallService } from '../video-call.service';
 import { CallAdministration } from './call-administration';
 import { CallConnections } from './call-connections';
 import { CallHistory } from './call-history';
+import { CallMetrics } from './call-metrics';
 import { CallQualityService } from './call-quality.service';
 import { CallRecorder } from './call-recorder';
 import { CallRights } from './call-rights';
@@ -44,8 +45,14 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
   const { directMessages } = needs.channels;
   const { sessions } = needs.identity;
   const { notifications } = needs.notifications;
-  const store = new CallStore({ ...kernel, rights: version, notifications });
-  const callTickets = new CallTickets(settings.jwtSecret, settings.previousJwtSecret, kernel.clock);
+  const callMetrics = new CallMetrics(kernel.telemetry, kernel.collections);
+  const store = new CallStore({ ...kernel, rights: version, notifications, callMetrics });
+  const callTickets = new CallTickets(
+    settings.jwtSecret,
+    settings.previousJwtSecret,
+    kernel.clock,
+    (outcome) => callMetrics.recordTicket(outcome),
+  );
   const callConnections = new CallConnections({
     ...kernel,
     store,
@@ -66,7 +73,15 @@ export function createCalls(kernel: Kernel, needs: Needs, settings: Settings) {
     callConnections,
     callHistory,
     callAdministration,
-    callQuality: new CallQualityService({ ...kernel, access, history: callHistory, store, throttle }),
+    callMetrics,
+    callQuality: new CallQualityService({
+      ...kernel,
+      access,
+      history: callHistory,
+      store,
+      throttle,
+      callMetrics,
+    }),
     videoCalls: new VideoCallService({
       ...kernel,
       access,

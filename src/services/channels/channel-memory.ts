@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
 import type { ObjectId } from 'mongodb';
 import type { ChannelDocument } from '../../models/channel.model';
+import { CountedCache } from '../../utils/counted-cache';
 
 /** Remembered channels. */
 const MAX_CHANNELS = 20_000;
@@ -11,7 +11,7 @@ const MAX_CHANNELS = 20_000;
  * changed is noticed only by such a write; then `forget` the channel and read it again.
  */
 export class ChannelMemory {
-  private readonly channels = new LRUCache<string, ChannelDocument>({ max: MAX_CHANNELS });
+  readonly channels = new CountedCache<string, ChannelDocument>({ max: MAX_CHANNELS });
 
   get(_id: ObjectId): ChannelDocument | undefined {
     return this.channels.get(_id.toHexString());

@@ -3,6 +3,7 @@ import type { AuditModule } from '../audit/module';
 import { ChannelService } from '../channel.service';
 import type { FilesModule } from '../files/module';
 import type { Kernel } from '../kernel/module';
+import { observeCaches } from '../kernel/observations';
 import type { NotificationsModule } from '../notifications/module';
 import type { PresenceModule } from '../presence/module';
 import type { ReadingModule } from '../reading/module';
@@ -40,6 +41,7 @@ export function createChannels(kernel: Kernel, needs: Needs) {
   const { markers, counts: readCounts } = needs.reading;
   const counts = new ChannelCounts(access);
   const memory = new ChannelMemory();
+  observeCaches(kernel.telemetry, { channels: memory.channels });
   const changes = new ChannelChanges(collections, transactions, counts, memory, bus);
   const members = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
   const purger = new ChannelPurger(collections, transactions, needs.files.attachments, jobs);

@@ -12,6 +12,7 @@ import type { AuditService } from '../audit/audit.service';
 import type { EventBus } from '../kernel/event-bus';
 import type { FileStorage, OpenFile } from './file-storage';
 import type { GuardedWrites } from '../access/guarded-writes';
+import type { UploadMetrics } from './upload-metrics';
 import type { ImageProcessor } from './image-processor';
 
 /** The folder of the storage that contains avatars. */
@@ -26,6 +27,7 @@ export interface AvatarServiceDeps {
   bus: EventBus;
   images: ImageProcessor;
   storage: FileStorage;
+  uploadMetrics: UploadMetrics;
   logger: Logger;
 }
 
@@ -44,7 +46,11 @@ export class AvatarService {
    * @throws AppError unsupported_media_type, image_too_large, image_invalid, rate_limited, unavailable, storage_full,
    * session_revoked when the account no longer exists
    */
-  async setOwn(caller: Caller, file: UploadedFile): Promise<User> {
+  setOwn(caller: Caller, file: UploadedFile): Promise<User> {
+    return this.deps.uploadMetrics.measure('avatar', file, () => this.replaceOwn(caller, file));
+  }
+
+  private async replaceOwn(caller: Caller, file: UploadedFile): Promise<User> {
     const images = await this.deps.images.createSquares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, async (avatarId) => {
       const change = { avatarId, updatedAt: new Date() };
@@ -69,7 +75,11 @@ export class AvatarService {
    * Replaces the avatar of a group; requires the role admin.
    * @throws AppError not_found, not_a_member, forbidden, and the errors of `setOwn` about the image
    */
-  async setForGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
+  setForGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
+    return this.deps.uploadMetrics.measure('avatar', file, () => this.replaceForGroup(caller, groupId, file));
+  }
+
+  private async replaceForGroup(caller: Caller, groupId: string, file: UploadedFile): Promise<Group> {
     // Processing the image takes a while, in which the role may change, so access is decided after it.
     const images = await this.deps.images.createSquares(file.path, AVATAR_SIZES, caller.userId);
     return this.replace(images, (avatarId) =>

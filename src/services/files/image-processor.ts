@@ -40,7 +40,7 @@ export interface ReencodedImage {
 
 /** Re-encodes uploaded images, so that the results contain the pixels and nothing else of the originals. */
 export class ImageProcessor {
-  private readonly queue = new FairQueue(QUEUE_LIMITS);
+  readonly queue = new FairQueue(QUEUE_LIMITS);
 
   /**
    * Creates square WebP images of a JPEG, PNG, WebP, GIF (its first frame) or AVIF file: upright, cropped to the centre,

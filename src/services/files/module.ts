@@ -3,12 +3,14 @@ import type { AccessModule } from '../access/module';
 import type { AuditModule } from '../audit/module';
 import type { IdentityModule } from '../identity/module';
 import type { Kernel } from '../kernel/module';
+import { observeQueue } from '../kernel/observations';
 import { ATTACHMENT_FOLDERS, Attachments } from './attachments';
 import { AVATAR_FOLDER, AvatarService } from './avatar.service';
 import { LocalFileStorage } from './file-storage';
 import { ImageProcessor } from './image-processor';
 import { StorageUsage } from './storage-usage';
 import { UploadFolder } from './upload-folder';
+import { UploadMetrics } from './upload-metrics';
 import { TemporaryUploads } from './temporary-uploads';
 import { ABANDONED_INTERVAL_MS, CLEANUP_INTERVAL_MS, UploadCleanup } from './upload-cleanup';
 import { UploadService, type UploadLimits } from './upload.service';
@@ -35,7 +37,9 @@ export function createFiles(
   );
   const attachments = new Attachments(collections, transactions, storage, logger);
   const images = new ImageProcessor();
-  const avatars = new AvatarService({ ...kernel, writes, audit, images, storage });
+  observeQueue(kernel.telemetry, 'images', images.queue);
+  const uploadMetrics = new UploadMetrics(kernel.telemetry);
+  const avatars = new AvatarService({ ...kernel, writes, audit, images, storage, uploadMetrics });
   const uploads = new UploadService({
     ...kernel,
     access,
@@ -44,6 +48,7 @@ export function createFiles(
     images,
     attachments,
     storage,
+    uploadMetrics,
     settings: settings.uploads,
   });
   const uploadCleanup = new UploadCleanup(

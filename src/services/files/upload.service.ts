@@ -21,6 +21,7 @@ import { lockAccount } from '../users/account-lock';
 import { attachmentUsed, contentKey, thumbnailKey, type Attachments } from './attachments';
 import { contentTypeOf } from './content-type';
 import type { FileStorage, OpenFile } from './file-storage';
+import type { UploadMetrics } from './upload-metrics';
 import type { ImageProcessor } from './image-processor';
 import type { SessionService } from '../identity/session.service';
 import type { TokenService } from '../identity/token.service';
@@ -60,6 +61,7 @@ export interface UploadServiceDeps {
   images: ImageProcessor;
   attachments: Attachments;
   storage: FileStorage;
+  uploadMetrics: UploadMetrics;
   settings: UploadLimits;
 }
 
@@ -77,7 +79,11 @@ export class UploadService {
    * @throws AppError unsupported_media_type, payload_too_large, quota_exceeded, image_too_large, image_invalid,
    * rate_limited, unavailable, storage_full, session_revoked when the account no longer exists
    */
-  async add({ userId }: Caller, file: UploadedFile): Promise<Attachment> {
+  add(caller: Caller, file: UploadedFile): Promise<Attachment> {
+    return this.deps.uploadMetrics.measure('attachment', file, () => this.addMeasured(caller, file));
+  }
+
+  private async addMeasured({ userId }: Caller, file: UploadedFile): Promise<Attachment> {
     const type = await contentTypeOf(file.path);
     if (!type) throw new AppError('unsupported_media_type', 'Files of this type are not accepted.');
     const limit = this.deps.settings.limits[type.category];

@@ -1,6 +1,7 @@
 import { deriveEncryptionKey } from '../../utils/encryption';
 import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
+import { observeCaches, observeQueue } from '../kernel/observations';
 import type { OperationsModule } from '../operations/module';
 import { AuthService } from './auth.service';
 import { CredentialService } from './credential.service';
@@ -39,16 +40,19 @@ export function createIdentity(
   const tokens = new TokenService(jwtSecret, previousJwtSecret, accessTokenSeconds);
   const oneTimeTokens = new OneTimeTokenService(collections);
   const passwords = new PasswordHasher(settings.bcryptCost);
+  observeQueue(kernel.telemetry, 'password_hashing', passwords.queue);
   const pending = new PendingChanges(collections);
   const totpKey = deriveEncryptionKey(encryptionKey, 'second factor');
   const totp = new TotpService(collections, transactions, audit, totpKey, logger);
   const emails = new EmailService({ ...kernel, mail, tokens: oneTimeTokens, throttle, audit, publicUrl });
+  const cache = new SessionCache(collections, bus, recheckMs);
+  observeCaches(kernel.telemetry, { sessions: cache.sessions, roles: cache.roles });
   const sessions = new SessionService({
     ...kernel,
     tokens,
     audit,
     maintenance,
-    cache: new SessionCache(collections, bus, recheckMs),
+    cache,
     grace: new RefreshGrace(encryptionKey),
     pending,
     refreshTokenSeconds,

@@ -37,7 +37,7 @@ export type HashOptions = Pick<JobOptions, 'continues'>;
  */
 export class PasswordHasher {
   private readonly workers = new HashWorkers();
-  private readonly queue: FairQueue;
+  readonly queue: FairQueue;
   /** A hash of no password at the same cost, so that refusing an unknown user takes as long as refusing a known one. */
   private readonly dummyHash: string;
 

@@ -13,8 +13,8 @@ const MAX_ENTRIES = 50_000;
  * event, after which the cache never returns an older value.
  */
 export class SessionCache {
-  private readonly sessions: RevocableCache<SessionDocument>;
-  private readonly roles: RevocableCache<{ role: GlobalRole }>;
+  readonly sessions: RevocableCache<SessionDocument>;
+  readonly roles: RevocableCache<{ role: GlobalRole }>;
 
   /** @param maxAgeMs milliseconds after which an entry is read again from the database; undefined means never. */
   constructor(

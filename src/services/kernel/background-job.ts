@@ -80,8 +80,8 @@ export interface JobDeps {
  * database, so nothing is lost when the process ends.
  */
 export class BackgroundJob {
-  private readonly outcomes: Counter<'job' | 'outcome'>;
-  private readonly durations: Histogram<'job'>;
+  private readonly outcomes: Counter<'job_name' | 'outcome'>;
+  private readonly durations: Histogram<'job_name'>;
   /** Aborted when the job is stopped; undefined while it is not started. */
   private stopping: AbortController | undefined;
   private running = false;
@@ -105,7 +105,7 @@ export class BackgroundJob {
     const { telemetry } = deps;
     this.outcomes = telemetry.counter(METRICS.jobRuns);
     this.durations = telemetry.histogram(METRICS.jobDurations);
-    const labels = { job: options.name };
+    const labels = { job_name: options.name };
     telemetry.gauge(METRICS.jobFailuresInRow).observe(labels, () => this.failuresInRow);
     telemetry
       .gauge(METRICS.jobLastSuccess)
@@ -227,12 +227,12 @@ export class BackgroundJob {
   }
 
   private note(outcome: 'success' | 'failure', startedAt: number): void {
-    const { name: job } = this.options;
+    const { name: job_name } = this.options;
     this.lastDurationMs = this.now() - startedAt;
     this.ended[outcome]++;
-    this.outcomes.add({ job, outcome });
+    this.outcomes.add({ job_name, outcome });
     // A clock that was set back during the run must not make it fail.
-    this.durations.record({ job }, Math.max(0, this.lastDurationMs / 1000));
+    this.durations.record({ job_name }, Math.max(0, this.lastDurationMs / 1000));
   }
 
   private retryWait(): number {

@@ -46,6 +46,7 @@ export class FairQueue {
   private readonly waitingByKey = new Map<string, Job[]>();
   private waiting = 0;
   private closed = false;
+  private refused = 0;
   /** The moving average of the duration of jobs. */
   private averageDurationMs = 0;
 
@@ -54,6 +55,19 @@ export class FairQueue {
   /** How many jobs wait. */
   get size(): number {
     return this.waiting;
+  }
+
+  get running(): number {
+    return this.active;
+  }
+
+  get limit(): number {
+    return this.limits.waiting;
+  }
+
+  /** How many jobs were refused because too many were waiting. */
+  get refusals(): number {
+    return this.refused;
   }
 
   /**
@@ -137,6 +151,7 @@ export class FairQueue {
   private makeRoom(key: string): void {
     const own = this.waitingByKey.get(key)?.length ?? 0;
     if (own >= this.limits.waitingPerKey) {
+      this.refused++;
       throw new AppError(
         'rate_limited',
         'Too many of your requests are waiting already. Try again later.',
@@ -145,6 +160,7 @@ export class FairQueue {
       );
     }
     if (this.waiting < this.limits.waiting) return;
+    this.refused++;
     const [longest, jobs] = [...this.waitingByKey].reduce((most, each) =>
       each[1].length > most[1].length ? each : most,
     );

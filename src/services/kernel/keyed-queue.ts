@@ -52,6 +52,13 @@ export class KeyedQueue {
 
   constructor(private readonly transactions: Pick<Transactions, 'settled' | 'outside'>) {}
 
+  /** How many changes and items wait, of all keys. */
+  get size(): number {
+    let waiting = 0;
+    for (const { entries } of this.queues.values()) waiting += entries.length;
+    return waiting;
+  }
+
   /** @returns a queue of items that `commit` writes in batches. It shares the order of this queue. */
   batched<Item, Result>(commit: Commit<Item, Result>): BatchQueue<Item, Result> {
     return {

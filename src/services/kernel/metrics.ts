@@ -219,30 +219,31 @@ export const METRICS = {
     labels: ['queue'],
   },
 
+  // Prometheus itself has a label `job`.
   jobRuns: {
     kind: 'counter',
     name: 'parley_job_runs_total',
     help: 'Runs of background jobs that have ended, by outcome: success or failure.',
-    labels: ['job', 'outcome'],
+    labels: ['job_name', 'outcome'],
   },
   jobDurations: {
     kind: 'histogram',
     name: 'parley_job_duration_seconds',
     help: 'How long runs of background jobs took.',
-    labels: ['job'],
+    labels: ['job_name'],
     buckets: LONG_SECONDS,
   },
   jobFailuresInRow: {
     kind: 'gauge',
     name: 'parley_job_failures_in_row',
     help: 'How many of the latest runs of a background job have failed; 0 after a success.',
-    labels: ['job'],
+    labels: ['job_name'],
   },
   jobLastSuccess: {
     kind: 'gauge',
     name: 'parley_job_last_success_timestamp_seconds',
     help: 'When a background job last succeeded on this node, in seconds since 1970; 0 if it has not.',
-    labels: ['job'],
+    labels: ['job_name'],
   },
 
   cacheLookups: {
@@ -300,13 +301,13 @@ export const METRICS = {
   uploads: {
     kind: 'counter',
     name: 'parley_uploads_total',
-    help: 'Uploads, by outcome: stored, or the code of the error.',
-    labels: ['outcome'],
+    help: 'Received uploads, by kind (attachment or avatar) and outcome: stored, or the code of the error.',
+    labels: ['kind', 'outcome'],
   },
   uploadBytes: {
     kind: 'counter',
     name: 'parley_upload_bytes_total',
-    help: 'Bytes of files that clients have uploaded, by kind: attachment or avatar.',
+    help: 'Bytes of the received uploads, by kind.',
     labels: ['kind'],
   },
   uploadDurations: {

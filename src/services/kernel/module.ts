@@ -36,6 +36,7 @@ export function createKernel(
   const relay = redis && new NodeRelay(bus, redis, nodes.id, databaseName, logger);
   if (relay) lifecycle.register('other nodes', relay);
   const telemetry = new Telemetry();
+  redis?.observe(telemetry);
   let commandsStarted = 0;
   telemetry.counter(METRICS.commands).observe({}, () => commandsStarted);
   const commandDurations = telemetry.histogram(METRICS.commandDurations);
@@ -55,6 +56,8 @@ export function createKernel(
       run: () => nodes.renew(),
     });
   }
+  const queue = new KeyedQueue(transactions);
+  telemetry.gauge(METRICS.queueWaiting).observe({ queue: 'changes' }, () => queue.size);
   return {
     logger,
     lifecycle,
@@ -70,7 +73,7 @@ export function createKernel(
     /** Sends events to the other nodes; undefined if this is the only node. */
     relay,
     /** Serialises the changes of each channel and each group. */
-    queue: new KeyedQueue(transactions),
+    queue,
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */
     recheckMs: redis && RECHECK_MS,
     /** The connections to Redis, which nodes share; undefined if this is the only node. */

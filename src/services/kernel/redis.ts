@@ -2,6 +2,8 @@ import { Redis } from 'ioredis';
 import { hostname } from 'node:os';
 import { inTime } from '../../utils/in-time';
 import type { Logger } from '../../utils/logger';
+import { METRICS } from './metrics';
+import type { Telemetry } from './telemetry';
 
 /** Timeouts and intervals. */
 export interface RedisTiming {
@@ -47,6 +49,9 @@ export class RedisConnections {
   private pinging: NodeJS.Timeout | undefined;
   private readonly awaitingPong = new Set<Redis>();
   private isStopped = false;
+  private failures = 0;
+  /** Receives how long each ping on the connection for commands took, in milliseconds. */
+  private onPing: (milliseconds: number) => void = () => undefined;
   /** The number of failed attempts and lost connections that have not been logged yet. */
   private unloggedFailures = 0;
   private lastLogAt = -Infinity;
@@ -101,6 +106,19 @@ export class RedisConnections {
     return !this.isStopped && this.commands.status === 'ready' && this.subscriber.status === 'ready';
   }
 
+  /** Adds both connections to the metrics. */
+  observe(telemetry: Telemetry): void {
+    for (const [connection, redis] of [
+      ['commands', this.commands],
+      ['subscriptions', this.subscriber],
+    ] as const) {
+      telemetry.gauge(METRICS.redisConnected).observe({ connection }, () => Number(redis.status === 'ready'));
+    }
+    telemetry.counter(METRICS.redisFailures).observe({}, () => this.failures);
+    const pings = telemetry.histogram(METRICS.redisPings);
+    this.onPing = (milliseconds) => pings.record({}, milliseconds / 1000);
+  }
+
   /** Resolves when both are connected or have failed once; then they continue to try in the background. */
   async start(): Promise<void> {
     await Promise.allSettled([this.commands.connect(), this.subscriber.connect()]);
@@ -142,8 +160,12 @@ export class RedisConnections {
   private ping(redis: Redis): void {
     if (redis.status !== 'ready' || this.awaitingPong.has(redis)) return;
     this.awaitingPong.add(redis);
+    const start = performance.now();
     redis
       .ping()
+      .then(() => {
+        if (redis === this.commands) this.onPing(performance.now() - start);
+      })
       .catch(() => {
         if (redis.status !== 'ready') return;
         const closed = next(redis, 'close');
@@ -154,6 +176,7 @@ export class RedisConnections {
   }
 
   private recordFailure(error: unknown): void {
+    this.failures++;
     this.unloggedFailures++;
     if (performance.now() - this.lastLogAt < LOG_INTERVAL_MS) return;
     this.logger.warn({ err: error, failures: this.unloggedFailures }, 'Redis cannot be reached');

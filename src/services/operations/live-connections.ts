@@ -1,5 +1,5 @@
 import type { ObjectId } from 'mongodb';
-import { AppError, type ErrorCode } from '../../utils/errors';
+import { AppError } from '../../utils/errors';
 import { METRICS } from '../kernel/metrics';
 import type { Counter, Telemetry } from '../kernel/telemetry';
 
@@ -103,8 +103,8 @@ export class LiveConnections {
     this.ended.add({ protocol: this.protocol, reason });
   }
 
-  /** Counts a connection that was refused. @param code the code of the error that the client receives. */
-  recordRefusal(code: ErrorCode): void {
+  /** Counts a connection that was refused. @param code of the error that the client receives, or why its rights ended. */
+  recordRefusal(code: string): void {
     this.refused.add({ protocol: this.protocol, code });
   }
 }

@@ -1,8 +1,8 @@
-import { LRUCache } from 'lru-cache';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Caller } from '../../models/identity/session.model';
 import { TYPING_EXPIRY_MS, TYPING_INTERVAL_MS } from '../../models/presence/typing.model';
+import { CountedCache } from '../../utils/counted-cache';
 import { audienceOfChannel, type Access } from '../access/access';
 import type { RightsVersion } from '../access/rights-version';
 import type { ChannelAudience, DomainEvent } from '../kernel/domain-events';
@@ -33,7 +33,7 @@ export class TypingService {
   /** By user and channel. An entry remains for a moment after typing has stopped, so that events stay limited. */
   private readonly typists = new Map<string, Map<string, Typist>>();
   /** The audience of each user who may type in a channel, by user and channel. */
-  private readonly audienceCache = new LRUCache<string, TypingAudience>({ max: CACHE_SIZE });
+  readonly audienceCache = new CountedCache<string, TypingAudience>({ max: CACHE_SIZE });
   /** The version of rights with which `audienceCache` was filled. */
   private cacheVersion = 0;
 

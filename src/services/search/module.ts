@@ -1,7 +1,10 @@
 import type { AccessModule } from '../access/module';
 import type { Kernel } from '../kernel/module';
+import { observeQueue } from '../kernel/observations';
 import { SearchService } from './search.service';
 
-export function createSearch({ collections }: Kernel, { access }: AccessModule) {
-  return { search: new SearchService(collections, access) };
+export function createSearch({ collections, telemetry }: Kernel, { access }: AccessModule) {
+  const search = new SearchService(collections, access);
+  observeQueue(telemetry, 'search', search.queue);
+  return { search };
 }

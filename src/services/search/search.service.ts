@@ -56,7 +56,7 @@ const FEATURE_FILTERS: Record<Feature, Document> = {
  * alone, so nobody can infer from it what is written elsewhere.
  */
 export class SearchService {
-  private readonly queue = new FairQueue(QUEUE_LIMITS);
+  readonly queue = new FairQueue(QUEUE_LIMITS);
 
   constructor(
     private readonly collections: Collections,

@@ -71,7 +71,7 @@ export class LinkError extends Error {
  * applies to every redirect. Size, time and number of fetches are limited, per page, per host and in all.
  */
 export class LinkFetcher {
-  private readonly queue = new FairQueue(QUEUE_LIMITS);
+  readonly queue = new FairQueue(QUEUE_LIMITS);
   private readonly requests = new RateLimiterMemory(ADDRESS_LIMIT);
 
   constructor(private readonly policy: LinkPolicy) {}

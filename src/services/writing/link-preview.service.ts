@@ -1,5 +1,4 @@
 import type { ObjectId } from 'mongodb';
-import { LRUCache } from 'lru-cache';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Transactions } from '../../db/transaction';
 import { MAX_PREVIEWS, type LinkPreview } from '../../models/writing/link-preview.model';
@@ -8,6 +7,7 @@ import { AppError } from '../../utils/errors';
 import { FairQueue } from '../kernel/fair-queue';
 import { linksIn } from '../../utils/links';
 import type { Logger } from '../../utils/logger';
+import { CountedCache } from '../../utils/counted-cache';
 import type { DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { LinkFetcher } from './link-fetcher';
@@ -28,12 +28,12 @@ const FAILURE_TTL_MS = 60_000;
  * there is too much to fetch, messages get no previews.
  */
 export class LinkPreviewService {
-  private readonly queue = new FairQueue(QUEUE_LIMITS);
+  readonly queue = new FairQueue(QUEUE_LIMITS);
   private readonly fetches = new RateLimiterMemory(USER_LIMIT);
   /** A promise for each message that waits or is being processed. */
   private readonly pending = new Set<Promise<void>>();
   private unsubscribe: (() => void) | undefined;
-  private readonly cache = new LRUCache<string, Promise<LinkPreview | null>>({
+  readonly cache = new CountedCache<string, Promise<LinkPreview | null>>({
     max: 1000,
     ttl: PREVIEW_TTL_MS,
   });

@@ -1,6 +1,7 @@
 import type { AccessModule } from '../access/module';
 import type { FilesModule } from '../files/module';
 import type { Kernel } from '../kernel/module';
+import { observeCaches, observeQueue } from '../kernel/observations';
 import type { MessagesModule } from '../messages/module';
 import type { NotificationsModule } from '../notifications/module';
 import type { OperationsModule } from '../operations/module';
@@ -40,6 +41,9 @@ export function createWriting(
     logger,
     settings.linkPreviews,
   );
+  observeQueue(kernel.telemetry, 'link_previews', previews.queue);
+  observeQueue(kernel.telemetry, 'link_fetches', fetcher.queue);
+  observeCaches(kernel.telemetry, { link_previews: previews.cache });
   const sender = new ScheduledSender({ ...kernel, messages, notifications, maintenance });
   lifecycle.register('drafts', drafts);
   lifecycle.register('link previews', previews);
