@@ -6,7 +6,7 @@ const MAY_USE = {
   server: ['app', 'context', 'config', 'monitoring', 'services/kernel', 'sockets', 'utils'],
   app: ['context', 'config', 'monitoring', 'routes', 'middleware', 'utils'],
   monitoring: ['context', 'services/kernel', 'config', 'utils'],
-  context: ['services', 'db', 'config', 'models', 'utils'],
+  context: ['monitoring', 'services', 'db', 'config', 'models', 'utils'],
   routes: ['context', 'controllers', 'middleware', 'services', 'models', 'config', 'utils'],
   controllers: ['services', 'models', 'utils'],
   middleware: ['services', 'models', 'config', 'utils'],

@@ -1,5 +1,6 @@
 import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
+import { ErrorTracking } from './monitoring/error-tracking';
 import { createAccess } from './services/access/module';
 import { createAccounts } from './services/accounts/module';
 import { createAdmin } from './services/admin/module';
@@ -42,8 +43,13 @@ export interface ContextOverrides {
  * everything; a database that was handed in stays open.
  */
 export async function createContext(config: Config, overrides: ContextOverrides = {}) {
-  const logger = overrides.logger ?? createLogger(config.logLevel);
+  const { sentryDsn } = config;
+  const tracking = sentryDsn === undefined ? undefined : new ErrorTracking(sentryDsn, config.environment);
+  const logger =
+    overrides.logger ?? createLogger(config.logLevel, tracking && ((logged) => tracking.report(logged)));
   const lifecycle = new Lifecycle(logger);
+  // It stops last, after everything that may fail.
+  if (tracking) lifecycle.register('error tracking', tracking);
   const { uri, name } = config.database;
   const database = overrides.database ?? (await openDatabase({ uri, name, dataDir: config.dataDir, logger }));
   if (!overrides.database) lifecycle.register('database', { stop: () => database.close() });

@@ -171,6 +171,8 @@ export interface Config {
   };
   ice: IceConfig;
   metrics: MetricsConfig;
+  /** Where errors are sent; undefined: nowhere. */
+  sentryDsn: string | undefined;
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
 
@@ -259,6 +261,7 @@ export function loadConfig(
     },
     ice: toIceConfig(settings),
     metrics: toMetricsConfig(settings),
+    sentryDsn: settings.SENTRY_DSN,
     logLevel: settings.LOG_LEVEL,
   };
 }

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { wholeNumber } from './setting-values';
 
-/** The settings of metrics. */
+/** A public key, the host, perhaps a path, and the number of the project. */
+const DSN = /^https?:\/\/\w+@[\w.-]+(?::\d{1,5})?(?:\/[\w./-]*)?\/\d+$/;
+
+/** The settings of metrics and of error tracking. */
 export const monitoringSettings = {
   METRICS_PORT: wholeNumber(0, 65535).optional(),
   METRICS_HOST: z.string().min(1).default('127.0.0.1'),
@@ -9,6 +12,7 @@ export const monitoringSettings = {
     .string()
     .regex(/^[!-~]{16,}$/, 'must have at least 16 characters, without spaces')
     .optional(),
+  SENTRY_DSN: z.string().regex(DSN, 'must be a DSN such as https://key@errors.example.org/1').optional(),
 };
 
 /** Where `/metrics` is served, and to whom. */

@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { userOf } from './request-log.middleware';
 import { AppError, statusOf, toPublicError } from '../utils/errors';
 
 /** Answers all requests that no route has answered with 404. */
@@ -10,7 +11,11 @@ export const routeNotFound: RequestHandler = (request, _response, next) => {
 export const handleError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
   const error = toKnownError(thrown);
   const status = statusOf(error);
-  if (status >= 500) request.log.error({ err: thrown }, 'request failed');
+  if (status >= 500) {
+    // The declared path: the requested one contains ids.
+    const route = (request.route as { path?: unknown } | undefined)?.path;
+    request.log.error({ err: thrown, route, ...userOf(response) }, 'request failed');
+  }
   if (response.headersSent) {
     next(error);
     return;

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createApi } from '../fixtures/api';
+import { createApi, type Api } from '../fixtures/api';
+import { openMailbox, type Mailbox } from '../fixtures/mail';
 import { Peer } from '../fixtures/peer';
-import { createRoom, PASSWORD, signUpAll } from '../fixtures/people';
+import { createRoom, PASSWORD, signUpAll, type Person } from '../fixtures/people';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 import { connect } from '../fixtures/sockets';
 
@@ -17,7 +18,7 @@ const TURN_SECRET = 'the secret of the relay of this test';
 const GUESS = 'a wrong guess at a password';
 
 /** Uses many features of a server. @returns everything that must not be in its logs, and the ids of requests. */
-async function useEverything(url: string) {
+async function useEverything(url: string, mailbox: Mailbox) {
   const api = await createApi(url);
   const requestIds: string[] = [];
   const note = (answer: { headers: Record<string, string> }) =>
@@ -53,22 +54,74 @@ async function useEverything(url: string) {
     await peer.receives(({ type }) => type === 'ERROR');
     await peer.close();
   }
-  note(await api.post('/api/auth/logout', undefined, ada.token));
+  const links = await useMails(api, mailbox, ada, note);
   const { accessToken, refreshToken } = refreshed.body;
+  const calls = await useCall(api, url, ada, { ...bob, token: accessToken }, note);
+  note(await api.post('/api/auth/logout', undefined, ada.token));
   const tokens = [ada.token, ada.refreshToken, bob.token, bob.refreshToken, accessToken, refreshToken];
   // Without its signature a token is harmless and its payload is not secret; the signature is.
   const parts = tokens.map((token: string) => token.split('.').at(-1)!);
   return {
     requestIds,
-    secrets: [PASSWORD, GUESS, SECRET, ENCRYPTION_KEY, TURN_SECRET, message.body, ...parts],
+    secrets: [
+      PASSWORD,
+      GUESS,
+      SECRET,
+      ENCRYPTION_KEY,
+      TURN_SECRET,
+      message.body,
+      ...parts,
+      ...links,
+      ...calls,
+    ],
   };
+}
+
+type Note = (answer: { headers: Record<string, string> }) => void;
+
+/** Requests mails with links, and uses their tokens where they belong and elsewhere. @returns the tokens. */
+async function useMails(api: Api, mailbox: Mailbox, person: Person, note: Note): Promise<string[]> {
+  const address = `${person.username}@example.org`;
+  const verifying = await mailbox.takeToken(address, 'verify-email');
+  note(await api.post('/api/auth/email/verify', { token: verifying }));
+  note(await api.post('/api/auth/password/forgot', { email: address }));
+  const resetting = await mailbox.takeToken(address, 'reset-password');
+  note(await api.get(`/reset-password/${resetting}`));
+  note(await api.get(`/?token=${resetting}`));
+  note(await api.post('/api/auth/password/reset', { token: `${resetting}x`, password: GUESS }));
+  note(await api.call('get', '/nowhere', { headers: { referer: `https://chat/#/?token=${resetting}` } }));
+  return [verifying, resetting];
+}
+
+/** Calls somebody. @returns the signatures of the tickets and the credentials of the relay. */
+async function useCall(api: Api, url: string, from: Person, to: Person, note: Note): Promise<string[]> {
+  const { channelId } = await createRoom(api, from, [to]);
+  const { body } = await api.post('/api/video-calls', { channelId }, from.token);
+  const joined = await api.post(`/api/video-calls/${body.call.id}/join`, {}, to.token);
+  const connections = [body.connection, joined.body.connection];
+  const credentials = connections.flatMap(({ iceServers }) =>
+    iceServers.flatMap(({ credential }: { credential?: string }) => credential ?? []),
+  );
+  expect(credentials).toHaveLength(2);
+  for (const { peerId, ticket } of connections) {
+    const peer = new Peer(url, peerId, ticket);
+    await peer.receives(({ type }) => type === 'OPEN');
+    peer.send({ type: 'OFFER', dst: 'nobody', payload: credentials[0] });
+    await peer.close();
+    await new Peer(url, 'another', ticket).closed;
+    note(await api.get(`/api/video-calls/${ticket}`, from.token));
+    note(await api.get(`/nowhere/${ticket}?ticket=${ticket}`, ticket));
+  }
+  return [...credentials, ...connections.map(({ ticket }) => ticket.split('.').at(-1)!)];
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 
 it('are JSON records with the request id, without passwords, tokens or message texts', async () => {
+  const mailbox = await openMailbox();
   const server = await spawnServer({
     NODE_ENV: 'production',
+    SMTP_URL: mailbox.url,
     HOST: '127.0.0.1',
     BCRYPT_COST: '10',
     JWT_SECRET: SECRET,
@@ -77,7 +130,8 @@ it('are JSON records with the request id, without passwords, tokens or message t
     TURN_SECRET,
     LOG_LEVEL: 'trace',
   });
-  const { requestIds, secrets } = await useEverything(await server.listening());
+  const { requestIds, secrets } = await useEverything(await server.listening(), mailbox);
+  await mailbox.close();
   expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
 
   const records = server.stdout
@@ -97,6 +151,7 @@ it('are JSON records with the request id, without passwords, tokens or message t
     level: 'info',
     req: { method: 'POST', path: expect.stringContaining('/messages') },
     res: { statusCode: 201 },
+    userId: expect.stringMatching(/^[0-9a-f]{24}$/),
     responseTime: expect.any(Number),
   });
   const output = server.stdout + server.stderr;
@@ -114,6 +169,48 @@ it('do not contain the secrets that development generates', async () => {
     expect(secret.length).toBeGreaterThan(32);
     expect(server.stdout + server.stderr).not.toContain(secret);
   }
+});
+
+it('of errors have no secrets and no texts, and an error is also reported where errors are tracked', async () => {
+  const logger = join(__dirname, '..', '..', '..', 'dist', 'utils', 'logger.js');
+  const [jwt, opaque] = [`eyJ${'a'.repeat(9)}.${'b'.repeat(9)}.${'c'.repeat(43)}`, 'd'.repeat(43)];
+  const secrets = [jwt, opaque, 'hunter22', 'private words', 'e'.repeat(43)];
+  const program = `
+    const { createLogger } = require(${JSON.stringify(logger)});
+    const message = 'Bearer ${jwt} ${opaque} mongodb://a:hunter22@b ?token=hunter22 dup key: { body: "private words" }';
+    const error = Object.assign(new Error(message, { cause: new TypeError('"private words" is not valid JSON') }), {
+      code: 11000, writeErrors: [{ op: { body: 'private words' } }],
+    });
+    const fields = { err: error, job: 'broken', headers: { authorization: 'Basic hunter22', cookie: 'hunter22' },
+      newPassword: 'hunter22', handshake: { auth: { token: 'hunter22' } }, ice: { credential: 'hunter22' },
+      url: '/x?ticket=hunter22&y=1', refresh: '${'1'.repeat(24)}.${'e'.repeat(43)}.${'e'.repeat(43)}' };
+    for (const level of ['info', 'silent']) {
+      const reported = [];
+      const logger = createLogger(level, (each) => reported.push(each));
+      logger.warn(fields, 'not reported');
+      logger.child({ req: { id: 'one' } }).error(fields, 'it failed');
+      logger.fatal({ err: error }, 'uncaught');
+      logger.error({ err: error, res: {} }, 'request errored');
+      process.stderr.write(reported.map(({ what, level, fields }) => [what, level, fields.job, fields.req?.id]).join(';') + '\\n');
+    }
+  `;
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  await once(child, 'close');
+  const expected = 'it failed,error,broken,one;uncaught,fatal,,';
+  expect(stderr).toBe(`${expected}\n${expected}\n`);
+  const records = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(records.map(({ msg }) => msg)).toEqual(['not reported', 'it failed', 'uncaught', 'request errored']);
+  expect(records[1]).toMatchObject({
+    req: { id: 'one' },
+    err: { type: 'Error', code: 11000, stack: expect.stringContaining('at '), cause: { type: 'TypeError' } },
+  });
+  for (const secret of secrets) expect(stdout).not.toContain(secret);
 });
 
 const onFullDisk = existsSync('/dev/full') ? it : it.skip;

@@ -94,6 +94,10 @@ describe('a valid value', () => {
       { metrics: { listener: { port: 9464, host: '::1' }, token: undefined } },
     ],
     [{ METRICS_TOKEN: 'x'.repeat(16) }, { metrics: { listener: undefined, token: 'x'.repeat(16) } }],
+    [
+      { SENTRY_DSN: 'http://abc@127.0.0.1:8000/errors/7' },
+      { sentryDsn: 'http://abc@127.0.0.1:8000/errors/7' },
+    ],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ];
 
@@ -188,6 +192,12 @@ describe('a malformed value', () => {
     TURN_TTL_SECONDS: ['299', '86401', '1h'],
     METRICS_PORT: ['-1', '65536', 'http'],
     METRICS_TOKEN: ['x'.repeat(15), `${'x'.repeat(16)} y`, 'ä'.repeat(16)],
+    SENTRY_DSN: [
+      'errors.example.org',
+      'https://errors.example.org/1',
+      'https://a@b.example/x',
+      'ftp://a@b/1',
+    ],
     LOG_LEVEL: ['verbose', 'INFO'],
   };
 

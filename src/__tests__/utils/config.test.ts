@@ -77,6 +77,7 @@ describe('without any settings', () => {
       peerjs: { enabled: true, connections: { total: 5000, perNetwork: 500 } },
       ice: { stunUrls: [], turn: undefined },
       metrics: { listener: undefined, token: undefined },
+      sentryDsn: undefined,
       logLevel: 'info',
     });
   });

@@ -1,7 +1,7 @@
 import { createTransport, type Transporter } from 'nodemailer';
 import type { Transactions } from '../../db/transaction';
 import { AppError } from '../../utils/errors';
-import type { Logger } from '../../utils/logger';
+import { MAIL_SHOWN, type Logger } from '../../utils/logger';
 
 export interface Mail {
   to: string;
@@ -65,7 +65,7 @@ export class MailService {
     const mail = await compose();
     if (!mail) return;
     if (this.transport) await this.transport.sendMail(mail);
-    else if (this.options.toLog) this.logger.info({ mail }, 'mail (SMTP_URL is not set)');
+    else if (this.options.toLog) this.logger.info({ mail }, MAIL_SHOWN);
   }
 
   /** Resolves when all mails have been sent or have failed. */

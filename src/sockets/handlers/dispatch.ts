@@ -67,7 +67,8 @@ export function dispatchEvents(
       } catch (error) {
         services.errors.record(name === NO_EVENT ? name : `socket ${name}`, error, null);
         if (!(error instanceof AppError)) {
-          logger.error({ err: error, event, socketId: socket.id }, 'socket event failed');
+          const userId = socket.data.caller.userId.toHexString();
+          logger.error({ err: error, event: name, socketId: socket.id, userId }, 'socket event failed');
         }
         result = { ok: false, error: toPublicError(error) };
       }

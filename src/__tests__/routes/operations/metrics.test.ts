@@ -6,7 +6,7 @@ import { setAvatar } from '../../fixtures/images';
 import { sendMessage } from '../../fixtures/messages';
 import { joinCall, Peer } from '../../fixtures/peer';
 import { createRoom, signUp, signUpAll } from '../../fixtures/people';
-import { HAS_REDIS, startRedis } from '../../fixtures/redis';
+import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
@@ -92,7 +92,7 @@ async function useEverything(server: TestServer): Promise<string[]> {
   await sockets[1]!.ask('message:send', { channelId: 'x', clientMessageId: 'two', body: 'private words' });
   await sockets[1]!.ask('typing:start', { channelId });
   await expect(connect(url, 'no token')).rejects.toThrow();
-  await api.get('/api/search', ada.token, { query: 'words' });
+  await api.get('/api/search/messages', ada.token, { query: 'words' });
   await sendMessage(api, channelId, ada);
   await upload(api, ada);
   expect((await send(api, ada, Buffer.alloc(100))).status).toBe(415);
@@ -106,7 +106,7 @@ async function useEverything(server: TestServer): Promise<string[]> {
   const reports = [{ userId: bruno.id, roundTripMs: 80, packetLossPercent: 1 }];
   await api.post(`/api/video-calls/${caller.callId}/quality`, { reports }, ada.token);
   jest.spyOn(server.context.services.search, 'messages').mockRejectedValueOnce(new Error('broken'));
-  expect((await api.get('/api/search', ada.token, { query: 'words' })).status).toBe(500);
+  expect((await api.get('/api/search/messages', ada.token, { query: 'words' })).status).toBe(500);
   await until(() => server.context.jobs.status().some(({ runs }) => runs > 0));
   for (const socket of sockets) socket.close();
   for (const peer of peers) await peer.close();
@@ -125,22 +125,28 @@ describe('under traffic', () => {
   let text: string;
   let tabu: string[];
 
+  let redis: RedisProcess | undefined;
+  let server: TestServer | undefined;
+
+  afterAll(async () => {
+    await server?.close();
+    await redis?.close();
+  });
+
   beforeAll(async () => {
-    const redis = HAS_REDIS ? await startRedis() : undefined;
-    const server = await startTestServer({
+    redis = HAS_REDIS ? await startRedis() : undefined;
+    const { metricsUrl } = (server = await startTestServer({
       METRICS_PORT: '0',
       PEERJS_ENABLED: 'true',
       ...(redis && { REDIS_URL: redis.url }),
-    });
+    }));
     tabu = await useEverything(server);
-    const read = async () => (text = await (await fetch(server.metricsUrl)).text());
+    const read = async () => (text = await (await fetch(metricsUrl)).text());
     // Redis is pinged every few seconds.
     const ping = /^parley_redis_ping_duration_seconds_count [1-9]/m;
     await until(async () => !redis || ping.test(await read()));
     await read();
     scrape = parseScrape(text);
-    await server.close();
-    await redis?.close();
   });
 
   it('every metric has samples, with the labels of its definition', () => {
@@ -175,7 +181,7 @@ describe('under traffic', () => {
     // Each of two messages was sent to both sockets; the sender of an event gets it, too.
     expect(valueOf('parley_socket_deliveries_total')).toBeGreaterThanOrEqual(4);
     expect(valueOf('parley_uploads_total', { outcome: 'unsupported_media_type' })).toBe(1);
-    expect(valueOf('parley_http_requests_total', { route: '/api/search', status: '500' })).toBe(1);
+    expect(valueOf('parley_http_requests_total', { route: '/api/search/messages', status: '500' })).toBe(1);
     expect(valueOf('parley_connections_opened_total', { protocol: 'peerjs' })).toBe(2);
     expect(valueOf('parley_connections_refused_total', { protocol: 'peerjs', code: 'ticket_invalid' })).toBe(
       1,
@@ -211,7 +217,9 @@ describe('under traffic', () => {
       const labels = new Set<string>();
       for (const { name, equal } of selectors) {
         const own = samples.get(name) ?? [];
-        const definition = Object.values(METRICS).find((each) => name.startsWith(each.name));
+        const definition = Object.values(METRICS).find(
+          (each) => name.replace(each.kind === 'histogram' ? /_(bucket|sum|count)$/ : '', '') === each.name,
+        );
         for (const label of definition?.labels ?? Object.keys(own[0]?.labels ?? {})) labels.add(label);
         if (absent.has(definition?.name ?? '')) continue;
         expect([expression, name, known.has(name)]).toEqual([expression, name, true]);

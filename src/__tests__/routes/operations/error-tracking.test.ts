@@ -1,0 +1,153 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Api } from '../../fixtures/api';
+import { createRoom, signUp, type Person } from '../../fixtures/people';
+import { startTestServer, type TestServer } from '../../fixtures/server';
+import { connect } from '../../fixtures/sockets';
+import { until } from '../../fixtures/until';
+
+interface ReportedEvent {
+  level: string;
+  logger: string;
+  exception: { values: { type: string; value: string; stacktrace: { frames: object[] } }[] };
+  tags: Record<string, string>;
+  user?: { id: string };
+}
+
+/** A collector that keeps what it receives. */
+class Collector {
+  readonly events: ReportedEvent[] = [];
+  received = '';
+  requests = 0;
+  private readonly server: Server;
+
+  /** @param answers undefined: it never answers. */
+  constructor(private readonly answers: number | undefined = 200) {
+    this.server = createServer((request, response) => {
+      this.requests++;
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        this.received += `${request.url}\n${JSON.stringify(request.headers)}\n${body}\n`;
+        const [, item, event] = body.split('\n');
+        if (JSON.parse(item!).type === 'event') this.events.push(JSON.parse(event!));
+        if (this.answers !== undefined) response.writeHead(this.answers).end('{}');
+      });
+    });
+  }
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    const { port } = this.server.address() as AddressInfo;
+    return `http://publickey@127.0.0.1:${port}/42`;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    this.server.closeAllConnections();
+    await closed;
+  }
+}
+
+const TOKEN = `eyJ${'a'.repeat(20)}.eyJ${'b'.repeat(20)}.${'c'.repeat(43)}`;
+const REFRESH = `${'1'.repeat(24)}.${'d'.repeat(43)}.${'e'.repeat(43)}`;
+const WORDS = 'the text of a private message';
+
+/** An error with everything in it that must not leave the server. */
+function leakyError(): Error {
+  const message = `E11000 for Bearer ${TOKEN} and ${REFRESH} at mongodb://ada:hunter22@db/x dup key: { body: "${WORDS}" }`;
+  return Object.assign(new Error(message, { cause: new Error(`/reset?token=${'f'.repeat(43)}`) }), {
+    writeErrors: [{ op: { body: WORDS } }],
+  });
+}
+
+const failRequest = async (server: TestServer, api: Api, { token }: Person) => {
+  jest.spyOn(server.context.services.search, 'messages').mockRejectedValueOnce(leakyError());
+  return api.get('/api/search/messages', token, { query: 'words' });
+};
+
+describe('errors of the server', () => {
+  const collector = new Collector();
+  let server: TestServer;
+  let ada: Person;
+
+  beforeAll(async () => {
+    server = await startTestServer({ SENTRY_DSN: await collector.start() });
+    ada = await signUp(server.api, 'ada');
+  });
+  afterAll(async () => {
+    await server.close();
+    await collector.close();
+  });
+
+  const reported = async (matches: (event: ReportedEvent) => boolean) => {
+    await until(() => collector.events.some(matches));
+    return collector.events.find(matches)!;
+  };
+
+  it('of requests, socket events and jobs are reported, without secrets and texts', async () => {
+    const { status, headers } = await failRequest(server, server.api, ada);
+    expect(status).toBe(500);
+    const { channelId } = await createRoom(server.api, ada, []);
+    const client = await connect(server.url, ada.token);
+    jest.spyOn(server.context.services.messages, 'send').mockRejectedValueOnce(leakyError());
+    await client.ask('message:send', { channelId, clientMessageId: 'one', body: WORDS });
+    client.close();
+    const run = () => Promise.reject(leakyError());
+    server.context.jobs.add({ name: 'broken', scope: 'node', intervalMs: 60_000, run }).start();
+
+    expect(await reported(({ logger }) => logger === 'request failed')).toMatchObject({
+      level: 'error',
+      tags: { route: '/api/search/messages', request_id: headers['x-request-id'] },
+      user: { id: ada.id },
+      exception: { values: [{ value: '/reset?token=[redacted]' }, { type: 'Error' }] },
+      release: expect.stringContaining('parley@'),
+      environment: 'test',
+    });
+    const event = await reported(({ logger }) => logger === 'socket event failed');
+    expect(event).toMatchObject({ tags: { event: 'message:send' }, user: { id: ada.id } });
+    expect(event.exception.values[1]!.stacktrace.frames.at(-1)).toMatchObject({ function: 'leakyError' });
+    expect(await reported(({ tags }) => tags['job'] === 'broken')).toBeDefined();
+    const secrets = [TOKEN, REFRESH, WORDS, 'hunter22', 'ddd', 'eee', 'fff', 'ccc', ada.token, '127.0.0.1/'];
+    for (const secret of secrets) expect(collector.received).not.toContain(secret);
+    expect(collector.events).toHaveLength(3);
+  });
+
+  it('are not reported when they are those of callers', async () => {
+    const before = collector.requests;
+    expect((await server.api.get('/api/nowhere', ada.token)).status).toBe(404);
+    expect((await server.api.get('/api/auth/me', 'no token')).status).toBe(401);
+    await failRequest(server, server.api, ada);
+    await until(() => collector.requests > before);
+    expect(collector.requests).toBe(before + 1);
+  });
+
+  it('are limited in number', async () => {
+    for (let count = 0; count < 70; count++) await failRequest(server, server.api, ada);
+    await until(() => collector.requests >= 60);
+    await failRequest(server, server.api, ada);
+    expect(collector.requests).toBe(60);
+  });
+});
+
+describe('a collector that', () => {
+  it.each([
+    ['never answers', () => new Collector(undefined)],
+    ['refuses', () => new Collector(503)],
+    ['is away', () => undefined],
+  ])('%s neither delays requests nor the shutdown', async (_, create) => {
+    const collector = create();
+    const dsn = (await collector?.start()) ?? 'http://publickey@127.0.0.1:1/42';
+    const server = await startTestServer({ SENTRY_DSN: dsn });
+    const ada = await signUp(server.api, 'ada');
+    for (let count = 0; count < 50; count++) {
+      expect((await failRequest(server, server.api, ada)).status).toBe(500);
+    }
+    expect((await server.api.get('/api/auth/me', ada.token)).status).toBe(200);
+    const started = performance.now();
+    await server.close();
+    // The time-out of a request is ten seconds.
+    expect(performance.now() - started).toBeLessThan(8000);
+    await collector?.close();
+  });
+});
