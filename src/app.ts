@@ -7,7 +7,7 @@ import { disableCaching } from './middleware/cache.middleware';
 import { admitClient } from './middleware/client.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
 import { handleIdempotencyKeys } from './middleware/idempotency.middleware';
-import { recordErrors, recordTimings } from './middleware/observe.middleware';
+import { recordErrors, recordTimings, routeOf } from './middleware/observe.middleware';
 import { requestLog } from './middleware/request-log.middleware';
 import { limitCalls } from './middleware/throttle.middleware';
 import { metricsHandler } from './monitoring/metrics-handler';
@@ -30,6 +30,12 @@ export function createApp(context: Context, parts: Record<string, express.Reques
   app.disable('x-powered-by');
   app.set('trust proxy', trustProxy(config.http.trustProxy));
 
+  const { tracing } = context;
+  if (tracing) {
+    app.use((request, response, next) =>
+      tracing.traceRequest(request, response, () => routeOf(request), next),
+    );
+  }
   app.use(disableCaching);
   app.use(requestLog(logger));
   app.use(recordTimings(services.timings));

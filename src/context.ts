@@ -1,6 +1,7 @@
 import type { Config } from './config/env.config';
 import { openDatabase, type Database } from './db/mongodb';
 import { ErrorTracking } from './monitoring/error-tracking';
+import { OpenTelemetry } from './monitoring/tracing';
 import { createAccess } from './services/access/module';
 import { createAccounts } from './services/accounts/module';
 import { createAdmin } from './services/admin/module';
@@ -44,20 +45,27 @@ export interface ContextOverrides {
  */
 export async function createContext(config: Config, overrides: ContextOverrides = {}) {
   const { sentryDsn } = config;
-  const tracking = sentryDsn === undefined ? undefined : new ErrorTracking(sentryDsn, config.environment);
+  const tracking =
+    sentryDsn === undefined ? undefined : await ErrorTracking.load(sentryDsn, config.environment);
   const logger =
     overrides.logger ?? createLogger(config.logLevel, tracking && ((logged) => tracking.report(logged)));
   const lifecycle = new Lifecycle(logger);
   // It stops last, after everything that may fail.
   if (tracking) lifecycle.register('error tracking', tracking);
+  const tracing = config.tracing ? await OpenTelemetry.load() : undefined;
+  if (tracing) lifecycle.register('tracing', tracing);
   const { uri, name } = config.database;
-  const database = overrides.database ?? (await openDatabase({ uri, name, dataDir: config.dataDir, logger }));
+  const database =
+    overrides.database ??
+    (await openDatabase({ uri, name, dataDir: config.dataDir, logger, monitorCommands: config.tracing }));
   if (!overrides.database) lifecycle.register('database', { stop: () => database.close() });
   try {
+    tracing?.traceCommands(database.db.client);
     const kernel = createKernel(database, lifecycle, logger, {
       databaseName: name,
       redisUrl: config.redisUrl,
       clock: overrides.clock,
+      tracing,
     });
     return {
       config,
@@ -67,6 +75,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       jobs: kernel.jobs,
       nodes: kernel.nodes,
       telemetry: kernel.telemetry,
+      /** Undefined unless traces are sent. */
+      tracing,
       services: createServices(config, overrides, kernel, database),
       /** Whether new work is accepted; false from the moment the server is told to stop. */
       accepting: true,

@@ -69,7 +69,9 @@ export function brokenReferences(page: string, named: Named): string[] {
       : `there is no script ${name} in package.json`,
   );
   check(/`([A-Z]{2,}(?:_[A-Z]+)+)/g, (name = '') =>
-    SETTING_NAMES.includes(name) || OTHER_NAMES.has(name) ? undefined : `there is no setting ${name}`,
+    SETTING_NAMES.includes(name) || OTHER_NAMES.has(name) || name.startsWith('OTEL_')
+      ? undefined
+      : `there is no setting ${name}`,
   );
   check(/`__tests__\/([\w/-]+)`/g, (path = '') =>
     [path, `${path}.test.ts`].some((file) => existsSync(join(ROOT, 'src', '__tests__', file)))

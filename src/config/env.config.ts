@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
 import { checkIceSettings, iceSettings, toIceConfig, type IceConfig } from './ice.config';
-import { monitoringSettings, toMetricsConfig, type MetricsConfig } from './monitoring.config';
+import { monitoringSettings, isTracingSet, toMetricsConfig, type MetricsConfig } from './monitoring.config';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
 import { flag, minimumVersions, origins, trustProxy, wholeNumber } from './setting-values';
 
@@ -173,6 +173,8 @@ export interface Config {
   metrics: MetricsConfig;
   /** Where errors are sent; undefined: nowhere. */
   sentryDsn: string | undefined;
+  /** Whether traces are sent. OpenTelemetry reads its other variables itself. */
+  tracing: boolean;
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
 
@@ -262,6 +264,7 @@ export function loadConfig(
     ice: toIceConfig(settings),
     metrics: toMetricsConfig(settings),
     sentryDsn: settings.SENTRY_DSN,
+    tracing: isTracingSet(environment),
     logLevel: settings.LOG_LEVEL,
   };
 }

@@ -31,3 +31,16 @@ export function toMetricsConfig(settings: z.infer<z.ZodObject<typeof monitoringS
     token,
   };
 }
+
+/**
+ * Whether the standard variables of OpenTelemetry say that traces are sent. Its libraries read the environment themselves,
+ * so these variables do not belong in `.env`.
+ */
+export function isTracingSet(environment: Readonly<Record<string, string | undefined>>): boolean {
+  const isOff =
+    environment['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true' ||
+    environment['OTEL_TRACES_EXPORTER'] === 'none';
+  const endpoint =
+    environment['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? environment['OTEL_EXPORTER_OTLP_ENDPOINT'];
+  return Boolean(endpoint) && !isOff;
+}

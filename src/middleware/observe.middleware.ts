@@ -25,7 +25,7 @@ export function recordErrors(errors: RecentErrors): ErrorRequestHandler {
 }
 
 /** Returns the declared path of the route, and not the requested path, of which there are infinitely many. */
-function routeOf({ route }: Request): string {
+export function routeOf({ route }: Request): string {
   const path = (route as { path?: unknown } | undefined)?.path;
   return typeof path === 'string' ? path : NO_ROUTE;
 }

@@ -1,5 +1,5 @@
-import { createStackParser, createTransport, type Event } from '@sentry/core';
-import { nodeStackLineParser, ServerRuntimeClient } from '@sentry/core/server';
+import type { Event } from '@sentry/core';
+import type { ServerRuntimeClient } from '@sentry/core/server';
 import { request as requestHttp, Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { request as requestHttps, Agent as HttpsAgent } from 'node:https';
 import { hostname } from 'node:os';
@@ -24,17 +24,24 @@ const TAGS = ['event', 'job', 'route', 'part', 'callId'] as const;
  * integrations that change Node.js or other libraries. What is sent is what the log has, without the address of the user.
  */
 export class ErrorTracking {
-  private readonly client;
-  private readonly agent;
   private sentThisMinute = 0;
   private minuteEnd = 0;
 
-  /** @param dsn the address of the collector, with the public key of the project in it. */
-  constructor(dsn: string, environment: string) {
+  private constructor(
+    private readonly client: ServerRuntimeClient,
+    private readonly agent: HttpAgent,
+  ) {}
+
+  /**
+   * Loads the libraries, which a server without a collector does without.
+   * @param dsn the address of the collector, with the public key of the project in it.
+   */
+  static async load(dsn: string, environment: string): Promise<ErrorTracking> {
+    const [core, server] = await Promise.all([import('@sentry/core'), import('@sentry/core/server')]);
     const isSecure = dsn.startsWith('https:');
-    const options = { keepAlive: true, maxSockets: 2 };
-    this.agent = isSecure ? new HttpsAgent(options) : new HttpAgent(options);
-    this.client = new ServerRuntimeClient({
+    const connections = { keepAlive: true, maxSockets: 2 };
+    const agent = isSecure ? new HttpsAgent(connections) : new HttpAgent(connections);
+    const client = new server.ServerRuntimeClient({
       dsn,
       environment,
       release: `parley@${VERSION}`,
@@ -43,13 +50,14 @@ export class ErrorTracking {
       serverName: hostname(),
       integrations: [],
       sendClientReports: false,
-      stackParser: createStackParser(nodeStackLineParser()),
+      stackParser: core.createStackParser(server.nodeStackLineParser()),
       transport: ({ url, recordDroppedEvent }) =>
-        createTransport({ recordDroppedEvent, bufferSize: MAX_PENDING }, ({ body }) =>
-          this.post(new URL(url), body, isSecure),
+        core.createTransport({ recordDroppedEvent, bufferSize: MAX_PENDING }, ({ body }) =>
+          post(new URL(url), body, agent),
         ),
     });
-    this.client.init();
+    client.init();
+    return new ErrorTracking(client, agent);
   }
 
   /** Sends an error. Never throws, and does not wait for the collector. */
@@ -109,31 +117,31 @@ export class ErrorTracking {
       ...(typeof userId === 'string' && { user: { id: userId } }),
     };
   }
+}
 
-  /** Posts to the collector. A collector that is slow or away costs a socket and some memory, and nothing else. */
-  private post(url: URL, body: string | Uint8Array, isSecure: boolean) {
-    return new Promise<{ statusCode?: number; headers: RateLimits }>((resolve, reject) => {
-      const request = (isSecure ? requestHttps : requestHttp)(
-        url,
-        {
-          method: 'POST',
-          agent: this.agent,
-          signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-          headers: { 'Content-Type': 'application/x-sentry-envelope' },
-        },
-        (response) => {
-          response.on('error', () => undefined).resume();
-          resolve({
-            ...(response.statusCode !== undefined && { statusCode: response.statusCode }),
-            headers: rateLimitsOf(response),
-          });
-        },
-      );
-      request.on('socket', (socket) => socket.unref());
-      request.on('error', reject);
-      request.end(body);
-    });
-  }
+/** Posts to the collector. A collector that is slow or away costs a socket and some memory, and nothing else. */
+function post(url: URL, body: string | Uint8Array, agent: HttpAgent) {
+  return new Promise<{ statusCode?: number; headers: RateLimits }>((resolve, reject) => {
+    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(
+      url,
+      {
+        method: 'POST',
+        agent,
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+        headers: { 'Content-Type': 'application/x-sentry-envelope' },
+      },
+      (response) => {
+        response.on('error', () => undefined).resume();
+        resolve({
+          ...(response.statusCode !== undefined && { statusCode: response.statusCode }),
+          headers: rateLimitsOf(response),
+        });
+      },
+    );
+    request.on('socket', (socket) => socket.unref());
+    request.on('error', reject);
+    request.end(body);
+  });
 }
 
 type RateLimits = Record<'retry-after' | 'x-sentry-rate-limits', string | null>;

@@ -6,14 +6,13 @@ import {
   type Context as TraceContext,
   type Span,
 } from '@opentelemetry/api';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import type { W3CTraceContextPropagator } from '@opentelemetry/core';
+import type { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, MongoClient } from 'mongodb';
 import type { SpanAttributes, Tracing } from '../services/kernel/tracing';
+import { AppError, statusOf } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { safeError } from '../utils/redact';
 import { VERSION } from '../utils/version';
@@ -29,16 +28,35 @@ const MAX_COMMANDS = 10_000;
  * the code that it is about.
  */
 export class OpenTelemetry implements Tracing {
-  private readonly provider = new BasicTracerProvider({
-    resource: defaultResource()
-      .merge(resourceFromAttributes({ 'service.name': 'parley', 'service.version': VERSION }))
-      .merge(detectResources({ detectors: [envDetector] })),
-    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
-  });
-  private readonly tracer = this.provider.getTracer('parley', VERSION);
-  private readonly propagator = new W3CTraceContextPropagator();
+  private readonly tracer;
   private readonly active = new AsyncLocalStorage<TraceContext>();
   private readonly commands = new Map<number, Span>();
+
+  private constructor(
+    private readonly provider: BasicTracerProvider,
+    private readonly propagator: W3CTraceContextPropagator,
+  ) {
+    this.tracer = provider.getTracer('parley', VERSION);
+  }
+
+  /** Loads the libraries, which a server that sends no traces does without. */
+  static async load(): Promise<OpenTelemetry> {
+    const [core, exporter, resources, sdk] = await Promise.all([
+      import('@opentelemetry/core'),
+      import('@opentelemetry/exporter-trace-otlp-http'),
+      import('@opentelemetry/resources'),
+      import('@opentelemetry/sdk-trace-base'),
+    ]);
+    const own = { 'service.name': 'parley', 'service.version': VERSION };
+    const provider = new sdk.BasicTracerProvider({
+      resource: resources
+        .defaultResource()
+        .merge(resources.resourceFromAttributes(own))
+        .merge(resources.detectResources({ detectors: [resources.envDetector] })),
+      spanProcessors: [new sdk.BatchSpanProcessor(new exporter.OTLPTraceExporter())],
+    });
+    return new OpenTelemetry(provider, new core.W3CTraceContextPropagator());
+  }
 
   run<Result>(
     name: string,
@@ -63,16 +81,15 @@ export class OpenTelemetry implements Tracing {
   /**
    * Runs the handling of a request in a span, which is part of the trace that the header `traceparent` names, and ends with
    * the answer.
-   * @param routeOf returns the declared path when the request has been answered; undefined if there is none.
+   * @param routeOf returns the declared path when the request has been answered, or that there is none.
    */
   traceRequest(
     request: IncomingMessage,
     response: ServerResponse,
-    routeOf: () => string | undefined,
+    routeOf: () => string,
     handle: () => void,
   ): void {
-    const remote = this.propagator;
-    const parent = remote.extract(ROOT_CONTEXT, request.headers, {
+    const parent = this.propagator.extract(ROOT_CONTEXT, request.headers, {
       get: (headers, name) => headers[name] as string | undefined,
       keys: Object.keys,
     });
@@ -84,7 +101,7 @@ export class OpenTelemetry implements Tracing {
     );
     response.once('close', () => {
       const route = routeOf();
-      if (route !== undefined) span.updateName(`${method} ${route}`).setAttribute('http.route', route);
+      span.updateName(`${method} ${route}`).setAttribute('http.route', route);
       span.setAttribute('http.response.status_code', response.statusCode);
       if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();
@@ -138,6 +155,11 @@ export class OpenTelemetry implements Tracing {
 }
 
 function recordFailure(span: Span, error: unknown): void {
+  if (error instanceof AppError && statusOf(error) < 500) {
+    // Its message may quote what the caller has sent.
+    span.setAttribute('parley.error.code', error.code);
+    return;
+  }
   const { type, message } = safeError(error);
   span.setStatus({ code: SpanStatusCode.ERROR, message: `${type}: ${message}` });
 }

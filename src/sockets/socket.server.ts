@@ -77,7 +77,7 @@ export interface SocketServer {
  * upgrades of SOCKET_IO_PATH, so that Socket.IO handles no others.
  */
 export function createSocketServer(context: Context): SocketServer {
-  const { bus, config, logger, services, telemetry } = context;
+  const { bus, config, logger, services, telemetry, tracing } = context;
   const { corsOrigins } = config.http;
   const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds } = config.sockets;
   const trust = trustProxy(config.http.trustProxy);
@@ -194,7 +194,7 @@ export function createSocketServer(context: Context): SocketServer {
       if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
-    dispatchEvents(socket, lifetime, handlers, services, gate, logger);
+    dispatchEvents(socket, lifetime, handlers, services, gate, logger, tracing);
   });
 
   /** @returns false, and adds the socket to no room, if what was read in its handshake may be outdated. */

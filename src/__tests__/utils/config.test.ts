@@ -78,6 +78,7 @@ describe('without any settings', () => {
       ice: { stunUrls: [], turn: undefined },
       metrics: { listener: undefined, token: undefined },
       sentryDsn: undefined,
+      tracing: false,
       logLevel: 'info',
     });
   });

@@ -3,6 +3,7 @@ import { describeError } from '../../utils/error-text';
 import type { Logger } from '../../utils/logger';
 import { METRICS } from './metrics';
 import type { Counter, Histogram, Telemetry } from './telemetry';
+import type { Tracing } from './tracing';
 
 /**
  * The share of an interval by which a wait is shortened at random, so that jobs and nodes that were started together do not
@@ -71,6 +72,7 @@ export interface JobDeps {
   /** Runs work outside of the caller's transaction: a job is often woken inside one. */
   outside: <Result>(work: () => Result) => Result;
   telemetry: Telemetry;
+  tracing?: Tracing | undefined;
   logger: Pick<Logger, 'error'>;
 }
 
@@ -199,8 +201,11 @@ export class BackgroundJob {
   private async runOnce(signal: AbortSignal): Promise<void> {
     const { name: job, scope, run } = this.options;
     const startedAt = this.now();
+    const { tracing } = this.deps;
     const work = async () => {
-      const next = await run(signal);
+      const next = await (tracing
+        ? tracing.run(`job ${job}`, {}, async () => run(signal), true)
+        : run(signal));
       if (next) this.schedule(next.getTime());
     };
     try {

@@ -5,7 +5,7 @@ import type { Lifecycle } from './lifecycle';
 import type { Telemetry } from './telemetry';
 
 /** The dependencies of Jobs. By default, randomness is real, and this node does all the work. */
-export interface JobsDeps extends Partial<Pick<JobDeps, 'random' | 'lease'>> {
+export interface JobsDeps extends Partial<Pick<JobDeps, 'random' | 'lease' | 'tracing'>> {
   lifecycle: Lifecycle;
   telemetry: Telemetry;
   clock: JobDeps['clock'];

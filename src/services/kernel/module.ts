@@ -10,6 +10,7 @@ import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
 import { METRICS } from './metrics';
 import { Telemetry } from './telemetry';
+import type { Tracing } from './tracing';
 
 /**
  * With several nodes: after how long a node reads from the database what it should have learned by an event, if Redis was
@@ -24,10 +25,15 @@ export function createKernel(
   database: Database,
   lifecycle: Lifecycle,
   logger: Logger,
-  settings: { databaseName: string; redisUrl: string | undefined; clock?: Clock | undefined },
+  settings: {
+    databaseName: string;
+    redisUrl: string | undefined;
+    clock?: Clock | undefined;
+    tracing?: Tracing | undefined;
+  },
 ) {
   const { collections, transactions } = database;
-  const { databaseName, redisUrl, clock = systemClock } = settings;
+  const { databaseName, redisUrl, clock = systemClock, tracing } = settings;
   const bus = new EventBus(transactions);
   const redis = redisUrl === undefined ? undefined : new RedisConnections(redisUrl, databaseName, logger);
   if (redis) lifecycle.register('Redis', redis);
@@ -46,7 +52,7 @@ export function createKernel(
   });
   lifecycle.register('metrics of commands', { stop });
   const outside = <Result>(work: () => Result) => transactions.outside(work);
-  const jobs = new Jobs({ lifecycle, telemetry, clock, outside, logger });
+  const jobs = new Jobs({ lifecycle, telemetry, tracing, clock, outside, logger });
   if (!database.isEmbedded) {
     jobs.add({
       name: 'node_lease',
@@ -65,6 +71,8 @@ export function createKernel(
     transactions,
     bus,
     telemetry,
+    /** Undefined unless traces are sent. */
+    tracing,
     /** The time by which background jobs run, and by which the work that they share with requests is due. */
     clock,
     jobs,

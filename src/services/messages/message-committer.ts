@@ -4,6 +4,7 @@ import type { Transactions } from '../../db/transaction';
 import { WriteRefused } from '../../db/write-list';
 import { METRICS } from '../kernel/metrics';
 import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
+import type { Tracing } from '../kernel/tracing';
 import type { BatchWrite, BatchWrites, Refusal } from './batch-writes';
 import type { ChannelBatch, WrittenBatch } from './message-batch';
 
@@ -42,6 +43,7 @@ export interface MessageCommitterDeps {
   transactions: Transactions;
   batchWrites: BatchWrites;
   telemetry: Telemetry;
+  tracing?: Tracing | undefined;
 }
 
 /**
@@ -85,7 +87,13 @@ export class MessageCommitter {
   private async work(): Promise<void> {
     // Batches that are being prepared in the same turn share the transaction, too.
     await nextTick();
-    while (this.waiting.length > 0) await this.commit(this.take());
+    const { tracing } = this.deps;
+    while (this.waiting.length > 0) {
+      const batches = this.take();
+      if (tracing)
+        await tracing.run('message batch', { channels: batches.length }, () => this.commit(batches), true);
+      else await this.commit(batches);
+    }
     this.running--;
   }
 

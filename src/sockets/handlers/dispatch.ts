@@ -1,5 +1,6 @@
 import type { Caller } from '../../models/identity/session.model';
 import type { IdempotencyService } from '../../services/idempotency/idempotency.service';
+import type { Tracing } from '../../services/kernel/tracing';
 import type { SessionService } from '../../services/identity/session.service';
 import type { MaintenanceService } from '../../services/operations/maintenance.service';
 import type { RecentErrors } from '../../services/operations/recent-errors';
@@ -39,6 +40,7 @@ export function dispatchEvents(
   services: DispatchServices,
   gate: EventGate,
   logger: Logger,
+  tracing: Tracing | undefined,
 ): void {
   const source = { socketId: socket.id, lifetime };
 
@@ -63,7 +65,8 @@ export function dispatchEvents(
       let result: Ack<unknown>;
       try {
         gate.admit(socket);
-        result = await handle(handlers, services, socket, source, event, payload);
+        const work = () => handle(handlers, services, socket, source, event, payload);
+        result = await (tracing ? tracing.run(`socket ${name}`, {}, work, true) : work());
       } catch (error) {
         services.errors.record(name === NO_EVENT ? name : `socket ${name}`, error, null);
         if (!(error instanceof AppError)) {

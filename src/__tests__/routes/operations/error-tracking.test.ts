@@ -108,7 +108,9 @@ describe('errors of the server', () => {
     expect(event).toMatchObject({ tags: { event: 'message:send' }, user: { id: ada.id } });
     expect(event.exception.values[1]!.stacktrace.frames.at(-1)).toMatchObject({ function: 'leakyError' });
     expect(await reported(({ tags }) => tags['job'] === 'broken')).toBeDefined();
-    const secrets = [TOKEN, REFRESH, WORDS, 'hunter22', 'ddd', 'eee', 'fff', 'ccc', ada.token, '127.0.0.1/'];
+    const secrets = [TOKEN, REFRESH, WORDS, 'hunter22', ada.token, ...'cdef'].map((each) =>
+      each.length > 1 ? each : each.repeat(43),
+    );
     for (const secret of secrets) expect(collector.received).not.toContain(secret);
     expect(collector.events).toHaveLength(3);
   });
