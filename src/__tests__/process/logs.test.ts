@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createApi, type Api } from '../fixtures/api';
+import { ErrorCollector } from '../fixtures/error-collector';
 import { openMailbox, type Mailbox } from '../fixtures/mail';
 import { Peer } from '../fixtures/peer';
 import { createRoom, PASSWORD, signUpAll, type Person } from '../fixtures/people';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 import { connect } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
 
 afterAll(cleanUp);
 
@@ -211,6 +213,35 @@ it('of errors have no secrets and no texts, and an error is also reported where 
     err: { type: 'Error', code: 11000, stack: expect.stringContaining('at '), cause: { type: 'TypeError' } },
   });
   for (const secret of secrets) expect(stdout).not.toContain(secret);
+});
+
+it('have errors that nothing has caught, and these are reported before the process ends', async () => {
+  const collector = new ErrorCollector();
+  const folder = await temporaryFolder();
+  const faults = join(folder, 'faults.cjs');
+  await writeFile(
+    faults,
+    `process.on('SIGUSR2', () => { throw new Error('Bearer ${'x'.repeat(50)} was not caught'); });
+     process.on('SIGHUP', () => void Promise.reject(new Error('nobody has handled it')));`,
+  );
+  const server = await spawnServer({
+    SENTRY_DSN: await collector.start(),
+    NODE_OPTIONS: `--require ${faults}`,
+    LOG_LEVEL: 'silent',
+  });
+  await server.listening();
+  server.signal('SIGHUP');
+  await until(() => collector.events.length === 1);
+  expect(await server.end('SIGUSR2')).toEqual({ code: 1, signal: null });
+  expect(collector.events).toMatchObject([
+    {
+      level: 'error',
+      logger: 'unhandled rejection',
+      exception: { values: [{ value: 'nobody has handled it' }] },
+    },
+    { level: 'fatal', exception: { values: [{ value: 'Bearer [redacted] was not caught' }] } },
+  ]);
+  await collector.close();
 });
 
 const onFullDisk = existsSync('/dev/full') ? it : it.skip;

@@ -1,53 +1,9 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Api } from '../../fixtures/api';
+import { ErrorCollector, type ReportedEvent } from '../../fixtures/error-collector';
 import { createRoom, signUp, type Person } from '../../fixtures/people';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 import { connect } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
-
-interface ReportedEvent {
-  level: string;
-  logger: string;
-  exception: { values: { type: string; value: string; stacktrace: { frames: object[] } }[] };
-  tags: Record<string, string>;
-  user?: { id: string };
-}
-
-/** A collector that keeps what it receives. */
-class Collector {
-  readonly events: ReportedEvent[] = [];
-  received = '';
-  requests = 0;
-  private readonly server: Server;
-
-  /** @param answers undefined: it never answers. */
-  constructor(private readonly answers: number | undefined = 200) {
-    this.server = createServer((request, response) => {
-      this.requests++;
-      let body = '';
-      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      request.on('end', () => {
-        this.received += `${request.url}\n${JSON.stringify(request.headers)}\n${body}\n`;
-        const [, item, event] = body.split('\n');
-        if (JSON.parse(item!).type === 'event') this.events.push(JSON.parse(event!));
-        if (this.answers !== undefined) response.writeHead(this.answers).end('{}');
-      });
-    });
-  }
-
-  async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    const { port } = this.server.address() as AddressInfo;
-    return `http://publickey@127.0.0.1:${port}/42`;
-  }
-
-  async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.server.close(resolve));
-    this.server.closeAllConnections();
-    await closed;
-  }
-}
 
 const TOKEN = `eyJ${'a'.repeat(20)}.eyJ${'b'.repeat(20)}.${'c'.repeat(43)}`;
 const REFRESH = `${'1'.repeat(24)}.${'d'.repeat(43)}.${'e'.repeat(43)}`;
@@ -67,7 +23,7 @@ const failRequest = async (server: TestServer, api: Api, { token }: Person) => {
 };
 
 describe('errors of the server', () => {
-  const collector = new Collector();
+  const collector = new ErrorCollector();
   let server: TestServer;
   let ada: Person;
 
@@ -134,8 +90,8 @@ describe('errors of the server', () => {
 
 describe('a collector that', () => {
   it.each([
-    ['never answers', () => new Collector(undefined)],
-    ['refuses', () => new Collector(503)],
+    ['never answers', () => new ErrorCollector(undefined)],
+    ['refuses', () => new ErrorCollector(503)],
     ['is away', () => undefined],
   ])('%s neither delays requests nor the shutdown', async (_, create) => {
     const collector = create();
