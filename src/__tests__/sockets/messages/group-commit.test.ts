@@ -209,10 +209,11 @@ describe('a channel that another node has changed', () => {
 describe('messages to many channels', () => {
   const CHANNELS = 12;
   let channelIds: string[];
+  let writer: Person;
   let sender: Client;
   beforeEach(async () => {
     // Rooms of an owner who is not connected are copied, which is faster.
-    const writer = await signUp(server.api, 'writer');
+    writer = await signUp(server.api, 'writer');
     const rooms = await Promise.all(
       Array.from({ length: CHANNELS }, () => createRoom(server.api, writer, [], 'public')),
     );
@@ -347,15 +348,76 @@ describe('messages to many channels', () => {
     expect(codesOf(await Promise.all(inConflict))).toEqual([1, 1, 1]);
   });
 
-  test('are not delayed by a channel in which very much is sent', async () => {
-    const [quiet, busy] = channelIds as [string, string];
-    const order: string[] = [];
-    const flood = Array.from({ length: 600 }, () => sendTo(busy).then(() => order.push('busy')));
-    await Promise.race(flood);
-    await sendTo(quiet).then(() => order.push('quiet'));
+  /** What each command that inserts messages has inserted, in the order in which they were sent. */
+  function insertsFrom(): { channelId: string; clientMessageId: string }[][] {
+    const batches: { channelId: string; clientMessageId: string }[][] = [];
+    const note = ({ command }: CommandStartedEvent) => {
+      if (command['bulkWrite'] !== 1) return;
+      const inserted = command['ops'].flatMap(({ insert, document }: Document) =>
+        insert !== undefined && document.clientMessageId
+          ? { channelId: document.channelId.toHexString(), clientMessageId: document.clientMessageId }
+          : [],
+      );
+      if (inserted.length > 0) batches.push(inserted);
+    };
+    const { client } = server.context.database.db;
+    client.on('commandStarted', note);
+    stopNoting = () => void client.off('commandStarted', note);
+    return batches;
+  }
+  let stopNoting = () => {};
+  afterEach(() => stopNoting());
+
+  test('are delayed by at most one batch of a channel in which hundreds wait', async () => {
+    const [busy, ...quiet] = channelIds as [string, ...string[]];
+    const userId = new ObjectId(writer.id);
+    const caller = { userId, sessionId: new ObjectId(), role: 'client', address: '' } as const;
+    const sendAtOnce = (id: string) =>
+      server.context.services.messages.send(caller, id, { clientMessageId: randomUUID(), body: 'hello' });
+    const batches = insertsFrom();
+    const isBusy = (batch: { channelId: string }[]) => batch.some(({ channelId: id }) => id === busy);
+    let waiting = 1200;
+    const flood = Array.from({ length: waiting }, () => sendAtOnce(busy).then(() => waiting--));
+    await until(() => batches.length > 0);
+    const delays: number[] = [];
+    for (const id of quiet.slice(0, 4)) {
+      const before = batches.length;
+      await sendAtOnce(id);
+      const own = batches.findIndex((batch) => batch.some(({ channelId: each }) => each === id));
+      delays.push(batches.slice(before, own).filter(isBusy).length);
+      // Otherwise nothing has shown that it does not wait for the others.
+      if (id === quiet[0]) expect(waiting).toBeGreaterThan(256);
+    }
     await Promise.all(flood);
-    // It waits for what is being written when it arrives, and not for all that the other channel has in its queue.
-    expect(order.indexOf('quiet')).toBeLessThan(order.length - 1);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(1);
+    expect(Math.max(...batches.filter(isBusy).map((batch) => batch.length))).toBeLessThanOrEqual(
+      256 + quiet.length,
+    );
+  });
+
+  test('are written at the second attempt beside a channel that another writer changes all the time', async () => {
+    const { collections, transactions } = server.context.database;
+    const [disputed, ...others] = channelIds as [string, ...string[]];
+    const run = transactions.run.bind(transactions);
+    transactions.run = async (work) => {
+      const _id = new ObjectId(disputed);
+      await transactions.outside(() => collections.channels.updateOne({ _id }, { $inc: { revision: 1 } }));
+      return run(work);
+    };
+    const batches = insertsFrom();
+    const inDispute = sendTo(disputed);
+    for (let times = 1; times <= 3; times++) {
+      expect(codesOf(await Promise.all(others.map((id) => sendTo(id))))).toEqual(others.map(() => times));
+    }
+    transactions.run = run;
+    expect(codesOf([await inDispute])).toEqual([1]);
+    const attempts = new Map<string, number>();
+    for (const { channelId: id, clientMessageId } of batches.flat()) {
+      if (id !== disputed) attempts.set(clientMessageId, (attempts.get(clientMessageId) ?? 0) + 1);
+    }
+    expect(attempts.size).toBe(3 * others.length);
+    expect(Math.max(...attempts.values())).toBeLessThanOrEqual(2);
+    expect(batches.flat().filter(({ channelId: id }) => id === disputed).length).toBeGreaterThan(1);
   });
 });
 
