@@ -393,6 +393,10 @@ describe('messages to many channels', () => {
     expect(Math.max(...batches.filter(isBusy).map((batch) => batch.length))).toBeLessThanOrEqual(
       256 + quiet.length,
     );
+    // Batches follow each other quickly, and are published in their order nevertheless.
+    const received = () => sender.messages.filter(({ message }) => message.channelId === busy);
+    await until(() => received().length === flood.length);
+    expect(received().map(({ message }) => message.seq)).toEqual(flood.map((_, index) => index + 1));
   });
 
   test('are written at the second attempt beside a channel that another writer changes all the time', async () => {
