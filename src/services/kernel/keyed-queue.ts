@@ -2,6 +2,7 @@ import type { ObjectId } from 'mongodb';
 import { AsyncResource } from 'node:async_hooks';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Transactions } from '../../db/transaction';
+import { inputRead } from './event-loop-turn';
 
 /** The most items that share one write: enough to amortise a disk flush, few enough to be acknowledged soon. */
 const MAX_BATCH = 256;
@@ -138,7 +139,7 @@ export class KeyedQueue {
     const { entries } = queue;
     queue.working = true;
     // Items that arrived together are still being added, one after the other: they share the first write, too.
-    if (entries[0]?.kind === 'batched') await nextTick();
+    if (entries[0]?.kind === 'batched') await inputRead();
     for (let first = entries[0]; first; first = entries[0]) {
       if (first.kind === 'exclusive') {
         entries.shift();

@@ -1,7 +1,7 @@
-import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
 import { WriteRefused } from '../../db/write-list';
+import { turnPrepared } from '../kernel/event-loop-turn';
 import { METRICS } from '../kernel/metrics';
 import type { Counter, Histogram, Telemetry } from '../kernel/telemetry';
 import type { Tracing } from '../kernel/tracing';
@@ -33,6 +33,8 @@ export type BatchOutcome =
 
 interface Waiting {
   batch: ChannelBatch;
+  /** Whether it has been tried again after a failure whose reason is unknown. */
+  isRepeated: boolean;
   resolve: (outcome: BatchOutcome) => void;
   reject: (error: unknown) => void;
 }
@@ -77,7 +79,7 @@ export class MessageCommitter {
   /** Writes a batch. Resolves when it is durable, or when it is known that it cannot be written as it is. */
   write(batch: ChannelBatch): Promise<BatchOutcome> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ batch, resolve, reject });
+      this.waiting.push({ batch, isRepeated: false, resolve, reject });
       if (this.running >= CONCURRENT_TRANSACTIONS) return;
       this.running++;
       void this.deps.transactions.outside(() => this.work());
@@ -86,7 +88,7 @@ export class MessageCommitter {
 
   private async work(): Promise<void> {
     // Batches that are being prepared in the same turn share the transaction, too.
-    await nextTick();
+    await turnPrepared();
     const { tracing } = this.deps;
     while (this.waiting.length > 0) {
       const batches = this.take();
@@ -140,10 +142,18 @@ export class MessageCommitter {
       if (others.length > 0) await this.commit(others);
       return;
     }
-    if (batches.length === 1) {
-      batches[0]!.reject(error);
+    const [first] = batches;
+    if (first && batches.length === 1) {
+      // The outcome of a commit may be lost although it succeeded: the second time, its messages are found to exist.
+      if (first.isRepeated) {
+        first.reject(error);
+        return;
+      }
+      first.isRepeated = true;
+      await this.commit(batches);
       return;
     }
+    for (const batch of batches) batch.isRepeated = true;
     this.repeats.add({ reason: 'conflict' });
     const middle = Math.ceil(batches.length / 2);
     for (const half of [batches.slice(0, middle), batches.slice(middle)]) {
