@@ -90,7 +90,7 @@ describe('errors of the server', () => {
 
 describe('a collector that', () => {
   it.each([
-    ['never answers', () => new ErrorCollector(undefined)],
+    ['never answers', () => new ErrorCollector('never')],
     ['refuses', () => new ErrorCollector(503)],
     ['is away', () => undefined],
   ])('%s neither delays requests nor the shutdown', async (_, create) => {
