@@ -16,6 +16,8 @@ import { median, openSide, type Side } from './commit-bench';
 
 const CHANNELS = 16;
 const ROUNDS = 8;
+/** Rounds before those that count, until the code is compiled. */
+const WARM_UP = 12;
 /** Commands of one kind in a round. */
 const REPEATS = 40;
 const READS = 300;
@@ -141,9 +143,8 @@ export async function benchCommands(against: string | undefined): Promise<void> 
     sides.push(await openSide('this', undefined, folder));
     if (against !== undefined) sides.push(await openSide('other', resolve(against), folder));
     const figures = sides.map((): Figures => new Map());
-    for (let round = -1; round < ROUNDS; round++) {
+    for (let round = -WARM_UP; round < ROUNDS; round++) {
       for (const [at, side] of sides.entries()) {
-        // The first round warms up.
         const into = round < 0 ? new Map<string, number[]>() : (figures[at] as Figures);
         await transactions(side, into);
         await reads(side, into);
