@@ -1,15 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import {
-  at,
-  close,
-  createWorld,
-  finish,
-  problemsOf,
-  send,
-  step,
-  takeAll,
-} from '../../fixtures/channel-world';
+import { step, takeAll } from '../../fixtures/channel-steps';
+import { at, close, createWorld, finish, problemsOf, send } from '../../fixtures/channel-world';
 import { signUp, signUpAll, type Person } from '../../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
 import { acknowledged, type SendInput } from '../../fixtures/send-log';
