@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { measureHistory, type HistoryCost } from './chat/history';
 import type { Load, LoadChannel } from './chat/load-generator';
 import { measureScenarios, parseScenario } from './chat/many-channels';
-import { Crowd, measureIdle, type Measured } from './chat/measure';
+import { Crowd, measureIdle, warmUpOf, type Measured } from './chat/measure';
 import { createRoom, type Person } from './chat/people';
 import { drawPairs } from './chat/plot';
 import { channelsTable, chatTable, historyTable, nameOf } from './chat/report';
@@ -88,9 +88,8 @@ async function compare(members: number, seconds: number): Promise<Comparison> {
       };
       const load = (target: Target, rate?: number): Promise<Measured> =>
         measureOnce(target, people, channels, { window: SATURATION.window, seconds, ...(rate && { rate }) });
-      // Warms up the JavaScript compiler.
       for (const target of [bare, parley]) {
-        await measureOnce(target, people, channels, { window: 4, seconds: Math.min(2, seconds) });
+        await measureOnce(target, people, channels, { window: 4, seconds: warmUpOf(seconds) });
       }
       const saturated = { bare: await load(bare), parley: await load(parley) };
       const slower = Math.min(saturated.bare.messagesPerSecond, saturated.parley.messagesPerSecond);

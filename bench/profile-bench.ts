@@ -21,8 +21,6 @@ const { values } = parseArgs({
 });
 const load = { window: Number(values.window), seconds: Number(values.seconds) };
 
-type Profiled = Measured & { profiles: Profiles };
-
 function printThread(
   title: string,
   profile: Profiles['main'],
@@ -45,9 +43,9 @@ function perMessage({ messages }: Measured, milliseconds: number | undefined): n
 
 async function bench(): Promise<void> {
   const scenario = parseScenario(values.scenario);
-  const { bare, parley } = await inScenario(scenario, { seconds: 2, rounds: 1 }, async (crowds) => ({
-    bare: (await crowds.bare.profile(load)) as Profiled,
-    parley: (await crowds.parley.profile(load)) as Profiled,
+  const { bare, parley } = await inScenario(scenario, { seconds: 5, rounds: 1 }, async (crowds) => ({
+    bare: await crowds.bare.profile(load),
+    parley: await crowds.parley.profile(load),
   }));
   console.log(describeMachine());
   console.log(

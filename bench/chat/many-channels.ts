@@ -1,7 +1,7 @@
 import { cp } from 'node:fs/promises';
 import { copyChannel, createTemplate, type Template } from './channel-copies';
 import type { LoadChannel } from './load-generator';
-import { Crowd, type Measured } from './measure';
+import { Crowd, warmUpOf, type Measured } from './measure';
 import { createRoom, type Person } from './people';
 import { Target } from './target';
 import { inTemporaryFolder } from './temporary-folder';
@@ -152,9 +152,8 @@ function withCrowds<Result>(
     const people = base.people.slice(0, peopleOf(scenario));
     const channels = await createChannels(dataDir, scenario, base, people);
     return withServers(dataDir, people, channels, async (crowds) => {
-      // Warms up the JavaScript compiler.
       for (const crowd of Object.values(crowds)) {
-        await crowd.run({ window: WINDOWS.at(-1)!, seconds: Math.min(2, effort.seconds) });
+        await crowd.run({ window: WINDOWS.at(-1)!, seconds: warmUpOf(effort.seconds) });
       }
       return work(crowds, people.length);
     });

@@ -16,6 +16,15 @@ export interface Measured extends LoadResult {
 const GENERATOR = join(__dirname, 'load-generator.ts');
 const OPTIONS = { execArgv: ['--require', 'ts-node/register/transpile-only'] };
 
+/**
+ * Returns how many seconds of load come before a measurement. For the first seconds of load, the JavaScript compiler takes up to
+ * a third of the processor time, which a server that runs for days does not spend.
+ * @param seconds the duration of the measurement.
+ */
+export function warmUpOf(seconds: number): number {
+  return Math.min(10, 2 * seconds);
+}
+
 /** People who are connected to a server, from a process of their own. */
 export class Crowd {
   private constructor(

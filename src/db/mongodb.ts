@@ -143,21 +143,21 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Connect
  * driver decodes every answer twice.
  * @returns a function that removes the listener.
  */
-function observeCommands(client: MongoClient, { started, ended }: CommandListener): () => void {
+function observeCommands(client: MongoClient, listener: CommandListener): () => void {
   /** When each connection in use was taken, by server and id. */
   const since = new Map<string, Map<unknown, number>>();
   const onStart = ({ address, connectionId }: ConnectionCheckedOutEvent) => {
     let connections = since.get(address);
-    if (!connections) since.set(address, (connections = new Map()));
+    if (!connections) since.set(address, (connections = new Map<unknown, number>()));
     connections.set(connectionId, performance.now());
-    started();
+    listener.started();
   };
   const onEnd = ({ address, connectionId }: ConnectionCheckedInEvent) => {
     const connections = since.get(address);
     const start = connections?.get(connectionId);
     if (start === undefined) return;
     connections?.delete(connectionId);
-    ended(performance.now() - start);
+    listener.ended(performance.now() - start);
   };
   client.on('connectionCheckedOut', onStart).on('connectionCheckedIn', onEnd);
   return () => void client.off('connectionCheckedOut', onStart).off('connectionCheckedIn', onEnd);

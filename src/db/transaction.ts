@@ -227,7 +227,7 @@ async function attempt<Result>(
 /** Calls watchers at once, and waits for those that are asynchronous. */
 function callAll(watchers: ReadonlySet<Watcher>): Promise<unknown> | undefined {
   if (watchers.size === 0) return undefined;
-  return Promise.all([...watchers].map((watcher) => watcher()));
+  return Promise.all([...watchers].map(async (watcher) => watcher()));
 }
 
 async function doAll(effects: Attempt['effects']): Promise<void> {

@@ -9,7 +9,7 @@ import {
 import type { W3CTraceContextPropagator } from '@opentelemetry/core';
 import type { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent, MongoClient } from 'mongodb';
 import type { SpanAttributes, Tracing } from '../services/kernel/tracing';
 import { AppError, statusOf } from '../utils/errors';
@@ -90,7 +90,7 @@ export class OpenTelemetry implements Tracing {
     handle: () => void,
   ): void {
     const parent = this.propagator.extract(ROOT_CONTEXT, request.headers, {
-      get: (headers, name) => headers[name] as string | undefined,
+      get: (headers: IncomingHttpHeaders, name) => headers[name],
       keys: Object.keys,
     });
     const { method = '' } = request;

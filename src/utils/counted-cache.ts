@@ -10,7 +10,7 @@ export interface CacheState {
 }
 
 /** A bounded cache that counts its lookups by `get`. */
-export class CountedCache<Key extends {}, Value extends {}>
+export class CountedCache<Key extends NonNullable<unknown>, Value extends NonNullable<unknown>>
   extends LRUCache<Key, Value>
   implements CacheState
 {

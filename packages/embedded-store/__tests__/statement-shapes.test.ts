@@ -187,7 +187,7 @@ test(
         expect(error).toBeInstanceOf(StoreError);
         continue;
       }
-      const { applyToBytes } = update;
+      const applyToBytes = update.applyToBytes?.bind(update);
       if (!applyToBytes) continue;
       compared++;
       const wanted = attempt(() => {

@@ -26,7 +26,7 @@ const READS = 300;
 interface Kind {
   name: string;
   repeats: number;
-  run(side: Side, turn: number): Promise<unknown>;
+  run: (side: Side, turn: number) => Promise<unknown>;
 }
 
 /** The commands of a transaction, in their order. Each returns when the store has answered. */

@@ -61,7 +61,7 @@ export class EventBus {
   private announce(event: DomainEvent): Promise<void> {
     const running = this.call('everywhere', event, this.call('before', event));
     if (DOMAIN_EVENTS[event.type].scope === 'all') return this.announceToAll(event, running);
-    this.call('after', event, running);
+    void this.call('after', event, running);
     return running.length === 0 ? DONE : all(running);
   }
 
@@ -79,7 +79,11 @@ export class EventBus {
         const result = listener(event);
         if (result) running.push(result);
       } catch (error) {
-        running.push(Promise.reject(error as Error));
+        running.push(
+          Promise.resolve().then(() => {
+            throw error;
+          }),
+        );
       }
     }
     return running;

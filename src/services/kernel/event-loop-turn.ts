@@ -9,13 +9,12 @@ let prepared: Promise<void> | undefined;
 /** Resolves when the input of this turn has been read: all of it, from all sockets. */
 export function inputRead(): Promise<void> {
   if (reading) return reading;
-  let endOfTurn: Promise<void> | undefined;
   reading = immediate(() => {
     reading = undefined;
     prepared = endOfTurn;
   });
   // Immediates that are requested together run in one turn, and what the first one causes is done before the second one.
-  endOfTurn = immediate(() => {
+  const endOfTurn: Promise<void> = immediate(() => {
     if (prepared === endOfTurn) prepared = undefined;
   });
   return reading;

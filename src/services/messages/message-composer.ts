@@ -95,7 +95,7 @@ export class MessageComposer {
       this.findReferenced(channel._id, drafts),
       this.mentions.find(channel, drafts),
       this.findUploads(drafts),
-      Promise.all(drafts.map((draft) => (draft.forwardOf ? this.composeForwarded(draft) : undefined))),
+      Promise.all(drafts.map(async (draft) => (draft.forwardOf ? this.composeForwarded(draft) : undefined))),
     ]);
     const taken = new Set<string>();
     return drafts.map((draft, index) => {

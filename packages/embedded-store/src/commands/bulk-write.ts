@@ -265,7 +265,7 @@ function cursorOf(id: Long, items: Document[]): Document {
 }
 
 /** Leaves the first results in the reply, and opens a cursor over the others. */
-async function splitReply(context: CommandContext, reply: Reply, batchSize: number): Promise<Reply> {
+function splitReply(context: CommandContext, reply: Reply, batchSize: number): Reply {
   const document = reply instanceof Map ? reply : decode(reply);
   const items = (document.get('cursor') as Document).get('firstBatch') as Document[];
   if (items.length <= batchSize) return reply;

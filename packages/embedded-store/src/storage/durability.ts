@@ -130,7 +130,7 @@ export class Durability {
     this.#durable = batch;
     const done = this.#waiting.filter((waiting) => waiting.batch <= batch);
     this.#waiting = this.#waiting.filter((waiting) => waiting.batch > batch);
-    for (const { resolve } of done) resolve();
+    for (const waiting of done) waiting.resolve();
   }
 
   async #makeDurable(): Promise<void> {
@@ -187,7 +187,7 @@ export class Durability {
       'InternalError',
       `a write to the disk of the store failed: ${cause}. Writes that were not acknowledged are undone when the store is started again.`,
     );
-    for (const { reject } of this.#waiting) reject(this.#failure);
+    for (const waiting of this.#waiting) waiting.reject(this.#failure);
     this.#waiting = [];
     this.onFailure(this.#failure);
   }

@@ -167,8 +167,8 @@ function repeat(trees: readonly Tree[], record: LogRecord): void {
 
 /** Makes a tree record its changes for the log. */
 function recordChanges(tree: Tree, number: number, durability: Durability): void {
-  const put = tree.putSync.bind(tree) as (key: Buffer, value: Buffer) => boolean;
-  const remove = tree.removeSync.bind(tree) as (key: Buffer) => boolean;
+  const put: (key: Buffer, value: Buffer) => unknown = tree.putSync.bind(tree);
+  const remove: (key: Buffer) => unknown = tree.removeSync.bind(tree);
   Object.assign(tree, {
     putSync(key: Buffer, value: Buffer) {
       durability.records.put(number, key, value);
