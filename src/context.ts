@@ -83,7 +83,11 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       /** Starts the background work: the server calls it, a script does not. When a part fails, all are closed. @throws StartError */
       start: () => lifecycle.start(),
       /** Releases everything, whether it was started or not. @throws AggregateError of what could not be closed */
-      close: () => lifecycle.stop(),
+      close: async () => {
+        // Otherwise each part in turn would wait for a database that is gone.
+        if (!overrides.database) await database.closeIfLost();
+        await lifecycle.stop();
+      },
     };
   } catch (error) {
     await lifecycle.stop().catch(() => undefined);

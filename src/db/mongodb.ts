@@ -1,4 +1,5 @@
 import { startEmbeddedStore } from '@parley/embedded-store';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   MongoClient,
   MongoServerError,
@@ -10,6 +11,9 @@ import { collectionsOf, type Collections } from './collections';
 import { prepareDatabase } from './migrations/runner';
 import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
+
+/** How long the database may take to answer before it counts as lost when it is closed. */
+const LOST_AFTER_MS = 2000;
 
 /** The open database. */
 export interface Database {
@@ -34,6 +38,8 @@ export interface Database {
   onCommand(listener: CommandListener): () => void;
   /** Returns the size of the database in bytes: its documents, their files on the disk, and the indexes. */
   size(): Promise<{ data: number; storage: number; indexes: number }>;
+  /** Closes the connections if the database does not answer, so that commands that wait for it fail at once. */
+  closeIfLost(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -92,6 +98,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       size: async () => {
         const { dataSize, storageSize, indexSize } = await db.stats();
         return { data: Number(dataSize), storage: Number(storageSize), indexes: Number(indexSize) };
+      },
+      closeIfLost: async () => {
+        const ping = db.command({ ping: 1 }).then(() => true);
+        const isAlive = await Promise.race([
+          ping.catch(() => false),
+          delay(LOST_AFTER_MS, false, { ref: false }),
+        ]);
+        if (!isAlive) await client.close();
       },
       close: () => connection.close(),
     };

@@ -94,7 +94,9 @@ export class AccessVersion implements Part {
 
   private async poll(): Promise<void> {
     const startedAt = performance.now();
-    const counter = await this.deps.collections.accessWrites.findOne(COUNTER);
+    // A stop does not wait for a database that cannot be reached.
+    const { signal } = this.stopping;
+    const counter = await this.deps.collections.accessWrites.findOne(COUNTER, { signal });
     this.notice(counter?.count ?? 0);
     this.trustedUntil = startedAt + TRUST_MS;
   }

@@ -31,6 +31,8 @@ export interface LinkPolicy {
   allowsPort(port: number): boolean;
   /** Returns all addresses of a host name. */
   resolve(host: string): Promise<string[]>;
+  /** How long a page may take with its redirects, in milliseconds; 3 seconds by default. */
+  timeoutMs?: number;
 }
 
 /** The timeout of a DNS query, in milliseconds, and the number of attempts. */
@@ -87,7 +89,7 @@ export class LinkFetcher {
   }
 
   private async follow(url: URL): Promise<WebPage> {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = AbortSignal.timeout(this.policy.timeoutMs ?? TIMEOUT_MS);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       const response = await this.get(url, signal);
       try {

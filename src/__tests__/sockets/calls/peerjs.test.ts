@@ -108,10 +108,10 @@ describe('a peer id', () => {
     const [elsewhere] = await joinCall(server.api, carla);
     const { callTickets, sessions } = server.context.services;
     const callId = new ObjectId(elsewhere.callId);
-    await server.context.database.collections.videoCalls.updateOne(
-      { _id: callId },
-      { $set: { 'participants.0.place.peerId': holder.id } },
-    );
+    const { videoCalls } = server.context.database.collections;
+    // Not while the message about the call is being written: then the call is replaced.
+    await until(async () => (await videoCalls.findOne({ _id: callId, recordDue: true })) === null);
+    await videoCalls.updateOne({ _id: callId }, { $set: { 'participants.0.place.peerId': holder.id } });
     const { caller } = await sessions.authenticate(carla.token, '');
     const thief = start({ id: holder.id, ...callTickets.issue({ ...caller, callId, peerId: holder.id }) });
     await thief.closed;

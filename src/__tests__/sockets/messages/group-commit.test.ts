@@ -256,6 +256,18 @@ describe('messages to many channels', () => {
     return reads.filter((name) => !background.includes(name));
   }
 
+  /** The reads of sends while the rights are remembered: until a round during which nobody has changed any. */
+  async function readsWithKnownRights(work: () => Promise<unknown>): Promise<string[]> {
+    const { database } = server.context;
+    for (;;) {
+      await work();
+      const version = database.accessVersion();
+      const reads = await readsOf(work);
+      // A background job may have written what rights depend on, after which they are read again.
+      if (database.accessVersion() === version) return reads;
+    }
+  }
+
   test('read nothing, also in direct conversations, when the rights of the senders are known', async () => {
     const partners = await Promise.all(Array.from({ length: 4 }, () => signUp(server.api, 'partner')));
     const started = await Promise.all(
@@ -274,18 +286,17 @@ describe('messages to many channels', () => {
       const answers = [...(await Promise.all(direct)), ...(await sendToAll())];
       expect(answers.map(({ ok }) => ok)).toEqual(answers.map(() => true));
     };
-    await sendAll();
-    expect(await readsOf(sendAll)).toEqual([]);
+    expect(await readsWithKnownRights(sendAll)).toEqual([]);
   });
 
   test('read together what their messages refer to', async () => {
     const quoted = (await sendToAll()).map(({ data }) => data.message.id as string);
-    const reads = await readsOf(async () => {
+    const reads = await readsWithKnownRights(async () => {
       const answers = await sendToAll((index) => ({
         replyToId: quoted[index],
         body: index % 2 ? 'a quote' : '@nobody-of-that-name',
       }));
-      expect(codesOf(answers)).toEqual(channelIds.map(() => 2));
+      expect(answers.map(({ ok }) => ok)).toEqual(channelIds.map(() => true));
     });
     // Those that arrive in the same turn share a read; how many turns it takes depends on the network.
     expect(new Set(reads)).toEqual(new Set(['messages', 'users']));
