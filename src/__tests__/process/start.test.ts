@@ -97,7 +97,20 @@ it.each([1, 20, 60])(
 );
 
 describe('a failed start', () => {
-  it('names a port that is in use, and closes everything that it had opened', async () => {
+  it('names a port that is in use', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    expect(await refusal({ PORT: String(port) })).toBe(
+      `PORT ${port} is taken by another program. Set another PORT.`,
+    );
+    expect(await refusal({ METRICS_PORT: String(port) })).toBe(
+      `METRICS_PORT ${port} is taken by another program. Set another METRICS_PORT.`,
+    );
+    other.close();
+  });
+
+  it('closes everything that it had opened', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
@@ -178,5 +191,15 @@ describe('a failed start', () => {
       expect(line).toMatch(/^MONGODB_URI cannot be used: /);
       expect(line).not.toContain('hunter2');
     }
+  });
+
+  it('reads .env from the working directory', async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'elsewhere'));
+    await writeFile(join(folder, '.env'), 'DATA_DIR=./elsewhere/data\n');
+    const server = await spawnServer({}, folder);
+    await server.listening();
+    expect(server.stdout).toContain(`Data           ${join(folder, 'elsewhere', 'data')}\n`);
+    await server.end('SIGTERM');
   });
 });
