@@ -67,6 +67,8 @@ export function createKernel(
   return {
     logger,
     lifecycle,
+    /** The name of the database, which identifies this installation among those that share a Redis server. */
+    databaseName,
     collections,
     transactions,
     bus,

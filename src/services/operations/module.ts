@@ -15,7 +15,7 @@ import { Timings } from './timings';
 export type OperationsModule = ReturnType<typeof createOperations>;
 
 export function createOperations(
-  { collections, transactions, bus, lifecycle, jobs, telemetry, logger, redis }: Kernel,
+  { collections, transactions, bus, lifecycle, jobs, telemetry, logger, redis, databaseName }: Kernel,
   { audit }: AuditModule,
   { access }: AccessModule,
   { users }: UsersModule,
@@ -26,7 +26,7 @@ export function createOperations(
     minimumClientVersions: ReadonlyMap<string, string>;
   },
 ) {
-  const throttle = new ThrottleService(settings.throttle.enabled, redis?.commands);
+  const throttle = new ThrottleService(settings.throttle.enabled, redis?.commands, databaseName);
   const mail = new MailService(settings.mail, transactions, logger);
   const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
   const connections = new LiveConnections(settings.connectionsPerUser, 'socket.io', telemetry);

@@ -56,14 +56,16 @@ export class ThrottleService {
   /**
    * @param enabled false turns all limits off.
    * @param redis stores the counts that nodes share; undefined if there is one node.
+   * @param installation identifies the nodes of one installation: others may use the same Redis server.
    */
   constructor(
     private readonly enabled: boolean,
     private readonly redis: Redis | undefined,
+    private readonly installation: string,
   ) {
     const byAddress = (name: ThrottleName) => {
       const { calls, seconds } = THROTTLES[name];
-      return this.limiter({ keyPrefix: `throttle:${name}`, points: calls, duration: seconds });
+      return this.limiter({ keyPrefix: name, points: calls, duration: seconds });
     };
     this.addresses = {
       login: byAddress('login'),
@@ -74,31 +76,31 @@ export class ThrottleService {
       connect: byAddress('connect'),
     };
     this.failures = this.limiter({
-      keyPrefix: 'throttle:failures',
+      keyPrefix: 'failures',
       points: Number.MAX_SAFE_INTEGER,
       duration: FAILURE_MEMORY_SECONDS,
     });
-    this.backoff = this.limiter({ keyPrefix: 'throttle:backoff', points: 1, duration: 1 });
+    this.backoff = this.limiter({ keyPrefix: 'backoff', points: 1, duration: 1 });
     this.knownNetworks = this.limiter({
-      keyPrefix: 'throttle:known',
+      keyPrefix: 'known',
       points: 1,
       duration: KNOWN_NETWORK_SECONDS,
     });
-    this.mails = this.limiter({ keyPrefix: 'throttle:mails', points: MAILS_PER_HOUR, duration: 3600 });
+    this.mails = this.limiter({ keyPrefix: 'mails', points: MAILS_PER_HOUR, duration: 3600 });
     this.contacts = this.limiter({
-      keyPrefix: 'throttle:contacts',
+      keyPrefix: 'contacts',
       points: CONTACTS_PER_HOUR,
       duration: 3600,
     });
     const callWindow = { duration: CALL_WINDOW_SECONDS };
-    this.calls = this.limiter({ keyPrefix: 'throttle:calls', points: CALLS_PER_USER, ...callWindow });
+    this.calls = this.limiter({ keyPrefix: 'calls', points: CALLS_PER_USER, ...callWindow });
     this.callsOfPair = this.limiter({
-      keyPrefix: 'throttle:calls_of_pair',
+      keyPrefix: 'calls_of_pair',
       points: CALLS_PER_PAIR,
       ...callWindow,
     });
     this.qualityReports = this.limiter({
-      keyPrefix: 'throttle:quality_reports',
+      keyPrefix: 'quality_reports',
       points: 1,
       duration: QUALITY_REPORT_SECONDS,
     });
@@ -229,7 +231,9 @@ export class ThrottleService {
     ]);
   }
 
-  private limiter(options: IRateLimiterOptions): RateLimiterAbstract {
+  /** @param limit `keyPrefix` is its name, which no other limit has. */
+  private limiter(limit: IRateLimiterOptions & { keyPrefix: string }): RateLimiterAbstract {
+    const options = { ...limit, keyPrefix: `parley:${this.installation}:throttle:${limit.keyPrefix}` };
     const memory = new RateLimiterMemory(options);
     if (!this.redis) return memory;
     // While Redis cannot be reached, each node counts for itself, which is better than not at all.

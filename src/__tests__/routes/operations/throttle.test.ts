@@ -267,11 +267,22 @@ describe('flooding from one address', () => {
   beforeAll(async () => {
     redis = await startRedis();
     const settings = { ...THROTTLED, REDIS_URL: redis.url };
-    nodes = [await startTestServer(settings), await startTestServer(settings)];
+    const first = await startTestServer(settings);
+    const stranger = await startTestServer(settings);
+    // In the order in which they are closed.
+    nodes = [await startTestServer(settings, { beside: first }), first, stranger];
   });
   afterAll(async () => {
     for (const node of nodes) await node.close();
     await redis.close();
+  });
+
+  it('installations that use the same Redis server count separately', async () => {
+    const [, first, stranger] = nodes as [TestServer, TestServer, TestServer];
+    const name = { username: 'same-name' };
+    await failTimes(FREE + 1, name, first);
+    expect(await guess(name, first)).toMatchObject(RATE_LIMITED);
+    expect(await guess(name, stranger)).toMatchObject(refused(401, 'invalid_credentials'));
   });
 
   it('nodes share their counts through Redis, and count for themselves without it', async () => {
