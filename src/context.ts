@@ -74,6 +74,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       bus: kernel.bus,
       jobs: kernel.jobs,
       nodes: kernel.nodes,
+      /** Undefined without REDIS_URL. */
+      relay: kernel.relay,
       telemetry: kernel.telemetry,
       /** Undefined unless traces are sent. */
       tracing,

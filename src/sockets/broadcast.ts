@@ -2,9 +2,11 @@ import type { ObjectId } from 'mongodb';
 import type { AudienceChange, AudienceIndex } from '../services/access/audience-index';
 import type { DomainEvent } from '../services/kernel/domain-events';
 import type { EventBus, EventStage } from '../services/kernel/event-bus';
+import type { NodeRelay } from '../services/kernel/node-relay';
 import { BROADCASTS } from './broadcasts';
 import type { Audience, SocketsOf, ToWire, WireEvent } from './broadcasts/broadcast.types';
 import { EncodedEvent } from './encoded-event';
+import { RevisionOrder } from './revision-order';
 import { endSocket } from './socket-lifetime';
 import type { SocketMetrics } from './socket-metrics';
 import type { ParleyServer, ParleySocket } from './socket.types';
@@ -17,17 +19,20 @@ const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
 const bannedRoom = (id: ObjectId | string) => `banned:${id.toString()}`;
 
 const ROOM_OF = { group: groupRoom, channel: channelRoom, banned: bannedRoom } as const;
-const STAGES: readonly EventStage[] = ['before', 'everywhere', 'after'];
+const STAGES = ['before', 'everywhere', 'after'] as const satisfies readonly EventStage[];
+type Stage = (typeof STAGES)[number];
 
 /**
  * Broadcasts domain events to open sockets. Only this class uses rooms: each socket is in the room of its user, of its
  * session, and of each audience that the audience index has for its user. BROADCASTS defines what clients receive for
  * an event.
  *
- * It works synchronously: a socket that loses access by an event receives nothing that is published after it.
+ * It works synchronously: a socket that loses access by an event receives nothing that is published after it. With several
+ * nodes, a change of a channel may wait for the ones before it; its audience is decided when it is sent.
  */
 export class Broadcaster {
   private readonly subscriptions: (() => void)[];
+  private readonly order: RevisionOrder;
   private readonly socketsOf: SocketsOf = {
     user: (id) => this.idsIn(userRoom(id)),
     group: (id) => this.idsIn(groupRoom(id)),
@@ -39,7 +44,9 @@ export class Broadcaster {
     bus: EventBus,
     private readonly audiences: AudienceIndex,
     private readonly metrics: Pick<SocketMetrics, 'recordBroadcast'>,
+    relay: Pick<NodeRelay, 'isConnected' | 'hasOthers'> | undefined,
   ) {
+    this.order = new RevisionOrder(() => relay !== undefined && relay.isConnected && relay.hasOthers);
     this.subscriptions = [
       audiences.onChange((change) => this.move(change)),
       bus.subscribe((event) => this.closeSockets(event)),
@@ -49,6 +56,7 @@ export class Broadcaster {
 
   stop(): void {
     for (const unsubscribe of this.subscriptions) unsubscribe();
+    this.order.close();
   }
 
   /** Adds a socket to the rooms of its user, who must be in the audience index. */
@@ -81,10 +89,20 @@ export class Broadcaster {
     }
   }
 
-  private broadcast(stage: EventStage, event: DomainEvent): void {
+  private broadcast(stage: Stage, event: DomainEvent): void {
     const toWire = BROADCASTS[event.type]?.[stage] as ToWire<DomainEvent> | undefined;
     if (!toWire) return;
-    for (const wireEvent of toWire(event, this.socketsOf)) this.send(wireEvent);
+    const send = (): void => {
+      for (const wireEvent of toWire(event, this.socketsOf)) this.send(wireEvent);
+    };
+    const change = channelChangeOf(event);
+    if (!change) return send();
+    const channelId = change.channelId.toHexString();
+    // An event that removes its audience cannot wait.
+    if (stage === 'before') {
+      send();
+      this.order.skip(channelId, change.revision);
+    } else this.order.pass(channelId, change.revision, send);
   }
 
   /** Sends a wire event to its audience on this node. */
@@ -122,6 +140,26 @@ export class Broadcaster {
   private socketsIn(room: string): ParleySocket[] {
     const { sockets } = this.io.of('/');
     return [...this.idsIn(room)].flatMap((id) => sockets.get(id) ?? []);
+  }
+}
+
+/** The change of a channel that clients apply in the order of revisions; undefined if the event is none. */
+function channelChangeOf(event: DomainEvent): { channelId: ObjectId; revision: number } | undefined {
+  switch (event.type) {
+    case 'message.created':
+    case 'message.edited':
+    case 'message.updated':
+    case 'message.deleted':
+      return event.message;
+    case 'channel.updated':
+    case 'channel.opened':
+    case 'channel_member.added':
+    case 'channel_member.removed':
+      return { channelId: event.channel._id, revision: event.channel.revision };
+    case 'channel_members.cleared':
+      return event;
+    default:
+      return undefined;
   }
 }
 

@@ -105,7 +105,7 @@ export function createSocketServer(context: Context): SocketServer {
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIMEOUT_MS, ...options });
   io.bind(engine);
   const metrics = new SocketMetrics(telemetry);
-  const broadcaster = new Broadcaster(io, bus, services.audiences, metrics);
+  const broadcaster = new Broadcaster(io, bus, services.audiences, metrics, context.relay);
   const gate = new EventGate(eventsPerSecond, services.connections);
   const pollResponses = new PollResponses();
   const handlers = {

@@ -1,4 +1,4 @@
-import type { ObjectId } from 'mongodb';
+import { ObjectId } from 'mongodb';
 import type { ChannelAudience, DomainEvent } from '../kernel/domain-events';
 import type { EventBus } from '../kernel/event-bus';
 import type { UserAudiences } from './read-access';
@@ -32,8 +32,9 @@ const NOBODY: ReadonlySet<string> = new Set();
 
 /**
  * The audiences of the connected users: members of groups, members of private channels, and users who are banned from
- * public channels. The rooms of sockets and presence follow it. It is filled from `Access.readable` when a user connects
- * and updated by domain events after that, so it needs no queries, and its memory grows only with the connected users.
+ * public channels. The rooms of sockets and presence follow it. It is filled from `Access.readable` when a user connects,
+ * or by the node that they are connected to, and updated by domain events after that, so it needs no queries, and its
+ * memory grows only with the connected users of all nodes.
  *
  * It applies events synchronously: a user who loses access by an event is in no audience of what is published after it.
  */
@@ -73,6 +74,12 @@ export class AudienceIndex {
    */
   enter(userId: ObjectId, audiences: UserAudiences, mark: number): boolean {
     if (this.changes.changedSince(mark, keysOf(userId, audiences))) return false;
+    this.set(userId, audiences);
+    return true;
+  }
+
+  /** Adds a user who is connected to another node, or updates their audiences, as that node has them. */
+  set(userId: ObjectId, audiences: UserAudiences): void {
     const key = userId.toHexString();
     const known = this.users.get(key);
     const quiet = known === undefined;
@@ -92,7 +99,6 @@ export class AudienceIndex {
     for (const { channelId, groupId } of audiences.privateChannels) {
       this.enterChannel(key, hex(channelId), groupId && hex(groupId), quiet);
     }
-    return true;
   }
 
   /** Removes a user who is no longer connected. */
@@ -112,6 +118,19 @@ export class AudienceIndex {
       groupIds: entry?.groups ?? [],
       channelIds: entry?.channels.keys() ?? [],
       bannedFrom: entry?.banned ?? [],
+    };
+  }
+
+  /** The audiences of a connected user, for another node. */
+  describe(userId: string): UserAudiences {
+    const entry = this.users.get(userId);
+    return {
+      groupIds: [...(entry?.groups ?? [])].map((id) => new ObjectId(id)),
+      privateChannels: [...(entry?.channels ?? [])].map(([channelId, groupId]) => ({
+        channelId: new ObjectId(channelId),
+        groupId: groupId === null ? null : new ObjectId(groupId),
+      })),
+      bannedFrom: [...(entry?.banned ?? [])].map((id) => new ObjectId(id)),
     };
   }
 

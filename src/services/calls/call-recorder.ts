@@ -73,7 +73,7 @@ export class CallRecorder {
 
   /** Starts recording the calls that this node changes. */
   start(): void {
-    this.unsubscribe = this.deps.bus.subscribe((event) => this.onEvent(event), 'after');
+    this.unsubscribe = this.deps.bus.subscribe((event) => this.onEvent(event), 'publisher');
   }
 
   /** Stops recording, and resolves when the work that has been begun has ended. */

@@ -35,7 +35,7 @@ export class CallRights {
       const affected = callsAffectedBy(event);
       // Most events are new messages, which cost no promise here.
       return affected || event.type === 'session.revoked' ? this.handle(event, affected) : undefined;
-    }, 'after');
+    }, 'publisher');
   }
 
   /**

@@ -60,7 +60,7 @@ export class CallTimeouts {
           await forEach(batch, (call) => deps.rights.recheck(call));
         }),
     });
-    deps.bus.subscribe((event) => this.wake(event), 'after');
+    deps.bus.subscribe((event) => this.wake(event), 'publisher');
   }
 
   private wake(event: DomainEvent): void {

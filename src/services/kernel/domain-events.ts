@@ -34,6 +34,17 @@ export interface PresenceChange {
   channelIds: string[];
 }
 
+/** The status of a user on one node, with the audiences that they belong to. */
+export interface PresenceReport {
+  userId: ObjectId;
+  status: PresenceStatus;
+  audiences: {
+    groupIds: ObjectId[];
+    privateChannels: { channelId: ObjectId; groupId: ObjectId | null }[];
+    bannedFrom: ObjectId[];
+  };
+}
+
 type MessageEvent =
   | { type: 'message.created'; channel: ChannelDocument; message: MessageDocument }
   /** The text has changed. */
@@ -133,6 +144,16 @@ type UserEvent =
   /** `userId` has blocked `blockedId`, or has ended the block. */
   | { type: 'block.changed'; userId: ObjectId; blockedId: ObjectId }
   | { type: 'presence.changed'; changes: PresenceChange[] }
+  /**
+   * The statuses of users on one node, for the other nodes.
+   * @property part `change`: of users whose status has changed. `first` to `last`: together of all who are present.
+   */
+  | {
+      type: 'presence.reported';
+      nodeId: string;
+      part: 'change' | 'first' | 'next' | 'last';
+      users: PresenceReport[];
+    }
   /** @property excluded readers of the channel who do not receive it. */
   | {
       type: 'typing.changed';
@@ -183,6 +204,10 @@ type ServerEvent =
   | { type: 'announcement.ended'; announcementId: ObjectId }
   /** Another process has written to what decides who may write to a channel. Only `AccessVersion` sends it. */
   | { type: 'access.changed' }
+  /** Another node is there from now on, or asks for the state that this node publishes. */
+  | { type: 'node.joined'; nodeId: string }
+  /** Another node has stopped or died. */
+  | { type: 'node.left'; nodeId: string }
   /** Events of other nodes may not have reached this one, so everything that it caches may be outdated. */
   | { type: 'events.missed' };
 
@@ -202,78 +227,85 @@ export type DomainEventOf<Type extends DomainEventType> = Extract<DomainEvent, {
 
 /** How an event is delivered, and what it may change. */
 export interface EventTraits {
-  /**
-   * Which nodes receive it: the one that publishes it (`node`), or also all others (`all`), before `publish` resolves. An
-   * event is for all nodes if it changes something that they cache, such as rights or audiences.
-   */
+  /** Which nodes receive it: the one that publishes it (`node`), or also all others (`all`). */
   scope: 'node' | 'all';
+  /**
+   * Whether `publish` resolves only when all nodes have confirmed it: necessary if the event takes away a right, or changes
+   * what nodes cache to decide about rights. Implies the scope `all`.
+   */
+  confirmed: boolean;
   /** Whether it may change what a user may read or write, so that earlier decisions must be made again. */
   changesRights: boolean;
 }
 
-const NO_RIGHTS: EventTraits = { scope: 'node', changesRights: false };
-const RIGHTS_ON_NODE: EventTraits = { scope: 'node', changesRights: true };
-const RIGHTS_ON_ALL_NODES: EventTraits = { scope: 'all', changesRights: true };
+const NODE: EventTraits = { scope: 'node', confirmed: false, changesRights: false };
+const ALL: EventTraits = { scope: 'all', confirmed: false, changesRights: false };
+const CONFIRMED: EventTraits = { scope: 'all', confirmed: true, changesRights: false };
+const RIGHTS: EventTraits = { scope: 'all', confirmed: false, changesRights: true };
+const CONFIRMED_RIGHTS: EventTraits = { scope: 'all', confirmed: true, changesRights: true };
 
 /** The traits of each type of event. */
 export const DOMAIN_EVENTS: Readonly<Record<DomainEventType, EventTraits>> = {
-  'message.created': NO_RIGHTS,
-  'message.edited': NO_RIGHTS,
-  'message.updated': NO_RIGHTS,
-  'message.deleted': NO_RIGHTS,
-  'thread_follow.changed': NO_RIGHTS,
-  'bookmark.added': NO_RIGHTS,
-  'bookmark.removed': NO_RIGHTS,
+  'message.created': ALL,
+  'message.edited': ALL,
+  'message.updated': ALL,
+  'message.deleted': ALL,
+  'thread_follow.changed': ALL,
+  'bookmark.added': ALL,
+  'bookmark.removed': ALL,
 
-  'group.created': RIGHTS_ON_ALL_NODES,
-  'group.updated': RIGHTS_ON_NODE,
-  'group.deleted': RIGHTS_ON_ALL_NODES,
-  'member.added': RIGHTS_ON_ALL_NODES,
-  'member.removed': RIGHTS_ON_ALL_NODES,
-  'member.role_changed': RIGHTS_ON_NODE,
-  'join_request.created': NO_RIGHTS,
-  'join_request.ended': NO_RIGHTS,
-  'invite.received': NO_RIGHTS,
-  'invite.ended': NO_RIGHTS,
+  'group.created': CONFIRMED_RIGHTS,
+  'group.updated': RIGHTS,
+  'group.deleted': CONFIRMED_RIGHTS,
+  'member.added': CONFIRMED_RIGHTS,
+  'member.removed': CONFIRMED_RIGHTS,
+  'member.role_changed': RIGHTS,
+  'join_request.created': ALL,
+  'join_request.ended': ALL,
+  'invite.received': ALL,
+  'invite.ended': ALL,
 
-  'channel.created': RIGHTS_ON_NODE,
-  'channel.updated': RIGHTS_ON_NODE,
-  'channel.opened': RIGHTS_ON_NODE,
-  'channel.closed': RIGHTS_ON_NODE,
-  'channel.deleted': RIGHTS_ON_ALL_NODES,
-  'channel_member.added': RIGHTS_ON_ALL_NODES,
-  'channel_member.removed': RIGHTS_ON_ALL_NODES,
-  'channel_members.cleared': RIGHTS_ON_ALL_NODES,
-  'channel_setting.changed': NO_RIGHTS,
-  'channel.read': NO_RIGHTS,
-  'channel.seen': NO_RIGHTS,
+  'channel.created': RIGHTS,
+  'channel.updated': RIGHTS,
+  'channel.opened': RIGHTS,
+  'channel.closed': RIGHTS,
+  'channel.deleted': CONFIRMED_RIGHTS,
+  'channel_member.added': CONFIRMED_RIGHTS,
+  'channel_member.removed': CONFIRMED_RIGHTS,
+  'channel_members.cleared': CONFIRMED_RIGHTS,
+  'channel_setting.changed': ALL,
+  'channel.read': ALL,
+  'channel.seen': ALL,
 
-  'channel_ban.added': RIGHTS_ON_ALL_NODES,
-  'channel_ban.ended': RIGHTS_ON_ALL_NODES,
-  'channel_restriction.set': RIGHTS_ON_NODE,
-  'channel_restriction.ended': RIGHTS_ON_NODE,
+  'channel_ban.added': CONFIRMED_RIGHTS,
+  'channel_ban.ended': CONFIRMED_RIGHTS,
+  'channel_restriction.set': RIGHTS,
+  'channel_restriction.ended': RIGHTS,
 
-  'session.revoked': RIGHTS_ON_ALL_NODES,
-  'user.changed': RIGHTS_ON_ALL_NODES,
-  'preferences.changed': { scope: 'all', changesRights: false },
-  'block.changed': RIGHTS_ON_ALL_NODES,
-  'presence.changed': NO_RIGHTS,
-  'typing.changed': NO_RIGHTS,
-  'notification.created': NO_RIGHTS,
-  'notification.read': NO_RIGHTS,
-  'notification.deleted': NO_RIGHTS,
+  'session.revoked': CONFIRMED_RIGHTS,
+  'user.changed': CONFIRMED_RIGHTS,
+  'preferences.changed': CONFIRMED,
+  'block.changed': CONFIRMED_RIGHTS,
+  'presence.changed': NODE,
+  'presence.reported': ALL,
+  'typing.changed': ALL,
+  'notification.created': ALL,
+  'notification.read': ALL,
+  'notification.deleted': ALL,
 
-  'draft.saved': NO_RIGHTS,
-  'draft.removed': NO_RIGHTS,
-  'scheduled_message.changed': NO_RIGHTS,
-  'scheduled_message.sent': NO_RIGHTS,
-  'scheduled_message.deleted': NO_RIGHTS,
+  'draft.saved': ALL,
+  'draft.removed': ALL,
+  'scheduled_message.changed': ALL,
+  'scheduled_message.sent': ALL,
+  'scheduled_message.deleted': ALL,
 
-  'call.changed': { scope: 'all', changesRights: false },
+  'call.changed': CONFIRMED,
 
-  'maintenance.changed': RIGHTS_ON_ALL_NODES,
-  'announcement.created': NO_RIGHTS,
-  'announcement.ended': NO_RIGHTS,
-  'access.changed': RIGHTS_ON_ALL_NODES,
-  'events.missed': RIGHTS_ON_NODE,
+  'maintenance.changed': CONFIRMED_RIGHTS,
+  'announcement.created': ALL,
+  'announcement.ended': ALL,
+  'access.changed': CONFIRMED_RIGHTS,
+  'node.joined': NODE,
+  'node.left': NODE,
+  'events.missed': { scope: 'node', confirmed: false, changesRights: true },
 };

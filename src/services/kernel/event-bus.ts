@@ -1,13 +1,14 @@
 import type { Transactions } from '../../db/transaction';
-import { DOMAIN_EVENTS, type DomainEvent } from './domain-events';
+import { DOMAIN_EVENTS, type DomainEvent, type EventTraits } from './domain-events';
 
 /**
  * When a listener is called:
- * - `before`: on the node that publishes the event, before all other listeners.
- * - `everywhere`: on every node that receives the event. For state in memory: caches, audiences, open sockets.
- * - `after`: on the node that publishes the event, when it has taken effect on all nodes that receive it.
+ * - `before`, `everywhere`, `after`: in this order, on every node that receives the event. State in memory follows in
+ *   `everywhere`: caches, audiences, open sockets. On the node that publishes an event, `after` comes when the nodes whose
+ *   confirmation it requires have confirmed.
+ * - `publisher`: last, and only on the node that publishes the event. For work that must be done once.
  */
-export type EventStage = 'before' | 'everywhere' | 'after';
+export type EventStage = 'before' | 'everywhere' | 'after' | 'publisher';
 
 export type EventListener = (event: DomainEvent) => void | Promise<void>;
 
@@ -23,8 +24,10 @@ export class EventBus {
     before: new Set(),
     everywhere: new Set(),
     after: new Set(),
+    publisher: new Set(),
   };
-  private sendToOtherNodes: ((event: DomainEvent) => Promise<void>) | undefined;
+  private post: ((event: DomainEvent) => void) | undefined;
+  private sendConfirmed: ((event: DomainEvent) => Promise<void>) | undefined;
 
   constructor(private readonly transactions: Transactions) {}
 
@@ -36,18 +39,24 @@ export class EventBus {
 
   /**
    * Sends events with the scope `all` to the other nodes, too.
-   * @param send resolves when they have taken effect there. It must not fail, since the event has already happened.
+   * @param post sends an event and waits for nothing.
+   * @param sendConfirmed resolves when an event has taken effect there. It must not fail, since the event has already
+   *   happened.
    */
-  connectNodes(send: (event: DomainEvent) => Promise<void>): void {
-    this.sendToOtherNodes = send;
+  connectNodes(
+    post: (event: DomainEvent) => void,
+    sendConfirmed: (event: DomainEvent) => Promise<void>,
+  ): void {
+    this.post = post;
+    this.sendConfirmed = sendConfirmed;
   }
 
   /**
    * Publishes an event. In a transaction it waits for the commit, and `Transactions.run` for the listeners.
    *
-   * Resolves when every listener is done, on the other nodes as well if the scope of the event is `all`. Services await
-   * it, so that a removal has taken effect on open sockets before the call that caused it returns. An event with the
-   * scope `node` reaches the synchronous part of all its listeners before `publish` yields.
+   * Resolves when every listener is done, on the other nodes as well if the event is `confirmed`. Services await it, so
+   * that a removal has taken effect on open sockets before the call that caused it returns. Any other event reaches the
+   * synchronous part of all listeners of this node before `publish` yields.
    */
   publish(event: DomainEvent): Promise<void> {
     return this.transactions.afterCommit(() => this.announce(event));
@@ -55,21 +64,32 @@ export class EventBus {
 
   /** Delivers an event of another node, or one that concerns this node alone. */
   async deliver(event: DomainEvent): Promise<void> {
-    await Promise.all(this.call('everywhere', event));
+    const running = this.call('everywhere', event, this.call('before', event));
+    // Without an asynchronous listener, the last stage is not overtaken by the next event.
+    if (running.length > 0) await Promise.allSettled(running);
+    await Promise.all(this.call('after', event, running));
   }
 
   private announce(event: DomainEvent): Promise<void> {
+    const { scope, confirmed }: EventTraits = DOMAIN_EVENTS[event.type];
     const running = this.call('everywhere', event, this.call('before', event));
-    if (DOMAIN_EVENTS[event.type].scope === 'all') return this.announceToAll(event, running);
-    void this.call('after', event, running);
+    if (confirmed) return this.finishConfirmed(event, running);
+    if (scope === 'all') this.post?.(event);
+    this.finish(event, running);
     return running.length === 0 ? DONE : all(running);
   }
 
-  private async announceToAll(event: DomainEvent, running: Promise<void>[]): Promise<void> {
-    if (this.sendToOtherNodes) running.push(this.sendToOtherNodes(event));
-    // A failing listener must not prevent those of the last stage from being called: its error is thrown at the end.
+  private async finishConfirmed(event: DomainEvent, running: Promise<void>[]): Promise<void> {
+    if (this.sendConfirmed) running.push(this.sendConfirmed(event));
+    // A failing listener must not prevent those of the last stages from being called: its error is thrown at the end.
     await Promise.allSettled(running);
-    await Promise.all(this.call('after', event, running));
+    this.finish(event, running);
+    await Promise.all(running);
+  }
+
+  private finish(event: DomainEvent, running: Promise<void>[]): void {
+    this.call('after', event, running);
+    this.call('publisher', event, running);
   }
 
   /** Calls the listeners of a stage. @returns `running` with the promises of those that are asynchronous. */

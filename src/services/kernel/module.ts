@@ -39,7 +39,7 @@ export function createKernel(
   if (redis) lifecycle.register('Redis', redis);
   const nodes = new NodeRegistry({ collections, clock, logger, isOnlyNode: database.isEmbedded });
   lifecycle.register('node registry', nodes);
-  const relay = redis && new NodeRelay(bus, redis, nodes.id, databaseName, logger);
+  const relay = redis && new NodeRelay(bus, redis, nodes, databaseName, logger);
   if (relay) lifecycle.register('other nodes', relay);
   const telemetry = new Telemetry();
   redis?.observe(telemetry);

@@ -1,130 +1,255 @@
-import { EJSON } from 'bson';
 import type { Logger } from '../../utils/logger';
-import { DOMAIN_EVENTS, type DomainEvent, type EventTraits } from './domain-events';
+import type { DomainEvent } from './domain-events';
 import type { EventBus } from './event-bus';
+import type { NodeRegistry } from './node-registry';
+import { OtherNodes } from './other-nodes';
 import type { RedisConnections } from './redis';
+import { decodeEvents, decodeHeader, encodeBatch, encodeDocument, type BatchHeader } from './relay-batch';
 
 /** How long a call waits until other nodes have processed its events. */
 const CONFIRMATION_TIMEOUT_MS = 2000;
+/** A batch is sent before the end of the turn when it exceeds this. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+/** When Redis is slower than the events of this node, no more than this waits for it; then events are lost. */
+const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
+/** The interval of heartbeats and of the check for silent nodes. */
+const HEARTBEAT_MS = 3000;
 
-/** An event on its way from one node to the others. */
-export interface Envelope {
-  /** The node that waits for confirmations. */
-  from: string;
-  /** The number of the event among those of that node. */
-  id: number;
-  event: DomainEvent;
-}
+const NOBODY: ReadonlySet<string> = new Set();
 
-/** Encodes an envelope as extended JSON, which preserves ObjectIds and dates. */
-export function encodeEnvelope(envelope: Envelope): string {
-  return EJSON.stringify(envelope);
-}
-
-/** Decodes an envelope. @throws Error if it is not an event for all nodes */
-export function decodeEnvelope(text: string): Envelope {
-  const { from, id, event } = EJSON.parse(text) as Envelope;
-  const traits = DOMAIN_EVENTS[event.type] as EventTraits | undefined;
-  if (traits?.scope !== 'all') throw new Error('This is not an event for all nodes.');
-  return { from, id, event };
+/** The events of a turn that are sent together. */
+interface Batch {
+  events: Uint8Array[];
+  bytes: number;
+  /** Called with the nodes that have confirmed; empty if nobody waits for confirmations. */
+  onConfirmed: ((nodes: ReadonlySet<string>) => void)[];
 }
 
 /**
- * Sends domain events to other nodes over Redis, so that a removal or a revocation takes effect on every node before the
- * call that caused it returns. Each node confirms when its caches and sockets are up to date. A call does not wait longer
- * than CONFIRMATION_TIMEOUT_MS for a node that is slow or disconnected; that node catches up by itself (`SessionRecheck`,
- * and `events.missed` when it is connected again).
+ * Sends domain events to the other nodes, and delivers theirs, over Redis. Events of one node arrive in the order in which
+ * it has published them; those of one turn of the event loop are sent as one batch.
+ *
+ * An event that must have taken effect everywhere before a call returns, such as a removal, is confirmed by each node when
+ * its caches and sockets are up to date. A call does not wait longer than CONFIRMATION_TIMEOUT_MS for a node that is slow
+ * or disconnected.
+ *
+ * Redis may lose events. Batches are numbered and heartbeats repeat the last number, so each node notices that it has
+ * missed some, and publishes `events.missed`: its clients connect again and catch up by `sync`. Heartbeats also show which
+ * other nodes are there (`node.joined`, `node.left`).
  *
  * Redis is trusted: everyone who can publish there can affect open sockets.
  */
 export class NodeRelay {
   private readonly channel: string;
-  /** By the number of an event: called with each node that has processed it. */
+  private readonly others = new OtherNodes();
+  private batch: Batch | undefined;
+  private lastNumber = 0;
+  private unsentBytes = 0;
+  /** By the number of a batch: called with each node that has processed it. */
   private readonly unconfirmed = new Map<number, (node: string) => void>();
-  private lastId = 0;
+  private heartbeats: NodeJS.Timeout | undefined;
+  private isSubscribed = false;
   private started = false;
+  private lostBatches = 0;
 
   /**
-   * @param id the id of this node.
+   * @param nodes has the id of this node, and knows who is alive when Redis does not.
    * @param installation identifies the nodes of one installation: others may use the same Redis server.
    */
   constructor(
     private readonly bus: EventBus,
     private readonly redis: RedisConnections,
-    private readonly id: string,
+    private readonly nodes: Pick<NodeRegistry, 'id' | 'alive'>,
     installation: string,
     private readonly logger: Logger,
   ) {
     this.channel = `parley:${installation}:events`;
   }
 
+  /** Whether events of other nodes arrive. */
+  get isConnected(): boolean {
+    return this.isSubscribed && this.redis.isReady;
+  }
+
+  /** Whether another node is known to be there. */
+  get hasOthers(): boolean {
+    return this.others.present.length > 0;
+  }
+
   /** Connects to the other nodes. While Redis cannot be reached, the server works without them. */
   async start(): Promise<void> {
     await this.redis.subscribe({
-      channels: [this.channel, this.confirmationsFor(this.id)],
-      receive: (channel, text) => void this.receive(channel, text),
+      channels: [this.channel, this.confirmationsFor(this.nodes.id)],
+      receive: (channel, message) => void this.receive(channel, message),
       subscribed: async () => {
+        this.isSubscribed = true;
         // Events that were published while this node was not subscribed are lost.
         if (this.started) await this.bus.deliver({ type: 'events.missed' });
+        await this.signal({ hello: true });
       },
     });
     this.started = true;
-    this.bus.connectNodes(async (event) => {
-      await this.send(event);
-    });
+    this.bus.connectNodes(
+      (event) => this.post(event),
+      async (event) => void (await this.send(event)),
+    );
+    this.heartbeats = setInterval(() => void this.beat(), HEARTBEAT_MS);
+    this.heartbeats.unref();
+  }
+
+  /** Sends what is waiting, and that this node leaves. */
+  async stop(): Promise<void> {
+    if (!this.started) return;
+    clearInterval(this.heartbeats);
+    this.flush();
+    await this.signal({ leaving: true });
+  }
+
+  /** Sends an event with those that follow in this turn, and waits for nothing. */
+  post(event: DomainEvent): void {
+    this.add(event);
   }
 
   /**
    * Sends an event. Resolves when every subscribed node has confirmed, or after CONFIRMATION_TIMEOUT_MS. Never fails.
    * @returns the ids of the nodes that have confirmed.
    */
-  async send(event: DomainEvent): Promise<ReadonlySet<string>> {
-    const id = ++this.lastId;
+  send(event: DomainEvent): Promise<ReadonlySet<string>> {
+    return new Promise((resolve) => this.add(event, resolve));
+  }
+
+  private add(event: DomainEvent, onConfirmed?: Batch['onConfirmed'][number]): void {
+    // The event is encoded now: what it refers to may change later.
+    const bytes = encodeDocument(event);
+    if (this.batch && this.batch.bytes + bytes.length > MAX_BATCH_BYTES) this.flush();
+    if (!this.batch) {
+      this.batch = { events: [], bytes: 0, onConfirmed: [] };
+      setImmediate(() => this.flush());
+    }
+    this.batch.events.push(bytes);
+    this.batch.bytes += bytes.length;
+    if (onConfirmed) this.batch.onConfirmed.push(onConfirmed);
+  }
+
+  private flush(): void {
+    const { batch } = this;
+    if (!batch) return;
+    this.batch = undefined;
+    const number = ++this.lastNumber;
+    const { events, onConfirmed } = batch;
+    if (onConfirmed.length === 0) {
+      void this.publish({ from: this.nodes.id, number }, events);
+      return;
+    }
+    void this.publishConfirmed(number, events).then((confirmed) => {
+      for (const callback of onConfirmed) callback(confirmed);
+    });
+  }
+
+  /** Publishes a batch, and waits for the confirmations. @returns the ids of the nodes that have confirmed. */
+  private async publishConfirmed(
+    number: number,
+    events: readonly Uint8Array[],
+  ): Promise<ReadonlySet<string>> {
     const confirmed = new Set<string>();
     let expected = Infinity;
     let finish = () => {};
     const all = new Promise<void>((resolve) => (finish = resolve));
-    this.unconfirmed.set(id, (node) => {
+    this.unconfirmed.set(number, (node) => {
       confirmed.add(node);
       if (confirmed.size >= expected) finish();
     });
     const timeout = setTimeout(() => {
-      this.logger.warn(
-        { event: event.type, confirmed: confirmed.size, expected },
-        'another node has not confirmed in time',
-      );
+      this.logger.warn({ confirmed: confirmed.size, expected }, 'another node has not confirmed in time');
       finish();
     }, CONFIRMATION_TIMEOUT_MS);
     try {
-      const text = encodeEnvelope({ from: this.id, id, event });
       // Redis returns the number of subscribers, which includes this node.
-      expected = await this.redis.commands.publish(this.channel, text);
+      const subscribers = await this.publish({ from: this.nodes.id, number, confirm: true }, events);
+      if (subscribers === undefined) return NOBODY;
+      expected = subscribers;
       if (confirmed.size < expected) await all;
-    } catch (error) {
-      this.logger.warn({ err: error, event: event.type }, 'an event could not be sent to other nodes');
     } finally {
       clearTimeout(timeout);
-      this.unconfirmed.delete(id);
+      this.unconfirmed.delete(number);
     }
     return confirmed;
   }
 
-  private async receive(channel: string, text: string): Promise<void> {
+  /** Publishes a batch. @returns the number of nodes that receive it; undefined if it could not be published. */
+  private async publish(header: BatchHeader, events: readonly Uint8Array[]): Promise<number | undefined> {
+    const message = encodeBatch(header, events);
+    if (!this.redis.isReady || this.unsentBytes + message.length > MAX_UNSENT_BYTES) {
+      this.lostBatches++;
+      return undefined;
+    }
+    this.unsentBytes += message.length;
     try {
-      if (channel !== this.channel) {
-        const [id = '', node = ''] = text.split(' ');
-        this.unconfirmed.get(Number(id))?.(node);
-        return;
-      }
-      const { from, id, event } = decodeEnvelope(text);
-      if (from === this.id) {
-        this.unconfirmed.get(id)?.(this.id);
-        return;
-      }
-      await this.bus.deliver(event);
-      await this.redis.commands.publish(this.confirmationsFor(from), `${id} ${this.id}`);
+      return await this.redis.commands.publish(this.channel, message);
     } catch (error) {
-      this.logger.warn({ err: error }, 'an event of another node could not be processed');
+      this.lostBatches++;
+      this.logger.warn({ err: error }, 'events could not be sent to other nodes');
+      return undefined;
+    } finally {
+      this.unsentBytes -= message.length;
+    }
+  }
+
+  /** Publishes a batch without events. */
+  private async signal(signal: Pick<BatchHeader, 'hello' | 'leaving'>): Promise<void> {
+    this.flush();
+    if (this.redis.isReady)
+      await this.publish({ from: this.nodes.id, number: this.lastNumber, ...signal }, []);
+  }
+
+  private async beat(): Promise<void> {
+    await this.signal({});
+    const silent = this.others.silent();
+    if (silent.length === 0) return;
+    try {
+      // Redis may be down, while they are well.
+      const alive = await this.nodes.alive();
+      for (const id of silent) if (!alive.has(id)) await this.recordLeft(id);
+    } catch (error) {
+      this.logger.warn({ err: error }, 'whether other nodes are alive could not be read');
+    }
+  }
+
+  private async recordLeft(id: string): Promise<void> {
+    if (this.others.remove(id)) await this.bus.deliver({ type: 'node.left', nodeId: id });
+  }
+
+  private async receive(channel: string, message: Buffer): Promise<void> {
+    try {
+      if (channel === this.channel) await this.receiveBatch(message);
+      else {
+        const [number, node = ''] = message.toString().split(' ');
+        this.unconfirmed.get(Number(number))?.(node);
+      }
+    } catch (error) {
+      this.logger.warn({ err: error }, 'events of another node could not be processed');
+    }
+  }
+
+  /** Delivers a batch. The events of all batches are delivered in the order in which they arrive. */
+  private async receiveBatch(message: Buffer): Promise<void> {
+    const { header, rest } = decodeHeader(message);
+    const { from, number } = header;
+    if (from === this.nodes.id) {
+      this.unconfirmed.get(number)?.(from);
+      return;
+    }
+    const { order, isNew } = this.others.record(from, number, rest.length > 0);
+    if (order === 'repeated') return;
+    const effects: Promise<void>[] = [];
+    if (order === 'missed')
+      effects.push(this.bus.deliver({ type: 'events.missed' }), this.signal({ hello: true }));
+    if (header.leaving) effects.push(this.recordLeft(from));
+    else if (isNew || header.hello) effects.push(this.bus.deliver({ type: 'node.joined', nodeId: from }));
+    for (const event of decodeEvents(rest)) effects.push(this.bus.deliver(event));
+    await Promise.all(effects);
+    if (header.confirm) {
+      await this.redis.commands.publish(this.confirmationsFor(from), `${number} ${this.nodes.id}`);
     }
   }
 

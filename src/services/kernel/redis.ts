@@ -30,7 +30,7 @@ const LOG_INTERVAL_MS = 60_000;
 export interface RedisSubscription {
   channels: readonly string[];
   /** Receives a message. It must not throw. */
-  receive: (channel: string, text: string) => void;
+  receive: (channel: string, message: Buffer) => void;
   /** Called whenever the channels have been subscribed to. Messages before that were missed. */
   subscribed: () => void | Promise<void>;
 }
@@ -94,9 +94,10 @@ export class RedisConnections {
     this.subscriber.on('ready', () => {
       this.subscribing = this.listen(this.subscriptions);
     });
-    this.subscriber.on('message', (channel: string, text: string) => {
+    this.subscriber.on('messageBuffer', (name: Buffer, message: Buffer) => {
+      const channel = name.toString();
       for (const { channels, receive } of this.subscriptions) {
-        if (channels.includes(channel)) receive(channel, text);
+        if (channels.includes(channel)) receive(channel, message);
       }
     });
   }

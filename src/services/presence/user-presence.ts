@@ -13,11 +13,12 @@ interface Device {
 
 /** The devices and the status of a user who is connected, or was a moment ago. Times are in milliseconds (`Date.now()`). */
 export class UserPresence {
-  /** The current status, and the one that was published last. */
+  /** The current status on this node, and the one that was reported to the other nodes last. */
   status: PresenceStatus = 'offline';
-  publishedStatus: PresenceStatus = 'offline';
-  /** Whether they have entered an audience that has not received their status yet. */
-  hasNewAudience = false;
+  reportedStatus: PresenceStatus = 'offline';
+  /** When their audiences were last reported, and whether these may have changed on the way. */
+  reportedAt = -Infinity;
+  needsReport = false;
   /** When the last seen time was last stored. */
   storedAt = 0;
   /** Runs after the last device has disconnected. A page that reloads is connected again before it ends. */

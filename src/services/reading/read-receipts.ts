@@ -40,7 +40,7 @@ export class ReadReceipts {
 
   /** Starts collecting and publishing receipts. */
   start(): void {
-    this.unsubscribe = this.bus.subscribe((event) => this.collect(event));
+    this.unsubscribe = this.bus.subscribe((event) => this.collect(event), 'publisher');
   }
 
   /** Stops collecting and publishing receipts. */

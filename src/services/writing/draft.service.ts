@@ -46,7 +46,7 @@ export class DraftService {
 
   /** Starts to remove the drafts of sent messages. */
   start(): void {
-    this.unsubscribe = this.bus.subscribe((event) => this.onEvent(event));
+    this.unsubscribe = this.bus.subscribe((event) => this.onEvent(event), 'publisher');
   }
 
   /** Stores a draft; replaces an earlier one. @throws AppError not_found, too_many_drafts */

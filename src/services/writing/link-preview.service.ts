@@ -49,7 +49,7 @@ export class LinkPreviewService {
 
   /** Starts to process new and edited messages, if enabled. */
   start(): void {
-    if (this.enabled) this.unsubscribe = this.bus.subscribe((event) => this.onEvent(event));
+    if (this.enabled) this.unsubscribe = this.bus.subscribe((event) => this.onEvent(event), 'publisher');
   }
 
   /** Resolves when nothing is being fetched; waiting messages get no previews. */

@@ -31,12 +31,13 @@ export interface SocketsOf {
 export type ToWire<Event> = (event: Event, socketsOf: SocketsOf) => WireEvent[];
 
 /**
- * What clients receive for a domain event, and at which stage; null if they receive nothing.
+ * What clients receive for a domain event, and at which stage; null if they receive nothing. Each node
+ * sends it to its own clients.
  * - `before`: before the event removes its audience.
- * - `everywhere`: each node sends it to its own clients.
- * - `after`: when the event has taken effect on all nodes. This is the usual stage.
+ * - `everywhere`: while the audience is known to be current.
+ * - `after`: when the event has taken effect. This is the usual stage.
  */
-export type Broadcast<Event> = Partial<Record<EventStage, ToWire<Event>>> | null;
+export type Broadcast<Event> = Partial<Record<Exclude<EventStage, 'publisher'>, ToWire<Event>>> | null;
 
 /** The broadcasts of some types of domain events. */
 export type BroadcastsOf<Type extends DomainEventType> = { [Each in Type]: Broadcast<DomainEventOf<Each>> };

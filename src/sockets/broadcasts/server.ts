@@ -17,9 +17,17 @@ export const serverBroadcasts = {
       to(everyone(), 'announcement:ended', { announcementId: announcementId.toHexString() }),
     ],
   },
-  // Broadcaster closes all transports, so that clients reconnect.
   'access.changed': null,
+  'node.joined': null,
+  'node.left': null,
+  // Broadcaster closes all transports, so that clients reconnect.
   'events.missed': null,
 } satisfies BroadcastsOf<
-  'maintenance.changed' | 'announcement.created' | 'announcement.ended' | 'access.changed' | 'events.missed'
+  | 'maintenance.changed'
+  | 'announcement.created'
+  | 'announcement.ended'
+  | 'access.changed'
+  | 'node.joined'
+  | 'node.left'
+  | 'events.missed'
 >;

@@ -17,6 +17,7 @@ export const userBroadcasts = {
     ],
   },
   'presence.changed': { everywhere: presenceChanged },
+  'presence.reported': null,
   'typing.changed': {
     after: ({ audience, excluded, userId, typing }) => [
       to({ ...audience, excluded }, 'typing:changed', {
@@ -96,6 +97,7 @@ export const userBroadcasts = {
   | 'block.changed'
   | 'preferences.changed'
   | 'presence.changed'
+  | 'presence.reported'
   | 'typing.changed'
   | 'notification.created'
   | 'notification.read'

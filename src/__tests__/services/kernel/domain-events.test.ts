@@ -11,7 +11,12 @@ import {
   type DomainEventType,
 } from '../../../services/kernel/domain-events';
 import { EventBus, type EventStage } from '../../../services/kernel/event-bus';
-import { decodeEnvelope, encodeEnvelope } from '../../../services/kernel/node-relay';
+import {
+  decodeEvents,
+  decodeHeader,
+  encodeBatch,
+  encodeDocument,
+} from '../../../services/kernel/relay-batch';
 import { BROADCASTS } from '../../../sockets/broadcasts';
 import type { SocketsOf, ToWire } from '../../../sockets/broadcasts/broadcast.types';
 import { SAMPLE_EVENTS, SECRET } from '../../fixtures/domain-events';
@@ -49,22 +54,36 @@ describe('each type of domain event', () => {
   });
 
   test.each(TYPES)('%s survives the encoding for other nodes', (type) => {
-    const text = encodeEnvelope({ from: 'here', id: 7, event: SAMPLE_EVENTS[type] });
-    const { event } = EJSON.parse(text) as { event: DomainEvent };
-    expect(event).toStrictEqual(SAMPLE_EVENTS[type]);
-    if (DOMAIN_EVENTS[type].scope === 'node') expect(() => decodeEnvelope(text)).toThrow();
-    else expect(decodeEnvelope(text)).toStrictEqual({ from: 'here', id: 7, event: SAMPLE_EVENTS[type] });
+    const event = SAMPLE_EVENTS[type];
+    const header = { from: 'here', number: 7 };
+    const { header: decoded, rest } = decodeHeader(
+      encodeBatch(header, [encodeDocument(event), encodeDocument(event)]),
+    );
+    expect(decoded).toStrictEqual(header);
+    if (DOMAIN_EVENTS[type].scope === 'node') expect(() => decodeEvents(rest)).toThrow();
+    else expect(decodeEvents(rest)).toStrictEqual([event, event]);
+  });
+
+  test('of a later version is left out, and does not prevent the others', () => {
+    const [known, unknown] = [SAMPLE_EVENTS['group.updated'], { type: 'group.painted' }];
+    const batch = encodeBatch({ from: 'here', number: 1 }, [unknown, known, unknown].map(encodeDocument));
+    expect(decodeEvents(decodeHeader(batch).rest)).toStrictEqual([known]);
   });
 
   test('is sent to the other nodes if and only if that is its scope', async () => {
     const bus = newBus();
     const sent: DomainEventType[] = [];
-    bus.connectNodes(({ type }) => {
-      sent.push(type);
-      return Promise.resolve();
-    });
+    const confirmed: DomainEventType[] = [];
+    bus.connectNodes(
+      ({ type }) => void sent.push(type),
+      ({ type }) => {
+        confirmed.push(type);
+        return Promise.resolve();
+      },
+    );
     for (const type of TYPES) await bus.publish(SAMPLE_EVENTS[type]);
-    expect(sent).toEqual(ofScope('all'));
+    expect([...sent, ...confirmed].sort()).toEqual(ofScope('all').sort());
+    expect(confirmed).toEqual(TYPES.filter((type) => DOMAIN_EVENTS[type].confirmed));
   });
 });
 
@@ -88,30 +107,33 @@ test('services name no wire events', () => {
 });
 
 describe('publishing', () => {
-  const STAGES: EventStage[] = ['after', 'everywhere', 'before'];
+  const STAGES: EventStage[] = ['publisher', 'after', 'everywhere', 'before'];
   const recordStages = (bus: EventBus) => {
     const calls: string[] = [];
     for (const stage of STAGES) bus.subscribe(() => void calls.push(stage), stage);
     return calls;
   };
 
-  test('an event for this node calls all stages before it yields', () => {
+  test('an event that nobody confirms calls all stages before it yields', () => {
     const bus = newBus();
     const calls = recordStages(bus);
     void bus.publish(SAMPLE_EVENTS['message.created']);
-    expect(calls).toEqual(['before', 'everywhere', 'after']);
+    expect(calls).toEqual(['before', 'everywhere', 'after', 'publisher']);
   });
 
-  test('an event for all nodes calls its last stage when the others have confirmed', async () => {
+  test('a confirmed event calls its last stages when the other nodes have confirmed', async () => {
     const bus = newBus();
     const calls = recordStages(bus);
     let confirm = () => {};
-    bus.connectNodes(() => new Promise((resolve) => (confirm = () => (calls.push('confirmed'), resolve()))));
+    bus.connectNodes(
+      () => undefined,
+      () => new Promise((resolve) => (confirm = () => (calls.push('confirmed'), resolve()))),
+    );
     const published = bus.publish(SAMPLE_EVENTS['member.removed']);
     expect(calls).toEqual(['before', 'everywhere']);
     confirm();
     await published;
-    expect(calls).toEqual(['before', 'everywhere', 'confirmed', 'after']);
+    expect(calls).toEqual(['before', 'everywhere', 'confirmed', 'after', 'publisher']);
   });
 
   test('continues after a failing listener, and fails in the end', async () => {
@@ -121,14 +143,16 @@ describe('publishing', () => {
     });
     const calls = recordStages(bus);
     await expect(bus.publish(SAMPLE_EVENTS['member.removed'])).rejects.toThrow('no');
-    expect(calls).toEqual(['before', 'everywhere', 'after']);
+    expect(calls).toEqual(['before', 'everywhere', 'after', 'publisher']);
   });
 
-  test('an event from another node calls only the stage for all nodes', async () => {
+  test('an event from another node calls all stages except the one of the publisher, before it yields', async () => {
     const bus = newBus();
     const calls = recordStages(bus);
-    await bus.deliver(SAMPLE_EVENTS['member.removed']);
-    expect(calls).toEqual(['everywhere']);
+    const delivered = bus.deliver(SAMPLE_EVENTS['member.removed']);
+    expect(calls).toEqual(['before', 'everywhere', 'after']);
+    await delivered;
+    expect(calls).toEqual(['before', 'everywhere', 'after']);
   });
 });
 

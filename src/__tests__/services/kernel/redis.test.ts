@@ -48,7 +48,7 @@ if (!HAS_REDIS) console.warn('The connections to Redis are not tested: there is 
     const state = { received: [] as string[], subscriptions: 0 };
     await connections.subscribe({
       channels: [channel],
-      receive: (_, text) => state.received.push(text),
+      receive: (_, message) => state.received.push(message.toString()),
       subscribed: () => void state.subscriptions++,
     });
     return state;
