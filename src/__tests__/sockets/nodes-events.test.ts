@@ -1,0 +1,172 @@
+import { Redis } from 'ioredis';
+import { encodeBatch } from '../../services/kernel/relay-batch';
+import { createRoom, signUpAll, type Person } from '../fixtures/people';
+import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
+import { startTestServer, type TestServer } from '../fixtures/server';
+import { connectClient, type Client } from '../fixtures/sockets';
+import { until } from '../fixtures/until';
+
+if (!HAS_REDIS) console.warn('The events of several nodes are not tested: there is no redis-server.');
+
+const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
+
+(HAS_REDIS ? describe : describe.skip)('clients of another node receive', () => {
+  let redis: RedisProcess;
+  let here: TestServer;
+  let there: TestServer;
+  let ada: Person;
+  let bob: Person;
+  let channelId: string;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    here = await startTestServer({ REDIS_URL: redis.url, ...SETTINGS });
+    there = await startTestServer({ REDIS_URL: redis.url, ...SETTINGS }, { beside: here });
+    ({ ada, bob } = await signUpAll(here.api, 'ada', 'bob'));
+  });
+  beforeEach(async () => {
+    ({ channelId } = await createRoom(here.api, ada, [bob], 'public'));
+  });
+  afterAll(async () => {
+    await there.close();
+    await here.close();
+    await redis.close();
+  });
+
+  const send = async (person: Person, id: string, on = here, body = `Message ${id}`) =>
+    (await on.api.post(`/api/channels/${channelId}/messages`, { clientMessageId: id, body }, person.token))
+      .body.message as { id: string };
+  const presenceOf = async (person: Person, on: TestServer, by: Person) =>
+    (await on.api.get(`/api/users/${person.id}/presence`, by.token)).body.presence.status as string;
+  const presentIn = async (id: string, on: TestServer): Promise<string[]> =>
+    (await on.api.get(`/api/channels/${id}/presence`, ada.token)).body.presences.map(
+      ({ userId }: { userId: string }) => userId,
+    );
+  const statusesOf = ({ events }: Client, { id }: Person) =>
+    events
+      .filter(({ event }) => event === 'presence:changed')
+      .flatMap(({ payload }) => Object.keys(payload).filter((status) => payload[status].includes(id)));
+
+  it('each change of a message once', async () => {
+    const [near, far] = [await connectClient(here.url, bob), await connectClient(there.url, bob)];
+    const { id } = await send(ada, `life-${channelId}`);
+    await here.api.patch(`/api/messages/${id}`, { body: 'Another text' }, ada.token);
+    await here.api.call('put', `/api/messages/${id}/reactions/${encodeURIComponent('👍')}`, {
+      token: bob.token,
+    });
+    await here.api.delete(`/api/messages/${id}`, ada.token);
+    for (const client of [near, far]) await client.waitForMessage(({ event }) => event === 'message:deleted');
+    const seen = ({ messages }: Client) => messages.map(({ event, message }) => [event, message.revision]);
+    expect(seen(far)).toEqual(seen(near));
+    expect(far.messages.map(({ event }) => event)).toEqual([
+      'message:created',
+      'message:updated',
+      'message:updated',
+      'message:deleted',
+    ]);
+  });
+
+  it('the messages of all nodes in the order of their revisions', async () => {
+    const clients = [await connectClient(here.url, bob), await connectClient(there.url, bob)];
+    const count = 60;
+    await Promise.all(
+      Array.from({ length: count }, (_, index) =>
+        send(ada, `order-${channelId}-${index}`, index % 2 === 0 ? here : there),
+      ),
+    );
+    for (const { messages } of clients) {
+      await until(() => messages.length === count);
+      const revisions = messages.map(({ message }) => message.revision);
+      expect(revisions).toEqual(Array.from({ length: count }, (_, index) => revisions[0]! + index));
+    }
+  });
+
+  it('what concerns a single user: typing, mentions, read markers, drafts', async () => {
+    const far = await connectClient(there.url, bob);
+    const near = await connectClient(here.url, ada);
+    await near.ask('typing:start', { channelId });
+    await far.waitFor('typing:changed', ({ userId, typing }) => userId === ada.id && typing);
+    const { id } = await send(ada, `mention-${channelId}`, here, `Hello @${bob.username}`);
+    const { notification } = await far.waitFor('notification:created');
+    expect(notification.messageId).toBe(id);
+    const put = (path: string, body: object) => here.api.call('put', path, { token: bob.token, body });
+    expect((await put(`/api/channels/${channelId}/read`, { seq: 1 })).status).toBe(200);
+    await far.waitFor('channel:read', ({ read }) => read.channelId === channelId);
+    expect((await put(`/api/client/drafts/${channelId}`, { body: 'I will' })).status).toBe(200);
+    await far.waitFor('draft:changed', ({ draft }) => draft?.body === 'I will');
+  });
+
+  it('changes of a group and its channels', async () => {
+    const { groupId, channelId: privateId } = await createRoom(here.api, ada, [bob]);
+    const far = await connectClient(there.url, bob);
+    const rename = (path: string) => here.api.patch(path, { name: 'renamed' }, ada.token);
+    expect((await rename(`/api/groups/${groupId}`)).status).toBe(200);
+    await far.waitFor('group:updated', ({ group }) => group.id === groupId);
+    expect((await rename(`/api/channels/${privateId}`)).status).toBe(200);
+    await far.waitFor('channel:updated', ({ channel }) => channel.id === privateId);
+    await here.api.delete(`/api/groups/${groupId}`, ada.token);
+    await far.waitFor('group:removed', (removed) => removed.groupId === groupId);
+  });
+
+  it('the presence of users, who are online as long as one node has a device of them', async () => {
+    const observers = [await connectClient(here.url, ada), await connectClient(there.url, ada)];
+    const [near, far] = [await connectClient(here.url, bob), await connectClient(there.url, bob)];
+    await Promise.all(observers.map((each) => until(() => statusesOf(each, bob).at(-1) === 'online')));
+    near.close();
+    await until(() => here.context.services.connections.connectionsOf(bob.id).length === 0);
+    for (const server of [here, there]) expect(await presenceOf(bob, server, ada)).toBe('online');
+    for (const server of [here, there]) {
+      expect((await presentIn(channelId, server)).sort()).toEqual([ada.id, bob.id].sort());
+    }
+    far.close();
+    await Promise.all(observers.map((each) => until(() => statusesOf(each, bob).at(-1) === 'offline')));
+    for (const each of observers) expect(statusesOf(each, bob)).toEqual(['online', 'offline']);
+    for (const server of [here, there]) expect(await presenceOf(bob, server, ada)).toBe('offline');
+  });
+
+  it('nothing of a channel that they lose while they are connected to the other node', async () => {
+    const { groupId, channelId: lostId } = await createRoom(here.api, ada, [bob]);
+    const far = await connectClient(there.url, bob);
+    await until(async () => (await presentIn(lostId, here)).includes(bob.id));
+    await here.api.delete(`/api/groups/${groupId}/members/${bob.id}`, ada.token);
+    for (const server of [here, there]) expect(await presentIn(lostId, server)).not.toContain(bob.id);
+    const message = { clientMessageId: `lost-${lostId}`, body: 'Is he gone?' };
+    await here.api.post(`/api/channels/${lostId}/messages`, message, ada.token);
+    // He reads this one, which is published later.
+    await send(ada, `kept-${channelId}`);
+    await far.waitForMessage(({ message: { clientMessageId } }) => clientMessageId === `kept-${channelId}`);
+    expect(far.messages).toHaveLength(1);
+  });
+
+  it('the users of a node that starts later, and none of a node that has stopped', async () => {
+    const observer = await connectClient(here.url, ada);
+    await until(async () => (await presenceOf(ada, here, bob)) === 'online');
+    const third = await startTestServer({ REDIS_URL: redis.url, ...SETTINGS }, { beside: here });
+    await until(async () => (await presenceOf(ada, third, bob)) === 'online');
+    await connectClient(third.url, bob);
+    await observer.waitFor('presence:changed', ({ online }) => online.includes(bob.id));
+    await third.close();
+    await observer.waitFor('presence:changed', ({ offline }) => offline.includes(bob.id));
+  });
+
+  it('an order to reconnect when events have been lost', async () => {
+    const client = await connectClient(here.url, bob);
+    const publisher = new Redis(redis.url);
+    const publish = (number: number) =>
+      publisher.publish(
+        `parley:${here.context.config.database.name}:events`,
+        encodeBatch({ from: `lossy-${channelId}`, number }, []),
+      );
+    const ends: string[] = [];
+    client.socket.on('disconnect', (reason) => ends.push(reason));
+    await publish(7);
+    await publish(7);
+    await send(ada, `still-${channelId}`, there);
+    await client.waitForMessage(({ message }) => message.clientMessageId === `still-${channelId}`);
+    expect(ends).toEqual([]);
+    await publish(9);
+    await until(() => ends.length > 0);
+    await until(() => client.socket.connected);
+    publisher.disconnect();
+  });
+});
