@@ -10,6 +10,7 @@ import { observeServer, readMetrics } from './monitoring/server-metrics';
 import { METRICS } from './services/kernel/metrics';
 import { createPeerServer } from './sockets/peer.server';
 import { Lifecycle, StartError } from './services/kernel/lifecycle';
+import { createSessionRouter } from './sockets/session-router';
 import { createSocketServer, SOCKET_IO_PATH } from './sockets/socket.server';
 import { createUpgradeRouter, pathOf } from './sockets/upgrade.router';
 import { VERSION } from './utils/version';
@@ -49,7 +50,9 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
   const { config, logger } = context;
   await context.start();
   const lifecycle = new Lifecycle(logger);
-  const sockets = createSocketServer(context);
+  const router = createSessionRouter(context);
+  const sockets = createSocketServer(context, router?.key);
+  const socketIo = router ?? sockets;
   const peers = config.peerjs.enabled ? createPeerServer(context, peerLimits) : undefined;
   const app = createApp(context, peers?.routes);
   const inFlight = new Set<ServerResponse>();
@@ -59,7 +62,7 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     inFlight.add(response);
     response.once('close', () => inFlight.delete(response));
     if (!context.accepting) endConnectionAfter(response);
-    if (pathOf(request)?.startsWith(SOCKET_IO_PATH)) sockets.handleRequest(request, response);
+    if (pathOf(request)?.startsWith(SOCKET_IO_PATH)) socketIo.handleRequest(request, response);
     else app(request, response);
   });
   listener.keepAliveTimeout = IDLE_CONNECTION_TIMEOUT_MS;
@@ -67,7 +70,7 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     'upgrade',
     createUpgradeRouter(
       {
-        [SOCKET_IO_PATH]: sockets.handleUpgrade,
+        [SOCKET_IO_PATH]: socketIo.handleUpgrade,
         ...(peers && { [peerjsConfig.webSocketPath]: peers.handleUpgrade }),
       },
       logger,
@@ -86,7 +89,11 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
   // They stop in reverse order: first the listener, then the sockets, then the requests in flight.
   lifecycle.register('requests in flight', { stop: () => finishRequests(listener, closed) });
   if (peers) lifecycle.register('PeerJS', { stop: () => peers.close() });
+  // It stops after Socket.IO, whose clients may be connected through other processes.
+  if (router)
+    lifecycle.register('session router', { start: () => router.start(sockets), stop: () => router.stop() });
   lifecycle.register('Socket.IO', { stop: () => sockets.close() });
+  if (router) lifecycle.register('forwarding of sessions', { stop: () => router.stopForwarding() });
   lifecycle.register('listener', {
     start: async () => {
       await listen(listener, config.http.port, config.http.host);

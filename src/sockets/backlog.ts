@@ -120,17 +120,17 @@ export class PollResponses {
   /** The bytes of a connection's responses that have not been sent yet. */
   unsentBytes(conn: EngineSocket): number {
     let bytes = 0;
-    for (const response of this.byConnection.get(idOf(conn)) ?? []) bytes += response.writableLength;
+    for (const response of this.byConnection.get(sessionIdOf(conn)) ?? []) bytes += response.writableLength;
     return bytes;
   }
 
   destroy(conn: EngineSocket): void {
-    for (const response of this.byConnection.get(idOf(conn)) ?? []) response.destroy();
+    for (const response of this.byConnection.get(sessionIdOf(conn)) ?? []) response.destroy();
   }
 }
 
 /** The `sid` of a connection in its request URLs. Engine.IO does not declare it in its types. */
-function idOf(conn: EngineSocket): string {
+export function sessionIdOf(conn: EngineSocket): string {
   return (conn as unknown as { id: string }).id;
 }
 

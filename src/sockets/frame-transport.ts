@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 
 type Packet = Parameters<typeof parser.encodePacket>[0];
+type EngineOptions = ConstructorParameters<typeof EngineServer>[0];
 type WebSocketRequest = ConstructorParameters<typeof transports.websocket>[0];
 
 /** How long sockets are written to before other work of the event loop runs, such as results of the database. */
@@ -188,6 +189,18 @@ function joinFrames(frames: readonly Buffer[]): Buffer[] {
 /** An Engine.IO server whose WebSocket connections use `FrameTransport`. */
 export class FrameEngine extends EngineServer {
   private readonly writer = new FrameWriter();
+
+  /** @param sessionKey the beginning of all session ids. */
+  constructor(
+    options: EngineOptions,
+    private readonly sessionKey = '',
+  ) {
+    super(options);
+  }
+
+  override generateId(request: IncomingMessage): string {
+    return `${this.sessionKey}${super.generateId(request)}`;
+  }
 
   protected override createTransport(
     name: Parameters<EngineServer['createTransport']>[0],

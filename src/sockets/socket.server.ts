@@ -11,7 +11,7 @@ import { AppError, toPublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
 import { clientAddress, trustProxy } from '../utils/trust-proxy';
 import { parseInput } from '../utils/validation';
-import { Backlog, PollResponses } from './backlog';
+import { Backlog, PollResponses, sessionIdOf } from './backlog';
 import { Broadcaster } from './broadcast';
 import { EventGate } from './event-gate';
 import { FrameEngine } from './frame-transport';
@@ -68,6 +68,8 @@ export interface SocketServer {
   /** Handles requests of the long-polling transport, and handshakes. */
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade: UpgradeHandler;
+  /** Announces to the clients of some sessions that their connection closes, and closes it; they reconnect. */
+  closeSessions(ids: ReadonlySet<string>): void;
   /** Refuses further events, announces the restart to clients, and closes every socket. */
   close(): Promise<void>;
 }
@@ -75,8 +77,9 @@ export interface SocketServer {
 /**
  * Creates the Socket.IO server. It is not attached to an HTTP server: the owner of that passes it the requests and
  * upgrades of SOCKET_IO_PATH, so that Socket.IO handles no others.
+ * @param sessionKey the beginning of all session ids of Engine.IO, by which other processes know whose they are.
  */
-export function createSocketServer(context: Context): SocketServer {
+export function createSocketServer(context: Context, sessionKey?: string): SocketServer {
   const { bus, config, logger, services, telemetry, tracing } = context;
   const { corsOrigins } = config.http;
   const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds } = config.sockets;
@@ -85,13 +88,14 @@ export function createSocketServer(context: Context): SocketServer {
     serveClient: false,
     ...(corsOrigins.length > 0 && { cors: { origin: corsOrigins } }),
   };
-  const engine = new FrameEngine({
+  const engineOptions = {
     maxHttpBufferSize: MAX_PACKET_BYTES,
     wsEngine: BoundedWebSocketServer,
     pingInterval: pingSeconds * 1000,
     pingTimeout: pongSeconds * 1000,
     ...options,
-  });
+  };
+  const engine = new FrameEngine(engineOptions, sessionKey);
   engine.use(
     throttleHandshakes((request) =>
       services.throttle
@@ -204,14 +208,13 @@ export function createSocketServer(context: Context): SocketServer {
     return true;
   }
 
-  /** Announces the restart, and gives each client a random delay after which to reconnect. */
-  function announceShutdown(): void {
-    const { sockets } = io.of('/');
+  /** Announces to clients that their connection closes, and gives each a random delay after which to reconnect. */
+  function announceClosing(sockets: readonly ParleySocket[]): void {
     const spread = Math.min(
       RECONNECT_SPREAD_MS.max,
-      Math.max(RECONNECT_SPREAD_MS.min, sockets.size * RECONNECT_SPREAD_MS.perSocket),
+      Math.max(RECONNECT_SPREAD_MS.min, sockets.length * RECONNECT_SPREAD_MS.perSocket),
     );
-    for (const socket of sockets.values()) {
+    for (const socket of sockets) {
       socket.emit('server:closing', { reconnectAfter: Math.round(MIN_RESTART_MS + Math.random() * spread) });
     }
   }
@@ -222,10 +225,15 @@ export function createSocketServer(context: Context): SocketServer {
       engine.handleRequest(request, response);
     },
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
+    closeSessions: (ids) => {
+      const sockets = [...io.of('/').sockets.values()].filter(({ conn }) => ids.has(sessionIdOf(conn)));
+      announceClosing(sockets);
+      for (const { conn } of sockets) conn.close();
+    },
     close: async () => {
       await gate.close();
       broadcaster.stop();
-      announceShutdown();
+      announceClosing([...io.of('/').sockets.values()]);
       const drained = Promise.all([...backlogs].map((backlog) => backlog.drained()));
       await inTime(drained, DRAIN_TIMEOUT_MS);
       await io.close();

@@ -102,6 +102,18 @@ export const METRICS = {
     help: 'Open transports of Socket.IO, also before they are authenticated: websocket or polling.',
     labels: ['transport'],
   },
+  forwarded: {
+    kind: 'counter',
+    name: 'parley_sessions_forwarded_total',
+    help: 'Requests and upgrades that were passed on to the process of this machine that has their session: request or upgrade.',
+    labels: ['kind'],
+  },
+  forwardedConnections: {
+    kind: 'gauge',
+    name: 'parley_sessions_forwarded_connections',
+    help: 'Connections that are passed on to other processes of this machine now.',
+    labels: [],
+  },
   backlogBytes: {
     kind: 'gauge',
     name: 'parley_socket_backlog_bytes',
