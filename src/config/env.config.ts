@@ -1,26 +1,15 @@
-import { randomBytes } from 'node:crypto';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  opendirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import { z } from 'zod';
+import { ConfigError, type ConfigProblem } from './config-error';
 import { checkIceSettings, iceSettings, toIceConfig, type IceConfig } from './ice.config';
+import { chooseUploadDir, developmentSecret, prepareDataDir } from './installation-files';
 import { monitoringSettings, isTracingSet, toMetricsConfig, type MetricsConfig } from './monitoring.config';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
 import { flag, minimumVersions, origins, trustProxy, wholeNumber } from './setting-values';
 
-/** An invalid setting. The message is one line and names the setting. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
+export { ConfigError };
 
 /**
  * Every setting, as it is written in the environment or in `.env`. `.env.example` documents each of them, which a test
@@ -194,47 +183,104 @@ export function loadConfig(
   workingDirectory = process.cwd(),
   warn: (line: string) => void = toStandardError,
 ): Config {
-  const file = readEnvFile(join(workingDirectory, '.env'));
-  rejectUnknown(file);
-  const raw = { ...file, ...definedSettings(environment) };
-  for (const warning of suspiciousNames(environment, SETTING_NAMES, (name) => Boolean(raw[name])))
-    warn(warning);
-  const settings = parseSettings(raw);
-
-  const production = settings.NODE_ENV === 'production';
-  if (production && settings.BCRYPT_COST < 10) {
-    throw new ConfigError('BCRYPT_COST must be at least 10 in production.');
-  }
-  refuseStalePresence(settings);
+  const { settings, problems, warnings, isSet } = readSettings(environment, workingDirectory);
+  for (const warning of warnings) warn(warning);
+  const [problem] = problems;
+  if (problem) throw new ConfigError(problem.message);
   const dataDir = resolve(workingDirectory, settings.DATA_DIR);
   prepareDataDir(dataDir);
-  const uploads = chooseUploadDir(
-    resolve(workingDirectory, settings.UPLOAD_DIR),
+  const uploadDir = resolve(workingDirectory, settings.UPLOAD_DIR);
+  const production = settings.NODE_ENV === 'production';
+  return toConfig(settings, environment, {
     dataDir,
-    Boolean(raw['UPLOAD_DIR']),
-  );
+    uploads: chooseUploadDir(uploadDir, dataDir, isSet('UPLOAD_DIR')),
+    jwtSecret: settings.JWT_SECRET ?? developmentSecret('JWT_SECRET', dataDir, production),
+    encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
+  });
+}
 
+/** Everything that can be said about a configuration without starting a server. */
+export interface ConfigInspection {
+  /** With the defaults in place of settings that are not valid, and without secrets that do not exist yet. */
+  config: Config;
+  /** What is wrong, in sentences. */
+  problems: string[];
+  /** The names of the settings that are not valid. */
+  invalid: ReadonlySet<string>;
+  /** One line for each environment variable that looks like a misspelt setting. */
+  warnings: string[];
+}
+
+/** Reads the configuration as `loadConfig` does, but finds everything that is wrong with it, and creates nothing. */
+export function inspectConfig(
+  environment: Environment = process.env,
+  workingDirectory = process.cwd(),
+): ConfigInspection {
+  const { settings, problems, warnings, isSet } = readSettings(environment, workingDirectory);
+  const dataDir = resolve(workingDirectory, settings.DATA_DIR);
+  const uploadDir = resolve(workingDirectory, settings.UPLOAD_DIR);
+  const production = settings.NODE_ENV === 'production';
+  const invalid = new Set(problems.flatMap(({ setting }) => setting ?? []));
+  /** Returns a value, or the replacement if that fails because of a setting that has not been reported yet. */
+  const attempt = <Value>(setting: string, replacement: Value, read: () => Value): Value => {
+    if (invalid.has(setting)) return replacement;
+    try {
+      return read();
+    } catch (error) {
+      problems.push({ setting, message: (error as Error).message });
+      invalid.add(setting);
+      return replacement;
+    }
+  };
+  const secret = (setting: 'JWT_SECRET' | 'ENCRYPTION_KEY') =>
+    attempt(
+      setting,
+      '',
+      () => settings[setting] ?? developmentSecret(setting, dataDir, production, { create: false }),
+    );
+  const config = toConfig(settings, environment, {
+    dataDir,
+    uploads: attempt('UPLOAD_DIR', { folder: uploadDir, isFormer: false }, () =>
+      chooseUploadDir(uploadDir, dataDir, isSet('UPLOAD_DIR')),
+    ),
+    jwtSecret: secret('JWT_SECRET'),
+    encryptionKey: secret('ENCRYPTION_KEY'),
+  });
+  return { config, problems: problems.map(({ message }) => message), invalid, warnings };
+}
+
+type Settings = z.output<typeof settingsSchema>;
+
+/** What does not come from the settings alone, but also from the folders of the installation. */
+interface Installation {
+  dataDir: string;
+  uploads: { folder: string; isFormer: boolean };
+  jwtSecret: string;
+  encryptionKey: string;
+}
+
+function toConfig(settings: Settings, environment: Environment, installation: Installation): Config {
   return {
     environment: settings.NODE_ENV,
     http: {
-      host: settings.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
+      host: settings.HOST ?? (settings.NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1'),
       port: settings.PORT,
       publicUrl: settings.PUBLIC_URL?.replace(/\/+$/, ''),
       corsOrigins: settings.CORS_ORIGINS,
       trustProxy: settings.TRUST_PROXY,
     },
-    dataDir,
-    uploadDir: uploads.folder,
-    uploadDirIsFormer: uploads.isFormer,
+    dataDir: installation.dataDir,
+    uploadDir: installation.uploads.folder,
+    uploadDirIsFormer: installation.uploads.isFormer,
     database: { uri: settings.MONGODB_URI, name: settings.MONGODB_DATABASE },
     auth: {
-      jwtSecret: settings.JWT_SECRET ?? developmentSecret('JWT_SECRET', dataDir, production),
+      jwtSecret: installation.jwtSecret,
       previousJwtSecret: settings.JWT_PREVIOUS_SECRET,
       accessTokenSeconds: settings.ACCESS_TOKEN_SECONDS,
       refreshTokenSeconds: settings.REFRESH_TOKEN_DAYS * 24 * 60 * 60,
       bcryptCost: settings.BCRYPT_COST,
     },
-    encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
+    encryptionKey: installation.encryptionKey,
     groups: { creation: settings.GROUP_CREATION },
     linkPreviews: { enabled: settings.LINK_PREVIEWS },
     uploads: {
@@ -272,15 +318,64 @@ export function loadConfig(
 /** How long a user may be shown online after leaving, at most. */
 const MAX_STALE_PRESENCE_SECONDS = 30;
 
-/** Refuses settings by which a client that has vanished would be shown online for too long: it misses a ping first. */
-function refuseStalePresence(settings: z.infer<typeof settingsSchema>): void {
+/** Finds settings that are valid by themselves, but not together. */
+function contradictions(settings: Settings): ConfigProblem[] {
   const { SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS, PRESENCE_GRACE_SECONDS } = settings;
-  // One second more: changes are broadcast once a second.
-  if (SOCKET_PING_SECONDS + SOCKET_PONG_SECONDS + PRESENCE_GRACE_SECONDS + 1 <= MAX_STALE_PRESENCE_SECONDS)
-    return;
-  throw new ConfigError(
-    `SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS and PRESENCE_GRACE_SECONDS must be at most ${MAX_STALE_PRESENCE_SECONDS - 1} together.`,
+  const found: ConfigProblem[] = [];
+  if (settings.NODE_ENV === 'production' && settings.BCRYPT_COST < 10) {
+    found.push({ setting: 'BCRYPT_COST', message: 'BCRYPT_COST must be at least 10 in production.' });
+  }
+  // A client that has vanished misses a ping first. One second more: changes are broadcast once a second.
+  if (SOCKET_PING_SECONDS + SOCKET_PONG_SECONDS + PRESENCE_GRACE_SECONDS + 1 > MAX_STALE_PRESENCE_SECONDS) {
+    const message = `SOCKET_PING_SECONDS, SOCKET_PONG_SECONDS and PRESENCE_GRACE_SECONDS must be at most ${MAX_STALE_PRESENCE_SECONDS - 1} together.`;
+    found.push({ message });
+  }
+  return found;
+}
+
+/** The settings of the environment and of `.env`, and everything that is wrong with them. */
+interface Reading {
+  /** With the default in place of each setting that is not valid. */
+  settings: Settings;
+  problems: ConfigProblem[];
+  warnings: string[];
+  isSet: (setting: string) => boolean;
+}
+
+function readSettings(environment: Environment, workingDirectory: string): Reading {
+  const problems: ConfigProblem[] = [];
+  let file: Record<string, string> = {};
+  try {
+    file = readEnvFile(join(workingDirectory, '.env'));
+  } catch (error) {
+    problems.push({ message: (error as Error).message });
+  }
+  problems.push(...unknownNames(file));
+  const raw = { ...file, ...definedSettings(environment) };
+  const isSet = (setting: string) => Boolean(raw[setting]);
+  const warnings = suspiciousNames(environment, SETTING_NAMES, isSet);
+  const present = Object.fromEntries(
+    Object.entries(raw).filter(([name, value]) => value !== '' && SETTING_NAMES.includes(name)),
   );
+  const invalid = problemsOf(settingsSchema.safeParse(present));
+  problems.push(...invalid);
+  for (const { setting } of invalid) if (setting !== undefined) delete present[setting];
+  const settings = settingsSchema.parse(present);
+  const together = problemsOf(settingsSchema.superRefine(checkIceSettings).safeParse(present));
+  // Only the settings that are given and valid can contradict each other.
+  problems.push(...together.filter(({ setting }) => !invalid.some((each) => each.setting === setting)));
+  problems.push(...contradictions(settings));
+  return { settings, problems, warnings, isSet };
+}
+
+/** Returns the first problem of each setting. */
+function problemsOf(result: z.ZodSafeParseResult<Settings>): ConfigProblem[] {
+  const bySetting = new Map<string, ConfigProblem>();
+  for (const { path, message } of result.error?.issues ?? []) {
+    const setting = String(path[0]);
+    if (!bySetting.has(setting)) bySetting.set(setting, { setting, message: `${setting} ${message}.` });
+  }
+  return [...bySetting.values()];
 }
 
 function readEnvFile(path: string): Record<string, string> {
@@ -298,107 +393,18 @@ function definedSettings(environment: Environment): Record<string, string> {
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => Boolean(entry[1])));
 }
 
-/** Refuses unknown names in `.env`, which contains only settings of Parley. */
-function rejectUnknown(file: Record<string, string>): void {
-  for (const name of Object.keys(file)) {
-    if (SETTING_NAMES.includes(name)) continue;
-    const meant = settingMeantInFile(name, SETTING_NAMES);
-    throw new ConfigError(
-      `${name} in .env is not a setting of Parley.${meant ? ` Did you mean ${meant}?` : ''}`,
-    );
-  }
+/** Finds unknown names in `.env`, which contains only settings of Parley. */
+function unknownNames(file: Record<string, string>): ConfigProblem[] {
+  return Object.keys(file)
+    .filter((name) => !SETTING_NAMES.includes(name))
+    .map((name) => {
+      const meant = settingMeantInFile(name, SETTING_NAMES);
+      return {
+        message: `${name} in .env is not a setting of Parley.${meant ? ` Did you mean ${meant}?` : ''}`,
+      };
+    });
 }
 
 function toStandardError(warning: string): void {
   process.stderr.write(`Warning: ${warning}\n`);
-}
-
-function parseSettings(raw: Record<string, string>): z.infer<typeof settingsSchema> {
-  const present = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== ''));
-  const result = settingsSchema.superRefine(checkIceSettings).safeParse(present);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new ConfigError(`${String(issue?.path[0])} ${issue?.message ?? 'is not valid'}.`);
-}
-
-function prepareDataDir(dataDir: string): void {
-  // New files are readable by the user of this process alone, also in a folder that others may read.
-  process.umask(0o077);
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw new ConfigError(`DATA_DIR ${dataDir} cannot be written: ${(error as Error).message}`);
-  }
-}
-
-/**
- * Chooses the folder of uploads. Older versions used `uploads` in the data folder. A site with files there keeps using it
- * until its operator moves them or sets UPLOAD_DIR: an older version, or another node that still runs it, would not find
- * files that this one had moved.
- * @param folder the value of UPLOAD_DIR, or its default, as an absolute path.
- * @throws ConfigError when UPLOAD_DIR is not set and both folders have files.
- */
-function chooseUploadDir(
-  folder: string,
-  dataDir: string,
-  isSet: boolean,
-): { folder: string; isFormer: boolean } {
-  const former = join(dataDir, 'uploads');
-  if (isSet || former === folder || !hasUploads(former)) return { folder, isFormer: false };
-  if (!hasUploads(folder)) return { folder: former, isFormer: true };
-  throw new ConfigError(
-    `UPLOAD_DIR must be set, because both ${former} and ${folder} have uploaded files; see docs/files.md.`,
-  );
-}
-
-/**
- * Whether a folder of uploads has files in one of its folders (`avatars`, `images`, …). Incomplete uploads in `tmp` do not
- * count.
- * @throws ConfigError when it cannot be read.
- */
-function hasUploads(folder: string): boolean {
-  try {
-    return (
-      existsSync(folder) &&
-      readdirSync(folder, { withFileTypes: true }).some(
-        (entry) => !entry.isFile() && entry.name !== 'tmp' && !isEmpty(join(folder, entry.name)),
-      )
-    );
-  } catch (error) {
-    throw new ConfigError(`The uploads in ${folder} cannot be read: ${(error as Error).message}`);
-  }
-}
-
-/** Whether a folder is empty. Reads one entry at most. */
-function isEmpty(path: string): boolean {
-  const folder = opendirSync(path);
-  try {
-    return folder.readSync() === null;
-  } finally {
-    folder.closeSync();
-  }
-}
-
-/** The files in which development keeps its generated secrets. */
-const SECRET_FILES = { JWT_SECRET: 'jwt-secret', ENCRYPTION_KEY: 'encryption-key' } as const;
-
-/**
- * Returns the generated secret of development. It is kept in a file, so that sessions and encrypted values stay valid after
- * a restart.
- */
-function developmentSecret(setting: keyof typeof SECRET_FILES, dataDir: string, production: boolean): string {
-  if (production) {
-    throw new ConfigError(`${setting} must be set in production (openssl rand -base64 48 generates one).`);
-  }
-  const path = join(dataDir, SECRET_FILES[setting]);
-  try {
-    if (!existsSync(path))
-      writeFileSync(path, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx' });
-    const secret = readFileSync(path, 'utf8').trim();
-    if (secret.length >= 32) return secret;
-  } catch (error) {
-    throw new ConfigError(`DATA_DIR ${dataDir} cannot store ${setting}: ${(error as Error).message}`);
-  }
-  throw new ConfigError(`The secret in ${path} is damaged; restore the file, or set ${setting}.`);
 }

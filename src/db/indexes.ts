@@ -338,6 +338,19 @@ const INDEXES: Record<string, IndexDescription[]> = {
 /** The error codes for an index with the same name or the same fields and other options. */
 const INDEX_CONFLICTS = new Set<unknown>([85, 86]);
 
+/** Returns the indexes that a database lacks, as `collection.name`. Collections that do not exist yet are left out. */
+export async function missingIndexes(db: Db): Promise<string[]> {
+  const collections = await db.listCollections({}, { nameOnly: true }).toArray();
+  const missing = await Promise.all(
+    collections.map(async ({ name }) => {
+      const existing = new Set((await db.collection(name).indexes()).map((index) => index.name));
+      const wanted = Object.hasOwn(INDEXES, name) ? (INDEXES[name] ?? []) : [];
+      return wanted.filter((index) => !existing.has(index.name)).map((index) => `${name}.${index.name}`);
+    }),
+  );
+  return missing.flat();
+}
+
 /** Creates missing indexes. Replaces an index whose definition differs from the one here. */
 export async function createIndexes(db: Db): Promise<void> {
   for (const [collection, indexes] of Object.entries(INDEXES)) {

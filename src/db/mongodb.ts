@@ -1,4 +1,4 @@
-import { startEmbeddedStore } from '@parley/embedded-store';
+import { inspectStore, startEmbeddedStore } from '@parley/embedded-store';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   MongoClient,
@@ -11,6 +11,8 @@ import { collectionsOf, type Collections } from './collections';
 import { prepareDatabase } from './migrations/runner';
 import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
+
+export { inspectStore };
 
 /** How long the database may take to answer before it counts as lost when it is closed. */
 const LOST_AFTER_MS = 2000;
@@ -61,6 +63,8 @@ export interface DatabaseOptions {
   monitorCommands?: boolean;
   /** False writes with one command for each collection, as on MongoDB before 8.0: for tests. */
   bulkWrite?: boolean;
+  /** How long to look for a server that can be used, in milliseconds. */
+  selectionTimeoutMs?: number;
   /** The log of migrations. */
   logger?: Logger;
 }
@@ -137,7 +141,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Connect
     writeConcern: { w: 'majority', journal: true },
     readConcernLevel: 'majority',
     maxPoolSize: 50,
-    serverSelectionTimeoutMS: 10_000,
+    serverSelectionTimeoutMS: options.selectionTimeoutMs ?? 10_000,
   });
   const close = async () => {
     await client.close().finally(() => store?.close());

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { open, type Database } from 'lmdb';
 import { MongoClient } from 'mongodb';
+import { inspectStore } from '../src/inspect';
 import { serve } from '../src/serve';
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
@@ -120,4 +121,35 @@ test.each([2, 3])('a data file of format %d opens with all its data and indexes'
   await client.close();
   await store.close();
   expect(await formatOf()).toBe(4);
+});
+
+test('a data folder can be inspected without a change to it', async () => {
+  expect(inspectStore(path.join(dataDir, 'missing'))).toEqual({ kind: 'empty' });
+  expect(inspectStore(dataDir)).toEqual({ kind: 'empty' });
+  const store = await serve({ dataDir });
+  expect(inspectStore(dataDir)).toEqual({ kind: 'in_use', pid: process.pid });
+  await store.close();
+  const kindOf = () => {
+    const before = readFileSync(file);
+    const state = inspectStore(dataDir);
+    expect(readFileSync(file).equals(before)).toBe(true);
+    return state;
+  };
+  expect(kindOf()).toEqual({ kind: 'current' });
+  for (const [version, expected] of [
+    [3, { kind: 'older' }],
+    [5, { kind: 'unusable', reason: expect.stringContaining('It was written by a newer program') }],
+  ] as const) {
+    await edit((meta) => meta.putSync(FORMAT_KEY, Buffer.from([version])));
+    expect(kindOf()).toEqual(expected);
+  }
+  // A killed process leaves its log.
+  writeFileSync(path.join(dataDir, 'store.log'), '');
+  expect(kindOf()).toEqual({ kind: 'not_closed' });
+  rmSync(path.join(dataDir, 'store.log'));
+  writeFileSync(file, 'not a data file');
+  expect(kindOf()).toMatchObject({ kind: 'unusable' });
+  // A store opens it afterwards: the inspection has left nothing open.
+  rmSync(file);
+  await openAndClose();
 });

@@ -5,6 +5,8 @@ import type { ServeOptions } from './serve';
 import { releaseDirectory } from './storage/lock';
 import type { WorkerMessage } from './worker';
 
+export { inspectStore, type StoreState } from './inspect';
+
 /** How to start the store. */
 export interface EmbeddedStoreOptions {
   /** Folder of the data file; created if it does not exist. */

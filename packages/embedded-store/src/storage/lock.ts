@@ -47,6 +47,12 @@ export function releaseDirectory(dataDir: string, token: string): void {
   if (readHolder(path)?.holder.token === token) rmSync(path, { force: true });
 }
 
+/** Returns the id of the process that has locked the folder; undefined if no running process has. */
+export function lockingProcess(dataDir: string): number | undefined {
+  const found = readHolder(join(dataDir, FILE));
+  return found && isAlive(found.holder) ? found.holder.pid : undefined;
+}
+
 function busy(dataDir: string, holder: Holder): StoreError {
   return new StoreError(
     'LockBusy',
