@@ -52,6 +52,10 @@ const settingsSchema = z.object({
   SOCKET_BACKLOG_BYTES: wholeNumber(65_536, 1_073_741_824).default(4_194_304),
   SOCKET_PING_SECONDS: wholeNumber(1, 25).default(12),
   SOCKET_PONG_SECONDS: wholeNumber(1, 25).default(10),
+  SOCKET_ROUTE: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,63}$/, 'must be 1 to 63 letters, digits, - or _')
+    .optional(),
   PRESENCE_GRACE_SECONDS: wholeNumber(0, 25).default(5),
   PRESENCE_AWAY_SECONDS: wholeNumber(1, 86_400).default(600),
   REDIS_URL: z
@@ -141,6 +145,8 @@ export interface Config {
     /** The ping interval, and the time in which a client has to answer. */
     pingSeconds: number;
     pongSeconds: number;
+    /** How the load balancer names this process; the Engine.IO ids of its connections begin with it. */
+    route: string | undefined;
   };
   presence: {
     /** How long a user counts as connected after the last connection was lost. */
@@ -300,6 +306,7 @@ function toConfig(settings: Settings, environment: Environment, installation: In
       backlogBytes: settings.SOCKET_BACKLOG_BYTES,
       pingSeconds: settings.SOCKET_PING_SECONDS,
       pongSeconds: settings.SOCKET_PONG_SECONDS,
+      route: settings.SOCKET_ROUTE,
     },
     presence: { graceSeconds: settings.PRESENCE_GRACE_SECONDS, awaySeconds: settings.PRESENCE_AWAY_SECONDS },
     mail: { smtpUrl: settings.SMTP_URL, from: settings.MAIL_FROM },

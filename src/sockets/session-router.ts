@@ -15,8 +15,8 @@ import { addressOf, refuseUpgrade, type UpgradeHandler } from './upgrade.router'
 /** Random bytes in the key of a process, which are 12 characters in base64url. */
 const KEY_BYTES = 9;
 
-/** A session id: the key of the process that created it, and the id that Engine.IO generates. */
-const SESSION_ID = /^([\w-]{12})[\w-]{20}$/;
+/** A session id: SOCKET_ROUTE and a dot if it is set, the key of the process that created it, and the id of Engine.IO. */
+const SESSION_ID = /^(?:[\w-]{1,63}\.)?([\w-]{12})[\w-]{20}$/;
 /** The socket file of a process, and its name until the process listens on it. */
 const SOCKET_FILE = /^[\w-]{12}\.sock(\.new)?$/;
 

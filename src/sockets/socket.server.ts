@@ -82,7 +82,7 @@ export interface SocketServer {
 export function createSocketServer(context: Context, sessionKey?: string): SocketServer {
   const { bus, config, logger, services, telemetry, tracing } = context;
   const { corsOrigins } = config.http;
-  const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds } = config.sockets;
+  const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds, route } = config.sockets;
   const trust = trustProxy(config.http.trustProxy);
   const options = {
     serveClient: false,
@@ -95,7 +95,11 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
     pingTimeout: pongSeconds * 1000,
     ...options,
   };
-  const engine = new FrameEngine(engineOptions, sessionKey);
+  // The load balancer reads the route, which the key follows.
+  const engine = new FrameEngine(
+    engineOptions,
+    `${route === undefined ? '' : `${route}.`}${sessionKey ?? ''}`,
+  );
   engine.use(
     throttleHandshakes((request) =>
       services.throttle
