@@ -173,6 +173,8 @@ function announce(config: Config, context: Context, server: RunningServer): void
 function explain(error: unknown, config: Config | undefined, isDatabaseOpen: boolean): string {
   if (error instanceof ConfigError) return error.message;
   const { message } = error as Error;
+  // Its message says what to do.
+  if ((error as Error).name === 'DatabaseTooNewError') return message;
   // The driver's message does not name the setting.
   if (!isDatabaseOpen && config?.database.uri !== undefined) return `MONGODB_URI cannot be used: ${message}`;
   if (!(error instanceof StartError)) return message;
@@ -292,7 +294,7 @@ function shutDownOnSignal(running: Running): Shutdown {
  * The last resort for errors of libraries outside of any call of Parley. An unhandled rejection leaves nothing half done
  * that other work depends on; after an uncaught exception the state is unknown, so the process ends.
  */
-function shutDownOnFailure({ logger, services, database }: Context, shutdown: Shutdown): void {
+function shutDownOnFailure({ logger, services, database, nodes }: Context, shutdown: Shutdown): void {
   process.on('unhandledRejection', (error) => {
     logger.error({ err: error }, 'unhandled rejection');
     services.errors.record('unhandled', error, null);
@@ -304,6 +306,10 @@ function shutDownOnFailure({ logger, services, database }: Context, shutdown: Sh
   database.onLost((error) => {
     logger.fatal({ err: error }, 'the embedded store has stopped unexpectedly');
     shutdown.begin('store lost', 1);
+  });
+  nodes.onOutdated((error) => {
+    logger.fatal({ err: error }, 'the database was migrated by a newer version');
+    shutdown.begin('outdated', 1);
   });
 }
 

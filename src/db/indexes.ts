@@ -9,6 +9,16 @@ const CALL_QUALITY_SECONDS = 90 * 24 * 3600;
 const DEAD_NODE_SECONDS = 3600;
 /** Rejected join requests are kept for 30 days. */
 const REJECTION_SECONDS = 30 * 24 * 3600;
+/**
+ * Keeps version 0.1.0 from starting on a database that was migrated: it does not know of migrations, and would store users
+ * without keys. It creates an index with this name and another definition when it starts, which fails. The index is always
+ * empty.
+ */
+const FENCE: IndexDescription = {
+  name: 'search',
+  key: { this_database_requires_a_newer_version_of_Parley: 1 },
+  partialFilterExpression: { this_database_requires_a_newer_version_of_Parley: { $exists: true } },
+};
 /** Serves the clean-up of uploads, which asks whether an avatar is in use. */
 const AVATAR: IndexDescription = {
   name: 'avatar',
@@ -36,6 +46,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
     uniqueWhereSet('username_key_unique', 'searchName'),
     uniqueWhereSet('username_lookalike_unique', 'nameLookalikes'),
     uniqueWhereSet('email_key_unique', 'emailKey'),
+    FENCE,
     { name: 'display_search', key: { displaySearch: 1, _id: 1 } },
     { name: 'display_lookalike', key: { displayLookalikes: 1, displayKey: 1 } },
     { name: 'role_state_order', key: { role: 1, state: 1, _id: 1 } },
@@ -355,13 +366,38 @@ export async function missingIndexes(db: Db): Promise<string[]> {
 export async function createIndexes(db: Db): Promise<void> {
   for (const [collection, indexes] of Object.entries(INDEXES)) {
     const target = db.collection(collection);
-    try {
-      await target.createIndexes(indexes);
-    } catch (error) {
-      if (!(error instanceof MongoServerError) || !INDEX_CONFLICTS.has(error.code)) throw error;
-      const ours = new Set(indexes.map(({ name }) => name));
-      for (const index of indexes) await replaceIndex(target, index, ours);
+    const ours = new Set(indexes.map(({ name }) => name));
+    for (const index of await createUnlessInConflict(target, indexes)) {
+      await replaceIndex(target, index, ours);
     }
+  }
+}
+
+/** Creates missing indexes. @returns false if there are indexes whose definition differs: they are left as they are */
+export async function createMissingIndexes(db: Db): Promise<boolean> {
+  let complete = true;
+  for (const [collection, indexes] of Object.entries(INDEXES)) {
+    const conflicts = await createUnlessInConflict(db.collection(collection), indexes);
+    if (conflicts.length > 0) complete = false;
+  }
+  return complete;
+}
+
+/** Creates the missing ones of some indexes. @returns those that another index prevents from being created */
+async function createUnlessInConflict(
+  collection: Collection,
+  indexes: IndexDescription[],
+): Promise<IndexDescription[]> {
+  try {
+    await collection.createIndexes(indexes);
+    return [];
+  } catch (error) {
+    if (!(error instanceof MongoServerError) || !INDEX_CONFLICTS.has(error.code)) throw error;
+    // The command has created none of them.
+    if (indexes.length === 1) return indexes;
+    const conflicts: IndexDescription[] = [];
+    for (const index of indexes) conflicts.push(...(await createUnlessInConflict(collection, [index])));
+    return conflicts;
   }
 }
 

@@ -8,7 +8,9 @@ import {
   type Db,
 } from 'mongodb';
 import { collectionsOf, type Collections } from './collections';
-import { prepareDatabase } from './migrations/runner';
+import { MIGRATIONS } from './migrations';
+import { finishMigrations, prepareDatabase } from './migrations/runner';
+import { SchemaState } from './migrations/schema-state';
 import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
 
@@ -32,6 +34,12 @@ export interface Database {
   location: string;
   /** Whether it is the embedded store of this process, which no other process can use. */
   isEmbedded: boolean;
+  /** The schema version of this program: it writes documents in the form of this migration. */
+  schemaVersion: number;
+  /** @throws DatabaseTooNewError if a newer version has migrated the database so that this one may not use it any more */
+  assertSupported(): Promise<void>;
+  /** Does what waits for the last node of an older version to end (see `finishMigrations`). */
+  finishMigrations(): Promise<void>;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
   /** Registers a listener for the unexpected end of the embedded store, after which nothing can be read or written. */
@@ -74,7 +82,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const connection = await connectDatabase(options);
   const { client, db, store } = connection;
   try {
-    await prepareDatabase(db, options.logger ?? createLogger('silent'));
+    const logger = options.logger ?? createLogger('silent');
+    const isEmbedded = store !== undefined;
+    await prepareDatabase(db, logger, { isOnlyProcess: isEmbedded });
+    const schema = new SchemaState(db, MIGRATIONS);
     let accessWrites = 0;
     const accessListeners = new Set<() => Promise<void>>();
     const accessWritten = (): void | Promise<void> => {
@@ -90,9 +101,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         accessListeners.add(listener);
         return () => void accessListeners.delete(listener);
       },
-      isSoleWriter: options.soleWriter === true || store !== undefined,
+      isSoleWriter: options.soleWriter === true || isEmbedded,
       transactions: await createTransactions(client, options.bulkWrite),
-      isEmbedded: store !== undefined,
+      isEmbedded,
+      schemaVersion: schema.version,
+      assertSupported: () => schema.assertSupported(),
+      finishMigrations: () => finishMigrations(db, logger),
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {
         await db.command({ ping: 1 });

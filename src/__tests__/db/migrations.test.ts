@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ObjectId, type Db, type Document } from 'mongodb';
 import { pino } from 'pino';
 import { nameKeys } from '../../db/migrations/0001-name-keys';
-import type { Migration } from '../../db/migrations/migration';
+import type { Migration, MigrationRun } from '../../db/migrations/migration';
 import { prepareDatabase, rehearseMigrations } from '../../db/migrations/runner';
 import { connectDatabase, type Connection } from '../../db/mongodb';
 import { PASSWORD } from '../fixtures/people';
@@ -145,9 +145,9 @@ function watched(failAfter = Infinity): { migrations: Migration[]; runs: () => n
   let batches = 0;
   const up: Migration['up'] = (run) => {
     runs++;
-    const checkpoint = () => {
+    const checkpoint: MigrationRun['checkpoint'] = (progress) => {
       if (++batches > failAfter) throw new Error('The process was killed.');
-      run.checkpoint();
+      run.checkpoint(progress);
     };
     return nameKeys.up({ ...run, checkpoint });
   };
@@ -218,7 +218,7 @@ test('a stopped migration is finished by the next start, with the same keys', as
   }
   // Fails after the users, the groups and a part of the channels.
   const killed = watched(8);
-  await expect(prepareDatabase(db, silent, killed.migrations)).rejects.toThrow('killed');
+  await expect(prepareDatabase(db, silent, killed)).rejects.toThrow('killed');
   const half = await db.collection('channels').countDocuments({ nameKey: { $exists: true } });
   expect(half).toBeGreaterThan(0);
   expect(half).toBeLessThan(1202);
@@ -230,7 +230,7 @@ test('a stopped migration is finished by the next start, with the same keys', as
 test('of several nodes that start at once, one migrates and the others wait', async () => {
   await fillAsBefore();
   const { migrations, runs } = watched();
-  await Promise.all([1, 2, 3].map(() => prepareDatabase(db, silent, migrations)));
+  await Promise.all([1, 2, 3].map(() => prepareDatabase(db, silent, { migrations })));
   expect(runs()).toBe(1);
   expect(await db.collection('groups').countDocuments({ nameKey: { $exists: true } })).toBe(3);
 });
@@ -271,7 +271,7 @@ test('gives a distinct key to a name that is taken while the migration runs', as
         },
       }),
     });
-  await prepareDatabase(db, silent, [{ ...nameKeys, up }]);
+  await prepareDatabase(db, silent, { migrations: [{ ...nameKeys, up }] });
   expect(raced).toBe(true);
   expect(await db.collection('groups').findOne({ _id: groups[2]!['_id'] })).toMatchObject({
     name: 'Other',
@@ -284,6 +284,7 @@ test('a dry run reports what would be done and changes nothing', async () => {
   const before = await dump();
   expect(await rehearseMigrations(db, silent)).toEqual([
     { number: 1, name: 'name-keys', counts: { users: 5, groups: 3, channels: 1202, alike: 4 } },
+    { number: 2, name: 'first-release', counts: { emailChanges: 0, files: 0 } },
   ]);
   expect(await dump()).toEqual(before);
 
@@ -304,16 +305,21 @@ test('a dry run reports what would be done and changes nothing', async () => {
 test('does nothing on an empty database', async () => {
   const { migrations, runs } = watched();
   expect(await rehearseMigrations(db, silent)).toEqual([]);
-  await prepareDatabase(db, silent, migrations);
-  await prepareDatabase(db, silent, migrations);
+  await prepareDatabase(db, silent, { migrations });
+  await prepareDatabase(db, silent, { migrations });
   expect(runs()).toBe(0);
-  expect(await db.collection('migrations').find().toArray()).toMatchObject([{ _id: 1, name: 'name-keys' }]);
+  expect(await db.collection('migrations').find().toArray()).toMatchObject([
+    { _id: 1, name: 'name-keys' },
+    { _id: 'schema', minimum: 1 },
+  ]);
 });
 
 test('refuses a database of a newer version', async () => {
   await prepareDatabase(db, silent);
-  await db.collection<Document & { _id: number }>('migrations').insertOne({ _id: 99, name: 'later' });
-  await expect(prepareDatabase(db, silent)).rejects.toThrow(/newer version of Parley \(migration 99\)/);
+  const migrations = db.collection<Document & { _id: number | string }>('migrations');
+  await migrations.insertOne({ _id: 99, name: 'later', kind: 'contract', version: '9.8.7' });
+  await migrations.updateOne({ _id: 'schema' }, { $set: { minimum: 99 } });
+  await expect(prepareDatabase(db, silent)).rejects.toThrow(/changed by Parley 9\.8\.7 \(migration 99\)/);
 });
 
 test('replaces an index whose definition has changed', async () => {

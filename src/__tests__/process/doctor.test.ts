@@ -258,7 +258,7 @@ describe('MongoDB', () => {
     const { db } = database;
     const prepared = await found(databaseCheck, settings(name));
     expect(prepared.slice(-2)).toEqual(['ok: no pending migrations', 'ok: no index is missing']);
-    const migrations = db.collection<{ _id: number }>('migrations');
+    const migrations = db.collection<{ _id: number | string }>('migrations');
     await migrations.deleteOne({ _id: 1 });
     await db.collection('users').dropIndex('display_search');
     expect((await found(databaseCheck, settings(name))).slice(-2)).toEqual([
@@ -266,6 +266,7 @@ describe('MongoDB', () => {
       matching('^warning: missing indexes: users.display_search '),
     ]);
     await migrations.insertOne({ _id: 999 });
+    await migrations.updateOne({ _id: 'schema' }, { $set: { minimum: 999 } });
     expect(await found(databaseCheck, settings(name))).toContainEqual(
       matching('^error: migrations: The database was changed by a newer version'),
     );

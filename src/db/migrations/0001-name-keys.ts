@@ -76,8 +76,10 @@ const FILLINGS: Filling[] = [
 export const nameKeys: Migration = {
   number: 1,
   name: 'name-keys',
+  kind: 'exclusive',
   obsoleteIndexes: {
-    users: ['username_unique', 'email_unique', 'search', 'display_name'],
+    // Not `search` of users: see db/indexes.ts.
+    users: ['username_unique', 'email_unique', 'display_name'],
     groups: ['name_unique'],
     channels: ['group_name_unique', 'name_order'],
   },
@@ -101,7 +103,7 @@ async function fill(run: MigrationRun, filling: Filling): Promise<{ filled: numb
   let alike = 0;
   let collisions = 0;
   for (;;) {
-    run.checkpoint();
+    run.checkpoint({ collection: filling.collection, changed: filled });
     const batch = await collection
       .find({ ...filling.missing, ...(last && { _id: { $gt: last } }) })
       .sort({ _id: 1 })

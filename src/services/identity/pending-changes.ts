@@ -27,11 +27,6 @@ export class PendingChanges {
   async withdrawEmailChange(userId: ObjectId): Promise<void> {
     const { users, oneTimeTokens } = this.collections;
     await users.updateOne({ _id: userId }, { $unset: { emailChange: true } });
-    // Older versions stored a change of address here.
-    await users.updateOne(
-      { _id: userId, email: { $exists: true }, pendingEmail: { $exists: true } },
-      { $unset: { pendingEmail: true } },
-    );
     await oneTimeTokens.deleteMany({ userId, kind: 'verify_email' });
   }
 }

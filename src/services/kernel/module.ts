@@ -17,6 +17,8 @@ import type { Tracing } from './tracing';
  * unavailable or the publishing node has died.
  */
 const RECHECK_MS = 10_000;
+/** The interval at which a node looks whether the last node of an older version has ended. */
+const MIGRATIONS_INTERVAL_MS = 60_000;
 
 export type Kernel = ReturnType<typeof createKernel>;
 
@@ -37,7 +39,13 @@ export function createKernel(
   const bus = new EventBus(transactions);
   const redis = redisUrl === undefined ? undefined : new RedisConnections(redisUrl, databaseName, logger);
   if (redis) lifecycle.register('Redis', redis);
-  const nodes = new NodeRegistry({ collections, clock, logger, isOnlyNode: database.isEmbedded });
+  const nodes = new NodeRegistry({
+    collections,
+    schema: database,
+    clock,
+    logger,
+    isOnlyNode: database.isEmbedded,
+  });
   lifecycle.register('node registry', nodes);
   const relay = redis && new NodeRelay(bus, redis, nodes, databaseName, logger);
   if (relay) lifecycle.register('other nodes', relay);
@@ -62,6 +70,15 @@ export function createKernel(
       run: () => nodes.renew(),
     });
   }
+  jobs.add({
+    name: 'migrations',
+    intervalMs: MIGRATIONS_INTERVAL_MS,
+    // It has just been done.
+    atStart: false,
+    // The nodes share it out by a lock of its own.
+    scope: 'node',
+    run: () => database.finishMigrations(),
+  });
   const queue = new KeyedQueue(transactions);
   telemetry.gauge(METRICS.queueWaiting).observe({ queue: 'changes' }, () => queue.size);
   return {

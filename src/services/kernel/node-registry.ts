@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Collections } from '../../db/collections';
+import { DatabaseTooNewError } from '../../db/migrations/schema-state';
+import type { Database } from '../../db/mongodb';
 import { inTime } from '../../utils/in-time';
 import type { Logger } from '../../utils/logger';
+import { VERSION } from '../../utils/version';
 import type { Clock } from './background-job';
 import type { Part } from './lifecycle';
 
@@ -20,6 +23,8 @@ const REMOVAL_TIMEOUT_MS = 1_000;
 /** The dependencies of NodeRegistry. */
 export interface NodeRegistryDeps {
   collections: Pick<Collections, 'nodes'>;
+  /** What version this node is of, and whether the database still allows it. */
+  schema: Pick<Database, 'schemaVersion' | 'assertSupported'>;
   clock: Pick<Clock, 'now'>;
   logger: Pick<Logger, 'warn'>;
   /** Whether no other process can use the database. Then there is no lease, which would keep writing to the disk. */
@@ -42,14 +47,29 @@ export class NodeRegistry implements Part {
   private heldUntil = -Infinity;
   /** Since when this node has held its lease without interruption. */
   private heldSince = -Infinity;
+  private readonly outdatedListeners = new Set<(error: Error) => void>();
 
   constructor(private readonly deps: NodeRegistryDeps) {}
 
-  /** Adds this node. */
+  /**
+   * Adds this node.
+   * @throws DatabaseTooNewError if a newer version has migrated the database meanwhile
+   */
   async start(): Promise<void> {
     if (this.deps.isOnlyNode) return;
     this.startedAt = new Date(this.deps.clock.now());
-    await this.renew();
+    await this.register();
+    // A migration that excludes this version is begun only if no such node is registered, and recorded before the nodes are
+    // read. So this node is noticed there, or notices it here.
+    await this.deps.schema.assertSupported();
+  }
+
+  /**
+   * Registers a listener for the case that a newer version has migrated the database, because this node had not renewed its
+   * lease. The node must end at once.
+   */
+  onOutdated(listener: (error: Error) => void): void {
+    this.outdatedListeners.add(listener);
   }
 
   /** Removes this node, so that others need not wait for the end of its lease. Failures are logged. */
@@ -63,8 +83,19 @@ export class NodeRegistry implements Part {
     }
   }
 
-  /** Renews the lease of this node. */
+  /** Renews the lease of this node, and checks that this version may still use the database. */
   async renew(): Promise<void> {
+    if (!this.startedAt) return;
+    await this.register();
+    try {
+      await this.deps.schema.assertSupported();
+    } catch (error) {
+      if (!(error instanceof DatabaseTooNewError)) throw error;
+      for (const listener of this.outdatedListeners) listener(error);
+    }
+  }
+
+  private async register(): Promise<void> {
     const { startedAt } = this;
     if (!startedAt) return;
     const now = this.deps.clock.now();
@@ -72,7 +103,10 @@ export class NodeRegistry implements Part {
     // The document is missing if the database was restored from a backup, or the node was suspended for long.
     await this.deps.collections.nodes.updateOne(
       { _id: this.id },
-      { $set: { aliveUntil }, $setOnInsert: { startedAt } },
+      {
+        $set: { aliveUntil },
+        $setOnInsert: { startedAt, version: VERSION, schemaVersion: this.deps.schema.schemaVersion },
+      },
       { upsert: true },
     );
     if (this.heldUntil <= now) this.heldSince = now;

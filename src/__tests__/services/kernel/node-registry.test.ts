@@ -52,9 +52,10 @@ describe('a node is alive', () => {
 describe('after an interruption of its own lease', () => {
   it('a node considers others alive until they have had the time to renew theirs', async () => {
     let now = clock.now();
-    const { collections, logger } = { ...here.context, ...here.context.database };
+    const { database, logger } = here.context;
+    const { collections } = database;
     const [one, other] = [0, 1].map(
-      () => new NodeRegistry({ collections, clock: { now: () => now }, logger }),
+      () => new NodeRegistry({ collections, schema: database, clock: { now: () => now }, logger }),
     ) as [NodeRegistry, NodeRegistry];
     await one.start();
     await other.start();
@@ -95,7 +96,13 @@ test('a context that is not started, such as that of a script, is no node', asyn
 test('the only node of an embedded store writes no lease', async () => {
   const { collections } = here.context.database;
   const { logger } = here.context;
-  const only = new NodeRegistry({ collections, clock, logger, isOnlyNode: true });
+  const only = new NodeRegistry({
+    collections,
+    schema: here.context.database,
+    clock,
+    logger,
+    isOnlyNode: true,
+  });
   await only.start();
   await only.renew();
   expect(await stored()).toEqual(ids(here));
