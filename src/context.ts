@@ -76,6 +76,7 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       nodes: kernel.nodes,
       /** Undefined without REDIS_URL. */
       relay: kernel.relay,
+      freshness: kernel.freshness,
       telemetry: kernel.telemetry,
       /** Undefined unless traces are sent. */
       tracing,

@@ -26,6 +26,7 @@ import type { MaintenanceDocument } from '../models/operations/maintenance.model
 import type { MessageEditDocument } from '../models/messages/message-edit.model';
 import type { MessageDocument } from '../models/message.model';
 import type { NodeDocument } from '../models/kernel/node.model';
+import type { RelayedEventDocument } from '../models/kernel/relayed-event.model';
 import type { NotificationDocument } from '../models/notifications/notification.model';
 import type { PreferencesDocument } from '../models/users/preferences.model';
 import type { OneTimeTokenDocument } from '../models/identity/one-time-token.model';
@@ -114,6 +115,7 @@ export interface Collections {
   accessWrites: Collection<AccessWritesDocument>;
   idempotencyKeys: Collection<IdempotencyDocument>;
   nodes: Collection<NodeDocument>;
+  relayedEvents: Collection<RelayedEventDocument>;
 }
 
 /**
@@ -166,6 +168,7 @@ export function collectionsOf(db: Db, accessWritten: Watcher): Collections {
     accessWrites: open('installation'),
     idempotencyKeys: open('idempotency_keys'),
     nodes: open('nodes'),
+    relayedEvents: open('relayed_events'),
   };
 }
 

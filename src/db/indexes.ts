@@ -7,6 +7,8 @@ const NOTIFICATION_SECONDS = 90 * 24 * 3600;
 const CALL_QUALITY_SECONDS = 90 * 24 * 3600;
 /** The document of a node that was killed is kept for an hour. */
 const DEAD_NODE_SECONDS = 3600;
+/** How long events for other nodes are kept: longer than nodes read back. */
+const RELAYED_EVENT_SECONDS = 300;
 /** Rejected join requests are kept for 30 days. */
 const REJECTION_SECONDS = 30 * 24 * 3600;
 /**
@@ -344,6 +346,7 @@ const INDEXES: Record<string, IndexDescription[]> = {
   ],
   idempotency_keys: [{ name: 'expiry', key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
   nodes: [{ name: 'expiry', key: { aliveUntil: 1 }, expireAfterSeconds: DEAD_NODE_SECONDS }],
+  relayed_events: [{ name: 'expiry', key: { at: 1 }, expireAfterSeconds: RELAYED_EVENT_SECONDS }],
 };
 
 /** The error codes for an index with the same name or the same fields and other options. */

@@ -2,6 +2,7 @@ import type { ObjectId } from 'mongodb';
 import type { AudienceChange, AudienceIndex } from '../services/access/audience-index';
 import type { DomainEvent } from '../services/kernel/domain-events';
 import type { EventBus, EventStage } from '../services/kernel/event-bus';
+import type { Freshness } from '../services/kernel/freshness';
 import type { NodeRelay } from '../services/kernel/node-relay';
 import { BROADCASTS } from './broadcasts';
 import type { Audience, SocketsOf, ToWire, WireEvent } from './broadcasts/broadcast.types';
@@ -18,6 +19,9 @@ const channelRoom = (id: ObjectId | string) => `channel:${id.toString()}`;
 /** The sockets of users who are banned from a public channel of a group that they are in. */
 const bannedRoom = (id: ObjectId | string) => `banned:${id.toString()}`;
 
+/** Events that wait until this node is fresh, at most. */
+const MAX_HELD = 10_000;
+
 const ROOM_OF = { group: groupRoom, channel: channelRoom, banned: bannedRoom } as const;
 const STAGES = ['before', 'everywhere', 'after'] as const satisfies readonly EventStage[];
 type Stage = (typeof STAGES)[number];
@@ -33,6 +37,8 @@ type Stage = (typeof STAGES)[number];
 export class Broadcaster {
   private readonly subscriptions: (() => void)[];
   private readonly order: RevisionOrder;
+  private held: (() => void)[] = [];
+  private hasDropped = false;
   private readonly socketsOf: SocketsOf = {
     user: (id) => this.idsIn(userRoom(id)),
     group: (id) => this.idsIn(groupRoom(id)),
@@ -44,6 +50,7 @@ export class Broadcaster {
     bus: EventBus,
     private readonly audiences: AudienceIndex,
     private readonly metrics: Pick<SocketMetrics, 'recordBroadcast'>,
+    private readonly freshness: Pick<Freshness, 'isFresh' | 'whenFresh'>,
     relay: Pick<NodeRelay, 'isConnected' | 'hasOthers'> | undefined,
   ) {
     this.order = new RevisionOrder(() => relay !== undefined && relay.isConnected && relay.hasOthers);
@@ -84,9 +91,13 @@ export class Broadcaster {
     if (event.type === 'session.revoked') {
       for (const socket of this.socketsIn(sessionRoom(event.sessionId))) endSocket(socket, event.reason);
     } else if (event.type === 'events.missed') {
-      // Clients whose transport closes reconnect at once, and their audiences are read again.
-      for (const socket of this.io.of('/').sockets.values()) socket.conn.close();
+      this.closeTransports();
     }
+  }
+
+  /** Clients whose transport closes reconnect at once, and their audiences are read again. */
+  private closeTransports(): void {
+    for (const socket of this.io.of('/').sockets.values()) socket.conn.close();
   }
 
   private broadcast(stage: Stage, event: DomainEvent): void {
@@ -96,13 +107,33 @@ export class Broadcaster {
       for (const wireEvent of toWire(event, this.socketsOf)) this.send(wireEvent);
     };
     const change = channelChangeOf(event);
-    if (!change) return send();
-    const channelId = change.channelId.toHexString();
     // An event that removes its audience cannot wait.
     if (stage === 'before') {
       send();
-      this.order.skip(channelId, change.revision);
-    } else this.order.pass(channelId, change.revision, send);
+      if (change) this.order.skip(change.channelId.toHexString(), change.revision);
+    } else if (change)
+      this.order.pass(change.channelId.toHexString(), change.revision, () => this.whenFresh(send));
+    else this.whenFresh(send);
+  }
+
+  /**
+   * Sends something when this node is fresh: before that, users may have lost access whom it still has in the audience.
+   * What waits is sent in order.
+   */
+  private whenFresh(send: () => void): void {
+    if (this.held.length === 0 && this.freshness.isFresh) return send();
+    if (this.held.length === 0) this.freshness.whenFresh(() => this.release());
+    if (this.held.length < MAX_HELD) this.held.push(send);
+    else this.hasDropped = true;
+  }
+
+  private release(): void {
+    const { held, hasDropped } = this;
+    this.held = [];
+    this.hasDropped = false;
+    for (const send of held) send();
+    // The clients catch up when they connect again.
+    if (hasDropped) this.closeTransports();
   }
 
   /** Sends a wire event to its audience on this node. */

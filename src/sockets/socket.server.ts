@@ -80,7 +80,7 @@ export interface SocketServer {
  * @param sessionKey the beginning of all session ids of Engine.IO, by which other processes know whose they are.
  */
 export function createSocketServer(context: Context, sessionKey?: string): SocketServer {
-  const { bus, config, logger, services, telemetry, tracing } = context;
+  const { bus, config, freshness, logger, services, telemetry, tracing } = context;
   const { corsOrigins } = config.http;
   const { backlogBytes, eventsPerSecond, pingSeconds, pongSeconds, route } = config.sockets;
   const trust = trustProxy(config.http.trustProxy);
@@ -113,7 +113,7 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIMEOUT_MS, ...options });
   io.bind(engine);
   const metrics = new SocketMetrics(telemetry);
-  const broadcaster = new Broadcaster(io, bus, services.audiences, metrics, context.relay);
+  const broadcaster = new Broadcaster(io, bus, services.audiences, metrics, freshness, context.relay);
   const gate = new EventGate(eventsPerSecond, services.connections);
   const pollResponses = new PollResponses();
   const handlers = {
@@ -202,7 +202,7 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
       if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
-    dispatchEvents(socket, lifetime, handlers, services, gate, logger, tracing);
+    dispatchEvents(socket, lifetime, handlers, { ...services, freshness }, gate, logger, tracing);
   });
 
   /** @returns false, and adds the socket to no room, if what was read in its handshake may be outdated. */

@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis';
+import { ObjectId } from 'mongodb';
 import { encodeBatch } from '../../services/kernel/relay-batch';
+import { SAMPLE_EVENTS } from '../fixtures/domain-events';
 import { createRoom, signUpAll, type Person } from '../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
 import { startTestServer, type TestServer } from '../fixtures/server';
@@ -133,6 +135,50 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
     const message = { clientMessageId: `lost-${lostId}`, body: 'Is he gone?' };
     await here.api.post(`/api/channels/${lostId}/messages`, message, ada.token);
     // He reads this one, which is published later.
+    await send(ada, `kept-${channelId}`);
+    await far.waitForMessage(({ message: { clientMessageId } }) => clientMessageId === `kept-${channelId}`);
+    expect(far.messages).toHaveLength(1);
+  });
+
+  it('nothing by a permission that ended before the event about it arrived', async () => {
+    const { groupId, channelId: lostId } = await createRoom(here.api, ada, [bob]);
+    const clients = [await connectClient(here.url, bob), await connectClient(there.url, bob)];
+    const { memberships, groups } = here.context.database.collections;
+    const group = (await groups.findOne({ _id: new ObjectId(groupId) }))!;
+    const membership = (await memberships.findOne({ groupId: group._id, userId: new ObjectId(bob.id) }))!;
+    const person = { ...SAMPLE_EVENTS['member.added'].person, _id: membership.userId };
+    await there.api.delete(`/api/groups/${groupId}/members/${bob.id}`, ada.token);
+    // As if the other node had added him before, and was slow.
+    await here.context.bus.publish({ type: 'member.added', group, membership, person });
+    const { channels } = here.context.database.collections;
+    const channel = (await channels.findOne({ _id: new ObjectId(lostId) }))!;
+    await here.context.bus.publish({
+      type: 'channel_member.added',
+      channel,
+      userId: membership.userId,
+      isNew: false,
+    });
+    for (const [index, server] of [here, there].entries()) {
+      const message = { clientMessageId: `late-${lostId}-${index}`, body: 'Is he gone?' };
+      await server.api.post(`/api/channels/${lostId}/messages`, message, ada.token);
+    }
+    await send(ada, `kept-${channelId}`);
+    for (const client of clients) {
+      await client.waitForMessage(
+        ({ message: { clientMessageId } }) => clientMessageId === `kept-${channelId}`,
+      );
+      expect(client.messages).toHaveLength(1);
+    }
+  });
+
+  it('nothing of what a dead node took away without saying so', async () => {
+    const { groupId, channelId: lostId } = await createRoom(here.api, ada, [bob]);
+    const far = await connectClient(there.url, bob);
+    const bobs = { groupId: new ObjectId(groupId), userId: new ObjectId(bob.id) };
+    await here.context.database.collections.memberships.deleteOne(bobs);
+    await there.context.bus.deliver({ type: 'node.left', nodeId: 'dead', isDead: true });
+    const message = { clientMessageId: `dead-${lostId}`, body: 'Is he gone?' };
+    await there.api.post(`/api/channels/${lostId}/messages`, message, ada.token);
     await send(ada, `kept-${channelId}`);
     await far.waitForMessage(({ message: { clientMessageId } }) => clientMessageId === `kept-${channelId}`);
     expect(far.messages).toHaveLength(1);

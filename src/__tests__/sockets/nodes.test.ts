@@ -252,7 +252,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
   });
 
   describe('without Redis', () => {
-    it('the other node detects changes by itself, and all reconnect when Redis is back', async () => {
+    it('what is done on one node still counts on the other, and all reconnect when Redis is back', async () => {
       const client = await connectClient(ada);
       const end = endOf(client);
       const bob = await signUp(here.api, 'bob');
@@ -261,17 +261,25 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
         await connectClient(bob, { reconnectionDelay: 10 }),
         await connectClient(admin),
       ];
+      const send = async (name: string, on: TestServer) => {
+        const message = { clientMessageId: `${name}-${bob.id}`, body: 'Who is here?' };
+        expect((await post(`/api/channels/${channelId}/messages`, message, admin, on)).status).toBe(201);
+        return ({ message: { clientMessageId } }: Client['messages'][number]) =>
+          clientMessageId === message.clientMessageId;
+      };
       await redis.close();
-      expect((await post('/api/auth/logout', undefined, ada)).status).toBe(204);
-      expect((await here.api.delete(`/api/groups/${groupId}/members/${bob.id}`, admin.token)).status).toBe(
-        204,
-      );
-      expect(client.socket.connected).toBe(true);
-      // As it does every ten seconds.
-      await there.context.services.sessionRecheck.run();
-      expect(await end).toBe('revoked');
+      await stays.waitForMessage(await send('before', there));
+      const [{ status }] = await Promise.all([
+        post('/api/auth/logout', undefined, ada),
+        here.api.delete(`/api/groups/${groupId}/members/${bob.id}`, admin.token),
+      ]);
+      expect(status).toBe(204);
+      // Both calls have returned.
       expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
       expect(await isLoggedIn(there.api, ada)).toEqual([false, false]);
+      await observer.waitForMessage(await send('after', there));
+      expect(await end).toBe('logged_out');
+      expect(stays.messages).toHaveLength(1);
       expect([stays, observer].map(({ socket }) => socket.connected)).toEqual([true, true]);
 
       const again = new Promise((resolve) => stays.socket.io.once('reconnect', resolve));
@@ -282,7 +290,19 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
       const message = { clientMessageId: `back-${bob.id}`, body: 'We are one again' };
       expect((await post(`/api/channels/${channelId}/messages`, message, admin, there)).status).toBe(201);
       await back.waitForMessage((received) => received.message.clientMessageId === message.clientMessageId);
-      expect(stays.messages).toEqual([]);
+      expect(stays.messages).toHaveLength(1);
+    });
+
+    it('a session that was revoked without any event ends at the next check', async () => {
+      const client = await connectClient(ada);
+      const end = endOf(client);
+      const { sessions } = here.context.database.collections;
+      const _id = new ObjectId(ada.refreshToken.split('.')[0]);
+      await sessions.updateOne({ _id }, { $set: { revokedAt: new Date() } });
+      // As it does every ten seconds.
+      await there.context.services.sessionRecheck.run();
+      expect(await end).toBe('revoked');
+      expect(await me(there.api, ada)).toMatchObject(refused(401, 'session_revoked'));
     });
   });
 });

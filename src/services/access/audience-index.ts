@@ -22,6 +22,8 @@ export interface AudienceChange {
 }
 
 interface Entry {
+  /** Whether the user is connected to this node. */
+  isLocal: boolean;
   groups: Set<string>;
   /** The group of each private channel and direct conversation, by the channel's id. */
   channels: Map<string, string | null>;
@@ -49,7 +51,14 @@ export class AudienceIndex {
   /** When the audiences of users changed, and when groups and channels lost all members. */
   private readonly changes = new RecentChanges();
 
-  constructor(bus: EventBus) {
+  /**
+   * @param readsGrants whether what a user of this node gains by an event is read from the database (`AudienceRefresh`), and
+   *   the event alone gives nothing.
+   */
+  constructor(
+    bus: EventBus,
+    private readonly readsGrants = false,
+  ) {
     bus.subscribe((event) => this.handle(event));
   }
 
@@ -74,16 +83,32 @@ export class AudienceIndex {
    */
   enter(userId: ObjectId, audiences: UserAudiences, mark: number): boolean {
     if (this.changes.changedSince(mark, keysOf(userId, audiences))) return false;
-    this.set(userId, audiences);
+    this.set(userId, audiences, true);
     return true;
   }
 
   /** Adds a user who is connected to another node, or updates their audiences, as that node has them. */
-  set(userId: ObjectId, audiences: UserAudiences): void {
+  enterRemote(userId: ObjectId, audiences: UserAudiences): void {
+    this.set(userId, audiences, false);
+  }
+
+  /** Whether the user is connected to this node, and what they gain is read from the database. */
+  readsGrantsOf(userId: ObjectId): boolean {
+    return this.readsGrants && (this.users.get(hex(userId))?.isLocal ?? false);
+  }
+
+  /** The ids of the users who are connected to this node. */
+  usersOfThisNode(): ObjectId[] {
+    return [...this.users].filter(([, { isLocal }]) => isLocal).map(([id]) => new ObjectId(id));
+  }
+
+  private set(userId: ObjectId, audiences: UserAudiences, isLocal: boolean): void {
     const key = userId.toHexString();
     const known = this.users.get(key);
     const quiet = known === undefined;
-    this.users.set(key, known ?? { groups: new Set(), channels: new Map(), banned: new Set() });
+    const entry = known ?? { isLocal, groups: new Set(), channels: new Map(), banned: new Set() };
+    entry.isLocal = isLocal;
+    this.users.set(key, entry);
     const now = {
       group: new Set(audiences.groupIds.map(hex)),
       banned: new Set(audiences.bannedFrom.map(hex)),
@@ -156,10 +181,12 @@ export class AudienceIndex {
     switch (event.type) {
       case 'group.created':
         this.recordUser(event.owner.userId);
+        if (this.readsGrantsOf(event.owner.userId)) break;
         this.change(hex(event.owner.userId), 'group', hex(event.group._id), true);
         break;
       case 'member.added':
         this.recordUser(event.membership.userId);
+        if (this.readsGrantsOf(event.membership.userId)) break;
         this.change(hex(event.membership.userId), 'group', hex(event.group._id), true);
         break;
       case 'member.removed':
@@ -178,12 +205,14 @@ export class AudienceIndex {
         break;
       case 'channel_ban.ended':
         this.recordUser(event.userId);
+        if (this.readsGrantsOf(event.userId)) break;
         this.change(hex(event.userId), 'banned', hex(event.channelId), false);
         if (event.isMember) this.enterChannel(hex(event.userId), hex(event.channelId), hex(event.groupId));
         break;
       case 'channel_member.added': {
         const { _id, groupId } = event.channel;
         this.recordUser(event.userId);
+        if (this.readsGrantsOf(event.userId)) break;
         this.enterChannel(hex(event.userId), hex(_id), groupId && hex(groupId));
         break;
       }

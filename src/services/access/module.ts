@@ -1,3 +1,4 @@
+import type { ObjectId } from 'mongodb';
 import type { AuditModule } from '../audit/module';
 import type { Kernel } from '../kernel/module';
 import { observeCaches } from '../kernel/observations';
@@ -5,6 +6,7 @@ import { Access } from './access';
 import { AccessFacts } from './access-facts';
 import { AccessVersion, type WatchedDatabase } from './access-version';
 import { AudienceIndex } from './audience-index';
+import { AudienceRefresh } from './audience-refresh';
 import { GuardedWrites } from './guarded-writes';
 import { RightsVersion } from './rights-version';
 
@@ -17,7 +19,7 @@ export function createAccess(
   { audit }: AuditModule,
   settings: { database: WatchedDatabase; groupCreation: GroupCreation },
 ) {
-  const { collections, transactions, queue, bus, lifecycle } = kernel;
+  const { collections, transactions, queue, bus, lifecycle, relay } = kernel;
   const version = new AccessVersion({ ...kernel, database: settings.database });
   lifecycle.register('version of rights', version);
   const facts = new AccessFacts(collections, transactions, () => version.current());
@@ -27,9 +29,14 @@ export function createAccess(
     pairs: facts.channels.pairs,
   });
   const access = new Access(collections, facts, audit, settings.groupCreation);
+  const audiences = new AudienceIndex(bus, relay !== undefined);
+  if (relay) {
+    const read = async (userId: ObjectId) => (await access.readable(userId)).audiences;
+    new AudienceRefresh({ ...kernel, audiences, read });
+  }
   return {
     access,
-    audiences: new AudienceIndex(bus),
+    audiences,
     writes: new GuardedWrites(transactions, access, queue, collections, facts),
     rights: new RightsVersion(bus),
   };

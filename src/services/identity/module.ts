@@ -45,7 +45,7 @@ export function createIdentity(
   const totpKey = deriveEncryptionKey(encryptionKey, 'second factor');
   const totp = new TotpService(collections, transactions, audit, totpKey, logger);
   const emails = new EmailService({ ...kernel, mail, tokens: oneTimeTokens, throttle, audit, publicUrl });
-  const cache = new SessionCache(collections, bus, recheckMs);
+  const cache = new SessionCache(collections, bus, recheckMs, kernel.freshness);
   observeCaches(kernel.telemetry, { sessions: cache.sessions, roles: cache.roles });
   const sessions = new SessionService({
     ...kernel,

@@ -4,6 +4,7 @@ import type { SessionDocument } from '../../models/identity/session.model';
 import type { GlobalRole } from '../../models/user.model';
 import { RevocableCache } from '../../utils/revocable-cache';
 import type { EventBus } from '../kernel/event-bus';
+import type { Freshness } from '../kernel/freshness';
 
 /** The most sessions, and the most users, that are cached. */
 const MAX_ENTRIES = 50_000;
@@ -21,6 +22,7 @@ export class SessionCache {
     private readonly collections: Collections,
     bus: EventBus,
     maxAgeMs: number | undefined,
+    private readonly freshness: Pick<Freshness, 'isFresh'>,
   ) {
     this.sessions = new RevocableCache(MAX_ENTRIES, maxAgeMs);
     this.roles = new RevocableCache(MAX_ENTRIES, maxAgeMs);
@@ -36,6 +38,7 @@ export class SessionCache {
 
   /** Returns a session that has neither been revoked nor expired. */
   async findSession(_id: ObjectId): Promise<SessionDocument | undefined> {
+    if (!this.freshness.isFresh) this.invalidate(_id);
     const known = await this.loadSession(_id);
     if (!known || known.expiresAt > new Date()) return known;
     // Another node may have extended the session.
@@ -46,6 +49,7 @@ export class SessionCache {
 
   /** Returns the role of a user; undefined unless the account is active. */
   async findRole(_id: ObjectId): Promise<GlobalRole | undefined> {
+    if (!this.freshness.isFresh) this.roles.delete(_id.toHexString());
     const found = await this.roles.get(_id.toHexString(), async () => {
       const user = await this.collections.users.findOne({ _id }, { projection: { role: 1, state: 1 } });
       return user?.state === 'active' ? { role: user.role } : undefined;
@@ -55,12 +59,14 @@ export class SessionCache {
 
   /** Returns a session as `findSession` does, if it is in memory. */
   recallSession(_id: ObjectId): SessionDocument | undefined {
+    if (!this.freshness.isFresh) return undefined;
     const known = this.sessions.peek(_id.toHexString());
     return known && known.expiresAt.getTime() > Date.now() ? known : undefined;
   }
 
   /** Returns the role of a user as `findRole` does, if it is in memory. */
   recallRole(_id: ObjectId): GlobalRole | undefined {
+    if (!this.freshness.isFresh) return undefined;
     return this.roles.peek(_id.toHexString())?.role;
   }
 

@@ -2,6 +2,7 @@ import type { Database } from '../../db/mongodb';
 import type { Logger } from '../../utils/logger';
 import { systemClock, type Clock } from './background-job';
 import { EventBus } from './event-bus';
+import { Freshness } from './freshness';
 import { Jobs } from './jobs';
 import { KeyedQueue } from './keyed-queue';
 import type { Lifecycle } from './lifecycle';
@@ -9,6 +10,7 @@ import { NodeRegistry, RENEWAL_MS } from './node-registry';
 import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
 import { METRICS } from './metrics';
+import { StoredEvents } from './stored-events';
 import { Telemetry } from './telemetry';
 import type { Tracing } from './tracing';
 
@@ -47,7 +49,9 @@ export function createKernel(
     isOnlyNode: database.isEmbedded,
   });
   lifecycle.register('node registry', nodes);
-  const relay = redis && new NodeRelay(bus, redis, nodes, databaseName, logger);
+  const freshness = new Freshness(redis === undefined || database.isEmbedded);
+  const stored = new StoredEvents(collections, transactions, nodes.id);
+  const relay = redis && new NodeRelay(bus, redis, nodes, stored, freshness, databaseName, logger);
   if (relay) lifecycle.register('other nodes', relay);
   const telemetry = new Telemetry();
   redis?.observe(telemetry);
@@ -99,6 +103,8 @@ export function createKernel(
     nodes,
     /** Sends events to the other nodes; undefined if this is the only node. */
     relay,
+    /** Whether what this node remembers of rights is current. */
+    freshness,
     /** Serialises the changes of each channel and each group. */
     queue,
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */

@@ -1,10 +1,13 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../utils/logger';
 import type { DomainEvent } from './domain-events';
 import type { EventBus } from './event-bus';
+import { FRESH_MS, type Freshness } from './freshness';
 import type { NodeRegistry } from './node-registry';
 import { OtherNodes } from './other-nodes';
 import type { RedisConnections } from './redis';
 import { decodeEvents, decodeHeader, encodeBatch, encodeDocument, type BatchHeader } from './relay-batch';
+import type { StoredEvents } from './stored-events';
 
 /** How long a call waits until other nodes have processed its events. */
 const CONFIRMATION_TIMEOUT_MS = 2000;
@@ -14,6 +17,15 @@ const MAX_BATCH_BYTES = 1024 * 1024;
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 /** The interval of heartbeats and of the check for silent nodes. */
 const HEARTBEAT_MS = 3000;
+/** The interval at which events are read from the database. */
+const POLL_MS = 500;
+/** How often an event that was not confirmed is stored again if the database refuses it. */
+const STORE_ATTEMPTS = 5;
+/**
+ * A node that has processed nothing for this long may have missed events: the others consider it dead when its lease has
+ * ended, and do not wait for it.
+ */
+const FORGOTTEN_MS = 5000;
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -30,8 +42,9 @@ interface Batch {
  * it has published them; those of one turn of the event loop are sent as one batch.
  *
  * An event that must have taken effect everywhere before a call returns, such as a removal, is confirmed by each node when
- * its caches and sockets are up to date. A call does not wait longer than CONFIRMATION_TIMEOUT_MS for a node that is slow
- * or disconnected.
+ * its caches and sockets are up to date. If a node that is alive does not confirm in CONFIRMATION_TIMEOUT_MS, or cannot be
+ * reached by Redis, the event is stored in the database, which all nodes read every POLL_MS, and the call waits for FRESH_MS:
+ * by then each node has read it, or knows that it is not fresh (`Freshness`).
  *
  * Redis may lose events. Batches are numbered and heartbeats repeat the last number, so each node notices that it has
  * missed some, and publishes `events.missed`: its clients connect again and catch up by `sync`. Heartbeats also show which
@@ -51,6 +64,10 @@ export class NodeRelay {
   private isSubscribed = false;
   private started = false;
   private lostBatches = 0;
+  /** The other nodes that are alive according to the database. */
+  private alive = new Set<string>();
+  private readonly stopping = new AbortController();
+  private polling: Promise<void> | undefined;
 
   /**
    * @param nodes has the id of this node, and knows who is alive when Redis does not.
@@ -60,6 +77,8 @@ export class NodeRelay {
     private readonly bus: EventBus,
     private readonly redis: RedisConnections,
     private readonly nodes: Pick<NodeRegistry, 'id' | 'alive'>,
+    private readonly stored: StoredEvents,
+    private readonly freshness: Freshness,
     installation: string,
     private readonly logger: Logger,
   ) {
@@ -91,8 +110,13 @@ export class NodeRelay {
     this.started = true;
     this.bus.connectNodes(
       (event) => this.post(event),
-      async (event) => void (await this.send(event)),
+      (event) => this.sendConfirmed(event),
     );
+    await this.readAlive();
+    // Nodes that Redis does not connect with this one learn of it by the database, at their next heartbeat.
+    if (!this.isConnected && this.alive.size > 0) await delay(HEARTBEAT_MS + POLL_MS);
+    await this.poll();
+    this.polling = this.pollRegularly();
     this.heartbeats = setInterval(() => void this.beat(), HEARTBEAT_MS);
     this.heartbeats.unref();
   }
@@ -101,7 +125,8 @@ export class NodeRelay {
   async stop(): Promise<void> {
     if (!this.started) return;
     clearInterval(this.heartbeats);
-    this.flush();
+    this.stopping.abort();
+    await this.polling;
     await this.signal({ leaving: true });
   }
 
@@ -116,6 +141,25 @@ export class NodeRelay {
    */
   send(event: DomainEvent): Promise<ReadonlySet<string>> {
     return new Promise((resolve) => this.add(event, resolve));
+  }
+
+  /** Sends an event, and resolves when it has taken effect on all nodes that are fresh. Never fails. */
+  private async sendConfirmed(event: DomainEvent): Promise<void> {
+    const bytes = encodeDocument(event);
+    const confirmed = await this.send(event);
+    if ([...this.alive, ...this.others.present].every((id) => confirmed.has(id))) return;
+    for (let attempt = 1; attempt <= STORE_ATTEMPTS; attempt++) {
+      try {
+        await this.stored.store(bytes);
+        break;
+      } catch (error) {
+        this.logger.warn(
+          { err: error, event: event.type, attempt },
+          'an event could not be stored for other nodes',
+        );
+      }
+    }
+    await delay(FRESH_MS);
   }
 
   private add(event: DomainEvent, onConfirmed?: Batch['onConfirmed'][number]): void {
@@ -203,20 +247,45 @@ export class NodeRelay {
   }
 
   private async beat(): Promise<void> {
-    await this.signal({});
-    const silent = this.others.silent();
-    if (silent.length === 0) return;
     try {
+      await this.signal({});
+      await this.readAlive();
       // Redis may be down, while they are well.
-      const alive = await this.nodes.alive();
-      for (const id of silent) if (!alive.has(id)) await this.recordLeft(id);
+      for (const id of this.others.silent()) if (!this.alive.has(id)) await this.recordLeft(id, true);
     } catch (error) {
       this.logger.warn({ err: error }, 'whether other nodes are alive could not be read');
     }
   }
 
-  private async recordLeft(id: string): Promise<void> {
-    if (this.others.remove(id)) await this.bus.deliver({ type: 'node.left', nodeId: id });
+  private async readAlive(): Promise<void> {
+    const alive = await this.nodes.alive();
+    alive.delete(this.nodes.id);
+    this.alive = alive;
+  }
+
+  private async pollRegularly(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      await delay(POLL_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      // After a failure this node is not fresh until the database answers again.
+      if (!signal.aborted) await this.poll().catch(() => undefined);
+    }
+  }
+
+  /** Delivers the events that other nodes have stored. Then this node is fresh. */
+  private async poll(): Promise<void> {
+    const startedAt = performance.now();
+    const events = await this.stored.next(this.stopping.signal);
+    const delivered = events.map((event) => this.bus.deliver(event));
+    if (this.polling && this.freshness.age > FORGOTTEN_MS)
+      delivered.push(this.bus.deliver({ type: 'events.missed' }));
+    await Promise.allSettled(delivered);
+    this.freshness.prove(startedAt);
+  }
+
+  /** @param isDead whether it has not said that it stops. */
+  private async recordLeft(id: string, isDead: boolean): Promise<void> {
+    if (this.others.remove(id)) await this.bus.deliver({ type: 'node.left', nodeId: id, isDead });
   }
 
   private async receive(channel: string, message: Buffer): Promise<void> {
@@ -244,8 +313,10 @@ export class NodeRelay {
     const effects: Promise<void>[] = [];
     if (order === 'missed')
       effects.push(this.bus.deliver({ type: 'events.missed' }), this.signal({ hello: true }));
-    if (header.leaving) effects.push(this.recordLeft(from));
-    else if (isNew || header.hello) effects.push(this.bus.deliver({ type: 'node.joined', nodeId: from }));
+    if (header.leaving) {
+      this.alive.delete(from);
+      effects.push(this.recordLeft(from, false));
+    } else if (isNew || header.hello) effects.push(this.bus.deliver({ type: 'node.joined', nodeId: from }));
     for (const event of decodeEvents(rest)) effects.push(this.bus.deliver(event));
     await Promise.all(effects);
     if (header.confirm) {

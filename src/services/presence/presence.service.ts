@@ -236,7 +236,7 @@ export class PresenceService {
       const key = userId.toHexString();
       this.remote.set(nodeId, key, status);
       // A node knows the audiences of its own users best.
-      if (status !== 'offline' && !this.users.has(key)) this.deps.audiences.set(userId, audiences);
+      if (status !== 'offline' && !this.users.has(key)) this.deps.audiences.enterRemote(userId, audiences);
       this.handleRemoteChange(key);
     }
     if (part === 'last') for (const key of this.remote.endSnapshot(nodeId)) this.handleRemoteChange(key);

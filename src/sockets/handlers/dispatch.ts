@@ -1,5 +1,6 @@
 import type { Caller } from '../../models/identity/session.model';
 import type { IdempotencyService } from '../../services/idempotency/idempotency.service';
+import type { Freshness } from '../../services/kernel/freshness';
 import type { Tracing } from '../../services/kernel/tracing';
 import type { SessionService } from '../../services/identity/session.service';
 import type { MaintenanceService } from '../../services/operations/maintenance.service';
@@ -27,6 +28,7 @@ interface DispatchServices {
   presence: PresenceService;
   timings: Timings;
   errors: RecentErrors;
+  freshness: Pick<Freshness, 'isFresh' | 'untilFresh'>;
 }
 
 /**
@@ -65,6 +67,11 @@ export function dispatchEvents(
       let result: Ack<unknown>;
       try {
         gate.admit(socket);
+        if (!services.freshness.isFresh) {
+          await services.freshness.untilFresh();
+          // The socket may have been closed by what this node has learned meanwhile.
+          if (!socket.connected) return;
+        }
         const work = () => handle(handlers, services, socket, source, event, payload);
         result = await (tracing ? tracing.run(`socket ${name}`, {}, work, true) : work());
       } catch (error) {
