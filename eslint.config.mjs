@@ -59,6 +59,12 @@ export default tseslint.config(
     },
   },
   {
+    files: ['deploy/health-check.mjs'],
+    languageOptions: { globals: { AbortSignal: 'readonly', fetch: 'readonly', setTimeout: 'readonly' } },
+  },
+  // mongosh runs it.
+  { files: ['deploy/compose/mongodb-init.js'], languageOptions: { globals: { db: 'readonly' } } },
+  {
     files: ['client/call-page/*.mjs'],
     languageOptions: {
       globals: Object.fromEntries(
