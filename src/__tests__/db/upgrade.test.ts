@@ -3,7 +3,12 @@ import supertest from 'supertest';
 import type { Db, Document, IndexDescriptionInfo } from 'mongodb';
 import { connectDatabase, openDatabase, type Connection } from '../../db/mongodb';
 import { cleanUp, runScript, temporaryFolder } from '../fixtures/process';
-import { copyFirstReleaseUploads, firstReleaseSite, restoreFirstRelease } from '../fixtures/release-010';
+import {
+  copyFirstReleaseUploads,
+  firstReleaseLines,
+  firstReleaseSite,
+  restoreFirstRelease,
+} from '../fixtures/release-010';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect } from '../fixtures/sockets';
 import { codeOf } from '../fixtures/totp';
@@ -245,4 +250,14 @@ test('the indexes are those of a new database', async () => {
     await fresh.db.dropDatabase();
     await fresh.close();
   }
+});
+
+test('version 0.1.0, which knows no migrations, cannot start on the migrated database', async () => {
+  // It creates its indexes when it starts, and ends if that fails.
+  const indexes = firstReleaseLines().flatMap(
+    ({ collection, index }) => (collection === 'users' && index) || [],
+  );
+  await expect(db.collection('users').createIndexes(indexes)).rejects.toThrow(
+    /same name as the requested index/,
+  );
 });
