@@ -26,9 +26,10 @@ export function createInsightController({ statistics, diagnostics, exports }: In
     },
     slowest: async ({ caller, query }: CallerRequest<{ query: SlowestQuery }>) =>
       reply(200, { endpoints: await diagnostics.slowest(caller, query.limit) }),
-    errors: ({ caller }: CallerRequest) =>
-      Promise.resolve(reply(200, { errors: diagnostics.recentErrors(caller) })),
-    jobs: ({ caller }: CallerRequest) => Promise.resolve(reply(200, { jobs: diagnostics.jobs(caller) })),
+    nodes: async ({ caller }: CallerRequest) => reply(200, { nodes: await diagnostics.nodes(caller) }),
+    errors: async ({ caller }: CallerRequest) =>
+      reply(200, { errors: await diagnostics.recentErrors(caller) }),
+    jobs: async ({ caller }: CallerRequest) => reply(200, { jobs: await diagnostics.jobs(caller) }),
     exportUsers: async ({ caller }: CallerRequest) => replyRecords(await exports.users(caller)),
     exportGroups: async ({ caller }: CallerRequest) => replyRecords(await exports.groups(caller)),
     exportChannels: async ({ caller }: CallerRequest) => replyRecords(await exports.channels(caller)),

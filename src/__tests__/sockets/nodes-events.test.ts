@@ -111,19 +111,22 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
   });
 
   it('the presence of users, who are online as long as one node has a device of them', async () => {
+    // Nobody has seen her before.
+    const { carol } = await signUpAll(here.api, 'carol');
+    const room = await createRoom(here.api, ada, [carol]);
     const observers = [await connectClient(here.url, ada), await connectClient(there.url, ada)];
-    const [near, far] = [await connectClient(here.url, bob), await connectClient(there.url, bob)];
-    await Promise.all(observers.map((each) => until(() => statusesOf(each, bob).at(-1) === 'online')));
+    const [near, far] = [await connectClient(here.url, carol), await connectClient(there.url, carol)];
+    await Promise.all(observers.map((each) => until(() => statusesOf(each, carol).at(-1) === 'online')));
     near.close();
-    await until(() => here.context.services.connections.connectionsOf(bob.id).length === 0);
-    for (const server of [here, there]) expect(await presenceOf(bob, server, ada)).toBe('online');
+    await until(() => here.context.services.connections.connectionsOf(carol.id).length === 0);
+    for (const server of [here, there]) expect(await presenceOf(carol, server, ada)).toBe('online');
     for (const server of [here, there]) {
-      expect((await presentIn(channelId, server)).sort()).toEqual([ada.id, bob.id].sort());
+      expect((await presentIn(room.channelId, server)).sort()).toEqual([ada.id, carol.id].sort());
     }
     far.close();
-    await Promise.all(observers.map((each) => until(() => statusesOf(each, bob).at(-1) === 'offline')));
-    for (const each of observers) expect(statusesOf(each, bob)).toEqual(['online', 'offline']);
-    for (const server of [here, there]) expect(await presenceOf(bob, server, ada)).toBe('offline');
+    await Promise.all(observers.map((each) => until(() => statusesOf(each, carol).at(-1) === 'offline')));
+    for (const each of observers) expect(statusesOf(each, carol)).toEqual(['online', 'offline']);
+    for (const server of [here, there]) expect(await presenceOf(carol, server, ada)).toBe('offline');
   });
 
   it('nothing of a channel that they lose while they are connected to the other node', async () => {
@@ -193,6 +196,35 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
     await observer.waitFor('presence:changed', ({ online }) => online.includes(bob.id));
     await third.close();
     await observer.waitFor('presence:changed', ({ offline }) => offline.includes(bob.id));
+  });
+
+  it('nothing, but a super admin sees them: nodes, connections, errors, jobs and counts of all nodes', async () => {
+    const get = async (path: string, query = {}) =>
+      (await here.api.get(`/api/admin/${path}`, ada.token, query)).body;
+    const clients = [await connectClient(here.url, bob), await connectClient(there.url, bob)];
+    const ids = [here, there].map(({ context }) => context.nodes.id).sort();
+    const { nodes } = await get('nodes');
+    expect(nodes.map(({ nodeId }: { nodeId: string }) => nodeId)).toEqual(ids);
+    expect(nodes.find(({ isThis }: { isThis: boolean }) => isThis).nodeId).toBe(here.context.nodes.id);
+    for (const { state } of nodes) {
+      expect(state).toMatchObject({ pid: process.pid, users: 1, connections: 1, redis: 'ok', fresh: true });
+    }
+    const { users, total } = await get('connections', { userId: bob.id });
+    expect(users).toHaveLength(1);
+    expect(users[0].connections.map(({ nodeId }: { nodeId: string }) => nodeId).sort()).toEqual(ids);
+    expect(total).toEqual({ users: 2, connections: 2 });
+    expect((await get('stats')).statistics.online).toEqual(total);
+    for (const { api } of [here, there]) {
+      await api.post('/api/auth/login', { identifier: 'nobody', password: 'wrong password' });
+    }
+    const { errors } = await get('errors');
+    expect(errors.filter(({ code }: { code: string }) => code === 'invalid_credentials')).toMatchObject([
+      { count: 2 },
+    ]);
+    const { jobs } = await get('jobs');
+    const retention = jobs.filter(({ name }: { name: string }) => name === 'retention');
+    expect(retention.map(({ nodeId }: { nodeId: string }) => nodeId)).toEqual(ids);
+    for (const client of clients) client.close();
   });
 
   it('an order to reconnect when events have been lost', async () => {

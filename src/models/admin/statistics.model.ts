@@ -62,9 +62,9 @@ export const statisticsSchema = z
     storage: z
       .strictObject({ files: count, bytes: count, measuredAt: timestampOut })
       .meta({ description: 'The stored uploads, measured at most ten minutes ago.' }),
-    online: z
-      .strictObject({ users: count, connections: count })
-      .meta({ description: 'Counted on the node that answers.' }),
+    online: z.strictObject({ users: count, connections: count }).meta({
+      description: 'On all nodes. A user who is connected to several nodes counts on each of them.',
+    }),
     series: z.strictObject({
       step: z.enum(STEPS),
       countedTo: timestampOut.meta({

@@ -5,12 +5,43 @@ import { ERROR_CODES } from '../kernel/error.model';
 export const slowestQuery = z.strictObject({ limit: limitSchema(20, 200) });
 export type SlowestQuery = z.output<typeof slowestQuery>;
 
+const nodeIdOut = z.string().meta({ description: 'The id of the node, which is new at each start.' });
+
+/** A process of Parley. What it says of itself is null if it has not answered within two seconds. */
+const nodeSchema = z
+  .strictObject({
+    nodeId: nodeIdOut,
+    isThis: z.boolean().meta({ description: 'Whether it is the node that answers this request.' }),
+    state: z
+      .strictObject({
+        host: z.string(),
+        pid: z.number().int(),
+        version: z.string(),
+        startedAt: timestampOut,
+        users: z.number().int().meta({ description: 'The users who are connected to it.' }),
+        connections: z.number().int(),
+        redis: z
+          .enum(['ok', 'failed'])
+          .nullable()
+          .meta({ description: 'Whether it reaches Redis; null without REDIS_URL.' }),
+        fresh: z.boolean().meta({
+          description: 'Whether it knows of all rights that ended on other nodes; if not, it sends nothing.',
+        }),
+      })
+      .nullable(),
+  })
+  .meta({ id: 'Node' });
+export type NodeReport = z.output<typeof nodeSchema>;
+export type NodeState = NonNullable<NodeReport['state']>;
+export const nodesReply = z.strictObject({ nodes: z.array(nodeSchema) });
+
 const duration = z.number().meta({ description: 'Milliseconds; at most 5% too high.' });
 export const slowestReply = z.strictObject({
   endpoints: z.array(
     z
       .strictObject({
         name: z.string().meta({ description: 'The route or socket event.' }),
+        nodeId: nodeIdOut,
         count: z.number().int().meta({ description: 'The number of calls since the start of the process.' }),
         p50: duration,
         p95: duration,
@@ -36,13 +67,14 @@ const errorGroupSchema = z
   .meta({ id: 'ErrorGroup' });
 export type ErrorGroup = z.output<typeof errorGroupSchema>;
 
-/** The recent errors in groups, of which the server keeps at most 200. */
+/** The recent errors in groups, of which each node keeps at most 200. */
 export const errorsReply = z.strictObject({ errors: z.array(errorGroupSchema) });
 
 /** How a background job is doing since the start of the process. */
 const jobStatusSchema = z
   .strictObject({
     name: z.string(),
+    nodeId: nodeIdOut,
     scope: z
       .enum(['node', 'cluster'])
       .meta({ description: '`node`: every node runs it. `cluster`: one node does the work of all.' }),
@@ -68,7 +100,8 @@ const jobStatusSchema = z
     lastDurationMs: z.number().nullable(),
   })
   .meta({ id: 'BackgroundJob' });
-export type JobStatus = z.output<typeof jobStatusSchema>;
+export type NodeJobStatus = z.output<typeof jobStatusSchema>;
+export type JobStatus = Omit<NodeJobStatus, 'nodeId'>;
 export const jobsReply = z.strictObject({ jobs: z.array(jobStatusSchema) });
 
 export const connectionsQuery = pageQuery.extend({ userId: idSchema.optional() });
@@ -81,6 +114,7 @@ export const connectedUserSchema = z
     connections: z.array(
       z.strictObject({
         id: z.string(),
+        nodeId: nodeIdOut,
         sessionId: idOut,
         address: z.string(),
         userAgent: z.string(),
@@ -93,7 +127,9 @@ export type ConnectedUser = z.output<typeof connectedUserSchema>;
 export const connectionsReply = z.strictObject({
   users: z.array(connectedUserSchema),
   nextCursor: nextCursorOut,
-  total: z.strictObject({ users: z.number().int(), connections: z.number().int() }),
+  total: z
+    .strictObject({ users: z.number().int(), connections: z.number().int() })
+    .meta({ description: 'Of all nodes. A user who is connected to several nodes counts on each of them.' }),
 });
 
 export const exportMessagesQuery = z.strictObject({

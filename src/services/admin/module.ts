@@ -39,7 +39,7 @@ export function createAdmin(kernel: Kernel, needs: Needs) {
   const { accounts } = needs.accounts;
   const { channels, channelMembership, channelCounts: counts } = needs.channels;
   const { groupLifecycle, groupMembers: members } = needs.groups;
-  const { connections } = needs.operations;
+  const { diagnostics } = needs.operations;
   const adminUsers = new AdminUserService(collections, access, bus);
   const hourlyCounts = new HourlyCounts(collections, transactions);
   jobs.add({
@@ -75,7 +75,7 @@ export function createAdmin(kernel: Kernel, needs: Needs) {
       access,
       hourlyCounts,
       needs.files.storageUsage,
-      connections,
+      diagnostics,
     ),
     exports: new ExportService(collections, access, counts, audit),
     permissions: new PermissionService(access, users),

@@ -11,7 +11,7 @@ import type { Caller } from '../../models/identity/session.model';
 import { USER_STATES, type UserState } from '../../models/user.model';
 import type { Access } from '../access/access';
 import type { HourlyCounts } from './hourly-counts';
-import type { LiveConnections } from '../operations/live-connections';
+import type { DiagnosticsService } from '../operations/diagnostics.service';
 import type { StorageUsage } from '../files/storage-usage';
 
 /** The length of each step. Days begin at midnight UTC. */
@@ -24,14 +24,14 @@ export class StatisticsService {
     private readonly access: Access,
     private readonly hourly: HourlyCounts,
     private readonly storage: StorageUsage,
-    private readonly connections: Pick<LiveConnections, 'users' | 'sockets'>,
+    private readonly diagnostics: Pick<DiagnosticsService, 'online'>,
   ) {}
 
   /** @throws AppError forbidden */
   async get(caller: Caller, query: StatisticsQuery): Promise<Statistics> {
     this.access.requireSuperAdmin(caller);
     const { groups, channels, messages, videoCalls } = this.collections;
-    const [users, groupCount, channelCount, messageCount, callCount, openCalls, storage, series] =
+    const [users, groupCount, channelCount, messageCount, callCount, openCalls, storage, online, series] =
       await Promise.all([
         this.usersByState(),
         // From the metadata of the collections: exact except for concurrent writes.
@@ -41,6 +41,7 @@ export class StatisticsService {
         videoCalls.estimatedDocumentCount(),
         videoCalls.countDocuments({ open: true }),
         this.storage.get(),
+        this.diagnostics.online(),
         this.series(query),
       ]);
     return {
@@ -51,7 +52,7 @@ export class StatisticsService {
       messages: messageCount,
       videoCalls: { total: callCount, open: openCalls },
       storage: { ...storage, measuredAt: storage.measuredAt.toISOString() },
-      online: { users: this.connections.users, connections: this.connections.sockets },
+      online,
       series,
     };
   }

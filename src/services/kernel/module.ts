@@ -6,6 +6,7 @@ import { Freshness } from './freshness';
 import { Jobs } from './jobs';
 import { KeyedQueue } from './keyed-queue';
 import type { Lifecycle } from './lifecycle';
+import { NodeQuestions } from './node-questions';
 import { NodeRegistry, RENEWAL_MS } from './node-registry';
 import { NodeRelay } from './node-relay';
 import { RedisConnections } from './redis';
@@ -53,6 +54,8 @@ export function createKernel(
   const stored = new StoredEvents(collections, transactions, nodes.id);
   const relay = redis && new NodeRelay(bus, redis, nodes, stored, freshness, databaseName, logger);
   if (relay) lifecycle.register('other nodes', relay);
+  const questions = new NodeQuestions(redis, nodes.id, databaseName, logger);
+  lifecycle.register('questions of other nodes', questions);
   const telemetry = new Telemetry();
   redis?.observe(telemetry);
   let commandsStarted = 0;
@@ -103,6 +106,8 @@ export function createKernel(
     nodes,
     /** Sends events to the other nodes; undefined if this is the only node. */
     relay,
+    /** Asks all nodes for what they have in memory. */
+    questions,
     /** Whether what this node remembers of rights is current. */
     freshness,
     /** Serialises the changes of each channel and each group. */

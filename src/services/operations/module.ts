@@ -15,7 +15,7 @@ import { Timings } from './timings';
 export type OperationsModule = ReturnType<typeof createOperations>;
 
 export function createOperations(
-  { collections, transactions, bus, lifecycle, jobs, telemetry, logger, redis, databaseName }: Kernel,
+  kernel: Kernel,
   { audit }: AuditModule,
   { access }: AccessModule,
   { users }: UsersModule,
@@ -26,6 +26,7 @@ export function createOperations(
     minimumClientVersions: ReadonlyMap<string, string>;
   },
 ) {
+  const { collections, transactions, bus, lifecycle, telemetry, logger, redis, databaseName } = kernel;
   const throttle = new ThrottleService(settings.throttle.enabled, redis?.commands, databaseName);
   const mail = new MailService(settings.mail, transactions, logger);
   const maintenance = new MaintenanceService(collections, transactions, access, audit, bus);
@@ -46,6 +47,6 @@ export function createOperations(
     peers: new LiveConnections(settings.connectionsPerUser, 'peerjs', telemetry),
     timings,
     errors,
-    diagnostics: new DiagnosticsService(access, users, connections, timings, errors, jobs),
+    diagnostics: new DiagnosticsService({ ...kernel, access, users, live: connections, timings, errors }),
   };
 }
