@@ -349,4 +349,42 @@ export const METRICS = {
     help: 'Lost connections to Redis and failed attempts to connect.',
     labels: [],
   },
+
+  nodes: {
+    kind: 'gauge',
+    name: 'parley_nodes',
+    help: 'The nodes that this one hears of, with itself. This and the following are absent without REDIS_URL.',
+    labels: [],
+  },
+  nodeFresh: {
+    kind: 'gauge',
+    name: 'parley_node_fresh',
+    help: 'Whether the node knows of all rights that ended on other nodes: 1, or 0 while it sends no events to clients.',
+    labels: [],
+  },
+  relayedEvents: {
+    kind: 'counter',
+    name: 'parley_relayed_events_total',
+    help: 'Domain events that were sent to the other nodes, and received from them.',
+    labels: ['direction'],
+  },
+  relayLosses: {
+    kind: 'counter',
+    name: 'parley_relay_losses_total',
+    help: 'Batches of events that could not be sent to Redis (sent), or were missing (received): then all clients reconnect.',
+    labels: ['direction'],
+  },
+  relayStored: {
+    kind: 'counter',
+    name: 'parley_relay_stored_events_total',
+    help: 'Events that a node did not confirm in time, and that were passed on through the database.',
+    labels: [],
+  },
+  relayConfirmations: {
+    kind: 'histogram',
+    name: 'parley_relay_confirmation_duration_seconds',
+    help: 'Time until the other nodes have confirmed a batch of events, or the time limit.',
+    labels: [],
+    buckets: SECONDS,
+  },
 } as const satisfies Record<string, MetricDefinition>;

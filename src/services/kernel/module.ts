@@ -58,6 +58,7 @@ export function createKernel(
   lifecycle.register('questions of other nodes', questions);
   const telemetry = new Telemetry();
   redis?.observe(telemetry);
+  relay?.observe(telemetry);
   let commandsStarted = 0;
   telemetry.counter(METRICS.commands).observe({}, () => commandsStarted);
   const commandDurations = telemetry.histogram(METRICS.commandDurations);

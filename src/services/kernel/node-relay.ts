@@ -3,11 +3,13 @@ import type { Logger } from '../../utils/logger';
 import type { DomainEvent } from './domain-events';
 import type { EventBus } from './event-bus';
 import { FRESH_MS, type Freshness } from './freshness';
+import { METRICS } from './metrics';
 import type { NodeRegistry } from './node-registry';
 import { OtherNodes } from './other-nodes';
 import type { RedisConnections } from './redis';
 import { decodeEvents, decodeHeader, encodeBatch, encodeDocument, type BatchHeader } from './relay-batch';
 import type { StoredEvents } from './stored-events';
+import type { Telemetry } from './telemetry';
 
 /** How long a call waits until other nodes have processed its events. */
 const CONFIRMATION_TIMEOUT_MS = 2000;
@@ -63,7 +65,9 @@ export class NodeRelay {
   private heartbeats: NodeJS.Timeout | undefined;
   private isSubscribed = false;
   private started = false;
-  private lostBatches = 0;
+  private readonly counts = { sent: 0, received: 0, unsent: 0, missed: 0, stored: 0 };
+  /** Receives how long each confirmation took, in milliseconds. */
+  private onConfirmation: (milliseconds: number) => void = () => undefined;
   /** The other nodes that are alive according to the database. */
   private alive = new Set<string>();
   private readonly stopping = new AbortController();
@@ -93,6 +97,22 @@ export class NodeRelay {
   /** Whether another node is known to be there. */
   get hasOthers(): boolean {
     return this.others.present.length > 0;
+  }
+
+  /** Adds what it sends and receives to the metrics. */
+  observe(telemetry: Telemetry): void {
+    const { counts } = this;
+    telemetry.gauge(METRICS.nodes).observe({}, () => this.others.present.length + 1);
+    telemetry.gauge(METRICS.nodeFresh).observe({}, () => Number(this.freshness.isFresh));
+    const events = telemetry.counter(METRICS.relayedEvents);
+    events.observe({ direction: 'sent' }, () => counts.sent);
+    events.observe({ direction: 'received' }, () => counts.received);
+    const losses = telemetry.counter(METRICS.relayLosses);
+    losses.observe({ direction: 'sent' }, () => counts.unsent);
+    losses.observe({ direction: 'received' }, () => counts.missed);
+    telemetry.counter(METRICS.relayStored).observe({}, () => counts.stored);
+    const confirmations = telemetry.histogram(METRICS.relayConfirmations);
+    this.onConfirmation = (milliseconds) => confirmations.record({}, milliseconds / 1000);
   }
 
   /** Connects to the other nodes. While Redis cannot be reached, the server works without them. */
@@ -151,6 +171,7 @@ export class NodeRelay {
     for (let attempt = 1; attempt <= STORE_ATTEMPTS; attempt++) {
       try {
         await this.stored.store(bytes);
+        this.counts.stored++;
         break;
       } catch (error) {
         this.logger.warn(
@@ -203,6 +224,7 @@ export class NodeRelay {
       confirmed.add(node);
       if (confirmed.size >= expected) finish();
     });
+    const startedAt = performance.now();
     const timeout = setTimeout(() => {
       this.logger.warn({ confirmed: confirmed.size, expected }, 'another node has not confirmed in time');
       finish();
@@ -213,6 +235,7 @@ export class NodeRelay {
       if (subscribers === undefined) return NOBODY;
       expected = subscribers;
       if (confirmed.size < expected) await all;
+      this.onConfirmation(performance.now() - startedAt);
     } finally {
       clearTimeout(timeout);
       this.unconfirmed.delete(number);
@@ -224,14 +247,15 @@ export class NodeRelay {
   private async publish(header: BatchHeader, events: readonly Uint8Array[]): Promise<number | undefined> {
     const message = encodeBatch(header, events);
     if (!this.redis.isReady || this.unsentBytes + message.length > MAX_UNSENT_BYTES) {
-      this.lostBatches++;
+      this.counts.unsent++;
       return undefined;
     }
     this.unsentBytes += message.length;
+    this.counts.sent += events.length;
     try {
       return await this.redis.commands.publish(this.channel, message);
     } catch (error) {
-      this.lostBatches++;
+      this.counts.unsent++;
       this.logger.warn({ err: error }, 'events could not be sent to other nodes');
       return undefined;
     } finally {
@@ -311,13 +335,17 @@ export class NodeRelay {
     const { order, isNew } = this.others.record(from, number, rest.length > 0);
     if (order === 'repeated') return;
     const effects: Promise<void>[] = [];
-    if (order === 'missed')
+    if (order === 'missed') {
+      this.counts.missed++;
       effects.push(this.bus.deliver({ type: 'events.missed' }), this.signal({ hello: true }));
+    }
     if (header.leaving) {
       this.alive.delete(from);
       effects.push(this.recordLeft(from, false));
     } else if (isNew || header.hello) effects.push(this.bus.deliver({ type: 'node.joined', nodeId: from }));
-    for (const event of decodeEvents(rest)) effects.push(this.bus.deliver(event));
+    const events = decodeEvents(rest);
+    this.counts.received += events.length;
+    for (const event of events) effects.push(this.bus.deliver(event));
     await Promise.all(effects);
     if (header.confirm) {
       await this.redis.commands.publish(this.confirmationsFor(from), `${number} ${this.nodes.id}`);

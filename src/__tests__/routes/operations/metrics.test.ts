@@ -113,11 +113,24 @@ async function useEverything(server: TestServer): Promise<string[]> {
   return [ada.id, bruno.id, ada.username, channelId, groupId, caller.callId, 'private words', '127.0.0.1'];
 }
 
+/** Metrics that exist only with Redis. */
+const WITH_REDIS = [
+  METRICS.redisConnected,
+  METRICS.redisPings,
+  METRICS.redisFailures,
+  METRICS.nodes,
+  METRICS.nodeFresh,
+  METRICS.relayedEvents,
+  METRICS.relayLosses,
+  METRICS.relayStored,
+  METRICS.relayConfirmations,
+];
+
 /** Metrics of what this test does not cause. */
 const NOT_CAUSED = new Set<string>([
   METRICS.batchRetries.name,
   METRICS.connectionsEnded.name,
-  ...(HAS_REDIS ? [] : [METRICS.redisConnected.name, METRICS.redisPings.name, METRICS.redisFailures.name]),
+  ...(HAS_REDIS ? [] : WITH_REDIS.map(({ name }) => name)),
 ]);
 
 describe('under traffic', () => {
