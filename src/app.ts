@@ -5,6 +5,7 @@ import type { Context } from './context';
 import { requireAdministrator } from './middleware/admin.middleware';
 import { disableCaching } from './middleware/cache.middleware';
 import { admitClient } from './middleware/client.middleware';
+import { compressAnswers } from './middleware/compression.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
 import { handleIdempotencyKeys } from './middleware/idempotency.middleware';
 import { recordErrors, recordTimings, routeOf } from './middleware/observe.middleware';
@@ -56,8 +57,10 @@ export function createApp(context: Context, parts: Record<string, express.Reques
     );
   }
   app.use(express.json({ limit: MAX_BODY_BYTES }));
+  const compress = config.http.compression ? compressAnswers() : undefined;
   app.use(
     mountRoutes(apiRoutes(context, VERSION), {
+      compress,
       admit: (requirements) => admitClient(services, requirements),
       administrator: requireAdministrator(services.access),
       limit: limitCalls(services.throttle),
@@ -65,7 +68,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
       receive: (spec) => receiveUpload(spec, services.temporaryUploads),
     }),
   );
-  app.use(apiDocsPage());
+  app.use(apiDocsPage(compress));
   const { metrics } = config;
   // Strangers reach this listener, so there are no metrics on it without a token.
   if (metrics.token !== undefined && !metrics.listener)

@@ -69,6 +69,7 @@ const settingsSchema = z.object({
   MAIL_FROM: z.string().min(3).default('Parley <parley@localhost>'),
   CORS_ORIGINS: origins.default([]),
   TRUST_PROXY: trustProxy.default(false),
+  COMPRESSION: flag.default(false),
   MIN_CLIENT_VERSIONS: minimumVersions.default(new Map()),
   PEERJS_ENABLED: flag.default(true),
   PEERJS_CONNECTIONS: wholeNumber(1, 100_000).default(5000),
@@ -97,6 +98,8 @@ export interface Config {
     /** The origins of browser clients that may call the API; empty for the same origin only. */
     corsOrigins: string[];
     trustProxy: boolean | number | string;
+    /** Whether answers are compressed for clients that accept it. */
+    compression: boolean;
   };
   dataDir: string;
   /** The folder of uploaded avatars, images and files. */
@@ -274,6 +277,7 @@ function toConfig(settings: Settings, environment: Environment, installation: In
       publicUrl: settings.PUBLIC_URL?.replace(/\/+$/, ''),
       corsOrigins: settings.CORS_ORIGINS,
       trustProxy: settings.TRUST_PROXY,
+      compression: settings.COMPRESSION,
     },
     dataDir: installation.dataDir,
     uploadDir: installation.uploads.folder,

@@ -1,5 +1,4 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express';
-import { once } from 'node:events';
 import type { z } from 'zod';
 import type { CallerRequest, PublicRequest } from '../controllers/controller.types';
 import type { BodyReply, FileReply, RecordsReply, Reply } from '../controllers/reply';
@@ -37,6 +36,11 @@ export interface ApiRoute extends ClientRequirements {
   replies: ReplySpecs;
   /** The header `Cache-Control` of successful answers, if caches may store them; `no-store` by default. */
   cacheControl?: string;
+  /**
+   * Set if the answer has a secret, such as a token, a ticket or the code of an invite. It is not compressed: its length
+   * would tell somebody who can see the traffic, and put text into the answer, how much of the text is like the secret.
+   */
+  answersSecret?: true;
   /** Set for a `post` without side effects. */
   reads?: true;
   /** How the answer to a write is stored under its Idempotency-Key; `atomic` by default. */
@@ -130,8 +134,15 @@ export function publicRoute<
   return { ...route, authenticated: false } as ApiRoute;
 }
 
+/** Whether the answers of a route may be compressed. Parts of files can be requested, so files are sent as they are. */
+export function isCompressible({ answersSecret, replies }: ApiRoute): boolean {
+  return !answersSecret && Object.values(replies).every(({ file }) => file === undefined);
+}
+
 /** The middleware that routes need before their controllers. */
 export interface Guards {
+  /** Compresses answers; undefined if that is switched off. */
+  compress: RequestHandler | undefined;
   /** Checks what the route requires of its clients. */
   admit: (requirements: ClientRequirements) => RequestHandler[];
   /** For routes of the administration, after `admit`. */
@@ -144,18 +155,20 @@ export interface Guards {
   receive: (spec: UploadSpec) => RequestHandler;
 }
 
-/** Mounts routes: guards, validation, throttle, upload, controller and answer, in this order. */
+/** Mounts routes: compression, guards, validation, throttle, upload, controller and answer, in this order. */
 export function mountRoutes(
   routes: readonly ApiRoute[],
-  { admit, administrator, limit, runIdempotently, receive }: Guards,
+  { compress, admit, administrator, limit, runIdempotently, receive }: Guards,
 ): Router {
   const router = Router();
   for (const route of routes) {
+    const compressions = compress && isCompressible(route) ? [compress] : [];
     const guards = [...admit(route), ...(isAdministration(route) ? [administrator] : [])];
     const limits = route.throttle ? [limit(route.throttle)] : [];
     const uploads = route.upload ? [receive(route.upload)] : [];
     router[route.method](
       route.path,
+      ...compressions,
       ...guards,
       validate(route),
       ...limits,
@@ -212,21 +225,24 @@ function disconnectSignal(response: Response): AbortSignal {
   return controller.signal;
 }
 
+/** How much of an NDJSON body is sent at once, in characters. Compressing each record by itself would take much longer. */
+const RECORDS_LENGTH = 16 * 1024;
+
 /** Sends one NDJSON record per item, no faster than the client reads them. */
 async function sendRecords(items: AsyncIterable<unknown>, response: Response): Promise<void> {
+  // One listener for the whole answer, which may wait thousands of times: with compression, listeners of `drain` are added
+  // to another stream, and `once` would not remove them there.
+  let wake: () => void = () => undefined;
+  for (const event of ['drain', 'close']) response.on(event, () => wake());
+  let waiting = '';
   for await (const item of items) {
     if (response.destroyed) return;
-    if (!response.write(`${JSON.stringify(item)}\n`)) await drained(response);
+    waiting += `${JSON.stringify(item)}\n`;
+    if (waiting.length < RECORDS_LENGTH) continue;
+    const read = new Promise<void>((resolve) => (wake = resolve));
+    const isFull = !response.write(waiting);
+    waiting = '';
+    if (isFull && !response.destroyed) await read;
   }
-  response.end();
-}
-
-/** Resolves when the client has read what was written, or has disconnected. */
-async function drained(response: Response): Promise<void> {
-  // The listener of the other event must be removed, because an answer may have to wait thousands of times.
-  const listeners = new AbortController();
-  const { signal } = listeners;
-  await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]).finally(() =>
-    listeners.abort(),
-  );
+  response.end(waiting);
 }

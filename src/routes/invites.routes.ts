@@ -21,6 +21,7 @@ export function inviteRoutes(service: InviteService): ApiRoute[] {
       method: 'post',
       path: '/api/groups/:groupId/invites',
       operationId: 'createInvite',
+      answersSecret: true,
       tag,
       summary:
         'Create an invite code, or invite a single user. Requires the role admin in the group, and a higher role than the one that the invite assigns.',

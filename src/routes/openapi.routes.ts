@@ -57,11 +57,15 @@ export function openApiRoute(document: () => Record<string, unknown>): ApiRoute 
   });
 }
 
-/** The page that shows the document. It consists of static files, so it is not a route of the API. */
-export function apiDocsPage(): Router {
+/**
+ * The page that shows the document. It consists of static files, so it is not a route of the API.
+ * @param compress compresses answers.
+ */
+export function apiDocsPage(compress?: RequestHandler): Router {
   const router = Router();
   router.use(
     API_DOCS_PATH,
+    ...(compress ? [compress] : []),
     allowCaching,
     swaggerUi.serve,
     swaggerUi.setup(undefined, { swaggerOptions: { url: OPENAPI_PATH } }),

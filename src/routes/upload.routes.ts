@@ -59,6 +59,7 @@ export function uploadRoutes(services: UploadServices): ApiRoute[] {
       method: 'post',
       path: '/api/upload/links',
       operationId: 'linkAttachments',
+      answersSecret: true,
       tag,
       summary:
         'Get temporary URLs of files for elements such as `<img>`, which send no token. They are valid for some minutes and bound to the session.',

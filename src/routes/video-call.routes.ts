@@ -28,6 +28,7 @@ export function videoCallRoutes(services: VideoCallServices): ApiRoute[] {
       method: 'post',
       path: '/api/video-calls',
       operationId: 'startCall',
+      answersSecret: true,
       tag,
       summary:
         'Call a user, or start a call in a channel. If the channel has an open call, the caller joins that one.',
@@ -78,6 +79,7 @@ export function videoCallRoutes(services: VideoCallServices): ApiRoute[] {
       method: 'post',
       path: '/api/video-calls/:callId/accept',
       operationId: 'acceptCall',
+      answersSecret: true,
       tag,
       summary: 'Answer a call on this device. It stops ringing on the others.',
       params: callParams,
@@ -89,6 +91,7 @@ export function videoCallRoutes(services: VideoCallServices): ApiRoute[] {
       method: 'post',
       path: '/api/video-calls/:callId/join',
       operationId: 'joinCall',
+      answersSecret: true,
       tag,
       summary:
         'Join a call of a channel. With `peerId` this device resumes the call after a disconnection; without it, the caller moves to this device.',

@@ -93,6 +93,9 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
     wsEngine: BoundedWebSocketServer,
     pingInterval: pingSeconds * 1000,
     pingTimeout: pongSeconds * 1000,
+    // Answers to events have tickets of calls and texts of others side by side (docs/decisions/0062-compression.md).
+    httpCompression: false,
+    perMessageDeflate: false,
     ...options,
   };
   // The load balancer reads the route, which the key follows.

@@ -1,13 +1,19 @@
 import jwt from 'jsonwebtoken';
+import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import { createConnection } from 'node:net';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import supertest from 'supertest';
+import { WebSocket } from 'ws';
 import { logInAgain, me, refused, reuseRefreshToken } from '../fixtures/accounts';
 import { createApi } from '../fixtures/api';
 import { createContext } from '../../context';
-import { PASSWORD, signUp, type Person } from '../fixtures/people';
+import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { startServer } from '../../server';
 import { connect } from '../fixtures/sockets';
+import { upload } from '../fixtures/uploads';
+import { apiRoutes } from '../../routes';
+import { isCompressible } from '../../routes/api-route';
 
 const OLD = 'the old secret, of more than 32 characters';
 const NEW = 'the new secret, of more than 32 characters';
@@ -264,3 +270,214 @@ describe('the client version', () => {
     }
   });
 });
+
+describe('compression', () => {
+  let compressing: TestServer;
+  let plain: TestServer;
+  beforeAll(async () => {
+    compressing = await startTestServer({ COMPRESSION: 'true' });
+    plain = await startTestServer();
+  });
+  afterAll(async () => {
+    await compressing.close();
+    await plain.close();
+  });
+
+  interface RawAnswer {
+    status: number;
+    headers: IncomingHttpHeaders;
+    /** The body as it was sent. */
+    bytes: Buffer;
+  }
+
+  /** Sends a request without decompressing the answer. */
+  function fetchRaw(
+    url: string,
+    headers: OutgoingHttpHeaders,
+    method = 'GET',
+    body = '',
+  ): Promise<RawAnswer> {
+    return new Promise((resolve, reject) => {
+      const sent = request(url, { method, headers }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject);
+        response.on('end', () =>
+          resolve({ status: response.statusCode!, headers: response.headers, bytes: Buffer.concat(chunks) }),
+        );
+      });
+      sent.on('error', reject).end(body);
+    });
+  }
+
+  /** A channel with some messages. @returns the path of its history, and the header of a member */
+  async function history(server: TestServer) {
+    const ada = await signUp(server.api, 'ada');
+    const { channelId } = await createRoom(server.api, ada);
+    const path = `/api/channels/${channelId}/messages`;
+    for (let number = 0; number < 5; number++) {
+      const body = `Message number ${number}, whose text is not very long.`;
+      await server.api.post(path, { clientMessageId: `m${number}`, body }, ada.token);
+    }
+    return { ada, url: `${server.url}${path}`, Authorization: `Bearer ${ada.token}` };
+  }
+
+  it('is off by default', async () => {
+    const { url, Authorization } = await history(plain);
+    const { headers } = await fetchRaw(url, { Authorization, 'Accept-Encoding': 'gzip, br' });
+    expect(headers['content-encoding']).toBeUndefined();
+    expect(headers['vary'] ?? '').not.toMatch(/accept-encoding/i);
+  });
+
+  it('is as the client accepts it, and changes no content', async () => {
+    const { url, Authorization } = await history(compressing);
+    const asking = (accepted?: string) =>
+      fetchRaw(url, { Authorization, ...(accepted !== undefined && { 'Accept-Encoding': accepted }) });
+    const expected = await asking();
+    expect(JSON.parse(expected.bytes.toString()).messages).toHaveLength(5);
+    for (const [accepted, encoding, decode] of [
+      ['gzip', 'gzip', gunzipSync],
+      ['gzip, deflate, br', 'br', brotliDecompressSync],
+      ['zstd, gzip;q=0.5', 'gzip', gunzipSync],
+    ] as const) {
+      const { headers, bytes } = await asking(accepted);
+      expect(headers).toMatchObject({ 'content-encoding': encoding, vary: 'Accept-Encoding' });
+      expect(headers['content-length']).toBeUndefined();
+      expect(bytes.length).toBeLessThan(expected.bytes.length / 2);
+      expect(decode(bytes).equals(expected.bytes)).toBe(true);
+    }
+    for (const accepted of [undefined, 'identity', 'gzip;q=0, br;q=0', 'zstd']) {
+      const { headers, bytes } = await asking(accepted);
+      expect(headers['content-encoding']).toBeUndefined();
+      // Otherwise a cache could give this answer to everybody.
+      expect(headers['vary']).toBe('Accept-Encoding');
+      expect(bytes.equals(expected.bytes)).toBe(true);
+    }
+    const short = await fetchRaw(`${compressing.url}/health/live`, { 'Accept-Encoding': 'gzip' });
+    expect(short.headers['content-encoding']).toBeUndefined();
+  });
+
+  it('keeps the weak ETag, and 304 and HEAD have no body', async () => {
+    const url = `${compressing.url}/openapi.json`;
+    const accepted = { 'Accept-Encoding': 'gzip' };
+    const [compressed, identical] = [await fetchRaw(url, accepted), await fetchRaw(url, {})];
+    expect(gunzipSync(compressed.bytes).equals(identical.bytes)).toBe(true);
+    const { etag = '' } = compressed.headers;
+    expect(etag).toMatch(/^W\//);
+    expect(identical.headers.etag).toBe(etag);
+    for (const headers of [accepted, {}]) {
+      const again = await fetchRaw(url, { ...headers, 'If-None-Match': etag });
+      expect(again).toMatchObject({ status: 304, headers: { etag, vary: 'Accept-Encoding' } });
+      expect(again.bytes).toHaveLength(0);
+      const head = await fetchRaw(url, headers, 'HEAD');
+      expect(head).toMatchObject({ status: 200, headers: { etag, vary: 'Accept-Encoding' } });
+      expect(head.bytes).toHaveLength(0);
+    }
+  });
+
+  it('leaves files and parts of files as they are', async () => {
+    const ada = await signUp(compressing.api, 'ada');
+    const text = 'All work and no play makes a dull text. '.repeat(200);
+    const { id } = await upload(compressing.api, ada, text, 'dull.txt');
+    const headers = { Authorization: `Bearer ${ada.token}`, 'Accept-Encoding': 'gzip, br' };
+    const whole = await fetchRaw(`${compressing.url}/api/upload/${id}`, headers);
+    expect(whole.headers).toMatchObject({
+      'content-length': String(text.length),
+      etag: expect.stringMatching(/^"/),
+    });
+    expect(whole.headers['content-encoding']).toBeUndefined();
+    expect(whole.bytes.toString()).toBe(text);
+    const range = { ...headers, Range: 'bytes=2000-5999' };
+    const part = await fetchRaw(`${compressing.url}/api/upload/${id}`, range);
+    expect(part).toMatchObject({ status: 206, headers: { 'content-length': '4000' } });
+    expect(part.bytes.toString()).toBe(text.slice(2000, 6000));
+    // The page of the API documentation has files, too.
+    const script = `${compressing.url}/api-docs/swagger-ui.css`;
+    const asset = await fetchRaw(script, headers);
+    expect(asset.headers).toMatchObject({ 'content-encoding': 'br', etag: expect.stringMatching(/^W\//) });
+    const original = await fetchRaw(script, {});
+    expect(brotliDecompressSync(asset.bytes).equals(original.bytes)).toBe(true);
+    const some = await fetchRaw(script, range);
+    expect(some.status).toBe(206);
+    expect(some.headers['content-encoding']).toBeUndefined();
+    expect(some.bytes.equals(original.bytes.subarray(2000, 6000))).toBe(true);
+  });
+
+  it('is left out for every answer with a secret', async () => {
+    const document = (await compressing.api.get('/openapi.json')).body;
+    const routes = apiRoutes(compressing.context, 'test');
+    const withSecrets = routes.filter(({ path, method, operationId }) => {
+      const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')][method];
+      const bodies = Object.entries<any>(operation.responses)
+        .filter(([status]) => status.startsWith('2'))
+        .flatMap(([, { content = {} }]) => Object.values<any>(content).map(({ schema }) => schema));
+      return (
+        !WITH_ERROR_CODES.includes(operationId) &&
+        bodies.some((schema) => hasSecret(schema, document, new Set()))
+      );
+    });
+    expect(withSecrets.map(({ operationId }) => operationId)).toEqual(
+      expect.arrayContaining(['login', 'startCall', 'createInvite', 'linkAttachments']),
+    );
+    expect(withSecrets.filter(isCompressible).map(({ operationId }) => operationId)).toEqual([]);
+    // As seen by a client: the answer is long enough to be compressed.
+    const { username } = await signUp(compressing.api, 'a'.repeat(20));
+    const logIn = await fetchRaw(
+      `${compressing.url}/api/auth/login`,
+      { 'Accept-Encoding': 'gzip', 'Content-Type': 'application/json' },
+      'POST',
+      JSON.stringify({ identifier: username, password: PASSWORD }),
+    );
+    expect(logIn.status).toBe(200);
+    expect(logIn.headers['content-encoding']).toBeUndefined();
+    expect(logIn.headers['vary'] ?? '').not.toMatch(/accept-encoding/i);
+  });
+
+  it('is left out for answers over sockets', async () => {
+    const { ada, url } = await history(compressing);
+    const channelId = url.split('/').at(-2);
+    const polling = `${compressing.url}/socket.io/?EIO=4&transport=polling`;
+    const opened = await fetchRaw(polling, {});
+    const { sid } = JSON.parse(opened.bytes.toString().slice(1));
+    const post = (packet: string) =>
+      fetchRaw(`${polling}&sid=${sid}`, { 'Content-Type': 'text/plain' }, 'POST', packet);
+    const poll = () => fetchRaw(`${polling}&sid=${sid}`, { 'Accept-Encoding': 'gzip' });
+    await post(`40${JSON.stringify({ token: ada.token })}`);
+    await poll();
+    const message = { channelId, clientMessageId: 'long', body: 'A long text. '.repeat(300) };
+    await post(`421${JSON.stringify(['message:send', message])}`);
+    let answer = await poll();
+    while (!answer.bytes.includes('A long text. A long text.')) answer = await poll();
+    expect(answer.bytes.length).toBeGreaterThan(2000);
+    expect(answer.headers['content-encoding']).toBeUndefined();
+    const webSocket = new WebSocket(
+      `${compressing.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`,
+    );
+    await new Promise((resolve) => webSocket.once('open', resolve));
+    expect(webSocket.extensions).toBe('');
+    webSocket.terminate();
+  });
+});
+
+/** What secrets are called in answers. */
+const SECRET_NAME = /token$|ticket$|^secret$|^credential$|^recoveryCodes$|^code$/i;
+/** The operations whose `code` is that of an error. */
+const WITH_ERROR_CODES = ['listErrors', 'explainPermission'];
+
+/** Whether a JSON schema of the OpenAPI document has a property with a secret. */
+function hasSecret(schema: any, document: any, seen: Set<string>): boolean {
+  if (typeof schema !== 'object' || schema === null) return false;
+  if (typeof schema.$ref === 'string') {
+    if (seen.has(schema.$ref)) return false;
+    seen.add(schema.$ref);
+    return hasSecret(document.components.schemas[schema.$ref.split('/').at(-1)], document, seen);
+  }
+  const properties = Object.entries<any>(schema.properties ?? {});
+  return (
+    properties.some(([name, { example }]) => SECRET_NAME.test(name) || String(example).includes('ticket=')) ||
+    [
+      ...properties.map(([, value]) => value),
+      ...[schema.items, schema.additionalProperties],
+      ...[schema.anyOf, schema.oneOf, schema.allOf].flatMap((some) => some ?? []),
+    ].some((part) => hasSecret(part, document, seen))
+  );
+}

@@ -60,6 +60,7 @@ describe('a valid value', () => {
     [{ REDIS_URL: 'rediss://cache:6380/1' }, { redisUrl: 'rediss://cache:6380/1' }],
     [{ SMTP_URL: 'smtps://u:p@mail.example' }, { mail: { smtpUrl: 'smtps://u:p@mail.example' } }],
     [{ MAIL_FROM: 'Chat <chat@example.org>' }, { mail: { from: 'Chat <chat@example.org>' } }],
+    [{ COMPRESSION: 'true' }, { http: { compression: true } }],
     [{ TRUST_PROXY: 'true' }, { http: { trustProxy: true } }],
     [{ TRUST_PROXY: '2' }, { http: { trustProxy: 2 } }],
     [
@@ -143,6 +144,7 @@ describe('a malformed value', () => {
       '/1.0.0',
     ],
     THROTTLE_ENABLED: ['yes', '0'],
+    COMPRESSION: ['gzip', '1'],
     SOCKETS_PER_USER: ['0', '1001', 'many'],
     SOCKET_EVENTS_PER_SECOND: ['0', '-5', '0.5'],
     SOCKET_BACKLOG_BYTES: ['65535', '4MB'],

@@ -44,6 +44,7 @@ describe('without any settings', () => {
         publicUrl: undefined,
         corsOrigins: [],
         trustProxy: false,
+        compression: false,
       },
       dataDir: join(folder, 'data'),
       uploadDir: join(folder, 'uploads'),

@@ -1,4 +1,5 @@
 import { ObjectId, type CommandStartedEvent } from 'mongodb';
+import { randomBytes } from 'node:crypto';
 import { createServer, get, type IncomingMessage, type RequestOptions } from 'node:http';
 import { createInterface } from 'node:readline';
 import { duplexPair } from 'node:stream';
@@ -21,7 +22,8 @@ let channelId: string;
 let reads = 0;
 let closed = 0;
 
-const BODY = 'x'.repeat(1000);
+/** A text of 1000 characters that can hardly be compressed. */
+const newBody = () => randomBytes(750).toString('base64');
 const MESSAGES = 3000;
 
 beforeAll(async () => {
@@ -41,7 +43,7 @@ beforeAll(async () => {
         clientMessageId: `m${seq + index}`,
         seq: seq + index,
         revision: seq + index,
-        body: BODY,
+        body: newBody(),
       })),
     );
   }
@@ -53,7 +55,7 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 function open(path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
-  const headers = { authorization: `Bearer ${root.token}` };
+  const headers = { ...options.headers, authorization: `Bearer ${root.token}` };
   return new Promise((resolve, reject) => {
     get(`${server.url}${path}`, { ...options, headers }, resolve).on('error', reject);
   });
@@ -93,24 +95,36 @@ it('writes the messages of one channel in order, or of all channels; none of an 
   }
 });
 
-it('reads only as fast as the client receives, and stops when the client disconnects', async () => {
-  // The amount that a network buffers differs between machines, up to tens of megabytes. This connection between two
-  // streams accepts as much as their buffers hold, about 16 kB each.
-  const [near, far] = duplexPair();
-  const listener = createServer(createApp(server.context));
-  listener.emit('connection', far);
-  const batches = MESSAGES / 200;
-  reads = 0;
-  const response = await open('/api/admin/export/messages', { createConnection: () => near });
-  await until(() => far.writableNeedDrain);
-  // The server has time to continue reading while others are served.
-  for (let call = 0; call < 50; call++) await server.api.get('/api/auth/me', root.token);
-  expect(reads).toBeLessThan(batches / 2);
-  const [before, taken] = [closed, reads];
-  response.destroy();
-  // Like a network when one end has disconnected.
-  far.destroy();
-  await until(() => closed > before);
-  await recordsOf('/api/admin/export/users');
-  expect(reads).toBe(taken);
-});
+it.each([
+  ['as it is', false],
+  ['compressed', true],
+])(
+  'sends it %s, reads only as fast as the client receives, and stops when the client disconnects',
+  async (_, compression) => {
+    // The amount that a network buffers differs between machines, up to tens of megabytes. This connection between two
+    // streams accepts as much as their buffers hold, about 16 kB each.
+    const [near, far] = duplexPair();
+    const { context } = server;
+    const http = { ...context.config.http, compression };
+    const listener = createServer(createApp({ ...context, config: { ...context.config, http } }));
+    listener.emit('connection', far);
+    const batches = MESSAGES / 200;
+    reads = 0;
+    const response = await open('/api/admin/export/messages', {
+      createConnection: () => near,
+      headers: { 'accept-encoding': 'gzip' },
+    });
+    expect(response.headers['content-encoding']).toBe(compression ? 'gzip' : undefined);
+    await until(() => far.writableNeedDrain);
+    // The server has time to continue reading while others are served.
+    for (let call = 0; call < 50; call++) await server.api.get('/api/auth/me', root.token);
+    expect(reads).toBeLessThan(batches / 2);
+    const [before, taken] = [closed, reads];
+    response.destroy();
+    // Like a network when one end has disconnected.
+    far.destroy();
+    await until(() => closed > before);
+    await recordsOf('/api/admin/export/users');
+    expect(reads).toBe(taken);
+  },
+);
