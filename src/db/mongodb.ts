@@ -38,6 +38,11 @@ export interface Database {
   schemaVersion: number;
   /** @throws DatabaseTooNewError if a newer version has migrated the database so that this one may not use it any more */
   assertSupported(): Promise<void>;
+  /**
+   * Does the same, and lets a newer version repeat its migrations for what this program writes from now on. Call it after the
+   * program has been registered as a node.
+   */
+  admit(): Promise<void>;
   /** Does what waits for the last node of an older version to end (see `finishMigrations`). */
   finishMigrations(): Promise<void>;
   /** Resolves when the database answers. */
@@ -106,6 +111,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       isEmbedded,
       schemaVersion: schema.version,
       assertSupported: () => schema.assertSupported(),
+      admit: async () => {
+        await schema.admit();
+      },
       finishMigrations: () => finishMigrations(db, logger),
       location: store ? options.dataDir : client.options.hosts.join(', '),
       ping: async () => {

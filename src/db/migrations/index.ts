@@ -4,6 +4,3 @@ import type { Migration } from './migration';
 
 /** All migrations in the order of their numbers. One that has been released is never changed or removed. */
 export const MIGRATIONS: readonly Migration[] = [nameKeys, firstRelease];
-
-/** The schema version of this program: the number of its last migration. */
-export const SCHEMA_VERSION = MIGRATIONS.length;

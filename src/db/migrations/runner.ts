@@ -31,8 +31,7 @@ export async function prepareDatabase(
 ): Promise<void> {
   const state = new SchemaState(db, migrations);
   if (await isEmpty(db)) await state.recordAll();
-  await state.assertSupported();
-  const newer = await state.reopenNewer();
+  const newer = await state.admit();
   if (newer.length > 0) {
     const facts = { schemaVersion: state.version, newer: newer.map(({ _id, name }) => `${_id} ${name}`) };
     logger.warn(facts, 'the database was prepared for a newer version, beside which this version may run');
@@ -146,11 +145,14 @@ class Run {
   private async first(migration: Migration, lease: Lease): Promise<void> {
     const { number, name, kind } = migration;
     const startedAt = new Date();
+    // Otherwise it is repeated when the last older node has ended.
+    const isAlone = (await this.state.olderNodes(number)).length === 0;
     this.logger.info({ migration: number, name, kind }, 'migration starts');
     const counts = await this.up(migration, lease);
-    if (kind !== 'expand') await dropIndexes(this.db, migration.obsoleteIndexes);
+    if (isAlone) await dropIndexes(this.db, migration.obsoleteIndexes);
     lease.check();
     await this.state.recordRun(migration, startedAt, counts);
+    if (isAlone && kind === 'expand') await this.state.recordFinal(number);
     this.logger.info({ migration: number, name, ...counts }, 'migration done');
   }
 

@@ -98,11 +98,13 @@ export class SchemaState {
   }
 
   /**
-   * Notes that a program of this version may write to a database that a newer version has migrated, so that the newer version
-   * repeats those migrations.
+   * Admits a program of this version to the database. If a newer version has migrated it, notes that documents in the old form
+   * may be written from now on, so that the newer version repeats its migrations.
    * @returns the newer migrations.
+   * @throws DatabaseTooNewError if this version may not open the database
    */
-  async reopenNewer(): Promise<MigrationDocument[]> {
+  async admit(): Promise<MigrationDocument[]> {
+    await this.assertSupported();
     const newer = (await this.records()).filter(({ _id }) => _id > this.version);
     if (newer.length > 0) {
       await this.collection.updateMany(

@@ -77,16 +77,16 @@ export function createKernel(
       scope: 'node',
       run: () => nodes.renew(),
     });
+    jobs.add({
+      name: 'migrations',
+      intervalMs: MIGRATIONS_INTERVAL_MS,
+      // It has just been done.
+      atStart: false,
+      // The nodes share it out by a lock of its own.
+      scope: 'node',
+      run: () => database.finishMigrations(),
+    });
   }
-  jobs.add({
-    name: 'migrations',
-    intervalMs: MIGRATIONS_INTERVAL_MS,
-    // It has just been done.
-    atStart: false,
-    // The nodes share it out by a lock of its own.
-    scope: 'node',
-    run: () => database.finishMigrations(),
-  });
   const queue = new KeyedQueue(transactions);
   telemetry.gauge(METRICS.queueWaiting).observe({ queue: 'changes' }, () => queue.size);
   return {

@@ -24,7 +24,7 @@ const REMOVAL_TIMEOUT_MS = 1_000;
 export interface NodeRegistryDeps {
   collections: Pick<Collections, 'nodes'>;
   /** What version this node is of, and whether the database still allows it. */
-  schema: Pick<Database, 'schemaVersion' | 'assertSupported'>;
+  schema: Pick<Database, 'schemaVersion' | 'assertSupported' | 'admit'>;
   clock: Pick<Clock, 'now'>;
   logger: Pick<Logger, 'warn'>;
   /** Whether no other process can use the database. Then there is no lease, which would keep writing to the disk. */
@@ -59,9 +59,9 @@ export class NodeRegistry implements Part {
     if (this.deps.isOnlyNode) return;
     this.startedAt = new Date(this.deps.clock.now());
     await this.register();
-    // A migration that excludes this version is begun only if no such node is registered, and recorded before the nodes are
-    // read. So this node is noticed there, or notices it here.
-    await this.deps.schema.assertSupported();
+    // What a migration does if no node of this version is alive, it records before it reads the nodes again. So this node is
+    // noticed there, or notices the migration here.
+    await this.deps.schema.admit();
   }
 
   /**
@@ -86,9 +86,12 @@ export class NodeRegistry implements Part {
   /** Renews the lease of this node, and checks that this version may still use the database. */
   async renew(): Promise<void> {
     if (!this.startedAt) return;
+    const { schema, clock } = this.deps;
+    // Nodes of a newer version may have considered it dead.
+    const hasLapsed = clock.now() >= this.heldUntil;
     await this.register();
     try {
-      await this.deps.schema.assertSupported();
+      await (hasLapsed ? schema.admit() : schema.assertSupported());
     } catch (error) {
       if (!(error instanceof DatabaseTooNewError)) throw error;
       for (const listener of this.outdatedListeners) listener(error);
