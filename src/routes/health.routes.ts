@@ -13,6 +13,11 @@ const readyReply = z.strictObject({
       description:
         'Failed while the last run of a background job has failed. The job is retried, and the server takes requests.',
     }),
+    redis: state.optional().meta({
+      description:
+        'Only with `REDIS_URL`. Failed while Redis cannot be reached. The server takes requests, and clients get what ' +
+        'other nodes publish when Redis is back.',
+    }),
   }),
 });
 
@@ -24,6 +29,8 @@ export interface HealthProbes {
   isAccepting(): boolean;
   /** Whether the last run of each background job was a success. */
   areJobsHealthy(): boolean;
+  /** Whether events of other nodes arrive; undefined without Redis. */
+  isRedisConnected(): boolean | undefined;
 }
 
 /** How long the database may take to answer before the server counts as not ready. */
@@ -57,10 +64,12 @@ export function healthRoutes(probes: HealthProbes): ApiRoute[] {
         const database = stateOf(await answersInTime(probes.pingDatabase()));
         const accepting = stateOf(probes.isAccepting());
         const jobs = stateOf(probes.areJobsHealthy());
+        const isRedisConnected = probes.isRedisConnected();
+        const redis = isRedisConnected === undefined ? {} : { redis: stateOf(isRedisConnected) };
         const ready = database === 'ok' && accepting === 'ok';
         return reply(ready ? 200 : 503, {
           status: stateOf(ready),
-          checks: { database, accepting, jobs },
+          checks: { database, accepting, jobs, ...redis },
         });
       },
     }),

@@ -47,6 +47,7 @@ export function apiRoutes(context: Context, version: string): ApiRoute[] {
       pingDatabase: () => database.ping(),
       isAccepting: () => context.accepting,
       areJobsHealthy: () => context.jobs.status().every(({ failuresInRow }) => failuresInRow === 0),
+      isRedisConnected: () => context.relay?.isConnected,
     }),
     ...authRoutes({
       auth: services.auth,

@@ -267,7 +267,16 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
         return ({ message: { clientMessageId } }: Client['messages'][number]) =>
           clientMessageId === message.clientMessageId;
       };
+      const healthOf = async ({ api }: TestServer) => {
+        const { status, body } = await api.get('/health/ready');
+        return [status, body.checks.redis];
+      };
+      for (const server of [here, there]) expect(await healthOf(server)).toEqual([200, 'ok']);
       await redis.close();
+      for (const server of [here, there]) {
+        await until(async () => (await healthOf(server))[1] === 'failed');
+        expect(await healthOf(server)).toEqual([200, 'failed']);
+      }
       await stays.waitForMessage(await send('before', there));
       const [{ status }] = await Promise.all([
         post('/api/auth/logout', undefined, ada),
@@ -285,6 +294,7 @@ if (!HAS_REDIS) console.warn('Several nodes are not tested: there is no redis-se
       const again = new Promise((resolve) => stays.socket.io.once('reconnect', resolve));
       redis = await startRedis(redis.port);
       await again;
+      for (const server of [here, there]) await until(async () => (await healthOf(server))[1] === 'ok');
       await until(() => stays.socket.connected);
       const back = await connectClient(admin);
       const message = { clientMessageId: `back-${bob.id}`, body: 'We are one again' };
