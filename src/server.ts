@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app';
@@ -83,6 +84,7 @@ export async function startServer(context: Context, peerLimits?: PeerLimits): Pr
     new MetricsServer(
       metricsAddress,
       metricsHandler(() => readMetrics(context), token, logger),
+      cluster.isWorker,
     );
   // It stops last, so that the shutdown can be watched.
   if (metrics) lifecycle.register(METRICS_LISTENER, metrics);
@@ -220,6 +222,7 @@ async function main(): Promise<void> {
   const shutdown = shutDownOnSignal(running);
   try {
     config = loadConfig();
+    if (cluster.isWorker) requireSharedState(config);
     const opening = createContext(config);
     if (config.database.uri === undefined) running.opening = opening;
     const context = await opening;
@@ -227,7 +230,10 @@ async function main(): Promise<void> {
     shutDownOnFailure(context, shutdown);
     const server = await startServer(context);
     running.server = server;
-    if (!shutdown.begun) announce(config, context, server);
+    if (shutdown.begun) return;
+    announce(config, context, server);
+    // PM2 waits for this message before it stops the process that this one replaces.
+    if (process.connected) process.send?.('ready');
   } catch (error) {
     // A signal during the start stops it halfway: that is no failure.
     if (shutdown.begun) return;
@@ -235,9 +241,25 @@ async function main(): Promise<void> {
     const { context } = running;
     await context?.close().catch(() => undefined);
     const reason = explain(error, config, context !== undefined).replace(/\s*\n\s*/g, ' ');
-    process.stderr.write(`Parley cannot start: ${reason}\n`);
-    process.exit(1);
+    // PM2 writes asynchronously.
+    process.stderr.write(`Parley cannot start: ${reason}\n`, 'utf8', () => process.exit(1));
   }
+}
+
+/**
+ * Refuses a configuration with which several processes on one port would not act as one.
+ * @throws ConfigError
+ */
+function requireSharedState({ database, redisUrl }: Config): void {
+  if (database.uri === undefined) {
+    throw new ConfigError(
+      'MONGODB_URI must be set in a cluster: its processes share one database, and only one process can open the embedded store. "npm run db" serves that store to several processes.',
+    );
+  }
+  if (redisUrl === undefined)
+    throw new ConfigError(
+      'REDIS_URL must be set in a cluster: its processes reach each other through Redis.',
+    );
 }
 
 /**
@@ -261,6 +283,12 @@ async function closeAll(running: Running): Promise<void> {
   }
 }
 
+/** Ends the process when its last log lines are written. PM2 writes them asynchronously. */
+function exit(code: number): void {
+  if (cluster.isWorker) process.stdout.write('', 'utf8', () => process.exit(code));
+  else process.exit(code);
+}
+
 interface Shutdown {
   readonly begun: boolean;
   /** Closes what is open and exits the process. Further calls have no effect. */
@@ -280,9 +308,9 @@ function shutDownOnSignal(running: Running): Shutdown {
       running.context?.logger.info({ reason }, 'shutting down');
       exitLate();
       closeAll(running).then(
-        () => process.exit(exitCode),
+        () => exit(exitCode),
         // The log has the failures, by part.
-        () => process.exit(1),
+        () => exit(1),
       );
     },
   };

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { levels, pino, type Logger } from 'pino';
 import { REDACTED, redactText, safeError } from './redact';
 
@@ -94,8 +95,14 @@ function reportLogged(
 /** How many bytes are buffered while standard output is blocked; further lines are lost. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 
-/** Ignores write errors: by default pino throws them, so that a full disk would end the process. */
+/**
+ * Ignores write errors: by default pino throws them, so that a full disk would end the process.
+ *
+ * PM2 replaces `process.stdout.write` in the workers of its cluster, and writes to the file of the app what passes through it.
+ * The file descriptor leads to PM2's own log.
+ */
 function standardOutput() {
+  if (cluster.isWorker) return process.stdout;
   const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_BUFFERED_BYTES });
   output.on('error', () => undefined);
   return output;

@@ -38,6 +38,8 @@ export interface ServeOptions {
 export interface ServedStore {
   /** Connection string for MongoDB drivers. */
   uri: string;
+  /** Resolves when no client is connected. */
+  unused(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -67,6 +69,7 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
         typeof address === 'string'
           ? `mongodb://${encodeURIComponent(address)}/?directConnection=true`
           : `mongodb://${engine.address}/`,
+      unused: () => listener.unused(),
       async close() {
         await listener.close();
         await background.stop();

@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { access, mkdir, readdir, stat, watch, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { createApi } from '../fixtures/api';
 import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
 
@@ -191,6 +193,23 @@ describe('a failed start', () => {
       expect(line).toMatch(/^MONGODB_URI cannot be used: /);
       expect(line).not.toContain('hunter2');
     }
+  });
+
+  it.each([
+    [{}, 'MONGODB_URI must be set in a cluster: its processes share one database'],
+    [{ MONGODB_URI: 'mongodb://127.0.0.1:1' }, 'REDIS_URL must be set in a cluster'],
+  ])('names what the processes of a cluster must share, with %j', async (settings, reason) => {
+    const exec = join(__dirname, '..', '..', '..', 'dist', 'server.js');
+    const primary = `const cluster = require('node:cluster');
+      cluster.setupPrimary({ exec: ${JSON.stringify(exec)}, execArgv: [] });
+      cluster.fork().on('exit', (code) => process.exit(code));`;
+    const child = spawn(process.execPath, ['-e', primary], {
+      cwd: await temporaryFolder(),
+      env: { PATH: process.env['PATH'], PORT: '0', ...settings },
+    });
+    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    expect(stderr).toContain(`Parley cannot start: ${reason}`);
+    expect(code).toBe(1);
   });
 
   it('reads .env from the working directory', async () => {

@@ -20,6 +20,8 @@ export type Handler = (request: Request, connection: Connection) => Promise<Uint
 /** A listening socket and its connections. */
 export interface Listener {
   server: Server;
+  /** Resolves when no client is connected. */
+  unused(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -31,9 +33,15 @@ let lastConnectionId = 0;
 /** Listens on a Unix socket path or a TCP port; resolves when it accepts connections. */
 export async function listen(options: ListenOptions, handler: Handler): Promise<Listener> {
   const sockets = new Set<Socket>();
+  const whenUnused = new Set<() => void>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
+    socket.on('close', () => {
+      sockets.delete(socket);
+      if (sockets.size > 0) return;
+      for (const resolve of whenUnused) resolve();
+      whenUnused.clear();
+    });
     serveConnection(socket, handler);
   });
   await new Promise<void>((resolve, reject) => {
@@ -47,6 +55,11 @@ export async function listen(options: ListenOptions, handler: Handler): Promise<
   });
   return {
     server,
+    unused: () =>
+      new Promise((resolve) => {
+        if (sockets.size === 0) resolve();
+        else whenUnused.add(resolve);
+      }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
