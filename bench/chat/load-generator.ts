@@ -4,7 +4,8 @@ import { LightClient } from './light-client';
 
 /** The connections that a load generator opens and keeps. It is the first message that the generator receives. */
 export interface ConnectPlan {
-  url: string;
+  /** The servers, to which the connections are distributed in turn. */
+  urls: readonly string[];
   /** What each connection sends at the handshake. */
   handshakes: object[];
   channels: LoadChannel[];
@@ -77,14 +78,14 @@ class Generator {
   private senders: Sender[] = [];
   private sent = 0;
 
-  async connect({ url, handshakes, channels }: ConnectPlan): Promise<void> {
+  async connect({ urls, handshakes, channels }: ConnectPlan): Promise<void> {
     const listener = { delivered: (packet: string) => this.receive(packet), lost: fail };
     const clients: LightClient[] = [];
     let next = 0;
     const connectNext = async () => {
       while (next < handshakes.length) {
         const index = next++;
-        clients[index] = await LightClient.connect(url, handshakes[index]!, listener);
+        clients[index] = await LightClient.connect(urls[index % urls.length]!, handshakes[index]!, listener);
       }
     };
     await Promise.all(Array.from({ length: CONNECTING }, connectNext));

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Connected, ConnectPlan, Load, LoadChannel, LoadResult } from './load-generator';
@@ -25,30 +25,64 @@ export function warmUpOf(seconds: number): number {
   return Math.min(10, 2 * seconds);
 }
 
-/** People who are connected to a server, from a process of their own. */
-export class Crowd {
-  private constructor(
-    private readonly target: Target,
-    private readonly generator: ChildProcess,
-  ) {}
+/** A process that holds connections and sends. */
+export class LoadGenerator {
+  private readonly process = fork(GENERATOR, OPTIONS);
 
-  /** Connects people. @param channels in which they send and receive; their indices are those of `people`. */
-  static async connect(target: Target, people: readonly Person[], channels: LoadChannel[]): Promise<Crowd> {
-    const crowd = new Crowd(target, fork(GENERATOR, OPTIONS));
-    const handshakes = people.map((person, index) => target.handshakeOf(person, index, channels));
+  /** Opens the connections of a plan. */
+  static async connect(plan: ConnectPlan): Promise<LoadGenerator> {
+    const generator = new LoadGenerator();
     try {
-      await crowd.ask<Connected>({ url: target.url, handshakes, channels } satisfies ConnectPlan);
-      return crowd;
+      await generator.ask<Connected>(plan);
+      return generator;
     } catch (error) {
-      await crowd.disconnect();
+      await generator.end();
       throw error;
     }
   }
 
   /** Runs a load. @throws Error if a send fails or a delivery is missing */
+  run(load: Load): Promise<LoadResult> {
+    return this.ask<LoadResult>(load);
+  }
+
+  async end(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const exited = once(this.process, 'exit');
+    this.process.kill('SIGKILL');
+    await exited;
+  }
+
+  private ask<Answer>(message: object): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const ended = (code: number | null) => reject(new Error(`The load generator ended with ${code}.`));
+      this.process.once('exit', ended);
+      this.process.once('message', (answer) => {
+        this.process.off('exit', ended);
+        resolve(answer as Answer);
+      });
+      this.process.send(message);
+    });
+  }
+}
+
+/** People who are connected to a server, from a process of their own. */
+export class Crowd {
+  private constructor(
+    private readonly target: Target,
+    private readonly generator: LoadGenerator,
+  ) {}
+
+  /** Connects people. @param channels in which they send and receive; their indices are those of `people`. */
+  static async connect(target: Target, people: readonly Person[], channels: LoadChannel[]): Promise<Crowd> {
+    const handshakes = people.map((person, index) => target.handshakeOf(person, index, channels));
+    return new Crowd(target, await LoadGenerator.connect({ urls: [target.url], handshakes, channels }));
+  }
+
+  /** Runs a load. @throws Error if a send fails or a delivery is missing */
   async run(load: Load): Promise<Measured> {
     const [before, counted] = [await this.target.usage(), await this.target.counters()];
-    const result = await this.ask<LoadResult>(load);
+    const result = await this.generator.run(load);
     const [after, counters] = [await this.target.usage(), await this.target.counters()];
     const cpu = {
       all: after.cpu.all - before.cpu.all,
@@ -65,23 +99,8 @@ export class Crowd {
     return { ...measured, profiles: await this.target.stopProfiles() };
   }
 
-  async disconnect(): Promise<void> {
-    if (this.generator.exitCode !== null || this.generator.signalCode !== null) return;
-    const exited = once(this.generator, 'exit');
-    this.generator.kill('SIGKILL');
-    await exited;
-  }
-
-  private ask<Answer>(message: object): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const ended = (code: number | null) => reject(new Error(`The load generator ended with ${code}.`));
-      this.generator.once('exit', ended);
-      this.generator.once('message', (answer) => {
-        this.generator.off('exit', ended);
-        resolve(answer as Answer);
-      });
-      this.generator.send(message);
-    });
+  disconnect(): Promise<void> {
+    return this.generator.end();
   }
 }
 

@@ -16,11 +16,14 @@ export interface Room {
 /** The number of concurrent calls. */
 const CONCURRENCY = 16;
 
-/** Registers users as members of a public channel in a group. */
-export async function createRoom(url: string, size: number): Promise<Room> {
-  const owner = await register(url, 0);
+/**
+ * Registers users as members of a public channel in a group.
+ * @param first the number of the first user; the numbers of others must differ.
+ */
+export async function createRoom(url: string, size: number, first = 0): Promise<Room> {
+  const owner = await register(url, first);
   const { group } = await call<{ group: { id: string } }>(url, 'POST', '/api/groups', owner.token, {
-    name: 'Bench',
+    name: `Bench ${first}`,
     visibility: 'public',
   });
   const { channel } = await call<{ channel: { id: string } }>(url, 'POST', '/api/channels', owner.token, {
@@ -31,7 +34,7 @@ export async function createRoom(url: string, size: number): Promise<Room> {
   let next = 1;
   const admit = async () => {
     while (next < size) {
-      const person = await register(url, next++);
+      const person = await register(url, first + next++);
       await call(url, 'POST', `/api/groups/${group.id}/join`, person.token);
       people.push(person);
     }

@@ -58,8 +58,11 @@ export class Target {
     return new Target(child, await listening(child), 'bare');
   }
 
-  /** Starts the built Parley on the embedded store in a folder. */
-  static async parley(dataDir: string): Promise<Target> {
+  /**
+   * Starts the built Parley on the embedded store in a folder.
+   * @param settings further settings, as in `.env`.
+   */
+  static async parley(dataDir: string, settings: Record<string, string> = {}): Promise<Target> {
     const child = fork(join(__dirname, 'parley-server.mjs'), {
       // Not in the folder of the project, whose `.env` must not change what is measured.
       cwd: dataDir,
@@ -78,6 +81,7 @@ export class Target {
         PEERJS_ENABLED: 'false',
         // A connection ends with its access token.
         ACCESS_TOKEN_SECONDS: '86400',
+        ...settings,
       },
     });
     return new Target(child, await listening(child), 'parley');
