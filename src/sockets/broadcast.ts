@@ -153,6 +153,10 @@ export class Broadcaster {
   private idsOf(audience: Audience): Iterable<string> {
     if (audience.kind === 'everyone') return this.io.of('/').sockets.keys();
     if (audience.kind === 'sockets') return new Set(audience.socketIds);
+    if (audience.kind === 'users' && audience.readersOf) {
+      const reading = new Set(this.idsOf(audience.readersOf));
+      return [...this.idsInAny(audience.userIds.map(userRoom))].filter((id) => reading.has(id));
+    }
     const { to, except } = roomsOf(audience);
     // Usually nobody is excluded, and there is one room, which is not copied.
     const ids = to.length === 1 ? this.idsIn(to[0]!) : this.idsInAny(to);

@@ -161,6 +161,14 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
       userId: membership.userId,
       isNew: false,
     });
+    // As if the other node had found him among the readers before.
+    const audience = { kind: 'public_channel', groupId: group._id, channelId: channel._id } as const;
+    const { notification, ...rest } = SAMPLE_EVENTS['notification.created'];
+    const about = { ...notification, userId: membership.userId, channelId: channel._id };
+    await here.context.bus.publish({ ...rest, notification: about, audience });
+    const { follow } = SAMPLE_EVENTS['thread_follow.changed'];
+    const own = { ...follow, userId: membership.userId };
+    await here.context.bus.publish({ type: 'thread_follow.changed', follow: own, audience });
     for (const [index, server] of [here, there].entries()) {
       const message = { clientMessageId: `late-${lostId}-${index}`, body: 'Is he gone?' };
       await server.api.post(`/api/channels/${lostId}/messages`, message, ada.token);
@@ -171,6 +179,9 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
         ({ message: { clientMessageId } }) => clientMessageId === `kept-${channelId}`,
       );
       expect(client.messages).toHaveLength(1);
+      const kinds = client.events.map(({ event, payload }) => payload.notification?.kind ?? event);
+      expect(kinds).not.toContain(notification.kind);
+      expect(kinds).not.toContain('thread:updated');
     }
   });
 

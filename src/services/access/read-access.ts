@@ -261,13 +261,21 @@ export class ReadAccess {
 
   /** Keeps those users who read a channel now; none if it no longer exists. */
   async filterReaders(channelId: ObjectId, userIds: readonly ObjectId[]): Promise<ObjectId[]> {
+    return (await this.findReadersAmong(channelId, userIds)).readers;
+  }
+
+  /** Finds the channel, and those users who read it now; null and none if it no longer exists. */
+  async findReadersAmong(
+    channelId: ObjectId,
+    userIds: readonly ObjectId[],
+  ): Promise<{ channel: ChannelDocument | null; readers: ObjectId[] }> {
     const channel = await this.collections.channels.findOne({ _id: channelId });
-    if (!channel) return [];
+    if (!channel) return { channel, readers: [] };
     const readers = await this.keepReaders(
       channel,
       userIds.map((userId) => ({ userId })),
     );
-    return readers.map(({ userId }) => userId);
+    return { channel, readers: readers.map(({ userId }) => userId) };
   }
 
   /**

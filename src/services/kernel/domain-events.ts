@@ -53,7 +53,7 @@ type MessageEvent =
   | { type: 'message.updated'; channel: ChannelDocument; message: MessageDocument }
   | { type: 'message.deleted'; channel: ChannelDocument; message: MessageDocument }
   /** A user follows a thread, no longer follows it, or has read more of it. */
-  | { type: 'thread_follow.changed'; follow: ThreadFollowDocument }
+  | { type: 'thread_follow.changed'; follow: ThreadFollowDocument; audience: ChannelAudience }
   | { type: 'bookmark.added'; bookmark: BookmarkDocument; message: MessageDocument }
   | { type: 'bookmark.removed'; userIds: ObjectId[]; messageId: ObjectId };
 
@@ -163,7 +163,14 @@ type UserEvent =
       typing: boolean;
     }
   /** @property silent whether the user has turned on do not disturb. */
-  | { type: 'notification.created'; notification: NotificationDocument; unread: number; silent: boolean }
+  | {
+      type: 'notification.created';
+      notification: NotificationDocument;
+      unread: number;
+      silent: boolean;
+      /** The readers of the channel that it is about; null if its user may see it in any case. */
+      audience: ChannelAudience | null;
+    }
   /** One notification (`notificationId`), all up to one (`upTo`), or all of a user (both are null). */
   | {
       type: 'notification.read';

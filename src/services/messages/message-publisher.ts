@@ -1,8 +1,8 @@
-import type { ObjectId } from 'mongodb';
 import { setImmediate as nextTick } from 'node:timers/promises';
+import type { ChannelDocument } from '../../models/channel.model';
 import type { MessageDocument } from '../../models/message.model';
 import type { ThreadFollowDocument } from '../../models/messages/thread.model';
-import type { Access } from '../access/access';
+import { audienceOfChannel, type Access } from '../access/access';
 import type { RightsVersion } from '../access/rights-version';
 import type { EventBus } from '../kernel/event-bus';
 import type { NotificationService } from '../notifications/notification.service';
@@ -34,27 +34,29 @@ export class MessagePublisher {
       sliceEnd = performance.now() + PUBLISH_SLICE_MS;
     }
     for (const root of roots) await bus.publish({ type: 'message.updated', channel, message: root });
-    if (follows.length > 0) await this.publishFollows(channel._id, created, follows);
+    if (follows.length > 0) await this.publishFollows(channel, created, follows);
     if (notifications.length > 0) await this.deps.notifications.publishToReaders(channel._id, notifications);
   }
 
   /** Publishes new follows to users who read the channel: the author of a root may no longer do so. */
   private async publishFollows(
-    channelId: ObjectId,
+    channel: ChannelDocument,
     created: readonly MessageDocument[],
     follows: readonly ThreadFollowDocument[],
   ): Promise<void> {
     const { access, rights, bus } = this.deps;
     const followers = follows.map(({ userId }) => userId);
     await rights.publish(
-      () => access.filterReaders(channelId, followers),
+      () => access.filterReaders(channel._id, followers),
       (readers) => {
         const senders = created.map(({ senderId }) => senderId);
         const recipients = new Set([...readers, ...senders].map((id) => id.toHexString()));
         return Promise.all(
           follows
             .filter(({ userId }) => recipients.has(userId.toHexString()))
-            .map((follow) => bus.publish({ type: 'thread_follow.changed', follow })),
+            .map((follow) =>
+              bus.publish({ type: 'thread_follow.changed', follow, audience: audienceOfChannel(channel) }),
+            ),
         );
       },
     );

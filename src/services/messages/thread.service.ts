@@ -16,7 +16,7 @@ import {
 } from '../../models/messages/thread.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { lockAccount } from '../users/account-lock';
-import type { Access } from '../access/access';
+import { audienceOfChannel, type Access } from '../access/access';
 import type { EventBus } from '../kernel/event-bus';
 import { newFollowId } from './thread-roots';
 
@@ -153,7 +153,8 @@ export class ThreadService {
         { upsert: true, returnDocument: 'after' },
       );
       const follow = after as ThreadFollowDocument;
-      await this.bus.publish({ type: 'thread_follow.changed', follow });
+      const audience = audienceOfChannel(channel);
+      await this.bus.publish({ type: 'thread_follow.changed', follow, audience });
       return toThreadFollow(follow);
     });
   }

@@ -15,7 +15,7 @@ import { toPreferences } from '../../models/users/preferences.model';
 import type { Caller } from '../../models/identity/session.model';
 import { cutPage, type Page } from '../../utils/cursor';
 import { AppError } from '../../utils/errors';
-import type { Access } from '../access/access';
+import { audienceOfChannel, type Access } from '../access/access';
 import type { RightsVersion } from '../access/rights-version';
 import type { Blocks } from '../users/blocks';
 import type { DomainEventOf } from '../kernel/domain-events';
@@ -150,6 +150,7 @@ export class NotificationService {
         notification: document,
         unread: unread.get(key) ?? 0,
         silent: doNotDisturb.has(key),
+        audience: null,
       };
     });
   }
@@ -163,12 +164,15 @@ export class NotificationService {
     const { access, rights, transactions } = this.deps;
     const read = async () => {
       const userIds = documents.map(({ userId }) => userId);
-      const [prepared, readers] = await Promise.all([
+      const [prepared, { channel, readers }] = await Promise.all([
         this.prepare(documents),
-        access.filterReaders(channelId, userIds),
+        access.findReadersAmong(channelId, userIds),
       ]);
       const current = new Set(readers.map((id) => id.toHexString()));
-      return prepared.filter(({ notification }) => current.has(notification.userId.toHexString()));
+      const audience = channel && audienceOfChannel(channel);
+      return prepared
+        .filter(({ notification }) => current.has(notification.userId.toHexString()))
+        .map((each) => ({ ...each, audience }));
     };
     return transactions.afterCommit(() =>
       rights.publish(read, (all) => Promise.all(all.map((one) => this.publish(one)))),

@@ -6,8 +6,8 @@ import type { EventStage } from '../../services/kernel/event-bus';
 /** Who receives a wire event. */
 export type Audience =
   | { kind: 'everyone' }
-  /** Some users, on all their devices. */
-  | { kind: 'users'; userIds: readonly ObjectId[] }
+  /** Some users, on all their devices. With `readersOf`, those of them who still read a channel. */
+  | { kind: 'users'; userIds: readonly ObjectId[]; readersOf?: ChannelAudience | null }
   /** All members of a group. */
   | { kind: 'group'; groupId: ObjectId }
   /** The readers of a channel, except some users. */
@@ -57,6 +57,11 @@ export function everyone(): Audience {
 
 export function users(...userIds: readonly ObjectId[]): Audience {
   return { kind: 'users', userIds };
+}
+
+/** Those of some users who read a channel when the event is sent; all of them if there is no channel. */
+export function readers(userIds: readonly ObjectId[], readersOf: ChannelAudience | null): Audience {
+  return { kind: 'users', userIds, readersOf };
 }
 
 export function group(groupId: ObjectId): Audience {

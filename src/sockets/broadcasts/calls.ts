@@ -1,6 +1,7 @@
 import type { ObjectId } from 'mongodb';
 import { toCall, type Call } from '../../models/video-call.model';
-import { to, users, type BroadcastsOf, type WireEvent } from './broadcast.types';
+import type { ChannelAudience } from '../../services/kernel/domain-events';
+import { readers, to, users, type BroadcastsOf, type WireEvent } from './broadcast.types';
 
 /** Broadcasts of calls. */
 export const callBroadcasts = {
@@ -13,16 +14,22 @@ export const callBroadcasts = {
         ...(audience ? [to(audience, 'call:updated', payload)] : []),
         ...ringing(
           rung.filter((id) => !silent.some((one) => one.equals(id))),
+          audience,
           payload,
           false,
         ),
-        ...ringing(silent, payload, true),
+        ...ringing(silent, audience, payload, true),
         ...(removed.length > 0 ? [to(users(...removed), 'call:removed', ended)] : []),
       ];
     },
   },
 } satisfies BroadcastsOf<'call.changed'>;
 
-function ringing(userIds: readonly ObjectId[], payload: { call: Call }, silent: boolean): WireEvent[] {
-  return userIds.length > 0 ? [to(users(...userIds), 'call:ringing', { ...payload, silent })] : [];
+function ringing(
+  userIds: readonly ObjectId[],
+  audience: ChannelAudience | null,
+  payload: { call: Call },
+  silent: boolean,
+): WireEvent[] {
+  return userIds.length > 0 ? [to(readers(userIds, audience), 'call:ringing', { ...payload, silent })] : [];
 }

@@ -3,7 +3,7 @@ import { toBookmark } from '../../models/messages/bookmark.model';
 import { toThreadFollow } from '../../models/messages/thread.model';
 import { audienceOfChannel } from '../../services/access/access';
 import type { DomainEventOf } from '../../services/kernel/domain-events';
-import { to, users, type BroadcastsOf, type WireEvent } from './broadcast.types';
+import { readers, to, users, type BroadcastsOf, type WireEvent } from './broadcast.types';
 
 function updated({ channel, message }: DomainEventOf<'message.edited' | 'message.updated'>): WireEvent[] {
   return [to(audienceOfChannel(channel), 'message:updated', { message: toMessage(message) })];
@@ -23,7 +23,9 @@ export const messageBroadcasts = {
     ],
   },
   'thread_follow.changed': {
-    after: ({ follow }) => [to(users(follow.userId), 'thread:updated', { thread: toThreadFollow(follow) })],
+    after: ({ follow, audience }) => [
+      to(readers([follow.userId], audience), 'thread:updated', { thread: toThreadFollow(follow) }),
+    ],
   },
   'bookmark.added': {
     after: ({ bookmark, message }) => [

@@ -3,7 +3,7 @@ import { toPreferences } from '../../models/users/preferences.model';
 import { toDraft } from '../../models/writing/draft.model';
 import { toScheduledMessage } from '../../models/writing/scheduled-message.model';
 import { presenceChanged } from './presence';
-import { to, users, type BroadcastsOf } from './broadcast.types';
+import { readers, to, users, type BroadcastsOf } from './broadcast.types';
 
 /** Broadcasts of events of a single user: account, preferences, presence, notifications and drafts. */
 export const userBroadcasts = {
@@ -28,8 +28,8 @@ export const userBroadcasts = {
     ],
   },
   'notification.created': {
-    after: ({ notification, unread, silent }) => [
-      to(users(notification.userId), 'notification:created', {
+    after: ({ notification, unread, silent, audience }) => [
+      to(readers([notification.userId], audience), 'notification:created', {
         notification: toNotification(notification),
         unread,
         silent,
