@@ -4,7 +4,8 @@
 //
 //   node tools/build.mjs [--if-stale] [FOLDER …] FOLDER is a package, such as packages/embedded-store; by default
 // everything is built. With --if-stale, a dist that is newer than all source files is skipped, and nothing is done in
-// an installation that has only dist (production without development dependencies).
+// an installation that has only dist, or that has dist and no compiler (production without development dependencies):
+// `npm prune --omit=dev` changes package-lock.json.
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative, resolve } from 'node:path';
@@ -23,12 +24,21 @@ function newestChange(path) {
   return Math.max(stat.mtimeMs, ...names.map((name) => newestChange(join(path, name))));
 }
 
+function hasCompiler() {
+  try {
+    createRequire(import.meta.url).resolve('typescript');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const stampOf = (project) => join(project, 'dist', '.built');
 
 function isFresh(project) {
   const stamp = stampOf(project);
   if (!existsSync(stamp)) return false;
-  if (!existsSync(join(project, 'src'))) return true;
+  if (!existsSync(join(project, 'src')) || !hasCompiler()) return true;
   const built = statSync(stamp).mtimeMs;
   const sources = ['src', 'package.json', 'tsconfig.build.json'].map((name) => join(project, name));
   return [...sources, ...shared].every((path) => newestChange(path) <= built);
@@ -37,8 +47,9 @@ function isFresh(project) {
 function build(project) {
   // Standard output is reserved for the command that runs after the build.
   console.error(`Building ${relative(root, join(project, 'dist'))} …`);
-  rmSync(join(project, 'dist'), { recursive: true, force: true });
+  // First what can fail: a dist that cannot be replaced is kept.
   const ts = createRequire(import.meta.url)('typescript');
+  rmSync(join(project, 'dist'), { recursive: true, force: true });
   const host = {
     ...ts.sys,
     onUnRecoverableConfigFileDiagnostic: (diagnostic) => fail(ts, [diagnostic]),

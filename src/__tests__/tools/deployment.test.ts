@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -79,6 +80,35 @@ function checkNginx(name: string, configuration: string): void {
   const { status, stderr } = spawnSync('nginx', paths);
   expect([stderr.toString(), status]).toEqual([expect.stringContaining('test is successful'), 0]);
 }
+
+describe('an installation without development libraries', () => {
+  it('keeps what was built before they were removed, although that changes package-lock.json', () => {
+    const own = join(folder, 'installation');
+    const sources = [
+      'tools/build.mjs',
+      'package.json',
+      'tsconfig.json',
+      'tsconfig.build.json',
+      'package-lock.json',
+    ];
+    for (const project of ['', 'packages/embedded-store']) {
+      mkdirSync(join(own, project, 'src'), { recursive: true });
+      mkdirSync(join(own, project, 'dist'));
+      for (const name of ['.built', 'server.js']) writeFileSync(join(own, project, 'dist', name), '');
+      for (const name of ['package.json', 'tsconfig.build.json'])
+        cpSync(join(ROOT, project, name), join(own, project, name));
+    }
+    for (const path of sources) cpSync(join(ROOT, path), join(own, path));
+    const later = Date.now() / 1000 + 60;
+    utimesSync(join(own, 'package-lock.json'), later, later);
+    const { status, stderr } = spawnSync(process.execPath, [join(own, 'tools', 'build.mjs'), '--if-stale']);
+    expect([stderr.toString(), status]).toEqual(['', 0]);
+    // Without a compiler a new build fails, and the old one stays.
+    expect(spawnSync(process.execPath, [join(own, 'tools', 'build.mjs')]).status).toBe(1);
+    for (const project of ['', 'packages/embedded-store'])
+      expect(existsSync(join(own, project, 'dist', 'server.js'))).toBe(true);
+  });
+});
 
 describe('the Dockerfile', () => {
   it('sets only settings of Parley, which Parley accepts', () => {
