@@ -64,7 +64,7 @@ export function brokenReferences(page: string, named: Named): string[] {
     return named.routes.has(route) ? undefined : `there is no route ${method} ${path}`;
   });
   check(/(?:`|^ *|&& )npm (?:run )?([a-z][a-z:-]*)/gm, (name = '') =>
-    named.scripts.has(name) || ['ci', 'install', 'audit', 'run', 'outdated'].includes(name)
+    named.scripts.has(name) || ['ci', 'install', 'prune', 'audit', 'run', 'outdated'].includes(name)
       ? undefined
       : `there is no script ${name} in package.json`,
   );
