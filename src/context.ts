@@ -78,6 +78,8 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       relay: kernel.relay,
       freshness: kernel.freshness,
       telemetry: kernel.telemetry,
+      /** Sends frames of peers to other nodes; undefined if this is the only node. */
+      peerRequests: kernel.peerRequests,
       /** Undefined unless traces are sent. */
       tracing,
       services: createServices(config, overrides, kernel, database),

@@ -4,11 +4,11 @@ import { LRUCache } from 'lru-cache';
 import type { PeerLimits } from '../config/peerjs.config';
 import type { Context } from '../context';
 import type { Caller } from '../models/identity/session.model';
-import type { TicketHolder } from '../services/calls/call-tickets';
 import { AppError } from '../utils/errors';
 import { FrameMeter } from './frame-meter';
 import { PeerAuthentication } from './peer-authentication';
 import type { AdmittedPeer } from './peer-connection';
+import type { PeerSignalling } from './peer-signalling';
 import { PeerWatch, type PeerWatches } from './peer-watch';
 
 /** Users whose sent frames are counted at a time. */
@@ -31,12 +31,11 @@ export class PeerAdmissions {
   private readonly meters = new LRUCache<string, FrameMeter>({ max: MAX_METERED_USERS });
   private isClosing = false;
 
-  /** @param isReplaced whether the holder of a ticket has a connection, which a new one would replace. */
   constructor(
     private readonly services: Context['services'],
     private readonly limits: Pick<PeerLimits, 'userRate'>,
     private readonly watches: PeerWatches,
-    private readonly isReplaced: (holder: TicketHolder) => boolean,
+    private readonly signalling: Pick<PeerSignalling, 'isRegistered' | 'expect'>,
   ) {
     this.authentication = new PeerAuthentication(services);
   }
@@ -52,10 +51,13 @@ export class PeerAdmissions {
     const { userId, callId, peerId } = holder;
     const connectionId = randomUUID();
     const watch = new PeerWatch(holder, connectionId);
-    const release = peers.reserve(userId, this.isReplaced(holder) ? 1 : 0);
+    // An earlier connection of the same device, which the new one will replace, does not count.
+    const release = peers.reserve(userId, this.signalling.isRegistered(holder) ? 1 : 0);
     const unwatch = this.watches.add(watch);
+    const stopExpecting = this.signalling.expect(connectionId);
     const dismiss = (): void => {
       unwatch();
+      stopExpecting();
       // A server that stops keeps people in their calls: their clients connect again within the time of grace.
       if (!this.isClosing) void callConnections.lost(connectionId);
     };

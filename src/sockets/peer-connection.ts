@@ -29,6 +29,15 @@ export type PeerEnd =
 /** The reasons for which a connection is terminated without a closing handshake. */
 const ABRUPT_ENDS: readonly PeerEnd[] = ['too_slow', 'too_many_packets', 'unanswered'];
 
+/** The reasons for which frames that the client has sent before are not delivered any more. */
+const REFUSED_ENDS: readonly PeerEnd[] = [
+  'call_ended',
+  'not_in_call',
+  'session_ended',
+  'token_expired',
+  'maintenance',
+];
+
 /** The unsent bytes of all peers together. */
 export interface UnsentTotal {
   bytes: number;
@@ -101,6 +110,11 @@ export class PeerConnection {
     return this.reason !== undefined;
   }
 
+  /** Whether it has ended because its user may not be connected any more. */
+  get isRefused(): boolean {
+    return this.reason !== undefined && REFUSED_ENDS.includes(this.reason);
+  }
+
   /** Passes a valid frame to the library, which adds the sender's id to it. */
   passToLibrary(frame: PeerSignal | { type: 'HEARTBEAT' }): void {
     if (!this.isEnded) this.emitToLibrary('message', JSON.stringify(frame));
@@ -133,6 +147,11 @@ export class PeerConnection {
       this.total.bytes -= data.length;
     });
     if (this.unsent > 2 * this.limits.backlog.bytes) this.end('too_slow');
+  }
+
+  /** Sends a frame of a peer of another node, in the form of the library. */
+  deliver(src: string, { type, dst, ...rest }: PeerSignal): void {
+    this.send(JSON.stringify({ type, src, dst, ...rest }));
   }
 
   /** Reports to the client that the peer to which it has sent a frame cannot be reached. */

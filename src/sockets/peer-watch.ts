@@ -5,6 +5,7 @@ import type { TicketHolder } from '../services/calls/call-tickets';
 import type { DomainEvent } from '../services/kernel/domain-events';
 import { AppError, toPublicError, type PublicError } from '../utils/errors';
 import type { PeerEnd } from './peer-connection';
+import type { PeerPlaces } from './peer-places';
 
 /** Why a peer may not be connected any more. */
 export interface PeerRefusal {
@@ -68,13 +69,19 @@ export class PeerWatches {
   /** By the ids of the user, the session and the call. */
   private readonly byOwner = new Map<string, Set<PeerWatch>>();
 
-  /** @param onRefused is called for each peer that may not be connected after an event. */
   constructor(
     private readonly services: Pick<Context['services'], 'sessions' | 'callConnections'>,
-    private readonly onRefused: (connectionId: string, refusal: PeerRefusal) => void,
+    /** Records each version of the calls of the peers. */
+    private readonly places: PeerPlaces,
+    private readonly on: {
+      /** Called for each peer that may not be connected after an event. */
+      refused: (connectionId: string, refusal: PeerRefusal) => void;
+      /** Called with the peer ids in a call when a newer version of it is known. */
+      placed: (callId: ObjectId, peerIds: readonly string[]) => void;
+    },
   ) {}
 
-  /** @returns a function that removes it. */
+  /** @returns a function that removes it. Repeated calls have no effect. */
   add(watch: PeerWatch): () => void {
     const { userId, sessionId, callId } = watch.holder;
     const owners = [userId, sessionId, callId].map((id) => id.toHexString());
@@ -82,7 +89,12 @@ export class PeerWatches {
       const watches = this.byOwner.get(owner) ?? new Set();
       this.byOwner.set(owner, watches.add(watch));
     }
+    const release = this.places.hold(callId);
+    let isRemoved = false;
     return () => {
+      if (isRemoved) return;
+      isRemoved = true;
+      release();
       for (const owner of owners) {
         const watches = this.byOwner.get(owner);
         if (watches?.delete(watch) && watches.size === 0) this.byOwner.delete(owner);
@@ -107,17 +119,25 @@ export class PeerWatches {
       case 'user.changed':
         return this.recheckUser(event.userId);
       case 'events.missed':
-        return this.recheckCalls();
+        return this.recheckCalls(this.places.callIds);
       default:
         return undefined;
     }
   }
 
+  /** Reads some calls from the database, because events of theirs may not have arrived. */
+  async recheckCalls(callIds: ObjectId[]): Promise<void> {
+    if (callIds.length === 0) return;
+    for (const call of await this.services.callConnections.callsOf(callIds)) this.recordCall(call);
+  }
+
   private recordCall(call: VideoCallDocument): void {
+    const peerIds = this.places.record(call);
     for (const watch of this.watchesOf(call._id)) {
       watch.recordCall(call);
       this.check(watch);
     }
+    this.on.placed(call._id, peerIds);
   }
 
   /** Ends the peers of a user whose account is not active any more. */
@@ -133,20 +153,12 @@ export class PeerWatches {
     }
   }
 
-  private async recheckCalls(): Promise<void> {
-    const all = [...this.byOwner.values()].flatMap((watches) => [...watches]);
-    const callIds = new Map(all.map(({ holder: { callId } }) => [callId.toHexString(), callId]));
-    if (callIds.size === 0) return;
-    for (const call of await this.services.callConnections.callsOf([...callIds.values()]))
-      this.recordCall(call);
-  }
-
   /** A copy, since a peer that ends is removed. */
   private watchesOf(owner: ObjectId): PeerWatch[] {
     return [...(this.byOwner.get(owner.toHexString()) ?? [])];
   }
 
   private check({ connectionId, refusal }: PeerWatch): void {
-    if (refusal) this.onRefused(connectionId, refusal);
+    if (refusal) this.on.refused(connectionId, refusal);
   }
 }

@@ -6,6 +6,7 @@ import { peerjsConfig, type PeerLimits } from '../config/peerjs.config';
 import type { Context } from '../context';
 import { THROTTLES } from '../models/operations/throttle.model';
 import type { DomainEvent } from '../services/kernel/domain-events';
+import { METRICS } from '../services/kernel/metrics';
 import type { LiveConnection } from '../services/operations/live-connections';
 import { AppError, toPublicError, type PublicError } from '../utils/errors';
 import { inTime } from '../utils/in-time';
@@ -17,6 +18,8 @@ import { PeerConnection, type PeerEnd } from './peer-connection';
 import { errorFrame } from './peer-frame';
 import { createPeerLibrary } from './peer-library';
 import { PeerLifetime } from './peer-lifetime';
+import { PeerPlaces } from './peer-places';
+import { PeerRelay } from './peer-relay';
 import { PeerSignalling } from './peer-signalling';
 import { PeerWatches, type PeerRefusal } from './peer-watch';
 import { refuseUpgrade, type UpgradeHandler } from './upgrade.router';
@@ -57,13 +60,27 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
   const trust = trustProxy(config.http.trustProxy);
   const connectionLimit = new ConnectionLimit(config.peerjs.connections);
   const webSockets = new BoundedWebSocketServer({ noServer: true, maxPayload: limits.maxFrameBytes });
-  const signalling = new PeerSignalling(limits);
-  const watches = new PeerWatches(services, (connectionId, refusal) =>
-    connections.get(connectionId)?.end(refusal.reason, frameOf(refusal)),
-  );
-  const admissions = new PeerAdmissions(services, limits, watches, (holder) =>
-    signalling.isRegistered(holder),
-  );
+  const places = new PeerPlaces();
+  const relayed = { delivered: 0, unreachable: 0 };
+  if (context.peerRequests) {
+    const counter = context.telemetry.counter(METRICS.peerFramesRelayed);
+    for (const outcome of ['delivered', 'unreachable'] as const)
+      counter.observe({ outcome }, () => relayed[outcome]);
+  }
+  const signalling = new PeerSignalling({
+    limits,
+    places,
+    nodeId: context.nodes.id,
+    freshness: context.freshness,
+    relay: context.peerRequests && new PeerRelay(context.peerRequests),
+    refresh: (callId) => watches.recheckCalls([callId]),
+    recordRelayed: (outcome, frames) => (relayed[outcome] += frames),
+  });
+  const watches = new PeerWatches(services, places, {
+    refused: (connectionId, refusal) => connections.get(connectionId)?.end(refusal.reason, frameOf(refusal)),
+    placed: (callId, peerIds) => signalling.movePeers(callId, peerIds),
+  });
+  const admissions = new PeerAdmissions(services, limits, watches, signalling);
   const connections = new Map<string, PeerConnection>();
   const onEnded = new WeakMap<PeerConnection, () => void>();
   const unsentTotal = { bytes: 0 };

@@ -295,6 +295,12 @@ export const METRICS = {
     help: 'Tickets for the PeerJS server: issued, accepted, expired, invalid.',
     labels: ['outcome'],
   },
+  peerFramesRelayed: {
+    kind: 'counter',
+    name: 'parley_peer_frames_relayed_total',
+    help: 'Frames of PeerJS that this node has sent to other nodes, by outcome: delivered or unreachable. Absent without REDIS_URL.',
+    labels: ['outcome'],
+  },
   callQuality: {
     kind: 'histogram',
     name: 'parley_call_round_trip_seconds',

@@ -9,6 +9,7 @@ import type { Lifecycle } from './lifecycle';
 import { NodeQuestions } from './node-questions';
 import { NodeRegistry, RENEWAL_MS } from './node-registry';
 import { NodeRelay } from './node-relay';
+import { NodeRequests } from './node-requests';
 import { RedisConnections } from './redis';
 import { METRICS } from './metrics';
 import { StoredEvents } from './stored-events';
@@ -56,6 +57,9 @@ export function createKernel(
   if (relay) lifecycle.register('other nodes', relay);
   const questions = new NodeQuestions(redis, nodes.id, databaseName, logger);
   lifecycle.register('questions of other nodes', questions);
+  const peerRequests =
+    redis && new NodeRequests('peers', { redis, nodeId: nodes.id, installation: databaseName, logger });
+  if (peerRequests) lifecycle.register('peers of other nodes', peerRequests);
   const telemetry = new Telemetry();
   redis?.observe(telemetry);
   relay?.observe(telemetry);
@@ -111,6 +115,8 @@ export function createKernel(
     questions,
     /** Whether what this node remembers of rights is current. */
     freshness,
+    /** Sends frames of peers to other nodes; undefined if this is the only node. */
+    peerRequests,
     /** Serialises the changes of each channel and each group. */
     queue,
     /** Milliseconds after which cached values are read again from the database; undefined if this is the only node. */

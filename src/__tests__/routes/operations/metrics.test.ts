@@ -124,6 +124,7 @@ const WITH_REDIS = [
   METRICS.relayLosses,
   METRICS.relayStored,
   METRICS.relayConfirmations,
+  METRICS.peerFramesRelayed,
 ];
 
 /** Metrics of what this test does not cause. */
