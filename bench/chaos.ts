@@ -39,7 +39,9 @@ async function main(): Promise<void> {
     `${latencies.length} deliveries: p50 ${percentile(0.5)} ms, p95 ${percentile(0.95)} ms, ` +
       `p99 ${percentile(0.99)} ms, max ${percentile(1)} ms`,
   );
-  console.log(`${disorder.late} of ${disorder.all} changes arrived after a later one of their channel`);
+  console.log(
+    `${disorder.late} of ${disorder.all} messages arrived after a later one while all nodes sent to one channel`,
+  );
   console.log(
     `users of killed nodes were shown for ${offlineAfter.map((each) => each.toFixed(1)).join(', ')} s`,
   );

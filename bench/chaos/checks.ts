@@ -110,8 +110,14 @@ function repetitionsOf({ person, received }: RecordedDevice): string[] {
   return problems;
 }
 
-/** The share of changes that a device has received after a later one of the same channel. */
-export function disorderOf({ received }: RecordedDevice): { late: number; all: number } {
+/** How many changes have arrived after later ones of their channel, of all that have arrived. */
+export interface Disorder {
+  late: number;
+  all: number;
+}
+
+/** The changes that a device has received. */
+export function disorderOf({ received }: RecordedDevice): Disorder {
   const newest = new Map<string, number>();
   let late = 0;
   let all = 0;

@@ -123,7 +123,6 @@ export async function removeRepeatedly(
   stopped: () => boolean,
 ): Promise<void> {
   let devices = openDevices(world, victim);
-  await Promise.all(devices.map((device) => device.settle()));
   for (let times = 0; times < MIN_REMOVALS || !stopped(); times++) {
     const removal = REMOVALS[(first + times) % REMOVALS.length]!;
     await removeOnce(world, victim, devices, removal);

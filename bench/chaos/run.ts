@@ -2,16 +2,28 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Person } from '../../src/__tests__/fixtures/person';
 import { acknowledged } from '../../src/__tests__/fixtures/send-log';
-import { checkAll, disorderOf, latenciesOf } from './checks';
+import { checkAll, disorderOf, latenciesOf, type Disorder } from './checks';
 import { Cluster, type ClusterNode } from './cluster';
 import { board, land, watchPresence } from './presence';
 import { Random } from './random';
 import { removeRepeatedly } from './removals';
 import { talk } from './talk';
-import { apiOf, createWorld, expectCall, expectInTime, report, request, type World } from './world';
+import {
+  apiOf,
+  clientOf,
+  createWorld,
+  expectCall,
+  expectInTime,
+  report,
+  request,
+  type Place,
+  type World,
+} from './world';
 
 /** How long the nodes may take to notice that Redis is gone, or back. */
 const NOTICE_MS = 20_000;
+/** How many messages each of the concurrent senders sends. */
+const BURST = 30;
 
 export interface ChaosOptions {
   nodes: number;
@@ -29,8 +41,8 @@ export interface ChaosResult {
   counts: Map<string, number>;
   /** From a send to its arrival at other devices, in milliseconds, sorted. */
   latencies: number[];
-  /** Changes of channels that arrived after later ones, and all changes. */
-  disorder: { late: number; all: number };
+  /** How many messages arrived after later ones while all nodes sent to one channel, of all that arrived. */
+  disorder: Disorder;
   /** After how many seconds the users of each killed node were shown as offline everywhere. */
   offlineAfter: number[];
 }
@@ -45,6 +57,7 @@ export async function runChaos({ nodes, seed, seconds, log }: ChaosOptions): Pro
   try {
     world = await createWorld(cluster, seed);
     log(`${nodes} nodes are running`);
+    const disorder = await burst(world);
     let isOver = false;
     const stopped = () => isOver;
     const { random, talkerDevices, victims } = world;
@@ -62,23 +75,36 @@ export async function runChaos({ nodes, seed, seconds, log }: ChaosOptions): Pro
     await Promise.all([faults.finally(() => (isOver = true)), ...running]);
     log('the faults are over');
     await checkAll(world);
-    const devices = [...world.ownerDevices, ...world.talkerDevices];
-    const disorders = devices.map(disorderOf);
     const { problems, counts } = world;
-    return {
-      problems,
-      counts,
-      latencies: latenciesOf(world),
-      disorder: {
-        late: disorders.reduce((sum, { late }) => sum + late, 0),
-        all: disorders.reduce((sum, { all }) => sum + all, 0),
-      },
-      offlineAfter,
-    };
+    return { problems, counts, latencies: latenciesOf(world), disorder, offlineAfter };
   } finally {
     for (const device of world ? [...world.ownerDevices, ...world.talkerDevices] : []) device.close();
     await cluster.close();
   }
+}
+
+/** Sends many messages to one channel through all nodes at the same time, before anything is wrong. */
+async function burst(world: World): Promise<Disorder> {
+  const { ownerDevices, talkerDevices, owner, places, log, sentAt } = world;
+  const [{ id: channelId }] = places as [Place];
+  const send = async (device: RecordedDevice) => {
+    const input = { clientMessageId: randomUUID(), body: 'at the same time' };
+    sentAt.set(input.clientMessageId, performance.now());
+    const attempt = await log.overSocket(clientOf(device.socket), owner, channelId, input);
+    if (!acknowledged(attempt)) report(world, `a message is not acknowledged: ${String(attempt.answer)}`);
+  };
+  // Two senders on each node: each sends the next message when the last one is acknowledged.
+  const senders = [...ownerDevices, ...ownerDevices].map(async (device) => {
+    for (let index = 0; index < BURST; index++) await send(device);
+  });
+  await Promise.all(senders);
+  const devices = [...ownerDevices, ...talkerDevices];
+  await Promise.all(devices.map((device) => device.settle()));
+  const each = devices.map(disorderOf);
+  return {
+    late: each.reduce((sum, { late }) => sum + late, 0),
+    all: each.reduce((sum, { all }) => sum + all, 0),
+  };
 }
 
 /** Each fault once. @returns the seconds after which the users of the killed node were shown as offline. */
