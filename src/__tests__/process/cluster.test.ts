@@ -14,11 +14,9 @@ if (!HAS_REDIS) console.warn('A cluster of processes is not tested: there is no 
   async () => {
     const events: string[] = [];
     const log = (line: string) => void events.push(line);
-    const { problems, counts, disorder } = await runChaos({ nodes: 3, seed: SEED, seconds: 0, log });
+    const { problems, counts } = await runChaos({ nodes: 3, seed: SEED, seconds: 0, log });
     if (problems.length > 0) console.log(`seed ${SEED}\n${events.join('\n')}`);
     expect(problems).toEqual([]);
-    // Nodes publish the changes of a channel in any order, and each node sends them to its clients in the right one.
-    expect(disorder.late).toBeLessThan(disorder.all / 50);
     for (const what of ['acknowledgements', 'repeated sends', 'edits', 'removals', 'broken connections']) {
       expect([what, (counts.get(what) ?? 0) > 0]).toEqual([what, true]);
     }
