@@ -17,6 +17,7 @@ import {
   report,
   request,
   type Place,
+  type RecordedDevice,
   type World,
 } from './world';
 
