@@ -58,7 +58,13 @@ export class Cluster {
       ...settings,
     };
     const parts = { client, stop: database.stop };
-    const cluster = new Cluster(collectionsOf(client.db('parley'), () => undefined), common, parts, redis, redis.port);
+    const cluster = new Cluster(
+      collectionsOf(client.db('parley'), () => undefined),
+      common,
+      parts,
+      redis,
+      redis.port,
+    );
     await Promise.all(Array.from({ length: count }, (_, index) => cluster.add(index)));
     return cluster;
   }

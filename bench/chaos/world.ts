@@ -142,7 +142,9 @@ const toApi = (url: string): Pick<Api, 'get' | 'post'> => {
     return { ...answer, headers: {} };
   };
   const search = (query: Record<string, unknown> = {}) =>
-    new URLSearchParams(Object.entries(query).map(([key, value]): [string, string] => [key, String(value)])).toString();
+    new URLSearchParams(
+      Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
+    ).toString();
   return {
     get: (path, token, query) => over(url, 'get', `${path}?${search(query)}`, token),
     post: (path, body, token) => over(url, 'post', path, token, body as object),
