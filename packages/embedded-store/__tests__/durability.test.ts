@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Long, MongoClient, type Db } from 'mongodb';
+import { findRunningStore } from '../src';
 import { serve } from '../src/serve';
 import { openTestStore } from './support/served-store';
 
@@ -76,6 +77,27 @@ describe('the data folder', () => {
     await first.close();
     const second = await serve({ dataDir });
     await second.close();
+    rmSync(dataDir, { recursive: true });
+  });
+
+  test('says how to connect to the store that serves it now, and to no other', async () => {
+    const dataDir = temporaryFolder();
+    expect(findRunningStore(dataDir)).toBeUndefined();
+    const store = await serve({ dataDir });
+    expect(findRunningStore(dataDir)).toBe(store.uri);
+    const other = await new MongoClient(findRunningStore(dataDir) ?? '').connect();
+    expect(await other.db('admin').command({ ping: 1 })).toMatchObject({ ok: 1 });
+    await other.close();
+    const lock = readFileSync(path.join(dataDir, 'store.lock'), 'utf8');
+    const address = readFileSync(path.join(dataDir, 'store.address'), 'utf8');
+    await store.close();
+    expect(readdirSync(dataDir)).not.toContain('store.address');
+    // After the death of a process, both files are left; and another store may have just locked the folder.
+    writeFileSync(path.join(dataDir, 'store.address'), address);
+    writeFileSync(path.join(dataDir, 'store.lock'), JSON.stringify({ ...JSON.parse(lock), token: 'y' }));
+    expect(findRunningStore(dataDir)).toBeUndefined();
+    writeFileSync(path.join(dataDir, 'store.lock'), JSON.stringify({ ...JSON.parse(lock), startedAt: '1' }));
+    expect(findRunningStore(dataDir)).toBeUndefined();
     rmSync(dataDir, { recursive: true });
   });
 

@@ -266,3 +266,94 @@ describe('transactions', () => {
     expect(all.reduce((sum, { balance }) => sum + balance, 0)).toBe(count * 100);
   });
 });
+
+describe('snapshot sessions', () => {
+  const errors: unknown[] = [];
+  let store: TestStore;
+
+  beforeAll(async () => {
+    store = await openTestStore(errors);
+  });
+  afterAll(async () => {
+    await store.close();
+    expect(errors).toEqual([]);
+  });
+
+  const notes = (name: string) => store.client.db('t').collection<Item>(name);
+  const tooOld = expect.objectContaining({ code: 239, codeName: 'SnapshotTooOld' });
+
+  test('read all collections as they were at the first read, with every command', async () => {
+    const [first, second] = [notes('first'), notes('second')];
+    await first.insertMany(Array.from({ length: 300 }, (_, n) => ({ _id: n, n })));
+    await second.insertOne({ _id: 'kept', n: 1 });
+    const session = store.client.startSession({ snapshot: true });
+    const cursor = first.find({}, { session, batchSize: 100 });
+    expect(await cursor.next()).toEqual({ _id: 0, n: 0 });
+    await first.deleteMany({});
+    await second.updateOne({ _id: 'kept' }, { $set: { n: 2 } });
+    await second.insertOne({ _id: 'new', n: 3 });
+    expect(await cursor.toArray()).toHaveLength(299);
+    expect(await second.find({}, { session }).toArray()).toEqual([{ _id: 'kept', n: 1 }]);
+    expect(await second.findOne({ _id: 'kept' }, { session })).toEqual({ _id: 'kept', n: 1 });
+    expect(await first.countDocuments({}, { session })).toBe(300);
+    expect(await second.distinct('n', {}, { session })).toEqual([1]);
+    expect(await notes('absent').find({}, { session }).toArray()).toEqual([]);
+    await session.endSession();
+    expect(await first.countDocuments()).toBe(0);
+  });
+
+  test('take their snapshot with any of these commands', async () => {
+    const items = notes('any');
+    await items.insertOne({ _id: 1, n: 1 });
+    const reads: ((session: ClientSession) => Promise<unknown>)[] = [
+      (session) => items.findOne({ _id: 1 }, { session }),
+      (session) => items.countDocuments({}, { session }),
+      (session) => items.distinct('n', {}, { session }),
+      (session) => notes('absent').find({}, { session }).toArray(),
+    ];
+    for (const [n, read] of reads.entries()) {
+      const session = store.client.startSession({ snapshot: true });
+      await read(session);
+      await items.insertOne({ _id: `later ${n}` });
+      expect(await items.countDocuments({}, { session })).toBe(1 + n);
+      await session.endSession();
+    }
+  });
+
+  test('are refused after their end, and after their collection was dropped or made anew', async () => {
+    const items = notes('dropped');
+    await items.insertMany(Array.from({ length: 300 }, (_, n) => ({ _id: n })));
+    const session = store.client.startSession({ snapshot: true });
+    const cursor = items.find({}, { session, batchSize: 10 });
+    await cursor.next();
+    await items.drop();
+    // The start of a transaction must not make the store forget the drop.
+    await store.client.withSession((other) =>
+      other.withTransaction(() => notes('other').insertOne({ _id: 1 }, { session: other })),
+    );
+    await expect(items.find({}, { session }).toArray()).rejects.toMatchObject({ code: 246 });
+    await items.insertOne({ _id: 'new' });
+    await expect(items.find({}, { session }).toArray()).rejects.toMatchObject({ code: 246 });
+    await store.client.db('admin').command({ killSessions: [session.id] });
+    await expect(notes('other').find({}, { session }).toArray()).rejects.toEqual(tooOld);
+    await session.endSession();
+  });
+
+  test('lose their snapshot with their connections, and too many of them are refused', async () => {
+    const items = notes('many');
+    await items.insertMany([{ _id: 1 }, { _id: 2 }]);
+    const other = await new MongoClient(store.uri).connect();
+    const theirs = other.db('t').collection('many');
+    const mine = store.client.startSession({ snapshot: true });
+    const refused = expect.objectContaining({ code: 246, message: 'clients already hold 16 snapshots' });
+    const fill = async () => {
+      for (let n = 0; n < 17; n++)
+        await theirs.findOne({}, { session: other.startSession({ snapshot: true }) });
+    };
+    await expect(fill()).rejects.toEqual(refused);
+    await expect(items.findOne({}, { session: mine })).rejects.toEqual(refused);
+    await other.close();
+    for (let found; !found;) found = await items.findOne({}, { session: mine }).catch(() => undefined);
+    await mine.endSession();
+  });
+});

@@ -1,5 +1,6 @@
 import { StoreError } from './errors';
 import { Cursors } from './session/cursors';
+import { HeldSnapshots } from './session/held-snapshot';
 import { LockTable } from './session/locks';
 import { Operations } from './session/operations';
 import { Retries } from './session/retries';
@@ -25,6 +26,7 @@ export class Engine {
   readonly writer: Writer;
   readonly locks = new LockTable();
   readonly sessions = new Sessions();
+  readonly heldSnapshots = new HeldSnapshots();
   readonly cursors = new Cursors();
   readonly operations = new Operations();
   readonly retries: Retries;

@@ -56,6 +56,7 @@ export const CODES = {
   InvalidIndexSpecificationOption: 197,
   IllegalOpMsgFlag: 223,
   UnsupportedOpQueryCommand: 352,
+  SnapshotTooOld: 239,
   SnapshotUnavailable: 246,
   LockBusy: 46,
   ClientMetadataMissingField: 183,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ServeOptions } from './serve';
-import { releaseDirectory } from './storage/lock';
+import { releaseDirectory, runningStore } from './storage/lock';
 import type { WorkerMessage } from './worker';
 
 export { inspectStore, type StoreState } from './inspect';
@@ -80,6 +80,14 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     },
     onExit: (callback) => void exitCallbacks.push(callback),
   };
+}
+
+/**
+ * The connection string of the store that serves a folder now, in any process of this machine; undefined if none does. The
+ * folder and the socket are accessible to the user of that process alone.
+ */
+export function findRunningStore(dataDir: string): string | undefined {
+  return runningStore(dataDir);
 }
 
 /** The worker runs the built code, also when a test or a benchmark loads this file from its source. */

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { Engine } from './engine';
 import { startBackground } from './session/background';
 import type { Disk } from './storage/disk';
+import { announceAddress } from './storage/lock';
 import { createHandler } from './wire/dispatch';
 import type { Report } from './wire/dispatch';
 import { listen } from './wire/listener';
@@ -62,13 +63,15 @@ export async function serve(options: ServeOptions): Promise<ServedStore> {
     );
     const address = listener.server.address() as AddressInfo | string;
     engine.address = typeof address === 'string' ? address : `127.0.0.1:${address.port}`;
+    // Drivers change discovered addresses to lower case, which is another path, so discovery is switched
+    // off.
+    const uri =
+      typeof address === 'string'
+        ? `mongodb://${encodeURIComponent(address)}/?directConnection=true`
+        : `mongodb://${engine.address}/`;
+    announceAddress(options.dataDir, lockToken, uri);
     return {
-      // Drivers change discovered addresses to lower case, which is another path, so discovery is switched
-      // off.
-      uri:
-        typeof address === 'string'
-          ? `mongodb://${encodeURIComponent(address)}/?directConnection=true`
-          : `mongodb://${engine.address}/`,
+      uri,
       unused: () => listener.unused(),
       async close() {
         await listener.close();

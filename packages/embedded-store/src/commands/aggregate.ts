@@ -20,7 +20,7 @@ import { explain } from './explain';
 import type { Command, CommandContext, Reply } from './command';
 import { firstBatch } from './find';
 import { collectionName, findCollection } from './namespaces';
-import { EMPTY, TimeSlice, transactionSource } from './reading';
+import { EMPTY, openSnapshot, TimeSlice, transactionSource } from './reading';
 import { namedStatistics } from './statistics';
 
 const FIELDS = new Set([
@@ -44,6 +44,7 @@ const BATCH_BYTES = 16 * 1024 * 1024;
 /** https://www.mongodb.com/docs/manual/reference/command/aggregate/ */
 export const aggregateCommand: Command = {
   inTransaction: true,
+  readsSnapshots: true,
   async run(context) {
     const { args, database } = context;
     args.allow(FIELDS);
@@ -120,7 +121,7 @@ function batchSizeOf(cursor: Document): number {
   return Math.trunc(size);
 }
 
-/** The batches of a pipeline's result. Outside of transactions it holds no snapshot between batches. */
+/** The batches of a pipeline's result. Outside of transactions it holds no snapshot of its own between batches. */
 class PipelineBatches implements BatchSource {
   readonly largeId = true;
   readonly #source: Source;
@@ -140,8 +141,7 @@ class PipelineBatches implements BatchSource {
   }
 
   async next(limit: number | undefined, operation: Operation): Promise<Batch> {
-    const { transaction, engine } = this.context;
-    const snapshot = transaction ? undefined : engine.environment.snapshot();
+    const snapshot = openSnapshot(this.context);
     if (snapshot) this.#source.view = snapshot;
     try {
       return await this.#fill(limit ?? Infinity, operation);

@@ -1,5 +1,6 @@
 import type { Document } from '../bson/types';
 import type { Operation } from '../session/operations';
+import type { HeldSnapshot } from '../session/held-snapshot';
 import type { Session } from '../session/sessions';
 import type { Transaction } from '../session/transaction';
 import type { Engine } from '../engine';
@@ -17,6 +18,8 @@ export interface CommandContext {
   session: Session | undefined;
   /** The open multi-document transaction that the command is part of. */
   transaction: Transaction | undefined;
+  /** The snapshot that the session holds and the command reads from, outside of transactions. */
+  held: HeldSnapshot | undefined;
   /** The number of a retryable write, outside of transactions. */
   txnNumber: bigint | undefined;
   /** The running command, which may be killed. */
@@ -30,6 +33,8 @@ export type Reply = Document | Uint8Array;
 export interface Command {
   /** Allowed in a multi-document transaction. */
   inTransaction?: boolean;
+  /** Reads from one snapshot with `readConcern: "snapshot"` outside of transactions, and returns its time. */
+  readsSnapshots?: boolean;
   /** Only on the `admin` database. */
   adminOnly?: boolean;
   run(context: CommandContext): Reply | Promise<Reply>;

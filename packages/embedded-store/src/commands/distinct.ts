@@ -1,3 +1,4 @@
+import { Timestamp } from 'bson';
 import { ValueSet } from '../aggregate/value-set';
 import { splitPath, visitPath } from '../bson/paths';
 import type { Value } from '../bson/types';
@@ -16,6 +17,7 @@ const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 /** https://www.mongodb.com/docs/manual/reference/command/distinct/ */
 export const distinctCommand: Command = {
   inTransaction: true,
+  readsSnapshots: true,
   async run(context) {
     const { args, engine } = context;
     args.allow(FIELDS);
@@ -25,7 +27,10 @@ export const distinctCommand: Command = {
     const collator = compileCollation(collationOf(collection, args.document('collation')));
     const spec = statementSpec(args.document('query') ?? EMPTY, collator, undefined, readHint(args));
     const values: Value[] = [];
-    if (!collection) return new Map([['values', values]]);
+    const { held } = context;
+    const reply = new Map<string, Value>([['values', values]]);
+    if (held) reply.set('atClusterTime', new Timestamp(held.time));
+    if (!collection) return reply;
     const seen = new ValueSet(collator);
     let bytes = 0;
     await withSource(context, (source) => {
@@ -42,6 +47,6 @@ export const distinctCommand: Command = {
         });
       });
     });
-    return new Map([['values', values]]);
+    return reply;
   },
 };

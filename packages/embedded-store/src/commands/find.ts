@@ -1,4 +1,4 @@
-import { Long } from 'bson';
+import { Long, Timestamp } from 'bson';
 import { encode } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { StoreError } from '../errors';
@@ -17,7 +17,7 @@ import { cursorReply } from '../wire/raw';
 import type { Arguments } from './arguments';
 import type { Command, CommandContext, Reply } from './command';
 import { collectionName, findCollection } from './namespaces';
-import { EMPTY, SelectionBatches, transactionSource } from './reading';
+import { EMPTY, openSnapshot, SelectionBatches, transactionSource } from './reading';
 import { collationOf } from './writing';
 import type { BatchSource } from '../session/cursors';
 
@@ -32,6 +32,7 @@ const REFUSED = ['returnKey', 'showRecordId', 'tailable', 'awaitData'];
 /** https://www.mongodb.com/docs/manual/reference/command/find/ */
 export const findCommand: Command = {
   inTransaction: true,
+  readsSnapshots: true,
   async run(context) {
     const { args, database } = context;
     args.allow(FIELDS);
@@ -41,12 +42,15 @@ export const findCommand: Command = {
     const query = readFind(args, collection);
     const namespace = `${database}.${name}`;
     if (!collection) {
-      return emptyCursor(namespace);
+      return emptyCursor(namespace, context.held);
     }
     const plan = query.spec.filter.text ? undefined : choosePlan(collection, query.spec);
     if (plan && batchSize > 0) {
       const found = findByKey(context, collection, query, plan);
-      if (found) return cursorReply({ batch: 'firstBatch', documents: found, id: 0n, namespace });
+      if (found) {
+        const atClusterTime = context.held?.time;
+        return cursorReply({ batch: 'firstBatch', documents: found, id: 0n, namespace, atClusterTime });
+      }
     }
     const batches = openFind(context, collection, query, plan);
     return firstBatch(context, namespace, batches, batchSize, args.boolean('singleBatch'));
@@ -54,7 +58,7 @@ export const findCommand: Command = {
 };
 
 /** The reply of a find on a collection that does not exist, with its fields in another order, as MongoDB's. */
-function emptyCursor(namespace: string): Document {
+function emptyCursor(namespace: string, held: CommandContext['held']): Document {
   return new Map([
     [
       'cursor',
@@ -62,6 +66,7 @@ function emptyCursor(namespace: string): Document {
         ['id', Long.ZERO],
         ['ns', namespace],
         ['firstBatch', []],
+        ...(held ? [['atClusterTime', new Timestamp(held.time)] as const] : []),
       ]),
     ],
   ]);
@@ -123,13 +128,14 @@ export function readHint(args: Arguments): SelectionSpec['hint'] {
 
 /** The result of a find that looks up one key of a unique index; undefined for any other. */
 function findByKey(
-  { engine, transaction }: CommandContext,
+  context: CommandContext,
   collection: Collection,
   { spec, shape }: FindQuery,
   plan: Plan,
 ): Uint8Array[] | undefined {
   if (spec.skip > 0 || !uniqueLookup(collection, plan)) return undefined;
-  const snapshot = transaction ? undefined : engine.environment.snapshot();
+  const { engine, transaction } = context;
+  const snapshot = openSnapshot(context);
   try {
     const source: Source = snapshot ? { view: snapshot } : transactionSource(transaction as Transaction);
     const found = lookUp(engine, collection, plan, spec, source);
@@ -145,10 +151,10 @@ function openFind(
   query: FindQuery,
   plan: Plan | undefined,
 ): BatchSource {
-  const { engine, transaction } = context;
+  const { engine, transaction, held } = context;
   const source: Source = transaction ? transactionSource(transaction) : { view: {} };
   const selection = new Selection(engine, collection, query.spec, source, plan);
-  return new SelectionBatches({ engine, transaction }, selection, source, query.shape);
+  return new SelectionBatches({ engine, transaction, held }, selection, source, query.shape);
 }
 
 /** Returns the first batch, and registers a cursor if there is more. */
@@ -170,5 +176,6 @@ export async function firstBatch(
       keepForever: context.args.boolean('noCursorTimeout'),
     });
   }
-  return cursorReply({ batch: 'firstBatch', documents, id, namespace });
+  const atClusterTime = context.held?.time;
+  return cursorReply({ batch: 'firstBatch', documents, id, namespace, atClusterTime });
 }

@@ -40,8 +40,9 @@ export function collectionName(context: CommandContext, field: string): string {
   return name;
 }
 
-/** The collection of this name, in a transaction as its snapshot sees it. */
+/** The collection of this name, in a transaction or with a held snapshot as that sees it. */
 export function findCollection(context: CommandContext, name: string): Collection | undefined {
-  const { engine, transaction, database } = context;
+  const { engine, transaction, held, database } = context;
+  if (held) return engine.catalog.findSince(database, name, held.catalogVersion);
   return transaction ? transaction.find(database, name) : engine.catalog.find(database, name);
 }

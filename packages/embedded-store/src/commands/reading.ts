@@ -4,6 +4,8 @@ import type { Source } from '../storage/selection-spec';
 import type { Selected } from '../storage/selection-spec';
 import type { Batch, BatchSource } from '../session/cursors';
 import type { Operation } from '../session/operations';
+import type { Transaction } from '../session/transaction';
+import type { Snapshot } from '../storage/environment';
 import type { CommandContext } from './command';
 
 /** Milliseconds that a scan runs before it lets other connections run. */
@@ -35,23 +37,34 @@ export class TimeSlice {
   }
 }
 
-/** Runs `read` on a new snapshot, which is released afterwards; in a transaction on its snapshot. */
+/** The parts of a context that decide what its reads see. */
+type ReadContext = Pick<CommandContext, 'engine' | 'transaction' | 'held'>;
+
+/**
+ * Opens what a command or a batch reads from: the snapshot that the session holds, or a new one; undefined in a transaction,
+ * which has its own. The caller releases it.
+ */
+export function openSnapshot({ engine, transaction, held }: ReadContext): Snapshot | undefined {
+  if (transaction) return undefined;
+  return held ? held.use() : engine.environment.snapshot();
+}
+
+/** Runs `read` on a snapshot, which is released afterwards; in a transaction on its snapshot. */
 export async function withSource<T>(
   context: CommandContext,
   read: (source: Source) => Promise<T>,
 ): Promise<T> {
   const { transaction } = context;
-  if (transaction) return read(transactionSource(transaction));
-  const snapshot = context.engine.environment.snapshot();
+  const snapshot = openSnapshot(context);
   try {
-    return await read({ view: snapshot });
+    return await read(snapshot ? { view: snapshot } : transactionSource(transaction as Transaction));
   } finally {
-    snapshot.release();
+    snapshot?.release();
   }
 }
 
 /** The source that the commands of a transaction read from. */
-export function transactionSource(transaction: NonNullable<CommandContext['transaction']>): Source {
+export function transactionSource(transaction: Transaction): Source {
   return { view: transaction.snapshot, transaction };
 }
 
@@ -69,21 +82,20 @@ export async function readAll(
   }
 }
 
-/** The batches of a selection. Outside of transactions it holds no snapshot between batches. */
+/** The batches of a selection. Outside of transactions it holds no snapshot of its own between batches. */
 export class SelectionBatches implements BatchSource {
   /** A document that did not fit into the last batch. */
   #left: Uint8Array | undefined;
 
   constructor(
-    private readonly context: Pick<CommandContext, 'engine' | 'transaction'>,
+    private readonly context: ReadContext,
     private readonly selection: Selection,
     private readonly source: Source,
     private readonly shape: (item: Selected) => Uint8Array,
   ) {}
 
   async next(limit: number | undefined, operation: Operation): Promise<Batch> {
-    const { transaction, engine } = this.context;
-    const snapshot = transaction ? undefined : engine.environment.snapshot();
+    const snapshot = openSnapshot(this.context);
     if (snapshot) this.source.view = snapshot;
     try {
       return await this.#fill(limit ?? Infinity, operation);

@@ -1,5 +1,7 @@
 import type { Connection } from '../wire/listener';
 import { noSuchTransaction } from './transaction';
+import { snapshotTooOld } from './held-snapshot';
+import type { HeldSnapshot } from './held-snapshot';
 import type { Transaction } from './transaction';
 
 /** Minutes without use after which a session ends, as hello reports to drivers. */
@@ -23,6 +25,7 @@ export class Session {
   /** Serialises commits, so that a retried commit waits for the first. */
   committing: Promise<unknown> | undefined;
   #transaction: SessionTransaction | undefined;
+  #held: HeldSnapshot | undefined;
 
   constructor(readonly id: string) {}
 
@@ -64,6 +67,29 @@ export class Session {
   abort(): void {
     this.#transaction?.transaction.abort();
   }
+
+  /** Holds a snapshot for the reads of this session outside of transactions, in place of the last one. */
+  hold(snapshot: HeldSnapshot): HeldSnapshot {
+    this.#held?.release();
+    return (this.#held = snapshot);
+  }
+
+  /** The snapshot of this time. @throws StoreError SnapshotTooOld */
+  heldAt(time: bigint): HeldSnapshot {
+    if (this.#held?.time !== time) throw snapshotTooOld();
+    return this.#held;
+  }
+
+  /** Releases what the session holds, if it has not been used for some time. */
+  sweep(now: number): void {
+    this.#held?.sweep(now);
+  }
+
+  /** Releases all that the session holds. */
+  end(): void {
+    this.abort();
+    this.#held?.release();
+  }
 }
 
 /** The sessions of all clients by id. */
@@ -83,7 +109,7 @@ export class Sessions {
   }
 
   end(id: string): void {
-    this.#sessions.get(id)?.abort();
+    this.#sessions.get(id)?.end();
     this.#sessions.delete(id);
   }
 
@@ -91,9 +117,10 @@ export class Sessions {
     for (const id of this.#sessions.keys()) this.end(id);
   }
 
-  /** Ends sessions that were not used for the timeout. */
+  /** Ends sessions that were not used for the timeout, and releases snapshots that were not used for five minutes. */
   sweep(now: number): void {
     for (const session of this.#sessions.values()) {
+      session.sweep(now);
       if (now - session.lastUsed > SESSION_TIMEOUT_MINUTES * 60_000) this.end(session.id);
     }
   }

@@ -8,6 +8,7 @@ import type { Records, WriteTarget } from '../storage/records';
 import type { Changes, TransactionChanges } from '../storage/selection-spec';
 import type { Writer, WriteSteps } from '../storage/writer';
 import { writeConflict } from './locks';
+import type { HeldSnapshots } from './held-snapshot';
 import type { LockOwner, LockTable } from './locks';
 
 /** The parts of the store that a transaction uses. */
@@ -16,6 +17,7 @@ export interface TransactionServices {
   catalog: Catalog;
   records: Records;
   locks: LockTable;
+  heldSnapshots: HeldSnapshots;
   writer: Writer;
 }
 
@@ -48,7 +50,8 @@ export class Transaction implements WriteTarget, LockOwner, TransactionChanges {
   #heldKeys = new Map<string, number>();
 
   constructor(private readonly services: TransactionServices) {
-    if (services.locks.isIdle) services.catalog.forgetDroppedNamespaces();
+    if (services.locks.isIdle && services.heldSnapshots.size === 0)
+      services.catalog.forgetDroppedNamespaces();
     // The commit makes what it has read durable, too.
     this.snapshot = services.environment.latest();
     this.sequence = services.locks.sequence;

@@ -130,7 +130,7 @@ export class Catalog {
     );
   }
 
-  /** Clears the list of dropped namespaces. To be called when no transaction is open. */
+  /** Clears the list of dropped namespaces. To be called when no transaction is open and no snapshot is held. */
   forgetDroppedNamespaces(): void {
     this.#droppedAt.clear();
   }

@@ -15,6 +15,8 @@ export interface DirectoryLock {
 }
 
 const FILE = 'store.lock';
+/** The file that says how to connect to the store that has locked the folder. */
+const ADDRESS_FILE = 'store.address';
 
 /**
  * Locks `dataDir` for one store. The lock of a killed process is taken over. `token` identifies the lock, so that
@@ -41,10 +43,34 @@ export function lockDirectory(dataDir: string, token: string): DirectoryLock {
   return { release: () => releaseDirectory(dataDir, token) };
 }
 
-/** Removes the lock if it has this token. */
+/** Records the connection string of the store whose lock has this token. */
+export function announceAddress(dataDir: string, token: string, uri: string): void {
+  const path = join(dataDir, ADDRESS_FILE);
+  const draft = `${path}.${token}`;
+  writeFileSync(draft, JSON.stringify({ token, uri }), { mode: 0o600 });
+  renameSync(draft, path);
+}
+
+/** The connection string of the store that serves the folder now; undefined if none does. */
+export function runningStore(dataDir: string): string | undefined {
+  const found = readHolder(join(dataDir, FILE));
+  if (!found || !isAlive(found.holder)) return undefined;
+  try {
+    const text = readFileSync(join(dataDir, ADDRESS_FILE), 'utf8');
+    const { token, uri } = JSON.parse(text) as { token: string; uri: string };
+    return token === found.holder.token ? uri : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Removes the lock and the address if the lock has this token. */
 export function releaseDirectory(dataDir: string, token: string): void {
   const path = join(dataDir, FILE);
-  if (readHolder(path)?.holder.token === token) rmSync(path, { force: true });
+  if (readHolder(path)?.holder.token !== token) return;
+  rmSync(join(dataDir, ADDRESS_FILE), { force: true });
+  rmSync(path, { force: true });
 }
 
 /** Returns the id of the process that has locked the folder; undefined if no running process has. */

@@ -1,4 +1,4 @@
-import { Binary, Double, Int32, Long } from 'bson';
+import { Binary, Double, Int32, Long, Timestamp } from 'bson';
 import { decode, encode, fromPlain } from '../bson/codec';
 import type { Document, Value } from '../bson/types';
 import { Arguments } from '../commands/arguments';
@@ -8,6 +8,7 @@ import { checkConcerns, writeConcernError } from '../commands/concerns';
 import { checkDatabaseName } from '../commands/namespaces';
 import type { Engine } from '../engine';
 import { StoreError } from '../errors';
+import type { HeldSnapshot } from '../session/held-snapshot';
 import type { Session } from '../session/sessions';
 import { noSuchTransaction } from '../session/transaction';
 import type { Transaction } from '../session/transaction';
@@ -31,6 +32,7 @@ export function createHandler(engine: Engine, report: Report): Handler {
     try {
       context = readRequest(engine, request, connection);
       while (engine.structure) await engine.structure;
+      context.held = heldSnapshot(context);
       return finish(await context.command.run(context), writeConcernError(context.args));
     } catch (error) {
       return encode(errorReply(error, report));
@@ -108,6 +110,7 @@ function readRequest(
       maxTime ? performance.now() + maxTime : undefined,
     ),
     command: found,
+    held: undefined,
     ...sessionState,
   };
 }
@@ -119,6 +122,30 @@ function readBody(request: Request): { body: Document; documents?: [string, Buff
   const taken = field === undefined ? undefined : extractDocuments(body, field);
   if (field === undefined || !taken) return { body: decode(body) };
   return { body: decode(taken.rest), documents: [field, taken.documents] };
+}
+
+/**
+ * The snapshot for a read with `readConcern: "snapshot"` outside of transactions. The first such read of a session makes it
+ * hold a new one; later reads name its time.
+ * @throws StoreError SnapshotTooOld, SnapshotUnavailable
+ */
+function heldSnapshot({
+  engine,
+  args,
+  session,
+  transaction,
+  connection,
+  command,
+}: CommandContext & { command: Command }): HeldSnapshot | undefined {
+  const concern = command.readsSnapshots && !transaction ? args.document('readConcern') : undefined;
+  if (!session || concern?.get('level') !== 'snapshot') return undefined;
+  const time = concern.get('atClusterTime');
+  const held =
+    time instanceof Timestamp
+      ? session.heldAt(time.toBigInt())
+      : session.hold(engine.heldSnapshots.hold(engine.environment.snapshot(), engine.catalog.version));
+  held.usedOn(connection);
+  return held;
 }
 
 interface SessionState {

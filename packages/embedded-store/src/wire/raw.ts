@@ -7,6 +7,7 @@ const TYPE_DOCUMENT = 0x03;
 const TYPE_ARRAY = 0x04;
 const TYPE_DOUBLE = 0x01;
 const TYPE_LONG = 0x12;
+const TYPE_TIMESTAMP = 0x11;
 
 /** Size of a value by type, for types of fixed length. */
 const FIXED_SIZE: Record<number, number> = {
@@ -112,16 +113,25 @@ export interface CursorBatch {
   documents: Uint8Array[];
   id: bigint;
   namespace: string;
+  /** The time of the snapshot that it reads from, if a session holds one. */
+  atClusterTime?: bigint | undefined;
 }
 
-/** `{ cursor: { <batch>: [documents], id, ns }, ok: 1 }` as BSON, with the documents copied unchanged. */
-export function cursorReply({ batch, documents, id, namespace }: CursorBatch): Buffer {
+/** The bytes of the element `atClusterTime`. */
+const TIME_SIZE = 1 + 14 + 8;
+
+/**
+ * `{ cursor: { <batch>: [documents], id, ns, atClusterTime }, ok: 1 }` as BSON, with the documents copied unchanged.
+ */
+export function cursorReply({ batch, documents, id, namespace, atClusterTime }: CursorBatch): Buffer {
   let arraySize = 5;
   for (let i = 0; i < documents.length; i++) {
     arraySize += 1 + indexName(i).length + (documents[i]?.length ?? 0);
   }
   const ns = Buffer.from(namespace, 'utf8');
-  const cursorSize = 4 + (1 + batch.length + 1 + arraySize) + (1 + 3 + 8) + (1 + 3 + 4 + ns.length + 1) + 1;
+  const timeSize = atClusterTime === undefined ? 0 : TIME_SIZE;
+  const cursorSize =
+    4 + (1 + batch.length + 1 + arraySize) + (1 + 3 + 8) + (1 + 3 + 4 + ns.length + 1) + timeSize + 1;
   const total = 4 + (1 + 7 + cursorSize) + (1 + 3 + 8) + 1;
   const out = Buffer.allocUnsafe(total);
   let at = out.writeInt32LE(total, 0);
@@ -151,6 +161,10 @@ export function cursorReply({ batch, documents, id, namespace }: CursorBatch): B
   out.set(ns, at);
   at += ns.length;
   out[at++] = 0;
+  if (atClusterTime !== undefined) {
+    name(TYPE_TIMESTAMP, 'atClusterTime');
+    at = out.writeBigUInt64LE(atClusterTime, at);
+  }
   out[at++] = 0;
   name(TYPE_DOUBLE, 'ok');
   at = out.writeDoubleLE(1, at);
