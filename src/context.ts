@@ -6,6 +6,7 @@ import { createAccess } from './services/access/module';
 import { createAccounts } from './services/accounts/module';
 import { createAdmin } from './services/admin/module';
 import { createAudit } from './services/audit/module';
+import { createBackup } from './services/backup/module';
 import { createCalls } from './services/calls/module';
 import { createCatchUp } from './services/catch-up/module';
 import { createChannels } from './services/channels/module';
@@ -135,9 +136,10 @@ function createServices(config: Config, overrides: ContextOverrides, kernel: Ker
   const admin = createAdmin(kernel, { ...base, channels, groups, accounts });
   const moderation = createModeration(kernel, { ...base, channels, groups, messages, admin });
   const idempotency = createIdempotency(kernel, { encryptionKey });
+  const backup = createBackup(kernel, audit, files, database, { ...config.backups, encryptionKey });
   return {
     ...{ ...audit, ...access, ...users, ...operations, ...identity, ...files, ...notifications },
     ...{ ...reading, ...presence, ...channels, ...groups, ...search, ...messages, ...calls, ...writing },
-    ...{ ...catchUp, ...accounts, ...admin, ...moderation, ...idempotency },
+    ...{ ...catchUp, ...accounts, ...admin, ...moderation, ...idempotency, ...backup },
   };
 }

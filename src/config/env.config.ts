@@ -7,7 +7,8 @@ import { checkIceSettings, iceSettings, toIceConfig, type IceConfig } from './ic
 import { chooseUploadDir, developmentSecret, prepareDataDir } from './installation-files';
 import { monitoringSettings, isTracingSet, toMetricsConfig, type MetricsConfig } from './monitoring.config';
 import { settingMeantInFile, suspiciousNames } from './setting-names';
-import { flag, minimumVersions, origins, trustProxy, wholeNumber } from './setting-values';
+import { flag, minimumVersions, origins, schedule, trustProxy, wholeNumber } from './setting-values';
+import type { Schedule } from '../utils/schedule';
 
 export { ConfigError };
 
@@ -76,6 +77,9 @@ const settingsSchema = z.object({
   PEERJS_PER_ADDRESS: wholeNumber(1, 100_000).default(500),
   ...iceSettings,
   ...monitoringSettings,
+  BACKUP_DIR: z.string().min(1).default('./backups'),
+  BACKUP_SCHEDULE: schedule.optional(),
+  BACKUP_KEEP: wholeNumber(1, 1000).default(7),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -173,6 +177,13 @@ export interface Config {
   sentryDsn: string | undefined;
   /** Whether traces are sent. OpenTelemetry reads its other variables itself. */
   tracing: boolean;
+  backups: {
+    folder: string;
+    /** When the server makes backups by itself; undefined: never. */
+    schedule: Schedule | undefined;
+    /** The number of scheduled backups that are kept. */
+    keep: number;
+  };
   logLevel: z.infer<typeof settingsSchema>['LOG_LEVEL'];
 }
 
@@ -205,6 +216,7 @@ export function loadConfig(
     uploads: chooseUploadDir(uploadDir, dataDir, isSet('UPLOAD_DIR')),
     jwtSecret: settings.JWT_SECRET ?? developmentSecret('JWT_SECRET', dataDir, production),
     encryptionKey: settings.ENCRYPTION_KEY ?? developmentSecret('ENCRYPTION_KEY', dataDir, production),
+    backupDir: resolve(workingDirectory, settings.BACKUP_DIR),
   });
 }
 
@@ -254,6 +266,7 @@ export function inspectConfig(
     ),
     jwtSecret: secret('JWT_SECRET'),
     encryptionKey: secret('ENCRYPTION_KEY'),
+    backupDir: resolve(workingDirectory, settings.BACKUP_DIR),
   });
   return { config, problems: problems.map(({ message }) => message), invalid, warnings };
 }
@@ -266,6 +279,7 @@ interface Installation {
   uploads: { folder: string; isFormer: boolean };
   jwtSecret: string;
   encryptionKey: string;
+  backupDir: string;
 }
 
 function toConfig(settings: Settings, environment: Environment, installation: Installation): Config {
@@ -322,6 +336,11 @@ function toConfig(settings: Settings, environment: Environment, installation: In
     metrics: toMetricsConfig(settings),
     sentryDsn: settings.SENTRY_DSN,
     tracing: isTracingSet(environment),
+    backups: {
+      folder: installation.backupDir,
+      schedule: settings.BACKUP_SCHEDULE,
+      keep: settings.BACKUP_KEEP,
+    },
     logLevel: settings.LOG_LEVEL,
   };
 }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseSchedule, SCHEDULE_FORM, type Schedule } from '../utils/schedule';
 import { CLIENT_VERSION_FORM, parseClientVersion } from '../utils/client-version';
 
 export const wholeNumber = (min: number, max: number) =>
@@ -8,6 +9,14 @@ export const wholeNumber = (min: number, max: number) =>
     .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
+
+/** When something is done regularly. */
+export const schedule = z.string().transform((text, context): Schedule => {
+  const parsed = parseSchedule(text);
+  if (parsed) return parsed;
+  context.addIssue({ code: 'custom', message: `must be ${SCHEDULE_FORM}` });
+  return z.NEVER;
+});
 
 export const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
 

@@ -37,6 +37,7 @@ import type { CountedToDocument, HourlyCountDocument } from '../models/admin/sta
 import type { UserDocument } from '../models/user.model';
 import type { CallQualityDocument } from '../models/calls/call-quality.model';
 import type { VideoCallDocument } from '../models/video-call.model';
+import type { ExclusiveLeaseDocument } from './exclusive-lease';
 import { inTransactions, type Concerns, type Watcher } from './transaction';
 
 /** A fact about the whole installation: one document each. */
@@ -57,6 +58,16 @@ export interface DatabaseIdentityDocument {
   _id: 'database';
   /** A UUID. */
   id: string;
+}
+
+/** When the last scheduled backup was made. */
+export interface ScheduledBackupDocument {
+  _id: 'scheduled_backup';
+  startedAt: Date;
+  completedAt: Date;
+  bytes: number;
+  /** How long it took. */
+  seconds: number;
 }
 
 /** A collection whose documents are never changed or removed. */
@@ -113,9 +124,13 @@ export interface Collections {
   databaseIdentity: Collection<DatabaseIdentityDocument>;
   /** In `installation`. */
   accessWrites: Collection<AccessWritesDocument>;
+  /** In `installation`. */
+  scheduledBackup: Collection<ScheduledBackupDocument>;
   idempotencyKeys: Collection<IdempotencyDocument>;
   nodes: Collection<NodeDocument>;
   relayedEvents: Collection<RelayedEventDocument>;
+  /** Leases of work that one process of the installation does at a time. */
+  leases: Collection<ExclusiveLeaseDocument>;
 }
 
 /**
@@ -166,9 +181,11 @@ export function collectionsOf(db: Db, accessWritten: Watcher): Collections {
     installation: open('installation'),
     databaseIdentity: open('installation'),
     accessWrites: open('installation'),
+    scheduledBackup: open('installation'),
     idempotencyKeys: open('idempotency_keys'),
     nodes: open('nodes'),
     relayedEvents: open('relayed_events'),
+    leases: open('leases'),
   };
 }
 

@@ -1,4 +1,4 @@
-import { inspectStore, startEmbeddedStore } from '@parley/embedded-store';
+import { findRunningStore, inspectStore, startEmbeddedStore } from '@parley/embedded-store';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   MongoClient,
@@ -11,6 +11,7 @@ import { collectionsOf, type Collections } from './collections';
 import { MIGRATIONS } from './migrations';
 import { finishMigrations, prepareDatabase } from './migrations/runner';
 import { SchemaState } from './migrations/schema-state';
+import { requireNoUnfinishedRestore } from './restore-marker';
 import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
 
@@ -78,6 +79,8 @@ export interface DatabaseOptions {
   bulkWrite?: boolean;
   /** How long to look for a server that can be used, in milliseconds. */
   selectionTimeoutMs?: number;
+  /** Whether to use the embedded store of another process, if one serves `dataDir` at this moment. */
+  attach?: boolean;
   /** The log of migrations. */
   logger?: Logger;
 }
@@ -87,6 +90,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const connection = await connectDatabase(options);
   const { client, db, store } = connection;
   try {
+    await requireNoUnfinishedRestore(db);
     const logger = options.logger ?? createLogger('silent');
     const isEmbedded = store !== undefined;
     await prepareDatabase(db, logger, { isOnlyProcess: isEmbedded });
@@ -145,7 +149,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 export interface Connection {
   client: MongoClient;
   db: Db;
-  /** Undefined with a MongoDB server. */
+  /** Undefined with a MongoDB server, and with the embedded store of another process. */
   store: Awaited<ReturnType<typeof startEmbeddedStore>> | undefined;
   close(): Promise<void>;
 }
@@ -155,9 +159,10 @@ export interface Connection {
  * A write is acknowledged when a majority has it in the journal, on disk.
  */
 export async function connectDatabase(options: DatabaseOptions): Promise<Connection> {
-  const store =
-    options.uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
-  const client = new MongoClient(store?.uri ?? options.uri ?? '', {
+  const running = options.attach ? findRunningStore(options.dataDir) : undefined;
+  const uri = options.uri ?? running;
+  const store = uri === undefined ? await startEmbeddedStore({ dataDir: options.dataDir }) : undefined;
+  const client = new MongoClient(store?.uri ?? uri ?? '', {
     appName: 'parley',
     monitorCommands: options.monitorCommands ?? false,
     writeConcern: { w: 'majority', journal: true },

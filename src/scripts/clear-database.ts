@@ -1,5 +1,5 @@
-import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
+import { confirm } from './confirm';
 import { runScript } from './run-script';
 
 const HELP = `Deletes everything in the database (users, groups, channels and messages), and all uploaded files.
@@ -34,15 +34,4 @@ if (values.help) {
     await services.uploadFolder.release();
     console.log(`Deleted everything in ${where}.`);
   });
-}
-
-async function confirm(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY)
-    throw new Error('Standard input is not a terminal; pass --yes to delete without a question.');
-  const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    return (await prompt.question(question)).trim().toLowerCase() === 'yes';
-  } finally {
-    prompt.close();
-  }
 }

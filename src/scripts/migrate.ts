@@ -3,6 +3,7 @@ import { loadConfig } from '../config/env.config';
 import { prepareDatabase, rehearseMigrations } from '../db/migrations/runner';
 import { describeStatus, migrationStatus } from '../db/migrations/status';
 import { connectDatabase } from '../db/mongodb';
+import { requireNoUnfinishedRestore } from '../db/restore-marker';
 import { createLogger } from '../utils/logger';
 
 const HELP = `Migrates the data of an older version to the form of this one. The server does the same when it starts.
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
   const connection = await connectDatabase({ ...config.database, dataDir: config.dataDir });
   const { db, store } = connection;
   try {
+    await requireNoUnfinishedRestore(db);
     if (values.status) {
       for (const line of describeStatus(await migrationStatus(db), Date.now())) console.log(line);
       return;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { access, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from './errors';
 
@@ -37,6 +37,17 @@ export async function moveInto(path: string, target: string): Promise<void> {
   } catch (error) {
     await rm(path, { force: true }).catch(() => undefined);
     throw asStorageError(error);
+  }
+}
+
+/** Whether something exists at a path. */
+export async function isTaken(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
   }
 }
 

@@ -32,6 +32,12 @@ describe('a valid value', () => {
       { CORS_ORIGINS: ' https://a.example, http://localhost:4200,' },
       { http: { corsOrigins: ['https://a.example', 'http://localhost:4200'] } },
     ],
+    [
+      { BACKUP_DIR: dataDir, BACKUP_KEEP: '1' },
+      { backups: { folder: dataDir, schedule: undefined, keep: 1 } },
+    ],
+    [{ BACKUP_SCHEDULE: '03:30' }, { backups: { schedule: { dailyAtMs: 12_600_000 }, keep: 7 } }],
+    [{ BACKUP_SCHEDULE: '90m' }, { backups: { schedule: { everyMs: 5_400_000 } } }],
     [{ GROUP_CREATION: 'group_admins' }, { groups: { creation: 'group_admins' } }],
     [{ LINK_PREVIEWS: 'false' }, { linkPreviews: { enabled: false } }],
     [
@@ -128,6 +134,20 @@ describe('a malformed value', () => {
     ACCESS_TOKEN_SECONDS: ['3', '86401', 'fifteen'],
     REFRESH_TOKEN_DAYS: ['0', '366', '-30'],
     BCRYPT_COST: ['3', '17', '12.0'],
+    BACKUP_SCHEDULE: [
+      'daily',
+      '24:00',
+      '3:30',
+      '03:60',
+      '0h',
+      '6',
+      '6 h',
+      '-1h',
+      '1w',
+      '366d',
+      '03:30,15:30',
+    ],
+    BACKUP_KEEP: ['0', '1001', 'all'],
     GROUP_CREATION: ['nobody', 'Everyone', 'group_admin'],
     LINK_PREVIEWS: ['on', '1'],
     UPLOAD_IMAGE_MB: ['0', '101', '1.5'],
@@ -214,7 +234,7 @@ describe('a malformed value', () => {
   });
 
   it('is listed here for every setting except those that accept any text', () => {
-    const anyText = ['HOST', 'DATA_DIR', 'UPLOAD_DIR', 'MAIL_FROM', 'METRICS_HOST'];
+    const anyText = ['HOST', 'DATA_DIR', 'UPLOAD_DIR', 'BACKUP_DIR', 'MAIL_FROM', 'METRICS_HOST'];
     expect([...Object.keys(cases), ...anyText].sort()).toEqual([...SETTING_NAMES].sort());
   });
 

@@ -80,6 +80,7 @@ describe('without any settings', () => {
       metrics: { listener: undefined, token: undefined },
       sentryDsn: undefined,
       tracing: false,
+      backups: { folder: join(folder, 'backups'), schedule: undefined, keep: 7 },
       logLevel: 'info',
     });
   });

@@ -72,6 +72,7 @@ export const AUDIT_ACTIONS = [
   'message.unpinned',
   'audit_log.exported',
   'data.exported',
+  'backup.created',
   'maintenance.changed',
   'announcement.created',
   'announcement.ended',

@@ -168,6 +168,11 @@ export class AvatarService {
   }
 }
 
+/** Returns the storage keys of the images of an avatar. */
+export function avatarKeys(avatarId: string): string[] {
+  return AVATAR_SIZES.map((size) => avatarKey(avatarId, size));
+}
+
 function avatarKey(avatarId: string, size: AvatarSize): string {
   return `${AVATAR_FOLDER}/${avatarId}-${size}.webp`;
 }

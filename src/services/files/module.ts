@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Collections } from '../../db/collections';
 import type { AccessModule } from '../access/module';
 import type { AuditModule } from '../audit/module';
 import type { IdentityModule } from '../identity/module';
@@ -6,6 +7,7 @@ import type { Kernel } from '../kernel/module';
 import { observeQueue } from '../kernel/observations';
 import { ATTACHMENT_FOLDERS, Attachments } from './attachments';
 import { AVATAR_FOLDER, AvatarService } from './avatar.service';
+import { FileHold, withHold } from './file-hold';
 import { LocalFileStorage } from './file-storage';
 import { ImageProcessor } from './image-processor';
 import { StorageUsage } from './storage-usage';
@@ -17,6 +19,16 @@ import { UploadService, type UploadLimits } from './upload.service';
 
 export type FilesModule = ReturnType<typeof createFiles>;
 
+/** Constructs the storage of files, which scripts use without the other services. */
+export function createStorage(folder: string, collections: Pick<Collections, 'databaseIdentity' | 'leases'>) {
+  const temporaryUploads = new TemporaryUploads(join(folder, 'tmp'));
+  const folders = [AVATAR_FOLDER, ...ATTACHMENT_FOLDERS];
+  const fileHold = new FileHold(collections);
+  const storage = withHold(new LocalFileStorage(folder, temporaryUploads.folder, folders), fileHold);
+  const uploadFolder = new UploadFolder(folder, temporaryUploads.folder, storage, folders, collections);
+  return { temporaryUploads, folders, fileHold, storage, uploadFolder };
+}
+
 export function createFiles(
   kernel: Kernel,
   { audit }: AuditModule,
@@ -25,16 +37,7 @@ export function createFiles(
   settings: { folder: string; uploads: UploadLimits },
 ) {
   const { collections, transactions, lifecycle, jobs, logger } = kernel;
-  const temporaryUploads = new TemporaryUploads(join(settings.folder, 'tmp'));
-  const folders = [AVATAR_FOLDER, ...ATTACHMENT_FOLDERS];
-  const storage = new LocalFileStorage(settings.folder, temporaryUploads.folder, folders);
-  const uploadFolder = new UploadFolder(
-    settings.folder,
-    temporaryUploads.folder,
-    storage,
-    folders,
-    collections,
-  );
+  const { temporaryUploads, fileHold, storage, uploadFolder } = createStorage(settings.folder, collections);
   const attachments = new Attachments(collections, transactions, storage, logger);
   const images = new ImageProcessor();
   observeQueue(kernel.telemetry, 'images', images.queue);
@@ -80,6 +83,7 @@ export function createFiles(
   });
   return {
     temporaryUploads,
+    fileHold,
     storage,
     storageUsage: new StorageUsage(storage),
     uploadFolder,

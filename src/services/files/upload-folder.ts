@@ -82,7 +82,8 @@ export class UploadFolder {
     }
   }
 
-  private async hasFiles(): Promise<boolean> {
+  /** Whether there is a file in the storage, of any database. */
+  async hasFiles(): Promise<boolean> {
     for (const folder of this.folders) {
       for await (const _ of this.storage.list(folder)) return true;
     }

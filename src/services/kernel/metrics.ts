@@ -258,6 +258,31 @@ export const METRICS = {
     labels: ['job_name'],
   },
 
+  backupLastSuccess: {
+    kind: 'gauge',
+    name: 'parley_backup_last_success_timestamp_seconds',
+    help: 'When a node last completed a scheduled backup, in seconds since 1970; 0 for never. Absent without BACKUP_SCHEDULE.',
+    labels: [],
+  },
+  backupDue: {
+    kind: 'gauge',
+    name: 'parley_backup_due_timestamp_seconds',
+    help: 'When the next scheduled backup is due, in seconds since 1970. Absent without BACKUP_SCHEDULE.',
+    labels: [],
+  },
+  backupBytes: {
+    kind: 'gauge',
+    name: 'parley_backup_size_bytes',
+    help: 'Size of the last scheduled backup. Absent without BACKUP_SCHEDULE.',
+    labels: [],
+  },
+  backupDuration: {
+    kind: 'gauge',
+    name: 'parley_backup_duration_seconds',
+    help: 'How long the last scheduled backup took. Absent without BACKUP_SCHEDULE.',
+    labels: [],
+  },
+
   cacheLookups: {
     kind: 'counter',
     name: 'parley_cache_lookups_total',

@@ -152,6 +152,7 @@ describe('under traffic', () => {
     const { metricsUrl } = (server = await startTestServer({
       METRICS_PORT: '0',
       PEERJS_ENABLED: 'true',
+      BACKUP_SCHEDULE: '1d',
       ...(redis && { REDIS_URL: redis.url }),
     }));
     tabu = await useEverything(server);
@@ -159,6 +160,7 @@ describe('under traffic', () => {
     // Redis is pinged every few seconds.
     const ping = /^parley_redis_ping_duration_seconds_count [1-9]/m;
     await until(async () => !redis || ping.test(await read()));
+    await until(async () => /^parley_backup_size_bytes [1-9]/m.test(await read()));
     await read();
     scrape = parseScrape(text);
   });
