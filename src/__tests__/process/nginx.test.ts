@@ -4,6 +4,7 @@ import { io, type Socket } from 'socket.io-client';
 import { createApi, type Api } from '../fixtures/api';
 import { openDevice, type Device } from '../fixtures/chat-device';
 import { freePort } from '../fixtures/free-port';
+import { HAS_HAPROXY, startHaproxy, type Haproxy } from '../fixtures/haproxy';
 import { HAS_NGINX, startNginx, type Nginx } from '../fixtures/nginx';
 import { joinCall, Peer } from '../fixtures/peer';
 import { createRoom, PASSWORD, signUpAll, type Person } from '../fixtures/people';
@@ -16,6 +17,8 @@ if (!canRun)
   console.warn('deploy/nginx/parley.conf is not tested: nginx, openssl or redis-server is missing.');
 
 const MB = 1024 * 1024;
+/** Headers by which a client claims another address. */
+const FORGED = { 'X-Forwarded-For': '203.0.113.9', 'X-Real-IP': '203.0.113.9', Forwarded: 'for=203.0.113.9' };
 const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
 
 /** Two Parley processes behind nginx with the shipped configuration, whose third process does not run. */
@@ -90,8 +93,8 @@ const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
   }
 
   /** Connects a client, and counts the pings that it receives. */
-  async function connect(person: Person, transports: string[], options: object = {}) {
-    const socket = io(nginx.url, {
+  async function connect(person: Person, transports: string[], options: object = {}, url = nginx.url) {
+    const socket = io(url, {
       auth: { token: person.token },
       forceNew: true,
       ca: nginx.ca,
@@ -161,20 +164,15 @@ const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
 
   it('tells Parley the address of the client, which the client cannot forge', async () => {
     const own = new Agent({ ca: nginx.ca, localAddress: '127.0.0.2' });
-    const forged = {
-      'X-Forwarded-For': '203.0.113.9',
-      'X-Real-IP': '203.0.113.9',
-      Forwarded: 'for=203.0.113.9',
-    };
     const login = { identifier: bob.username, password: PASSWORD };
     const elsewhere = await createApi(nginx.url, own);
-    const { body } = await elsewhere.call('post', '/api/auth/login', { body: login, headers: forged });
+    const { body } = await elsewhere.call('post', '/api/auth/login', { body: login, headers: FORGED });
     const listed = await api.get('/api/auth/sessions', body.accessToken);
     const current = listed.body.sessions.find((session: { current: boolean }) => session.current);
     expect(current.address).toBe('127.0.0.2');
 
     for (const transports of TRANSPORTS) {
-      await connect({ ...bob, token: body.accessToken }, transports, { agent: own, extraHeaders: forged });
+      await connect({ ...bob, token: body.accessToken }, transports, { agent: own, extraHeaders: FORGED });
     }
     const lists = await Promise.all(
       ports.slice(0, 2).map(async (port) => {
@@ -186,6 +184,36 @@ const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']];
     const addresses = lists.flat().map(({ address }: { address: string }) => address);
     expect(addresses.length).toBeGreaterThanOrEqual(TRANSPORTS.length);
     expect(new Set(addresses)).toEqual(new Set(['127.0.0.2']));
+    own.destroy();
+  });
+
+  (HAS_HAPROXY ? it : it.skip)('has an equivalent for HAProxy', async () => {
+    const haproxy: Haproxy = await startHaproxy(ports);
+    started.push(haproxy);
+    const own = new Agent({ ca: haproxy.ca, localAddress: '127.0.0.3', keepAlive: true });
+    const redirect = await fetch(`${haproxy.plainUrl}/x?y=1`, { redirect: 'manual' });
+    expect(redirect.status).toBe(308);
+    const through = await createApi(haproxy.url, own);
+    // It asks the processes whether they are ready, and learns that the third one does not run.
+    await until(async () => (await through.get('/health/ready')).status === 200);
+
+    const login = { identifier: bob.username, password: PASSWORD };
+    const { body } = await through.call('post', '/api/auth/login', { body: login, headers: FORGED });
+    const listed = await through.get('/api/auth/sessions', body.accessToken);
+    expect(listed.body.sessions[0].address).toBe('127.0.0.3');
+
+    const clients: Awaited<ReturnType<typeof connect>>[] = [];
+    for (const transports of [...TRANSPORTS, ...TRANSPORTS])
+      clients.push(await connect(ada, transports, { ca: haproxy.ca }, haproxy.url));
+    expect(new Set(clients.map(({ socket }) => routeOf(socket)))).toEqual(new Set(['1', '2']));
+    await until(() => clients.every(({ pings }) => pings >= 2));
+    expect(clients.flatMap(({ ends }) => ends)).toEqual([]);
+
+    const large = { body: { name: 'x'.repeat(2 * MB) }, token: ada.token };
+    const refused = await through.call('post', '/api/groups', large).catch(() => undefined);
+    // The answer may come while the client still sends; then the client sees only a closed connection.
+    if (refused)
+      expect(refused).toMatchObject({ status: 413, body: { error: { code: 'payload_too_large' } } });
     own.destroy();
   });
 

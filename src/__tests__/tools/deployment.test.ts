@@ -20,6 +20,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { parseCopy, parseDockerfile, readDockerignore, variablesOf } from '../../../tools/dockerfile';
 import { SETTING_NAMES, type Config } from '../../config/env.config';
 import { load, removeFolders } from '../fixtures/config';
+import { HAS_HAPROXY, haproxyConfiguration } from '../fixtures/haproxy';
 import { createCertificate, HAS_NGINX } from '../fixtures/nginx';
 
 /*
@@ -32,7 +33,6 @@ const DEPLOY = join(ROOT, 'deploy');
 const read = (...path: string[]) => readFileSync(join(ROOT, ...path), 'utf8');
 const isInstalled = (program: string) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
-const HAS_HAPROXY = isInstalled('haproxy') && isInstalled('openssl');
 const HAS_SYSTEMD = isInstalled('systemd-analyze');
 if (!HAS_NGINX)
   console.warn('The nginx configurations of deploy are not checked: nginx or openssl is missing.');
@@ -442,19 +442,11 @@ describe('the load balancers', () => {
     expect(read('deploy', 'haproxy', 'haproxy.cfg')).toContain(`req.body_size gt ${bytes + 1024 * 1024} `);
   });
 
-  (HAS_HAPROXY ? it : it.skip)('include a configuration that HAProxy accepts', () => {
+  (HAS_HAPROXY ? it : it.skip)('include a configuration that HAProxy accepts', async () => {
     const own = join(folder, 'haproxy');
     mkdirSync(own);
-    createCertificate(own);
-    const pem = join(own, 'both.pem');
-    writeFileSync(
-      pem,
-      ['fullchain.pem', 'privkey.pem'].map((name) => readFileSync(join(own, name), 'utf8')).join(''),
-    );
-    const configuration = read('deploy', 'haproxy', 'haproxy.cfg')
-      .replaceAll('/etc/haproxy/certs/chat.example.org.pem', pem)
-      .replaceAll(/^ +(user|group) haproxy\n/gm, '');
-    writeFileSync(join(own, 'haproxy.cfg'), configuration);
+    const ports = { plain: 4280, tls: 4243, processes: [4201, 4202, 4203] };
+    writeFileSync(join(own, 'haproxy.cfg'), await haproxyConfiguration(own, ports));
     const { status, stderr } = spawnSync('haproxy', ['-c', '-q', '-f', join(own, 'haproxy.cfg')]);
     expect([stderr.toString(), status]).toEqual(['', 0]);
   });
