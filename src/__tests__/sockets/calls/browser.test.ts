@@ -1,12 +1,16 @@
+import { ObjectId } from 'mongodb';
 import { CHROMIUM } from '../../fixtures/browser';
 import { useCallPages, type CallPage } from '../../fixtures/call-page';
 import { HAS_COTURN, startCoturn, type Coturn } from '../../fixtures/coturn';
 import { ManualClock } from '../../fixtures/manual-clock';
 import { createRoom, signUp, signUpAll, type Person } from '../../fixtures/people';
+import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 
 if (!CHROMIUM) console.warn('Video calls between browsers are not tested: there is no Chromium.');
 if (!HAS_COTURN) console.warn('Video calls through a relay are not tested: there is no coturn.');
+
+if (!HAS_REDIS) console.warn('Video calls between nodes are not tested: there is no redis-server.');
 
 const TURN_SECRET = 'a secret that coturn and the server share';
 const GRACE_MS = 15_000;
@@ -14,6 +18,7 @@ const TIMEOUT_MS = 60_000;
 
 (CHROMIUM ? describe : describe.skip)('a video call between browsers', () => {
   let server: TestServer;
+  let redis: RedisProcess | undefined;
   let coturn: Coturn | undefined;
   const clock = new ManualClock();
   const pages = useCallPages(() => server);
@@ -24,11 +29,8 @@ const TIMEOUT_MS = 60_000;
 
   beforeAll(async () => {
     if (HAS_COTURN) coturn = await startCoturn(TURN_SECRET);
-    const turn = coturn && { TURN_URLS: coturn.url, TURN_SECRET };
-    server = await startTestServer(
-      { PEERJS_ENABLED: 'true', CORS_ORIGINS: pages.origin, ...turn },
-      { clock },
-    );
+    if (HAS_REDIS) redis = await startRedis();
+    server = await startTestServer(settings(), { clock });
     root = await signUp(server.api, 'root');
   });
   beforeEach(async () => {
@@ -37,11 +39,25 @@ const TIMEOUT_MS = 60_000;
   afterAll(async () => {
     await server?.close();
     await coturn?.close();
+    await redis?.close();
   });
 
-  /** Lets one user call another, who accepts; resolves when both receive each other. */
-  async function call(parameters?: Record<string, string>): Promise<[CallPage, CallPage]> {
-    const [caller, callee] = await Promise.all([pages.open(ada, parameters), pages.open(bruno, parameters)]);
+  const settings = () => ({
+    PEERJS_ENABLED: 'true',
+    CORS_ORIGINS: pages.origin,
+    ...(coturn && { TURN_URLS: coturn.url, TURN_SECRET }),
+    ...(redis && { REDIS_URL: redis.url }),
+  });
+
+  /**
+   * Lets one user call another, who accepts; resolves when both receive each other.
+   * @param ofCallee the parameters of the page of the callee, by default the same.
+   */
+  async function call(
+    parameters?: Record<string, string>,
+    ofCallee = parameters,
+  ): Promise<[CallPage, CallPage]> {
+    const [caller, callee] = await Promise.all([pages.open(ada, parameters), pages.open(bruno, ofCallee)]);
     await caller.page.fill('#user', bruno.id);
     await caller.click('call');
     await callee.until(({ ringing }) => ringing?.state === 'ringing');
@@ -172,6 +188,36 @@ const TIMEOUT_MS = 60_000;
     async () => {
       const received = await bothReceive(...(await call({ relay: 'true' })));
       expect(received.flat().map(({ candidate }) => candidate)).toEqual(['relay', 'relay']);
+    },
+    TIMEOUT_MS,
+  );
+
+  (HAS_REDIS ? test : test.skip)(
+    'carries media between two nodes, goes on when a page is reloaded, and ends on both',
+    async () => {
+      const other = await startTestServer(settings(), { beside: server, clock });
+      try {
+        const [caller, callee] = await call({}, { server: other.url });
+        const _id = new ObjectId(await caller.evaluate((client) => client.call.id as string));
+        const stored = await server.context.database.collections.videoCalls.findOne({ _id });
+        const connections = stored!.participants.map(({ connection }) => [
+          connection?.kind,
+          connection?.nodeId,
+        ]);
+        expect(connections).toEqual([
+          ['peer', server.context.nodes.id],
+          ['peer', other.context.nodes.id],
+        ]);
+        await caller.click('audio');
+        await callee.sees(ada, { audio: false });
+        await callee.page.reload();
+        await isRegistered(callee);
+        await bothReceive(caller, callee);
+        await callee.click('hangUp');
+        await Promise.all([hasEnded(caller, 'hung_up'), hasEnded(callee, 'hung_up')]);
+      } finally {
+        await other.close();
+      }
     },
     TIMEOUT_MS,
   );
