@@ -17,9 +17,10 @@ import { describeMachine } from '../tools/bench/machine';
 const { values: given } = parseArgs({
   options: {
     processes: { type: 'string', default: '1,2,4' },
-    rooms: { type: 'string', default: '10' },
-    members: { type: 'string', default: '12' },
-    seconds: { type: 'string', default: '6' },
+    rooms: { type: 'string', default: '24' },
+    members: { type: 'string', default: '6' },
+    senders: { type: 'string', default: '1' },
+    seconds: { type: 'string', default: '4' },
     quick: { type: 'boolean', default: false },
   },
 });
@@ -27,8 +28,9 @@ const values = given.quick ? { ...given, rooms: '2', members: '4', seconds: '0.5
 
 /** The processes that send, each for a part of the rooms. */
 const GENERATORS = 2;
-/** The senders in each room, and the concurrent sends of each. */
-const SENDERS = 4;
+/** The senders in each room. */
+const SENDERS = Number(values.senders);
+/** The concurrent sends of each sender. */
 const WINDOW = 4;
 
 /** The measurements of one number of processes. */
@@ -45,6 +47,8 @@ interface Measured {
   deliveriesPerSecond: number;
   /** The higher value of the load generators, in milliseconds. */
   ack: { p50: number; p99: number };
+  /** Transactions that were repeated because of a conflict, for each batch of messages. */
+  retries: number;
   /** Milliseconds of processor time for each message. */
   cpu: { parley: number; store: number | undefined; redis: number | undefined };
 }
@@ -111,18 +115,25 @@ async function createRooms(servers: readonly Target[]): Promise<Room[]> {
 /** Returns the channels of rooms, whose people are numbered one after the other. */
 function channelsOf(rooms: readonly Room[]): LoadChannel[] {
   let first = 0;
-  return rooms.map(({ channelId, people }) => {
+  // The first sender is another person in each room, so that the processes have equally many senders.
+  return rooms.map(({ channelId, people }, room) => {
     const members = people.map((_, index) => first + index);
     first += people.length;
-    return { id: channelId, members, senders: members.slice(0, SENDERS) };
+    return {
+      id: channelId,
+      members,
+      senders: Array.from({ length: SENDERS }, (_, index) => members[(room + index) % members.length]!),
+    };
   });
 }
 
 /** Runs a load on all generators. */
 async function run(site: Site, generators: readonly LoadGenerator[], load: Load): Promise<Measured> {
   const before = await processorTimes(site);
+  const counted = await countersOf(site);
   const results = await Promise.all(generators.map((each) => each.run(load)));
   const after = await processorTimes(site);
+  const counters = await countersOf(site);
   const sum = (of: (result: LoadResult) => number) => results.reduce((total, each) => total + of(each), 0);
   const highest = (of: (result: LoadResult) => number) => Math.max(...results.map(of));
   const messages = sum(({ messages }) => messages);
@@ -134,8 +145,15 @@ async function run(site: Site, generators: readonly LoadGenerator[], load: Load)
     messagesPerSecond: sum(({ messagesPerSecond }) => messagesPerSecond),
     deliveriesPerSecond: sum(({ deliveriesPerSecond }) => deliveriesPerSecond),
     ack: { p50: highest(({ ack }) => ack.p50), p99: highest(({ ack }) => ack.p99) },
+    retries: (counters.retries - counted.retries) / (counters.batches - counted.batches),
     cpu: { parley: (after.parley - before.parley) / messages, store: each('store'), redis: each('redis') },
   };
+}
+
+async function countersOf({ servers }: Site): Promise<{ batches: number; retries: number }> {
+  const all = await Promise.all(servers.map((server) => server.counters()));
+  const sum = (name: 'batches' | 'retries') => all.reduce((total, each) => total + (each?.[name] ?? 0), 0);
+  return { batches: sum('batches'), retries: sum('retries') };
 }
 
 async function processorTimes({ servers, store, redis }: Site) {
@@ -173,6 +191,7 @@ function report(figures: readonly Figures[]): string {
     row('messages/s at most', ({ saturated }) => count(saturated.messagesPerSecond)),
     row('deliveries/s at most', ({ saturated }) => count(saturated.deliveriesPerSecond)),
     row('send to ack then, p50 / p99', ({ saturated }) => acks(saturated)),
+    row('repeated transactions for each batch', ({ saturated }) => saturated.retries.toFixed(2)),
     row('messages/s at a fixed rate', ({ atRate }) => count(atRate.messagesPerSecond)),
     row('send to ack then, p50 / p99', ({ atRate }) => acks(atRate)),
     row('processor time per message, all Parley processes', ({ saturated }) => ms(saturated.cpu.parley)),
@@ -196,7 +215,7 @@ async function main(): Promise<void> {
     );
   }
   console.log(
-    `${values.rooms} channels of ${values.members} people, ${SENDERS} senders in each with ${WINDOW} messages in flight.\n`,
+    `${values.rooms} channels of ${values.members} people; senders in each: ${SENDERS}, with ${WINDOW} messages in flight.\n`,
   );
   const figures: Figures[] = [];
   let rate: number | undefined;

@@ -130,6 +130,7 @@ function since(after: Counters, before: Counters): Counters {
     commands: after.commands - before.commands,
     batches: after.batches - before.batches,
     sends: after.sends - before.sends,
+    retries: after.retries - before.retries,
     ...(channels !== undefined && { channels }),
   };
 }

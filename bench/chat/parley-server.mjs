@@ -20,11 +20,14 @@ process.on('message', async (message) => {
   const [commands] = await telemetry.seriesOf(METRICS.commands.name);
   const [batches] = await telemetry.histogram(METRICS.batchMessages).series();
   const [channels] = await telemetry.histogram(METRICS.batchChannels).series();
+  const retries = await telemetry.seriesOf(METRICS.batchRetries.name);
   process.send?.({
     commands: commands?.value ?? 0,
     batches: batches?.count ?? 0,
     sends: batches?.sum ?? 0,
     channels: channels?.sum,
+    // Of all reasons.
+    retries: retries.reduce((sum, { value }) => sum + value, 0),
   });
 });
 process.channel?.unref();

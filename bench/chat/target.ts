@@ -42,6 +42,8 @@ export interface Counters {
   sends: number;
   /** The sum of the numbers of channels of all batches; undefined where every batch is of one channel. */
   channels?: number;
+  /** Transactions of messages that were repeated because of a conflict. */
+  retries: number;
 }
 
 /** A measured server in a process of its own. */
