@@ -1,11 +1,15 @@
 import type { Call } from '../../models/video-call.model';
 import { createApi } from '../fixtures/api';
 import { createRoom, signUp, type Person } from '../fixtures/people';
-import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { offerTo, Peer } from '../fixtures/peer';
+import { cleanUp, spawnDatabase, spawnServer, temporaryFolder } from '../fixtures/process';
+import { HAS_REDIS, startRedis } from '../fixtures/redis';
 import { connect, type Client } from '../fixtures/sockets';
 import { until } from '../fixtures/until';
 
 afterAll(cleanUp);
+
+if (!HAS_REDIS) console.warn('Calls on several processes are not tested: there is no redis-server.');
 
 interface User extends Person {
   client: Client;
@@ -104,3 +108,78 @@ test('kill -9 with a call in each state: after the restart each ends or goes on,
   for (const { client } of staying) client.close();
   await again.end('SIGTERM');
 }, 180_000);
+
+(HAS_REDIS ? test : test.skip)(
+  'kill -9 of one of two nodes: the other one ends its calls, each of them once',
+  async () => {
+    const redis = await startRedis();
+    try {
+      const settings = {
+        MONGODB_URI: await spawnDatabase(),
+        REDIS_URL: redis.url,
+        UPLOAD_DIR: await temporaryFolder(),
+        JWT_SECRET: 'a secret that is shared by both of the nodes',
+        ENCRYPTION_KEY: Buffer.alloc(32, 1).toString('base64'),
+        THROTTLE_ENABLED: 'false',
+      };
+      const [stays, dies] = [await spawnServer(settings), await spawnServer(settings)];
+      const [url, dyingUrl] = [await stays.listening(), await dies.listening()];
+      const api = await createApi(url);
+      await signUp(api, 'admin');
+      const connectTo = async (node: string): Promise<User> => {
+        const person = await signUp(api, 'person');
+        return {
+          ...person,
+          client: await connect(node, person.token, { transports: ['websocket'], reconnection: false }),
+        };
+      };
+      // Of the one call a participant is on the node that dies; the other one was started there, with its time-outs.
+      const [caller, callee, starter, called] = (await Promise.all(
+        [url, dyingUrl, dyingUrl, url].map(connectTo),
+      )) as [User, User, User, User];
+      const active = ok(await caller.client.ask('call:start', { userId: callee.id }));
+      const accepted = ok(await callee.client.ask('call:accept', { callId: active.call.id }));
+      const near = new Peer(url, active.connection!.peerId, active.connection!.ticket);
+      const far = new Peer(dyingUrl, accepted.connection.peerId, accepted.connection.ticket);
+      for (const peer of [near, far]) await peer.receives(({ type }) => type === 'OPEN');
+      near.send(offerTo(far, 'alive'));
+      await far.receives(({ payload }) => payload === 'alive');
+      const ringing = ok(await starter.client.ask('call:start', { userId: called.id }));
+      await called.client.waitFor('call:ringing');
+
+      await dies.end('SIGKILL');
+      near.send(offerTo(far, 'to the dead'));
+      expect(await near.receives(({ type }) => type === 'EXPIRE')).toMatchObject({ src: far.id });
+      const endOf = async ({ client }: User, { id }: { id: string }) => {
+        await until(
+          () =>
+            client.events.some(({ payload }) => payload?.call?.id === id && payload.call.state === 'ended'),
+          60_000,
+        );
+        return client.events.filter(
+          ({ payload }) => payload?.call?.id === id && payload.call.state === 'ended',
+        );
+      };
+      const ends = [await endOf(caller, active.call), await endOf(called, ringing.call)];
+      expect(ends.map((events) => events.length)).toEqual([1, 1]);
+      expect(ends[0]![0]!.payload.call).toMatchObject({ outcome: 'completed', endReason: 'connection_lost' });
+      // Whichever was first: the end of the ringing, or that of the time in which the caller could come back.
+      expect(['no_answer', 'connection_lost']).toContain(ends[1]![0]!.payload.call.endReason);
+      expect(await near.closed).toBe('call_ended');
+      const missed = async () =>
+        (await api.get('/api/client/notifications', called.token)).body.notifications.filter(
+          ({ kind }: { kind: string }) => kind === 'call.missed',
+        );
+      await until(async () => (await missed()).length > 0, 30_000);
+      const channel = await api.get(`/api/channels/${ringing.call.channelId}/messages`, called.token);
+      expect([await missed(), channel.body.messages].map(({ length }) => length)).toEqual([1, 1]);
+      const { status, body } = await api.post('/api/video-calls', { userId: called.id }, caller.token);
+      expect([status, body.created]).toEqual([201, true]);
+      for (const { client } of [caller, callee, starter, called]) client.close();
+      await stays.end('SIGTERM');
+    } finally {
+      await redis.close();
+    }
+  },
+  180_000,
+);

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import type { Call } from '../../../models/video-call.model';
 import {
   expectSignalling,
   joinCall,
@@ -10,6 +11,7 @@ import {
 import { signUp, signUpAll, type Person } from '../../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../../fixtures/redis';
 import { counterOf, startTestServer, type TestServer } from '../../fixtures/server';
+import { connect, type Client } from '../../fixtures/sockets';
 import { until } from '../../fixtures/until';
 
 if (!HAS_REDIS) console.warn('Calls between nodes are not tested: there is no redis-server.');
@@ -339,6 +341,112 @@ if (!HAS_REDIS) console.warn('Calls between nodes are not tested: there is no re
       await reach(near, far);
       await reach(far, near);
       expect(payloadsOf(far).filter((payload) => typeof payload === 'number')).toEqual([]);
+    });
+  });
+
+  describe('the events of a call', () => {
+    const clients: Client[] = [];
+    afterEach(() => {
+      for (const client of clients.splice(0)) client.close();
+    });
+
+    async function device({ token }: Person, node: TestServer): Promise<Client> {
+      const client = await connect(node.url, token, { transports: ['websocket'], reconnection: false });
+      clients.push(client);
+      return client;
+    }
+    const ask = async (client: Client, event: 'call:start' | 'call:accept', input: object): Promise<Call> => {
+      const answer = await client.ask(event, input);
+      if (!answer.ok) throw new Error(answer.error.code);
+      return (answer.data as { call: Call }).call;
+    };
+    const act = async (
+      client: Client,
+      event: 'call:decline' | 'call:leave' | 'call:cancel',
+      callId: string,
+    ) => expect(await client.ask(event, { callId })).toMatchObject({ ok: true });
+    const ringsOf = ({ events }: Client, { id }: Call) =>
+      events.filter(({ event, payload }) => event === 'call:ringing' && payload.call.id === id);
+    /** Waits until all devices have received a state of the call, each version of it once. */
+    async function allSee(devices: Client[], { id }: Call, matches: (call: Call) => boolean): Promise<void> {
+      await Promise.all(
+        devices.map((each) => each.waitFor('call:updated', ({ call }) => call.id === id && matches(call))),
+      );
+      for (const { events } of devices) {
+        const versions = events
+          .filter(({ event, payload }) => event === 'call:updated' && payload.call.id === id)
+          .map(({ payload }) => payload.call.version);
+        expect(versions).toEqual([...new Set(versions)]);
+      }
+    }
+    const stateOf = ({ participants }: Call, { id }: Person) =>
+      participants.find(({ userId }) => userId === id)?.state;
+
+    test('reach all devices on all nodes once: ringing, answered elsewhere, mute, and the end', async () => {
+      const caller = await device(ada, here);
+      const called = [await device(bruno, here), await device(bruno, there), await device(bruno, there)];
+      const all = [caller, ...called];
+      const call = await ask(caller, 'call:start', { userId: bruno.id });
+      await Promise.all(called.map((each) => each.waitFor('call:ringing')));
+      await ask(called[1]!, 'call:accept', { callId: call.id });
+      await allSee(all, call, ({ state }) => state === 'active');
+      expect(await called[0]!.ask('call:accept', { callId: call.id })).toMatchObject({
+        error: { code: 'answered_elsewhere' },
+      });
+      expect(await called[1]!.ask('call:set_media', { callId: call.id, audio: false })).toMatchObject({
+        ok: true,
+      });
+      await allSee(all, call, ({ participants }) =>
+        participants.some((one) => one.userId === bruno.id && !one.audio),
+      );
+      await act(called[1]!, 'call:leave', call.id);
+      await allSee(all, call, ({ state, endReason }) => state === 'ended' && endReason === 'hung_up');
+      expect(called.map((each) => ringsOf(each, call).length)).toEqual([1, 1, 1]);
+      expect(ringsOf(caller, call)).toEqual([]);
+    });
+
+    test.each<[string, (caller: Client, callee: Client, callId: string) => Promise<unknown>, string]>([
+      ['declined on another node', (_caller, callee, id) => act(callee, 'call:decline', id), 'declined'],
+      ['cancelled on another node', (caller, _callee, id) => act(caller, 'call:cancel', id), 'cancelled'],
+      [
+        'ended by an administrator on another node',
+        (_caller, _callee, id) =>
+          there.api.post(`/api/admin/video-calls/${id}/end`, { reason: 'x' }, root.token),
+        'ended_by_admin',
+      ],
+      [
+        'ended by a block on another node',
+        () => there.api.call('put', `/api/users/me/blocks/${ada.id}`, { token: bruno.token }),
+        'access_lost',
+      ],
+    ])('stop the ringing everywhere when the call is %s', async (_, end, endReason) => {
+      const caller = await device(ada, here);
+      const called = [await device(bruno, there), await device(bruno, here)];
+      const call = await ask(caller, 'call:start', { userId: bruno.id });
+      await Promise.all(called.map((each) => each.waitFor('call:ringing')));
+      await end(caller, called[0]!, call.id);
+      await allSee([caller, ...called], call, (now) => now.state === 'ended' && now.endReason === endReason);
+      expect(called.map((each) => ringsOf(each, call).length)).toEqual([1, 1]);
+    });
+
+    test('tell both nodes when a participant loses the connection, and moves to another node', async () => {
+      const caller = await device(ada, here);
+      const callee = await device(bruno, there);
+      const call = await ask(caller, 'call:start', { userId: bruno.id });
+      await callee.waitFor('call:ringing');
+      await ask(callee, 'call:accept', { callId: call.id });
+      const isConnected = ({ participants }: Call) =>
+        participants.find(({ userId }) => userId === bruno.id)?.connected;
+      callee.close();
+      await allSee([caller], call, (now) => now.state === 'active' && !isConnected(now));
+      const moved = await device(bruno, here);
+      const answer = await moved.ask('call:join', { callId: call.id });
+      expect(answer).toMatchObject({ ok: true });
+      await allSee(
+        [caller, moved],
+        call,
+        (now) => stateOf(now, bruno) === 'joined' && isConnected(now) === true,
+      );
     });
   });
 });
