@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { LRUCache } from 'lru-cache';
 import type { PeerLimits } from '../config/peerjs.config';
 import type { Context } from '../context';
 import type { Caller } from '../models/identity/session.model';
@@ -10,6 +9,7 @@ import { PeerAuthentication } from './peer-authentication';
 import type { AdmittedPeer } from './peer-connection';
 import type { PeerSignalling } from './peer-signalling';
 import { PeerWatch, type PeerWatches } from './peer-watch';
+import { CountedCache } from '../utils/counted-cache';
 
 /** Users whose sent frames are counted at a time. */
 const MAX_METERED_USERS = 10_000;
@@ -28,7 +28,7 @@ export interface Admission {
 /** Decides which peers may connect. */
 export class PeerAdmissions {
   readonly authentication: PeerAuthentication;
-  private readonly meters = new LRUCache<string, FrameMeter>({ max: MAX_METERED_USERS });
+  private readonly meters = new CountedCache<string, FrameMeter>({ max: MAX_METERED_USERS });
   private isClosing = false;
 
   constructor(

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { CountedCache } from '../utils/counted-cache';
 
 /** Channels whose order is known at a time. */
 const MAX_CHANNELS = 20_000;
@@ -21,7 +21,7 @@ interface Entry {
  * they may have been lost.
  */
 export class RevisionOrder {
-  private readonly channels = new LRUCache<string, Entry>({
+  private readonly channels = new CountedCache<string, Entry>({
     max: MAX_CHANNELS,
     dispose: (entry) => release(entry),
   });

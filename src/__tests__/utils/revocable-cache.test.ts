@@ -1,3 +1,4 @@
+import { CountedCache } from '../../utils/counted-cache';
 import fc from 'fast-check';
 import { RevocableCache } from '../../utils/revocable-cache';
 import { until } from '../fixtures/until';
@@ -86,4 +87,28 @@ test('neither failures nor missing values are cached', async () => {
   await expect(cache.get('a', () => Promise.reject(new Error('down')))).rejects.toThrow('down');
   expect(await cache.get('a', () => Promise.resolve(undefined))).toBeUndefined();
   expect(await cache.get('a', () => Promise.resolve({ version: 1 }))).toEqual({ version: 1 });
+});
+
+describe('the bounded cache below it', () => {
+  it('keeps the entries that were used last, up to its bound, and says which have left', () => {
+    const left: string[] = [];
+    const cache = new CountedCache<string, { at: number }>({ max: 3, dispose: (_, key) => left.push(key) });
+    for (const [at, key] of ['a', 'b', 'c'].entries()) cache.set(key, { at });
+    expect(cache.get('a')).toEqual({ at: 0 });
+    expect(cache.get('z')).toBeUndefined();
+    cache.set('c', { at: 4 });
+    cache.set('d', { at: 3 });
+    expect([...cache.keys()].sort()).toEqual(['a', 'c', 'd']);
+    expect(left).toEqual(['c', 'b']);
+    expect({ max: cache.max, size: cache.size, hits: cache.hits, misses: cache.misses }).toEqual({
+      max: 3,
+      size: 3,
+      hits: 1,
+      misses: 1,
+    });
+    cache.clear();
+    expect({ max: cache.max, size: cache.size }).toEqual({ max: 3, size: 0 });
+    for (let at = 0; at < 10; at++) cache.set(String(at), { at });
+    expect([...cache.keys()].sort()).toEqual(['7', '8', '9']);
+  });
 });

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { ObjectId } from 'mongodb';
 import type { Collections } from '../../db/collections';
 import type { Transactions } from '../../db/transaction';
@@ -13,6 +12,7 @@ import type { MessageCommitter } from './message-committer';
 import type { MessageDraft } from './message-composer';
 import type { MessagePublisher } from './message-publisher';
 import type { PreparedDrafts, SendPreparation } from './send-preparation';
+import { CountedCache } from '../../utils/counted-cache';
 
 /** A durable message, and whether this send created it. */
 export interface SentMessage {
@@ -55,7 +55,10 @@ interface Known {
  */
 export class MessageWriter {
   /** Senders who have repeated a send recently. Theirs are looked up first, so that no transaction fails on them. */
-  private readonly repeatingSenders = new LRUCache<string, true>({ max: 10_000, ttl: REPEATING_SENDER_MS });
+  private readonly repeatingSenders = new CountedCache<string, true>({
+    max: 10_000,
+    ttl: REPEATING_SENDER_MS,
+  });
 
   constructor(private readonly deps: MessageWriterDeps) {}
 
