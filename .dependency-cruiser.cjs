@@ -3,7 +3,8 @@
  * use; anything else is an error, and so is a cycle.
  */
 const MAY_USE = {
-  server: ['app', 'context', 'config', 'monitoring', 'services/kernel', 'sockets', 'utils'],
+  server: ['start-server', 'context', 'config', 'services/kernel', 'utils'],
+  'start-server': ['app', 'context', 'config', 'monitoring', 'services/kernel', 'sockets'],
   app: ['context', 'config', 'monitoring', 'routes', 'middleware', 'utils'],
   monitoring: ['context', 'services/kernel', 'config', 'utils'],
   context: ['monitoring', 'services', 'db', 'config', 'models', 'utils'],

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '../src/config/env.config';
 import { createContext } from '../src/context';
 import { openDatabase } from '../src/db/mongodb';
-import { startServer } from '../src/server';
+import { startServer } from '../src/start-server';
 import { fillDatabase } from './admin/fill';
 import { inTemporaryFolder } from './chat/temporary-folder';
 import { describeMachine } from '../tools/bench/machine';

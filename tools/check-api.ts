@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
 import { loadConfig } from '../src/config/env.config';
 import { createContext } from '../src/context';
-import { startServer } from '../src/server';
+import { startServer } from '../src/start-server';
 import { generateDocs } from './docs';
 import { diffAsyncApi, diffOpenApi } from './api-diff';
 import type { Change, JsonObject } from './schema-diff';

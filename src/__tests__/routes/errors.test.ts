@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import supertest from 'supertest';
 import { gzipSync } from 'node:zlib';
 import { createContext } from '../../context';
-import { startServer } from '../../server';
+import { startServer } from '../../start-server';
 import { createApi } from '../fixtures/api';
 import { signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';

@@ -9,7 +9,7 @@ import { createApi } from '../fixtures/api';
 import { createContext } from '../../context';
 import { createRoom, PASSWORD, signUp, type Person } from '../fixtures/people';
 import { startTestServer, type TestServer } from '../fixtures/server';
-import { startServer } from '../../server';
+import { startServer } from '../../start-server';
 import { connect } from '../fixtures/sockets';
 import { upload } from '../fixtures/uploads';
 import { apiRoutes } from '../../routes';

@@ -14,6 +14,12 @@ export interface Part {
   stop?(): void | Promise<void>;
 }
 
+/** The name of the part that serves metrics on a port of its own. */
+export const METRICS_LISTENER = 'metrics listener';
+
+/** How long a shutdown waits for requests in flight before it closes their connections. */
+export const SHUTDOWN_TIMEOUT_MS = 8000;
+
 /** The server could not be started because of an error of one part, which is the `cause`. */
 export class StartError extends Error {
   override readonly name = 'StartError';

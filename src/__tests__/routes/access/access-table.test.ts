@@ -5,7 +5,7 @@ import { ObjectId } from 'mongodb';
 import { createApp } from '../../../app';
 import { createContext } from '../../../context';
 import type { GroupRole } from '../../../models/group.model';
-import { startServer } from '../../../server';
+import { startServer } from '../../../start-server';
 import { startCall } from '../../../services/calls/call-machine';
 import { ACCESS_TABLE, GROUP_ROLES, ROLES, type Role, type Row } from '../../fixtures/access-table';
 import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';

@@ -3,7 +3,7 @@ import { ObjectId } from 'mongodb';
 import { z } from 'zod';
 import { requestKeys, type IdempotentRequest } from '../../../services/idempotency/idempotent-request';
 import { createContext } from '../../../context';
-import { startServer } from '../../../server';
+import { startServer } from '../../../start-server';
 import { CLIENT_EVENTS, type ClientEventSpec } from '../../../models/kernel/client-events.model';
 import { auditOf, everythingStored, login, refused } from '../../fixtures/accounts';
 import { createApi, type Answer, type Api, type Call } from '../../fixtures/api';

@@ -1,7 +1,7 @@
 import { ObjectId } from 'mongodb';
 import { pino } from 'pino';
 import { createContext } from '../../../context';
-import { startServer } from '../../../server';
+import { startServer } from '../../../start-server';
 import { auditOf, everythingStored, login, me, refused } from '../../fixtures/accounts';
 import { createApi } from '../../fixtures/api';
 import { PASSWORD, signUp, type Person } from '../../fixtures/people';

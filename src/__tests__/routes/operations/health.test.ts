@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../../config/env.config';
 import { createContext } from '../../../context';
-import { startServer } from '../../../server';
+import { startServer } from '../../../start-server';
 import { createApi } from '../../fixtures/api';
 import { startTestServer, type TestServer } from '../../fixtures/server';
 

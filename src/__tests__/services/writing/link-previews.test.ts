@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { randomUUID } from 'node:crypto';
 import { createContext, type Context } from '../../../context';
-import { startServer, type RunningServer } from '../../../server';
+import { startServer, type RunningServer } from '../../../start-server';
 import { LinkFetcher, publicWeb, type LinkPolicy } from '../../../services/writing/link-fetcher';
 import { summarise } from '../../../services/writing/page-summary';
 import { createApi, type Api } from '../../fixtures/api';
