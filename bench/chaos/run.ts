@@ -5,7 +5,7 @@ import { acknowledged } from '../../src/__tests__/fixtures/send-log';
 import { checkAll, disorderOf, latenciesOf, type Disorder } from './checks';
 import { Cluster, type ClusterNode } from './cluster';
 import { board, land, watchPresence } from './presence';
-import { Random } from './random';
+import type { Random } from './random';
 import { removeRepeatedly } from './removals';
 import { talk } from './talk';
 import {
@@ -92,7 +92,8 @@ async function burst(world: World): Promise<Disorder> {
     const input = { clientMessageId: randomUUID(), body: 'at the same time' };
     sentAt.set(input.clientMessageId, performance.now());
     const attempt = await log.overSocket(clientOf(device.socket), owner, channelId, input);
-    if (!acknowledged(attempt)) report(world, `a message is not acknowledged: ${String(attempt.answer)}`);
+    if (!acknowledged(attempt))
+      report(world, `a message is not acknowledged: ${JSON.stringify(attempt.answer)}`);
   };
   // Two senders on each node: each sends the next message when the last one is acknowledged.
   const senders = [...ownerDevices, ...ownerDevices].map(async (device) => {
@@ -179,7 +180,7 @@ async function expectAcknowledged(world: World, node: ClusterNode, channelId: st
   const input = { clientMessageId: randomUUID(), body: 'in bad times' };
   const attempt = await world.log.overRest(apiOf(node), world.owner, channelId, input);
   if (!acknowledged(attempt)) {
-    report(world, `node ${node.index} has not acknowledged a message: ${String(attempt.answer)}`);
+    report(world, `node ${node.index} has not acknowledged a message: ${JSON.stringify(attempt.answer)}`);
   }
 }
 

@@ -151,7 +151,7 @@ export interface Connection {
   db: Db;
   /** Undefined with a MongoDB server, and with the embedded store of another process. */
   store: Awaited<ReturnType<typeof startEmbeddedStore>> | undefined;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 /**

@@ -199,7 +199,8 @@ export class FrameEngine extends EngineServer {
   }
 
   override generateId(request: IncomingMessage): string {
-    return `${this.sessionKey}${super.generateId(request)}`;
+    // Engine.IO's own method returns a string; only an override may return a promise.
+    return this.sessionKey + (super.generateId(request) as string);
   }
 
   protected override createTransport(

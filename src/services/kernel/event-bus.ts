@@ -88,8 +88,8 @@ export class EventBus {
   }
 
   private finish(event: DomainEvent, running: Promise<void>[]): void {
-    this.call('after', event, running);
-    this.call('publisher', event, running);
+    void this.call('after', event, running);
+    void this.call('publisher', event, running);
   }
 
   /** Calls the listeners of a stage. @returns `running` with the promises of those that are asynchronous. */

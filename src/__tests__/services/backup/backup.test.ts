@@ -98,7 +98,7 @@ describe('a backup', () => {
     const names = await readdir(server.context.config.dataDir);
     expect(names.filter((name) => name.startsWith('stopped'))).toEqual([]);
     await server.api.call('delete', `/api/upload/${attached.id}`, { token: ada.token });
-    expect(await backUp({ isNeeded: async () => false })).toBeUndefined();
+    expect(await backUp({ isNeeded: () => Promise.resolve(false) })).toBeUndefined();
   });
 
   it('is stopped when another process has taken over its lease', async () => {
