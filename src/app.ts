@@ -5,6 +5,7 @@ import type { Context } from './context';
 import { requireAdministrator } from './middleware/admin.middleware';
 import { disableCaching } from './middleware/cache.middleware';
 import { admitClient } from './middleware/client.middleware';
+import { refuseWhileClosing } from './middleware/closing.middleware';
 import { compressAnswers } from './middleware/compression.middleware';
 import { handleError, routeNotFound } from './middleware/error.middleware';
 import { handleIdempotencyKeys } from './middleware/idempotency.middleware';
@@ -56,6 +57,7 @@ export function createApp(context: Context, parts: Record<string, express.Reques
       }),
     );
   }
+  app.use(refuseWhileClosing(() => context.refusing));
   app.use(express.json({ limit: MAX_BODY_BYTES }));
   const compress = config.http.compression ? compressAnswers() : undefined;
   app.use(

@@ -59,7 +59,10 @@ export async function createContext(config: Config, overrides: ContextOverrides 
   const database =
     overrides.database ??
     (await openDatabase({ uri, name, dataDir: config.dataDir, logger, monitorCommands: config.tracing }));
-  if (!overrides.database) lifecycle.register('database', { stop: () => database.close() });
+  if (!overrides.database) {
+    // An exit while the embedded store is open would never end.
+    lifecycle.register('database', { stop: () => database.close(), stopsAtLeisure: database.isEmbedded });
+  }
   try {
     tracing?.traceCommands(database.db.client);
     const kernel = createKernel(database, lifecycle, logger, {
@@ -84,15 +87,23 @@ export async function createContext(config: Config, overrides: ContextOverrides 
       /** Undefined unless traces are sent. */
       tracing,
       services: createServices(config, overrides, kernel, database),
-      /** Whether new work is accepted; false from the moment the server is told to stop. */
+      /** Whether the server reports that it is ready; false from the moment it is told to stop. */
       accepting: true,
+      /** Whether new requests and connections are refused, because the server is closing. */
+      refusing: false,
       /** Starts the background work: the server calls it, a script does not. When a part fails, all are closed. @throws StartError */
       start: () => lifecycle.start(),
-      /** Releases everything, whether it was started or not. @throws AggregateError of what could not be closed */
-      close: async () => {
+      /**
+       * Releases everything, whether it was started or not.
+       * @param timeoutMs see `Lifecycle.stop`
+       * @throws AggregateError of what could not be closed
+       */
+      close: async (timeoutMs?: number) => {
+        const start = performance.now();
         // Otherwise each part in turn would wait for a database that is gone.
-        if (!overrides.database) await database.closeIfLost();
-        await lifecycle.stop();
+        if (!overrides.database)
+          await database.closeIfLost(timeoutMs === undefined ? undefined : timeoutMs / 3);
+        await lifecycle.stop(timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - start));
       },
     };
   } catch (error) {

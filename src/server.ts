@@ -1,13 +1,18 @@
 import cluster from 'node:cluster';
 import { ConfigError, loadConfig, type Config } from './config/env.config';
 import type { Context } from './context';
-import { METRICS_LISTENER, SHUTDOWN_TIMEOUT_MS, StartError } from './services/kernel/lifecycle';
+import { METRICS_LISTENER, StartError } from './services/kernel/lifecycle';
 import type { RunningServer } from './start-server';
 import { VERSION } from './utils/version';
 
 /** Logged at the start of a site that has uploads in the data folder, where versions before UPLOAD_DIR kept them. */
 const FORMER_UPLOADS =
   'uploads stay in the data folder, because there are files; move the folder to ./uploads or set UPLOAD_DIR';
+
+/** When a shutdown must have ended, after which the process ends in any case. */
+const SHUTDOWN_TIMEOUT_MS = 9000;
+/** How long before that the last part should have stopped. */
+const EXIT_MARGIN_MS = 250;
 
 function announce(config: Config, context: Context, server: RunningServer): void {
   const url =
@@ -113,8 +118,8 @@ async function main(): Promise<void> {
   } catch (error) {
     // A signal during the start stops it halfway: that is no failure.
     if (shutdown.begun) return;
-    exitLate();
     const { context } = running;
+    exitLate(context, 1);
     await context?.close().catch(() => undefined);
     const reason = explain(error, config, context !== undefined).replace(/\s*\n\s*/g, ' ');
     // PM2 writes asynchronously.
@@ -139,23 +144,31 @@ function requireSharedState({ database, redisUrl }: Config): void {
 }
 
 /**
- * Ends the process in any case, should closing take too long. Not by `process.exit`, which waits for the thread of the
- * embedded store: what is acknowledged is on disk.
+ * Ends the process in any case, should closing take too long. With the embedded store not by `process.exit`, which waits
+ * for its thread: what is acknowledged is on disk.
  */
-function exitLate(): void {
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), SHUTDOWN_TIMEOUT_MS + 1500).unref();
+function exitLate(context: Context | undefined, exitCode: number): void {
+  const end = () => {
+    context?.logger.warn('the shutdown took too long and was not completed');
+    if (context && !context.database.isEmbedded) process.exit(exitCode);
+    process.kill(process.pid, 'SIGKILL');
+  };
+  setTimeout(end, SHUTDOWN_TIMEOUT_MS).unref();
 }
 
 /**
  * Closes what is open, in order. An exit while the embedded store writes would never end: the clean-up of LMDB waits for
  * a lock that its own thread holds. So the store is opened first, and then closed.
  */
-async function closeAll(running: Running): Promise<void> {
+async function closeAll(running: Running, exitCode: number): Promise<void> {
+  await running.server?.leave();
+  const end = performance.now() + SHUTDOWN_TIMEOUT_MS;
+  exitLate(running.context, exitCode);
   try {
     await running.server?.close();
   } finally {
     const context = running.context ?? (await running.opening?.catch(() => undefined));
-    await context?.close();
+    await context?.close(end - performance.now() - EXIT_MARGIN_MS);
   }
 }
 
@@ -167,7 +180,7 @@ function exit(code: number): void {
 
 interface Shutdown {
   readonly begun: boolean;
-  /** Closes what is open and exits the process. Further calls have no effect. */
+  /** Closes what is open and exits the process. Further calls only end the delay before it. */
   begin(reason: string, exitCode: number): void;
 }
 
@@ -179,11 +192,13 @@ function shutDownOnSignal(running: Running): Shutdown {
       return begun;
     },
     begin: (reason, exitCode) => {
-      if (begun) return;
+      if (begun) {
+        running.server?.endDelay();
+        return;
+      }
       begun = true;
       running.context?.logger.info({ reason }, 'shutting down');
-      exitLate();
-      closeAll(running).then(
+      closeAll(running, exitCode).then(
         () => exit(exitCode),
         // The log has the failures, by part.
         () => exit(1),

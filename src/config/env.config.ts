@@ -22,6 +22,7 @@ const settingsSchema = z.object({
     .default('development'),
   HOST: z.string().min(1).optional(),
   PORT: wholeNumber(0, 65535).default(3000),
+  SHUTDOWN_DELAY_SECONDS: wholeNumber(0, 300).default(0),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
   DATA_DIR: z.string().min(1).default('./data'),
   UPLOAD_DIR: z.string().min(1).default('./uploads'),
@@ -102,6 +103,8 @@ export interface Config {
     /** The origins of browser clients that may call the API; empty for the same origin only. */
     corsOrigins: string[];
     trustProxy: boolean | number | string;
+    /** How long a server that was told to stop still serves, while it reports that it is not ready. */
+    shutdownDelaySeconds: number;
     /** Whether answers are compressed for clients that accept it. */
     compression: boolean;
   };
@@ -291,6 +294,7 @@ function toConfig(settings: Settings, environment: Environment, installation: In
       publicUrl: settings.PUBLIC_URL?.replace(/\/+$/, ''),
       corsOrigins: settings.CORS_ORIGINS,
       trustProxy: settings.TRUST_PROXY,
+      shutdownDelaySeconds: settings.SHUTDOWN_DELAY_SECONDS,
       compression: settings.COMPRESSION,
     },
     dataDir: installation.dataDir,

@@ -12,6 +12,7 @@ import { MIGRATIONS } from './migrations';
 import { finishMigrations, prepareDatabase } from './migrations/runner';
 import { SchemaState } from './migrations/schema-state';
 import { requireNoUnfinishedRestore } from './restore-marker';
+import { inTime } from '../utils/in-time';
 import { createLogger, type Logger } from '../utils/logger';
 import { createTransactions, type Transactions } from './transaction';
 
@@ -19,6 +20,8 @@ export { inspectStore };
 
 /** How long the database may take to answer before it counts as lost when it is closed. */
 const LOST_AFTER_MS = 2000;
+/** How long closing the connections to a lost database may take. */
+const CLOSE_LOST_TIMEOUT_MS = 250;
 
 /** The open database. */
 export interface Database {
@@ -54,8 +57,11 @@ export interface Database {
   onCommand(listener: CommandListener): () => void;
   /** Returns the size of the database in bytes: its documents, their files on the disk, and the indexes. */
   size(): Promise<{ data: number; storage: number; indexes: number }>;
-  /** Closes the connections if the database does not answer, so that commands that wait for it fail at once. */
-  closeIfLost(): Promise<void>;
+  /**
+   * Closes the connections if the database does not answer, so that commands that wait for it fail at once.
+   * @param timeoutMs how long it may take to answer, if that is less than the default.
+   */
+  closeIfLost(timeoutMs?: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -129,13 +135,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         const { dataSize, storageSize, indexSize } = await db.stats();
         return { data: Number(dataSize), storage: Number(storageSize), indexes: Number(indexSize) };
       },
-      closeIfLost: async () => {
+      closeIfLost: async (timeoutMs = LOST_AFTER_MS) => {
         const ping = db.command({ ping: 1 }).then(() => true);
         const isAlive = await Promise.race([
           ping.catch(() => false),
-          delay(LOST_AFTER_MS, false, { ref: false }),
+          delay(Math.min(timeoutMs, LOST_AFTER_MS), false, { ref: false }),
         ]);
-        if (!isAlive) await client.close();
+        // It fails the commands that wait at once, but may itself wait for a server that does not answer.
+        if (!isAlive) await inTime(client.close(), CLOSE_LOST_TIMEOUT_MS);
       },
       close: () => connection.close(),
     };

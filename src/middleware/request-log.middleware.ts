@@ -19,7 +19,8 @@ export function requestLog(logger: Logger): RequestHandler {
       return id;
     },
     customLogLevel: (_request, response, error) => {
-      if (error || response.statusCode >= 500) return 'error';
+      if (error || (response.statusCode >= 500 && response.statusCode !== 503)) return 'error';
+      // 503 is for clients that should try again, such as those of a server that is closing.
       return response.statusCode >= 400 ? 'warn' : 'info';
     },
     customProps: (_request, response) => userOf(response as Response),

@@ -6,8 +6,6 @@ import type { ParleySocket } from './socket.types';
 
 /** A socket that sends more than this multiple of its limit is disconnected. */
 const DISCONNECT_FACTOR = 2;
-/** How long a closing server waits for events that are being handled. */
-const SHUTDOWN_TIMEOUT_MS = 5000;
 
 /** The events of a socket in the current window. */
 interface EventWindow {
@@ -59,10 +57,10 @@ export class EventGate {
   }
 
   /** Refuses further events. Resolves when all admitted events are acknowledged, or after a timeout. */
-  async close(): Promise<void> {
+  async close(timeoutMs: number): Promise<void> {
     this.closing = true;
     if (this.inFlight === 0) return;
-    await inTime(new Promise<void>((resolve) => (this.onIdle = resolve)), SHUTDOWN_TIMEOUT_MS);
+    await inTime(new Promise<void>((resolve) => (this.onIdle = resolve)), timeoutMs);
   }
 
   private end(socket: ParleySocket): void {

@@ -142,7 +142,7 @@ export function createPeerServer(context: Context, limits: PeerLimits = peerjsCo
 
   async function open(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const address = clientAddress(request, trust);
-    const slot = isClosing ? 'full' : connectionLimit.acquire(networkOf(address));
+    const slot = isClosing || context.refusing ? 'full' : connectionLimit.acquire(networkOf(address));
     if (typeof slot === 'string') {
       services.peers.recordRefusal(slot === 'full' ? 'unavailable' : 'rate_limited');
       return refuseUpgrade(socket, slot === 'full' ? 503 : 429, RETRY_AFTER_SECONDS);

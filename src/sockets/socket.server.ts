@@ -44,15 +44,18 @@ const MAX_ADMISSION_ATTEMPTS = 10;
 const PACKETS_PER_EVENT = 40;
 
 /** The period over which clients reconnect after a restart: proportional to their number, within bounds. */
-const RECONNECT_SPREAD_MS = { perSocket: 5, min: 2000, max: 30_000 };
+const RECONNECT_SPREAD_MS = { perSocket: 5, min: 2000, max: 20_000 };
 /** The shortest time that a restart takes. */
 const MIN_RESTART_MS = 500;
 
 /** The stored part of the User-Agent header, in characters. */
 const MAX_USER_AGENT_LENGTH = 256;
 
-/** How long a closing server waits until clients have received the last events. */
-const DRAIN_TIMEOUT_MS = 1000;
+/** How long a closing server waits until clients that use long polling have received what was sent. */
+const DRAIN_TIMEOUT_MS = 500;
+/** How long it waits for requests in flight, whose events clients should receive, and for these and events together. */
+const REQUESTS_TIMEOUT_MS = 1500;
+const WORK_TIMEOUT_MS = 3000;
 
 /** What was read during a handshake, for use when the connection is open. */
 interface Handshake {
@@ -70,8 +73,17 @@ export interface SocketServer {
   handleUpgrade: UpgradeHandler;
   /** Announces to the clients of some sessions that their connection closes, and closes it; they reconnect. */
   closeSessions(ids: ReadonlySet<string>): void;
-  /** Refuses further events, announces the restart to clients, and closes every socket. */
-  close(): Promise<void>;
+  /**
+   * Announces to all clients, and to those that connect from now on, that the server closes, and when they should
+   * reconnect. Resolves when they have received it, or after a timeout.
+   */
+  announceClosing(): Promise<void>;
+  /**
+   * Finishes events that are being handled, refuses others, and closes every socket.
+   * @param requestsDone resolves when no request is in flight, or after a number of milliseconds: clients receive the
+   *   events that requests cause.
+   */
+  close(requestsDone: (timeoutMs: number) => Promise<void>): Promise<void>;
 }
 
 /**
@@ -105,14 +117,20 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
   );
   engine.use(
     throttleHandshakes((request) =>
-      services.throttle
-        .countCall(THROTTLES.connect, clientAddress(request, trust))
-        .catch((error: unknown) => {
-          services.connections.recordRefusal(toPublicError(error).code);
-          throw error;
-        }),
+      admitHandshake(request).catch((error: unknown) => {
+        services.connections.recordRefusal(toPublicError(error).code);
+        throw error;
+      }),
     ),
   );
+
+  async function admitHandshake(request: IncomingMessage): Promise<void> {
+    if (!context.refusing)
+      await services.throttle.countCall(THROTTLES.connect, clientAddress(request, trust));
+    // The server may have begun to close meanwhile.
+    if (context.refusing) throw new AppError('unavailable', 'The server is closing. Connect again.');
+  }
+
   const io: ParleyServer = new Server({ connectTimeout: ADMISSION_TIMEOUT_MS, ...options });
   io.bind(engine);
   const metrics = new SocketMetrics(telemetry);
@@ -130,8 +148,15 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
   const handshakes = new WeakMap<ParleySocket, Handshake>();
   const attempts = new WeakMap<object, number>();
 
+  /** The period over which clients reconnect, when the server has announced that it closes. */
+  let spread: number | undefined;
+  let isClosed = false;
   const backlogs = new Set<Backlog>();
   engine.on('connection', (conn: EngineSocket) => {
+    if (isClosed) {
+      conn.close(true);
+      return;
+    }
     const recordEnd = (reason: DisconnectReason) => {
       services.connections.recordEnd(reason);
       logger.warn({ reason, address: conn.remoteAddress }, 'a connection was ended');
@@ -201,11 +226,14 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
       // After a restart, the participants of calls have time to reconnect.
       if (reason !== 'server shutting down') void services.callConnections.lost(id);
       // A client that the server disconnects returns only after a new log-in.
-      services.presence.handleDisconnected(id, userId, reason === 'server namespace disconnect');
+      const isFinal = reason === 'server namespace disconnect';
+      // The others reconnect to another node. They count as connected here until this node has left.
+      if (spread === undefined || isFinal) services.presence.handleDisconnected(id, userId, isFinal);
       if (services.connections.connectionsOf(userId).length === 0) void services.typing.stopAll(userId);
     });
     const lifetime = new SocketLifetime(socket, services.sessions, handshake.tokenExpiresAt);
     dispatchEvents(socket, lifetime, handlers, { ...services, freshness }, gate, logger, tracing);
+    if (spread !== undefined) sendClosing(socket, spread);
   });
 
   /** @returns false, and adds the socket to no room, if what was read in its handshake may be outdated. */
@@ -215,15 +243,26 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
     return true;
   }
 
-  /** Announces to clients that their connection closes, and gives each a random delay after which to reconnect. */
-  function announceClosing(sockets: readonly ParleySocket[]): void {
-    const spread = Math.min(
+  /**
+   * Announces to clients that their connection closes, and gives each a random delay after which to reconnect.
+   * @returns the period over which they reconnect, in milliseconds.
+   */
+  function announceTo(sockets: readonly ParleySocket[]): number {
+    const period = Math.min(
       RECONNECT_SPREAD_MS.max,
       Math.max(RECONNECT_SPREAD_MS.min, sockets.length * RECONNECT_SPREAD_MS.perSocket),
     );
-    for (const socket of sockets) {
-      socket.emit('server:closing', { reconnectAfter: Math.round(MIN_RESTART_MS + Math.random() * spread) });
-    }
+    for (const socket of sockets) sendClosing(socket, period);
+    return period;
+  }
+
+  function sendClosing(socket: ParleySocket, period: number): void {
+    socket.emit('server:closing', { reconnectAfter: Math.round(MIN_RESTART_MS + Math.random() * period) });
+  }
+
+  /** Resolves when clients have been sent everything, or after a timeout. */
+  async function drain(): Promise<void> {
+    await inTime(Promise.all([...backlogs].map((backlog) => backlog.drained())), DRAIN_TIMEOUT_MS);
   }
 
   return {
@@ -234,15 +273,21 @@ export function createSocketServer(context: Context, sessionKey?: string): Socke
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
     closeSessions: (ids) => {
       const sockets = [...io.of('/').sockets.values()].filter(({ conn }) => ids.has(sessionIdOf(conn)));
-      announceClosing(sockets);
+      announceTo(sockets);
       for (const { conn } of sockets) conn.close();
     },
-    close: async () => {
-      await gate.close();
+    announceClosing: async () => {
+      spread = announceTo([...io.of('/').sockets.values()]);
+      await drain();
+    },
+    close: async (requestsDone) => {
+      const end = performance.now() + WORK_TIMEOUT_MS;
+      await requestsDone(REQUESTS_TIMEOUT_MS);
+      await gate.close(end - performance.now());
       broadcaster.stop();
-      announceClosing([...io.of('/').sockets.values()]);
-      const drained = Promise.all([...backlogs].map((backlog) => backlog.drained()));
-      await inTime(drained, DRAIN_TIMEOUT_MS);
+      await drain();
+      isClosed = true;
+      if (spread !== undefined) context.relay?.expectReturns(MIN_RESTART_MS + spread);
       await io.close();
     },
   };

@@ -1,6 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { collectionsOf, type Collections } from '../../db/collections';
 import { inTransactions } from '../../db/transaction';
@@ -14,7 +12,7 @@ import {
   type DatabaseProxy,
 } from '../fixtures/database-proxy';
 import { createRoom, signUp, signUpAll, type Person } from '../fixtures/people';
-import { cleanUp, spawnServer, temporaryFolder } from '../fixtures/process';
+import { cleanUp, spawnServer, spawnStore, temporaryFolder, type StoreProcess } from '../fixtures/process';
 import { acknowledged, SendLog, type Attempt, type SendInput } from '../fixtures/send-log';
 import { startTestServer, type TestServer } from '../fixtures/server';
 import { connect, type Client } from '../fixtures/sockets';
@@ -350,39 +348,3 @@ describe('kill -9 of the database', () => {
     for (const client of clients) client.close();
   });
 });
-
-interface StoreProcess {
-  uri: string;
-  end(signal: NodeJS.Signals): Promise<void>;
-}
-
-const runningStores = new Set<ChildProcess>();
-afterAll(() => {
-  for (const child of runningStores) child.kill('SIGKILL');
-});
-
-/** Starts the embedded store as a process of its own, as `npm run db` does. */
-async function spawnStore(folder: string): Promise<StoreProcess> {
-  const command = join(__dirname, '../../../packages/embedded-store/dist/command-line.js');
-  const child = spawn(process.execPath, [command, '--port', '0', '--data', folder], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  runningStores.add(child);
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  void ended.then(() => runningStores.delete(child));
-  const uri = await new Promise<string>((resolve, reject) => {
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      if (output.includes('\n')) resolve(output.trim());
-    });
-    void ended.then(() => reject(new Error('The store has ended.')));
-  });
-  return {
-    uri,
-    end: (signal) => {
-      child.kill(signal);
-      return ended;
-    },
-  };
-}

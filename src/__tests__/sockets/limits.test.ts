@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { connect as connectTcp, type Socket as TcpSocket } from 'node:net';
 import supertest from 'supertest';
 import type { Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
@@ -193,4 +194,55 @@ test('a stopping server answers what it has accepted, and spreads the reconnecti
   // A client reconnects by itself after this, but not after a disconnect by the server.
   expect(new Set(await disconnects)).toEqual(new Set(['transport close']));
   for (const device of devices) device.close();
+});
+
+/** Opens a TCP connection and sends the beginning of a request, which the server has read when this resolves. */
+async function beginRequest({ url, context }: TestServer): Promise<TcpSocket> {
+  const { hostname, port } = new URL(url);
+  const socket = connectTcp(Number(port), hostname);
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.write('GET ');
+  expect(context.refusing).toBe(false);
+  return socket;
+}
+
+/** Completes a request. @returns the whole answer, after which the server closes the connection. */
+function answerOn(socket: TcpSocket, rest: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    socket.setEncoding('utf8').on('data', (data: string) => (answer += data));
+    socket.once('close', () => resolve(answer));
+    socket.write(rest);
+  });
+}
+
+test('a closing server refuses requests and handshakes on connections that were open before', async () => {
+  const closing = await startTestServer();
+  const late = await Promise.all([0, 1, 2, 3].map(() => beginRequest(closing)));
+  // Keeps the server from ending.
+  const upload = await beginRequest(closing);
+  upload.write(
+    '/api/auth/me HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+  );
+  await until(async () => (await counterOf(closing, 'parley_http_requests_in_flight')) > 0);
+  const closed = closing.close();
+  await until(() => closing.context.refusing);
+  const end = 'HTTP/1.1\r\nHost: x\r\n';
+  const upgrade = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n`;
+  const answers = await Promise.all(
+    [
+      `/api/auth/me ${end}`,
+      `/health/ready ${end}`,
+      `/socket.io/?EIO=4&transport=polling ${end}`,
+      `/socket.io/?EIO=4&transport=websocket ${end}${upgrade}`,
+    ].map((rest, index) => answerOn(late[index]!, `${rest}\r\n`)),
+  );
+  for (const answer of answers) {
+    expect(answer).toMatch(/^HTTP\/1.1 503 /);
+    expect(answer).toMatch(/^Connection: close\r$/m);
+  }
+  expect(answers[1]).toContain('"accepting":"failed"');
+  for (const index of [0, 2, 3]) expect(answers[index]).toContain('"code":"unavailable"');
+  upload.destroy();
+  await closed;
 });

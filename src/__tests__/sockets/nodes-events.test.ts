@@ -190,7 +190,7 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
     const far = await connectClient(there.url, bob);
     const bobs = { groupId: new ObjectId(groupId), userId: new ObjectId(bob.id) };
     await here.context.database.collections.memberships.deleteOne(bobs);
-    await there.context.bus.deliver({ type: 'node.left', nodeId: 'dead', isDead: true });
+    await there.context.bus.deliver({ type: 'node.left', nodeId: 'dead', isDead: true, returningMs: 0 });
     const message = { clientMessageId: `dead-${lostId}`, body: 'Is he gone?' };
     await there.api.post(`/api/channels/${lostId}/messages`, message, ada.token);
     await send(ada, `kept-${channelId}`);

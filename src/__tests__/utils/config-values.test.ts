@@ -15,6 +15,7 @@ describe('a valid value', () => {
     [{ HOST: '::1' }, { http: { host: '::1' } }],
     [{ PORT: '0' }, { http: { port: 0 } }],
     [{ PORT: '65535' }, { http: { port: 65535 } }],
+    [{ SHUTDOWN_DELAY_SECONDS: '300' }, { http: { shutdownDelaySeconds: 300 } }],
     [{ PUBLIC_URL: 'https://chat.example.org/' }, { http: { publicUrl: 'https://chat.example.org' } }],
     [{ DATA_DIR: dataDir }, { dataDir }],
     [{ UPLOAD_DIR: dataDir }, { uploadDir: dataDir, uploadDirIsFormer: false }],
@@ -125,6 +126,7 @@ describe('a malformed value', () => {
   const cases: Record<string, string[]> = {
     NODE_ENV: ['prod', 'Production'],
     PORT: ['-1', '65536', '3000.5', '0x50', ' 80', 'http', '1e3'],
+    SHUTDOWN_DELAY_SECONDS: ['-1', '301', '1.5', '5s'],
     PUBLIC_URL: ['chat.example.org', 'ftp://chat.example.org', 'javascript:alert(1)'],
     MONGODB_URI: ['localhost:27017', 'postgres://localhost', 'mongodb:/localhost'],
     MONGODB_DATABASE: ['a.b', 'a b', '$a', 'x'.repeat(39), 'a/b'],

@@ -44,6 +44,7 @@ describe('without any settings', () => {
         publicUrl: undefined,
         corsOrigins: [],
         trustProxy: false,
+        shutdownDelaySeconds: 0,
         compression: false,
       },
       dataDir: join(folder, 'data'),

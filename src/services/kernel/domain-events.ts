@@ -213,8 +213,11 @@ type ServerEvent =
   | { type: 'access.changed' }
   /** Another node is there from now on, or asks for the state that this node publishes. */
   | { type: 'node.joined'; nodeId: string }
-  /** Another node has stopped, or has died: then it may not have published what it had written. */
-  | { type: 'node.left'; nodeId: string; isDead: boolean }
+  /**
+   * Another node has stopped, or has died: then it may not have published what it had written.
+   * @property returningMs how long the clients of a node that has stopped take to connect to other nodes.
+   */
+  | { type: 'node.left'; nodeId: string; isDead: boolean; returningMs: number }
   /** Events of other nodes may not have reached this one, so everything that it caches may be outdated. */
   | { type: 'events.missed' };
 

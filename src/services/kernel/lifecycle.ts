@@ -12,13 +12,15 @@ export interface Part {
    * start failed.
    */
   stop?(): void | Promise<void>;
+  /** Whether its end is awaited however long it takes. */
+  stopsAtLeisure?: boolean;
 }
 
 /** The name of the part that serves metrics on a port of its own. */
 export const METRICS_LISTENER = 'metrics listener';
 
-/** How long a shutdown waits for requests in flight before it closes their connections. */
-export const SHUTDOWN_TIMEOUT_MS = 8000;
+/** The longest timeout that Node.js accepts. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The server could not be started because of an error of one part, which is the `cause`. */
 export class StartError extends Error {
@@ -42,7 +44,7 @@ export class Lifecycle {
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
-  constructor(private readonly logger: Pick<Logger, 'error'>) {}
+  constructor(private readonly logger: Pick<Logger, 'error' | 'warn'>) {}
 
   /** Adds a part. It must not depend on parts that are registered later. */
   register(name: string, part: Part): void {
@@ -60,10 +62,12 @@ export class Lifecycle {
 
   /**
    * Stops all parts, started or not, in reverse order; further calls return the same promise. Failures are logged.
+   * @param timeoutMs the time for all parts together. Each may use half of what is left, so that one that hangs leaves
+   *   time for those after it. One that takes longer is logged, and not awaited.
    * @throws AggregateError with all failures, after all other parts have been stopped.
    */
-  stop(): Promise<void> {
-    this.stopping ??= this.stopAll();
+  stop(timeoutMs = Infinity): Promise<void> {
+    this.stopping ??= this.stopAll(performance.now() + timeoutMs);
     return this.stopping;
   }
 
@@ -80,11 +84,11 @@ export class Lifecycle {
     }
   }
 
-  private async stopAll(): Promise<void> {
+  private async stopAll(end: number): Promise<void> {
     const failures: Error[] = [];
     for (let last = this.parts.pop(); last; last = this.parts.pop()) {
       try {
-        await last.part.stop?.();
+        await this.stopOne(last, Math.max(0, (end - performance.now()) / 2));
       } catch (error) {
         this.logger.error({ err: error, part: last.name }, 'a part of the server could not be stopped');
         failures.push(new Error(last.name, { cause: error }));
@@ -94,5 +98,17 @@ export class Lifecycle {
       const names = failures.map(({ message }) => message).join(', ');
       throw new AggregateError(failures, `These parts could not be stopped: ${names}.`);
     }
+  }
+
+  private async stopOne({ name, part }: { name: string; part: Part }, timeoutMs: number): Promise<void> {
+    const stopped = Promise.resolve(part.stop?.()).then(() => true);
+    if (part.stopsAtLeisure || timeoutMs > MAX_TIMEOUT_MS) return void (await stopped);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), timeoutMs)));
+    const isStopped = await Promise.race([stopped, late]).finally(() => clearTimeout(timer));
+    if (isStopped) return;
+    this.logger.warn({ part: name }, 'a part of the server takes too long to stop');
+    // Its failure has no further consequence.
+    stopped.catch(() => undefined);
   }
 }

@@ -72,6 +72,8 @@ export class NodeRelay {
   private alive = new Set<string>();
   private readonly stopping = new AbortController();
   private polling: Promise<void> | undefined;
+  /** When the clients of this node, which stops, have connected to other nodes, by the monotonic clock. */
+  private returnsUntil = -Infinity;
 
   /**
    * @param nodes has the id of this node, and knows who is alive when Redis does not.
@@ -141,13 +143,19 @@ export class NodeRelay {
     this.heartbeats.unref();
   }
 
+  /** Records that the clients of this node connect to other nodes, because it stops. @param withinMs milliseconds */
+  expectReturns(withinMs: number): void {
+    this.returnsUntil = performance.now() + withinMs;
+  }
+
   /** Sends what is waiting, and that this node leaves. */
   async stop(): Promise<void> {
     if (!this.started) return;
     clearInterval(this.heartbeats);
     this.stopping.abort();
     await this.polling;
-    await this.signal({ leaving: true });
+    const returning = Math.max(0, Math.ceil(this.returnsUntil - performance.now()));
+    await this.signal({ leaving: true, ...(returning > 0 && { returning }) });
   }
 
   /** Sends an event with those that follow in this turn, and waits for nothing. */
@@ -264,7 +272,7 @@ export class NodeRelay {
   }
 
   /** Publishes a batch without events. */
-  private async signal(signal: Pick<BatchHeader, 'hello' | 'leaving'>): Promise<void> {
+  private async signal(signal: Pick<BatchHeader, 'hello' | 'leaving' | 'returning'>): Promise<void> {
     this.flush();
     if (this.redis.isReady)
       await this.publish({ from: this.nodes.id, number: this.lastNumber, ...signal }, []);
@@ -275,7 +283,7 @@ export class NodeRelay {
       await this.signal({});
       await this.readAlive();
       // Redis may be down, while they are well.
-      for (const id of this.others.silent()) if (!this.alive.has(id)) await this.recordLeft(id, true);
+      for (const id of this.others.silent()) if (!this.alive.has(id)) await this.recordLeft(id, true, 0);
     } catch (error) {
       this.logger.warn({ err: error }, 'whether other nodes are alive could not be read');
     }
@@ -307,9 +315,13 @@ export class NodeRelay {
     this.freshness.prove(startedAt);
   }
 
-  /** @param isDead whether it has not said that it stops. */
-  private async recordLeft(id: string, isDead: boolean): Promise<void> {
-    if (this.others.remove(id)) await this.bus.deliver({ type: 'node.left', nodeId: id, isDead });
+  /**
+   * @param isDead whether it has not said that it stops.
+   * @param returningMs how long its clients take to connect to other nodes.
+   */
+  private async recordLeft(id: string, isDead: boolean, returningMs: number): Promise<void> {
+    if (this.others.remove(id))
+      await this.bus.deliver({ type: 'node.left', nodeId: id, isDead, returningMs });
   }
 
   private async receive(channel: string, message: Buffer): Promise<void> {
@@ -341,7 +353,7 @@ export class NodeRelay {
     }
     if (header.leaving) {
       this.alive.delete(from);
-      effects.push(this.recordLeft(from, false));
+      effects.push(this.recordLeft(from, false, header.returning ?? 0));
     } else if (isNew || header.hello) effects.push(this.bus.deliver({ type: 'node.joined', nodeId: from }));
     const events = decodeEvents(rest);
     this.counts.received += events.length;

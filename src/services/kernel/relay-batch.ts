@@ -13,6 +13,8 @@ export interface BatchHeader {
   hello?: true;
   /** The sender stops. */
   leaving?: true;
+  /** Of a sender that stops: how long its clients take to connect to other nodes, in milliseconds from now. */
+  returning?: number;
 }
 
 const LENGTH_BYTES = 4;

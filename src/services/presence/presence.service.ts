@@ -31,6 +31,8 @@ const BATCH_WINDOW_MS = 100;
 const IDLE_CHECK_INTERVAL_MS = 15_000;
 /** Changes of audiences this soon after a report may have crossed it on its way to the other nodes. */
 const REPORT_RACE_MS = 5000;
+/** How long users are shown after their node has left at most, unless the grace period is longer. */
+const MAX_LEAVING_MS = 28_000;
 /** Users who are reported to other nodes at a time. */
 const REPORT_SIZE = 200;
 /** How often the last seen time of connected users is stored: a killed process loses no more than this. */
@@ -213,7 +215,7 @@ export class PresenceService {
         this.wake();
         break;
       case 'node.left':
-        this.handleNodeLeft(event.nodeId);
+        this.handleNodeLeft(event.nodeId, event.returningMs);
         break;
       default:
       // No other event changes the presence of a user.
@@ -243,14 +245,19 @@ export class PresenceService {
   }
 
   /** Waits for the users of a node that has left, because they reconnect to another one. */
-  private handleNodeLeft(nodeId: string): void {
+  private handleNodeLeft(nodeId: string, returningMs: number): void {
     this.cancelLeaving(nodeId);
     const timer = setTimeout(() => {
       this.leaving.delete(nodeId);
       for (const key of this.remote.removeNode(nodeId)) this.handleRemoteChange(key);
-    }, this.graceMs);
+    }, this.leavingMs(returningMs));
     timer.unref();
     this.leaving.set(nodeId, timer);
+  }
+
+  /** How long users are shown after their node has left: the grace period begins when they should be back. */
+  private leavingMs(returningMs: number): number {
+    return Math.max(this.graceMs, Math.min(this.graceMs + returningMs, MAX_LEAVING_MS));
   }
 
   private cancelLeaving(nodeId: string): void {

@@ -3,12 +3,17 @@ import { Lifecycle, StartError, type Part } from '../../../services/kernel/lifec
 /** The actions of the parts, in order, and the logged errors. */
 let done: string[];
 let logged: unknown[];
+let warned: unknown[];
 let lifecycle: Lifecycle;
 
 beforeEach(() => {
   done = [];
   logged = [];
-  lifecycle = new Lifecycle({ error: (...entry: unknown[]) => void logged.push(entry[0]) });
+  warned = [];
+  lifecycle = new Lifecycle({
+    warn: (...entry: unknown[]) => void warned.push(entry[0]),
+    error: (...entry: unknown[]) => void logged.push(entry[0]),
+  });
 });
 
 /** Registers a part that records its actions. */
@@ -84,4 +89,28 @@ it('starts no further part while it is being stopped', async () => {
   add('b');
   await expect(lifecycle.start()).rejects.toThrow('b: it was stopped before it had started');
   expect(done).toEqual(['start a', 'stop b', 'stop a']);
+});
+
+it('lets a part that hangs use half of the time, and stops the others in the rest', async () => {
+  const never = () => new Promise<void>(() => undefined);
+  add('a');
+  add('b', { stop: never });
+  add('c', { stop: never });
+  lifecycle.register('d', {
+    stop: () => new Promise((resolve) => setTimeout(resolve, 150)),
+    stopsAtLeisure: true,
+  });
+  add('e', { stop: never });
+  const start = performance.now();
+  await lifecycle.stop(100);
+  expect(done).toEqual(['stop e', 'stop c', 'stop b', 'stop a']);
+  expect(warned).toEqual(['e', 'c', 'b'].map((part) => ({ part })));
+  expect(performance.now() - start).toBeGreaterThan(150);
+});
+
+it('is not ended by a part that fails after its time', async () => {
+  add('late', { stop: () => new Promise((_, reject) => setTimeout(() => reject(new Error('late')), 30)) });
+  await lifecycle.stop(2);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect(logged).toEqual([]);
 });
