@@ -1,7 +1,9 @@
 import cluster from 'node:cluster';
 import { ConfigError, loadConfig, type Config } from './config/env.config';
+import type * as ContextModule from './context';
 import type { Context } from './context';
 import { METRICS_LISTENER, StartError } from './services/kernel/lifecycle';
+import type * as StartServerModule from './start-server';
 import type { RunningServer } from './start-server';
 import { VERSION } from './utils/version';
 
@@ -90,8 +92,8 @@ interface Running {
 /** Loads the application: only with a valid configuration, because this takes most of the time of a start. */
 function loadApplication() {
   /* eslint-disable @typescript-eslint/no-require-imports -- `import` would need names of files that only the build has. */
-  const { createContext } = require('./context') as typeof import('./context');
-  const { startServer } = require('./start-server') as typeof import('./start-server');
+  const { createContext } = require('./context') as typeof ContextModule;
+  const { startServer } = require('./start-server') as typeof StartServerModule;
   /* eslint-enable @typescript-eslint/no-require-imports */
   return { createContext, startServer };
 }
