@@ -40,7 +40,7 @@ export function createChannels(kernel: Kernel, needs: Needs) {
   const { notifications } = needs.notifications;
   const { markers, counts: readCounts } = needs.reading;
   const counts = new ChannelCounts(access);
-  const memory = new ChannelMemory();
+  const memory = new ChannelMemory(bus);
   observeCaches(kernel.telemetry, { channels: memory.channels });
   const changes = new ChannelChanges(collections, transactions, counts, memory, bus);
   const members = new ChannelMembers(collections, transactions, queue, changes, markers, bus);
