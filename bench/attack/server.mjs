@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const dist = process.argv[2];
 const load = createRequire(join(dist, 'server.js'));
-const { startServer } = load('./server.js');
+const { startServer } = load('./start-server.js');
 const { loadConfig } = load('./config/env.config.js');
 const { createContext } = load('./context.js');
 

@@ -6,7 +6,7 @@ import { URL } from 'node:url';
  * sending to the parent process (`Counters` in target.ts).
  */
 const load = createRequire(new URL('../../dist/server.js', import.meta.url));
-const { startServer } = load('./server.js');
+const { startServer } = load('./start-server.js');
 const { loadConfig } = load('./config/env.config.js');
 const { createContext } = load('./context.js');
 const { METRICS } = load('./services/kernel/metrics.js');
