@@ -238,6 +238,24 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
     for (const client of clients) client.close();
   });
 
+  it('no absence of users whose node stops, while they connect to another one', async () => {
+    const observer = await connectClient(here.url, ada);
+    const third = await startTestServer({ REDIS_URL: redis.url, ...SETTINGS }, { beside: here });
+    const before = await connectClient(third.url, bob);
+    await observer.waitFor('presence:changed', ({ online }) => online.includes(bob.id));
+    const closing = before.waitFor('server:closing');
+    await third.close();
+    const { reconnectAfter } = await closing;
+    expect(before.socket.connected).toBe(false);
+    await new Promise((resolve) => setTimeout(resolve, reconnectAfter));
+    const after = await connectClient(here.url, bob);
+    expect(statusesOf(observer, bob)).toEqual(['online']);
+    // They are offline as usual after that.
+    after.close();
+    await observer.waitFor('presence:changed', ({ offline }) => offline.includes(bob.id));
+    expect(statusesOf(observer, bob)).toEqual(['online', 'offline']);
+  });
+
   it('an order to reconnect when events have been lost', async () => {
     const client = await connectClient(here.url, bob);
     const publisher = new Redis(redis.url);
