@@ -125,6 +125,8 @@ const WITH_REDIS = [
   METRICS.relayStored,
   METRICS.relayConfirmations,
   METRICS.peerFramesRelayed,
+  METRICS.forwarded,
+  METRICS.forwardedConnections,
 ];
 
 /** Metrics of what this test does not cause. */
