@@ -39,7 +39,10 @@ function sendFrom({ chat }: Device, channelId: string) {
   return {
     ids,
     count: () => ids.filter((id) => !isUnsent(id)).length,
-    stop: () => clearInterval(timer),
+    stop: () => {
+      clearInterval(timer);
+      return Promise.resolve();
+    },
   };
 }
 
