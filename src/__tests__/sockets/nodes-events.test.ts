@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { Redis } from 'ioredis';
-import { ObjectId } from 'mongodb';
-import { encodeBatch } from '../../services/kernel/relay-batch';
+import { Binary, ObjectId } from 'mongodb';
+import { encodeBatch, encodeDocument } from '../../services/kernel/relay-batch';
 import { SAMPLE_EVENTS } from '../fixtures/domain-events';
 import { createRoom, signUpAll, type Person } from '../fixtures/people';
 import { HAS_REDIS, startRedis, type RedisProcess } from '../fixtures/redis';
@@ -276,6 +276,24 @@ const SETTINGS = { PRESENCE_GRACE_SECONDS: '0' };
     await observer.waitFor('presence:changed', ({ offline }) => offline.includes(bob.id));
     expect(statusesOf(observer, bob)).toEqual(['online', 'offline']);
     await observing.close();
+  });
+
+  it('an order to reconnect when an event in the database cannot be read, and what follows it', async () => {
+    const client = await connectClient(there.url, bob);
+    const ends: string[] = [];
+    client.socket.on('disconnect', (reason) => ends.push(reason));
+    const { relayedEvents } = here.context.database.collections;
+    const store = (event: Uint8Array) =>
+      relayedEvents.insertOne({ _id: new ObjectId(), from: 'x', at: new Date(), event: new Binary(event) });
+    const received: string[] = [];
+    const unsubscribe = there.context.bus.subscribe(({ type }) => void received.push(type));
+    await Promise.all([
+      store(encodeDocument(SAMPLE_EVENTS['node.left'])),
+      store(encodeDocument(SAMPLE_EVENTS['user.changed'])),
+    ]);
+    await until(() => received.includes('user.changed') && received.includes('events.missed'));
+    unsubscribe();
+    await until(() => ends.length > 0 && client.socket.connected);
   });
 
   it('an order to reconnect when events have been lost', async () => {

@@ -37,6 +37,15 @@ export class StoredEvents {
     for (const [id, at] of this.read) if (at < start) this.read.delete(id);
     const fresh = found.filter(({ _id, from }) => from !== this.nodeId && !this.read.has(_id.toHexString()));
     for (const { _id, at } of fresh) this.read.set(_id.toHexString(), at.getTime());
-    return fresh.flatMap(({ event }) => decodeEvents(Buffer.from(event.buffer)));
+    return fresh.flatMap(({ event }) => decode(event));
+  }
+}
+
+/** An event that cannot be read may have taken a right away, and must not keep the others from being delivered. */
+function decode(event: Binary): DomainEvent[] {
+  try {
+    return decodeEvents(Buffer.from(event.buffer));
+  } catch {
+    return [{ type: 'events.missed' }];
   }
 }
